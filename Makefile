@@ -1,0 +1,32 @@
+# The two commands: `make train` and `make test`. Everything is installed into .venv, nothing outside this folder is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help train test lint clean
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+train: .venv/.core  ## train a GAN on real handwritten digits; pictures, numbers and a checkpoint land in runs/digits/
+	$(BIN)/tinygan train digits --out runs/digits
+
+test: .venv/.test lint  ## verify every kernel and every gradient, and the whole project around them
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/.test  ## ruff, as strict as CI
+	$(BIN)/ruff check .
+
+clean:  ## remove the virtual environment, runs/ stays
+	rm -rf .venv *.egg-info
+
+.venv/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.core: .venv/.pip setup.py
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.test: .venv/.core
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@

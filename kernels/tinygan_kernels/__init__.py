@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the kernels of tinygan, on every backend. Knows nothing of gradients."""

@@ -1,0 +1,35 @@
+"""Two packages from one checkout: `tinygan` (gradients and the game) and `tinygan_kernels` (arrays in, arrays out)."""
+
+from setuptools import setup
+
+EMULATOR = ["numba-cuda[cu13]>=0.20"]
+
+setup(
+    name="tinygan",
+    version="0.1.0",
+    description="How a GAN really works, down to the kernels: autodiff, the minimax game and its kernels, from scratch",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=["tinygan", "tinygan_kernels", "tinygan_kernels.cuda", "tinygan_kernels.emulator"],
+    package_dir={"tinygan": "tinygan", "tinygan_kernels": "kernels/tinygan_kernels"},
+    package_data={"tinygan_kernels.cuda": ["*.cu", "*.cuh"]},
+    install_requires=[
+        "numpy>=1.26",
+        "numba>=0.60",
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
+        "safetensors>=0.4",
+        "matplotlib>=3.8",
+        "pillow>=10",
+        "typer>=0.12",
+        "rich>=13",
+    ],
+    extras_require={
+        "emulator": EMULATOR,
+        "gpu": ["cupy-cuda13x", *EMULATOR],
+        "inspect": ["cuxray", "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"],
+        "peers": ["torch", "jax"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6", *EMULATOR],
+    },
+    entry_points={"console_scripts": ["tinygan = tinygan.cli:main"]},
+)

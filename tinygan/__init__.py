@@ -1,0 +1,1 @@
+"""tinygan: a GAN from scratch, down to the kernels."""
