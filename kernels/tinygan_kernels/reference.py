@@ -1,0 +1,243 @@
+"""The meaning of every kernel, in plain NumPy, for any float dtype. A fast kernel that disagrees with this file is wrong.
+
+Each function takes the inputs and parameters of its contract entry and returns the outputs; the updates return the new
+values of what they update. Nothing here is written for speed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .contract import KERNELS, Backend, Version, conv_size
+
+# ---- elementwise --------------------------------------------------------------------------------------------------------------
+
+
+def add(a, b):
+    return a + b
+
+
+def mul(a, b):
+    return a * b
+
+
+def maximum(a, b):
+    return np.maximum(a, b)
+
+
+def equal(a, b):
+    return (a == b).astype(a.dtype)
+
+
+def neg(x):
+    return -x
+
+
+def exp(x):
+    return np.exp(x)
+
+
+def log(x):
+    return np.log(x)
+
+
+def sqrt(x):
+    return np.sqrt(x)
+
+
+def abs(x):
+    return np.abs(x)
+
+
+def sign(x):
+    return np.sign(x)
+
+
+def power(x, exponent):
+    return np.power(x, x.dtype.type(exponent))
+
+
+def tanh(x):
+    return np.tanh(x)
+
+
+def sigmoid(x):
+    """e^x overflows for large x and e^-x for small: each side uses the exponential that stays below 1."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def softplus(x):
+    """ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), whose exponential never overflows."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def leaky_relu(x, slope):
+    return np.where(x > 0, x, x.dtype.type(slope) * x)
+
+
+def leaky_relu_grad(g, x, slope):
+    return np.where(x > 0, g, g.dtype.type(slope) * g)
+
+
+def tanh_grad(g, t):
+    return g * (1 - t * t)
+
+
+def sigmoid_grad(g, p):
+    return g * (p * (1 - p))
+
+
+# ---- reductions and moves -----------------------------------------------------------------------------------------------------
+
+
+def sum(x, axes, keepdims=False):
+    return np.sum(x, axis=tuple(axes), keepdims=keepdims)
+
+
+def max(x, axes, keepdims=False):
+    return np.max(x, axis=tuple(axes), keepdims=keepdims)
+
+
+def copy(x):
+    return x
+
+
+def fill(value):
+    return value
+
+
+# ---- the closed family --------------------------------------------------------------------------------------------------------
+
+
+def matmul(a, b, trans_a=False, trans_b=False):
+    return (a.T if trans_a else a) @ (b.T if trans_b else b)
+
+
+def _window(image, u, v, oh, ow, stride):
+    """The pixels that filter tap (u, v) sees: (N, OH, OW, C), a view of the padded image."""
+    return image[:, u : u + stride * oh : stride, v : v + stride * ow : stride]
+
+
+def _padded(x, pad):
+    return np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+
+def conv2d(x, w, stride, pad):
+    """y[n,i,j,o] = sum over taps u, v and channels c of x[n, i stride + u - pad, j stride + v - pad, c] w[u,v,c,o].
+
+    x (N, H, W, C_in), w (KH, KW, C_in, C_out), y (N, OH, OW, C_out). As everywhere in deep learning: a cross-correlation.
+    """
+    (n, height, width, _), (kh, kw, _, c_out) = x.shape, w.shape
+    oh, ow = conv_size(height, kh, stride, pad), conv_size(width, kw, stride, pad)
+    image, y = _padded(x, pad), np.zeros((n, oh, ow, c_out), x.dtype)
+    for u in range(kh):
+        for v in range(kw):
+            y += _window(image, u, v, oh, ow, stride) @ w[u, v]
+    return y
+
+
+def conv2d_dx(g, w, stride, pad, height, width):
+    """The adjoint in x: every tap adds g w[u,v]^T back to the pixels that it saw. g (N, OH, OW, C_out) -> (N, H, W, C_in)."""
+    (n, oh, ow, _), (kh, kw, c_in, _) = g.shape, w.shape
+    image = np.zeros((n, height + 2 * pad, width + 2 * pad, c_in), g.dtype)
+    for u in range(kh):
+        for v in range(kw):
+            _window(image, u, v, oh, ow, stride)[...] += g @ w[u, v].T
+    return image[:, pad : pad + height, pad : pad + width]
+
+
+def conv2d_dw(x, g, stride, pad, kh, kw):
+    """The adjoint in w: dw[u,v] = sum over images and positions of (pixel that tap saw) (outer) g. -> (KH, KW, C_in, C_out)."""
+    oh, ow, c_out = g.shape[1:]
+    image, dw = _padded(x, pad), np.zeros((kh, kw, x.shape[3], c_out), x.dtype)
+    for u in range(kh):
+        for v in range(kw):
+            seen = _window(image, u, v, oh, ow, stride)
+            dw[u, v] = np.einsum("nijc,nijo->co", seen, g)
+    return dw
+
+
+# ---- the game's loss, and normalisation ---------------------------------------------------------------------------------------
+
+
+def bce_logits(s, t):
+    """Mean binary cross-entropy of logits s with labels t in [0, 1], and its gradient in s.
+
+    -[t ln sigmoid(s) + (1-t) ln(1 - sigmoid(s))] = t softplus(-s) + (1-t) softplus(s): a sum of non-negative terms, so it is
+    finite at any logit and loses no digits. The gradient (sigmoid(s) - t) is written as (1-t) sigmoid(s) - t sigmoid(-s)
+    for the same reason: at t = 1 and s = 40 it is -4e-18, not 0.
+    """
+    loss = np.mean(t * softplus(-s) + (1 - t) * softplus(s), dtype=s.dtype)
+    ds = ((1 - t) * sigmoid(s) - t * sigmoid(-s)) / s.dtype.type(s.size)
+    return loss, ds
+
+
+def batch_norm(x, gamma, beta, eps):
+    """Ioffe and Szegedy 2015, Algorithm 1: normalise each channel (last axis) by its mean and biased variance over the rest."""
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axis=axes)
+    inv_std = 1 / np.sqrt(((x - mean) ** 2).mean(axis=axes) + x.dtype.type(eps))
+    return gamma * ((x - mean) * inv_std) + beta, mean, inv_std
+
+
+def batch_norm_grad(g, x, gamma, mean, inv_std):
+    """The VJP of batch_norm (there, section 3), with h = (x - mean) inv_std: mean and variance depend on every x."""
+    axes = tuple(range(x.ndim - 1))
+    h = (x - mean) * inv_std
+    dgamma, dbeta = (g * h).sum(axis=axes), g.sum(axis=axes)
+    n = x.dtype.type(x.size // x.shape[-1]) if x.shape[-1] else x.dtype.type(1)
+    return gamma * inv_std * (g - dbeta / n - h * (dgamma / n)), dgamma, dbeta
+
+
+# ---- updates ------------------------------------------------------------------------------------------------------------------
+
+
+def sgd(g, rate, theta, *, sign):
+    return (theta + sign * rate * g,)
+
+
+def momentum(g, rate, theta, velocity, *, sign, mu):
+    """Polyak 1964 in the form that Sutskever et al. 2013 compare with: the velocity accumulates, then theta moves."""
+    velocity = theta.dtype.type(mu) * velocity + g
+    return theta + sign * rate * velocity, velocity
+
+
+def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
+    """Kingma and Ba 2015, Algorithm 1, with the sign of the step in sight. t counts the steps taken, before and after."""
+    real = theta.dtype.type
+    t = t + 1
+    m = real(beta1) * m + real(1 - beta1) * g
+    v = real(beta2) * v + real(1 - beta2) * g * g
+    m_hat = m / real(1 - beta1 ** float(t))
+    v_hat = v / real(1 - beta2 ** float(t))
+    return theta + sign * rate * m_hat / (np.sqrt(v_hat) + real(eps)), m, v, t
+
+
+def ema(x, average, *, decay):
+    real = x.dtype.type
+    return (real(decay) * average + real(1 - decay) * x,)
+
+
+# ---- the backend --------------------------------------------------------------------------------------------------------------
+
+
+def _into_outputs(function, kernel):
+    """`function` returns values; a backend's implementation writes them into the arrays that it is handed."""
+    count = len(kernel.inputs)
+
+    def implementation(*arrays: Any, **params: Any) -> None:
+        outputs = arrays[count:]
+        values = function(*(arrays if kernel.in_place and kernel.inputs else arrays[:count]), **params)
+        for output, value in zip(outputs, values if isinstance(values, tuple) else (values,), strict=True):
+            output[...] = value
+
+    return implementation
+
+
+def backend() -> Backend:
+    """The reference as a backend: slow, and right by definition."""
+    implementations = {name: _into_outputs(globals()[name], kernel) for name, kernel in KERNELS.items()}
+    return Backend("reference", implementations, versions=[Version(name, 1, "plain NumPy") for name in KERNELS])
