@@ -36,6 +36,7 @@ class Kernel:
     shapes: Callable[..., tuple[Shape, ...]]
     formula: str
     strided: bool = False  # elementwise kernels and reductions take views; the others want C-contiguous arrays
+    overwrites: bool = False  # an output may be the very array of the first input
     in_place: bool = False  # the outputs are read as well as written (parameter updates), so the caller has to give them
 
 
@@ -184,6 +185,8 @@ def _refuse_overlap(kernel: Kernel, label: str, array: Any, inputs: tuple[Any, .
     """A product written over one of its factors reads its own output. Bounds are compared, which is cheap and never wrong here."""
     for name, other in zip(kernel.inputs, inputs, strict=True):
         if isinstance(array, np.ndarray) and np.may_share_memory(array, other):
+            if kernel.overwrites and array.ctypes.data == inputs[0].ctypes.data and array.shape == inputs[0].shape:
+                continue
             raise ContractError(f"{kernel.name}: out {label} overlaps {name}; give it memory of its own")
 
 
@@ -314,6 +317,27 @@ def _batch_norm_grad(g: Shape, x: Shape, gamma: Shape, mean: Shape, inv_std: Sha
     return x, x[-1:], x[-1:]
 
 
+ACTIVATIONS = ("linear", "leaky_relu", "tanh", "sigmoid")  # relu is leaky_relu with slope 0
+
+
+def _check_activation(kernel: str, act: str, slope: float) -> None:
+    _need(act in ACTIVATIONS, f"{kernel}: act is {act!r}, it has to be one of {', '.join(ACTIVATIONS)}")
+    # the gradient reads the sign of x off y, which a negative slope would turn round
+    _need(0 <= slope <= 1, f"{kernel}: slope is {slope}, it has to lie between 0 and 1")
+
+
+def _bias_act(x: Shape, b: Shape, act: str, slope: float = 0.0) -> tuple[Shape, ...]:
+    _check_activation("bias_act", act, slope)
+    _need(len(x) >= 1 and b == x[-1:], f"bias_act: b has shape {b}, it has to be the last axis of x {x}")
+    return (x,)
+
+
+def _bias_act_grad(g: Shape, y: Shape, act: str, slope: float = 0.0) -> tuple[Shape, ...]:
+    _check_activation("bias_act_grad", act, slope)
+    _need(len(y) >= 1 and g == y, f"bias_act_grad: g has shape {g} and y {y}; they have to be the same, with a channel axis")
+    return y, y[-1:]
+
+
 def _update(kernel: str, states: int) -> Callable[..., tuple[Shape, ...]]:
     """Shapes of an in-place parameter update: theta and its states are as large as g; rate is a 0-d array."""
 
@@ -377,6 +401,10 @@ KERNELS: dict[str, Kernel] = _table(
            "y = gamma (x - mean) inv_std + beta, mean and biased variance over all axes but the last"),
     Kernel("batch_norm_grad", ("g", "x", "gamma", "mean", "inv_std"), ("dx", "dgamma", "dbeta"), _batch_norm_grad,
            "dx = gamma inv_std (g - mean(g) - h mean(g h)), h = (x - mean) inv_std; dgamma = sum g h; dbeta = sum g"),
+    # fused: bias and activation over the last axis, and their gradient from the output alone
+    Kernel("bias_act", ("x", "b"), ("y",), _bias_act, "y = act(x + b), act one of " + ", ".join(ACTIVATIONS), overwrites=True),
+    Kernel("bias_act_grad", ("g", "y"), ("dx", "db"), _bias_act_grad,
+           "dx = g act'(x + b), read off y; db = sum of dx over all axes but the last", overwrites=True),
     # updates in place; sign = +1 ascends, -1 descends
     Kernel("sgd", ("g", "rate"), ("theta",), _update("sgd", 0), "theta += sign rate g", in_place=True),
     Kernel("momentum", ("g", "rate"), ("theta", "velocity"), _update("momentum", 1),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from .contract import KERNELS, Backend, Version, conv_size
+from .contract import KERNELS, Backend, Version
 
 njit = numba.njit(cache=True, nogil=True)
 njit_parallel = numba.njit(cache=True, nogil=True, parallel=True)
@@ -270,6 +270,53 @@ def batch_norm_grad(g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
     out *= gamma * inv_std
 
 
+# ---- fused bias and activation ------------------------------------------------------------------------------------------------
+
+
+@njit
+def _bias_leaky_relu(x, b, slope, y):
+    for i in range(x.shape[0]):
+        for j in range(b.size):
+            s = x[i, j] + b[j]
+            y[i, j] = s if s > 0 else slope * s
+
+
+@njit
+def _leaky_relu_grad_rows(g, y, slope, dx, db):
+    db[:] = 0
+    for i in range(g.shape[0]):
+        for j in range(db.size):
+            d = g[i, j] if y[i, j] > 0 else slope * g[i, j]
+            dx[i, j] = d
+            db[j] += d
+
+
+def _rows(a):
+    return a.reshape(-1, a.shape[-1]) if a.size else np.empty((0, a.shape[-1]), a.dtype)
+
+
+def bias_act(x, b, y, act, slope=0.0):
+    if act == "leaky_relu":
+        _bias_leaky_relu(_rows(x), b, y.dtype.type(slope), _rows(y))
+        return
+    np.add(x, b, out=y)
+    if act == "tanh":
+        np.tanh(y, out=y)
+    elif act == "sigmoid":
+        _sigmoid(y.reshape(-1), y.reshape(-1))
+
+
+def bias_act_grad(g, y, dx, db, act, slope=0.0):
+    if act == "leaky_relu":
+        _leaky_relu_grad_rows(_rows(g), _rows(y), dx.dtype.type(slope), _rows(dx), db)
+        return
+    if act == "linear":
+        np.copyto(dx, g)
+    else:
+        (_tanh_grad if act == "tanh" else _sigmoid_grad)(g.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    np.sum(_rows(dx), axis=0, out=db)
+
+
 # ---- updates ------------------------------------------------------------------------------------------------------------------
 
 
@@ -339,7 +386,7 @@ _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.n
 _LOOPS = {"sigmoid": (_sigmoid, 1), "softplus": (_softplus, 1), "leaky_relu": (_leaky_relu, 1),
           "leaky_relu_grad": (_leaky_relu_grad, 2), "tanh_grad": (_tanh_grad, 2), "sigmoid_grad": (_sigmoid_grad, 2)}
 _WHOLE = {"equal": equal, "power": power, "sum": sum_, "max": max_, "copy": copy, "fill": fill, "matmul": matmul,
-          "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
+          "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad, "bias_act": bias_act, "bias_act_grad": bias_act_grad,
           "sgd": sgd, "momentum": momentum, "adam": adam, "ema": ema}
 _TITLES = {"matmul": "NumPy's BLAS", "conv2d": "im2col + BLAS", "conv2d_dx": "BLAS + col2im", "conv2d_dw": "im2col + BLAS"}
 

@@ -192,6 +192,26 @@ def batch_norm_grad(g, x, gamma, mean, inv_std):
     return gamma * inv_std * (g - dbeta / n - h * (dgamma / n)), dgamma, dbeta
 
 
+# ---- fused bias and activation ------------------------------------------------------------------------------------------------
+
+
+def bias_act(x, b, act, slope=0.0):
+    """y = act(x + b): x (..., C), b (C,). act: linear, leaky_relu (slope 0 is relu), tanh or sigmoid."""
+    s = x + b
+    if act == "leaky_relu":
+        return leaky_relu(s, slope)
+    return {"linear": lambda s: s, "tanh": tanh, "sigmoid": sigmoid}[act](s)
+
+
+def bias_act_grad(g, y, act, slope=0.0):
+    """The VJP of bias_act in terms of its output y, so that x need not be kept: y > 0 exactly where x + b > 0."""
+    if act == "leaky_relu":
+        dx = leaky_relu_grad(g, y, slope)
+    else:
+        dx = {"linear": lambda g, y: g, "tanh": tanh_grad, "sigmoid": sigmoid_grad}[act](g, y)
+    return dx, dx.sum(axis=tuple(range(dx.ndim - 1)))
+
+
 # ---- updates ------------------------------------------------------------------------------------------------------------------
 
 

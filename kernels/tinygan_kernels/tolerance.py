@@ -164,6 +164,19 @@ def _batch_norm_grad(inputs, outputs, dtype):
     return [d_x, gamma(n + 6, dtype) * sum_gh, gamma(n, dtype) * sum_g]
 
 
+def _bias_act(inputs, outputs, dtype, act, slope=0.0):
+    """x + b is rounded, and all four activations have slope at most 1; then the activation's own rounding, relative to y."""
+    x, b = inputs
+    return [gamma(1, dtype) * np.abs(x + b) + gamma(FUNCTION, dtype) * np.abs(outputs[0])]
+
+
+def _bias_act_grad(inputs, outputs, dtype, act, slope=0.0):
+    g, y = inputs
+    d_x = gamma(4, dtype) * np.abs(g) * (1 + y * y if act == "tanh" else 1)
+    axes, n = tuple(range(g.ndim - 1)), g[..., 0].size if g.size else 1
+    return [d_x, (d_x + gamma(n, dtype) * np.abs(outputs[0])).sum(axis=axes)]
+
+
 def _sgd(inputs, outputs, dtype, sign):
     g, rate, theta = inputs
     return [gamma(3, dtype) * (np.abs(theta) + np.abs(rate * g))]
@@ -177,7 +190,7 @@ def _momentum(inputs, outputs, dtype, sign, mu):
 
 def _adam(inputs, outputs, dtype, sign, beta1, beta2, eps):
     """The constants beta and 1 - beta are rounded too; rate / (1 - beta^t) is one number that the host or a thread rounds."""
-    g, rate, theta, m, v, t = inputs
+    g, rate, theta, m, _, t = inputs
     new_v, steps = outputs[2], float(t) + 1
     m_size = beta1 * np.abs(m) + (1 - beta1) * np.abs(g)
     step = np.abs(rate) * m_size / (1 - beta1**steps) / (np.sqrt(new_v / (1 - beta2**steps)) + eps)
@@ -212,6 +225,8 @@ _RULES = {
     "bce_logits": _bce_logits,
     "batch_norm": _batch_norm,
     "batch_norm_grad": _batch_norm_grad,
+    "bias_act": _bias_act,
+    "bias_act_grad": _bias_act_grad,
     "sgd": _sgd,
     "momentum": _momentum,
     "adam": _adam,
