@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ RESERVED = 1024
 
 class InspectionError(RuntimeError):
     """The kernel could not be compiled for that architecture. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A launch as a backend would start it: blocks in the grid, threads in a block, and ptx(arch) -> (PTX text, name of the entry)."""
+
+    kernel: str
+    blocks: int
+    threads: int
+    ptx: Callable[[str], tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -97,18 +108,16 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
     return bytes(cubin), log.decode(errors="replace")
 
 
-def inspect(ptx: str, entry: str, arch: str, threads: int, label: str) -> Compiled:
-    """Compile the function `entry` of a PTX text for `arch` and read what became of it. threads: of a block, for the occupancy.
-
-    label: the name to show for it. Raises InspectionError.
-    """
+def inspect(started: Started, arch: str) -> Compiled:
+    """Compile the kernel of a launch for `arch` and read what became of it. Raises InspectionError."""
+    ptx, entry = started.ptx(arch)
     cubin, log = link(ptx, arch)
     numbers = _resources(log, entry)
     if int(arch.removeprefix("sm_").rstrip("af")) >= RESERVED_FROM:
         numbers["shared"] = max(0, numbers["shared"] - RESERVED)
     missing = why_no_code()
-    code = None if missing else _code(cubin, entry, threads)
-    return Compiled(label, arch, threads, **numbers, code=code, missing=missing)
+    code = None if missing else _code(cubin, entry, started.threads)
+    return Compiled(started.kernel, arch, started.threads, **numbers, code=code, missing=missing)
 
 
 def _resources(log: str, entry: str) -> dict[str, int]:
