@@ -156,11 +156,11 @@ __device__ __forceinline__ void register_tile(const float* a, const float* b, fl
 // Changed: a block's 128x128 tile is cut into 8 warps' 64x32, a warp's into its lanes' 8x8 (four 4x4 patches, so that a
 // fragment is two float4 and the lanes of a warp read 128 neighbouring bytes). cp.async copies the next tile straight into the
 // other half of shared memory while this one is multiplied. Helps: 64 FFMA for 4 shared loads, no bank conflicts (a pitch of
-// 132 puts 8 k times 4 rows into 32 different banks), one barrier a tile, and 512 FFMA between two visits to an address.
+// 132 puts 8 k times 4 rows into 32 different banks), one barrier for 1024 FFMA.
 // C leaves through shared memory, so that 32 lanes write 32 neighbours whatever N is.
 // Hurts: copies go 4 bytes at a time, the price of one path for every alignment and transpose; small matrices fill few SMs.
 
-constexpr int TILE5 = 128, DEPTH5 = 8, PITCH5 = TILE5 + 4, OUT_PITCH5 = 48;
+constexpr int TILE5 = 128, DEPTH5 = 16, PITCH5 = TILE5 + 4;
 
 // shared <- global, 4 bytes, zero where !valid (then nothing is read). Before sm_80 there is no such instruction: a plain copy.
 __device__ __forceinline__ void copy_async(float* to, const float* from, bool valid) {
@@ -180,40 +180,59 @@ __device__ __forceinline__ void copies_arrive() {
     __syncthreads();
 }
 
-// One operand's stream of 128 x 8 tiles, 4 elements a thread. Rows past the end repeat the last one: what they lead to is never
-// stored. A warp covers 4 rows of 8 k (ALONG_K) or 32 rows of one k: either way 4 sectors a request.
-template <bool ALONG_K, int COPIES = 4>
-struct Stream {
-    const float* from[COPIES];
-    i64 step;
+// One operand's stream of 128 x 16 tiles, 8 elements a thread. Rows past the end repeat the last one: what they lead to is never
+// stored. ALONG_K: k is the contiguous direction of the operand's memory, and a warp covers 4 rows of 8 k; otherwise it covers
+// 32 rows of one k: either way 4 sectors a request. Addresses are laid out so that the loop adds few and keeps few: the kernel
+// has to stay within 128 registers for two blocks to fit an SM.
+template <bool ALONG_K>
+struct Stream;
+
+template <>
+struct Stream<true> {
+    const char* base;    // the tile's first byte, the same in all threads, so it lies in uniform registers
+    unsigned offset[4];  // bytes; 32 bits reach over 128 rows as long as K < 2^23, which the host sees to
     int k, i;
 
-    __device__ __forceinline__ Stream(const float* p, int rows, int row0, int K) {
-        int t = threadIdx.x;
-        k = ALONG_K ? t % 8 : t / 128;
-        i = ALONG_K ? t / 8 : t % 128;
-        step = ALONG_K ? 8 : (i64)8 * rows;
+    __device__ __forceinline__ Stream(const float* p, int rows, int row0, int K) : k(threadIdx.x % 8), i(threadIdx.x / 8) {
+        base = reinterpret_cast<const char*>(p + (i64)row0 * K);
 #pragma unroll
-        for (int n = 0; n < COPIES; ++n) {
-            int row = min(row0 + i + (ALONG_K ? 32 * n : 0), rows - 1);
-            from[n] = ALONG_K ? p + (i64)row * K + k : p + (i64)(k + 2 * n) * rows + row;
-        }
+        for (int n = 0; n < 4; ++n) offset[n] = 4u * ((unsigned)min(i + 32 * n, rows - 1 - row0) * K + k);
     }
 
     // Start copying the next tile, of which `left` k's exist, to place(k, i).
     template <typename Place>
     __device__ __forceinline__ void next(int left, Place place) {
 #pragma unroll
-        for (int n = 0; n < COPIES; ++n) {
-            int kn = ALONG_K ? k : k + 2 * n;
-            copy_async(place(kn, ALONG_K ? i + 32 * n : i), from[n], kn < left);
-            from[n] += step;
+        for (int n = 0; n < 8; ++n) {
+            int kn = k + n % 2 * 8;
+            const char* from = base + offset[n / 2] + n % 2 * 8 * sizeof(float);
+            copy_async(place(kn, i + 32 * (n / 2)), reinterpret_cast<const float*>(from), kn < left);
         }
+        base += DEPTH5 * sizeof(float);
+    }
+};
+
+template <>
+struct Stream<false> {
+    const float* from;
+    i64 step;
+    int k, i;
+
+    __device__ __forceinline__ Stream(const float* p, int rows, int row0, int K) : k(threadIdx.x / 128), i(threadIdx.x % 128) {
+        from = p + (i64)k * rows + min(row0 + i, rows - 1);
+        step = 2 * (i64)rows;
+    }
+
+    template <typename Place>
+    __device__ __forceinline__ void next(int left, Place place) {
+#pragma unroll
+        for (int n = 0; n < 8; ++n, from += step) copy_async(place(k + 2 * n, i), from, k + 2 * n < left);
     }
 };
 
 struct Stage5 {
     float a[DEPTH5][PITCH5], b[DEPTH5][PITCH5];
+    static __device__ __forceinline__ int place(int, int i) { return i; }
 };
 
 __device__ __forceinline__ void load8(float* v, const float* p, int apart) {
@@ -237,25 +256,51 @@ __device__ __forceinline__ void multiply5(float (*sum)[8], const Stage5& stage, 
     }
 }
 
-// A warp's 64x32 results through its own 8 x 48 floats of shared memory (48: two rows of float4 fall into different banks).
-__device__ __forceinline__ void store5(float (*sum)[8], float* staging, float* c, int M, int N, int row0, int col0) {
-    int lane = threadIdx.x % 32, li = lane / 4, lj = lane % 4 * 4;
-    float* mine = staging + threadIdx.x / 32 * 8 * OUT_PITCH5;
-    int col = col0 + lane;
+// The 8x32 results that a warp has put into its own corner of shared memory go to C, 32 lanes to 32 neighbours.
+template <int PITCH, typename Row>
+__device__ __forceinline__ void drain(const float* mine, float* c, int M, int N, int col, Row row_of) {
+    int lane = threadIdx.x % 32;
+    __syncwarp();
+#pragma unroll
+    for (int line = 0; line < 8; ++line) {
+        int row = row_of(line);
+        if (row < M && col + lane < N) c[(i64)row * N + col + lane] = mine[line * PITCH + lane];
+    }
+    __syncwarp();
+}
+
+// A warp's 64x32 results, 8 rows at a time. A pitch of 48 puts two rows of float4 into different banks.
+__device__ __forceinline__ void store5(float (*sum)[8], float* shared, float* c, int M, int N, int row0, int col0) {
+    constexpr int PITCH = 48;
+    int lane = threadIdx.x % 32;
+    float* mine = shared + threadIdx.x / 32 * 8 * PITCH;
+    float4* here = reinterpret_cast<float4*>(&mine[lane / 4 * PITCH + lane % 4 * 4]);
 #pragma unroll
     for (int r = 0; r < 8; ++r) {
-        float4 left = make_float4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
-        float4 right = make_float4(sum[r][4], sum[r][5], sum[r][6], sum[r][7]);
-        *reinterpret_cast<float4*>(&mine[li * OUT_PITCH5 + lj]) = left;
-        *reinterpret_cast<float4*>(&mine[li * OUT_PITCH5 + lj + 16]) = right;
-        __syncwarp();
-#pragma unroll
-        for (int line = 0; line < 8; ++line) {
-            int row = row0 + line * 4 + r % 4 + r / 4 * 32;
-            if (row < M && col < N) c[(i64)row * N + col] = mine[line * OUT_PITCH5 + lane];
-        }
-        __syncwarp();
+        here[0] = make_float4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
+        here[4] = make_float4(sum[r][4], sum[r][5], sum[r][6], sum[r][7]);
+        drain<PITCH>(mine, c, M, N, col0, [&](int line) { return row0 + line * 4 + r % 4 + r / 4 * 32; });
     }
+}
+
+// Tile by tile: wait for one, start copying the next into the other stage, multiply(sum, stage) this one.
+template <bool TRANS_A, bool TRANS_B, typename Stage, typename Multiply>
+__device__ __forceinline__ void pipeline(const float* a, const float* b, Stage* stages, int M, int N, int K, int row0, int col0,
+                                         Multiply multiply) {
+    Stream<!TRANS_A> a_stream(a, M, row0, K);
+    Stream<TRANS_B> b_stream(b, N, col0, K);
+    auto copy = [&](Stage& stage, int left) {
+        a_stream.next(left, [&](int k, int i) { return &stage.a[k][Stage::place(k, i)]; });
+        b_stream.next(left, [&](int k, int i) { return &stage.b[k][Stage::place(k, i)]; });
+    };
+    copy(stages[0], K);
+    int now = 0;
+    for (int left = K; left > 0; left -= DEPTH5, now ^= 1) {
+        copies_arrive();  // and nobody reads the other stage any more
+        if (left > DEPTH5) copy(stages[now ^ 1], left - DEPTH5);
+        multiply(stages[now]);
+    }
+    copies_arrive();
 }
 
 template <bool TRANS_A, bool TRANS_B>
@@ -263,29 +308,100 @@ __device__ __forceinline__ void warp_tile(const float* a, const float* b, float*
     __shared__ __align__(16) Stage5 stages[2];
     int tiles = ceil_div(N, TILE5), row0 = blockIdx.x / tiles * TILE5, col0 = blockIdx.x % tiles * TILE5;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, wi = warp / 4 * 64, wj = warp % 4 * 32;
-    Stream<!TRANS_A> a_stream(a, M, row0, K);
-    Stream<TRANS_B> b_stream(b, N, col0, K);
-    auto copy = [&](Stage5& stage, int left) {
-        a_stream.next(left, [&](int k, int i) { return &stage.a[k][i]; });
-        b_stream.next(left, [&](int k, int i) { return &stage.b[k][i]; });
-    };
     float sum[8][8] = {};
-    copy(stages[0], K);
-    int now = 0;
-    for (int left = K; left > 0; left -= DEPTH5, now ^= 1) {
-        copies_arrive();  // and nobody reads the other stage any more
-        if (left > DEPTH5) copy(stages[now ^ 1], left - DEPTH5);
-        multiply5(sum, stages[now], wi + lane / 4 * 4, wj + lane % 4 * 4);
-    }
-    copies_arrive();
+    auto multiply = [&](const Stage5& stage) { multiply5(sum, stage, wi + lane / 4 * 4, wj + lane % 4 * 4); };
+    pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, multiply);
     store5(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
 }
 
-#define TILED(name, function, threads, blocks)                                                                        \
-    extern "C" __global__ void __launch_bounds__(threads, blocks) name##_nn(TILED_ARGUMENTS) { function<0, 0>(a, b, c, M, N, K); } \
-    extern "C" __global__ void __launch_bounds__(threads, blocks) name##_nt(TILED_ARGUMENTS) { function<0, 1>(a, b, c, M, N, K); } \
-    extern "C" __global__ void __launch_bounds__(threads, blocks) name##_tn(TILED_ARGUMENTS) { function<1, 0>(a, b, c, M, N, K); } \
-    extern "C" __global__ void __launch_bounds__(threads, blocks) name##_tt(TILED_ARGUMENTS) { function<1, 1>(a, b, c, M, N, K); }
-#define TILED_ARGUMENTS const float *a, const float *b, float *c, int M, int N, int K
-TILED(matmul_v4, register_tile, 256, 2)
-TILED(matmul_v5, warp_tile, 256, 2)
+// ---- 6: tensor cores, TF32 ------------------------------------------------------------------------------------------------------
+// Changed: version 5's tiles and copies, but a warp multiplies 16x8 by 8x8 in one mma.sync. Helps: one instruction does the work
+// of 32 FFMA, so arithmetic no longer bounds the loop. The pitch is 128 and an exclusive-or swizzle keeps the banks apart, for the
+// copies (8 k times 4 rows) as for the fragments (4 k times 8 rows), which no pitch does for both.
+// Hurts: operands keep 10 of their 23 fraction bits (round to nearest, ties away), a relative error of 2^-11 each: for those who
+// ask for it. Fragments are single floats: 24 shared loads for 16 mma.
+
+struct Stage6 {
+    float a[DEPTH5][TILE5], b[DEPTH5][TILE5];
+    static __device__ __forceinline__ int place(int k, int i) { return i ^ (k % 4 * 8 + k / 4 % 2 * 4); }
+};
+
+__device__ __forceinline__ unsigned tf32(float x) {
+    unsigned bits = 0;
+#if __CUDA_ARCH__ >= 800
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+#endif
+    return bits;
+}
+
+// d (16, 8) += a (16, 8) b (8, 8), spread over a warp as the PTX ISA says for mma.m16n8k8.
+__device__ __forceinline__ void mma(float* d, const unsigned* a, const unsigned* b) {
+#if __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    __trap();  // no TF32 before sm_80; the host refuses it first
+#endif
+}
+
+// sum[i][j] is the warp's 16x8 tile (i, j); wi and wj its first row and column in the block's tile.
+__device__ __forceinline__ void multiply6(float (*sum)[4][4], const Stage6& stage, int wi, int wj) {
+    int group = threadIdx.x % 32 / 4, member = threadIdx.x % 4;
+#pragma unroll
+    for (int k0 = 0; k0 < DEPTH5; k0 += 8) {
+        unsigned x[4][4], y[4][2];
+#pragma unroll
+        for (int n = 0; n < 16; ++n) {
+            int k = k0 + member + n % 4 / 2 * 4, i = wi + n / 4 * 16 + group + n % 2 * 8;
+            x[n / 4][n % 4] = tf32(stage.a[k][Stage6::place(k, i)]);
+        }
+#pragma unroll
+        for (int n = 0; n < 8; ++n) {
+            int k = k0 + member + n % 2 * 4, j = wj + n / 2 * 8 + group;
+            y[n / 2][n % 2] = tf32(stage.b[k][Stage6::place(k, j)]);
+        }
+#pragma unroll
+        for (int n = 0; n < 16; ++n) mma(sum[n / 4][n % 4], x[n / 4], y[n % 4]);
+    }
+}
+
+// As store5; a pitch of 40 keeps the banks of a half-warp's float2 apart.
+__device__ __forceinline__ void store6(float (*sum)[4][4], float* shared, float* c, int M, int N, int row0, int col0) {
+    constexpr int PITCH = 40;
+    int lane = threadIdx.x % 32;
+    float* mine = shared + threadIdx.x / 32 * 8 * PITCH;
+    float2* here = reinterpret_cast<float2*>(&mine[lane / 4 * PITCH + lane % 4 * 2]);
+#pragma unroll
+    for (int r = 0; r < 8; ++r) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) here[j * 4] = make_float2(sum[r / 2][j][r % 2 * 2], sum[r / 2][j][r % 2 * 2 + 1]);
+        drain<PITCH>(mine, c, M, N, col0, [&](int line) { return row0 + r * 8 + line; });
+    }
+}
+
+template <bool TRANS_A, bool TRANS_B>
+__device__ __forceinline__ void tensor_cores(const float* a, const float* b, float* c, int M, int N, int K) {
+    __shared__ __align__(16) Stage6 stages[2];
+    int tiles = ceil_div(N, TILE5), row0 = blockIdx.x / tiles * TILE5, col0 = blockIdx.x % tiles * TILE5;
+    int warp = threadIdx.x / 32, wi = warp / 4 * 64, wj = warp % 4 * 32;
+    float sum[4][4][4] = {};
+    pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, [&](const Stage6& stage) { multiply6(sum, stage, wi, wj); });
+    store6(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
+}
+
+// ---- entry points: matmul_v4_nn, ..._nt, _tn, _tt; the letters say which operand is transposed ------------------------------------
+
+#define TILED(name, function, TRANS_A, TRANS_B)                                                                       \
+    extern "C" __global__ void __launch_bounds__(256, 2)                                                              \
+        name(const float* a, const float* b, float* c, int M, int N, int K) {                                         \
+        function<TRANS_A, TRANS_B>(a, b, c, M, N, K);                                                                 \
+    }
+#define TRANSPOSES(name, function)            \
+    TILED(name##_nn, function, false, false)  \
+    TILED(name##_nt, function, false, true)   \
+    TILED(name##_tn, function, true, false)   \
+    TILED(name##_tt, function, true, true)
+TRANSPOSES(matmul_v4, register_tile)
+TRANSPOSES(matmul_v5, warp_tile)
+TRANSPOSES(matmul_v6, tensor_cores)
