@@ -199,16 +199,13 @@ struct Stream<true> {
         for (int n = 0; n < 4; ++n) offset[n] = 4u * ((unsigned)min(i + 32 * n, rows - 1 - row0) * K + k);
     }
 
-    // Start copying the next tile, of which `left` k's exist, to place(k, i).
+    // Start copying element n (0, 1, ..., 7 in turn) of the next tile, of which `left` k's exist, to place(k, i).
     template <typename Place>
-    __device__ __forceinline__ void next(int left, Place place) {
-#pragma unroll
-        for (int n = 0; n < 8; ++n) {
-            int kn = k + n % 2 * 8;
-            const char* from = base + offset[n / 2] + n % 2 * 8 * sizeof(float);
-            copy_async(place(kn, i + 32 * (n / 2)), reinterpret_cast<const float*>(from), kn < left);
-        }
-        base += DEPTH5 * sizeof(float);
+    __device__ __forceinline__ void copy(int n, int left, Place place) {
+        int kn = k + n % 2 * 8;
+        const char* from = base + offset[n / 2] + n % 2 * 8 * sizeof(float);
+        copy_async(place(kn, i + 32 * (n / 2)), reinterpret_cast<const float*>(from), kn < left);
+        if (n == 7) base += DEPTH5 * sizeof(float);
     }
 };
 
@@ -224,9 +221,9 @@ struct Stream<false> {
     }
 
     template <typename Place>
-    __device__ __forceinline__ void next(int left, Place place) {
-#pragma unroll
-        for (int n = 0; n < 8; ++n, from += step) copy_async(place(k + 2 * n, i), from, k + 2 * n < left);
+    __device__ __forceinline__ void copy(int n, int left, Place place) {
+        copy_async(place(k + 2 * n, i), from, k + 2 * n < left);
+        from += step;
     }
 };
 
@@ -241,12 +238,14 @@ __device__ __forceinline__ void load8(float* v, const float* p, int apart) {
 }
 
 // sum += this thread's share of the product of one stage; i and j are its first row and column in the tile.
-__device__ __forceinline__ void multiply5(float (*sum)[8], const Stage5& stage, int i, int j) {
+template <typename Copy>
+__device__ __forceinline__ void multiply5(float (*sum)[8], const Stage5& stage, int i, int j, Copy copy) {
     float x[2][8], y[2][8];  // the fragments of the next k are under way while this one's are used
     load8(x[0], &stage.a[0][i], 32);
     load8(y[0], &stage.b[0][j], 16);
 #pragma unroll
     for (int k = 0; k < DEPTH5; ++k) {
+        if (k < 8) copy(k);  // spread out: a row of them would hold up the load unit
         if (k + 1 < DEPTH5) {
             load8(x[(k + 1) % 2], &stage.a[k + 1][i], 32);
             load8(y[(k + 1) % 2], &stage.b[k + 1][j], 16);
@@ -283,22 +282,23 @@ __device__ __forceinline__ void store5(float (*sum)[8], float* shared, float* c,
     }
 }
 
-// Tile by tile: wait for one, start copying the next into the other stage, multiply(sum, stage) this one.
+// Tile by tile: wait for one, then multiply(stage, copy) it, which calls copy(0), ..., copy(7) to have the next one copied meanwhile.
+// After the last tile nothing is left to copy: the other stage is filled with zeros, which nobody reads.
 template <bool TRANS_A, bool TRANS_B, typename Stage, typename Multiply>
 __device__ __forceinline__ void pipeline(const float* a, const float* b, Stage* stages, int M, int N, int K, int row0, int col0,
                                          Multiply multiply) {
     Stream<!TRANS_A> a_stream(a, M, row0, K);
     Stream<TRANS_B> b_stream(b, N, col0, K);
-    auto copy = [&](Stage& stage, int left) {
-        a_stream.next(left, [&](int k, int i) { return &stage.a[k][Stage::place(k, i)]; });
-        b_stream.next(left, [&](int k, int i) { return &stage.b[k][Stage::place(k, i)]; });
+    auto copy = [&](int n, Stage& stage, int left) {
+        a_stream.copy(n, left, [&](int k, int i) { return &stage.a[k][Stage::place(k, i)]; });
+        b_stream.copy(n, left, [&](int k, int i) { return &stage.b[k][Stage::place(k, i)]; });
     };
-    copy(stages[0], K);
+#pragma unroll
+    for (int n = 0; n < 8; ++n) copy(n, stages[0], K);
     int now = 0;
     for (int left = K; left > 0; left -= DEPTH5, now ^= 1) {
         copies_arrive();  // and nobody reads the other stage any more
-        if (left > DEPTH5) copy(stages[now ^ 1], left - DEPTH5);
-        multiply(stages[now]);
+        multiply(stages[now], [&](int n) { copy(n, stages[now ^ 1], left - DEPTH5); });
     }
     copies_arrive();
 }
@@ -309,7 +309,7 @@ __device__ __forceinline__ void warp_tile(const float* a, const float* b, float*
     int tiles = ceil_div(N, TILE5), row0 = blockIdx.x / tiles * TILE5, col0 = blockIdx.x % tiles * TILE5;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, wi = warp / 4 * 64, wj = warp % 4 * 32;
     float sum[8][8] = {};
-    auto multiply = [&](const Stage5& stage) { multiply5(sum, stage, wi + lane / 4 * 4, wj + lane % 4 * 4); };
+    auto multiply = [&](const Stage5& stage, auto copy) { multiply5(sum, stage, wi + lane / 4 * 4, wj + lane % 4 * 4, copy); };
     pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, multiply);
     store5(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
 }
@@ -386,22 +386,27 @@ __device__ __forceinline__ void tensor_cores(const float* a, const float* b, flo
     int tiles = ceil_div(N, TILE5), row0 = blockIdx.x / tiles * TILE5, col0 = blockIdx.x % tiles * TILE5;
     int warp = threadIdx.x / 32, wi = warp / 4 * 64, wj = warp % 4 * 32;
     float sum[4][4][4] = {};
-    pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, [&](const Stage6& stage) { multiply6(sum, stage, wi, wj); });
+    auto multiply = [&](const Stage6& stage, auto copy) {
+#pragma unroll
+        for (int n = 0; n < 8; ++n) copy(n);
+        multiply6(sum, stage, wi, wj);
+    };
+    pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, multiply);
     store6(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
 }
 
 // ---- entry points: matmul_v4_nn, ..._nt, _tn, _tt; the letters say which operand is transposed ------------------------------------
 
-#define TILED(name, function, TRANS_A, TRANS_B)                                                                       \
-    extern "C" __global__ void __launch_bounds__(256, 2)                                                              \
+#define TILED(name, function, blocks, TRANS_A, TRANS_B)                                                                       \
+    extern "C" __global__ void __launch_bounds__(256, blocks)                                                           \
         name(const float* a, const float* b, float* c, int M, int N, int K) {                                         \
         function<TRANS_A, TRANS_B>(a, b, c, M, N, K);                                                                 \
     }
-#define TRANSPOSES(name, function)            \
-    TILED(name##_nn, function, false, false)  \
-    TILED(name##_nt, function, false, true)   \
-    TILED(name##_tn, function, true, false)   \
-    TILED(name##_tt, function, true, true)
-TRANSPOSES(matmul_v4, register_tile)
-TRANSPOSES(matmul_v5, warp_tile)
-TRANSPOSES(matmul_v6, tensor_cores)
+#define TRANSPOSES(name, function, blocks)            \
+    TILED(name##_nn, function, blocks, false, false)  \
+    TILED(name##_nt, function, blocks, false, true)   \
+    TILED(name##_tn, function, blocks, true, false)   \
+    TILED(name##_tt, function, blocks, true, true)
+TRANSPOSES(matmul_v4, register_tile, 2)
+TRANSPOSES(matmul_v5, warp_tile, 2)
+TRANSPOSES(matmul_v6, tensor_cores, 1)
