@@ -82,105 +82,142 @@ DIRECT(conv2d_dw_v1_f64, direct_dw, double)
 // Changed: each of the three is a matrix product whose left factor is gathered from the image while it is copied into shared
 // memory; the unrolled patches never exist in global memory. 16x16 threads multiply 64x16 by 16x64 tiles, each 4x4 elements in
 // registers; the next tile is on its way to registers meanwhile. Helps: a global load serves 64 outputs, 16 FFMA cost 2 shared
-// loads, and every warp loads and stores neighbours: 16 channels of 2 pixels, or 32 channels.
-// Hurts: a tile is 64 channels wide even if an image has 3; conv2d_dx multiplies by the zeros between the pixels of a strided g.
+// loads, and every warp loads and stores neighbours: 16 channels of 2 pixels, or 32 channels. Taps and pixels are counted on like
+// an odometer, as a division costs more than the 16 FFMA that would pay for it. conv2d_dx splits a strided convolution into
+// stride^2 phases of stride 1, so that no product meets one of the zeros between the pixels of g.
+// Hurts: a tile is 64 channels wide even if an image has 3; half of the issue slots go to addresses and bounds.
 //
-//   product     left factor (M, K)                      right factor (K, N)      M rows          N columns   K summed
-//   conv2d      x at pixel m, tap k                     w                        pixels of y     C_out       taps (u, v, c)
-//   conv2d_dx   g at pixel m, tap k                     w, a tap's rows apart    pixels of x     C_in        taps (u, v, o)
-//   conv2d_dw   x at pixel k, tap m                     g                        taps (u, v, c)  C_out       pixels of y
+//   product            left factor (M, K)       right factor (K, N)     M rows                 N columns  K summed
+//   conv2d             x at pixel m, tap k      w                       pixels of y            C_out      taps (u, v, c)
+//   conv2d_dx, phase   g at pixel m, tap k      w, the phase's taps     pixels of x in phase   C_in       its taps (u, v, o)
+//   conv2d_dw          x at pixel k, tap m      g                       taps (u, v, c)         C_out      pixels of y (n, i, j)
 
 struct Geometry {
     int images, H, W, C_in, OH, OW, C_out, KH, KW, stride, pad;
 };
 
-struct Pixel {
-    i64 image;  // where its image begins
-    int y, x;   // what a tap's (u, v) is added to (or, in conv2d_dx, subtracted from)
+// A number written as (hi, mid, lo), lo < lo_end and mid < mid_end, which `advance` moves on by a fixed step without dividing.
+struct Digits {
+    int hi, mid, lo;
+};
+
+__device__ __forceinline__ Digits digits_of(int number, int mid_end, int lo_end) {
+    return {number / lo_end / mid_end, number / lo_end % mid_end, number % lo_end};
+}
+
+__device__ __forceinline__ void advance(Digits& d, Digits step, int mid_end, int lo_end) {
+    d.lo += step.lo, d.mid += step.mid, d.hi += step.hi;
+    if (d.lo >= lo_end) d.lo -= lo_end, ++d.mid;
+    if (d.mid >= mid_end) d.mid -= mid_end, ++d.hi;
+}
+
+// What is gathered lies at corner + tap. A corner or tap that does not exist is so far off that it is outside of every image.
+struct Image {
+    const float* p;
+    int H, W, C;
+};
+
+struct Corner {
+    i64 at;
+    int y, x;
 };
 
 struct Tap {
-    int u, v, channel, number;
+    int at, y, x;
 };
 
-__device__ __forceinline__ Tap tap_of(int number, int channels, int KW) {
-    int uv = number / channels;
-    return {uv / KW, uv % KW, number % channels, number};
+constexpr int NOWHERE = -(1 << 30);
+
+__device__ __forceinline__ Corner corner_of(const Image& s, int n, int y, int x) {
+    return {(((i64)n * s.H + y) * s.W + x) * s.C, y, x};
 }
 
-// A pixel of y, and the corner of the patch of x that it sees.
-__device__ __forceinline__ Pixel patch_of(int number, const Geometry& s) {
-    int ij = number % (s.OH * s.OW);
-    return {(i64)(number / (s.OH * s.OW)) * s.H * s.W * s.C_in, ij / s.OW * s.stride - s.pad, ij % s.OW * s.stride - s.pad};
+__device__ __forceinline__ Tap tap_of(const Image& s, int y, int x, int c) { return {(y * s.W + x) * s.C + c, y, x}; }
+
+__device__ __forceinline__ float gather(const Image& s, const Corner& corner, const Tap& tap) {
+    bool inside = (unsigned)(corner.y + tap.y) < s.H && (unsigned)(corner.x + tap.x) < s.W;
+    return inside ? s.p[corner.at + tap.at] : 0.0f;
 }
 
-__device__ __forceinline__ float seen(const float* x, Pixel p, Tap t, const Geometry& s) {
-    int row = p.y + t.u, col = p.x + t.v;
-    bool inside = row >= 0 && row < s.H && col >= 0 && col < s.W;
-    return inside ? x[p.image + ((i64)row * s.W + col) * s.C_in + t.channel] : 0.0f;
-}
-
-// Each problem says how its factors are gathered; ALONG_K: which direction neighbouring threads take, that of memory.
+// Each problem says how its factors are gathered. k is counted in digits (K = hi * mid_end * lo_end in all). ALONG_K: which way
+// neighbouring threads go through a factor, namely as its memory does.
 struct Forward {
     static constexpr bool LEFT_ALONG_K = true, RIGHT_ALONG_K = false;
-    typedef Pixel Row;
-    typedef Tap Term;
-    const float *x, *w;
+    typedef Corner Row;
     Geometry s;
-    __device__ int M() const { return s.images * s.OH * s.OW; }
-    __device__ int N() const { return s.C_out; }
-    __device__ int K() const { return s.KH * s.KW * s.C_in; }
-    __device__ Row row(int m) const { return patch_of(m, s); }
-    __device__ Term term(int k) const { return tap_of(k, s.C_in, s.KW); }
-    __device__ float left(Row m, Term k) const { return seen(x, m, k, s); }
-    __device__ float right(Term k, int n) const { return w[(i64)k.number * s.C_out + n]; }
+    Image x;
+    const float* w;
+    int M, N, K, mid_end, lo_end;
+
+    __device__ Forward(const float* x_, const float* w_, Geometry s_) : s(s_), x{x_, s_.H, s_.W, s_.C_in}, w(w_) {
+        M = s.images * s.OH * s.OW, N = s.C_out, K = s.KH * s.KW * s.C_in, mid_end = s.KW, lo_end = s.C_in;
+    }
+    __device__ Row row(int m) const {
+        Digits nij = digits_of(m, s.OH, s.OW);
+        return m < M ? corner_of(x, nij.hi, nij.mid * s.stride - s.pad, nij.lo * s.stride - s.pad) : Corner{0, NOWHERE, 0};
+    }
+    __device__ float left(Row m, Digits uvc) const { return gather(x, m, tap_of(x, uvc.hi, uvc.mid, uvc.lo)); }
+    __device__ float right(Digits, int k, int n) const { return w[(i64)k * N + n]; }
+    __device__ i64 out(int m) const { return (i64)m * N; }
 };
 
+// Phase (py, px) has the pixels of x with (y + pad) % stride = py and the taps with u % stride = py, likewise across.
 struct ByImage {
     static constexpr bool LEFT_ALONG_K = true, RIGHT_ALONG_K = true;
-    typedef Pixel Row;
-    typedef Tap Term;
-    const float *g, *w;
+    typedef Corner Row;
     Geometry s;
-    __device__ int M() const { return s.images * s.H * s.W; }
-    __device__ int N() const { return s.C_in; }
-    __device__ int K() const { return s.KH * s.KW * s.C_out; }
+    Image g;
+    const float* w;
+    int py, px, first_y, first_x, rows, cols, M, N, K, mid_end, lo_end;
+
+    __device__ ByImage(const float* g_, const float* w_, Geometry s_, int phase) : s(s_), g{g_, s_.OH, s_.OW, s_.C_out}, w(w_) {
+        py = phase / s.stride, px = phase % s.stride;
+        first_y = (py + (s.stride - s.pad % s.stride)) % s.stride, first_x = (px + (s.stride - s.pad % s.stride)) % s.stride;
+        rows = ceil_div(max(s.H - first_y, 0), s.stride), cols = ceil_div(max(s.W - first_x, 0), s.stride);
+        mid_end = ceil_div(max(s.KW - px, 0), s.stride), lo_end = s.C_out;
+        M = s.images * rows * cols, N = s.C_in, K = ceil_div(max(s.KH - py, 0), s.stride) * mid_end * lo_end;
+    }
     __device__ Row row(int m) const {
-        int yx = m % (s.H * s.W);
-        return {(i64)(m / (s.H * s.W)) * s.OH * s.OW * s.C_out, yx / s.W + s.pad, yx % s.W + s.pad};
+        if (m >= M) return {0, NOWHERE, 0};
+        Digits nyx = digits_of(m, rows, cols);
+        return corner_of(g, nyx.hi, nyx.mid + (first_y + s.pad) / s.stride, nyx.lo + (first_x + s.pad) / s.stride);
     }
-    __device__ Term term(int k) const { return tap_of(k, s.C_out, s.KW); }
-    __device__ float left(Row m, Term k) const {
-        int i = m.y - k.u, j = m.x - k.v, oi = i / s.stride, oj = j / s.stride;
-        bool inside = i >= 0 && j >= 0 && oi * s.stride == i && oj * s.stride == j && oi < s.OH && oj < s.OW;
-        return inside ? g[m.image + ((i64)oi * s.OW + oj) * s.C_out + k.channel] : 0.0f;
+    __device__ float left(Row m, Digits uvo) const { return gather(g, m, tap_of(g, -uvo.hi, -uvo.mid, uvo.lo)); }
+    __device__ float right(Digits uvo, int, int n) const {
+        int u = py + uvo.hi * s.stride, v = px + uvo.mid * s.stride;
+        return w[(((i64)u * s.KW + v) * s.C_in + n) * s.C_out + uvo.lo];
     }
-    __device__ float right(Term k, int n) const {
-        return w[(((i64)k.u * s.KW + k.v) * s.C_in + n) * s.C_out + k.channel];
+    __device__ i64 out(int m) const {
+        Digits nyx = digits_of(m, rows, cols);
+        return (((i64)nyx.hi * s.H + first_y + nyx.mid * s.stride) * s.W + first_x + nyx.lo * s.stride) * N;
     }
 };
 
 struct ByFilter {
     static constexpr bool LEFT_ALONG_K = false, RIGHT_ALONG_K = false;
     typedef Tap Row;
-    struct Term {
-        Pixel pixel;
-        int number;
-    };
-    const float *x, *g;
     Geometry s;
-    __device__ int M() const { return s.KH * s.KW * s.C_in; }
-    __device__ int N() const { return s.C_out; }
-    __device__ int K() const { return s.images * s.OH * s.OW; }
-    __device__ Row row(int m) const { return tap_of(m, s.C_in, s.KW); }
-    __device__ Term term(int k) const { return {patch_of(k, s), k}; }
-    __device__ float left(Row m, Term k) const { return seen(x, k.pixel, m, s); }
-    __device__ float right(Term k, int n) const { return g[(i64)k.number * s.C_out + n]; }
+    Image x;
+    const float* g;
+    int M, N, K, mid_end, lo_end;
+
+    __device__ ByFilter(const float* x_, const float* g_, Geometry s_) : s(s_), x{x_, s_.H, s_.W, s_.C_in}, g(g_) {
+        M = s.KH * s.KW * s.C_in, N = s.C_out, K = s.images * s.OH * s.OW, mid_end = s.OH, lo_end = s.OW;
+    }
+    __device__ Row row(int m) const {
+        Digits uvc = digits_of(m, s.KW, s.C_in);
+        return m < M ? tap_of(x, uvc.hi, uvc.mid, uvc.lo) : Tap{0, NOWHERE, 0};
+    }
+    __device__ float left(Row m, Digits nij) const {
+        return gather(x, corner_of(x, nij.hi, nij.mid * s.stride - s.pad, nij.lo * s.stride - s.pad), m);
+    }
+    __device__ float right(Digits, int k, int n) const { return g[(i64)k * N + n]; }
+    __device__ i64 out(int m) const { return (i64)m * N; }
 };
 
 constexpr int TILE = 64, DEPTH = 16, PITCH = TILE + 4;
 
-// Thread t copies elements n = 0..3 of a 64 x 16 tile: 16 k's of 4 rows if memory runs along k, else 4 k's of one row.
+// Thread t copies elements n = 0..3 of a 64 x 16 tile: one k of 4 rows if memory runs along k, else 4 k's of one row.
 template <bool ALONG_K>
 __device__ __forceinline__ int k_of(int n) { return ALONG_K ? threadIdx.x % 16 : threadIdx.x / 64 + 4 * n; }
 template <bool ALONG_K>
@@ -189,29 +226,36 @@ __device__ __forceinline__ int i_of(int n) { return ALONG_K ? threadIdx.x / 16 +
 // Where (k, i) lies. With pitch 68, 8 k's of 2 rows lie in different banks; exchanging pairs for k >= 8 makes it 16 k's.
 __device__ __forceinline__ int place(int k, int i) { return k * PITCH + (i ^ k / 8 * 2); }
 
-// One thread's part of the two tiles at k0, on its way from global to shared memory.
+// One thread's part of the two tiles that come next, on its way from global to shared memory.
 template <typename Problem>
 struct Cargo {
     static constexpr bool LEFT = Problem::LEFT_ALONG_K, RIGHT = Problem::RIGHT_ALONG_K;
+    static_assert(LEFT || !RIGHT, "right(Digits, ...) is given the digits of left's k, which are its own only if both run along k");
+    const Problem& p;
+    int col0, k0, k_end;
+    Digits digits, step;
     typename Problem::Row rows[LEFT ? 4 : 1];
     float left[4], right[4];
 
-    __device__ __forceinline__ Cargo(const Problem& p, int row0) {
+    __device__ __forceinline__ Cargo(const Problem& p, int row0, int col0, int k0, int k_end)
+        : p(p), col0(col0), k0(k0), k_end(k_end) {
+        digits = digits_of(k0 + k_of<LEFT>(0), p.mid_end, p.lo_end), step = digits_of(LEFT ? DEPTH : 4, p.mid_end, p.lo_end);
 #pragma unroll
         for (int n = 0; n < (LEFT ? 4 : 1); ++n) rows[n] = p.row(row0 + i_of<LEFT>(n));
     }
 
-    __device__ __forceinline__ void load(const Problem& p, int row0, int col0, int k0, int k_end) {
-#pragma unroll
-        for (int n = 0; n < 4; ++n) {
-            int k = k0 + k_of<LEFT>(n);
-            left[n] = k < k_end && row0 + i_of<LEFT>(n) < p.M() ? p.left(rows[LEFT ? n : 0], p.term(k)) : 0.0f;
-        }
+    __device__ __forceinline__ void load() {
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
             int k = k0 + k_of<RIGHT>(n), col = col0 + i_of<RIGHT>(n);
-            right[n] = k < k_end && col < p.N() ? p.right(p.term(k), col) : 0.0f;
+            right[n] = k < k_end && col < p.N ? p.right(digits, k, col) : 0.0f;
         }
+#pragma unroll
+        for (int n = 0; n < 4; ++n) {
+            left[n] = k0 + k_of<LEFT>(n) < k_end ? p.left(rows[LEFT ? n : 0], digits) : 0.0f;
+            if (!LEFT || n == 3) advance(digits, step, p.mid_end, p.lo_end);
+        }
+        k0 += DEPTH;
     }
 
     __device__ __forceinline__ void store(float* a, float* b) const {
@@ -239,44 +283,48 @@ template <typename Problem>
 __device__ __forceinline__ void implicit_gemm(const Problem& p, float* out, int tile, int k_begin, int k_end) {
     __shared__ __align__(16) float shared[TILE * TILE];
     float *a = shared, *b = shared + DEPTH * PITCH;
-    int M = p.M(), N = p.N(), tiles = ceil_div(N, TILE), row0 = tile / tiles * TILE, col0 = tile % tiles * TILE;
+    int tiles = ceil_div(p.N, TILE), row0 = tile / tiles * TILE, col0 = tile % tiles * TILE;
     int i = threadIdx.x / 16 * 4, j = threadIdx.x % 16 * 4;
-    Cargo<Problem> cargo(p, row0);
+    if (row0 >= p.M) return;
     float sum[4][4] = {};
-    cargo.load(p, row0, col0, k_begin, k_end);
-    for (int k0 = k_begin; k0 < k_end; k0 += DEPTH) {
-        cargo.store(a, b);
-        __syncthreads();
-        cargo.load(p, row0, col0, k0 + DEPTH, k_end);
-        multiply(sum, a, b, i, j);
-        __syncthreads();
+    if (k_begin < k_end) {  // and so no radix of the digits is zero
+        Cargo<Problem> cargo(p, row0, col0, k_begin, k_end);
+        cargo.load();
+        for (int k0 = k_begin; k0 < k_end; k0 += DEPTH) {
+            cargo.store(a, b);
+            __syncthreads();
+            cargo.load();
+            multiply(sum, a, b, i, j);
+            __syncthreads();
+        }
     }
 #pragma unroll
     for (int r = 0; r < 4; ++r)
         *reinterpret_cast<float4*>(&shared[(i + r) * TILE + j]) = make_float4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
     __syncthreads();
     int col = threadIdx.x % TILE;
-    for (int r = threadIdx.x / TILE; r < TILE && row0 + r < M; r += 256 / TILE)
-        if (col0 + col < N) out[(i64)(row0 + r) * N + col0 + col] = shared[r * TILE + col];
+    for (int r = threadIdx.x / TILE; r < TILE && row0 + r < p.M; r += 256 / TILE)
+        if (col0 + col < p.N) out[p.out(row0 + r) + col0 + col] = shared[r * TILE + col];
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv2d_v2(const float* x, const float* w, float* y, GEOMETRY) {
-    Forward p = {x, w, {GEOMETRY_VALUES}};
-    implicit_gemm(p, y, blockIdx.x, 0, p.K());
+    Forward p(x, w, {GEOMETRY_VALUES});
+    implicit_gemm(p, y, blockIdx.x, 0, p.K);
 }
 
+// The grid has stride^2 phases, each with as many tiles as the largest one needs.
 extern "C" __global__ void __launch_bounds__(256) conv2d_dx_v2(const float* g, const float* w, float* dx, GEOMETRY) {
-    ByImage p = {g, w, {GEOMETRY_VALUES}};
-    implicit_gemm(p, dx, blockIdx.x, 0, p.K());
+    ByImage p(g, w, {GEOMETRY_VALUES}, blockIdx.x % (stride * stride));
+    implicit_gemm(p, dx, blockIdx.x / (stride * stride), 0, p.K);
 }
 
 // The sum over pixels is long and the filter small, so `parts` blocks share the sum of a tile. Each writes its own copy of dw into
 // partial (parts, KH, KW, C_in, C_out); conv2d_dw_v2_sum adds them in order, so that the result is the same in every run.
-extern "C" __global__ void __launch_bounds__(256) conv2d_dw_v2(const float* x, const float* g, float* partial, GEOMETRY, int parts) {
-    ByFilter p = {x, g, {GEOMETRY_VALUES}};
-    int part = blockIdx.x % parts, share = ceil_div(ceil_div(p.K(), parts), DEPTH) * DEPTH;
-    i64 begin = (i64)part * share, end = begin + share;
-    implicit_gemm(p, partial + (i64)part * p.M() * p.N(), blockIdx.x / parts, min(begin, (i64)p.K()), min(end, (i64)p.K()));
+extern "C" __global__ void __launch_bounds__(256)
+    conv2d_dw_v2(const float* x, const float* g, float* partial, GEOMETRY, int parts) {
+    ByFilter p(x, g, {GEOMETRY_VALUES});
+    i64 part = blockIdx.x % parts, share = ceil_div(ceil_div(p.K, parts), DEPTH) * DEPTH, K = p.K;
+    implicit_gemm(p, partial + part * p.M * p.N, blockIdx.x / parts, min(part * share, K), min((part + 1) * share, K));
 }
 
 extern "C" __global__ void conv2d_dw_v2_sum(const float* partial, float* dw, int size, int parts) {
