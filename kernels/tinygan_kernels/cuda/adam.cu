@@ -1,6 +1,6 @@
 // Adam (Kingma and Ba 2015, Algorithm 1) over one flat buffer of parameters, with the sign of the step in sight: +1 ascends, -1
 // descends. Rate and step count are read from memory, so that a captured launch sees their new values when it is replayed.
-// Fused, a parameter costs 28 bytes (four numbers read, three written), against 76 as separate array operations.
+// Fused, a parameter costs 28 bytes (four numbers read, three written), against 120 as a dozen array operations.
 
 // One thread: count the step, and work out what all parameters share, in double as 1 - beta^t cancels for beta near 1.
 template <typename T>
