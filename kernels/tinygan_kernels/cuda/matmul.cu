@@ -273,7 +273,7 @@ __device__ __forceinline__ void store5(float (*sum)[8], float* shared, float* c,
     constexpr int PITCH = 48;
     int lane = threadIdx.x % 32;
     float* mine = shared + threadIdx.x / 32 * 8 * PITCH;
-    float4* here = reinterpret_cast<float4*>(&mine[lane / 4 * PITCH + lane % 4 * 4]);
+    float4* here = reinterpret_cast<float4*>(mine) + lane / 4 * (PITCH / 4) + lane % 4;
 #pragma unroll
     for (int r = 0; r < 8; ++r) {
         here[0] = make_float4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
@@ -371,7 +371,7 @@ __device__ __forceinline__ void store6(float (*sum)[4][4], float* shared, float*
     constexpr int PITCH = 40;
     int lane = threadIdx.x % 32;
     float* mine = shared + threadIdx.x / 32 * 8 * PITCH;
-    float2* here = reinterpret_cast<float2*>(&mine[lane / 4 * PITCH + lane % 4 * 2]);
+    float2* here = reinterpret_cast<float2*>(mine) + lane / 4 * (PITCH / 2) + lane % 4;
 #pragma unroll
     for (int r = 0; r < 8; ++r) {
 #pragma unroll
