@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import EmulatorError
-from .lanes import Lanes
+from .lanes import WARP, Lanes
 from .memory import Memory, window_of
 
 
@@ -71,6 +71,16 @@ class Access:
             index = (positions - first) >> site.shift
             for j, value in enumerate(values):
                 view[index + j] = some.pick(value)
+
+    def load_rows(self, site: Site, matrices: int, address, lanes: Lanes) -> np.ndarray:
+        """(lanes, 16) bytes at the addresses of the first 8 * matrices lanes of each warp: the rows that ldmatrix reads."""
+        rows = np.zeros((lanes.mask.size, site.bytes), np.uint8)
+        named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
+        for memory, positions, some in self.pieces(site, address, named):
+            if self.check:
+                self.check.read(site, memory, positions, some)
+            rows[some.index] = memory.data[(positions - memory.base)[:, None] + np.arange(site.bytes)]
+        return rows
 
     # -- where the bytes are ----------------------------------------------------------------------------------
     def pieces(self, site: Site, address, lanes: Lanes, operation: str = "ld"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .errors import EmulatorError
 from .ptx import Function, Instruction, Label
 
-COLLECTIVE = {"shfl", "vote", "match", "redux", "mma", "wmma", "ldmatrix", "movmatrix", "elect"}
+COLLECTIVE = {"shfl", "vote", "match", "redux", "mma", "ldmatrix"}
 """Instructions in which lanes of a warp meet: a block begins at each, so that lanes can wait for one another there."""
 
 

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from .lanes import WARP, Lanes
+from .matrix import shape_of
 from .ptx import WIDTH, Instruction
 
 _ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
@@ -59,10 +60,8 @@ _SASS = "smsp__sass_thread_inst_executed_op_{}_pred_on.sum"
 
 def _mma_flops(ins: Instruction) -> int:
     """Operations of one warp's mma, 2 m n k."""
-    shape = next(m for m in ins.modifiers if m.startswith("m") and "n" in m and m[1:2].isdigit())
-    m, rest = shape[1:].split("n")
-    n, k = rest.split("k")
-    return 2 * int(m) * int(n) * int(k)
+    m, n, k = shape_of(ins.modifiers)
+    return 2 * m * n * k
 
 
 class Counts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import floats, integers, warps
+from . import atomics, floats, integers, matrix, warps
 from .conversions import KNOWN, convert, join_halves, pack_halves, split_halves, to_tf32
 from .memory import LOCAL, SHARED
 from .program import Emitter, code_of
@@ -460,7 +460,6 @@ _ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
 
 
 def atom(e: Emitter, ins: Instruction) -> None:
-    from . import atomics
     kind, space = kind_of(e, ins), space_of(e, ins)
     name = next((m for m in ins.modifiers if m in _ATOMIC), None)
     if name is None or any(m in ("v2", "v4", "v8") for m in ins.modifiers):
@@ -517,7 +516,7 @@ def members(e: Emitter, ins: Instruction, number: int) -> str:
         operand = ins.operands[-1]
     elif ins.opcode == "bar":
         operand = ins.operands[0]
-    elif ins.opcode not in ("mma", "ldmatrix", "movmatrix"):
+    elif ins.opcode not in ("mma", "ldmatrix"):
         raise e.unsupported("only the .sync forms are supported")
     text = e.read(operand, "u32") if operand is not None else e.constant(Immediate(-1), "u32")
     e.extra += [f"def members_{number}(m):", f"    return {text}"]
@@ -566,6 +565,30 @@ def activemask(e: Emitter, ins: Instruction) -> None:
     e.write(ins.operands[0], "b32", e.call(warps.vote, "'ballot'", "True", ones, f"{e.lanes}.mask"))
 
 
+def mma(e: Emitter, ins: Instruction) -> None:
+    kinds, shape = types_of(ins), matrix.shape_of(ins.modifiers)
+    plain = "row" in ins.modifiers and "col" in ins.modifiers and "sp" not in ins.modifiers
+    if len(kinds) != 4 or (kinds[1], *shape) not in matrix.SUPPORTED or not plain:
+        known = ", ".join(f"m{m}n{n}k{k} {kind}" for kind, m, n, k in sorted(matrix.SUPPORTED))
+        raise e.unsupported(f"this mma is not supported; supported (row.col): {known}")
+    word = "b64" if kinds[1] == "f64" else "b32"
+    a, b, c = ("(" + ", ".join(e.read(item, word) for item in vector_items(o)) + ",)" for o in ins.operands[1:])
+    e.line(f"results = {e.call(matrix.multiply, repr(tuple(kinds)), repr(shape), a, b, c)}")
+    for i, target in enumerate(vector_items(ins.operands[0])):
+        e.write(target, word, f"results[{i}]")
+
+
+def ldmatrix(e: Emitter, ins: Instruction) -> None:
+    if "m8n8" not in ins.modifiers or kind_of(e, ins) != "b16" or "shared::cluster" in ins.modifiers:
+        raise e.unsupported("only ldmatrix.m8n8.b16 from this block's memory is supported")
+    targets = vector_items(ins.operands[0])
+    site = e.site_of(ins, space_of(e, ins), "u8", 8, 2)
+    e.line(f"rows = load_rows({e.program.bind(site)}, {len(targets)}, {e.address(ins.operands[1])}, {e.lanes})")
+    e.line(f"results = {e.call(matrix.distribute, 'rows', str(len(targets)), str('trans' in ins.modifiers))}")
+    for i, target in enumerate(targets):
+        e.write(target, "b32", f"results[{i}]")
+
+
 def warp_barrier(e: Emitter, ins: Instruction) -> None:
     e.line(f"warp_sync({e.lanes})")
 
@@ -585,4 +608,5 @@ LOWER = {
     "ld": ld, "ldu": ld, "st": st, "atom": atom, "red": atom, "cp": cp_async, "membar": fence, "fence": fence,
     "prefetch": nothing, "prefetchu": nothing, "discard": nothing, "applypriority": nothing, "nanosleep": nothing, "pmevent": nothing,
     "shfl": shfl, "vote": vote, "match": match, "redux": redux, "activemask": activemask, "bar": warp_barrier,
+    "mma": mma, "ldmatrix": ldmatrix,
 }

@@ -96,7 +96,7 @@ class Machine:
         access, check = self.access, self.check
         ignore = lambda lanes: None        # noqa: E731
         self.names |= {
-            "copyto": np.copyto, "where": np.where, "widen": widen, "load": access.load, "store": access.store,
+            "copyto": np.copyto, "where": np.where, "widen": widen, "load": access.load, "store": access.store, "load_rows": access.load_rows,
             "atomic": partial(atomics.atomic, access), "copies": access.copies, "clock": self._clock,
             "fence": check.fence if check else ignore, "warp_sync": check.warp_sync if check else ignore,
             "vprintf": partial(vprintf, self), "assertfail": partial(assertfail, self)}
