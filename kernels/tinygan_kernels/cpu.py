@@ -196,6 +196,8 @@ class Convolution:
 
     def conv2d(self, x, w, y, stride, pad):
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, y.shape
+        if not y.size:  # no channels out: a reshape to (-1, 0) has no meaning
+            return
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
@@ -204,6 +206,9 @@ class Convolution:
 
     def conv2d_dx(self, g, w, dx, stride, pad, height, width):
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, g.shape
+        if not g.size:
+            dx.fill(0)
+            return
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, g.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), g.dtype)
@@ -215,6 +220,8 @@ class Convolution:
         patch = kh * kw * c_in
         flat = dw.reshape(patch, c_out)
         flat[...] = 0
+        if not g.size:
+            return
         part = self._take("part", (patch, c_out), x.dtype)
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
@@ -244,6 +251,8 @@ def bce_logits(s, t, loss, ds):
 
 
 def batch_norm(x, gamma, beta, y, mean, inv_std, eps):
+    if not x.size:  # no channels, so nothing to give
+        return
     rows, out = x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1])
     np.mean(rows, axis=0, out=mean)
     np.subtract(rows, mean, out=out)

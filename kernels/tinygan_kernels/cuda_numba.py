@@ -13,13 +13,14 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from . import generic
+from . import generic, inspection
 from .contract import DTYPES, KERNELS, Backend, ContractError, Version
 
 # The ladders: tests, listings and verification are made from these rows; a kernel's last version is the one used unless another is
@@ -42,9 +43,10 @@ _LADDERS = (
     ("bias_act_grad", 1, "fused, column sums on the way", "fused", "bias_act_grad"),
     ("adam", 1, "fused", "fused", "adam"),
 )
-VERSIONS = tuple(Version(kernel, number, title) for kernel, number, title, _, _ in _LADDERS)
 _HOSTS = {(kernel, number): (f"cuda_numba_{module}", host) for kernel, number, _, module, host in _LADDERS}
-BEST = {row.kernel: row.number for row in VERSIONS}
+BEST = {kernel: number for kernel, number, *_ in _LADDERS}
+LADDERS = tuple(Version(kernel, number, title) for kernel, number, title, _, _ in _LADDERS)
+VERSIONS = LADDERS + tuple(Version(kernel, 1, "array functions (CuPy, or NumPy)") for kernel in KERNELS if kernel not in BEST)
 
 
 # ---- devices: where a launch goes ---------------------------------------------------------------------------------------------
@@ -131,6 +133,35 @@ class OnGpu(Device):
             return kernel[blocks, threads, handle]
 
 
+class Recorder(Device):
+    """Runs nothing and keeps what it was asked to run: for a look at the code that a launch would execute."""
+
+    def __init__(self) -> None:
+        super().__init__(np)
+        self.launches: list[inspection.Started] = []
+
+    def start(self, kernel, blocks, threads, args):
+        ptx = functools.partial(compile_ptx, kernel, args)
+        self.launches.append(inspection.Started(kernel.__name__, blocks, threads, ptx))
+
+
+def compile_ptx(kernel: Any, args: tuple[Any, ...], arch: str) -> tuple[str, str]:
+    """A Numba kernel's PTX for these arguments on `arch` (such as "sm_90"), and the name of its entry. Needs no driver."""
+    from numba import cuda, typeof
+
+    number = int(arch.removeprefix("sm_"))
+    types = tuple(map(typeof, args))
+    ptx, _ = cuda.compile_ptx(kernel.py_func, types, cc=divmod(number, 10), lineinfo=True)
+    return ptx, re.search(r"\.entry\s+(\S+?)\(", ptx)[1]
+
+
+def record(kernel: str, number: int, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[inspection.Started]:
+    """The launches of one version on NumPy arrays (inputs and outputs), which are left as they are."""
+    recorder = Recorder()
+    host_function(kernel, number)(recorder, *arrays, **params)
+    return recorder.launches
+
+
 # ---- the backend --------------------------------------------------------------------------------------------------------------
 
 
@@ -148,15 +179,14 @@ def why_unavailable(emulate: bool = False) -> str | None:
 
 
 def choose(versions: Mapping[str, int] | None) -> dict[str, int]:
-    """The version of every kernel: the best, or the one that `versions` asks for. Raises ContractError."""
+    """The version of every kernel that has a ladder: the best, or the one that `versions` asks for. Raises ContractError."""
     chosen = dict(BEST)
     for kernel, number in (versions or {}).items():
         have = [row.number for row in VERSIONS if row.kernel == kernel]
         if kernel not in KERNELS:
             raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
         if number not in have:
-            ladder = f"versions {', '.join(map(str, have))}" if have else "no version in Numba"
-            raise ContractError(f"numba-cuda: {kernel} has {ladder}; {number!r} is not one")
+            raise ContractError(f"numba-cuda: {kernel} has versions {', '.join(map(str, have))}; {number!r} is not one")
         chosen[kernel] = number
     return chosen
 
@@ -172,7 +202,8 @@ def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) ->
     chosen = choose(versions)
     device = Emulated() if emulate else OnGpu()
     implementations = generic.implementations(device.xp)
-    for kernel, number in chosen.items():
+    for kernel in BEST:
+        number = chosen[kernel]
         implementations[kernel] = functools.partial(host_function(kernel, number), device)
     to_numpy = np.asarray if emulate else device.xp.asnumpy
     return Backend("numba-cuda", implementations, device.xp, VERSIONS, to_numpy)

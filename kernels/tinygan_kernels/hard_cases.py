@@ -210,7 +210,7 @@ def _ema(kernel: str, tiles: Sequence[int]) -> Labelled:
 # ---- elementwise, reductions and moves ----------------------------------------------------------------------------------------
 
 _PARAMS: dict[str, list[dict[str, Any]]] = {
-    "power": [{"exponent": e} for e in (2, 0.5, -1, 3, 0)],
+    "power": [{"exponent": e} for e in (2, 0.5, -1, -0.5, 3, 0)],
     "leaky_relu": [{"slope": s} for s in (0.0, 0.2)],
     "leaky_relu_grad": [{"slope": s} for s in (0.0, 0.2)],
 }
