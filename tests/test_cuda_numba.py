@@ -8,13 +8,13 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason='needs Numba CUDA: pip install "tinygan[emulator]"')
 
-from numba import cuda  # noqa: E402
+from numba import cuda
+from tinygan_kernels import BackendError, ContractError, Version, cuda_numba, load, reference, verify, why_unavailable
+from tinygan_kernels.emulator import checks, count, counters
+from tinygan_kernels.hard_cases import Case, cases, edges
 
-from tinygan_kernels import BackendError, ContractError, Version, cuda_numba, load, reference, verify, why_unavailable  # noqa: E402
-from tinygan_kernels.emulator import checks, count, counters  # noqa: E402
-from tinygan_kernels.hard_cases import Case, cases, edges  # noqa: E402
-
-LADDERS = cuda_numba.LADDERS
+VERSIONS = cuda_numba.VERSIONS
+ALL = verify.all_versions(load("numba-cuda", emulate=True))
 TILES = {("matmul", 4): (64,)}  # the side of a version's tile, where it is not 16
 
 
@@ -24,15 +24,14 @@ def rng():
 
 
 def _cases(version: Version, dtype: str):
-    """The hard cases of a version. Float64 fused multiply-adds are emulated slowly: there, only the small ones of a product."""
-    chosen = cases(version.kernel, dtype, TILES.get((version.kernel, version.number), (16,)))
-    if dtype == "float64" and (version.kernel, version.number) == ("matmul", 4):
-        return [case for case in chosen if case.inputs[0].size * case.inputs[1].size < 3000]
-    return chosen
+    """The hard cases of a version. Float64 is emulated slowly, so it meets every fourth, after all of them in float32."""
+    chosen = list(cases(version.kernel, dtype, TILES.get((version.kernel, version.number), (16,))))
+    return chosen[:: 4 if dtype == "float64" else 1]
 
 
 def _verified(version: Version, dtype: str) -> verify.Row:
-    backend = load("numba-cuda", emulate=True, versions={version.kernel: version.number})
+    chosen = {version.kernel: version.number} if version in VERSIONS else {}
+    backend = load("numba-cuda", emulate=True, versions=chosen)
     return verify.verify_version(backend, version, dtype, _cases(version, dtype), emulate=True)
 
 
@@ -40,15 +39,15 @@ def _verified(version: Version, dtype: str) -> verify.Row:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("version", LADDERS, ids=lambda v: f"{v.kernel}-{v.number}")
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: f"{v.kernel}-{v.number}")
 def test_a_version_is_right_on_hard_shapes_and_clean(version, dtype):
     row = _verified(version, dtype)
     assert row.ok, row
-    assert row.cases >= 6
+    assert row.cases >= (6 if dtype == "float32" else 2)
     assert row.worst > 0, "a bound that is never approached says that nothing was compared"
 
 
-@pytest.mark.parametrize("version", [v for v in cuda_numba.VERSIONS if v not in LADDERS], ids=lambda v: v.kernel)
+@pytest.mark.parametrize("version", [v for v in ALL if v not in VERSIONS], ids=lambda v: v.kernel)
 def test_the_kernels_without_a_ladder_are_right_too(version):
     row = _verified(version, "float32")
     assert row.ok, row
@@ -118,7 +117,8 @@ def _counts(kernel: str, number: int, inputs, outputs, **params) -> dict[str, fl
     sectors = counts["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"]
     stored = counts["l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum"]
     stores = counts["l1tex__t_requests_pipe_lsu_mem_global_op_st.sum"]
-    return counts | {"loads": loads, "sectors a load": sectors / loads, "sectors a store": stored / stores, "sectors": sectors + stored}
+    shares = {"sectors a load": sectors / loads, "sectors a store": stored / stores}
+    return counts | shares | {"loads": loads, "sectors": sectors + stored}
 
 
 def _placed(shape: tuple[int, ...]) -> np.ndarray:
@@ -179,7 +179,7 @@ def test_the_one_pass_loss_reads_half_and_launches_once():
 # ---- Numba's own traps --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", LADDERS, ids=lambda v: f"{v.kernel}-{v.number}")
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: f"{v.kernel}-{v.number}")
 def test_float32_kernels_compute_in_float32_and_in_registers(version):
     """In Numba a bare 1 beside a float32 makes float64 of both: right, but 2 to 64 times slower on a GPU."""
     case = next(c for c in cases(version.kernel) if all(a.size for a in c.inputs))
@@ -322,7 +322,7 @@ def test_verification_catches_planted_bugs(kernel, symptom):
         device.launch(kernel, blocks, 256, a.T if trans_a else a, b.T if trans_b else b, c)
 
     backend.implementations["matmul"] = planted
-    row = verify.verify_version(backend, LADDERS[2], "float32", cases("matmul", tiles=(16,)), emulate=True)
+    row = verify.verify_version(backend, VERSIONS[2], "float32", cases("matmul", tiles=(16,)), emulate=True)
     assert not row.ok
     if symptom == "worst":
         assert row.worst > 1, row
@@ -335,11 +335,11 @@ def test_verification_catches_planted_bugs(kernel, symptom):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("version", cuda_numba.VERSIONS, ids=lambda v: f"{v.kernel}-{v.number}")
+@pytest.mark.parametrize("version", ALL, ids=lambda v: f"{v.kernel}-{v.number}")
 def test_a_version_is_right_on_a_gpu(version, dtype):
     reason = why_unavailable("numba-cuda")
     if reason:
         pytest.skip(reason)
-    backend = load("numba-cuda", versions={version.kernel: version.number})
+    backend = load("numba-cuda", versions={version.kernel: version.number} if version in VERSIONS else {})
     row = verify.verify_version(backend, version, dtype, cases(version.kernel, dtype), emulate=False)
     assert row.ok, row

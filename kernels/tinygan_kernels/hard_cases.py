@@ -70,7 +70,9 @@ Labelled = Iterator[tuple[str, Callable[[Draw], Made]]]
 
 
 # Indices of M, N and K into `edges`: each meets every edge, and where one is ragged the others are empty, ragged or exact in turn.
-_MEETINGS = ((0, 4, 5), (4, 0, 3), (4, 5, 0), (1, 1, 5), (1, 5, 4), (5, 1, 2), (2, 3, 5), (3, 3, 3), (3, 4, 1), (4, 2, 4), (5, 5, 2))
+_MEETINGS = (
+    (0, 4, 5), (4, 0, 3), (4, 5, 0), (1, 1, 5), (1, 5, 4), (5, 1, 2), (2, 3, 5), (3, 3, 3), (3, 4, 1), (4, 2, 4), (5, 5, 2),
+)  # fmt: skip
 _BOTH_WAYS = ((4, 5, 2), (5, 4, 5))  # of these, all four combinations of transposed operands
 _FLAGS = tuple(product((False, True), repeat=2))
 
@@ -216,7 +218,9 @@ _PARAMS: dict[str, list[dict[str, Any]]] = {
 }
 _POSITIVE = ("log", "sqrt", "power")
 _UNARY_SHAPES: tuple[Shape, ...] = ((), (0,), (1,), (1025,), (3, 0, 2), (17, 5))
-_PAIRS: tuple[tuple[Shape, Shape], ...] = (((), ()), ((5,), ()), ((3, 1), (4,)), ((2, 3, 4), (3, 4)), ((0, 4), (4,)), ((129,), (129,)))
+_PAIRS: tuple[tuple[Shape, Shape], ...] = (
+    ((), ()), ((5,), ()), ((3, 1), (4,)), ((2, 3, 4), (3, 4)), ((0, 4), (4,)), ((129,), (129,)),
+)  # fmt: skip
 
 
 def _elementwise(kernel: str, tiles: Sequence[int]) -> Labelled:
