@@ -11,7 +11,7 @@ from . import atomics, floats, integers, matrix, warps
 from .conversions import KNOWN, convert, join_halves, pack_halves, split_halves, to_tf32
 from .memory import LOCAL, SHARED
 from .program import Emitter, code_of
-from .ptx import WIDTH, Immediate, Instruction, Not, Pair, Register, Vector
+from .ptx import WIDTH, Immediate, Instruction, Not, Pair, Register, Symbol, Vector
 
 FLOAT = ("f16", "bf16", "f32", "f64")
 PACKED = {"f16x2": "f16", "bf16x2": "bf16"}
@@ -244,6 +244,16 @@ def dot(e: Emitter, ins: Instruction) -> None:
     extra = [str("hi" in ins.modifiers)] if ins.opcode == "dp2a" else []
     function = integers.dp4a if ins.opcode == "dp4a" else integers.dp2a
     e.write(ins.operands[0], result, e.call(function, a, b, e.read(ins.operands[3], result), repr(code_of(a_kind)), repr(code_of(b_kind)), *extra))
+
+
+def packed_video(e: Emitter, ins: Instruction) -> None:
+    result, a_kind, b_kind = types_of(ins)
+    if any("." in o.name for o in ins.operands if isinstance(o, Symbol)):
+        raise e.unsupported("byte selectors are not supported")
+    a, b, c = (e.read(o, "u32") for o in ins.operands[1:4])
+    saturated = code_of(result)[0] if "sat" in ins.modifiers else ""
+    e.write(ins.operands[0], "u32", e.call(integers.packed_video, repr(ins.opcode[:-1]), a, b, c, repr(code_of(a_kind)), repr(code_of(b_kind)),
+                                           ins.opcode[-1], repr(saturated), str("add" in ins.modifiers)))
 
 
 # -- comparison, selection, moves ---------------------------------------------------------------------------------------
@@ -608,5 +618,6 @@ LOWER = {
     "ld": ld, "ldu": ld, "st": st, "atom": atom, "red": atom, "cp": cp_async, "membar": fence, "fence": fence,
     "prefetch": nothing, "prefetchu": nothing, "discard": nothing, "applypriority": nothing, "nanosleep": nothing, "pmevent": nothing,
     "shfl": shfl, "vote": vote, "match": match, "redux": redux, "activemask": activemask, "bar": warp_barrier,
+    **{f"{name}{parts}": packed_video for name in ("vadd", "vsub", "vmin", "vmax", "vabsdiff", "vavrg") for parts in (2, 4)},
     "mma": mma, "ldmatrix": ldmatrix,
 }

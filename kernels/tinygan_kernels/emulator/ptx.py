@@ -163,9 +163,11 @@ class _Parser:
         for match in _TOKEN.finditer(clean):
             self._only_blanks(clean, end, match.start())
             end = match.end()
-            self.tokens.append(match.group())
-            self.kinds.append(match.lastgroup)
-            self.starts.append(match.start())
+            text = match.group()
+            parts = [f".{part}" for part in text[1:].split(".")] if text[0] == "." else [text]    # .reg.b32 is two directives
+            self.tokens += parts
+            self.kinds += [match.lastgroup] * len(parts)
+            self.starts += [match.start()] * len(parts)
         self._only_blanks(clean, end, len(clean))
         self.at = 0
         self.unit = Module()
