@@ -476,6 +476,8 @@ def atom(e: Emitter, ins: Instruction) -> None:
         raise e.unsupported("this form of atomic is not supported")
     operands = list(ins.operands)
     target = operands.pop(0) if ins.opcode == "atom" else None
+    if isinstance(target, Register) and target.name not in e.function.read_names():
+        target = None               # nobody reads what was there before: ptxas makes it a red
     site = e.site_of(ins, space, code_of(kind), WIDTH[kind])
     function = atomics.operation(name, PACKED.get(kind, kind))
     if kind in PACKED:
