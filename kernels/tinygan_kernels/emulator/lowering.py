@@ -524,18 +524,18 @@ def nothing(e: Emitter, ins: Instruction) -> None:
 def members(e: Emitter, ins: Instruction, number: int) -> str:
     """Write the function that gives the member mask of a collective; its name."""
     operand = None
-    if ins.opcode in ("shfl", "vote", "match", "redux") and "sync" in ins.modifiers:
+    if ins.opcode in ("shfl", "vote", "match", "redux"):
         operand = ins.operands[-1]
     elif ins.opcode == "bar":
         operand = ins.operands[0]
-    elif ins.opcode not in ("mma", "ldmatrix"):
-        raise e.unsupported("only the .sync forms are supported")
     text = e.read(operand, "u32") if operand is not None else e.constant(Immediate(-1), "u32")
     e.extra += [f"def members_{number}(m):", f"    return {text}"]
     return f"members_{number}"
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
+    if "sync" not in ins.modifiers:
+        raise e.unsupported("only the .sync forms are supported")
     target = ins.operands[0]
     value, b, c = (e.read(o, "b32") for o in ins.operands[1:4])
     e.line(f"result, inside = {e.call(warps.shuffle, repr(ins.modifiers[1]), value, b, c, 'm.mask.size')}")
@@ -545,6 +545,8 @@ def shfl(e: Emitter, ins: Instruction) -> None:
 
 
 def vote(e: Emitter, ins: Instruction) -> None:
+    if "sync" not in ins.modifiers:
+        raise e.unsupported("only the .sync forms are supported")
     mode = ins.modifiers[1]
     predicate, mask = e.read(ins.operands[1], "pred"), e.read(ins.operands[2], "b32")
     value = e.call(warps.vote, repr(mode), predicate, mask, f"{e.lanes}.mask")
