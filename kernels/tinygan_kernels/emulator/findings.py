@@ -14,7 +14,7 @@ _COLLECTED: ContextVar[list | None] = ContextVar("findings", default=None)
 
 @dataclass
 class Finding:
-    """One fault, found at one instruction; `count` is how often, the other fields describe the first time."""
+    """One fault, found at one source line; `count` is how often, the other fields describe the first time."""
     tool: str                       # memcheck, initcheck, racecheck, synccheck
     message: str
     kernel: str
@@ -72,7 +72,7 @@ def checking() -> bool:
 
 
 class Report:
-    """The findings of one launch: one for each pair of instruction and message."""
+    """The findings of one launch: one for each pair of source line and message."""
 
     def __init__(self, kernel: str):
         self.kernel = kernel
@@ -80,7 +80,7 @@ class Report:
 
     def add(self, tool: str, message: str, site, machine, lane: int, address: int | None = None, space: str = "",
             count: int = 1) -> None:
-        key = (tool, message.split(";")[0], site.ptx_line)
+        key = (tool, message.split(";")[0], site.line if site.line[1] else site.ptx_line)
         if key in self.findings:
             self.findings[key].count += count
             return

@@ -11,7 +11,7 @@ from . import atomics, floats, integers, matrix, warps
 from .conversions import KNOWN, convert, join_halves, pack_halves, split_halves, to_tf32
 from .memory import LOCAL, SHARED
 from .program import Emitter, code_of
-from .ptx import WIDTH, Immediate, Instruction, Not, Pair, Register, Vector
+from .ptx import WIDTH, Immediate, Instruction, Not, Pair, Register, Symbol, Vector
 
 FLOAT = ("f16", "bf16", "f32", "f64")
 PACKED = {"f16x2": "f16", "bf16x2": "bf16"}
@@ -246,6 +246,16 @@ def dot(e: Emitter, ins: Instruction) -> None:
     e.write(ins.operands[0], result, e.call(function, a, b, e.read(ins.operands[3], result), repr(code_of(a_kind)), repr(code_of(b_kind)), *extra))
 
 
+def packed_video(e: Emitter, ins: Instruction) -> None:
+    result, a_kind, b_kind = types_of(ins)
+    if any("." in o.name for o in ins.operands if isinstance(o, Symbol)):
+        raise e.unsupported("byte selectors are not supported")
+    a, b, c = (e.read(o, "u32") for o in ins.operands[1:4])
+    saturated = code_of(result)[0] if "sat" in ins.modifiers else ""
+    e.write(ins.operands[0], "u32", e.call(integers.packed_video, repr(ins.opcode[:-1]), a, b, c, repr(code_of(a_kind)), repr(code_of(b_kind)),
+                                           ins.opcode[-1], repr(saturated), str("add" in ins.modifiers)))
+
+
 # -- comparison, selection, moves ---------------------------------------------------------------------------------------
 _COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
             "lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal,
@@ -466,6 +476,8 @@ def atom(e: Emitter, ins: Instruction) -> None:
         raise e.unsupported("this form of atomic is not supported")
     operands = list(ins.operands)
     target = operands.pop(0) if ins.opcode == "atom" else None
+    if isinstance(target, Register) and target.name not in e.function.read_names():
+        target = None               # nobody reads what was there before: ptxas makes it a red
     site = e.site_of(ins, space, code_of(kind), WIDTH[kind])
     function = atomics.operation(name, PACKED.get(kind, kind))
     if kind in PACKED:
@@ -512,18 +524,18 @@ def nothing(e: Emitter, ins: Instruction) -> None:
 def members(e: Emitter, ins: Instruction, number: int) -> str:
     """Write the function that gives the member mask of a collective; its name."""
     operand = None
-    if ins.opcode in ("shfl", "vote", "match", "redux") and "sync" in ins.modifiers:
+    if ins.opcode in ("shfl", "vote", "match", "redux"):
         operand = ins.operands[-1]
     elif ins.opcode == "bar":
         operand = ins.operands[0]
-    elif ins.opcode not in ("mma", "ldmatrix"):
-        raise e.unsupported("only the .sync forms are supported")
     text = e.read(operand, "u32") if operand is not None else e.constant(Immediate(-1), "u32")
     e.extra += [f"def members_{number}(m):", f"    return {text}"]
     return f"members_{number}"
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
+    if "sync" not in ins.modifiers:
+        raise e.unsupported("only the .sync forms are supported")
     target = ins.operands[0]
     value, b, c = (e.read(o, "b32") for o in ins.operands[1:4])
     e.line(f"result, inside = {e.call(warps.shuffle, repr(ins.modifiers[1]), value, b, c, 'm.mask.size')}")
@@ -533,6 +545,8 @@ def shfl(e: Emitter, ins: Instruction) -> None:
 
 
 def vote(e: Emitter, ins: Instruction) -> None:
+    if "sync" not in ins.modifiers:
+        raise e.unsupported("only the .sync forms are supported")
     mode = ins.modifiers[1]
     predicate, mask = e.read(ins.operands[1], "pred"), e.read(ins.operands[2], "b32")
     value = e.call(warps.vote, repr(mode), predicate, mask, f"{e.lanes}.mask")
@@ -608,5 +622,6 @@ LOWER = {
     "ld": ld, "ldu": ld, "st": st, "atom": atom, "red": atom, "cp": cp_async, "membar": fence, "fence": fence,
     "prefetch": nothing, "prefetchu": nothing, "discard": nothing, "applypriority": nothing, "nanosleep": nothing, "pmevent": nothing,
     "shfl": shfl, "vote": vote, "match": match, "redux": redux, "activemask": activemask, "bar": warp_barrier,
+    **{f"{name}{parts}": packed_video for name in ("vadd", "vsub", "vmin", "vmax", "vabsdiff", "vavrg") for parts in (2, 4)},
     "mma": mma, "ldmatrix": ldmatrix,
 }

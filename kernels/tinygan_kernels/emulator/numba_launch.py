@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -63,10 +64,33 @@ def _to_ptx(function, types: tuple, fastmath: bool) -> str:
     from numba import cuda
     from numba.core.errors import NumbaError
     try:
-        text, _ = cuda.compile_ptx(function, types, cc=CAPABILITY, lineinfo=True, fastmath=fastmath)
+        with _device_to_ask():
+            text, _ = cuda.compile_ptx(function, types, cc=CAPABILITY, lineinfo=True, fastmath=fastmath)
     except NumbaError as error:
         raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
     return text
+
+
+class _Device:
+    compute_capability = CAPABILITY
+
+
+@contextmanager
+def _device_to_ask():
+    """Compiling a device function that a kernel calls, Numba asks the driver for the GPU's capability; without one, answer for it."""
+    from numba.cuda import dispatcher
+    from numba.cuda.cudadrv.error import CudaDriverError, CudaSupportError
+    original = dispatcher.get_current_device
+    try:
+        original()
+        found = original
+    except (CudaSupportError, CudaDriverError):
+        found = _Device
+    dispatcher.get_current_device = found
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = original
 
 
 def _flatten(argument, arrays: list, what: str) -> list:

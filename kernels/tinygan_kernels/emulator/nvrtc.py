@@ -20,11 +20,11 @@ def _nvrtc():
 
 
 def include_folders() -> list[str]:
-    """Where the wheels keep cuda_fp16.h and its like."""
+    """Where the wheels keep cuda_fp16.h and its like, and libcu++ (cuda/std) beside it."""
     spec = find_spec("nvidia")
     roots = [Path(p) for p in spec.submodule_search_locations] if spec and spec.submodule_search_locations else []
     found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
-    return [str(folder) for folder in found]
+    return [str(folder) for each in found for folder in (each, each / "cccl") if folder.is_dir()]
 
 
 @lru_cache(maxsize=256)

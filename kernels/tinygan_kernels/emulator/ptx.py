@@ -110,6 +110,27 @@ class Function:
     body: list = field(default_factory=list)                    # Instruction and Label, in order
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets tables
     has_body: bool = False
+    _read: set[str] | None = None
+
+    def read_names(self) -> set[str]:
+        """Names of the registers that some instruction may read: every one that is not its first, plain operand."""
+        if self._read is None:
+            self._read = set()
+            for ins in self.body:
+                if isinstance(ins, Instruction):
+                    stores = ins.opcode in _NO_RESULT
+                    self._read.update(_registers_in((ins.guard, *ins.operands[0 if stores else 1:])))
+        return self._read
+
+
+def _registers_in(operand) -> list[str]:
+    """Names of the registers in an operand, however deep."""
+    if isinstance(operand, Register):
+        return [operand.name]
+    if isinstance(operand, tuple):
+        return [name for item in operand for name in _registers_in(item)]
+    parts = {Address: ("base",), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}.get(type(operand), ())
+    return [name for part in parts for name in _registers_in(getattr(operand, part))]
 
 
 @dataclass
@@ -129,6 +150,7 @@ _TOKEN = re.compile(r"""
 """, re.VERBOSE)
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _SPACES = {".global", ".const", ".shared", ".local", ".param"}
+_NO_RESULT = {"st", "red", "bra", "brx", "bar", "barrier", "call", "cp", "prefetch", "prefetchu", "discard", "applypriority"}
 _LINKAGE = {".visible", ".extern", ".weak", ".common"}
 
 
@@ -163,9 +185,11 @@ class _Parser:
         for match in _TOKEN.finditer(clean):
             self._only_blanks(clean, end, match.start())
             end = match.end()
-            self.tokens.append(match.group())
-            self.kinds.append(match.lastgroup)
-            self.starts.append(match.start())
+            text = match.group()
+            parts = [f".{part}" for part in text[1:].split(".")] if text[0] == "." else [text]    # .reg.b32 is two directives
+            self.tokens += parts
+            self.kinds += [match.lastgroup] * len(parts)
+            self.starts += [match.start()] * len(parts)
         self._only_blanks(clean, end, len(clean))
         self.at = 0
         self.unit = Module()

@@ -15,7 +15,7 @@ from .machine import Machine
 from .program import Step
 from .warps import named_and_absent
 
-PATIENCE = 20_000
+PATIENCE = 2_000
 
 
 class Scheduler:
@@ -47,7 +47,7 @@ class Scheduler:
         self.turns += 1
         ordered = sorted(self.groups)
         if self.turns > PATIENCE:
-            return ordered[self.turns // 1000 % len(ordered)]
+            return ordered[self.turns // 64 % len(ordered)]
         return ordered[0]
 
     def add(self, key: tuple, lanes: Lanes) -> None:
