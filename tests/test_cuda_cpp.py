@@ -17,7 +17,7 @@ from tinygan_kernels import cuda_cpp_hosts as hosts
 
 SIDES = {1: (8, 32), 2: (8, 32), 3: (32,), 4: (64,), 5: (128,), 6: (128,)}  # of the tiles of matmul's versions
 F64_STRIDE = 4  # the emulator computes fma.f64 exactly, which takes time: every fourth case, after all of them in float32
-ROWS = [(row, dtype) for row in cuda_cpp.VERSIONS for dtype in row.dtypes]
+ROWS = [(row, dtype) for row in cuda_cpp.LADDERS for dtype in row.dtypes]
 GPU_MISSING = cuda_cpp.why_unavailable()
 
 
@@ -35,7 +35,7 @@ def emulated(kernel, number):
 
 
 def row_of(kernel, number):
-    return next(row for row in cuda_cpp.VERSIONS if (row.kernel, row.number) == (kernel, number))
+    return next(row for row in cuda_cpp.LADDERS if (row.kernel, row.number) == (kernel, number))
 
 
 @pytest.fixture
@@ -268,8 +268,8 @@ def test_declared_parameters_are_those_of_the_compiled_kernels(file):
     assert {re.sub("_(f32|f64|[nt]{2})$", "", name) for name in found} == set(entries)
     for name, declared in found.items():
         real = next((end for end in ("_f32", "_f64") if name.endswith(end)), "_f32")
-        parameters = entries[re.sub("_(f32|f64|[nt]{2})$", "", name)].parameters
-        assert declared == ["u64" if kind.endswith("*") else PTX_TYPES[real if kind == "T" else kind] for kind, _ in parameters], name
+        kinds = [kind for kind, _ in entries[re.sub("_(f32|f64|[nt]{2})$", "", name)].parameters]
+        assert declared == ["u64" if kind.endswith("*") else PTX_TYPES[real if kind == "T" else kind] for kind in kinds], name
 
 
 def test_every_function_of_the_array_module_that_generic_uses_exists_in_cupy():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import cuda_cpp_hosts as hosts
-from . import generic
+from . import generic, inspection
 from .contract import KERNELS, Backend, ContractError, Version, check
 
 _F32 = ("float32",)
@@ -45,8 +46,12 @@ _LADDERS = (
     (Version("bias_act_grad", 1, "fused, column sums on the way"), hosts.bias_act_grad),
     (Version("adam", 1, "fused"), hosts.adam),
 )
-VERSIONS = tuple(version for version, _ in _LADDERS)
+LADDERS = tuple(version for version, _ in _LADDERS)
+_ON_LADDERS = {version.kernel for version in LADDERS}
+VERSIONS = LADDERS + tuple(Version(name, 1, "array functions (CuPy, or NumPy)") for name in KERNELS if name not in _ON_LADDERS)
 _HOSTS = {(version.kernel, version.number): host for version, host in _LADDERS}
+
+OPTIONS = ("--std=c++17",)
 
 
 # ---- devices: where a launch goes ---------------------------------------------------------------------------------------------
@@ -82,8 +87,11 @@ class Device:
         self._check(entry, args, dtype)
         if blocks:
             name = entry + (suffix if suffix is not None else "_f32" if dtype == np.float32 else "_f64")
-            function = self._functions.get(name) or self._find(entry, name)
-            function((int(hosts.int32(blocks, f"{entry}: blocks")), 1, 1), (*threads, 1, 1)[:3], args)
+            self.start(entry, name, int(hosts.int32(blocks, f"{entry}: blocks")), threads, args)
+
+    def start(self, entry: str, name: str, blocks: int, threads: tuple[int, ...], args: tuple[Any, ...]) -> None:
+        function = self._functions.get(name) or self._find(entry, name)
+        function((blocks, 1, 1), (*threads, 1, 1)[:3], args)
 
     def _find(self, entry: str, name: str) -> Callable:
         file = hosts.ENTRIES[entry].file
@@ -133,7 +141,7 @@ class Emulated(Device):
         self._emulator = emulator
 
     def compile(self, text):
-        return self._emulator.RawModule(code=text, options=("--std=c++17",))
+        return self._emulator.RawModule(code=text, options=OPTIONS)
 
 
 class OnGpu(Device):
@@ -149,7 +157,33 @@ class OnGpu(Device):
         self.capability = int(cupy.cuda.Device().compute_capability)
 
     def compile(self, text):
-        return self.xp.RawModule(code=text, options=("--std=c++17",))
+        return self.xp.RawModule(code=text, options=OPTIONS)
+
+
+class Recorder(Device):
+    """Runs nothing and keeps what it was asked to run: for a look at the code that a launch would execute."""
+
+    def __init__(self) -> None:
+        super().__init__(np)
+        self.launches: list[inspection.Started] = []
+
+    def start(self, entry, name, blocks, threads, args):
+        ptx = functools.partial(compile_ptx, hosts.ENTRIES[entry].file, name)
+        self.launches.append(inspection.Started(name, blocks, math.prod(threads), ptx))
+
+
+def compile_ptx(file: str, name: str, arch: str) -> tuple[str, str]:
+    """The PTX of cuda/<file>.cu for `arch` (such as "sm_90"), and `name`, a kernel in it. Needs no driver."""
+    from .emulator.nvrtc import compile_ptx as compiled
+
+    return compiled(source(file), OPTIONS, arch.replace("sm_", "compute_"))[0], name
+
+
+def record(kernel: str, number: int, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[inspection.Started]:
+    """The launches of one version on NumPy arrays (inputs and outputs), which are left as they are."""
+    recorder = Recorder()
+    _HOSTS[kernel, number](recorder, number, *arrays, **params)
+    return recorder.launches
 
 
 # ---- the backend --------------------------------------------------------------------------------------------------------------
@@ -178,7 +212,7 @@ def choose(versions: Mapping[str, int] | None) -> dict[str, dict[str, int]]:
     dtypes alone: another dtype is refused at the launch. Raises ContractError.
     """
     chosen: dict[str, dict[str, int]] = {}
-    for row in VERSIONS:
+    for row in LADDERS:
         if not row.rule:
             chosen.setdefault(row.kernel, {}).update(dict.fromkeys(row.dtypes, row.number))
     for kernel, number in (versions or {}).items():
@@ -189,7 +223,7 @@ def choose(versions: Mapping[str, int] | None) -> dict[str, dict[str, int]]:
 def _row(kernel: str, number: int) -> Version:
     if kernel not in KERNELS:
         raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
-    rows = {row.number: row for row in VERSIONS if row.kernel == kernel}
+    rows = {row.number: row for row in LADDERS if row.kernel == kernel}
     if number not in rows:
         ladder = f"versions {', '.join(map(str, rows))}" if rows else "no version in CUDA C++"
         raise ContractError(f"cupy: {kernel} has {ladder}; {number!r} is not one")
