@@ -148,11 +148,12 @@ class Recorder(Device):
 
 def compile_ptx(kernel: Any, args: tuple[Any, ...], arch: str) -> tuple[str, str]:
     """A Numba kernel's PTX for these arguments on `arch` (such as "sm_90"), and the name of its entry. Needs no driver."""
-    from numba import cuda, typeof
+    from numba import typeof
 
-    number = int(arch.removeprefix("sm_"))
+    from .emulator.numba_launch import to_ptx
+
     types = tuple(map(typeof, args))
-    ptx, _ = cuda.compile_ptx(kernel.py_func, types, cc=divmod(number, 10), lineinfo=True)
+    ptx = to_ptx(kernel.py_func, types, capability=divmod(int(arch.removeprefix("sm_")), 10))
     return ptx, re.search(r"\.entry\s+(\S+?)\(", ptx)[1]
 
 

@@ -14,13 +14,13 @@ LINEAR, LEAKY_RELU, TANH, SIGMOID = range(4)
 ACTS = {"linear": LINEAR, "leaky_relu": LEAKY_RELU, "tanh": TANH, "sigmoid": SIGMOID}
 ROWS_PER_BLOCK = 256  # of bias_act_grad: so many are summed before a partial sum goes to memory
 
-inline = cuda.jit(device=True, inline="always")
+device_function = cuda.jit(device=True)
 
 
 # ---- bias and activation ------------------------------------------------------------------------------------------------------
 
 
-@inline
+@device_function
 def activate(s, act, slope):
     """act(s). All lanes take the same branch, so it costs nothing beside the loads."""
     if act == LEAKY_RELU:
@@ -33,7 +33,7 @@ def activate(s, act, slope):
     return s
 
 
-@inline
+@device_function
 def slope_at(y, act, slope):
     """act'(x + b) read off y = act(x + b)."""
     one = type(y)(1)

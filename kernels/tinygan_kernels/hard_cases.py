@@ -1,8 +1,8 @@
-"""Inputs on which kernels go wrong: for every kernel of the contract, shapes around the edges of tiles, empty ones, views, extremes.
+"""Inputs on which kernels go wrong: for every kernel of the contract, shapes at the edges of tiles, empty ones, views, extremes.
 
 `cases("matmul")` gives them; tests and `verify` judge every version of every backend on the same ones. Sizes come from
-{0, 1, t-1, t, t+1, 2t+3} for each tile side t of interest, so that a block is met empty, ragged, exactly full and followed by another.
-Random numbers come from a seed that kernel and case determine: the same everywhere, and independent of which cases are run.
+{0, 1, t-1, t, t+1, 2t+3} for each tile side t of interest, so that a block is met empty, ragged, exactly full, and with another
+after it. Random numbers come from a seed that kernel and case determine: the same everywhere, whichever cases are run.
 """
 
 from __future__ import annotations

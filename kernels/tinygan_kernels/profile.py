@@ -186,8 +186,7 @@ def count(kernel: str, number: int, shape: Sequence[int], backend: str) -> Count
     samples = {axis: (size, step) for axis, (size, step) in _samples(shape, form.period(*shape)).items()}
     values, corners = _extend(execute, shape, samples)
     if any(problem(kernel, corner).work > 16 * MOST_WORK for corner in corners):
-        sizes = ", ".join(form.sizes[axis] for axis in range(len(shape)) if axis not in samples)
-        raise ContractError(f"{kernel} {_spaced(shape)} is too large to count here; make {sizes} smaller")
+        raise ContractError(f"{kernel} {_spaced(shape)} is too large to count here; give smaller sizes")
     exact = _agreements(execute, values, shape, samples)
     return Counted(values(shape), _how(corners, exact, len(samples)))
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .inspection import Code
 from .profile import Report
 
 _LD, _ST = ("l1tex__t_{}_pipe_lsu_mem_global_op_" + op + ".sum" for op in ("ld", "st"))
@@ -83,8 +84,8 @@ def _moved(report: Report) -> float:
 
 _DERIVED: tuple[tuple[str, Callable[[Report], str]], ...] = (
     ("FFMA share of warp instructions", lambda r: _ratio(r.counted.total(_FFMA) / 32, r.counted.total(_INSTRUCTIONS), "{:.1%}")),
-    ("sectors a load request (4 is ideal)", _per_request(_LD)),
-    ("sectors a store request (4 is ideal)", _per_request(_ST)),
+    ("sectors a load request (ideal: 4; float4: 16)", _per_request(_LD)),
+    ("sectors a store request (ideal: 4; float4: 16)", _per_request(_ST)),
     ("bytes requested of L1", lambda r: f"{_moved(r):,.0f}"),
     ("bytes that have to move at least", lambda r: f"{r.bytes:,}"),
     ("operations (a multiply-add is 2)", lambda r: f"{r.flops:,.0f}"),
@@ -94,14 +95,18 @@ _DERIVED: tuple[tuple[str, Callable[[Report], str]], ...] = (
 
 
 def hot_lines(report: Report) -> Table:
-    """Where the warp instructions of a version are executed."""
+    """Where the warp instructions of a version are executed, kernel by kernel."""
     table = Table(title=f"Hot lines of version {report.version.number}", title_justify="left")
-    for name, justify in (("line", "left"), ("instructions", "right"), ("sectors", "right"), ("bank conflicts", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)
-    table.add_column("source", no_wrap=True, overflow="ellipsis")
-    for hot in report.hot:
-        where = f"{hot.file}:{hot.line}" if hot.line else hot.kernel
-        table.add_row(where, f"{hot.share:.1%}", f"{hot.sectors:,.0f}", f"{hot.bank_conflicts:,.0f}", escape(hot.text))
+    for name in ("line", "instructions", "global sectors", "bank conflicts"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("source", no_wrap=True, overflow="ellipsis", max_width=72)
+    for kernel in dict.fromkeys(hot.kernel for hot in report.hot):
+        rows = [hot for hot in report.hot if hot.kernel == kernel]
+        table.add_row("", "", "", "", f"[bold]{escape(kernel)}[/] in {escape(rows[0].file)}")
+        for hot in rows:
+            numbers = f"{hot.share:.1%}", f"{hot.sectors:,.0f}", f"{hot.bank_conflicts:,.0f}"
+            table.add_row(f"{hot.line}" if hot.line else "", *numbers, escape(hot.text))
+        table.add_section()
     return table
 
 
@@ -113,14 +118,17 @@ def compiled(reports: Sequence[Report]) -> Table:
         table.add_column(name, justify="right")
     for report in reports:
         for row in report.compiled:
-            code = row.code
-            loop = code.inner_loop() if code else None
-            shown = (f"{code.occupancy:.0%}", code.limiter, f"{code.bank_conflicts}-way" if code.bank_conflicts > 1 else "none") if code else ("-",) * 3
-            cycles = f"{loop.multiply_adds_per_cycle:.2f}" if loop else "-"
-            table.add_row(
-                row.kernel, f"{row.registers}", f"{row.spill_stores + row.spill_loads}", f"{row.stack}", f"{row.shared}", *shown, cycles
-            )
+            numbers = row.registers, row.spill_stores + row.spill_loads, row.stack, row.shared
+            table.add_row(row.kernel, *map(str, numbers), *_code(row.code))
     return table
+
+
+def _code(code: Code | None) -> tuple[str, str, str, str]:
+    if code is None:
+        return "-", "-", "-", "-"
+    loop = code.inner_loop()
+    conflicts = f"{code.bank_conflicts}-way" if code.bank_conflicts > 1 else "none"
+    return f"{code.occupancy:.1%}", code.limiter, conflicts, f"{loop.multiply_adds_per_cycle:.2f}" if loop else "-"
 
 
 def bounds(report: Report) -> Table:
