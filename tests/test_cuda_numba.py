@@ -13,8 +13,7 @@ from tinygan_kernels import BackendError, ContractError, Version, cuda_numba, lo
 from tinygan_kernels.emulator import checks, count, counters
 from tinygan_kernels.hard_cases import Case, cases, edges
 
-VERSIONS = cuda_numba.VERSIONS
-ALL = verify.all_versions(load("numba-cuda", emulate=True))
+LADDERS, ALL = cuda_numba.LADDERS, cuda_numba.VERSIONS
 TILES = {("matmul", 4): (64,)}  # the side of a version's tile, where it is not 16
 
 
@@ -30,7 +29,7 @@ def _cases(version: Version, dtype: str):
 
 
 def _verified(version: Version, dtype: str) -> verify.Row:
-    chosen = {version.kernel: version.number} if version in VERSIONS else {}
+    chosen = {version.kernel: version.number} if version in LADDERS else {}
     backend = load("numba-cuda", emulate=True, versions=chosen)
     return verify.verify_version(backend, version, dtype, _cases(version, dtype), emulate=True)
 
@@ -39,7 +38,7 @@ def _verified(version: Version, dtype: str) -> verify.Row:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: f"{v.kernel}-{v.number}")
+@pytest.mark.parametrize("version", LADDERS, ids=lambda v: f"{v.kernel}-{v.number}")
 def test_a_version_is_right_on_hard_shapes_and_clean(version, dtype):
     row = _verified(version, dtype)
     assert row.ok, row
@@ -47,7 +46,7 @@ def test_a_version_is_right_on_hard_shapes_and_clean(version, dtype):
     assert row.worst > 0, "a bound that is never approached says that nothing was compared"
 
 
-@pytest.mark.parametrize("version", [v for v in ALL if v not in VERSIONS], ids=lambda v: v.kernel)
+@pytest.mark.parametrize("version", [v for v in ALL if v not in LADDERS], ids=lambda v: v.kernel)
 def test_the_kernels_without_a_ladder_are_right_too(version):
     row = _verified(version, "float32")
     assert row.ok, row
@@ -179,7 +178,7 @@ def test_the_one_pass_loss_reads_half_and_launches_once():
 # ---- Numba's own traps --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: f"{v.kernel}-{v.number}")
+@pytest.mark.parametrize("version", LADDERS, ids=lambda v: f"{v.kernel}-{v.number}")
 def test_float32_kernels_compute_in_float32_and_in_registers(version):
     """In Numba a bare 1 beside a float32 makes float64 of both: right, but 2 to 64 times slower on a GPU."""
     case = next(c for c in cases(version.kernel) if all(a.size for a in c.inputs))
@@ -322,7 +321,7 @@ def test_verification_catches_planted_bugs(kernel, symptom):
         device.launch(kernel, blocks, 256, a.T if trans_a else a, b.T if trans_b else b, c)
 
     backend.implementations["matmul"] = planted
-    row = verify.verify_version(backend, VERSIONS[2], "float32", cases("matmul", tiles=(16,)), emulate=True)
+    row = verify.verify_version(backend, LADDERS[2], "float32", cases("matmul", tiles=(16,)), emulate=True)
     assert not row.ok
     if symptom == "worst":
         assert row.worst > 1, row
@@ -340,6 +339,6 @@ def test_a_version_is_right_on_a_gpu(version, dtype):
     reason = why_unavailable("numba-cuda")
     if reason:
         pytest.skip(reason)
-    backend = load("numba-cuda", versions={version.kernel: version.number} if version in VERSIONS else {})
+    backend = load("numba-cuda", versions={version.kernel: version.number} if version in LADDERS else {})
     row = verify.verify_version(backend, version, dtype, cases(version.kernel, dtype), emulate=False)
     assert row.ok, row

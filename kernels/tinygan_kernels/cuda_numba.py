@@ -4,7 +4,7 @@
     gpu = load("numba-cuda", emulate=True, versions={"matmul": 3})
 
 On a GPU the arrays are CuPy's, launches go to CuPy's current stream, and nothing is allocated after the first call on a shape.
-What is not a row of VERSIONS comes from `generic`, which the array module computes. This file imports neither numba.cuda nor
+What is not a row of LADDERS comes from `generic`, which the array module computes. This file imports neither numba.cuda nor
 CuPy nor a driver until a backend is asked for.
 """
 
@@ -46,7 +46,8 @@ _LADDERS = (
 )
 _HOSTS = {(kernel, number): (f"cuda_numba_{module}", host) for kernel, number, _, module, host in _LADDERS}
 BEST = {kernel: number for kernel, number, *_ in _LADDERS}
-VERSIONS = tuple(Version(kernel, number, title) for kernel, number, title, _, _ in _LADDERS)
+LADDERS = tuple(Version(kernel, number, title) for kernel, number, title, _, _ in _LADDERS)
+VERSIONS = LADDERS + tuple(Version(name, 1, "array functions (CuPy, or NumPy)") for name in KERNELS if name not in BEST)
 
 
 # ---- devices: where a launch goes ---------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def choose(versions: Mapping[str, int] | None) -> dict[str, int]:
     """The version of every kernel that has a ladder: the best, or the one that `versions` asks for. Raises ContractError."""
     chosen = dict(BEST)
     for kernel, number in (versions or {}).items():
-        have = [row.number for row in VERSIONS if row.kernel == kernel]
+        have = [row.number for row in LADDERS if row.kernel == kernel]
         if kernel not in KERNELS:
             raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
         if number not in have:

@@ -18,7 +18,7 @@ import numpy as np
 
 from .contract import ACTIVATIONS, KERNELS, conv_size
 
-TILES = (16, 64)  # sides of the tiles that kernels cut their work into, unless a caller knows better
+TILES = (16, 64, 128)  # sides of the tiles that kernels cut their work into, unless a caller knows better
 Shape = tuple[int, ...]
 
 

@@ -24,8 +24,8 @@ import numpy as np
 
 from . import inspection, load, roofline
 from .contract import KERNELS, ContractError, Version, conv_size
+from .verify import CUDA
 
-MODULES = {"numba-cuda": "cuda_numba", "cupy": "cuda_cpp"}
 ITEM = 4  # bytes of a float32: what is profiled
 MOST_WORK = 1 << 24  # multiply-adds (or elements, 8 multiply-adds each) that are counted on the very shape
 ALIGNMENT = 256  # of the arrays, as GPU allocators place them: sectors depend on it
@@ -318,8 +318,8 @@ def report(
     shape: as PROFILED[kernel].sizes names its numbers, by default its example. arch: what the code is compiled for, such as
     "sm_90". Raises BackendError, ContractError; InspectionError if the code does not compile for `arch`.
     """
-    if backend not in MODULES:
-        raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(MODULES)}")
+    if backend not in CUDA:
+        raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA)}")
     problem(kernel, shape)
     loaded = load(backend, emulate=True)
     rows = {row.number: row for row in loaded.versions if row.kernel == kernel and "float32" in row.dtypes}
@@ -350,7 +350,7 @@ def _report(version: Version, shape: tuple[int, ...], backend: str, arch: str) -
 def _recorded(version: Version, made: Problem, backend: str) -> list[inspection.Started]:
     """The launches that the very shape would start; np.zeros takes no memory until it is touched, and nobody touches it."""
     arrays = [np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)]
-    module = import_module(f".{MODULES[backend]}", __package__)
+    module = import_module(f".{CUDA[backend]}", __package__)
     return module.record(version.kernel, version.number, tuple(arrays), made.params)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ import numpy as np
 from . import load, tolerance
 from .contract import KERNELS, Backend, ContractError, Version
 from .hard_cases import TILES, Case, cases
+
+CUDA = {"numba-cuda": "cuda_numba", "cupy": "cuda_cpp"}  # backends with ladders, and the modules that have them
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,12 @@ def rows(
     for name in wanted:
         if name not in KERNELS:
             raise ContractError(f"there is no kernel {name!r}; the contract has {', '.join(KERNELS)}")
-    for version in all_versions(load(backend, emulate)):
+    for version in load(backend, emulate).versions:
         if version.kernel in wanted:
             loaded = _with_version(backend, emulate, version)
             for dtype in version.dtypes:
                 if dtype in dtypes:
                     yield verify_version(loaded, version, dtype, _chosen(version, dtype, tiles, emulate), emulate)
-
-
-def all_versions(backend: Backend) -> list[Version]:
-    """A backend's rows, and one for each kernel that it leaves to array functions."""
-    rows = list(backend.versions)
-    listed = {row.kernel for row in rows}
-    return rows + [Version(kernel, 1, "array functions") for kernel in KERNELS if kernel not in listed]
 
 
 def _chosen(version: Version, dtype: str, tiles: Sequence[int], emulate: bool) -> list[Case]:
@@ -79,10 +75,10 @@ def _chosen(version: Version, dtype: str, tiles: Sequence[int], emulate: bool) -
 
 
 def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
-    plain = load(backend, emulate)
-    if backend in ("reference", "cpu") or version not in plain.versions:
-        return plain
-    return load(backend, emulate, {version.kernel: version.number})
+    """The backend with that version of its kernel, where there is a choice of versions."""
+    if backend in CUDA and version in import_module(f".{CUDA[backend]}", __package__).LADDERS:
+        return load(backend, emulate, {version.kernel: version.number})
+    return load(backend, emulate)
 
 
 def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> Row:
