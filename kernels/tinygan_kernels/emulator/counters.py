@@ -1,11 +1,12 @@
 """What a kernel does, counted under the names that Nsight Compute gives the same quantities on a GPU.
 
-Counted on PTX instructions as warps execute them, before ptxas turns them into machine code: what goes to memory is exact, the
-number of instructions is near that of the machine code, not equal to it.
+Counted on PTX instructions as warps execute them, before ptxas turns them into machine code: what goes to memory is
+exact, the number of instructions is near that of the machine code, not equal to it.
 
-Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte pieces it
-touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16 bytes a lane, and each
-phase takes as many wavefronts as the most different words that fall into one bank. More than one a phase are conflicts.
+Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte
+pieces it touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16
+bytes a lane, and each phase takes as many wavefronts as the most different words that fall into one bank. More than
+one a phase are conflicts.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ def _mma_flops(ins: Instruction) -> int:
 
 
 class Counts:
-    """Counts of all launches inside one `count()`: `c[metric]` over all kernels, `c.kernel(name)[metric]`, `c.lines(name)`."""
+    """Counts of all launches inside one `count()`.
+
+    `c[metric]` is over all kernels, `c.kernel(name)[metric]` of one, `c.lines(name)[line][metric]` of one source line.
+    """
 
     def __init__(self):
         self._lines: dict[str, dict[int, Counter]] = defaultdict(lambda: defaultdict(Counter))
@@ -113,12 +117,43 @@ class Counts:
             return found.get(metric, 0)
 
 
-_MEMORY = [f"l1tex__t_{what}_pipe_lsu_mem_{space}_op_{op}.sum" for what in ("requests", "sectors", "bytes") for space in ("global", "local")
-           for op in ("ld", "st", "atom", "red")]
-_SHARED = [f"{base}{op}.sum" for base in (SHARED_CONFLICTS, SHARED_WAVEFRONTS) for op in ("", "_op_ld", "_op_st", "_op_atom")]
-CLASSES = ("memory", "control", "inter_thread_communication", "tensor", "conversion", "integer", "misc", "fp32", "fp64", "fp16", *_FLOP)
-KNOWN = {INSTRUCTIONS, THREAD_INSTRUCTIONS, WARPS, BRANCHES, DIVERGENT, FLOPS, BYTES, INTENSITY, "launches", *_MEMORY, *_SHARED,
-         *(_SASS.format(c) for c in CLASSES), *(f"smsp__inst_executed_op_{op}.sum" for op in ("global_ld", "global_st", "shared_ld", "shared_st"))}
+_MEMORY = [
+    f"l1tex__t_{what}_pipe_lsu_mem_{space}_op_{op}.sum"
+    for what in ("requests", "sectors", "bytes")
+    for space in ("global", "local")
+    for op in ("ld", "st", "atom", "red")
+]
+_SHARED = [
+    f"{base}{op}.sum" for base in (SHARED_CONFLICTS, SHARED_WAVEFRONTS) for op in ("", "_op_ld", "_op_st", "_op_atom")
+]
+CLASSES = (
+    "memory",
+    "control",
+    "inter_thread_communication",
+    "tensor",
+    "conversion",
+    "integer",
+    "misc",
+    "fp32",
+    "fp64",
+    "fp16",
+    *_FLOP,
+)
+KNOWN = {
+    INSTRUCTIONS,
+    THREAD_INSTRUCTIONS,
+    WARPS,
+    BRANCHES,
+    DIVERGENT,
+    FLOPS,
+    BYTES,
+    INTENSITY,
+    "launches",
+    *_MEMORY,
+    *_SHARED,
+    *(_SASS.format(c) for c in CLASSES),
+    *(f"smsp__inst_executed_op_{op}.sum" for op in ("global_ld", "global_st", "shared_ld", "shared_st")),
+}
 
 
 @contextmanager
@@ -145,7 +180,7 @@ class LaunchCounter:
         self.program, self.receivers = program, receivers
         self.warps = np.zeros(len(program.steps), "i8")
         self.threads = np.zeros(len(program.steps), "i8")
-        self.guarded: Counter = Counter()       # lanes that a false guard took out, by PTX line
+        self.guarded: Counter = Counter()  # lanes that a false guard took out, by PTX line
         self.lines: dict[int, Counter] = defaultdict(Counter)
         self.total: Counter = Counter()
 

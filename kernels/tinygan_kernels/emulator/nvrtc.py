@@ -28,12 +28,14 @@ def include_folders() -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def compile_ptx(code: str, options: tuple[str, ...] = (), arch: str = "compute_80", names: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:
+def compile_ptx(
+    code: str, options: tuple[str, ...] = (), arch: str = "compute_80", names: tuple[str, ...] = ()
+) -> tuple[str, dict[str, str]]:
     """(PTX, {name expression: mangled name}). Raises EmulatorError with the compiler's log if the code is wrong."""
     nvrtc = _nvrtc()
     try:
         program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), b"kernel.cu", 0, [], []))[0]
-    except RuntimeError as error:       # cuda.bindings finds the library only when it is called
+    except RuntimeError as error:  # cuda.bindings finds the library only when it is called
         raise EmulatorError(f"{INSTALL} ({str(error).splitlines()[0]})") from None
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
