@@ -1,5 +1,6 @@
 """Compiling, arguments, limits, Numba kernels, and what a user is told when something is wrong."""
 
+import math
 import subprocess
 import sys
 import time
@@ -333,3 +334,53 @@ for use in (lambda: e.RawModule(code='__global__ void k() {}'), lambda: e.launch
 text = e.RawModule(code='.version 8.0\\n.target sm_80\\n.address_size 64\\n.visible .entry k() { ret; }')
 text.get_function('k')((1,), (1,), ())"""
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_reports_name_the_file_and_the_line_that_called_a_header():
+    code = """#include <cuda_fp16.h>
+extern "C" __global__ void k(__half2* x) {
+  x[threadIdx.x] = __hfma2(x[0], x[1], x[2]);
+  x[99] = x[0];
+}"""
+    kernel = RawModule(code=code, filename="halves.cu").get_function("k")
+    with emulator.count() as c, emulator.sanitize() as findings:
+        kernel((1,), (1,), (np.ones(8, "f2"),))
+    assert [f.source for f in findings] == ["halves.cu:4"]
+    assert c.lines("k")[3]["flop"] == 4  # two lanes of a half2, two operations each
+
+
+@cuda.jit
+def functions_of_numbers(x, out, table):
+    shared = cuda.shared.array(0, float32)
+    own = cuda.local.array(4, float32)
+    i = cuda.grid(1)
+    if i >= x.size:
+        return
+    v = x[i]
+    for j in range(4):
+        own[j] = v * j
+    shared[cuda.threadIdx.x] = v
+    out[0, i] = math.exp(v) + math.log(abs(v) + 1) + math.sqrt(abs(v)) + math.tanh(v) + math.erf(v)
+    out[1, i] = (
+        math.sin(v) * math.cos(v) + math.floor(v) + math.copysign(2.0, v) + math.pow(abs(v), 1.5) + v // 3 + v % 3
+    )
+    out[2, i] = own[i % 4] + table[i % 3] + shared[cuda.threadIdx.x]
+    out[3, i] = cuda.shfl_down_sync(0xFFFFFFFF, i, 1) + cuda.popc(i) + cuda.ffs(i) + cuda.atomic.max(table, 1, 0.0)
+
+
+def test_numba_functions_memory_and_intrinsics():
+    x = np.random.default_rng(0).uniform(-3, 3, 64)
+    out, table = np.zeros((4, 64)), np.array([1.0, 2.0, 3.0])
+    emulator.launch(functions_of_numbers, 2, 32, x, out, table, shared_mem=128)
+    erf = np.array([math.erf(v) for v in x])
+    np.testing.assert_allclose(
+        out[0], np.exp(x) + np.log(np.abs(x) + 1) + np.sqrt(np.abs(x)) + np.tanh(x) + erf, rtol=1e-13
+    )
+    want = np.sin(x) * np.cos(x) + np.floor(x) + np.copysign(2, x) + np.abs(x) ** 1.5 + x // 3 + x % 3
+    np.testing.assert_allclose(out[1], want, rtol=1e-12)
+    i = np.arange(64)
+    np.testing.assert_allclose(out[2], (x * (i % 4)).astype("f4") + table[i % 3] + x.astype("f4"), rtol=1e-6)
+    below = np.where(i % 32 < 31, i + 1, i)
+    assert out[3].tolist() == [
+        int(b) + bin(k).count("1") + (k & -k).bit_length() + 2 for b, k in zip(below, i.tolist(), strict=True)
+    ]

@@ -85,7 +85,7 @@ class Counts:
         return list(self._kernels)
 
     def lines(self, name: str) -> dict[int, Counter]:
-        """{source line: {metric: value}} of a kernel; line 0 is code without a line."""
+        """{source line: {metric: value}} of a kernel; line 0 is code from other files."""
         self.kernel(name)
         return {line: Counter(c) for line, c in sorted(self._lines[name].items())}
 
@@ -195,10 +195,10 @@ class LaunchCounter:
 
     def divergence(self, step, goes: Lanes, stays: Lanes) -> None:
         both = goes.mask.reshape(-1, WARP).any(axis=1) & stays.mask.reshape(-1, WARP).any(axis=1)
-        self.lines[_line(step.instructions[-1])][DIVERGENT] += int(both.sum())
+        self._line(step.instructions[-1])[DIVERGENT] += int(both.sum())
 
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
-        counts = self.lines[site.line[1]]
+        counts = self.lines[self.program.own_line(site.line)]
         table = _by_warp(address, lanes)
         if space == "shared":
             waves, ideal = wavefronts(table, site.bytes)
@@ -225,8 +225,11 @@ class LaunchCounter:
             for line, found in self.lines.items():
                 counts._lines[self.program.title][line].update(found)
 
+    def _line(self, ins: Instruction) -> Counter:
+        return self.lines[self.program.own_line(ins.source)]
+
     def _instruction(self, ins: Instruction, warps: int, threads: int) -> None:
-        counts, name = self.lines[_line(ins)], _class_of(ins)
+        counts, name = self._line(ins), _class_of(ins)
         counts[INSTRUCTIONS] += warps
         counts[THREAD_INSTRUCTIONS] += threads
         counts[_SASS.format(name)] += threads
@@ -237,10 +240,6 @@ class LaunchCounter:
             counts[FLOPS] += _mma_flops(ins) * warps
         if ins.opcode in ("bra", "brx"):
             counts[BRANCHES] += warps
-
-
-def _line(ins: Instruction) -> int:
-    return ins.source[1]
 
 
 def _by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:

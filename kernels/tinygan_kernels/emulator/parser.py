@@ -354,6 +354,7 @@ class _Body:
             self.function.variables[variable.name] = variable
 
     def loc(self) -> None:
+        """`.loc file line column`; code inlined out of another file (a header) counts for the line that called it."""
         p = self.p
         p.take()
         p.location = (p.integer(), p.integer())
@@ -364,8 +365,11 @@ class _Body:
                 p.take()
                 if p.accept("+"):
                     p.take()
-            else:
-                p.at += 3
+                continue
+            caller = (p.integer(), p.integer())
+            p.integer()
+            if caller[0] != p.location[0]:
+                p.location = caller
 
     def label(self) -> None:
         p = self.p
@@ -389,12 +393,7 @@ class _Body:
         opcode, *modifiers = p.take().split(".")
         operands = () if p.peek() == ";" else self.operand_list()
         p.expect(";")
-        self.function.body.append(
-            Instruction(opcode, tuple(modifiers), operands, guard, negated, line, self.location_of())
-        )
-
-    def location_of(self) -> tuple[int, int]:
-        return self.p.location
+        self.function.body.append(Instruction(opcode, tuple(modifiers), operands, guard, negated, line, p.location))
 
     def operand_list(self) -> tuple:
         items = [self.operand()]

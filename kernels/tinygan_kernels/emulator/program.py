@@ -55,6 +55,8 @@ class Program:
         self.lane_params: dict[tuple[str, str], tuple[int, int]] = {}  # (function, variable) -> (number, bytes)
         self.specials: set[str] = set()
         self._names: dict = {}
+        located = (i.source[0] for i in self.entry.body if isinstance(i, Instruction) and i.source[0])
+        self.main_file = next(located, 0)
         self._lay_out_parameters()
         self._lay_out_memory()
         self._translate()
@@ -160,6 +162,11 @@ class Program:
         number = self.numbers.setdefault(full, len(self.numbers))
         self.views.add((full, code))
         return f"r{number}_{code}"
+
+    def own_line(self, location: tuple[int, int]) -> int:
+        """The line in the file that the kernel stands in, 0 for code from elsewhere."""
+        file, line = location
+        return line if file == self.main_file else 0
 
     def source_name(self, location: tuple[int, int]) -> str:
         file, line = location

@@ -17,19 +17,22 @@ from .ptx import Immediate, Module, Variable
 class RawModule:
     """Kernels compiled from CUDA C++, or from PTX (text that begins with .version).
 
-    `options` are NVRTC's; `arch` is the virtual architecture unless the options name one; `name_expressions` are
-    templates to instantiate, as in CuPy: `RawModule(code=...,
-    name_expressions=["f<float>"]).get_function("f<float>")`. Raises EmulatorError with the compiler's log.
+    options: NVRTC's; arch: the virtual architecture, unless the options name one; name_expressions: templates to
+    instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source.
+    Raises EmulatorError with the compiler's log.
     """
 
-    def __init__(self, code: str | None = None, *, options=(), name_expressions=(), arch: str = "compute_80"):
+    def __init__(
+        self, code=None, *, options=(), name_expressions=(), arch: str = "compute_80", filename: str = "kernel.cu"
+    ):
         if not isinstance(code, str):
             raise EmulatorError("RawModule(code=...) needs CUDA C++ or PTX as a string")
         self.lowered: dict[str, str] = {}
         if _is_ptx(code):
             self.ptx = code
         else:
-            self.ptx, self.lowered = nvrtc.compile_ptx(code, tuple(options), arch, tuple(name_expressions or ()))
+            names = tuple(name_expressions or ())
+            self.ptx, self.lowered = nvrtc.compile_ptx(code, tuple(options), arch, names, filename)
         self.source = code
         self.module = parsed(self.ptx)
         self.variables = allocate(self.module)
