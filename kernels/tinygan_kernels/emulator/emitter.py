@@ -138,17 +138,11 @@ class Emitter:
         return f"{text}.astype({self.program.bind(np.dtype(code), ('dtype', code))})"
 
     def constant(self, operand: Immediate, kind: str) -> str:
-        code = code_of(kind)
-        size = ptx.WIDTH[kind]
+        """Source text for a literal of a type."""
         if kind == "pred":
             return "True" if operand.value else "False"
-        if operand.bits is not None and code[0] != "f":
-            value = np.array(operand.bits & (1 << 8 * size) - 1, f"u{size}").view(code)[()]
-        elif code[0] == "f":
-            value = np.array(operand.value, code)[()]
-        else:
-            value = np.array(int(operand.value) & (1 << 8 * size) - 1, f"u{size}").view(code)[()]
-        return self.program.bind(value, ("constant", value.tobytes(), code))
+        raw, code = operand.encode(kind), code_of(kind)
+        return self.program.bind(np.frombuffer(raw, code)[0], ("constant", raw, code))
 
     def address_of(self, symbol: Symbol) -> int:
         """The address of a variable in its own state space (generic for global and constant memory)."""

@@ -53,9 +53,8 @@ def literal(token: str) -> Immediate:
     """A number as PTX writes it: decimal, hex, binary, or the bits of a float (0f) or double (0d)."""
     kind = token[:2].lower()
     if kind in ("0f", "0d"):
-        bits = int(token[2:], 16)
-        form = ("<I", "<f") if kind == "0f" else ("<Q", "<d")
-        return Immediate(struct.unpack(form[1], struct.pack(form[0], bits))[0], bits)
+        raw = bytes.fromhex(token[2:])[::-1]
+        return Immediate(struct.unpack("<f" if kind == "0f" else "<d", raw)[0], raw)
     digits = token.rstrip("U")
     if kind in ("0x", "0b"):
         return Immediate(int(digits, 0))
@@ -253,11 +252,10 @@ class _Parser:
         return values
 
     def initial_value(self):
-        sign = -1 if self.accept("-") else 1
+        negative = self.accept("-")
         token = self.take()
         if self.kinds[self.at - 1] == "number":
-            number = literal(token)
-            return Immediate(sign * number.value, number.bits)
+            return literal(token).negated() if negative else literal(token)
         if self.accept("("):  # generic(name)
             token = self.take()
             self.expect(")")
@@ -441,11 +439,10 @@ class _Body:
 
     def atom(self):
         p = self.p
-        sign = -1 if p.accept("-") else 1
+        negative = p.accept("-")
         token, kind = p.take(), p.kinds[p.at - 1]
         if kind == "number":
-            number = literal(token)
-            return Immediate(sign * number.value, number.bits)
+            return literal(token).negated() if negative else literal(token)
         if token == "_":
             return None
         return self.lookup(token) or (Special(token) if token.startswith("%") else Symbol(token))

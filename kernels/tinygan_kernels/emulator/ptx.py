@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 WIDTH = {
     "pred": 1,
     "b8": 1,
@@ -61,10 +63,23 @@ class Special:
 
 @dataclass(frozen=True)
 class Immediate:
-    """A literal. `value` is an int, or a float for decimal literals; `bits` is set for 0f.../0d... literals."""
+    """A literal: an int or a float; `raw` are the bytes that 0f... and 0d... literals spell out."""
 
     value: int | float
-    bits: int | None = None
+    raw: bytes | None = None
+
+    def negated(self) -> Immediate:
+        flipped = None if self.raw is None else self.raw[:-1] + bytes([self.raw[-1] ^ 0x80])
+        return Immediate(-self.value, flipped)
+
+    def encode(self, kind: str) -> bytes:
+        """The bytes of the value as a PTX type; a float goes into bits and integers as a float of their size."""
+        size = WIDTH[kind]
+        if self.raw is not None and len(self.raw) == size:
+            return self.raw
+        if isinstance(self.value, float) or kind in ("f16", "f32", "f64"):
+            return np.array(self.value, f"f{size}").tobytes()
+        return (self.value & (1 << 8 * size) - 1).to_bytes(size, "little")
 
 
 @dataclass(frozen=True)

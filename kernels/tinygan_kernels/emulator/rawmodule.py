@@ -103,7 +103,7 @@ def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> 
     size = ptx.WIDTH[variable.type]
     for i, value in enumerate(variable.initial):
         if isinstance(value, Immediate):
-            raw = _encode(value, variable.type, size)
+            raw = value.encode(variable.type)
         elif value.name in made:
             raw = int(made[value.name].base + value.offset).to_bytes(8, "little")
         else:
@@ -111,11 +111,3 @@ def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> 
                 f"variable {variable.name} is initialised with the address of {value.name}, which is not supported"
             )
         memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)
-
-
-def _encode(value: Immediate, kind: str, size: int) -> bytes:
-    if value.bits is not None:
-        return value.bits.to_bytes(size, "little")
-    if kind[0] == "f":
-        return np.array(value.value, f"f{size}").tobytes()
-    return (int(value.value) & (1 << 8 * size) - 1).to_bytes(size, "little")
