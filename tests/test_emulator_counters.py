@@ -161,6 +161,19 @@ def test_divergence_is_counted_where_warps_part(bound, parted, executed):
     assert c["smsp__inst_executed.sum"] == sum(executed)
 
 
+def test_lanes_that_leave_a_loop_early_wait_for_the_others():
+    body = """mov.u32 %r0, %tid.x; mov.u32 %r1, 0;
+      LOOP: add.u32 %r1, %r1, 1; setp.ge.u32 %p0, %r1, %r0; @%p0 bra OUT;
+      and.b32 %r2, %r1, 1; setp.eq.u32 %p1, %r2, 0; @%p1 bra LOOP;
+      xor.b32 %r3, %r3, %r1; bra LOOP;
+      OUT: mul.lo.u32 %r3, %r3, 5; mul.lo.u32 %r3, %r3, 7; ret;"""
+    c = counted(ptx(body), (1,), (32,))
+    turns = 31  # of the lane that stays longest; the others' are among them
+    even = (turns - 1) // 2  # turns that go back without the xor
+    assert c["smsp__inst_executed.sum"] == 2 + 3 * turns + 3 * (turns - 1) + 2 * (turns - 1 - even) + 3
+    assert c["smsp__sass_branch_targets_threads_divergent.sum"] == turns - 1
+
+
 def test_a_guard_that_is_false_counts_no_access():
     code = """extern "C" __global__ void k(float* x, int n) { if (threadIdx.x < n) x[threadIdx.x] = 1; }"""
     c = counted(code, (1,), (128,), aligned(128), np.int32(40))

@@ -144,6 +144,13 @@ def test_fma_f32_is_not_rounded_twice():
     )
 
 
+def test_fma_f32_is_not_rounded_twice_among_subnormal_numbers():
+    """The exact sum lies 2^-196 below a tie; float64 rounds it onto the tie, whose even neighbour is the wrong one."""
+    a, b = np.float32(2.0**-75 * (1 + 2.0**-23)), np.float32(2.0**-75 * (1 - 2.0**-23))
+    c = np.float32(2.0**-127 + 2.0**-149)
+    assert run("fma.rn.f32 %x, %a, %b, %c;", [("f32", [a]), ("f32", [b]), ("f32", [c])], "f32")[0] == c
+
+
 def test_signs_of_zero():
     z = np.array([0.0, -0.0], "f4")
     a, b = (v.ravel() for v in np.meshgrid(z, z))

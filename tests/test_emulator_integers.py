@@ -228,6 +228,19 @@ def test_carry_chains_make_128_bit_arithmetic():
         assert (int(low[i]), int(high[i])) == (total & 2**64 - 1, total >> 64)
 
 
+def test_a_carry_in_can_carry_out_by_itself():
+    """The upper halves add to all ones: only the carry from below makes them overflow."""
+    a, b = pairs("u64", 100)
+    body = "not.b64 %z, %a; add.cc.u64 %x, %a, %b; addc.cc.u64 %y, %z, %a; addc.u64 %z, 0, 0;"
+    _, upper, carry = run(body, [("u64", a), ("u64", b)], "u64", ("u64", "u64"))
+    overflow = [int(p) + int(q) >> 64 for p, q in zip(a, b, strict=True)]
+    assert carry.tolist() == overflow and upper.tolist() == [0 if o else 2**64 - 1 for o in overflow]
+    body = "mov.b64 %z, %a; sub.cc.u64 %x, %a, %b; subc.cc.u64 %y, %z, %a; subc.u64 %z, 0, 0;"
+    _, upper, borrow = run(body, [("u64", a), ("u64", b)], "u64", ("u64", "u64"))
+    below = (a < b).tolist()
+    assert borrow.tolist() == upper.tolist() == [2**64 - 1 if o else 0 for o in below]
+
+
 def test_mad_with_carry():
     a, b = pairs("u32", 100)
     low, high = run(

@@ -220,6 +220,19 @@ def test_missing_syncwarp_within_a_warp():
     assert not findings_of(code.format(sync="__syncthreads();"), (1,), (32,), floats(32), np.int32(0))
 
 
+@pytest.mark.parametrize("writer", [0, 7, 31])
+def test_write_by_one_of_many_readers(writer):
+    """All lanes read a word, then one of them writes it: the others' reads are not forgotten for its own."""
+    code = f"""extern "C" __global__ void k(float* x) {{
+  __shared__ float s[1];
+  if (threadIdx.x == 0) s[0] = 1;
+  __syncthreads();
+  x[threadIdx.x] = s[0];
+  if (threadIdx.x == {writer}) s[0] = 2;  // BUG
+}}"""
+    assert "bytes read by another thread" in one(code, "racecheck", (1,), (32,), floats(32)).message
+
+
 def test_syncwarp_does_not_order_warps():
     code = REVERSE.format(first="__syncwarp();", second=SYNC, read="  // BUG", write="")
     assert not findings_of(code, (1,), (32,), floats(32), np.int32(2))
@@ -284,6 +297,15 @@ def test_blocks_that_read_what_another_writes():
     found = findings_of(code, (2,), (32,), floats(64))
     assert {f.tool for f in found} == {"racecheck"} and sum(f.count for f in found) == 2
     assert not findings_of(code, (1,), (64,), floats(64))  # one block: racecheck sees shared memory alone
+
+
+@pytest.mark.parametrize("writer", [0, 2, 3])
+def test_write_of_what_every_block_reads(writer):
+    code = f"""extern "C" __global__ void k(float* x, float* y) {{
+  y[blockIdx.x * blockDim.x + threadIdx.x] = x[0];
+  if (blockIdx.x == {writer} && threadIdx.x == 5) x[0] = 2;  // BUG
+}}"""
+    assert "another block reads" in one(code, "racecheck", (4,), (32,), floats(1), floats(128)).message
 
 
 def test_races_are_seen_across_chunks_of_blocks():

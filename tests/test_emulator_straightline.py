@@ -1,7 +1,6 @@
 """Random straight-line PTX against NumPy, and the parser on text that compilers and people write."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptx_snippets import kernel_text
@@ -107,11 +106,11 @@ def test_random_programs(program, seed):
 
 
 # -- the parser ----------------------------------------
-@pytest.mark.parametrize("token, value", [
-    ("42", 42), ("0x1F", 31), ("0b101", 5), ("017", 15), ("7U", 7), ("0", 0), ("1.5", 1.5), ("2e3", 2000.0), ("0f3F800000", 1.0),
-    ("0dC000000000000000", -2.0)])  # fmt: skip
-def test_literals(token, value):
-    assert literal(token).value == value
+def test_literals():
+    values = {"42": 42, "0x1F": 31, "0b101": 5, "017": 15, "7U": 7, "0": 0, "1.5": 1.5, "2e3": 2000.0}
+    values |= {"0f3F800000": 1.0, "0dC000000000000000": -2.0}
+    assert {token: literal(token).value for token in values} == values
+    assert literal("0f3F800000").negated().raw == bytes.fromhex("000080bf")
 
 
 TEXT = """// a comment with { braces } and ; marks

@@ -52,7 +52,6 @@ def fma_f64(a, b, c):
     vh, vl = two_sum(uh, th)
     result = vh + sum_to_odd(tl, vl)
     hard = ~(_calm(a, -400, 400) & _calm(b, -400, 400) & (_calm(c, -800, 800) | (c == 0)))
-    hard |= vh == 0
     if hard.any():
         result[hard] = one_by_one(lambda x, y, z: rounding.exact_fma(x, y, z, F64, "rn"), a[hard], b[hard], c[hard])
     return result

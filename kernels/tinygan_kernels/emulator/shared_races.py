@@ -43,7 +43,9 @@ class SharedRaces:
         for _, granules in self._granules(site, positions):
             self._against_writer(site, granules, positions, lanes, "read", "written", None)
             self.last_reader[granules, warp] = stamp
-            self.first_reader[granules[::-1], warp[::-1]] = stamp[::-1]
+            backwards = (np.ascontiguousarray(a[::-1]) for a in (granules, warp, stamp))
+            granules, warps, stamps = backwards  # copies: NumPy walks a reversed view forwards
+            self.first_reader[granules, warps] = stamps
 
     def write(self, site, positions, lanes: Lanes, values, atomic: bool = False) -> None:
         stamp = self._now(lanes) << 11 | self.thread[lanes.index] << 1 | (_ATOMIC if atomic else 0)
