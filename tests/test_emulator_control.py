@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError
 
@@ -88,8 +87,17 @@ def test_switch_with_and_without_fall_through():
   }
   if (i < n) out[i] = r;
 }"""
-    table = {0: lambda i: 5, 1: lambda i: i * 3 + 1, 2: lambda i: 1, 3: lambda i: i ^ 7, 4: lambda i: sum(range(i % 4)),
-             5: lambda i: sum(range(i % 4)), 6: lambda i: i // 2, 8: lambda i: -i, 9: lambda i: 1 << (i & 7)}
+    table = {
+        0: lambda i: 5,
+        1: lambda i: i * 3 + 1,
+        2: lambda i: 1,
+        3: lambda i: i ^ 7,
+        4: lambda i: sum(range(i % 4)),
+        5: lambda i: sum(range(i % 4)),
+        6: lambda i: i // 2,
+        8: lambda i: -i,
+        9: lambda i: 1 << (i & 7),
+    }
     assert run(code, 256).tolist() == [table.get(i % 11, lambda i: 77)(i) for i in range(256)]
 
 
@@ -128,7 +136,7 @@ extern "C" __global__ void k(int* out, int n) {
 
 
 def functions(i: int) -> int:
-    inner = lambda x: x + 1 if x % 3 else x - 1         # noqa: E731
+    inner = lambda x: x + 1 if x % 3 else x - 1  # noqa: E731
     a, b = (2 * i, i - 3) if i % 2 else (4 * i, i + 6)
     v = a + b + sum(inner(i + j) for j in range(i % 5))
     return v if v & 1 else -v
@@ -198,7 +206,8 @@ def test_warps_that_work_as_producer_and_consumer():
 def test_reductions_over_a_block():
     code = """extern "C" __global__ void k(int* out, int n) {
   int t = threadIdx.x;
-  int c = __syncthreads_count(t % 3 == 0), a = __syncthreads_and(t >= 0), o = __syncthreads_or(t == 70 && blockIdx.x == 1);
+  int c = __syncthreads_count(t % 3 == 0), a = __syncthreads_and(t >= 0);
+  int o = __syncthreads_or(t == 70 && blockIdx.x == 1);
   out[blockIdx.x * blockDim.x + t] = c * 100 + a * 10 + o;
 }"""
     got = run(code, 300, block=100).reshape(3, 100)
@@ -251,10 +260,10 @@ def test_trap_and_exit():
         emulator.RawModule(code=code).get_function("k")((1,), (32,), (np.zeros(32, "i4"), np.int32(-1)))
 
 
-# -- random programs: the same random control flow, interpreted lane by lane -------------------------------------------------
+# -- random programs: the same random control flow, interpreted lane by lane ----------------------------------------
 @st.composite
 def programs(draw, depth: int = 3):
-    """A list of statements over registers v0..v3: assignments, if/else, loops with a data-dependent trip count, break and continue."""
+    """Statements over v0..v3: assignments, if/else, loops whose trip count depends on data, break and continue."""
     kinds = ["set", "set", "if", "loop", "escape"] if depth else ["set"]
     return [draw(statements(depth, kinds)) for _ in range(draw(st.integers(1, 3)))]
 
@@ -278,9 +287,15 @@ def to_cuda(program, depth: int, in_loop: bool) -> str:
         if s[0] == "set":
             lines.append(f"v{s[1]} = (v{s[3]} {s[2]} v{s[4]}) + {s[5]}u;")
         elif s[0] == "if":
-            lines.append(f"if (v{s[1]} % {s[2]}u == 0u) {{ {to_cuda(s[3], depth, in_loop)} }} else {{ {to_cuda(s[4], depth, in_loop)} }}")
+            lines.append(
+                f"if (v{s[1]} % {s[2]}u == 0u) {{ {to_cuda(s[3], depth, in_loop)} }} "
+                f"else {{ {to_cuda(s[4], depth, in_loop)} }}"
+            )
         elif s[0] == "loop":
-            lines.append(f"for (unsigned j{depth} = v{s[1]} % 4u; j{depth} > 0u; j{depth}--) {{ {to_cuda(s[2], depth + 1, True)} }}")
+            lines.append(
+                f"for (unsigned j{depth} = v{s[1]} % 4u; j{depth} > 0u; j{depth}--) "
+                f"{{ {to_cuda(s[2], depth + 1, True)} }}"
+            )
         elif in_loop:
             lines.append(f"if (v{s[1]} % 3u == 1u) {s[2]};")
     return " ".join(lines)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from numba import cuda, float32
-
 from tinygan_kernels import emulator
 
 GLOBAL = """extern "C" __global__ void k(const float* x, float* y, int stride, int offset) {
@@ -20,7 +19,7 @@ LD, ST = "l1tex__t_{}_pipe_lsu_mem_global_op_ld.sum", "l1tex__t_{}_pipe_lsu_mem_
 def aligned(n: int) -> np.ndarray:
     """Zeros that start at a multiple of 128 bytes, as GPU allocations do."""
     raw = np.zeros(n + 32, "f4")
-    return raw[-raw.ctypes.data % 128 // 4:][:n]
+    return raw[-raw.ctypes.data % 128 // 4 :][:n]
 
 
 def counted(code: str, grid, block, *args, name: str = "k", shared_mem: int = 0):
@@ -30,8 +29,10 @@ def counted(code: str, grid, block, *args, name: str = "k", shared_mem: int = 0)
     return c
 
 
-@pytest.mark.parametrize("stride, offset, sectors", [
-    (1, 0, 4), (1, 1, 5), (1, 8, 4), (2, 0, 8), (4, 0, 16), (8, 0, 32), (32, 0, 32), (0, 0, 1), (-1, 127, 4)])
+@pytest.mark.parametrize(
+    "stride, offset, sectors",
+    [(1, 0, 4), (1, 1, 5), (1, 8, 4), (2, 0, 8), (4, 0, 16), (8, 0, 32), (32, 0, 32), (0, 0, 1), (-1, 127, 4)],
+)
 def test_sectors_of_a_global_load(stride, offset, sectors):
     c = counted(GLOBAL, (2,), (64,), aligned(6000), aligned(128), np.int32(stride), np.int32(offset))
     assert c[LD.format("requests")] == c[ST.format("requests")] == 4
@@ -42,14 +43,14 @@ def test_sectors_of_a_global_load(stride, offset, sectors):
 
 def test_sectors_of_float4():
     c = counted(GLOBAL, (1,), (64,), aligned(4096), aligned(256), np.int32(1), name="k4")
-    assert (c[LD.format("requests")], c[LD.format("sectors")]) == (2, 32)       # 4 sectors a quarter-warp: 16 a request
+    assert (c[LD.format("requests")], c[LD.format("sectors")]) == (2, 32)  # 4 sectors a quarter-warp: 16 a request
     assert counted(GLOBAL, (1,), (32,), aligned(4096), aligned(256), np.int32(2), name="k4")[LD.format("sectors")] == 32
     assert counted(GLOBAL, (1,), (32,), aligned(4096), aligned(256), np.int32(0), name="k4")[LD.format("sectors")] == 1
 
 
 def test_part_of_a_warp():
     c = counted(GLOBAL, (1,), (40,), aligned(4096), aligned(256), np.int32(1), np.int32(0))
-    assert (c[LD.format("requests")], c[LD.format("sectors")]) == (2, 5)        # 32 lanes: 4 sectors, 8 lanes: 1
+    assert (c[LD.format("requests")], c[LD.format("sectors")]) == (2, 5)  # 32 lanes: 4 sectors, 8 lanes: 1
     assert c["smsp__warps_launched.sum"] == 2
 
 
@@ -76,25 +77,38 @@ CONFLICTS = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_{}.sum"
 WAVES = "l1tex__data_pipe_lsu_wavefronts_mem_shared_op_{}.sum"
 
 
-@pytest.mark.parametrize("row, column, pitch, conflicts", [
-    (0, 1, 32, 0),      # a row: each lane its own bank
-    (1, 0, 32, 31),     # a column: all lanes in one bank
-    (1, 0, 33, 0),      # a column with padding
-    (0, 0, 32, 0),      # one word for all: a broadcast
-    (0, 2, 32, 1),      # stride 2: two lanes a bank
-    (0, 4, 32, 3), (0, 3, 32, 0), (0, 32, 32, 31)])
+@pytest.mark.parametrize(
+    "row, column, pitch, conflicts",
+    [
+        (0, 1, 32, 0),  # a row: each lane its own bank
+        (1, 0, 32, 31),  # a column: all lanes in one bank
+        (1, 0, 33, 0),  # a column with padding
+        (0, 0, 32, 0),  # one word for all: a broadcast
+        (0, 2, 32, 1),  # stride 2: two lanes a bank
+        (0, 4, 32, 3),
+        (0, 3, 32, 0),
+        (0, 32, 32, 31),
+    ],
+)
 def test_bank_conflicts_of_loads(row, column, pitch, conflicts):
-    c = counted(SHARED, (1,), (32,), aligned(32), np.int32(row), np.int32(column), np.int32(pitch), shared_mem=33 * 32 * 4)
+    c = counted(
+        SHARED, (1,), (32,), aligned(32), np.int32(row), np.int32(column), np.int32(pitch), shared_mem=33 * 32 * 4
+    )
     assert c[CONFLICTS.format("ld")] == conflicts
     assert c[WAVES.format("ld")] == conflicts + 1
     assert c[CONFLICTS.format("st")] == 0 and c[WAVES.format("st")] == 33
     assert c["l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum"] == conflicts
 
 
-@pytest.mark.parametrize("name, stride, waves, conflicts", [
-    ("wide", 1, 4, 0),      # float4: four phases of 8 lanes, 32 different banks in each
-    ("wide", 2, 8, 4),      # every second float4: 8 lanes in 16 banks, two words each
-    ("wide2", 1, 2, 0), ("wide2", 2, 4, 2)])
+@pytest.mark.parametrize(
+    "name, stride, waves, conflicts",
+    [
+        ("wide", 1, 4, 0),  # float4: four phases of 8 lanes, 32 different banks in each
+        ("wide", 2, 8, 4),  # every second float4: 8 lanes in 16 banks, two words each
+        ("wide2", 1, 2, 0),
+        ("wide2", 2, 4, 2),
+    ],
+)
 def test_wide_accesses_run_in_phases(name, stride, waves, conflicts):
     c = counted(SHARED, (1,), (32,), aligned(32), np.int32(stride), name=name, shared_mem=32 * 16 * stride)
     assert (c[WAVES.format("st")], c[CONFLICTS.format("st")]) == (waves, conflicts)
@@ -130,14 +144,34 @@ def test_instructions_are_counted_a_warp():
     assert c["smsp__inst_executed.sum"] == 3 * 5 * 3 and c["smsp__thread_inst_executed.sum"] == 3 * 350
 
 
-@pytest.mark.parametrize("bound, parted, executed", [
-    (16, 1, (7, 6)),    # the first warp runs both sides: 3, then mov and bra, then mov, then ret
-    (32, 0, (5, 6)), (0, 0, (6, 6)), (64, 0, (5, 5))])
+@pytest.mark.parametrize(
+    "bound, parted, executed",
+    [
+        (16, 1, (7, 6)),  # the first warp runs both sides: 3, then mov and bra, then mov, then ret
+        (32, 0, (5, 6)),
+        (0, 0, (6, 6)),
+        (64, 0, (5, 5)),
+    ],
+)
 def test_divergence_is_counted_where_warps_part(bound, parted, executed):
-    body = """mov.u32 %r0, %tid.x; setp.lt.u32 %p0, %r0, BOUND; @%p0 bra L1; mov.u32 %r1, 1; bra L2; L1: mov.u32 %r1, 2; L2: ret;"""
+    body = """mov.u32 %r0, %tid.x; setp.lt.u32 %p0, %r0, BOUND; @%p0 bra L1;
+      mov.u32 %r1, 1; bra L2; L1: mov.u32 %r1, 2; L2: ret;"""
     c = counted(ptx(body.replace("BOUND", str(bound))), (1,), (64,))
     assert c["smsp__sass_branch_targets_threads_divergent.sum"] == parted
     assert c["smsp__inst_executed.sum"] == sum(executed)
+
+
+def test_lanes_that_leave_a_loop_early_wait_for_the_others():
+    body = """mov.u32 %r0, %tid.x; mov.u32 %r1, 0;
+      LOOP: add.u32 %r1, %r1, 1; setp.ge.u32 %p0, %r1, %r0; @%p0 bra OUT;
+      and.b32 %r2, %r1, 1; setp.eq.u32 %p1, %r2, 0; @%p1 bra LOOP;
+      xor.b32 %r3, %r3, %r1; bra LOOP;
+      OUT: mul.lo.u32 %r3, %r3, 5; mul.lo.u32 %r3, %r3, 7; ret;"""
+    c = counted(ptx(body), (1,), (32,))
+    turns = 31  # of the lane that stays longest; the others' are among them
+    even = (turns - 1) // 2  # turns that go back without the xor
+    assert c["smsp__inst_executed.sum"] == 2 + 3 * turns + 3 * (turns - 1) + 2 * (turns - 1 - even) + 3
+    assert c["smsp__sass_branch_targets_threads_divergent.sum"] == turns - 1
 
 
 def test_a_guard_that_is_false_counts_no_access():
@@ -147,7 +181,9 @@ def test_a_guard_that_is_false_counts_no_access():
 
 
 def test_atomics_without_a_use_of_the_result_are_reductions():
-    code = """extern "C" __global__ void k(int* x, int* y) { y[threadIdx.x] = atomicAdd(x, 1); atomicMax(x + 64, 3); }"""
+    code = (
+        """extern "C" __global__ void k(int* x, int* y) { y[threadIdx.x] = atomicAdd(x, 1); atomicMax(x + 64, 3); }"""
+    )
     c = counted(code, (1,), (64,), np.zeros(65, "i4"), np.zeros(64, "i4"))
     assert c["l1tex__t_requests_pipe_lsu_mem_global_op_atom.sum"] == 2
     assert c["l1tex__t_requests_pipe_lsu_mem_global_op_red.sum"] == 2

@@ -6,8 +6,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptx_snippets import DTYPE, bits, run
 
-EDGES = {n: sorted({0, 1, 2, 3, 5, 7, 31, 32, 33, 63, 64, (1 << n) - 1, (1 << n) - 2, 1 << (n - 1), (1 << (n - 1)) - 1, (1 << (n - 1)) + 1,
-                    0x5A5A5A5A5A5A5A5A & (1 << n) - 1, 0xDEADBEEFCAFEF00D & (1 << n) - 1}) for n in (16, 32, 64)}
+EDGES = {
+    n: sorted(
+        {
+            0,
+            1,
+            2,
+            3,
+            5,
+            7,
+            31,
+            32,
+            33,
+            63,
+            64,
+            (1 << n) - 1,
+            (1 << n) - 2,
+            1 << (n - 1),
+            (1 << (n - 1)) - 1,
+            (1 << (n - 1)) + 1,
+            0x5A5A5A5A5A5A5A5A & (1 << n) - 1,
+            0xDEADBEEFCAFEF00D & (1 << n) - 1,
+        }
+    )
+    for n in (16, 32, 64)
+}
 
 
 def signed(value: int, n: int) -> int:
@@ -23,8 +46,11 @@ def pairs(kind: str, extra: int = 200):
     """All pairs of edge values, and random ones."""
     n = bits(kind)
     edges = np.array([(a, b) for a in EDGES[n] for b in EDGES[n]], dtype="u8")
-    drawn = np.random.default_rng(1).integers(0, 1 << n, (extra, 2), dtype="u8", endpoint=False) if n < 64 else \
-        np.random.default_rng(1).integers(0, (1 << 64) - 1, (extra, 2), dtype="u8")
+    drawn = (
+        np.random.default_rng(1).integers(0, 1 << n, (extra, 2), dtype="u8", endpoint=False)
+        if n < 64
+        else np.random.default_rng(1).integers(0, (1 << 64) - 1, (extra, 2), dtype="u8")
+    )
     both = np.concatenate([edges, drawn]).astype(f"u{n // 8}").view(DTYPE[kind])
     return both[:, 0].copy(), both[:, 1].copy()
 
@@ -34,7 +60,7 @@ def check(instruction: str, kind: str, oracle, result: str | None = None) -> Non
     result = result or kind
     a, b = pairs(kind)
     for start in range(0, len(a), 1000):
-        x, y = a[start:start + 1000].copy(), b[start:start + 1000].copy()
+        x, y = a[start : start + 1000].copy(), b[start : start + 1000].copy()
         got = run(f"{instruction} %x, %a, %b;", [(kind, x), (kind, y)], result)
         want = [oracle(number(i, kind), number(j, kind)) & (1 << bits(result)) - 1 for i, j in zip(x, y, strict=True)]
         wrong = np.flatnonzero(got.view(f"u{bits(result) // 8}") != np.array(want, "u8"))
@@ -75,7 +101,9 @@ def test_logic(kind):
 
 
 @pytest.mark.parametrize("n", [16, 32, 64])
-@pytest.mark.parametrize("amount", [0, 1, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 65537, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize(
+    "amount", [0, 1, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 65537, 0x80000000, 0xFFFFFFFF]
+)
 def test_shifts_clamp_at_the_width(n, amount):
     values = np.array(EDGES[n], "u8").astype(f"u{n // 8}")
     shift = np.full(len(values), amount, "u4")
@@ -111,7 +139,9 @@ def test_bit_counts(n):
     assert run(f"bfind.u{n} %x, %a;", given_values).tolist() == [(v.bit_length() - 1) & 0xFFFFFFFF for v in EDGES[n]]
     of_signed = [(v if signed(v, n) >= 0 else ~v & (1 << n) - 1).bit_length() - 1 for v in EDGES[n]]
     assert run(f"bfind.s{n} %x, %a;", given_values).tolist() == [v & 0xFFFFFFFF for v in of_signed]
-    assert run(f"bfind.shiftamt.u{n} %x, %a;", given_values).tolist() == [n - v.bit_length() if v else 0xFFFFFFFF for v in EDGES[n]]
+    assert run(f"bfind.shiftamt.u{n} %x, %a;", given_values).tolist() == [
+        n - v.bit_length() if v else 0xFFFFFFFF for v in EDGES[n]
+    ]
 
 
 def extracted(a: int, position: int, length: int, n: int, is_signed: bool) -> int:
@@ -126,7 +156,12 @@ def extracted(a: int, position: int, length: int, n: int, is_signed: bool) -> in
 @pytest.mark.parametrize("kind", ["u32", "s32", "u64", "s64"])
 def test_bit_field_extract_and_insert(kind):
     n = bits(kind)
-    cases = [(a, p, length) for a in EDGES[n][::2] for p in (0, 1, 8, 31, 32, 40, 63, 64, 255, 256) for length in (0, 1, 8, 32, 33, 64, 255)]
+    cases = [
+        (a, p, length)
+        for a in EDGES[n][::2]
+        for p in (0, 1, 8, 31, 32, 40, 63, 64, 255, 256)
+        for length in (0, 1, 8, 32, 33, 64, 255)
+    ]
     a, p, length = (np.array(c, "u8") for c in zip(*cases, strict=True))
     for s in range(0, len(a), 1024):
         part = slice(s, s + 1024)
@@ -137,7 +172,9 @@ def test_bit_field_extract_and_insert(kind):
         assert got.tolist() == want
         base = x[::-1].copy()
         got = run(f"bfi.b{n} %x, %a, %d, %b, %c;", [(f"u{n}", x), *inputs, (f"u{n}", base)], f"u{n}")
-        assert got.tolist() == [inserted(int(v), int(f), q & 255, m & 255, n) for v, f, (_, q, m) in zip(x, base, cases[part], strict=True)]
+        assert got.tolist() == [
+            inserted(int(v), int(f), q & 255, m & 255, n) for v, f, (_, q, m) in zip(x, base, cases[part], strict=True)
+        ]
 
 
 def inserted(a: int, b: int, position: int, length: int, n: int) -> int:
@@ -169,7 +206,7 @@ def test_prmt_picks_bytes(a, b, selector):
 
 
 def test_saturating_add_and_sub():
-    clamp = lambda v: max(-2**31, min(2**31 - 1, v))      # noqa: E731
+    clamp = lambda v: max(-(2**31), min(2**31 - 1, v))  # noqa: E731
     check("add.sat.s32", "s32", lambda a, b: clamp(a + b))
     check("sub.sat.s32", "s32", lambda a, b: clamp(a - b))
 
@@ -180,23 +217,42 @@ def test_carry_chains_make_128_bit_arithmetic():
     low, middle, carry = run(body, [("u64", a), ("u64", b)], "u64", ("u64", "u64"))
     for i, (p, q) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
         total = (p << 64 | p) + (q << 64 | q)
-        assert (int(low[i]), int(middle[i]), int(carry[i])) == (total & 2**64 - 1, total >> 64 & 2**64 - 1, total >> 128)
+        assert (int(low[i]), int(middle[i]), int(carry[i])) == (
+            total & 2**64 - 1,
+            total >> 64 & 2**64 - 1,
+            total >> 128,
+        )
     low, high = run("sub.cc.u64 %x, %a, %b; subc.u64 %y, 7, 3;", [("u64", a), ("u64", b)], "u64", ("u64",))
     for i, (p, q) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
         total = ((7 << 64 | p) - (3 << 64 | q)) & 2**128 - 1
         assert (int(low[i]), int(high[i])) == (total & 2**64 - 1, total >> 64)
 
 
+def test_a_carry_in_can_carry_out_by_itself():
+    """The upper halves add to all ones: only the carry from below makes them overflow."""
+    a, b = pairs("u64", 100)
+    body = "not.b64 %z, %a; add.cc.u64 %x, %a, %b; addc.cc.u64 %y, %z, %a; addc.u64 %z, 0, 0;"
+    _, upper, carry = run(body, [("u64", a), ("u64", b)], "u64", ("u64", "u64"))
+    overflow = [int(p) + int(q) >> 64 for p, q in zip(a, b, strict=True)]
+    assert carry.tolist() == overflow and upper.tolist() == [0 if o else 2**64 - 1 for o in overflow]
+    body = "mov.b64 %z, %a; sub.cc.u64 %x, %a, %b; subc.cc.u64 %y, %z, %a; subc.u64 %z, 0, 0;"
+    _, upper, borrow = run(body, [("u64", a), ("u64", b)], "u64", ("u64", "u64"))
+    below = (a < b).tolist()
+    assert borrow.tolist() == upper.tolist() == [2**64 - 1 if o else 0 for o in below]
+
+
 def test_mad_with_carry():
     a, b = pairs("u32", 100)
-    low, high = run("mad.lo.cc.u32 %x, %a, %b, %a; madc.hi.u32 %y, %a, %b, %b;", [("u32", a), ("u32", b)], "u32", ("u32",))
+    low, high = run(
+        "mad.lo.cc.u32 %x, %a, %b, %a; madc.hi.u32 %y, %a, %b, %b;", [("u32", a), ("u32", b)], "u32", ("u32",)
+    )
     for i, (p, q) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
         total = (p * q + (q << 32 | p)) & 2**64 - 1
         assert (int(low[i]), int(high[i])) == (total & 0xFFFFFFFF, total >> 32)
 
 
 def test_mad_forms():
-    check("mad.lo.s32 %x, %a, %b, %a; sub.s32", "s32", lambda a, b: a - b)      # the last instruction decides
+    check("mad.lo.s32 %x, %a, %b, %a; sub.s32", "s32", lambda a, b: a - b)  # the last instruction decides
     a, b = pairs("s32", 50)
     got = run("mad.hi.s32 %x, %a, %b, %b;", [("s32", a), ("s32", b)], "s32")
     assert got.tolist() == [signed((int(p) * int(q) >> 32) + int(q), 32) for p, q in zip(a, b, strict=True)]
@@ -209,7 +265,10 @@ def test_24_bit_products():
     got = run("mul24.lo.s32 %x, %a, %b;", [("s32", a), ("s32", b)], "s32")
     assert got.tolist() == [signed(signed(int(p), 24) * signed(int(q), 24), 32) for p, q in zip(a, b, strict=True)]
     got = run("mul24.hi.u32 %x, %a, %b;", [("u32", a.view("u4")), ("u32", b.view("u4"))])
-    assert got.tolist() == [(int(p) & 0xFFFFFF) * (int(q) & 0xFFFFFF) >> 16 & 0xFFFFFFFF for p, q in zip(a.view("u4"), b.view("u4"), strict=True)]
+    assert got.tolist() == [
+        (int(p) & 0xFFFFFF) * (int(q) & 0xFFFFFF) >> 16 & 0xFFFFFFFF
+        for p, q in zip(a.view("u4"), b.view("u4"), strict=True)
+    ]
 
 
 def test_absolute_negation_and_sad():
@@ -230,31 +289,49 @@ def byte(value: int, i: int, is_signed: bool) -> int:
 def test_dot_products_of_bytes(a_kind, b_kind):
     a, b = (v.view("u4") for v in pairs("u32", 100))
     got = run(f"dp4a.{a_kind}.{b_kind} %x, %a, %b, %a;", [("u32", a), ("u32", b)])
-    want = [sum(byte(p, i, a_kind == "s32") * byte(q, i, b_kind == "s32") for i in range(4)) + p & 0xFFFFFFFF
-            for p, q in zip(a.tolist(), b.tolist(), strict=True)]
+    want = [
+        sum(byte(p, i, a_kind == "s32") * byte(q, i, b_kind == "s32") for i in range(4)) + p & 0xFFFFFFFF
+        for p, q in zip(a.tolist(), b.tolist(), strict=True)
+    ]
     assert got.tolist() == want
 
 
 def test_packed_video_instructions():
     a, b = pairs("u32", 100)
     got = run("vadd4.u32.u32.u32.sat %x, %a, %b, 0;", [("u32", a), ("u32", b)])
-    assert got.tolist() == [sum(min(255, byte(p, i, False) + byte(q, i, False)) << 8 * i for i in range(4)) for p, q in zip(a.tolist(), b.tolist(), strict=True)]
+    assert got.tolist() == [
+        sum(min(255, byte(p, i, False) + byte(q, i, False)) << 8 * i for i in range(4))
+        for p, q in zip(a.tolist(), b.tolist(), strict=True)
+    ]
     got = run("vabsdiff4.u32.u32.u32.add %x, %a, %b, %a;", [("u32", a), ("u32", b)])
-    assert got.tolist() == [sum(abs(byte(p, i, False) - byte(q, i, False)) for i in range(4)) + p & 0xFFFFFFFF
-                            for p, q in zip(a.tolist(), b.tolist(), strict=True)]
+    assert got.tolist() == [
+        sum(abs(byte(p, i, False) - byte(q, i, False)) for i in range(4)) + p & 0xFFFFFFFF
+        for p, q in zip(a.tolist(), b.tolist(), strict=True)
+    ]
 
 
 def test_find_nth_set():
-    got = run("fns.b32 %x, %a, %b, %c;", [("u32", [0b10110, 0b10110, 0b10110, 0b10110, 0]), ("u32", [0, 2, 4, 0, 0]), ("s32", [2, 0, -2, 4, 1])])
+    got = run(
+        "fns.b32 %x, %a, %b, %c;",
+        [("u32", [0b10110, 0b10110, 0b10110, 0b10110, 0]), ("u32", [0, 2, 4, 0, 0]), ("s32", [2, 0, -2, 4, 1])],
+    )
     assert got.tolist() == [2, 2, 2, 0xFFFFFFFF, 0xFFFFFFFF]
 
 
 def test_selection_and_comparison():
     a, b = pairs("s32", 100)
-    x, y = run("setp.lt.s32 %p0|%p1, %a, %b; selp.s32 %x, %a, %b, %p0; selp.s32 %y, 1, 0, %p1;", [("s32", a), ("s32", b)], "s32", ("s32",))
+    x, y = run(
+        "setp.lt.s32 %p0|%p1, %a, %b; selp.s32 %x, %a, %b, %p0; selp.s32 %y, 1, 0, %p1;",
+        [("s32", a), ("s32", b)],
+        "s32",
+        ("s32",),
+    )
     assert x.tolist() == np.minimum(a, b).tolist()
     assert y.tolist() == (a >= b).astype(int).tolist()
-    x = run("setp.eq.s32 %p2, %a, %a; setp.hi.and.u32 %p0, %a, %b, !%p2; selp.u32 %x, 1, 0, %p0;", [("u32", a.view("u4")), ("u32", b.view("u4"))])
+    x = run(
+        "setp.eq.s32 %p2, %a, %a; setp.hi.and.u32 %p0, %a, %b, !%p2; selp.u32 %x, 1, 0, %p0;",
+        [("u32", a.view("u4")), ("u32", b.view("u4"))],
+    )
     assert not x.any()
     x = run("set.lt.u32.s32 %x, %a, %b;", [("s32", a), ("s32", b)])
     assert x.tolist() == np.where(a < b, 0xFFFFFFFF, 0).tolist()
@@ -264,8 +341,12 @@ def test_selection_and_comparison():
 
 def test_a_guard_leaves_other_lanes_alone():
     values = np.arange(40, dtype="i4")
-    x = run("mov.b32 %x, 7; setp.gt.s32 %p0, %a, 20; @%p0 add.s32 %x, %a, 1; @!%p0 setp.eq.s32 %p0, %a, 3; @%p0 add.s32 %x, %x, 100;",
-            [("s32", values)], "s32")
+    x = run(
+        "mov.b32 %x, 7; setp.gt.s32 %p0, %a, 20; @%p0 add.s32 %x, %a, 1; "
+        "@!%p0 setp.eq.s32 %p0, %a, 3; @%p0 add.s32 %x, %x, 100;",
+        [("s32", values)],
+        "s32",
+    )
     assert x.tolist() == [v + 101 if v > 20 else 107 if v == 3 else 7 for v in range(40)]
 
 
@@ -273,5 +354,10 @@ def test_packing_and_unpacking():
     a, b = pairs("u32", 20)
     x = run("mov.b64 %x, {%a, %b};", [("u32", a), ("u32", b)], "u64")
     assert x.tolist() == [int(p) | int(q) << 32 for p, q in zip(a, b, strict=True)]
-    x, y = run("mov.b64 {%x, %y}, %a; mov.b64 %a, {%y, %x}; mov.b64 {%x, _}, %a;", [("u64", a.astype("u8") << 32 | b)], "u32", ("u32",))
+    x, y = run(
+        "mov.b64 {%x, %y}, %a; mov.b64 %a, {%y, %x}; mov.b64 {%x, _}, %a;",
+        [("u64", a.astype("u8") << 32 | b)],
+        "u32",
+        ("u32",),
+    )
     assert x.tolist() == a.tolist() == y.tolist()

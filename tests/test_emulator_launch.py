@@ -1,5 +1,6 @@
 """Compiling, arguments, limits, Numba kernels, and what a user is told when something is wrong."""
 
+import math
 import subprocess
 import sys
 import time
@@ -7,7 +8,6 @@ import time
 import numpy as np
 import pytest
 from numba import cuda, float32
-
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, RawModule, UnsupportedInstruction
 
@@ -36,9 +36,10 @@ def test_axpy(module, n):
 
 def test_grid_and_block_in_three_dimensions():
     code = """extern "C" __global__ void k(int* out) {
-  int b = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z), t = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-  out[b * blockDim.x * blockDim.y * blockDim.z + t] = blockIdx.x + 10 * blockIdx.y + 100 * blockIdx.z + 1000 * threadIdx.x + 10000 * threadIdx.y
-    + 100000 * threadIdx.z;
+  int b = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+  int t = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  out[b * blockDim.x * blockDim.y * blockDim.z + t] = blockIdx.x + 10 * blockIdx.y + 100 * blockIdx.z
+    + 1000 * threadIdx.x + 10000 * threadIdx.y + 100000 * threadIdx.z;
 }"""
     out = np.full((4, 3, 2, 2, 3, 5), -1, "i4")
     RawModule(code=code).get_function("k")((2, 3, 4), (5, 3, 2), (out,))
@@ -58,7 +59,7 @@ def test_structures_and_small_scalars(module):
     out = np.zeros(1)
     args = [point, out, np.int8(-3), np.uint8(200), np.int16(-1000), np.bool_(True), np.int64(2**40)]
     module.get_function("pointwise")((1,), (1,), tuple(args))
-    assert out[0] == 2**40          # float32 cannot hold the rest beside it
+    assert out[0] == 2**40  # float32 cannot hold the rest beside it
     args[-1] = np.int64(7)
     module.get_function("pointwise")((1,), (1,), tuple(args))
     assert out[0] == 1.5 + 10 - 3 + 200 - 1000 + 1 + 7
@@ -72,16 +73,29 @@ def test_ptx_text_runs_as_it_is():
     assert y.all()
 
 
-@pytest.mark.parametrize("position, value, message", [
-    (0, 2.0, r"argument 0 of kernel axpy is a Python float: give a NumPy scalar .*use np.float32"),
-    (0, np.float64(2), r"argument 0 of kernel axpy is a float64 of 8 bytes, but the kernel declares a 32-bit float of 4 bytes: use np.float32"),
-    (0, np.int32(2), r"argument 0 of kernel axpy is a int32, but the kernel declares a 32-bit float"),
-    (3, 8, r"argument 3 of kernel axpy is a Python int: .*use np.int32"),
-    (3, np.int64(8), r"argument 3 of kernel axpy is a int64 of 8 bytes.*use np.int32"),
-    (3, np.float32(8), r"argument 3 of kernel axpy is a float32, but the kernel declares a 32-bit integer"),
-    (3, np.zeros(3), r"argument 3 of kernel axpy is an array, but the kernel declares a 32-bit integer"),
-    (1, np.float32(3), r"argument 1 of kernel axpy is a float32, but the kernel declares a 64-bit integer or pointer"),
-    (1, [1.0], r"argument 1 of kernel axpy is a Python list")])
+@pytest.mark.parametrize(
+    "position, value, message",
+    [
+        (0, 2.0, r"argument 0 of kernel axpy is a Python float: give a NumPy scalar .*use np.float32"),
+        (
+            0,
+            np.float64(2),
+            r"argument 0 of kernel axpy is a float64 of 8 bytes, but the kernel declares a 32-bit float of 4 bytes: "
+            r"use np.float32",
+        ),
+        (0, np.int32(2), r"argument 0 of kernel axpy is a int32, but the kernel declares a 32-bit float"),
+        (3, 8, r"argument 3 of kernel axpy is a Python int: .*use np.int32"),
+        (3, np.int64(8), r"argument 3 of kernel axpy is a int64 of 8 bytes.*use np.int32"),
+        (3, np.float32(8), r"argument 3 of kernel axpy is a float32, but the kernel declares a 32-bit integer"),
+        (3, np.zeros(3), r"argument 3 of kernel axpy is an array, but the kernel declares a 32-bit integer"),
+        (
+            1,
+            np.float32(3),
+            r"argument 1 of kernel axpy is a float32, but the kernel declares a 64-bit integer or pointer",
+        ),
+        (1, [1.0], r"argument 1 of kernel axpy is a Python list"),
+    ],
+)
 def test_wrong_arguments_are_named(module, position, value, message):
     args = [np.float32(2), np.zeros(8, "f4"), np.zeros(8, "f4"), np.int32(8)]
     args[position] = value
@@ -92,33 +106,53 @@ def test_wrong_arguments_are_named(module, position, value, message):
 def test_wrong_launches_are_refused(module):
     kernel, args = module.get_function("axpy"), (np.float32(2), np.zeros(8, "f4"), np.zeros(8, "f4"), np.int32(8))
     for grid, block, given, shared, message in [
-            ((1,), (8,), args[:3], 0, "takes 4 arguments, 3 were given"), ((1,), (2000,), args, 0, "2000 threads: 1 to 1024"),
-            ((0,), (8,), args, 0, "empty grid"), ((1,), (0,), args, 0, "0 threads"), ((1, 1, 1, 1), (8,), args, 0, "one to three sizes"),
-            ((1, 70000), (8,), args, 0, "too large"), ((1,), (8,), args, 2**20, "shared memory a block"), (("a",), (8,), args, 0, "one to three sizes"),
-            ((1,), (8,), args[0], 0, "must be a tuple")]:
+        ((1,), (8,), args[:3], 0, "takes 4 arguments, 3 were given"),
+        ((1,), (2000,), args, 0, "2000 threads: 1 to 1024"),
+        ((0,), (8,), args, 0, "empty grid"),
+        ((1,), (0,), args, 0, "0 threads"),
+        ((1, 1, 1, 1), (8,), args, 0, "one to three sizes"),
+        ((1, 70000), (8,), args, 0, "too large"),
+        ((1,), (8,), args, 2**20, "shared memory a block"),
+        (("a",), (8,), args, 0, "one to three sizes"),
+        ((1,), (8,), args[0], 0, "must be a tuple"),
+    ]:
         with pytest.raises(EmulatorError, match=message):
             kernel(grid, block, given, shared_mem=shared)
 
 
 def test_errors_of_the_compiler_and_unknown_names(module):
-    with pytest.raises(EmulatorError, match=r'(?s)does not compile:.*kernel.cu\(1\): error: identifier "y" is undefined'):
+    with pytest.raises(
+        EmulatorError, match=r'(?s)does not compile:.*kernel.cu\(1\): error: identifier "y" is undefined'
+    ):
         RawModule(code="__global__ void k(float* x) { x[0] = y; }")
     with pytest.raises(EmulatorError, match="no kernel named 'apxy' in the module; its kernels: axpy"):
         module.get_function("apxy")
     with pytest.raises(EmulatorError, match="CUDA C\\+\\+ or PTX as a string"):
         RawModule(code=None)
     with pytest.raises(EmulatorError, match="which the module does not define"):
-        RawModule(code='extern "C" __device__ int other(int); extern "C" __global__ void k(int* x) { x[0] = other(3); }',
-                  options=("--relocatable-device-code=true",)).get_function("k")
+        RawModule(
+            code='extern "C" __device__ int other(int); extern "C" __global__ void k(int* x) { x[0] = other(3); }',
+            options=("--relocatable-device-code=true",),
+        ).get_function("k")
 
 
-@pytest.mark.parametrize("line, message", [
-    ("sured.b.1d.add.u32.trap [t], %r0;", r"sured.b.1d.add.u32.trap at PTX line 5 of kernel k .*no such instruction.*supported: abs, "),
-    ("mov.u32 %r0, %envreg3;", "special register %envreg3 is not supported; supported: .*%tid.x"),
-    ("mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%r0}, {%r0}, {%r0}, {%r0};", "this mma is not supported; supported .*m16n8k8 tf32"),
-    ("cp.async.bulk.shared::cluster.global [%r0], [%r0], 16;", "of cp.async, copies of 4, 8 or 16 bytes"),
-    ("vote.ballot.b32 %r0, %p0;", "only the .sync forms are supported"),
-    ("call (%r0), %rd0, (%r1);", "indirect call at PTX line 5")])
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (
+            "sured.b.1d.add.u32.trap [t], %r0;",
+            r"sured.b.1d.add.u32.trap at PTX line 5 of kernel k .*no such instruction.*supported: abs, ",
+        ),
+        ("mov.u32 %r0, %envreg3;", "special register %envreg3 is not supported; supported: .*%tid.x"),
+        (
+            "mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%r0}, {%r0}, {%r0}, {%r0};",
+            "this mma is not supported; supported .*m16n8k8 tf32",
+        ),
+        ("cp.async.bulk.shared::cluster.global [%r0], [%r0], 16;", "of cp.async, copies of 4, 8 or 16 bytes"),
+        ("vote.ballot.b32 %r0, %p0;", "only the .sync forms are supported"),
+        ("call (%r0), %rd0, (%r1);", "indirect call at PTX line 5"),
+    ],
+)
 def test_unsupported_instructions_are_named_with_their_line(line, message):
     text = f""".version 8.0
 .target sm_80
@@ -130,17 +164,25 @@ ret; }}"""
         RawModule(code=text).get_function("k")
 
 
-@pytest.mark.parametrize("text, message", [
-    ("", "needs CUDA|not PTX|does not compile|no kernel"), (".version 8.0\n.target sm_80\n???", r"not PTX: cannot read '\?\?\?' at line 3"),
-    (".version 8.0\n.target sm_80\n.visible .entry k() { add.u32 %r0 1; }", "not PTX: expected ';', found '1' at line 3"),
-    (".version 8.0\n.entry k() {", "not PTX: the text ends in the middle of a statement"),
-    (".version 8.0\n.entry k() { .reg .b32 %r<2>; bra NOWHERE; }", "branch to unknown label NOWHERE")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "needs CUDA|not PTX|does not compile|no kernel"),
+        (".version 8.0\n.target sm_80\n???", r"not PTX: cannot read '\?\?\?' at line 3"),
+        (
+            ".version 8.0\n.target sm_80\n.visible .entry k() { add.u32 %r0 1; }",
+            "not PTX: expected ';', found '1' at line 3",
+        ),
+        (".version 8.0\n.entry k() {", "not PTX: the text ends in the middle of a statement"),
+        (".version 8.0\n.entry k() { .reg .b32 %r<2>; bra NOWHERE; }", "branch to unknown label NOWHERE"),
+    ],
+)
 def test_text_that_is_not_ptx(text, message):
     with pytest.raises(EmulatorError, match=message):
         RawModule(code=text).get_function("k")
 
 
-# -- Numba ----------------------------------------------------------------------------------------------------------------
+# -- Numba ----------------------------------------
 @cuda.jit(device=True)
 def clipped(v, low, high):
     return min(max(v, low), high)
@@ -206,7 +248,11 @@ def test_numba_atomics_print_and_race(capsys):
     with emulator.sanitize() as findings:
         emulator.launch(kernel, 2, 32, x, total, np.zeros(1, "i8"))
     assert total[0] == 2016 and capsys.readouterr().out == "lane 3 3\n"
-    assert [f.tool for f in findings] == ["racecheck"] and "test_emulator_launch.py" in findings[0].source and findings[0].kernel == "kernel"
+    assert (
+        [f.tool for f in findings] == ["racecheck"]
+        and "test_emulator_launch.py" in findings[0].source
+        and findings[0].kernel == "kernel"
+    )
 
 
 def test_numba_arguments_that_cannot_be_passed():
@@ -218,7 +264,7 @@ def test_numba_arguments_that_cannot_be_passed():
         emulator.launch(tiled_matmul, 1, 1, np.zeros(3), np.zeros(3), np.zeros(3))
 
 
-# -- the whole ----------------------------------------------------------------------------------------------------------------
+# -- the whole ----------------------------------------
 REGISTER_TILE = """#define BM 64
 #define BN 64
 #define BK 8
@@ -267,7 +313,9 @@ def test_register_tiled_matmul_in_cuda(m, n, k):
 
 
 def test_importing_the_emulator_loads_neither_numba_nor_nvrtc():
-    code = "import sys, tinygan_kernels.emulator as e; assert not {'numba', 'cuda', 'numpy'} & set(sys.modules); assert 'RawModule' in dir(e)"
+    code = """import sys, tinygan_kernels.emulator as e
+assert not {'numba', 'cuda', 'numpy'} & set(sys.modules)
+assert 'RawModule' in dir(e)"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -286,3 +334,53 @@ for use in (lambda: e.RawModule(code='__global__ void k() {}'), lambda: e.launch
 text = e.RawModule(code='.version 8.0\\n.target sm_80\\n.address_size 64\\n.visible .entry k() { ret; }')
 text.get_function('k')((1,), (1,), ())"""
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_reports_name_the_file_and_the_line_that_called_a_header():
+    code = """#include <cuda_fp16.h>
+extern "C" __global__ void k(__half2* x) {
+  x[threadIdx.x] = __hfma2(x[0], x[1], x[2]);
+  x[99] = x[0];
+}"""
+    kernel = RawModule(code=code, filename="halves.cu").get_function("k")
+    with emulator.count() as c, emulator.sanitize() as findings:
+        kernel((1,), (1,), (np.ones(8, "f2"),))
+    assert [f.source for f in findings] == ["halves.cu:4"]
+    assert c.lines("k")[3]["flop"] == 4  # two lanes of a half2, two operations each
+
+
+@cuda.jit
+def functions_of_numbers(x, out, table):
+    shared = cuda.shared.array(0, float32)
+    own = cuda.local.array(4, float32)
+    i = cuda.grid(1)
+    if i >= x.size:
+        return
+    v = x[i]
+    for j in range(4):
+        own[j] = v * j
+    shared[cuda.threadIdx.x] = v
+    out[0, i] = math.exp(v) + math.log(abs(v) + 1) + math.sqrt(abs(v)) + math.tanh(v) + math.erf(v)
+    out[1, i] = (
+        math.sin(v) * math.cos(v) + math.floor(v) + math.copysign(2.0, v) + math.pow(abs(v), 1.5) + v // 3 + v % 3
+    )
+    out[2, i] = own[i % 4] + table[i % 3] + shared[cuda.threadIdx.x]
+    out[3, i] = cuda.shfl_down_sync(0xFFFFFFFF, i, 1) + cuda.popc(i) + cuda.ffs(i) + cuda.atomic.max(table, 1, 0.0)
+
+
+def test_numba_functions_memory_and_intrinsics():
+    x = np.random.default_rng(0).uniform(-3, 3, 64)
+    out, table = np.zeros((4, 64)), np.array([1.0, 2.0, 3.0])
+    emulator.launch(functions_of_numbers, 2, 32, x, out, table, shared_mem=128)
+    erf = np.array([math.erf(v) for v in x])
+    np.testing.assert_allclose(
+        out[0], np.exp(x) + np.log(np.abs(x) + 1) + np.sqrt(np.abs(x)) + np.tanh(x) + erf, rtol=1e-13
+    )
+    want = np.sin(x) * np.cos(x) + np.floor(x) + np.copysign(2, x) + np.abs(x) ** 1.5 + x // 3 + x % 3
+    np.testing.assert_allclose(out[1], want, rtol=1e-12)
+    i = np.arange(64)
+    np.testing.assert_allclose(out[2], (x * (i % 4)).astype("f4") + table[i % 3] + x.astype("f4"), rtol=1e-6)
+    below = np.where(i % 32 < 31, i + 1, i)
+    assert out[3].tolist() == [
+        int(b) + bin(k).count("1") + (k & -k).bit_length() + 2 for b, k in zip(below, i.tolist(), strict=True)
+    ]

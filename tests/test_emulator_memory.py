@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, KernelAssertion
 
@@ -11,8 +10,16 @@ def launch(code: str, grid, block, *args, name: str = "k", shared_mem: int = 0) 
     emulator.RawModule(code=code).get_function(name)((grid,), (block,), args, shared_mem=shared_mem)
 
 
-WIDTHS = {"unsigned char": "u1", "signed char": "i1", "unsigned short": "u2", "short": "i2", "int": "i4", "long long": "i8", "float": "f4",
-          "double": "f8"}
+WIDTHS = {
+    "unsigned char": "u1",
+    "signed char": "i1",
+    "unsigned short": "u2",
+    "short": "i2",
+    "int": "i4",
+    "long long": "i8",
+    "float": "f4",
+    "double": "f8",
+}
 
 
 @pytest.mark.parametrize("kind", WIDTHS)
@@ -31,7 +38,11 @@ extern "C" __global__ void k(const {kind}* __restrict__ x, {kind}* y, int n) {{
 }}"""
     dtype = np.dtype(WIDTHS[kind])
     rng = np.random.default_rng(0)
-    x = (rng.integers(0, 256, 64 * 8, "u1").view(dtype)[:64] if dtype.kind != "f" else rng.standard_normal(64).astype(dtype)).copy()
+    x = (
+        rng.integers(0, 256, 64 * 8, "u1").view(dtype)[:64]
+        if dtype.kind != "f"
+        else rng.standard_normal(64).astype(dtype)
+    ).copy()
     y = np.zeros_like(x)
     launch(code, 1, 64, x, y, np.int32(5))
     fixed = np.array([1, 2, 3, 100], dtype)[np.arange(64) % 4]
@@ -39,13 +50,21 @@ extern "C" __global__ void k(const {kind}* __restrict__ x, {kind}* y, int n) {{
         assert y.tolist() == ((x[::-1] + fixed).astype(dtype) + x).astype(dtype).tolist()
 
 
-@pytest.mark.parametrize("kind, n", [("float4", 4), ("float2", 2), ("int4", 4), ("uchar4", 4), ("short2", 2), ("double2", 2), ("longlong2", 2)])
+@pytest.mark.parametrize(
+    "kind, n",
+    [("float4", 4), ("float2", 2), ("int4", 4), ("uchar4", 4), ("short2", 2), ("double2", 2), ("longlong2", 2)],
+)
 def test_vector_loads_and_stores(kind, n):
     dtype = {"f": "f4", "i": "i4", "u": "u1", "s": "i2", "d": "f8", "l": "i8"}[kind[0]]
     swap = "v.x = v.y; v.y = u;" + ("v.z = v.w;" if n == 4 else "")
-    code = f"""extern "C" __global__ void k({kind}* x) {{ {kind} v = x[threadIdx.x]; auto u = v.x; {swap} x[31 - threadIdx.x] = v; }}"""
+    code = f"""extern "C" __global__ void k({kind}* x) {{
+  {kind} v = x[threadIdx.x];
+  auto u = v.x;
+  {swap}
+  x[31 - threadIdx.x] = v;
+}}"""
     raw = np.zeros(32 * n * 8 + 16, "u1")
-    x = raw[-raw.ctypes.data % 16:][:32 * n * np.dtype(dtype).itemsize].view(dtype).reshape(32, n)
+    x = raw[-raw.ctypes.data % 16 :][: 32 * n * np.dtype(dtype).itemsize].view(dtype).reshape(32, n)
     x[...] = np.arange(32 * n).reshape(32, n) % 251
     want = x[::-1][:, [1, 0, 3, 3] if n == 4 else [1, 0]].copy()
     launch(code, 1, 32, x)
@@ -70,7 +89,7 @@ extern "C" __global__ void k(float* x, int n) {
     launch(code, 1, 32, x, np.int32(7))
     table = [lambda i: i + 100, lambda i: 10 * i + 1000, lambda i: i + 7.5 + 10000, lambda i: i + 1]
     got, want = x[32:].tolist(), [table[t % 4](t // 4 % 4) for t in range(32)]
-    assert [g % 100 if t % 4 == 3 else g for t, g in enumerate(got)] == want      # constant memory may count as global
+    assert [g % 100 if t % 4 == 3 else g for t, g in enumerate(got)] == want  # constant memory may count as global
 
 
 def test_dynamic_and_static_shared_memory_do_not_overlap():
@@ -90,7 +109,10 @@ extern "C" __global__ void k(double* x) {
 
 
 def test_module_variables_persist_and_are_visible_to_the_host():
-    code = """__device__ int counter = 5; __device__ float table[3] = {1.5f, -2.0f}; __constant__ int scale; __device__ int* where = &counter;
+    code = """__device__ int counter = 5;
+__device__ float table[3] = {1.5f, -2.0f};
+__constant__ int scale;
+__device__ int* where = &counter;
 extern "C" __global__ void k(int* out) { *where += scale; out[0] = counter; table[2] = counter; }"""
     module = emulator.RawModule(code=code)
     module.get_global("scale").view("i4")[0] = 10
@@ -104,14 +126,16 @@ extern "C" __global__ void k(int* out) { *where += scale; out[0] = counter; tabl
 
 
 def test_strided_and_overlapping_arrays():
-    code = """extern "C" __global__ void k(float* x, float* y, int pitch) { y[threadIdx.x * pitch] = x[threadIdx.x * pitch] + 1; }"""
+    code = """extern "C" __global__ void k(float* x, float* y, int pitch) {
+  y[threadIdx.x * pitch] = x[threadIdx.x * pitch] + 1;
+}"""
     base = np.zeros((16, 10), "f4")
     base[:, 3] = np.arange(16)
     launch(code, 1, 16, base[:, 3], base[:, 7], np.int32(10))
     assert base[:, 7].tolist() == list(range(1, 17)) and base.sum() == 120 + 136
 
 
-# -- atomics ------------------------------------------------------------------------------------------------------------
+# -- atomics ----------------------------------------
 def test_integer_atomics_with_collisions():
     code = """extern "C" __global__ void k(int* x, unsigned* u, int* old) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -123,7 +147,15 @@ def test_integer_atomics_with_collisions():
     x, u, old = np.array([0, 0, 0, -1, 0, 0, 0], "i4"), np.zeros(202, "u4"), np.zeros(100, "i4")
     launch(code, 2, 50, x, u, old)
     assert sorted(old.tolist()) == list(range(100))
-    assert x.tolist() == [100, -99, 99, np.bitwise_and.reduce([~(1 << i) for i in range(31)]), 2**31 - 1, np.bitwise_xor.reduce(range(100)), -200]
+    assert x.tolist() == [
+        100,
+        -99,
+        99,
+        np.bitwise_and.reduce([~(1 << i) for i in range(31)]),
+        2**31 - 1,
+        np.bitwise_xor.reduce(range(100)),
+        -200,
+    ]
     assert np.bincount(u[2:102]).tolist() == [20] * 5 and np.bincount(u[102:]).tolist() == [20] * 5
 
 
@@ -165,7 +197,7 @@ extern "C" __global__ void k(float* x, double* y, __half2* h, float* old) {
     assert y[0] == sum([0.1] * 96) and h.tolist() == [96, -192]
 
 
-# -- cp.async -----------------------------------------------------------------------------------------------------------
+# -- cp.async ----------------------------------------
 ASYNC = """extern "C" __global__ void k(const float4* x, float4* y, int wait) {
   __shared__ float4 s[2][32];
   int t = threadIdx.x;
@@ -185,14 +217,14 @@ ASYNC = """extern "C" __global__ void k(const float4* x, float4* y, int wait) {
 
 def test_async_copies_arrive_when_waited_for():
     raw = np.zeros(1000, "f4")
-    x = raw[-raw.ctypes.data % 16 // 4:][:256].reshape(64, 4)
+    x = raw[-raw.ctypes.data % 16 // 4 :][:256].reshape(64, 4)
     x[...] = np.arange(256).reshape(64, 4)
     for wait, ready in ((0, 2), (1, 1), (2, 2), (3, 0)):
         y = np.zeros((64, 4), "f4")
         y = y if y.ctypes.data % 16 == 0 else pytest.skip("NumPy gave memory that is not aligned to 16 bytes")
         launch(ASYNC, 1, 32, x, y, np.int32(wait))
         for j in (0, 1):
-            assert (y[32 * j:32 * j + 32] == (x[32 * j:32 * j + 32][::-1] if j < ready else -1)).all()
+            assert (y[32 * j : 32 * j + 32] == (x[32 * j : 32 * j + 32][::-1] if j < ready else -1)).all()
 
 
 def test_async_copy_with_a_source_size_fills_with_zeros():
@@ -206,25 +238,38 @@ def test_async_copy_with_a_source_size_fills_with_zeros():
 }"""
     raw = np.ones(1000, "f4")
     y = np.zeros(32, "f4")
-    launch(code, 1, 32, raw[-raw.ctypes.data % 16 // 4:][:125], y)     # the last lane reads 4 of 16 bytes: the rest is outside
+    launch(
+        code, 1, 32, raw[-raw.ctypes.data % 16 // 4 :][:125], y
+    )  # the last lane reads 4 of 16 bytes: the rest is outside
     assert y.tolist() == [[0, 1, 11, 111, 1111][t % 5] for t in range(32)]
 
 
-# -- printf and assert -----------------------------------------------------------------------------------------------------
+# -- printf and assert ----------------------------------------
 def test_printf(capsys):
     code = r"""extern "C" __global__ void k(int n) {
   int i = threadIdx.x;
-  if (i % 2) printf("%d|%5.2f|%s|%c|%lld|%u|%x|%%|%-4d|%e\n", i, i / 4.0f, i == 1 ? "one" : "three", 'a' + i, -5000000000LL, 4000000000u, 255, i, 0.5);
+  const char* name = i == 1 ? "one" : "three";
+  if (i % 2) printf("%d|%5.2f|%s|%c|%lld|%u|%x|%%|%-4d|%e\n", i, i / 4.0f, name, 'a' + i, -5000000000LL,
+    4000000000u, 255, i, 0.5);
   else printf("even\n");
 }"""
     launch(code, 1, 4, np.int32(0))
     lines = capsys.readouterr().out.splitlines()
-    assert sorted(lines) == sorted(["even", "even", "1| 0.25|one|b|-5000000000|4000000000|ff|%|1   |5.000000e-01",
-                                    "3| 0.75|three|d|-5000000000|4000000000|ff|%|3   |5.000000e-01"])
+    assert sorted(lines) == sorted(
+        [
+            "even",
+            "even",
+            "1| 0.25|one|b|-5000000000|4000000000|ff|%|1   |5.000000e-01",
+            "3| 0.75|three|d|-5000000000|4000000000|ff|%|3   |5.000000e-01",
+        ]
+    )
 
 
 def test_assert_names_its_thread():
     code = 'extern "C" __global__ void k(int n) { assert(threadIdx.x + blockIdx.x < 40); }'
     launch(code, 1, 40, np.int32(0))
-    with pytest.raises(KernelAssertion, match=r"kernel.cu:1: .*block \(1, 0, 0\), thread \(39, 0, 0\): assertion `threadIdx.x \+ blockIdx.x < 40` failed"):
+    with pytest.raises(
+        KernelAssertion,
+        match=r"kernel.cu:1: .*block \(1, 0, 0\), thread \(39, 0, 0\): assertion `threadIdx.x \+ blockIdx.x < 40`",
+    ):
         launch(code, 2, 40, np.int32(0))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, SanitizerError
 
@@ -31,7 +30,7 @@ def floats(n: int) -> np.ndarray:
     return np.zeros(n, np.float32)
 
 
-# -- memcheck -----------------------------------------------------------------------------------------------------------
+# -- memcheck ----------------------------------------
 OUT_OF_BOUNDS = """extern "C" __global__ void k(float* x, int n) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   x[i + n] = 1.0f;  // BUG
@@ -75,7 +74,7 @@ def test_misaligned_vector_load():
   y[threadIdx.x] = v.x + v.w;
 }"""
     x = np.zeros(64, np.float32)
-    x = x[(-x.ctypes.data % 16) // 4:][:40]
+    x = x[(-x.ctypes.data % 16) // 4 :][:40]
     found = one(code, "memcheck", (1,), (32,), x, floats(32))
     assert found.message == "misaligned read of 16 bytes" and found.thread == (1, 0, 0) and found.count == 24
 
@@ -106,7 +105,7 @@ def test_read_only_array():
     assert not x.any()
 
 
-# -- initcheck ----------------------------------------------------------------------------------------------------------
+# -- initcheck ----------------------------------------
 def test_uninitialised_shared_memory():
     code = """extern "C" __global__ void k(float* x) {
   extern __shared__ float s[];
@@ -137,16 +136,20 @@ def test_uninitialised_global_memory():
 }"""
     x = emulator.empty(8, np.float32)
     assert one(code, "initcheck", (1,), (8,), x, floats(8), np.int32(6)).thread == (6, 0, 0)
-    assert one(code, "initcheck", (1,), (8,), x, floats(8), np.int32(7)).count == 1     # earlier launches count
+    assert one(code, "initcheck", (1,), (8,), x, floats(8), np.int32(7)).count == 1  # earlier launches count
     x[7:] = 0
-    assert not findings_of(code, (1,), (8,), x, floats(8), np.int32(0))                 # so does the host
+    assert not findings_of(code, (1,), (8,), x, floats(8), np.int32(0))  # so does the host
     y = emulator.empty((4, 4), np.float32)
     assert np.isnan(y).all()
-    assert one(code, "initcheck", (1,), (4,), y[1], floats(4), np.int32(3)).thread == (3, 0, 0)     # and views share the marks
+    assert one(code, "initcheck", (1,), (4,), y[1], floats(4), np.int32(3)).thread == (
+        3,
+        0,
+        0,
+    )  # and views share the marks
     assert not findings_of(code, (1,), (3,), y[1], floats(4), np.int32(0))
 
 
-# -- racecheck ----------------------------------------------------------------------------------------------------------
+# -- racecheck ----------------------------------------
 REVERSE = """extern "C" __global__ void k(float* x, int n) {{
   __shared__ float s[128];
   int t = threadIdx.x;
@@ -167,13 +170,29 @@ def test_clean_reverse_has_no_race():
 
 
 def test_read_after_write_without_barrier():
-    found = one(REVERSE.format(first="", second=SYNC, read="  // BUG", write=""), "racecheck", (1,), (64,), floats(64), np.int32(1))
-    assert "read of bytes written by another thread" in found.message and "the other is thread (63, 0, 0)" in found.message
+    found = one(
+        REVERSE.format(first="", second=SYNC, read="  // BUG", write=""),
+        "racecheck",
+        (1,),
+        (64,),
+        floats(64),
+        np.int32(1),
+    )
+    assert (
+        "read of bytes written by another thread" in found.message and "the other is thread (63, 0, 0)" in found.message
+    )
     assert found.thread == (0, 0, 0) and found.count == 64 and found.address == 63 * 4
 
 
 def test_write_after_read_without_barrier():
-    found = one(REVERSE.format(first=SYNC, second="", read="", write="  // BUG"), "racecheck", (1,), (64,), floats(64), np.int32(2))
+    found = one(
+        REVERSE.format(first=SYNC, second="", read="", write="  // BUG"),
+        "racecheck",
+        (1,),
+        (64,),
+        floats(64),
+        np.int32(2),
+    )
     assert "write of bytes read by another thread" in found.message
 
 
@@ -199,6 +218,19 @@ def test_missing_syncwarp_within_a_warp():
     assert "written" in one(code.format(sync=""), "racecheck", (1,), (32,), floats(32), np.int32(0)).message
     assert not findings_of(code.format(sync="__syncwarp();"), (1,), (32,), floats(32), np.int32(0))
     assert not findings_of(code.format(sync="__syncthreads();"), (1,), (32,), floats(32), np.int32(0))
+
+
+@pytest.mark.parametrize("writer", [0, 7, 31])
+def test_write_by_one_of_many_readers(writer):
+    """All lanes read a word, then one of them writes it: the others' reads are not forgotten for its own."""
+    code = f"""extern "C" __global__ void k(float* x) {{
+  __shared__ float s[1];
+  if (threadIdx.x == 0) s[0] = 1;
+  __syncthreads();
+  x[threadIdx.x] = s[0];
+  if (threadIdx.x == {writer}) s[0] = 2;  // BUG
+}}"""
+    assert "bytes read by another thread" in one(code, "racecheck", (1,), (32,), floats(32)).message
 
 
 def test_syncwarp_does_not_order_warps():
@@ -231,7 +263,7 @@ def test_shared_atomics_do_not_race_with_each_other_but_with_plain_reads():
 }"""
     x = np.zeros(64, "i4")
     assert not findings_of(code.replace("SYNC", SYNC), (1,), (64,), x) and (x == 2016).all()
-    assert "racecheck" == findings_of(code.replace("SYNC", ""), (1,), (64,), x)[0].tool
+    assert findings_of(code.replace("SYNC", ""), (1,), (64,), x)[0].tool == "racecheck"
 
 
 def test_narrow_accesses_are_told_apart():
@@ -250,7 +282,10 @@ def test_blocks_that_write_the_same_place():
 }"""
     assert not findings_of(code, (4,), (32,), floats(128), np.int32(128))
     found = one(code, "racecheck", (4,), (32,), floats(128), np.int32(100))
-    assert "global-memory race between blocks: write of bytes that another block writes" in found.message and found.count == 28
+    assert (
+        "global-memory race between blocks: write of bytes that another block writes" in found.message
+        and found.count == 28
+    )
 
 
 def test_blocks_that_read_what_another_writes():
@@ -261,7 +296,16 @@ def test_blocks_that_read_what_another_writes():
 }"""
     found = findings_of(code, (2,), (32,), floats(64))
     assert {f.tool for f in found} == {"racecheck"} and sum(f.count for f in found) == 2
-    assert not findings_of(code, (1,), (64,), floats(64))       # one block: racecheck sees shared memory alone
+    assert not findings_of(code, (1,), (64,), floats(64))  # one block: racecheck sees shared memory alone
+
+
+@pytest.mark.parametrize("writer", [0, 2, 3])
+def test_write_of_what_every_block_reads(writer):
+    code = f"""extern "C" __global__ void k(float* x, float* y) {{
+  y[blockIdx.x * blockDim.x + threadIdx.x] = x[0];
+  if (blockIdx.x == {writer} && threadIdx.x == 5) x[0] = 2;  // BUG
+}}"""
+    assert "another block reads" in one(code, "racecheck", (4,), (32,), floats(1), floats(128)).message
 
 
 def test_races_are_seen_across_chunks_of_blocks():
@@ -295,7 +339,7 @@ def test_last_block_reduction_is_ordered_by_its_fence():
     assert one(LAST_BLOCK.replace("FENCE", ""), "racecheck", (20,), (32,), part, out).count == 19
 
 
-# -- synccheck ----------------------------------------------------------------------------------------------------------
+# -- synccheck ----------------------------------------
 def test_barrier_skipped_by_threads_that_exit():
     code = """extern "C" __global__ void k(float* x, int n) {
   if (threadIdx.x >= n) return;
@@ -314,7 +358,7 @@ def test_barrier_in_divergent_code():
   if (threadIdx.x < n) { x[threadIdx.x] = 2; __syncthreads(); x[threadIdx.x] += s[63 - threadIdx.x]; }  // BUG
   else { __syncthreads(); x[threadIdx.x] = s[63 - threadIdx.x]; }
 }"""
-    assert not findings_of(code, (1,), (64,), floats(64), np.int32(32))     # whole warps may take different barriers
+    assert not findings_of(code, (1,), (64,), floats(64), np.int32(32))  # whole warps may take different barriers
     found = findings_of(code, (1,), (64,), floats(64), np.int32(40))
     assert {f.tool for f in found} == {"synccheck"} and "only some threads of a warp" in found[0].message
 
@@ -341,7 +385,7 @@ def test_shuffle_that_names_absent_lanes():
     assert "names threads of the warp that do not execute it" in found.message
 
 
-# -- clean kernels --------------------------------------------------------------------------------------------------------
+# -- clean kernels ----------------------------------------
 TRANSPOSE = """extern "C" __global__ void k(const float* x, float* y, int rows, int columns) {
   __shared__ float tile[16][17];
   int c = blockIdx.x * 16 + threadIdx.x, r = blockIdx.y * 16 + threadIdx.y;
@@ -356,7 +400,9 @@ TRANSPOSE = """extern "C" __global__ void k(const float* x, float* y, int rows, 
 def test_a_clean_transpose(rows, columns):
     x = np.random.default_rng(0).standard_normal((rows, columns), dtype="f4")
     y = emulator.empty((columns, rows), np.float32)
-    assert not findings_of(TRANSPOSE, (-(-columns // 16), -(-rows // 16)), (16, 16), x, y, np.int32(rows), np.int32(columns))
+    assert not findings_of(
+        TRANSPOSE, (-(-columns // 16), -(-rows // 16)), (16, 16), x, y, np.int32(rows), np.int32(columns)
+    )
     assert (y == x.T).all()
 
 
@@ -367,5 +413,14 @@ def test_findings_of_several_launches_are_collected_and_printed():
         kernel((1,), (32,), (floats(30), np.int32(0)))
     assert [f.count for f in findings] == [12, 2]
     text = str(findings[0])
-    for part in ("memcheck", "out-of-bounds", "thread (20, 0, 0)", "block (0, 0, 0)", "in k", "kernel.cu:3", "0x", "(12 times)"):
+    for part in (
+        "memcheck",
+        "out-of-bounds",
+        "thread (20, 0, 0)",
+        "block (0, 0, 0)",
+        "in k",
+        "kernel.cu:3",
+        "0x",
+        "(12 times)",
+    ):
         assert part in text

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptx_snippets import run
-
 from tinygan_kernels import emulator
 
 LANE = np.arange(64, dtype="i4")
@@ -26,7 +25,12 @@ def shuffled(mode: str, lane: int, b: int, c: int) -> tuple[int, bool]:
 @settings(max_examples=40, deadline=None)
 def test_shuffles(mode, b, width):
     c = (32 - width) << 8 | (0 if mode == "up" else 31)
-    x, p = run(f"shfl.sync.{mode}.b32 %x|%p0, %a, {b}, {c}, -1; selp.u32 %y, 1, 0, %p0;", [("u32", LANE.view("u4") * 3)], "u32", ("u32",))
+    x, p = run(
+        f"shfl.sync.{mode}.b32 %x|%p0, %a, {b}, {c}, -1; selp.u32 %y, 1, 0, %p0;",
+        [("u32", LANE.view("u4") * 3)],
+        "u32",
+        ("u32",),
+    )
     want = [shuffled(mode, lane % 32, b, c) for lane in range(64)]
     assert x.tolist() == [3 * (lane // 32 * 32 + j) for lane, (j, _) in enumerate(want)]
     assert p.tolist() == [int(inside) for _, inside in want]
@@ -40,12 +44,17 @@ def test_shuffle_from_a_lane_of_ones_own_choice():
 
 def test_votes():
     a = (LANE * 7 % 5).view("u4")
-    text = "setp.lt.u32 %p0, %a, 2; vote.sync.ballot.b32 %x, %p0, -1; vote.sync.any.pred %p1, %p0, 0xff; vote.sync.all.pred %p2, !%p0, 0x4; " \
-           "selp.u32 %y, 1, 0, %p1; selp.u32 %z, 1, 0, %p2;"
+    text = (
+        "setp.lt.u32 %p0, %a, 2; vote.sync.ballot.b32 %x, %p0, -1; "
+        "vote.sync.any.pred %p1, %p0, 0xff; vote.sync.all.pred %p2, !%p0, 0x4; "
+        "selp.u32 %y, 1, 0, %p1; selp.u32 %z, 1, 0, %p2;"
+    )
     x, y, z = run(text, [("u32", a)], "u32", ("u32", "u32"))
     ballots = [sum(1 << i for i in range(32) if a[w + i] < 2) for w in (0, 32)]
     assert x.tolist() == [ballots[0]] * 32 + [ballots[1]] * 32
-    assert y[0] == (ballots[0] & 0xFF != 0) and z[0] == (ballots[0] >> 2 & 1 == 0) and z[32] == (ballots[1] >> 2 & 1 == 0)
+    assert (
+        y[0] == (ballots[0] & 0xFF != 0) and z[0] == (ballots[0] >> 2 & 1 == 0) and z[32] == (ballots[1] >> 2 & 1 == 0)
+    )
 
 
 def test_match_and_reduce():
@@ -56,7 +65,12 @@ def test_match_and_reduce():
     x, y = run("match.all.sync.b32 %x|%p0, %a, -1; selp.u32 %y, 1, 0, %p0;", [("u32", same)], "u32", ("u32",))
     assert x.tolist() == [0xFFFFFFFF] * 32 + [0] * 32 and y.tolist() == [1] * 32 + [0] * 32
     signed = LANE - 40
-    for op, kind, want in (("add", "s32", lambda v: v.sum()), ("min", "s32", min), ("max", "s32", max), ("xor", "b32", np.bitwise_xor.reduce)):
+    for op, kind, want in (
+        ("add", "s32", lambda v: v.sum()),
+        ("min", "s32", min),
+        ("max", "s32", max),
+        ("xor", "b32", np.bitwise_xor.reduce),
+    ):
         x = run(f"redux.sync.{op}.{kind} %x, %a, -1;", [("s32", signed)], "s32")
         assert x.tolist() == [want(signed[:32])] * 32 + [want(signed[32:])] * 32
 
@@ -65,7 +79,10 @@ def test_votes_of_those_who_are_there():
     code = """extern "C" __global__ void k(unsigned* out) {
   int t = threadIdx.x;
   if (t % 3 == 0) out[t] = __activemask();
-  else out[t] = __ballot_sync(t % 3 == 1 ? 0x92492492 : 0x24924924, t & 1) ^ __reduce_add_sync(t % 3 == 1 ? 0x92492492 : 0x24924924, 1);
+  else {
+    unsigned mask = t % 3 == 1 ? 0x92492492 : 0x24924924;
+    out[t] = __ballot_sync(mask, t & 1) ^ __reduce_add_sync(mask, 1);
+  }
 }"""
     out = np.zeros(32, "u4")
     emulator.RawModule(code=code).get_function("k")((1,), (32,), (out,))
@@ -96,7 +113,7 @@ def test_a_block_reduction_by_shuffles(block, n):
     assert out[0] == x.sum()
 
 
-# -- matrices -------------------------------------------------------------------------------------------------------------
+# -- matrices ----------------------------------------
 def fragments(matrix: np.ndarray, p: int, rows_by_lane: bool) -> np.ndarray:
     """(32, registers, p) elements of A (rows_by_lane) or B for each lane, straight from the PTX manual's tables."""
     out = []
@@ -105,16 +122,26 @@ def fragments(matrix: np.ndarray, p: int, rows_by_lane: bool) -> np.ndarray:
         if rows_by_lane:
             k = matrix.shape[1]
             blocks = max(1, k // (4 * p))
-            out.append([[matrix[g + 8 * r, 4 * p * half + t * p + i] for i in range(p)] for half in range(blocks) for r in (0, 1)])
+            out.append(
+                [
+                    [matrix[g + 8 * r, 4 * p * half + t * p + i] for i in range(p)]
+                    for half in range(blocks)
+                    for r in (0, 1)
+                ]
+            )
         else:
             k = matrix.shape[0]
             out.append([[matrix[4 * p * half + t * p + i, g] for i in range(p)] for half in range(k // (4 * p))])
     return np.array(out)
 
 
-CASES = {"m16n8k8.row.col.f32.tf32.tf32.f32": ("f4", 1, 8), "m16n8k4.row.col.f32.tf32.tf32.f32": ("f4", 1, 4),
-         "m16n8k16.row.col.f32.f16.f16.f32": ("f2", 2, 16), "m16n8k8.row.col.f32.f16.f16.f32": ("f2", 2, 8),
-         "m16n8k32.row.col.s32.s8.s8.s32": ("i1", 4, 32)}
+CASES = {
+    "m16n8k8.row.col.f32.tf32.tf32.f32": ("f4", 1, 8),
+    "m16n8k4.row.col.f32.tf32.tf32.f32": ("f4", 1, 4),
+    "m16n8k16.row.col.f32.f16.f16.f32": ("f2", 2, 16),
+    "m16n8k8.row.col.f32.f16.f16.f32": ("f2", 2, 8),
+    "m16n8k32.row.col.s32.s8.s8.s32": ("i1", 4, 32),
+}
 
 
 @pytest.mark.parametrize("shape", CASES)
@@ -130,24 +157,31 @@ def test_mma(shape):
     na, nb = af.shape[1], bf.shape[1]
     names = [f"ld.global.u32 %r{i}, [%rd1+{4 * i}];" for i in range(na + nb + 4)]
     registers = [f"%r{i}" for i in range(na + nb + 4)]
-    groups = [", ".join(registers[i:j]) for i, j in ((na + nb, na + nb + 4), (0, na), (na, na + nb), (na + nb, na + nb + 4))]
+    groups = [
+        ", ".join(registers[i:j]) for i, j in ((na + nb, na + nb + 4), (0, na), (na, na + nb), (na + nb, na + nb + 4))
+    ]
     text = f""".version 8.0
 .target sm_80
 .address_size 64
 .visible .entry k(.param .u64 p) {{ .reg .b32 %r<20>; .reg .b64 %rd<3>; .reg .b32 %t;
 mov.u32 %t, %tid.x; ld.param.u64 %rd0, [p]; mad.wide.u32 %rd1, %t, {4 * (na + nb + 4)}, %rd0;
-{' '.join(names)}
+{" ".join(names)}
 mma.sync.aligned.{shape} {{{groups[0]}}}, {{{groups[1]}}}, {{{groups[2]}}}, {{{groups[3]}}};
-{' '.join(f'st.global.u32 [%rd1+{4 * i}], %r{i};' for i in range(na + nb, na + nb + 4))} ret; }}"""
+{" ".join(f"st.global.u32 [%rd1+{4 * i}], %r{i};" for i in range(na + nb, na + nb + 4))} ret; }}"""
     table = np.zeros((32, na + nb + 4), "u4")
     lane = np.arange(32)
     rows, columns = lane // 4, 2 * (lane % 4)
     cf = np.stack([c[rows, columns], c[rows, columns + 1], c[rows + 8, columns], c[rows + 8, columns + 1]], axis=1)
-    table[:, :na], table[:, na:na + nb], table[:, na + nb:] = af, bf, cf.view("u4")
+    table[:, :na], table[:, na : na + nb], table[:, na + nb :] = af, bf, cf.view("u4")
     emulator.RawModule(code=text).get_function("k")((1,), (32,), (table,))
     want = a.astype("f8") @ b.astype("f8") + c
-    got = table[:, na + nb:].view(accumulator)
-    assert got.tolist() == np.stack([want[rows, columns], want[rows, columns + 1], want[rows + 8, columns], want[rows + 8, columns + 1]], axis=1).tolist()
+    got = table[:, na + nb :].view(accumulator)
+    assert (
+        got.tolist()
+        == np.stack(
+            [want[rows, columns], want[rows, columns + 1], want[rows + 8, columns], want[rows + 8, columns + 1]], axis=1
+        ).tolist()
+    )
 
 
 def test_mma_ignores_the_low_bits_of_tf32():
@@ -155,8 +189,11 @@ def test_mma_ignores_the_low_bits_of_tf32():
 .target sm_80
 .address_size 64
 .visible .entry k(.param .u64 p) { .reg .b32 %r<8>; .reg .f32 %f<4>; .reg .b64 %rd<3>;
-mov.u32 %r0, %tid.x; ld.param.u64 %rd0, [p]; mad.wide.u32 %rd1, %r0, 4, %rd0; mov.b32 %r1, 0x3F801FFF; mov.b32 %r2, 0x3F800000; mov.f32 %f0, 0f00000000;
-mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%f0, %f1, %f2, %f3}, {%r1, %r1}, {%r2}, {%f0, %f0, %f0, %f0}; st.global.f32 [%rd1], %f0; ret; }"""
+mov.u32 %r0, %tid.x; ld.param.u64 %rd0, [p]; mad.wide.u32 %rd1, %r0, 4, %rd0;
+mov.b32 %r1, 0x3F801FFF; mov.b32 %r2, 0x3F800000; mov.f32 %f0, 0f00000000;
+mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32
+  {%f0, %f1, %f2, %f3}, {%r1, %r1}, {%r2}, {%f0, %f0, %f0, %f0};
+st.global.f32 [%rd1], %f0; ret; }"""
     out = np.zeros(32, "f4")
     emulator.RawModule(code=text).get_function("k")((1,), (32,), (out,))
     assert (out == 4).all()
@@ -164,13 +201,14 @@ mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%f0, %f1, %f2, %f3}, {%r1, %
 
 @pytest.mark.parametrize("count, trans", [(1, ""), (2, ""), (4, ""), (4, ".trans")])
 def test_ldmatrix(count, trans):
+    registers = ", ".join(f"%{i}" for i in range(count))
     code = f"""extern "C" __global__ void k(const unsigned short* x, unsigned* out) {{
   __shared__ __align__(16) unsigned short s[4][8][8];
   for (int i = threadIdx.x; i < 256; i += 32) (&s[0][0][0])[i] = x[i];
   __syncthreads();
   unsigned r[4] = {{0, 0, 0, 0}}, p = (unsigned)__cvta_generic_to_shared(&s[0][threadIdx.x][0]);
-  asm volatile("ldmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 {{{', '.join(f'%{i}' for i in range(count))}}}, [%{count}];"
-    : {', '.join(f'"=r"(r[{i}])' for i in range(count))} : "r"(p));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 {{{registers}}}, [%{count}];"
+    : {", ".join(f'"=r"(r[{i}])' for i in range(count))} : "r"(p));
   for (int i = 0; i < {count}; i++) out[threadIdx.x * 4 + i] = r[i];
 }}"""
     x = np.arange(256, dtype="u2").reshape(4, 8, 8)
@@ -178,4 +216,6 @@ def test_ldmatrix(count, trans):
     emulator.RawModule(code=code).get_function("k")((1,), (32,), (x, out))
     for j in range(count):
         m = x[j].T if trans else x[j]
-        assert out[:, j].tolist() == [int(m[lane // 4, lane % 4 * 2]) | int(m[lane // 4, lane % 4 * 2 + 1]) << 16 for lane in range(32)]
+        assert out[:, j].tolist() == [
+            int(m[lane // 4, lane % 4 * 2]) | int(m[lane // 4, lane % 4 * 2 + 1]) << 16 for lane in range(32)
+        ]

@@ -19,9 +19,9 @@ CAPABILITY = (8, 0)
 def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
     """Run `kernel[grid, block](*args)` on the CPU; arrays are changed in place.
 
-    kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers, tuples of numbers, with
-    Numba's types (a Python int is an int64, a float a float64). Raises what a RawModule kernel raises, and
-    EmulatorError if the kernel does not compile for these types.
+    kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers,
+    tuples of numbers, with Numba's types (a Python int is an int64, a float a float64). Raises what a RawModule
+    kernel raises, and EmulatorError if the kernel does not compile for these types.
     """
     ready = compiled(kernel, args)
     values, arrays = [], []
@@ -53,7 +53,9 @@ def compiled(kernel, args) -> _Compiled:
     try:
         types = tuple(typeof(a) for a in args)
     except ValueError as error:
-        raise EmulatorError(f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}") from None
+        raise EmulatorError(
+            f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}"
+        ) from None
     return _compiled(kernel.py_func, types, bool(kernel.targetoptions.get("fastmath")))
 
 
@@ -64,6 +66,7 @@ def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int
     """A kernel's PTX for these Numba types, compiled without a driver. Raises EmulatorError."""
     from numba import cuda
     from numba.core.errors import NumbaError
+
     try:
         with _device_to_ask():
             text, _ = cuda.compile_ptx(function, types, cc=capability, lineinfo=True, fastmath=fastmath)
@@ -78,9 +81,10 @@ class _Device:
 
 @contextmanager
 def _device_to_ask():
-    """Compiling a device function that a kernel calls, Numba asks the driver for the GPU's capability; without one, answer for it."""
+    """To compile a device function, Numba asks the driver for the GPU's capability: without one, answer for it."""
     from numba.cuda import dispatcher
     from numba.cuda.cudadrv.error import CudaDriverError, CudaSupportError
+
     original = dispatcher.get_current_device
     try:
         original()
@@ -97,7 +101,8 @@ def _device_to_ask():
 def _flatten(argument, arrays: list, what: str) -> list:
     """The values Numba's calling convention passes for an argument.
 
-    An array is (meminfo, parent, items, itemsize, data, shape..., strides...), of which kernels use the last four parts.
+    An array is (meminfo, parent, items, itemsize, data, shape..., strides...), of which kernels use the last four
+    parts.
     """
     if isinstance(argument, tuple):
         return [value for part in argument for value in _flatten(part, arrays, what)]
@@ -112,4 +117,6 @@ def _flatten(argument, arrays: list, what: str) -> list:
         return [np.int64(argument) if isinstance(argument, int) else np.float64(argument)]
     if isinstance(argument, np.number) and argument.dtype.kind in "iuf":
         return [argument]
-    raise EmulatorError(f"{what} is a {type(argument).__name__}: NumPy arrays, numbers and tuples of them are supported")
+    raise EmulatorError(
+        f"{what} is a {type(argument).__name__}: NumPy arrays, numbers and tuples of them are supported"
+    )
