@@ -105,6 +105,11 @@ _CONVOLUTIONS = (
     (2, 3, 3, 4, 1, 5, 5, 1, 2),  # the filter is larger than the image
     (1, 4, 9, 16, 17, 1, 1, 1, 0),  # a matrix product in disguise
     (1, 7, 3, 5, 2, 3, 3, 2, 3),  # more padding than the filter reaches: outputs that see nothing
+    (1, 4, 4, 16, 16, 1, 1, 1, 0),  # 16 pixels, 16 channels in and out: tiles of 16 that are exactly full
+    (1, 3, 5, 15, 16, 1, 1, 1, 0),
+    (1, 17, 1, 17, 33, 1, 1, 1, 0),
+    (2, 8, 4, 67, 63, 1, 1, 1, 0),  # the same at 64
+    (1, 9, 15, 5, 67, 3, 3, 1, 1),
     (0, 4, 4, 2, 3, 3, 3, 1, 1),
     (2, 4, 4, 0, 3, 3, 3, 1, 1),  # no channels in: zeros out
     (2, 4, 4, 3, 0, 3, 3, 1, 1),
