@@ -101,7 +101,14 @@ def equal(a, b, y):
 
 
 def power(x, y, exponent):
-    np.power(x, x.dtype.type(exponent), out=y)
+    """The powers that derivatives are full of need no logarithm."""
+    if exponent == 2:
+        np.multiply(x, x, out=y)
+    elif exponent in (-1, -0.5):
+        root = x if exponent == -1 else np.sqrt(x, out=y)
+        np.divide(1, root, out=y)
+    else:
+        np.power(x, x.dtype.type(exponent), out=y)
 
 
 # ---- reductions and moves -----------------------------------------------------------------------------------------------------
@@ -386,13 +393,15 @@ _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.n
 _LOOPS = {"sigmoid": (_sigmoid, 1), "softplus": (_softplus, 1), "leaky_relu": (_leaky_relu, 1),
           "leaky_relu_grad": (_leaky_relu_grad, 2), "tanh_grad": (_tanh_grad, 2), "sigmoid_grad": (_sigmoid_grad, 2)}
 _WHOLE = {"equal": equal, "power": power, "sum": sum_, "max": max_, "copy": copy, "fill": fill, "matmul": matmul,
-          "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad, "bias_act": bias_act, "bias_act_grad": bias_act_grad,
+          "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
+          "bias_act": bias_act, "bias_act_grad": bias_act_grad,
           "sgd": sgd, "momentum": momentum, "adam": adam, "ema": ema}
 _TITLES = {"matmul": "NumPy's BLAS", "conv2d": "im2col + BLAS", "conv2d_dx": "BLAS + col2im", "conv2d_dw": "im2col + BLAS"}
 
 
 def _title(name: str) -> str:
-    return _TITLES.get(name, "Numba" if name in _LOOPS or name in ("bce_logits", "sgd", "momentum", "adam", "ema") else "NumPy")
+    numba_too = ("bce_logits", "bias_act", "bias_act_grad", "sgd", "momentum", "adam", "ema")
+    return _TITLES.get(name, "Numba" if name in _LOOPS or name in numba_too else "NumPy")
 
 
 def backend() -> Backend:
