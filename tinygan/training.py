@@ -1,0 +1,351 @@
+"""A run: data, two networks, the game between them, and everything needed to stop at any step and go on bit for bit.
+
+A run owns its folder: config.json, metrics.jsonl, checkpoint.safetensors, and the pictures made at its end. All randomness comes
+from three generators (initial weights, data, noise), spawned from one seed; the states of the last two are in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import Backend
+
+from . import checkpoint
+from .checkpoint import CheckpointError
+from .codec import Codec
+from .data import Dataset
+from .game import OBJECTIVES, Game, Logits
+from .networks import Architecture, discriminator, generator
+from .nn import Sequential
+from .optim import Adam
+from .tensor import Tensor, wrap
+
+CHECKPOINT = "checkpoint.safetensors"
+METRICS = "metrics.jsonl"
+READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
+
+
+class ConfigError(ValueError):
+    """An option out of its range, or one that does not fit the run. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run's course, besides the data themselves. Written to config.json and into checkpoints.
+
+    decay: the share of the run, at its end, over which both rates fall linearly to 0. Raises ConfigError.
+    """
+
+    data: str
+    steps: int = 10_000
+    batch: int = 128
+    k: int = 1
+    objective: str = "nonsaturating"
+    r1: float = 0.3
+    ema: float = 0.999
+    update: str = "alternating"
+    arch: str = "mlp"
+    hidden: tuple[int, ...] = (256, 256)
+    width: int = 64
+    z: int = 32
+    lr_d: float = 5e-4
+    lr_g: float = 5e-4
+    beta1: float = 0.0
+    beta2: float = 0.99
+    decay: float = 0.0
+    seed: int = 0
+    backend: str = "cpu"
+    size: int | None = None
+    window: int | None = None
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("batch", 1), ("k", 1), ("z", 1), ("width", 1), ("seed", 0), ("save_every", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}, it has to be at least {least}")
+        for name in ("lr_d", "lr_g"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}, it has to be a positive number")
+        for name, low, high in (("ema", 0, 1), ("beta1", 0, 1), ("beta2", 0, 1)):
+            if not low <= getattr(self, name) < high:
+                raise ConfigError(f"--{name} is {getattr(self, name)}, it has to be at least {low} and below {high}")
+        if not 0 <= self.r1 < float("inf"):
+            raise ConfigError(f"--r1 is {self.r1}, it has to be at least 0 (0 switches the penalty off)")
+        if not 0 <= self.decay <= 1:
+            raise ConfigError(f"--decay is {self.decay}, it has to lie between 0 and 1")
+        if self.objective not in OBJECTIVES:
+            raise ConfigError(f"--objective is {self.objective!r}, it has to be one of {', '.join(OBJECTIVES)}")
+        if self.update not in ("alternating", "simultaneous"):
+            raise ConfigError(f"--update is {self.update!r}, it has to be alternating or simultaneous")
+        if self.update == "simultaneous" and self.k != 1:
+            raise ConfigError(f"--k is {self.k}, but players that move simultaneously take one step each; leave --k at 1")
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Config:
+        known = {f.name for f in fields(cls)}
+        if not isinstance(record, dict) or set(record) != known:
+            raise CheckpointError("the checkpoint's configuration is of another version of tinygan")
+        return cls(**{**record, "hidden": tuple(record["hidden"])})
+
+    def architecture(self, codec: Codec) -> Architecture:
+        try:
+            return Architecture(self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def rate(self, base: float, step: int) -> float:
+        """The learning rate of step 0, 1, ...: `base`, falling to 0 over the last `decay` of the run."""
+        if not self.decay:
+            return base
+        return base * min(1.0, (1 - step / self.steps) / self.decay)
+
+
+# What a run does unless told otherwise: the set-ups that train well on each kind of data.
+MIXTURE = {"steps": 12_000, "batch": 256, "r1": 0.1, "z": 16, "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.5}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "ring": {**MIXTURE, "hidden": (128, 128, 128)},
+    "grid": {**MIXTURE, "hidden": (256, 256, 256)},
+    "images": {"hidden": (256, 512), "z": 64},
+    "digits": {"hidden": (256, 256), "z": 32},
+    "table": {"hidden": (256, 256), "z": 32},
+    "sound": {"hidden": (256, 512), "z": 64},
+}
+DCGAN = {"lr_d": 2e-4, "lr_g": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 64, "z": 100, "r1": 0.0}
+
+
+def defaults(dataset: Dataset, arch: str | None) -> dict[str, Any]:
+    """The options that suit a data set, by its name, or by its kind; --arch dcgan brings the settings of its paper."""
+    chosen = dict(DEFAULTS.get(dataset.name) or DEFAULTS[dataset.codec.kind])
+    return {**chosen, **DCGAN} if arch == "dcgan" else chosen
+
+
+# ---- the run ------------------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """One training run in its folder.
+
+    Run(config, dataset, backend, out) starts afresh, `Run.resume` goes on from the checkpoint in `out`. `train` runs the steps.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, backend: Backend, out: Path) -> None:
+        self.config, self.dataset, self.backend, self.out = config, dataset, backend, Path(out)
+        self.step = 0
+        weights, data, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(3))
+        self.rngs = {"data": data, "noise": noise}
+        self.sampler = dataset.sampler(config.batch, data)
+        self.game = self._new_game(weights)
+        self._metrics: list[str] = []
+
+    def _new_game(self, rng: np.random.Generator) -> Game:
+        c, a = self.config, self.config.architecture(self.dataset.codec)
+        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng)
+        average = generator(a, self.backend, np.random.default_rng(0)) if c.ema else None
+        optim_d = Adam(D.parameters(), c.lr_d, c.beta1, c.beta2)
+        optim_g = Adam(G.parameters(), c.lr_g, c.beta1, c.beta2)
+        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average)
+
+    # -- steps ----------------------------------------------------------------------------------------------------------------
+
+    def _batch(self) -> Tensor:
+        return wrap(self.backend.asarray(self.sampler.next()), self.backend)
+
+    def _noise(self) -> Tensor:
+        z = self.rngs["noise"].standard_normal((self.config.batch, self.config.z), np.float32)
+        return wrap(self.backend.asarray(z), self.backend)
+
+    def _one_step(self) -> Logits:
+        c, game = self.config, self.game
+        if c.decay:
+            game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)
+        if c.update == "simultaneous":
+            return game.simultaneous_step(self._batch(), self._noise())
+        return game.alternating_step(self._batch, self._noise, c.k)
+
+    def train(
+        self, on_reading: Callable[[dict[str, float]], None] = lambda reading: None, stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Run up to config.steps steps, saving as it goes; False if `stopping` said so first (the step is then saved).
+
+        on_reading gets {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"} every READ_EVERY steps. Raises FloatingPointError
+        when a reading is not finite: the checkpoint before it is kept.
+        """
+        self._begin()
+        while self.step < self.config.steps:
+            logits = self._one_step()
+            self.step += 1
+            if self.step % READ_EVERY == 0 or self.step == self.config.steps:
+                on_reading(self._read(logits))
+            if stopping():
+                self.save()
+                return False
+            if self.step % self.config.save_every == 0:
+                self.save()
+        self.save()
+        return True
+
+    def _read(self, logits: Logits) -> dict[str, float]:
+        reading = {"step": self.step, **asdict(logits.read(self.config.objective))}
+        if not all(np.isfinite(value) for value in reading.values()):
+            raise FloatingPointError(
+                f"step {self.step}: V is {reading['v']}, D(x) {reading['d_real']}, D(G(z)) {reading['d_fake']}; the run has "
+                f"diverged. Lower --lr-d and --lr-g, or raise --r1; {self.out / CHECKPOINT} holds an earlier step"
+            )
+        self._metrics.append(json.dumps(reading) + "\n")
+        return reading
+
+    # -- the folder -----------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Claim the folder before the first step, so that one that cannot be written to is found out at once."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({**asdict(self.config), "tinygan": "0.1.0"}, indent=1)
+            checkpoint.write_atomically(self.out / "config.json", text.encode())
+            _keep_lines(self.out / METRICS, self.step)
+        except OSError as error:
+            raise CheckpointError(f"cannot write to {self.out}: {error.strerror}; choose another --out") from error
+
+    def save(self) -> None:
+        """Write metrics, then the checkpoint: a crash in between leaves lines that resume takes off again."""
+        try:
+            with open(self.out / METRICS, "a") as file:
+                file.writelines(self._metrics)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.out / METRICS}: {error.strerror}; the checkpoint is untouched") from error
+        self._metrics.clear()
+        checkpoint.save(self.out / CHECKPOINT, self._arrays(), self._state())
+
+    def _live(self) -> dict[str, Any]:
+        """Every array that the run's course depends on, by name; the very buffers."""
+        game = self.game
+        live: dict[str, Any] = {}
+        for player, network in (("D", game.D), ("G", game.G), ("average", game.average)):
+            if network is not None:
+                live |= {f"{player}.{name}": t.array for name, t in (network.parameters() | network.buffers()).items()}
+        for player, optimiser in (("D", game.optim_d), ("G", game.optim_g)):
+            live |= {f"{player}.adam.{name}": array for name, array in optimiser.states.items()}
+        return live
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        arrays = {name: self.backend.to_numpy(array) for name, array in self._live().items()}
+        in_sampler = {k: v for k, v in self.sampler.state().items() if isinstance(v, np.ndarray)}
+        return arrays | {f"sampler.{name}": array for name, array in in_sampler.items()}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "config": asdict(self.config),
+            "codec": self.dataset.codec.to_json(),
+            "rngs": {name: rng.bit_generator.state for name, rng in self.rngs.items()},
+            "sampler": {k: v for k, v in self.sampler.state().items() if not isinstance(v, np.ndarray)},
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        """Take over everything that `save` wrote. Raises CheckpointError where it does not fit this run."""
+        live = self._live()
+        wanted = {name: array.shape for name, array in live.items()}
+        found = {name: a.shape for name, a in arrays.items() if not name.startswith("sampler.")}
+        if wanted != found:
+            odd = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+            raise CheckpointError(f"the checkpoint's networks are not this run's: {odd} differs; resume with the same options")
+        for name, array in live.items():
+            array[...] = self.backend.asarray(arrays[name])
+        for name, rng in self.rngs.items():
+            rng.bit_generator.state = state["rngs"][name]
+        kept = {name.removeprefix("sampler."): a for name, a in arrays.items() if name.startswith("sampler.")}
+        self.sampler.restore({**state["sampler"], **kept})
+        self.step = state["step"]
+
+    @classmethod
+    def resume(cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any]) -> Run:
+        """Go on from the checkpoint in `out`. given: options that were asked for now; only steps may differ from the run's own.
+
+        Raises CheckpointError, ConfigError.
+        """
+        arrays, state = checkpoint.load(Path(out) / CHECKPOINT)
+        config = Config.from_json(state["config"])
+        for name, value in given.items():
+            if name not in ("steps", "save_every") and getattr(config, name) != value:
+                option, has = f"--{name.replace('_', '-')}", getattr(config, name)
+                raise ConfigError(f"{option} is {value}, but the run in {out} has {has}; leave it out, or start a new run")
+        if state["codec"] != dataset.codec.to_json():
+            raise ConfigError(f"the data are not those that the run in {out} began with: their shape or scale differs")
+        config = replace(config, **{name: given[name] for name in ("steps", "save_every") if name in given})
+        if config.steps < state["step"]:
+            raise ConfigError(f"--steps is {config.steps}, but the run in {out} is at step {state['step']} already")
+        run = cls(config, dataset, backend, out)
+        run.restore(arrays, state)
+        return run
+
+
+def _keep_lines(path: Path, step: int) -> None:
+    """Cut metrics back to what the checkpoint knows: lines up to `step`, whole ones only."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            reading = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        if not isinstance(reading, dict) or reading.get("step", step + 1) > step:
+            break
+        kept.append(line + "\n")
+    checkpoint.write_atomically(path, "".join(kept).encode())
+
+
+def set_aside(out: Path) -> Path | None:
+    """Move an earlier run out of the way of a new one; where to, or None if there was none. Raises CheckpointError."""
+    out = Path(out)
+    if not (out / CHECKPOINT).exists():
+        return None
+    number = 1
+    while (kept := out.with_name(f"{out.name}.{number}")).exists():
+        number += 1
+    try:
+        os.rename(out, kept)
+    except OSError as error:
+        raise CheckpointError(f"cannot move the earlier run in {out} aside: {error.strerror}; choose another --out") from error
+    return kept
+
+
+# ---- samples from a finished or unfinished run ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trained:
+    """G of a run, without its data: the average of G where the run kept one."""
+
+    config: Config
+    codec: Codec
+    G: Sequential
+    step: int
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units."""
+        backend = next(iter(self.G.parameters().values())).backend
+        z = rng.standard_normal((n, self.config.z), np.float32)
+        parts = [self.G(wrap(backend.asarray(part), backend)).numpy() for part in np.array_split(z, max(1, -(-n // 256)))]
+        return np.concatenate(parts)
+
+
+def load_generator(out: Path, backend: Backend) -> Trained:
+    """The generator that a run in `out` has reached. Raises CheckpointError."""
+    arrays, state = checkpoint.load(Path(out) / CHECKPOINT)
+    config, codec = Config.from_json(state["config"]), Codec.from_json(state["codec"])
+    G = generator(config.architecture(codec), backend, np.random.default_rng(0))
+    source = "average" if config.ema else "G"
+    for name, tensor in (G.parameters() | G.buffers()).items():
+        stored = arrays.get(f"{source}.{name}")
+        if stored is None or stored.shape != tensor.shape:
+            raise CheckpointError(f"the checkpoint in {out} has no {source}.{name} of shape {tensor.shape}")
+        tensor.array[...] = backend.asarray(stored)
+    G.eval()
+    return Trained(config, codec, G, state["step"])
