@@ -135,7 +135,7 @@ class Codec:
         if x.ndim == 0 or x.shape[1:] != self.shape:
             raise DataError(f"{self.kind}: expected an array (n, {', '.join(map(str, self.shape))}), got {x.shape}")
         if not np.isfinite(x).all():
-            raise DataError(f"{self.kind}: the samples hold NaN or inf; if a generator made them, its training diverged")
+            raise DataError(f"{self.kind}: the samples hold NaN or inf; a generator that makes them has diverged")
         return x
 
 

@@ -1,12 +1,14 @@
-"""What is trained on: named sets, mixtures and files, all as `Dataset`; and the order they are drawn in, `Sampler`.
+"""What is trained on: named sets, mixtures and files, all as `Dataset`.
 
-`load(spec)` is the one way in. Every random draw comes from a generator that the caller hands over.
+`load(spec)` is the one way in. Nothing here draws at random; samplers do, from a generator that the caller hands over.
 """
 
 from __future__ import annotations
 
 import difflib
 import operator
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -16,6 +18,7 @@ import numpy as np
 
 from tinygan import formats
 from tinygan.codec import Codec, DataError
+from tinygan.sampling import EpochSampler, MixtureSampler, Sampler
 
 __all__ = ["NAMES", "Codec", "DataError", "Dataset", "EpochSampler", "MixtureSampler", "Sampler", "load"]
 
@@ -52,97 +55,6 @@ class Dataset:
         return MixtureSampler(self, m, rng) if self.x is None else EpochSampler(self, m, rng)
 
 
-# ---- drawing --------------------------------------------------------------------------------------------------------
-
-class Sampler:
-    """An endless source of batches. `rng` stays the caller's, who saves its state beside `state()`."""
-
-    def __init__(self, dataset: Dataset, m: int, rng: np.random.Generator):
-        self._dataset, self._rng = dataset, rng
-        self.shape = (m, *dataset.codec.shape)
-
-    def next(self, out: np.ndarray | None = None) -> np.ndarray:
-        """The next batch, (m, *shape) float32: a fresh array, or written into `out` and `out` returned."""
-        if out is None:
-            out = np.empty(self.shape, np.float32)
-        elif out.shape != self.shape or out.dtype != np.float32:
-            raise ValueError(f"out must be {self.shape} float32, got {out.shape} {out.dtype}")
-        self._fill(out)
-        return out
-
-    def state(self) -> dict:
-        """What `restore` needs besides the state of `rng`: ints and at most one array, copies all."""
-        raise NotImplementedError
-
-    def restore(self, state: dict) -> None:
-        """Continue where `state()` was taken: with `rng` restored too, bit for bit. Raises DataError if it cannot be."""
-        raise NotImplementedError
-
-    def _fill(self, out: np.ndarray) -> None:
-        raise NotImplementedError
-
-
-class MixtureSampler(Sampler):
-    """Independent draws from a mixture of equal isotropic Gaussians; no state besides `rng`."""
-
-    def _fill(self, out):
-        centres = self._dataset.centres
-        which = self._rng.integers(len(centres), size=len(out))
-        noise = self._rng.standard_normal(out.shape)
-        out[...] = self._dataset.codec.encode(centres[which] + self._dataset.std * noise)
-
-    def state(self):
-        return {}
-
-    def restore(self, state):
-        if state:
-            raise DataError(f"sampler state of other data: {self._dataset.name} is drawn fresh and keeps none")
-
-
-class EpochSampler(Sampler):
-    """Shuffled epochs end to end: every n consecutive samples from an epoch's start are the whole set, once each.
-
-    Batches run on across the seam: where fewer than m remain, they are used and a new permutation supplies the rest, so
-    a batch may hold a sample twice there. The same rule lets m exceed n: such a batch spans several epochs.
-    """
-
-    def __init__(self, dataset, m, rng):
-        super().__init__(dataset, m, rng)
-        self._epoch = 0  # permutations drawn so far
-        self._order = np.arange(len(dataset.x))
-        self._position = len(self._order)  # used up: the first batch draws the first permutation
-
-    def _fill(self, out):
-        done = 0
-        while done < len(out):
-            if self._position == len(self._order):
-                self._order = self._rng.permutation(len(self._order))
-                self._position, self._epoch = 0, self._epoch + 1
-            rows = self._order[self._position:self._position + len(out) - done]
-            out[done:done + len(rows)] = self._dataset.x[rows]
-            done += len(rows)
-            self._position += len(rows)
-
-    def state(self):
-        """{"epoch": int, "position": int, "order": (n,) int64}"""
-        return {"epoch": self._epoch, "position": self._position, "order": self._order.astype(np.int64)}
-
-    def restore(self, state):
-        n = len(self._order)
-        try:
-            epoch, position = operator.index(state["epoch"]), operator.index(state["position"])
-            order = np.array(state["order"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError("sampler state: needs epoch, position and order as `state` gave them") from error
-        is_permutation = order.shape == (n,) and order.dtype.kind in "iu" and (np.sort(order) == np.arange(n)).all()
-        if not is_permutation or not 0 <= position <= n or epoch < 0:
-            raise DataError(f"sampler state: not an order of the {n} samples of {self._dataset.name}; "
-                            f"resume with the data that the run began with")
-        self._epoch, self._position, self._order = epoch, position, order.astype(np.int64)
-
-
-# ---- loading --------------------------------------------------------------------------------------------------------
-
 def load(spec: str | Path, *, size: int | None = None, window: int | None = None) -> Dataset:
     """The data that `spec` names.
 
@@ -159,7 +71,7 @@ def load(spec: str | Path, *, size: int | None = None, window: int | None = None
     window = None if window is None else _whole("--window", window, least=2)
     name = str(spec)
     try:
-        dataset = _named(name, size) if name in NAMES else _from_path(Path(name).expanduser(), name, size, window)
+        dataset = _named(name, size) if name in NAMES else _from_path(name, size, window)
     except MemoryError as error:
         raise DataError(f"{name}: too large for this machine's memory; use a part of it") from error
     except OSError as error:
@@ -193,7 +105,8 @@ def _named(name: str, size: int | None) -> Dataset:
     return makers[name]()
 
 
-def _from_path(path: Path, spec: str, size: int | None, window: int | None) -> Dataset:
+def _from_path(spec: str, size: int | None, window: int | None) -> Dataset:
+    path = Path(os.path.expanduser(spec))  # unlike Path.expanduser, leaves an unknown ~user alone
     if not spec.strip() or "\0" in spec or not path.exists():
         raise DataError(_unknown(spec))
     if path.is_dir():
@@ -208,17 +121,17 @@ def _from_path(path: Path, spec: str, size: int | None, window: int | None) -> D
         return _table(path, *formats.read_csv(path))
     if suffix == ".wav":
         return _sound(path, window or DEFAULT_WINDOW)
-    if suffix == ".gz" or "idx" in path.name.lower():  # also train-images-idx3-ubyte, as MNIST is distributed
-        return _images(path.name, formats.read_idx(path)[..., None], size)
     if suffix in formats.IMAGE_SUFFIXES:
         raise DataError(f"{path}: one picture is not a data set; give the folder with all of them")
+    if suffix == ".gz" or "idx" in path.name.lower():  # also train-images-idx3-ubyte, as MNIST is distributed
+        return _images(path.name, formats.read_idx(path)[..., None], size)
     raise DataError(f"{path}: unknown format {suffix or '(no suffix)'!r}; known: {FORMATS}")
 
 
 def _unknown(spec: str) -> str:
     close = difflib.get_close_matches(spec.lower(), NAMES, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown data {spec!r}, and no file or folder of that name{hint} Known: {', '.join(NAMES)}, or {FORMATS}"
+    return f"unknown data {spec!r}, and no file or folder of that name{hint or '.'} Known: {', '.join(NAMES)}, or {FORMATS}"
 
 
 # ---- mixtures -------------------------------------------------------------------------------------------------------
@@ -267,8 +180,6 @@ def _mnist(size: int | None) -> Dataset:
 
 def _fetch(name: str, fetch: Callable):
     """scikit-learn keeps what it fetched, so only the first time needs the network."""
-    import warnings
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn warns before each of its retries
@@ -282,7 +193,7 @@ def _images(name: str, images: np.ndarray, size: int | None, labels=None, notes=
     """images (n, H, W, C): uint8, or floats in [0, 1] or [-1, 1]."""
     if min(images.shape) < 1 or len(images) < 2:
         raise DataError(f"{name}: holds {len(images)} image(s) of shape {images.shape[1:]}; at least 2 are needed, "
-                        f"of at least 1 pixel")
+                        f"of at least 1 pixel. {' '.join(notes)}")
     x = _to_unit(name, images)
     if size is not None and x.shape[1:3] != (size, size):
         x = _resized(x, size)
@@ -307,7 +218,7 @@ def _to_unit(name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _resized(x: np.ndarray, size: int) -> np.ndarray:
-    """(n, H, W, C) -> (n, size, size, C), from the central square; bilinear, so nothing leaves [-1, 1] but by rounding."""
+    """(n, H, W, C) -> (n, size, size, C), from the central square; bilinear, so it stays in [-1, 1]."""
     from PIL import Image
 
     side = min(x.shape[1:3])
@@ -317,7 +228,7 @@ def _resized(x: np.ndarray, size: int) -> np.ndarray:
     for i, c in np.ndindex(len(x), x.shape[3]):
         plane = Image.fromarray(np.ascontiguousarray(x[i, :, :, c]))
         y[i, :, :, c] = plane.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return np.clip(y, -1, 1)
+    return np.clip(y, -1, 1)  # weights sum to 1 up to rounding
 
 
 # ---- arrays, tables, sound ------------------------------------------------------------------------------------------

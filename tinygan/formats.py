@@ -96,8 +96,13 @@ def read_folder(folder: Path, size: int | None) -> tuple[np.ndarray, tuple[str, 
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [Path(root, name) for root, _, names in os.walk(folder) for name in names if not name.startswith(".")]
+    walk = os.walk(folder, onerror=_reraise)
+    found = [Path(root, name) for root, _, names in walk for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.is_file())
+
+
+def _reraise(error: OSError) -> None:
+    raise error  # os.walk passes over folders that it may not read
 
 
 def _common_side(paths: list[Path]) -> int | None:
