@@ -141,7 +141,7 @@ class Codec:
 
 def _contradiction(c: Codec) -> str | None:
     """What is wrong with the fields of `c`, or None. Written for records read from a damaged or foreign file."""
-    if c.kind not in _RANKS:
+    if not isinstance(c.kind, str) or c.kind not in _RANKS:
         return f"unknown kind {c.kind!r}; known: {', '.join(_RANKS)}"
     if not isinstance(c.shape, tuple) or len(c.shape) != _RANKS[c.kind] or not all(map(_is_count, c.shape)):
         return f"{c.kind} need a shape of {_RANKS[c.kind]} positive integers, got {c.shape!r}"

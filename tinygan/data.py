@@ -131,7 +131,8 @@ def _from_path(spec: str, size: int | None, window: int | None) -> Dataset:
 def _unknown(spec: str) -> str:
     close = difflib.get_close_matches(spec.lower(), NAMES, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown data {spec!r}, and no file or folder of that name{hint or '.'} Known: {', '.join(NAMES)}, or {FORMATS}"
+    known = f"Known: {', '.join(NAMES)}, or {FORMATS}"
+    return f"unknown data {spec!r}, and no file or folder of that name{hint or '.'} {known}"
 
 
 # ---- mixtures -------------------------------------------------------------------------------------------------------

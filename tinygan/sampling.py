@@ -34,7 +34,7 @@ class Sampler:
         raise NotImplementedError
 
     def restore(self, state: dict) -> None:
-        """Continue where `state()` was taken: with `rng` restored too, bit for bit. Raises DataError for a foreign state."""
+        """Continue where `state()` was taken: with `rng` restored too, bit for bit. DataError for a foreign state."""
         raise NotImplementedError
 
     def _fill(self, out: np.ndarray) -> None:
