@@ -219,17 +219,13 @@ def _to_unit(name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _resized(x: np.ndarray, size: int) -> np.ndarray:
-    """(n, H, W, C) -> (n, size, size, C), from the central square; bilinear, so it stays in [-1, 1]."""
+    """(n, H, W, C) float32 -> (n, size, size, C), from the central square, channel by channel, kept in [-1, 1]."""
     from PIL import Image
 
-    side = min(x.shape[1:3])
-    top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
-    box = (left, top, left + side, top + side)
     y = np.empty((len(x), size, size, x.shape[3]), np.float32)
     for i, c in np.ndindex(len(x), x.shape[3]):
-        plane = Image.fromarray(np.ascontiguousarray(x[i, :, :, c]))
-        y[i, :, :, c] = plane.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return np.clip(y, -1, 1)  # weights sum to 1 up to rounding
+        y[i, :, :, c] = formats.resized(Image.fromarray(np.ascontiguousarray(x[i, :, :, c])), size)
+    return np.clip(y, -1, 1)
 
 
 # ---- arrays, tables, sound ------------------------------------------------------------------------------------------

@@ -125,10 +125,18 @@ def _read_picture(path: Path, side: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
     with _decoding(path, "picture"), Image.open(path) as image:
-        flat = _opaque(ImageOps.exif_transpose(image))
-        if flat.size != (side, side):
-            flat = ImageOps.fit(flat, (side, side), Image.Resampling.LANCZOS)
-        return np.array(flat)
+        return np.array(resized(_opaque(ImageOps.exif_transpose(image)), side))
+
+
+def resized(image, side: int):
+    """The central square of a Pillow image, resampled to side x side pixels (Lanczos; floats may overshoot)."""
+    from PIL import Image
+
+    least = min(image.size)
+    left, top = (image.width - least) // 2, (image.height - least) // 2
+    # Cropped first: resize(box=...) would mix in pixels from outside the box.
+    square = image.crop((left, top, left + least, top + least))
+    return square if least == side else square.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def _opaque(image):
@@ -165,8 +173,9 @@ def _left_out(others: int, failures: list[str]) -> tuple[str, ...]:
 
 def read_array(path: Path) -> np.ndarray:
     """The array of an .npy file, or of an .npz file: its only array, or the one named x, data or images."""
-    with _decoding(path, "NumPy file of plain numbers"):
-        loaded = np.load(path, allow_pickle=False)
+    # Opened here, because np.load leaves a file that it opened and cannot read to the garbage collector.
+    with _decoding(path, "NumPy file of plain numbers"), open(path, "rb") as file:
+        loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
