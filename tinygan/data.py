@@ -262,14 +262,17 @@ def _table(path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> Dataset:
 
 def _moments(path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation by column; a constant column gets 1, so that it encodes to exact zeros."""
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean, std = rows.mean(axis=0), rows.std(axis=0)
+    largest = np.abs(rows).max(axis=0)
+    for j in np.flatnonzero(largest > 1e300):
+        raise DataError(f"{path}: column {j + 1} ({columns[j]}): its values pass 1e300, which cannot be standardised; "
+                        f"rescale it")
+    # Taken of rows / largest, because the squares of tiny numbers are 0 and those of huge ones inf.
+    scaled = rows / np.where(largest == 0, 1.0, largest)
+    mean, std = scaled.mean(axis=0) * largest, scaled.std(axis=0) * largest
     # The mean of n equal numbers may be off by an ulp, and their std then tiny but not 0.
     constant = rows.min(axis=0) == rows.max(axis=0)
     mean = np.where(constant, rows[0], mean)
     std = np.where(constant | (std == 0), 1.0, std)
-    for j in np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(std)):
-        raise DataError(f"{path}: column {j + 1} ({columns[j]}): its values are too large to standardise; rescale it")
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
