@@ -81,7 +81,8 @@ def test_folder_of_mixed_modes_becomes_rgb(tmp_path):
 
 @pytest.mark.parametrize(("mode", "channels", "pixel", "expected"), [
     ("1", 1, 1, 255), ("L", 1, 77, 77), ("LA", 1, (10, 0), 255), ("LA", 1, (10, 255), 10), ("P", 3, 0, None),
-    ("RGBA", 3, (9, 9, 9, 0), 255), ("RGBA", 3, (9, 9, 9, 255), 9), ("RGB", 3, (5, 5, 5), 5), ("I;16", 1, 257 * 99, 99),
+    ("RGBA", 3, (9, 9, 9, 0), 255), ("RGBA", 3, (9, 9, 9, 255), 9), ("RGB", 3, (5, 5, 5), 5),
+    ("I;16", 1, 257 * 200, 200),
 ])
 def test_modes(tmp_path, mode, channels, pixel, expected):
     for name in "ab":
@@ -401,6 +402,14 @@ def test_short_sound_is_refused(tmp_path, length):
     wavfile.write(tmp_path / "a.wav", 8000, np.ones(length, np.int16))
     message = error_of(load, tmp_path / "a.wav")
     assert "too short" in message and "1536" in message
+
+
+def test_sound_cut_short_is_refused_even_if_enough_is_left(tmp_path):
+    wavfile.write(tmp_path / "a.wav", 8000, (WAVE * 2**15).astype(np.int16))
+    raw = (tmp_path / "a.wav").read_bytes()
+    for length in (len(raw) - 1, len(raw) - 2, len(raw) - 1000, len(raw) - 1001):
+        (tmp_path / "a.wav").write_bytes(raw[:length])
+        assert "WAV" in error_of(load, tmp_path / "a.wav")
 
 
 def test_sound_with_nan_is_refused(tmp_path):

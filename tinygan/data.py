@@ -266,13 +266,11 @@ def _moments(path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> tuple[tu
     for j in np.flatnonzero(largest > 1e300):
         raise DataError(f"{path}: column {j + 1} ({columns[j]}): its values pass 1e300, which cannot be standardised; "
                         f"rescale it")
-    # Taken of rows / largest, because the squares of tiny numbers are 0 and those of huge ones inf.
+    # Taken of rows / largest: the squares of tiny numbers are 0 and those of huge ones inf, and a constant column
+    # becomes exact ones, whose mean is exact and whose std is exactly 0.
     scaled = rows / np.where(largest == 0, 1.0, largest)
     mean, std = scaled.mean(axis=0) * largest, scaled.std(axis=0) * largest
-    # The mean of n equal numbers may be off by an ulp, and their std then tiny but not 0.
-    constant = rows.min(axis=0) == rows.max(axis=0)
-    mean = np.where(constant, rows[0], mean)
-    std = np.where(constant | (std == 0), 1.0, std)
+    std = np.where(std == 0, 1.0, std)
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
