@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 import pytest
+from data_files import error_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from one_line import error_of
 from PIL import Image
 from scipy.io import wavfile
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from data_files import error_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from one_line import error_of
 from scipy.stats import chi2
 from sklearn import datasets
 

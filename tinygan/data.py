@@ -111,7 +111,7 @@ def _from_path(spec: str, size: int | None, window: int | None) -> Dataset:
         raise DataError(_unknown(spec))
     if path.is_dir():
         pictures, notes = formats.read_folder(path, size)
-        return _images(path.name, pictures, None, notes=notes)
+        return _images(path.absolute().name, pictures, None, notes=notes)
     if not path.is_file():
         raise DataError(f"{path}: neither a file nor a folder")
     suffix = path.suffix.lower()
