@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tinygan_kernels import Backend
 
-from . import checkpoint
+from . import __version__, checkpoint
 from .checkpoint import CheckpointError
 from .codec import Codec
 from .data import Dataset
@@ -206,7 +206,7 @@ class Run:
         """Claim the folder before the first step, so that one that cannot be written to is found out at once."""
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({**asdict(self.config), "tinygan": "0.1.0"}, indent=1)
+            text = json.dumps({**asdict(self.config), "tinygan": __version__}, indent=1)
             checkpoint.write_atomically(self.out / "config.json", text.encode())
             _keep_lines(self.out / METRICS, self.step)
         except OSError as error:
@@ -269,7 +269,7 @@ class Run:
 
         Raises CheckpointError, ConfigError.
         """
-        arrays, state = checkpoint.load(Path(out) / CHECKPOINT)
+        arrays, state = _read(out)
         config = Config.from_json(state["config"])
         for name, value in given.items():
             if name not in ("steps", "save_every") and getattr(config, name) != value:
@@ -283,6 +283,17 @@ class Run:
         run = cls(config, dataset, backend, out)
         run.restore(arrays, state)
         return run
+
+
+def _read(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    if not (Path(out) / CHECKPOINT).exists():
+        raise CheckpointError(f"there is no run in {out}: it has no {CHECKPOINT}")
+    return checkpoint.load(Path(out) / CHECKPOINT)
+
+
+def read_config(out: Path) -> Config:
+    """The configuration of the run in `out`. Raises CheckpointError."""
+    return Config.from_json(_read(out)[1]["config"])
 
 
 def _keep_lines(path: Path, step: int) -> None:
@@ -338,7 +349,7 @@ class Trained:
 
 def load_generator(out: Path, backend: Backend) -> Trained:
     """The generator that a run in `out` has reached. Raises CheckpointError."""
-    arrays, state = checkpoint.load(Path(out) / CHECKPOINT)
+    arrays, state = _read(out)
     config, codec = Config.from_json(state["config"]), Codec.from_json(state["codec"])
     G = generator(config.architecture(codec), backend, np.random.default_rng(0))
     source = "average" if config.ema else "G"
