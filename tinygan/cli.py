@@ -97,7 +97,7 @@ def _option(*names: str, help: str, panel: str) -> Any:
 def train(
     data: Annotated[str, typer.Argument(help="digits, ring, grid, faces, mnist, or a path: idx(.gz), a folder of images, "
                                              ".npy, .npz, .csv, .wav", show_default=False)],
-    steps: Annotated[int | None, _option("--steps", help="How many steps in all; k of D and one of G make a step.", panel=_RUN)] = None,
+    steps: Annotated[int | None, _option("--steps", help="How many steps in all.", panel=_RUN)] = None,
     batch: Annotated[int | None, _option("--batch", help="Batch size m.", panel=_GAME)] = None,
     k: Annotated[int | None, _option("--k", help="D's ascent steps for each step of G (Algorithm 1).", panel=_GAME)] = None,
     objective: Annotated[str | None, _option("--objective", help="What G descends: minimax (V itself) or nonsaturating.",
@@ -123,7 +123,7 @@ def train(
     save_every: Annotated[int | None, _option("--save-every", help="Steps between checkpoints.", panel=_RUN)] = None,
     folder: Annotated[Path | None, _option("--out", help="The run's folder; runs/<data> if not given. An earlier run there is "
                                                          "moved aside.", panel=_RUN)] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out up to --steps.", rich_help_panel=_RUN)] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=_RUN)] = False,
 ) -> int:
     """Train a GAN. Unless told otherwise, with settings that suit the data.
 
