@@ -80,7 +80,11 @@ class Backend:
     xp: Any = np
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
+    bind: Callable[[Launch], Callable[[], None]] = lambda launch: launch.run  # for launches that will run many times
     watchers: list[Watcher] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.allocate: Callable[[Shape, Any], Any] = self.xp.empty  # a recorder may stand in between
 
     def launch(self, name: str, inputs: Sequence[Any], out: Any = None, **params: Any) -> Any:
         """Run one kernel; the one door for all array work.
@@ -101,7 +105,7 @@ class Backend:
     def _allocate(self, kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if kernel.in_place or not inputs:
             raise ContractError(f"{kernel.name} works in place: pass out=({', '.join(kernel.outputs)})")
-        return tuple(self.xp.empty(shape, inputs[0].dtype) for shape in shapes)
+        return tuple(self.allocate(shape, inputs[0].dtype) for shape in shapes)
 
     def _run(self, launch: Launch, depth: int) -> None:
         if depth == len(self.watchers):
@@ -122,7 +126,7 @@ class Backend:
             self.watchers.remove(watcher)
 
     def empty(self, shape: Shape, dtype: Any) -> Any:
-        return self.xp.empty(shape, dtype)
+        return self.allocate(shape, dtype)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """`values` in this backend's memory, copied only where it has to be."""
