@@ -1,8 +1,8 @@
 """Hard cases by construction: the sizes, memory layouts and values at which kernels go wrong, for every kernel of the contract.
 
-Sizes come from {0, 1, tile-1, tile, tile+1, 2 tile+3}: a kernel that forgets a ragged edge fails on most of them. Strided kernels get
-views with permuted, negative, gapped and zero strides, the gaps filled with NaN. Hypothesis draws the structure, which shrinks; a
-generator with a drawn seed fills in the numbers.
+Sizes come from {0, 1, tile-1, tile, tile+1, 2 tile+3}: a kernel that forgets a ragged edge fails on most of them. Strided kernels
+get views with permuted, negative, gapped and zero strides, the gaps filled with NaN. Hypothesis draws the structure, which
+shrinks; a generator with a drawn seed fills in the numbers.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ _FORMS = {
     **dict.fromkeys(("batch_norm", "batch_norm_grad"), _batch_norm),
     **dict.fromkeys(("bias_act", "bias_act_grad"), _bias_act),
     **dict.fromkeys(("sgd", "momentum", "adam", "ema"), _update),
-    **{"power": _power, "sum": _sum, "max": _sum, "copy": _copy, "fill": _fill, "matmul": _matmul, "bce_logits": _bce},
+    "power": _power, "sum": _sum, "max": _sum, "copy": _copy, "fill": _fill, "matmul": _matmul, "bce_logits": _bce,
 }
 
 

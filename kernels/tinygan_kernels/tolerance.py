@@ -58,8 +58,9 @@ def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> floa
 def verify(implementation, kernel: str, inputs: Sequence[np.ndarray], states: Sequence[np.ndarray] = (), **params: Any) -> float:
     """Run `implementation(*inputs, *outputs, **params)` on poisoned outputs; its worst error as a share of the bound.
 
-    An implementation that writes into its inputs is wrong too: inf. states: for updates in place, what the outputs hold before. The reference runs on the same values in a wider type: float64,
-    or the platform's long double. Where that is no wider than float64, the reference may err as much as the kernel: half a share.
+    An implementation that writes into its inputs is wrong too: inf. states: for updates in place, what the outputs hold before.
+    The reference runs on the same values in a wider type: float64, or the platform's long double. Where that is no wider than
+    float64, the reference may err as much as the kernel: half a share.
     """
     dtype = (*inputs, *states)[0].dtype
     wide = np.float64 if dtype == np.float32 else np.longdouble
