@@ -25,7 +25,7 @@ def typical(kernel, dtype):
         "equal": ((np.round(a), np.round(b)), (), {}), "fill": ((), (a,), {"value": 2.0}),
         "leaky_relu": ((a,), (), {"slope": 0.2}), "leaky_relu_grad": ((a, b), (), {"slope": 0.2}),
         "tanh_grad": ((a, np.tanh(b)), (), {}), "sigmoid_grad": ((a, reference.sigmoid(b)), (), {}),
-        "sum": ((a,), (), {"axes": (0,)}), "max": ((a,), (), {"axes": (0,)}),
+        "sum": ((a,), (), {"axes": (0,)}), "max": ((np.concatenate([a, a[:1] + 3]),), (), {"axes": (0,)}), "sign": ((np.round(a),), (), {}),
         "matmul": ((numbers((17, 17), dtype), numbers((17, 17), dtype, seed=1)), (), {}),
         "conv2d": ((image, filters), (), window),
         "conv2d_dx": ((numbers((3, 4, 4, 5), dtype), filters), (), {**window, "height": 7, "width": 6}),
@@ -85,26 +85,19 @@ def _rolled(y):
     y[...] = np.roll(y.reshape(-1), 1).reshape(y.shape)
 
 
-def _last_left(y):
-    """A guard that stops one element early leaves the poison."""
-    y.reshape(-1)[-1:] = np.nan
-
-
-SPOILERS = (_one_nan, _infinite, _zero, _one_percent, _one_element, _rolled, _last_left)
 OUTPUTS = [(kernel, i) for kernel in KERNELS for i in range(len(KERNELS[kernel].outputs))]
+SPOILERS = [(kernel, i, spoil) for kernel, i in OUTPUTS for spoil in (_one_nan, _infinite, _zero, _one_percent, _one_element)]
+# one number, or equal ones, cannot be out of order
+SPOILERS += [(kernel, i, _rolled) for kernel, i in OUTPUTS if (kernel, i) not in (("bce_logits", 0), ("adam", 3), ("fill", 0))]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("spoil", SPOILERS)
-@pytest.mark.parametrize("kernel,i", OUTPUTS)
+@pytest.mark.parametrize("kernel,i,spoil", SPOILERS)
 def test_a_spoilt_output_is_caught(kernel, i, spoil, dtype):
     def wrong(*arrays, **params):
         RIGHT[kernel](*arrays, **params)
         spoil(outputs_of(kernel, arrays)[i])
 
-    scalar = KERNELS[kernel].outputs[i] in ("loss", "t")
-    if spoil is _rolled and (scalar or kernel == "fill"):
-        pytest.skip("one number, or equal ones, cannot be out of order")
     assert judge(kernel, wrong, dtype) > 1
 
 
@@ -143,7 +136,10 @@ def test_writing_into_an_input_is_caught(kernel):
     assert judge(kernel, wrong, np.float32) == np.inf
 
 
-@pytest.mark.parametrize("kernel", ["leaky_relu_grad", "tanh_grad", "sigmoid_grad", "matmul", "conv2d_dw", "bias_act_grad", "bce_logits"])
+UNLIKE = ("leaky_relu_grad", "tanh_grad", "sigmoid_grad", "matmul", "conv2d_dw", "bias_act_grad", "bce_logits")
+
+
+@pytest.mark.parametrize("kernel", UNLIKE)
 def test_swapped_inputs_are_caught(kernel):
     def wrong(a, b, *rest, **params):
         RIGHT[kernel](b, a, *rest, **params)
@@ -170,14 +166,14 @@ def _only(state, new):
 
 
 def _adam(g, rate, theta, m, v, t, correct=True, root=True, sign=-1, beta1=0.5, beta2=0.99, eps=1e-2):
-    t = t + 1
+    t = float(t) + 1
     m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
     m_hat, v_hat = (m / (1 - beta1**t), v / (1 - beta2**t)) if correct else (m, v)
     return theta + sign * rate * m_hat / (np.sqrt(v_hat) + eps if root else np.sqrt(v_hat + eps)), m, v, t
 
 
 def _unbiased_norm(x, scale, shift, eps):
-    y, mean, inv_std = reference.batch_norm(x, scale, shift, eps)
+    y, mean, _ = reference.batch_norm(x, scale, shift, eps)
     return y, mean, 1 / np.sqrt(x.var(axis=0, ddof=1) + eps)
 
 
@@ -185,16 +181,11 @@ def _dw_of_some(x, g, keep, **params):
     return reference.conv2d_dw(x[keep], g[keep], **params)
 
 
-def _conv_shape(x, w, y, **params):
-    return reference.conv2d(x, w, **params)[:, : y[0], : y[1]]
-
-
 def _moved(x, rows, columns):
     return np.roll(x, (rows, columns), (1, 2))
 
 
 R = reference
-W = {"stride": 2, "pad": 1}
 WRONG = [
     ("add", "minus", lambda a, b: a - b),
     ("mul", "squared", lambda a, b: a * a),
@@ -203,9 +194,9 @@ WRONG = [
     ("neg", "kept", lambda x: x),
     ("exp", "short series", lambda x: 1 + x + x**2 / 2 + x**3 / 6 + x**4 / 24),
     ("log", "base two", np.log2),
-    ("sqrt", "through the logarithm, in half", lambda x: np.exp(0.5 * np.log(x)).astype(np.float16)),
+    ("sqrt", "one Newton step", lambda x: (1 + x) / 2),
     ("abs", "kept", lambda x: x),
-    ("sign", "never zero", lambda x: np.where(x < 0, x, 1)),
+    ("sign", "never zero", lambda x: np.where(x < 0, -1, 1)),
     ("power", "whole", lambda x, exponent: x ** int(exponent)),
     ("tanh", "sigmoid", R.sigmoid),
     ("sigmoid", "of twice x", lambda x: R.sigmoid(2 * x)),
@@ -220,7 +211,7 @@ WRONG = [
     ("sum", "last term dropped", lambda x, axes: x[:-1].sum(axis=0)),
     ("sum", "first term twice", lambda x, axes: x.sum(axis=0) + x[0]),
     ("sum", "mean", lambda x, axes: x.mean(axis=0)),
-    ("max", "last term dropped", lambda x, axes: np.where(x.argmax(axis=0) == len(x) - 1, -9, x.max(axis=0)) - 1e-3),
+    ("max", "last term dropped", lambda x, axes: x[:-1].max(axis=0)),
     ("max", "largest size", lambda x, axes: np.abs(x).max(axis=0)),
     ("matmul", "last k dropped", lambda a, b: a[:, :-1] @ b[:-1]),
     ("matmul", "a transposed", lambda a, b: a.T @ b),
@@ -249,12 +240,14 @@ WRONG = [
     ("bce_logits", "epsilon in the logarithm", lambda s, t: (
         -np.mean(t * np.log(R.sigmoid(s) + 1e-5) + (1 - t) * np.log(1 - R.sigmoid(s) + 1e-5)), R.bce_logits(s, t)[1])),
     ("batch_norm", "unbiased variance", _unbiased_norm),
-    ("batch_norm", "epsilon outside the root", lambda x, s, b, eps: (R.batch_norm(x, s, b, eps)[0], x.mean(0), 1 / (x.std(0) + eps))),
+    ("batch_norm", "epsilon outside the root", lambda x, s, b, eps: (
+        R.batch_norm(x, s, b, eps)[0], x.mean(0), 1 / (x.std(0) + eps))),
     ("batch_norm", "no scale", lambda x, s, b, eps: R.batch_norm(x, s * 0 + 1, b, eps)),
     ("batch_norm", "no shift", lambda x, s, b, eps: R.batch_norm(x, s, 0 * b, eps)),
     ("batch_norm_grad", "mean held fixed", lambda g, x, s, m, i: (
         s * i * (g - (x - m) * i * np.mean(g * (x - m) * i, 0)), *R.batch_norm_grad(g, x, s, m, i)[1:])),
-    ("batch_norm_grad", "variance held fixed", lambda g, x, s, m, i: (s * i * (g - g.mean(0)), *R.batch_norm_grad(g, x, s, m, i)[1:])),
+    ("batch_norm_grad", "variance held fixed", lambda g, x, s, m, i: (
+        s * i * (g - g.mean(0)), *R.batch_norm_grad(g, x, s, m, i)[1:])),
     ("batch_norm_grad", "gradients exchanged", lambda *a: tuple(R.batch_norm_grad(*a)[i] for i in (0, 2, 1))),
     ("bias_act", "bias lost", lambda x, b, **p: R.bias_act(x, 0 * b, **p)),
     ("bias_act", "bias after", lambda x, b, act, slope: R.leaky_relu(x, slope) + b),
@@ -285,6 +278,11 @@ def test_a_planted_mistake_is_caught(kernel, mistake, function, dtype):
     assert judge(kernel, wrong, dtype) > 1
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_adam_with_no_mistake_planted_is_right(dtype):
+    assert judge("adam", R._into_outputs(lambda *a, **p: _adam(*a), KERNELS["adam"]), dtype) <= 1
+
+
 def test_every_kernel_has_a_planted_mistake():
     assert {kernel for kernel, _, _ in WRONG} == set(KERNELS)
 
@@ -295,7 +293,8 @@ def test_every_kernel_has_a_planted_mistake():
     ("sigmoid", -30.0, lambda x: 1 - 1 / (1 + np.exp(x))),
     ("tanh", 1e-6, lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))),
     ("bce_logits", 40.0, lambda s, t: (R.bce_logits(s, t)[0], (R.sigmoid(s) - t) / s.size)),
-    ("bce_logits", 40.0, lambda s, t: (np.mean(t * np.log(1 + np.exp(-s)) + (1 - t) * np.log(1 + np.exp(s))), R.bce_logits(s, t)[1])),
+    ("bce_logits", 40.0, lambda s, t: (
+        np.mean(t * np.log(1 + np.exp(-s)) + (1 - t) * np.log(1 + np.exp(s))), R.bce_logits(s, t)[1])),
 ])
 def test_formulas_that_lose_their_digits_far_out_are_caught(kernel, far, function, dtype):
     x = np.full(5, far, dtype)
