@@ -94,7 +94,7 @@ def test_every_elementwise_kernel_is_defined_above():
 
 
 def test_sigmoid_and_softplus_at_any_logit():
-    """Limits: sigmoid(-x) = e^-x and softplus(-x) = e^-x for large x, softplus(x) = x; without a warning, as warnings are errors."""
+    """Limits: sigmoid(-x) = e^-x and softplus(-x) = e^-x for large x, softplus(x) = x; no warnings, which are errors."""
     x = np.array([1e4, 800.0, 40.0])
     np.testing.assert_array_equal(reference.sigmoid(x), 1)
     np.testing.assert_array_equal(reference.softplus(x), x)
