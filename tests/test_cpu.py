@@ -38,7 +38,7 @@ def copied(arrays):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", KERNELS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_kernel_against_the_reference(kernel, dtype, data):
     inputs, states, params = data.draw(inputs_for(kernel, dtype))
@@ -61,11 +61,35 @@ def test_strided_kernels_write_into_any_layout(kernel, layout, data):
     assert tolerance.verify(implementation, kernel, inputs, states, **params) <= 1
 
 
+EMPTY = [
+    ("matmul", [(3, 0), (0, 4)], {}), ("matmul", [(0, 3), (3, 4)], {}), ("matmul", [(2, 3), (3, 0)], {}),
+    *[("conv2d", [(n, 3, 3, c_in), (2, 2, c_in, c_out)], {"stride": 1, "pad": 1})
+      for n, c_in, c_out in ((0, 2, 2), (2, 0, 2), (2, 2, 0))],
+    *[("conv2d_dx", [(n, 4, 4, c_out), (2, 2, c_in, c_out)], {"stride": 1, "pad": 1, "height": 3, "width": 3})
+      for n, c_in, c_out in ((0, 2, 2), (2, 0, 2), (2, 2, 0))],
+    *[("conv2d_dw", [(n, 3, 3, c_in), (n, 4, 4, c_out)], {"stride": 1, "pad": 1, "kh": 2, "kw": 2})
+      for n, c_in, c_out in ((0, 2, 2), (2, 0, 2), (2, 2, 0))],
+    ("conv2d", [(2, 0, 3, 2), (2, 2, 2, 3)], {"stride": 1, "pad": 1}),
+    ("batch_norm", [(4, 0), (0,), (0,)], {"eps": 1e-5}),
+    ("batch_norm_grad", [(4, 0), (4, 0), (0,), (0,), (0,)], {}),
+    *[("bias_act", [shape, shape[-1:]], {"act": act}) for shape in ((4, 0), (0, 4)) for act in ("leaky_relu", "sigmoid")],
+    *[("bias_act_grad", [shape, shape], {"act": act}) for shape in ((4, 0), (0, 4)) for act in ("leaky_relu", "sigmoid")],
+    ("sum", [(0, 3)], {"axes": (0,)}), ("max", [(0, 3)], {"axes": (1,)}),
+]
+
+
+@pytest.mark.parametrize("kernel,shapes,params", EMPTY)
+def test_sides_of_length_zero(kernel, shapes, params):
+    """A sum of no terms is 0, not the poison; an output of no elements is still written into."""
+    inputs = [np.ones(shape, np.float32) for shape in shapes]
+    assert tolerance.verify(through_the_door(kernel), kernel, inputs, **params) <= 1
+
+
 LARGE = {
     "matmul": ([(300, 700), (700, 130)], {}),
-    "conv2d": ([(40, 20, 20, 24), (5, 5, 24, 16)], {"stride": 1, "pad": 2}),  # several chunks of PATCH_BYTES
-    "conv2d_dx": ([(40, 20, 20, 16), (5, 5, 24, 16)], {"stride": 1, "pad": 2, "height": 20, "width": 20}),
-    "conv2d_dw": ([(40, 20, 20, 24), (40, 20, 20, 16)], {"stride": 1, "pad": 2, "kh": 5, "kw": 5}),
+    "conv2d": ([(12, 20, 20, 24), (5, 5, 24, 16)], {"stride": 1, "pad": 2}),  # several chunks of PATCH_BYTES
+    "conv2d_dx": ([(12, 20, 20, 16), (5, 5, 24, 16)], {"stride": 1, "pad": 2, "height": 20, "width": 20}),
+    "conv2d_dw": ([(12, 20, 20, 24), (12, 20, 20, 16)], {"stride": 1, "pad": 2, "kh": 5, "kw": 5}),
     "sum": ([(3000, 70)], {"axes": (0,)}),
     "bce_logits": ([(5000,)] * 2, {}),
     "batch_norm": ([(3000, 7), (7,), (7,)], {"eps": 1e-5}),
