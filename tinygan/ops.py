@@ -15,26 +15,27 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from tinygan_kernels import Backend
 from tinygan_kernels.contract import normal_axes
 
-from .tensor import Tensor, filled, record, stop, wrap
+from .tensor import BackendMismatch, Tensor, filled, record, stop, wrap
 
 Axes = int | Sequence[int] | None
 Number = float | int
 _SLICE = builtins.slice  # `slice`, `sum`, `max` and `abs` are ops in this file
 
 
-class BackendMismatch(ValueError):
-    """Two tensors of different backends in one op."""
-
-
 def launch(kernel: str, *tensors: Tensor, **params: Any) -> Any:
     """The backend's one door, for tensors. Raises BackendMismatch, ContractError."""
+    return _shared_backend(kernel, tensors).launch(kernel, [t.array for t in tensors], **params)
+
+
+def _shared_backend(kernel: str, tensors: Sequence[Tensor]) -> Backend:
     backend = tensors[0].backend
     for tensor in tensors:
         if tensor.backend is not backend:
             raise BackendMismatch(f"{kernel}: its tensors live on different backends, {backend!r} and {tensor.backend!r}")
-    return backend.launch(kernel, [t.array for t in tensors], **params)
+    return backend
 
 
 def as_tensor(value: Tensor | Number | Any, like: Tensor) -> Tensor:
@@ -307,7 +308,10 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
 
 def concat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """y = the tensors one after the other along axis.    each one's dx = its part of g"""
+    if not tensors:
+        raise ValueError("concat: there are no tensors to put one after the other")
     tensors, first = tuple(tensors), tensors[0]
+    _shared_backend("concat", tensors)
     axis = normal_axes(axis, first.ndim, "concat")[0]
     lead = (_SLICE(None),) * axis
     ends = [0]
