@@ -279,7 +279,8 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def slice(x: Tensor, index: Any) -> Tensor:
     """y = x[index], for ints and slices: a view.    dx = zeros with g at index"""
     parts = index if isinstance(index, tuple) else (index,)
-    if not all(part is Ellipsis or isinstance(part, (int, _SLICE)) for part in parts):
+    # a bool is an int to Python, but an index that copies to NumPy
+    if not all(part is Ellipsis or (isinstance(part, (int, _SLICE)) and not isinstance(part, bool)) for part in parts):
         raise TypeError(f"tensors are indexed by ints, slices and ..., got {index!r}")
     return record(_view(x.array, index), (x,), (lambda g, y, x: embed(g, x.shape, index),))
 
@@ -412,7 +413,7 @@ def bias_act(x: Tensor, b: Tensor, act: str = "linear", slope: float = 0.0) -> T
     """y = act(x + b)        x (..., C)   b (C,)   act: linear, leaky_relu (relu is slope 0), tanh or sigmoid
     given g:   dx = g act'     db = dx summed over all axes but the last
     """
-    x = contiguous(x)
+    x, b = contiguous(x), contiguous(b)
     return record(launch("bias_act", x, b, act=act, slope=slope), (x, b),
                   lambda need, g, y, x, b: _bias_act_grad(g, y, act, slope, need[1]))
 
@@ -421,7 +422,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor, act: str = "linear", slope: float = 
     """y = act(x w + b)        x (M, K)   w (K, N)   b (N,)   y (M, N)
     given g, with u = g act':   dx = u w^T     dw = x^T u     db = sum of the rows of u
     """
-    x, w = contiguous(x), contiguous(w)
+    x, w, b = contiguous(x), contiguous(w), contiguous(b)
     y = launch("matmul", x, w)
     launch("bias_act", wrap(y, x.backend), b, out=y, act=act, slope=slope)
 
@@ -439,7 +440,7 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> tup
     x (..., C), gamma and beta (C,). Returns y, and the batch's mean and inv_std (C,) as constants, for running estimates.
     Ioffe and Szegedy 2015, Algorithm 1 and section 3.
     """
-    x = contiguous(x)
+    x, gamma, beta = contiguous(x), contiguous(gamma), contiguous(beta)
     y, mean_, inv_std = (wrap(part, x.backend) for part in launch("batch_norm", x, gamma, beta, eps=eps))
 
     def vjp(need: list[bool], g: Tensor, y: Tensor, x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
