@@ -122,6 +122,18 @@ def test_second_order_needs_the_graph_and_has_it():
     assert gradcheck(f, leaf(X), order=2).passed
 
 
+@pytest.mark.parametrize("wrong_when", ["fused", "differentiable"])
+def test_both_forms_of_a_vjp_are_checked(wrong_when):
+    """One kernel where nobody differentiates the VJP again, ops where somebody does; each form is consistent in itself."""
+
+    def vjp(g, y, x):
+        form = "differentiable" if y.tracked else "fused"
+        return g * y * (1.001 if form == wrong_when else 1.0)
+
+    report = gradcheck(planted(ops.exp, vjp), leaf(X))
+    assert not report.passed and abs(report.worst.analytic / report.worst.numeric - 1.001) < 1e-8
+
+
 # ---- kinks ----------------------------------------------------------------------------------------------------------------------
 
 OFFSETS = [0.0, 1e-9, -1e-9, 1e-7, -1e-7, 3e-6, -3e-6, 8e-6, -8e-6, 1.2e-5, -1.2e-5, 1.9e-5, -1.9e-5]  # a step there is 2e-5
