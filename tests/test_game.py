@@ -110,8 +110,10 @@ def test_d_raises_v_and_moves_only_d(objective):
     game = new_game(objective=objective)
     x, z = drawn(16, 3), drawn(16, 2)
     before, of_d, of_g = float(V(game.D, game.G, x, z)), theta(game.D), theta(game.G)
-    game.ascend_d(x, z)
+    _, s_fake = game.ascend_d(x, z)
     assert float(V(game.D, game.G, x, z)) > before + 1e-3
+    to_g = gradients(s_fake, game.optim_g.parameters, constant(np.ones((16, 1))))
+    assert not any(g.numpy().any() for g in to_g), "the fakes of D's step are held: no way leads from them to G"
     assert (theta(game.D) != of_d).mean() > 0.5
     np.testing.assert_array_equal(theta(game.G), of_g)
 
