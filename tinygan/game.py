@@ -131,7 +131,12 @@ class Game:
         return s_fake
 
     def alternating_step(self, batch: Callable[[], Tensor], noise: Callable[[], Tensor], k: int = 1) -> Logits:
-        """Algorithm 1: k ascent steps of D, each on a fresh batch of data and of noise, then one descent step of G."""
+        """Algorithm 1: k ascent steps of D, each on a fresh batch of data and of noise, then one descent step of G.
+
+        Raises ValueError for a k below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; D has to take at least one step for each of G's")
         for _ in range(k):
             s_real, s_fake = self.ascend_d(batch(), noise())
         return Logits(s_real, s_fake, self.descend_g(noise()))
