@@ -21,7 +21,7 @@ from .tensor import Tensor, gradients
 STEP = 2e-4  # of max(|x|, 0.1): truncation and rounding are then both near 1e-12 of the values that are differenced
 RTOL = 1e-6  # a VJP that is wrong by 0.1 % is a thousand times out
 KINK = 1e-3  # slopes that disagree by this share are no rounding and no curvature
-MAX_ELEMENTS = 24  # of each input; larger ones are sampled, and a random direction covers the rest
+MAX_ELEMENTS = 24  # of each input, unless told otherwise; larger ones are sampled
 
 
 class KinkError(ValueError):
@@ -87,13 +87,15 @@ class Report:
 
 
 def gradcheck(
-    f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | None = None, name: str = ""
+    f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | None = None, name: str = "",
+    elements: int = MAX_ELEMENTS,
 ) -> Report:
     """Compare the derivatives of f(*inputs) with numeric ones.
 
     inputs: float64 tensors, perturbed in place and restored; f may also reach them from elsewhere, as a network does its
     parameters. order 2 checks the VJP itself as a function of inputs and cotangent. rng draws cotangent and directions
-    (default: seed 0). Raises KinkError at a kink, ValueError for inputs that are not float64.
+    (default: seed 0). elements: how many of each input are checked one by one; a random direction covers the rest.
+    Raises KinkError at a kink, ValueError for inputs that are not float64.
     """
     rng = rng or np.random.default_rng(0)
     for i, x in enumerate(inputs):
@@ -102,12 +104,12 @@ def gradcheck(
     name = name or getattr(f, "__name__", "f")
     with _requiring_gradients(inputs):
         if order == 1:
-            return Report(name, 1, _compare(f, inputs, rng))
+            return Report(name, 1, _compare(f, inputs, rng, elements))
         if order != 2:
             raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")
         vjp, cotangent = _vjp_of(f, inputs, rng)
         with _requiring_gradients([cotangent]):
-            return Report(name, 2, _compare(vjp, (*inputs, cotangent), rng))
+            return Report(name, 2, _compare(vjp, (*inputs, cotangent), rng, elements))
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
     return vjp, _random_like(f(*inputs), rng)
 
 
-def _compare(f, inputs, rng) -> list[Comparison]:
+def _compare(f, inputs, rng, elements) -> list[Comparison]:
     y = f(*inputs)
     u = _random_like(y, rng)
     analytic = [g.numpy() for g in gradients(y, inputs, u)]
@@ -150,7 +152,7 @@ def _compare(f, inputs, rng) -> list[Comparison]:
 
     comparisons = []
     for i, (x, g) in enumerate(zip(inputs, analytic, strict=True)):
-        for flat in _elements(x.size, rng):
+        for flat in _elements(x.size, elements, rng):
             index = np.unravel_index(flat, x.shape)
             step = STEP * max(abs(float(x.numpy()[index])), 0.1)
             where = f"input {i}[{', '.join(str(int(k)) for k in index)}]"
@@ -162,8 +164,8 @@ def _compare(f, inputs, rng) -> list[Comparison]:
     return comparisons
 
 
-def _elements(size: int, rng: np.random.Generator) -> np.ndarray:
-    return np.arange(size) if size <= MAX_ELEMENTS else np.sort(rng.choice(size, MAX_ELEMENTS, replace=False))
+def _elements(size: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
+    return np.arange(size) if size <= at_most else np.sort(rng.choice(size, at_most, replace=False))
 
 
 def _derivative(loss, moves, h, analytic, noise, where) -> Comparison:
