@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from . import __version__, checkpoint
 from .checkpoint import CheckpointError
 from .codec import Codec
 from .data import Dataset
-from .game import OBJECTIVES, Game, Logits
+from .game import OBJECTIVES, Game, Logits, Readings
 from .networks import Architecture, discriminator, generator
 from .nn import Sequential
 from .optim import Adam
@@ -28,6 +29,7 @@ from .tensor import Tensor, wrap
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
+READING = {"step", *(f.name for f in fields(Readings))}
 READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
 
 
@@ -174,11 +176,12 @@ class Run:
         """Run up to config.steps steps, saving as it goes; False if `stopping` said so first (the step is then saved).
 
         on_reading gets {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"} every READ_EVERY steps. Raises FloatingPointError
-        when a reading is not finite: the checkpoint before it is kept.
+        when a reading or anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError.
         """
         self._begin()
         while self.step < self.config.steps:
-            logits = self._one_step()
+            with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is told so in one line, below
+                logits = self._one_step()
             self.step += 1
             if self.step % READ_EVERY == 0 or self.step == self.config.steps:
                 on_reading(self._read(logits))
@@ -193,17 +196,21 @@ class Run:
     def _read(self, logits: Logits) -> dict[str, float]:
         reading = {"step": self.step, **asdict(logits.read(self.config.objective))}
         if not all(np.isfinite(value) for value in reading.values()):
-            raise FloatingPointError(
-                f"step {self.step}: V is {reading['v']}, D(x) {reading['d_real']}, D(G(z)) {reading['d_fake']}; the run has "
-                f"diverged. Lower --lr-d and --lr-g, or raise --r1; {self.out / CHECKPOINT} holds an earlier step"
-            )
+            raise self._diverged(f"V is {reading['v']}, D(x) {reading['d_real']}, D(G(z)) {reading['d_fake']}")
         self._metrics.append(json.dumps(reading) + "\n")
         return reading
+
+    def _diverged(self, sign: str) -> FloatingPointError:
+        return FloatingPointError(f"step {self.step}: {sign}; the run has diverged. Lower --lr-d and --lr-g, or raise --r1; "
+                                  f"{self.out / CHECKPOINT} holds an earlier step")
 
     # -- the folder -----------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Claim the folder before the first step, so that one that cannot be written to is found out at once."""
+        """Claim the folder before the first step, so that one that cannot be written to is found out at once.
+
+        A fresh run saves step 0: whenever it is killed from here on, there is something to resume, and to fall back on.
+        """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             text = json.dumps({**asdict(self.config), "tinygan": __version__}, indent=1)
@@ -211,16 +218,25 @@ class Run:
             _keep_lines(self.out / METRICS, self.step)
         except OSError as error:
             raise CheckpointError(f"cannot write to {self.out}: {error.strerror}; choose another --out") from error
+        if self.step == 0:
+            self.save()
 
     def save(self) -> None:
-        """Write metrics, then the checkpoint: a crash in between leaves lines that resume takes off again."""
+        """Write metrics, then the checkpoint: a crash in between leaves lines that resume takes off again.
+
+        Raises CheckpointError; FloatingPointError rather than save what is not finite.
+        """
+        arrays = self._arrays()
+        odd = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+        if odd:
+            raise self._diverged(f"{odd} is not finite")
         try:
             with open(self.out / METRICS, "a") as file:
                 file.writelines(self._metrics)
         except OSError as error:
             raise CheckpointError(f"cannot write {self.out / METRICS}: {error.strerror}; the checkpoint is untouched") from error
         self._metrics.clear()
-        checkpoint.save(self.out / CHECKPOINT, self._arrays(), self._state())
+        checkpoint.save(self.out / CHECKPOINT, arrays, self._state())
 
     def _live(self) -> dict[str, Any]:
         """Every array that the run's course depends on, by name; the very buffers."""
@@ -300,23 +316,27 @@ def _keep_lines(path: Path, step: int) -> None:
     """Cut metrics back to what the checkpoint knows: lines up to `step`, whole ones only."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            reading = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(reading, dict) or reading.get("step", step + 1) > step:
-            break
-        kept.append(line + "\n")
-    checkpoint.write_atomically(path, "".join(kept).encode())
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = takewhile(lambda line: _step_of(line) <= step, lines)
+    checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; infinite for anything that is not a whole reading."""
+    try:
+        reading = json.loads(line)
+        return float(reading["step"]) if set(reading) == READING else np.inf
+    except (ValueError, TypeError, KeyError):
+        return np.inf
 
 
 def set_aside(out: Path) -> Path | None:
     """Move an earlier run out of the way of a new one; where to, or None if there was none. Raises CheckpointError."""
-    out = Path(out)
+    out, here = Path(out), Path.cwd()
     if not (out / CHECKPOINT).exists():
         return None
+    if out.resolve() in (here, *here.parents):  # this process would move with it, and its relative paths too
+        raise CheckpointError(f"cannot move the earlier run in {out} aside: it is where you are; choose another --out")
     number = 1
     while (kept := out.with_name(f"{out.name}.{number}")).exists():
         number += 1
