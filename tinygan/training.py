@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import takewhile
@@ -29,6 +30,7 @@ from .tensor import Tensor, wrap
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
+CHANGEABLE = ("steps", "save_every", "data")
 READING = {"step", *(f.name for f in fields(Readings))}
 READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
 
@@ -142,6 +144,7 @@ class Run:
         weights, data, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(3))
         self.rngs = {"data": data, "noise": noise}
         self.sampler = dataset.sampler(config.batch, data)
+        self._data = _fingerprint(dataset)
         self.game = self._new_game(weights)
         self._metrics: list[str] = []
 
@@ -259,6 +262,7 @@ class Run:
             "step": self.step,
             "config": asdict(self.config),
             "codec": self.dataset.codec.to_json(),
+            "data": self._data,
             "rngs": {name: rng.bit_generator.state for name, rng in self.rngs.items()},
             "sampler": {k: v for k, v in self.sampler.state().items() if not isinstance(v, np.ndarray)},
         }
@@ -281,24 +285,31 @@ class Run:
 
     @classmethod
     def resume(cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any]) -> Run:
-        """Go on from the checkpoint in `out`. given: options that were asked for now; only steps may differ from the run's own.
+        """Go on from the checkpoint in `out`. given: options that were asked for now; they have to be the run's own.
 
-        Raises CheckpointError, ConfigError.
+        Besides steps and save_every, which decide nothing that has been, only `data` may differ, as the same data may lie
+        elsewhere by now. Raises CheckpointError, ConfigError.
         """
         arrays, state = _read(out)
         config = Config.from_json(state["config"])
         for name, value in given.items():
-            if name not in ("steps", "save_every") and getattr(config, name) != value:
+            if name not in CHANGEABLE and getattr(config, name) != value:
                 option, has = f"--{name.replace('_', '-')}", getattr(config, name)
                 raise ConfigError(f"{option} is {value}, but the run in {out} has {has}; leave it out, or start a new run")
-        if state["codec"] != dataset.codec.to_json():
-            raise ConfigError(f"the data are not those that the run in {out} began with: their shape or scale differs")
-        config = replace(config, **{name: given[name] for name in ("steps", "save_every") if name in given})
+        if (state["codec"], state["data"]) != (dataset.codec.to_json(), _fingerprint(dataset)):
+            raise ConfigError(f"{given.get('data', config.data)} is not what the run in {out} began with ({config.data}): shape, "
+                              f"scale or contents differ; give the same data, or start a new run")
+        config = replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
         if config.steps < state["step"]:
             raise ConfigError(f"--steps is {config.steps}, but the run in {out} is at step {state['step']} already")
         run = cls(config, dataset, backend, out)
         run.restore(arrays, state)
         return run
+
+
+def _fingerprint(dataset: Dataset) -> int | None:
+    """Tells whether data are still the same; None for mixtures, which their codec tells apart."""
+    return None if dataset.x is None else zlib.crc32(dataset.x)
 
 
 def _read(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
