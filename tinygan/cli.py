@@ -29,6 +29,7 @@ UsageErrors = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "Click
 app = typer.Typer(
     name="tinygan", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
     help="A GAN from scratch, down to the kernels: train one, draw samples from it, verify its gradients, look at its kernels.",
+    epilog="Examples:  tinygan train digits   |   tinygan sample runs/digits -n 100 -o digits.png   |   tinygan gradcheck",
 )
 kernels_app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, and where they run.")
 app.add_typer(kernels_app, name="kernels")
@@ -309,7 +310,7 @@ def gradcheck(
 # ---- kernels ------------------------------------------------------------------------------------------------------------------
 
 
-@kernels_app.command("list")
+@kernels_app.command("list", epilog="Examples:  tinygan kernels list")
 def kernels_list() -> None:
     """Every kernel of the contract, and its versions on every backend."""
     backends = {name: why_unavailable(name) for name in names()}
