@@ -136,6 +136,12 @@ class Game:
             s_real, s_fake = self.ascend_d(batch(), noise())
         return Logits(s_real, s_fake, self.descend_g(noise()))
 
+    def losses(self, x: Tensor, z_d: Tensor, z_g: Tensor) -> tuple[Tensor, Tensor]:
+        """Algorithm 1 with k = 1 on the batches given: one ascent of D, one descent of G. Returns D's loss (-V) and G's."""
+        noise = iter((z_d, z_g))
+        logits = self.alternating_step(lambda: x, lambda: next(noise))
+        return -value(logits.real, logits.fake), OBJECTIVES[self.objective](logits.fake_of_g)
+
     def simultaneous_step(self, x: Tensor, z: Tensor) -> Logits:
         """Both players move at once, from one forward pass: G is sampled and D run on the fakes once, not twice."""
         fake = self.G(z)

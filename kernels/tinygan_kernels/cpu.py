@@ -14,6 +14,10 @@ import numpy as np
 
 from .contract import KERNELS, Backend, Version
 
+# Numba's threads must sleep when they have nothing to do: those of its OpenMP layer spin, BLAS's spin too, and two pools that
+# spin on the same cores cost each other a time slice (10 ms and more) at every change from one to the other.
+numba.config.THREADING_LAYER = "workqueue"
+
 njit = numba.njit(cache=True, nogil=True)
 njit_parallel = numba.njit(cache=True, nogil=True, parallel=True)
 
