@@ -2,7 +2,7 @@
 
 Two steps. First, tap u = 2a + p sees pixel 2(i + a) + p: so the convolution is one with 2x2 taps and stride 1 over the four
 phases (p, q) of the image, x_pq[i, j] = x[2i + p, 2j + q], laid side by side as 4 C channels. Second, Winograd's minimal
-filtering (Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308): m outputs of a 2-tap filter from m + 1 multiplications instead of 2m,
+filtering (Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308): m outputs of a 2-tap filter from m + 1 multiplications, not 2m,
 
     F(m, 2):   y = A^T [(G w) . (B^T d)]        d (m+1), w (2,), y (m,)
 
@@ -18,6 +18,8 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+
+from .blas import products
 
 POINTS = (0.0, 1.0, -1.0, 2.0)  # and infinity: small integers, whose transforms round little
 
@@ -51,7 +53,7 @@ inlined = numba.njit(fastmath={"contract"})
 
 @inlined
 def _combine(out, weights, source, offsets, add):
-    """out[c] = (or +=, with `add`) the weighted sum of five runs of `source`: a loop that the compiler turns into vector instructions.
+    """out[c] = (or +=, with `add`) the weighted sum of five runs of `source`, in vector instructions.
 
     Runs are cut out first, because an index that might be negative would be checked at every element.
     """
@@ -230,7 +232,7 @@ def from_filters(filters, G, dw):
 # ---- the three convolutions -----------------------------------------------------------------------------------------------------
 
 
-CHUNK_BYTES = 3 << 20  # of transformed tiles at a time, so that BLAS finds them in the cache
+CHUNK_BYTES = 16 << 20  # of transformed tiles at a time: within the last-level cache, and enough rows for BLAS to be fast
 
 
 class Transformed:
@@ -240,63 +242,61 @@ class Transformed:
         self._take = take
 
     @staticmethod
-    def suits(w_shape: tuple[int, ...], stride: int, oh: int, ow: int, dtype: np.dtype) -> bool:
-        """Whether this is worth its transforms; float64 is for checking derivatives, which wants every digit."""
-        kh, kw, c_in, c_out = w_shape
-        return (kh, kw, stride) == (4, 4, 2) and dtype == np.float32 and min(c_in, c_out) >= 32 and min(oh, ow) >= 3
+    def suits(w_shape: tuple[int, ...], stride: int, n: int, oh: int, ow: int, dtype: np.dtype) -> bool:
+        """Whether this is worth its transforms: enough channels, and more pixels than transforming the filters costs.
 
-    def _plan(self, oh: int, ow: int, c: int, c_out: int, n_images: int, dtype: np.dtype):
+        float64 is for checking derivatives, which wants every digit.
+        """
+        kh, kw, c_in, c_out = w_shape
+        if (kh, kw, stride) != (4, 4, 2) or dtype != np.float32 or min(c_in, c_out) < 32 or min(oh, ow) < 2:
+            return False
+        return n * oh * ow >= 1024
+
+    def _plan(self, oh: int, ow: int, c: int, n_images: int, dtype: np.dtype):
         m = best_tile(oh, ow)
         maps = [a.astype(dtype) for a in transforms(m)]
-        th, tw, products = -(-oh // m), -(-ow // m), (m + 1) ** 2
-        step = max(1, CHUNK_BYTES // (products * th * tw * 4 * c * dtype.itemsize))
+        th, tw, products_ = -(-oh // m), -(-ow // m), (m + 1) ** 2
+        step = max(1, CHUNK_BYTES // (products_ * th * tw * 4 * c * dtype.itemsize))
         chunks = [(start, min(n_images, start + step)) for start in range(0, n_images, step)]
-        return maps, th, tw, products, chunks
+        return maps, th, tw, products_, chunks
 
-    def _filters(self, w, G, products):
+    def _filters(self, w, G, count):
         c, c_out = w.shape[2:]
-        filters = self._take("filters", (products, 4 * c, c_out), w.dtype)
+        filters = self._take("filters", (count, 4 * c, c_out), w.dtype)
         to_filters(w, G, filters)
         return filters
 
-    def conv2d(self, x, w, y, stride, pad):
+    def _pair(self, count: int, rows: int, c: int, c_out: int, dtype: np.dtype):
+        """Room for transformed inputs (products, tiles, 4C) and outputs (products, tiles, C_out)."""
+        return self._take("tiles", (count, rows, 4 * c), dtype), self._take("made", (count, rows, c_out), dtype)
+
+    def conv2d(self, x, w, y, pad):
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], y.shape
-        (at, G, bt), th, tw, products, chunks = self._plan(oh, ow, c, c_out, n_images, x.dtype)
-        filters = self._filters(w, G, products)
+        (at, G, bt), th, tw, count, chunks = self._plan(oh, ow, c, n_images, x.dtype)
+        filters = self._filters(w, G, count)
         for start, stop in chunks:
-            count = (stop - start) * th * tw
-            tiles = self._take("tiles", (products, count, 4 * c), x.dtype)
-            made = self._take("made", (products, count, c_out), x.dtype)
+            tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
             to_tiles(x[start:stop], pad, th, tw, bt, tiles)
-            np.matmul(tiles, filters, out=made)
+            products(tiles, filters, made)
             to_outputs(made, th, tw, at, y[start:stop])
 
-    def conv2d_dx(self, g, w, dx, stride, pad, height, width):
+    def conv2d_dx(self, g, w, dx, pad):
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], g.shape
-        (at, G, bt), th, tw, products, chunks = self._plan(oh, ow, c, c_out, n_images, g.dtype)
-        filters = self._filters(w, G, products)
+        (at, G, bt), th, tw, count, chunks = self._plan(oh, ow, c, n_images, g.dtype)
+        filters = self._filters(w, G, count)
         for start, stop in chunks:
-            count = (stop - start) * th * tw
-            tiles = self._take("tiles", (products, count, 4 * c), g.dtype)
-            made = self._take("made", (products, count, c_out), g.dtype)
+            tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, g.dtype)
             from_outputs(g[start:stop], th, tw, at, made)
-            np.matmul(made, filters.transpose(0, 2, 1), out=tiles)
+            products(made, filters, tiles, trans_b=True)
             from_tiles(tiles, pad, th, tw, bt, dx[start:stop])
 
-    def conv2d_dw(self, x, g, dw, stride, pad, kh, kw):
+    def conv2d_dw(self, x, g, dw, pad):
         (c, c_out), (n_images, oh, ow, _) = dw.shape[2:], g.shape
-        (at, G, bt), th, tw, products, chunks = self._plan(oh, ow, c, c_out, n_images, g.dtype)
-        total = self._take("filters", (products, 4 * c, c_out), x.dtype)
+        (at, G, bt), th, tw, count, chunks = self._plan(oh, ow, c, n_images, g.dtype)
+        total = self._take("filters", (count, 4 * c, c_out), x.dtype)
         for start, stop in chunks:
-            count = (stop - start) * th * tw
-            tiles = self._take("tiles", (products, count, 4 * c), x.dtype)
-            made = self._take("made", (products, count, c_out), x.dtype)
+            tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
             to_tiles(x[start:stop], pad, th, tw, bt, tiles)
             from_outputs(g[start:stop], th, tw, at, made)
-            if start == 0:
-                np.matmul(tiles.transpose(0, 2, 1), made, out=total)
-            else:
-                part = self._take("part", total.shape, x.dtype)
-                np.matmul(tiles.transpose(0, 2, 1), made, out=part)
-                np.add(total, part, out=total)
+            products(tiles, made, total, trans_a=True, beta=1.0 if start else 0.0)
         from_filters(total, G, dw)
