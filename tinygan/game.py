@@ -141,6 +141,12 @@ class Game:
             s_real, s_fake = self.ascend_d(batch(), noise())
         return Logits(s_real, s_fake, self.descend_g(noise()))
 
+    def losses(self, x: Tensor, z_d: Tensor, z_g: Tensor) -> tuple[Tensor, Tensor]:
+        """Algorithm 1 with k = 1 on the batches given: one ascent of D, one descent of G. Returns D's loss (-V) and G's."""
+        noise = iter((z_d, z_g))
+        logits = self.alternating_step(lambda: x, lambda: next(noise))
+        return -value(logits.real, logits.fake), OBJECTIVES[self.objective](logits.fake_of_g)
+
     def simultaneous_step(self, x: Tensor, z: Tensor) -> Logits:
         """Both players move at once, from one forward pass: G is sampled and D run on the fakes once, not twice."""
         fake = self.G(z)
@@ -155,9 +161,14 @@ class Game:
     def _goal_of_d(self, x: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(real logits, fake logits, what D ascends): V, less the penalty on real data where there is one."""
         real = _leaf(x) if self.r1 else x
-        s_real, s_fake = self.D(real), self.D(fake)
+        s_real, s_fake = (self.D(real), self.D(fake)) if self.r1 or self.D.couples else self._one_pass(real, fake)
         goal = value(s_real, s_fake)
         return s_real, s_fake, goal - _penalty_of(s_real, real, self.r1) if self.r1 else goal
+
+    def _one_pass(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """D on both batches laid end to end: the same logits in half the launches, as no sample affects another."""
+        s = self.D(ops.concat([real, fake]))
+        return s[: real.shape[0]], s[real.shape[0] :]
 
     def _follow(self, decay: float) -> None:
         """average <- decay average + (1 - decay) G; its running statistics are copied, being averages already."""

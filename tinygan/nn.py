@@ -54,6 +54,7 @@ class Layer:
     """A callable Tensor -> Tensor. `training` matters to layers that behave differently when they are used."""
 
     training: bool = True
+    couples: bool = False  # whether, in training, the samples of a batch affect each other's results
 
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -79,6 +80,7 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
+        self.couples = any(layer.couples for layer in layers)
 
     def __call__(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -167,6 +169,8 @@ class BatchNorm(Layer):
     In training: by the batch's own mean and biased variance, which also move the running estimates (the variance unbiased) by
     `momentum`. In eval: by the running estimates, so that a sample does not depend on its batch (there, Algorithm 2).
     """
+
+    couples = True
 
     def __init__(
         self, channels: int, *, backend: Backend, dtype: Any = np.float32, momentum: float = 0.1, eps: float = 1e-5,
