@@ -156,7 +156,8 @@ def calls(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_is_unpickled_or_evaluated(path):
-    assert not imports(path) & {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
+    if path.name != "test_checkpoint.py":  # which makes pickles, to see them refused
+        assert not imports(path) & {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
     made_here = "emulator" in path.parts  # it compiles programs that it wrote itself
     assert not set(calls(path)) & ({"eval"} if made_here else {"eval", "exec", "compile", "builtins.eval"})
     for node in ast.walk(ast.parse(path.read_text())):
@@ -173,7 +174,8 @@ def test_randomness_is_an_argument(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "numpy.random"):
             assert node.attr in GENERATORS, f"{path.name}:{node.lineno} draws from np.random.{node.attr}, which everyone shares"
-    assert not imports(path) & {"random", "numpy.random"}
+    moments = path.name in ("kill_and_resume.py", "test_killed.py")  # when a run is killed is meant to differ every time
+    assert moments or not imports(path) & {"random", "numpy.random"}
     if path in SOURCES:
         assert "default_rng()" not in path.read_text(), "a generator without a seed"
 

@@ -161,7 +161,8 @@ class Game:
     def _goal_of_d(self, x: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(real logits, fake logits, what D ascends): V, less the penalty on real data where there is one."""
         real = _leaf(x) if self.r1 else x
-        s_real, s_fake = (self.D(real), self.D(fake)) if self.r1 or self.D.couples else self._one_pass(real, fake)
+        apart = self.r1 or self.D.couples or fake.tracked  # a sweep back to G or to x would pass through the other batch too
+        s_real, s_fake = (self.D(real), self.D(fake)) if apart else self._one_pass(real, fake)
         goal = value(s_real, s_fake)
         return s_real, s_fake, goal - _penalty_of(s_real, real, self.r1) if self.r1 else goal
 
