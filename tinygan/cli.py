@@ -19,6 +19,7 @@ from tinygan_kernels import KERNELS, Backend, BackendError, ContractError, load,
 from . import __version__
 from .checkpoint import CheckpointError
 from .codec import DataError
+from .objectives import OBJECTIVES
 
 USER_ERRORS = (DataError, CheckpointError, BackendError, ContractError, FloatingPointError)
 # Typer carries a copy of Click inside in newer versions and imports it in older ones; this is the base of its errors in both.
@@ -84,6 +85,7 @@ def _load_backend(name: str) -> Backend:
 # ---- train --------------------------------------------------------------------------------------------------------------------
 
 _GAME, _RATES, _NETS, _RUN = "The game", "Learning", "Networks and data", "The run"
+_CURE = "Remedies"
 
 
 def _option(*names: str, help: str, panel: str) -> Any:
@@ -100,7 +102,7 @@ def train(
     steps: Annotated[int | None, _option("--steps", help="How many steps in all.", panel=_RUN)] = None,
     batch: Annotated[int | None, _option("--batch", help="Batch size m.", panel=_GAME)] = None,
     k: Annotated[int | None, _option("--k", help="D's ascent steps for each step of G (Algorithm 1).", panel=_GAME)] = None,
-    objective: Annotated[str | None, _option("--objective", help="What G descends: minimax (V itself) or nonsaturating.",
+    objective: Annotated[str | None, _option("--objective", help=f"Which game: {', '.join(OBJECTIVES)}.",
                                              panel=_GAME)] = None,
     r1: Annotated[float | None, _option("--r1", help="Weight gamma of the R1 penalty on D's slope at real data; 0 is off.",
                                         panel=_GAME)] = None,
@@ -108,6 +110,25 @@ def train(
                                          panel=_GAME)] = None,
     update: Annotated[str | None, _option("--update", help="alternating (Algorithm 1) or simultaneous (one forward pass for both).",
                                           panel=_GAME)] = None,
+    r2: Annotated[float | None, _option("--r2", help="Weight gamma of R2, the same penalty at generated samples.",
+                                        panel=_CURE)] = None,
+    gp: Annotated[float | None, _option("--gp", help="Weight lambda of the penalty between real and generated; its paper has 10.",
+                                        panel=_CURE)] = None,
+    smooth: Annotated[float | None, _option("--smooth", help="One-sided label smoothing: real labels become 1 minus this.",
+                                            panel=_CURE)] = None,
+    noise: Annotated[float | None, _option("--noise", help="Instance noise: std at the start, falling to 0.", panel=_CURE)] = None,
+    pack: Annotated[int | None, _option("--pack", help="PacGAN: how many samples D judges together.", panel=_CURE)] = None,
+    unroll: Annotated[int | None, _option("--unroll", help="Ascent steps of D that G looks ahead.", panel=_CURE)] = None,
+    unroll_rate: Annotated[float | None, _option("--unroll-rate", help="Size of those steps.", panel=_CURE)] = None,
+    spectral: Annotated[bool | None, _option("--spectral/--no-spectral", help="Spectral normalisation of D.", panel=_CURE)] = None,
+    maxout: Annotated[int | None, _option("--maxout", help="Pieces of D's maxout units; 0 is leaky ReLU.", panel=_NETS)] = None,
+    dropout: Annotated[float | None, _option("--dropout", help="Dropout in D's hidden layers.", panel=_NETS)] = None,
+    batch_norm: Annotated[bool | None, _option("--batch-norm/--no-batch-norm", help="Batch normalisation in the MLP's G.",
+                                               panel=_NETS)] = None,
+    hidden: Annotated[str | None, _option("--hidden", help="Widths of G's hidden layers (and D's, reversed): 256,512.",
+                                          panel=_NETS)] = None,
+    hidden_d: Annotated[str | None, _option("--hidden-d", help="Widths of D's hidden layers, where they differ.",
+                                            panel=_NETS)] = None,
     arch: Annotated[str | None, _option("--arch", help="mlp, or dcgan for images.", panel=_NETS)] = None,
     z: Annotated[int | None, _option("--z", help="Length of the noise vector.", panel=_NETS)] = None,
     size: Annotated[int | None, _option("--size", help="Resize images to this many pixels a side.", panel=_NETS)] = None,
@@ -135,7 +156,9 @@ def train(
     options = {
         "steps": steps, "batch": batch, "k": k, "objective": objective, "r1": r1, "ema": ema, "update": update, "arch": arch,
         "z": z, "size": size, "window": window, "lr_d": lr_d, "lr_g": lr_g, "beta1": beta1, "beta2": beta2, "decay": decay,
-        "backend": backend, "seed": seed, "save_every": save_every,
+        "backend": backend, "seed": seed, "save_every": save_every, "r2": r2, "gp": gp, "smooth": smooth, "noise": noise,
+        "pack": pack, "unroll": unroll, "unroll_rate": unroll_rate, "spectral": spectral, "maxout": maxout, "dropout": dropout,
+        "batch_norm": batch_norm, "hidden": _widths("--hidden", hidden), "hidden_d": _widths("--hidden-d", hidden_d),
     }
     given = {name: value for name, value in options.items() if value is not None}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
@@ -145,6 +168,16 @@ def train(
     for note in job.dataset.notes:
         err.print(note, highlight=False)
     return _play(job)
+
+
+def _widths(option: str, text: str | None) -> tuple[int, ...] | None:
+    """"256,512" -> (256, 512)."""
+    if text is None:
+        return None
+    widths = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if not all(widths):
+        raise typer.BadParameter(f"{text!r} is no list of widths such as 256,512", param_hint=option)
+    return widths
 
 
 def _started(data: str, place: Path, given: dict[str, Any]) -> Any:

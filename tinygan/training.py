@@ -20,10 +20,12 @@ from . import __version__, checkpoint
 from .checkpoint import CheckpointError
 from .codec import Codec
 from .data import Dataset
+from .draws import Draws
 from .game import OBJECTIVES, Game, Logits
 from .networks import Architecture, discriminator, generator
 from .nn import Sequential
 from .optim import Adam
+from .remedies import Remedies
 from .tensor import Tensor, wrap
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -64,6 +66,18 @@ class Config:
     size: int | None = None
     window: int | None = None
     save_every: int = 500
+    r2: float = 0.0
+    gp: float = 0.0
+    smooth: float = 0.0
+    noise: float = 0.0
+    pack: int = 1
+    unroll: int = 0
+    unroll_rate: float = 0.1
+    hidden_d: tuple[int, ...] = ()
+    maxout: int = 0
+    dropout: float = 0.0
+    spectral: bool = False
+    batch_norm: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("batch", 1), ("k", 1), ("z", 1), ("width", 1), ("seed", 0), ("save_every", 1)):
@@ -85,17 +99,36 @@ class Config:
             raise ConfigError(f"--update is {self.update!r}, it has to be alternating or simultaneous")
         if self.update == "simultaneous" and self.k != 1:
             raise ConfigError(f"--k is {self.k}, but players that move simultaneously take one step each; leave --k at 1")
+        self._check_remedies()
+
+    def _check_remedies(self) -> None:
+        try:
+            self.remedies()
+        except ValueError as error:
+            raise ConfigError(f"--{str(error).replace('unroll_rate', 'unroll-rate')}") from None
+        if self.batch % self.pack:
+            raise ConfigError(f"--batch is {self.batch}, --pack {self.pack} has to divide it")
+        if self.smooth and self.objective not in ("minimax", "nonsaturating"):
+            raise ConfigError(f"--smooth is for objectives with labels (minimax, nonsaturating), not for {self.objective}")
+        if self.unroll and self.update == "simultaneous":
+            raise ConfigError("--unroll looks ahead of D's step, and simultaneous players do not wait; leave --update alternating")
+
+    def remedies(self) -> Remedies:
+        return Remedies(**{f.name: getattr(self, f.name) for f in fields(Remedies)})
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Config:
         known = {f.name for f in fields(cls)}
         if not isinstance(record, dict) or set(record) != known:
             raise CheckpointError("the checkpoint's configuration is of another version of tinygan")
-        return cls(**{**record, "hidden": tuple(record["hidden"])})
+        return cls(**{**record, **{name: tuple(record[name]) for name in ("hidden", "hidden_d")}})
 
     def architecture(self, codec: Codec) -> Architecture:
         try:
-            return Architecture(self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width)
+            return Architecture(
+                self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width, self.hidden_d, self.maxout,
+                self.dropout, self.spectral, self.batch_norm, self.pack,
+            )
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
@@ -137,19 +170,20 @@ class Run:
     def __init__(self, config: Config, dataset: Dataset, backend: Backend, out: Path) -> None:
         self.config, self.dataset, self.backend, self.out = config, dataset, backend, Path(out)
         self.step = 0
-        weights, data, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(3))
-        self.rngs = {"data": data, "noise": noise}
+        weights, data, noise, inside = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(4))
+        self.rngs = {"data": data, "noise": noise, "inside": inside}  # inside: what a step draws besides its batch and z
         self.sampler = dataset.sampler(config.batch, data)
         self.game = self._new_game(weights)
         self._metrics: list[str] = []
 
     def _new_game(self, rng: np.random.Generator) -> Game:
         c, a = self.config, self.config.architecture(self.dataset.codec)
-        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng)
+        draws = Draws(self.rngs["inside"])
+        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng, draws=draws)
         average = generator(a, self.backend, np.random.default_rng(0)) if c.ema else None
         optim_d = Adam(D.parameters(), c.lr_d, c.beta1, c.beta2)
         optim_g = Adam(G.parameters(), c.lr_g, c.beta1, c.beta2)
-        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average)
+        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.remedies(), draws)
 
     # -- steps ----------------------------------------------------------------------------------------------------------------
 
@@ -164,6 +198,7 @@ class Run:
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)
+        game.noise = c.noise * (1 - self.step / c.steps)
         if c.update == "simultaneous":
             return game.simultaneous_step(self._batch(), self._noise())
         return game.alternating_step(self._batch, self._noise, c.k)
