@@ -14,7 +14,7 @@ from . import ops
 from .nn import Layer
 from .tensor import Tensor
 
-# ---- the minimax game -----------------------------------------------------------------------------------------------------------
+# ---- the minimax game ---------------------------------------------------------------------------------------------------------
 
 
 def value(s_real: Tensor, s_fake: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def smoothed_value(s_real: Tensor, s_fake: Tensor, smooth: float) -> Tensor:
     return -(ops.bce_logits(s_real, 1.0 - smooth) + ops.bce_logits(s_fake, 0.0))
 
 
-# ---- other games ----------------------------------------------------------------------------------------------------------------
+# ---- other games --------------------------------------------------------------------------------------------------------------
 
 
 def hinge_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:

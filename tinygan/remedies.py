@@ -50,7 +50,7 @@ class Remedies:
         return bool(self.gp or self.noise)
 
 
-# ---- penalties on D's slope -----------------------------------------------------------------------------------------------------
+# ---- penalties on D's slope ---------------------------------------------------------------------------------------------------
 
 
 def gradient_penalty(D: Callable[[Tensor], Tensor], x: Tensor, gamma: float) -> Tensor:
@@ -84,7 +84,7 @@ def wgan_gp(D: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, weight: floa
     return ops.mean((norm - 1.0) ** 2) * weight
 
 
-# ---- what D is shown ------------------------------------------------------------------------------------------------------------
+# ---- what D is shown ----------------------------------------------------------------------------------------------------------
 
 
 def packed(x: Tensor, n: int) -> Tensor:
@@ -103,7 +103,7 @@ def packed(x: Tensor, n: int) -> Tensor:
     return ops.reshape(ops.transpose(grouped, order), (m // n, *inner, n * c))
 
 
-# ---- unrolled steps of D --------------------------------------------------------------------------------------------------------
+# ---- unrolled steps of D ------------------------------------------------------------------------------------------------------
 
 
 def unrolled(
