@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .metrics import neighbours, typical_gap
+from .metrics import missed_share, neighbours, typical_gap
 from .nn import Sequential
 from .objectives import value
 from .optim import Adam
@@ -86,7 +86,10 @@ def diagnose(run: Run, n: int = 4096) -> str:
     n = n if run.dataset.x is None else min(n, len(run.dataset.x))
     real, fake = real_samples(run, n, rng), fake_samples(run, n, rng)
     found = [retrained_value(D, real, fake, rng, pack=run.config.pack) for D in (_copy_of_d(run, rng), _fresh_d(run, rng))]
-    best, own = max(r.gap for r in found), found[0].before + LOG4
+    best = max(r.gap for r in found)
+    if run.config.objective not in ("minimax", "nonsaturating"):  # its own D is no probability, so it has no V to compare
+        return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best)}"
+    own = found[0].before + LOG4
     return (f"step {run.step:,}: V + log 4 is {own:.3f} by this run's D, {best:.3f} by a D retrained to its optimum; "
             f"{_advice(own, best)}")
 
@@ -140,28 +143,33 @@ def fake_samples(run: Run, n: int, rng: np.random.Generator) -> np.ndarray:
 CHECKS = 40  # looks at samples in a run
 GRACE = 0.25  # share of the run in which G may still be poor without being collapsed
 PATIENCE = 2  # successive looks that have to agree
+MISSED = 0.3  # share of the data in regions that G hardly visits
 CROWDED = 0.1  # generated neighbours that are this much nearer to each other than real ones: many z, one x
 
 
 @dataclass(frozen=True)
 class Look:
-    """One look at samples: k-NN precision and coverage (metrics.py), and how near generated samples lie to each other."""
+    """One look at samples, in three ways (metrics.py): k-NN precision and coverage, regions of the data that G stays away from,
+
+    and crowding: the typical distance of a generated sample to its nearest, over that of a real one.
+    """
 
     precision: float
     coverage: float
-    crowding: float  # typical distance of a generated sample to its nearest, over that of a real one
+    missed: float
+    crowding: float
 
     @property
     def collapsed(self) -> bool:
-        """Half of the data unreached, though what G makes looks real, or is nearly one point."""
-        return self.coverage < 0.5 and (self.precision > 0.5 or self.crowding < CROWDED)
+        """Whole regions missed; or half of the data unreached by samples that look real; or nearly all samples one point."""
+        return self.missed > MISSED or (self.coverage < 0.5 < self.precision) or self.crowding < CROWDED
 
 
 def look(real: np.ndarray, fake: np.ndarray) -> Look:
     """real, fake (n, ...): the same n, a few hundred."""
     real, fake = (x.reshape(len(x), -1) for x in (real, fake))
     found = neighbours(real, fake)
-    return Look(found.precision, found.coverage, typical_gap(fake) / max(typical_gap(real), 1e-12))
+    return Look(found.precision, found.coverage, missed_share(real, fake), typical_gap(fake) / max(typical_gap(real), 1e-12))
 
 
 class Watch:
@@ -192,7 +200,7 @@ class Watch:
     def _strong_d(self, step: int) -> None:
         v = float(np.mean(self.recent))
         if len(self.recent) == self.recent.maxlen and v > -0.1 and step >= GRACE * self.run.config.steps:
-            self._alarm("strong-d", f"step {step:,}: V has stayed near 0 (mean {v:.3f}): D tells real from generated almost always, "
+            self._alarm("strong-d", f"step {step:,}: V has stayed near 0 (mean {v:.3f}): D tells real from fake almost always, "
                         "and G learns little. Add --r1 or --noise, or lower --lr-d or --k")
 
     def _look(self, step: int) -> None:
@@ -200,5 +208,5 @@ class Watch:
         seen = look(real_samples(self.run, self.n, rng), fake_samples(self.run, self.n, rng))
         self._collapsed = self._collapsed + 1 if seen.collapsed else 0
         if self._collapsed >= PATIENCE:
-            self._alarm("collapse", f"step {step:,}: mode collapse: G reaches {seen.coverage:.0%} of the data (precision "
-                        f"{seen.precision:.0%}). Add --r1, --pack 2 or --unroll, or raise --k")
+            self._alarm("collapse", f"step {step:,}: mode collapse: G stays away from regions with {seen.missed:.0%} of the "
+                        f"data, and covers {seen.coverage:.0%} of it. Add --r1, --pack 2 or --unroll, or raise --k")

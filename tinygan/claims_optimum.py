@@ -68,8 +68,8 @@ def _at_optimum(fixed: Fixed, backend: Backend) -> list[Measured]:
     v, d = trained(fixed, backend)
     distance = float((np.abs(d - optimal(fixed.p, fixed.q)) * (fixed.p + fixed.q) / 2).sum())
     return [
-        Measured("E |D - D*| under (p_data + p_g)/2", distance, 0, 5e-3),
-        Measured("V against -log 4 + 2 JSD", v, -LOG4 + 2 * fixed.jsd, 5e-4),
+        Measured("E |D - D*| under (p_data + p_g)/2", distance, 0, 3e-3),
+        Measured("V against -log 4 + 2 JSD", v, -LOG4 + 2 * fixed.jsd, 1e-4),
         Measured("2 JSD, for scale", 2 * fixed.jsd, 0.05, relation=">="),
     ]
 
@@ -132,7 +132,7 @@ class LineG(Layer):
         return {"a": self.a, "b": self.b}
 
 
-def distance_along(k: int, backend: Backend, steps: int = 120, m: int = 256) -> float:
+def distance_along(k: int, backend: Backend, steps: int = 60, m: int = 256) -> float:
     """Mean over Algorithm 1's steps of E |D - D*|, D* being that of the G of the moment. Data N(2, 0.5^2), G starts at N(-1, 1)."""
     rng = np.random.default_rng(3)
     G, D = LineG(1.0, -1.0, backend), fresh_d(1, backend)

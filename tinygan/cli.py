@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tinygan_kernels import KERNELS, Backend, BackendError, ContractError, load, names, why_unavailable
 
-from . import __version__
+from . import __version__, cli_theory
 from .checkpoint import CheckpointError
 from .codec import DataError
 from .objectives import OBJECTIVES
@@ -42,6 +42,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The command line as a function: arguments without the program's name -> exit code."""
+    from .presets import PresetError
     from .training import ConfigError
 
     try:
@@ -49,7 +50,7 @@ def run(arguments: list[str]) -> int:
     except UsageErrors as error:
         hint = f" (see: {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         return _complain(f"{error.format_message()}{hint}")
-    except (*USER_ERRORS, ConfigError) as error:
+    except (*USER_ERRORS, ConfigError, PresetError) as error:
         return _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -144,6 +145,10 @@ def train(
     save_every: Annotated[int | None, _option("--save-every", help="Steps between checkpoints.", panel=_RUN)] = None,
     folder: Annotated[Path | None, _option("--out", help="The run's folder; runs/<data> if not given. An earlier run there is "
                                                          "moved aside.", panel=_RUN)] = None,
+    preset: Annotated[str | None, _option("--preset", help="A named set of options; others come on top. See `tinygan presets`.",
+                                          panel=_RUN)] = None,
+    diagnose: Annotated[bool, typer.Option("--diagnose", help="Four times in the run: V + log 4 by D, and by a D retrained to its "
+                                                              "optimum.", rich_help_panel=_RUN)] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=_RUN)] = False,
 ) -> int:
     """Train a GAN. Unless told otherwise, with settings that suit the data.
@@ -160,14 +165,20 @@ def train(
         "pack": pack, "unroll": unroll, "unroll_rate": unroll_rate, "spectral": spectral, "maxout": maxout, "dropout": dropout,
         "batch_norm": batch_norm, "hidden": _widths("--hidden", hidden), "hidden_d": _widths("--hidden-d", hidden_d),
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {**_preset(preset, data), **{name: value for name, value in options.items() if value is not None}}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     job = _resumed(data, place, given) if resume else _started(data, place, given)
     if not resume and (kept := set_aside(place)):
         err.print(f"the earlier run in {place} is now in {kept}", highlight=False)
     for note in job.dataset.notes:
         err.print(note, highlight=False)
-    return _play(job)
+    return _play(job, diagnose)
+
+
+def _preset(name: str | None, data: str) -> dict[str, Any]:
+    from .presets import options_of
+
+    return options_of(name, data) if name else {}
 
 
 def _widths(option: str, text: str | None) -> tuple[int, ...] | None:
@@ -198,11 +209,19 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Any:
     return Run.resume(dataset, _load_backend(config.backend), place, {"data": data, **given})
 
 
-def _play(job: Any) -> int:
-    """Train with a progress bar; then draw. 130 if interrupted."""
+def _play(job: Any, diagnosing: bool = False) -> int:
+    """Train with a progress bar and the alarms; then draw. 130 if interrupted."""
+    from .alarms import Watch
+
     begun, first = time.perf_counter(), job.step
+    watch = Watch(job, lambda line: err.print(line, highlight=False, soft_wrap=True, markup=False), diagnosing=diagnosing)
+
+    def on_reading(reading: dict[str, float]) -> None:
+        show(reading)
+        watch(reading)
+
     with _interruptible() as interrupted, _progress(job) as show:
-        finished = job.train(show, interrupted)
+        finished = job.train(on_reading, interrupted)
     seconds, done = time.perf_counter() - begun, job.step - first
     if not finished:
         err.print(f"interrupted; step {job.step} is saved. Go on with: tinygan train {job.config.data} --out {job.out} --resume",
@@ -320,6 +339,12 @@ def gradcheck(
     out.print(table)
     out.print(f"{total - failed} of {total} checks passed", style="bold" if not failed else "bold red", highlight=False)
     return 1 if failed else 0
+
+
+# ---- the papers' claims (cli_theory.py) -----------------------------------------------------------------------------------------
+
+app.command(epilog=cli_theory.THEORY_EXAMPLES)(cli_theory.theory)
+app.command()(cli_theory.presets)
 
 
 # ---- kernels ------------------------------------------------------------------------------------------------------------------

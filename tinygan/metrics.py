@@ -117,6 +117,19 @@ def typical_gap(points: np.ndarray) -> float:
     return float(np.median(_kth_distance(points, 1)))
 
 
+def missed_share(real: np.ndarray, fake: np.ndarray, bins: int = 16, least: float = 0.2) -> float:
+    """The share of real samples (n, features) in regions where fakes (m, features) are less than `least` times as frequent.
+
+    Regions are the cells of k-means clusters of the real samples, as in Richardson and Weiss 2018 (NDB); every sample belongs to
+    the nearest centre, so blurred samples count where they lie. With 32 samples a region, chance alone leaves none that empty.
+    """
+    from sklearn.cluster import KMeans
+
+    model = KMeans(min(bins, len(real)), n_init=1, random_state=0).fit(np.asarray(real, np.float64))
+    shares = [np.bincount(model.predict(np.asarray(x, np.float64)), minlength=model.n_clusters) / len(x) for x in (real, fake)]
+    return float(shares[0][shares[1] < least * shares[0]].sum())
+
+
 # ---- mixtures: distances to a known density -----------------------------------------------------------------------------------
 
 
