@@ -39,7 +39,13 @@ def launch(kernel: str, *tensors: Tensor, **params: Any) -> Any:
 
 def as_tensor(value: Tensor | Number | Any, like: Tensor) -> Tensor:
     """A number or an array as a constant of the dtype and backend of `like`."""
-    return value if isinstance(value, Tensor) else wrap(like.backend.asarray(value, like.dtype), like.backend)
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(value, (int, float)):
+        return wrap(like.backend.asarray(value, like.dtype), like.backend)
+    number = like.backend.empty((), like.dtype)
+    like.backend.launch("fill", (), out=number, value=value)  # a launch, so that a recording knows that it never changes
+    return wrap(number, like.backend)
 
 
 def _pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:

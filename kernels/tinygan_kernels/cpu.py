@@ -7,6 +7,7 @@ patches are still in the cache when BLAS reads them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numba
@@ -46,14 +47,22 @@ def _flat_inputs(*arrays: np.ndarray, like: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(np.broadcast_to(a, like.shape)).reshape(-1) for a in arrays]
 
 
+def _shifted(a: np.ndarray, y: np.ndarray) -> bool:
+    return np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
+
+
 def _elementwise(loop: Callable, inputs: int) -> Callable:
-    """A backend implementation from `loop(*flat inputs, *numbers, flat output)`."""
+    """A backend implementation from `loop(*flat inputs, *numbers, flat output)`.
+
+    As in NumPy the output may share memory with the inputs: where they are shifted against each other it is written last.
+    """
 
     def implementation(*arrays, **numbers):
         y = arrays[inputs]
-        flat = y.reshape(-1) if y.flags.c_contiguous else np.empty(y.size, y.dtype)
+        direct = y.flags.c_contiguous and not any(_shifted(a, y) for a in arrays[:inputs])
+        flat = y.reshape(-1) if direct else np.empty(y.size, y.dtype)
         loop(*_flat_inputs(*arrays[:inputs], like=y), *map(y.dtype.type, numbers.values()), flat)
-        if not y.flags.c_contiguous:
+        if not direct:
             y[...] = flat.reshape(y.shape)
 
     return implementation
@@ -180,6 +189,11 @@ def _col2im(cols, kh, kw, stride, pad, oh, ow, dx):
                         pixel[k] += patch[at + k]
 
 
+def _rows(a: np.ndarray) -> np.ndarray:
+    """a (..., C) as a matrix (rows, C); -1 would leave the number of rows open where C is 0."""
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
 class Convolution:
     """conv2d and its two adjoints, over scratch memory that is kept between calls (fresh memory costs a page fault every 4 KiB).
 
@@ -207,14 +221,14 @@ class Convolution:
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
             _im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
-            np.matmul(cols, w.reshape(patch, c_out), out=y[start:stop].reshape(-1, c_out))
+            np.matmul(cols, w.reshape(patch, c_out), out=_rows(y[start:stop]))
 
     def conv2d_dx(self, g, w, dx, stride, pad, height, width):
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, g.shape
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, g.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), g.dtype)
-            np.matmul(g[start:stop].reshape(-1, c_out), w.reshape(patch, c_out).T, out=cols)
+            np.matmul(_rows(g[start:stop]), w.reshape(patch, c_out).T, out=cols)
             _col2im(cols, kh, kw, stride, pad, oh, ow, dx[start:stop])
 
     def conv2d_dw(self, x, g, dw, stride, pad, kh, kw):
@@ -226,7 +240,7 @@ class Convolution:
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
             _im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
-            np.matmul(cols.T, g[start:stop].reshape(-1, c_out), out=part)
+            np.matmul(cols.T, _rows(g[start:stop]), out=part)
             np.add(flat, part, out=flat)
 
 
@@ -251,7 +265,7 @@ def bce_logits(s, t, loss, ds):
 
 
 def batch_norm(x, gamma, beta, y, mean, inv_std, eps):
-    rows, out = x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1])
+    rows, out = _rows(x), _rows(y)
     np.mean(rows, axis=0, out=mean)
     np.subtract(rows, mean, out=out)
     np.divide(np.einsum("rc,rc->c", out, out), x.dtype.type(rows.shape[0]), out=inv_std)
@@ -264,8 +278,7 @@ def batch_norm(x, gamma, beta, y, mean, inv_std, eps):
 
 
 def batch_norm_grad(g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
-    c = x.shape[-1]
-    rows, cotangent, out = x.reshape(-1, c), g.reshape(-1, c), dx.reshape(-1, c)
+    rows, cotangent, out = _rows(x), _rows(g), _rows(dx)
     n = x.dtype.type(rows.shape[0])
     np.subtract(rows, mean, out=out)
     out *= inv_std
@@ -296,10 +309,6 @@ def _leaky_relu_grad_rows(g, y, slope, dx, db):
             d = g[i, j] if y[i, j] > 0 else slope * g[i, j]
             dx[i, j] = d
             db[j] += d
-
-
-def _rows(a):
-    return a.reshape(-1, a.shape[-1]) if a.size else np.empty((0, a.shape[-1]), a.dtype)
 
 
 def bias_act(x, b, y, act, slope=0.0):
