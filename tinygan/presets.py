@@ -29,7 +29,8 @@ class Preset:
 # steps on fresh samples, so that a seed takes minutes.
 PACGAN: dict[str, Any] = {
     "steps": 10_000, "batch": 100, "z": 2, "hidden": (400, 400, 400, 400), "hidden_d": (200, 200, 200), "maxout": 5,
-    "batch_norm": True, "objective": "nonsaturating", "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.8, "beta2": 0.999, "r1": 0.0, "ema": 0.0, "decay": 0.0,
+    "batch_norm": True, "objective": "nonsaturating",
+    "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.8, "beta2": 0.999, "r1": 0.0, "ema": 0.0, "decay": 0.0,
 }
 PLAIN: dict[str, Any] = {"r1": 0.0}
 
