@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -57,7 +58,7 @@ def _conv_t(p, x, stride=2, pad=1):
 
 def _init(name: str, rng: np.random.Generator) -> tuple[list, list]:
     if name in MLPS:
-        return tuple([_dense(rng, n, m) for n, m in zip(w, w[1:], strict=False)] for w in MLPS[name])
+        return tuple([_dense(rng, n, m) for n, m in itertools.pairwise(w)] for w in MLPS[name])
     if name == "dcgan28":
         g = [_dense(rng, 64, 6272), _scale(128), _filters(rng, 128, 64), _scale(64), _filters(rng, 64, 1)]
         return g, [_filters(rng, 1, 64), _filters(rng, 64, 128), _scale(128), _dense(rng, 6272, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from .workloads import BETA1, BETA2, RATE, Workload
 def _mlp(g: Sequence[int], d: Sequence[int], tanh: bool) -> tuple[nn.Sequential, nn.Sequential]:
     def stack(widths: Sequence[int], act: type[nn.Module], last: list[nn.Module]) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for n, m in zip(widths[:-2], widths[1:-1], strict=True):
+        for n, m in itertools.pairwise(widths):
             layers += [nn.Linear(n, m), act()]
         return nn.Sequential(*layers, nn.Linear(*widths[-2:]), *last)
 
@@ -35,7 +36,8 @@ def _dcgan28() -> tuple[nn.Sequential, nn.Sequential]:
 
 
 def _dcgan64() -> tuple[nn.Sequential, nn.Sequential]:
-    up: list[nn.Module] = [nn.Unflatten(1, (100, 1, 1)), nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False), nn.BatchNorm2d(512), nn.ReLU()]
+    up: list[nn.Module] = [nn.Unflatten(1, (100, 1, 1)), nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False)]
+    up += [nn.BatchNorm2d(512), nn.ReLU()]
     down: list[nn.Module] = [nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for large, small in ((512, 256), (256, 128), (128, 64)):
         up += [nn.ConvTranspose2d(large, small, 4, 2, 1, bias=False), nn.BatchNorm2d(small), nn.ReLU()]
@@ -57,7 +59,9 @@ NETWORKS = {
 class TorchStep:
     """One workload in PyTorch. variant: "eager", "channels_last" (images only) or "compile"."""
 
-    def __init__(self, workload: Workload, seed: int = 0, variant: str = "eager", dtype: Any = np.float32, m: int | None = None) -> None:
+    def __init__(
+        self, workload: Workload, seed: int = 0, variant: str = "eager", dtype: Any = np.float32, m: int | None = None
+    ) -> None:
         torch.manual_seed(seed)
         self.workload, self.m = workload, m or workload.m
         self.dtype = getattr(torch, np.dtype(dtype).name)
@@ -78,7 +82,9 @@ class TorchStep:
         tensor = torch.from_numpy(x)
         return tensor.permute(0, 3, 1, 2).contiguous(memory_format=self.layout) if x.ndim == 4 else tensor
 
-    def step(self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None) -> tuple[float, float]:
+    def step(
+        self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None
+    ) -> tuple[float, float]:
         """As Step.step in workloads.py; x is NHWC."""
         if x is None:
             real, self.turn = self.real[self.turn % len(self.real)], self.turn + 1

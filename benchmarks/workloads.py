@@ -1,12 +1,13 @@
 """The four GANs on which speed is measured, as tinygan builds them: `build(name, backend, seed)`.
 
-One step is Algorithm 1 with k = 1: D ascends V on m real and m fake samples, the fakes held fixed; then G, run again on fresh noise,
-descends the non-saturating objective. float32, BCE on logits, Adam(2e-4, 0.5, 0.999) for both, both losses read back every step.
-Images are NHWC.
+One step is Algorithm 1 with k = 1: D ascends V on m real and m fake samples, the fakes held fixed; then G, run again on fresh
+noise, descends the non-saturating objective. float32, BCE on logits, Adam(2e-4, 0.5, 0.999) for both, both losses read back every
+step. Images are NHWC.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ def _mlp(name: str, made: dict[str, Any]) -> tuple[nn.Sequential, nn.Sequential]
     last = "tanh" if name == "mlp28" else "linear"
 
     def stack(widths: Sequence[int], hidden: dict[str, Any], last: str) -> nn.Sequential:
-        layers = [nn.Linear(n, m, **hidden, **made) for n, m in zip(widths[:-2], widths[1:-1], strict=True)]
+        layers = [nn.Linear(n, m, **hidden, **made) for n, m in itertools.pairwise(widths)]
         return nn.Sequential(*layers, nn.Linear(*widths[-2:], act=last, **made))
 
     return stack(g, RELU, last), stack(d, LEAKY, "linear")
@@ -96,7 +97,8 @@ class Step:
     """One workload, ready to step. `replay=False` runs the same step eagerly. m overrides the batch size."""
 
     def __init__(
-        self, workload: Workload, backend: Backend, seed: int = 0, dtype: Any = np.float32, replay: bool = True, m: int | None = None
+        self, workload: Workload, backend: Backend, seed: int = 0, dtype: Any = np.float32, replay: bool = True,
+        m: int | None = None,
     ) -> None:
         self.workload, self.dtype, self.m = workload, np.dtype(dtype), m or workload.m
         self.rng = np.random.default_rng(seed)
@@ -113,7 +115,9 @@ class Step:
     def _play(self, x: Any, z_d: Any, z_g: Any) -> tuple[Any, ...]:
         return self.game.losses(x, z_d, z_g)
 
-    def step(self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None) -> tuple[float, float]:
+    def step(
+        self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None
+    ) -> tuple[float, float]:
         """One step on the next real batch and fresh noise, or on those given. Returns D's loss (-V) and G's."""
         if x is None:
             x, self.turn = self.real[self.turn % len(self.real)], self.turn + 1

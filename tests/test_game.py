@@ -64,7 +64,7 @@ def test_v_and_the_objectives_are_their_definitions(real, fake):
 
 
 def test_objectives_go_by_the_names_of_the_paper():
-    assert {"minimax": minimax, "nonsaturating": nonsaturating} == OBJECTIVES
+    assert (OBJECTIVES["minimax"], OBJECTIVES["nonsaturating"]) == (minimax, nonsaturating)
 
 
 @pytest.mark.parametrize("m", [1, 4])
@@ -105,7 +105,7 @@ def test_v_of_networks_is_v_of_their_logits():
 # ---- single steps ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
 def test_d_raises_v_and_moves_only_d(objective):
     game = new_game(objective=objective)
     x, z = drawn(16, 3), drawn(16, 2)
@@ -118,7 +118,7 @@ def test_d_raises_v_and_moves_only_d(objective):
     np.testing.assert_array_equal(theta(game.G), of_g)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
 def test_g_lowers_its_objective_and_v_and_moves_only_g(objective):
     game = new_game(objective=objective)
     x, z = drawn(16, 3), drawn(16, 2)
@@ -225,7 +225,7 @@ class Counting(Layer):
         return self.network.parameters()
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
 def test_the_simultaneous_step_is_both_gradients_at_one_point_from_one_sampling_of_g(objective):
     game = new_game(objective=objective)
     game.D, game.G = Counting(game.D), Counting(game.G)
@@ -239,8 +239,7 @@ def test_the_simultaneous_step_is_both_gradients_at_one_point_from_one_sampling_
     np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-13)
     np.testing.assert_allclose(theta(game.G), of_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down]), rtol=1e-13)
     assert (game.G.runs, game.D.runs) == (1, 2)
-    with launches() as apart:
-        game.alternating_step(lambda: x, lambda: z)
+    game.alternating_step(lambda: x, lambda: z)
     assert (game.G.runs, game.D.runs) == (3, 4), "apart, G is sampled twice, and D runs on real and fake at once and on G's fakes"
     assert updates(seen, game.optim_d) == updates(seen, game.optim_g) == 1
 
@@ -336,7 +335,7 @@ def test_options_out_of_range_are_refused(options, message):
         new_game(**options)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
 def test_readings_are_the_step_s_numbers(objective):
     real, fake, of_g = np.array([[1.0], [-0.5]]), np.array([[0.25], [2.0]]), np.array([[-3.0], [0.5]])
     readings = Logits(leaf(real), leaf(fake), leaf(of_g)).read(objective)

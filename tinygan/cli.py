@@ -18,9 +18,10 @@ from rich.table import Table
 from rich.text import Text
 from tinygan_kernels import KERNELS, Backend, BackendError, ContractError, load, names, why_unavailable
 
-from . import __version__
+from . import __version__, cli_theory
 from .checkpoint import CheckpointError
 from .codec import DataError
+from .objectives import OBJECTIVES
 
 USER_ERRORS = (DataError, CheckpointError, BackendError, ContractError, FloatingPointError)
 # Typer carries a copy of Click inside in newer versions and imports it in older ones; this is the base of its errors in both.
@@ -44,6 +45,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The command line as a function: arguments without the program's name -> exit code."""
+    from .presets import PresetError
     from .training import ConfigError
 
     try:
@@ -53,7 +55,7 @@ def run(arguments: list[str]) -> int:
             return 2
         hint = f" (see: {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         return _complain(f"{error.format_message()}{hint}")
-    except (*USER_ERRORS, ConfigError) as error:
+    except (*USER_ERRORS, ConfigError, PresetError) as error:
         return _complain(str(error))
     except MemoryError as error:
         return _complain(f"not enough memory ({error}); take a smaller --batch, --z or -n, or fewer data")
@@ -98,6 +100,7 @@ def _load_backend(name: str) -> Backend:
 # ---- train --------------------------------------------------------------------------------------------------------------------
 
 _GAME, _RATES, _NETS, _RUN = "The game", "Learning", "Networks and data", "The run"
+_CURE = "Remedies"
 
 
 def _option(*names: str, help: str, panel: str) -> Any:
@@ -114,7 +117,7 @@ def train(
     steps: Annotated[int | None, _option("--steps", help="How many steps in all.", panel=_RUN)] = None,
     batch: Annotated[int | None, _option("--batch", help="Batch size m.", panel=_GAME)] = None,
     k: Annotated[int | None, _option("--k", help="D's ascent steps for each step of G (Algorithm 1).", panel=_GAME)] = None,
-    objective: Annotated[str | None, _option("--objective", help="What G descends: minimax (V itself) or nonsaturating.",
+    objective: Annotated[str | None, _option("--objective", help=f"Which game: {', '.join(OBJECTIVES)}.",
                                              panel=_GAME)] = None,
     r1: Annotated[float | None, _option("--r1", help="Weight gamma of the R1 penalty on D's slope at real data; 0 is off.",
                                         panel=_GAME)] = None,
@@ -122,6 +125,25 @@ def train(
                                          panel=_GAME)] = None,
     update: Annotated[str | None, _option("--update", help="alternating (Algorithm 1) or simultaneous (one forward pass for both).",
                                           panel=_GAME)] = None,
+    r2: Annotated[float | None, _option("--r2", help="Weight gamma of R2, the same penalty at generated samples.",
+                                        panel=_CURE)] = None,
+    gp: Annotated[float | None, _option("--gp", help="Weight lambda of the penalty between real and generated; its paper has 10.",
+                                        panel=_CURE)] = None,
+    smooth: Annotated[float | None, _option("--smooth", help="One-sided label smoothing: real labels become 1 minus this.",
+                                            panel=_CURE)] = None,
+    noise: Annotated[float | None, _option("--noise", help="Instance noise: std at the start, falling to 0.", panel=_CURE)] = None,
+    pack: Annotated[int | None, _option("--pack", help="PacGAN: how many samples D judges together.", panel=_CURE)] = None,
+    unroll: Annotated[int | None, _option("--unroll", help="Ascent steps of D that G looks ahead.", panel=_CURE)] = None,
+    unroll_rate: Annotated[float | None, _option("--unroll-rate", help="Size of those steps.", panel=_CURE)] = None,
+    spectral: Annotated[bool | None, _option("--spectral/--no-spectral", help="Spectral normalisation of D.", panel=_CURE)] = None,
+    maxout: Annotated[int | None, _option("--maxout", help="Pieces of D's maxout units; 0 is leaky ReLU.", panel=_NETS)] = None,
+    dropout: Annotated[float | None, _option("--dropout", help="Dropout in D's hidden layers.", panel=_NETS)] = None,
+    batch_norm: Annotated[bool | None, _option("--batch-norm/--no-batch-norm", help="Batch normalisation in the MLP's G.",
+                                               panel=_NETS)] = None,
+    hidden: Annotated[str | None, _option("--hidden", help="Widths of G's hidden layers (and D's, reversed): 256,512.",
+                                          panel=_NETS)] = None,
+    hidden_d: Annotated[str | None, _option("--hidden-d", help="Widths of D's hidden layers, where they differ.",
+                                            panel=_NETS)] = None,
     arch: Annotated[str | None, _option("--arch", help="mlp, or dcgan for images.", panel=_NETS)] = None,
     z: Annotated[int | None, _option("--z", help="Length of the noise vector.", panel=_NETS)] = None,
     size: Annotated[int | None, _option("--size", help="Resize images to this many pixels a side.", panel=_NETS)] = None,
@@ -137,6 +159,10 @@ def train(
     save_every: Annotated[int | None, _option("--save-every", help="Steps between checkpoints.", panel=_RUN)] = None,
     folder: Annotated[Path | None, _option("--out", help="The run's folder; runs/<data> if not given. An earlier run there is "
                                                          "moved aside.", panel=_RUN)] = None,
+    preset: Annotated[str | None, _option("--preset", help="A named set of options; others come on top. See `tinygan presets`.",
+                                          panel=_RUN)] = None,
+    diagnose: Annotated[bool, typer.Option("--diagnose", help="Four times in the run: V + log 4 by D, and by a D retrained to its "
+                                                              "optimum.", rich_help_panel=_RUN)] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=_RUN)] = False,
 ) -> int:
     """Train a GAN. Unless told otherwise, with settings that suit the data.
@@ -149,16 +175,34 @@ def train(
     options = {
         "steps": steps, "batch": batch, "k": k, "objective": objective, "r1": r1, "ema": ema, "update": update, "arch": arch,
         "z": z, "size": size, "window": window, "lr_d": lr_d, "lr_g": lr_g, "beta1": beta1, "beta2": beta2, "decay": decay,
-        "backend": backend, "seed": seed, "save_every": save_every,
+        "backend": backend, "seed": seed, "save_every": save_every, "r2": r2, "gp": gp, "smooth": smooth, "noise": noise,
+        "pack": pack, "unroll": unroll, "unroll_rate": unroll_rate, "spectral": spectral, "maxout": maxout, "dropout": dropout,
+        "batch_norm": batch_norm, "hidden": _widths("--hidden", hidden), "hidden_d": _widths("--hidden-d", hidden_d),
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {**_preset(preset, data), **{name: value for name, value in options.items() if value is not None}}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     job = _resumed(data, place, given) if resume else _started(data, place, given)
     if not resume and (kept := set_aside(place)):
         _tell(err, f"the earlier run in {place} is now in {kept}")
     for note in job.dataset.notes:
         _tell(err, note)
-    return _play(job)
+    return _play(job, diagnose)
+
+
+def _preset(name: str | None, data: str) -> dict[str, Any]:
+    from .presets import options_of
+
+    return options_of(name, data) if name else {}
+
+
+def _widths(option: str, text: str | None) -> tuple[int, ...] | None:
+    """"256,512" -> (256, 512)."""
+    if text is None:
+        return None
+    widths = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if not all(widths):
+        raise typer.BadParameter(f"{text!r} is no list of widths such as 256,512", param_hint=option)
+    return widths
 
 
 def _started(data: str, place: Path, given: dict[str, Any]) -> Any:
@@ -179,11 +223,19 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Any:
     return Run.resume(dataset, _load_backend(config.backend), place, {"data": data, **given})
 
 
-def _play(job: Any) -> int:
-    """Train with a progress bar; then draw. 130 if interrupted."""
+def _play(job: Any, diagnosing: bool = False) -> int:
+    """Train with a progress bar and the alarms; then draw. 130 if interrupted."""
+    from .alarms import Watch
+
     begun, first = time.perf_counter(), job.step
+    watch = Watch(job, lambda line: _tell(err, line), diagnosing=diagnosing)
+
+    def on_reading(reading: dict[str, float]) -> None:
+        show(reading)
+        watch(reading)
+
     with _interruptible() as interrupted, _progress(job) as show:
-        finished = job.train(show, interrupted)
+        finished = job.train(on_reading, interrupted)
     seconds, done = time.perf_counter() - begun, job.step - first
     if not finished:
         again = shlex.join(["tinygan", "train", job.config.data, "--out", str(job.out), "--resume"])
@@ -305,6 +357,12 @@ def gradcheck(
         _tell(out, str(report))
     _tell(out, f"{len(every) - len(wrong)} of {len(every)} checks passed")
     return 1 if wrong else 0
+
+
+# ---- the papers' claims (cli_theory.py) -----------------------------------------------------------------------------------------
+
+app.command(epilog=cli_theory.THEORY_EXAMPLES)(cli_theory.theory)
+app.command()(cli_theory.presets)
 
 
 # ---- kernels ------------------------------------------------------------------------------------------------------------------

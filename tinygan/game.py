@@ -2,75 +2,32 @@
 
     min_G max_D V(D, G),    V(D, G) = E_x log D(x) + E_z log(1 - D(G(z))),    D(x) = sigmoid(s(x))
 
-D ascends V. G descends V, or a stand-in under its own name. Everything is computed from logits s, where it is finite:
-log D = -softplus(-s) and log(1 - D) = -softplus(s).
+D ascends V. G descends V, or a stand-in under its own name; objectives.py has the formulas of both, here are the moves:
+
+    theta_d <- theta_d + rate dV/dtheta_d        theta_g <- theta_g - rate dL_G/dtheta_g
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from tinygan_kernels import Backend
 
 from . import ops
-from .nn import Layer, Sequential
+from .draws import Draws, standard_normal
+from .nn import Sequential
+from .objectives import OBJECTIVES, V, goal_of_d, minimax, nonsaturating, total_loss, value
 from .optim import Optimiser, assert_disjoint
+from .remedies import Remedies, at, gradient_penalty, leaf, packed, penalty_of, unrolled, wgan_gp
 from .tensor import Tensor, gradients, stop
 
+__all__ = [
+    "LOG4", "OBJECTIVES", "Game", "Logits", "Readings", "V", "gradient_penalty", "minimax", "nonsaturating", "total_loss", "value",
+]
+
 LOG4 = float(np.log(4.0))  # V = -log 4 where D = 1/2 everywhere
-
-
-# ---- the value, and what each player makes of it ------------------------------------------------------------------------------
-
-
-def value(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """V from the logits of real and of fake samples: -(bce(s_real, 1) + bce(s_fake, 0)), in nats; eq. 1."""
-    return -(ops.bce_logits(s_real, 1.0) + ops.bce_logits(s_fake, 0.0))
-
-
-def V(D: Layer, G: Layer, x: Tensor, z: Tensor) -> Tensor:
-    """V(D, G) estimated on a batch of data x (m, ...) and of noise z (m, n_z); eq. 1."""
-    return value(D(x), D(G(z)))
-
-
-def minimax(s_fake: Tensor) -> Tensor:
-    """E log(1 - D(G(z))): the part of V that G can change, and descends. Saturates where D rejects; section 3, Algorithm 1."""
-    return -ops.bce_logits(s_fake, 0.0)
-
-
-def nonsaturating(s_fake: Tensor) -> Tensor:
-    """-E log D(G(z)): same fixed point, a gradient that does not vanish where D rejects, but no longer V; section 3."""
-    return ops.bce_logits(s_fake, 1.0)
-
-
-OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {"minimax": minimax, "nonsaturating": nonsaturating}  # what G descends
-
-
-def total_loss(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """D's loss plus G's: (-V) + (-E log D(G(z))). With the non-saturating G loss both are minimised and lie in [0, inf).
-
-    With the saturating one the sum would be bce(s_real, 1) alone, as G's loss is then minus a part of D's.
-    """
-    return nonsaturating(s_fake) - value(s_real, s_fake)
-
-
-def gradient_penalty(D: Layer, x: Tensor, gamma: float) -> Tensor:
-    """R1: (gamma / 2) E |grad_x s(x)|^2 at the points x (Mescheder et al. 2018, eq. 9). Differentiable: x's VJP is made of ops."""
-    return _penalty_of(D(point := _leaf(x)), point, gamma)
-
-
-def _leaf(x: Tensor) -> Tensor:
-    point = stop(x)
-    point.requires_grad = True
-    return point
-
-
-def _penalty_of(s: Tensor, x: Tensor, gamma: float) -> Tensor:
-    """The penalty from logits that were computed from x, so that D need not run on x again."""
-    (slope,) = gradients(ops.sum(s), [x], create_graph=True)
-    return ops.sum(slope**2) * (0.5 * gamma / x.shape[0])
 
 
 # ---- the game as played --------------------------------------------------------------------------------------------------------
@@ -91,6 +48,7 @@ class Readings:
 class Game:
     """Two players and how each moves. `r1`: weight gamma of the penalty on real data. `ema`: decay of `average`, G's average.
 
+    `remedies` says what else is in use, `draws` gives it random numbers, and `noise` is the present std of instance noise.
     Raises ValueError if the players share parameters or an option is out of range.
     """
 
@@ -102,6 +60,9 @@ class Game:
     r1: float = 0.0
     ema: float = 0.0
     average: Sequential | None = None  # a second G of the same shape, which follows G slowly and is the one to sample from
+    remedies: Remedies = field(default_factory=Remedies)
+    draws: Draws | None = None
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         assert_disjoint(self.optim_d, self.optim_g)
@@ -109,6 +70,9 @@ class Game:
             raise ValueError(f"there is no objective {self.objective!r}; tinygan has {', '.join(OBJECTIVES)}")
         if not 0 <= self.ema < 1 or self.r1 < 0:
             raise ValueError(f"ema has to lie in [0, 1) and r1 to be at least 0, they are {self.ema} and {self.r1}")
+        if self.remedies.draws and self.draws is None:
+            raise ValueError("instance noise and the penalty between real and fake draw random points; hand the game its draws")
+        self.noise = self.remedies.noise
         if self.average is not None:
             self._follow(decay=0.0)
 
@@ -123,9 +87,14 @@ class Game:
         self.optim_d.ascend(gradients(goal, self.optim_d.parameters))
         return s_real, s_fake
 
-    def descend_g(self, z: Tensor) -> Tensor:
-        """One descent step of G: theta_g <- theta_g - rate dL_G/dtheta_g. Returns the logits of the fresh fakes."""
-        s_fake = self.D(self.G(z))
+    def descend_g(self, z: Tensor, x: Tensor | None = None) -> Tensor:
+        """One descent step of G: theta_g <- theta_g - rate dL_G/dtheta_g. Returns the logits of the fresh fakes.
+
+        x: the data that D's unrolled steps look at; only they need any. Raises ValueError where it is missing.
+        """
+        fake = self.G(z)
+        with at(self.D, self._d_ahead(fake, x) if self.remedies.unroll else {}):
+            s_fake = self.D(self._shown(fake))
         self.optim_g.descend(gradients(OBJECTIVES[self.objective](s_fake), self.optim_g.parameters))
         self._follow(self.ema)
         return s_fake
@@ -139,7 +108,7 @@ class Game:
             raise ValueError(f"k is {k}; D has to take at least one step for each of G's")
         for _ in range(k):
             s_real, s_fake = self.ascend_d(batch(), noise())
-        return Logits(s_real, s_fake, self.descend_g(noise()))
+        return Logits(s_real, s_fake, self.descend_g(noise(), batch() if self.remedies.unroll else None))
 
     def losses(self, x: Tensor, z_d: Tensor, z_g: Tensor) -> tuple[Tensor, Tensor]:
         """Algorithm 1 with k = 1 on the batches given: one ascent of D, one descent of G. Returns D's loss (-V) and G's."""
@@ -158,13 +127,39 @@ class Game:
         self._follow(self.ema)
         return Logits(s_real, s_fake, s_fake)
 
+    def _shown(self, x: Tensor) -> Tensor:
+        """Samples as D gets to see them: with instance noise where there is any, and packed."""
+        if self.remedies.noise:
+            x = x + self.draws(lambda rng, shape: self.noise * standard_normal(rng, shape), x)
+        return packed(x, self.remedies.pack)
+
     def _goal_of_d(self, x: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(real logits, fake logits, what D ascends): V, less the penalty on real data where there is one."""
-        real = _leaf(x) if self.r1 else x
-        apart = self.r1 or self.D.couples or fake.tracked  # a sweep back to G or to x would pass through the other batch too
-        s_real, s_fake = (self.D(real), self.D(fake)) if apart else self._one_pass(real, fake)
-        goal = value(s_real, s_fake)
-        return s_real, s_fake, goal - _penalty_of(s_real, real, self.r1) if self.r1 else goal
+        """(real logits, fake logits, what D ascends): V or another game's goal, less the penalties on D's slope."""
+        rem = self.remedies
+        real, shown = self._shown(x), self._shown(fake)
+        real, shown = leaf(real) if self.r1 else real, leaf(shown) if rem.r2 and not fake.tracked else shown
+        # a sweep back to G or to D's inputs would pass through the other batch too
+        apart = self.D.couples or fake.tracked or self.r1 or rem.r2
+        s_real, s_fake = (self.D(real), self.D(shown)) if apart else self._one_pass(real, shown)
+        goal = goal_of_d(self.objective, s_real, s_fake, rem.smooth)
+        if self.r1:
+            goal = goal - penalty_of(s_real, real, self.r1)
+        if rem.r2:
+            goal = goal - (gradient_penalty(self.D, shown, rem.r2) if fake.tracked else penalty_of(s_fake, shown, rem.r2))
+        if rem.gp:
+            goal = goal - wgan_gp(self.D, real, shown, rem.gp, self.draws)
+        return s_real, s_fake, goal
+
+    def _d_ahead(self, fake: Tensor, x: Tensor | None) -> dict[str, Tensor]:
+        """theta_d after the unrolled steps on V, as functions of theta_g."""
+        if x is None:
+            raise ValueError("unrolled steps of D need data: descend_g(z, x)")
+        rem, real, shown = self.remedies, self._shown(x), self._shown(fake)
+
+        def goal() -> Tensor:
+            return goal_of_d(self.objective, self.D(real), self.D(shown), rem.smooth)
+
+        return unrolled(self.D, goal, self.optim_d.flat.parameters, rem.unroll, rem.unroll_rate)
 
     def _one_pass(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """D on both batches laid end to end: the same logits in half the launches, as no sample affects another."""
@@ -190,8 +185,8 @@ class Logits:
     fake_of_g: Tensor
 
     def read(self, objective: str) -> Readings:
-        """The step's numbers. D's loss is -V, the sum of two mean BCEs; G's is its objective's."""
+        """The step's numbers. D's loss is minus its goal: -V, the sum of two mean BCEs, unless the game is another one."""
         v = float(value(self.real, self.fake))
-        g_loss = float(OBJECTIVES[objective](self.fake_of_g))
+        d_loss, g_loss = -float(goal_of_d(objective, self.real, self.fake)), float(OBJECTIVES[objective](self.fake_of_g))
         d_real, d_fake = (float(ops.mean(ops.sigmoid(s))) for s in (stop(self.real), stop(self.fake)))
-        return Readings(v, d_real, d_fake, -v, g_loss)
+        return Readings(v, d_real, d_fake, d_loss, g_loss)

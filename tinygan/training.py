@@ -22,10 +22,13 @@ from . import __version__, checkpoint
 from .checkpoint import CheckpointError
 from .codec import Codec
 from .data import Dataset
+from .draws import Draws
 from .game import OBJECTIVES, Game, Logits, Readings
 from .networks import Architecture, discriminator, generator
 from .nn import Sequential
 from .optim import Adam
+from .remedies import Remedies
+from .replay import Replayed
 from .tensor import Tensor, wrap
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -68,6 +71,18 @@ class Config:
     size: int | None = None
     window: int | None = None
     save_every: int = 500
+    r2: float = 0.0
+    gp: float = 0.0
+    smooth: float = 0.0
+    noise: float = 0.0
+    pack: int = 1
+    unroll: int = 0
+    unroll_rate: float = 0.1
+    hidden_d: tuple[int, ...] = ()
+    maxout: int = 0
+    dropout: float = 0.0
+    spectral: bool = False
+    batch_norm: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("batch", 1), ("k", 1), ("z", 1), ("width", 1), ("seed", 0), ("save_every", 1)):
@@ -89,17 +104,36 @@ class Config:
             raise ConfigError(f"--update is {self.update!r}, it has to be alternating or simultaneous")
         if self.update == "simultaneous" and self.k != 1:
             raise ConfigError(f"--k is {self.k}, but players that move simultaneously take one step each; leave --k at 1")
+        self._check_remedies()
+
+    def _check_remedies(self) -> None:
+        try:
+            self.remedies()
+        except ValueError as error:
+            raise ConfigError(f"--{str(error).replace('unroll_rate', 'unroll-rate')}") from None
+        if self.batch % self.pack:
+            raise ConfigError(f"--batch is {self.batch}, --pack {self.pack} has to divide it")
+        if self.smooth and self.objective not in ("minimax", "nonsaturating"):
+            raise ConfigError(f"--smooth is for objectives with labels (minimax, nonsaturating), not for {self.objective}")
+        if self.unroll and self.update == "simultaneous":
+            raise ConfigError("--unroll looks ahead of D's step, and simultaneous players do not wait; leave --update alternating")
+
+    def remedies(self) -> Remedies:
+        return Remedies(**{f.name: getattr(self, f.name) for f in fields(Remedies)})
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Config:
         known = {f.name for f in fields(cls)}
         if not isinstance(record, dict) or set(record) != known:
             raise CheckpointError("the checkpoint's configuration is of another version of tinygan")
-        return cls(**{**record, "hidden": tuple(record["hidden"])})
+        return cls(**{**record, **{name: tuple(record[name]) for name in ("hidden", "hidden_d")}})
 
     def architecture(self, codec: Codec) -> Architecture:
         try:
-            return Architecture(self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width)
+            return Architecture(
+                self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width, self.hidden_d, self.maxout,
+                self.dropout, self.spectral, self.batch_norm, self.pack,
+            )
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
@@ -116,7 +150,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ring": {**MIXTURE, "hidden": (128, 128, 128)},
     "grid": {**MIXTURE, "hidden": (256, 256, 256)},
     "images": {"hidden": (256, 512), "z": 64},
-    "digits": {"hidden": (256, 256), "z": 32},
+    "digits": {"hidden": (256, 256), "z": 32, "r1": 0.2, "lr_d": 1e-3, "lr_g": 1e-3},
     "table": {"hidden": (256, 256), "z": 32},
     "sound": {"hidden": (256, 512), "z": 64},
 }
@@ -141,37 +175,55 @@ class Run:
     def __init__(self, config: Config, dataset: Dataset, backend: Backend, out: Path) -> None:
         self.config, self.dataset, self.backend, self.out = config, dataset, backend, Path(out)
         self.step = 0
-        weights, data, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(3))
-        self.rngs = {"data": data, "noise": noise}
+        weights, data, noise, inside = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(4))
+        self.rngs = {"data": data, "noise": noise, "inside": inside}  # inside: what a step draws besides its batch and z
         self.sampler = dataset.sampler(config.batch, data)
         self._data = _fingerprint(dataset)
+        self.draws = Draws(self.rngs["inside"])
         self.game = self._new_game(weights)
+        self._x, self._z = self._inputs()
+        self._replayed = Replayed(self._play, backend)
         self._metrics: list[str] = []
 
     def _new_game(self, rng: np.random.Generator) -> Game:
         c, a = self.config, self.config.architecture(self.dataset.codec)
-        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng)
+        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng, draws=self.draws)
         average = generator(a, self.backend, np.random.default_rng(0)) if c.ema else None
         optim_d = Adam(D.parameters(), c.lr_d, c.beta1, c.beta2)
         optim_g = Adam(G.parameters(), c.lr_g, c.beta1, c.beta2)
-        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average)
+        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.remedies(), self.draws)
 
     # -- steps ----------------------------------------------------------------------------------------------------------------
 
-    def _batch(self) -> Tensor:
-        return wrap(self.backend.asarray(self.sampler.next()), self.backend)
-
-    def _noise(self) -> Tensor:
-        z = self.rngs["noise"].standard_normal((self.config.batch, self.config.z), np.float32)
-        return wrap(self.backend.asarray(z), self.backend)
-
     def _one_step(self) -> Logits:
+        """Step 0 is recorded while it runs, all others replay its launches on its buffers, with new data, noise and rates."""
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)
-        if c.update == "simultaneous":
-            return game.simultaneous_step(self._batch(), self._noise())
-        return game.alternating_step(self._batch, self._noise, c.k)
+        game.noise = c.noise * (1 - self.step / c.steps)
+        for x in self._x:
+            self.sampler.next(out=x)
+        self.rngs["noise"].standard_normal(out=self._z, dtype=np.float32)
+        if self._replayed.plan is None:
+            self.draws.recorded = []
+        else:
+            self.draws.refill()
+        return Logits(*self._replayed(self._x, self._z))
+
+    def _play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        """One step of the game on x (batches, m, ...) and z (batches, m, n_z), as many of each as it asks for."""
+        xs, zs = iter(x), iter(z)
+        if self.config.update == "simultaneous":
+            logits = self.game.simultaneous_step(next(xs), next(zs))
+        else:
+            logits = self.game.alternating_step(lambda: next(xs), lambda: next(zs), self.config.k)
+        return logits.real, logits.fake, logits.fake_of_g
+
+    def _inputs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Room for the batches of data and of noise that a step takes: k of each for D and one for G, which may unroll D."""
+        c = self.config
+        of_x, of_z = (1, 1) if c.update == "simultaneous" else (c.k + bool(c.unroll), c.k + 1)
+        return np.empty((of_x, *self.sampler.shape), np.float32), np.empty((of_z, c.batch, c.z), np.float32)
 
     def train(
         self, on_reading: Callable[[dict[str, float]], None] = lambda reading: None, stopping: Callable[[], bool] = lambda: False
