@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptx_snippets import kernel_text
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator.parser import literal, parse
+from tinygan_kernels.emulator.parser import parse
 from tinygan_kernels.emulator.ptx import Address, Instruction, Label, Register, Symbol
+from tinygan_kernels.emulator.tokens import literal
 
 LANES = 96
 # name: (register class of the result, of the operands, what NumPy says)
@@ -89,7 +90,7 @@ def evaluated(program, a, b):
 
 
 @given(st.lists(instruction, min_size=1, max_size=25), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_random_programs(program, seed):
     rng = np.random.default_rng(seed)
     a = np.concatenate([np.arange(6, dtype="u4"), rng.integers(0, 2**32, LANES - 6, "u4")])

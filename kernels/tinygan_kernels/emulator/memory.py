@@ -91,8 +91,6 @@ class GlobalMemory:
 def _joined(start: int, end: int, marks: list) -> np.ndarray | None:
     if not marks:
         return None
-    if len(marks) == 1 and marks[0][0] == start and marks[0][1].size == end - start:
-        return marks[0][1]  # the very array of marks, so that a later launch sees what this one wrote
     first = marks[0][1]
     if all(np.shares_memory(first, m) for _, m in marks):
         base = first
@@ -176,7 +174,11 @@ class Uninitialised(np.ndarray):
     """An array whose bytes count as uninitialised until a kernel, or `a[...] = value` on the host, writes them."""
 
     def __array_finalize__(self, source):
-        self.marks = getattr(source, "marks", None)
+        """Views share the marks; results of arithmetic and copies are arrays like any other."""
+        marks = getattr(source, "marks", None)
+        low, size = extent(self) if marks else (0, 0)
+        inside = marks is not None and marks[0] <= low and low + size <= marks[0] + marks[1].size
+        self.marks = marks if inside else None
 
     def __setitem__(self, key, value):
         super().__setitem__(key, value)
