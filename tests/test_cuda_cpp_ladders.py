@@ -3,7 +3,7 @@ bugs planted in the sources are found, and the compiled code meets its targets."
 
 import numpy as np
 import pytest
-from tinygan_kernels import cuda_cpp, emulator, hard_cases, inspection, tolerance
+from tinygan_kernels import KERNELS, cuda_cpp, emulator, generic, hard_cases, inspection, tolerance
 
 SECTORS = "l1tex__t_sectors_pipe_lsu_mem_global_op_{}.sum"
 REQUESTS = "l1tex__t_requests_pipe_lsu_mem_global_op_{}.sum"
@@ -30,7 +30,7 @@ CALLS = {
     "conv2d": lambda: ((aligned(*IMAGES), aligned(*FILTERS)), LAYER),
     "conv2d_dx": lambda: ((aligned(*OUTPUTS), aligned(*FILTERS)), LAYER | {"height": 16, "width": 16}),
     "conv2d_dw": lambda: ((aligned(*IMAGES), aligned(*OUTPUTS)), LAYER | {"kh": 4, "kw": 4}),
-    "bce_logits": lambda: ((aligned(4096), np.abs(np.tanh(aligned(4096)))), {}),
+    "bce_logits": lambda: ((aligned(4096), aligned(4096)), {}),
     "bias_act": lambda: ((aligned(128, 64), aligned(64)), {"act": "tanh"}),
     "bias_act_grad": lambda: ((aligned(128, 64), aligned(128, 64)), {"act": "tanh"}),
     "adam": lambda: ((aligned(256), aligned(1).reshape(())), {"sign": -1, "beta1": 0.5, "beta2": 0.99, "eps": 1e-8}),
@@ -38,8 +38,15 @@ CALLS = {
 
 
 def outputs_of(kernel, inputs, params):
-    shapes = cuda_cpp.KERNELS[kernel].shapes(*[a.shape for a in inputs], **params)
-    return [np.abs(aligned(*shape)) for shape in shapes]
+    arrays = [aligned(*shape) for shape in KERNELS[kernel].shapes(*[a.shape for a in inputs], **params)]
+    for array in arrays:
+        np.abs(array, out=array)  # they are also the states of adam, which takes the root of one
+    return arrays
+
+
+@pytest.fixture(autouse=True)
+def aligned_scratch(monkeypatch):
+    monkeypatch.setattr(generic.Scratch, "take", lambda self, use, shape, dtype: aligned(*shape))
 
 
 def counted(kernel, number):
@@ -68,7 +75,7 @@ STEPS = (
     ("matmul", 2, sectors_a_load, 6),
     ("matmul", 3, loads, 30),
     ("matmul", 4, shared_loads_an_ffma, 10),
-    ("matmul", 5, shared_loads_an_ffma, 1.9),
+    ("matmul", 5, shared_loads_an_ffma, 1.7),
     ("matmul", 6, lambda c: c[INSTRUCTIONS], 2.5),
     ("conv2d", 2, loads, 50),
     ("conv2d_dx", 2, loads, 30),
@@ -110,12 +117,12 @@ def test_counting_sees_an_uncoalesced_kernel():
 PLANTED = {
     "rows of C unchecked": ("matmul", 5, "if (row < M && col + lane < N)", "if (col + lane < N)"),
     "k unchecked": ("matmul", 5, "copy_async(place(k + 2 * n, i), from, k + 2 * n < left)", "copy_async(place(k, i), from, true)"),
-    "a barrier too few": ("matmul", 3, "            sum += as[ty][k] * bs[k][tx];\n        __syncthreads();", None),
+    "a barrier too few": ("matmul", 3, "sum += as[ty][k] * bs[k][tx];\n        __syncthreads();", None),
     "a transpose forgotten": ("matmul", 2, "b_k = trans_b ? 1 : N", "b_k = N"),
     "a fragment exchanged": ("matmul", 6, '"r"(a[0]), "r"(a[1])', '"r"(a[1]), "r"(a[0])'),
     "padding forgotten": ("conv2d", 2, "nij.mid * s.stride - s.pad", "nij.mid * s.stride"),
     "an odometer that carries late": ("conv2d", 2, "if (d.lo >= lo_end)", "if (d.lo > lo_end)"),
-    "phases exchanged": ("conv2d_dx", 2, "py = phase / s.stride, px = phase % s.stride", "px = phase / s.stride, py = phase % s.stride"),
+    "a phase that begins elsewhere": ("conv2d_dx", 2, "nyx.mid + (first_y + s.pad) / s.stride", "nyx.mid + first_y / s.stride"),
     "half of a warp lost": ("bce_logits", 2, "int apart = 16", "int apart = 8"),
     "a row of the block lost": ("bias_act_grad", 1, "other < 8", "other < 7"),
     "a step not counted": ("adam", 1, "(double)*t + 1", "(double)*t"),
