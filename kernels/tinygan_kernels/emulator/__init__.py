@@ -9,7 +9,8 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install "tinygan[
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
 
-Checks are on: a launch in which the sanitizer finds something raises SanitizerError (its `findings` say what, where, by whom).
+Checks are on: a launch in which the sanitizer finds something raises SanitizerError (its `findings` say what, where,
+by whom).
 
     with emulator.checks(False): kernel(...)                     # several times faster; bounds are still kept
     with emulator.sanitize() as findings: kernel(...)            # collect a list of Finding instead of raising
@@ -21,17 +22,29 @@ Counting, under Nsight Compute's metric names:
     c["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"]          # over all launches inside
     c.kernel("axpy")["smsp__inst_executed.sum"]; c.lines("axpy")[12]    # of one kernel; of one source line
 
-In reading order: ptx (parse), cfg, program and lowering (translate), lanes, machine, scheduler, memory, access, atomics (execute),
-integers, floats, rounding, conversions, warps, matrix (what instructions compute), sanitizer, shared_races, global_races, findings
-(check), counters (count); rawmodule, numba_launch, execute and arguments tie them together.
+In reading order: ptx (parse), cfg, program and lowering (translate), lanes, machine, scheduler, memory, access,
+atomics (execute), integers, floats, rounding, conversions, warps, matrix (what instructions compute), sanitizer,
+shared_races, global_races, findings (check), counters (count); rawmodule, numba_launch, execute and arguments tie
+them together.
 """
 
 from importlib import import_module
 
 _WHERE = {
-    "RawModule": "rawmodule", "RawKernel": "rawmodule", "launch": "numba_launch", "count": "counters", "Counts": "counters",
-    "checks": "findings", "sanitize": "findings", "Finding": "findings", "SanitizerError": "findings", "empty": "memory",
-    "EmulatorError": "errors", "KernelAssertion": "errors", "UnsupportedInstruction": "errors"}
+    "RawModule": "rawmodule",
+    "RawKernel": "rawmodule",
+    "launch": "numba_launch",
+    "count": "counters",
+    "Counts": "counters",
+    "checks": "findings",
+    "sanitize": "findings",
+    "Finding": "findings",
+    "SanitizerError": "findings",
+    "empty": "memory",
+    "EmulatorError": "errors",
+    "KernelAssertion": "errors",
+    "UnsupportedInstruction": "errors",
+}
 
 __all__ = sorted(_WHERE)
 
@@ -43,3 +56,7 @@ def __getattr__(name: str):
     value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return __all__

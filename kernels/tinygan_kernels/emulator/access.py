@@ -14,15 +14,16 @@ from .memory import Memory, window_of
 @dataclass(eq=False)
 class Site:
     """A memory instruction: where it stands and what it moves."""
+
     name: str
     ptx_line: int
-    source: str             # "file.cu:12"
-    line: tuple[int, int]   # (file number, line)
-    space: str              # global, shared, local, const, param, generic
-    code: str               # element type in memory: u1, i2, ...
-    size: int               # bytes of an element
-    count: int = 1          # elements: 1, 2, 4
-    number: int = 0         # position among the sites of the program
+    source: str  # "file.cu:12"
+    line: tuple[int, int]  # (file number, line)
+    space: str  # global, shared, local, const, param, generic
+    code: str  # element type in memory: u1, i2, ...
+    size: int  # bytes of an element
+    count: int = 1  # elements: 1, 2, 4
+    number: int = 0  # position among the sites of the program
 
     @property
     def bytes(self) -> int:
@@ -59,7 +60,7 @@ class Access:
                     continue
                 at = index + j if j else index
                 if some.full and target.dtype == view.dtype and target.flags.c_contiguous:
-                    view.take(at, out=target, mode="clip")      # bounds are checked; clip spares NumPy a buffer
+                    view.take(at, out=target, mode="clip")  # bounds are checked; clip spares NumPy a buffer
                 else:
                     some.put(target, view[at])
 
@@ -73,7 +74,7 @@ class Access:
                 view[index + j] = some.pick(value)
 
     def load_rows(self, site: Site, matrices: int, address, lanes: Lanes) -> np.ndarray:
-        """(lanes, 16) bytes at the addresses of the first 8 * matrices lanes of each warp: the rows that ldmatrix reads."""
+        """ldmatrix's rows: (lanes, 16) bytes at the addresses of the first 8 * matrices lanes of each warp."""
         rows = np.zeros((lanes.mask.size, site.bytes), np.uint8)
         named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
         for memory, positions, some in self.pieces(site, address, named):
@@ -119,8 +120,11 @@ class Access:
 
     def _fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str) -> None:
         action = "read" if operation == "ld" else "write"
-        text = {"misaligned": f"misaligned {action} of {site.bytes} bytes", "out-of-bounds": f"out-of-bounds {action} of {site.bytes} bytes",
-                "read-only": f"write of {site.bytes} bytes to a read-only array"}[kind]
+        text = {
+            "misaligned": f"misaligned {action} of {site.bytes} bytes",
+            "out-of-bounds": f"out-of-bounds {action} of {site.bytes} bytes",
+            "read-only": f"write of {site.bytes} bytes to a read-only array",
+        }[kind]
         if kind == "out-of-bounds" and space == "global":
             text += self._nearest(int(address[0]), site.bytes)
         self.report.add("memcheck", text, site, self.machine, lanes.index[0], address[0], space, lanes.count)
@@ -133,7 +137,7 @@ class Access:
         ranges = self.spaces["global"].memory.ranges
         if not ranges:
             return ""
-        gap = lambda r: max(r.base - address, address + size - r.end)       # noqa: E731
+        gap = lambda r: max(r.base - address, address + size - r.end)  # noqa: E731
         near = min(ranges, key=gap)
         if address + size > near.end:
             where = f"{address - near.end} bytes after the end of" if address >= near.end else "across the end of"
@@ -156,7 +160,7 @@ class _Copy:
     lane: np.ndarray
     position: np.ndarray
     data: np.ndarray
-    group: np.ndarray       # the commit group of its thread that the copy belongs to
+    group: np.ndarray  # the commit group of its thread that the copy belongs to
 
 
 class AsyncCopies:
@@ -167,7 +171,7 @@ class AsyncCopies:
 
     def __init__(self, access: Access, width: int):
         self.access = access
-        self.groups = np.zeros(width, "i8")     # groups committed, per thread
+        self.groups = np.zeros(width, "i8")  # groups committed, per thread
         self.pending: list[_Copy] = []
 
     def issue(self, source: Site, target: Site, to, address, length, lanes: Lanes) -> None:

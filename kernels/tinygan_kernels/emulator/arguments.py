@@ -1,7 +1,8 @@
 """Kernel arguments -> the bytes of a kernel's .param space, checked against its declaration.
 
-CuPy turns a Python float into a double and a Python int into a 64-bit integer, whatever the kernel declares: the classic trap. Here
-a scalar has to be a NumPy scalar of exactly the declared width and kind; anything else is refused, naming the argument.
+CuPy turns a Python float into a double and a Python int into a 64-bit integer, whatever the kernel declares: the
+classic trap. Here a scalar has to be a NumPy scalar of exactly the declared width and kind; anything else is refused,
+naming the argument.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def pack(program, args: tuple, memory: GlobalMemory) -> None:
     for i, (argument, variable) in enumerate(zip(args, declared, strict=True)):
         raw = _bytes_of(argument, variable, f"argument {i} of kernel {program.title}")
         start = program.params[variable.name]
-        program.param_buffer[start:start + variable.size] = np.frombuffer(raw, np.uint8)
+        program.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
         if isinstance(argument, np.ndarray) and argument.ndim + argument.size and _is_pointer(variable):
             memory.add(argument, f"argument {i}", unwritten_bytes(argument))
 
@@ -40,8 +41,10 @@ def _bytes_of(argument, variable: Variable, what: str) -> bytes:
     if isinstance(argument, np.void):
         return _sized(argument.tobytes(), variable, what, "a structure")
     if not isinstance(argument, np.generic):
-        raise EmulatorError(f"{what} is a Python {type(argument).__name__}: give a NumPy scalar (the kernel declares a "
-                            f"{_describe(variable)}: {_suggestion(variable)})")
+        raise EmulatorError(
+            f"{what} is a Python {type(argument).__name__}: give a NumPy scalar (the kernel declares a "
+            f"{_describe(variable)}: {_suggestion(variable)})"
+        )
     return _scalar(argument, variable, what)
 
 
@@ -49,16 +52,22 @@ def _scalar(argument: np.generic, variable: Variable, what: str) -> bytes:
     code = argument.dtype
     given = f"a {code.name}"
     if variable.type[0] == "f" and code.kind != "f" and variable.size == WIDTH[variable.type]:
-        raise EmulatorError(f"{what} is {given}, but the kernel declares a {_describe(variable)}: {_suggestion(variable)}")
+        raise EmulatorError(
+            f"{what} is {given}, but the kernel declares a {_describe(variable)}: {_suggestion(variable)}"
+        )
     if variable.type[0] in "us" and code.kind not in "iub":
-        raise EmulatorError(f"{what} is {given}, but the kernel declares a {_describe(variable)}: {_suggestion(variable)}")
+        raise EmulatorError(
+            f"{what} is {given}, but the kernel declares a {_describe(variable)}: {_suggestion(variable)}"
+        )
     return _sized(argument.tobytes(), variable, what, given)
 
 
 def _sized(raw: bytes, variable: Variable, what: str, given: str) -> bytes:
     if len(raw) != variable.size:
-        raise EmulatorError(f"{what} is {given} of {len(raw)} bytes, but the kernel declares a {_describe(variable)} of "
-                            f"{variable.size} bytes: {_suggestion(variable)}")
+        raise EmulatorError(
+            f"{what} is {given} of {len(raw)} bytes, but the kernel declares a {_describe(variable)} of "
+            f"{variable.size} bytes: {_suggestion(variable)}"
+        )
     return raw
 
 

@@ -25,13 +25,22 @@ def operation(name: str, kind: str):
         return floats.arithmetic("add", kind, "rn")
     if name in ("min", "max") and kind[0] == "f":
         return floats.minimum if name == "min" else floats.maximum
-    return {"add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-            "exch": lambda old, new: new, "cas": lambda old, compare, new: np.where(old == compare, new, old),
-            "inc": _increment, "dec": _decrement}[name]
+    return {
+        "add": np.add,
+        "min": np.minimum,
+        "max": np.maximum,
+        "and": np.bitwise_and,
+        "or": np.bitwise_or,
+        "xor": np.bitwise_xor,
+        "exch": lambda old, new: new,
+        "cas": lambda old, compare, new: np.where(old == compare, new, old),
+        "inc": _increment,
+        "dec": _decrement,
+    }[name]
 
 
 def atomic(access: Access, site: Site, function, target, address, values, lanes: Lanes) -> None:
-    """Update memory with each lane's values in lane order; `target` (or None for red) receives what was there before."""
+    """Update memory with each lane's values in lane order; `target` (None for red) gets what was there before."""
     for memory, positions, some in access.pieces(site, address, lanes, "red" if target is None else "atom"):
         if access.check:
             access.check.atomic(site, memory, positions, some)

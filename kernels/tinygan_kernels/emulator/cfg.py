@@ -1,17 +1,18 @@
 """Basic blocks, and the order in which diverged lanes run them.
 
-Lanes that took different sides of a branch wait for one another by one rule: of all groups of lanes, the one whose block comes
-first in `order` runs next, and groups that meet at a block merge. So the order decides where lanes reconverge: every
-block between a branch and its immediate post-dominator must come before that post-dominator, and the whole of a loop before
-what follows the loop. A reverse post-order that leaves loops as late as possible has both properties.
+Lanes that took different sides of a branch wait for one another by one rule: of all groups of lanes, the one whose
+block comes first in `order` runs next, and groups that meet at a block merge. So the order decides where lanes
+reconverge: every block between a branch and its immediate post-dominator must come before that post-dominator, and
+the whole of a loop before what follows the loop. A reverse post-order that leaves loops as late as possible has both
+properties.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .errors import EmulatorError
-from .ptx import Function, Instruction, Label
+from .errors import EmulatorError, UnsupportedInstruction
+from .ptx import Function, Instruction, Label, Register, Symbol
 
 COLLECTIVE = {"shfl", "vote", "match", "redux", "mma", "ldmatrix"}
 """Instructions in which lanes of a warp meet: a block begins at each, so that lanes can wait for one another there."""
@@ -30,13 +31,14 @@ class Block:
     return      return to the caller (a kernel: exit)                    `after`
     exit        exit                                                     `after`
     """
+
     label: str
     instructions: list[Instruction] = field(default_factory=list)
     end: str = "fall"
     terminator: Instruction | None = None
     targets: tuple[int, ...] = ()
-    after: int = -1                 # index into the list of blocks, -1: none
-    meets: Instruction | None = None    # the collective this block begins with
+    after: int = -1  # index into the list of blocks, -1: none
+    meets: Instruction | None = None  # the collective this block begins with
 
     def successors(self) -> list[int]:
         stops = self.end in ("return", "exit") or (self.end in ("branch", "switch"))
@@ -88,7 +90,7 @@ def _split(function: Function) -> list[Block]:
         if _meets(item):
             current.meets = item
         current.instructions.append(item)
-    blocks.append(Block("", end="exit"))        # running off the end of a function ends the thread
+    blocks.append(Block("", end="exit"))  # running off the end of a function ends the thread
     _link(function, blocks, labels)
     return blocks
 
@@ -118,7 +120,7 @@ def _order(blocks: list[Block]) -> list[int]:
     seen, post, stack = {0}, [], [(0, None)]
     while stack:
         node, pending = stack.pop()
-        if pending is None:                     # the last visited comes first: visit the ways out of loops before the others
+        if pending is None:  # the last visited comes first: visit the ways out of loops before the others
             pending = sorted(successors[node], key=lambda s: -shared_loops(node, s))
         while pending and pending[-1] in seen:
             pending.pop()
@@ -172,3 +174,15 @@ def _dominators(successors: list[list[int]]) -> list[set[int] | None]:
                 if new != found[node]:
                     found[node], changed = new, True
     return found
+
+
+def callee_of(instruction: Instruction) -> str:
+    """The function a call instruction calls, by name. Raises UnsupportedInstruction for a call through a pointer."""
+    for operand in instruction.operands:
+        if isinstance(operand, Symbol):
+            return operand.name
+        if isinstance(operand, Register):
+            break
+    raise UnsupportedInstruction(
+        f"indirect call at PTX line {instruction.ptx_line}: calls through function pointers are not supported"
+    )

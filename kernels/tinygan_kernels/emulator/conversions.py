@@ -47,6 +47,7 @@ def _integer_to_integer(target: str, saturate: bool):
     def clamp(a):
         limits, own = np.iinfo(dtype), np.iinfo(a.dtype)
         return np.clip(a, max(limits.min, own.min), min(limits.max, own.max)).astype(dtype)
+
     return clamp
 
 
@@ -57,15 +58,21 @@ def _float_to_integer(target: str, source: str, flags: set):
     top_bit = np.array(1 << (bits - 1), f"u{dtype.itemsize}").view(dtype)
     of_nan = top_bit if source == "f64" or bits == 64 else dtype.type(0)
     rounder = _TO_INTEGER[_mode(flags, _TO_INTEGER, "rzi")]
-    low, high = float(np.iinfo(dtype).min), float(2 ** (bits - (dtype.kind == "i")))    # high: the first that does not fit
+    low, high = (
+        float(np.iinfo(dtype).min),
+        float(2 ** (bits - (dtype.kind == "i"))),
+    )  # high: the first that does not fit
 
     def apply(a):
         wide = _as_f64(a, source, "ftz" in flags)
         whole = rounder(wide)
         fits = (whole >= low) & (whole < high)
         result = np.where(fits, whole, 0.0).astype(dtype)
-        result = np.where(whole < low, np.iinfo(dtype).min, np.where(whole >= high, np.iinfo(dtype).max, result)).astype(dtype)
+        result = np.where(
+            whole < low, np.iinfo(dtype).min, np.where(whole >= high, np.iinfo(dtype).max, result)
+        ).astype(dtype)
         return np.where(np.isnan(wide), of_nan, result)
+
     return apply
 
 
@@ -81,7 +88,12 @@ def _integer_to_float(target: str, flags: set):
             exact = one_by_one(lambda v: rounding.exact_integer(v, form, mode), a)
         else:
             exact = round_to(a.astype("f8"), form, mode)
-        return saturated(floats.narrow_half(exact, target)) if target in ("f16", "bf16") else saturated(exact.astype(dtype_of(target)))
+        return (
+            saturated(floats.narrow_half(exact, target))
+            if target in ("f16", "bf16")
+            else saturated(exact.astype(dtype_of(target)))
+        )
+
     return apply
 
 
@@ -99,6 +111,7 @@ def _float_to_float(target: str, source: str, flags: set):
         if "sat" in flags:
             result = floats.saturate(result)
         return floats.ftz(result) if "ftz" in flags and target == "f32" else result
+
     return apply
 
 
@@ -123,8 +136,10 @@ def _mode(flags: set, known, default):
 
 def to_tf32(mode: str):
     """cvt.rna.tf32.f32 (or .rn, .rz): float32 bits with the low 13 of the significand cleared by rounding."""
+
     def apply(a):
         return round_to(a.astype("f8"), TF32, mode).astype("f4").view("u4")
+
     return apply
 
 

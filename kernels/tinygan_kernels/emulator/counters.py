@@ -1,11 +1,12 @@
 """What a kernel does, counted under the names that Nsight Compute gives the same quantities on a GPU.
 
-Counted on PTX instructions as warps execute them, before ptxas turns them into machine code: what goes to memory is exact, the
-number of instructions is near that of the machine code, not equal to it.
+Counted on PTX instructions as warps execute them, before ptxas turns them into machine code: what goes to memory is
+exact, the number of instructions is near that of the machine code, not equal to it.
 
-Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte pieces it
-touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16 bytes a lane, and each
-phase takes as many wavefronts as the most different words that fall into one bank. More than one a phase are conflicts.
+Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte
+pieces it touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16
+bytes a lane, and each phase takes as many wavefronts as the most different words that fall into one bank. More than
+one a phase are conflicts.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ def _mma_flops(ins: Instruction) -> int:
 
 
 class Counts:
-    """Counts of all launches inside one `count()`: `c[metric]` over all kernels, `c.kernel(name)[metric]`, `c.lines(name)`."""
+    """Counts of all launches inside one `count()`.
+
+    `c[metric]` is over all kernels, `c.kernel(name)[metric]` of one, `c.lines(name)[line][metric]` of one source line.
+    """
 
     def __init__(self):
         self._lines: dict[str, dict[int, Counter]] = defaultdict(lambda: defaultdict(Counter))
@@ -81,7 +85,7 @@ class Counts:
         return list(self._kernels)
 
     def lines(self, name: str) -> dict[int, Counter]:
-        """{source line: {metric: value}} of a kernel; line 0 is code without a line."""
+        """{source line: {metric: value}} of a kernel; line 0 is code from other files."""
         self.kernel(name)
         return {line: Counter(c) for line, c in sorted(self._lines[name].items())}
 
@@ -113,12 +117,43 @@ class Counts:
             return found.get(metric, 0)
 
 
-_MEMORY = [f"l1tex__t_{what}_pipe_lsu_mem_{space}_op_{op}.sum" for what in ("requests", "sectors", "bytes") for space in ("global", "local")
-           for op in ("ld", "st", "atom", "red")]
-_SHARED = [f"{base}{op}.sum" for base in (SHARED_CONFLICTS, SHARED_WAVEFRONTS) for op in ("", "_op_ld", "_op_st", "_op_atom")]
-CLASSES = ("memory", "control", "inter_thread_communication", "tensor", "conversion", "integer", "misc", "fp32", "fp64", "fp16", *_FLOP)
-KNOWN = {INSTRUCTIONS, THREAD_INSTRUCTIONS, WARPS, BRANCHES, DIVERGENT, FLOPS, BYTES, INTENSITY, "launches", *_MEMORY, *_SHARED,
-         *(_SASS.format(c) for c in CLASSES), *(f"smsp__inst_executed_op_{op}.sum" for op in ("global_ld", "global_st", "shared_ld", "shared_st"))}
+_MEMORY = [
+    f"l1tex__t_{what}_pipe_lsu_mem_{space}_op_{op}.sum"
+    for what in ("requests", "sectors", "bytes")
+    for space in ("global", "local")
+    for op in ("ld", "st", "atom", "red")
+]
+_SHARED = [
+    f"{base}{op}.sum" for base in (SHARED_CONFLICTS, SHARED_WAVEFRONTS) for op in ("", "_op_ld", "_op_st", "_op_atom")
+]
+CLASSES = (
+    "memory",
+    "control",
+    "inter_thread_communication",
+    "tensor",
+    "conversion",
+    "integer",
+    "misc",
+    "fp32",
+    "fp64",
+    "fp16",
+    *_FLOP,
+)
+KNOWN = {
+    INSTRUCTIONS,
+    THREAD_INSTRUCTIONS,
+    WARPS,
+    BRANCHES,
+    DIVERGENT,
+    FLOPS,
+    BYTES,
+    INTENSITY,
+    "launches",
+    *_MEMORY,
+    *_SHARED,
+    *(_SASS.format(c) for c in CLASSES),
+    *(f"smsp__inst_executed_op_{op}.sum" for op in ("global_ld", "global_st", "shared_ld", "shared_st")),
+}
 
 
 @contextmanager
@@ -145,7 +180,7 @@ class LaunchCounter:
         self.program, self.receivers = program, receivers
         self.warps = np.zeros(len(program.steps), "i8")
         self.threads = np.zeros(len(program.steps), "i8")
-        self.guarded: Counter = Counter()       # lanes that a false guard took out, by PTX line
+        self.guarded: Counter = Counter()  # lanes that a false guard took out, by PTX line
         self.lines: dict[int, Counter] = defaultdict(Counter)
         self.total: Counter = Counter()
 
@@ -160,10 +195,10 @@ class LaunchCounter:
 
     def divergence(self, step, goes: Lanes, stays: Lanes) -> None:
         both = goes.mask.reshape(-1, WARP).any(axis=1) & stays.mask.reshape(-1, WARP).any(axis=1)
-        self.lines[_line(step.instructions[-1])][DIVERGENT] += int(both.sum())
+        self._line(step.instructions[-1])[DIVERGENT] += int(both.sum())
 
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
-        counts = self.lines[site.line[1]]
+        counts = self.lines[self.program.own_line(site.line)]
         table = _by_warp(address, lanes)
         if space == "shared":
             waves, ideal = wavefronts(table, site.bytes)
@@ -190,8 +225,11 @@ class LaunchCounter:
             for line, found in self.lines.items():
                 counts._lines[self.program.title][line].update(found)
 
+    def _line(self, ins: Instruction) -> Counter:
+        return self.lines[self.program.own_line(ins.source)]
+
     def _instruction(self, ins: Instruction, warps: int, threads: int) -> None:
-        counts, name = self.lines[_line(ins)], _class_of(ins)
+        counts, name = self._line(ins), _class_of(ins)
         counts[INSTRUCTIONS] += warps
         counts[THREAD_INSTRUCTIONS] += threads
         counts[_SASS.format(name)] += threads
@@ -202,10 +240,6 @@ class LaunchCounter:
             counts[FLOPS] += _mma_flops(ins) * warps
         if ins.opcode in ("bra", "brx"):
             counts[BRANCHES] += warps
-
-
-def _line(ins: Instruction) -> int:
-    return ins.source[1]
 
 
 def _by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:

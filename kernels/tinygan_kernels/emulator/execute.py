@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from . import arguments, counters
@@ -16,7 +18,7 @@ from .sanitizer import Sanitizer, granule_of
 from .scheduler import Scheduler
 
 LANES = 8192
-"""About how many lanes run at once: enough to make NumPy's overhead small, few enough for registers to stay in cache."""
+"""About how many lanes run at once: enough to make NumPy's overhead small, few enough to stay in cache."""
 MAX_THREADS, MAX_SHARED = 1024, 227 * 1024
 
 
@@ -35,12 +37,20 @@ class Launch:
         return Sanitizer(machine, spaces, self.report, self.between_blocks) if self.checks else None
 
 
-def run(program: Program, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int = 0,
-        arrays: list | None = None) -> None:
-    """Run a kernel to its end. `variables`: the module's global and constant memory; `arrays`: (array, name) that the kernel may touch
-    besides those among its arguments.
+def run(
+    program: Program,
+    variables: dict[str, Memory],
+    grid,
+    block,
+    args: tuple,
+    shared_mem: int = 0,
+    arrays: list | None = None,
+) -> None:
+    """Run a kernel to its end. `variables`: the module's global and constant memory; `arrays`: (array, name) that the
+    kernel may touch besides those among its arguments.
 
-    Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments, trap, deadlock).
+    Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
+    trap, deadlock).
     """
     grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
     _check_limits(program, grid, block, shared_mem)
@@ -84,7 +94,9 @@ def _check_limits(program: Program, grid, block, shared_mem: int) -> None:
         raise EmulatorError(f"grid {grid} is too large: at most (2147483647, 65535, 65535)")
     total = program.static_shared + shared_mem
     if shared_mem < 0 or total > MAX_SHARED:
-        raise EmulatorError(f"kernel {program.title} needs {total} bytes of shared memory a block; at most {MAX_SHARED} are possible")
+        raise EmulatorError(
+            f"kernel {program.title} needs {total} bytes of shared memory a block; at most {MAX_SHARED} are possible"
+        )
 
 
 def _chunks(blocks: int, block) -> list[tuple[int, int]]:
@@ -93,4 +105,4 @@ def _chunks(blocks: int, block) -> list[tuple[int, int]]:
     most = max(1, LANES // stride)
     number = -(-blocks // most)
     bounds = [blocks * i // number for i in range(number + 1)]
-    return [(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [(a, b - a) for a, b in pairwise(bounds)]

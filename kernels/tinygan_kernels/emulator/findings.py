@@ -14,23 +14,26 @@ _COLLECTED: ContextVar[list | None] = ContextVar("findings", default=None)
 
 @dataclass
 class Finding:
-    """One fault, found at one instruction; `count` is how often, the other fields describe the first time."""
-    tool: str                       # memcheck, initcheck, racecheck, synccheck
+    """One fault, found at one source line; `count` is how often, the other fields describe the first time."""
+
+    tool: str  # memcheck, initcheck, racecheck, synccheck
     message: str
     kernel: str
-    source: str                     # "file.cu:12"
+    source: str  # "file.cu:12"
     ptx_line: int
     block: tuple[int, int, int]
     thread: tuple[int, int, int]
     address: int | None = None
-    space: str = ""                 # global, shared, local, ...
+    space: str = ""  # global, shared, local, ...
     count: int = 1
 
     def __str__(self) -> str:
         where = "" if self.address is None else f" at {self.space} address {self.address:#x}"
         times = "" if self.count == 1 else f" ({self.count} times)"
-        return (f"{self.tool}: {self.message}{where} by thread {self.thread} of block {self.block} in {self.kernel}, "
-                f"{self.source} (PTX line {self.ptx_line}){times}")
+        return (
+            f"{self.tool}: {self.message}{where} by thread {self.thread} of block {self.block} in {self.kernel}, "
+            f"{self.source} (PTX line {self.ptx_line}){times}"
+        )
 
 
 class SanitizerError(EmulatorError):
@@ -72,21 +75,40 @@ def checking() -> bool:
 
 
 class Report:
-    """The findings of one launch: one for each pair of instruction and message."""
+    """The findings of one launch: one for each pair of source line and message."""
 
     def __init__(self, kernel: str):
         self.kernel = kernel
         self.findings: dict[tuple, Finding] = {}
 
-    def add(self, tool: str, message: str, site, machine, lane: int, address: int | None = None, space: str = "",
-            count: int = 1) -> None:
-        key = (tool, message.split(";")[0], site.ptx_line)
+    def add(
+        self,
+        tool: str,
+        message: str,
+        site,
+        machine,
+        lane: int,
+        address: int | None = None,
+        space: str = "",
+        count: int = 1,
+    ) -> None:
+        key = (tool, message.split(";")[0], site.line if site.line[1] else site.ptx_line)
         if key in self.findings:
             self.findings[key].count += count
             return
         block, thread = machine.position(int(lane))
-        self.findings[key] = Finding(tool, message, self.kernel, site.source, site.ptx_line, block, thread,
-                                     None if address is None else int(address), space, count)
+        self.findings[key] = Finding(
+            tool,
+            message,
+            self.kernel,
+            site.source,
+            site.ptx_line,
+            block,
+            thread,
+            None if address is None else int(address),
+            space,
+            count,
+        )
 
     def deliver(self) -> None:
         """At the end of a launch: hand the findings to `sanitize()`, or raise."""

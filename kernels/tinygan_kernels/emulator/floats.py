@@ -1,7 +1,8 @@
 """What PTX's floating-point instructions compute, on NumPy vectors. (PTX ISA, 9.7.3 to 9.7.5)
 
-Results are IEEE 754's to the bit, NaN payloads aside; approximate instructions are computed in float64 and rounded once, which is
-inside every documented error bound. bf16 lives in uint16 vectors (its bits), all else in NumPy's own dtypes.
+Results are IEEE 754's to the bit, NaN payloads aside; approximate instructions are computed in float64 and rounded
+once, which is inside every documented error bound. bf16 lives in uint16 vectors (its bits), all else in NumPy's own
+dtypes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ def fma_f32(a, b, c):
     result = total.astype("f4")
     unsure = (total.view("i8") & _TIE_BITS) == _TIE
     tiny = np.abs(result) < _TINY32
-    if tiny.any():
+    if np.count_nonzero(tiny):
         unsure |= tiny & (total != 0)
-    if unsure.any():
+    if np.count_nonzero(unsure):
         result = np.where(unsure, sum_to_odd(product, np.asarray(c, "f8")).astype("f4"), result)
     return result
 
@@ -51,7 +52,6 @@ def fma_f64(a, b, c):
     vh, vl = two_sum(uh, th)
     result = vh + sum_to_odd(tl, vl)
     hard = ~(_calm(a, -400, 400) & _calm(b, -400, 400) & (_calm(c, -800, 800) | (c == 0)))
-    hard |= vh == 0
     if hard.any():
         result[hard] = one_by_one(lambda x, y, z: rounding.exact_fma(x, y, z, F64, "rn"), a[hard], b[hard], c[hard])
     return result
@@ -99,8 +99,15 @@ def arithmetic(operation: str, kind: str, mode: str):
         return _half(operation, kind)
     dtype = "f4" if kind == "f32" else "f8"
     if mode == "rn":
-        return {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "sqrt": np.sqrt,
-                "fma": fma_f32 if kind == "f32" else fma_f64, "rcp": np.reciprocal}[operation]
+        return {
+            "add": np.add,
+            "sub": np.subtract,
+            "mul": np.multiply,
+            "div": np.divide,
+            "sqrt": np.sqrt,
+            "fma": fma_f32 if kind == "f32" else fma_f64,
+            "rcp": np.reciprocal,
+        }[operation]
     if operation == "div":
         return _slow(rounding.exact_divide, dtype, mode)
     if operation == "rcp":
@@ -134,8 +141,14 @@ def narrow_half(values, kind: str, mode: str = "rn"):
 
 
 def _half(operation: str, kind: str):
-    exact = {"add": sum_to_odd, "sub": lambda a, b: sum_to_odd(a, -b), "mul": np.multiply,
-             "fma": lambda a, b, c: sum_to_odd(a * b, c), "neg": np.negative, "abs": np.abs}[operation]
+    exact = {
+        "add": sum_to_odd,
+        "sub": lambda a, b: sum_to_odd(a, -b),
+        "mul": np.multiply,
+        "fma": lambda a, b, c: sum_to_odd(a * b, c),
+        "neg": np.negative,
+        "abs": np.abs,
+    }[operation]
     return lambda *v: narrow_half(exact(*(np.atleast_1d(widen_half(x, kind)) for x in v)), kind)
 
 
@@ -165,7 +178,9 @@ def _canonical(a):
 
 def half_extremum(operation: str, kind: str, nan: bool):
     """min and max on halves, through float32 where the values are the same."""
-    pick = {("min", False): minimum, ("max", False): maximum, ("min", True): nan_minimum, ("max", True): nan_maximum}[operation, nan]
+    pick = {("min", False): minimum, ("max", False): maximum, ("min", True): nan_minimum, ("max", True): nan_maximum}[
+        operation, nan
+    ]
     if kind == "f16":
         return pick
     return lambda a, b: f64_to_bf16(pick(np.atleast_1d(bf16_to_f32(a)), bf16_to_f32(b)).astype("f8"))
@@ -179,14 +194,21 @@ def ftz(x):
 
 def saturate(x):
     """.sat: clamp to [0, 1], NaN to +0."""
-    return np.where(np.isnan(x), x.dtype.type(0), np.minimum(np.maximum(x, x.dtype.type(0)), x.dtype.type(1))) + x.dtype.type(0)
+    return np.where(
+        np.isnan(x), x.dtype.type(0), np.minimum(np.maximum(x, x.dtype.type(0)), x.dtype.type(1))
+    ) + x.dtype.type(0)
 
 
 def testp(test: str, a):
     exponent_zero = np.abs(a) < np.finfo(a.dtype).smallest_normal
-    return {"finite": np.isfinite, "infinite": np.isinf, "number": lambda x: ~np.isnan(x), "notanumber": np.isnan,
-            "normal": lambda x: np.isfinite(x) & ~exponent_zero,
-            "subnormal": lambda x: exponent_zero & (x != 0)}[test](a)
+    return {
+        "finite": np.isfinite,
+        "infinite": np.isinf,
+        "number": lambda x: ~np.isnan(x),
+        "notanumber": np.isnan,
+        "normal": lambda x: np.isfinite(x) & ~exponent_zero,
+        "subnormal": lambda x: exponent_zero & (x != 0),
+    }[test](a)
 
 
 def copysign(a, b):
@@ -195,8 +217,16 @@ def copysign(a, b):
 
 
 # -- approximations ---------------------------------------------------------------------------------------------------
-_APPROX = {"rcp": np.reciprocal, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "ex2": np.exp2, "lg2": np.log2,
-           "sin": np.sin, "cos": np.cos, "tanh": np.tanh}
+_APPROX = {
+    "rcp": np.reciprocal,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "ex2": np.exp2,
+    "lg2": np.log2,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+}
 
 
 def approximate(operation: str):
@@ -215,7 +245,6 @@ def divide_approx(a, b):
     quotient = np.divide(a, b)
     huge = (np.abs(b) > np.float32(2.0**126)) & np.isfinite(b)
     return np.where(huge, np.where(np.isinf(a), np.float32(np.nan), np.copysign(np.float32(0), quotient)), quotient)
-
 
 
 def relu_half(values, kind: str):

@@ -1,8 +1,8 @@
 """Races between blocks: two blocks touch the same global bytes in one launch, one of them with a plain write.
 
-Blocks of a grid run in any order, so such a kernel's result is luck. The one order there is, and that is recognised: a block
-writes, fences (__threadfence), then an atomic tells others; a block whose own atomic came after that fence may read (the
-"last block done" reduction). Two writes of the same value count as harmless.
+Blocks of a grid run in any order, so such a kernel's result is luck. The one order there is, and that is recognised:
+a block writes, fences (__threadfence), then an atomic tells others; a block whose own atomic came after that fence
+may read (the "last block done" reduction). Two writes of the same value count as harmless.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from .lanes import Lanes
 
-_FLAG, _BLOCK = 1, (1 << 32) - 1        # stamp: time << 33 | (block + 1) << 1 | flag
+_FLAG, _BLOCK = 1, (1 << 32) - 1  # stamp: time << 33 | (block + 1) << 1 | flag
 
 
 class GlobalRaces:
@@ -20,8 +20,8 @@ class GlobalRaces:
     def __init__(self, blocks: int, granule: int, report):
         self.granule, self.report = granule, report
         self.time = 1
-        self.fenced = np.zeros(blocks + 1, "i8")        # when block b (numbered from 1) last fenced
-        self.told = np.zeros(blocks + 1, "i8")          # when it last did an atomic
+        self.fenced = np.zeros(blocks + 1, "i8")  # when block b (numbered from 1) last fenced
+        self.told = np.zeros(blocks + 1, "i8")  # when it last did an atomic
 
     def records(self, memory):
         if memory.races is None:
@@ -37,7 +37,7 @@ class GlobalRaces:
         """`block`: the number, from 1, of each lane's block in the grid."""
         writers, readers = self.records(memory)
         stamp = self.time << 33 | block << 1
-        for j, at in self._granules(site, memory, positions):
+        for _, at in self._granules(site, memory, positions):
             last = writers[at]
             race = (last != 0) & (last & _FLAG == 0) & self._other(last, block) & ~self._ordered(last, block)
             self._found(site, race, positions, lanes, machine, last, "read of bytes that another block writes")
@@ -59,7 +59,15 @@ class GlobalRaces:
                 race &= self._differs(site, memory, positions, j, value)
             self._found(site, race, positions, lanes, machine, last, "write of bytes that another block writes")
             unordered = (read & _FLAG == 1) | (self._other(read, block) & ~self._ordered(read, block))
-            self._found(site, (read != 0) & unordered, positions, lanes, machine, read, "write of bytes that another block reads")
+            self._found(
+                site,
+                (read != 0) & unordered,
+                positions,
+                lanes,
+                machine,
+                read,
+                "write of bytes that another block reads",
+            )
             writers[at] = stamp
             self._within_instruction(site, writers[at], stamp, positions, lanes, machine, block, value)
 
@@ -67,10 +75,12 @@ class GlobalRaces:
         writers, _ = self.records(memory)
         self.time += 1
         self.told[block] = self.time
-        for j, at in self._granules(site, memory, positions):
+        for _, at in self._granules(site, memory, positions):
             last = writers[at]
             race = (last != 0) & (last & _FLAG == 0) & self._other(last, block) & ~self._ordered(last, block)
-            self._found(site, race, positions, lanes, machine, last, "atomic on bytes that another block writes plainly")
+            self._found(
+                site, race, positions, lanes, machine, last, "atomic on bytes that another block writes plainly"
+            )
             writers[at] = self.time << 33 | block << 1 | _FLAG
 
     def _granules(self, site, memory, positions):
@@ -95,7 +105,7 @@ class GlobalRaces:
         lost = self._other(winner, block)
         if not lost.any():
             return
-        if value is not None:       # the winner is the last lane at a place
+        if value is not None:  # the winner is the last lane at a place
             order = np.argsort(positions, kind="stable")
             ordered = positions[order]
             last = order[np.searchsorted(ordered, positions, side="right") - 1]
@@ -109,5 +119,13 @@ class GlobalRaces:
         x, y, _ = machine.shape.grid
         number = int(stamp[i] >> 1 & _BLOCK) - 1
         other = (number % x, number // x % y, number // (x * y))
-        self.report.add("racecheck", f"global-memory race between blocks: {message}; the other is block {other}", site, machine,
-                        lanes.index[i], positions[i], "global", int(race.sum()))
+        self.report.add(
+            "racecheck",
+            f"global-memory race between blocks: {message}; the other is block {other}",
+            site,
+            machine,
+            lanes.index[i],
+            positions[i],
+            "global",
+            int(race.sum()),
+        )

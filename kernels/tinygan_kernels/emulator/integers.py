@@ -28,7 +28,7 @@ def mul_hi(a, b):
         wide = WIDER[_code(a)]
         return (np.multiply(a, b, dtype=wide) >> _bits(a)).astype(a.dtype)
     high = _mul_hi_u64(_unsigned(a), _unsigned(b))
-    if a.dtype.kind == "i":         # subtract what reading the operands as unsigned added
+    if a.dtype.kind == "i":  # subtract what reading the operands as unsigned added
         high = high - np.where(a < 0, _unsigned(b), np.uint64(0)) - np.where(b < 0, _unsigned(a), np.uint64(0))
     return high.view(a.dtype)
 
@@ -142,7 +142,10 @@ def clz(a):
 
 
 def bfind(a, shift: bool):
-    """Most significant bit that differs from the sign (a 1 if unsigned), 0xffffffff if none; or the shift that moves it to the top."""
+    """Position of the top bit that differs from the sign (of the top 1 if unsigned), 0xffffffff if there is none.
+
+    With `shift`: how far to shift left to bring that bit to the top.
+    """
     magnitude = _unsigned(np.where(a < 0, ~a, a)) if a.dtype.kind == "i" else a
     found = highest_bit(magnitude)
     moved = np.where(found < 0, np.int32(-1), np.int32(_bits(a) - 1) - found) if shift else found
@@ -159,7 +162,9 @@ def bfe(a, position, length):
         return kept
     top = np.minimum(position + length - 1, bits - 1)
     negative = (length > 0) & ((shr(_unsigned(a), np.maximum(top, 0)) & raw.dtype.type(1)) == 1)
-    return np.where(negative, kept | ~_low_mask(length - np.maximum(position + length - bits, 0), raw.dtype), kept).view(a.dtype)
+    return np.where(
+        negative, kept | ~_low_mask(length - np.maximum(position + length - bits, 0), raw.dtype), kept
+    ).view(a.dtype)
 
 
 def bfi(a, b, position, length):
@@ -213,9 +218,13 @@ def prmt(a, b, selector):
 
 
 _PRMT_MODES = {  # selector of each mode for control values 0..3
-    "f4e": (0x3210, 0x4321, 0x5432, 0x6543), "b4e": (0x5670, 0x6701, 0x7012, 0x0123),
-    "rc8": (0x0000, 0x1111, 0x2222, 0x3333), "ecl": (0x3210, 0x3211, 0x3222, 0x3333),
-    "ecr": (0x0000, 0x1110, 0x2210, 0x3210), "rc16": (0x1010, 0x3232, 0x1010, 0x3232)}
+    "f4e": (0x3210, 0x4321, 0x5432, 0x6543),
+    "b4e": (0x5670, 0x6701, 0x7012, 0x0123),
+    "rc8": (0x0000, 0x1111, 0x2222, 0x3333),
+    "ecl": (0x3210, 0x3211, 0x3222, 0x3333),
+    "ecr": (0x0000, 0x1110, 0x2210, 0x3210),
+    "rc16": (0x1010, 0x3232, 0x1010, 0x3232),
+}
 
 
 def prmt_mode(mode: str, a, b, control):
@@ -249,6 +258,31 @@ def _piece(a, i, bits, code):
     return np.where(value >> (bits - 1) & 1, value - (1 << bits), value) if code[0] == "i" else value
 
 
+def packed_video(operation: str, a, b, c, a_code: str, b_code: str, parts: int, saturated: str, accumulate: bool):
+    """vadd4, vsub2, vabsdiff4, ...: `parts` pieces of a word each on its own; with .add, c plus their sum."""
+    bits = 32 // parts
+    total = c.astype("i8")
+    word = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b)), "u4")
+    for i in range(parts):
+        value = _VIDEO[operation](_piece(a, i, bits, a_code), _piece(b, i, bits, b_code))
+        if saturated:
+            low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if saturated == "i" else (0, (1 << bits) - 1)
+            value = np.clip(value, low, high)
+        total = total + value
+        word = word | ((value & (1 << bits) - 1).astype("u4") << np.uint32(bits * i))
+    return total.astype("u4") if accumulate else word
+
+
+_VIDEO = {
+    "vadd": np.add,
+    "vsub": np.subtract,
+    "vmin": np.minimum,
+    "vmax": np.maximum,
+    "vabsdiff": lambda x, y: np.abs(x - y),
+    "vavrg": lambda x, y: (x + y + (x + y >= 0)) >> 1,
+}
+
+
 def add_carry(a, b, carry):
     """(sum, carry out) as unsigned values; carry is bool."""
     unsigned_a, unsigned_b = _unsigned(a), _unsigned(b)
@@ -269,11 +303,11 @@ def sub_borrow(a, b, borrow):
 
 def add_sat(a, b):
     """add.sat.s32: clamped to the range of 32 bits."""
-    return np.clip(np.add(a, b, dtype="i8"), -2**31, 2**31 - 1).astype("i4")
+    return np.clip(np.add(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
 
 
 def sub_sat(a, b):
-    return np.clip(np.subtract(a, b, dtype="i8"), -2**31, 2**31 - 1).astype("i4")
+    return np.clip(np.subtract(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
 
 
 def mad_hi_sat(a, b, c):
@@ -286,7 +320,10 @@ def cnot(a):
 
 
 def find_nth_set(mask, base, offset):
-    """fns.b32: position of the |offset|-th set bit from `base`, upward for offset > 0, downward for < 0; 0xffffffff if none."""
+    """fns.b32: position of the |offset|-th set bit from `base` on, upward for offset > 0, downward for offset < 0.
+
+    0xffffffff if there is none; offset 0 asks for the bit at `base` itself.
+    """
     mask, base, offset = np.broadcast_arrays(np.atleast_1d(mask), base, offset)
     found = np.full(mask.shape, 0xFFFFFFFF, "u4")
     for i, (m, b, o) in enumerate(zip(mask.tolist(), base.tolist(), offset.tolist(), strict=True)):

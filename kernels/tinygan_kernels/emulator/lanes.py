@@ -1,7 +1,7 @@
 """A set of lanes (threads) that run together, and how lanes are laid out.
 
-All threads of many blocks run as one wide vector. Lane numbers are block-major; a block is padded to whole warps with lanes
-that never run, so `mask.reshape(blocks, threads)` and `mask.reshape(-1, 32)` give the blocks and the warps.
+All threads of many blocks run as one wide vector. Lane numbers are block-major; a block is padded to whole warps with
+lanes that never run, so `mask.reshape(blocks, threads)` and `mask.reshape(-1, 32)` give the blocks and the warps.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ WARP = 32
 @dataclass(frozen=True)
 class Shape:
     """How many blocks run at once, of which dimensions, in a grid of which dimensions (x, y, z)."""
+
     blocks: int
     block: tuple[int, int, int]
     grid: tuple[int, int, int]
@@ -44,7 +45,7 @@ class Shape:
     def exists(self) -> np.ndarray:
         """The lanes that are threads, not padding."""
         mask = np.zeros((self.blocks, self.stride), bool)
-        mask[:, :self.threads] = True
+        mask[:, : self.threads] = True
         return mask.ravel()
 
     def thread(self, lane):
@@ -96,7 +97,7 @@ class Lanes:
         return Lanes(condition & self.mask)
 
     def __or__(self, other: Lanes) -> Lanes:
-        return Lanes(self.mask | other.mask, self.count + other.count)     # groups of lanes never overlap
+        return Lanes(self.mask | other.mask, self.count + other.count)  # groups of lanes never overlap
 
     def without(self, other: Lanes) -> Lanes:
         return Lanes(self.mask & ~other.mask)

@@ -27,9 +27,13 @@ class Machine:
         lanes = np.arange(shape.width)
         exists = shape.exists()
         self.exists = exists
-        spaces = {"global": GlobalSpace(memory),
-                  "shared": WindowSpace("shared", program.static_shared + dynamic_shared, shape.blocks, lanes // shape.stride),
-                  "local": WindowSpace("local", program.local_bytes, shape.width, lanes)}
+        spaces = {
+            "global": GlobalSpace(memory),
+            "shared": WindowSpace(
+                "shared", program.static_shared + dynamic_shared, shape.blocks, lanes // shape.stride
+            ),
+            "local": WindowSpace("local", program.local_bytes, shape.width, lanes),
+        }
         self.check = launch.sanitizer(self, spaces)
         self.counter = launch.counter
         self.report = launch.report
@@ -57,12 +61,15 @@ class Machine:
 
     # -- binding names ----------------------------------------------------------------------------------------
     def _bind_registers(self) -> None:
-        storage: dict[str, np.ndarray] = {}
-        for full, code in self.program.views:
-            size = code[1]
-            if full not in storage:
-                storage[full] = np.zeros(self.shape.width, "b1" if code == "b1" else f"u{size}")
-            self.names[f"r{self.program.numbers[full]}_{code}"] = storage[full].view("?" if code == "b1" else code)
+        """One table a register size: rows of one array are made much faster than as many arrays."""
+        sizes = {full: "b1" if code == "b1" else f"u{code[1]}" for full, code in self.program.views}
+        for storage in sorted(set(sizes.values())):
+            names = sorted(full for full, size in sizes.items() if size == storage)
+            table = dict(zip(names, np.zeros((len(names), self.shape.width), storage), strict=True))
+            for full, code in self.program.views:
+                if full in table:
+                    row = table[full]
+                    self.names[f"r{self.program.numbers[full]}_{code}"] = row if code == storage else row.view(code)
 
     def _bind_parameters(self) -> None:
         for code in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):
@@ -77,16 +84,30 @@ class Machine:
         shape, wanted = self.shape, self.program.specials
         block = self.first + lanes // shape.stride
         values = dict(zip(("tid.x", "tid.y", "tid.z"), shape.thread(lanes), strict=True))
-        values |= {"ctaid.x": block % shape.grid[0], "ctaid.y": block // shape.grid[0] % shape.grid[1],
-                   "ctaid.z": block // (shape.grid[0] * shape.grid[1])}
+        values |= {
+            "ctaid.x": block % shape.grid[0],
+            "ctaid.y": block // shape.grid[0] % shape.grid[1],
+            "ctaid.z": block // (shape.grid[0] * shape.grid[1]),
+        }
         for i, axis in enumerate("xyz"):
             values |= {f"ntid.{axis}": shape.block[i], f"nctaid.{axis}": shape.grid[i]}
         lane = lanes % WARP
         bit = np.uint64(1) << lane.astype("u8")
-        values |= {"laneid": lane, "warpid": lanes % shape.stride // WARP, "nwarpid": shape.warps, "smid": 0, "nsmid": 1, "gridid": 0,
-                   "lanemask_eq": bit, "lanemask_lt": bit - 1, "lanemask_le": 2 * bit - 1, "lanemask_ge": ~(bit - 1),
-                   "lanemask_gt": ~(2 * bit - 1), "dynamic_smem_size": dynamic_shared,
-                   "total_smem_size": dynamic_shared + self.program.static_shared}
+        values |= {
+            "laneid": lane,
+            "warpid": lanes % shape.stride // WARP,
+            "nwarpid": shape.warps,
+            "smid": 0,
+            "nsmid": 1,
+            "gridid": 0,
+            "lanemask_eq": bit,
+            "lanemask_lt": bit - 1,
+            "lanemask_le": 2 * bit - 1,
+            "lanemask_ge": ~(bit - 1),
+            "lanemask_gt": ~(2 * bit - 1),
+            "dynamic_smem_size": dynamic_shared,
+            "total_smem_size": dynamic_shared + self.program.static_shared,
+        }
         for name, value in values.items():
             if "%" + name in wanted:
                 wide = np.broadcast_to(np.asarray(value).astype("u8" if name == "gridid" else "u4"), (shape.width,))
@@ -94,19 +115,26 @@ class Machine:
 
     def _bind_functions(self, launch) -> None:
         access, check = self.access, self.check
-        ignore = lambda lanes: None        # noqa: E731
+        ignore = lambda lanes: None  # noqa: E731
         self.names |= {
-            "copyto": np.copyto, "where": np.where, "widen": widen, "load": access.load, "store": access.store, "load_rows": access.load_rows,
-            "atomic": partial(atomics.atomic, access), "copies": access.copies, "clock": self._clock,
-            "fence": check.fence if check else ignore, "warp_sync": check.warp_sync if check else ignore,
-            "vprintf": partial(vprintf, self), "assertfail": partial(assertfail, self)}
+            "copyto": np.copyto,
+            "where": np.where,
+            "widen": widen,
+            "load": access.load,
+            "store": access.store,
+            "load_rows": access.load_rows,
+            "atomic": partial(atomics.atomic, access),
+            "copies": access.copies,
+            "clock": self._clock,
+            "fence": check.fence if check else ignore,
+            "warp_sync": check.warp_sync if check else ignore,
+            "vprintf": partial(vprintf, self),
+            "assertfail": partial(assertfail, self),
+        }
 
     def _clock(self, name: str):
         """Clocks count the basic blocks run so far: they move forward, their speed means nothing."""
-        if "globaltimer" in name:
-            now = time.perf_counter_ns()
-        else:
-            now = self.blocks_run
+        now = time.perf_counter_ns() if "globaltimer" in name else self.blocks_run
         if name in ("%clock64", "%globaltimer"):
             return np.uint64(now)
         return np.uint32(now >> 32 if name.endswith("hi") else now & 0xFFFFFFFF)

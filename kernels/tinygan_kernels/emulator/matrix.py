@@ -1,9 +1,9 @@
 """mma and ldmatrix: the tensor cores, a warp at a time. (PTX ISA, 9.7.14)
 
-Which lane holds which element follows one rule for every shape with 32-bit registers. With g = lane // 4, t = lane % 4 and p elements
-in a register: register r, element i of A is A[g + 8 (r % 2), t p + i + 4 p (r // 2)], of B it is B[t p + i + 4 p r, g], and the
-accumulator is C[g + 8 (r // 2), 2 t + r % 2].
-Products are exact, sums are formed in float64 and rounded once: hardware adds in an order of its own, with at least as large an error.
+Which lane holds which element follows one rule for every shape with 32-bit registers. With g = lane // 4, t = lane %
+4 and p elements in a register: register r, element i of A is A[g + 8 (r % 2), t p + i + 4 p (r // 2)], of B it is B[t
+p + i + 4 p r, g], and the accumulator is C[g + 8 (r // 2), 2 t + r % 2]. Products are exact, sums are formed in
+float64 and rounded once: hardware adds in an order of its own, with at least as large an error.
 """
 
 from __future__ import annotations
@@ -17,9 +17,20 @@ from .lanes import WARP
 
 _LANE = np.arange(WARP)
 _G, _T = _LANE // 4, _LANE % 4
-_TF32_BITS = np.uint32(0xFFFFE000)      # the low 13 bits do not take part
-SUPPORTED = {("tf32", 16, 8, 4), ("tf32", 16, 8, 8), ("f16", 16, 8, 8), ("f16", 16, 8, 16), ("bf16", 16, 8, 8), ("bf16", 16, 8, 16),
-             ("s8", 16, 8, 16), ("s8", 16, 8, 32), ("u8", 16, 8, 16), ("u8", 16, 8, 32), ("f64", 8, 8, 4)}
+_TF32_BITS = np.uint32(0xFFFFE000)  # the low 13 bits do not take part
+SUPPORTED = {
+    ("tf32", 16, 8, 4),
+    ("tf32", 16, 8, 8),
+    ("f16", 16, 8, 8),
+    ("f16", 16, 8, 16),
+    ("bf16", 16, 8, 8),
+    ("bf16", 16, 8, 16),
+    ("s8", 16, 8, 16),
+    ("s8", 16, 8, 32),
+    ("u8", 16, 8, 16),
+    ("u8", 16, 8, 32),
+    ("f64", 8, 8, 4),
+}
 
 
 def shape_of(modifiers) -> tuple[int, int, int]:
@@ -41,7 +52,7 @@ def _elements(register, kind: str):
 
 
 def multiply(kinds: tuple[str, str, str, str], shape: tuple[int, int, int], a, b, c):
-    """The registers of D = A B + C. kinds: types of D, A, B, C; a, b, c: the registers (full-width unsigned vectors)."""
+    """The registers of D = A B + C. kinds: types of D, A, B, C; a, b, c: full-width unsigned vectors."""
     m, n, k = shape
     warps = a[0].size // WARP
     left, right = np.zeros((warps, m, k)), np.zeros((warps, k, n))
@@ -79,7 +90,7 @@ def distribute(rows, count: int, transposed: bool):
     matrices = rows.view("u2").reshape(-1, WARP, 8)
     registers = []
     for j in range(count):
-        matrix = matrices[:, 8 * j:8 * j + 8]
+        matrix = matrices[:, 8 * j : 8 * j + 8]
         pair = [matrix[:, 2 * _T + i, _G] if transposed else matrix[:, _G, 2 * _T + i] for i in (0, 1)]
         registers.append((pair[0].astype("u4") | pair[1].astype("u4") << np.uint32(16)).ravel())
     return registers

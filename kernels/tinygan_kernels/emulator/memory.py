@@ -1,7 +1,8 @@
 """Where bytes lie: global memory (the NumPy arrays themselves), and one window a block (shared) or a thread (local).
 
-Generic addresses: global memory has the arrays' true addresses; shared and local memory begin at SHARED and LOCAL, far above them.
-Every access is checked against the bounds: reading or writing outside cannot be carried out, so it is a finding, checks or not.
+Generic addresses: global memory has the arrays' true addresses; shared and local memory begin at SHARED and LOCAL,
+far above them. Every access is checked against the bounds: reading or writing outside cannot be carried out, so it is
+a finding, checks or not.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class Memory:
     def __init__(self, data: np.ndarray, base: int, name: str = "", writable: bool = True):
         self.data, self.base, self.end = data, base, base + data.size
         self.name, self.writable = name, writable
-        self.unwritten: np.ndarray | None = None        # True for bytes never written, where that is tracked
-        self.races = None                               # the sanitizer's record of who touched what
+        self.unwritten: np.ndarray | None = None  # True for bytes never written, where that is tracked
+        self.races = None  # the sanitizer's record of who touched what
         self._views: dict[str, tuple[np.ndarray, int]] = {}
 
     def view(self, code: str) -> tuple[np.ndarray, int]:
@@ -32,7 +33,7 @@ class Memory:
             size = int(code[1])
             skip = -self.base % size
             count = max(0, (self.data.size - skip) // size)
-            self._views[code] = self.data[skip:skip + count * size].view(code), self.base + skip
+            self._views[code] = self.data[skip : skip + count * size].view(code), self.base + skip
         return self._views[code]
 
 
@@ -70,8 +71,12 @@ class GlobalMemory:
         touching = [r for r in self.ranges if r.base < address + size and address < r.end]
         start = min([address, *(r.base for r in touching)])
         end = max([address + size, *(r.end for r in touching)])
-        merged = Memory(bytes_at(start, end - start), start, " / ".join([*(r.name for r in touching), name]),
-                        writable or any(r.writable for r in touching))
+        merged = Memory(
+            bytes_at(start, end - start),
+            start,
+            " / ".join([*(r.name for r in touching), name]),
+            writable or any(r.writable for r in touching),
+        )
         marked = [(r.base, r.unwritten) for r in touching if r.unwritten is not None]
         merged.unwritten = _joined(start, end, marked + ([(address, unwritten)] if unwritten is not None else []))
         self.ranges = sorted([*(r for r in self.ranges if r not in touching), merged], key=lambda r: r.base)
@@ -87,27 +92,28 @@ def _joined(start: int, end: int, marks: list) -> np.ndarray | None:
     if not marks:
         return None
     if len(marks) == 1 and marks[0][0] == start and marks[0][1].size == end - start:
-        return marks[0][1]          # the very array of marks, so that a later launch sees what this one wrote
+        return marks[0][1]  # the very array of marks, so that a later launch sees what this one wrote
     first = marks[0][1]
     if all(np.shares_memory(first, m) for _, m in marks):
         base = first
         while base.base is not None:
             base = base.base
         offset = first.__array_interface__["data"][0] - base.__array_interface__["data"][0] - (marks[0][0] - start)
-        return base[offset:offset + end - start]
+        return base[offset : offset + end - start]
     raise EmulatorError("overlapping arguments from different uninitialised arrays")
 
 
 class GlobalSpace:
     """Global memory as the lanes of one launch see it."""
+
     name = "global"
 
     def __init__(self, memory: GlobalMemory):
         self.memory = memory
-        self.last: Memory | None = None     # most accesses go where the last one went
+        self.last: Memory | None = None  # most accesses go where the last one went
 
     def locate(self, address: np.ndarray, size: int, lanes):
-        """Yield (memory, positions, chosen): `chosen` is None for all lanes, else a mask over them; memory None: nowhere."""
+        """Yield (memory, positions, chosen): `chosen` is a mask over the lanes None for all; memory None: nowhere."""
         low, high = int(address.min()), int(address.max())
         memory = self.last
         if memory is None or low < memory.base or high + size > memory.end:
@@ -156,7 +162,7 @@ def window_of(address: np.ndarray) -> list[tuple[str, int, np.ndarray | None]]:
     low, high = int(address.min()), int(address.max())
     if high < SHARED:
         return [("global", 0, None)]
-    if SHARED <= low and high < LOCAL:
+    if low >= SHARED and high < LOCAL:
         return [("shared", SHARED, None)]
     if low >= LOCAL:
         return [("local", LOCAL, None)]
@@ -165,7 +171,7 @@ def window_of(address: np.ndarray) -> list[tuple[str, int, np.ndarray | None]]:
     return [p for p in pieces if p[2].any()]
 
 
-# -- arrays whose bytes count as unwritten ------------------------------------------------------------------------------
+# -- arrays whose bytes count as unwritten -----------------------------------------------------------------------------
 class Uninitialised(np.ndarray):
     """An array whose bytes count as uninitialised until a kernel, or `a[...] = value` on the host, writes them."""
 
@@ -180,13 +186,13 @@ class Uninitialised(np.ndarray):
             if 0 <= offset < self.marks[1].size:
                 element = f"V{self.itemsize}"
                 seen = np.ndarray(self.shape, element, self.marks[1], offset, self.strides)
-                seen[key] = np.zeros((), element)[()]       # all bytes False
+                seen[key] = np.zeros((), element)[()]  # all bytes False
 
 
 def empty(shape, dtype=np.float32) -> np.ndarray:
     """Like numpy.empty, but the sanitizer reports kernels that read elements nothing has written yet."""
     data = np.empty(shape, dtype)
-    bytes_at(*extent(data))[...] = 0xFF         # NaN as a float, -1 as an integer: noticed on the host too
+    bytes_at(*extent(data))[...] = 0xFF  # NaN as a float, -1 as an integer: noticed on the host too
     array = data.view(Uninitialised)
     low, size = extent(data)
     array.marks = (low, np.ones(size, bool))
@@ -201,4 +207,4 @@ def unwritten_bytes(array: np.ndarray) -> np.ndarray | None:
     low, size = extent(array)
     start = low - marks[0]
     inside = start >= 0 and start + size <= marks[1].size
-    return marks[1][start:start + size] if inside else None
+    return marks[1][start : start + size] if inside else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -18,9 +19,9 @@ CAPABILITY = (8, 0)
 def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
     """Run `kernel[grid, block](*args)` on the CPU; arrays are changed in place.
 
-    kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers, tuples of numbers, with
-    Numba's types (a Python int is an int64, a float a float64). Raises what a RawModule kernel raises, and
-    EmulatorError if the kernel does not compile for these types.
+    kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers,
+    tuples of numbers, with Numba's types (a Python int is an int64, a float a float64). Raises what a RawModule
+    kernel raises, and EmulatorError if the kernel does not compile for these types.
     """
     ready = compiled(kernel, args)
     values, arrays = [], []
@@ -52,7 +53,9 @@ def compiled(kernel, args) -> _Compiled:
     try:
         types = tuple(typeof(a) for a in args)
     except ValueError as error:
-        raise EmulatorError(f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}") from None
+        raise EmulatorError(
+            f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}"
+        ) from None
     return _compiled(kernel.py_func, types, bool(kernel.targetoptions.get("fastmath")))
 
 
@@ -62,17 +65,43 @@ _compiled = lru_cache(maxsize=256)(_Compiled)
 def _to_ptx(function, types: tuple, fastmath: bool) -> str:
     from numba import cuda
     from numba.core.errors import NumbaError
+
     try:
-        text, _ = cuda.compile_ptx(function, types, cc=CAPABILITY, lineinfo=True, fastmath=fastmath)
+        with _device_to_ask():
+            text, _ = cuda.compile_ptx(function, types, cc=CAPABILITY, lineinfo=True, fastmath=fastmath)
     except NumbaError as error:
         raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
     return text
 
 
+class _Device:
+    compute_capability = CAPABILITY
+
+
+@contextmanager
+def _device_to_ask():
+    """To compile a device function, Numba asks the driver for the GPU's capability: without one, answer for it."""
+    from numba.cuda import dispatcher
+    from numba.cuda.cudadrv.error import CudaDriverError, CudaSupportError
+
+    original = dispatcher.get_current_device
+    try:
+        original()
+        found = original
+    except (CudaSupportError, CudaDriverError):
+        found = _Device
+    dispatcher.get_current_device = found
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = original
+
+
 def _flatten(argument, arrays: list, what: str) -> list:
     """The values Numba's calling convention passes for an argument.
 
-    An array is (meminfo, parent, items, itemsize, data, shape..., strides...), of which kernels use the last four parts.
+    An array is (meminfo, parent, items, itemsize, data, shape..., strides...), of which kernels use the last four
+    parts.
     """
     if isinstance(argument, tuple):
         return [value for part in argument for value in _flatten(part, arrays, what)]
@@ -87,4 +116,6 @@ def _flatten(argument, arrays: list, what: str) -> list:
         return [np.int64(argument) if isinstance(argument, int) else np.float64(argument)]
     if isinstance(argument, np.number) and argument.dtype.kind in "iuf":
         return [argument]
-    raise EmulatorError(f"{what} is a {type(argument).__name__}: NumPy arrays, numbers and tuples of them are supported")
+    raise EmulatorError(
+        f"{what} is a {type(argument).__name__}: NumPy arrays, numbers and tuples of them are supported"
+    )

@@ -20,32 +20,38 @@ def _nvrtc():
 
 
 def include_folders() -> list[str]:
-    """Where the wheels keep cuda_fp16.h and its like."""
+    """Where the wheels keep cuda_fp16.h and its like, and libcu++ (cuda/std) beside it."""
     spec = find_spec("nvidia")
     roots = [Path(p) for p in spec.submodule_search_locations] if spec and spec.submodule_search_locations else []
     found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
-    return [str(folder) for folder in found]
+    return [str(folder) for each in found for folder in (each, each / "cccl") if folder.is_dir()]
 
 
 @lru_cache(maxsize=256)
-def compile_ptx(code: str, options: tuple[str, ...] = (), arch: str = "compute_80", names: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:
+def compile_ptx(
+    code: str, options: tuple = (), arch: str = "compute_80", names: tuple = (), filename: str = "kernel.cu"
+) -> tuple[str, dict[str, str]]:
     """(PTX, {name expression: mangled name}). Raises EmulatorError with the compiler's log if the code is wrong."""
     nvrtc = _nvrtc()
     try:
-        program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), b"kernel.cu", 0, [], []))[0]
-    except RuntimeError as error:       # cuda.bindings finds the library only when it is called
+        program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), 0, [], []))[0]
+    except RuntimeError as error:  # cuda.bindings finds the library only when it is called
         raise EmulatorError(f"{INSTALL} ({str(error).splitlines()[0]})") from None
+    try:
+        return _compile(nvrtc, program, _flags(options, arch), names)
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
+
+
+def _compile(nvrtc, program, flags: list[str], names: tuple) -> tuple[str, dict[str, str]]:
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
-    flags = _flags(options, arch)
     result = nvrtc.nvrtcCompileProgram(program, len(flags), [f.encode() for f in flags])
     if result[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         log = _text(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
         raise EmulatorError(f"the CUDA C++ does not compile:\n{log or result[0]}")
-    text = _text(nvrtc, program, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
     lowered = {n: _check(nvrtc, nvrtc.nvrtcGetLoweredName(program, n.encode()))[0].decode() for n in names}
-    nvrtc.nvrtcDestroyProgram(program)
-    return text, lowered
+    return _text(nvrtc, program, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX), lowered
 
 
 def _flags(options: tuple[str, ...], arch: str) -> list[str]:

@@ -11,7 +11,10 @@ from .errors import EmulatorError, KernelAssertion
 from .lanes import Lanes
 from .memory import LOCAL, SHARED
 
-_SPEC = re.compile(r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>\.\d*)?(?P<length>hh|h|ll|l|j|z|t|L)?(?P<kind>[diouxXeEfFgGaAcsp%])")
+_SPEC = re.compile(
+    r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>\.\d*)?(?P<length>hh|h|ll|l|j|z|t|L)?"
+    r"(?P<kind>[diouxXeEfFgGaAcsp%])"
+)
 
 
 def vprintf(machine, site, lanes: Lanes, text_param, values_param) -> None:
@@ -28,7 +31,9 @@ def assertfail(machine, site, lanes: Lanes, message, file, line, function, _size
     lane = lanes.index[0]
     text, where, name = (read_string(machine, int(p.view("u8")[lane, 0]), lane) for p in (message, file, function))
     block, thread = machine.position(lane)
-    raise KernelAssertion(f"{where}:{int(line.view('u4')[lane, 0])}: {name}: block {block}, thread {thread}: assertion `{text}` failed")
+    raise KernelAssertion(
+        f"{where}:{int(line.view('u4')[lane, 0])}: {name}: block {block}, thread {thread}: assertion `{text}` failed"
+    )
 
 
 def read_bytes(machine, address: int, size: int, lane: int) -> np.ndarray:
@@ -42,7 +47,7 @@ def read_bytes(machine, address: int, size: int, lane: int) -> np.ndarray:
         memory, start = space.memory, address - base + int(space.start[lane])
     if memory is None or start + size > memory.end:
         raise EmulatorError(f"printf or assert in {machine.program.title} reads outside memory, at {address:#x}")
-    return memory.data[start - memory.base:start - memory.base + size]
+    return memory.data[start - memory.base : start - memory.base + size]
 
 
 def read_string(machine, address: int, lane: int) -> str:

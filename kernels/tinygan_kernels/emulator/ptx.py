@@ -1,21 +1,51 @@
-"""PTX text -> a Module of functions, variables and instructions. Syntax alone: nothing here knows what an opcode means.
-
-Grammar: "Parallel Thread Execution ISA", chapters 4 (syntax), 5 (state spaces, types, variables), 10-11 (directives).
-Names declared inside nested `{ }` scopes (inline assembly does that) are made unique, so that later stages see flat names.
-"""
+"""What PTX text consists of: operands, instructions, variables, functions, modules. `parser` makes them."""
 
 from __future__ import annotations
 
-import re
-import struct
-from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from .errors import EmulatorError
+import numpy as np
 
-WIDTH = {"pred": 1, "b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "f16": 2, "bf16": 2, "b32": 4, "u32": 4,
-         "s32": 4, "f32": 4, "f16x2": 4, "bf16x2": 4, "tf32": 4, "b64": 8, "u64": 8, "s64": 8, "f64": 8, "b128": 16}
+WIDTH = {
+    "pred": 1,
+    "b8": 1,
+    "u8": 1,
+    "s8": 1,
+    "b16": 2,
+    "u16": 2,
+    "s16": 2,
+    "f16": 2,
+    "bf16": 2,
+    "b32": 4,
+    "u32": 4,
+    "s32": 4,
+    "f32": 4,
+    "f16x2": 4,
+    "bf16x2": 4,
+    "tf32": 4,
+    "b64": 8,
+    "u64": 8,
+    "s64": 8,
+    "f64": 8,
+    "b128": 16,
+}
 """Bytes of each fundamental type (a predicate is kept as one byte)."""
+
+
+_NO_RESULT = {
+    "st",
+    "red",
+    "bra",
+    "brx",
+    "bar",
+    "barrier",
+    "call",
+    "cp",
+    "prefetch",
+    "prefetchu",
+    "discard",
+    "applypriority",
+}
 
 
 @dataclass(frozen=True)
@@ -27,19 +57,35 @@ class Register:
 @dataclass(frozen=True)
 class Special:
     """A read-only register of the hardware, such as %tid.x."""
+
     name: str
 
 
 @dataclass(frozen=True)
 class Immediate:
-    """A literal. `value` is an int, or a float for decimal literals; `bits` is set for 0f.../0d... literals."""
+    """A literal: an int or a float; `raw` are the bytes that 0f... and 0d... literals spell out."""
+
     value: int | float
-    bits: int | None = None
+    raw: bytes | None = None
+
+    def negated(self) -> Immediate:
+        flipped = None if self.raw is None else self.raw[:-1] + bytes([self.raw[-1] ^ 0x80])
+        return Immediate(-self.value, flipped)
+
+    def encode(self, kind: str) -> bytes:
+        """The bytes of the value as a PTX type; a float goes into bits and integers as a float of their size."""
+        size = WIDTH[kind]
+        if self.raw is not None and len(self.raw) == size:
+            return self.raw
+        if isinstance(self.value, float) or kind in ("f16", "f32", "f64"):
+            return np.array(self.value, f"f{size}").tobytes()
+        return (self.value & (1 << 8 * size) - 1).to_bytes(size, "little")
 
 
 @dataclass(frozen=True)
 class Symbol:
     """The address of a variable or function, plus a byte offset."""
+
     name: str
     offset: int = 0
 
@@ -47,6 +93,7 @@ class Symbol:
 @dataclass(frozen=True)
 class Address:
     """[base + offset]; base is a Register, a Symbol, or None for an absolute address."""
+
     base: Register | Symbol | None
     offset: int = 0
 
@@ -59,6 +106,7 @@ class Vector:
 @dataclass(frozen=True)
 class Pair:
     """`%r1|%p1`: a result and a predicate that comes with it."""
+
     first: object
     second: object
 
@@ -66,6 +114,7 @@ class Pair:
 @dataclass(frozen=True)
 class Not:
     """`!%p1`."""
+
     register: Register
 
 
@@ -76,13 +125,13 @@ class Label:
 
 @dataclass
 class Instruction:
-    opcode: str                     # "ld"
-    modifiers: tuple[str, ...]      # ("global", "nc", "f32")
+    opcode: str  # "ld"
+    modifiers: tuple[str, ...]  # ("global", "nc", "f32")
     operands: tuple
-    guard: Register | None          # @%p
-    guard_negated: bool             # @!%p
+    guard: Register | None  # @%p
+    guard_negated: bool  # @!%p
     ptx_line: int
-    source: tuple[int, int]         # (file number, line), (0, 0) if there is no .loc
+    source: tuple[int, int]  # (file number, line), (0, 0) if there is no .loc
 
     @property
     def name(self) -> str:
@@ -92,10 +141,10 @@ class Instruction:
 @dataclass
 class Variable:
     name: str
-    space: str                      # global, const, shared, local, param
+    space: str  # global, const, shared, local, param
     type: str
     align: int
-    size: int                       # bytes; 0 for `extern ... []`
+    size: int  # bytes; 0 for `extern ... []`
     initial: list = field(default_factory=list)
 
 
@@ -107,9 +156,32 @@ class Function:
     returns: list[Variable]
     registers: dict[str, Register] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
-    body: list = field(default_factory=list)                    # Instruction and Label, in order
+    body: list = field(default_factory=list)  # Instruction and Label, in order
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets tables
     has_body: bool = False
+    _read: set[str] | None = None
+
+    def read_names(self) -> set[str]:
+        """Names of the registers that some instruction may read: every one that is not its first, plain operand."""
+        if self._read is None:
+            self._read = set()
+            for ins in self.body:
+                if isinstance(ins, Instruction):
+                    stores = ins.opcode in _NO_RESULT
+                    self._read.update(_registers_in((ins.guard, *ins.operands[0 if stores else 1 :])))
+        return self._read
+
+
+def _registers_in(operand) -> list[str]:
+    """Names of the registers in an operand, however deep."""
+    if isinstance(operand, Register):
+        return [operand.name]
+    if isinstance(operand, tuple):
+        return [name for item in operand for name in _registers_in(item)]
+    parts = {Address: ("base",), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}.get(
+        type(operand), ()
+    )
+    return [name for part in parts for name in _registers_in(getattr(operand, part))]
 
 
 @dataclass
@@ -118,418 +190,3 @@ class Module:
     variables: dict[str, Variable] = field(default_factory=dict)
     files: dict[int, str] = field(default_factory=dict)
     target: str = ""
-
-
-_TOKEN = re.compile(r"""
-    (?P<number>0[fF][0-9a-fA-F]{8}|0[dD][0-9a-fA-F]{16}|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
-              |\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?)
-  | (?P<word>[A-Za-z_$%.][\w$]*(?:(?:\.|::)[\w$]+)*)
-  | (?P<string>"[^"]*")
-  | (?P<mark>[;,:{}\[\]()+\-!|@<>=&~*])
-""", re.VERBOSE)
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_SPACES = {".global", ".const", ".shared", ".local", ".param"}
-_LINKAGE = {".visible", ".extern", ".weak", ".common"}
-
-
-def parse(text: str) -> Module:
-    """Parse PTX text. Raises EmulatorError naming the line for text that is not PTX."""
-    return _Parser(text).module()
-
-
-def literal(token: str) -> Immediate:
-    """A number as PTX writes it: decimal, hex, binary, or the bits of a float (0f) or double (0d)."""
-    kind = token[:2].lower()
-    if kind in ("0f", "0d"):
-        bits = int(token[2:], 16)
-        form = ("<I", "<f") if kind == "0f" else ("<Q", "<d")
-        return Immediate(struct.unpack(form[1], struct.pack(form[0], bits))[0], bits)
-    digits = token.rstrip("U")
-    if kind in ("0x", "0b"):
-        return Immediate(int(digits, 0))
-    if any(c in digits for c in ".eE"):
-        return Immediate(float(digits))
-    return Immediate(int(digits, 8) if len(digits) > 1 and digits[0] == "0" else int(digits))
-
-
-class _Parser:
-    """Recursive descent over the token list. Every method consumes what its name says."""
-
-    def __init__(self, text: str):
-        clean = _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text.replace("\0", ""))
-        self.newlines = [i for i, c in enumerate(clean) if c == "\n"]
-        self.tokens, self.kinds, self.starts = [], [], []
-        end = 0
-        for match in _TOKEN.finditer(clean):
-            self._only_blanks(clean, end, match.start())
-            end = match.end()
-            self.tokens.append(match.group())
-            self.kinds.append(match.lastgroup)
-            self.starts.append(match.start())
-        self._only_blanks(clean, end, len(clean))
-        self.at = 0
-        self.unit = Module()
-        self.location = (0, 0)
-
-    def _only_blanks(self, text: str, start: int, end: int) -> None:
-        if text[start:end].strip():
-            line = bisect_right(self.newlines, start) + 1
-            raise EmulatorError(f"not PTX: cannot read {text[start:end].strip()[:40]!r} at line {line}")
-
-    # -- tokens -----------------------------------------------------------------------------------------------
-    def peek(self, ahead: int = 0) -> str:
-        i = self.at + ahead
-        return self.tokens[i] if i < len(self.tokens) else ""
-
-    def take(self) -> str:
-        if self.at >= len(self.tokens):
-            raise EmulatorError("not PTX: the text ends in the middle of a statement")
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def accept(self, token: str) -> bool:
-        if self.peek() == token:
-            self.at += 1
-            return True
-        return False
-
-    def expect(self, token: str) -> None:
-        if not self.accept(token):
-            raise EmulatorError(f"not PTX: expected {token!r}, found {self.peek()!r} at line {self.line()}")
-
-    def line(self) -> int:
-        start = self.starts[min(self.at, len(self.starts) - 1)] if self.starts else 0
-        return bisect_right(self.newlines, start) + 1
-
-    def integer(self) -> int:
-        sign = -1 if self.accept("-") else 1
-        return sign * int(literal(self.take()).value)
-
-    def skip_statement(self) -> None:
-        while self.take() != ";":
-            pass
-
-    # -- module -----------------------------------------------------------------------------------------------
-    def module(self) -> Module:
-        if ".version" not in self.tokens[:1]:
-            raise EmulatorError("not PTX: the text does not begin with .version")
-        while self.at < len(self.tokens):
-            self.module_item()
-        return self.unit
-
-    def module_item(self) -> None:
-        word = self.peek()
-        if word in _LINKAGE:
-            self.take()
-        elif word in (".entry", ".func"):
-            self.function()
-        elif word in _SPACES:
-            for variable in self.variable():
-                self.unit.variables[variable.name] = variable
-        elif word == ".file":
-            self.file()
-        elif word == ".section":
-            self.section()
-        elif word == ".target":
-            self.take()
-            self.unit.target = self.take()
-            while self.accept(","):
-                self.take()
-        elif word in (".version", ".address_size"):
-            self.at += 2
-        elif word in (".pragma", ".alias"):
-            self.skip_statement()
-        elif not self.accept(";"):
-            raise EmulatorError(f"not PTX: unexpected {word!r} at line {self.line()}")
-
-    def file(self) -> None:
-        self.take()
-        number = self.integer()
-        self.unit.files[number] = self.take().strip('"')
-        while self.accept(","):
-            self.take()
-
-    def section(self) -> None:
-        while self.take() != "{":
-            pass
-        while self.take() != "}":
-            pass
-
-    def function(self) -> None:
-        is_entry = self.take() == ".entry"
-        returns = self.parameters() if self.peek() == "(" else []
-        name = self.take()
-        params = self.parameters() if self.peek() == "(" else []
-        function = Function(name, is_entry, params, returns)
-        while self.peek() not in ("{", ";"):    # .noreturn, .maxntid 256, 1, 1, .minnctapersm 2
-            self.take()
-        if self.take() == "{":
-            _Body(self, function).parse()
-            function.has_body = True
-        if function.has_body or name not in self.unit.functions:
-            self.unit.functions[name] = function
-
-    def parameters(self) -> list[Variable]:
-        self.expect("(")
-        found = []
-        while not self.accept(")"):
-            found += self.declaration(self.take())
-            self.accept(",")
-        return found
-
-    # -- variables --------------------------------------------------------------------------------------------
-    def variable(self) -> list[Variable]:
-        space = self.take()
-        found = self.declaration(space)
-        while self.accept(","):
-            more = self.declared_name(found[0])
-            found.append(more)
-        self.expect(";")
-        return found
-
-    def declaration(self, space: str) -> list[Variable]:
-        """`.align 16 .b8 name[64] = {...}` after its state space."""
-        align, kind, lanes = 0, "", 1
-        if space == ".reg":
-            raise EmulatorError(f"not supported: register parameters, at line {self.line()}")
-        while self.peek().startswith("."):
-            word = self.take()[1:]
-            if word == "align":
-                align = self.integer()
-            elif word in ("v2", "v4"):
-                lanes = int(word[1])
-            elif word == "ptr":
-                self.pointer_attributes()
-            elif word in WIDTH:
-                kind = word
-            elif word == "attribute":
-                self.parameters_text()
-        template = Variable("", space[1:], kind, align or WIDTH[kind] * lanes, WIDTH[kind] * lanes)
-        return [self.declared_name(template)]
-
-    def pointer_attributes(self) -> None:
-        while self.peek() in (".global", ".const", ".shared", ".local"):
-            self.take()
-
-    def parameters_text(self) -> None:
-        self.expect("(")
-        while self.take() != ")":
-            pass
-
-    def declared_name(self, like: Variable) -> Variable:
-        name, count = self.take(), 1
-        if self.accept("<"):
-            raise EmulatorError(f"not supported: parameterised variable {name}<n> at line {self.line()}")
-        while self.accept("["):
-            count *= 0 if self.peek() == "]" else self.integer()
-            self.expect("]")
-        initial = self.initializer() if self.accept("=") else []
-        size = WIDTH[like.type] * (like.size // WIDTH[like.type]) * count
-        return Variable(name, like.space, like.type, like.align, size or len(initial) * WIDTH[like.type], initial)
-
-    def initializer(self) -> list:
-        if not self.accept("{"):
-            return [self.initial_value()]
-        values = []
-        while not self.accept("}"):
-            values += self.initializer() if self.peek() == "{" else [self.initial_value()]
-            self.accept(",")
-        return values
-
-    def initial_value(self):
-        sign = -1 if self.accept("-") else 1
-        token = self.take()
-        if self.kinds[self.at - 1] == "number":
-            number = literal(token)
-            return Immediate(sign * number.value, number.bits)
-        if self.accept("("):                    # generic(name)
-            token = self.take()
-            self.expect(")")
-        return Symbol(token, self.integer() if self.accept("+") else 0)
-
-
-class _Body:
-    """The statements of one function, with names of nested scopes made unique."""
-
-    def __init__(self, parser: _Parser, function: Function):
-        self.p = parser
-        self.function = function
-        self.scopes = [{v.name: Symbol(v.name) for v in function.params + function.returns}]
-        self.count = 0
-
-    def parse(self) -> None:
-        p = self.p
-        self.scan_labels()
-        while True:
-            word = p.peek()
-            if p.accept("{"):
-                self.scopes.append({})
-                self.scan_labels()
-            elif p.accept("}"):
-                self.scopes.pop()
-                if not self.scopes:
-                    return
-            else:
-                self.statement(word)
-
-    def scan_labels(self) -> None:
-        """Labels may be used before they stand: find those of the scope that begins here."""
-        p, depth, i = self.p, 0, self.p.at
-        while i < len(p.tokens):
-            token = p.tokens[i]
-            depth += (token == "{") - (token == "}")
-            if depth < 0:
-                return
-            if depth == 0 and token == ":" and p.kinds[i - 1] == "word":
-                self.declare(p.tokens[i - 1], Label)
-            i += 1
-
-    def declare(self, name: str, make) -> str:
-        unique = name if len(self.scopes) == 1 else f"{name}@{self.count}"
-        self.count += 1
-        self.scopes[-1][name] = make(unique)
-        return unique
-
-    def lookup(self, name: str):
-        for scope in reversed(self.scopes):
-            if name in scope:
-                return scope[name]
-        return None
-
-    def statement(self, word: str) -> None:
-        p = self.p
-        if word == ".reg":
-            self.registers()
-        elif word in _SPACES:
-            self.variables()
-        elif word == ".loc":
-            self.loc()
-        elif word in (".pragma", ".file"):
-            p.skip_statement() if word == ".pragma" else p.file()
-        elif p.peek(1) == ":":
-            self.label()
-        elif not p.accept(";") and word not in _LINKAGE:
-            self.instruction()
-        elif word in _LINKAGE:
-            p.take()
-
-    def registers(self) -> None:
-        p = self.p
-        p.take()
-        kind, lanes = p.take()[1:], 1
-        if kind in ("v2", "v4"):
-            raise EmulatorError(f"not supported: vector registers (.reg .{kind}) at line {p.line()}")
-        while True:
-            name = p.take()
-            names = [name]
-            if p.accept("<"):
-                names = [f"{name}{i}" for i in range(p.integer())]
-                p.expect(">")
-            for each in names * lanes:
-                unique = self.declare(each, lambda n: Register(n, kind))
-                self.function.registers[unique] = Register(unique, kind)
-            if not p.accept(","):
-                break
-        p.expect(";")
-
-    def variables(self) -> None:
-        for variable in self.p.variable():
-            variable.name = self.declare(variable.name, Symbol)
-            self.function.variables[variable.name] = variable
-
-    def loc(self) -> None:
-        p = self.p
-        p.take()
-        p.location = (p.integer(), p.integer())
-        p.integer()
-        while p.peek() == ",":                  # , function_name X + n, inlined_at f l c
-            p.take()
-            if p.take() == "function_name":
-                p.take()
-                if p.accept("+"):
-                    p.take()
-            else:
-                p.at += 3
-
-    def label(self) -> None:
-        p = self.p
-        name = p.take()
-        p.expect(":")
-        if p.peek() == ".branchtargets":
-            p.take()
-            self.function.targets[name] = tuple(item.name for item in self.operand_list())
-            p.expect(";")
-        elif p.peek() == ".callprototype":
-            p.skip_statement()
-        else:
-            self.function.body.append(self.lookup(name))
-
-    def instruction(self) -> None:
-        p = self.p
-        line, guard, negated = p.line(), None, False
-        if p.accept("@"):
-            negated = p.accept("!")
-            guard = self.lookup(p.take())
-        opcode, *modifiers = p.take().split(".")
-        operands = () if p.peek() == ";" else self.operand_list()
-        p.expect(";")
-        self.function.body.append(
-            Instruction(opcode, tuple(modifiers), operands, guard, negated, line, self.location_of()))
-
-    def location_of(self) -> tuple[int, int]:
-        return self.p.location
-
-    def operand_list(self) -> tuple:
-        items = [self.operand()]
-        while self.p.accept(","):
-            items.append(self.operand())
-        return tuple(items)
-
-    def operand(self):
-        p = self.p
-        if p.accept("{"):
-            return Vector(self.until("}"))
-        if p.accept("("):
-            return Vector(self.until(")"))
-        if p.accept("["):
-            return self.address()
-        if p.accept("!"):
-            return Not(self.lookup(p.take()))
-        first = self.atom()
-        if p.accept("|"):
-            return Pair(first, self.atom())
-        if isinstance(first, Symbol) and p.peek() in ("+", "-"):
-            sign = 1 if p.take() == "+" else -1
-            return Symbol(first.name, first.offset + sign * p.integer())
-        return first
-
-    def until(self, close: str) -> tuple:
-        items = []
-        while not self.p.accept(close):
-            items.append(self.operand())
-            self.p.accept(",")
-        return tuple(items)
-
-    def address(self) -> Address:
-        p = self.p
-        base, offset = None, 0
-        if p.kinds[p.at] == "word":
-            base = self.atom()
-            if p.peek() in ("+", "-"):
-                sign = 1 if p.take() == "+" else -1
-                offset = sign * p.integer()
-        else:
-            offset = p.integer()
-        p.expect("]")
-        return Address(base, offset)
-
-    def atom(self):
-        p = self.p
-        sign = -1 if p.accept("-") else 1
-        token, kind = p.take(), p.kinds[p.at - 1]
-        if kind == "number":
-            number = literal(token)
-            return Immediate(sign * number.value, number.bits)
-        if token == "_":
-            return None
-        return self.lookup(token) or (Special(token) if token.startswith("%") else Symbol(token))

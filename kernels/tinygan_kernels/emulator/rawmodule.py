@@ -9,6 +9,7 @@ import numpy as np
 from . import execute, nvrtc, ptx
 from .errors import EmulatorError
 from .memory import Memory
+from .parser import parse
 from .program import Program
 from .ptx import Immediate, Module, Variable
 
@@ -16,26 +17,29 @@ from .ptx import Immediate, Module, Variable
 class RawModule:
     """Kernels compiled from CUDA C++, or from PTX (text that begins with .version).
 
-    `options` are NVRTC's; `arch` is the virtual architecture unless the options name one; `name_expressions` are templates to
-    instantiate, as in CuPy: `RawModule(code=..., name_expressions=["f<float>"]).get_function("f<float>")`.
+    options: NVRTC's; arch: the virtual architecture, unless the options name one; name_expressions: templates to
+    instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source.
     Raises EmulatorError with the compiler's log.
     """
 
-    def __init__(self, code: str | None = None, *, options=(), name_expressions=(), arch: str = "compute_80"):
+    def __init__(
+        self, code=None, *, options=(), name_expressions=(), arch: str = "compute_80", filename: str = "kernel.cu"
+    ):
         if not isinstance(code, str):
             raise EmulatorError("RawModule(code=...) needs CUDA C++ or PTX as a string")
         self.lowered: dict[str, str] = {}
         if _is_ptx(code):
             self.ptx = code
         else:
-            self.ptx, self.lowered = nvrtc.compile_ptx(code, tuple(options), arch, tuple(name_expressions or ()))
+            names = tuple(name_expressions or ())
+            self.ptx, self.lowered = nvrtc.compile_ptx(code, tuple(options), arch, names, filename)
         self.source = code
         self.module = parsed(self.ptx)
         self.variables = allocate(self.module)
         self.functions: dict[str, RawKernel] = {}
 
     def get_function(self, name: str) -> RawKernel:
-        """A kernel by its name (extern "C", or one of the name expressions). Raises EmulatorError listing the kernels there are."""
+        """A kernel by name (extern "C", or a name expression). Raises EmulatorError listing the kernels there are."""
         name = self.lowered.get(name, name)
         if name not in self.functions:
             addresses = {n: m.base for n, m in self.variables.items()}
@@ -43,14 +47,16 @@ class RawModule:
         return self.functions[name]
 
     def get_global(self, name: str) -> np.ndarray:
-        """The bytes of a __device__ or __constant__ variable, as a writable uint8 array: `.view(np.float32)` gives its values."""
+        """The bytes of a __device__ or __constant__ variable, writable: `.view(np.float32)` gives its values."""
         if name not in self.variables:
-            raise EmulatorError(f"no variable named {name!r} in the module; its variables: {', '.join(self.variables) or 'none'}")
+            raise EmulatorError(
+                f"no variable named {name!r} in the module; its variables: {', '.join(self.variables) or 'none'}"
+            )
         return self.variables[name].data
 
 
 class RawKernel:
-    """`kernel(grid, block, args, shared_mem=0)`: arrays are changed in place, scalars are NumPy scalars of the declared type."""
+    """`kernel(grid, block, args, shared_mem=0)`: changes arrays in place; scalars have the declared NumPy type."""
 
     def __init__(self, program: Program, variables: dict[str, Memory]):
         self.program, self.variables = program, variables
@@ -61,7 +67,9 @@ class RawKernel:
 
     def __call__(self, grid, block, args=(), *, shared_mem: int = 0) -> None:
         if not isinstance(args, (tuple, list)):
-            raise EmulatorError(f"the arguments of kernel {self.name} must be a tuple: kernel(grid, block, (a, b, ...))")
+            raise EmulatorError(
+                f"the arguments of kernel {self.name} must be a tuple: kernel(grid, block, (a, b, ...))"
+            )
         execute.run(self.program, self.variables, grid, block, tuple(args), shared_mem)
 
 
@@ -72,7 +80,7 @@ def _is_ptx(code: str) -> bool:
 
 @lru_cache(maxsize=128)
 def parsed(text: str) -> Module:
-    return ptx.parse(text)
+    return parse(text)
 
 
 def allocate(module: Module) -> dict[str, Memory]:
@@ -87,7 +95,7 @@ def _room_for(variable: Variable) -> Memory:
     align = max(16, variable.align)
     raw = np.zeros(variable.size + align, np.uint8)
     start = -raw.ctypes.data % align
-    data = raw[start:start + variable.size]
+    data = raw[start : start + variable.size]
     return Memory(data, raw.ctypes.data + start, variable.name, writable=variable.space == "global")
 
 
@@ -95,17 +103,11 @@ def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> 
     size = ptx.WIDTH[variable.type]
     for i, value in enumerate(variable.initial):
         if isinstance(value, Immediate):
-            raw = _encode(value, variable.type, size)
+            raw = value.encode(variable.type)
         elif value.name in made:
             raw = int(made[value.name].base + value.offset).to_bytes(8, "little")
         else:
-            raise EmulatorError(f"variable {variable.name} is initialised with the address of {value.name}, which is not supported")
-        memory.data[i * size:(i + 1) * size] = np.frombuffer(raw[:size], np.uint8)
-
-
-def _encode(value: Immediate, kind: str, size: int) -> bytes:
-    if value.bits is not None:
-        return value.bits.to_bytes(size, "little")
-    if kind[0] == "f":
-        return np.array(value.value, f"f{size}").tobytes()
-    return (int(value.value) & (1 << 8 * size) - 1).to_bytes(size, "little")
+            raise EmulatorError(
+                f"variable {variable.name} is initialised with the address of {value.name}, which is not supported"
+            )
+        memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)

@@ -1,10 +1,10 @@
 """Correct rounding: of exact sums and products of vectors, and (slowly, value by value) of any rational number.
 
-The vector path uses round-to-odd: an exact result is first cut to a wider format so that an inexact one ends in a 1; the
-second rounding, to the format wanted, then cannot be misled by a false tie. (Boldo and Melquiond, "Emulation of FMA and
-correctly rounded sums: proved algorithms using rounding to odd", IEEE Trans. Computers 57(4), 2008.)
-Rounding modes have PTX's names: rn nearest even, rz toward zero, rm toward minus infinity, rp toward plus infinity, rna nearest,
-ties away from zero.
+The vector path uses round-to-odd: an exact result is first cut to a wider format so that an inexact one ends in a 1;
+the second rounding, to the format wanted, then cannot be misled by a false tie. (Boldo and Melquiond, "Emulation of
+FMA and correctly rounded sums: proved algorithms using rounding to odd", IEEE Trans. Computers 57(4), 2008.) Rounding
+modes have PTX's names: rn nearest even, rz toward zero, rm toward minus infinity, rp toward plus infinity, rna
+nearest, ties away from zero.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point format: bits of the significand with the hidden one, exponents of 1.0 <= m < 2 normal numbers."""
+    """A binary floating-point format; `precision` counts the hidden bit of the significand."""
+
     precision: int
-    lowest: int         # smallest normal number is 2**lowest
-    highest: int        # largest exponent
+    lowest: int  # smallest normal number is 2**lowest
+    highest: int  # largest exponent
 
     @property
     def largest(self) -> float:
@@ -45,7 +46,7 @@ def to_odd(value, error):
     adjust = (error != 0) & (bits & 1 == 0) & np.isfinite(value)
     if not adjust.any():
         return value
-    outward = (error > 0) == (value > 0)        # away from zero: the next larger magnitude
+    outward = (error > 0) == (value > 0)  # away from zero: the next larger magnitude
     step = np.where(outward, 1, -1)
     return np.where(adjust & (value != 0), bits + step, bits).view("f8")
 
@@ -75,7 +76,9 @@ _ROUND = {"rn": np.rint, "rz": np.trunc, "rm": np.floor, "rp": np.ceil, "rna": _
 
 
 def _overflow(value, form, mode):
-    stays = {"rz": np.ones(np.shape(value), bool), "rm": value > 0, "rp": value < 0}.get(mode, np.zeros(np.shape(value), bool))
+    stays = {"rz": np.ones(np.shape(value), bool), "rm": value > 0, "rp": value < 0}.get(
+        mode, np.zeros(np.shape(value), bool)
+    )
     return np.copysign(np.where(stays, form.largest, np.inf), value)
 
 
@@ -120,8 +123,12 @@ def exact_fma(a: float, b: float, c: float, form: Format, mode: str) -> float:
 
 
 def _special_fma(a, b, c):
-    product = nan if (isinf(a) and b == 0) or (isinf(b) and a == 0) else \
-        float(np.copysign(1, a) * np.copysign(1, b)) * (inf if isinf(a) or isinf(b) else nan if isnan(a) or isnan(b) else 1.0)
+    product = (
+        nan
+        if (isinf(a) and b == 0) or (isinf(b) and a == 0)
+        else float(np.copysign(1, a) * np.copysign(1, b))
+        * (inf if isinf(a) or isinf(b) else nan if isnan(a) or isnan(b) else 1.0)
+    )
     if isnan(a) or isnan(b):
         return nan
     return product + c if isinf(product) or isnan(product) else c
@@ -147,11 +154,11 @@ def exact_sqrt(a: float, form: Format, mode: str) -> float:
         with np.errstate(all="ignore"):
             return float(np.sqrt(np.float64(a)))
     exact = Fraction(a)
-    shift = 4 ** 160                            # root to 160 bits beyond the integer, then a sticky bit
+    shift = 4**160  # root to 160 bits beyond the integer, then a sticky bit
     scaled = exact.numerator * exact.denominator * shift
     root = isqrt(scaled)
     sticky = 2 * root + (root * root != scaled)
-    return round_fraction(Fraction(sticky, 2 * exact.denominator * 2 ** 160), form, mode)
+    return round_fraction(Fraction(sticky, 2 * exact.denominator * 2**160), form, mode)
 
 
 def exact_integer(a: int, form: Format, mode: str) -> float:

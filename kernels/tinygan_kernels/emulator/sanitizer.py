@@ -1,4 +1,4 @@
-"""What the sanitizer looks at beyond bounds and alignment: uninitialised reads, races, barriers. One object a chunk of blocks."""
+"""What the sanitizer looks at beyond bounds and alignment: uninitialised reads and races, for a chunk of blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .shared_races import SharedRaces
 
 
 class Sanitizer:
-    """Hears of every access and barrier of a machine. memcheck is part of the access itself, synccheck of the scheduler."""
+    """Hears of every access and barrier of a machine. memcheck is part of `access`, synccheck of `scheduler`."""
 
     def __init__(self, machine, spaces: dict, report, between_blocks: GlobalRaces | None):
         self.machine, self.report = machine, report
@@ -67,8 +67,16 @@ class Sanitizer:
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
             space = "shared" if memory is self.shared else "local" if memory is self.local else "global"
-            self.report.add("initcheck", f"read of uninitialised {space} memory", site, self.machine, lanes.index[i],
-                            self._own_address(memory, positions[i], lanes.index[i]), space, int(bad.sum()))
+            self.report.add(
+                "initcheck",
+                f"read of uninitialised {space} memory",
+                site,
+                self.machine,
+                lanes.index[i],
+                self._own_address(memory, positions[i], lanes.index[i]),
+                space,
+                int(bad.sum()),
+            )
 
     def _own_address(self, memory, position: int, lane: int) -> int:
         """The address as the thread sees it."""

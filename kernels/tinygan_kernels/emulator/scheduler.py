@@ -1,8 +1,9 @@
 """Runs the blocks of a program: which group of lanes goes next, where groups part, wait and meet again.
 
-A group is a set of lanes at the same block with the same calls open. Its key is the list of positions, outermost first: (position
-in the kernel,) or (call in the kernel, position in the callee), ... The group with the smallest key runs; groups with equal keys merge.
-A group that waits in a loop for others (a lock) must not starve them: after PATIENCE blocks in a row another group gets a turn.
+A group is a set of lanes at the same block with the same calls open. Its key is the list of positions, outermost
+first: (position in the kernel,) or (call in the kernel, position in the callee), ... The group with the smallest key
+runs; groups with equal keys merge. A group that waits in a loop for others (a lock) must not starve them: after
+PATIENCE blocks in a row another group gets a turn.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .machine import Machine
 from .program import Step
 from .warps import named_and_absent
 
-PATIENCE = 20_000
+PATIENCE = 2_000
 
 
 class Scheduler:
@@ -24,8 +25,8 @@ class Scheduler:
     def __init__(self, machine: Machine):
         self.machine, self.steps, self.code = machine, machine.program.steps, machine.code
         self.groups: dict[tuple, Lanes] = {}
-        self.waiting: list[_Waiting] = []           # at barriers
-        self.meeting: dict[tuple, Lanes] = {}       # at collectives that name lanes not there yet
+        self.waiting: list[_Waiting] = []  # at barriers
+        self.meeting: dict[tuple, Lanes] = {}  # at collectives that name lanes not there yet
         self.live = machine.live()
         self.names = machine.names
         self.counter = machine.counter
@@ -47,7 +48,7 @@ class Scheduler:
         self.turns += 1
         ordered = sorted(self.groups)
         if self.turns > PATIENCE:
-            return ordered[self.turns // 1000 % len(ordered)]
+            return ordered[self.turns // 64 % len(ordered)]
         return ordered[0]
 
     def add(self, key: tuple, lanes: Lanes) -> None:
@@ -91,7 +92,7 @@ class Scheduler:
             return step.targets[0]
         if count == 0:
             return step.after
-        goes = Lanes(taken.copy() if taken is guard else taken, count)     # the register may change
+        goes = Lanes(taken.copy() if taken is guard else taken, count)  # the register may change
         stays = Lanes(lanes.mask & ~taken, lanes.count - count)
         if self.counter:
             self.counter.divergence(step, goes, stays)
@@ -117,7 +118,9 @@ class Scheduler:
             self.counter.divergence(step, lanes.only(index == picked[0]), lanes.only(index != picked[0]))
         for i in picked:
             if i >= len(step.targets):
-                raise EmulatorError(f"brx.idx with index {i} of {len(step.targets)} targets in {self.machine.program.title}")
+                raise EmulatorError(
+                    f"brx.idx with index {i} of {len(step.targets)} targets in {self.machine.program.title}"
+                )
             self.add((*outer, 2 * step.targets[int(i)]), lanes.only(index == i))
 
     def _call(self, step: Step, outer: tuple, lanes: Lanes, _payload) -> None:
@@ -135,19 +138,28 @@ class Scheduler:
         self.live = Lanes(self.live.mask & ~lanes.mask, self.live.count - lanes.count)
         if self.waiting:
             self._release()
-        for key in list(self.meeting):          # who was named may be gone: look again
+        for key in list(self.meeting):  # who was named may be gone: look again
             self.add(key, self.meeting.pop(key))
 
     def _trap(self, step: Step, _outer: tuple, lanes: Lanes, _payload) -> None:
         block, thread = self.machine.position(lanes.index[0])
         self.machine.report.deliver()
-        raise EmulatorError(f"trap in {self.machine.program.title} at {step.site.source} by thread {thread} of block {block}")
+        raise EmulatorError(
+            f"trap in {self.machine.program.title} at {step.site.source} by thread {thread} of block {block}"
+        )
 
     # -- barriers ---------------------------------------------------------------------------------------------
     def _barrier(self, step: Step, outer: tuple, lanes: Lanes, payload) -> int | None:
         number, threads, predicate = payload
-        if not step.arrives_only and threads is None and not self.waiting and lanes.count == self.live.count \
-                and np.ndim(number) == 0 and not step.reduction and lanes.count == self.machine.shape.blocks * self.machine.shape.threads:
+        if (
+            not step.arrives_only
+            and threads is None
+            and not self.waiting
+            and lanes.count == self.live.count
+            and np.ndim(number) == 0
+            and not step.reduction
+            and lanes.count == self.machine.shape.blocks * self.machine.shape.threads
+        ):
             if self.machine.check:
                 self.machine.check.block_barrier(lanes)
             return step.after
@@ -173,8 +185,14 @@ class Scheduler:
         if absent.any():
             warp = int(np.flatnonzero(absent)[0])
             lane = warp * WARP + int(np.flatnonzero(here[warp])[0])
-            self.machine.report.add("synccheck", "barrier reached by only some threads of a warp", step.site, self.machine, lane,
-                                    count=int(absent.sum()))
+            self.machine.report.add(
+                "synccheck",
+                "barrier reached by only some threads of a warp",
+                step.site,
+                self.machine,
+                lane,
+                count=int(absent.sum()),
+            )
 
     def _release(self) -> None:
         """Let the blocks go on in which a barrier is complete."""
@@ -219,8 +237,14 @@ class Scheduler:
             return
         some = there[0].lanes.only(np.repeat(short, self.machine.shape.stride))
         some = some if some.count else there[0].lanes
-        self.machine.report.add("synccheck", "barrier not reached by all threads of the block: some have exited", there[0].step.site,
-                                self.machine, some.index[0], count=int(short.sum()))
+        self.machine.report.add(
+            "synccheck",
+            "barrier not reached by all threads of the block: some have exited",
+            there[0].step.site,
+            self.machine,
+            some.index[0],
+            count=int(short.sum()),
+        )
 
     def _reduce(self, parts: list) -> None:
         """bar.red: the count, AND or OR of everyone's predicate, to everyone."""
@@ -238,7 +262,9 @@ class Scheduler:
         for w, some in parts:
             operation, name = w.step.reduction
             result = {"popc": count, "and": count == total, "or": count > 0}[operation]
-            np.copyto(self.names[name], np.repeat(result, shape.stride).astype(self.names[name].dtype), where=some.where)
+            np.copyto(
+                self.names[name], np.repeat(result, shape.stride).astype(self.names[name].dtype), where=some.where
+            )
 
     # -- collectives ------------------------------------------------------------------------------------------
     def _all_met(self, step: Step, key: tuple, lanes: Lanes) -> bool:
@@ -264,8 +290,14 @@ class Scheduler:
 
     def _report_absent(self, step: Step, lanes: Lanes, lacking: np.ndarray) -> None:
         if self.machine.check:
-            self.machine.report.add("synccheck", f"{step.site.name} names threads of the warp that do not execute it", step.site,
-                                    self.machine, int(np.flatnonzero(lacking)[0]), count=int(lacking.sum()))
+            self.machine.report.add(
+                "synccheck",
+                f"{step.site.name} names threads of the warp that do not execute it",
+                step.site,
+                self.machine,
+                int(np.flatnonzero(lacking)[0]),
+                count=int(lacking.sum()),
+            )
 
     def _nobody_can_go_on(self) -> None:
         """All groups wait. Collectives go on without whom they wait for (a finding); barriers alone are a deadlock."""
@@ -273,13 +305,26 @@ class Scheduler:
             for key in list(self.meeting):
                 lanes = self.meeting.pop(key)
                 step = self.steps[key[-1] // 2]
-                self._report_absent(step, lanes, named_and_absent(self.names[step.meets](lanes), lanes.mask, self.machine.exists) | lanes.mask)
+                self._report_absent(
+                    step,
+                    lanes,
+                    named_and_absent(self.names[step.meets](lanes), lanes.mask, self.machine.exists) | lanes.mask,
+                )
                 self._run_once(key, lanes)
             return
         site, lanes = self.waiting[0].step.site, self.waiting[0].lanes
-        self.machine.report.add("synccheck", "deadlock: barrier never reached by all threads it waits for", site, self.machine, lanes.index[0])
+        self.machine.report.add(
+            "synccheck",
+            "deadlock: barrier never reached by all threads it waits for",
+            site,
+            self.machine,
+            lanes.index[0],
+        )
         self.machine.report.deliver()
-        raise EmulatorError(f"deadlock in {self.machine.program.title}: threads wait at a barrier that others never reach ({site.source})")
+        raise EmulatorError(
+            f"deadlock in {self.machine.program.title}: threads wait at a barrier that others never reach "
+            f"({site.source})"
+        )
 
     def _run_once(self, key: tuple, lanes: Lanes) -> None:
         """Run one block that would otherwise wait, whoever is there."""

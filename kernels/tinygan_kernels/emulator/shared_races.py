@@ -1,9 +1,10 @@
 """racecheck: two threads of a block touch the same shared bytes, one of them writing, with no barrier between.
 
-Order is tracked by a vector clock of warps. Each warp has a clock that every barrier it passes moves on; `known[m, w]` is the
-latest time of warp w that warp m comes after. An access by warp w at time c is ordered before one by warp m if c <= known[m, w]; within
-a warp, bar.warp.sync (__syncwarp) orders as a barrier does, running in step does not.
-Two writes of the same value count as harmless (compute-sanitizer's level INFO). A __syncwarp of some lanes counts for the whole warp.
+Order is tracked by a vector clock of warps. Each warp has a clock that every barrier it passes moves on; `known[m,
+w]` is the latest time of warp w that warp m comes after. An access by warp w at time c is ordered before one by warp
+m if c <= known[m, w]; within a warp, bar.warp.sync (__syncwarp) orders as a barrier does, running in step does not.
+Two writes of the same value count as harmless (compute-sanitizer's level INFO). A __syncwarp of some lanes counts for
+the whole warp.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _ATOMIC = 1
 
 
 class SharedRaces:
-    """Who last wrote and read each granule (4 bytes, or 1 where the kernel makes narrower accesses) of shared memory."""
+    """Who last wrote and read each granule of shared memory: 4 bytes, or 1 if accesses may be narrower."""
 
     def __init__(self, machine, memory, granule: int, report):
         shape = machine.shape
@@ -26,23 +27,25 @@ class SharedRaces:
         self.thread = (lanes % shape.stride).astype("i8")
         self.block = lanes // shape.stride
         self.warp = self.thread // WARP
-        self.row = (self.block * shape.warps + self.warp) * shape.warps     # of this lane's warp in `known`
+        self.row = (self.block * shape.warps + self.warp) * shape.warps  # of this lane's warp in `known`
         self.clock = np.ones((shape.blocks, shape.warps), "i8")
         self.known = np.zeros((shape.blocks, shape.warps, shape.warps), "i8")
         granules = memory.data.size // granule
-        self.writer = np.zeros(granules, "i8")                      # clock << 11 | thread << 1 | atomic
+        self.writer = np.zeros(granules, "i8")  # clock << 11 | thread << 1 | atomic
         self.first_reader = np.zeros((granules, shape.warps), "i8")  # clock << 5 | lane, for each warp: the lowest lane
-        self.last_reader = np.zeros((granules, shape.warps), "i8")   # ... and the highest, of the last instruction
+        self.last_reader = np.zeros((granules, shape.warps), "i8")  # ... and the highest, of the last instruction
 
     # -- accesses ---------------------------------------------------------------------------------------------
     def read(self, site, positions, lanes: Lanes) -> None:
         index, now = lanes.index, self._now(lanes)
         warp = self.warp[index]
         stamp = now << 5 | self.thread[index] % WARP
-        for j, granules in self._granules(site, positions):
+        for _, granules in self._granules(site, positions):
             self._against_writer(site, granules, positions, lanes, "read", "written", None)
             self.last_reader[granules, warp] = stamp
-            self.first_reader[granules[::-1], warp[::-1]] = stamp[::-1]
+            backwards = (np.ascontiguousarray(a[::-1]) for a in (granules, warp, stamp))
+            granules, warps, stamps = backwards  # copies: NumPy walks a reversed view forwards
+            self.first_reader[granules, warps] = stamps
 
     def write(self, site, positions, lanes: Lanes, values, atomic: bool = False) -> None:
         stamp = self._now(lanes) << 11 | self.thread[lanes.index] << 1 | (_ATOMIC if atomic else 0)
@@ -73,12 +76,18 @@ class SharedRaces:
             return
         if value is not None:
             race &= self._differs(site, granules, positions, value)
-        self._found(site, race, positions, lanes, f"shared-memory race: {action} of bytes {earlier} by another thread with no barrier between",
-                    writer)
+        self._found(
+            site,
+            race,
+            positions,
+            lanes,
+            f"shared-memory race: {action} of bytes {earlier} by another thread with no barrier between",
+            writer,
+        )
 
     def _differs(self, site, granules, positions, value) -> np.ndarray:
         """Would the store change what is there?"""
-        view, first = self.memory.view(site.code)
+        view, _ = self.memory.view(site.code)
         place = np.minimum(granules * self.granule // site.size, view.size - 1)
         return view[place] != value
 
@@ -94,8 +103,14 @@ class SharedRaces:
                 found = race.any(axis=1)
                 warp = race.argmax(axis=1)
                 reader = warp * WARP + (np.take_along_axis(stamp, warp[:, None], axis=1)[:, 0] & 31)
-                self._found(site, found, positions, lanes, "shared-memory race: write of bytes read by another thread with no barrier between",
-                            reader)
+                self._found(
+                    site,
+                    found,
+                    positions,
+                    lanes,
+                    "shared-memory race: write of bytes read by another thread with no barrier between",
+                    reader,
+                )
                 return
 
     def _within_instruction(self, site, granules, positions, lanes: Lanes, stamp, value) -> None:
@@ -107,8 +122,14 @@ class SharedRaces:
         if value is not None:
             lane = self.block[lanes.index] * self.shape.stride + (winner >> 1 & 1023)
             lost &= value != value[np.searchsorted(lanes.index, lane)]
-        self._found(site, lost, positions, lanes, "shared-memory race: threads write different values to the same bytes in one instruction",
-                    winner >> 1 & 1023)
+        self._found(
+            site,
+            lost,
+            positions,
+            lanes,
+            "shared-memory race: threads write different values to the same bytes in one instruction",
+            winner >> 1 & 1023,
+        )
 
     def _found(self, site, race, positions, lanes: Lanes, message: str, other) -> None:
         if not race.any():
@@ -117,7 +138,16 @@ class SharedRaces:
         lane = lanes.index[i]
         thread = tuple(int(t) for t in self.shape.thread(int(other[i])))
         address = positions[i] - self.block[lane] * (self.memory.data.size // self.shape.blocks)
-        self.report.add("racecheck", f"{message}; the other is thread {thread}", site, self.machine, lane, address, "shared", int(race.sum()))
+        self.report.add(
+            "racecheck",
+            f"{message}; the other is thread {thread}",
+            site,
+            self.machine,
+            lane,
+            address,
+            "shared",
+            int(race.sum()),
+        )
 
     # -- barriers ---------------------------------------------------------------------------------------------
     def block_barrier(self) -> None:

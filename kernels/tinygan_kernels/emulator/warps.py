@@ -64,7 +64,7 @@ def match(mode: str, values, members, active):
 
 
 def reduce(operation: str, values, members, active):
-    """redux.sync: the reduction over the named executing lanes, given to all of them. Lanes of a warp may form several sets."""
+    """redux.sync: the reduction over the named executing lanes, given to all of them; a warp may hold several sets."""
     width = active.size
     function, neutral = _REDUCTIONS[operation]
     values, members = np.broadcast_to(values, (width,)), np.broadcast_to(members, (width,))
@@ -86,9 +86,13 @@ def _smallest(dtype):
 
 
 _REDUCTIONS = {
-    "add": (np.add, lambda d: d.type(0)), "min": (np.minimum, lambda d: d.type(_largest(d))),
-    "max": (np.maximum, lambda d: d.type(_smallest(d))), "and": (np.bitwise_and, lambda d: np.array(-1, "i8").astype(d)),
-    "or": (np.bitwise_or, lambda d: d.type(0)), "xor": (np.bitwise_xor, lambda d: d.type(0))}
+    "add": (np.add, lambda d: d.type(0)),
+    "min": (np.minimum, lambda d: d.type(_largest(d))),
+    "max": (np.maximum, lambda d: d.type(_smallest(d))),
+    "and": (np.bitwise_and, lambda d: np.array(-1, "i8").astype(d)),
+    "or": (np.bitwise_or, lambda d: d.type(0)),
+    "xor": (np.bitwise_xor, lambda d: d.type(0)),
+}
 
 
 def named_and_absent(members, active, exists):
