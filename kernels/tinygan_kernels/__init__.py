@@ -20,7 +20,7 @@ class BackendError(ValueError):
     """A backend that does not exist or cannot run here. The message is one line and says what to do."""
 
 
-_MODULES = {"reference": "reference", "cpu": "cpu", "cupy": "cuda_cpp", "numba-cuda": "cuda_numba"}  # each has backend(); the CUDA ones take more
+_MODULES = {"reference": "reference", "cpu": "cpu", "cupy": "cuda_cpp", "numba-cuda": "cuda_numba"}
 _CUDA = ("cupy", "numba-cuda")
 
 

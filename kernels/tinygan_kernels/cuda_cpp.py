@@ -60,7 +60,11 @@ OPTIONS = ("--std=c++17",)
 @functools.cache
 def source(name: str) -> str:
     """The text of cuda/<name>.cu."""
-    return (Path(__file__).parent / "cuda" / f"{name}.cu").read_text()
+    return path(name).read_text()
+
+
+def path(name: str) -> Path:
+    return Path(__file__).parent / "cuda" / f"{name}.cu"
 
 
 class Device:
@@ -169,7 +173,7 @@ class Recorder(Device):
 
     def start(self, entry, name, blocks, threads, args):
         ptx = functools.partial(compile_ptx, hosts.ENTRIES[entry].file, name)
-        self.launches.append(inspection.Started(name, blocks, math.prod(threads), ptx))
+        self.launches.append(inspection.Started(name, blocks, math.prod(threads), path(hosts.ENTRIES[entry].file), ptx))
 
 
 def compile_ptx(file: str, name: str, arch: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@
     gpu = load("numba-cuda", emulate=True, versions={"matmul": 3})
 
 On a GPU the arrays are CuPy's, launches go to CuPy's current stream, and nothing is allocated after the first call on a shape.
-What is not a row of VERSIONS comes from `generic`, which the array module computes. This file imports neither numba.cuda nor
+What is not a row of LADDERS comes from `generic`, which the array module computes. This file imports neither numba.cuda nor
 CuPy nor a driver until a backend is asked for.
 """
 
@@ -16,12 +16,13 @@ import importlib.util
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import generic, inspection
-from .contract import DTYPES, KERNELS, Backend, ContractError, Version
+from .contract import DTYPES, KERNELS, Backend, ContractError, Version, check
 
 # The ladders: tests, listings and verification are made from these rows; a kernel's last version is the one used unless another is
 # asked for. `host` is the function of module cuda_numba_<module> that launches it: host(device, *inputs, *outputs, **params).
@@ -46,7 +47,7 @@ _LADDERS = (
 _HOSTS = {(kernel, number): (f"cuda_numba_{module}", host) for kernel, number, _, module, host in _LADDERS}
 BEST = {kernel: number for kernel, number, *_ in _LADDERS}
 LADDERS = tuple(Version(kernel, number, title) for kernel, number, title, _, _ in _LADDERS)
-VERSIONS = LADDERS + tuple(Version(kernel, 1, "array functions (CuPy, or NumPy)") for kernel in KERNELS if kernel not in BEST)
+VERSIONS = LADDERS + tuple(Version(name, 1, "array functions (CuPy, or NumPy)") for name in KERNELS if name not in BEST)
 
 
 # ---- devices: where a launch goes ---------------------------------------------------------------------------------------------
@@ -142,16 +143,18 @@ class Recorder(Device):
 
     def start(self, kernel, blocks, threads, args):
         ptx = functools.partial(compile_ptx, kernel, args)
-        self.launches.append(inspection.Started(kernel.__name__, blocks, threads, ptx))
+        path = Path(kernel.py_func.__code__.co_filename)
+        self.launches.append(inspection.Started(kernel.__name__, blocks, threads, path, ptx))
 
 
 def compile_ptx(kernel: Any, args: tuple[Any, ...], arch: str) -> tuple[str, str]:
     """A Numba kernel's PTX for these arguments on `arch` (such as "sm_90"), and the name of its entry. Needs no driver."""
-    from numba import cuda, typeof
+    from numba import typeof
 
-    number = int(arch.removeprefix("sm_"))
+    from .emulator.numba_launch import to_ptx
+
     types = tuple(map(typeof, args))
-    ptx, _ = cuda.compile_ptx(kernel.py_func, types, cc=divmod(number, 10), lineinfo=True)
+    ptx = to_ptx(kernel.py_func, types, capability=divmod(int(arch.removeprefix("sm_")), 10))
     return ptx, re.search(r"\.entry\s+(\S+?)\(", ptx)[1]
 
 
@@ -182,11 +185,12 @@ def choose(versions: Mapping[str, int] | None) -> dict[str, int]:
     """The version of every kernel that has a ladder: the best, or the one that `versions` asks for. Raises ContractError."""
     chosen = dict(BEST)
     for kernel, number in (versions or {}).items():
-        have = [row.number for row in VERSIONS if row.kernel == kernel]
+        have = [row.number for row in LADDERS if row.kernel == kernel]
         if kernel not in KERNELS:
             raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
         if number not in have:
-            raise ContractError(f"numba-cuda: {kernel} has versions {', '.join(map(str, have))}; {number!r} is not one")
+            ladder = f"versions {', '.join(map(str, have))}" if have else "no version in Numba"
+            raise ContractError(f"numba-cuda: {kernel} has {ladder}; {number!r} is not one")
         chosen[kernel] = number
     return chosen
 
@@ -197,13 +201,22 @@ def host_function(kernel: str, number: int) -> Callable[..., None]:
     return getattr(importlib.import_module(f".{module}", __package__), name)
 
 
+def _implementation(device: Device, kernel: str, number: int) -> Callable[..., None]:
+    """Checks a call as the contract's door does, then launches the version."""
+    host = host_function(kernel, number)
+
+    def implementation(*arrays: Any, **params: Any) -> None:
+        check(kernel, arrays, params)
+        host(device, *arrays, **params)
+
+    return implementation
+
+
 def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
     """The kernels in Numba, on a GPU or emulated. versions: a version number for each kernel that is not to run at its best."""
     chosen = choose(versions)
     device = Emulated() if emulate else OnGpu()
     implementations = generic.implementations(device.xp)
-    for kernel in BEST:
-        number = chosen[kernel]
-        implementations[kernel] = functools.partial(host_function(kernel, number), device)
+    implementations |= {kernel: _implementation(device, kernel, number) for kernel, number in chosen.items()}
     to_numpy = np.asarray if emulate else device.xp.asnumpy
     return Backend("numba-cuda", implementations, device.xp, VERSIONS, to_numpy)

@@ -16,10 +16,10 @@ WARPS = THREADS // WARP
 BLOCKS = 1024  # at most so many partial sums: beyond that, threads walk on to further elements
 ALL_LANES = 0xFFFFFFFF
 
-inline = cuda.jit(device=True, inline="always")
+device_function = cuda.jit(device=True)
 
 
-@inline
+@device_function
 def loss_term(s, t):
     """t softplus(-s) + (1-t) softplus(s) with the larger part taken out of the logarithm; no exponential overflows."""
     one = type(s)(1)
@@ -27,7 +27,7 @@ def loss_term(s, t):
     return wrong + math.log1p(math.exp(-abs(s)))
 
 
-@inline
+@device_function
 def slope_term(s, t):
     """(1-t) sigmoid(s) - t sigmoid(-s), which keeps its digits where sigmoid(s) - t would cancel."""
     one, e = type(s)(1), math.exp(-abs(s))
@@ -88,7 +88,7 @@ def two_pass(device, s, t, loss, ds):
 # ---- version 2 ----------------------------------------------------------------------------------------------------------------
 
 
-@inline
+@device_function
 def warp_sum(value):
     """The sum over the 32 lanes, in lane 0: five shuffles between registers, no shared memory and no barrier."""
     for distance in (16, 8, 4, 2, 1):

@@ -16,7 +16,7 @@ from numba import cuda
 THREADS = 256
 TILE = 16
 
-inline = cuda.jit(device=True, inline="always")
+device_function = cuda.jit(device=True)
 
 
 # ---- version 1 ----------------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def direct_dw(device, x, g, dw, stride, pad, kh, kw):
 # ---- version 2: the elements of the products ----------------------------------------------------------------------------------
 
 
-@inline
+@device_function
 def patch(x, w, y, row, k, stride, pad):
     """The left factor of conv2d: row (n, i, j), k (u, v, c). Neighbours in k are neighbours in memory, a channel apart."""
     (_, oh, ow, _), (_, kw, c_in, _) = y.shape, w.shape
@@ -126,13 +126,13 @@ def patch(x, w, y, row, k, stride, pad):
     return x[row // (oh * ow), down, right, k % c_in]
 
 
-@inline
+@device_function
 def filter_row(x, w, y, k, column):
     (_, kw, c_in, _) = w.shape
     return w[k // (kw * c_in), k // c_in % kw, k % c_in, column]
 
 
-@inline
+@device_function
 def spread(g, w, dx, row, k, stride, pad):
     """The left factor of conv2d_dx: row (n, y, x), k (u, v, o); zero where no output position puts tap (u, v) on the pixel."""
     (_, height, width, _), (_, kw, _, c_out) = dx.shape, w.shape
@@ -145,13 +145,13 @@ def spread(g, w, dx, row, k, stride, pad):
     return g[row // (height * width), down // stride, right // stride, k % c_out]
 
 
-@inline
+@device_function
 def filter_transposed(g, w, dx, k, column):
     (_, kw, _, c_out) = w.shape
     return w[k // (kw * c_out), k // c_out % kw, column, k % c_out]
 
 
-@inline
+@device_function
 def patch_transposed(x, g, dw, row, k, stride, pad):
     """The left factor of conv2d_dw: row (u, v, c), k (n, i, j). Neighbours in row are neighbours in memory."""
     (_, kw, c_in, _), (_, oh, ow, _) = dw.shape, g.shape
@@ -162,7 +162,7 @@ def patch_transposed(x, g, dw, row, k, stride, pad):
     return x[k // (oh * ow), down, right, row % c_in]
 
 
-@inline
+@device_function
 def pixel_row(x, g, dw, k, column):
     (_, oh, ow, _) = g.shape
     return g[k // (oh * ow), k // ow % oh, k % ow, column]

@@ -16,7 +16,7 @@ SIDE, DEPTH, LANES = 64, 8, 8  # version 4: a block's SIDE x SIDE part of C, K-s
 PER_THREAD = SIDE // LANES  # each thread owns PER_THREAD x PER_THREAD elements of C
 PADDED = SIDE + 4  # a row of the shared tile: K-neighbours land 4 banks apart, so 8 of them by 4 rows fill all 32 banks
 
-inline = cuda.jit(device=True, inline="always")
+device_function = cuda.jit(device=True)
 
 
 # ---- version 1 ----------------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def shared_tile(device, a, b, c, trans_a=False, trans_b=False):
 # ---- version 4 ----------------------------------------------------------------------------------------------------------------
 
 
-@inline
+@device_function
 def load_tile(tile, operand, stride, k_stride, start, first_k, length, depth):
     """tile[k, i] = element (start + i, first_k + k) of a (length, depth) matrix, zero outside it.
 
@@ -130,7 +130,7 @@ def load_tile(tile, operand, stride, k_stride, start, first_k, length, depth):
         i, k, place = i + i_step, k + k_step, place + place_step
 
 
-@inline
+@device_function
 def multiply_add(a_tile, b_tile, k, i, j, a_part, b_part, sums):
     """sums[u, v] += A[i + 8 u, k] B[k, j + 8 v]: 16 shared loads, 64 multiply-adds."""
     for u in range(PER_THREAD):
@@ -140,7 +140,7 @@ def multiply_add(a_tile, b_tile, k, i, j, a_part, b_part, sums):
             sums[u, v] += a_part[u] * b_part[v]
 
 
-@inline
+@device_function
 def multiply_tiles(a_tile, b_tile, i, j, a_part, b_part, sums):
     """Written out for DEPTH = 8: the compiler will not unroll a loop this large, and Numba has no pragma to insist."""
     multiply_add(a_tile, b_tile, 0, i, j, a_part, b_part, sums)

@@ -1,8 +1,8 @@
-"""Inputs on which kernels go wrong: for every kernel of the contract, shapes around the edges of tiles, empty ones, views, extremes.
+"""Inputs on which kernels go wrong: for every kernel of the contract, shapes at the edges of tiles, empty ones, views, extremes.
 
 `cases("matmul")` gives them; tests and `verify` judge every version of every backend on the same ones. Sizes come from
-{0, 1, t-1, t, t+1, 2t+3} for each tile side t of interest, so that a block is met empty, ragged, exactly full and followed by another.
-Random numbers come from a seed that kernel and case determine: the same everywhere, and independent of which cases are run.
+{0, 1, t-1, t, t+1, 2t+3} for each tile side t of interest, so that a block is met empty, ragged, exactly full, and with another
+after it. Random numbers come from a seed that kernel and case determine: the same everywhere, whichever cases are run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from .contract import ACTIVATIONS, KERNELS, conv_size
 
-TILES = (16, 64)  # sides of the tiles that kernels cut their work into, unless a caller knows better
+TILES = (16, 64, 128)  # sides of the tiles that kernels cut their work into, unless a caller knows better
 Shape = tuple[int, ...]
 
 
@@ -70,7 +70,9 @@ Labelled = Iterator[tuple[str, Callable[[Draw], Made]]]
 
 
 # Indices of M, N and K into `edges`: each meets every edge, and where one is ragged the others are empty, ragged or exact in turn.
-_MEETINGS = ((0, 4, 5), (4, 0, 3), (4, 5, 0), (1, 1, 5), (1, 5, 4), (5, 1, 2), (2, 3, 5), (3, 3, 3), (3, 4, 1), (4, 2, 4), (5, 5, 2))
+_MEETINGS = (
+    (0, 4, 5), (4, 0, 3), (4, 5, 0), (1, 1, 5), (1, 5, 4), (5, 1, 2), (2, 3, 5), (3, 3, 3), (3, 4, 1), (4, 2, 4), (5, 5, 2),
+)  # fmt: skip
 _BOTH_WAYS = ((4, 5, 2), (5, 4, 5))  # of these, all four combinations of transposed operands
 _FLAGS = tuple(product((False, True), repeat=2))
 
@@ -103,6 +105,11 @@ _CONVOLUTIONS = (
     (2, 3, 3, 4, 1, 5, 5, 1, 2),  # the filter is larger than the image
     (1, 4, 9, 16, 17, 1, 1, 1, 0),  # a matrix product in disguise
     (1, 7, 3, 5, 2, 3, 3, 2, 3),  # more padding than the filter reaches: outputs that see nothing
+    (1, 4, 4, 16, 16, 1, 1, 1, 0),  # 16 pixels, 16 channels in and out: tiles of 16 that are exactly full
+    (1, 3, 5, 15, 16, 1, 1, 1, 0),
+    (1, 17, 1, 17, 33, 1, 1, 1, 0),
+    (2, 8, 4, 67, 63, 1, 1, 1, 0),  # the same at 64
+    (1, 9, 15, 5, 67, 3, 3, 1, 1),
     (0, 4, 4, 2, 3, 3, 3, 1, 1),
     (2, 4, 4, 0, 3, 3, 3, 1, 1),  # no channels in: zeros out
     (2, 4, 4, 3, 0, 3, 3, 1, 1),
@@ -216,7 +223,9 @@ _PARAMS: dict[str, list[dict[str, Any]]] = {
 }
 _POSITIVE = ("log", "sqrt", "power")
 _UNARY_SHAPES: tuple[Shape, ...] = ((), (0,), (1,), (1025,), (3, 0, 2), (17, 5))
-_PAIRS: tuple[tuple[Shape, Shape], ...] = (((), ()), ((5,), ()), ((3, 1), (4,)), ((2, 3, 4), (3, 4)), ((0, 4), (4,)), ((129,), (129,)))
+_PAIRS: tuple[tuple[Shape, Shape], ...] = (
+    ((), ()), ((5,), ()), ((3, 1), (4,)), ((2, 3, 4), (3, 4)), ((0, 4), (4,)), ((129,), (129,)),
+)  # fmt: skip
 
 
 def _elementwise(kernel: str, tiles: Sequence[int]) -> Labelled:

@@ -31,11 +31,13 @@ class InspectionError(RuntimeError):
 
 @dataclass(frozen=True)
 class Started:
-    """A launch as a backend would start it: blocks in the grid, threads in a block, and ptx(arch) -> (PTX text, name of the entry)."""
+    """A launch as a backend would start it: blocks in the grid, threads in a block, the file that its source lines number, and
+    ptx(arch) -> (PTX text, name of the entry)."""
 
     kernel: str
     blocks: int
     threads: int
+    source: Path
     ptx: Callable[[str], tuple[str, str]]
 
 

@@ -34,7 +34,7 @@ class _Compiled:
     """A kernel for one list of argument types."""
 
     def __init__(self, function, types: tuple, fastmath: bool):
-        self.ptx = _to_ptx(function, types, fastmath)
+        self.ptx = to_ptx(function, types, fastmath)
         module = parsed(self.ptx)
         self.variables = allocate(module)
         name = next(n for n, f in module.functions.items() if f.is_entry)
@@ -62,13 +62,14 @@ def compiled(kernel, args) -> _Compiled:
 _compiled = lru_cache(maxsize=256)(_Compiled)
 
 
-def _to_ptx(function, types: tuple, fastmath: bool) -> str:
+def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int, int] = CAPABILITY) -> str:
+    """A kernel's PTX for these Numba types, compiled without a driver. Raises EmulatorError."""
     from numba import cuda
     from numba.core.errors import NumbaError
 
     try:
         with _device_to_ask():
-            text, _ = cuda.compile_ptx(function, types, cc=CAPABILITY, lineinfo=True, fastmath=fastmath)
+            text, _ = cuda.compile_ptx(function, types, cc=capability, lineinfo=True, fastmath=fastmath)
     except NumbaError as error:
         raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
     return text
