@@ -13,7 +13,19 @@ from types import ModuleType
 
 from .contract import KERNELS, Backend, ContractError, Kernel, Launch, Version, nan_trap
 
-__all__ = ["KERNELS", "Backend", "ContractError", "Kernel", "Launch", "Version", "load", "names", "nan_trap", "why_unavailable"]
+__all__ = [
+    "KERNELS",
+    "Backend",
+    "BackendError",
+    "ContractError",
+    "Kernel",
+    "Launch",
+    "Version",
+    "load",
+    "names",
+    "nan_trap",
+    "why_unavailable",
+]
 
 
 class BackendError(ValueError):

@@ -84,7 +84,11 @@ class Backend:
     xp: Any = np
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
+    bind: Callable[[Launch], Callable[[], None]] = lambda launch: launch.run  # for launches that will run many times
     watchers: list[Watcher] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.allocate: Callable[[Shape, Any], Any] = self.xp.empty  # a recorder may stand in between
 
     def launch(self, name: str, inputs: Sequence[Any], out: Any = None, **params: Any) -> Any:
         """Run one kernel; the one door for all array work.
@@ -105,7 +109,7 @@ class Backend:
     def _allocate(self, kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if kernel.in_place or not inputs:
             raise ContractError(f"{kernel.name} works in place: pass out=({', '.join(kernel.outputs)})")
-        return tuple(self.xp.empty(shape, inputs[0].dtype) for shape in shapes)
+        return tuple(self.allocate(shape, inputs[0].dtype) for shape in shapes)
 
     def _run(self, launch: Launch, depth: int) -> None:
         if depth == len(self.watchers):
@@ -126,7 +130,7 @@ class Backend:
             self.watchers.remove(watcher)
 
     def empty(self, shape: Shape, dtype: Any) -> Any:
-        return self.xp.empty(shape, dtype)
+        return self.allocate(shape, dtype)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
         """`values` in this backend's memory, copied only where it has to be."""
@@ -138,12 +142,13 @@ class Backend:
 
 def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
     """A watcher that stops at the first kernel whose output has a NaN while its inputs had none. Raises FloatingPointError."""
-    clean = not any(bool((a != a).any()) for a in launch.inputs)
+    read = launch.inputs + (launch.outputs if launch.kernel.in_place else ())
+    clean = not any(bool((a != a).any()) for a in read)
     proceed()
     for label, array in zip(launch.kernel.outputs, launch.outputs, strict=True):
         if clean and bool((array != array).any()):
             shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(launch.kernel.inputs, launch.inputs, strict=True))
-            raise FloatingPointError(f"{launch.kernel.name} turned finite inputs ({shapes}) into NaN in {label}")
+            raise FloatingPointError(f"{launch.kernel.name} turned inputs without NaN ({shapes}) into NaN in {label}")
 
 
 # ---- checks at the door -------------------------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ def _check_array(kernel: Kernel, label: str, array: Any, first: Any) -> None:
     dtype = getattr(array, "dtype", None)
     if dtype is None:
         raise ContractError(f"{kernel.name}: {label} is a {type(array).__name__}, it has to be an array")
-    if dtype.name not in DTYPES:
+    if dtype.name not in DTYPES or not dtype.isnative:
         raise ContractError(f"{kernel.name}: {label} is {dtype}, it has to be float32 or float64")
     if dtype != first.dtype:
         raise ContractError(f"{kernel.name}: {label} is {dtype}, but {kernel.inputs[0]} is {first.dtype}; convert one of them")
@@ -191,18 +196,23 @@ def _given_outputs(kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any,
             raise ContractError(f"{kernel.name}: out {label} has shape {array.shape}, it has to be {shape}")
         if not kernel.strided and not array.flags.c_contiguous:
             raise ContractError(f"{kernel.name}: out {label} has strides {array.strides}, it has to be C-contiguous")
-        if not kernel.strided:
-            _refuse_overlap(kernel, label, array, inputs)
+        if not getattr(array.flags, "writeable", True):  # CuPy's arrays always are, and do not say so
+            raise ContractError(f"{kernel.name}: out {label} is read-only; pass an array that can be written")
+    if not kernel.strided:
+        _refuse_overlap(kernel, outputs, inputs)
     return outputs
 
 
-def _refuse_overlap(kernel: Kernel, label: str, array: Any, inputs: tuple[Any, ...]) -> None:
+def _refuse_overlap(kernel: Kernel, outputs: tuple[Any, ...], inputs: tuple[Any, ...]) -> None:
     """A product written over one of its factors reads its own output. Bounds are compared, which is cheap and never wrong here."""
-    for name, other in zip(kernel.inputs, inputs, strict=True):
-        if isinstance(array, np.ndarray) and np.may_share_memory(array, other):
-            if kernel.overwrites and array.ctypes.data == inputs[0].ctypes.data and array.shape == inputs[0].shape:
-                continue
-            raise ContractError(f"{kernel.name}: out {label} overlaps {name}; give it memory of its own")
+    arrays = dict(zip(kernel.inputs, inputs, strict=True))
+    for label, array in zip(kernel.outputs, outputs, strict=True):
+        for name, other in arrays.items():
+            if isinstance(array, np.ndarray) and np.may_share_memory(array, other):
+                same = array.ctypes.data == other.ctypes.data and array.shape == other.shape
+                if not (kernel.overwrites and same and name == kernel.inputs[0]):
+                    raise ContractError(f"{kernel.name}: out {label} overlaps {name}; give it memory of its own")
+        arrays[f"out {label}"] = array
 
 
 # ---- shapes: one function for each form of kernel -----------------------------------------------------------------------------
@@ -215,11 +225,16 @@ def _need(condition: bool, sentence: str) -> None:
         raise ContractError(sentence)
 
 
-def _elementwise(*shapes: Shape, **_: Any) -> tuple[Shape, ...]:
-    try:
-        return (np.broadcast_shapes(*shapes),)
-    except ValueError:
-        raise ContractError(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
+def _elementwise(kernel: str, labels: tuple[str, ...], numbers: tuple[str, ...]) -> Callable[..., tuple[Shape, ...]]:
+    def shapes(*given: Shape, **params: Any) -> tuple[Shape, ...]:
+        _need(tuple(params) == numbers, f"{kernel} takes the parameters ({', '.join(numbers)}), got ({', '.join(params)})")
+        try:
+            return (np.broadcast_shapes(*given),)
+        except ValueError:
+            pairs = " and ".join(f"{label} {shape}" for label, shape in zip(labels, given, strict=True))
+            raise ContractError(f"{kernel}: the shapes of {pairs} do not broadcast") from None
+
+    return shapes
 
 
 def _copy(x: Shape, **_: Any) -> tuple[Shape, ...]:
@@ -242,17 +257,19 @@ def normal_axes(axes: Sequence[int] | int | None, ndim: int, kernel: str = "sum"
     return normal
 
 
-def _reduce(x: Shape, axes: tuple[int, ...], keepdims: bool = False) -> tuple[Shape, ...]:
-    axes = normal_axes(axes, len(x))
+def _reduce(x: Shape, axes: tuple[int, ...], keepdims: bool = False, kernel: str = "sum") -> tuple[Shape, ...]:
+    _need(isinstance(axes, tuple), f"{kernel}: axes is {axes!r}, it has to be a tuple of whole numbers")
+    axes = normal_axes(axes, len(x), kernel)
     if keepdims:
         return (tuple(1 if i in axes else n for i, n in enumerate(x)),)
     return (tuple(n for i, n in enumerate(x) if i not in axes),)
 
 
 def _max(x: Shape, axes: tuple[int, ...], keepdims: bool = False) -> tuple[Shape, ...]:
-    reduced = math.prod(x[i] for i in normal_axes(axes, len(x), "max"))
-    _need(reduced > 0, f"max: x has shape {x}; there is no largest of no elements along axes {tuple(axes)}")
-    return _reduce(x, axes, keepdims)
+    y = _reduce(x, axes, keepdims, "max")
+    reduced = math.prod(x[axis] for axis in axes)
+    _need(reduced > 0, f"max: x has shape {x}; there is no largest of no elements along axes {axes}")
+    return y
 
 
 def _matmul(a: Shape, b: Shape, trans_a: bool = False, trans_b: bool = False) -> tuple[Shape, ...]:
@@ -273,6 +290,7 @@ def _check_window(kernel: str, stride: int, pad: int, kh: int, kw: int, height: 
     _need(isinstance(stride, int) and stride >= 1, f"{kernel}: stride is {stride!r}, it has to be a whole number of at least 1")
     _need(isinstance(pad, int) and pad >= 0, f"{kernel}: pad is {pad!r}, it has to be a whole number of at least 0")
     _need(kh >= 1 and kw >= 1, f"{kernel}: the filter is {kh}x{kw}, both sides have to be at least 1")
+    _need(height >= 0 and width >= 0, f"{kernel}: the image is {height}x{width}, neither side can be negative")
     fits = height + 2 * pad >= kh and width + 2 * pad >= kw
     _need(fits, f"{kernel}: a {kh}x{kw} filter does not fit a {height}x{width} image padded by {pad}")
 
@@ -371,12 +389,12 @@ def _table(*kernels: Kernel) -> dict[str, Kernel]:
     return {kernel.name: kernel for kernel in kernels}
 
 
-def _unary(name: str, formula: str) -> Kernel:
-    return Kernel(name, ("x",), ("y",), _elementwise, formula, strided=True)
+def _unary(name: str, formula: str, *numbers: str) -> Kernel:
+    return Kernel(name, ("x",), ("y",), _elementwise(name, ("x",), numbers), formula, strided=True)
 
 
-def _binary(name: str, formula: str, inputs: tuple[str, str] = ("a", "b")) -> Kernel:
-    return Kernel(name, inputs, ("y",), _elementwise, formula, strided=True)
+def _binary(name: str, formula: str, inputs: tuple[str, str] = ("a", "b"), *numbers: str) -> Kernel:
+    return Kernel(name, inputs, ("y",), _elementwise(name, inputs, numbers), formula, strided=True)
 
 
 KERNELS: dict[str, Kernel] = _table(
@@ -391,12 +409,12 @@ KERNELS: dict[str, Kernel] = _table(
     _unary("sqrt", "y = sqrt(x)"),
     _unary("abs", "y = |x|"),
     _unary("sign", "y = -1, 0 or 1"),
-    _unary("power", "y = x^exponent, the exponent a Python number"),
+    _unary("power", "y = x^exponent, the exponent a Python number", "exponent"),
     _unary("tanh", "y = tanh x"),
     _unary("sigmoid", "y = 1 / (1 + e^-x)"),
     _unary("softplus", "y = ln(1 + e^x)"),
-    _unary("leaky_relu", "y = x where x > 0, else slope x"),
-    _binary("leaky_relu_grad", "y = g where x > 0, else slope g", ("g", "x")),
+    _unary("leaky_relu", "y = x where x > 0, else slope x", "slope"),
+    _binary("leaky_relu_grad", "y = g where x > 0, else slope g", ("g", "x"), "slope"),
     _binary("tanh_grad", "y = g (1 - t^2), t = tanh x", ("g", "t")),
     _binary("sigmoid_grad", "y = g p (1 - p), p = sigmoid x", ("g", "p")),
     # reductions and moves

@@ -105,8 +105,8 @@ def copy(x):
     return x
 
 
-def fill(value):
-    return value
+def fill(y, value):
+    return np.full_like(y, value)
 
 
 # ---- the closed family --------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def _into_outputs(function, kernel):
 
     def implementation(*arrays: Any, **params: Any) -> None:
         outputs = arrays[count:]
-        values = function(*(arrays if kernel.in_place and kernel.inputs else arrays[:count]), **params)
+        values = function(*(arrays if kernel.in_place else arrays[:count]), **params)
         for output, value in zip(outputs, values if isinstance(values, tuple) else (values,), strict=True):
             output[...] = value
 

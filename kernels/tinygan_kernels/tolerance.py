@@ -63,18 +63,20 @@ def verify(
 ) -> float:
     """Run `implementation(*inputs, *outputs, **params)` on poisoned outputs; its worst error as a share of the bound.
 
-    states: for updates in place, what the outputs hold before. rule: as for `bound`. The reference runs on the same values in a
-    wider type: float64, or the platform's long double. Where that is no wider than float64, the reference may err as much as the
-    kernel: half a share.
+    An implementation that writes into its inputs is wrong too: inf. states: for updates in place, what the outputs hold before.
+    rule: as for `bound`. The reference runs on the same values in a wider type: float64, or the platform's long double. Where that
+    is no wider than float64, the reference may err as much as the kernel: half a share.
     """
-    dtype = inputs[0].dtype
+    dtype = (*inputs, *states)[0].dtype
     wide = np.float64 if dtype == np.float32 else np.longdouble
-    exact = [np.asarray(a, wide) for a in (*inputs, *states)]
+    exact = [np.array(a, wide) for a in (*inputs, *states)]
     with np.errstate(all="ignore"):
         expected = getattr(reference, kernel)(*exact, **params)
     expected = [np.asarray(e) for e in (expected if isinstance(expected, tuple) else (expected,))]
     outputs = [s.copy() for s in states] or [np.full(e.shape, np.nan, dtype) for e in expected]
     implementation(*inputs, *outputs, **params)
+    if not all(np.array_equal(a, before, equal_nan=True) for a, before in zip(inputs, exact, strict=False)):
+        return float("inf")
     allowed = bound(kernel, exact, expected, dtype, rule=rule, **params)
     slack = 1 if np.finfo(wide).eps < np.finfo(dtype).eps else 2
     return max(share(o, e, slack * b) for o, e, b in zip(outputs, expected, allowed, strict=True))
@@ -97,6 +99,14 @@ def _rounded(roundings):
 
 
 _function = _rounded(FUNCTION)
+
+
+def _power(inputs, outputs, dtype, exponent):
+    """x^p = e^(p ln x): the rounding of p moves the result by |p ln x| roundings; whole and half exponents are exact."""
+    (x,) = inputs
+    with np.errstate(divide="ignore", invalid="ignore"):
+        swing = 0 if float(2 * exponent).is_integer() else np.abs(exponent * np.log(x))
+    return [(gamma(FUNCTION, dtype) + swing * np.finfo(dtype).eps) * np.abs(outputs[0])]
 
 
 def _sum(inputs, outputs, dtype, axes, keepdims=False):
@@ -227,6 +237,7 @@ _RULES = {
     "add": _rounded(1),
     "mul": _rounded(1),
     "sqrt": _rounded(2),
+    "power": _power,
     "leaky_relu": _rounded(2),
     "leaky_relu_grad": _rounded(2),
     "tanh_grad": _tanh_grad,

@@ -65,13 +65,7 @@ def rows(
             loaded = _with_version(backend, emulate, version)
             for dtype in version.dtypes:
                 if dtype in dtypes:
-                    yield verify_version(loaded, version, dtype, _chosen(version, dtype, tiles, emulate), emulate)
-
-
-def _chosen(version: Version, dtype: str, tiles: Sequence[int], emulate: bool) -> list[Case]:
-    """All cases; but float64 is emulated slowly, so of a version that has met all of them in float32 it meets every fourth."""
-    found = list(cases(version.kernel, dtype, tiles))
-    return found[:: 4 if emulate and dtype == "float64" and "float32" in version.dtypes else 1]
+                    yield verify_version(loaded, version, dtype, cases(version.kernel, dtype, tiles), emulate)
 
 
 def _with_version(backend: str, emulate: bool, version: Version) -> Backend:

@@ -1,0 +1,5 @@
+"""`python -m tinygan`, the same as `tinygan`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""Random arrays that a step needs inside itself: dropout's masks, instance noise, the points between real and fake.
+
+They all come through one door, from one generator whose state is in the checkpoint. Whoever records a step's launches can so
+refill the very same arrays before running them again, in the order in which they were first drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .tensor import Tensor, wrap
+
+Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+class Draws:
+    """draw(fill, like, shape) is fill(rng, shape) as a constant Tensor of the dtype and backend of `like`.
+
+    While `recorded` is a list, every array drawn is put there with its fill; `refill` draws all of them anew, in place.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.recorded: list[tuple[Any, Fill]] | None = None
+
+    def __call__(self, fill: Fill, like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
+        values = fill(self.rng, like.shape if shape is None else shape)
+        array = like.backend.asarray(values, like.dtype)
+        if self.recorded is not None:
+            self.recorded.append((array, fill))
+        return wrap(array, like.backend)
+
+    def refill(self) -> None:
+        """New values in every recorded array, from the same generator in the same order as an eager step takes them."""
+        for array, fill in self.recorded or ():
+            array[...] = fill(self.rng, array.shape)
+
+
+def kept(p: float) -> Fill:
+    """1 / (1 - p) with probability 1 - p, else 0: dropout's mask, scaled so that the mean stays (inverted dropout)."""
+    return lambda rng, shape: (rng.random(shape) >= p) / (1 - p)
+
+
+def standard_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.standard_normal(shape)
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.random(shape)

@@ -1,0 +1,63 @@
+"""Named sets of options for `tinygan train DATA --preset NAME`: results to reach, remedies one by one, and set-ups of papers.
+
+A preset says what differs from the defaults of its data set; options on the command line come on top of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MIXTURES = ("ring", "grid")
+
+
+class PresetError(ValueError):
+    """A preset that there is not, or not for this data. One line."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """data: the data sets that it is for (none named: any); about: one line; options: as in training.Config."""
+
+    about: str
+    options: dict[str, Any] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+
+
+# PacGAN's set-up for mixtures (Lin et al. 2018, appendix B; VEEGAN's networks): z of 2, G with batch normalisation, D of maxout
+# units, Adam 1e-4 with beta1 0.8, batches of 100, no average of G. There it runs for 400 epochs of 1,000 batches; here for 10,000
+# steps on fresh samples, so that a seed takes minutes.
+PACGAN: dict[str, Any] = {
+    "steps": 10_000, "batch": 100, "z": 2, "hidden": (400, 400, 400, 400), "hidden_d": (200, 200, 200), "maxout": 5,
+    "batch_norm": True, "objective": "nonsaturating",
+    "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.8, "beta2": 0.999, "r1": 0.0, "ema": 0.0, "decay": 0.0,
+}
+PLAIN: dict[str, Any] = {"r1": 0.0}
+
+PRESETS: dict[str, Preset] = {
+    "best": Preset("the settings that reached the numbers in the README; also what runs without --preset"),
+    "vanilla": Preset("the 2014 paper's game and nothing else: no R1, no average of G", {**PLAIN, "ema": 0.0}),
+    "pacgan-gan": Preset("a vanilla GAN in PacGAN's own set-up, whose collapse is in its table", PACGAN, MIXTURES),
+    "pacgan2": Preset("the same set-up, D judging packs of 2", {**PACGAN, "pack": 2, "batch": 200}, MIXTURES),
+    "pacgan4": Preset("the same set-up, D judging packs of 4", {**PACGAN, "pack": 4, "batch": 400}, MIXTURES),
+    "minimax": Preset("G descends V itself", {**PLAIN, "objective": "minimax"}),
+    "r2": Preset("the penalty at generated samples in the place of R1", {**PLAIN, "r2": 0.1}),
+    "wgan-gp": Preset("the Wasserstein game with its penalty, k = 5", {**PLAIN, "objective": "wasserstein", "gp": 10.0, "k": 5}),
+    "sngan": Preset("the hinge game with spectral normalisation", {**PLAIN, "objective": "hinge", "spectral": True}),
+    "lsgan": Preset("the least-squares game", {**PLAIN, "objective": "least-squares"}),
+    "noise": Preset("instance noise of std 0.1, falling to 0", {**PLAIN, "noise": 0.1}),
+    "smooth": Preset("one-sided label smoothing, real labels at 0.9", {**PLAIN, "smooth": 0.1}),
+    "pack": Preset("D judges packs of 2", {**PLAIN, "pack": 2}),
+    "unroll": Preset("G looks 3 steps of D ahead", {**PLAIN, "unroll": 3}),
+    "ttur": Preset("D's rate four times G's", {**PLAIN, "lr_d": 2e-3, "lr_g": 5e-4}),
+}
+
+
+def options_of(name: str, data: str) -> dict[str, Any]:
+    """The options of a preset for a data set. Raises PresetError."""
+    preset = PRESETS.get(name)
+    if preset is None:
+        raise PresetError(f"--preset is {name!r}, it has to be one of {', '.join(PRESETS)}")
+    if preset.data and data not in preset.data:
+        raise PresetError(f"--preset {name} is for {' and '.join(preset.data)}, not for {data}")
+    return dict(preset.options)

@@ -1,0 +1,252 @@
+"""Capture and replay: run a step once while recording its launches, then run the list.
+
+Every array computation passes one door (`Backend.launch`), so what a step does to memory is the list of its launches. Replaying the
+list on the same buffers does the same work without building a graph, without allocating, without asking any op for its shape.
+
+What may change from call to call has to live in arrays: inputs are copied into the recorded ones, and parameters, moments,
+step counts, rates and running statistics are arrays that launches update in place. A step that decides in Python by the
+values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (see draws.py).
+Watchers of the backend see the recorded step, not the replayed ones.
+
+The plan that is replayed does what was recorded, with three economies that change no bit of the result:
+- a launch that depends on nothing that changes is not run again;
+- a copy whose source is written once and read only by it disappears: the producer writes to the destination;
+- intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import Backend, Launch
+
+from .tensor import Tensor, stop, wrap
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+
+class Replayed:
+    """A step, called with arrays, that records itself on its first call and is replayed from then on.
+
+    step(*inputs: Tensor) -> sequence of Tensors. Calling with NumPy arrays copies them into the recorded inputs and gives the
+    same output tensors each time, their values renewed. Inputs of other shapes or dtypes run the step as it stands, without
+    replay, and `say` is told so once.
+    """
+
+    def __init__(
+        self, step: Callable[..., Sequence[Tensor]], backend: Backend, say: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.step, self.backend, self.say = step, backend, say
+        self.plan: Plan | None = None
+        self.inputs: tuple[Tensor, ...] = ()
+        self._told = False
+
+    def __call__(self, *arrays: np.ndarray) -> Sequence[Tensor]:
+        if self.plan is None:
+            return self._capture(arrays)
+        if any(a.shape != t.shape or a.dtype != t.dtype for a, t in zip(arrays, self.inputs, strict=True)):
+            return self._eager(arrays)
+        for array, tensor in zip(arrays, self.inputs, strict=True):
+            if array is not tensor.array:
+                tensor.array[...] = self.backend.asarray(array)
+        self.plan.run()
+        return self.plan.outputs
+
+    def _capture(self, arrays: Sequence[np.ndarray]) -> Sequence[Tensor]:
+        self.inputs = tuple(wrap(self.backend.asarray(a).copy(), self.backend) for a in arrays)
+        recorder = Recorder(self.backend)
+        with recorder:
+            outputs = self.step(*self.inputs)
+        self.plan = recorder.plan(outputs)
+        return self.plan.outputs
+
+    def _eager(self, arrays: Sequence[np.ndarray]) -> Sequence[Tensor]:
+        if not self._told:
+            self._told = True
+            shapes = ", ".join(str(a.shape) for a in arrays)
+            self.say(f"inputs of shapes {shapes} are not those that were captured; this step runs without replay")
+        return self.step(*(wrap(self.backend.asarray(a), self.backend) for a in arrays))
+
+
+@dataclass
+class Plan:
+    """Launches in order, bound to their arrays, and the tensors that they leave the step's results in."""
+
+    launches: list[Launch]
+    calls: list[Callable[[], None]]
+    outputs: tuple[Tensor, ...]
+    buffer_bytes: int
+
+    def run(self) -> None:
+        for call in self.calls:
+            call()
+
+
+class Recorder:
+    """A context in which a backend notes its launches and which buffers it allocated for them."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.launches: list[Launch] = []
+        self.allocated: list[Any] = []
+
+    def __enter__(self) -> Recorder:
+        self._plain_allocate = self.backend.allocate
+        self.backend.allocate = self._allocate
+        self._watching = self.backend.watch(self._note)
+        self._watching.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._watching.__exit__(*error)
+        self.backend.allocate = self._plain_allocate
+
+    def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        array = self._plain_allocate(shape, dtype)
+        self.allocated.append(array)
+        return array
+
+    def _note(self, launch: Launch, proceed: Callable[[], None]) -> None:
+        self.launches.append(launch)
+        proceed()
+
+    def plan(self, outputs: Sequence[Tensor]) -> Plan:
+        """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`."""
+        allocated = {_key(a) for a in self.allocated}
+        constant, fixed = _constants(self.launches, allocated)
+        launches = [launch for i, launch in enumerate(self.launches) if i not in constant]
+        size = 0
+        if self.backend.xp is np:  # elsewhere the arrays' memory is not NumPy's to lay out
+            private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
+            launches = _without_copies(launches, private)
+            launches, size = _share_memory(launches, private)
+        # without their graph, which would keep every array of the recorded step alive
+        return Plan(launches, [self.backend.bind(launch) for launch in launches], tuple(stop(t) for t in outputs), size)
+
+
+# ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------
+
+
+def _root(array: Any) -> Any:
+    """The array that owns the memory that `array` is a view of."""
+    while getattr(array, "base", None) is not None and hasattr(array.base, "dtype"):
+        array = array.base
+    return array
+
+
+def _key(array: Any) -> int:
+    return id(_root(array))
+
+
+def _written(launch: Launch) -> set[int]:
+    return {_key(a) for a in launch.outputs}
+
+
+def _touched(launch: Launch) -> set[int]:
+    return {_key(a) for a in (*launch.inputs, *launch.outputs)}
+
+
+def _overlap(array: Any, launch: Launch) -> bool:
+    return any(np.may_share_memory(array, other) for other in (*launch.inputs, *launch.outputs))
+
+
+# ---- the three economies --------------------------------------------------------------------------------------------------------
+
+
+def _constants(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int], set[int]]:
+    """(indices of launches that do the same every time, keys of the buffers that they leave their results in)."""
+    writers: dict[int, set[int]] = {}
+    for i, launch in enumerate(launches):
+        for key in _written(launch):
+            writers.setdefault(key, set()).add(i)
+    constant: set[int] = set()
+    buffers: set[int] = set()
+    for i, launch in enumerate(launches):
+        in_place = launch.kernel.in_place and launch.kernel.name != "fill"
+        sole = all(key in allocated and writers[key] == {i} for key in _written(launch))
+        if sole and not in_place and all(_key(a) in buffers for a in launch.inputs):
+            constant.add(i)
+            buffers |= _written(launch)
+    return constant, buffers
+
+
+def _without_copies(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
+    """Where a private buffer is written once, whole, and only read by a copy, its producer writes to the copy's destination."""
+    kept = list(launches)
+    for launch in launches:
+        if launch.kernel.name != "copy":
+            continue
+        at = next(i for i, other in enumerate(kept) if other is launch)
+        producer = _sole_producer(kept, at, private)
+        if producer is None:
+            continue
+        source, destination = launch.inputs[0], launch.outputs[0]
+        made = kept[producer]
+        outputs = tuple(destination.reshape(o.shape) if _key(o) == _key(source) else o for o in made.outputs)
+        kept[producer] = replace(made, outputs=outputs)
+        del kept[at]
+    return kept
+
+
+def _sole_producer(launches: Sequence[Launch], at: int, private: set[int]) -> int | None:
+    """The launch that could write to the destination of the copy at index `at` instead of to its source; None if none could."""
+    source, destination = launches[at].inputs[0], launches[at].outputs[0]
+    key = _key(source)
+    whole = source.size == _root(source).size and source.flags.c_contiguous and destination.flags.c_contiguous
+    if key not in private or not whole or source.shape != destination.shape or source.dtype != destination.dtype:
+        return None
+    touching = [i for i, launch in enumerate(launches) if key in _touched(launch)]
+    if len(touching) != 2 or touching[1] != at:
+        return None
+    producer = launches[touching[0]]
+    writes = [o for o in producer.outputs if _key(o) == key]
+    if producer.kernel.in_place or len(writes) != 1 or writes[0].size != source.size:
+        return None
+    if any(_overlap(destination, launch) for launch in launches[touching[0] : at]):
+        return None
+    return touching[0]
+
+
+def _share_memory(launches: Sequence[Launch], private: set[int]) -> tuple[list[Launch], int]:
+    """The launches with every private buffer moved into one pool, where buffers lie on top of each other if their lives do not
+    meet: largest first, each at the lowest place that is free for as long as it lives. Returns the pool's bytes too.
+    """
+    lives: dict[int, list[int]] = {}
+    roots: dict[int, Any] = {}
+    for i, launch in enumerate(launches):
+        for array in (*launch.inputs, *launch.outputs):
+            if _key(array) in private:
+                lives.setdefault(_key(array), []).append(i)
+                roots[_key(array)] = _root(array)
+    placed: list[tuple[int, int, int, int]] = []  # start, end (bytes), first, last (launch)
+    offsets: dict[int, int] = {}
+    for key in sorted(roots, key=lambda k: -roots[k].nbytes):
+        size, first, last = -(-roots[key].nbytes // ALIGNMENT) * ALIGNMENT, lives[key][0], lives[key][-1]
+        start = 0
+        for low, high, born, died in sorted(placed):
+            if born <= last and first <= died and low < start + size and start < high:
+                start = high
+        placed.append((start, start + size, first, last))
+        offsets[key] = start
+    total = max((end for _, end, _, _ in placed), default=0)
+    pool = _aligned(total)
+
+    def moved(array: Any) -> Any:
+        key = _key(array)
+        if key not in offsets:
+            return array
+        inner = array.__array_interface__["data"][0] - roots[key].__array_interface__["data"][0]
+        return np.ndarray(array.shape, array.dtype, pool, offsets[key] + inner, array.strides)
+
+    return [
+        replace(launch, inputs=tuple(map(moved, launch.inputs)), outputs=tuple(map(moved, launch.outputs))) for launch in launches
+    ], total
+
+
+def _aligned(size: int) -> np.ndarray:
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
