@@ -203,6 +203,21 @@ def test_warps_that_work_as_producer_and_consumer():
     assert run(code, 64, block=64)[:32].tolist() == [5 * (31 - i) * 10 + 10 for i in range(32)]
 
 
+def test_a_barrier_with_a_count_does_not_wait_for_others():
+    code = """extern "C" __global__ void k(int* out, int n) {
+  __shared__ int s[64];
+  int t = threadIdx.x;
+  if (t < 64) {
+    s[t] = t;
+    asm volatile("bar.sync 1, 64;" ::: "memory");
+    out[t] = s[63 - t];
+  }
+  __syncthreads();
+  if (t >= 64) out[t] = s[t - 64];
+}"""
+    assert run(code, 96, block=96).tolist() == [*range(63, -1, -1), *range(32)]
+
+
 def test_reductions_over_a_block():
     code = """extern "C" __global__ void k(int* out, int n) {
   int t = threadIdx.x;

@@ -252,6 +252,53 @@ def test_named_barrier_orders_only_those_who_meet():
     assert found.thread[0] >= 64 and found.count == 32
 
 
+def test_a_barrier_teaches_only_those_who_meet():
+    """Warps 0 and 2 meet, then 1 and 3: warp 1 still knows nothing of warp 0."""
+    code = """extern "C" __global__ void k(float* x) {
+  __shared__ float s[32];
+  int t = threadIdx.x, w = t / 32;
+  if (w == 0) s[t] = 1;
+  if (w == 0 || w == 2) asm volatile("bar.sync 1, 64;");
+  if (w == 2) asm volatile("bar.arrive 3, 64;");
+  if (w == 1 || w == 3) asm volatile("bar.sync 2, 64;");
+  if (w == READER) x[t] = s[t % 32];  // BUG
+  if (w == 1) asm volatile("bar.sync 3, 64;");
+}"""
+    assert not findings_of(code.replace("READER", "2"), (1,), (128,), floats(128))
+    assert one(code.replace("READER", "1"), "racecheck", (1,), (128,), floats(128)).count == 32
+
+
+def test_what_follows_an_arrival_is_not_ordered_by_it():
+    code = """extern "C" __global__ void k(float* x, int late) {
+  __shared__ float s[32];
+  int t = threadIdx.x % 32;
+  if (threadIdx.x < 32) {
+    if (!late) s[t] = 1;
+    asm volatile("bar.arrive 1, 64;" ::: "memory");
+    if (late) s[t] = 1;  // BUG
+  } else {
+    asm volatile("bar.sync 1, 64;" ::: "memory");
+    x[t] = late ? 0 : s[t];
+    if (late) s[t] = 2;  // BUG
+  }
+}"""
+    assert not findings_of(code, (1,), (64,), floats(32), np.int32(0))
+    assert [f.tool for f in findings_of(code, (1,), (64,), floats(32), np.int32(1))] == ["racecheck"]
+
+
+def test_the_same_value_twice_is_no_race():
+    code = """extern "C" __global__ void k(float* x, float other) {
+  __shared__ float s[1];
+  if (threadIdx.x < 32) s[0] = 1;
+  else if (x[0] == 0) s[0] = other;  // BUG
+  __syncthreads();
+  x[threadIdx.x] = s[0];
+}"""
+    assert not findings_of(code, (1,), (64,), floats(64), np.float32(1))
+    found = one(code, "racecheck", (1,), (64,), floats(64), np.float32(2))
+    assert "write of bytes written by another thread" in found.message
+
+
 def test_shared_atomics_do_not_race_with_each_other_but_with_plain_reads():
     code = """extern "C" __global__ void k(int* x) {
   __shared__ int total;

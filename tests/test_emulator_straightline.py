@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptx_snippets import kernel_text
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator.parser import literal, parse
+from tinygan_kernels.emulator.parser import parse
 from tinygan_kernels.emulator.ptx import Address, Instruction, Label, Register, Symbol
+from tinygan_kernels.emulator.tokens import literal
 
 LANES = 96
 # name: (register class of the result, of the operands, what NumPy says)

@@ -57,6 +57,17 @@ def test_votes():
     )
 
 
+def test_special_registers_of_a_warp():
+    names = ["laneid", "warpid", "lanemask_eq", "lanemask_lt", "lanemask_le", "lanemask_gt", "lanemask_ge", "nwarpid"]
+    lane = LANE.astype("i8") % 32
+    bit = 1 << lane
+    want = [lane, LANE // 32, bit, bit - 1, 2 * bit - 1, 2**32 - 2 * bit, 2**32 - bit, np.full(64, 2)]
+    for name, values in zip(names, want, strict=True):
+        assert run(f"mov.u32 %x, %{name};", [("u32", LANE.view("u4"))]).tolist() == values.tolist(), name
+    x, y = run("mov.u64 %x, %clock64; add.u32 %i, %i, 0; bra L; L: mov.u64 %y, %clock64;", [], "u64", ("u64",))
+    assert (x < y).all()
+
+
 def test_match_and_reduce():
     a = (LANE * 5 % 3).view("u4")
     x = run("match.any.sync.b32 %x, %a, -1;", [("u32", a)])

@@ -22,10 +22,15 @@ Counting, under Nsight Compute's metric names:
     c["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"]          # over all launches inside
     c.kernel("axpy")["smsp__inst_executed.sum"]; c.lines("axpy")[12]    # of one kernel; of one source line
 
-In reading order: ptx (parse), cfg, program and lowering (translate), lanes, machine, scheduler, memory, access,
-atomics (execute), integers, floats, rounding, conversions, warps, matrix (what instructions compute), sanitizer,
-shared_races, global_races, findings (check), counters (count); rawmodule, numba_launch, execute and arguments tie
-them together.
+In reading order:
+
+    parse       ptx (what there is), tokens, parser
+    translate   cfg (blocks and their order), program, emitter, lowering and lower_* (instruction -> NumPy)
+    compute     integers, floats, rounding, conversions, warps, matrix: what instructions mean, as pure functions
+    execute     lanes, machine, scheduler, memory, access, atomics, printing
+    check       findings, sanitizer, shared_races, global_races
+    count       counters
+    use         nvrtc, rawmodule, numba_launch, arguments, execute
 """
 
 from importlib import import_module

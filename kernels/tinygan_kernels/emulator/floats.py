@@ -125,6 +125,11 @@ def bf16_to_f32(bits):
     return (bits.astype("u4") << np.uint32(16)).view("f4")
 
 
+def half_bits(bits, kind: str):
+    """16-bit patterns as numbers: float16, or float32 for bf16."""
+    return bits.view("f2") if kind == "f16" else bf16_to_f32(bits)
+
+
 def f64_to_bf16(values, mode: str = "rn"):
     """Bits of the bf16 that float64 values round to; NaN becomes the canonical 0x7fff."""
     bits = round_to(np.atleast_1d(values), BF16, mode).astype("f4").view("u4") >> np.uint32(16)

@@ -39,7 +39,7 @@ class GlobalRaces:
         stamp = self.time << 33 | block << 1
         for _, at in self._granules(site, memory, positions):
             last = writers[at]
-            race = (last != 0) & (last & _FLAG == 0) & self._other(last, block) & ~self._ordered(last, block)
+            race = self._unordered((last != 0) & (last & _FLAG == 0) & self._other(last, block), last, block)
             self._found(site, race, positions, lanes, machine, last, "read of bytes that another block writes")
             old = readers[at]
             several = (old != 0) & ((old & _FLAG == 1) | self._other(old, block))
@@ -54,7 +54,7 @@ class GlobalRaces:
         for j, at in self._granules(site, memory, positions):
             value = None if values is None else lanes.pick(np.asarray(values[j * self.granule // site.size]))
             last, read = writers[at], readers[at]
-            race = (last != 0) & self._other(last, block) & ~self._ordered(last, block)
+            race = self._unordered((last != 0) & self._other(last, block), last, block)
             if race.any() and value is not None:
                 race &= self._differs(site, memory, positions, j, value)
             self._found(site, race, positions, lanes, machine, last, "write of bytes that another block writes")
@@ -77,7 +77,7 @@ class GlobalRaces:
         self.told[block] = self.time
         for _, at in self._granules(site, memory, positions):
             last = writers[at]
-            race = (last != 0) & (last & _FLAG == 0) & self._other(last, block) & ~self._ordered(last, block)
+            race = self._unordered((last != 0) & (last & _FLAG == 0) & self._other(last, block), last, block)
             self._found(
                 site, race, positions, lanes, machine, last, "atomic on bytes that another block writes plainly"
             )
@@ -91,6 +91,9 @@ class GlobalRaces:
     @staticmethod
     def _other(stamp, block):
         return (stamp >> 1 & _BLOCK) != block
+
+    def _unordered(self, race, stamp, block):
+        return race & ~self._ordered(stamp, block) if np.count_nonzero(race) else race
 
     def _ordered(self, stamp, block):
         """Did the stamp's block fence after that access, and this block do an atomic after that fence?"""

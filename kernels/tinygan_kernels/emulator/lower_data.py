@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import floats
-from .conversions import KNOWN, convert, pack_halves, to_tf32
+from .conversions import KNOWN, convert, pack_halves, split_halves, to_tf32
 from .emitter import Emitter, code_of
 from .lower_arithmetic import FLOAT, PACKED, kind_of, types_of
 from .memory import LOCAL, SHARED
@@ -53,9 +53,10 @@ def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[str, object]:
 
 def setp(e: Emitter, ins: Instruction) -> None:
     kind = kind_of(e, ins)
-    if kind in PACKED:
-        raise e.unsupported("packed comparisons are not supported")
     first = ins.operands[0]
+    if kind in PACKED:
+        setp_halves(e, ins, PACKED[kind])
+        return
     arguments, function = compared(e, ins, kind)
     if not isinstance(first, Pair) and len(ins.operands) == 3:
         e.apply(first, "pred", function, *arguments)
@@ -75,8 +76,45 @@ def setp(e: Emitter, ins: Instruction) -> None:
         e.write(first, "pred", value)
 
 
+def setp_halves(e: Emitter, ins: Instruction, kind: str) -> None:
+    """setp.op.f16x2 p|q: p for the lower halves, q for the upper ones."""
+    if not isinstance(ins.operands[0], Pair) or len(ins.operands) > 3:
+        raise e.unsupported("only the form with two predicates and no third operand is supported")
+    a, b = (e.read(o, "b32") for o in ins.operands[1:3])
+    e.line(f"result, other = {e.call(compare_halves(ins, kind), a, b)}")
+    e.write(ins.operands[0].first, "pred", "result")
+    e.write(ins.operands[0].second, "pred", "other")
+
+
+def compare_halves(ins: Instruction, kind: str):
+    """(lower, upper) results of a comparison of packed halves."""
+    function = comparison(ins.modifiers[0], True)
+    flush = floats.ftz if "ftz" in ins.modifiers and kind == "f16" else lambda x: x
+
+    def apply(a, b):
+        pairs = zip(split_halves(np.atleast_1d(a)), split_halves(np.atleast_1d(b)), strict=True)
+        return [function(*(flush(floats.half_bits(v, kind)) for v in pair)) for pair in pairs]
+
+    return apply
+
+
+def set_halves(e: Emitter, ins: Instruction, target: str, kind: str) -> None:
+    """set.op.f16x2.f16x2 and set.op.u32.f16x2: 1.0 or all ones in each half whose comparison holds."""
+    yes = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(target, 0xFFFF)
+    a, b = (e.read(o, "b32") for o in ins.operands[1:3])
+    e.line(f"low, high = {e.call(compare_halves(ins, kind), a, b)}")
+    e.write(
+        ins.operands[0],
+        "b32",
+        f"low * {e.constant(Immediate(yes), 'u32')} | high * {e.constant(Immediate(yes << 16), 'u32')}",
+    )
+
+
 def set_(e: Emitter, ins: Instruction) -> None:
     target, kind = types_of(ins)
+    if kind in PACKED:
+        set_halves(e, ins, target, PACKED[kind])
+        return
     arguments, function = compared(e, ins, kind)
     value = e.call(function, *arguments)
     if len(ins.operands) > 3:

@@ -62,14 +62,11 @@ class Machine:
     # -- binding names ----------------------------------------------------------------------------------------
     def _bind_registers(self) -> None:
         """One table a register size: rows of one array are made much faster than as many arrays."""
-        sizes = {full: "b1" if code == "b1" else f"u{code[1]}" for full, code in self.program.views}
-        for storage in sorted(set(sizes.values())):
-            names = sorted(full for full, size in sizes.items() if size == storage)
-            table = dict(zip(names, np.zeros((len(names), self.shape.width), storage), strict=True))
-            for full, code in self.program.views:
-                if full in table:
-                    row = table[full]
-                    self.names[f"r{self.program.numbers[full]}_{code}"] = row if code == storage else row.view(code)
+        for storage, registers in self.program.registers.items():
+            table = np.zeros((len(registers), self.shape.width), storage)
+            for row, views in zip(table, registers, strict=True):
+                for name, code in views:
+                    self.names[name] = row if code == storage else row.view(code)
 
     def _bind_parameters(self) -> None:
         for code in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):

@@ -60,6 +60,7 @@ class Program:
         self._lay_out_parameters()
         self._lay_out_memory()
         self._translate()
+        self.registers = self._register_tables()
         self.bytecode = compile("\n".join(self.lines), f"<PTX of {name}>", "exec")
 
     # -- layout -----------------------------------------------------------------------------------------------
@@ -147,6 +148,17 @@ class Program:
             step.instructions.append(block.terminator)
         self.steps.append(step)
         self.lines += emit.lines + emit.extra
+
+    def _register_tables(self) -> dict[str, list[list[tuple[str, str]]]]:
+        """{"u4": [[(name in the source, code), ...] for each register of 4 bytes], ...}"""
+        views: dict[str, list] = {}
+        for full, code in sorted(self.views):
+            views.setdefault(full, []).append((f"r{self.numbers[full]}_{code}", code))
+        tables: dict[str, list] = {}
+        for named in views.values():
+            code = named[0][1]
+            tables.setdefault("b1" if code == "b1" else f"u{code[1]}", []).append(named)
+        return tables
 
     # -- names in the generated source ------------------------------------------------------------------------
     def bind(self, value, key=None) -> str:

@@ -91,9 +91,12 @@ class Sanitizer:
         if self.races:
             self.races.block_barrier()
 
-    def barrier(self, lanes: Lanes) -> None:
+    def barrier(self, lanes: Lanes, arrived: list) -> None:
         if self.races:
-            self.races.barrier(lanes)
+            self.races.barrier(lanes, arrived)
+
+    def arrive(self, lanes: Lanes) -> np.ndarray | None:
+        return self.races.arrive(lanes) if self.races else None
 
     def warp_sync(self, lanes: Lanes) -> None:
         if self.races:

@@ -173,6 +173,8 @@ class Scheduler:
             count = None if threads is None else np.broadcast_to(threads, lanes.mask.shape)
             self.waiting.append(_Waiting(step, (*outer, 2 * step.after), some, int(n), count, predicate))
             if step.arrives_only:
+                if self.machine.check:
+                    self.waiting[-1].told = self.machine.check.arrive(some)
                 self.add((*outer, 2 * step.after), some)
         self._release()
 
@@ -220,9 +222,11 @@ class Scheduler:
         mask = np.repeat(complete, self.machine.shape.stride)
         self._report_exited(there, complete, arrived)
         parts = [(w, w.lanes.only(mask)) for w in there]
-        everyone = Lanes(np.logical_or.reduce([some.mask for _, some in parts]))
         if self.machine.check:
-            self.machine.check.barrier(everyone)
+            waited = [some.mask for w, some in parts if not w.step.arrives_only]
+            told = [np.where(complete[:, None], w.told, 0) for w, _ in parts if w.told is not None]
+            if waited:
+                self.machine.check.barrier(Lanes(np.logical_or.reduce(waited)), told)
         self._reduce(parts)
         for w, some in parts:
             w.lanes = w.lanes.without(some)
@@ -349,3 +353,4 @@ class _Waiting:
     def __init__(self, step: Step, key: tuple, lanes: Lanes, number: int, threads, predicate):
         self.step, self.key, self.lanes, self.number = step, key, lanes, number
         self.threads, self.predicate = threads, predicate
+        self.told = None  # for bar.arrive: what the sanitizer lets the waiting threads know

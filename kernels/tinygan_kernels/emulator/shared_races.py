@@ -155,16 +155,30 @@ class SharedRaces:
         self.known[...] = self.clock[:, None, :]
         self.clock += 1
 
-    def barrier(self, lanes: Lanes) -> None:
-        """The warps of these lanes have met, each block's on its own."""
-        here = lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
-        joined = np.where(here[:, :, None], self.known, 0).max(axis=1)
-        joined = np.maximum(joined, np.where(here, self.clock, 0))
+    def barrier(self, lanes: Lanes, arrived: list[np.ndarray]) -> None:
+        """The warps of these lanes have met, each block's on its own; `arrived`: what others told by `arrive`."""
+        here = self._warps(lanes)
+        joined = np.maximum.reduce([self._told_by(here), *arrived])
         np.copyto(self.known, joined[:, None, :], where=here[:, :, None])
         self.clock += here
 
+    def arrive(self, lanes: Lanes) -> np.ndarray:
+        """bar.arrive: (blocks, warps) times that whoever waits at the barrier comes after; what follows is later."""
+        here = self._warps(lanes)
+        told = self._told_by(here)
+        self.clock += here
+        return told
+
+    def _warps(self, lanes: Lanes) -> np.ndarray:
+        return lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
+
+    def _told_by(self, here: np.ndarray) -> np.ndarray:
+        """The latest time of each warp that one of the warps `here` comes after, its own included."""
+        joined = np.where(here[:, :, None], self.known, 0).max(axis=1)
+        return np.maximum(joined, np.where(here, self.clock, 0))
+
     def warp_sync(self, lanes: Lanes) -> None:
-        here = lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
+        here = self._warps(lanes)
         own = np.arange(self.shape.warps)
         self.known[:, own, own] = np.where(here, self.clock, self.known[:, own, own])
         self.clock += here
