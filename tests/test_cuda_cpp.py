@@ -219,6 +219,8 @@ WRONG_LAUNCHES = {
     "a scalar for an array": ((A, np.float32(1), C, *SIZES), "b is a numpy.float32"),
     "other dtype": ((A, B.astype(np.float64), C, *SIZES), "b is float64"),
     "strides": ((A, B[:, ::2], C, *SIZES), "b has strides"),
+    "float64 throughout": ((*(x.astype(np.float64) for x in (A, B, C)), *SIZES), "a is float64, it has to be float32"),
+    "a list": (([1.0], B, C, *SIZES), "a is a list"),
 }
 
 

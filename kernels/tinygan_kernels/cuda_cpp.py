@@ -70,8 +70,8 @@ def path(name: str) -> Path:
 class Device:
     """Compiles the sources, launches their kernels, and lends scratch memory. Subclasses say with what.
 
-    `launch(entry, blocks, threads, *args, suffix="")`: entry is a key of hosts.ENTRIES; a one-dimensional grid, a block of one or
-    two dimensions; the exported kernel is entry + suffix, or entry_f32 / entry_f64 as the arrays are.
+    `launch(entry, blocks, threads, *args, suffix=...)`: entry is a key of hosts.ENTRIES; a one-dimensional grid, a block of one or
+    two dimensions; the exported kernel is entry + suffix, for float32, or without a suffix entry_f32 / entry_f64 as the arrays are.
     """
 
     array_type: type = np.ndarray
@@ -87,7 +87,7 @@ class Device:
 
     def launch(self, entry: str, blocks: int, threads: tuple[int, ...], *args: Any, suffix: str | None = None) -> None:
         """Check the arguments against the C declaration and run; no blocks means no work. Raises ContractError."""
-        dtype = args[0].dtype
+        dtype = getattr(args[0] if args else None, "dtype", None) if suffix is None else np.dtype(np.float32)
         self._check(entry, args, dtype)
         if blocks:
             name = entry + (suffix if suffix is not None else "_f32" if dtype == np.float32 else "_f64")

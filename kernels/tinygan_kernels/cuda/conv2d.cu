@@ -85,7 +85,8 @@ DIRECT(conv2d_dw_v1_f64, direct_dw, double)
 // loads, and every warp loads and stores neighbours: 16 channels of 2 pixels, or 32 channels. Taps and pixels are counted on like
 // an odometer, as a division costs more than the 16 FFMA that would pay for it. conv2d_dx splits a strided convolution into
 // stride^2 phases of stride 1, so that no product meets one of the zeros between the pixels of g.
-// Hurts: a tile is 64 channels wide even if an image has 3; half of the issue slots go to addresses and bounds.
+// Hurts: a tile is 64 channels wide even if an image has 3; of 450 to 530 instructions a tile, 256 are FFMA, the others mostly
+// addresses and bounds.
 //
 //   product            left factor (M, K)       right factor (K, N)     M rows                 N columns  K summed
 //   conv2d             x at pixel m, tap k      w                       pixels of y            C_out      taps (u, v, c)
