@@ -42,8 +42,11 @@ def test_a_count_that_does_not_grow_linearly_is_called_an_estimate(monkeypatch):
         return {(kernel, profile.WHOLE, INSTRUCTIONS): float(shape[0] ** 2)}
 
     monkeypatch.setattr(profile, "_execute", quadratic)
-    counted = profile.count("adam", 1, (1 << 24,), "numba-cuda")
+    counted = profile.count("adam", 1, (1 << 26,), "numba-cuda")
     assert "AN ESTIMATE: off by up to" in counted.how
+    counted = profile.count("adam", 1, (1 << 24,), "numba-cuda")
+    assert "as they do not grow linearly" in counted.how, "small enough to be counted itself"
+    assert counted.total(INSTRUCTIONS) == float(1 << 48)
 
 
 def test_a_product_of_three_linear_sizes_is_extended_exactly(monkeypatch):

@@ -28,6 +28,7 @@ from .verify import CUDA
 
 ITEM = 4  # bytes of a float32: what is profiled
 MOST_WORK = 1 << 24  # multiply-adds (or elements, 8 multiply-adds each) that are counted on the very shape
+PATIENCE = 16  # so many times MOST_WORK is still counted where the extension from smaller shapes is not exact
 ALIGNMENT = 256  # of the arrays, as GPU allocators place them: sectors depend on it
 
 UNKNOWN = (
@@ -181,14 +182,16 @@ def count(kernel: str, number: int, shape: Sequence[int], backend: str) -> Count
     """Execute a version under the emulator and count, on `shape` or on smaller ones. Raises ContractError if it is too large."""
     made, form = problem(kernel, shape), PROFILED[kernel]
     execute = functools.partial(_execute, kernel, number, backend)
-    if made.work <= MOST_WORK:
-        return Counted(execute(shape), f"counted on this very shape, {_spaced(shape)}")
-    samples = {axis: (size, step) for axis, (size, step) in _samples(shape, form.period(*shape)).items()}
+    samples = _samples(shape, form.period(*shape)) if made.work > MOST_WORK else {}
     values, corners = _extend(execute, shape, samples)
-    if any(problem(kernel, corner).work > 16 * MOST_WORK for corner in corners):
+    if any(problem(kernel, corner).work > PATIENCE * MOST_WORK for corner in corners):
         raise ContractError(f"{kernel} {_spaced(shape)} is too large to count here; give smaller sizes")
-    exact = _agreements(execute, values, shape, samples)
-    return Counted(values(shape), _how(corners, exact, len(samples)))
+    if not samples:
+        return Counted(execute(shape), f"counted on this very shape, {_spaced(shape)}")
+    worst = max(_deviations(execute, values, shape, samples))
+    if worst and made.work <= PATIENCE * MOST_WORK:
+        return Counted(execute(shape), f"counted on this very shape, {_spaced(shape)}, as they do not grow linearly")
+    return Counted(values(shape), _how(corners, worst, len(samples)))
 
 
 def _samples(shape: Sequence[int], period: Mapping[int, int]) -> dict[int, tuple[int, int]]:
@@ -220,7 +223,7 @@ def _at(shape: Sequence[int], samples: Mapping[int, tuple[int, int]], steps: Seq
     return tuple(samples[axis][0] + at[axis] * samples[axis][1] if axis in at else size for axis, size in enumerate(shape))
 
 
-def _agreements(execute, values, shape, samples) -> list[float]:
+def _deviations(execute, values, shape, samples) -> list[float]:
     """For each sampled size, two periods on (the others small): the extension's largest relative deviation from a real count."""
     deviations = []
     for axis in samples:
@@ -231,12 +234,10 @@ def _agreements(execute, values, shape, samples) -> list[float]:
     return deviations
 
 
-def _how(corners: list[tuple[int, ...]], deviations: list[float], axes: int) -> str:
-    worst = max(deviations)
+def _how(corners: list[tuple[int, ...]], worst: float, checks: int) -> str:
+    further = f"{checks} further shape{'s' if checks > 1 else ''}"
     shapes = f"counted on {len(corners)} smaller shapes up to {_spaced(corners[-1])} and extended linearly in each size"
-    if worst == 0:
-        return f"{shapes}; exact on {len(deviations)} further shape{'s' if len(deviations) > 1 else ''}"
-    return f"{shapes}; AN ESTIMATE: off by up to {100 * worst:.2g} % on {len(deviations)} further shapes"
+    return f"{shapes}; AN ESTIMATE: off by up to {100 * worst:.2g} % on {further}" if worst else f"{shapes}; exact on {further}"
 
 
 def _execute(kernel: str, number: int, backend: str, shape: Sequence[int]) -> dict[Key, float]:
