@@ -76,7 +76,7 @@ def test_arrays_lie_where_a_gpu_would_put_them():
 def test_no_kernel_spills(monkeypatch, version, arch):
     monkeypatch.setattr(inspection, "why_no_code", lambda: "not asked for here")
     made = profile.problem(version.kernel)
-    for started in profile._recorded(version, made, "numba-cuda"):
+    for started in profile.recorded(version, made, "numba-cuda"):
         compiled = inspection.inspect(started, arch)
         assert compiled.spill_stores == compiled.spill_loads == 0, compiled
         assert 0 < compiled.registers <= 255 and compiled.code is None
@@ -86,7 +86,7 @@ def test_no_kernel_spills(monkeypatch, version, arch):
 def test_shared_memory_is_what_the_source_asks_for_on_every_architecture(monkeypatch):
     monkeypatch.setattr(inspection, "why_no_code", lambda: "not asked for here")
     (version,) = [v for v in cuda_numba.LADDERS if (v.kernel, v.number) == ("matmul", 4)]
-    (started,) = profile._recorded(version, profile.problem("matmul"), "numba-cuda")
+    (started,) = profile.recorded(version, profile.problem("matmul"), "numba-cuda")
     assert [inspection.inspect(started, arch).shared for arch in ("sm_80", "sm_90")] == [2 * 8 * 68 * 4] * 2
 
 
@@ -111,7 +111,7 @@ def test_the_linkers_log_is_read_for_the_kernel_that_is_asked_for():
 
 
 def test_an_architecture_that_does_not_exist_is_one_line():
-    (started,) = profile._recorded(cuda_numba.LADDERS[0], profile.problem("matmul"), "numba-cuda")
+    (started,) = profile.recorded(cuda_numba.LADDERS[0], profile.problem("matmul"), "numba-cuda")
     with pytest.raises(inspection.InspectionError, match=r"sm_33: .*does not compile") as error:
         inspection.link(started.ptx("sm_80")[0], "sm_33")
     assert "\n" not in str(error.value)

@@ -29,8 +29,16 @@ class Scratch:
         size = math.prod(shape)
         key = (use, np.dtype(dtype).name, (size - 1).bit_length() if size else 0)
         if key not in self._buffers:
-            self._buffers[key] = self._xp.empty(1 << key[2], dtype)
+            self._buffers[key] = self._empty(1 << key[2], np.dtype(dtype))
         return self._buffers[key][:size].reshape(shape)
+
+    def _empty(self, size: int, dtype: np.dtype) -> Any:
+        """CuPy aligns to 512 bytes. NumPy's memory is aligned here: how many sectors an emulated kernel touches depends on it."""
+        if self._xp is not np:
+            return self._xp.empty(size, dtype)
+        raw = np.empty(size * dtype.itemsize + 512, np.uint8)
+        start = -raw.ctypes.data % 512
+        return raw[start : start + size * dtype.itemsize].view(dtype)
 
 
 def _ufunc(function: Callable) -> Callable:

@@ -112,14 +112,25 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
 
 def inspect(started: Started, arch: str) -> Compiled:
     """Compile the kernel of a launch for `arch` and read what became of it. Raises InspectionError."""
+    cubin, numbers, entry = _compiled(started, arch)
+    missing = why_no_code()
+    code = None if missing else _code(cubin, entry, started.threads)
+    return Compiled(started.kernel, arch, started.threads, **numbers, code=code, missing=missing)
+
+
+def resources(started: Started, arch: str) -> dict[str, int]:
+    """registers, spill_stores, spill_loads, stack and shared of a launch's kernel, as in Compiled. Raises InspectionError."""
+    return _compiled(started, arch)[1]
+
+
+def _compiled(started: Started, arch: str) -> tuple[bytes, dict[str, int], str]:
+    """(cubin, resources, name of the entry)"""
     ptx, entry = started.ptx(arch)
     cubin, log = link(ptx, arch)
     numbers = _resources(log, entry)
     if int(arch.removeprefix("sm_").rstrip("af")) >= RESERVED_FROM:
         numbers["shared"] = max(0, numbers["shared"] - RESERVED)
-    missing = why_no_code()
-    code = None if missing else _code(cubin, entry, started.threads)
-    return Compiled(started.kernel, arch, started.threads, **numbers, code=code, missing=missing)
+    return cubin, numbers, entry
 
 
 def _resources(log: str, entry: str) -> dict[str, int]:

@@ -335,7 +335,7 @@ def report(
 def _report(version: Version, shape: tuple[int, ...], backend: str, arch: str) -> Report:
     made = problem(version.kernel, shape)
     counted = count(version.kernel, version.number, shape, backend)
-    launches = _recorded(version, made, backend)
+    launches = recorded(version, made, backend)
     distinct = {started.kernel: started for started in launches}
     compiled = tuple(inspection.inspect(started, arch) for started in distinct.values())
     flops = made.flops if made.flops is not None else counted.total("flop")
@@ -348,7 +348,7 @@ def _report(version: Version, shape: tuple[int, ...], backend: str, arch: str) -
     )  # fmt: skip
 
 
-def _recorded(version: Version, made: Problem, backend: str) -> list[inspection.Started]:
+def recorded(version: Version, made: Problem, backend: str) -> list[inspection.Started]:
     """The launches that the very shape would start; np.zeros takes no memory until it is touched, and nobody touches it."""
     arrays = [np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)]
     module = import_module(f".{CUDA[backend]}", __package__)

@@ -52,6 +52,13 @@ def text(reports: Sequence[Report], width: int = 140) -> str:
     return stream.getvalue()
 
 
+def shown(table: Table, width: int = 140) -> str:
+    """A table as text, without colours."""
+    stream = io.StringIO()
+    Console(file=stream, width=width, no_color=True).print(table)
+    return stream.getvalue()
+
+
 def _launches(report: Report) -> str:
     return ", then ".join(f"{s.kernel} {s.blocks} x {s.threads}" for s in report.launches) + " (blocks x threads)"
 
