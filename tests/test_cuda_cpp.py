@@ -149,7 +149,7 @@ def test_a_replay_takes_no_new_scratch_and_gives_the_same_bits(rng, buffers):
     for launch in launches:
         for out in launch.outputs:
             out.fill(np.nan)
-        launch.run()
+        backend.bind(launch)()
     assert len(taken) >= len(launches)
     assert buffers() == taken
     for launch, expected in zip(launches, first, strict=True):

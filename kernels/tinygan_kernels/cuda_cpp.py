@@ -21,7 +21,7 @@ import numpy as np
 
 from . import cuda_cpp_hosts as hosts
 from . import generic, inspection
-from .contract import KERNELS, Backend, ContractError, Version, check
+from .contract import KERNELS, Backend, ContractError, Launch, Version, check
 
 _F32 = ("float32",)
 
@@ -234,18 +234,31 @@ def _row(kernel: str, number: int) -> Version:
     return rows[number]
 
 
+def _host(kernel: str, numbers: Mapping[str, int], dtype: Any) -> tuple[Callable[..., None], int]:
+    """What launches `kernel` for a dtype, and the number of the version that it is to launch. Raises ContractError."""
+    number = numbers.get(dtype.name)
+    if number is None:
+        raise ContractError(f"cupy: the version of {kernel} that was asked for computes in {' or '.join(numbers)}, not {dtype}")
+    return _HOSTS[kernel, number], number
+
+
 def _implementation(device: Device, kernel: str, numbers: Mapping[str, int]) -> Callable[..., None]:
     """Checks a call as the contract's door does, then launches the version for its dtype."""
 
     def implementation(*arrays: Any, **params: Any) -> None:
         check(kernel, arrays, params)
-        number = numbers.get(arrays[0].dtype.name)
-        if number is None:
-            have = " or ".join(numbers)
-            raise ContractError(f"cupy: the version of {kernel} that was asked for computes in {have}, not {arrays[0].dtype}")
-        _HOSTS[kernel, number](device, number, *arrays, **params)
+        host, number = _host(kernel, numbers, arrays[0].dtype)
+        host(device, number, *arrays, **params)
 
     return implementation
+
+
+def _bind(device: Device, chosen: Mapping[str, Mapping[str, int]], launch: Launch) -> Callable[[], None]:
+    """A launch that passed the door, to be run many times: its arrays stay the same, so the door's checks are not repeated."""
+    if launch.kernel.name not in chosen:
+        return launch.run
+    host, number = _host(launch.kernel.name, chosen[launch.kernel.name], launch.outputs[0].dtype)
+    return functools.partial(host, device, number, *launch.inputs, *launch.outputs, **launch.params)
 
 
 def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
@@ -255,4 +268,5 @@ def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) ->
     implementations = generic.implementations(device.xp)
     implementations |= {kernel: _implementation(device, kernel, numbers) for kernel, numbers in chosen.items()}
     to_numpy = np.asarray if emulate else device.xp.asnumpy
-    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy)
+    bind = functools.partial(_bind, device, chosen)
+    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind)
