@@ -94,6 +94,7 @@ def test_ptx_text_runs_as_it_is():
             r"argument 1 of kernel axpy is a float32, but the kernel declares a 64-bit integer or pointer",
         ),
         (1, [1.0], r"argument 1 of kernel axpy is a Python list"),
+        (1, np.array([None]), r"argument 1 of kernel axpy is an array of Python objects"),
     ],
 )
 def test_wrong_arguments_are_named(module, position, value, message):
@@ -118,6 +119,21 @@ def test_wrong_launches_are_refused(module):
     ]:
         with pytest.raises(EmulatorError, match=message):
             kernel(grid, block, given, shared_mem=shared)
+
+
+def test_limits_that_a_kernel_states_itself():
+    code = """extern "C" __global__ void __launch_bounds__(64) k(float* x) { x[threadIdx.x] = 1; }
+extern "C" __global__ void big(float* x) { __shared__ float s[12289]; s[threadIdx.x] = 1; x[0] = s[0]; }
+extern "C" __global__ void dynamic(float* x) { extern __shared__ float d[]; d[threadIdx.x] = 1; x[0] = d[0]; }"""
+    module, x = RawModule(code=code), np.zeros(128, "f4")
+    module.get_function("k")((1,), (64,), (x,))
+    with pytest.raises(EmulatorError, match="not compiled for blocks of 65 threads"):
+        module.get_function("k")((1,), (65,), (x,))
+    with pytest.raises(EmulatorError, match="49156 bytes of static shared memory: 49152 are possible"):
+        module.get_function("big")((1,), (1,), (x,))
+    module.get_function("dynamic")((1,), (1,), (x,), shared_mem=163 * 1024)
+    with pytest.raises(EmulatorError, match="needs 166913 bytes of shared memory a block; at most 166912"):
+        module.get_function("dynamic")((1,), (1,), (x,), shared_mem=163 * 1024 + 1)
 
 
 def test_errors_of_the_compiler_and_unknown_names(module):

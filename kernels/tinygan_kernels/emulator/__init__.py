@@ -22,6 +22,10 @@ Counting, under Nsight Compute's metric names:
     c["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"]          # over all launches inside
     c.kernel("axpy")["smsp__inst_executed.sum"]; c.lines("axpy")[12]    # of one kernel; of one source line
 
+Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
+parallelism. Blocks run in order, some thousand threads at a time: a block that waits for a later one to do something
+never ends (on a GPU, too, that is luck). Sizes up to about 512 x 512 x 512 multiply-adds a launch take seconds.
+
 In reading order:
 
     parse       ptx (what there is), tokens, parser

@@ -19,7 +19,9 @@ from .scheduler import Scheduler
 
 LANES = 8192
 """About how many lanes run at once: enough to make NumPy's overhead small, few enough to stay in cache."""
-MAX_THREADS, MAX_SHARED = 1024, 227 * 1024
+MAX_THREADS, STATIC_SHARED = 1024, 48 * 1024
+SHARED_OF = {"sm_70": 96, "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_87": 163, "sm_89": 99, "sm_90": 227}
+"""KiB of shared memory that a block can have. (CUDA C++ Programming Guide, table of technical specifications)"""
 
 
 class Launch:
@@ -92,10 +94,23 @@ def _check_limits(program: Program, grid, block, shared_mem: int) -> None:
         raise EmulatorError(f"a block of {block} has {threads} threads: 1 to {MAX_THREADS} are possible (and 64 in z)")
     if grid[0] >= 2**31 or grid[1] > 65535 or grid[2] > 65535:
         raise EmulatorError(f"grid {grid} is too large: at most (2147483647, 65535, 65535)")
-    total = program.static_shared + shared_mem
-    if shared_mem < 0 or total > MAX_SHARED:
+    limits = program.entry.limits
+    most = int(np.prod(limits.get("maxntid", (MAX_THREADS,))))
+    if threads > most or ("reqntid" in limits and threads != np.prod(limits["reqntid"])):
+        raise EmulatorError(f"kernel {program.title} is not compiled for blocks of {threads} threads")
+    _check_shared(program, shared_mem)
+
+
+def _check_shared(program: Program, dynamic: int) -> None:
+    total, most = program.static_shared + dynamic, SHARED_OF.get(program.module.target[:5], 227) * 1024
+    if program.static_shared > STATIC_SHARED:
         raise EmulatorError(
-            f"kernel {program.title} needs {total} bytes of shared memory a block; at most {MAX_SHARED} are possible"
+            f"kernel {program.title} declares {program.static_shared} bytes of static shared memory: {STATIC_SHARED} are "
+            f"possible, more have to be dynamic (extern __shared__)"
+        )
+    if dynamic < 0 or total > most:
+        raise EmulatorError(
+            f"kernel {program.title} needs {total} bytes of shared memory a block; at most {most} are possible"
         )
 
 

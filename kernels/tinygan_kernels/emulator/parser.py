@@ -94,13 +94,21 @@ class _Parser(Tokens):
         name = self.take()
         params = self.parameters() if self.peek() == "(" else []
         function = Function(name, is_entry, params, returns)
-        while self.peek() not in ("{", ";"):  # .noreturn, .maxntid 256, 1, 1, .minnctapersm 2
-            self.take()
+        self.directives(function)
         if self.take() == "{":
             _Body(self, function).parse()
             function.has_body = True
         if function.has_body or name not in self.unit.functions:
             self.unit.functions[name] = function
+
+    def directives(self, function: Function) -> None:
+        """.noreturn, .maxntid 256, 1, 1, .minnctapersm 2: between the head of a function and its body."""
+        while self.peek() not in ("{", ";"):
+            word, numbers = self.take(), []
+            while self.kinds[self.at] == "number":
+                numbers.append(self.integer())
+                self.accept(",")
+            function.limits[word[1:]] = tuple(numbers)
 
     def parameters(self) -> list[Variable]:
         self.expect("(")

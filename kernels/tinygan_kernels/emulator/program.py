@@ -17,7 +17,7 @@ from .access import Site
 from .emitter import BUILTIN, Emitter
 from .errors import EmulatorError
 from .lower_warp import members
-from .ptx import Function, Instruction, Module
+from .ptx import Function, Instruction, Module, Symbol, Variable, names_in
 
 
 @dataclass
@@ -103,8 +103,9 @@ class Program:
         return function
 
     def _place(self, space: str) -> int:
+        """Offsets for the variables of a space, the dynamic ones (of no size) at the end; the bytes of all others."""
         at = 0
-        owners = [("", self.module.variables), *((f.name, f.variables) for f in self.functions)]
+        owners = [("", self._used_module_variables()), *((f.name, f.variables) for f in self.functions)]
         dynamic = []
         for owner, variables in owners:
             for variable in variables.values():
@@ -120,6 +121,14 @@ class Program:
             at = -(-at // 16) * 16
         self.offsets.update({(owner, v.name): at for owner, v in dynamic})
         return at
+
+    def _used_module_variables(self) -> dict[str, Variable]:
+        used: set[str] = set()
+        for function in self.functions:
+            for instruction in function.body:
+                if isinstance(instruction, Instruction):
+                    used.update(names_in(instruction.operands, Symbol))
+        return {name: variable for name, variable in self.module.variables.items() if name in used}
 
     # -- translation ------------------------------------------------------------------------------------------
     def _translate(self) -> None:

@@ -159,6 +159,7 @@ class Function:
     body: list = field(default_factory=list)  # Instruction and Label, in order
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets tables
     has_body: bool = False
+    limits: dict[str, tuple[int, ...]] = field(default_factory=dict)  # maxntid, reqntid: threads in x, y, z
     _read: set[str] | None = None
 
     def read_names(self) -> set[str]:
@@ -168,20 +169,19 @@ class Function:
             for ins in self.body:
                 if isinstance(ins, Instruction):
                     stores = ins.opcode in _NO_RESULT
-                    self._read.update(_registers_in((ins.guard, *ins.operands[0 if stores else 1 :])))
+                    self._read.update(names_in((ins.guard, *ins.operands[0 if stores else 1 :]), Register))
         return self._read
 
 
-def _registers_in(operand) -> list[str]:
-    """Names of the registers in an operand, however deep."""
-    if isinstance(operand, Register):
+def names_in(operand, kind: type) -> list[str]:
+    """Names of the operands of one kind (Register, Symbol) inside an operand, however deep."""
+    if isinstance(operand, kind):
         return [operand.name]
     if isinstance(operand, tuple):
-        return [name for item in operand for name in _registers_in(item)]
-    parts = {Address: ("base",), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}.get(
-        type(operand), ()
-    )
-    return [name for part in parts for name in _registers_in(getattr(operand, part))]
+        return [name for item in operand for name in names_in(item, kind)]
+    parts = {Address: ("base",), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}
+    inner = parts.get(type(operand), ())
+    return [name for part in inner for name in names_in(getattr(operand, part), kind)]
 
 
 @dataclass

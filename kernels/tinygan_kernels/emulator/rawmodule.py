@@ -43,7 +43,8 @@ class RawModule:
         name = self.lowered.get(name, name)
         if name not in self.functions:
             addresses = {n: m.base for n, m in self.variables.items()}
-            self.functions[name] = RawKernel(Program(self.module, name, addresses), self.variables)
+            program = Program(self.module, name, addresses) if addresses else _translated(self.ptx, name)
+            self.functions[name] = RawKernel(program, self.variables)
         return self.functions[name]
 
     def get_global(self, name: str) -> np.ndarray:
@@ -81,6 +82,12 @@ def _is_ptx(code: str) -> bool:
 @lru_cache(maxsize=128)
 def parsed(text: str) -> Module:
     return parse(text)
+
+
+@lru_cache(maxsize=256)
+def _translated(text: str, name: str) -> Program:
+    """A kernel of a module without variables of its own: the same for every RawModule of that text."""
+    return Program(parsed(text), name, {})
 
 
 def allocate(module: Module) -> dict[str, Memory]:
