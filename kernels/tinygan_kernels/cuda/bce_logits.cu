@@ -22,7 +22,7 @@ __device__ __forceinline__ Term<T> term_of(T s, T t) {
 
 template <typename T>
 __device__ void two_pass_terms(const T* s, const T* t, T* terms, T* ds, int n) {
-    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= n) return;
     Term<T> term = term_of(s[at], t[at]);
     terms[at] = term.loss;
