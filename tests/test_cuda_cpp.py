@@ -12,7 +12,7 @@ import types
 
 import numpy as np
 import pytest
-from tinygan_kernels import KERNELS, ContractError, Launch, cuda_cpp, emulator, generic, hard_cases, tolerance
+from tinygan_kernels import KERNELS, ContractError, Launch, cuda_cpp, emulator, generic, hard_cases, reference, tolerance
 from tinygan_kernels import cuda_cpp_hosts as hosts
 
 SIDES = {1: (8, 32), 2: (8, 32), 3: (32,), 4: (64,), 5: (128,), 6: (128,)}  # of the tiles of matmul's versions
@@ -101,6 +101,21 @@ def test_the_generic_kernels_are_inside_their_bounds(kernel, dtype):
     for case in hard_cases.cases(kernel, np.dtype(dtype)):
         share = tolerance.verify(backend.implementations[kernel], kernel, case.inputs, case.states, **case.params)
         assert share <= 1, case.label
+
+
+ELEMENTWISE = [n for n in generic.implementations(np) if KERNELS[n].strided and n not in ("sum", "max", "fill")]
+
+
+@pytest.mark.parametrize("kernel", ELEMENTWISE)
+def test_an_elementwise_output_may_be_any_of_the_inputs(kernel):
+    implementation = generic.implementations(np)[kernel]
+    for case in hard_cases.cases(kernel):
+        with np.errstate(all="ignore"):
+            expected = getattr(reference, kernel)(*case.inputs, **case.params)
+            for at in [i for i, x in enumerate(case.inputs) if x.shape == np.shape(expected)]:
+                inputs = [x.copy() for x in case.inputs]
+                implementation(*inputs, inputs[at], **case.params)
+                np.testing.assert_allclose(inputs[at], expected, rtol=1e-5, err_msg=case.label)
 
 
 def test_fill_fills_every_shape_and_view():
