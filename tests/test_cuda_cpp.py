@@ -12,7 +12,7 @@ import types
 
 import numpy as np
 import pytest
-from tinygan_kernels import KERNELS, ContractError, Launch, cuda_cpp, emulator, generic, hard_cases, tolerance
+from tinygan_kernels import KERNELS, ContractError, Launch, cuda_cpp, emulator, generic, hard_cases, reference, tolerance
 from tinygan_kernels import cuda_cpp_hosts as hosts
 
 SIDES = {1: (8, 32), 2: (8, 32), 3: (32,), 4: (64,), 5: (128,), 6: (128,)}  # of the tiles of matmul's versions
@@ -103,6 +103,21 @@ def test_the_generic_kernels_are_inside_their_bounds(kernel, dtype):
         assert share <= 1, case.label
 
 
+ELEMENTWISE = [n for n in generic.implementations(np) if KERNELS[n].strided and n not in ("sum", "max", "fill")]
+
+
+@pytest.mark.parametrize("kernel", ELEMENTWISE)
+def test_an_elementwise_output_may_be_any_of_the_inputs(kernel):
+    implementation = generic.implementations(np)[kernel]
+    for case in hard_cases.cases(kernel):
+        with np.errstate(all="ignore"):
+            expected = getattr(reference, kernel)(*case.inputs, **case.params)
+            for at in [i for i, x in enumerate(case.inputs) if x.shape == np.shape(expected)]:
+                inputs = [x.copy() for x in case.inputs]
+                implementation(*inputs, inputs[at], **case.params)
+                np.testing.assert_allclose(inputs[at], expected, rtol=1e-5, err_msg=case.label)
+
+
 def test_fill_fills_every_shape_and_view():
     for shape in ((), (0,), (33, 5)):
         y = np.full(shape, np.nan, np.float32)
@@ -149,7 +164,7 @@ def test_a_replay_takes_no_new_scratch_and_gives_the_same_bits(rng, buffers):
     for launch in launches:
         for out in launch.outputs:
             out.fill(np.nan)
-        launch.run()
+        backend.bind(launch)()
     assert len(taken) >= len(launches)
     assert buffers() == taken
     for launch, expected in zip(launches, first, strict=True):
@@ -172,11 +187,25 @@ def test_a_replayed_adam_counts_on_and_reads_its_rate_anew(rng):
     assert np.array_equal(theta, once)
 
 
-def test_matmul_with_rows_too_long_for_32_bit_offsets_runs_version_4():
-    class Listener(cuda_cpp.Emulated):
-        def launch(self, entry, *args, **options):
-            self.entry = entry
+class Listener(cuda_cpp.Emulated):
+    """Notes what it is asked to launch, and launches nothing."""
 
+    def launch(self, entry, *args, **options):
+        self.entry = entry
+
+
+@pytest.mark.parametrize(("side", "entry"), [(128, "matmul_v4"), (1152, "matmul_v4"), (1153, "matmul_v5")])
+def test_small_products_run_in_smaller_tiles_unless_a_version_is_asked_for(side, entry, monkeypatch):
+    device = Listener()
+    monkeypatch.setattr(cuda_cpp, "Emulated", lambda: device)
+    a = np.empty((side, side), np.float32)
+    cuda_cpp.backend(emulate=True).launch("matmul", (a, a))
+    assert device.entry == entry
+    emulated("matmul", 5).launch("matmul", (a, a))
+    assert device.entry == "matmul_v5"
+
+
+def test_matmul_with_rows_too_long_for_32_bit_offsets_runs_version_4():
     device, long = Listener(), 1 << 23
     a, b, c = np.empty((1, long), np.float32), np.empty((long, 1), np.float32), np.empty((1, 1), np.float32)
     hosts.matmul_tiled(device, 5, a, b, c)

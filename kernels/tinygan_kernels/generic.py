@@ -1,8 +1,9 @@
 """Kernels that need no kernel of their own: elementwise work, reductions and batch norm from functions that NumPy and CuPy share.
 
-`implementations(xp)` gives them for either array module. No function allocates after its first call on a shape: intermediate
-results live in a Scratch, so that a recorded launch (or a CUDA graph) finds the same memory every time it is run again.
-An output may be the very array of an input: intermediate results never go through it.
+`implementations(xp)` gives them for either array module. No function makes an array after its first call on a shape: intermediate
+results live in a Scratch, so that a recorded launch (or a CUDA graph) finds the same memory every time it is run again. Only
+CuPy's reductions borrow workspace from its memory pool while they run: capture them with a pool of the graph's own.
+The output of an elementwise kernel may be the very array of one of its inputs.
 """
 
 from __future__ import annotations

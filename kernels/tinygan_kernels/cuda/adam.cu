@@ -13,7 +13,7 @@ __device__ void begin(const T* rate, T* t, T* factors, int sign, double beta1, d
 
 template <typename T>
 __device__ void update(const T* g, T* theta, T* m, T* v, const T* factors, T beta1, T rest1, T beta2, T rest2, T eps, int size) {
-    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= size) return;
     T slope = g[at], m_new = beta1 * m[at] + rest1 * slope, v_new = beta2 * v[at] + rest2 * slope * slope;
     m[at] = m_new;

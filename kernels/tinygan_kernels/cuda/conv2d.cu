@@ -329,7 +329,7 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void conv2d_dw_v2_sum(const float* partial, float* dw, int size, int parts) {
-    int at = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= size) return;
     float sum = 0;
     for (int part = 0; part < parts; ++part) sum += partial[(i64)part * size + at];

@@ -33,7 +33,8 @@ __device__ void naive(const T* a, const T* b, T* c, int M, int N, int K, int tra
 // ---- 2: coalesced -------------------------------------------------------------------------------------------------------------
 // Changed: consecutive threads take consecutive COLUMNS. Helps: a warp reads 32 neighbours of B and writes 32 neighbours of C
 // (4 sectors a request), and all its lanes read the same element of A (1 sector, a broadcast).
-// Hurts: every element of A and B still comes from global memory once for each element of C that needs it, 2 loads an FFMA.
+// Hurts: every element of A and B still comes from global memory once for each element of C that needs it, 2 loads an FFMA; and a
+// transposed B is read with the stride that version 1 has.
 
 template <typename T>
 __device__ void coalesced(const T* a, const T* b, T* c, int M, int N, int K, int trans_a, int trans_b) {
