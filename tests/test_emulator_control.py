@@ -337,7 +337,7 @@ def interpret(program, v: list[int], in_loop: bool) -> str | None:
 
 
 @given(programs())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_random_structured_programs(program):
     code = f"""extern "C" __global__ void k(unsigned* out, int n) {{
   unsigned i = threadIdx.x, v0 = i, v1 = i * 7u, v2 = i ^ 5u, v3 = 3u;

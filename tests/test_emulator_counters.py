@@ -180,6 +180,13 @@ def test_a_guard_that_is_false_counts_no_access():
     assert c[ST.format("requests")] == 2 and c[ST.format("sectors")] == 5
 
 
+def test_lanes_that_a_guard_takes_out_do_no_operations():
+    body = "mov.u32 %r0, %tid.x; setp.lt.u32 %p0, %r0, 10; mov.f32 %f0, 1.5; @%p0 fma.rn.f32 %f1, %f0, %f0, %f0; ret;"
+    c = counted(ptx(body), (1,), (64,))
+    assert c["smsp__sass_thread_inst_executed_op_ffma_pred_on.sum"] == 10 and c["flop"] == 20
+    assert c["smsp__inst_executed.sum"] == 10 and c["smsp__thread_inst_executed.sum"] == 320
+
+
 def test_atomics_without_a_use_of_the_result_are_reductions():
     code = (
         """extern "C" __global__ void k(int* x, int* y) { y[threadIdx.x] = atomicAdd(x, 1); atomicMax(x + 64, 3); }"""

@@ -94,6 +94,7 @@ def test_ptx_text_runs_as_it_is():
             r"argument 1 of kernel axpy is a float32, but the kernel declares a 64-bit integer or pointer",
         ),
         (1, [1.0], r"argument 1 of kernel axpy is a Python list"),
+        (1, np.array([None]), r"argument 1 of kernel axpy is an array of Python objects"),
     ],
 )
 def test_wrong_arguments_are_named(module, position, value, message):

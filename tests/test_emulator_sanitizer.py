@@ -149,6 +149,14 @@ def test_uninitialised_global_memory():
     assert not findings_of(code, (1,), (3,), y[1], floats(4), np.int32(0))
 
 
+def test_results_of_host_arithmetic_are_initialised():
+    code = 'extern "C" __global__ void k(float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }'
+    x = emulator.empty(8, np.float32)
+    for derived in (x + 1, x.copy(), np.maximum(x, 0)):
+        assert not findings_of(code, (1,), (8,), derived, floats(8))
+    assert findings_of(code, (1,), (8,), x.reshape(2, 4).T, floats(8))[0].count == 8
+
+
 # -- racecheck ----------------------------------------
 REVERSE = """extern "C" __global__ void k(float* x, int n) {{
   __shared__ float s[128];

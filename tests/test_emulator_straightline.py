@@ -90,7 +90,7 @@ def evaluated(program, a, b):
 
 
 @given(st.lists(instruction, min_size=1, max_size=25), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_random_programs(program, seed):
     rng = np.random.default_rng(seed)
     a = np.concatenate([np.arange(6, dtype="u4"), rng.integers(0, 2**32, LANES - 6, "u4")])

@@ -23,7 +23,7 @@ def pack(program, args: tuple, memory: GlobalMemory) -> None:
         raw = _bytes_of(argument, variable, f"argument {i} of kernel {program.title}")
         start = program.params[variable.name]
         program.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
-        if isinstance(argument, np.ndarray) and argument.ndim + argument.size and _is_pointer(variable):
+        if isinstance(argument, np.ndarray):
             memory.add(argument, f"argument {i}", unwritten_bytes(argument))
 
 
@@ -35,6 +35,8 @@ def _bytes_of(argument, variable: Variable, what: str) -> bytes:
     if isinstance(argument, np.ndarray):
         if not _is_pointer(variable):
             raise EmulatorError(f"{what} is an array, but the kernel declares a {_describe(variable)} there")
+        if argument.dtype.hasobject:
+            raise EmulatorError(f"{what} is an array of Python objects: kernels work on numbers")
         return np.uint64(argument.__array_interface__["data"][0]).tobytes()
     if argument is None and _is_pointer(variable):
         return bytes(8)

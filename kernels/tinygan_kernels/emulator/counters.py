@@ -180,7 +180,7 @@ class LaunchCounter:
         self.program, self.receivers = program, receivers
         self.warps = np.zeros(len(program.steps), "i8")
         self.threads = np.zeros(len(program.steps), "i8")
-        self.guarded: Counter = Counter()  # lanes that a false guard took out, by PTX line
+        self.guarded: Counter = Counter()  # lanes that a false guard took out, by identity of the instruction
         self.lines: dict[int, Counter] = defaultdict(Counter)
         self.total: Counter = Counter()
 
@@ -192,6 +192,9 @@ class LaunchCounter:
     def block(self, number: int, lanes: Lanes) -> None:
         self.warps[number] += lanes.warps
         self.threads[number] += lanes.count
+
+    def guard(self, instruction: Instruction, lanes: Lanes, chosen: Lanes) -> None:
+        self.guarded[id(instruction)] += lanes.count - chosen.count
 
     def divergence(self, step, goes: Lanes, stays: Lanes) -> None:
         both = goes.mask.reshape(-1, WARP).any(axis=1) & stays.mask.reshape(-1, WARP).any(axis=1)
@@ -232,6 +235,7 @@ class LaunchCounter:
         counts, name = self._line(ins), _class_of(ins)
         counts[INSTRUCTIONS] += warps
         counts[THREAD_INSTRUCTIONS] += threads
+        threads -= self.guarded[id(ins)]
         counts[_SASS.format(name)] += threads
         if name in _FLOP:
             packed = 2 if any(m in ("f16x2", "bf16x2") for m in ins.modifiers) else 1

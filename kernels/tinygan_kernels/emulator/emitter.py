@@ -81,6 +81,7 @@ class Emitter:
             return
         self.lanes = "g"
         self.line(f"g = m.only({self.guard(ins)})")
+        self.line(f"guarded({self.program.bind(ins)}, m, g)")
         self.line("if g.count:")
         mark = len(self.lines)
         self.line("w = g.where")

@@ -123,6 +123,7 @@ class Machine:
             "atomic": partial(atomics.atomic, access),
             "copies": access.copies,
             "clock": self._clock,
+            "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,
             "warp_sync": check.warp_sync if check else ignore,
             "vprintf": partial(vprintf, self),

@@ -174,7 +174,11 @@ class Uninitialised(np.ndarray):
     """An array whose bytes count as uninitialised until a kernel, or `a[...] = value` on the host, writes them."""
 
     def __array_finalize__(self, source):
-        self.marks = getattr(source, "marks", None)
+        """Views share the marks; results of arithmetic and copies are arrays like any other."""
+        marks = getattr(source, "marks", None)
+        low, size = extent(self) if marks else (0, 0)
+        inside = marks is not None and marks[0] <= low and low + size <= marks[0] + marks[1].size
+        self.marks = marks if inside else None
 
     def __setitem__(self, key, value):
         super().__setitem__(key, value)
