@@ -149,7 +149,7 @@ def test_a_replay_takes_no_new_scratch_and_gives_the_same_bits(rng, buffers):
     for launch in launches:
         for out in launch.outputs:
             out.fill(np.nan)
-        launch.run()
+        backend.bind(launch)()
     assert len(taken) >= len(launches)
     assert buffers() == taken
     for launch, expected in zip(launches, first, strict=True):
@@ -172,11 +172,25 @@ def test_a_replayed_adam_counts_on_and_reads_its_rate_anew(rng):
     assert np.array_equal(theta, once)
 
 
-def test_matmul_with_rows_too_long_for_32_bit_offsets_runs_version_4():
-    class Listener(cuda_cpp.Emulated):
-        def launch(self, entry, *args, **options):
-            self.entry = entry
+class Listener(cuda_cpp.Emulated):
+    """Notes what it is asked to launch, and launches nothing."""
 
+    def launch(self, entry, *args, **options):
+        self.entry = entry
+
+
+@pytest.mark.parametrize(("side", "entry"), [(128, "matmul_v4"), (1152, "matmul_v4"), (1153, "matmul_v5")])
+def test_small_products_run_in_smaller_tiles_unless_a_version_is_asked_for(side, entry, monkeypatch):
+    device = Listener()
+    monkeypatch.setattr(cuda_cpp, "Emulated", lambda: device)
+    a = np.empty((side, side), np.float32)
+    cuda_cpp.backend(emulate=True).launch("matmul", (a, a))
+    assert device.entry == entry
+    emulated("matmul", 5).launch("matmul", (a, a))
+    assert device.entry == "matmul_v5"
+
+
+def test_matmul_with_rows_too_long_for_32_bit_offsets_runs_version_4():
     device, long = Listener(), 1 << 23
     a, b, c = np.empty((1, long), np.float32), np.empty((long, 1), np.float32), np.empty((1, 1), np.float32)
     hosts.matmul_tiled(device, 5, a, b, c)

@@ -21,7 +21,7 @@ import numpy as np
 
 from . import cuda_cpp_hosts as hosts
 from . import generic, inspection
-from .contract import KERNELS, Backend, ContractError, Version, check
+from .contract import KERNELS, Backend, ContractError, Launch, Version, check
 
 _F32 = ("float32",)
 
@@ -50,6 +50,7 @@ LADDERS = tuple(version for version, _ in _LADDERS)
 _ON_LADDERS = {version.kernel for version in LADDERS}
 VERSIONS = LADDERS + tuple(Version(name, 1, "array functions (CuPy, or NumPy)") for name in KERNELS if name not in _ON_LADDERS)
 _HOSTS = {(version.kernel, version.number): host for version, host in _LADDERS}
+_DEFAULTS = {("matmul", 5): hosts.matmul_by_size}  # instead of _HOSTS, where no version was asked for
 
 OPTIONS = ("--std=c++17",)
 
@@ -234,25 +235,53 @@ def _row(kernel: str, number: int) -> Version:
     return rows[number]
 
 
-def _implementation(device: Device, kernel: str, numbers: Mapping[str, int]) -> Callable[..., None]:
+Choice = Mapping[str, tuple[Callable[..., None], int]]  # for each dtype: the host function, and the number that it is given
+
+
+def _choices(versions: Mapping[str, int] | None) -> dict[str, Choice]:
+    """For every kernel with a ladder, what launches it for each dtype."""
+    asked, choices = versions or {}, {}
+    for kernel, numbers in choose(versions).items():
+        found = _HOSTS if kernel in asked else _HOSTS | _DEFAULTS
+        choices[kernel] = {dtype: (found[kernel, number], number) for dtype, number in numbers.items()}
+    return choices
+
+
+def _host(kernel: str, choice: Choice, dtype: Any) -> tuple[Callable[..., None], int]:
+    if dtype.name not in choice:
+        raise ContractError(f"cupy: the version of {kernel} that was asked for computes in {' or '.join(choice)}, not {dtype}")
+    return choice[dtype.name]
+
+
+def _implementation(device: Device, kernel: str, choice: Choice) -> Callable[..., None]:
     """Checks a call as the contract's door does, then launches the version for its dtype."""
 
     def implementation(*arrays: Any, **params: Any) -> None:
         check(kernel, arrays, params)
-        number = numbers.get(arrays[0].dtype.name)
-        if number is None:
-            have = " or ".join(numbers)
-            raise ContractError(f"cupy: the version of {kernel} that was asked for computes in {have}, not {arrays[0].dtype}")
-        _HOSTS[kernel, number](device, number, *arrays, **params)
+        host, number = _host(kernel, choice, arrays[0].dtype)
+        host(device, number, *arrays, **params)
 
     return implementation
 
 
+def _bind(device: Device, choices: Mapping[str, Choice], launch: Launch) -> Callable[[], None]:
+    """A launch that passed the door, to be run many times: its arrays stay the same, so the door's checks are not repeated."""
+    kernel = launch.kernel.name
+    if kernel not in choices:
+        return launch.run
+    host, number = _host(kernel, choices[kernel], launch.outputs[0].dtype)
+    return functools.partial(host, device, number, *launch.inputs, *launch.outputs, **launch.params)
+
+
 def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
-    """The kernels in CUDA C++, on a GPU or emulated. versions: a version number for each kernel that is not to run at its best."""
-    chosen = choose(versions)
+    """The kernels in CUDA C++, on a GPU or emulated. versions: a version number for each kernel that is not to run at its best.
+
+    Without one, a small float32 product runs version 4 of matmul and a large one version 5 (hosts.matmul_by_size).
+    """
+    choices = _choices(versions)
     device = Emulated() if emulate else OnGpu()
     implementations = generic.implementations(device.xp)
-    implementations |= {kernel: _implementation(device, kernel, numbers) for kernel, numbers in chosen.items()}
+    implementations |= {kernel: _implementation(device, kernel, choice) for kernel, choice in choices.items()}
     to_numpy = np.asarray if emulate else device.xp.asnumpy
-    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy)
+    bind = functools.partial(_bind, device, choices)
+    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind)

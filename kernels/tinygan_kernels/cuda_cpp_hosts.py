@@ -99,6 +99,15 @@ def matmul_tiled(device, number, a, b, c, trans_a=False, trans_b=False):
     device.launch(f"matmul_v{number}", blocks, (256,), a, b, c, *sizes, suffix="_" + "nt"[trans_a] + "nt"[trans_b])
 
 
+FEW_BLOCKS = 96  # fewer than that leave multiprocessors without work: an A100 has 108, an H100 132
+
+
+def matmul_by_size(device, number, a, b, c, trans_a=False, trans_b=False):
+    """The version to run where none was asked for: small products in version 4's smaller tiles, to occupy more of a GPU."""
+    few = _product(c, a.shape[0 if trans_a else 1], number)[1] < FEW_BLOCKS
+    matmul_tiled(device, 4 if few else number, a, b, c, trans_a, trans_b)
+
+
 # ---- convolutions ---------------------------------------------------------------------------------------------------------------
 
 _CONV_TILE = 64
