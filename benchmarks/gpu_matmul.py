@@ -1,7 +1,7 @@
 """The matmul ladders against cuBLAS, on a GPU: `python -m benchmarks.gpu_matmul [--size N ...] [--json FILE]`
 
-Every version is verified on the size (outputs poisoned with NaN) before it is timed with CUDA events, in turns with cuBLAS through CuPy.
-No figure of it is quoted anywhere unless somebody ran this.
+Every version is verified on the size (outputs poisoned with NaN) before it is timed with CUDA events, in turns with cuBLAS
+through CuPy. No figure of it is quoted anywhere unless somebody ran this.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def main() -> None:
         rows = report["sizes"][n] = measure(cupy, n)
         print(f"{gpu}, {n} x {n} x {n}")
         for name, row in rows.items():
-            print(f"  {row['ms']:9.3f} ms {row['tflops']:7.2f} TFLOP/s {100 * row['of_cublas']:6.1f} % of cuBLAS   {name}", flush=True)
+            speed = f"{row['ms']:9.3f} ms {row['tflops']:7.2f} TFLOP/s {100 * row['of_cublas']:6.1f} % of cuBLAS"
+            print(f"  {speed}   {name}", flush=True)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(report, indent=1) + "\n")

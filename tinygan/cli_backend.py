@@ -36,7 +36,7 @@ def load_backend(name: str, emulate: bool = False) -> Backend:
 
 @contextmanager
 def unchecked(backend: Backend) -> Iterator[None]:
-    """Without the emulator's sanitizer, which makes every launch several times slower; `tinygan kernels verify` is where it runs."""
+    """Without the emulator's sanitizer, which slows every launch down; `tinygan kernels verify` is where it runs."""
     if not backend.emulated:
         yield
         return
