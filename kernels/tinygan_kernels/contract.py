@@ -85,6 +85,7 @@ class Backend:
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
     bind: Callable[[Launch], Callable[[], None]] = lambda launch: launch.run  # for launches that will run many times
+    emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ _LADDERS = (
 )
 LADDERS = tuple(version for version, _ in _LADDERS)
 _ON_LADDERS = {version.kernel for version in LADDERS}
-VERSIONS = LADDERS + tuple(Version(name, 1, "array functions (CuPy, or NumPy)") for name in KERNELS if name not in _ON_LADDERS)
+VERSIONS = LADDERS + tuple(Version(name, 1, "array functions") for name in KERNELS if name not in _ON_LADDERS)
 _HOSTS = {(version.kernel, version.number): host for version, host in _LADDERS}
 _DEFAULTS = {("matmul", 5): hosts.matmul_by_size}  # instead of _HOSTS, where no version was asked for
 
@@ -284,4 +284,4 @@ def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) ->
     implementations |= {kernel: _implementation(device, kernel, choice) for kernel, choice in choices.items()}
     to_numpy = np.asarray if emulate else device.xp.asnumpy
     bind = functools.partial(_bind, device, choices)
-    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind)
+    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind, emulated=emulate)

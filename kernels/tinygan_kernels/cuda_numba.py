@@ -47,7 +47,7 @@ _LADDERS = (
 _HOSTS = {(kernel, number): (f"cuda_numba_{module}", host) for kernel, number, _, module, host in _LADDERS}
 BEST = {kernel: number for kernel, number, *_ in _LADDERS}
 LADDERS = tuple(Version(kernel, number, title) for kernel, number, title, _, _ in _LADDERS)
-VERSIONS = LADDERS + tuple(Version(name, 1, "array functions (CuPy, or NumPy)") for name in KERNELS if name not in BEST)
+VERSIONS = LADDERS + tuple(Version(name, 1, "array functions") for name in KERNELS if name not in BEST)
 
 
 # ---- devices: where a launch goes ---------------------------------------------------------------------------------------------
@@ -219,4 +219,4 @@ def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) ->
     implementations = generic.implementations(device.xp)
     implementations |= {kernel: _implementation(device, kernel, number) for kernel, number in chosen.items()}
     to_numpy = np.asarray if emulate else device.xp.asnumpy
-    return Backend("numba-cuda", implementations, device.xp, VERSIONS, to_numpy)
+    return Backend("numba-cuda", implementations, device.xp, VERSIONS, to_numpy, emulated=emulate)

@@ -47,6 +47,12 @@ class Row:
     def ok(self) -> bool:
         return self.worst <= 1 and not self.findings and not self.error
 
+    def __str__(self) -> str:
+        """One line to print: what was verified, how near to its bound it came and where, and all that is wrong."""
+        head = f"{'ok   ' if self.ok else 'WRONG'} {self.backend} {self.kernel} {self.version} {self.dtype}: {self.cases} cases"
+        near = f", at most {self.worst:.2f} of the bound" + (f" ({self.worst_case})" if self.worst_case else "")
+        return "; ".join([head + near, *self.findings, *([self.error] if self.error else [])])
+
 
 def rows(
     backend: str = "cpu",
