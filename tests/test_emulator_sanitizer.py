@@ -394,6 +394,38 @@ def test_last_block_reduction_is_ordered_by_its_fence():
     assert one(LAST_BLOCK.replace("FENCE", ""), "racecheck", (20,), (32,), part, out).count == 19
 
 
+PIPELINE = """extern "C" __global__ void k(const float* x, float* y, int n) {
+  __shared__ float s[2][64];
+  int t = threadIdx.x;
+  float total = 0;
+  #define COPY(j) asm volatile("cp.async.ca.shared.global [%0], [%1], 4; cp.async.commit_group;" \\
+    :: "r"((unsigned)__cvta_generic_to_shared(&s[(j) % 2][t])), "l"(x + 64 * (j) + t) : "memory")
+  COPY(0);
+  for (int j = 0; j < n; j++) {
+    if (j + 1 < n) { COPY(j + 1); asm volatile("cp.async.wait_group 1;" ::: "memory"); }  // ISSUE
+    else asm volatile("cp.async.wait_group 0;" ::: "memory");
+    BEFORE
+    total += s[j % 2][63 - t];  // READ
+    AFTER
+  }
+  y[t] = total;
+}"""
+
+
+def test_a_double_buffered_pipeline():
+    x, y = np.random.default_rng(0).integers(0, 9, 64 * 6).astype("f4"), floats(64)
+    clean = PIPELINE.replace("BEFORE", SYNC).replace("AFTER", SYNC)
+    assert not findings_of(clean, (1,), (64,), x, y, np.int32(6))
+    assert (y == x.reshape(6, 64)[:, ::-1].sum(axis=0)).all()
+    found = findings_of(PIPELINE.replace("BEFORE", "").replace("AFTER", SYNC), (1,), (64,), x, y, np.int32(6))
+    assert {f.tool for f in found} == {"racecheck"} and f"kernel.cu:{line_of(clean, 'READ')}" in {
+        f.source for f in found
+    }
+    found = findings_of(PIPELINE.replace("BEFORE", SYNC).replace("AFTER", ""), (1,), (64,), x, y, np.int32(6))
+    assert {f.tool for f in found} == {"racecheck"}
+    assert {f.source for f in found} == {f"kernel.cu:{line_of(clean, 'ISSUE')}"}  # the copy overwrites what others read
+
+
 # -- synccheck ----------------------------------------
 def test_barrier_skipped_by_threads_that_exit():
     code = """extern "C" __global__ void k(float* x, int n) {

@@ -105,8 +105,8 @@ def _check_shared(program: Program, dynamic: int) -> None:
     total, most = program.static_shared + dynamic, SHARED_OF.get(program.module.target[:5], 227) * 1024
     if program.static_shared > STATIC_SHARED:
         raise EmulatorError(
-            f"kernel {program.title} declares {program.static_shared} bytes of static shared memory: {STATIC_SHARED} are "
-            f"possible, more have to be dynamic (extern __shared__)"
+            f"kernel {program.title} declares {program.static_shared} bytes of static shared memory: "
+            f"{STATIC_SHARED} are possible, more have to be dynamic (extern __shared__)"
         )
     if dynamic < 0 or total > most:
         raise EmulatorError(
