@@ -42,7 +42,7 @@ class Retrained:
 
 
 def retrained_value(
-    D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 600, rate: float = 2e-3, pack: int = 1
+    D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 800, rate: float = 4e-3, pack: int = 1
 ) -> Retrained:
     """Ascend V with G fixed, and see how far it goes. D is trained in place: hand in a copy.
 
@@ -89,7 +89,7 @@ def diagnose(run: Run, n: int = 4096) -> str:
     best = max(r.gap for r in found)
     if run.config.objective not in ("minimax", "nonsaturating"):  # its own D is no probability, so it has no V to compare
         return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best)}"
-    own = found[0].before + LOG4
+    own = round(found[0].before + LOG4, 3) + 0.0  # no "-0.000"
     return (f"step {run.step:,}: V + log 4 is {own:.3f} by this run's D, {best:.3f} by a D retrained to its optimum; "
             f"{_advice(own, best)}")
 
