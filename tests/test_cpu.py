@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import event
 from strategies import DTYPES, LAYOUTS, arranged, convolutions, generators, inputs_for, normal
-from tinygan_kernels import KERNELS, cpu, load, reference, tolerance
+from tinygan_kernels import KERNELS, convolution, cpu, load, reference, tolerance
 
 BACKEND = load("cpu")
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
@@ -130,7 +130,7 @@ def test_nan_goes_through_every_strided_kernel(kernel):
 def test_the_size_of_chunks_does_not_show(kernel, patch_bytes, data):
     inputs, _, params = data.draw(inputs_for(kernel, np.float32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "PATCH_BYTES", patch_bytes)
+        patch.setattr(convolution, "PATCH_BYTES", patch_bytes)
         assert tolerance.verify(through_the_door(kernel), kernel, inputs, **params) <= 1
 
 
@@ -138,8 +138,8 @@ def test_the_size_of_chunks_does_not_show(kernel, patch_bytes, data):
 @given(n=st.integers(0, 40), rows=st.integers(0, 30), patch=st.integers(0, 30), size=st.sampled_from((1, 4 << 5, 4 << 20)))
 def test_chunks_cover_every_image_once_and_keep_to_their_size(n, rows, patch, size):
     with pytest.MonkeyPatch.context() as monkey:
-        monkey.setattr(cpu, "PATCH_BYTES", size)
-        chunks = cpu.Convolution._chunks(n, rows, patch, np.dtype(np.float32))
+        monkey.setattr(convolution, "PATCH_BYTES", size)
+        chunks = convolution.Convolution._chunks(n, rows, patch, np.dtype(np.float32))
     assert [i for start, stop in chunks for i in range(start, stop)] == list(range(n))
     assert all(stop - start == 1 or (stop - start) * rows * patch * 4 <= size for start, stop in chunks)
 
@@ -188,9 +188,9 @@ def test_col2im_is_the_adjoint_of_im2col(form, rng):
     (n, height, width, c), (kh, kw, _, _), (_, oh, ow, _), stride, pad = form
     x = rng.integers(-4, 5, (n, height, width, c)).astype(np.float32)
     cols, dx = np.full((n * oh * ow, kh * kw * c), np.nan, np.float32), np.full_like(x, np.nan)
-    cpu._im2col(x, kh, kw, stride, pad, oh, ow, cols)
+    convolution.im2col(x, kh, kw, stride, pad, oh, ow, cols)
     g = rng.integers(-4, 5, cols.shape).astype(np.float32)
-    cpu._col2im(g, kh, kw, stride, pad, oh, ow, dx)
+    convolution.col2im(g, kh, kw, stride, pad, oh, ow, dx)
     assert np.vdot(cols, g) == np.vdot(x, dx)
 
 
@@ -299,7 +299,7 @@ def test_the_rate_is_read_anew_at_every_run():
 
 def test_titles_say_how_each_kernel_is_made():
     titles = {row.kernel: row.title for row in BACKEND.versions}
-    assert titles["matmul"] == "NumPy's BLAS" and titles["conv2d"] == "im2col + BLAS" and titles["add"] == "NumPy"
+    assert titles["matmul"] == "BLAS" and "BLAS" in titles["conv2d"] and titles["add"] == "NumPy"
     for name in STRIDED:
         compiled = name in cpu._LOOPS
         assert titles[name] == ("Numba" if compiled else "NumPy")

@@ -31,7 +31,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError:
+    except BaseException:  # a second Ctrl-C too
         beside.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
@@ -48,16 +48,24 @@ def _sync_folder(folder: Path) -> None:
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Write arrays (any numeric dtype) and state (JSON types) to `path` at once. Raises CheckpointError."""
+    """Write arrays (bool, integers, float16 to float64, complex64) and state (JSON types) to `path` at once.
+
+    Arrays come back in native byte order and C order. Raises CheckpointError.
+    """
     from safetensors.numpy import save as to_bytes
 
-    packed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    packed = {name: _plain(array) for name, array in arrays.items()}
     text = json.dumps(state, sort_keys=True)
     header = {"format": FORMAT, "state": text, "sha256": _digest(packed, text)}
     try:
         write_atomically(path, to_bytes(packed, metadata=header))
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror}; the checkpoint before it is untouched") from error
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """C order and native bytes, as safetensors stores them; np.ascontiguousarray would give a 0-d array an axis."""
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

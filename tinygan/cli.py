@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tinygan_kernels import KERNELS, Backend, BackendError, ContractError, load, names, why_unavailable
 
 from . import __version__, cli_theory
@@ -28,6 +30,7 @@ UsageErrors = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "Click
 app = typer.Typer(
     name="tinygan", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
     help="A GAN from scratch, down to the kernels: train one, draw samples from it, verify its gradients, look at its kernels.",
+    epilog="Examples:  tinygan train digits   |   tinygan sample runs/digits -n 100 -o digits.png   |   tinygan gradcheck",
 )
 kernels_app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, and where they run.")
 app.add_typer(kernels_app, name="kernels")
@@ -48,10 +51,16 @@ def run(arguments: list[str]) -> int:
     try:
         return app(args=arguments, prog_name="tinygan", standalone_mode=False) or 0
     except UsageErrors as error:
+        if not error.format_message():  # no arguments: the help has been printed instead
+            return 2
         hint = f" (see: {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         return _complain(f"{error.format_message()}{hint}")
     except (*USER_ERRORS, ConfigError, PresetError) as error:
         return _complain(str(error))
+    except MemoryError as error:
+        return _complain(f"not enough memory ({error}); take a smaller --batch, --z or -n, or fewer data")
+    except OSError as error:
+        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         return 130
 
@@ -59,6 +68,11 @@ def run(arguments: list[str]) -> int:
 def _complain(message: str) -> int:
     print(f"tinygan: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _tell(console: Console, line: str) -> None:
+    """A line as it is: neither wrapped, nor searched for the brackets and colons of Rich's markup, which file names may have."""
+    console.print(Text(line), soft_wrap=True)
 
 
 def _version(wanted: bool) -> None:
@@ -98,8 +112,8 @@ def _option(*names: str, help: str, panel: str) -> Any:
     "tinygan train photos/ --arch dcgan --size 32   |   tinygan train digits --resume --steps 20000"
 )
 def train(
-    data: Annotated[str, typer.Argument(help="digits, ring, grid, faces, mnist, or a path: idx(.gz), a folder of images, "
-                                             ".npy, .npz, .csv, .wav", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="digits, ring, grid, faces, mnist, or a path: idx(.gz), a folder "
+                                                             "of images, .npy, .npz, .csv, .wav", show_default=False)],
     steps: Annotated[int | None, _option("--steps", help="How many steps in all.", panel=_RUN)] = None,
     batch: Annotated[int | None, _option("--batch", help="Batch size m.", panel=_GAME)] = None,
     k: Annotated[int | None, _option("--k", help="D's ascent steps for each step of G (Algorithm 1).", panel=_GAME)] = None,
@@ -169,9 +183,9 @@ def train(
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     job = _resumed(data, place, given) if resume else _started(data, place, given)
     if not resume and (kept := set_aside(place)):
-        err.print(f"the earlier run in {place} is now in {kept}", highlight=False)
+        _tell(err, f"the earlier run in {place} is now in {kept}")
     for note in job.dataset.notes:
-        err.print(note, highlight=False)
+        _tell(err, note)
     return _play(job, diagnose)
 
 
@@ -214,7 +228,7 @@ def _play(job: Any, diagnosing: bool = False) -> int:
     from .alarms import Watch
 
     begun, first = time.perf_counter(), job.step
-    watch = Watch(job, lambda line: err.print(line, highlight=False, soft_wrap=True, markup=False), diagnosing=diagnosing)
+    watch = Watch(job, lambda line: _tell(err, line), diagnosing=diagnosing)
 
     def on_reading(reading: dict[str, float]) -> None:
         show(reading)
@@ -224,13 +238,12 @@ def _play(job: Any, diagnosing: bool = False) -> int:
         finished = job.train(on_reading, interrupted)
     seconds, done = time.perf_counter() - begun, job.step - first
     if not finished:
-        err.print(f"interrupted; step {job.step} is saved. Go on with: tinygan train {job.config.data} --out {job.out} --resume",
-                  highlight=False, soft_wrap=True)
+        again = shlex.join(["tinygan", "train", job.config.data, "--out", str(job.out), "--resume"])
+        _tell(err, f"interrupted; step {job.step} is saved. Go on with: {again}")
         return 130
     pictures = _draw(job)
     rate = f", {done / seconds:.0f} steps/s" if done else ""
-    out.print(f"{job.config.data}: step {job.step:,}, {seconds:.1f} s{rate}. In {job.out}: {', '.join(pictures)}", highlight=False,
-              soft_wrap=True)
+    _tell(out, f"{job.config.data}: step {job.step:,}, {seconds:.1f} s{rate}. In {job.out}: {', '.join(pictures)}")
     return 0
 
 
@@ -308,7 +321,7 @@ def sample(
 
     trained = load_generator(run_folder, _load_backend(backend))
     trained.codec.write(file, trained.sample(n, np.random.default_rng(seed)))
-    out.print(f"{n} samples of {run_folder} (step {trained.step:,}) in {file}", highlight=False, soft_wrap=True)
+    _tell(out, f"{n} samples of {run_folder} (step {trained.step:,}) in {file}")
 
 
 # ---- gradcheck ----------------------------------------------------------------------------------------------------------------
@@ -328,17 +341,22 @@ def gradcheck(
     if not cases:
         raise typer.BadParameter(f"no check has {only!r} in its name; names are those of ops, such as conv2d", param_hint="--only")
     chosen = _load_backend(backend)
-    table = Table("", "order", "derivatives", "worst error / allowed", "at", "analytic", "numeric", box=None, header_style="bold")
-    failed = total = 0
+    reports: dict[tuple[str, int], list[Any]] = {}
     for case in cases:
+        label = case.name if case in GAME_CASES else case.op
         for report in check(case, chosen, np.random.default_rng(seed)):
-            worst, total, failed = report.worst, total + 1, failed + (not report.passed)
-            mark = "[green]ok[/]" if report.passed else "[bold red]WRONG[/]"
-            table.add_row(f"{mark} {case.name}", str(report.order), str(len(report.comparisons)), f"{worst.share:.1e}", worst.where,
-                          f"{worst.analytic:+.9g}", f"{worst.numeric:+.9g}")
+            reports.setdefault((label, report.order), []).append(report)
+    table = Table("", "order", "checks", "worst error / allowed", box=None, header_style="bold")
+    for (label, order), group in reports.items():
+        mark = Text("ok ", "green") if all(report.passed for report in group) else Text("WRONG ", "bold red")
+        table.add_row(mark + Text(label), str(order), str(len(group)), f"{max(report.worst.share for report in group):.1e}")
     out.print(table)
-    out.print(f"{total - failed} of {total} checks passed", style="bold" if not failed else "bold red", highlight=False)
-    return 1 if failed else 0
+    every = [report for group in reports.values() for report in group]
+    wrong = [report for report in every if not report.passed]
+    for report in wrong:
+        _tell(out, str(report))
+    _tell(out, f"{len(every) - len(wrong)} of {len(every)} checks passed")
+    return 1 if wrong else 0
 
 
 # ---- the papers' claims (cli_theory.py) -----------------------------------------------------------------------------------------
@@ -350,7 +368,7 @@ app.command()(cli_theory.presets)
 # ---- kernels ------------------------------------------------------------------------------------------------------------------
 
 
-@kernels_app.command("list")
+@kernels_app.command("list", epilog="Examples:  tinygan kernels list")
 def kernels_list() -> None:
     """Every kernel of the contract, and its versions on every backend."""
     backends = {name: why_unavailable(name) for name in names()}
@@ -361,5 +379,5 @@ def kernels_list() -> None:
         table.add_row(name, kernel.formula, *versions)
     out.print(table)
     for name, reason in backends.items():
-        out.print(f"{name}: {'available' if reason is None else reason}", highlight=False, soft_wrap=True)
+        _tell(out, f"{name}: {'available' if reason is None else reason}")
 

@@ -100,10 +100,21 @@ class Game:
         return s_fake
 
     def alternating_step(self, batch: Callable[[], Tensor], noise: Callable[[], Tensor], k: int = 1) -> Logits:
-        """Algorithm 1: k ascent steps of D, each on a fresh batch of data and of noise, then one descent step of G."""
+        """Algorithm 1: k ascent steps of D, each on a fresh batch of data and of noise, then one descent step of G.
+
+        Raises ValueError for a k below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; D has to take at least one step for each of G's")
         for _ in range(k):
             s_real, s_fake = self.ascend_d(batch(), noise())
         return Logits(s_real, s_fake, self.descend_g(noise(), batch() if self.remedies.unroll else None))
+
+    def losses(self, x: Tensor, z_d: Tensor, z_g: Tensor) -> tuple[Tensor, Tensor]:
+        """Algorithm 1 with k = 1 on the batches given: one ascent of D, one descent of G. Returns D's loss (-V) and G's."""
+        noise = iter((z_d, z_g))
+        logits = self.alternating_step(lambda: x, lambda: next(noise))
+        return -value(logits.real, logits.fake), OBJECTIVES[self.objective](logits.fake_of_g)
 
     def simultaneous_step(self, x: Tensor, z: Tensor) -> Logits:
         """Both players move at once, from one forward pass: G is sampled and D run on the fakes once, not twice."""
@@ -127,7 +138,9 @@ class Game:
         rem = self.remedies
         real, shown = self._shown(x), self._shown(fake)
         real, shown = leaf(real) if self.r1 else real, leaf(shown) if rem.r2 and not fake.tracked else shown
-        s_real, s_fake = self.D(real), self.D(shown)
+        # a sweep back to G or to D's inputs would pass through the other batch too
+        apart = self.D.couples or fake.tracked or self.r1 or rem.r2
+        s_real, s_fake = (self.D(real), self.D(shown)) if apart else self._one_pass(real, shown)
         goal = goal_of_d(self.objective, s_real, s_fake, rem.smooth)
         if self.r1:
             goal = goal - penalty_of(s_real, real, self.r1)
@@ -147,6 +160,11 @@ class Game:
             return goal_of_d(self.objective, self.D(real), self.D(shown), rem.smooth)
 
         return unrolled(self.D, goal, self.optim_d.flat.parameters, rem.unroll, rem.unroll_rate)
+
+    def _one_pass(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """D on both batches laid end to end: the same logits in half the launches, as no sample affects another."""
+        s = self.D(ops.concat([real, fake]))
+        return s[: real.shape[0]], s[real.shape[0] :]
 
     def _follow(self, decay: float) -> None:
         """average <- decay average + (1 - decay) G; its running statistics are copied, being averages already."""

@@ -6,6 +6,7 @@ handed; initialisations go by the names of the papers that proposed them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +54,7 @@ class Layer:
     """A callable Tensor -> Tensor. `training` matters to layers that behave differently when they are used."""
 
     training: bool = True
+    couples: bool = False  # whether, in training, the samples of a batch affect each other's results
 
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -78,6 +80,7 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
+        self.couples = any(layer.couples for layer in layers)
 
     def __call__(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -144,10 +147,15 @@ class Conv2d(Layer):
 
 
 class ConvTranspose2d(Conv2d):
-    """Transposed convolution, x (N, H, W, c_in) -> (N, (H-1) stride - 2 pad + k, ..., c_out); w is (k, k, c_out, c_in)."""
+    """Transposed convolution, x (N, H, W, c_in) -> (N, (H-1) stride - 2 pad + k, ..., c_out); w is (k, k, c_out, c_in).
+
+    The fans that `init` gets are this layer's own, k^2 c_in and k^2 c_out: those of the convolution that it undoes, swapped.
+    """
 
     def __init__(self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, **options: Any) -> None:
-        super().__init__(c_out, c_in, k, stride, pad, **{**options, "bias": False})
+        init = options.get("init", he_normal)
+        swapped = {"init": lambda rng, shape, fan_out, fan_in: init(rng, shape, fan_in, fan_out)}
+        super().__init__(c_out, c_in, k, stride, pad, **{**options, **swapped, "bias": False})
         if options.get("bias", True):
             self.b = _weight(np.zeros(c_out), options["backend"], options.get("dtype", np.float32))
 
@@ -161,6 +169,8 @@ class BatchNorm(Layer):
     In training: by the batch's own mean and biased variance, which also move the running estimates (the variance unbiased) by
     `momentum`. In eval: by the running estimates, so that a sample does not depend on its batch (there, Algorithm 2).
     """
+
+    couples = True
 
     def __init__(
         self, channels: int, *, backend: Backend, dtype: Any = np.float32, momentum: float = 0.1, eps: float = 1e-5,
@@ -239,7 +249,7 @@ class Flatten(Layer):
     """(m, ...) -> (m, everything else)."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        return ops.reshape(x, (x.shape[0], x.size // max(x.shape[0], 1)))
+        return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
 
 # ---- parameters as one flat buffer ----------------------------------------------------------------------------------------------
@@ -249,13 +259,14 @@ class Flat:
     """All parameters of a network in one contiguous buffer, `theta` (P,): each parameter becomes a view of its part.
 
     One launch then updates a whole network, and one copy saves it. `gather` lays gradients out in the same order.
+    Raises ValueError where there is none, or where they differ in dtype or backend.
     """
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:
         if not parameters:
             raise ValueError("a network without parameters has nothing to train")
         self.parameters = parameters
-        first = next(iter(parameters.values()))
+        first = _check_alike(parameters)
         self.backend: Backend = first.backend
         size = sum(t.size for t in parameters.values())
         self.theta = self.backend.empty((size,), first.dtype)
@@ -273,10 +284,26 @@ class Flat:
         return views
 
     def gather(self, gradients: list[Tensor]) -> Tensor:
-        """The gradients, one for each parameter in order, as one vector (P,); the next call overwrites it."""
+        """The gradients, one for each parameter in order, as one vector (P,); the next call overwrites it. Raises ValueError."""
+        if len(gradients) != len(self._parts):
+            raise ValueError(f"{len(gradients)} gradients for {len(self._parts)} parameters; there has to be one for each")
+        for (name, tensor), g in zip(self.parameters.items(), gradients, strict=True):
+            if g.shape != tensor.shape:
+                raise ValueError(f"the gradient of {name} has shape {g.shape}, the parameter {tensor.shape}")
         for g, part in zip(gradients, self._parts, strict=True):
             self.backend.launch("copy", (g.array,), out=part)
         return wrap(self._gradient, self.backend)
+
+
+def _check_alike(parameters: dict[str, Tensor]) -> Tensor:
+    """The first parameter, if all others can share a buffer with it."""
+    (first_name, first), *others = parameters.items()
+    for name, tensor in others:
+        if tensor.dtype != first.dtype:
+            raise ValueError(f"{name} is {tensor.dtype}, {first_name} is {first.dtype}; one network has one dtype")
+        if tensor.backend is not first.backend:
+            raise ValueError(f"{name} lives on another backend than {first_name}; one network lives on one")
+    return first
 
 
 def count_parameters(layer: Layer) -> int:

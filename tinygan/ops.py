@@ -15,26 +15,27 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from tinygan_kernels import Backend
 from tinygan_kernels.contract import normal_axes
 
-from .tensor import Tensor, filled, record, stop, wrap
+from .tensor import BackendMismatch, Tensor, filled, record, stop, wrap
 
 Axes = int | Sequence[int] | None
 Number = float | int
 _SLICE = builtins.slice  # `slice`, `sum`, `max` and `abs` are ops in this file
 
 
-class BackendMismatch(ValueError):
-    """Two tensors of different backends in one op."""
-
-
 def launch(kernel: str, *tensors: Tensor, **params: Any) -> Any:
     """The backend's one door, for tensors. Raises BackendMismatch, ContractError."""
+    return _shared_backend(kernel, tensors).launch(kernel, [t.array for t in tensors], **params)
+
+
+def _shared_backend(kernel: str, tensors: Sequence[Tensor]) -> Backend:
     backend = tensors[0].backend
     for tensor in tensors:
         if tensor.backend is not backend:
             raise BackendMismatch(f"{kernel}: its tensors live on different backends, {backend!r} and {tensor.backend!r}")
-    return backend.launch(kernel, [t.array for t in tensors], **params)
+    return backend
 
 
 def as_tensor(value: Tensor | Number | Any, like: Tensor) -> Tensor:
@@ -284,7 +285,8 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def slice(x: Tensor, index: Any) -> Tensor:
     """y = x[index], for ints and slices: a view.    dx = zeros with g at index"""
     parts = index if isinstance(index, tuple) else (index,)
-    if not all(part is Ellipsis or isinstance(part, (int, _SLICE)) for part in parts):
+    # a bool is an int to Python, but an index that copies to NumPy
+    if not all(part is Ellipsis or (isinstance(part, (int, _SLICE)) and not isinstance(part, bool)) for part in parts):
         raise TypeError(f"tensors are indexed by ints, slices and ..., got {index!r}")
     return record(_view(x.array, index), (x,), (lambda g, y, x: embed(g, x.shape, index),))
 
@@ -313,7 +315,10 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
 
 def concat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """y = the tensors one after the other along axis.    each one's dx = its part of g"""
+    if not tensors:
+        raise ValueError("concat: there are no tensors to put one after the other")
     tensors, first = tuple(tensors), tensors[0]
+    _shared_backend("concat", tensors)
     axis = normal_axes(axis, first.ndim, "concat")[0]
     lead = (_SLICE(None),) * axis
     ends = [0]
@@ -414,7 +419,7 @@ def bias_act(x: Tensor, b: Tensor, act: str = "linear", slope: float = 0.0) -> T
     """y = act(x + b)        x (..., C)   b (C,)   act: linear, leaky_relu (relu is slope 0), tanh or sigmoid
     given g:   dx = g act'     db = dx summed over all axes but the last
     """
-    x = contiguous(x)
+    x, b = contiguous(x), contiguous(b)
     return record(launch("bias_act", x, b, act=act, slope=slope), (x, b),
                   lambda need, g, y, x, b: _bias_act_grad(g, y, act, slope, need[1]))
 
@@ -423,7 +428,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor, act: str = "linear", slope: float = 
     """y = act(x w + b)        x (M, K)   w (K, N)   b (N,)   y (M, N)
     given g, with u = g act':   dx = u w^T     dw = x^T u     db = sum of the rows of u
     """
-    x, w = contiguous(x), contiguous(w)
+    x, w, b = contiguous(x), contiguous(w), contiguous(b)
     y = launch("matmul", x, w)
     launch("bias_act", wrap(y, x.backend), b, out=y, act=act, slope=slope)
 
@@ -441,7 +446,7 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> tup
     x (..., C), gamma and beta (C,). Returns y, and the batch's mean and inv_std (C,) as constants, for running estimates.
     Ioffe and Szegedy 2015, Algorithm 1 and section 3.
     """
-    x = contiguous(x)
+    x, gamma, beta = contiguous(x), contiguous(gamma), contiguous(beta)
     y, mean_, inv_std = (wrap(part, x.backend) for part in launch("batch_norm", x, gamma, beta, eps=eps))
 
     def vjp(need: list[bool], g: Tensor, y: Tensor, x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, ...]:

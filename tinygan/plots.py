@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def draw_curves(metrics: Path, path: Path, smooth: int = 25) -> None:
     """V, D(x) and D(G(z)), and both losses over the steps, from metrics.jsonl; faint as read, bold as a moving average."""
     readings = [json.loads(line) for line in metrics.read_text().splitlines()]
     step = np.array([r["step"] for r in readings])
-    figure = _figure(11, 3.4)
+    figure = _figure(11, 3.4, gap=0.1)
     panels = [
         ("the value of the game, nats", [("v", "V(D, G)", REAL)], [(-LOG4, "-log 4")]),
         ("what D believes, batch means", [("d_real", "D(x)", REAL), ("d_fake", "D(G(z))", FAKE)], [(0.5, "1/2")]),
@@ -52,21 +53,27 @@ def draw_curves(metrics: Path, path: Path, smooth: int = 25) -> None:
 
 
 def _curve(axes: Axes, step: np.ndarray, values: np.ndarray, label: str, colour: str, smooth: int) -> None:
+    """The average is over a window around each step, a tenth of the run at most; a single reading is a dot."""
     axes.plot(step, values, color=colour, alpha=0.2, linewidth=0.8)
-    window = min(smooth, len(values))
+    half = min(smooth, len(values) // 10) // 2
+    window = 2 * half + 1
     mean = np.convolve(values, np.ones(window) / window, mode="valid") if len(values) else values
-    axes.plot(step[len(values) - len(mean) :], mean, color=colour, linewidth=1.6, label=label)
+    axes.plot(step[half : len(step) - half], mean, color=colour, linewidth=1.6, label=label, marker="o" if len(mean) == 1 else "")
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, gap: float = 0.04) -> Figure:
+    """width, height and the gap beside each panel in inches."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained", dpi=110)
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=gap), dpi=110)
 
 
 def _write(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
-    figure.savefig(content, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a column's name in a script that the font lacks
+        figure.savefig(content, format="png")
     try:
         write_atomically(path, content.getvalue())
     except OSError as error:
@@ -82,9 +89,13 @@ def _some_real(dataset: Dataset, n: int, rng: np.random.Generator) -> np.ndarray
 def _two_panels(dataset: Dataset, title: str, width: float = 9, height: float = 4.8) -> tuple[Figure, Axes, Axes]:
     figure = _figure(width, height)
     left, right = figure.subplots(1, 2)
-    left.set_title(f"real: {dataset.name}", color=REAL)
+    left.set_title(f"real: {_short(dataset.name)}", color=REAL, parse_math=False)
     right.set_title(title, color=FAKE)
     return figure, left, right
+
+
+def _short(name: str, most: int = 40) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _draw_images(dataset: Dataset, real: np.ndarray, fake: np.ndarray, title: str) -> Figure:
@@ -106,22 +117,30 @@ def _draw_points(dataset: Dataset, real: np.ndarray, fake: np.ndarray, title: st
 
 
 def _draw_table(dataset: Dataset, real: np.ndarray, fake: np.ndarray, title: str, most: int = 12) -> Figure:
-    """A histogram a column: real filled, generated as a line, over the range that both span."""
+    """A histogram a column: real filled, generated as a line, over the range that both span; heights are shares of all."""
     columns = dataset.codec.columns[:most]
     across = min(4, len(columns))
     down = -(-len(columns) // across)
-    figure = _figure(3 * across, 2.2 * down + 0.5)
+    figure = _figure(max(3 * across, 6), 2.2 * down + 0.6)
     more = f", {most} of {len(dataset.codec.columns)} columns" if len(dataset.codec.columns) > most else ""
-    figure.suptitle(f"real (filled): {dataset.name} - {title} (line){more}", fontsize=10)
+    figure.suptitle(f"real (filled): {_short(dataset.name)}{more}\n{title} (line)", fontsize=10, parse_math=False)
     for j, axes in enumerate(np.ravel(figure.subplots(down, across, squeeze=False))):
         if j >= len(columns):
             axes.set_axis_off()
             continue
-        span = np.histogram_bin_edges(np.concatenate([real[:, j], fake[:, j]]), bins=40)
-        axes.hist(real[:, j], span, density=True, color=REAL, alpha=0.5)
-        axes.hist(fake[:, j], span, density=True, histtype="step", color=FAKE)
-        axes.set_title(columns[j], fontsize=8)
+        edges = _edges(np.concatenate([real[:, j], fake[:, j]]))
+        for rows, look in ((real, {"color": REAL, "alpha": 0.5}), (fake, {"color": FAKE, "histtype": "step"})):
+            axes.hist(rows[:, j], edges, weights=np.full(len(rows), 1 / len(rows)), **look)
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_title(_short(columns[j]), fontsize=8, parse_math=False)
     return figure
+
+
+def _edges(values: np.ndarray, bins: int = 40) -> np.ndarray:
+    """Of `bins` bins over the values, or of as many as floats can tell apart there."""
+    low, high = values.min(), values.max()
+    edges = np.unique(np.linspace(low, high, bins + 1))
+    return edges if len(edges) > 1 else low + max(1.0, abs(low)) * np.array([-0.5, 0.5])
 
 
 def _draw_sound(dataset: Dataset, real: np.ndarray, fake: np.ndarray, title: str, rows: int = 6) -> Figure:

@@ -5,7 +5,8 @@ list on the same buffers does the same work without building a graph, without al
 
 What may change from call to call has to live in arrays: inputs are copied into the recorded ones, and parameters, moments,
 step counts, rates and running statistics are arrays that launches update in place. A step that decides in Python by the
-values that it sees must not be captured.
+values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (see draws.py).
+Watchers of the backend see the recorded step, not the replayed ones.
 
 The plan that is replayed does what was recorded, with three economies that change no bit of the result:
 - a launch that depends on nothing that changes is not run again;
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from tinygan_kernels import Backend, Launch
 
-from .tensor import Tensor, wrap
+from .tensor import Tensor, stop, wrap
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
@@ -60,7 +61,7 @@ class Replayed:
         with recorder:
             outputs = self.step(*self.inputs)
         self.plan = recorder.plan(outputs)
-        return outputs
+        return self.plan.outputs
 
     def _eager(self, arrays: Sequence[np.ndarray]) -> Sequence[Tensor]:
         if not self._told:
@@ -122,7 +123,8 @@ class Recorder:
             private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
             launches = _without_copies(launches, private)
             launches, size = _share_memory(launches, private)
-        return Plan(launches, [self.backend.bind(launch) for launch in launches], tuple(outputs), size)
+        # without their graph, which would keep every array of the recorded step alive
+        return Plan(launches, [self.backend.bind(launch) for launch in launches], tuple(stop(t) for t in outputs), size)
 
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------

@@ -18,6 +18,10 @@ from tinygan_kernels import Backend
 Vjps = Sequence[Callable[..., "Tensor"] | None] | Callable[..., Sequence["Tensor | None"]]
 
 
+class BackendMismatch(ValueError):
+    """Two tensors of different backends in one computation."""
+
+
 class Tensor:
     """An array on a backend, and how it was computed.
 
@@ -126,13 +130,21 @@ def gradients(
     """
     if cotangent is None and output.size != 1:
         raise ValueError(f"output has shape {output.shape}; pass the cotangent, or reduce it to one number with sum() or mean()")
-    if cotangent is not None and cotangent.shape != output.shape:
-        raise ValueError(f"the cotangent has shape {cotangent.shape}, output has {output.shape}; they have to be the same")
+    if cotangent is not None:
+        _check_cotangent(cotangent, output)
     seed = filled(output, 1.0) if cotangent is None else cotangent
     order = _topological_order(output)
     needed = _leading_to(wrt, order)
     cotangents = _sweep(order, needed, seed if create_graph else stop(seed), create_graph)
     return [cotangents[id(w)] if id(w) in cotangents else filled(w, 0.0) for w in wrt]
+
+
+def _check_cotangent(u: Tensor, output: Tensor) -> None:
+    if (u.shape, u.dtype) != (output.shape, output.dtype):
+        sides = f"the cotangent is {u.dtype} of shape {u.shape}, output is {output.dtype} of shape {output.shape}"
+        raise ValueError(f"{sides}; they have to be the same")
+    if u.backend is not output.backend:
+        raise BackendMismatch(f"cotangent and output live on different backends, {u.backend!r} and {output.backend!r}")
 
 
 def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:

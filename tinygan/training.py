@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,18 @@ from .checkpoint import CheckpointError
 from .codec import Codec
 from .data import Dataset
 from .draws import Draws
-from .game import OBJECTIVES, Game, Logits
+from .game import OBJECTIVES, Game, Logits, Readings
 from .networks import Architecture, discriminator, generator
 from .nn import Sequential
 from .optim import Adam
 from .remedies import Remedies
+from .replay import Replayed
 from .tensor import Tensor, wrap
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
+CHANGEABLE = ("steps", "save_every", "data")
+READING = {"step", *(f.name for f in fields(Readings))}
 READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
 
 
@@ -145,7 +150,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ring": {**MIXTURE, "hidden": (128, 128, 128)},
     "grid": {**MIXTURE, "hidden": (256, 256, 256)},
     "images": {"hidden": (256, 512), "z": 64},
-    "digits": {"hidden": (256, 256), "z": 32},
+    "digits": {"hidden": (256, 256), "z": 32, "r1": 0.2, "lr_d": 1e-3, "lr_g": 1e-3},
     "table": {"hidden": (256, 256), "z": 32},
     "sound": {"hidden": (256, 512), "z": 64},
 }
@@ -173,35 +178,52 @@ class Run:
         weights, data, noise, inside = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(4))
         self.rngs = {"data": data, "noise": noise, "inside": inside}  # inside: what a step draws besides its batch and z
         self.sampler = dataset.sampler(config.batch, data)
+        self._data = _fingerprint(dataset)
+        self.draws = Draws(self.rngs["inside"])
         self.game = self._new_game(weights)
+        self._x, self._z = self._inputs()
+        self._replayed = Replayed(self._play, backend)
         self._metrics: list[str] = []
 
     def _new_game(self, rng: np.random.Generator) -> Game:
         c, a = self.config, self.config.architecture(self.dataset.codec)
-        draws = Draws(self.rngs["inside"])
-        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng, draws=draws)
+        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng, draws=self.draws)
         average = generator(a, self.backend, np.random.default_rng(0)) if c.ema else None
         optim_d = Adam(D.parameters(), c.lr_d, c.beta1, c.beta2)
         optim_g = Adam(G.parameters(), c.lr_g, c.beta1, c.beta2)
-        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.remedies(), draws)
+        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.remedies(), self.draws)
 
     # -- steps ----------------------------------------------------------------------------------------------------------------
 
-    def _batch(self) -> Tensor:
-        return wrap(self.backend.asarray(self.sampler.next()), self.backend)
-
-    def _noise(self) -> Tensor:
-        z = self.rngs["noise"].standard_normal((self.config.batch, self.config.z), np.float32)
-        return wrap(self.backend.asarray(z), self.backend)
-
     def _one_step(self) -> Logits:
+        """Step 0 is recorded while it runs, all others replay its launches on its buffers, with new data, noise and rates."""
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)
         game.noise = c.noise * (1 - self.step / c.steps)
-        if c.update == "simultaneous":
-            return game.simultaneous_step(self._batch(), self._noise())
-        return game.alternating_step(self._batch, self._noise, c.k)
+        for x in self._x:
+            self.sampler.next(out=x)
+        self.rngs["noise"].standard_normal(out=self._z, dtype=np.float32)
+        if self._replayed.plan is None:
+            self.draws.recorded = []
+        else:
+            self.draws.refill()
+        return Logits(*self._replayed(self._x, self._z))
+
+    def _play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        """One step of the game on x (batches, m, ...) and z (batches, m, n_z), as many of each as it asks for."""
+        xs, zs = iter(x), iter(z)
+        if self.config.update == "simultaneous":
+            logits = self.game.simultaneous_step(next(xs), next(zs))
+        else:
+            logits = self.game.alternating_step(lambda: next(xs), lambda: next(zs), self.config.k)
+        return logits.real, logits.fake, logits.fake_of_g
+
+    def _inputs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Room for the batches of data and of noise that a step takes: k of each for D and one for G, which may unroll D."""
+        c = self.config
+        of_x, of_z = (1, 1) if c.update == "simultaneous" else (c.k + bool(c.unroll), c.k + 1)
+        return np.empty((of_x, *self.sampler.shape), np.float32), np.empty((of_z, c.batch, c.z), np.float32)
 
     def train(
         self, on_reading: Callable[[dict[str, float]], None] = lambda reading: None, stopping: Callable[[], bool] = lambda: False
@@ -209,11 +231,12 @@ class Run:
         """Run up to config.steps steps, saving as it goes; False if `stopping` said so first (the step is then saved).
 
         on_reading gets {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"} every READ_EVERY steps. Raises FloatingPointError
-        when a reading is not finite: the checkpoint before it is kept.
+        when a reading or anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError.
         """
         self._begin()
         while self.step < self.config.steps:
-            logits = self._one_step()
+            with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is told so in one line, below
+                logits = self._one_step()
             self.step += 1
             if self.step % READ_EVERY == 0 or self.step == self.config.steps:
                 on_reading(self._read(logits))
@@ -228,17 +251,21 @@ class Run:
     def _read(self, logits: Logits) -> dict[str, float]:
         reading = {"step": self.step, **asdict(logits.read(self.config.objective))}
         if not all(np.isfinite(value) for value in reading.values()):
-            raise FloatingPointError(
-                f"step {self.step}: V is {reading['v']}, D(x) {reading['d_real']}, D(G(z)) {reading['d_fake']}; the run has "
-                f"diverged. Lower --lr-d and --lr-g, or raise --r1; {self.out / CHECKPOINT} holds an earlier step"
-            )
+            raise self._diverged(f"V is {reading['v']}, D(x) {reading['d_real']}, D(G(z)) {reading['d_fake']}")
         self._metrics.append(json.dumps(reading) + "\n")
         return reading
+
+    def _diverged(self, sign: str) -> FloatingPointError:
+        return FloatingPointError(f"step {self.step}: {sign}; the run has diverged. Lower --lr-d and --lr-g, or raise --r1; "
+                                  f"{self.out / CHECKPOINT} holds an earlier step")
 
     # -- the folder -----------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Claim the folder before the first step, so that one that cannot be written to is found out at once."""
+        """Claim the folder before the first step, so that one that cannot be written to is found out at once.
+
+        A fresh run saves step 0: whenever it is killed from here on, there is something to resume, and to fall back on.
+        """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             text = json.dumps({**asdict(self.config), "tinygan": __version__}, indent=1)
@@ -246,16 +273,25 @@ class Run:
             _keep_lines(self.out / METRICS, self.step)
         except OSError as error:
             raise CheckpointError(f"cannot write to {self.out}: {error.strerror}; choose another --out") from error
+        if self.step == 0:
+            self.save()
 
     def save(self) -> None:
-        """Write metrics, then the checkpoint: a crash in between leaves lines that resume takes off again."""
+        """Write metrics, then the checkpoint: a crash in between leaves lines that resume takes off again.
+
+        Raises CheckpointError; FloatingPointError rather than save what is not finite.
+        """
+        arrays = self._arrays()
+        odd = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+        if odd:
+            raise self._diverged(f"{odd} is not finite")
         try:
             with open(self.out / METRICS, "a") as file:
                 file.writelines(self._metrics)
         except OSError as error:
             raise CheckpointError(f"cannot write {self.out / METRICS}: {error.strerror}; the checkpoint is untouched") from error
         self._metrics.clear()
-        checkpoint.save(self.out / CHECKPOINT, self._arrays(), self._state())
+        checkpoint.save(self.out / CHECKPOINT, arrays, self._state())
 
     def _live(self) -> dict[str, Any]:
         """Every array that the run's course depends on, by name; the very buffers."""
@@ -278,6 +314,7 @@ class Run:
             "step": self.step,
             "config": asdict(self.config),
             "codec": self.dataset.codec.to_json(),
+            "data": self._data,
             "rngs": {name: rng.bit_generator.state for name, rng in self.rngs.items()},
             "sampler": {k: v for k, v in self.sampler.state().items() if not isinstance(v, np.ndarray)},
         }
@@ -300,24 +337,31 @@ class Run:
 
     @classmethod
     def resume(cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any]) -> Run:
-        """Go on from the checkpoint in `out`. given: options that were asked for now; only steps may differ from the run's own.
+        """Go on from the checkpoint in `out`. given: options that were asked for now; they have to be the run's own.
 
-        Raises CheckpointError, ConfigError.
+        Besides steps and save_every, which decide nothing that has been, only `data` may differ, as the same data may lie
+        elsewhere by now. Raises CheckpointError, ConfigError.
         """
         arrays, state = _read(out)
         config = Config.from_json(state["config"])
         for name, value in given.items():
-            if name not in ("steps", "save_every") and getattr(config, name) != value:
+            if name not in CHANGEABLE and getattr(config, name) != value:
                 option, has = f"--{name.replace('_', '-')}", getattr(config, name)
                 raise ConfigError(f"{option} is {value}, but the run in {out} has {has}; leave it out, or start a new run")
-        if state["codec"] != dataset.codec.to_json():
-            raise ConfigError(f"the data are not those that the run in {out} began with: their shape or scale differs")
-        config = replace(config, **{name: given[name] for name in ("steps", "save_every") if name in given})
+        if (state["codec"], state["data"]) != (dataset.codec.to_json(), _fingerprint(dataset)):
+            raise ConfigError(f"{given.get('data', config.data)} is not what the run in {out} began with ({config.data}): shape, "
+                              f"scale or contents differ; give the same data, or start a new run")
+        config = replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
         if config.steps < state["step"]:
             raise ConfigError(f"--steps is {config.steps}, but the run in {out} is at step {state['step']} already")
         run = cls(config, dataset, backend, out)
         run.restore(arrays, state)
         return run
+
+
+def _fingerprint(dataset: Dataset) -> int | None:
+    """Tells whether data are still the same; None for mixtures, which their codec tells apart."""
+    return None if dataset.x is None else zlib.crc32(dataset.x)
 
 
 def _read(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -335,23 +379,27 @@ def _keep_lines(path: Path, step: int) -> None:
     """Cut metrics back to what the checkpoint knows: lines up to `step`, whole ones only."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            reading = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(reading, dict) or reading.get("step", step + 1) > step:
-            break
-        kept.append(line + "\n")
-    checkpoint.write_atomically(path, "".join(kept).encode())
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = takewhile(lambda line: _step_of(line) <= step, lines)
+    checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; infinite for anything that is not a whole reading."""
+    try:
+        reading = json.loads(line)
+        return float(reading["step"]) if set(reading) == READING else np.inf
+    except (ValueError, TypeError, KeyError):
+        return np.inf
 
 
 def set_aside(out: Path) -> Path | None:
     """Move an earlier run out of the way of a new one; where to, or None if there was none. Raises CheckpointError."""
-    out = Path(out)
+    out, here = Path(out), Path.cwd()
     if not (out / CHECKPOINT).exists():
         return None
+    if out.resolve() in (here, *here.parents):  # this process would move with it, and its relative paths too
+        raise CheckpointError(f"cannot move the earlier run in {out} aside: it is where you are; choose another --out")
     number = 1
     while (kept := out.with_name(f"{out.name}.{number}")).exists():
         number += 1

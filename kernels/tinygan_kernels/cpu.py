@@ -1,24 +1,20 @@
-"""The CPU backend, the default: NumPy's BLAS for products, Numba for everything that NumPy would do in several passes.
+"""The CPU backend, the default: the implementation of every kernel, from BLAS, from Numba's loops, or from NumPy.
 
-A convolution is a matrix product over unrolled patches (im2col; Chellapilla et al. 2006). In NHWC a patch row is a run of
-KW * C numbers that lie together in memory, so unrolling copies whole rows. It is done for a few images at a time, so that the
-patches are still in the cache when BLAS reads them.
+BLAS multiplies matrices (`blas`) and, through them, convolves (`convolution`, `winograd`); `loops` does in one pass what NumPy
+would do in several; NumPy does the rest.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import partial
 
-import numba
 import numpy as np
 
-from .contract import KERNELS, Backend, Version
-
-njit = numba.njit(cache=True, nogil=True)
-njit_parallel = numba.njit(cache=True, nogil=True, parallel=True)
-
-PATCH_BYTES = 4 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache
+from . import loops
+from .blas import bound_product, product
+from .contract import KERNELS, Backend, Launch, Version
+from .convolution import Convolution, as_rows
 
 
 def announce_compilation(say: Callable[[str], None]) -> None:
@@ -51,7 +47,7 @@ def _shifted(a: np.ndarray, y: np.ndarray) -> bool:
     return np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
 
 
-def _elementwise(loop: Callable, inputs: int) -> Callable:
+def _elementwise(loop: loops.Loop, inputs: int) -> Callable:
     """A backend implementation from `loop(*flat inputs, *numbers, flat output)`.
 
     As in NumPy the output may share memory with the inputs: where they are shifted against each other it is written last.
@@ -61,48 +57,11 @@ def _elementwise(loop: Callable, inputs: int) -> Callable:
         y = arrays[inputs]
         direct = y.flags.c_contiguous and not any(_shifted(a, y) for a in arrays[:inputs])
         flat = y.reshape(-1) if direct else np.empty(y.size, y.dtype)
-        loop(*_flat_inputs(*arrays[:inputs], like=y), *map(y.dtype.type, numbers.values()), flat)
+        loop(y.size, *_flat_inputs(*arrays[:inputs], like=y), *map(y.dtype.type, numbers.values()), flat)
         if not direct:
             y[...] = flat.reshape(y.shape)
 
     return implementation
-
-
-@njit
-def _sigmoid(x, y):
-    for i in range(x.size):
-        e = np.exp(-abs(x[i]))
-        y[i] = (1 if x[i] >= 0 else e) / (1 + e)
-
-
-@njit
-def _softplus(x, y):
-    for i in range(x.size):
-        y[i] = max(x[i], 0) + np.log1p(np.exp(-abs(x[i])))
-
-
-@njit
-def _leaky_relu(x, slope, y):
-    for i in range(x.size):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
-
-
-@njit
-def _leaky_relu_grad(g, x, slope, y):
-    for i in range(x.size):
-        y[i] = g[i] if x[i] > 0 else slope * g[i]
-
-
-@njit
-def _tanh_grad(g, t, y):
-    for i in range(g.size):
-        y[i] = g[i] * (1 - t[i] * t[i])
-
-
-@njit
-def _sigmoid_grad(g, p, y):
-    for i in range(g.size):
-        y[i] = g[i] * (p[i] * (1 - p[i]))
 
 
 def equal(a, b, y):
@@ -139,238 +98,70 @@ def fill(y, value):
     y.fill(value)
 
 
-# ---- products -----------------------------------------------------------------------------------------------------------------
-
-
-def matmul(a, b, c, trans_a=False, trans_b=False):
-    np.matmul(a.T if trans_a else a, b.T if trans_b else b, out=c)
-
-
-@njit_parallel
-def _im2col(x, kh, kw, stride, pad, oh, ow, cols):
-    """x (N, H, W, C) -> cols (N * OH * OW, KH * KW * C): row (n, i, j) holds the patch that output pixel (i, j) sees."""
-    n_images, height, width, c = x.shape
-    for row in numba.prange(n_images * oh):
-        n, i = row // oh, row % oh
-        for j in range(ow):
-            patch = cols[row * ow + j]
-            for u in range(kh):
-                y, left = i * stride + u - pad, j * stride - pad
-                for v in range(kw):
-                    at = (u * kw + v) * c
-                    if 0 <= y < height and 0 <= left + v < width:
-                        for k in range(c):
-                            patch[at + k] = x[n, y, left + v, k]
-                    else:
-                        for k in range(c):
-                            patch[at + k] = 0
-
-
-@njit_parallel
-def _col2im(cols, kh, kw, stride, pad, oh, ow, dx):
-    """The adjoint of _im2col: every pixel gathers what the patches hold of it, so no two threads write to one place."""
-    n_images, height, width, c = dx.shape
-    for row in numba.prange(n_images * height):
-        n, y = row // height, row % height
-        for x in range(width):
-            pixel = dx[n, y, x]
-            pixel[:] = 0
-            for u in range(kh):
-                i, i_rest = (y + pad - u) // stride, (y + pad - u) % stride
-                if i_rest or i < 0 or i >= oh:
-                    continue
-                for v in range(kw):
-                    j, j_rest = (x + pad - v) // stride, (x + pad - v) % stride
-                    if j_rest or j < 0 or j >= ow:
-                        continue
-                    at = (u * kw + v) * c
-                    patch = cols[(n * oh + i) * ow + j]
-                    for k in range(c):
-                        pixel[k] += patch[at + k]
-
-
-def _rows(a: np.ndarray) -> np.ndarray:
-    """a (..., C) as a matrix (rows, C); -1 would leave the number of rows open where C is 0."""
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-
-
-class Convolution:
-    """conv2d and its two adjoints, over scratch memory that is kept between calls (fresh memory costs a page fault every 4 KiB).
-
-    Not for use from several threads at once; each loaded backend has its own.
-    """
-
-    def __init__(self) -> None:
-        self._scratch: dict[str, np.ndarray] = {}
-
-    def _take(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        size = int(np.prod(shape)) * dtype.itemsize
-        if use not in self._scratch or self._scratch[use].size < size:
-            self._scratch[use] = np.empty(size, np.uint8)
-        return self._scratch[use][:size].view(dtype).reshape(shape)
-
-    @staticmethod
-    def _chunks(n: int, patch_rows: int, patch: int, dtype: np.dtype) -> list[tuple[int, int]]:
-        """Ranges of images whose patches fit in PATCH_BYTES together."""
-        step = max(1, PATCH_BYTES // max(1, patch_rows * patch * dtype.itemsize))
-        return [(start, min(n, start + step)) for start in range(0, n, step)]
-
-    def conv2d(self, x, w, y, stride, pad):
-        (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, y.shape
-        patch = kh * kw * c_in
-        for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
-            cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
-            _im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
-            np.matmul(cols, w.reshape(patch, c_out), out=_rows(y[start:stop]))
-
-    def conv2d_dx(self, g, w, dx, stride, pad, height, width):
-        (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, g.shape
-        patch = kh * kw * c_in
-        for start, stop in self._chunks(n, oh * ow, patch, g.dtype):
-            cols = self._take("cols", ((stop - start) * oh * ow, patch), g.dtype)
-            np.matmul(_rows(g[start:stop]), w.reshape(patch, c_out).T, out=cols)
-            _col2im(cols, kh, kw, stride, pad, oh, ow, dx[start:stop])
-
-    def conv2d_dw(self, x, g, dw, stride, pad, kh, kw):
-        (n, oh, ow, c_out), c_in = g.shape, x.shape[3]
-        patch = kh * kw * c_in
-        flat = dw.reshape(patch, c_out)
-        flat[...] = 0
-        part = self._take("part", (patch, c_out), x.dtype)
-        for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
-            cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
-            _im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
-            np.matmul(cols.T, _rows(g[start:stop]), out=part)
-            np.add(flat, part, out=flat)
-
-
 # ---- the game's loss, and normalisation ---------------------------------------------------------------------------------------
 
 
-@njit
-def _bce_logits(s, t, loss, ds):
-    total = 0.0
-    for i in range(s.size):
-        e = np.exp(-abs(s[i]))
-        rises = s[i] >= 0
-        wrong = (1 - t[i]) * s[i] if rises else -t[i] * s[i]
-        total += wrong + np.log1p(e)
-        sigmoid, opposite = (1, e) if rises else (e, 1)
-        ds[i] = ((1 - t[i]) * sigmoid - t[i] * opposite) / (1 + e) / s.size
-    loss[0] = total / s.size
-
-
 def bce_logits(s, t, loss, ds):
-    _bce_logits(s.reshape(-1), t.reshape(-1), loss.reshape(1), ds.reshape(-1))
+    loops.bce_logits(s.reshape(-1), t.reshape(-1), loss.reshape(1), ds.reshape(-1))
+
+
+def _blocks(rows: np.ndarray, *inner: int) -> np.ndarray:
+    """Room for one row of sums for each BLOCK rows."""
+    return np.empty((-(-rows.shape[0] // loops.BLOCK), *inner, rows.shape[1]), rows.dtype)
 
 
 def batch_norm(x, gamma, beta, y, mean, inv_std, eps):
-    rows, out = _rows(x), _rows(y)
-    np.mean(rows, axis=0, out=mean)
-    np.subtract(rows, mean, out=out)
-    np.divide(np.einsum("rc,rc->c", out, out), x.dtype.type(rows.shape[0]), out=inv_std)
-    inv_std += x.dtype.type(eps)
-    np.sqrt(inv_std, out=inv_std)
-    np.divide(1, inv_std, out=inv_std)
-    out *= inv_std
-    out *= gamma
-    out += beta
+    rows, out, real = as_rows(x), as_rows(y), x.dtype.type
+    sums, n = _blocks(rows), real(rows.shape[0])
+    loops.row_sums(x.size, rows, sums)
+    np.divide(sums.sum(axis=0), n, out=mean)
+    loops.square_sums(x.size, rows, mean, sums)
+    np.divide(1, np.sqrt(sums.sum(axis=0) / n + real(eps)), out=inv_std)
+    loops.normalise(x.size, rows, mean, inv_std, np.ascontiguousarray(gamma), np.ascontiguousarray(beta), out)
 
 
 def batch_norm_grad(g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
-    rows, cotangent, out = _rows(x), _rows(g), _rows(dx)
-    n = x.dtype.type(rows.shape[0])
-    np.subtract(rows, mean, out=out)
-    out *= inv_std
-    np.einsum("rc,rc->c", cotangent, out, out=dgamma)
-    np.sum(cotangent, axis=0, out=dbeta)
-    out *= -dgamma / n
-    out += cotangent
-    out -= dbeta / n
-    out *= gamma * inv_std
+    rows, cotangent, n = as_rows(x), as_rows(g), x.dtype.type(max(as_rows(x).shape[0], 1))
+    sums = _blocks(rows, 2)
+    loops.product_sums(x.size, cotangent, rows, mean, inv_std, sums)
+    np.sum(sums[:, 0], axis=0, out=dbeta)
+    np.sum(sums[:, 1], axis=0, out=dgamma)
+    loops.normalise_grad(x.size, cotangent, rows, mean, inv_std, gamma * inv_std, dbeta / n, dgamma / n, as_rows(dx))
 
 
 # ---- fused bias and activation ------------------------------------------------------------------------------------------------
 
 
-@njit
-def _bias_leaky_relu(x, b, slope, y):
-    for i in range(x.shape[0]):
-        for j in range(b.size):
-            s = x[i, j] + b[j]
-            y[i, j] = s if s > 0 else slope * s
-
-
-@njit
-def _leaky_relu_grad_rows(g, y, slope, dx, db):
-    db[:] = 0
-    for i in range(g.shape[0]):
-        for j in range(db.size):
-            d = g[i, j] if y[i, j] > 0 else slope * g[i, j]
-            dx[i, j] = d
-            db[j] += d
-
-
 def bias_act(x, b, y, act, slope=0.0):
-    if act == "leaky_relu":
-        _bias_leaky_relu(_rows(x), b, y.dtype.type(slope), _rows(y))
-        return
-    np.add(x, b, out=y)
+    """A bias alone is a leaky ReLU of slope 1."""
+    loops.bias_leaky_relu(x.size, as_rows(x), b, y.dtype.type(slope if act == "leaky_relu" else 1), as_rows(y))
     if act == "tanh":
         np.tanh(y, out=y)
     elif act == "sigmoid":
-        _sigmoid(y.reshape(-1), y.reshape(-1))
+        loops.sigmoid(y.size, y.reshape(-1), y.reshape(-1))
 
 
 def bias_act_grad(g, y, dx, db, act, slope=0.0):
-    if act == "leaky_relu":
-        _leaky_relu_grad_rows(_rows(g), _rows(y), dx.dtype.type(slope), _rows(dx), db)
-        return
-    if act == "linear":
-        np.copyto(dx, g)
+    rows = as_rows(dx)
+    sums = _blocks(rows)
+    if act in ("leaky_relu", "linear"):
+        loops.leaky_relu_grad_sums(g.size, as_rows(g), as_rows(y), dx.dtype.type(slope if act == "leaky_relu" else 1), rows, sums)
     else:
-        (_tanh_grad if act == "tanh" else _sigmoid_grad)(g.reshape(-1), y.reshape(-1), dx.reshape(-1))
-    np.sum(_rows(dx), axis=0, out=db)
+        (loops.tanh_grad if act == "tanh" else loops.sigmoid_grad)(g.size, g.reshape(-1), y.reshape(-1), dx.reshape(-1))
+        loops.row_sums(g.size, rows, sums)
+    np.sum(sums, axis=0, out=db)
 
 
 # ---- updates ------------------------------------------------------------------------------------------------------------------
 
 
-@njit
-def _sgd(g, step, theta):
-    for i in range(g.size):
-        theta[i] += step * g[i]
-
-
-@njit
-def _momentum(g, step, mu, theta, velocity):
-    for i in range(g.size):
-        velocity[i] = mu * velocity[i] + g[i]
-        theta[i] += step * velocity[i]
-
-
-@njit
-def _adam(g, step, root, beta1, rest1, beta2, rest2, eps, theta, m, v):
-    """step = sign rate / (1 - beta1^t), root = 1 / (1 - beta2^t): the bias corrections, once for all elements."""
-    for i in range(g.size):
-        m[i] = beta1 * m[i] + rest1 * g[i]
-        v[i] = beta2 * v[i] + rest2 * g[i] * g[i]
-        theta[i] += step * m[i] / (np.sqrt(v[i] * root) + eps)
-
-
-@njit
-def _ema(x, decay, rest, average):
-    for i in range(x.size):
-        average[i] = decay * average[i] + rest * x[i]
-
-
 def sgd(g, rate, theta, *, sign):
-    _sgd(g.reshape(-1), g.dtype.type(sign * rate), theta.reshape(-1))
+    loops.sgd(g.size, g.reshape(-1), g.dtype.type(sign * rate), theta.reshape(-1))
 
 
 def momentum(g, rate, theta, velocity, *, sign, mu):
     real = g.dtype.type
-    _momentum(g.reshape(-1), real(sign * rate), real(mu), theta.reshape(-1), velocity.reshape(-1))
+    loops.momentum(g.size, g.reshape(-1), real(sign * rate), real(mu), theta.reshape(-1), velocity.reshape(-1))
 
 
 def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
@@ -379,15 +170,15 @@ def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
     steps = float(t)
     step, root = sign * float(rate) / (1 - beta1**steps), 1 / (1 - beta2**steps)
     numbers = (step, root, beta1, 1 - beta1, beta2, 1 - beta2, eps)
-    _adam(g.reshape(-1), *map(real, numbers), theta.reshape(-1), m.reshape(-1), v.reshape(-1))
+    loops.adam(g.size, g.reshape(-1), *map(real, numbers), theta.reshape(-1), m.reshape(-1), v.reshape(-1))
 
 
 def ema(x, average, *, decay):
     real = x.dtype.type
-    _ema(x.reshape(-1), real(decay), real(1 - decay), average.reshape(-1))
+    loops.ema(x.size, x.reshape(-1), real(decay), real(1 - decay), average.reshape(-1))
 
 
-# ---- the backend --------------------------------------------------------------------------------------------------------------
+# ---- the table of implementations -----------------------------------------------------------------------------------------------
 
 
 def _ufunc(function: np.ufunc) -> Callable:
@@ -399,18 +190,62 @@ def _ufunc(function: np.ufunc) -> Callable:
 
 _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
            "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh}
-_LOOPS = {"sigmoid": (_sigmoid, 1), "softplus": (_softplus, 1), "leaky_relu": (_leaky_relu, 1),
-          "leaky_relu_grad": (_leaky_relu_grad, 2), "tanh_grad": (_tanh_grad, 2), "sigmoid_grad": (_sigmoid_grad, 2)}
-_WHOLE = {"equal": equal, "power": power, "sum": sum_, "max": max_, "copy": copy, "fill": fill, "matmul": matmul,
+_LOOPS = {"sigmoid": (loops.sigmoid, 1), "softplus": (loops.softplus, 1), "leaky_relu": (loops.leaky_relu, 1),
+          "leaky_relu_grad": (loops.leaky_relu_grad, 2), "tanh_grad": (loops.tanh_grad, 2), "sigmoid_grad": (loops.sigmoid_grad, 2)}
+_WHOLE = {"equal": equal, "power": power, "sum": sum_, "max": max_, "copy": copy, "fill": fill, "matmul": product,
           "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
           "bias_act": bias_act, "bias_act_grad": bias_act_grad,
           "sgd": sgd, "momentum": momentum, "adam": adam, "ema": ema}
-_TITLES = {"matmul": "NumPy's BLAS", "conv2d": "im2col + BLAS", "conv2d_dx": "BLAS + col2im", "conv2d_dw": "im2col + BLAS"}
+_TITLES = {"matmul": "BLAS", **dict.fromkeys(("conv2d", "conv2d_dx", "conv2d_dw"), "BLAS on patches, or Winograd's")}
 
 
 def _title(name: str) -> str:
-    numba_too = ("bce_logits", "bias_act", "bias_act_grad", "sgd", "momentum", "adam", "ema")
+    numba_too = ("bce_logits", "batch_norm", "batch_norm_grad", "bias_act", "bias_act_grad", "sgd", "momentum", "adam", "ema")
     return _TITLES.get(name, "Numba" if name in _LOOPS or name in numba_too else "NumPy")
+
+
+# ---- launches that will run many times ------------------------------------------------------------------------------------------
+
+
+def _bound_bias_act(launch: Launch) -> Callable[[], None]:
+    (x, b), (y,) = launch.inputs, launch.outputs
+    act, slope = launch.params["act"], launch.params.get("slope", 0.0)
+    if act not in ("leaky_relu", "linear"):
+        return launch.run
+    return loops.bias_leaky_relu.bound(x.size, as_rows(x), b, y.dtype.type(slope if act == "leaky_relu" else 1), as_rows(y))
+
+
+def _bound_bias_act_grad(launch: Launch) -> Callable[[], None]:
+    (g, y), (dx, db) = launch.inputs, launch.outputs
+    act, slope = launch.params["act"], launch.params.get("slope", 0.0)
+    if act not in ("leaky_relu", "linear"):
+        return launch.run
+    sums = _blocks(as_rows(dx))
+    slope = dx.dtype.type(slope if act == "leaky_relu" else 1)
+    call = loops.leaky_relu_grad_sums.bound(g.size, as_rows(g), as_rows(y), slope, as_rows(dx), sums)
+
+    def run() -> None:
+        call()
+        np.add.reduce(sums, axis=0, out=db)
+
+    return run
+
+
+def _bound_ufunc(launch: Launch) -> Callable[[], None]:
+    return partial(_UFUNCS[launch.kernel.name], *launch.inputs, launch.outputs[0])
+
+
+_BOUND = {"matmul": lambda launch: bound_product(*launch.inputs, *launch.outputs, **launch.params),
+          "bias_act": _bound_bias_act, "bias_act_grad": _bound_bias_act_grad, **dict.fromkeys(_UFUNCS, _bound_ufunc)}
+
+
+def bind(launch: Launch) -> Callable[[], None]:
+    """The launch as a call without arguments, with all decided beforehand that shapes decide; the same arithmetic."""
+    binder = _BOUND.get(launch.kernel.name)
+    return binder(launch) if binder else launch.run
+
+
+# ---- the backend ----------------------------------------------------------------------------------------------------------------
 
 
 def backend() -> Backend:
@@ -419,4 +254,4 @@ def backend() -> Backend:
     implementations = {name: _ufunc(f) for name, f in _UFUNCS.items()}
     implementations |= {name: _elementwise(loop, inputs) for name, (loop, inputs) in _LOOPS.items()}
     implementations |= _WHOLE | {name: getattr(convolution, name) for name in ("conv2d", "conv2d_dx", "conv2d_dw")}
-    return Backend("cpu", implementations, versions=[Version(name, 1, _title(name)) for name in KERNELS])
+    return Backend("cpu", implementations, bind=bind, versions=[Version(name, 1, _title(name)) for name in KERNELS])

@@ -1,0 +1,128 @@
+"""Convolution on the CPU as matrix products, and the choice between the direct sum and Winograd's.
+
+The direct way is a product over unrolled patches (im2col; Chellapilla et al. 2006). In NHWC a patch row is a run of KW * C numbers
+that lie together in memory, so unrolling copies whole runs. It is done for a few images at a time, so that the patches are still
+in the cache when BLAS reads them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from .blas import njit_parallel, product
+from .winograd import Transformed
+
+PATCH_BYTES = 4 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache
+
+
+@njit_parallel
+def im2col(x, kh, kw, stride, pad, oh, ow, cols):
+    """x (N, H, W, C) -> cols (N * OH * OW, KH * KW * C): row (n, i, j) holds the patch that output pixel (i, j) sees."""
+    n_images, height, width, c = x.shape
+    run = kw * c
+    for row in numba.prange(n_images * oh):
+        n, i = row // oh, row % oh
+        for j in range(ow):
+            patch, left = cols[row * ow + j], j * stride - pad
+            first, last = max(0, -left), min(kw, width - left)  # the taps that fall inside
+            for u in range(kh):
+                y = i * stride + u - pad
+                out = patch[u * run : (u + 1) * run]
+                if y < 0 or y >= height or first >= last:
+                    out[:] = 0
+                    continue
+                out[: first * c] = 0
+                out[last * c :] = 0
+                seen, inside = x[n, y].reshape(-1)[(left + first) * c : (left + last) * c], out[first * c : last * c]
+                for k in range(inside.size):
+                    inside[k] = seen[k]
+
+
+@njit_parallel
+def col2im(cols, kh, kw, stride, pad, oh, ow, dx):
+    """The adjoint of im2col: every patch is added to the pixels that it was taken from. One thread an image, as patches overlap."""
+    n_images, height, width, c = dx.shape
+    run = kw * c
+    for n in numba.prange(n_images):
+        dx[n] = 0
+        for i in range(oh):
+            for j in range(ow):
+                patch, left = cols[(n * oh + i) * ow + j], j * stride - pad
+                first, last = max(0, -left), min(kw, width - left)
+                if first >= last:
+                    continue
+                for u in range(kh):
+                    y = i * stride + u - pad
+                    if y < 0 or y >= height:
+                        continue
+                    pixels = dx[n, y].reshape(-1)[(left + first) * c : (left + last) * c]
+                    part = patch[u * run + first * c : u * run + last * c]
+                    for k in range(pixels.size):
+                        pixels[k] += part[k]
+
+
+def as_rows(a: np.ndarray) -> np.ndarray:
+    """a (..., C) as a matrix (rows, C); -1 would leave the number of rows open where C is 0."""
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
+class Convolution:
+    """conv2d and its two adjoints, over scratch memory that is kept between calls (fresh memory costs a page fault every 4 KiB).
+
+    Not for use from several threads at once; each loaded backend has its own.
+    """
+
+    def __init__(self) -> None:
+        self._scratch: dict[str, np.ndarray] = {}
+        self._transformed = Transformed(self._take)
+
+    def _take(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        size = int(np.prod(shape)) * dtype.itemsize
+        if use not in self._scratch or self._scratch[use].size < size:
+            self._scratch[use] = np.empty(size, np.uint8)
+        return self._scratch[use][:size].view(dtype).reshape(shape)
+
+    @staticmethod
+    def _chunks(n: int, patch_rows: int, patch: int, dtype: np.dtype) -> list[tuple[int, int]]:
+        """Ranges of images whose patches fit in PATCH_BYTES together."""
+        step = max(1, PATCH_BYTES // max(1, patch_rows * patch * dtype.itemsize))
+        return [(start, min(n, start + step)) for start in range(0, n, step)]
+
+    def conv2d(self, x, w, y, stride, pad):
+        (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, y.shape
+        if self._transformed.suits(w.shape, stride, n, oh, ow, x.dtype):
+            return self._transformed.conv2d(x, w, y, pad)
+        patch = kh * kw * c_in
+        for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
+            cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
+            im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
+            product(cols, w.reshape(patch, c_out), as_rows(y[start:stop]))
+        return None
+
+    def conv2d_dx(self, g, w, dx, stride, pad, height, width):
+        (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, g.shape
+        if self._transformed.suits(w.shape, stride, n, oh, ow, g.dtype):
+            return self._transformed.conv2d_dx(g, w, dx, pad)
+        patch = kh * kw * c_in
+        for start, stop in self._chunks(n, oh * ow, patch, g.dtype):
+            cols = self._take("cols", ((stop - start) * oh * ow, patch), g.dtype)
+            product(as_rows(g[start:stop]), w.reshape(patch, c_out), cols, trans_b=True)
+            col2im(cols, kh, kw, stride, pad, oh, ow, dx[start:stop])
+        return None
+
+    def conv2d_dw(self, x, g, dw, stride, pad, kh, kw):
+        (n, oh, ow, c_out), c_in = g.shape, x.shape[3]
+        if self._transformed.suits(dw.shape, stride, n, oh, ow, x.dtype):
+            return self._transformed.conv2d_dw(x, g, dw, pad)
+        patch = kh * kw * c_in
+        flat = dw.reshape(patch, c_out)
+        if n == 0:
+            flat[...] = 0
+        for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
+            cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
+            im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
+            product(cols, as_rows(g[start:stop]), flat, trans_a=True, beta=1.0 if start else 0.0)
+        return None

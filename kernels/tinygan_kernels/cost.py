@@ -1,0 +1,38 @@
+"""What a launch has to do: floating-point operations of its products, bytes of its arrays.
+
+FLOPs count multiplications and additions of the matrix products and convolutions, the part that grows with the cube of the sizes; a
+direct algorithm is meant, so a faster one (Winograd) shows as a rate above the machine's. Bytes are those of all inputs and
+outputs, each once: what a launch moves if nothing of it is in a cache, and nothing is moved twice.
+"""
+
+from __future__ import annotations
+
+from .contract import Launch
+
+
+def flops(launch: Launch) -> int:
+    """2 M N K of a matrix product; the same for the product that a convolution is. 0 for every other kernel."""
+    inputs, outputs, name = launch.inputs, launch.outputs, launch.kernel.name
+    if name == "matmul":
+        return 2 * outputs[0].size * inputs[0].shape[0 if launch.params.get("trans_a") else 1]
+    if name == "conv2d":
+        return 2 * outputs[0].size * inputs[1][..., 0].size
+    if name == "conv2d_dx":
+        return 2 * inputs[0].size * inputs[1][..., 0].size
+    if name == "conv2d_dw":
+        return 2 * inputs[1].size * outputs[0][..., 0].size
+    return 0
+
+
+def moved(launch: Launch) -> int:
+    """Bytes of all inputs and outputs; broadcast inputs count once, outputs that are read as well (updates in place) twice."""
+    read = sum(_stored(a) for a in launch.inputs)
+    written = sum(a.nbytes for a in launch.outputs)
+    return read + written * (2 if launch.kernel.in_place and launch.inputs else 1)
+
+
+def _stored(array) -> int:
+    size = array.itemsize
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        size *= n if stride else 1
+    return size

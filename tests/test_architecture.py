@@ -1,0 +1,201 @@
+"""The floor plan, enforced: who imports whom, what `import tinygan` costs, and what nobody does."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tinygan_kernels
+
+import tinygan
+
+ROOT = Path(__file__).resolve().parents[1]
+ENGINE, KERNELS = ROOT / "tinygan", ROOT / "kernels" / "tinygan_kernels"
+SOURCES = sorted([*ENGINE.rglob("*.py"), *KERNELS.rglob("*.py")])
+ALL = sorted([*SOURCES, *(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+
+
+def name_of(path: Path) -> str:
+    """tinygan/ops.py -> tinygan.ops; a package's __init__ has the package's name."""
+    root = ROOT / "kernels" if KERNELS in path.parents else ROOT
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, at_once: bool = False) -> set[str]:
+    """Modules that a file imports, but not those that only a type checker sees.
+
+    at_once: only those that are imported with the file, not those that a function imports when it is called.
+    """
+    tree, found = ast.parse(path.read_text()), set()
+
+    def is_skipped(node: ast.AST) -> bool:
+        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        return for_types or (at_once and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+    skipped = {id(inner) for node in ast.walk(tree) if is_skipped(node) for inner in ast.walk(node)}
+    package = name_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*start, *(node.module.split(".") if node.module else [])])
+            # `from . import ops` imports a module, `from .ops import sum` a name in one
+            members = {f"{source}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= members or {source}
+            if members and node.module:
+                found.add(source)
+    return found
+
+
+MODULES = {name_of(path): path for path in SOURCES}
+GRAPH = {name: imports(path) & set(MODULES) for name, path in MODULES.items()}
+
+
+# ---- directions -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_graph_of_imports_was_read():
+    assert "tinygan.tensor" in GRAPH["tinygan.ops"] and "tinygan_kernels.contract" in GRAPH["tinygan.ops"]
+    assert "tinygan.ops" in GRAPH["tinygan.game"] and "tinygan_kernels.contract" in GRAPH["tinygan_kernels.cpu"]
+
+
+def test_kernels_know_nothing_of_gradients():
+    for path in KERNELS.rglob("*.py"):
+        assert not any(module == "tinygan" or module.startswith("tinygan.") for module in imports(path)), path
+
+
+FLOORS = [
+    ["tensor"], ["ops"], ["nn", "gradcheck", "replay"], ["optim"], ["game"], ["gradcases"], ["training"], ["cli"],
+]
+FLOOR = {f"tinygan.{name}": floor for floor, names in enumerate(FLOORS) for name in names}
+
+
+@pytest.mark.parametrize("name", sorted(FLOOR.keys() & MODULES.keys()))
+def test_imports_run_upward(name):
+    for other in reachable(name) & FLOOR.keys() - {name}:
+        assert FLOOR[other] < FLOOR[name], f"{name} (floor {FLOOR[name]}) gets at {other} (floor {FLOOR[other]})"
+
+
+def reachable(name: str) -> set[str]:
+    """Everything that comes along when a module is imported."""
+    seen, stack = set(), [name]
+    while stack:
+        for other in GRAPH[stack.pop()] - seen:
+            seen.add(other)
+            stack.append(other)
+    return seen
+
+
+def test_there_are_no_cycles():
+    # a submodule's import of its own package's names would run through __init__, which imports submodules
+    at_once = {name: imports(path, at_once=True) & set(MODULES) for name, path in MODULES.items()}
+    inner = {name: {o for o in others if not name.startswith(f"{o}.")} for name, others in at_once.items()}
+    done: set[str] = set()
+    while ready := [name for name, others in inner.items() if name not in done and others <= done]:
+        done |= set(ready)
+    assert done == set(inner), f"a cycle among {sorted(set(inner) - done)}"
+
+
+def test_the_contract_stands_on_nothing_and_implementations_on_the_contract():
+    assert GRAPH["tinygan_kernels.contract"] == set()
+    assert GRAPH["tinygan_kernels.reference"] == {"tinygan_kernels.contract"}
+    fast = {name for name in MODULES if name.startswith(("tinygan_kernels.cpu", "tinygan_kernels.cuda"))}
+    for name in fast:
+        # a fast kernel that calls the reference is judged by itself
+        assert "tinygan_kernels.reference" not in reachable(name), name
+
+
+def test_the_engine_reaches_kernels_only_through_a_backend():
+    doors = {"tinygan_kernels", "tinygan_kernels.contract"}
+    for name in MODULES:
+        if name.startswith("tinygan.") and name != "tinygan.cli":
+            used = {o for o in GRAPH[name] if o.startswith("tinygan_kernels")}
+            assert used <= doors, f"{name} imports {used - doors}"
+
+
+# ---- what is light stays light --------------------------------------------------------------------------------------------------
+
+HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "PIL", "typer", "rich", "safetensors", "cupy", "torch")
+
+
+STATEMENTS = ["import tinygan", "import tinygan.game, tinygan.networks, tinygan.gradcases", "import tinygan_kernels"]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_importing_the_engine_brings_numpy_alone(statement):
+    code = f"import sys\n{statement}\nprint([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_the_probe_for_heavy_imports_sees_them():
+    code = f"import sys\nimport PIL\nprint([m for m in {HEAVY} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip() == "['PIL']"
+
+
+def test_the_engine_exports_what_it_promises_and_binds_its_operators():
+    assert all(hasattr(tinygan, name) for name in tinygan.__all__)
+    x = tinygan.Tensor(np.array([3.0]), tinygan_kernels.load("reference"))
+    assert float(tinygan.grad(lambda v: (v * v)[0])(x)) == 6.0
+
+
+# ---- what nobody does -----------------------------------------------------------------------------------------------------------
+
+
+def calls(path: Path) -> list[str]:
+    return [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_is_unpickled_or_evaluated(path):
+    if path.name != "test_checkpoint.py":  # which makes pickles, to see them refused
+        assert not imports(path) & {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
+    made_here = "emulator" in path.parts  # it compiles programs that it wrote itself
+    assert not set(calls(path)) & ({"eval"} if made_here else {"eval", "exec", "compile", "builtins.eval"})
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and path in SOURCES:
+            assert isinstance(node.value, ast.Constant) and node.value.value is False
+
+
+GENERATORS = {"default_rng", "Generator", "SeedSequence", "PCG64", "BitGenerator"}
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
+def test_randomness_is_an_argument(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "numpy.random"):
+            assert node.attr in GENERATORS, f"{path.name}:{node.lineno} draws from np.random.{node.attr}, which everyone shares"
+    moments = path.name in ("kill_and_resume.py", "test_killed.py")  # when a run is killed is meant to differ every time
+    assert moments or not imports(path) & {"random", "numpy.random"}
+    if path in SOURCES:
+        assert "default_rng()" not in path.read_text(), "a generator without a seed"
+
+
+def test_files_have_names_that_say_what_is_in_them():
+    vague = {"utils", "util", "base", "helpers", "helper", "common", "misc", "tools", "core"}
+    assert not {path.stem for path in ALL} & vague
+
+
+def test_only_the_command_line_picks_a_backend():
+    for name, path in MODULES.items():
+        if name == "tinygan.cli" or name.startswith("tinygan_kernels"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "tinygan_kernels":
+                assert "load" not in {alias.name for alias in node.names}, f"{name} picks a backend; it should be handed one"
+        assert "tinygan_kernels.load" not in calls(path), name
+
+
+def test_no_environment_variable_changes_what_the_engine_does():
+    for path in ENGINE.rglob("*.py"):
+        used = {ast.unparse(n) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
+        assert not used & {"os.environ", "os.getenv"}, path
