@@ -2,8 +2,8 @@
 
 Tables: results (ring, grid and digits with their defaults), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of 2 and 4)
 and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then measured:
-mixtures on 2,500 samples (modes, HQ share, reverse KL), and JSD on 25,000; digits on 1,797 (k = 5 nearest neighbours, Frechet
-distance along 32 principal axes, confidence of a classifier). Prints mean and standard error over the seeds, and writes all runs as JSON.
+mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet
+distance along 32 principal axes, confidence of a classifier). Prints mean and standard error over the seeds, and writes JSON.
 """
 
 from __future__ import annotations
