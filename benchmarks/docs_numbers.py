@@ -24,7 +24,6 @@ from tinygan import game, gradcases, objectives, ops, remedies, tensor
 from tinygan.claims_dynamics import RADIUS_ALTERNATING, RADIUS_R1, RADIUS_SIMULTANEOUS
 from tinygan.claims_value import gradients_by_hand
 from tinygan.dynamics import dirac_eigenvalues, dirac_path, jacobian
-from tinygan.gradcheck import gradcheck
 from tinygan.tensor import Tensor, gradients
 from tinygan.theory import Measured, claims, judge
 
@@ -138,20 +137,20 @@ def worked_by_hand() -> str:
 
 def second_order() -> str:
     """R1 of s = v tanh(x w + b), one dimension: |ds/dx|^2 gamma/2, and its derivative in w by hand, engine and differences."""
-    w, b, v = (Tensor(np.array([[value]]), CPU) for value in (0.5, -0.5, 3.0))
 
-    def r1(w: Tensor, b: Tensor, v: Tensor) -> Tensor:
+    def r1(w: Tensor) -> Tensor:
         point = Tensor(np.array([[2.0]]), CPU, requires_grad=True)
-        (slope,) = gradients(ops.tanh(point @ w + b) @ v, [point], create_graph=True)
+        (slope,) = gradients(3.0 * ops.tanh(point @ w - 0.5), [point], create_graph=True)
         return ops.sum(slope**2) * 0.15
 
-    report = gradcheck(r1, w, b, v, name="R1")
+    w, step = Tensor(np.array([[0.5]]), CPU, requires_grad=True), 1e-5
+    engine = float(gradients(r1(w), [w])[0])
+    up, down = (float(r1(Tensor(w.numpy() + move, CPU))) for move in (step, -step))
     h = np.tanh(2 * 0.5 - 0.5)
     slope = 3 * 0.5 * (1 - h**2)
     by_hand = 0.3 * slope * (3 * (1 - h**2) + 3 * 0.5 * (-2 * h * (1 - h**2)) * 2)
-    engine = next(c for c in report.comparisons if c.where.startswith("input 0"))
-    rows = [["by hand", f"{by_hand:.9f}"], ["engine, through its own VJPs", f"{engine.analytic:.9f}"],
-            ["central differences", f"{engine.numeric:.9f}"]]
+    rows = [["by hand", f"{by_hand:.8f}"], ["engine, through its own VJPs", f"{engine:.8f}"],
+            ["central differences", f"{(up - down) / (2 * step):.8f}"]]
     return _table(["d/dw of (0.3/2) (ds/dx)^2", "value"], rows)
 
 
