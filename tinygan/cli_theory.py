@@ -6,21 +6,20 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from tinygan_kernels import names
+
+from .cli_backend import BackendName, Emulate, load_backend, out
 
 THEORY_EXAMPLES = "Examples:  tinygan theory   |   tinygan theory --only dirac   |   tinygan theory --json > theory.json"
-out = Console()
 
 
 def theory(
     only: Annotated[str, typer.Option("--only", help="Only the claims whose name contains this.", show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Every number, as JSON.")] = False,
-    backend: Annotated[str, typer.Option("--backend", help=f"Where kernels run: {', '.join(names())}.")] = "cpu",
+    backend: BackendName = "cpu",
+    emulate: Emulate = False,
 ) -> int:
     """Check what the papers state about this game, each claim by running it; exit code 1 if one fails."""
-    from .cli import _load_backend as load_backend
     from .theory import claims, judge
 
     chosen = [claim for claim in claims() if only in claim.name]
@@ -28,7 +27,7 @@ def theory(
         raise typer.BadParameter(f"no claim has {only!r} in its name; there are {', '.join(c.name for c in claims())}",
                                  param_hint="--only")
     verdicts = []
-    for verdict in judge(chosen, load_backend(backend)):
+    for verdict in judge(chosen, load_backend(backend, emulate)):
         verdicts.append(verdict)
         if not as_json:
             _show_verdict(verdict)

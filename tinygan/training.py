@@ -68,6 +68,7 @@ class Config:
     decay: float = 0.0
     seed: int = 0
     backend: str = "cpu"
+    emulate: bool = False
     size: int | None = None
     window: int | None = None
     save_every: int = 500

@@ -28,16 +28,19 @@ def gamma(n: float, dtype: Any) -> float:
     return nu / (1 - nu)
 
 
-def bound(kernel: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], dtype: Any, **params: Any) -> tuple:
+def bound(
+    kernel: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], dtype: Any, *, rule: str = "", **params: Any
+) -> tuple:
     """The allowed absolute error of every output element, one array for each output.
 
     inputs and outputs: float64 or longer, the exact inputs and what the reference made of them (for updates in place, inputs
-    are followed by the old values). dtype: the precision that the kernel under test computes in.
+    are followed by the old values). dtype: the precision that the kernel under test computes in. rule: the name of another
+    bound than the kernel's own (Version.rule).
     """
-    rule = _RULES.get(kernel, _function)
+    limits = _RULES.get(rule or kernel, _function)
     # One underflow of each operation may cost as much as the smallest normal number; GPUs and SIMD units flush subnormals.
     floor = float(np.finfo(dtype).tiny) * 4
-    return tuple(np.asarray(b) + floor for b in rule(inputs, outputs, dtype, **params))
+    return tuple(np.asarray(b) + floor for b in limits(inputs, outputs, dtype, **params))
 
 
 def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> float:
@@ -55,12 +58,14 @@ def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> floa
     return worst if worst == worst else float("inf")
 
 
-def verify(implementation, kernel: str, inputs: Sequence[np.ndarray], states: Sequence[np.ndarray] = (), **params: Any) -> float:
+def verify(
+    implementation, kernel: str, inputs: Sequence[np.ndarray], states: Sequence[np.ndarray] = (), *, rule: str = "", **params: Any
+) -> float:
     """Run `implementation(*inputs, *outputs, **params)` on poisoned outputs; its worst error as a share of the bound.
 
     An implementation that writes into its inputs is wrong too: inf. states: for updates in place, what the outputs hold before.
-    The reference runs on the same values in a wider type: float64, or the platform's long double. Where that is no wider than
-    float64, the reference may err as much as the kernel: half a share.
+    rule: as for `bound`. The reference runs on the same values in a wider type: float64, or the platform's long double. Where that
+    is no wider than float64, the reference may err as much as the kernel: half a share.
     """
     dtype = (*inputs, *states)[0].dtype
     wide = np.float64 if dtype == np.float32 else np.longdouble
@@ -72,7 +77,7 @@ def verify(implementation, kernel: str, inputs: Sequence[np.ndarray], states: Se
     implementation(*inputs, *outputs, **params)
     if not all(np.array_equal(a, before, equal_nan=True) for a, before in zip(inputs, exact, strict=False)):
         return float("inf")
-    allowed = bound(kernel, exact, expected, dtype, **params)
+    allowed = bound(kernel, exact, expected, dtype, rule=rule, **params)
     slack = 1 if np.finfo(wide).eps < np.finfo(dtype).eps else 2
     return max(share(o, e, slack * b) for o, e, b in zip(outputs, expected, allowed, strict=True))
 
@@ -114,6 +119,14 @@ def _matmul(inputs, outputs, dtype, **trans):
     a, b = inputs
     k = a.shape[0 if trans.get("trans_a") else 1]
     return [gamma(k + 1, dtype) * reference.matmul(np.abs(a), np.abs(b), **trans)]
+
+
+def _matmul_tf32(inputs, outputs, dtype, **trans):
+    """Both factors rounded to TF32's 11 significant bits (u = 2^-11), and sums of float32 that tensor cores may truncate (2 u)."""
+    a, b = inputs
+    k = a.shape[0 if trans.get("trans_a") else 1]
+    u = 2.0**-11
+    return [(2 * u + u * u + gamma(2 * (k + 1), dtype)) * reference.matmul(np.abs(a), np.abs(b), **trans)]
 
 
 def _conv2d(inputs, outputs, dtype, **params):
@@ -231,6 +244,7 @@ _RULES = {
     "sigmoid_grad": _sigmoid_grad,
     "sum": _sum,
     "matmul": _matmul,
+    "matmul_tf32": _matmul_tf32,
     "conv2d": _conv2d,
     "conv2d_dx": _conv2d_dx,
     "conv2d_dw": _conv2d_dw,
@@ -244,4 +258,4 @@ _RULES = {
     "adam": _adam,
     "ema": _ema,
 }
-assert set(_RULES) <= set(KERNELS), "a rule for a kernel that the contract does not have"
+assert set(_RULES) - {"matmul_tf32"} <= set(KERNELS), "a rule for a kernel that the contract does not have"
