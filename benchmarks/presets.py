@@ -3,7 +3,9 @@
 Tables: results (ring, grid and digits with their defaults), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of 2 and 4)
 and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then measured:
 mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet
-distance along 32 principal axes, confidence of a classifier). Prints mean and standard error over the seeds, and writes JSON.
+distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse alarm went
+off, which on healthy rows is its false-alarm rate; looks_collapsed of looks is the same look by look. Prints mean and standard
+error over the seeds, and writes JSON.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[st
     run.train(watch)
     seconds = time.perf_counter() - begun
     alarms = {f"alarm_{name}": float(name in watch.said) for name in ("collapse", "strong-d")}
-    return {"seconds": seconds, "steps": config.steps, **alarms}, dataset, load_generator(folder, backend)
+    looks = {"looks": watch.looks, "looks_collapsed": watch.suspicious}
+    return {"seconds": seconds, "steps": config.steps, **alarms, **looks}, dataset, load_generator(folder, backend)
 
 
 def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:

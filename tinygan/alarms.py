@@ -128,9 +128,9 @@ def real_samples(run: Run, n: int, rng: np.random.Generator) -> np.ndarray:
     return run.dataset.x[rng.permutation(len(run.dataset.x))[:n]]
 
 
-def fake_samples(run: Run, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n samples of the G that `tinygan sample` would use: the average where there is one."""
-    G = (run.game.average or run.game.G).eval()
+def fake_samples(run: Run, n: int, rng: np.random.Generator, average: bool = True) -> np.ndarray:
+    """n samples of the G that `tinygan sample` would use: the average where there is one, unless the G in play is asked for."""
+    G = ((average and run.game.average) or run.game.G).eval()
     try:
         z = rng.standard_normal((n, run.config.z), np.float32)
         return np.concatenate([G(wrap(run.backend.asarray(part), run.backend)).numpy() for part in np.array_split(z, -(-n // 512))])
@@ -180,6 +180,7 @@ class Watch:
         self.n = n if run.dataset.x is None else min(n, len(run.dataset.x))
         self.said: dict[str, str] = {}
         self.recent: deque[float] = deque(maxlen=50)
+        self.looks = self.suspicious = 0  # how often samples were looked at, and how often they looked collapsed
         self._every = max(100, run.config.steps // CHECKS // 10 * 10)
         self._collapsed = 0
 
@@ -207,6 +208,7 @@ class Watch:
         rng = np.random.default_rng([self.run.config.seed, step, 2])
         seen = look(real_samples(self.run, self.n, rng), fake_samples(self.run, self.n, rng))
         self._collapsed = self._collapsed + 1 if seen.collapsed else 0
+        self.looks, self.suspicious = self.looks + 1, self.suspicious + seen.collapsed
         if self._collapsed >= PATIENCE:
             self._alarm("collapse", f"step {step:,}: mode collapse: G stays away from regions with {seen.missed:.0%} of the "
                         f"data, and covers {seen.coverage:.0%} of it. Add --r1, --pack 2 or --unroll, or raise --k")
