@@ -234,7 +234,8 @@ def _play(job: Any, diagnosing: bool = False) -> int:
 
 
 def _draw(job: Any) -> list[str]:
-    from .plots import draw_curves, draw_samples
+    from .evaluation import d_against_optimum
+    from .plots import draw_against_optimum, draw_curves, draw_samples
     from .training import CHECKPOINT, METRICS, load_generator
 
     trained = load_generator(job.out, job.backend)
@@ -245,7 +246,12 @@ def _draw(job: Any) -> list[str]:
         fake = trained.sample(n, rng)
     draw_samples(job.dataset, fake, f"generated: {of}, step {job.step:,}", job.out / "samples.png", rng)
     draw_curves(job.out / METRICS, job.out / "curves.png")
-    return ["samples.png", "curves.png", METRICS, "config.json", CHECKPOINT]
+    with unchecked(job.backend):
+        judged = d_against_optimum(job)
+    if judged is None:
+        return ["samples.png", "curves.png", METRICS, "config.json", CHECKPOINT]
+    draw_against_optimum(judged, job.dataset.centres[0], job.dataset.std, job.out / "optimum.png")
+    return ["samples.png", "curves.png", "optimum.png", METRICS, "config.json", CHECKPOINT]
 
 
 @contextmanager
@@ -354,3 +360,4 @@ def gradcheck(
 
 app.command(epilog=cli_theory.THEORY_EXAMPLES)(cli_theory.theory)
 app.command()(cli_theory.presets)
+app.command(epilog=cli_theory.EVALUATE_EXAMPLES)(cli_theory.evaluate)

@@ -1,16 +1,19 @@
-"""`tinygan theory` and `tinygan presets`: the commands, as functions that cli.py puts on the command line."""
+"""`tinygan theory`, `presets` and `evaluate`: the commands, as functions that cli.py puts on the command line."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
 from .cli_backend import BackendName, Emulate, load_backend, out
 
 THEORY_EXAMPLES = "Examples:  tinygan theory   |   tinygan theory --only dirac   |   tinygan theory --json > theory.json"
+EVALUATE_EXAMPLES = "Examples:  tinygan evaluate runs/ring   |   tinygan evaluate runs/digits --parzen"
 
 
 def theory(
@@ -61,4 +64,24 @@ def presets() -> None:
     table = Table("preset", "for", "what it is", box=None, header_style="bold")
     for name, preset in PRESETS.items():
         table.add_row(name, ", ".join(preset.data) or "any", preset.about)
+    out.print(table)
+
+
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which samples are drawn.")] = 0,
+    backend: BackendName = "cpu",
+) -> None:
+    """Measure a run: quality and variety of its samples against the data that it was trained on."""
+    from .data import load as load_data
+    from .evaluation import evaluate as measure
+    from .training import load_generator
+
+    trained = load_generator(run_folder, load_backend(backend))
+    config = trained.config
+    dataset = load_data(config.data, size=config.size, window=config.window)
+    table = Table("", "", "what it means", box=None, header_style="bold")
+    for row in measure(dataset, trained, np.random.default_rng(seed), with_parzen):
+        table.add_row(*row)
     out.print(table)
