@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 from tinygan_kernels import KERNELS, BackendError, load, names, why_unavailable
 
 from .cli_backend import BackendName, Emulate, out, tell
@@ -17,11 +15,12 @@ app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, whet
 @app.command("list", epilog="Examples:  tinygan kernels list")
 def list_kernels() -> None:
     """Every kernel of the contract, its versions on every backend, and where they can run."""
-    rows = {name: _versions(name) for name in names()}
-    table = Table("kernel", "what it computes", *rows, box=None, header_style="bold", padding=(0, 1))
+    found = {name: _versions(name) for name in names()}
     for name, kernel in KERNELS.items():
-        table.add_row(name, Text(kernel.formula), *("\n".join(versions.get(name, [])) for versions in rows.values()))
-    out.print(table)
+        tell(out, f"{name}: {kernel.formula}")
+        for backend, versions in found.items():
+            for version in versions.get(name, []):
+                tell(out, f"    {backend:10s} {version}")
     for name in names():
         tell(out, f"{name}: {_where(name)}")
 
