@@ -8,7 +8,7 @@ import pytest
 from tinygan_kernels import load
 
 from benchmarks import preset_tables
-from benchmarks.presets import TABLES, measure, run_row, summary
+from benchmarks.presets import TABLES, keep, measure, run_row, summary
 from tinygan.cli import run
 from tinygan.data import load as load_data
 from tinygan.layers import Maxout, SpectralNorm
@@ -141,6 +141,13 @@ def test_digits_are_measured(tmp_path):
     Run(Config(data="digits", steps=1, hidden=(8,), z=4, batch=8), dataset, CPU, tmp_path).train()
     numbers = measure(dataset, load_generator(tmp_path, CPU), seed=0)
     assert numbers["recall"] < 0.1 and numbers["frechet_pca32"] > 1  # one step makes no digits, and the numbers say so
+
+
+def test_rows_are_measured_anew_in_place():
+    rows = []
+    for n, (data, preset) in enumerate([("ring", "best"), ("grid", "best"), ("ring", "best")]):
+        keep(rows, {"data": data, "preset": preset, "runs": [n]})
+    assert [(row["data"], row["runs"]) for row in rows] == [("ring", [2]), ("grid", [1])]
 
 
 def test_summary():
