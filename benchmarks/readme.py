@@ -13,6 +13,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks import preset_tables
+
 RESULTS = Path("benchmarks/results")
 README = Path("README.md")
 DOCS = Path("docs")
@@ -103,6 +105,9 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "steps": ("gan_step.json", steps_section),
     "digits": ("digits.json", digits_section),
     "emulator": ("emulator.json", emulator_section),
+    "results": ("presets.json", preset_tables.results_section),
+    "pacgan": ("presets.json", preset_tables.pacgan_section),
+    "remedies": ("presets.json", preset_tables.remedies_section),
 }
 
 
