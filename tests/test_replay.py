@@ -124,11 +124,11 @@ def test_other_rules_on_other_backends(rule, name):
 def test_inputs_are_taken_anew_and_left_as_they_were():
     step = Replayed(lambda x, y: (x * y + x,), CPU)
     rng = np.random.default_rng(0)
-    for _ in range(3):
-        x, y = rng.standard_normal((2, 4, 3)).astype(np.float32)
-        kept = x.copy(), y.copy()
+    given = [rng.standard_normal((2, 4, 3)).astype(np.float32) for _ in range(3)]
+    kept = [pair.copy() for pair in given]
+    for x, y in given:
         np.testing.assert_array_equal(step(x, y)[0].numpy(), x * y + x)
-        np.testing.assert_array_equal((x, y), kept)
+    np.testing.assert_array_equal(given, kept)
 
 
 def test_a_caller_that_changes_its_array_does_not_change_what_was_recorded():
