@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train test lint clean
+.PHONY: help train test lint bench gpu clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -14,6 +14,21 @@ test: .venv/.test lint  ## verify every kernel and every gradient, and the whole
 
 lint: .venv/.test  ## ruff, as strict as CI
 	$(BIN)/ruff check .
+
+bench: .venv/.peers  ## time a training step against PyTorch and JAX, and rewrite the tables and pictures of the README
+	$(BIN)/python -m benchmarks.gan_step --scaling --json benchmarks/results/gan_step.json
+	$(BIN)/python -m benchmarks.kernels --json benchmarks/results/kernels.json
+	$(BIN)/python -m benchmarks.readme
+
+gpu: .venv/.core  ## on a machine with an NVIDIA GPU: its tests, every kernel verified on it, matmul timed against cuBLAS
+	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) --no-print-directory gpu-checks; else \
+	echo "no NVIDIA GPU was found (nvidia-smi lists none), so there is nothing to run; --emulate executes the CUDA kernels without one"; fi
+
+gpu-checks: .venv/.gpu
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/tinygan kernels verify --backend cupy
+	$(BIN)/tinygan kernels verify --backend numba-cuda
+	$(BIN)/python -m benchmarks.gpu_matmul --json benchmarks/results/gpu_matmul.json
 
 clean:  ## remove the virtual environment, runs/ stays
 	rm -rf .venv *.egg-info
@@ -29,4 +44,12 @@ clean:  ## remove the virtual environment, runs/ stays
 
 .venv/.test: .venv/.core
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+.venv/.gpu: .venv/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[gpu]'
+	@touch $@
+
+.venv/.peers: .venv/.core
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[peers]' || echo "the peers cannot be installed here; their columns stay empty"
 	@touch $@

@@ -16,7 +16,7 @@ from .workloads import BETA1, BETA2, RATE, Workload
 def _mlp(g: Sequence[int], d: Sequence[int], tanh: bool) -> tuple[nn.Sequential, nn.Sequential]:
     def stack(widths: Sequence[int], act: type[nn.Module], last: list[nn.Module]) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for n, m in itertools.pairwise(widths):
+        for n, m in itertools.pairwise(widths[:-1]):
             layers += [nn.Linear(n, m), act()]
         return nn.Sequential(*layers, nn.Linear(*widths[-2:]), *last)
 

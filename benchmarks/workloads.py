@@ -56,7 +56,7 @@ def _mlp(name: str, made: dict[str, Any]) -> tuple[nn.Sequential, nn.Sequential]
     last = "tanh" if name == "mlp28" else "linear"
 
     def stack(widths: Sequence[int], hidden: dict[str, Any], last: str) -> nn.Sequential:
-        layers = [nn.Linear(n, m, **hidden, **made) for n, m in itertools.pairwise(widths)]
+        layers = [nn.Linear(n, m, **hidden, **made) for n, m in itertools.pairwise(widths[:-1])]
         return nn.Sequential(*layers, nn.Linear(*widths[-2:], act=last, **made))
 
     return stack(g, RELU, last), stack(d, LEAKY, "linear")

@@ -42,7 +42,7 @@ class Retrained:
 
 
 def retrained_value(
-    D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 600, rate: float = 2e-3, pack: int = 1
+    D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 800, rate: float = 4e-3, pack: int = 1
 ) -> Retrained:
     """Ascend V with G fixed, and see how far it goes. D is trained in place: hand in a copy.
 
@@ -89,7 +89,7 @@ def diagnose(run: Run, n: int = 4096) -> str:
     best = max(r.gap for r in found)
     if run.config.objective not in ("minimax", "nonsaturating"):  # its own D is no probability, so it has no V to compare
         return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best)}"
-    own = found[0].before + LOG4
+    own = round(found[0].before + LOG4, 3) + 0.0  # no "-0.000"
     return (f"step {run.step:,}: V + log 4 is {own:.3f} by this run's D, {best:.3f} by a D retrained to its optimum; "
             f"{_advice(own, best)}")
 
@@ -128,9 +128,9 @@ def real_samples(run: Run, n: int, rng: np.random.Generator) -> np.ndarray:
     return run.dataset.x[rng.permutation(len(run.dataset.x))[:n]]
 
 
-def fake_samples(run: Run, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n samples of the G that `tinygan sample` would use: the average where there is one."""
-    G = (run.game.average or run.game.G).eval()
+def fake_samples(run: Run, n: int, rng: np.random.Generator, average: bool = True) -> np.ndarray:
+    """n samples of the G that `tinygan sample` would use: the average where there is one, unless the G in play is asked for."""
+    G = ((average and run.game.average) or run.game.G).eval()
     try:
         z = rng.standard_normal((n, run.config.z), np.float32)
         return np.concatenate([G(wrap(run.backend.asarray(part), run.backend)).numpy() for part in np.array_split(z, -(-n // 512))])
@@ -180,6 +180,7 @@ class Watch:
         self.n = n if run.dataset.x is None else min(n, len(run.dataset.x))
         self.said: dict[str, str] = {}
         self.recent: deque[float] = deque(maxlen=50)
+        self.looks = self.suspicious = 0  # how often samples were looked at, and how often they looked collapsed
         self._every = max(100, run.config.steps // CHECKS // 10 * 10)
         self._collapsed = 0
 
@@ -207,6 +208,7 @@ class Watch:
         rng = np.random.default_rng([self.run.config.seed, step, 2])
         seen = look(real_samples(self.run, self.n, rng), fake_samples(self.run, self.n, rng))
         self._collapsed = self._collapsed + 1 if seen.collapsed else 0
+        self.looks, self.suspicious = self.looks + 1, self.suspicious + seen.collapsed
         if self._collapsed >= PATIENCE:
             self._alarm("collapse", f"step {step:,}: mode collapse: G stays away from regions with {seen.missed:.0%} of the "
                         f"data, and covers {seen.coverage:.0%} of it. Add --r1, --pack 2 or --unroll, or raise --k")

@@ -62,8 +62,8 @@ def _fixed(values: np.ndarray, backend: Backend) -> Tensor:
 
 
 @cache
-def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
-    """One run of STEPS steps of Algorithm 1; a batch is of BATCH packs."""
+def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(512 real, 1024 generated) points after STEPS steps of Algorithm 1; a batch is of BATCH packs."""
     rng = np.random.default_rng(seed)
     game, m = _game(setting, backend, rng), BATCH * setting.pack
 
@@ -76,7 +76,13 @@ def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
     for _ in range(STEPS):
         game.alternating_step(batch, noise, setting.k)
     fake = game.G(noise(1024)).numpy()
-    return Shown(mixture_coverage(fake, ring_centres(), STD), look(_real(rng, 512), fake[:512]))
+    return _real(rng, 512), fake
+
+
+def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
+    """What a run shows; the run itself is made once for each setting and seed."""
+    real, fake = generated(setting, backend, seed)
+    return Shown(mixture_coverage(fake, ring_centres(), STD), look(real, fake[:512]))
 
 
 PLAIN = Setting()

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tinygan_kernels import KERNELS, Backend, BackendError, ContractError, load, names, why_unavailable
+from tinygan_kernels import BackendError, ContractError, names
 
-from . import __version__, cli_theory
+from . import __version__, cli_kernels, cli_theory
 from .checkpoint import CheckpointError
+from .cli_backend import BackendName, Emulate, err, load_backend, out, tell, unchecked
 from .codec import DataError
 from .objectives import OBJECTIVES
 
@@ -32,10 +32,7 @@ app = typer.Typer(
     help="A GAN from scratch, down to the kernels: train one, draw samples from it, verify its gradients, look at its kernels.",
     epilog="Examples:  tinygan train digits   |   tinygan sample runs/digits -n 100 -o digits.png   |   tinygan gradcheck",
 )
-kernels_app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, and where they run.")
-app.add_typer(kernels_app, name="kernels")
-out = Console()
-err = Console(stderr=True)
+app.add_typer(cli_kernels.app, name="kernels")
 
 
 def main() -> None:
@@ -49,7 +46,7 @@ def run(arguments: list[str]) -> int:
     from .training import ConfigError
 
     try:
-        return app(args=arguments, prog_name="tinygan", standalone_mode=False) or 0
+        return app(args=cli_kernels.spread(arguments), prog_name="tinygan", standalone_mode=False) or 0
     except UsageErrors as error:
         if not error.format_message():  # no arguments: the help has been printed instead
             return 2
@@ -70,11 +67,6 @@ def _complain(message: str) -> int:
     return 2
 
 
-def _tell(console: Console, line: str) -> None:
-    """A line as it is: neither wrapped, nor searched for the brackets and colons of Rich's markup, which file names may have."""
-    console.print(Text(line), soft_wrap=True)
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"tinygan {__version__}")
@@ -86,15 +78,6 @@ def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     pass
-
-
-def _load_backend(name: str) -> Backend:
-    backend = load(name)
-    if name == "cpu":
-        from tinygan_kernels.cpu import announce_compilation
-
-        announce_compilation(lambda line: print(f"tinygan: {line}", file=sys.stderr))
-    return backend
 
 
 # ---- train --------------------------------------------------------------------------------------------------------------------
@@ -155,6 +138,8 @@ def train(
     decay: Annotated[float | None, _option("--decay", help="Share of the run, at its end, over which both rates fall to 0.",
                                            panel=_RATES)] = None,
     backend: Annotated[str | None, _option("--backend", help=f"Where kernels run: {', '.join(names())}.", panel=_RUN)] = None,
+    emulate: Annotated[bool, typer.Option("--emulate", help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.",
+                                          rich_help_panel=_RUN)] = False,
     seed: Annotated[int | None, _option("--seed", help="Decides weights, noise and the order of the data.", panel=_RUN)] = None,
     save_every: Annotated[int | None, _option("--save-every", help="Steps between checkpoints.", panel=_RUN)] = None,
     folder: Annotated[Path | None, _option("--out", help="The run's folder; runs/<data> if not given. An earlier run there is "
@@ -175,7 +160,8 @@ def train(
     options = {
         "steps": steps, "batch": batch, "k": k, "objective": objective, "r1": r1, "ema": ema, "update": update, "arch": arch,
         "z": z, "size": size, "window": window, "lr_d": lr_d, "lr_g": lr_g, "beta1": beta1, "beta2": beta2, "decay": decay,
-        "backend": backend, "seed": seed, "save_every": save_every, "r2": r2, "gp": gp, "smooth": smooth, "noise": noise,
+        "backend": backend, "emulate": emulate or None,
+        "seed": seed, "save_every": save_every, "r2": r2, "gp": gp, "smooth": smooth, "noise": noise,
         "pack": pack, "unroll": unroll, "unroll_rate": unroll_rate, "spectral": spectral, "maxout": maxout, "dropout": dropout,
         "batch_norm": batch_norm, "hidden": _widths("--hidden", hidden), "hidden_d": _widths("--hidden-d", hidden_d),
     }
@@ -183,9 +169,9 @@ def train(
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     job = _resumed(data, place, given) if resume else _started(data, place, given)
     if not resume and (kept := set_aside(place)):
-        _tell(err, f"the earlier run in {place} is now in {kept}")
+        tell(err, f"the earlier run in {place} is now in {kept}")
     for note in job.dataset.notes:
-        _tell(err, note)
+        tell(err, note)
     return _play(job, diagnose)
 
 
@@ -211,7 +197,7 @@ def _started(data: str, place: Path, given: dict[str, Any]) -> Any:
 
     dataset = load_data(data, size=given.get("size"), window=given.get("window"))
     config = Config(data=data, **{**defaults(dataset, given.get("arch")), **given})
-    return Run(config, dataset, _load_backend(config.backend), place)
+    return Run(config, dataset, load_backend(config.backend, config.emulate), place)
 
 
 def _resumed(data: str, place: Path, given: dict[str, Any]) -> Any:
@@ -220,7 +206,7 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Any:
 
     config = read_config(place)
     dataset = load_data(data, size=given.get("size", config.size), window=given.get("window", config.window))
-    return Run.resume(dataset, _load_backend(config.backend), place, {"data": data, **given})
+    return Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
 
 
 def _play(job: Any, diagnosing: bool = False) -> int:
@@ -228,36 +214,44 @@ def _play(job: Any, diagnosing: bool = False) -> int:
     from .alarms import Watch
 
     begun, first = time.perf_counter(), job.step
-    watch = Watch(job, lambda line: _tell(err, line), diagnosing=diagnosing)
+    watch = Watch(job, lambda line: tell(err, line), diagnosing=diagnosing)
 
     def on_reading(reading: dict[str, float]) -> None:
         show(reading)
         watch(reading)
 
-    with _interruptible() as interrupted, _progress(job) as show:
+    with _interruptible() as interrupted, _progress(job) as show, unchecked(job.backend):
         finished = job.train(on_reading, interrupted)
     seconds, done = time.perf_counter() - begun, job.step - first
     if not finished:
         again = shlex.join(["tinygan", "train", job.config.data, "--out", str(job.out), "--resume"])
-        _tell(err, f"interrupted; step {job.step} is saved. Go on with: {again}")
+        tell(err, f"interrupted; step {job.step} is saved. Go on with: {again}")
         return 130
     pictures = _draw(job)
     rate = f", {done / seconds:.0f} steps/s" if done else ""
-    _tell(out, f"{job.config.data}: step {job.step:,}, {seconds:.1f} s{rate}. In {job.out}: {', '.join(pictures)}")
+    tell(out, f"{job.config.data}: step {job.step:,}, {seconds:.1f} s{rate}. In {job.out}: {', '.join(pictures)}")
     return 0
 
 
 def _draw(job: Any) -> list[str]:
-    from .plots import draw_curves, draw_samples
+    from .evaluation import d_against_optimum
+    from .plots import draw_against_optimum, draw_curves, draw_samples
     from .training import CHECKPOINT, METRICS, load_generator
 
     trained = load_generator(job.out, job.backend)
     rng = np.random.default_rng(job.config.seed)
     n = 2500 if job.dataset.codec.kind == "points" else 1000 if job.dataset.codec.kind == "table" else 64
     of = "the average of G" if job.config.ema else "G"
-    draw_samples(job.dataset, trained.sample(n, rng), f"generated: {of}, step {job.step:,}", job.out / "samples.png", rng)
+    with unchecked(job.backend):
+        fake = trained.sample(n, rng)
+    draw_samples(job.dataset, fake, f"generated: {of}, step {job.step:,}", job.out / "samples.png", rng)
     draw_curves(job.out / METRICS, job.out / "curves.png")
-    return ["samples.png", "curves.png", METRICS, "config.json", CHECKPOINT]
+    with unchecked(job.backend):
+        judged = d_against_optimum(job)
+    if judged is None:
+        return ["samples.png", "curves.png", METRICS, "config.json", CHECKPOINT]
+    draw_against_optimum(judged, job.dataset.centres[0], job.dataset.std, job.out / "optimum.png")
+    return ["samples.png", "curves.png", "optimum.png", METRICS, "config.json", CHECKPOINT]
 
 
 @contextmanager
@@ -314,14 +308,16 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the noise that they are made from.")] = 0,
     file: Annotated[Path, typer.Option("-o", "--output", help="images: .png or .npy; points and tables: .csv or .npy; "
                                                               "sound: .wav or .npy.")] = Path("samples.npy"),
-    backend: Annotated[str, typer.Option("--backend", help=f"Where kernels run: {', '.join(names())}.")] = "cpu",
+    backend: BackendName = "cpu",
+    emulate: Emulate = False,
 ) -> None:
     """Draw samples from a trained G; neither D nor the data are needed."""
     from .training import load_generator
 
-    trained = load_generator(run_folder, _load_backend(backend))
-    trained.codec.write(file, trained.sample(n, np.random.default_rng(seed)))
-    _tell(out, f"{n} samples of {run_folder} (step {trained.step:,}) in {file}")
+    trained = load_generator(run_folder, load_backend(backend, emulate))
+    with unchecked(next(iter(trained.G.parameters().values())).backend):
+        trained.codec.write(file, trained.sample(n, np.random.default_rng(seed)))
+    tell(out, f"{n} samples of {run_folder} (step {trained.step:,}) in {file}")
 
 
 # ---- gradcheck ----------------------------------------------------------------------------------------------------------------
@@ -331,7 +327,8 @@ def sample(
 def gradcheck(
     only: Annotated[str, typer.Option("--only", help="Only the checks whose name contains this.", show_default=False)] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the points and directions that are tried.")] = 0,
-    backend: Annotated[str, typer.Option("--backend", help=f"Where kernels run: {', '.join(names())}.")] = "cpu",
+    backend: BackendName = "cpu",
+    emulate: Emulate = False,
 ) -> int:
     """Verify every gradient against a numeric one, first and second order: all ops, and dV/dtheta of whole networks."""
     from .gradcases import GAME_CASES, OP_CASES
@@ -340,7 +337,7 @@ def gradcheck(
     cases = [case for case in (*OP_CASES, *GAME_CASES) if only in case.name]
     if not cases:
         raise typer.BadParameter(f"no check has {only!r} in its name; names are those of ops, such as conv2d", param_hint="--only")
-    chosen = _load_backend(backend)
+    chosen = load_backend(backend, emulate)
     reports: dict[tuple[str, int], list[Any]] = {}
     for case in cases:
         label = case.name if case in GAME_CASES else case.op
@@ -354,8 +351,8 @@ def gradcheck(
     every = [report for group in reports.values() for report in group]
     wrong = [report for report in every if not report.passed]
     for report in wrong:
-        _tell(out, str(report))
-    _tell(out, f"{len(every) - len(wrong)} of {len(every)} checks passed")
+        tell(out, str(report))
+    tell(out, f"{len(every) - len(wrong)} of {len(every)} checks passed")
     return 1 if wrong else 0
 
 
@@ -363,21 +360,4 @@ def gradcheck(
 
 app.command(epilog=cli_theory.THEORY_EXAMPLES)(cli_theory.theory)
 app.command()(cli_theory.presets)
-
-
-# ---- kernels ------------------------------------------------------------------------------------------------------------------
-
-
-@kernels_app.command("list", epilog="Examples:  tinygan kernels list")
-def kernels_list() -> None:
-    """Every kernel of the contract, and its versions on every backend."""
-    backends = {name: why_unavailable(name) for name in names()}
-    loaded = {name: load(name) for name, reason in backends.items() if reason is None}
-    table = Table("kernel", "what it computes", *loaded, box=None, header_style="bold")
-    for name, kernel in KERNELS.items():
-        versions = [", ".join(f"{v.number} {v.title}" for v in b.versions if v.kernel == name) for b in loaded.values()]
-        table.add_row(name, kernel.formula, *versions)
-    out.print(table)
-    for name, reason in backends.items():
-        _tell(out, f"{name}: {'available' if reason is None else reason}")
-
+app.command(epilog=cli_theory.EVALUATE_EXAMPLES)(cli_theory.evaluate)

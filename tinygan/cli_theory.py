@@ -1,26 +1,28 @@
-"""`tinygan theory` and `tinygan presets`: the commands, as functions that cli.py puts on the command line."""
+"""`tinygan theory`, `presets` and `evaluate`: the commands, as functions that cli.py puts on the command line."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
-from tinygan_kernels import names
+
+from .cli_backend import BackendName, Emulate, load_backend, out
 
 THEORY_EXAMPLES = "Examples:  tinygan theory   |   tinygan theory --only dirac   |   tinygan theory --json > theory.json"
-out = Console()
+EVALUATE_EXAMPLES = "Examples:  tinygan evaluate runs/ring   |   tinygan evaluate runs/digits --parzen"
 
 
 def theory(
     only: Annotated[str, typer.Option("--only", help="Only the claims whose name contains this.", show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Every number, as JSON.")] = False,
-    backend: Annotated[str, typer.Option("--backend", help=f"Where kernels run: {', '.join(names())}.")] = "cpu",
+    backend: BackendName = "cpu",
+    emulate: Emulate = False,
 ) -> int:
     """Check what the papers state about this game, each claim by running it; exit code 1 if one fails."""
-    from .cli import _load_backend as load_backend
     from .theory import claims, judge
 
     chosen = [claim for claim in claims() if only in claim.name]
@@ -28,7 +30,7 @@ def theory(
         raise typer.BadParameter(f"no claim has {only!r} in its name; there are {', '.join(c.name for c in claims())}",
                                  param_hint="--only")
     verdicts = []
-    for verdict in judge(chosen, load_backend(backend)):
+    for verdict in judge(chosen, load_backend(backend, emulate)):
         verdicts.append(verdict)
         if not as_json:
             _show_verdict(verdict)
@@ -62,4 +64,24 @@ def presets() -> None:
     table = Table("preset", "for", "what it is", box=None, header_style="bold")
     for name, preset in PRESETS.items():
         table.add_row(name, ", ".join(preset.data) or "any", preset.about)
+    out.print(table)
+
+
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which samples are drawn.")] = 0,
+    backend: BackendName = "cpu",
+) -> None:
+    """Measure a run: quality and variety of its samples against the data that it was trained on."""
+    from .data import load as load_data
+    from .evaluation import evaluate as measure
+    from .training import load_generator
+
+    trained = load_generator(run_folder, load_backend(backend))
+    config = trained.config
+    dataset = load_data(config.data, size=config.size, window=config.window)
+    table = Table("", "", "what it means", box=None, header_style="bold")
+    for row in measure(dataset, trained, np.random.default_rng(seed), with_parzen):
+        table.add_row(*row)
     out.print(table)

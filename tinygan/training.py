@@ -68,6 +68,7 @@ class Config:
     decay: float = 0.0
     seed: int = 0
     backend: str = "cpu"
+    emulate: bool = False
     size: int | None = None
     window: int | None = None
     save_every: int = 500
@@ -145,10 +146,10 @@ class Config:
 
 
 # What a run does unless told otherwise: the set-ups that train well on each kind of data.
-MIXTURE = {"steps": 12_000, "batch": 256, "r1": 0.1, "z": 16, "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.5}
+MIXTURE = {"batch": 256, "z": 16, "decay": 0.5}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "ring": {**MIXTURE, "hidden": (128, 128, 128)},
-    "grid": {**MIXTURE, "hidden": (256, 256, 256)},
+    "ring": {**MIXTURE, "steps": 16_000, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128)},
+    "grid": {**MIXTURE, "steps": 15_000, "r1": 0.05, "lr_d": 1e-3, "lr_g": 1e-3, "hidden": (256, 256, 256)},
     "images": {"hidden": (256, 512), "z": 64},
     "digits": {"hidden": (256, 256), "z": 32, "r1": 0.2, "lr_d": 1e-3, "lr_g": 1e-3},
     "table": {"hidden": (256, 256), "z": 32},

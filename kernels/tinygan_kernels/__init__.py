@@ -7,6 +7,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+
 from .contract import KERNELS, Backend, ContractError, Kernel, Launch, Version, nan_trap
 
 __all__ = [
@@ -28,25 +32,39 @@ class BackendError(ValueError):
     """A backend that does not exist or cannot run here. The message is one line and says what to do."""
 
 
+_MODULES = {"reference": "reference", "cpu": "cpu", "cupy": "cuda_cpp", "numba-cuda": "cuda_numba"}
+_CUDA = ("cupy", "numba-cuda")
+
+
 def names() -> tuple[str, ...]:
     """Every backend that tinygan has, available here or not; the default, `cpu`, among them."""
-    return ("reference", "cpu")
+    return tuple(_MODULES)
 
 
-def why_unavailable(name: str) -> str | None:
+def why_unavailable(name: str, emulate: bool = False) -> str | None:
     """Why backend `name` cannot run on this machine and what would help, in one line; None if it can. Raises BackendError."""
-    if name not in names():
-        raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(names())}")
-    return None
+    if name not in _MODULES:
+        raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(_MODULES)}")
+    if name in _CUDA:
+        return _module(name).why_unavailable(emulate)
+    return "it needs no GPU, so there is nothing to emulate; leave out --emulate" if emulate else None
 
 
-def load(name: str = "cpu") -> Backend:
-    """A new backend value. Imports what it needs only now. Raises BackendError where it cannot run."""
-    reason = why_unavailable(name)
+def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
+    """A new backend value. Imports what it needs only now. Raises BackendError where it cannot run.
+
+    emulate: run a CUDA backend's kernels on the CPU, on NumPy arrays. versions: for the CUDA backends, the version of each kernel
+    that is not to run at its best, such as {"matmul": 1}.
+    """
+    reason = why_unavailable(name, emulate)
     if reason is not None:
         raise BackendError(f"backend {name!r} is not available: {reason}")
-    if name == "reference":
-        from .reference import backend
-    else:
-        from .cpu import backend
-    return backend()
+    if name in _CUDA:
+        return _module(name).backend(emulate, versions)
+    if versions:
+        raise BackendError(f"backend {name!r} has one version of each kernel; leave out versions")
+    return _module(name).backend()
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f".{_MODULES[name]}", __name__)

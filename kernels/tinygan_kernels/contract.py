@@ -42,12 +42,16 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Version:
-    """A row of a ladder: one implementation of a kernel. Tests, benchmarks and `tinygan kernels list` are made from these rows."""
+    """A row of a ladder: one implementation of a kernel. Tests, benchmarks and `tinygan kernels list` are made from these rows.
+
+    rule: which bound of tolerance.py judges it, where that is not the kernel's own; such a version runs only if it is asked for.
+    """
 
     kernel: str
     number: int
     title: str
     dtypes: tuple[str, ...] = DTYPES
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Backend:
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
     bind: Callable[[Launch], Callable[[], None]] = lambda launch: launch.run  # for launches that will run many times
+    emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -148,6 +153,17 @@ def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
 
 
 # ---- checks at the door -------------------------------------------------------------------------------------------------------
+
+
+def check(name: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> None:
+    """The door's checks for who calls an implementation directly. arrays: inputs, then outputs. Raises ContractError."""
+    kernel = KERNELS[name]
+    labels, count = (*kernel.inputs, *kernel.outputs), len(kernel.inputs)
+    if len(arrays) != len(labels):
+        raise ContractError(f"{name} takes {len(labels)} arrays ({', '.join(labels)}), got {len(arrays)}")
+    inputs, outputs = tuple(arrays[:count]), tuple(arrays[count:])
+    _check_inputs(kernel, inputs)
+    _given_outputs(kernel, kernel.shapes(*[a.shape for a in inputs], **params), inputs, outputs)
 
 
 def _check_inputs(kernel: Kernel, inputs: tuple[Any, ...]) -> None:

@@ -6,7 +6,7 @@ products in any order, with or without fused multiply-add, is off by at most gam
 Functions of the C library and of CUDA are within a few ulp (CUDA C Programming Guide, "Mathematical Functions": at most 4 ulp
 for those used here); FUNCTION rounding errors are allowed for them.
 
-An algorithm that takes other sums than the definition's has rules of its own, which it has to be named for: `algorithm`.
+An implementation that takes other sums than the definition's, or rounds its inputs, is held to a bound of its own, named by `rule`.
 """
 
 from __future__ import annotations
@@ -31,26 +31,20 @@ def gamma(n: float, dtype: Any) -> float:
 
 
 def bound(
-    kernel: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], dtype: Any, algorithm: str = "direct", **params: Any
+    kernel: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], dtype: Any, *, rule: str = "", **params: Any
 ) -> tuple:
     """The allowed absolute error of every output element, one array for each output.
 
     inputs and outputs: float64 or longer, the exact inputs and what the reference made of them (for updates in place, inputs
-    are followed by the old values). dtype: the precision that the kernel under test computes in. algorithm: "direct", any that
-    sums the definition's own terms; "winograd" (4x4 filters of stride 2). Raises ValueError where there is no such rule.
+    are followed by the old values). dtype: the precision that the kernel under test computes in. rule: the name of another
+    bound than the kernel's own (Version.rule). Raises ValueError where there is none of that name.
     """
-    rule = _rule(kernel, algorithm)
+    if rule and rule not in _RULES:
+        raise ValueError(f"there is no bound named {rule!r}; besides the kernels' own there are {', '.join(_OTHERS)}")
+    limits = _RULES.get(rule or kernel, _function)
     # One underflow of each operation may cost as much as the smallest normal number; GPUs and SIMD units flush subnormals.
     floor = float(np.finfo(dtype).tiny) * 4
-    return tuple(np.asarray(b) + floor for b in rule(inputs, outputs, dtype, **params))
-
-
-def _rule(kernel: str, algorithm: str):
-    if algorithm == "direct":
-        return _RULES.get(kernel, _function)
-    if (kernel, algorithm) not in _RULES:
-        raise ValueError(f"there is no bound for {kernel} by the algorithm {algorithm!r}")
-    return _RULES[kernel, algorithm]
+    return tuple(np.asarray(b) + floor for b in limits(inputs, outputs, dtype, **params))
 
 
 def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> float:
@@ -69,15 +63,13 @@ def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> floa
 
 
 def verify(
-    implementation, kernel: str, inputs: Sequence[np.ndarray], states: Sequence[np.ndarray] = (), algorithm: str = "direct",
-    **params: Any,
+    implementation, kernel: str, inputs: Sequence[np.ndarray], states: Sequence[np.ndarray] = (), *, rule: str = "", **params: Any
 ) -> float:
     """Run `implementation(*inputs, *outputs, **params)` on poisoned outputs; its worst error as a share of the bound.
 
     An implementation that writes into its inputs is wrong too: inf. states: for updates in place, what the outputs hold before.
-    algorithm: as in `bound`.
-    The reference runs on the same values in a wider type: float64, or the platform's long double. Where that is no wider than
-    float64, the reference may err as much as the kernel: half a share.
+    rule: as for `bound`. The reference runs on the same values in a wider type: float64, or the platform's long double. Where that
+    is no wider than float64, the reference may err as much as the kernel: half a share.
     """
     dtype = (*inputs, *states)[0].dtype
     wide = np.float64 if dtype == np.float32 else np.longdouble
@@ -89,7 +81,7 @@ def verify(
     implementation(*inputs, *outputs, **params)
     if not all(np.array_equal(a, before, equal_nan=True) for a, before in zip(inputs, exact, strict=False)):
         return float("inf")
-    allowed = bound(kernel, exact, expected, dtype, algorithm, **params)
+    allowed = bound(kernel, exact, expected, dtype, rule=rule, **params)
     slack = 1 if np.finfo(wide).eps < np.finfo(dtype).eps else 2
     return max(share(o, e, slack * b) for o, e, b in zip(outputs, expected, allowed, strict=True))
 
@@ -131,6 +123,14 @@ def _matmul(inputs, outputs, dtype, **trans):
     a, b = inputs
     k = a.shape[0 if trans.get("trans_a") else 1]
     return [gamma(k + 1, dtype) * reference.matmul(np.abs(a), np.abs(b), **trans)]
+
+
+def _matmul_tf32(inputs, outputs, dtype, **trans):
+    """Both factors rounded to TF32's 11 significant bits (u = 2^-11), and sums of float32 that tensor cores may truncate (2 u)."""
+    a, b = inputs
+    k = a.shape[0 if trans.get("trans_a") else 1]
+    u = 2.0**-11
+    return [(2 * u + u * u + gamma(2 * (k + 1), dtype)) * reference.matmul(np.abs(a), np.abs(b), **trans)]
 
 
 def _conv2d(inputs, outputs, dtype, **params):
@@ -292,12 +292,13 @@ _RULES = {
     "sigmoid_grad": _sigmoid_grad,
     "sum": _sum,
     "matmul": _matmul,
+    "matmul_tf32": _matmul_tf32,
     "conv2d": _conv2d,
     "conv2d_dx": _conv2d_dx,
     "conv2d_dw": _conv2d_dw,
-    ("conv2d", "winograd"): _winograd_conv2d,
-    ("conv2d_dx", "winograd"): _winograd_conv2d_dx,
-    ("conv2d_dw", "winograd"): _winograd_conv2d_dw,
+    "conv2d_winograd": _winograd_conv2d,
+    "conv2d_dx_winograd": _winograd_conv2d_dx,
+    "conv2d_dw_winograd": _winograd_conv2d_dw,
     "bce_logits": _bce_logits,
     "batch_norm": _batch_norm,
     "batch_norm_grad": _batch_norm_grad,
@@ -308,4 +309,5 @@ _RULES = {
     "adam": _adam,
     "ema": _ema,
 }
-assert {rule if isinstance(rule, str) else rule[0] for rule in _RULES} <= set(KERNELS), "a rule for a kernel that there is not"
+_OTHERS = ("matmul_tf32", "conv2d_winograd", "conv2d_dx_winograd", "conv2d_dw_winograd")
+assert set(_RULES) - set(_OTHERS) <= set(KERNELS), "a rule for a kernel that the contract does not have"

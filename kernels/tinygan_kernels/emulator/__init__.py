@@ -1,1 +1,71 @@
-"""Runs PTX on the CPU: parse, execute, check, count."""
+"""Runs the PTX of CUDA C++ and Numba kernels on the CPU, on NumPy arrays: parse, execute, check, count.
+
+No GPU, driver or CUDA toolkit is needed; compiling needs `pip install "tinygan[emulator]"`.
+
+    from tinygan_kernels import emulator
+
+    module = emulator.RawModule(code=source)                     # CUDA C++ (compiled by NVRTC) or PTX text
+    kernel = module.get_function("axpy")                         # extern "C" __global__ void axpy(...)
+    kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
+    emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
+
+Checks are on: a launch in which the sanitizer finds something raises SanitizerError (its `findings` say what, where,
+by whom).
+
+    with emulator.checks(False): kernel(...)                     # several times faster; bounds are still kept
+    with emulator.sanitize() as findings: kernel(...)            # collect a list of Finding instead of raising
+    x = emulator.empty(shape, dtype)                             # reading it before it is written is a finding
+
+Counting, under Nsight Compute's metric names:
+
+    with emulator.count() as c: kernel(...)
+    c["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"]          # over all launches inside
+    c.kernel("axpy")["smsp__inst_executed.sum"]; c.lines("axpy")[12]    # of one kernel; of one source line
+
+Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
+parallelism. Blocks run in order, some thousand threads at a time: a block that waits for a later one to do something
+never ends (on a GPU, too, that is luck). Sizes up to about 512 x 512 x 512 multiply-adds a launch take seconds.
+
+In reading order:
+
+    parse       ptx (what there is), tokens, parser
+    translate   cfg (blocks and their order), program, emitter, lowering and lower_* (instruction -> NumPy)
+    compute     integers, floats, rounding, conversions, warps, matrix: what instructions mean, as pure functions
+    execute     lanes, machine, scheduler, memory, access, atomics, printing
+    check       findings, sanitizer, shared_races, global_races
+    count       counters
+    use         nvrtc, rawmodule, numba_launch, arguments, execute
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "RawModule": "rawmodule",
+    "RawKernel": "rawmodule",
+    "launch": "numba_launch",
+    "count": "counters",
+    "Counts": "counters",
+    "checks": "findings",
+    "sanitize": "findings",
+    "Finding": "findings",
+    "SanitizerError": "findings",
+    "empty": "memory",
+    "EmulatorError": "errors",
+    "KernelAssertion": "errors",
+    "UnsupportedInstruction": "errors",
+}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str):
+    """Load what is asked for, when it is asked for: importing the package itself costs nothing."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,151 @@
+"""One training step of a GAN, tinygan against PyTorch and JAX: `python -m benchmarks.gan_step [--workload NAME] [--json FILE]`
+
+Every side does the same step on the same batch sizes with all cores (workloads.py). First tinygan's step is verified against its
+own reference backend, then all sides are timed in turns. A peer that is not installed leaves a gap in the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import cost, load
+
+from .timing import interleaved, sgemm_rate, stamp
+from .workloads import WORKLOADS, Workload, build
+
+PEERS = ("torch", "torch-compile", "jax")
+BATCHES = (16, 32, 64, 128, 256, 512, 1024)
+
+
+def verify(name: str, steps: int = 2) -> float:
+    """Run the step on `cpu` and on `reference` from one start; the largest relative difference of the losses. Raises SystemExit."""
+    m = 8 if name.startswith("dcgan") else None
+    fast, plain = build(name, load("cpu"), m=m), build(name, load("reference"), replay=False, m=m)
+    losses = np.array([(fast.step(), plain.step()) for _ in range(steps)])
+    worst = float(np.abs(losses[:, 0] / losses[:, 1] - 1).max())
+    if not worst < 1e-3:
+        raise SystemExit(f"{name}: losses differ from the reference's by {worst:.1e}; nothing is timed before that is mended")
+    return worst
+
+
+def peers_of(workload: Workload, wanted: set[str]) -> tuple[dict[str, Callable[[], Any]], list[str]]:
+    """({side: step}, [what is missing and why])."""
+    sides: dict[str, Callable[[], Any]] = {}
+    missing: list[str] = []
+    if wanted & {"torch", "torch-compile"}:
+        try:
+            from .peer_torch import TorchStep
+
+            if "torch" in wanted:
+                sides["torch"] = TorchStep(workload).step
+                if len(workload.sample) == 3:
+                    sides["torch, channels_last"] = TorchStep(workload, variant="channels_last").step
+            if "torch-compile" in wanted:
+                sides["torch.compile"] = TorchStep(workload, variant="compile").step
+        except ImportError as error:
+            missing.append(f"PyTorch ({error})")
+    if "jax" in wanted:
+        try:
+            from .peer_jax import JaxStep
+
+            sides["jax"] = JaxStep(workload).step
+        except ImportError as error:
+            missing.append(f"JAX ({error})")
+    return sides, missing
+
+
+def measure(name: str, wanted: set[str], seconds: float) -> dict[str, Any]:
+    """Median and spread of every side, the ratio best peer / tinygan, and the floor."""
+    workload = WORKLOADS[name]
+    mine = build(name, load("cpu"))
+    sides, missing = peers_of(workload, wanted)
+    times = interleaved({"tinygan": mine.step, **sides}, seconds)
+    rate = sgemm_rate()
+    work = sum(cost.flops(launch) for launch in mine.replayed.plan.launches)
+    best = min((side for side in times if side != "tinygan"), key=lambda side: times[side].median, default=None)
+    floor = 1000 * work / rate
+    return {
+        "sides": {side: asdict(t) for side, t in times.items()}, "missing": missing, "best_peer": best,
+        "ratio": times[best].median / times["tinygan"].median if best else None,
+        "gflop": work / 1e9, "sgemm_gflops": rate / 1e9, "floor_ms": floor, "share_of_floor": floor / times["tinygan"].median,
+        "launches": len(mine.replayed.plan.launches), "buffer_mb": mine.replayed.plan.buffer_bytes / 1e6,
+    }
+
+
+def scaling(name: str, seconds: float) -> list[dict[str, float]]:
+    """Milliseconds a step over the batch size, tinygan alone."""
+    rows = []
+    for m in BATCHES:
+        step = build(name, load("cpu"), m=m)
+        rows.append({"m": m, "ms": interleaved({"tinygan": step.step}, seconds, rounds=3)["tinygan"].median})
+    return rows
+
+
+def peak_memory(name: str, side: str) -> float | None:
+    """Peak resident megabytes of a process that runs three steps of one side; None if it cannot."""
+    command = [sys.executable, "-m", "benchmarks.gan_step", "--workload", name, "--memory-of", side]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return float(done.stdout.split()[-1]) if done.returncode == 0 else None
+
+
+def _print_memory(name: str, side: str) -> None:
+    workload = WORKLOADS[name]
+    step = build(name, load("cpu")).step if side == "tinygan" else peers_of(workload, {"torch"})[0]["torch, channels_last"]
+    for _ in range(3):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _show(name: str, result: dict[str, Any]) -> None:
+    print(f"{name}: {WORKLOADS[name].summary}")
+    for side, t in sorted(result["sides"].items(), key=lambda item: item[1]["median"]):
+        print(f"  {side:22s} {t['median']:9.3f} ms   quartiles {t['low']:.3f} .. {t['high']:.3f}   {t['calls']} steps")
+    for line in result["missing"]:
+        print(f"  missing: {line}")
+    if result["best_peer"]:
+        print(f"  best peer ({result['best_peer']}) / tinygan: {result['ratio']:.2f}")
+    print(f"  floor {result['floor_ms']:.3f} ms ({result['gflop']:.2f} GFLOP at {result['sgemm_gflops']:.0f} GFLOP/s), "
+          f"{100 * result['share_of_floor']:.0f} % of it reached", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--workload", choices=WORKLOADS, action="append", help="this one only; may be repeated")
+    parser.add_argument("--peers", default="torch,jax", help=f"comma-separated, of {', '.join(PEERS)}")
+    parser.add_argument("--seconds", type=float, default=10, help="for each side of each workload")
+    parser.add_argument("--scaling", action="store_true", help="also time batch sizes from 16 to 1,024, and peak memory")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--memory-of", choices=("tinygan", "torch"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.memory_of:
+        return _print_memory(args.workload[0], args.memory_of)
+    wanted = set(filter(None, args.peers.split(",")))
+    if not wanted <= set(PEERS):
+        parser.error(f"--peers takes {', '.join(PEERS)}, got {args.peers!r}")
+    report: dict[str, Any] = {"stamp": stamp(), "workloads": {}}
+    for name in args.workload or WORKLOADS:
+        off = verify(name)
+        result = report["workloads"][name] = measure(name, wanted, args.seconds)
+        result["verified"] = off
+        _show(name, result)
+    if args.scaling:
+        report["scaling"] = {name: scaling(name, 1.5) for name in ("ring", "mlp28", "dcgan28")}
+        report["peak_mb"] = {side: peak_memory("dcgan64", side) for side in ("tinygan", "torch")}
+        print("peak memory, dcgan64, MB:", report["peak_mb"])
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Writes what was measured into README.md, between its markers: `python -m benchmarks.readme`
+
+Reads benchmarks/results/*.json, which the other scripts wrote, and draws docs/ratios.png and docs/scaling.png from them. A section
+whose file is missing is left as it is, and said so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+RESULTS = Path("benchmarks/results")
+README = Path("README.md")
+DOCS = Path("docs")
+MINE, PEER, LINE = "#1f6f8b", "#b9b9b9", "#d1495b"
+
+
+def _stamp(stamp: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in stamp["versions"].items())
+    machine = f"{stamp['cpu']}, {stamp['cores']} cores"
+    return f"{machine}; Python {stamp['python']}, {versions}; commit {stamp['commit']}, {stamp['date']}."
+
+
+def steps_section(report: dict[str, Any]) -> str:
+    """The table of workloads: median milliseconds of every side, ratio to the best peer, floor."""
+    sides = ["tinygan", *dict.fromkeys(s for w in report["workloads"].values() for s in w["sides"] if s != "tinygan")]
+    lines = [
+        "| workload | " + " | ".join(f"{s}, ms" for s in sides) + " | best peer / tinygan | share of the floor |",
+        "|---" * (len(sides) + 3) + "|",
+    ]
+    for name, w in report["workloads"].items():
+        cells = [_median(w["sides"].get(side)) for side in sides]
+        ratio = f"**{w['ratio']:.2f}**" if w["ratio"] else "-"
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {ratio} | {100 * w['share_of_floor']:.0f} % |")
+    memory = report.get("peak_mb")
+    if memory and all(memory.values()):
+        lines += ["", f"Peak memory of a dcgan64 run: {memory['tinygan']:.0f} MB, PyTorch's {memory['torch']:.0f} MB."]
+    _draw_ratios(report)
+    lines += ["", "![Time of a step relative to the best peer's](docs/ratios.png)"]
+    if "scaling" in report:
+        _draw_scaling(report)
+        lines += ["![Time of a step over the batch size](docs/scaling.png)"]
+    return "\n".join([*lines, "", _stamp(report["stamp"])])
+
+
+def _median(times: dict[str, float] | None) -> str:
+    return f"{times['median']:.3g}" if times else "-"
+
+
+def _draw_ratios(report: dict[str, Any]) -> None:
+    figure = Figure(figsize=(7, 2.6), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    for row, (_name, w) in enumerate(reversed(report["workloads"].items())):
+        mine = w["sides"]["tinygan"]["median"]
+        best = w["sides"][w["best_peer"]]["median"] if w["best_peer"] else mine
+        axes.barh(row + 0.19, 1, 0.36, color=PEER)
+        axes.barh(row - 0.19, mine / best, 0.36, color=MINE)
+        axes.annotate(f"best peer: {w['best_peer']}, {best:.3g} ms", (0.01, row + 0.19), va="center", fontsize=8)
+        axes.annotate(f"tinygan, {mine:.3g} ms", (0.01, row - 0.19), va="center", fontsize=8, color="white")
+    axes.set_yticks(range(len(report["workloads"])), list(reversed(report["workloads"])))
+    axes.set_xlabel("time of a training step, best peer = 1")
+    figure.savefig(DOCS / "ratios.png")
+
+
+def _draw_scaling(report: dict[str, Any]) -> None:
+    figure = Figure(figsize=(7, 3), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    for (name, rows), colour in zip(report["scaling"].items(), (MINE, LINE, "#5b8c5a", "#8c6d1f"), strict=False):
+        m, ms = [r["m"] for r in rows], [r["ms"] for r in rows]
+        axes.loglog(m, ms, "o-", color=colour, label=name, markersize=4)
+        axes.loglog(m, [ms[0] * x / m[0] for x in m], "--", color=colour, linewidth=0.8)
+    axes.set(xlabel="batch size m (dashed: linear growth)", ylabel="ms a step", xticks=m)
+    axes.set_xticks(m, [str(x) for x in m])
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+    figure.savefig(DOCS / "scaling.png")
+
+
+def digits_section(report: dict[str, Any]) -> str:
+    names = ("precision", "recall", "density", "coverage", "confidence", "real_confidence", "rarest_class")
+    shown = ("precision", "recall", "density", "coverage", "confidence", "confidence on real digits", "rarest class")
+    return "\n".join([
+        "| " + " | ".join(shown) + " |", "|---" * len(names) + "|", "| " + " | ".join(f"{report[n]:.3f}" for n in names) + " |",
+    ])
+
+
+SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "steps": ("gan_step.json", steps_section),
+    "digits": ("digits.json", digits_section),
+}
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """`text` with everything between <!-- name --> and <!-- /name --> replaced. Raises ValueError without the markers."""
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if text.count(opening) != 1 or text.count(closing) != 1:
+        raise ValueError(f"README.md needs the markers {opening} and {closing} once each")
+    before, rest = text.split(opening)
+    return f"{before}{opening}\n{content}\n{closing}{rest.split(closing)[1]}"
+
+
+def main() -> None:
+    text = README.read_text()
+    for name, (file, section) in SECTIONS.items():
+        if (RESULTS / file).exists():
+            text = fill(text, name, section(json.loads((RESULTS / file).read_text())))
+        else:
+            print(f"{RESULTS / file} is missing; section {name!r} stays as it is")
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Fair timing: blocks of one side and of the other in turn, so that a machine whose speed drifts drifts for all alike."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+SETTLE = 2  # calls at the start of every block that do not count: the other side's threads and cache lines go first
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds a call: median, and the quartiles as the spread."""
+
+    median: float
+    low: float
+    high: float
+    calls: int
+
+
+def interleaved(sides: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 7) -> dict[str, Times]:
+    """Time every side's function for about `seconds` in all, in `rounds` blocks each."""
+    for call in sides.values():
+        call()
+        call()
+    counts = {name: max(2, int(seconds / rounds / _once(call))) for name, call in sides.items()}
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, call in sides.items():
+            for _ in range(min(SETTLE, counts[name])):
+                call()
+            taken[name] += [_once(call) for _ in range(counts[name])]
+    return {name: _summary(values) for name, values in taken.items()}
+
+
+def _once(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def _summary(seconds: list[float]) -> Times:
+    low, median, high = (1000 * float(q) for q in np.percentile(seconds, (25, 50, 75)))
+    return Times(median, low, high, len(seconds))
+
+
+def sgemm_rate(size: int = 2048, calls: int = 9) -> float:
+    """FLOP/s of NumPy's BLAS on a float32 product of size^3: the yardstick for what the machine can do. Best of `calls`."""
+    a, b, c = (np.ones((size, size), np.float32) for _ in range(3))
+    return 2 * size**3 / min(_once(lambda: np.matmul(a, b, out=c)) for _ in range(calls))
+
+
+def stamp() -> dict[str, object]:
+    """What a figure was measured on: CPU, cores, versions, commit and date."""
+    names = ("numpy", "numba", "scipy", "torch", "jax")
+    return {
+        "cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(), "date": datetime.date.today().isoformat(),
+        "commit": _commit(), "versions": {name: v for name in names if (v := _version(name))},
+    }
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
+        known = {key.strip(): value.strip() for key, value in lines.items()}
+        wide = "AVX-512" if "avx512f" in known.get("flags", "") else "AVX2" if "avx2" in known.get("flags", "") else ""
+        return f"{known.get('model name', platform.machine())} {wide}".strip()
+    except (OSError, ValueError):
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

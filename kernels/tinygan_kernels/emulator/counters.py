@@ -1,0 +1,286 @@
+"""What a kernel does, counted under the names that Nsight Compute gives the same quantities on a GPU.
+
+Counted on PTX instructions as warps execute them, before ptxas turns them into machine code: what goes to memory is
+exact, the number of instructions is near that of the machine code, not equal to it.
+
+Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte
+pieces it touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16
+bytes a lane, and each phase takes as many wavefronts as the most different words that fall into one bank. More than
+one a phase are conflicts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
+
+from .lanes import WARP, Lanes
+from .matrix import shape_of
+from .ptx import WIDTH, Instruction
+
+_ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
+
+INSTRUCTIONS = "smsp__inst_executed.sum"
+THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
+WARPS = "smsp__warps_launched.sum"
+BRANCHES = "smsp__sass_branch_targets.sum"
+DIVERGENT = "smsp__sass_branch_targets_threads_divergent.sum"
+SHARED_CONFLICTS = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared"
+SHARED_WAVEFRONTS = "l1tex__data_pipe_lsu_wavefronts_mem_shared"
+FLOPS, BYTES, INTENSITY = "flop", "global_bytes", "arithmetic_intensity"
+
+
+def _class_of(ins: Instruction) -> str:
+    """The instruction class of Nsight Compute's smsp__sass_thread_inst_executed_op_*."""
+    op, kinds = ins.opcode, [m for m in ins.modifiers if m in WIDTH]
+    kind = kinds[-1] if kinds else ""
+    letter = {"f32": "f", "f64": "d", "f16": "h", "f16x2": "h", "bf16": "h", "bf16x2": "h"}.get(kind)
+    if op in ("ld", "ldu", "st", "atom", "red", "cp", "ldmatrix"):
+        return "memory"
+    if op in ("bra", "brx", "call", "ret", "exit", "bar", "barrier", "trap"):
+        return "control"
+    if op in ("shfl", "vote", "match", "redux", "activemask"):
+        return "inter_thread_communication"
+    if op == "mma":
+        return "tensor"
+    if op == "cvt":
+        return "conversion"
+    if letter and op in ("add", "sub", "mul", "fma", "mad"):
+        return letter + {"sub": "add", "mad": "fma"}.get(op, op)
+    if letter and op not in ("mov", "selp", "setp", "set", "slct"):
+        return {"f": "fp32", "d": "fp64", "h": "fp16"}[letter]
+    return "misc" if op in ("mov", "selp", "cvta", "prmt") else "integer"
+
+
+_FLOP = {"fadd": 1, "fmul": 1, "ffma": 2, "dadd": 1, "dmul": 1, "dfma": 2, "hadd": 1, "hmul": 1, "hfma": 2}
+_SASS = "smsp__sass_thread_inst_executed_op_{}_pred_on.sum"
+
+
+def _mma_flops(ins: Instruction) -> int:
+    """Operations of one warp's mma, 2 m n k."""
+    m, n, k = shape_of(ins.modifiers)
+    return 2 * m * n * k
+
+
+class Counts:
+    """Counts of all launches inside one `count()`.
+
+    `c[metric]` is over all kernels, `c.kernel(name)[metric]` of one, `c.lines(name)[line][metric]` of one source line.
+    """
+
+    def __init__(self):
+        self._lines: dict[str, dict[int, Counter]] = defaultdict(lambda: defaultdict(Counter))
+        self._kernels: dict[str, Counter] = defaultdict(Counter)
+
+    def kernel(self, name: str) -> Counts._View:
+        """The counts of one kernel. Raises KeyError naming the kernels that ran."""
+        if name not in self._kernels:
+            raise KeyError(f"kernel {name!r} was not launched; launched: {', '.join(self._kernels) or 'none'}")
+        return self._View([name], self)
+
+    def kernels(self) -> list[str]:
+        return list(self._kernels)
+
+    def lines(self, name: str) -> dict[int, Counter]:
+        """{source line: {metric: value}} of a kernel; line 0 is code from other files."""
+        self.kernel(name)
+        return {line: Counter(c) for line, c in sorted(self._lines[name].items())}
+
+    def __getitem__(self, metric: str) -> float:
+        return self._View(list(self._kernels), self)[metric]
+
+    def metrics(self) -> dict[str, float]:
+        return self._View(list(self._kernels), self).metrics()
+
+    class _View:
+        """Sums over some kernels."""
+
+        def __init__(self, names: list[str], counts: Counts):
+            self.names, self.counts = names, counts
+
+        def metrics(self) -> dict[str, float]:
+            total = Counter()
+            for name in self.names:
+                total.update(self.counts._kernels[name])
+                for line in self.counts._lines[name].values():
+                    total.update(line)
+            total[INTENSITY] = total[FLOPS] / total[BYTES] if total[BYTES] else float("inf") if total[FLOPS] else 0.0
+            return dict(total)
+
+        def __getitem__(self, metric: str) -> float:
+            found = self.metrics()
+            if metric not in found and metric not in KNOWN:
+                raise KeyError(f"unknown metric {metric!r}; known: {', '.join(sorted(KNOWN))}")
+            return found.get(metric, 0)
+
+
+_MEMORY = [
+    f"l1tex__t_{what}_pipe_lsu_mem_{space}_op_{op}.sum"
+    for what in ("requests", "sectors", "bytes")
+    for space in ("global", "local")
+    for op in ("ld", "st", "atom", "red")
+]
+_SHARED = [
+    f"{base}{op}.sum" for base in (SHARED_CONFLICTS, SHARED_WAVEFRONTS) for op in ("", "_op_ld", "_op_st", "_op_atom")
+]
+CLASSES = (
+    "memory",
+    "control",
+    "inter_thread_communication",
+    "tensor",
+    "conversion",
+    "integer",
+    "misc",
+    "fp32",
+    "fp64",
+    "fp16",
+    *_FLOP,
+)
+KNOWN = {
+    INSTRUCTIONS,
+    THREAD_INSTRUCTIONS,
+    WARPS,
+    BRANCHES,
+    DIVERGENT,
+    FLOPS,
+    BYTES,
+    INTENSITY,
+    "launches",
+    *_MEMORY,
+    *_SHARED,
+    *(_SASS.format(c) for c in CLASSES),
+    *(f"smsp__inst_executed_op_{op}.sum" for op in ("global_ld", "global_st", "shared_ld", "shared_st")),
+}
+
+
+@contextmanager
+def count():
+    """Count what the launches inside the `with` block do: `with count() as c: kernel(...)`, then c[metric]."""
+    counts = Counts()
+    token = _ACTIVE.set((*_ACTIVE.get(), counts))
+    try:
+        yield counts
+    finally:
+        _ACTIVE.reset(token)
+
+
+def current(program) -> LaunchCounter | None:
+    """The counter of a launch, if anybody is counting."""
+    active = _ACTIVE.get()
+    return LaunchCounter(program, active) if active else None
+
+
+class LaunchCounter:
+    """Counts one launch. Blocks are counted as a whole while running and spread over their instructions at the end."""
+
+    def __init__(self, program, receivers: tuple):
+        self.program, self.receivers = program, receivers
+        self.warps = np.zeros(len(program.steps), "i8")
+        self.threads = np.zeros(len(program.steps), "i8")
+        self.guarded: Counter = Counter()  # lanes that a false guard took out, by identity of the instruction
+        self.lines: dict[int, Counter] = defaultdict(Counter)
+        self.total: Counter = Counter()
+
+    def launched(self, shape_warps: int) -> None:
+        self.total["launches"] += 1
+        self.total[WARPS] += shape_warps
+
+    # -- while running ----------------------------------------------------------------------------------------
+    def block(self, number: int, lanes: Lanes) -> None:
+        self.warps[number] += lanes.warps
+        self.threads[number] += lanes.count
+
+    def guard(self, instruction: Instruction, lanes: Lanes, chosen: Lanes) -> None:
+        self.guarded[id(instruction)] += lanes.count - chosen.count
+
+    def divergence(self, step, goes: Lanes, stays: Lanes) -> None:
+        both = goes.mask.reshape(-1, WARP).any(axis=1) & stays.mask.reshape(-1, WARP).any(axis=1)
+        self._line(step.instructions[-1])[DIVERGENT] += int(both.sum())
+
+    def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
+        counts = self.lines[self.program.own_line(site.line)]
+        table = _by_warp(address, lanes)
+        if space == "shared":
+            waves, ideal = wavefronts(table, site.bytes)
+            for suffix in ("", f"_op_{'atom' if operation == 'red' else operation}"):
+                counts[f"{SHARED_WAVEFRONTS}{suffix}.sum"] += waves
+                counts[f"{SHARED_CONFLICTS}{suffix}.sum"] += waves - ideal
+        else:
+            sectors = sectors_of(table, site.bytes)
+            for what, value in (("requests", len(table)), ("sectors", sectors), ("bytes", 32 * sectors)):
+                counts[f"l1tex__t_{what}_pipe_lsu_mem_{space}_op_{operation}.sum"] += value
+            if space == "global":
+                counts[BYTES] += lanes.count * site.bytes
+        if operation in ("ld", "st") and space != "local":
+            counts[f"smsp__inst_executed_op_{space}_{operation}.sum"] += len(table)
+
+    # -- at the end -------------------------------------------------------------------------------------------
+    def deliver(self) -> None:
+        for step, warps, threads in zip(self.program.steps, self.warps.tolist(), self.threads.tolist(), strict=True):
+            if warps:
+                for ins in step.instructions:
+                    self._instruction(ins, warps, threads)
+        for counts in self.receivers:
+            counts._kernels[self.program.title].update(self.total)
+            for line, found in self.lines.items():
+                counts._lines[self.program.title][line].update(found)
+
+    def _line(self, ins: Instruction) -> Counter:
+        return self.lines[self.program.own_line(ins.source)]
+
+    def _instruction(self, ins: Instruction, warps: int, threads: int) -> None:
+        counts, name = self._line(ins), _class_of(ins)
+        counts[INSTRUCTIONS] += warps
+        counts[THREAD_INSTRUCTIONS] += threads
+        threads -= self.guarded[id(ins)]
+        counts[_SASS.format(name)] += threads
+        if name in _FLOP:
+            packed = 2 if any(m in ("f16x2", "bf16x2") for m in ins.modifiers) else 1
+            counts[FLOPS] += _FLOP[name] * packed * threads
+        elif name == "tensor":
+            counts[FLOPS] += _mma_flops(ins) * warps
+        if ins.opcode in ("bra", "brx"):
+            counts[BRANCHES] += warps
+
+
+def _by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:
+    """Addresses as rows of warps; a lane that is not active repeats the address of one that is."""
+    if lanes.full:
+        return address.reshape(-1, WARP)
+    table = np.full(lanes.mask.size, -1, "i8")
+    table[lanes.index] = address
+    table = table.reshape(-1, WARP)
+    table = table[(table >= 0).any(axis=1)]
+    return np.where(table < 0, table.max(axis=1, keepdims=True), table)
+
+
+def _distinct(table: np.ndarray) -> np.ndarray:
+    """For sorted rows: True at the first of equal neighbours."""
+    first = np.ones(table.shape, bool)
+    first[:, 1:] = table[:, 1:] != table[:, :-1]
+    return first
+
+
+def sectors_of(table: np.ndarray, size: int) -> int:
+    """32-byte sectors touched, summed over the rows (requests)."""
+    sectors = table >> 5
+    if size > 1:
+        last = (table + (size - 1)) >> 5
+        if (last != sectors).any():
+            sectors = np.concatenate([sectors, last], axis=1)
+    return int(_distinct(np.sort(sectors, axis=1)).sum())
+
+
+def wavefronts(table: np.ndarray, size: int) -> tuple[int, int]:
+    """(wavefronts, phases) of the rows: accesses of `size` bytes a lane to 32 banks of 4 bytes."""
+    phases = max(1, size // 4)
+    lanes = table.reshape(-1, WARP // phases)
+    words = (lanes >> 2)[:, :, None] + np.arange(phases)
+    words = np.sort(words.reshape(len(lanes), -1), axis=1)
+    first = _distinct(words)
+    bank = (words & 31) + 32 * np.arange(len(words))[:, None]
+    load = np.bincount(bank[first], minlength=32 * len(words)).reshape(-1, 32)
+    return int(load.max(axis=1).sum()), len(words)

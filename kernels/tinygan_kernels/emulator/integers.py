@@ -1,0 +1,336 @@
+"""What PTX's integer instructions compute, one function each, on NumPy vectors. (PTX ISA, 9.7.1, 9.7.2, 9.7.8)
+
+Arguments and results have the dtype that the instruction's type names; overflow wraps. Scalars stand for immediates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+WIDER = {"u1": "u2", "i1": "i2", "u2": "u4", "i2": "i4", "u4": "u8", "i4": "i8"}
+
+
+def _bits(a) -> int:
+    return 8 * a.dtype.itemsize
+
+
+def _unsigned(a):
+    return a.view(f"u{a.dtype.itemsize}")
+
+
+def _code(a) -> str:
+    return a.dtype.str[1:]
+
+
+def mul_hi(a, b):
+    """The upper half of the product that is twice as wide."""
+    if _bits(a) < 64:
+        wide = WIDER[_code(a)]
+        return (np.multiply(a, b, dtype=wide) >> _bits(a)).astype(a.dtype)
+    high = _mul_hi_u64(_unsigned(a), _unsigned(b))
+    if a.dtype.kind == "i":  # subtract what reading the operands as unsigned added
+        high = high - np.where(a < 0, _unsigned(b), np.uint64(0)) - np.where(b < 0, _unsigned(a), np.uint64(0))
+    return high.view(a.dtype)
+
+
+def _mul_hi_u64(a, b):
+    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
+    a1, a0, b1, b0 = a >> half, a & low, b >> half, b & low
+    middle = a1 * b0 + (a0 * b0 >> half)
+    other = a0 * b1 + (middle & low)
+    return a1 * b1 + (middle >> half) + (other >> half)
+
+
+def mul_wide(a, b):
+    return np.multiply(a, b, dtype=WIDER[_code(a)])
+
+
+def mul24_lo(a, b):
+    return (_low24(a) * _low24(b)).astype(a.dtype)
+
+
+def mul24_hi(a, b):
+    return ((_low24(a) * _low24(b)) >> 16).astype(a.dtype)
+
+
+def _low24(a):
+    wide = a.astype("i8")
+    return (wide << 40) >> 40 if a.dtype.kind == "i" else wide & 0xFFFFFF
+
+
+def quotient(a, b):
+    """Truncating division. By zero PTX leaves the value open: all ones, which is what NVIDIA's hardware code gives."""
+    a, b = np.broadcast_arrays(a, b)
+    if a.dtype.kind == "u":
+        return np.where(b == 0, ~a.dtype.type(0), a // np.where(b == 0, a.dtype.type(1), b))
+    size = _magnitude(a) // np.where(b == 0, _magnitude(b).dtype.type(1), _magnitude(b))
+    signed = np.where((a < 0) != (b < 0), (~size + size.dtype.type(1)), size).view(a.dtype)
+    return np.where(b == 0, a.dtype.type(-1), signed)
+
+
+def remainder(a, b):
+    """a - b * quotient(a, b), with the sign of a; a itself where b is zero."""
+    a, b = np.broadcast_arrays(a, b)
+    return np.where(b == 0, a, a - b * quotient(a, b))
+
+
+def _magnitude(a):
+    unsigned = _unsigned(np.ascontiguousarray(a))
+    return np.where(a < 0, ~unsigned + unsigned.dtype.type(1), unsigned)
+
+
+def shl(a, amount):
+    """Shifts by the width or more give 0."""
+    bits = _bits(a)
+    shifted = a << np.minimum(amount, bits - 1).astype(a.dtype)
+    return np.where(amount >= bits, a.dtype.type(0), shifted)
+
+
+def shr(a, amount):
+    """Shifts by the width or more give the sign's fill (0 if unsigned)."""
+    bits = _bits(a)
+    shifted = a >> np.minimum(amount, bits - 1).astype(a.dtype)
+    return shifted if a.dtype.kind == "i" else np.where(amount >= bits, a.dtype.type(0), shifted)
+
+
+def funnel_left(low, high, amount, clamp: bool):
+    """Upper 32 bits of (high:low) << amount."""
+    amount = np.minimum(amount, 32) if clamp else amount & np.uint32(31)
+    wide = high.astype("u8") << np.uint64(32) | low
+    return (wide << amount.astype("u8") >> np.uint64(32)).astype("u4")
+
+
+def funnel_right(low, high, amount, clamp: bool):
+    """Lower 32 bits of (high:low) >> amount."""
+    amount = np.minimum(amount, 32) if clamp else amount & np.uint32(31)
+    wide = high.astype("u8") << np.uint64(32) | low
+    return (wide >> amount.astype("u8")).astype("u4")
+
+
+def popc(a):
+    count, work = np.zeros(np.shape(a), "u4"), a
+    for _ in range(_bits(a) // 8):
+        count = count + _POPCOUNT[work & work.dtype.type(255)]
+        work = work >> work.dtype.type(8)
+    return count
+
+
+_POPCOUNT = np.array([bin(i).count("1") for i in range(256)], "u4")
+
+
+def brev(a):
+    swapped = np.atleast_1d(a).byteswap().view("u1").reshape(*np.shape(np.atleast_1d(a)), -1)
+    turned = _REVERSED[swapped].reshape(-1).view(a.dtype)
+    return turned if np.ndim(a) else turned[0]
+
+
+_REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], "u1")
+
+
+def highest_bit(a):
+    """Position of the most significant 1, -1 for 0. `a` is unsigned."""
+    found, work = np.full(np.shape(a), -1, "i4"), a.astype("u8")
+    for step in (32, 16, 8, 4, 2, 1):
+        above = work >= np.uint64(1 << step)
+        found = found + np.where(above, np.int32(step), np.int32(0))
+        work = np.where(above, work >> np.uint64(step), work)
+    return np.where(a == 0, np.int32(-1), found + np.int32(1))
+
+
+def clz(a):
+    return (_bits(a) - 1 - highest_bit(a)).astype("u4")
+
+
+def bfind(a, shift: bool):
+    """Position of the top bit that differs from the sign (of the top 1 if unsigned), 0xffffffff if there is none.
+
+    With `shift`: how far to shift left to bring that bit to the top.
+    """
+    magnitude = _unsigned(np.where(a < 0, ~a, a)) if a.dtype.kind == "i" else a
+    found = highest_bit(magnitude)
+    moved = np.where(found < 0, np.int32(-1), np.int32(_bits(a) - 1) - found) if shift else found
+    return moved.astype("i4").view("u4")
+
+
+def bfe(a, position, length):
+    """Bits position..position+length-1 (each taken modulo 256), sign-extended for signed types."""
+    bits = _bits(a)
+    position, length = (position & np.uint32(255)).astype("i8"), (length & np.uint32(255)).astype("i8")
+    raw = shr(_unsigned(a), position)
+    kept = raw & _low_mask(length, raw.dtype)
+    if a.dtype.kind == "u":
+        return kept
+    top = np.minimum(position + length - 1, bits - 1)
+    negative = (length > 0) & ((shr(_unsigned(a), np.maximum(top, 0)) & raw.dtype.type(1)) == 1)
+    return np.where(
+        negative, kept | ~_low_mask(length - np.maximum(position + length - bits, 0), raw.dtype), kept
+    ).view(a.dtype)
+
+
+def bfi(a, b, position, length):
+    """b with its bits position..position+length-1 replaced by the low bits of a."""
+    position, length = (position & np.uint32(255)).astype("i8"), (length & np.uint32(255)).astype("i8")
+    mask = shl(_low_mask(length, b.dtype), position)
+    return (shl(a, position) & mask) | (b & ~mask)
+
+
+def _low_mask(length, dtype):
+    """`length` ones."""
+    one = np.ones(np.shape(length), dtype)
+    return np.where(length <= 0, dtype.type(0), shl(one, length) - dtype.type(1))
+
+
+def bmsk(position, length, clamp: bool):
+    if not clamp:
+        position, length = position & np.uint32(31), length & np.uint32(31)
+    return shl(_low_mask(np.minimum(length, 32).astype("i8"), np.dtype("u4")), np.minimum(position, 32))
+
+
+def szext(a, bits, clamp: bool):
+    """Sign- or zero-extend the low `bits` bits."""
+    count = (np.minimum(bits, 32) if clamp else bits & np.uint32(31)).astype("i8")
+    kept = _unsigned(a) & _low_mask(count, np.dtype("u4"))
+    if a.dtype.kind == "u":
+        return kept
+    negative = (count > 0) & ((shr(_unsigned(a), np.maximum(count - 1, 0)) & np.uint32(1)) == 1)
+    return np.where(negative, kept | ~_low_mask(count, np.dtype("u4")), kept).view("i4")
+
+
+def lop3(a, b, c, table):
+    """Any function of three bits: bit i of `table` is its value for (a, b, c) = the binary digits of i."""
+    result = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b), np.shape(c)), "u4")
+    for i in range(8):
+        if int(table) >> i & 1:
+            result = result | (a if i & 4 else ~a) & (b if i & 2 else ~b) & (c if i & 1 else ~c)
+    return result
+
+
+def prmt(a, b, selector):
+    """Four bytes picked out of the eight of (b:a); selector bit 3 of a nibble spreads the byte's sign instead."""
+    wide = b.astype("u8") << np.uint64(32) | a
+    result = np.zeros(np.broadcast_shapes(np.shape(wide), np.shape(selector)), "u4")
+    for i in range(4):
+        nibble = selector >> np.uint32(4 * i) & np.uint32(15)
+        byte = (wide >> ((nibble & np.uint32(7)) * np.uint32(8)).astype("u8")).astype("u4") & np.uint32(255)
+        spread = np.where(byte & np.uint32(128) != 0, np.uint32(255), np.uint32(0))
+        result = result | np.where(nibble & np.uint32(8) != 0, spread, byte) << np.uint32(8 * i)
+    return result
+
+
+_PRMT_MODES = {  # selector of each mode for control values 0..3
+    "f4e": (0x3210, 0x4321, 0x5432, 0x6543),
+    "b4e": (0x5670, 0x6701, 0x7012, 0x0123),
+    "rc8": (0x0000, 0x1111, 0x2222, 0x3333),
+    "ecl": (0x3210, 0x3211, 0x3222, 0x3333),
+    "ecr": (0x0000, 0x1110, 0x2210, 0x3210),
+    "rc16": (0x1010, 0x3232, 0x1010, 0x3232),
+}
+
+
+def prmt_mode(mode: str, a, b, control):
+    return prmt(a, b, np.array(_PRMT_MODES[mode], "u4")[control & np.uint32(3)])
+
+
+def sad(a, b, c):
+    """c + |a - b|"""
+    return c + np.where(a < b, b - a, a - b).astype(c.dtype)
+
+
+def dp4a(a, b, c, a_code: str, b_code: str):
+    """c + the dot product of four bytes."""
+    return _dot(a, b, c, a_code, b_code, 4, 0)
+
+
+def dp2a(a, b, c, a_code: str, b_code: str, high: bool):
+    """c + the dot product of a's two 16-bit halves with the lower or upper two bytes of b."""
+    return _dot(a, b, c, a_code, b_code, 2, 2 if high else 0)
+
+
+def _dot(a, b, c, a_code, b_code, terms, first_byte):
+    total = c.astype("i8")
+    for i in range(terms):
+        total = total + _piece(a, i, 32 // terms, a_code) * _piece(b, first_byte + i, 8, b_code)
+    return total.astype(c.dtype)
+
+
+def _piece(a, i, bits, code):
+    value = (a.astype("i8") >> (bits * i)) & ((1 << bits) - 1)
+    return np.where(value >> (bits - 1) & 1, value - (1 << bits), value) if code[0] == "i" else value
+
+
+def packed_video(operation: str, a, b, c, a_code: str, b_code: str, parts: int, saturated: str, accumulate: bool):
+    """vadd4, vsub2, vabsdiff4, ...: `parts` pieces of a word each on its own; with .add, c plus their sum."""
+    bits = 32 // parts
+    total = c.astype("i8")
+    word = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b)), "u4")
+    for i in range(parts):
+        value = _VIDEO[operation](_piece(a, i, bits, a_code), _piece(b, i, bits, b_code))
+        if saturated:
+            low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if saturated == "i" else (0, (1 << bits) - 1)
+            value = np.clip(value, low, high)
+        total = total + value
+        word = word | ((value & (1 << bits) - 1).astype("u4") << np.uint32(bits * i))
+    return total.astype("u4") if accumulate else word
+
+
+_VIDEO = {
+    "vadd": np.add,
+    "vsub": np.subtract,
+    "vmin": np.minimum,
+    "vmax": np.maximum,
+    "vabsdiff": lambda x, y: np.abs(x - y),
+    "vavrg": lambda x, y: (x + y + (x + y >= 0)) >> 1,
+}
+
+
+def add_carry(a, b, carry):
+    """(sum, carry out) as unsigned values; carry is bool."""
+    unsigned_a, unsigned_b = _unsigned(a), _unsigned(b)
+    total = unsigned_a + unsigned_b
+    out = total < unsigned_a
+    total2 = total + np.asarray(carry).astype(total.dtype)
+    return total2.view(a.dtype), out | (total2 < total)
+
+
+def sub_borrow(a, b, borrow):
+    """(difference, borrow out)."""
+    unsigned_a, unsigned_b = _unsigned(a), _unsigned(b)
+    total = unsigned_a - unsigned_b
+    out = unsigned_a < unsigned_b
+    total2 = total - np.asarray(borrow).astype(total.dtype)
+    return total2.view(a.dtype), out | (total2 > total)
+
+
+def add_sat(a, b):
+    """add.sat.s32: clamped to the range of 32 bits."""
+    return np.clip(np.add(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
+
+
+def sub_sat(a, b):
+    return np.clip(np.subtract(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
+
+
+def mad_hi_sat(a, b, c):
+    """mad.hi.sat.s32"""
+    return add_sat(mul_hi(a, b), c)
+
+
+def cnot(a):
+    return (a == 0).astype(a.dtype)
+
+
+def find_nth_set(mask, base, offset):
+    """fns.b32: position of the |offset|-th set bit from `base` on, upward for offset > 0, downward for offset < 0.
+
+    0xffffffff if there is none; offset 0 asks for the bit at `base` itself.
+    """
+    mask, base, offset = np.broadcast_arrays(np.atleast_1d(mask), base, offset)
+    found = np.full(mask.shape, 0xFFFFFFFF, "u4")
+    for i, (m, b, o) in enumerate(zip(mask.tolist(), base.tolist(), offset.tolist(), strict=True)):
+        way = range(b, 32) if o >= 0 else range(b, -1, -1)
+        hits = [p for p in way if m >> p & 1]
+        if o == 0:
+            found[i] = b if m >> b & 1 else 0xFFFFFFFF
+        elif abs(o) <= len(hits):
+            found[i] = hits[abs(o) - 1]
+    return found

@@ -1,0 +1,192 @@
+"""What PTX text consists of: operands, instructions, variables, functions, modules. `parser` makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+WIDTH = {
+    "pred": 1,
+    "b8": 1,
+    "u8": 1,
+    "s8": 1,
+    "b16": 2,
+    "u16": 2,
+    "s16": 2,
+    "f16": 2,
+    "bf16": 2,
+    "b32": 4,
+    "u32": 4,
+    "s32": 4,
+    "f32": 4,
+    "f16x2": 4,
+    "bf16x2": 4,
+    "tf32": 4,
+    "b64": 8,
+    "u64": 8,
+    "s64": 8,
+    "f64": 8,
+    "b128": 16,
+}
+"""Bytes of each fundamental type (a predicate is kept as one byte)."""
+
+
+_NO_RESULT = {
+    "st",
+    "red",
+    "bra",
+    "brx",
+    "bar",
+    "barrier",
+    "call",
+    "cp",
+    "prefetch",
+    "prefetchu",
+    "discard",
+    "applypriority",
+}
+
+
+@dataclass(frozen=True)
+class Register:
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Special:
+    """A read-only register of the hardware, such as %tid.x."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Immediate:
+    """A literal: an int or a float; `raw` are the bytes that 0f... and 0d... literals spell out."""
+
+    value: int | float
+    raw: bytes | None = None
+
+    def negated(self) -> Immediate:
+        flipped = None if self.raw is None else self.raw[:-1] + bytes([self.raw[-1] ^ 0x80])
+        return Immediate(-self.value, flipped)
+
+    def encode(self, kind: str) -> bytes:
+        """The bytes of the value as a PTX type; a float goes into bits and integers as a float of their size."""
+        size = WIDTH[kind]
+        if self.raw is not None and len(self.raw) == size:
+            return self.raw
+        if isinstance(self.value, float) or kind in ("f16", "f32", "f64"):
+            return np.array(self.value, f"f{size}").tobytes()
+        return (self.value & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """The address of a variable or function, plus a byte offset."""
+
+    name: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Address:
+    """[base + offset]; base is a Register, a Symbol, or None for an absolute address."""
+
+    base: Register | Symbol | None
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Vector:
+    items: tuple
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`%r1|%p1`: a result and a predicate that comes with it."""
+
+    first: object
+    second: object
+
+
+@dataclass(frozen=True)
+class Not:
+    """`!%p1`."""
+
+    register: Register
+
+
+@dataclass(frozen=True)
+class Label:
+    name: str
+
+
+@dataclass
+class Instruction:
+    opcode: str  # "ld"
+    modifiers: tuple[str, ...]  # ("global", "nc", "f32")
+    operands: tuple
+    guard: Register | None  # @%p
+    guard_negated: bool  # @!%p
+    ptx_line: int
+    source: tuple[int, int]  # (file number, line), (0, 0) if there is no .loc
+
+    @property
+    def name(self) -> str:
+        return ".".join((self.opcode, *self.modifiers))
+
+
+@dataclass
+class Variable:
+    name: str
+    space: str  # global, const, shared, local, param
+    type: str
+    align: int
+    size: int  # bytes; 0 for `extern ... []`
+    initial: list = field(default_factory=list)
+
+
+@dataclass
+class Function:
+    name: str
+    is_entry: bool
+    params: list[Variable]
+    returns: list[Variable]
+    registers: dict[str, Register] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    body: list = field(default_factory=list)  # Instruction and Label, in order
+    targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets tables
+    has_body: bool = False
+    limits: dict[str, tuple[int, ...]] = field(default_factory=dict)  # maxntid, reqntid: threads in x, y, z
+    _read: set[str] | None = None
+
+    def read_names(self) -> set[str]:
+        """Names of the registers that some instruction may read: every one that is not its first, plain operand."""
+        if self._read is None:
+            self._read = set()
+            for ins in self.body:
+                if isinstance(ins, Instruction):
+                    stores = ins.opcode in _NO_RESULT
+                    self._read.update(names_in((ins.guard, *ins.operands[0 if stores else 1 :]), Register))
+        return self._read
+
+
+def names_in(operand, kind: type) -> list[str]:
+    """Names of the operands of one kind (Register, Symbol) inside an operand, however deep."""
+    if isinstance(operand, kind):
+        return [operand.name]
+    if isinstance(operand, tuple):
+        return [name for item in operand for name in names_in(item, kind)]
+    parts = {Address: ("base",), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}
+    inner = parts.get(type(operand), ())
+    return [name for part in inner for name in names_in(getattr(operand, part), kind)]
+
+
+@dataclass
+class Module:
+    functions: dict[str, Function] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    files: dict[int, str] = field(default_factory=dict)
+    target: str = ""

@@ -1,0 +1,202 @@
+"""Kernels that need no kernel of their own: elementwise work, reductions and batch norm from functions that NumPy and CuPy share.
+
+`implementations(xp)` gives them for either array module. No function makes an array after its first call on a shape: intermediate
+results live in a Scratch, so that a recorded launch (or a CUDA graph) finds the same memory every time it is run again. Only
+CuPy's reductions borrow workspace from its memory pool while they run: capture them with a pool of the graph's own.
+The output of an elementwise kernel may be the very array of one of its inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+class Scratch:
+    """Memory for intermediate results of an array module, kept for good: what was captured once may be replayed at any time.
+
+    Sizes are rounded up to powers of two, so that all shapes together hold at most twice what the largest ones need.
+    """
+
+    def __init__(self, xp: Any) -> None:
+        self._xp = xp
+        self._buffers: dict[tuple, Any] = {}
+
+    def take(self, use: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array of `shape` with arbitrary contents; the next `take` for the same use gives the same memory."""
+        size = math.prod(shape)
+        key = (use, np.dtype(dtype).name, (size - 1).bit_length() if size else 0)
+        if key not in self._buffers:
+            self._buffers[key] = self._empty(1 << key[2], np.dtype(dtype))
+        return self._buffers[key][:size].reshape(shape)
+
+    def _empty(self, size: int, dtype: np.dtype) -> Any:
+        """CuPy aligns to 512 bytes. NumPy's memory is aligned here: how many sectors an emulated kernel touches depends on it."""
+        if self._xp is not np:
+            return self._xp.empty(size, dtype)
+        raw = np.empty(size * dtype.itemsize + 512, np.uint8)
+        start = -raw.ctypes.data % 512
+        return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def _ufunc(function: Callable) -> Callable:
+    def implementation(*arrays: Any) -> None:
+        function(*arrays[:-1], out=arrays[-1])
+
+    return implementation
+
+
+class Generic:
+    """The kernels whose name a method has, over one array module and its scratch. Arguments: inputs, outputs, parameters."""
+
+    def __init__(self, xp: Any) -> None:
+        self.xp = xp
+        self._scratch = Scratch(xp)
+
+    def _like(self, y: Any, use: str = "values") -> Any:
+        return self._scratch.take(use, y.shape, y.dtype)
+
+    # ---- elementwise ----------------------------------------------------------------------------------------------------------
+
+    def power(self, x, y, exponent):
+        self.xp.power(x, x.dtype.type(exponent), out=y)
+
+    def sigmoid(self, x, y):
+        """1 / (1 + e^-x); e^-x is kept below overflow, where the result is under the smallest normal number anyway."""
+        xp = self.xp
+        xp.negative(x, out=y)
+        xp.minimum(y, 88.0 if x.dtype == np.float32 else 709.0, out=y)
+        xp.exp(y, out=y)
+        xp.add(y, 1.0, out=y)
+        xp.reciprocal(y, out=y)
+
+    def softplus(self, x, y):
+        """ln(e^0 + e^x), which both array modules evaluate as max(x, 0) + log1p(e^-|x|)."""
+        self.xp.logaddexp(x, x.dtype.type(0), out=y)
+
+    def leaky_relu(self, x, y, slope):
+        self._rectified(x, x, y, slope)
+
+    def leaky_relu_grad(self, g, x, y, slope):
+        self._rectified(g, x, y, slope)
+
+    def _rectified(self, values, x, y, slope):
+        """y = values where x > 0, else slope values: the factor is 1 (1 - slope) + slope = 1, or 0 (1 - slope) + slope."""
+        xp, factor = self.xp, self._scratch.take("values", x.shape, x.dtype)
+        xp.greater(x, 0, out=factor)
+        xp.multiply(factor, 1.0 - slope, out=factor)
+        xp.add(factor, slope, out=factor)
+        xp.multiply(values, factor, out=y)
+
+    def tanh_grad(self, g, t, y):
+        xp, slopes = self.xp, self._like(t)
+        xp.multiply(t, t, out=slopes)
+        xp.subtract(1.0, slopes, out=slopes)
+        xp.multiply(g, slopes, out=y)
+
+    def sigmoid_grad(self, g, p, y):
+        xp, slopes = self.xp, self._like(p)
+        xp.subtract(1.0, p, out=slopes)
+        xp.multiply(slopes, p, out=slopes)
+        xp.multiply(g, slopes, out=y)
+
+    # ---- reductions and moves -------------------------------------------------------------------------------------------------
+
+    def sum(self, x, y, axes, keepdims=False):
+        self.xp.sum(x, axis=tuple(axes), keepdims=keepdims, out=y)
+
+    def max(self, x, y, axes, keepdims=False):
+        if y.size:
+            self.xp.max(x, axis=tuple(axes), keepdims=keepdims, out=y)
+
+    def copy(self, x, y):
+        self.xp.copyto(y, x)
+
+    def fill(self, y, value):
+        y[...] = value
+
+    # ---- batch norm -----------------------------------------------------------------------------------------------------------
+
+    def batch_norm(self, x, gamma, beta, y, mean, inv_std, eps):
+        if not x.size:
+            return
+        xp, axes, squares = self.xp, tuple(range(x.ndim - 1)), self._like(x)
+        xp.mean(x, axis=axes, out=mean)
+        xp.subtract(x, mean, out=y)
+        xp.multiply(y, y, out=squares)
+        xp.mean(squares, axis=axes, out=inv_std)
+        xp.add(inv_std, eps, out=inv_std)
+        xp.sqrt(inv_std, out=inv_std)
+        xp.reciprocal(inv_std, out=inv_std)
+        xp.multiply(y, inv_std, out=y)
+        xp.multiply(y, gamma, out=y)
+        xp.add(y, beta, out=y)
+
+    def batch_norm_grad(self, g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
+        """dx = gamma inv_std (g - dbeta/n - h dgamma/n) with h = (x - mean) inv_std, the whole of which is held in dx."""
+        if not x.size:
+            dgamma[...] = 0
+            dbeta[...] = 0
+            return
+        xp, axes, products = self.xp, tuple(range(x.ndim - 1)), self._like(x)
+        share, n = self._like(dgamma, "channels"), x.size // x.shape[-1]
+        xp.subtract(x, mean, out=dx)
+        xp.multiply(dx, inv_std, out=dx)
+        xp.multiply(g, dx, out=products)
+        xp.sum(products, axis=axes, out=dgamma)
+        xp.sum(g, axis=axes, out=dbeta)
+        xp.divide(dgamma, n, out=share)
+        xp.multiply(dx, share, out=dx)
+        xp.subtract(g, dx, out=dx)
+        xp.divide(dbeta, n, out=share)
+        xp.subtract(dx, share, out=dx)
+        xp.multiply(gamma, inv_std, out=share)
+        xp.multiply(dx, share, out=dx)
+
+    # ---- updates: rate is an array, so that a replayed step sees its new value --------------------------------------------------
+
+    def _move(self, theta, direction, rate, sign):
+        step = self._like(theta)
+        self.xp.multiply(direction, rate, out=step)
+        (self.xp.add if sign > 0 else self.xp.subtract)(theta, step, out=theta)
+
+    def sgd(self, g, rate, theta, *, sign):
+        self._move(theta, g, rate, sign)
+
+    def momentum(self, g, rate, theta, velocity, *, sign, mu):
+        self.xp.multiply(velocity, mu, out=velocity)
+        self.xp.add(velocity, g, out=velocity)
+        self._move(theta, velocity, rate, sign)
+
+    def ema(self, x, average, *, decay):
+        xp, fresh = self.xp, self._like(x)
+        xp.multiply(x, 1.0 - decay, out=fresh)
+        xp.multiply(average, decay, out=average)
+        xp.add(average, fresh, out=average)
+
+
+_METHODS = (
+    "power", "sigmoid", "softplus", "leaky_relu", "leaky_relu_grad", "tanh_grad", "sigmoid_grad", "sum", "max", "copy", "fill",
+    "batch_norm", "batch_norm_grad", "sgd", "momentum", "ema",
+)  # fmt: skip
+
+
+def _ufuncs(xp: Any) -> dict[str, Callable]:
+    """The kernels that are one function of the array module; `equal` casts its truth values to the output's dtype."""
+    return {
+        "add": xp.add, "mul": xp.multiply, "maximum": xp.maximum, "equal": xp.equal, "neg": xp.negative, "exp": xp.exp,
+        "log": xp.log, "sqrt": xp.sqrt, "abs": xp.absolute, "sign": xp.sign, "tanh": xp.tanh,
+    }  # fmt: skip
+
+
+def implementations(xp: Any) -> dict[str, Callable[..., None]]:
+    """Contract kernels over the arrays of `xp` (numpy or cupy), called as f(*inputs, *outputs, **params).
+
+    Not among them, because each CUDA backend writes its own: the products (matmul, conv2d, conv2d_dx, conv2d_dw), bce_logits,
+    bias_act, bias_act_grad and adam.
+    """
+    generic = Generic(xp)
+    return {name: _ufunc(f) for name, f in _ufuncs(xp).items()} | {name: getattr(generic, name) for name in _METHODS}

@@ -1,0 +1,119 @@
+"""The pages in docs/: their numbers are those of today's code, what they refer to exists, and their mathematics renders."""
+
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.docs_figures import FIGURES
+from benchmarks.docs_numbers import BLOCKS, DOCS, SLOW, _number, _worked, render
+from tinygan.cli import app
+from tinygan.tensor import gradients
+from tinygan.theory import Measured, claims
+
+PAGES = sorted(BLOCKS)
+# what a training step launches changes with every economy that is found; the script counts it, no test insists on it
+COUNTED = {"step"}
+
+
+def _text(page):
+    return (DOCS / page).read_text()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_numbers_and_excerpts_are_those_of_the_code(page):
+    """Run `python -m benchmarks.docs_numbers` where this fails after a change of code."""
+    assert render(_text(page), page, SLOW | COUNTED) == _text(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_is_empty(page):
+    for name in BLOCKS[page]:
+        content = re.search(rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->", _text(page), re.DOTALL)[1]
+        assert content.count("\n") >= 1 and "FAILED" not in content, name
+
+
+def test_a_changed_number_would_be_seen():
+    text = _text("autodiff.md")
+    assert "-0.943694" in text
+    wrong = text.replace("-0.943694", "-0.943695")
+    assert render(wrong, "autodiff.md", SLOW) == text != wrong
+
+
+def test_a_missing_block_is_an_error():
+    with pytest.raises(ValueError, match="differ in the blocks"):
+        render(_text("autodiff.md").replace("<!-- begin graph -->", ""), "autodiff.md", SLOW)
+
+
+def test_the_worked_graph_is_the_one_worked_by_hand():
+    """The page shows both; here they are compared, and with the numeric derivative of the formula in plain NumPy."""
+    nodes, L, tensors = _worked()
+    found = {name: float(g) for (name, _, _), g in zip(nodes, gradients(L, tensors), strict=True)}
+
+    def loss(w, b, v):
+        return np.log1p(np.exp(-v * np.tanh(2 * w + b)))
+
+    at, h = np.array([0.5, -0.5, 3.0]), 1e-5
+    for i, name in enumerate(("w", "b", "v")):
+        step = h * np.eye(3)[i]
+        assert found[name] == pytest.approx((loss(*(at + step)) - loss(*(at - step))) / (2 * h), rel=1e-7)
+    by_hand = dict(re.findall(r"\| dL/d(\w) = [^|]*\| ([-+.\d]+) \|", _text("autodiff.md")))
+    assert set(by_hand) == {"s", "v", "c", "w", "b"}
+    for name, value in by_hand.items():
+        assert float(value) == pytest.approx(found[name], abs=5e-7)
+
+
+def test_three_ways_to_one_second_derivative():
+    values = re.findall(r"\| (?:by hand|engine, through its own VJPs|central differences) \| ([-.\d]+) \|", _text("autodiff.md"))
+    assert len(values) == 3
+    assert np.ptp([float(v) for v in values]) <= 1.5e-8
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    text = _text(page)
+    headings = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        assert (DOCS / path).exists(), target
+        if not path:
+            assert anchor in headings, target
+
+
+def test_every_figure_is_made_and_shown():
+    shown = {name for page in PAGES for name in re.findall(r"\(figures/([^)]+)\)", _text(page))}
+    assert shown == set(FIGURES) == {p.name for p in (DOCS / "figures").iterdir()}
+    for name in FIGURES:
+        assert (DOCS / "figures" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page):
+    known = {c.name or c.callback.__name__ for c in app.registered_commands}
+    assert set(re.findall(r"`tinygan (\w+)", _text(page))) <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_mathematics_renders_on_github(page):
+    """Outside of ```math blocks GitHub strips a backslash before punctuation, and a lone dollar opens a formula that never ends."""
+    for i, part in enumerate(re.split(r"(```.*?```)", _text(page), flags=re.DOTALL)):
+        if i % 2:
+            continue
+        prose = re.sub(r"`[^`]*`", "", part)
+        assert prose.count("$") % 2 == 0, prose[:200]
+        for formula in re.findall(r"\$([^$]+)\$", prose):
+            assert not re.search(r"\\[,;!{}\\]", formula), formula
+            assert formula == formula.strip() and formula.count("{") == formula.count("}"), formula
+
+
+def test_every_claim_has_its_row():
+    text = _text("game.md")
+    for claim in claims():
+        assert f"| `{claim.name}` | {claim.statement.replace('|', chr(92) + '|')} |" in text
+
+
+def test_errors_are_quoted_by_their_bound():
+    """A rounding error's digits are a machine's own; a value's first four are not."""
+    assert _number(Measured("", 1.2e-17, 0, 1e-15)) == "0 within 1e-15"
+    assert _number(Measured("", 0.69314718, 0.69314718, 1e-15)) == "0.6931"
+    assert _number(Measured("", 0.0, 0, 0.0)) == "0"

@@ -1,0 +1,513 @@
+"""Planted bugs of every kind, each found where it is; and kernels without a bug, in which nothing is found."""
+
+import numpy as np
+import pytest
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator import EmulatorError, SanitizerError
+
+
+def findings_of(code: str, grid, block, *args, shared_mem: int = 0, name: str = "k"):
+    kernel = emulator.RawModule(code=code).get_function(name)
+    with emulator.sanitize() as findings:
+        kernel(grid, block, args, shared_mem=shared_mem)
+    return findings
+
+
+def line_of(code: str, text: str = "BUG") -> int:
+    return next(i for i, line in enumerate(code.splitlines(), 1) if text in line)
+
+
+def one(code: str, tool: str, grid, block, *args, shared_mem: int = 0):
+    """The only finding: of that tool, at the line marked BUG."""
+    findings = findings_of(code, grid, block, *args, shared_mem=shared_mem)
+    assert [f.tool for f in findings] == [tool], [str(f) for f in findings]
+    assert findings[0].source == f"kernel.cu:{line_of(code)}", str(findings[0])
+    assert findings[0].kernel == "k"
+    return findings[0]
+
+
+def floats(n: int) -> np.ndarray:
+    return np.zeros(n, np.float32)
+
+
+# -- memcheck ----------------------------------------
+OUT_OF_BOUNDS = """extern "C" __global__ void k(float* x, int n) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  x[i + n] = 1.0f;  // BUG
+}"""
+
+
+def test_out_of_bounds_write_names_its_thread():
+    x = floats(70)
+    found = one(OUT_OF_BOUNDS, "memcheck", (2,), (32,), x, np.int32(10))
+    assert "out-of-bounds write of 4 bytes; 0 bytes after the end of argument 0" in found.message
+    assert (found.count, found.block, found.thread) == (4, (1, 0, 0), (28, 0, 0))
+    assert found.address == x.ctypes.data + 70 * 4 and found.space == "global"
+    assert x[10:].all() and not x[:10].any()
+
+
+def test_out_of_bounds_before_the_array():
+    found = one(OUT_OF_BOUNDS, "memcheck", (1,), (32,), floats(70), np.int32(-3))
+    assert "12 bytes before argument 0" in found.message and found.thread == (0, 0, 0) and found.count == 3
+
+
+def test_out_of_bounds_raises_by_default_and_without_checks():
+    kernel = emulator.RawModule(code=OUT_OF_BOUNDS).get_function("k")
+    with pytest.raises(SanitizerError, match=r"out-of-bounds write.*kernel.cu:3") as error:
+        kernel((2,), (32,), (floats(20), np.int32(0)))
+    assert error.value.findings[0].count == 44
+    with emulator.checks(False), pytest.raises(EmulatorError, match="out-of-bounds"):
+        kernel((2,), (32,), (floats(20), np.int32(0)))
+
+
+def test_gap_between_two_arrays_is_out_of_bounds_and_the_other_array_is_not():
+    code = 'extern "C" __global__ void k(float* x, float* y, long long d) { x[d] = 5; }  // BUG'
+    x, y = floats(8), floats(8)
+    distance = (y.ctypes.data - x.ctypes.data) // 4
+    assert not findings_of(code, (1,), (1,), x, y, np.int64(distance)) and y[0] == 5
+    one(code, "memcheck", (1,), (1,), x, y, np.int64(distance + 8))
+
+
+def test_misaligned_vector_load():
+    code = """extern "C" __global__ void k(float* x, float* y) {
+  float4 v = *(float4*)(x + threadIdx.x);  // BUG
+  y[threadIdx.x] = v.x + v.w;
+}"""
+    x = np.zeros(64, np.float32)
+    x = x[(-x.ctypes.data % 16) // 4 :][:40]
+    found = one(code, "memcheck", (1,), (32,), x, floats(32))
+    assert found.message == "misaligned read of 16 bytes" and found.thread == (1, 0, 0) and found.count == 24
+
+
+def test_shared_memory_bounds():
+    code = """extern "C" __global__ void k(float* x, int n) {
+  __shared__ float s[32];
+  s[threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  x[threadIdx.x] = s[threadIdx.x + n];  // BUG
+}"""
+    assert not findings_of(code, (1,), (32,), floats(32), np.int32(0))
+    found = one(code, "memcheck", (1,), (32,), floats(32), np.int32(1))
+    assert (found.space, found.address, found.thread, found.count) == ("shared", 128, (31, 0, 0), 1)
+
+
+def test_null_pointer():
+    code = 'extern "C" __global__ void k(float* x) { x[threadIdx.x] = 1; }  // BUG'
+    found = one(code, "memcheck", (1,), (1,), None)
+    assert found.address == 0
+
+
+def test_read_only_array():
+    code = 'extern "C" __global__ void k(float* x) { x[threadIdx.x] = 1; }  // BUG'
+    x = floats(4)
+    x.flags.writeable = False
+    assert "read-only" in one(code, "memcheck", (1,), (4,), x).message
+    assert not x.any()
+
+
+# -- initcheck ----------------------------------------
+def test_uninitialised_shared_memory():
+    code = """extern "C" __global__ void k(float* x) {
+  extern __shared__ float s[];
+  if (threadIdx.x != 5) s[threadIdx.x] = 1;
+  __syncthreads();
+  x[threadIdx.x] = s[31 - threadIdx.x];  // BUG
+}"""
+    found = one(code, "initcheck", (1,), (32,), floats(32), shared_mem=128)
+    assert (found.thread, found.count, found.address) == ((26, 0, 0), 1, 20)
+
+
+def test_uninitialised_local_memory():
+    code = """extern "C" __global__ void k(float* x, int n) {
+  float own[8];
+  for (int i = 0; i < n; i++) own[i * 3 & 7] = x[i];
+  x[threadIdx.x] = own[threadIdx.x];  // BUG
+}"""
+    assert not findings_of(code, (1,), (8,), floats(8), np.int32(8))
+    found = one(code, "initcheck", (1,), (8,), floats(8), np.int32(7))
+    assert found.thread == (5, 0, 0) and found.count == 1 and found.space == "local"
+
+
+def test_uninitialised_global_memory():
+    code = """extern "C" __global__ void k(float* x, float* y, int n) {
+  int i = threadIdx.x;
+  if (i < n) x[i] = i;
+  y[i] = x[i];  // BUG
+}"""
+    x = emulator.empty(8, np.float32)
+    assert one(code, "initcheck", (1,), (8,), x, floats(8), np.int32(6)).thread == (6, 0, 0)
+    assert one(code, "initcheck", (1,), (8,), x, floats(8), np.int32(7)).count == 1  # earlier launches count
+    x[7:] = 0
+    assert not findings_of(code, (1,), (8,), x, floats(8), np.int32(0))  # so does the host
+    y = emulator.empty((4, 4), np.float32)
+    assert np.isnan(y).all()
+    assert one(code, "initcheck", (1,), (4,), y[1], floats(4), np.int32(3)).thread == (
+        3,
+        0,
+        0,
+    )  # and views share the marks
+    assert not findings_of(code, (1,), (3,), y[1], floats(4), np.int32(0))
+
+
+def test_results_of_host_arithmetic_are_initialised():
+    code = 'extern "C" __global__ void k(float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }'
+    x = emulator.empty(8, np.float32)
+    for derived in (x + 1, x.copy(), np.maximum(x, 0)):
+        assert not findings_of(code, (1,), (8,), derived, floats(8))
+    assert findings_of(code, (1,), (8,), x.reshape(2, 4).T, floats(8))[0].count == 8
+
+
+# -- racecheck ----------------------------------------
+REVERSE = """extern "C" __global__ void k(float* x, int n) {{
+  __shared__ float s[128];
+  int t = threadIdx.x;
+  for (int j = 0; j < n; j++) {{
+    s[t] = x[t] + j;{write}
+    {first}
+    x[t] = s[blockDim.x - 1 - t];{read}
+    {second}
+  }}
+}}"""
+SYNC = "__syncthreads();"
+
+
+def test_clean_reverse_has_no_race():
+    x = np.arange(128, dtype="f4")
+    assert not findings_of(REVERSE.format(first=SYNC, second=SYNC, read="", write=""), (1,), (128,), x, np.int32(3))
+    assert x.tolist() == [127 - i + 0 + 1 + 2 for i in range(128)]
+
+
+def test_read_after_write_without_barrier():
+    found = one(
+        REVERSE.format(first="", second=SYNC, read="  // BUG", write=""),
+        "racecheck",
+        (1,),
+        (64,),
+        floats(64),
+        np.int32(1),
+    )
+    assert (
+        "read of bytes written by another thread" in found.message and "the other is thread (63, 0, 0)" in found.message
+    )
+    assert found.thread == (0, 0, 0) and found.count == 64 and found.address == 63 * 4
+
+
+def test_write_after_read_without_barrier():
+    found = one(
+        REVERSE.format(first=SYNC, second="", read="", write="  // BUG"),
+        "racecheck",
+        (1,),
+        (64,),
+        floats(64),
+        np.int32(2),
+    )
+    assert "write of bytes read by another thread" in found.message
+
+
+def test_write_after_write_of_another_value():
+    code = """extern "C" __global__ void k(float* x, int same) {
+  __shared__ float s[4];
+  s[threadIdx.x & 3] = same ? 1.0f : threadIdx.x;  // BUG
+  __syncthreads();
+  x[threadIdx.x] = s[threadIdx.x & 3];
+}"""
+    assert not findings_of(code, (1,), (64,), floats(64), np.int32(1))
+    found = findings_of(code, (1,), (64,), floats(64), np.int32(0))
+    assert found and {f.tool for f in found} == {"racecheck"} and {f.source for f in found} == {"kernel.cu:3"}
+
+
+def test_missing_syncwarp_within_a_warp():
+    code = """extern "C" __global__ void k(float* x, int sync) {{
+  __shared__ float s[32];
+  s[threadIdx.x] = x[threadIdx.x];
+  {sync}
+  x[threadIdx.x] = s[threadIdx.x ^ 1];  // BUG
+}}"""
+    assert "written" in one(code.format(sync=""), "racecheck", (1,), (32,), floats(32), np.int32(0)).message
+    assert not findings_of(code.format(sync="__syncwarp();"), (1,), (32,), floats(32), np.int32(0))
+    assert not findings_of(code.format(sync="__syncthreads();"), (1,), (32,), floats(32), np.int32(0))
+
+
+@pytest.mark.parametrize("writer", [0, 7, 31])
+def test_write_by_one_of_many_readers(writer):
+    """All lanes read a word, then one of them writes it: the others' reads are not forgotten for its own."""
+    code = f"""extern "C" __global__ void k(float* x) {{
+  __shared__ float s[1];
+  if (threadIdx.x == 0) s[0] = 1;
+  __syncthreads();
+  x[threadIdx.x] = s[0];
+  if (threadIdx.x == {writer}) s[0] = 2;  // BUG
+}}"""
+    assert "bytes read by another thread" in one(code, "racecheck", (1,), (32,), floats(32)).message
+
+
+def test_syncwarp_does_not_order_warps():
+    code = REVERSE.format(first="__syncwarp();", second=SYNC, read="  // BUG", write="")
+    assert not findings_of(code, (1,), (32,), floats(32), np.int32(2))
+    one(code, "racecheck", (1,), (64,), floats(64), np.int32(2))
+
+
+def test_named_barrier_orders_only_those_who_meet():
+    code = """extern "C" __global__ void k(float* x) {
+  __shared__ float s[96];
+  int t = threadIdx.x, w = t / 32;
+  s[t] = x[t];
+  if (w < 2) asm volatile("bar.sync 1, 64;");
+  x[t] = w == 0 ? s[t + 32] : w == 1 ? s[t - 32] : s[t - FROM];  // BUG
+}"""
+    assert not findings_of(code.replace("FROM", "0"), (1,), (96,), floats(96))
+    found = one(code.replace("FROM", "32"), "racecheck", (1,), (96,), floats(96))
+    assert found.thread[0] >= 64 and found.count == 32
+
+
+def test_a_barrier_teaches_only_those_who_meet():
+    """Warps 0 and 2 meet, then 1 and 3: warp 1 still knows nothing of warp 0."""
+    code = """extern "C" __global__ void k(float* x) {
+  __shared__ float s[32];
+  int t = threadIdx.x, w = t / 32;
+  if (w == 0) s[t] = 1;
+  if (w == 0 || w == 2) asm volatile("bar.sync 1, 64;");
+  if (w == 2) asm volatile("bar.arrive 3, 64;");
+  if (w == 1 || w == 3) asm volatile("bar.sync 2, 64;");
+  if (w == READER) x[t] = s[t % 32];  // BUG
+  if (w == 1) asm volatile("bar.sync 3, 64;");
+}"""
+    assert not findings_of(code.replace("READER", "2"), (1,), (128,), floats(128))
+    assert one(code.replace("READER", "1"), "racecheck", (1,), (128,), floats(128)).count == 32
+
+
+def test_what_follows_an_arrival_is_not_ordered_by_it():
+    code = """extern "C" __global__ void k(float* x, int late) {
+  __shared__ float s[32];
+  int t = threadIdx.x % 32;
+  if (threadIdx.x < 32) {
+    if (!late) s[t] = 1;
+    asm volatile("bar.arrive 1, 64;" ::: "memory");
+    if (late) s[t] = 1;  // BUG
+  } else {
+    asm volatile("bar.sync 1, 64;" ::: "memory");
+    x[t] = late ? 0 : s[t];
+    if (late) s[t] = 2;  // BUG
+  }
+}"""
+    assert not findings_of(code, (1,), (64,), floats(32), np.int32(0))
+    assert [f.tool for f in findings_of(code, (1,), (64,), floats(32), np.int32(1))] == ["racecheck"]
+
+
+def test_the_same_value_twice_is_no_race():
+    code = """extern "C" __global__ void k(float* x, float other) {
+  __shared__ float s[1];
+  if (threadIdx.x < 32) s[0] = 1;
+  else if (x[0] == 0) s[0] = other;  // BUG
+  __syncthreads();
+  x[threadIdx.x] = s[0];
+}"""
+    assert not findings_of(code, (1,), (64,), floats(64), np.float32(1))
+    found = one(code, "racecheck", (1,), (64,), floats(64), np.float32(2))
+    assert "write of bytes written by another thread" in found.message
+
+
+def test_shared_atomics_do_not_race_with_each_other_but_with_plain_reads():
+    code = """extern "C" __global__ void k(int* x) {
+  __shared__ int total;
+  if (threadIdx.x == 0) total = 0;
+  __syncthreads();
+  atomicAdd(&total, (int)threadIdx.x);
+  SYNC
+  x[threadIdx.x] = total;  // BUG
+}"""
+    x = np.zeros(64, "i4")
+    assert not findings_of(code.replace("SYNC", SYNC), (1,), (64,), x) and (x == 2016).all()
+    assert findings_of(code.replace("SYNC", ""), (1,), (64,), x)[0].tool == "racecheck"
+
+
+def test_narrow_accesses_are_told_apart():
+    code = """extern "C" __global__ void k(unsigned char* x, int d) {
+  __shared__ unsigned char s[64];
+  s[threadIdx.x] = x[threadIdx.x];
+  x[threadIdx.x] = s[threadIdx.x ^ d];  // BUG
+}"""
+    assert not findings_of(code, (1,), (64,), np.zeros(64, "u1"), np.int32(0))
+    one(code, "racecheck", (1,), (64,), np.zeros(64, "u1"), np.int32(1))
+
+
+def test_blocks_that_write_the_same_place():
+    code = """extern "C" __global__ void k(float* x, int n) {
+  x[(blockIdx.x * blockDim.x + threadIdx.x) % n] = blockIdx.x;  // BUG
+}"""
+    assert not findings_of(code, (4,), (32,), floats(128), np.int32(128))
+    found = one(code, "racecheck", (4,), (32,), floats(128), np.int32(100))
+    assert (
+        "global-memory race between blocks: write of bytes that another block writes" in found.message
+        and found.count == 28
+    )
+
+
+def test_blocks_that_read_what_another_writes():
+    code = """extern "C" __global__ void k(float* x) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  float v = x[(i + 1) % 64];  // BUG
+  x[i] = v + 1;  // BUG
+}"""
+    found = findings_of(code, (2,), (32,), floats(64))
+    assert {f.tool for f in found} == {"racecheck"} and sum(f.count for f in found) == 2
+    assert not findings_of(code, (1,), (64,), floats(64))  # one block: racecheck sees shared memory alone
+
+
+@pytest.mark.parametrize("writer", [0, 2, 3])
+def test_write_of_what_every_block_reads(writer):
+    code = f"""extern "C" __global__ void k(float* x, float* y) {{
+  y[blockIdx.x * blockDim.x + threadIdx.x] = x[0];
+  if (blockIdx.x == {writer} && threadIdx.x == 5) x[0] = 2;  // BUG
+}}"""
+    assert "another block reads" in one(code, "racecheck", (4,), (32,), floats(1), floats(128)).message
+
+
+def test_races_are_seen_across_chunks_of_blocks():
+    """More blocks than run at once: the record of a launch outlives a chunk."""
+    code = """extern "C" __global__ void k(float* x) {
+  if (blockIdx.x == 0 || blockIdx.x == gridDim.x - 1) x[threadIdx.x] = blockIdx.x;  // BUG
+}"""
+    assert one(code, "racecheck", (40,), (1024,), floats(1024)).count == 1024
+
+
+LAST_BLOCK = """__device__ unsigned int done = 0;
+extern "C" __global__ void k(float* part, float* out) {
+  __shared__ bool last;
+  if (threadIdx.x == 0) {
+    part[blockIdx.x] = blockIdx.x + 1;
+    FENCE
+    last = atomicInc(&done, gridDim.x - 1) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (last && threadIdx.x == 0) {
+    float s = 0;
+    for (int i = 0; i < gridDim.x; i++) s += part[i];  // BUG
+    *out = s;
+  }
+}"""
+
+
+def test_last_block_reduction_is_ordered_by_its_fence():
+    part, out = floats(20), floats(1)
+    assert not findings_of(LAST_BLOCK.replace("FENCE", "__threadfence();"), (20,), (32,), part, out) and out[0] == 210
+    assert one(LAST_BLOCK.replace("FENCE", ""), "racecheck", (20,), (32,), part, out).count == 19
+
+
+PIPELINE = """extern "C" __global__ void k(const float* x, float* y, int n) {
+  __shared__ float s[2][64];
+  int t = threadIdx.x;
+  float total = 0;
+  #define COPY(j) asm volatile("cp.async.ca.shared.global [%0], [%1], 4; cp.async.commit_group;" \\
+    :: "r"((unsigned)__cvta_generic_to_shared(&s[(j) % 2][t])), "l"(x + 64 * (j) + t) : "memory")
+  COPY(0);
+  for (int j = 0; j < n; j++) {
+    if (j + 1 < n) { COPY(j + 1); asm volatile("cp.async.wait_group 1;" ::: "memory"); }  // ISSUE
+    else asm volatile("cp.async.wait_group 0;" ::: "memory");
+    BEFORE
+    total += s[j % 2][63 - t];  // READ
+    AFTER
+  }
+  y[t] = total;
+}"""
+
+
+def test_a_double_buffered_pipeline():
+    x, y = np.random.default_rng(0).integers(0, 9, 64 * 6).astype("f4"), floats(64)
+    clean = PIPELINE.replace("BEFORE", SYNC).replace("AFTER", SYNC)
+    assert not findings_of(clean, (1,), (64,), x, y, np.int32(6))
+    assert (y == x.reshape(6, 64)[:, ::-1].sum(axis=0)).all()
+    found = findings_of(PIPELINE.replace("BEFORE", "").replace("AFTER", SYNC), (1,), (64,), x, y, np.int32(6))
+    assert {f.tool for f in found} == {"racecheck"} and f"kernel.cu:{line_of(clean, 'READ')}" in {
+        f.source for f in found
+    }
+    found = findings_of(PIPELINE.replace("BEFORE", SYNC).replace("AFTER", ""), (1,), (64,), x, y, np.int32(6))
+    assert {f.tool for f in found} == {"racecheck"}
+    assert {f.source for f in found} == {f"kernel.cu:{line_of(clean, 'ISSUE')}"}  # the copy overwrites what others read
+
+
+# -- synccheck ----------------------------------------
+def test_barrier_skipped_by_threads_that_exit():
+    code = """extern "C" __global__ void k(float* x, int n) {
+  if (threadIdx.x >= n) return;
+  __syncthreads();  // BUG
+  x[threadIdx.x] = 1;
+}"""
+    assert not findings_of(code, (1,), (64,), floats(64), np.int32(64))
+    found = one(code, "synccheck", (2,), (64,), floats(64), np.int32(32))
+    assert "not reached by all threads" in found.message and found.count == 2
+
+
+def test_barrier_in_divergent_code():
+    code = """extern "C" __global__ void k(float* x, int n) {
+  __shared__ float s[64];
+  s[threadIdx.x] = 1;
+  if (threadIdx.x < n) { x[threadIdx.x] = 2; __syncthreads(); x[threadIdx.x] += s[63 - threadIdx.x]; }  // BUG
+  else { __syncthreads(); x[threadIdx.x] = s[63 - threadIdx.x]; }
+}"""
+    assert not findings_of(code, (1,), (64,), floats(64), np.int32(32))  # whole warps may take different barriers
+    found = findings_of(code, (1,), (64,), floats(64), np.int32(40))
+    assert {f.tool for f in found} == {"synccheck"} and "only some threads of a warp" in found[0].message
+
+
+def test_deadlock_is_reported_not_waited_for():
+    code = """extern "C" __global__ void k(float* x) {
+  if (threadIdx.x < 32) asm volatile("bar.sync 1, 64;");  // BUG
+  else asm volatile("bar.sync 2, 64;");
+}"""
+    with pytest.raises(SanitizerError, match="deadlock"):
+        emulator.RawModule(code=code).get_function("k")((1,), (64,), (floats(1),))
+    with emulator.checks(False), pytest.raises(EmulatorError, match="deadlock"):
+        emulator.RawModule(code=code).get_function("k")((1,), (64,), (floats(1),))
+
+
+def test_shuffle_that_names_absent_lanes():
+    code = """extern "C" __global__ void k(int* x, unsigned mask) {
+  if (threadIdx.x < 16)
+    x[threadIdx.x] = __shfl_xor_sync(mask, x[threadIdx.x], 1);  // BUG
+}"""
+    x = np.arange(32, dtype="i4")
+    assert not findings_of(code, (1,), (32,), x.copy(), np.uint32(0xFFFF))
+    found = one(code, "synccheck", (1,), (32,), x, np.uint32(0xFFFFFFFF))
+    assert "names threads of the warp that do not execute it" in found.message
+
+
+# -- clean kernels ----------------------------------------
+TRANSPOSE = """extern "C" __global__ void k(const float* x, float* y, int rows, int columns) {
+  __shared__ float tile[16][17];
+  int c = blockIdx.x * 16 + threadIdx.x, r = blockIdx.y * 16 + threadIdx.y;
+  if (r < rows && c < columns) tile[threadIdx.y][threadIdx.x] = x[r * columns + c];
+  __syncthreads();
+  c = blockIdx.y * 16 + threadIdx.x; r = blockIdx.x * 16 + threadIdx.y;
+  if (r < columns && c < rows) y[r * rows + c] = tile[threadIdx.x][threadIdx.y];
+}"""
+
+
+@pytest.mark.parametrize("rows, columns", [(1, 1), (16, 16), (17, 15), (33, 50)])
+def test_a_clean_transpose(rows, columns):
+    x = np.random.default_rng(0).standard_normal((rows, columns), dtype="f4")
+    y = emulator.empty((columns, rows), np.float32)
+    assert not findings_of(
+        TRANSPOSE, (-(-columns // 16), -(-rows // 16)), (16, 16), x, y, np.int32(rows), np.int32(columns)
+    )
+    assert (y == x.T).all()
+
+
+def test_findings_of_several_launches_are_collected_and_printed():
+    kernel = emulator.RawModule(code=OUT_OF_BOUNDS).get_function("k")
+    with emulator.sanitize() as findings:
+        kernel((1,), (32,), (floats(20), np.int32(0)))
+        kernel((1,), (32,), (floats(30), np.int32(0)))
+    assert [f.count for f in findings] == [12, 2]
+    text = str(findings[0])
+    for part in (
+        "memcheck",
+        "out-of-bounds",
+        "thread (20, 0, 0)",
+        "block (0, 0, 0)",
+        "in k",
+        "kernel.cu:3",
+        "0x",
+        "(12 times)",
+    ):
+        assert part in text

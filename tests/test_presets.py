@@ -1,0 +1,147 @@
+"""Presets are valid and do what they say; options are refused in one line; a run with every remedy resumes bit for bit."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from tinygan_kernels import load
+
+from benchmarks.presets import TABLES, measure, run_row, summary
+from tinygan.cli import run
+from tinygan.data import load as load_data
+from tinygan.layers import Maxout, SpectralNorm
+from tinygan.presets import PRESETS, PresetError, options_of
+from tinygan.training import Config, ConfigError, Run, defaults, load_generator
+
+CPU = load("cpu")
+EVERYTHING = {
+    "steps": 20, "batch": 12, "z": 3, "hidden": (8, 8), "hidden_d": (6,), "r1": 0.1, "r2": 0.1, "gp": 1.0, "smooth": 0.1,
+    "noise": 0.2, "pack": 2, "unroll": 1, "dropout": 0.2, "maxout": 2, "batch_norm": True, "k": 2, "ema": 0.9,
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("data", ["ring", "digits"])
+def test_every_preset_makes_a_run(name, data, tmp_path):
+    preset, dataset = PRESETS[name], load_data(data)
+    if preset.data and data not in preset.data:
+        with pytest.raises(PresetError, match=f"is for {preset.data[0]}"):
+            options_of(name, data)
+        return
+    config = Config(data=data, **{**defaults(dataset, None), **options_of(name, data)})
+    assert {key: getattr(config, key) for key in preset.options} == preset.options  # nothing is lost on the way
+    assert Config.from_json(json.loads(json.dumps(asdict(config)))) == config
+    job = Run(config, dataset, CPU, tmp_path)
+    assert (job.game.r1 == 0) == (config.r1 == 0) and job.game.remedies.pack == config.pack
+
+
+def test_presets_build_the_networks_of_their_papers():
+    dataset = load_data("ring")
+    job = Run(Config(data="ring", **{**defaults(dataset, None), **options_of("pacgan2", "ring")}), dataset, CPU, ".")
+    widths = [t.shape for name, t in job.game.D.parameters().items() if name.endswith("w")]
+    assert widths == [(4, 1000), (200, 1000), (200, 1000), (200, 1)]  # three maxout layers of 200 units with 5 pieces, packs of 2
+    assert sum(isinstance(layer, Maxout) for layer in job.game.D) == 3
+    assert [t.shape for name, t in job.game.G.parameters().items() if name.endswith("w")] == [
+        (2, 400), (400, 400), (400, 400), (400, 400), (400, 2)]
+    assert sum(name.endswith("gamma") for name in job.game.G.parameters()) == 4
+    spectral = Run(Config(data="ring", **{**defaults(dataset, None), **options_of("sngan", "ring")}), dataset, CPU, ".")
+    assert all(isinstance(layer, SpectralNorm) for layer in spectral.game.D)
+
+
+def test_resume_with_every_remedy_is_bit_for_bit(tmp_path):
+    """Masks, instance noise and interpolation points come from a generator whose state is in the checkpoint."""
+    dataset = load_data("ring")
+    whole = Run(Config(data="ring", **EVERYTHING), dataset, CPU, tmp_path / "whole")
+    whole.train()
+    parts = Run(Config(data="ring", **EVERYTHING), dataset, CPU, tmp_path / "parts")
+    count = iter(range(100))
+    assert not parts.train(stopping=lambda: next(count) == 8)
+    parts = Run.resume(dataset, CPU, tmp_path / "parts", {})
+    assert parts.step == 9
+    parts.train()
+    for name, array in whole._live().items():
+        np.testing.assert_array_equal(array, parts._live()[name], err_msg=name)
+
+
+def test_spectral_norm_resumes_too(tmp_path):
+    dataset, options = load_data("ring"), {"steps": 10, "batch": 8, "z": 3, "hidden": (8,), "spectral": True, "objective": "hinge"}
+    whole = Run(Config(data="ring", **options), dataset, CPU, tmp_path / "whole")
+    whole.train()
+    parts = Run(Config(data="ring", **options), dataset, CPU, tmp_path / "parts")
+    count = iter(range(100))
+    parts.train(stopping=lambda: next(count) == 4)
+    parts = Run.resume(dataset, CPU, tmp_path / "parts", {})
+    parts.train()
+    assert any(name.endswith(".u") for name in whole._live())
+    for name, array in whole._live().items():
+        np.testing.assert_array_equal(array, parts._live()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"pack": 3, "batch": 128}, "--batch is 128, --pack 3 has to divide it"),
+    ({"smooth": 0.1, "objective": "hinge"}, "--smooth is for objectives with labels"),
+    ({"unroll": 1, "update": "simultaneous"}, "--unroll looks ahead"),
+    ({"smooth": 0.7}, "--smooth is 0.7"),
+    ({"noise": -1.0}, "--noise is -1.0"),
+    ({"unroll_rate": -1.0}, "--unroll-rate is -1.0"),
+])
+def test_options_that_do_not_fit(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(data="ring", **options)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["ring", "--preset", "nope"], "--preset is 'nope', it has to be one of best"),
+    (["digits", "--preset", "pacgan2"], "--preset pacgan2 is for ring and grid, not for digits"),
+    (["ring", "--hidden", "8,x"], "'8,x' is no list of widths"),
+    (["ring", "--pack", "0"], "pack has to be at least 1"),
+    (["ring", "--maxout", "1"], "at least 2 pieces"),
+    (["ring", "--arch", "dcgan"], "dcgan wants images"),
+])
+def test_the_command_line_refuses_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_options_come_on_top_of_a_preset(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ["--steps", "5", "--hidden", "8", "--batch", "8"]
+    assert run(["train", "ring", "--preset", "sngan", "--objective", "least-squares", *small]) == 0
+    config = json.loads((tmp_path / "runs/ring/config.json").read_text())
+    assert (config["objective"], config["spectral"], config["hidden"]) == ("least-squares", True, [8])
+    assert run(["train", "ring", "--resume", "--steps", "8", "--preset", "pack"]) == 2  # the run was another one
+    assert "--pack is 2" in capsys.readouterr().err
+    assert run(["presets"]) == 0
+    assert "pacgan4" in capsys.readouterr().out
+
+
+# ---- the script that measures them ----------------------------------------------------------------------------------------------
+
+
+def test_tables_name_presets_that_there_are():
+    for rows in TABLES.values():
+        for row in rows:
+            options_of(row.preset, row.data)
+    assert {row.preset for row in TABLES["remedies"]} == set(PRESETS) - {"pacgan-gan", "pacgan2", "pacgan4"}
+
+
+def test_a_row_is_trained_and_measured():
+    row = run_row(TABLES["results"][0], seeds=1, steps=20)
+    (numbers,) = row["runs"]
+    assert {"modes", "hq", "reverse_kl", "jsd", "seconds", "steps", "alarm_collapse"} <= set(numbers)
+    assert numbers["steps"] == 20 and 0 < numbers["jsd"] <= np.log(2)
+
+
+def test_digits_are_measured(tmp_path):
+    dataset = load_data("digits")
+    Run(Config(data="digits", steps=1, hidden=(8,), z=4, batch=8), dataset, CPU, tmp_path).train()
+    numbers = measure(dataset, load_generator(tmp_path, CPU), seed=0)
+    assert numbers["recall"] < 0.1 and numbers["frechet_pca32"] > 1  # one step makes no digits, and the numbers say so
+
+
+def test_summary():
+    found = summary([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
+    assert found["a"] == (3.0, pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3)))

@@ -1,0 +1,112 @@
+"""`tinygan kernels list | verify | profile`: which kernels there are, whether they are right, and what they do to memory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from tinygan_kernels import KERNELS, BackendError, load, names, why_unavailable
+
+from .cli_backend import BackendName, Emulate, out, tell
+
+app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, whether they are right, what they do to memory.")
+
+
+@app.command("list", epilog="Examples:  tinygan kernels list")
+def list_kernels() -> None:
+    """Every kernel of the contract, its versions on every backend, and where they can run."""
+    rows = {name: _versions(name) for name in names()}
+    table = Table("kernel", "what it computes", *rows, box=None, header_style="bold", padding=(0, 1))
+    for name, kernel in KERNELS.items():
+        table.add_row(name, Text(kernel.formula), *("\n".join(versions.get(name, [])) for versions in rows.values()))
+    out.print(table)
+    for name in names():
+        tell(out, f"{name}: {_where(name)}")
+
+
+def _versions(backend: str) -> dict[str, list[str]]:
+    """The ladder of each kernel, as lines; of a CUDA backend without a GPU those that would be emulated."""
+    emulate = why_unavailable(backend) is not None
+    if emulate and why_unavailable(backend, emulate=True) is not None:
+        return {}
+    found: dict[str, list[str]] = {}
+    for version in load(backend, emulate).versions:
+        found.setdefault(version.kernel, []).append(f"{version.number} {version.title}")
+    return found
+
+
+def _where(backend: str) -> str:
+    reason = why_unavailable(backend)
+    if reason is None:
+        return "available"
+    emulated = why_unavailable(backend, emulate=True)
+    if emulated is None:
+        return f"with --emulate; without, {reason}"
+    return reason if backend == "cpu" else f"{reason}; with --emulate, {emulated}"
+
+
+@app.command(epilog="Examples:  tinygan kernels verify   |   tinygan kernels verify --backend cupy --emulate --only matmul")
+def verify(
+    backend: BackendName = "cpu",
+    emulate: Emulate = False,
+    only: Annotated[str, typer.Option("--only", help="Only kernels whose name contains this.", show_default=False)] = "",
+) -> int:
+    """Run every version of every kernel on hard shapes: error as a share of its bound, and what the sanitizer finds.
+
+    Outputs are poisoned with NaN first. Exit code 1 if anything is wrong.
+    """
+    from tinygan_kernels import verify as verification
+
+    chosen = [name for name in KERNELS if only in name]
+    if not chosen:
+        raise typer.BadParameter(f"no kernel has {only!r} in its name; there are {', '.join(KERNELS)}", param_hint="--only")
+    count = wrong = 0
+    for row in verification.rows(backend, emulate, chosen):
+        tell(out, str(row))
+        count, wrong = count + 1, wrong + (not row.ok)
+    tell(out, f"{count - wrong} of {count} right")
+    return 1 if wrong else 0
+
+
+@app.command(
+    epilog="Examples:  tinygan kernels profile matmul --version 4 --shape 512 512 512   |   "
+    "tinygan kernels profile matmul --compare 3 --compare 4"
+)
+def profile(
+    kernel: Annotated[str, typer.Argument(help="Such as matmul, conv2d, bce_logits.", show_default=False)],
+    version: Annotated[int | None, typer.Option("--version", help="Rung of the ladder; the best if not given.")] = None,
+    shape: Annotated[list[int] | None, typer.Option("--shape", help="Sizes: M N K of a product, N H W C_in C_out K stride pad of "
+                                                                     "a convolution, n of the rest.", show_default=False)] = None,
+    compare: Annotated[list[int] | None, typer.Option("--compare", help="Versions side by side.", show_default=False)] = None,
+    backend: Annotated[str, typer.Option("--backend", help="cupy (CUDA C++) or numba-cuda.")] = "cupy",
+    arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
+) -> int:
+    """What a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
+    from tinygan_kernels import profile as profiling
+    from tinygan_kernels import profile_view
+    from tinygan_kernels.inspection import InspectionError
+
+    try:
+        reports = profiling.report(kernel, version, shape, backend, arch, compare)
+    except InspectionError as error:
+        raise BackendError(str(error)) from None
+    profile_view.render(reports, out)
+    return 0
+
+
+NUMBERS = ("--shape", "--compare")
+
+
+def spread(arguments: list[str]) -> list[str]:
+    """`--shape 512 512 512` as the parser takes it, the option before each number: options take one value each."""
+    spread_out: list[str] = []
+    repeating = ""
+    for argument in arguments:
+        number = argument.lstrip("-").isdecimal()
+        if repeating and number and spread_out[-1] != repeating:
+            spread_out.append(repeating)
+        repeating = argument if argument in NUMBERS else repeating if number else ""
+        spread_out.append(argument)
+    return spread_out
