@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from tinygan_kernels import KERNELS, Launch, load, names, tolerance, why_unavailable
+from tinygan_kernels import KERNELS, Launch, load, names, profile, tolerance
 from tinygan_kernels.cost import flops, moved
 
 from benchmarks import docs_figures
@@ -29,7 +29,7 @@ from tinygan.theory import Measured, claims, judge
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 CPU = load("cpu")
-SLOW = {"claims", "k-steps", "collapse", "optimum", "constant-d"}  # blocks that take longer than a few seconds
+SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d"}  # blocks that take longer than a few seconds
 
 
 # ---- pieces of Markdown ---------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def contract() -> str:
 
 
 def versions() -> str:
-    loaded = {name: load(name) for name in names() if why_unavailable(name) is None and name in ("reference", "cpu")}
+    loaded = {name: load(name, emulate=name in ("cupy", "numba-cuda")) for name in names()}
     rows = []
     for kernel in KERNELS:
         of = [[f"{v.number} {v.title}" for v in b.versions if v.kernel == kernel] for b in loaded.values()]
@@ -225,6 +225,22 @@ def step_costs() -> str:
     return _table(["kernel", "launches", "Mflop of products", "MB moved"], shown)
 
 
+def ladders() -> str:
+    """The product 256 x 256 x 256 on each rung of the CUDA backends, executed and counted by the emulator."""
+    rows = []
+    for backend in ("cupy", "numba-cuda"):
+        for version in load(backend, emulate=True).versions:
+            if version.kernel != "matmul":
+                continue
+            total = profile.count("matmul", version.number, (256, 256, 256), backend).total
+            sectors, requests = (total(f"l1tex__t_{what}_pipe_lsu_mem_global_op_ld.sum") for what in ("sectors", "requests"))
+            conflicts = total("l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum")
+            rows.append([f"`{backend}` {version.number}", version.title, f"{total('smsp__inst_executed.sum') / 1e6:.2f} M",
+                         f"{sectors / 1e6:.2f} M", f"{sectors / requests:.1f}", f"{conflicts:,.0f}"])
+    head = ["rung", "what it does", "warp instructions (PTX)", "sectors loaded", "sectors a request", "bank conflicts"]
+    return _table(head, rows)
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "game.md": {
         "value-code": lambda: _source(objectives.value),
@@ -259,7 +275,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "hessian": hessian,
         "counts": gradcheck_counts,
     },
-    "kernels.md": {"contract": contract, "versions": versions, "bounds": bounds, "step": step_costs},
+    "kernels.md": {"contract": contract, "versions": versions, "bounds": bounds, "ladders": ladders, "step": step_costs},
 }
 
 

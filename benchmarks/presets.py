@@ -5,7 +5,7 @@ and remedies (each remedy alone on ring and grid, from the same plain game). Eve
 mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet
 distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse alarm went
 off, which on healthy rows is its false-alarm rate; looks_collapsed of looks is the same look by look. Prints mean and standard
-error over the seeds, and writes JSON.
+error over the seeds, and writes them to the JSON file row by row, beside what it holds already.
 """
 
 from __future__ import annotations
@@ -110,23 +110,33 @@ def show(row: dict[str, Any]) -> str:
     return f"{row['data']:7s} {row['preset']:11s} " + "  ".join(parts)
 
 
+def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
+    """Put a row into a table: in the place of an earlier measurement of the same set-up, else at the end."""
+    same = [i for i, row in enumerate(rows) if (row["data"], row["preset"]) == (measured["data"], measured["preset"])]
+    if same:
+        rows[same[0]] = measured
+    else:
+        rows.append(measured)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"any of {', '.join(TABLES)}; all of them if none is named")
     parser.add_argument("--only", default="", help="rows whose data or preset this is, as in --only digits")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps of every run, instead of the preset's")
-    parser.add_argument("--json", type=Path, default=Path("presets.json"))
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/presets.json"))
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
-    record: dict[str, Any] = {"cpus": os.cpu_count(), "tables": {}}
+    record: dict[str, Any] = json.loads(args.json.read_text()) if args.json.exists() else {"tables": {}}
+    record["cpus"] = os.cpu_count()
     for table in args.tables or TABLES:
-        rows = record["tables"].setdefault(table, [])
         for row in TABLES[table]:
             if args.only in ("", row.data, row.preset):
-                rows.append(run_row(row, args.seeds, args.steps))
-                print(show(rows[-1]), flush=True)
+                measured = run_row(row, args.seeds, args.steps)
+                keep(record["tables"].setdefault(table, []), measured)
+                print(show(measured), flush=True)
                 args.json.write_text(json.dumps(record, indent=1) + "\n")  # after each row: a long job may be cut short
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks import preset_tables
+
 RESULTS = Path("benchmarks/results")
 README = Path("README.md")
 DOCS = Path("docs")
@@ -88,9 +90,24 @@ def digits_section(report: dict[str, Any]) -> str:
     ])
 
 
+def emulator_section(report: dict[str, Any]) -> str:
+    sizes = sorted({row["n"] for row in report["rows"]})
+    heads = ["matmul, CUDA C++", *(f"{n}³, sanitizer off / on" for n in sizes)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for version in dict.fromkeys(row["version"] for row in report["rows"]):
+        rows = {row["n"]: row for row in report["rows"] if row["version"] == version}
+        cells = [f"{rows[n]['off']:.2f} s / {rows[n]['on']:.2f} s" for n in sizes]
+        lines.append(f"| {version}: {rows[sizes[0]]['title']} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _stamp(report["stamp"])])
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "steps": ("gan_step.json", steps_section),
     "digits": ("digits.json", digits_section),
+    "emulator": ("emulator.json", emulator_section),
+    "results": ("presets.json", preset_tables.results_section),
+    "pacgan": ("presets.json", preset_tables.pacgan_section),
+    "remedies": ("presets.json", preset_tables.remedies_section),
 }
 
 

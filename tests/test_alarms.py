@@ -141,19 +141,19 @@ def _watched(tmp_path, monkeypatch, seen, **options):
 
 def test_collapse_alarm_after_grace_and_twice(tmp_path, monkeypatch):
     watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.1, 0.5, 1.0))
-    for step in range(10, 200, 10):
+    for step in range(10, 300, 10):
         watch({"step": step, "v": -1.0})
-    assert not said  # the first look, at step 100, is not enough
-    for step in range(200, 410, 10):
+    assert not said  # the first look, at step 200, is not enough
+    for step in range(300, 410, 10):
         watch({"step": step, "v": -1.0})
     (line,) = said  # once
-    assert line.startswith("step 200: mode collapse") and "--pack 2" in line and "\n" not in line
+    assert line.startswith("step 300: mode collapse") and "--pack 2" in line and "\n" not in line
 
 
 def test_strong_d_alarm(tmp_path, monkeypatch):
     watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.9, 0.0, 1.0), steps=1000)
     for step in range(10, 1010, 10):
-        watch({"step": step, "v": -0.01 if step > 300 else -1.3})
+        watch({"step": step, "v": -0.01 if step > 400 else -1.3})
     (line,) = said
     assert "V has stayed near 0" in line and "--r1" in line
     watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.9, 0.0, 1.0), steps=1000)

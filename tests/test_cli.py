@@ -92,7 +92,8 @@ def test_trains_and_samples(tmp_path, monkeypatch, tinygan, name):
     code, stdout, stderr = tinygan("train", name, *FAST, *OPTIONS.get(name, ()))
     assert (code, stderr) == (0, []) and len(stdout) == 1 and stdout[0].startswith(f"{name}: step 3")
     out = tmp_path / "runs" / name.split(".")[0]
-    assert sorted(os.listdir(out)) == LEFT
+    of_mixtures = ["optimum.png"] if name == "ring" else []  # D against D*, where the density is known
+    assert sorted(os.listdir(out)) == sorted([*LEFT, *of_mixtures])
     trained = load_generator(out, backend("reference"))
     wanted = trained.codec.decode(trained.sample(7, np.random.default_rng(3)))
     for suffix in SUFFIXES[trained.codec.kind]:
@@ -359,4 +360,4 @@ def test_kernels_list(tinygan):
     code, stdout, stderr = tinygan("kernels", "list")
     assert (code, stderr) == (0, [])
     first = {line.split()[0] for line in stdout if line.strip()}
-    assert set(KERNELS) <= first and {f"{name}:" for name in names()} <= first
+    assert {f"{name}:" for name in (*KERNELS, *names())} <= first

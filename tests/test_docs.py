@@ -89,7 +89,7 @@ def test_every_figure_is_made_and_shown():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page):
-    known = {c.name or c.callback.__name__ for c in app.registered_commands}
+    known = {c.name or c.callback.__name__ for c in app.registered_commands} | {group.name for group in app.registered_groups}
     assert set(re.findall(r"`tinygan (\w+)", _text(page))) <= known
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tinygan_kernels import load
 
-from benchmarks.presets import TABLES, measure, run_row, summary
+from benchmarks import preset_tables
+from benchmarks.presets import TABLES, keep, measure, run_row, summary
 from tinygan.cli import run
 from tinygan.data import load as load_data
 from tinygan.layers import Maxout, SpectralNorm
@@ -142,6 +143,48 @@ def test_digits_are_measured(tmp_path):
     assert numbers["recall"] < 0.1 and numbers["frechet_pca32"] > 1  # one step makes no digits, and the numbers say so
 
 
+def test_rows_are_measured_anew_in_place():
+    rows = []
+    for n, (data, preset) in enumerate([("ring", "best"), ("grid", "best"), ("ring", "best")]):
+        keep(rows, {"data": data, "preset": preset, "runs": [n]})
+    assert [(row["data"], row["runs"]) for row in rows] == [("ring", [2]), ("grid", [1])]
+
+
 def test_summary():
     found = summary([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
     assert found["a"] == (3.0, pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3)))
+
+
+# ---- the README's tables, from records ------------------------------------------------------------------------------------------
+
+
+def _record():
+    mixture = {"seconds": 40.0, "steps": 100, "alarm_collapse": 0.0, "looks": 30, "looks_collapsed": 1, "modes": 8, "hq": 0.975,
+               "reverse_kl": 0.004, "jsd": 0.01}
+    other = {**mixture, "modes": 7, "hq": 0.985, "reverse_kl": 0.002}
+    digits = {"seconds": 50.0, "steps": 200, "alarm_collapse": 1.0, "looks": 30, "looks_collapsed": 3, "precision": 0.95,
+              "recall": 0.87, "density": 1.2, "coverage": 0.98, "frechet_pca32": 0.51}
+    return {"cpus": 2, "tables": {
+        "results": [{"data": "ring", "preset": "best", "runs": [mixture, other], "diverged": 0},
+                    {"data": "digits", "preset": "best", "runs": [digits], "diverged": 0}],
+        "pacgan": [{"data": "ring", "preset": "pacgan-gan", "runs": [mixture], "diverged": 0}],
+        "remedies": [{"data": "ring", "preset": "pack", "runs": [mixture, other], "diverged": 1},
+                     {"data": "grid", "preset": "pack", "runs": [], "diverged": 3}],
+    }}
+
+
+def test_tables_are_made_of_the_record():
+    text = preset_tables.results_section(_record())
+    assert "modes / HQ % / reverse KL: 7.5±0.5 / 98.0±0.5 / 0.003±0.001" in text and "recall 0.87" in text
+    assert "1 of these 3 healthy runs (5 of 90 looks)" in text
+    text = preset_tables.pacgan_section(_record())
+    assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 |" in text
+    (row,) = (line for line in preset_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
+    assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
+
+
+def test_every_remedy_is_described():
+    assert set(preset_tables.REMEDIES) == {row.preset for row in TABLES["remedies"]}
+    text = preset_tables.remedies_section(_record())
+    columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
+    assert columns == {6}

@@ -12,12 +12,20 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.S)
 
 
-def test_the_snippet_prints_what_stands_below_it():
-    at = next(i for i, (kind, text) in enumerate(BLOCKS) if kind == "python" and "import numpy" in text)
+WITH_OUTPUT = [i for i, (kind, text) in enumerate(BLOCKS) if kind == "python" and "print(" in text and BLOCKS[i + 1][0] == ""
+               and "import numpy" in text]
+
+
+@pytest.mark.parametrize("at", WITH_OUTPUT)
+def test_snippets_print_what_stands_below_them(at):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(BLOCKS[at][1], "README.md", "exec"), {})
     assert printed.getvalue() == BLOCKS[at + 1][1]
+
+
+def test_both_snippets_are_run():
+    assert len(WITH_OUTPUT) == 2
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)", README))

@@ -141,7 +141,7 @@ def fake_samples(run: Run, n: int, rng: np.random.Generator, average: bool = Tru
 # ---- alarms during training -----------------------------------------------------------------------------------------------------
 
 CHECKS = 40  # looks at samples in a run
-GRACE = 0.25  # share of the run in which G may still be poor without being collapsed
+GRACE = 0.5  # share of the run in which G may still hop between modes without being collapsed
 PATIENCE = 2  # successive looks that have to agree
 MISSED = 0.3  # share of the data in regions that G hardly visits
 CROWDED = 0.1  # generated neighbours that are this much nearer to each other than real ones: many z, one x

@@ -1,12 +1,10 @@
-"""`tinygan kernels list | verify | profile`: which kernels there are, whether they are right, and what they do to memory."""
+"""`tinygan kernels list | verify | profile | targets`: which kernels there are, whether they are right, what they do to memory."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 from tinygan_kernels import KERNELS, BackendError, load, names, why_unavailable
 
 from .cli_backend import BackendName, Emulate, out, tell
@@ -17,11 +15,12 @@ app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, whet
 @app.command("list", epilog="Examples:  tinygan kernels list")
 def list_kernels() -> None:
     """Every kernel of the contract, its versions on every backend, and where they can run."""
-    rows = {name: _versions(name) for name in names()}
-    table = Table("kernel", "what it computes", *rows, box=None, header_style="bold", padding=(0, 1))
+    found = {name: _versions(name) for name in names()}
     for name, kernel in KERNELS.items():
-        table.add_row(name, Text(kernel.formula), *("\n".join(versions.get(name, [])) for versions in rows.values()))
-    out.print(table)
+        tell(out, f"{name}: {kernel.formula}")
+        for backend, versions in found.items():
+            for version in versions.get(name, []):
+                tell(out, f"    {backend:10s} {version}")
     for name in names():
         tell(out, f"{name}: {_where(name)}")
 
@@ -94,6 +93,28 @@ def profile(
         raise BackendError(str(error)) from None
     profile_view.render(reports, out)
     return 0
+
+
+@app.command(epilog="Examples:  tinygan kernels targets   |   tinygan kernels targets --backend cupy")
+def targets(
+    backend: Annotated[list[str] | None, typer.Option("--backend", help="cupy, numba-cuda; both if not given.",
+                                                      show_default=False)] = None,
+) -> int:
+    """What the CUDA kernels are held to without a GPU: no spills, coalesced access, no bank conflicts, a busy inner loop.
+
+    Also the counter that every step of every ladder improves. Takes a minute or two; exit code 1 if a target is missed.
+    """
+    from tinygan_kernels import static_targets
+
+    backends = tuple(backend or static_targets.CUDA)
+    for name in backends:
+        if name not in static_targets.CUDA:
+            raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(static_targets.CUDA)}")
+        if reason := why_unavailable(name, emulate=True):
+            raise BackendError(f"backend {name!r} cannot be emulated: {reason}")
+    rows = list(static_targets.rows(backends))
+    out.print(static_targets.table(rows))
+    return 1 if any(row.ok is False for row in rows) else 0
 
 
 NUMBERS = ("--shape", "--compare")
