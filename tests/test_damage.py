@@ -25,7 +25,7 @@ def buffer_of(write) -> bytes:
 
 WHOLE = {
     "a.idx": idx(),
-    "a.gz": gzip.compress(idx()),
+    "a.gz": gzip.compress(idx(), mtime=0),
     "a.npy": buffer_of(lambda f: np.save(f, PIXELS)),
     "a.npz": buffer_of(lambda f: np.savez_compressed(f, PIXELS)),
     "a.wav": buffer_of(lambda f: wavfile.write(f, 8000, (np.sin(np.arange(2000) * 0.05) * 2**14).astype(np.int16))),

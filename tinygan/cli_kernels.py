@@ -1,4 +1,4 @@
-"""`tinygan kernels list | verify | profile`: which kernels there are, whether they are right, and what they do to memory."""
+"""`tinygan kernels list | verify | profile | targets`: which kernels there are, whether they are right, what they do to memory."""
 
 from __future__ import annotations
 
@@ -93,6 +93,28 @@ def profile(
         raise BackendError(str(error)) from None
     profile_view.render(reports, out)
     return 0
+
+
+@app.command(epilog="Examples:  tinygan kernels targets   |   tinygan kernels targets --backend cupy")
+def targets(
+    backend: Annotated[list[str] | None, typer.Option("--backend", help="cupy, numba-cuda; both if not given.",
+                                                      show_default=False)] = None,
+) -> int:
+    """What the CUDA kernels are held to without a GPU: no spills, coalesced access, no bank conflicts, a busy inner loop.
+
+    Also the counter that every step of every ladder improves. Takes a minute or two; exit code 1 if a target is missed.
+    """
+    from tinygan_kernels import static_targets
+
+    backends = tuple(backend or static_targets.CUDA)
+    for name in backends:
+        if name not in static_targets.CUDA:
+            raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(static_targets.CUDA)}")
+        if reason := why_unavailable(name, emulate=True):
+            raise BackendError(f"backend {name!r} cannot be emulated: {reason}")
+    rows = list(static_targets.rows(backends))
+    out.print(static_targets.table(rows))
+    return 1 if any(row.ok is False for row in rows) else 0
 
 
 NUMBERS = ("--shape", "--compare")

@@ -1,8 +1,8 @@
 """C = A B in Numba CUDA, as a ladder: each version differs from the one before by one idea.
 
 A (M, K), B (K, N), C (M, N), all of one dtype. Versions 1 to 3 take views: a transposed operand has its strides swapped, and the
-same code reads it. Blocks are numbered in one dimension, along C's rows first, because the other
-two grid dimensions end at 65,535 blocks. The names of the versions' host functions are in `cuda_numba.VERSIONS`.
+same code reads it. Blocks are numbered in one dimension, along C's rows first, because the other two grid dimensions end at
+65,535 blocks. `cuda_numba` lists the versions and the function here that launches each.
 """
 
 from __future__ import annotations

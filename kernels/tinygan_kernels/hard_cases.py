@@ -43,7 +43,8 @@ def cases(kernel: str, dtype: Any = np.float32, tiles: Sequence[int] = TILES) ->
     for label, make in dict(maker(kernel, tiles)).items():  # tiles of several sides meet some shapes twice
         draw = Draw(np.random.default_rng(zlib.crc32(f"{kernel} {label}".encode())), np.dtype(dtype))
         inputs, states, params = make(draw)
-        yield Case(kernel, label, tuple(inputs), tuple(states), params)
+        # arithmetic turns 0-d arrays into scalars; kernels take arrays
+        yield Case(kernel, label, tuple(map(np.asarray, inputs)), tuple(map(np.asarray, states)), params)
 
 
 class Draw:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from rich.table import Table
+from rich.text import Text
 
 from . import inspection, profile
 from .contract import Version
@@ -154,5 +155,6 @@ def table(found: Iterable[Row]) -> Table:
     """The rows as a table."""
     made = Table("target", "backend", "where", "measured", "", title="Static targets", title_justify="left")
     for row in found:
-        made.add_row(row.target, row.backend, row.where, row.value, {True: "met", False: "MISSED", None: "not measured"}[row.ok])
+        verdict = {True: "met", False: "MISSED", None: "not measured"}[row.ok]
+        made.add_row(row.target, row.backend, row.where, Text(row.value), verdict)
     return made
