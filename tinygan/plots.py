@@ -158,13 +158,14 @@ def _draw_sound(dataset: Dataset, real: np.ndarray, fake: np.ndarray, title: str
 def draw_against_optimum(found: AgainstOptimum, centre: np.ndarray, std: float, path: Path) -> None:
     """D, D* and their difference around one mode, and the distance over all of them. Raises CheckpointError if unwritable."""
     near = np.abs(found.points - centre).max(axis=1) <= 5 * std
+    near &= found.weight > 1e-3 * found.weight[near].max()  # elsewhere a single sample decides between 0 and 1
     points = found.points[near]
     figure = _figure(10.5, 3.4)
     figure.suptitle(f"E |D - D*| = {found.l1:.3f} over all modes; around ({centre[0]:.3g}, {centre[1]:.3g}):", fontsize=10)
     panels = ("D", found.d[near], "viridis", 0, 1), ("D* = p_data / (p_data + p_g)", found.d_star[near], "viridis", 0, 1), (
         "D - D*", (found.d - found.d_star)[near], "RdBu", -1, 1)
     for axes, (title, values, colours, low, high) in zip(figure.subplots(1, 3), panels, strict=True):
-        dots = axes.scatter(*points.T, c=values, s=14, marker="s", cmap=colours, vmin=low, vmax=high, linewidths=0)
+        dots = axes.scatter(*points.T, c=values, s=36, marker="s", cmap=colours, vmin=low, vmax=high, linewidths=0)
         axes.set(title=title, aspect="equal")
         axes.title.set_fontsize(9)
         figure.colorbar(dots, ax=axes)
