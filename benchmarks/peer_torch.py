@@ -107,16 +107,27 @@ class TorchStep:
         return float(d_loss.detach()), float(g_loss.detach())
 
     def set_params(self, values: Sequence[np.ndarray]) -> None:
-        """Take over tinygan's parameters (D's, then G's): its matrices transposed, its filters from (KH, KW, C_in, C_out)."""
-        modules = [m for network in (self.D, self.G) for m in network if list(m.parameters(recurse=False))]
-        pairs = [(m, p) for m in modules for p in m.parameters(recurse=False)]
-        for (module, parameter), value in zip(pairs, values, strict=True):
-            parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(_converted(module, value))))
+        """Take over tinygan's parameters (D's, then G's): its matrices transposed, its filters from (KH, KW, C_in, C_out), and
+        whatever meets a flattened image reordered from (H, W, C) to (C, H, W)."""
+        places = [(net, i, p) for net in (self.D, self.G) for i, m in enumerate(net) for p in m.parameters(recurse=False)]
+        for (network, i, parameter), value in zip(places, values, strict=True):
+            parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(_converted(network, i, value))))
 
 
-def _converted(module: nn.Module, value: np.ndarray) -> np.ndarray:
+def _converted(network: nn.Sequential, i: int, value: np.ndarray) -> np.ndarray:
+    """`value`, a parameter of the network's i-th module, in PyTorch's layout."""
     if value.ndim == 4:
         return value.transpose(3, 2, 0, 1)  # conv (O, I, KH, KW); transposed conv (I, O, KH, KW) from (KH, KW, O, I)
-    if isinstance(module, nn.Linear) and value.ndim == 2:
-        return value.T
-    return value
+    if not isinstance(network[i], nn.Linear):
+        return value
+    if i + 1 < len(network) and isinstance(network[i + 1], nn.Unflatten):
+        value = value[..., _channels_first(network[i + 1].unflattened_size[0], value.shape[-1])]
+    if i and isinstance(network[i - 1], nn.Flatten):
+        channels = next(m.num_features for m in reversed(network[:i]) if isinstance(m, nn.BatchNorm2d))
+        value = value[_channels_first(channels, value.shape[0])] if value.ndim == 2 else value
+    return value.T
+
+
+def _channels_first(channels: int, size: int) -> np.ndarray:
+    """Where each element of a flattened (C, H, W) image lies in a flattened (H, W, C) one."""
+    return np.arange(size).reshape(-1, channels).T.reshape(-1)

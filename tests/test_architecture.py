@@ -114,7 +114,7 @@ def test_the_contract_stands_on_nothing_and_implementations_on_the_contract():
 
 
 def test_the_engine_reaches_kernels_only_through_a_backend():
-    doors = {"tinygan_kernels", "tinygan_kernels.contract"}
+    doors = {"tinygan_kernels", "tinygan_kernels.contract", "tinygan_kernels.cost"}  # cost counts, it runs nothing
     for name in MODULES:
         if name.startswith("tinygan.") and not name.startswith("tinygan.cli"):
             used = {o for o in GRAPH[name] if o.startswith("tinygan_kernels")}

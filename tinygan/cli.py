@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from tinygan_kernels import BackendError, ContractError, names
 
-from . import __version__, cli_kernels, cli_theory
+from . import __version__, cli_kernels, cli_profile, cli_theory
 from .checkpoint import CheckpointError
 from .cli_backend import BackendName, Emulate, err, load_backend, out, tell, unchecked
 from .codec import DataError
@@ -148,6 +148,8 @@ def train(
                                           panel=_RUN)] = None,
     diagnose: Annotated[bool, typer.Option("--diagnose", help="Four times in the run: V + log 4 by D, and by a D retrained to its "
                                                               "optimum.", rich_help_panel=_RUN)] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="At the end: where a step's time goes, by kernel.",
+                                          rich_help_panel=_RUN)] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=_RUN)] = False,
 ) -> int:
     """Train a GAN. Unless told otherwise, with settings that suit the data.
@@ -172,7 +174,10 @@ def train(
         tell(err, f"the earlier run in {place} is now in {kept}")
     for note in job.dataset.notes:
         tell(err, note)
-    return _play(job, diagnose)
+    code = _play(job, diagnose)
+    if profile and code == 0:
+        cli_profile.print_profile(job)
+    return code
 
 
 def _preset(name: str | None, data: str) -> dict[str, Any]:

@@ -203,8 +203,8 @@ def _sole_producer(launches: Sequence[Launch], at: int, private: set[int]) -> in
         return None
     producer = launches[touching[0]]
     writes = [o for o in producer.outputs if _key(o) == key]
-    if producer.kernel.in_place or len(writes) != 1 or writes[0].size != source.size:
-        return None
+    if producer.kernel.in_place or len(writes) != 1 or writes[0].size != source.size or not writes[0].flags.c_contiguous:
+        return None  # its elements lie in another order than the copy reads them in, or not all of them are its own
     if any(_overlap(destination, launch) for launch in launches[touching[0] : at]):
         return None
     return touching[0]

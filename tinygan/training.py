@@ -27,6 +27,7 @@ from .game import OBJECTIVES, Game, Logits, Readings
 from .networks import Architecture, discriminator, generator
 from .nn import Sequential
 from .optim import Adam
+from .profiling import Profile, profile
 from .remedies import Remedies
 from .replay import Replayed
 from .tensor import Tensor, wrap
@@ -248,6 +249,15 @@ class Run:
                 self.save()
         self.save()
         return True
+
+    def profile(self, steps: int) -> Profile | None:
+        """Where a step's time goes, from `steps` more of them, which are not saved; None before the first step of a run."""
+        if self._replayed.plan is None:
+            return None
+        device = getattr(self.backend.xp, "cuda", None)
+        wait = device.get_current_stream().synchronize if device else lambda: None
+        with np.errstate(over="ignore", invalid="ignore"):
+            return profile(self._replayed.plan, self._one_step, steps, wait)
 
     def _read(self, logits: Logits) -> dict[str, float]:
         reading = {"step": self.step, **asdict(logits.read(self.config.objective))}

@@ -34,5 +34,5 @@ def moved(launch: Launch) -> int:
 def _stored(array) -> int:
     size = array.itemsize
     for n, stride in zip(array.shape, array.strides, strict=True):
-        size *= n if stride else 1
+        size *= n if stride else min(n, 1)
     return size

@@ -232,7 +232,7 @@ def _bound_bias_act_grad(launch: Launch) -> Callable[[], None]:
 
 
 def _bound_ufunc(launch: Launch) -> Callable[[], None]:
-    return partial(_UFUNCS[launch.kernel.name], *launch.inputs, launch.outputs[0])
+    return partial(_UFUNCS[launch.kernel.name], *launch.inputs, out=launch.outputs[0])
 
 
 _BOUND = {"matmul": lambda launch: bound_product(*launch.inputs, *launch.outputs, **launch.params),

@@ -5,6 +5,8 @@ products in any order, with or without fused multiply-add, is off by at most gam
 (there, section 3.1), so no blocking, unrolling or threading that a kernel chooses can break its bound, and a wrong index does.
 Functions of the C library and of CUDA are within a few ulp (CUDA C Programming Guide, "Mathematical Functions": at most 4 ulp
 for those used here); FUNCTION rounding errors are allowed for them.
+
+An implementation that takes other sums than the definition's, or rounds its inputs, is held to a bound of its own, named by `rule`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import reference
+from . import minimal_filtering, reference
 from .contract import KERNELS
 
 FUNCTION = 16  # rounding errors u that an elementary function may make: 8 ulp
@@ -35,8 +37,10 @@ def bound(
 
     inputs and outputs: float64 or longer, the exact inputs and what the reference made of them (for updates in place, inputs
     are followed by the old values). dtype: the precision that the kernel under test computes in. rule: the name of another
-    bound than the kernel's own (Version.rule).
+    bound than the kernel's own (Version.rule). Raises ValueError where there is none of that name.
     """
+    if rule and rule not in _RULES:
+        raise ValueError(f"there is no bound named {rule!r}; besides the kernels' own there are {', '.join(_OTHERS)}")
     limits = _RULES.get(rule or kernel, _function)
     # One underflow of each operation may cost as much as the smallest normal number; GPUs and SIMD units flush subnormals.
     floor = float(np.finfo(dtype).tiny) * 4
@@ -146,6 +150,50 @@ def _conv2d_dw(inputs, outputs, dtype, **params):
     return [gamma(terms + 1, dtype) * reference.conv2d_dw(np.abs(x), np.abs(g), **params)]
 
 
+# Winograd's way makes sums of sums. Errors in each stage are relative to the magnitudes that enter it, and stages multiply:
+# (1 + gamma_a)(1 + gamma_b) <= 1 + gamma_(a+b) (Higham 2002, lemma 3.3). So the bound is gamma of all roundings on the longest way
+# through, times the same three maps with every entry replaced by its magnitude (minimal_filtering):
+#
+#     |y' - y| <= gamma_t |A^T| [(|G| |w| |G^T|) . (|B^T| |d| |B|)] |A|          and likewise for the two adjoints
+#
+# A pass of a transform sums at most five products, 5 roundings in any order. The entries of A and G, and the products of two of
+# G's, are small whole numbers, so exact; those of B^T are rounded to float64 and to the working precision. Each transform is two
+# passes, but for G's, which is one. Where neighbouring tiles overlap, which at most two do in a pass, one more rounding adds them.
+_OF_FILTERS, _OF_OUTPUTS, _OF_IMAGE, _BACK_TO_IMAGE, _BACK_TO_FILTERS = 5, 2 * 5, 2 * (5 + 2), 2 * (5 + 2 + 1), 2 * 5
+
+
+def _magnitudes(oh, ow):
+    return minimal_filtering.magnitudes(minimal_filtering.transforms(minimal_filtering.best_tile(oh, ow)))
+
+
+def _winograd_conv2d(inputs, outputs, dtype, stride, pad):
+    (x, w), (oh, ow) = map(np.abs, inputs), outputs[0].shape[1:3]
+    _check_phases(w.shape[:2], stride)
+    roundings = 4 * w.shape[2] + _OF_FILTERS + _OF_IMAGE + _OF_OUTPUTS
+    return [gamma(roundings, dtype) * minimal_filtering.conv2d(x, w, pad, oh, ow, _magnitudes(oh, ow))]
+
+
+def _winograd_conv2d_dx(inputs, outputs, dtype, stride, pad, height, width):
+    g, w = map(np.abs, inputs)
+    _check_phases(w.shape[:2], stride)
+    roundings = w.shape[3] + _OF_FILTERS + _OF_OUTPUTS + _BACK_TO_IMAGE
+    return [gamma(roundings, dtype) * minimal_filtering.conv2d_dx(g, w, pad, height, width, _magnitudes(*g.shape[1:3]))]
+
+
+def _winograd_conv2d_dw(inputs, outputs, dtype, stride, pad, kh, kw):
+    x, g = map(np.abs, inputs)
+    _check_phases((kh, kw), stride)
+    (n, oh, ow), m = g.shape[:3], minimal_filtering.best_tile(*g.shape[1:3])
+    tiles = n * -(-oh // m) * -(-ow // m)
+    roundings = tiles + _OF_IMAGE + _OF_OUTPUTS + _BACK_TO_FILTERS
+    return [gamma(roundings, dtype) * minimal_filtering.conv2d_dw(x, g, pad, _magnitudes(oh, ow))]
+
+
+def _check_phases(filters, stride):
+    if (*filters, stride) != (4, 4, 2):
+        raise ValueError(f"the bound of Winograd's way is for 4x4 filters of stride 2, not {filters[0]}x{filters[1]} of {stride}")
+
+
 def _sigmoid_grad(inputs, outputs, dtype):
     """1 - p cancels no digits of p that are there: its one rounding is relative to 1 - p, so three products of exact terms."""
     return [gamma(4, dtype) * np.abs(outputs[0])]
@@ -248,6 +296,9 @@ _RULES = {
     "conv2d": _conv2d,
     "conv2d_dx": _conv2d_dx,
     "conv2d_dw": _conv2d_dw,
+    "conv2d_winograd": _winograd_conv2d,
+    "conv2d_dx_winograd": _winograd_conv2d_dx,
+    "conv2d_dw_winograd": _winograd_conv2d_dw,
     "bce_logits": _bce_logits,
     "batch_norm": _batch_norm,
     "batch_norm_grad": _batch_norm_grad,
@@ -258,4 +309,5 @@ _RULES = {
     "adam": _adam,
     "ema": _ema,
 }
-assert set(_RULES) - {"matmul_tf32"} <= set(KERNELS), "a rule for a kernel that the contract does not have"
+_OTHERS = ("matmul_tf32", "conv2d_winograd", "conv2d_dx_winograd", "conv2d_dw_winograd")
+assert set(_RULES) - set(_OTHERS) <= set(KERNELS), "a rule for a kernel that the contract does not have"

@@ -7,45 +7,21 @@ filtering (Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308): m outputs of a
     F(m, 2):   y = A^T [(G w) . (B^T d)]        d (m+1), w (2,), y (m,)
 
 in each direction, so (m+1)^2 instead of 4 m^2: for m = 3 fewer by 2.25, for m = 4 by 2.56. Over channels, each of the (m+1)^2
-products is a matrix product, tiles x 4C by 4C x C_out, which BLAS does.
+products is a matrix product, tiles x 4C by 4C x C_out, which BLAS does. The transforms, and all this in plain NumPy, are in
+`minimal_filtering`; how far rounding may carry the result is in `tolerance`.
 
 The adjoints take the same three linear maps the other way: dx = B [(G w)^T (A g)], dw = G^T [(B^T d)^T (A g)].
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numba
 import numpy as np
 
 from .blas import products
-
-POINTS = (0.0, 1.0, -1.0, 2.0)  # and infinity: small integers, whose transforms round little
+from .minimal_filtering import best_tile, transforms
 
 compiled = numba.njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})
-
-
-@lru_cache
-def transforms(m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(A^T (m, n), G (n, 2), B^T (n, n)) of F(m, 2), n = m + 1, in float64: Toom-Cook at m points and infinity, transposed.
-
-    G and A evaluate polynomials at the points; B^T is what makes y = A^T [(G w) . (B^T d)] the sum of d[i+r] w[r].
-    """
-    points, n = POINTS[:m], m + 1
-    powers = np.vander(points, n, increasing=True)
-    G = np.vstack([powers[:, :2], [[0, 1]]])
-    At = np.hstack([powers[:, :m].T, np.eye(m)[:, -1:]])
-    # for every output i and tap r: sum_k At[i, k] G[k, r] Bt[k, :] is the unit vector at i + r
-    system = np.einsum("ik,kr->irk", At, G).reshape(2 * m, n)
-    wanted = np.array([np.eye(n)[i + r] for i in range(m) for r in range(2)])
-    Bt = np.linalg.lstsq(system, wanted, rcond=None)[0]
-    return At, G, np.where(np.abs(Bt) < 1e-12, 0, Bt)
-
-
-def best_tile(oh: int, ow: int) -> int:
-    """The m in 2, 3, 4 that needs the fewest multiplications for an oh x ow output, edge tiles counted whole."""
-    return min((2, 3, 4), key=lambda m: (-(-oh // m)) * (-(-ow // m)) * (m + 1) ** 2)
 
 
 inlined = numba.njit(fastmath={"contract"})
@@ -55,7 +31,8 @@ inlined = numba.njit(fastmath={"contract"})
 def _combine(out, weights, source, offsets, add):
     """out[c] = (or +=, with `add`) the weighted sum of five runs of `source`, in vector instructions.
 
-    Runs are cut out first, because an index that might be negative would be checked at every element.
+    Runs are cut out first, because an index that might be negative would be checked at every element. Where fewer than five are
+    wanted, the last is taken again with weight 0: any other might hold an infinity, and 0 times that is NaN.
     """
     n = out.size
     w0, w1, w2, w3, w4 = weights[0], weights[1], weights[2], weights[3], weights[4]
@@ -85,19 +62,19 @@ def to_tiles(x, pad, th, tw, bt, tiles):
         weights, offsets = np.zeros(5, x.dtype), np.zeros(5, np.int64)
         for p in range(2):
             for k in range(n):
-                for i in range(n):
-                    y = 2 * (ti * m + i) + p - pad
+                for i in range(5):
+                    y = 2 * (ti * m + min(i, m)) + p - pad
                     inside = 0 <= y < height
-                    weights[i] = bt[k, i] if inside else 0
-                    offsets[i] = (image * height + (y if inside else 0)) * width * c
+                    weights[i] = bt[k, i] if i < n and inside else 0
+                    offsets[i] = (image * height + min(max(y, 0), height - 1)) * width * c
                 _combine(rows[k, pad * c : pad * c + across], weights, flat, offsets, False)
             row = rows.reshape(-1)
             for k in range(n):
                 for j in range(n):
                     weights[:n] = bt[j]
                     for tj in range(tw):
-                        for i in range(n):
-                            offsets[i] = k * rows.shape[1] + (tj * m + i) * pair
+                        for i in range(5):
+                            offsets[i] = k * rows.shape[1] + (tj * m + min(i, m)) * pair
                         _combine(tiles[k * n + j, strip * tw + tj, p * pair : (p + 1) * pair], weights, row, offsets, False)
 
 
@@ -120,8 +97,8 @@ def from_tiles(tiles, pad, th, tw, bt, dx):
                         weights[:n] = bt[:, i]
                         for tj in range(tw):
                             tile = (image * th + ti) * tw + tj
-                            for j in range(n):
-                                offsets[j] = ((k * n + j) * count + tile) * 4 * c + p * pair
+                            for j in range(5):
+                                offsets[j] = ((k * n + min(j, m)) * count + tile) * 4 * c + p * pair
                             at = (tj * m + i) * pair
                             _combine(rows[k, at : at + pair], weights, flat, offsets, True)
                 for i in range(n):
@@ -129,8 +106,8 @@ def from_tiles(tiles, pad, th, tw, bt, dx):
                     if y < 0 or y >= height:
                         continue
                     weights[:n] = bt[:, i]
-                    for k in range(n):
-                        offsets[k] = k * rows.shape[1] + pad * c
+                    for k in range(5):
+                        offsets[k] = min(k, m) * rows.shape[1] + pad * c
                     _combine(dx[image, y].reshape(-1)[:across], weights, rows.reshape(-1), offsets, True)
 
 
@@ -147,15 +124,15 @@ def to_outputs(tiles, th, tw, at, y):
         for k in range(n):
             for j in range(m):
                 weights[:n] = at[j]
-                for i in range(n):
-                    offsets[i] = ((k * n + i) * count + strip * tw) * c
+                for i in range(5):
+                    offsets[i] = ((k * n + min(i, m)) * count + strip * tw) * c
                 _combine(columns[k, j], weights, flat, offsets, False)
         for i in range(min(m, oh - ti * m)):
             weights[:n] = at[i]
             for x in range(ow):
                 tj, j = x // m, x % m
-                for k in range(n):
-                    offsets[k] = ((k * m + j) * tw + tj) * c
+                for k in range(5):
+                    offsets[k] = ((min(k, m) * m + j) * tw + tj) * c
                 _combine(y[image, ti * m + i, x], weights, columns.reshape(-1), offsets, False)
 
 
@@ -170,18 +147,18 @@ def from_outputs(g, th, tw, at, tiles):
         rows = np.zeros((n, tw * m * c), g.dtype)
         weights, offsets = np.zeros(5, g.dtype), np.zeros(5, np.int64)
         for k in range(n):
-            for i in range(m):
-                inside = ti * m + i < oh
+            for i in range(5):
+                inside = i < m and ti * m + i < oh
                 weights[i] = at[i, k] if inside else 0
-                offsets[i] = (image * oh + (ti * m + i if inside else 0)) * ow * c
+                offsets[i] = (image * oh + min(ti * m + min(i, m - 1), oh - 1)) * ow * c
             _combine(rows[k, : ow * c], weights, flat, offsets, False)
         weights[:] = 0
         for k in range(n):
             for l in range(n):
                 weights[:m] = at[:, l]
                 for tj in range(tw):
-                    for j in range(m):
-                        offsets[j] = (k * tw * m + tj * m + j) * c
+                    for j in range(5):
+                        offsets[j] = (k * tw * m + tj * m + min(j, m - 1)) * c
                     _combine(tiles[k * n + l, strip * tw + tj], weights, rows.reshape(-1), offsets, False)
 
 
@@ -194,9 +171,9 @@ def to_filters(w, G, filters):
         phase, ch = row // c, row % c
         p, q = phase // 2, phase % 2
         weights, offsets = np.zeros(5, w.dtype), np.zeros(5, np.int64)
-        for a in range(2):
-            for b in range(2):
-                offsets[2 * a + b] = (((2 * a + p) * 4 + 2 * b + q) * c + ch) * c_out
+        for i in range(5):
+            a, b = min(i, 3) // 2, min(i, 3) % 2
+            offsets[i] = (((2 * a + p) * 4 + 2 * b + q) * c + ch) * c_out
         for k in range(n):
             for j in range(n):
                 for a in range(2):
@@ -218,14 +195,14 @@ def from_filters(filters, G, dw):
         for k in range(n):
             for b in range(2):
                 weights[:n] = G[:, b]
-                for j in range(n):
-                    offsets[j] = ((k * n + j) * 4 * c + row) * c_out
+                for j in range(5):
+                    offsets[j] = ((k * n + min(j, n - 1)) * 4 * c + row) * c_out
                 _combine(columns[k, b], weights, flat, offsets, False)
         for a in range(2):
             weights[:n] = G[:, a]
             for b in range(2):
-                for k in range(n):
-                    offsets[k] = (k * 2 + b) * c_out
+                for k in range(5):
+                    offsets[k] = (min(k, n - 1) * 2 + b) * c_out
                 _combine(dw[2 * a + p, 2 * b + q, ch], weights, columns.reshape(-1), offsets, False)
 
 

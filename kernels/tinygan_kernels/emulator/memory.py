@@ -191,9 +191,17 @@ class Uninitialised(np.ndarray):
                 seen[key] = np.zeros((), element)[()]  # all bytes False
 
 
+ALIGNMENT = 256
+
+
 def empty(shape, dtype=np.float32) -> np.ndarray:
-    """Like numpy.empty, but the sanitizer reports kernels that read elements nothing has written yet."""
-    data = np.empty(shape, dtype)
+    """Like numpy.empty, but the sanitizer reports kernels that read elements nothing has written yet.
+
+    Aligned to 256 bytes, as cudaMalloc's memory is: how many sectors a warp touches depends on it.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    data = np.ndarray(shape, dtype, raw, -raw.ctypes.data % ALIGNMENT)
     bytes_at(*extent(data))[...] = 0xFF  # NaN as a float, -1 as an integer: noticed on the host too
     array = data.view(Uninitialised)
     low, size = extent(data)
