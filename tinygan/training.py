@@ -149,7 +149,7 @@ class Config:
 # What a run does unless told otherwise: the set-ups that train well on each kind of data.
 MIXTURE = {"batch": 256, "z": 16, "decay": 0.5}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "ring": {**MIXTURE, "steps": 16_000, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128)},
+    "ring": {**MIXTURE, "steps": 18_000, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128)},
     "grid": {**MIXTURE, "steps": 24_000, "r1": 0.03, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (256, 256, 256), "decay": 0.7},
     "images": {"hidden": (256, 512), "z": 64},
     "digits": {"hidden": (256, 256), "z": 32, "r1": 0.2, "lr_d": 1e-3, "lr_g": 1e-3},
