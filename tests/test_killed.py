@@ -23,14 +23,18 @@ TRAIN = ("ring", "--batch", "8", "--steps", "60", "--save-every", "3", "--backen
 @pytest.mark.parametrize("kind", ["digits", "dcgan", "ring"])
 def test_killed_again_and_again(tmp_path, kind):
     """digits, an MLP with R1 and EMA; a DCGAN with batch norm; ring with falling rates, also killed within every kind of write."""
-    script = [sys.executable, HERE / "kill_and_resume.py", kind, tmp_path]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    steps = [int(step) for step in done.stdout.split()]
+    for attempt in range(6):  # on a busy machine the moments may all fall outside the run's course: then once more
+        folder = tmp_path / str(attempt)
+        script = [sys.executable, HERE / "kill_and_resume.py", kind, folder]
+        done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        steps = [int(step) for step in done.stdout.split()]
+        if len(set(steps)) >= 3:
+            break
     assert len(set(steps)) >= 3 and steps == sorted(steps), "too few kills hit the run in its course to tell anything"
-    assert_same_runs(tmp_path / "killed", tmp_path / "whole")
-    assert everything(tmp_path / "whole")[1]["step"] == 90
-    assert not list((tmp_path / "killed").glob("*.tmp"))
+    assert_same_runs(folder / "killed", folder / "whole")
+    assert everything(folder / "whole")[1]["step"] == 90
+    assert not list((folder / "killed").glob("*.tmp"))
 
 
 def command(*arguments) -> subprocess.Popen:
