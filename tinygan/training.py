@@ -198,7 +198,7 @@ class Run:
     # -- steps ----------------------------------------------------------------------------------------------------------------
 
     def _one_step(self) -> Logits:
-        """Step 0 is recorded while it runs, all others replay its launches on its buffers, with new data, noise and rates."""
+        """The first step of a process is recorded while it runs; the others replay it on its buffers, with new data, noise and rates."""
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)
