@@ -1,0 +1,95 @@
+"""Vector instructions from Numba: LLVM code for the widest registers of the machine, where its loop vectoriser would not find them.
+
+An `@intrinsic` of Numba may write LLVM code of its own. `Vectors` holds the few words of it that our kernels need: load, store,
+splat, multiply-add, on vectors of as many numbers as a register has room for. LLVM turns them into AVX-512, AVX2, SSE or NEON.
+Addresses are integers: bytes, and nothing checks them; who calls an intrinsic vouches for what it reads and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from llvmlite import binding, ir
+from numba.core import cgutils
+
+WORD = ir.IntType(64)
+
+
+@lru_cache
+def register_bytes() -> int:
+    """Of the machine's vector registers: 64, 32 or 16."""
+    features = binding.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+@lru_cache
+def registers() -> int:
+    """How many vector registers there are: 32 with AVX-512 and on 64-bit ARM, otherwise 16."""
+    return 32 if register_bytes() == 64 or "aarch64" in binding.get_process_triple() else 16
+
+
+def lanes(itemsize: int) -> int:
+    """Numbers of `itemsize` bytes in one register."""
+    return register_bytes() // itemsize
+
+
+class Vectors:
+    """Writes vector code for numbers of an LLVM type (float or double) where `builder` stands. Sizes and steps are in bytes."""
+
+    def __init__(self, builder: ir.IRBuilder, number: ir.Type) -> None:
+        self.builder, self.number = builder, number
+        self.itemsize = 4 if isinstance(number, ir.FloatType) else 8
+        self.lanes = lanes(self.itemsize)
+        self.bytes = self.lanes * self.itemsize
+        self.type = ir.VectorType(number, self.lanes)
+        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.itemsize}"
+        self._multiply_add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.type, [self.type] * 3), name)
+
+    def constant(self, value: float) -> ir.Constant:
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def at(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
+        """address + offset"""
+        return self.builder.add(address, ir.Constant(WORD, offset) if isinstance(offset, int) else offset)
+
+    def load(self, address: ir.Value) -> ir.Value:
+        pointer = self.builder.inttoptr(address, self.type.as_pointer())
+        return self.builder.load(pointer, align=self.itemsize)
+
+    def store(self, vector: ir.Value, address: ir.Value) -> None:
+        self.builder.store(vector, self.builder.inttoptr(address, self.type.as_pointer()), align=self.itemsize)
+
+    def splat(self, scalar: ir.Value) -> ir.Value:
+        """The number in every lane."""
+        nowhere = ir.Constant(self.type, ir.Undefined)
+        index = ir.IntType(32)
+        first = self.builder.insert_element(nowhere, scalar, ir.Constant(index, 0))
+        return self.builder.shuffle_vector(first, nowhere, ir.Constant(ir.VectorType(index, self.lanes), [0] * self.lanes))
+
+    def load_splat(self, address: ir.Value) -> ir.Value:
+        pointer = self.builder.inttoptr(address, self.number.as_pointer())
+        return self.splat(self.builder.load(pointer, align=self.itemsize))
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a b + c, rounded once where the machine can."""
+        return self.builder.call(self._multiply_add, [a, b, c])
+
+
+def counted(
+    builder: ir.IRBuilder, count: ir.Value, start: Sequence[ir.Value], body: Callable[[Sequence[ir.Value]], Sequence[ir.Value]]
+) -> list[ir.Value]:
+    """A loop that runs `count` (at least 1) times: the values `start` go through body each time. Returns what they are after it."""
+    before, loop, after = builder.basic_block, builder.append_basic_block("loop"), builder.append_basic_block("after")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    turn = builder.phi(WORD)
+    values = [builder.phi(value.type) for value in start]
+    next_values = list(body(values))
+    next_turn = builder.add(turn, ir.Constant(WORD, 1))
+    for phi, first, later in zip([turn, *values], [ir.Constant(WORD, 0), *start], [next_turn, *next_values], strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, builder.basic_block)
+    builder.cbranch(builder.icmp_signed("<", next_turn, count), loop, after)
+    builder.position_at_end(after)
+    return next_values
