@@ -12,7 +12,8 @@ import math
 import numba
 import numpy as np
 
-from .blas import njit_parallel, product
+from .blas import njit_parallel
+from .cpu_matmul import product
 from .winograd import Transformed
 
 PATCH_BYTES = 4 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from . import loops
-from .blas import bound_product, product
+from .cpu_matmul import bound_product, product
 from .contract import KERNELS, Backend, Launch, Version
 from .convolution import Convolution, as_rows
 

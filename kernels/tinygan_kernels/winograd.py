@@ -18,7 +18,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .blas import products
+from .cpu_matmul import products
 from .minimal_filtering import best_tile, transforms
 
 compiled = numba.njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})

@@ -1,0 +1,202 @@
+"""Matrix products on the CPU: C = A B by tiles that stay in registers, shared out among Numba's threads; BLAS for what is too thin.
+
+A product is cut into jobs, rectangles of C with the addresses of what they need, when its shapes are known. Running it is then one
+compiled call: every thread takes its jobs, every job moves a panel of B into the cache and passes all its rows of A by it. The sum
+over k runs in one order whatever the cut, so that the number of threads changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numba
+import numpy as np
+
+from . import blas
+from .blas import njit, njit_parallel
+from .simd import lanes, registers
+from .tiles import copy_register, tile, transpose_block
+
+# Height and width (in registers) of the tiles to choose from, and how much slower than the first each runs: all fit their sums,
+# their width of B and one number of A into the registers, but the highest keeps more addresses than there are registers for those.
+_OF_32 = ((6, 4, 1.0), (8, 3, 1.0), (14, 2, 1.03), (4, 4, 1.1), (24, 1, 2.2))
+SHAPES = _OF_32 if registers() == 32 else ((4, 3, 1.0), (6, 2, 1.03), (4, 2, 1.1), (12, 1, 1.3))
+LANES_32, LANES_64 = lanes(4), lanes(8)
+WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs more than it brings
+PACKING = 9  # multiply-adds that take as long as packing one number of B
+PANEL_BYTES = 32 << 10  # of a panel that the level-1 cache holds, packed or not
+
+_ADDRESSES = ("a", "rows", "b", "c", "bias", "panel")
+_STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step", "segments", "depth", "turned", "add", "top", "bottom", "left", "right")
+JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS)] + [("slope", np.float64)])
+"""One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
+
+    C[i, j] (+)= sum over s < segments and k < depth of A(i, s, k) B(s, k, j),   then act(C + bias) if there is a bias
+    A(i, s, k) at a + rows[i] + s a_segment + k a_step      B(s, k, j) at b + s b_segment + k b_step + j itemsize
+
+With a panel (an address with room for depth x the tile's width) B is read transposed, B(0, k, j) at b + j b_step + k itemsize.
+"""
+
+
+@njit
+def _pack(like, job, j, width):
+    """Columns j.. of B into the job's panel (depth, width)."""
+    item = like.itemsize
+    side = LANES_32 if item == 4 else LANES_64
+    if not job.turned:
+        for k in range(job.depth):
+            for i in range(0, width, side):
+                copy_register(like, job.b + k * job.b_step + (j + i) * item, job.panel + (k * width + i) * item)
+        return
+    for start in range(0, job.depth, side):  # squares turned in registers; the last overlaps the one before
+        k = min(start, job.depth - side)
+        for i in range(0, width, side):
+            source, target = job.b + (j + i) * job.b_step + k * item, job.panel + (k * width + i) * item
+            transpose_block(like, source, job.b_step, target, width * item)
+
+
+@njit
+def _run(height, across, like, job):
+    """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide.
+
+    The last tile in either direction overlaps the one before, computing the same numbers again, so a job that adds to C has to
+    consist of whole tiles.
+    """
+    item = like.itemsize
+    width = len(across) * (LANES_32 if item == 4 else LANES_64)
+    slope = like.dtype.type(job.slope)
+    for start_j in range(job.left, job.right, width):
+        j = min(start_j, job.right - width)
+        if job.panel:
+            _pack(like, job, j, width)
+            b = (job.panel, np.int64(width * item), np.int64(0))
+        else:
+            b = (job.b + j * item, job.b_step, job.b_segment)
+        bias = job.bias + j * item if job.bias else np.int64(0)
+        for start_i in range(job.top, job.bottom, len(height)):
+            i = min(start_i, job.bottom - len(height))
+            tile(height, across, like, (job.a, job.rows + 8 * i, job.a_step, job.a_segment), b,
+                 (job.c + i * job.c_step + j * item, job.c_step), (job.segments, job.depth), (job.add, bias), slope)
+
+
+@njit
+def _in_turn(height, across, like, jobs):
+    for i in range(len(jobs)):
+        _run(height, across, like, jobs[i])
+
+
+@njit_parallel
+def _shared(height, across, like, jobs):
+    for i in numba.prange(len(jobs)):
+        _run(height, across, like, jobs[i])
+
+
+# ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How C (m, n) is shared out: tiles of `height` rows and `across` registers, `parts` runs of rows or of columns."""
+
+    height: int
+    across: int
+    width: int
+    by_columns: bool
+    parts: int
+
+    def regions(self, m: int, n: int) -> list[tuple[int, int, int, int]]:
+        """(top, bottom, left, right) of each part, no part smaller than a tile; where it would be, it overlaps its neighbour."""
+        unit, size = (self.width, n) if self.by_columns else (self.height, m)
+        blocks = -(-size // unit)
+        edges = [min(size, p * blocks // self.parts * unit) for p in range(self.parts + 1)]
+        runs = [(min(start, stop - unit), stop) for start, stop in pairwise(edges) if start < stop]
+        return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in runs]
+
+
+def cut(m: int, n: int, item: int, parts: int, packed: bool, whole: bool) -> Cut | None:
+    """The fastest way to share out C (m, n) among `parts` threads by a rough count of multiply-adds for each k; None if no tile fits.
+
+    packed: B has to be packed, by every thread for its own columns. whole: only whole tiles will do.
+    """
+    found: list[tuple[float, int, Cut]] = []
+    for at, (height, across, slower) in enumerate(SHAPES):
+        width = across * lanes(item)
+        if m < height or n < width or (whole and (m % height or n % width)):
+            continue
+        rows, columns = -(-m // height), -(-n // width)
+        for by_columns in (True, False):
+            high, wide = (rows, -(-columns // parts)) if by_columns else (-(-rows // parts), columns)
+            work = slower * high * height * wide * width + PACKING * wide * width * packed
+            found.append((work, at, Cut(height, across, width, by_columns, parts)))
+    return min(found, key=lambda f: f[:2])[2] if found else None
+
+
+def _at(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+Call = Callable[[], None]
+
+
+def tiled(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
+    bias: np.ndarray | None = None, slope: float = 1.0,
+) -> Call | None:
+    """C[p] (+)= A[p] B[p] for stacks of C-contiguous matrices, (P, M, K) (P, K, N) (P, M, N), as a call without arguments.
+
+    bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
+    """
+    (count, m, n), k, item = c.shape, a.shape[1] if trans_a else a.shape[2], c.itemsize
+    threads = numba.get_num_threads() if count * m * n * k >= WORTH_SPLITTING else 1
+    chosen = cut(m, n, item, threads, trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
+    if chosen is None:
+        return None
+    regions, packed = chosen.regions(m, n), trans_b or (m > 64 and k * chosen.width * item > PANEL_BYTES and n > chosen.width)
+    a_row, a_step = (item, a.shape[2] * item) if trans_a else (a.shape[2] * item, item)
+    rows = np.arange(m) * a_row
+    panels = np.empty((count * len(regions) if packed else 0, k * chosen.width), c.dtype)
+    jobs = np.zeros((count, len(regions)), JOB)
+    jobs["a"], jobs["b"], jobs["c"] = (_at(x) + np.arange(count)[:, None] * x.strides[0] for x in (a, b, c))
+    jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
+    jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, b.shape[2] * item, n * item
+    jobs["segments"], jobs["depth"], jobs["turned"], jobs["add"], jobs["slope"] = 1, k, trans_b, add, slope
+    jobs["bias"] = 0 if bias is None else _at(bias)
+    if packed:
+        jobs["panel"] = _at(panels) + np.arange(jobs.size).reshape(jobs.shape) * panels.strides[0]
+    jobs = jobs.reshape(-1)
+    return call_of(jobs, chosen, c, (a, b, c, bias, rows, panels))
+
+
+def call_of(jobs: np.ndarray, chosen: Cut, like: np.ndarray, alive: Sequence[np.ndarray | None]) -> Call:
+    """The jobs as a call; it keeps the arrays alive whose addresses they hold."""
+    call = partial(_shared if len(jobs) > 1 else _in_turn, (0,) * chosen.height, (0,) * chosen.across, like.reshape(-1)[:1], jobs)
+    call.alive = alive
+    return call
+
+
+# ---- the products ---------------------------------------------------------------------------------------------------------------
+
+
+def bound_product(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0
+) -> Call:
+    """`product` on these arrays, as a call without arguments: what the shapes decide is decided now."""
+    call = tiled(a[None], b[None], c[None], trans_a, trans_b, bool(beta)) if beta in (0, 1) else None
+    return call or blas.bound_product(a, b, c, trans_a, trans_b, beta)
+
+
+def product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0) -> None:
+    """C = A B + beta C, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty."""
+    bound_product(a, b, c, trans_a, trans_b, beta)()
+
+
+def products(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0) -> None:
+    """C[p] = A[p] B[p] + beta C[p] for a stack of matrices, none of them empty, shared out among the threads."""
+    call = tiled(a, b, c, trans_a, trans_b, bool(beta)) if beta in (0, 1) else None
+    if call:
+        call()
+    else:
+        blas.products(a, b, c, trans_a, trans_b, beta)

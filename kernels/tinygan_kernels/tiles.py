@@ -1,0 +1,153 @@
+"""The innermost step of every matrix product on the CPU: a tile of C that stays in vector registers while the sum runs.
+
+    C[r, :] (+)= sum over s and k of A[r, s, k] B[s, k, :]        r < rows, columns x lanes numbers wide
+
+For each (s, k), `columns` registers of B are loaded, and each of `rows` numbers of A is spread over a register and multiplied with
+all of them: rows + columns loads for rows x columns multiply-adds, so that loading keeps up with multiplying. The same scheme
+serves the matrix product (one segment s) and convolution (a segment for each row of filter taps): "batch-reduce" in the words of
+Georganas et al. 2020 (arXiv 1906.06440), who build deep learning from this one block. Nothing is packed: a panel of B that fits
+in the level-2 cache is read from there as fast as it is used.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .simd import WORD, Vectors, counted
+
+
+def _vectors(builder: ir.IRBuilder, context, like: types.Array) -> Vectors:
+    return Vectors(builder, context.get_value_type(like.dtype))
+
+
+def _unpacked(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
+    return [builder.extract_value(value, i) for i in range(len(value.type.elements))]
+
+
+@intrinsic
+def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope):
+    """One tile, as the module says. Addresses and steps are in bytes.
+
+    rows, columns: tuples whose lengths are the tile's height and its width in registers (a tuple's length is known when compiling).
+    like: an array of the dtype. a: (address, address of a table of rows' offsets, step of k, step of s). b: (address, step of k,
+    step of s). c: (address, step of rows). sizes: (segments, depth), both at least 1. finish: (whether C is added to, address of
+    a bias of the tile's width or 0); with a bias C becomes v = C + bias where that is positive, slope v elsewhere.
+    """
+    height, width = rows.count, columns.count
+
+    def generate(context, builder, signature, arguments):
+        v = _vectors(builder, context, like)
+        a_at, table, a_step, a_segment = _unpacked(builder, arguments[3])
+        b_at, b_step, b_segment = _unpacked(builder, arguments[4])
+        c_at, c_step = _unpacked(builder, arguments[5])
+        segments, depth = _unpacked(builder, arguments[6])
+        add, bias = _unpacked(builder, arguments[7])
+        offsets = [builder.load(builder.inttoptr(v.at(table, 8 * r), WORD.as_pointer())) for r in range(height)]
+        places = [[v.at(v.at(c_at, builder.mul(c_step, ir.Constant(WORD, r))), q * v.bytes) for q in range(width)]
+                  for r in range(height)]
+
+        def multiply(values):
+            a_k, b_k, *sums = values
+            loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
+            for r in range(height):
+                spread = v.load_splat(builder.add(a_k, offsets[r]))
+                for q in range(width):
+                    sums[r * width + q] = v.multiply_add(spread, loaded[q], sums[r * width + q])
+            return [builder.add(a_k, a_step), builder.add(b_k, b_step), *sums]
+
+        def segment(values):
+            a_s, b_s, *sums = values
+            _, _, *sums = counted(builder, depth, [a_s, b_s, *sums], multiply)
+            return [builder.add(a_s, a_segment), builder.add(b_s, b_segment), *sums]
+
+        sums = _start(builder, v, add, [place for row in places for place in row])
+        _, _, *sums = counted(builder, segments, [a_at, b_at, *sums], segment)
+        sums = _finish(builder, v, bias, arguments[8], sums, width)
+        for place, value in zip((place for row in places for place in row), sums, strict=True):
+            v.store(value, place)
+        return context.get_dummy_value()
+
+    numbers = types.UniTuple(types.int64, 2)
+    signature = types.void(
+        rows, columns, like, types.UniTuple(types.int64, 4), types.UniTuple(types.int64, 3), numbers, numbers, numbers, like.dtype
+    )
+    return signature, generate
+
+
+def _chosen(builder: ir.IRBuilder, condition: ir.Value, yes, otherwise: list[ir.Value]) -> list[ir.Value]:
+    """The values that `yes()` makes where the condition holds, else `otherwise`."""
+    before = builder.basic_block
+    with builder.if_then(condition):
+        made = yes()
+        inside = builder.basic_block
+    merged = [builder.phi(value.type) for value in made]
+    for phi, new, old in zip(merged, made, otherwise, strict=True):
+        phi.add_incoming(new, inside)
+        phi.add_incoming(old, before)
+    return merged
+
+
+def _start(builder, v: Vectors, add, places) -> list[ir.Value]:
+    """The sums before the first product: C where it is added to, else 0."""
+    wanted = builder.icmp_signed("!=", add, ir.Constant(WORD, 0))
+    return _chosen(builder, wanted, lambda: [v.load(place) for place in places], [v.constant(0.0)] * len(places))
+
+
+def _finish(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value]:
+    """bias and leaky ReLU, where there is a bias"""
+
+    def activated():
+        shifts, slopes = [v.load(v.at(bias, q * v.bytes)) for q in range(width)], v.splat(slope)
+        made = []
+        for i, total in enumerate(sums):
+            value = builder.fadd(total, shifts[i % width])
+            positive = builder.fcmp_ordered(">", value, v.constant(0.0))
+            made.append(builder.select(positive, value, builder.fmul(slopes, value)))
+        return made
+
+    return _chosen(builder, builder.icmp_signed("!=", bias, ir.Constant(WORD, 0)), activated, sums)
+
+
+@intrinsic
+def transpose_block(typing_context, like, source, source_step, target, target_step):
+    """A square of lanes x lanes numbers at address `source`, rows `source_step` bytes apart, written transposed to `target`.
+
+    Each of log2(lanes) rounds swaps halves, quarters, ... between pairs of registers (as in a butterfly network).
+    """
+
+    def generate(context, builder, signature, arguments):
+        v = _vectors(builder, context, like)
+        _, source, source_step, target, target_step = arguments
+        index, count = ir.IntType(32), v.lanes
+        rows = [v.load(v.at(source, builder.mul(source_step, ir.Constant(WORD, r)))) for r in range(count)]
+        distance = 1
+        while distance < count:
+            low, high = [], []
+            for lane in range(count):  # of the pair (r, r + distance): lanes whose bit is 0 stay, those of the partner move up
+                other = lane & distance
+                low.append(count + lane - distance if other else lane)
+                high.append(count + lane if other else lane + distance)
+            pick = [ir.Constant(ir.VectorType(index, count), lane) for lane in (low, high)]
+            for r in (r for r in range(count) if not r & distance):
+                pair = rows[r], rows[r + distance]
+                rows[r], rows[r + distance] = (builder.shuffle_vector(*pair, p) for p in pick)
+            distance *= 2
+        for r, row in enumerate(rows):
+            v.store(row, v.at(target, builder.mul(target_step, ir.Constant(WORD, r))))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 4), generate
+
+
+@intrinsic
+def copy_register(typing_context, like, source, target):
+    """A register full of numbers from one address to another."""
+
+    def generate(context, builder, signature, arguments):
+        v = _vectors(builder, context, like)
+        v.store(v.load(arguments[1]), arguments[2])
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64, types.int64), generate

@@ -1,0 +1,209 @@
+"""Products by BLAS, cut into parts: every class of shape inside the bound, memory beyond the matrices untouched and unread, any
+number of threads, and nothing compiled twice."""
+
+import os
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import DTYPES, normal
+from tinygan_kernels import blas, cpu_matmul, tolerance
+
+SIZES = (1, 2, 15, 16, 17, 31, 33, 48, 49)  # parts are cut at multiples of 16
+SHAPES = [
+    *[(m, n, k) for k in (0, 1, 2, 3, 4, 5) for m, n in ((1, 1), (7, 9), (33, 16))],  # few terms, and none
+    (0, 3, 4), (3, 0, 4), (0, 0, 0), (0, 5, 9), (5, 0, 9),
+    (1, 300, 40), (300, 1, 40), (1, 1, 700), (2, 511, 33), (511, 2, 33), (1, 1, 1), (1, 17, 5),  # thin
+    (63, 65, 120), (64, 64, 128), (100, 90, 80), (257, 31, 90), (31, 257, 90),  # on both sides of WORTH_SPLITTING
+    (16, 40, 1000), (17, 40, 1000), (40, 17, 1000), (15, 15, 3000),  # fewer blocks of 16 than threads
+]
+
+
+def placed(array):
+    """(the same matrix, C-contiguous, in the midst of memory full of NaN; that memory)"""
+    memory = np.full(array.size + 128, np.nan, array.dtype)
+    view = memory[64 : 64 + array.size].reshape(array.shape)
+    view[...] = array
+    return view, memory
+
+
+def operands(m, n, k, trans_a, trans_b, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    return normal(rng, (k, m) if trans_a else (m, k), dtype), normal(rng, (n, k) if trans_b else (k, n), dtype)
+
+
+def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, beta=0.0):
+    """The worst error of C = A B + beta C as a share of its bound; inf where memory around C was written to."""
+    a, b = (placed(x)[0] for x in operands(m, n, k, trans_a, trans_b, dtype))
+    start = normal(np.random.default_rng(1), (m, n), dtype) if beta else np.full((m, n), np.nan, dtype)
+    c, memory = placed(start)
+    cpu_matmul.product(a, b, c, trans_a, trans_b, beta)
+    around = np.concatenate([memory[:64], memory[64 + c.size :]])
+    wide = np.float64 if dtype == np.float32 else np.longdouble
+    left, right = (x.astype(wide).T if t else x.astype(wide) for x, t in ((a, trans_a), (b, trans_b)))
+    exact, magnitude = left @ right, np.abs(left) @ np.abs(right)
+    if beta:
+        exact, magnitude = exact + beta * start, magnitude + np.abs(beta * start.astype(wide))
+    allowed = tolerance.gamma(k + 2, dtype) * magnitude + 4 * np.finfo(dtype).tiny
+    return tolerance.share(c, exact, allowed) if np.isnan(around).all() else np.inf
+
+
+# ---- one product ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("trans", [(False, False), (True, False), (False, True), (True, True)], ids=["NN", "TN", "NT", "TT"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_class_of_shape(shape, trans, dtype):
+    for beta in (0.0, 1.0):
+        assert used(*shape, *trans, dtype, beta) <= 1, f"beta {beta}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    shape=st.tuples(*[st.sampled_from(SIZES)] * 3), trans=st.tuples(st.booleans(), st.booleans()),
+    dtype=st.sampled_from(DTYPES), beta=st.sampled_from((0.0, 1.0)), splitting=st.booleans(),
+)
+def test_sizes_around_the_cuts(shape, trans, dtype, beta, splitting):
+    """Also with every product cut into parts, however small."""
+    with pytest.MonkeyPatch.context() as patch:
+        if splitting:
+            patch.setattr(cpu_matmul, "WORTH_SPLITTING", 0)
+        assert used(*shape, *trans, dtype, beta) <= 1
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 60), (100, 90, 80), (33, 20, 3), (1, 17, 5)], ids=str)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_of_threads(shape, threads):
+    before = numba.get_num_threads()
+    if threads > before:
+        pytest.skip(f"there is but {before} thread here")
+    try:
+        numba.set_num_threads(threads)
+        for trans in ((False, False), (True, False), (False, True)):
+            assert used(*shape, *trans) <= 1
+    finally:
+        numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("shape", [(48, 20, 9), (20, 49, 9), (5, 5, 9), (129, 129, 9)], ids=str)
+def test_numbers_of_parts(shape, parts):
+    """More parts than blocks of 16 leave some without work, none done twice: beta = 1 would show it."""
+    (m, n, k), dtype = shape, np.dtype(np.float32)
+    a, b = operands(m, n, k, False, False, dtype)
+    c = np.ones((m, n), dtype)
+    blas._in_parts(blas.address(dtype), a, b, c, False, False, 1.0, parts)
+    allowed = tolerance.gamma(k + 2, dtype) * (np.abs(a) @ np.abs(b) + 1)
+    assert tolerance.share(c, a.astype(float) @ b.astype(float) + 1, allowed) <= 1
+
+
+@given(n=st.integers(0, 500), parts=st.integers(1, 9))
+def test_spans_cover_everything_once_in_multiples_of_16(n, parts):
+    spans = [blas.span.py_func(n, parts, p) for p in range(parts)]
+    assert [i for start, stop in spans for i in range(start, stop)] == list(range(n))
+    assert all(start % 16 == 0 or start == n for start, _ in spans)
+    sizes = [stop - start for start, stop in spans]
+    assert max(sizes) - min(sizes) < 32
+
+
+def test_nan_in_a_factor_comes_out_and_stays_in_its_row():
+    for m, n, k in ((20, 30, 3), (20, 30, 40), (100, 90, 80)):
+        a, b = operands(m, n, k, False, False, np.float32)
+        a[7, 1] = np.nan
+        c = np.zeros((m, n), np.float32)
+        cpu_matmul.product(a, b, c)
+        assert np.isnan(c[7]).all() and np.isfinite(np.delete(c, 7, axis=0)).all()
+
+
+def test_the_judge_sees_a_product_that_is_wrong(monkeypatch):
+    """Transposition dropped, beta forgotten, a part left out, one term left out, NaN around C written over."""
+    real = cpu_matmul.bound_product
+
+    def wrong(change):
+        def made(a, b, c, trans_a=False, trans_b=False, beta=0.0):
+            return lambda: change(a, b, c, trans_a, trans_b, beta)
+
+        return made
+
+    def beyond(a, b, c, trans_a, trans_b, beta):
+        real(a, b, c, trans_a, trans_b, beta)()
+        np.lib.stride_tricks.as_strided(c, (c.size + 1,), (c.itemsize,))[-1] = 0
+
+    mistakes = {
+        "trans_b": lambda a, b, c, ta, tb, beta: real(a, b, c, ta, not tb, beta)(),
+        "beta": lambda a, b, c, ta, tb, beta: real(a, b, c, ta, tb, 0.0)(),
+        "part": lambda a, b, c, ta, tb, beta: real(a[:16], b, c[:16], ta, tb, beta)(),
+        "term": lambda a, b, c, ta, tb, beta: real(a[:, :-1].copy(), b[:-1].copy(), c, ta, tb, beta)(),
+        "beyond": beyond,
+    }
+    for name, mistake in mistakes.items():
+        assert used(20, 20, 20, beta=1.0) <= 1
+        with monkeypatch.context() as patch:
+            patch.setattr(cpu_matmul, "bound_product", wrong(mistake))
+            assert used(20, 20, 20, beta=1.0) > 1, name
+
+
+# ---- stacks of products ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 25])
+@pytest.mark.parametrize("trans", [(False, False), (True, False), (False, True)], ids=["NN", "TN", "NT"])
+@pytest.mark.parametrize("shape", [(33, 20, 17), (1, 40, 5), (70, 64, 1)], ids=str)
+def test_stacks(shape, trans, count):
+    """Few matrices are cut into parts, many are handed out whole; each is its own product."""
+    m, n, k = shape
+    pairs = [operands(m, n, k, *trans, np.float32, seed) for seed in range(count)]
+    a, b = (np.stack(side) for side in zip(*pairs, strict=True))
+    for beta in (0.0, 1.0):
+        c = np.full((count, m, n), 0.5 if beta else np.nan, np.float32)
+        cpu_matmul.products(a, b, c, *trans, beta)
+        left, right = (np.swapaxes(x, 1, 2) if t else x for x, t in ((a, trans[0]), (b, trans[1])))
+        exact = left.astype(float) @ right.astype(float) + beta * 0.5
+        allowed = tolerance.gamma(k + 2, np.float32) * (np.abs(left) @ np.abs(right) + beta * 0.5)
+        assert tolerance.share(c, exact, allowed) <= 1
+
+
+# ---- bound calls, the library, the cache ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (20, 30, 0), (20, 30, 3), (20, 30, 40), (100, 90, 80)], ids=str)
+def test_a_bound_product_reads_its_arrays_anew(shape):
+    m, n, k = shape
+    a, b = operands(m, n, k, False, False, np.float32)
+    c, direct = np.full((m, n), np.nan, np.float32), np.empty((m, n), np.float32)
+    call = cpu_matmul.bound_product(a, b, c)
+    for factor in (1, -3):
+        a *= factor
+        call()
+        cpu_matmul.product(a, b, direct)
+        np.testing.assert_array_equal(c, direct)
+
+
+def test_the_library_that_multiplies_keeps_to_one_thread():
+    """Else it would bring threads of its own that compete with Numba's."""
+    from threadpoolctl import ThreadpoolController
+
+    assert blas.address(np.dtype(np.float32)) != blas.address(np.dtype(np.float64)) != 0
+    libraries = [c for c in ThreadpoolController().lib_controllers if c.user_api == "blas"]
+    assert any(c.num_threads == 1 for c in libraries)
+    assert all(c.num_threads == 1 for c in libraries if "scipy.libs" in c.filepath)
+
+
+def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
+    """The address of BLAS's routine differs from process to process: compiled in, it would make the cache useless, or worse."""
+    program = (
+        "import numpy as np; from tinygan_kernels import blas, cpu; cpu.announce_compilation(print)\n"
+        "for k in (3, 40):\n"
+        "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == k).all()\n"
+        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == 96).all()\n"
+        "c = np.empty((2, 8, 8), np.float32); cpu_matmul.products(np.ones_like(c), np.ones_like(c), c); assert (c == 8).all()"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    runs = [subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True) for _ in range(2)]
+    assert [done.stderr for done in runs] == ["", ""]
+    assert runs[0].stdout.count("compiling the CPU kernels") == 1 and runs[1].stdout == ""
