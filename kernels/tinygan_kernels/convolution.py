@@ -1,6 +1,7 @@
-"""Convolution on the CPU as matrix products, and the choice between the direct sum and Winograd's.
+"""Convolution on the CPU as matrix products, and the choice between three ways to it.
 
-The direct way is a product over unrolled patches (im2col; Chellapilla et al. 2006). In NHWC a patch row is a run of KW * C numbers
+Winograd's (`winograd`) where it is worth its transforms; tiles that read the image in place (`direct`) where few channels go in;
+for all else, a product over unrolled patches (im2col; Chellapilla et al. 2006). In NHWC a patch row is a run of KW * C numbers
 that lie together in memory, so unrolling copies whole runs. It is done for a few images at a time, so that the patches are still
 in the cache when BLAS reads them.
 """
@@ -8,12 +9,14 @@ in the cache when BLAS reads them.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numba
 import numpy as np
 
 from .blas import njit_parallel
-from .cpu_matmul import product
+from .cpu_matmul import Call, product
+from .direct import Direct, thin
 from .winograd import Transformed
 
 PATCH_BYTES = 4 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache
@@ -78,7 +81,7 @@ class Convolution:
 
     def __init__(self) -> None:
         self._scratch: dict[str, np.ndarray] = {}
-        self._transformed = Transformed(self._take)
+        self._transformed, self._direct = Transformed(self._take), Direct(self._take)
 
     def _take(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         size = int(np.prod(shape)) * dtype.itemsize
@@ -92,32 +95,47 @@ class Convolution:
         step = max(1, PATCH_BYTES // max(1, patch_rows * patch * dtype.itemsize))
         return [(start, min(n, start + step)) for start in range(0, n, step)]
 
-    def conv2d(self, x, w, y, stride, pad):
+    def bound(self, kernel: str, first, second, out, stride: int, pad: int, **_sizes: int) -> Call:
+        """A launch of conv2d, conv2d_dx or conv2d_dw as a call without arguments: the way to do it is chosen now, and prepared.
+
+        Until it runs for the last time no other call may run at the same time, as all work in the same scratch memory.
+        """
+        image, filters, pixels = {
+            "conv2d": (first, second, out), "conv2d_dx": (out, second, first), "conv2d_dw": (first, out, second),
+        }[kernel]
+        n, oh, ow, _ = pixels.shape
+        if self._transformed.suits(filters.shape, stride, n, oh, ow, image.dtype):
+            return partial(getattr(self._transformed, kernel), first, second, out, pad)
+        direct = getattr(self._direct, kernel)(first, second, out, stride, pad) if thin(filters.shape, image.itemsize) else None
+        return direct or partial(getattr(self, f"_unrolled_{kernel}"), first, second, out, stride, pad)
+
+    def conv2d(self, x, w, y, **options):
+        self.bound("conv2d", x, w, y, **options)()
+
+    def conv2d_dx(self, g, w, dx, **options):
+        self.bound("conv2d_dx", g, w, dx, **options)()
+
+    def conv2d_dw(self, x, g, dw, **options):
+        self.bound("conv2d_dw", x, g, dw, **options)()
+
+    def _unrolled_conv2d(self, x, w, y, stride, pad):
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, y.shape
-        if self._transformed.suits(w.shape, stride, n, oh, ow, x.dtype):
-            return self._transformed.conv2d(x, w, y, pad)
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
             im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
             product(cols, w.reshape(patch, c_out), as_rows(y[start:stop]))
-        return None
 
-    def conv2d_dx(self, g, w, dx, stride, pad, height, width):
+    def _unrolled_conv2d_dx(self, g, w, dx, stride, pad):
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, g.shape
-        if self._transformed.suits(w.shape, stride, n, oh, ow, g.dtype):
-            return self._transformed.conv2d_dx(g, w, dx, pad)
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, g.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), g.dtype)
             product(as_rows(g[start:stop]), w.reshape(patch, c_out), cols, trans_b=True)
             col2im(cols, kh, kw, stride, pad, oh, ow, dx[start:stop])
-        return None
 
-    def conv2d_dw(self, x, g, dw, stride, pad, kh, kw):
-        (n, oh, ow, c_out), c_in = g.shape, x.shape[3]
-        if self._transformed.suits(dw.shape, stride, n, oh, ow, x.dtype):
-            return self._transformed.conv2d_dw(x, g, dw, pad)
+    def _unrolled_conv2d_dw(self, x, g, dw, stride, pad):
+        (n, oh, ow, c_out), (kh, kw, c_in, _) = g.shape, dw.shape
         patch = kh * kw * c_in
         flat = dw.reshape(patch, c_out)
         if n == 0:
@@ -126,4 +144,3 @@ class Convolution:
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
             im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
             product(cols, as_rows(g[start:stop]), flat, trans_a=True, beta=1.0 if start else 0.0)
-        return None

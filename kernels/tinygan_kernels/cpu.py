@@ -239,19 +239,22 @@ _BOUND = {"matmul": lambda launch: bound_product(*launch.inputs, *launch.outputs
           "bias_act": _bound_bias_act, "bias_act_grad": _bound_bias_act_grad, **dict.fromkeys(_UFUNCS, _bound_ufunc)}
 
 
-def bind(launch: Launch) -> Callable[[], None]:
-    """The launch as a call without arguments, with all decided beforehand that shapes decide; the same arithmetic."""
-    binder = _BOUND.get(launch.kernel.name)
-    return binder(launch) if binder else launch.run
-
-
 # ---- the backend ----------------------------------------------------------------------------------------------------------------
 
 
 def backend() -> Backend:
     """A CPU backend with scratch memory of its own."""
     convolution = Convolution()
+    convolutions = ("conv2d", "conv2d_dx", "conv2d_dw")
     implementations = {name: _ufunc(f) for name, f in _UFUNCS.items()}
     implementations |= {name: _elementwise(loop, inputs) for name, (loop, inputs) in _LOOPS.items()}
-    implementations |= _WHOLE | {name: getattr(convolution, name) for name in ("conv2d", "conv2d_dx", "conv2d_dw")}
+    implementations |= _WHOLE | {name: getattr(convolution, name) for name in convolutions}
+
+    def bind(launch: Launch) -> Callable[[], None]:
+        """The launch as a call without arguments, with all decided beforehand that shapes decide; the same arithmetic."""
+        name = launch.kernel.name
+        if name in convolutions:
+            return convolution.bound(name, *launch.inputs, *launch.outputs, **launch.params)
+        return _BOUND[name](launch) if name in _BOUND else launch.run
+
     return Backend("cpu", implementations, bind=bind, versions=[Version(name, 1, _title(name)) for name in KERNELS])

@@ -42,6 +42,12 @@ With a panel (an address with room for depth x the tile's width) B is read trans
 
 
 @njit
+def address_of(array):
+    """Of an array's first element, signed: with an unsigned one, adding an offset would give a float."""
+    return np.int64(array.ctypes.data)
+
+
+@njit
 def _pack(like, job, j, width):
     """Columns j.. of B into the job's panel (depth, width)."""
     item = like.itemsize
@@ -59,7 +65,7 @@ def _pack(like, job, j, width):
 
 
 @njit
-def _run(height, across, like, job):
+def run_job(height, across, like, job):
     """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide.
 
     The last tile in either direction overlaps the one before, computing the same numbers again, so a job that adds to C has to
@@ -85,13 +91,13 @@ def _run(height, across, like, job):
 @njit
 def _in_turn(height, across, like, jobs):
     for i in range(len(jobs)):
-        _run(height, across, like, jobs[i])
+        run_job(height, across, like, jobs[i])
 
 
 @njit_parallel
 def _shared(height, across, like, jobs):
     for i in numba.prange(len(jobs)):
-        _run(height, across, like, jobs[i])
+        run_job(height, across, like, jobs[i])
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------

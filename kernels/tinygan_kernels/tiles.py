@@ -151,3 +151,16 @@ def copy_register(typing_context, like, source, target):
         return context.get_dummy_value()
 
     return types.void(like, types.int64, types.int64), generate
+
+
+@intrinsic
+def add_register(typing_context, like, source, target):
+    """A register full of numbers at one address, added to those at another."""
+
+    def generate(context, builder, signature, arguments):
+        v = _vectors(builder, context, like)
+        _, source, target = arguments
+        v.store(builder.fadd(v.load(target), v.load(source)), target)
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64, types.int64), generate
