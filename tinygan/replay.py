@@ -12,6 +12,7 @@ The plan that is replayed does what was recorded, with three economies that chan
 - a launch that depends on nothing that changes is not run again;
 - a copy whose source is written once and read only by it disappears: the producer writes to the destination;
 - intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
+A backend may run two launches in a row as one where that gives the same bits, a product and its bias, say.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Recorder:
             launches = _without_copies(launches, private)
             launches, size = _share_memory(launches, private)
         # without their graph, which would keep every array of the recorded step alive
-        return Plan(launches, [self.backend.bind(launch) for launch in launches], tuple(stop(t) for t in outputs), size)
+        return Plan(launches, self.backend.bind_all(launches), tuple(stop(t) for t in outputs), size)
 
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ class Launch:
         self.implementation(*self.inputs, *self.outputs, **self.params)
 
 
-Watcher = Callable[[Launch, Callable[[], None]], None]
+Call = Callable[[], None]
+Watcher = Callable[[Launch, Call], None]
 
 
 @dataclass(eq=False)
@@ -84,7 +85,8 @@ class Backend:
     xp: Any = np
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
-    bind: Callable[[Launch], Callable[[], None]] = lambda launch: launch.run  # for launches that will run many times
+    bind: Callable[[Launch], Call] = lambda launch: launch.run  # for launches that will run many times
+    bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # the same for two in a row that can be one
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 
@@ -129,6 +131,18 @@ class Backend:
             yield
         finally:
             self.watchers.remove(watcher)
+
+    def bind_all(self, launches: Sequence[Launch]) -> list[Call]:
+        """Launches that will run many times in this order, as calls without arguments; at most as many as there are launches."""
+        calls: list[Call] = []
+        waiting = list(reversed(launches))
+        while waiting:
+            first = waiting.pop()
+            both = self.bind_pair(first, waiting[-1]) if waiting else None
+            if both:
+                waiting.pop()
+            calls.append(both or self.bind(first))
+        return calls
 
     def empty(self, shape: Shape, dtype: Any) -> Any:
         return self.allocate(shape, dtype)

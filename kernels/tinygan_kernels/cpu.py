@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from . import loops
-from .cpu_matmul import bound_product, product
+from .cpu_matmul import bound_product, product, tiled
 from .contract import KERNELS, Backend, Launch, Version
 from .convolution import Convolution, as_rows
 
@@ -135,6 +135,11 @@ def batch_norm_grad(g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
 def bias_act(x, b, y, act, slope=0.0):
     """A bias alone is a leaky ReLU of slope 1."""
     loops.bias_leaky_relu(x.size, as_rows(x), b, y.dtype.type(slope if act == "leaky_relu" else 1), as_rows(y))
+    activate(y, act)
+
+
+def activate(y, act):
+    """The part of an activation that is no leaky ReLU, in place."""
     if act == "tanh":
         np.tanh(y, out=y)
     elif act == "sigmoid":
@@ -209,20 +214,45 @@ def _title(name: str) -> str:
 
 def _bound_bias_act(launch: Launch) -> Callable[[], None]:
     (x, b), (y,) = launch.inputs, launch.outputs
-    act, slope = launch.params["act"], launch.params.get("slope", 0.0)
-    if act not in ("leaky_relu", "linear"):
+    if launch.params["act"] not in ("leaky_relu", "linear"):
         return launch.run
-    return loops.bias_leaky_relu.bound(x.size, as_rows(x), b, y.dtype.type(slope if act == "leaky_relu" else 1), as_rows(y))
+    return loops.bias_leaky_relu.bound(x.size, as_rows(x), b, y.dtype.type(_slope(launch)), as_rows(y))
+
+
+def _slope(launch: Launch) -> float:
+    """Of bias_act's activation below 0: a bias alone, and what is to go through another function, is a leaky ReLU of slope 1."""
+    return launch.params.get("slope", 0.0) if launch.params["act"] == "leaky_relu" else 1.0
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and a.ctypes.data == b.ctypes.data
+
+
+def bind_linear(first: Launch, second: Launch) -> Callable[[], None] | None:
+    """A product whose result bias_act then overwrites: bias and activation are done while a tile of it is still in registers."""
+    if (first.kernel.name, second.kernel.name) != ("matmul", "bias_act"):
+        return None
+    (a, b), (c,), (x, bias), (y,) = first.inputs, first.outputs, second.inputs, second.outputs
+    if not (_same(c, x) and _same(c, y)):
+        return None
+    product_ = tiled(a[None], b[None], c[None], **first.params, bias=bias, slope=_slope(second))
+    act = second.params["act"]
+    if product_ is None or act in ("linear", "leaky_relu"):
+        return product_
+
+    def run() -> None:
+        product_()
+        activate(y, act)
+
+    return run
 
 
 def _bound_bias_act_grad(launch: Launch) -> Callable[[], None]:
     (g, y), (dx, db) = launch.inputs, launch.outputs
-    act, slope = launch.params["act"], launch.params.get("slope", 0.0)
-    if act not in ("leaky_relu", "linear"):
+    if launch.params["act"] not in ("leaky_relu", "linear"):
         return launch.run
     sums = _blocks(as_rows(dx))
-    slope = dx.dtype.type(slope if act == "leaky_relu" else 1)
-    call = loops.leaky_relu_grad_sums.bound(g.size, as_rows(g), as_rows(y), slope, as_rows(dx), sums)
+    call = loops.leaky_relu_grad_sums.bound(g.size, as_rows(g), as_rows(y), dx.dtype.type(_slope(launch)), as_rows(dx), sums)
 
     def run() -> None:
         call()
@@ -257,4 +287,5 @@ def backend() -> Backend:
             return convolution.bound(name, *launch.inputs, *launch.outputs, **launch.params)
         return _BOUND[name](launch) if name in _BOUND else launch.run
 
-    return Backend("cpu", implementations, bind=bind, versions=[Version(name, 1, _title(name)) for name in KERNELS])
+    versions = [Version(name, 1, _title(name)) for name in KERNELS]
+    return Backend("cpu", implementations, bind=bind, bind_pair=bind_linear, versions=versions)
