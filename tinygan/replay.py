@@ -8,8 +8,9 @@ step counts, rates and running statistics are arrays that launches update in pla
 values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (see draws.py).
 Watchers of the backend see the recorded step, not the replayed ones.
 
-The plan that is replayed does what was recorded, with three economies that change no bit of the result:
+The plan that is replayed does what was recorded, with four economies that change no bit of the result:
 - a launch that depends on nothing that changes is not run again;
+- a launch that an earlier one made needless, by doing the same to the same numbers, is left out;
 - a copy whose source is written once and read only by it disappears: the producer writes to the destination;
 - intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
 A backend may run two launches in a row as one where that gives the same bits, a product and its bias, say.
@@ -17,7 +18,8 @@ A backend may run two launches in a row as one where that gives the same bits, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,6 +123,8 @@ class Recorder:
         launches = [launch for i, launch in enumerate(self.launches) if i not in constant]
         size = 0
         if self.backend.xp is np:  # elsewhere the arrays' memory is not NumPy's to lay out
+            launches, instead = _without_repeats(launches, allocated)
+            outputs = [wrap(instead[_key(t.array)], t.backend) if _key(t.array) in instead else t for t in outputs]
             private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
             launches = _without_copies(launches, private)
             launches, size = _share_memory(launches, private)
@@ -154,7 +158,7 @@ def _overlap(array: Any, launch: Launch) -> bool:
     return any(np.may_share_memory(array, other) for other in (*launch.inputs, *launch.outputs))
 
 
-# ---- the three economies --------------------------------------------------------------------------------------------------------
+# ---- the four economies --------------------------------------------------------------------------------------------------------
 
 
 def _constants(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int], set[int]]:
@@ -172,6 +176,47 @@ def _constants(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int
             constant.add(i)
             buffers |= _written(launch)
     return constant, buffers
+
+
+def _without_repeats(launches: Sequence[Launch], allocated: set[int]) -> tuple[list[Launch], dict[int, Any]]:
+    """The launches without those that repeat an earlier one: the same kernel on the same arrays, which nothing wrote to since.
+
+    Also which array (by the key of the one that is gone) holds the result. Only results that are written once, whole, count.
+    """
+    writes = Counter(key for launch in launches for key in _written(launch))
+    written_at: dict[int, int] = {}
+    seen: dict[tuple, tuple[int, tuple[Any, ...]]] = {}
+    instead: dict[int, Any] = {}
+    kept: list[Launch] = []
+    for i, launch in enumerate(launches):
+        launch = replace(launch, inputs=tuple(_moved(a, instead) for a in launch.inputs))
+        outputs = launch.outputs
+        once = all(_key(a) in allocated and writes[_key(a)] == 1 and a.size == _root(a).size for a in outputs)
+        if once and not launch.kernel.in_place:
+            deed = (launch.kernel.name, repr(sorted(launch.params.items())), *map(_place, launch.inputs))
+            at, earlier = seen.get(deed, (i, outputs))
+            if at < i and all(written_at.get(_key(a), -1) < at for a in launch.inputs):
+                instead |= {_key(mine): theirs for mine, theirs in zip(outputs, earlier, strict=True)}
+                continue
+            seen[deed] = (i, outputs)
+        written_at |= dict.fromkeys(_written(launch), i)
+        kept.append(launch)
+    return kept, instead
+
+
+def _place(array: Any) -> tuple[Any, ...]:
+    """Where an array lies and how it is read."""
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
+
+
+def _moved(array: Any, homes: Mapping[int, Any]) -> Any:
+    """The same view of the memory that took the place of the array's own; the array itself where nothing did."""
+    root = _root(array)
+    if id(root) not in homes:
+        return array
+    inner = _place(array)[0] - _place(root)[0]
+    home = homes[id(root)]
+    return np.ndarray(array.shape, array.dtype, home.reshape(-1).view(np.uint8), inner, array.strides)
 
 
 def _without_copies(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
@@ -232,19 +277,13 @@ def _share_memory(launches: Sequence[Launch], private: set[int]) -> tuple[list[L
                 start = high
         placed.append((start, start + size, first, last))
         offsets[key] = start
-    total = max((end for _, end, _, _ in placed), default=0)
-    pool = _aligned(total)
-
-    def moved(array: Any) -> Any:
-        key = _key(array)
-        if key not in offsets:
-            return array
-        inner = array.__array_interface__["data"][0] - roots[key].__array_interface__["data"][0]
-        return np.ndarray(array.shape, array.dtype, pool, offsets[key] + inner, array.strides)
-
-    return [
-        replace(launch, inputs=tuple(map(moved, launch.inputs)), outputs=tuple(map(moved, launch.outputs))) for launch in launches
-    ], total
+    pool = _aligned(max((end for _, end, _, _ in placed), default=0))
+    homes = {key: pool[start : start + roots[key].nbytes] for key, start in offsets.items()}
+    moved = [
+        replace(launch, inputs=tuple(_moved(a, homes) for a in launch.inputs), outputs=tuple(_moved(a, homes) for a in launch.outputs))
+        for launch in launches
+    ]
+    return moved, pool.size
 
 
 def _aligned(size: int) -> np.ndarray:

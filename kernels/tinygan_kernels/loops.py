@@ -16,8 +16,8 @@ import numpy as np
 
 from .blas import njit, njit_parallel, span
 
-WORTH_SHARING = 1 << 15  # elements from which a second thread brings more than it costs
-BLOCK = 256  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed
+WORTH_SHARING = 1 << 16  # elements from which a second thread brings more than it costs
+BLOCK = 64  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed
 
 
 class Loop:
