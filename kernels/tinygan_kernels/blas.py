@@ -1,4 +1,4 @@
-"""Matrix products by BLAS, called from inside compiled loops: one pool of threads for everything.
+"""Matrix products by BLAS, for what tiles do not fit, called from inside compiled loops: one pool of threads for everything.
 
 NumPy's BLAS brings threads of its own. They spin for a while after each product, Numba's spin after each loop, and two pools that
 spin on the same cores cost each other up to a time slice at every change from one to the other. So products are cut into parts,
@@ -133,7 +133,10 @@ def _few_terms(a, b, c, trans_a, trans_b):
 def bound_product(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0
 ) -> Callable[[], None]:
-    """`product` on these arrays, as a call without arguments: what the shapes decide is decided now."""
+    """C = A B + beta C, with A or B transposed on request, as a call without arguments: what the shapes decide is decided now.
+
+    C-contiguous, (M, K) (K, N) (M, N); any of them may be empty.
+    """
     m, n = c.shape
     k = a.shape[0] if trans_a else a.shape[1]
     if not c.size or k == 0:
@@ -143,11 +146,6 @@ def bound_product(
     if m * n * k < WORTH_SPLITTING:
         return partial(_whole, address(c.dtype), a, b, c, trans_a, trans_b, beta)
     return partial(_in_parts, address(c.dtype), a, b, c, trans_a, trans_b, beta, numba.get_num_threads())
-
-
-def product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0) -> None:
-    """C = A B + beta C, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty."""
-    bound_product(a, b, c, trans_a, trans_b, beta)()
 
 
 @njit_parallel

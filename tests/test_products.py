@@ -1,4 +1,4 @@
-"""Products by BLAS, cut into parts: every class of shape inside the bound, memory beyond the matrices untouched and unread, any
+"""Matrix products by tiles and by BLAS: every class of shape inside the bound, memory beyond the matrices untouched and unread, any
 number of threads, and nothing compiled twice."""
 
 import os
@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DTYPES, normal
-from tinygan_kernels import blas, tolerance
+from tinygan_kernels import blas, cpu_matmul, tolerance
 
+WAYS = (cpu_matmul, blas)
 SIZES = (1, 2, 15, 16, 17, 31, 33, 48, 49)  # parts are cut at multiples of 16
 SHAPES = [
     *[(m, n, k) for k in (0, 1, 2, 3, 4, 5) for m, n in ((1, 1), (7, 9), (33, 16))],  # few terms, and none
     (0, 3, 4), (3, 0, 4), (0, 0, 0), (0, 5, 9), (5, 0, 9),
     (1, 300, 40), (300, 1, 40), (1, 1, 700), (2, 511, 33), (511, 2, 33), (1, 1, 1), (1, 17, 5),  # thin
     (63, 65, 120), (64, 64, 128), (100, 90, 80), (257, 31, 90), (31, 257, 90),  # on both sides of WORTH_SPLITTING
+    (70, 64, 128), (70, 80, 300), (24, 16, 30), (23, 16, 30), (6, 64, 15), (6, 64, 17), (12, 192, 400), (13, 193, 401),  # tiles
     (16, 40, 1000), (17, 40, 1000), (40, 17, 1000), (15, 15, 3000),  # fewer blocks of 16 than threads
 ]
 
@@ -36,12 +38,12 @@ def operands(m, n, k, trans_a, trans_b, dtype, seed=0):
     return normal(rng, (k, m) if trans_a else (m, k), dtype), normal(rng, (n, k) if trans_b else (k, n), dtype)
 
 
-def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, beta=0.0):
+def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, beta=0.0, way=cpu_matmul):
     """The worst error of C = A B + beta C as a share of its bound; inf where memory around C was written to."""
     a, b = (placed(x)[0] for x in operands(m, n, k, trans_a, trans_b, dtype))
     start = normal(np.random.default_rng(1), (m, n), dtype) if beta else np.full((m, n), np.nan, dtype)
     c, memory = placed(start)
-    blas.product(a, b, c, trans_a, trans_b, beta)
+    way.bound_product(a, b, c, trans_a, trans_b, beta)()
     around = np.concatenate([memory[:64], memory[64 + c.size :]])
     wide = np.float64 if dtype == np.float32 else np.longdouble
     left, right = (x.astype(wide).T if t else x.astype(wide) for x, t in ((a, trans_a), (b, trans_b)))
@@ -55,25 +57,26 @@ def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, beta=0.0):
 # ---- one product ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("way", WAYS, ids=["tiles", "BLAS"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("trans", [(False, False), (True, False), (False, True), (True, True)], ids=["NN", "TN", "NT", "TT"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_every_class_of_shape(shape, trans, dtype):
+def test_every_class_of_shape(shape, trans, dtype, way):
     for beta in (0.0, 1.0):
-        assert used(*shape, *trans, dtype, beta) <= 1, f"beta {beta}"
+        assert used(*shape, *trans, dtype, beta, way) <= 1, f"beta {beta}"
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     shape=st.tuples(*[st.sampled_from(SIZES)] * 3), trans=st.tuples(st.booleans(), st.booleans()),
-    dtype=st.sampled_from(DTYPES), beta=st.sampled_from((0.0, 1.0)), splitting=st.booleans(),
+    dtype=st.sampled_from(DTYPES), beta=st.sampled_from((0.0, 1.0)), splitting=st.booleans(), way=st.sampled_from(WAYS),
 )
-def test_sizes_around_the_cuts(shape, trans, dtype, beta, splitting):
+def test_sizes_around_the_cuts(shape, trans, dtype, beta, splitting, way):
     """Also with every product cut into parts, however small."""
     with pytest.MonkeyPatch.context() as patch:
         if splitting:
-            patch.setattr(blas, "WORTH_SPLITTING", 0)
-        assert used(*shape, *trans, dtype, beta) <= 1
+            patch.setattr(way, "WORTH_SPLITTING", 0)
+        assert used(*shape, *trans, dtype, beta, way) <= 1
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 60), (100, 90, 80), (33, 20, 3), (1, 17, 5)], ids=str)
@@ -116,13 +119,13 @@ def test_nan_in_a_factor_comes_out_and_stays_in_its_row():
         a, b = operands(m, n, k, False, False, np.float32)
         a[7, 1] = np.nan
         c = np.zeros((m, n), np.float32)
-        blas.product(a, b, c)
+        cpu_matmul.product(a, b, c)
         assert np.isnan(c[7]).all() and np.isfinite(np.delete(c, 7, axis=0)).all()
 
 
 def test_the_judge_sees_a_product_that_is_wrong(monkeypatch):
     """Transposition dropped, beta forgotten, a part left out, one term left out, NaN around C written over."""
-    real = blas.bound_product
+    real = cpu_matmul.bound_product
 
     def wrong(change):
         def made(a, b, c, trans_a=False, trans_b=False, beta=0.0):
@@ -144,7 +147,7 @@ def test_the_judge_sees_a_product_that_is_wrong(monkeypatch):
     for name, mistake in mistakes.items():
         assert used(20, 20, 20, beta=1.0) <= 1
         with monkeypatch.context() as patch:
-            patch.setattr(blas, "bound_product", wrong(mistake))
+            patch.setattr(cpu_matmul, "bound_product", wrong(mistake))
             assert used(20, 20, 20, beta=1.0) > 1, name
 
 
@@ -161,7 +164,7 @@ def test_stacks(shape, trans, count):
     a, b = (np.stack(side) for side in zip(*pairs, strict=True))
     for beta in (0.0, 1.0):
         c = np.full((count, m, n), 0.5 if beta else np.nan, np.float32)
-        blas.products(a, b, c, *trans, beta)
+        cpu_matmul.products(a, b, c, *trans, beta)
         left, right = (np.swapaxes(x, 1, 2) if t else x for x, t in ((a, trans[0]), (b, trans[1])))
         exact = left.astype(float) @ right.astype(float) + beta * 0.5
         allowed = tolerance.gamma(k + 2, np.float32) * (np.abs(left) @ np.abs(right) + beta * 0.5)
@@ -176,11 +179,11 @@ def test_a_bound_product_reads_its_arrays_anew(shape):
     m, n, k = shape
     a, b = operands(m, n, k, False, False, np.float32)
     c, direct = np.full((m, n), np.nan, np.float32), np.empty((m, n), np.float32)
-    call = blas.bound_product(a, b, c)
+    call = cpu_matmul.bound_product(a, b, c)
     for factor in (1, -3):
         a *= factor
         call()
-        blas.product(a, b, direct)
+        cpu_matmul.product(a, b, direct)
         np.testing.assert_array_equal(c, direct)
 
 
@@ -197,11 +200,11 @@ def test_the_library_that_multiplies_keeps_to_one_thread():
 def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
     """The address of BLAS's routine differs from process to process: compiled in, it would make the cache useless, or worse."""
     program = (
-        "import numpy as np; from tinygan_kernels import blas, cpu; cpu.announce_compilation(print)\n"
+        "import numpy as np; from tinygan_kernels import cpu, cpu_matmul; cpu.announce_compilation(print)\n"
         "for k in (3, 40):\n"
-        "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3)); blas.product(a, b, c); assert (c == k).all()\n"
-        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); blas.product(a, b, c); assert (c == 96).all()\n"
-        "c = np.empty((2, 8, 8), np.float32); blas.products(np.ones_like(c), np.ones_like(c), c); assert (c == 8).all()"
+        "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == k).all()\n"
+        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == 96).all()\n"
+        "c = np.empty((2, 8, 8), np.float32); cpu_matmul.products(np.ones_like(c), np.ones_like(c), c); assert (c == 8).all()"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     runs = [subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True) for _ in range(2)]

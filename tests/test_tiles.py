@@ -1,0 +1,104 @@
+"""The register tile and its helpers by themselves: all they read and write, in every shape that a machine's registers allow, and
+how a product is cut among threads."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import normal
+from tinygan_kernels import cpu_matmul, simd, tiles, tolerance
+from tinygan_kernels.cpu_matmul import address_of
+
+
+@numba.njit
+def one_tile(height, across, like, a, table, b, c, steps, sizes, finish, bias, slope):
+    """steps: a, a segment, b, b segment, c in bytes."""
+    shift = address_of(bias) if bias.size else np.int64(0)
+    tiles.tile(
+        height, across, like, (address_of(a), address_of(table), steps[0], steps[1]), (address_of(b), steps[2], steps[3]),
+        (address_of(c), steps[4]), sizes, (finish, shift), slope,
+    )
+
+
+@numba.njit
+def transposed(like, source, target):
+    tiles.transpose_block(
+        like, address_of(source), source.shape[1] * source.itemsize, address_of(target), target.shape[1] * target.itemsize
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("segments", [1, 3])
+@pytest.mark.parametrize("height,across", [(1, 1), (2, 3), (4, 4), (6, 2)])
+@pytest.mark.parametrize("finish", ["fresh", "added", "bias"])
+def test_a_tile(height, across, segments, dtype, finish):
+    """Rows of A in any order and at any distance, segments apart from each other, C in the midst of other numbers."""
+    rng, depth, width = np.random.default_rng(0), 5, across * simd.lanes(np.dtype(dtype).itemsize)
+    a, b = normal(rng, (7, segments, 8), dtype), normal(rng, (segments, depth + 1, width + 3), dtype)
+    order = rng.permutation(7)[:height]
+    c = normal(rng, (height + 2, width + 5), dtype)
+    bias = normal(rng, width, dtype) if finish == "bias" else np.empty(0, dtype)
+    item, before = a.itemsize, c.copy()
+    steps = np.array([item, a.strides[1], b.strides[1], b.strides[0], c.strides[0]])
+    place = c[1:, 2:]
+    one_tile((0,) * height, (0,) * across, a, a, order * a.strides[0], b, place, tuple(steps), (segments, depth),
+             int(finish == "added"), bias, dtype(0.2))
+    wide = [x.astype(np.longdouble) for x in (a[order, :, :depth], b[:, :depth, :width])]
+    exact, size = np.einsum("rsk,skj->rj", *wide), np.einsum("rsk,skj->rj", *map(np.abs, wide))
+    if finish == "added":
+        exact, size = exact + before[1:-1, 2 : 2 + width], size + np.abs(before[1:-1, 2 : 2 + width])
+    if finish == "bias":
+        exact, size = exact + bias, size + np.abs(bias)
+        exact = np.where(exact > 0, exact, np.longdouble(dtype(0.2)) * exact)
+    made = place[:height, :width]
+    assert tolerance.share(made, exact, tolerance.gamma(segments * depth + 3, dtype) * size) <= 1
+    c[1:-1, 2 : 2 + width] = before[1:-1, 2 : 2 + width]
+    np.testing.assert_array_equal(c, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_square_is_transposed_and_nothing_else_touched(dtype):
+    side = simd.lanes(np.dtype(dtype).itemsize)
+    source = np.arange(side * (side + 3), dtype=dtype).reshape(side, side + 3)
+    target = np.full((side + 1, side + 2), -1, dtype)
+    transposed(source, source, target)
+    np.testing.assert_array_equal(target[:side, :side], source[:, :side].T)
+    assert (target[side] == -1).all() and (target[:, side:] == -1).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    m=st.integers(1, 300), n=st.integers(1, 900), item=st.sampled_from((4, 8)), parts=st.integers(1, 9),
+    packed=st.booleans(), whole=st.booleans(),
+)
+def test_cuts_cover_everything_with_tiles_that_fit(m, n, item, parts, packed, whole):
+    """Every number of C is in some part, none beyond it; parts are no smaller than a tile, and disjoint whole tiles where asked."""
+    chosen = cpu_matmul.cut(m, n, item, parts, packed, whole)
+    fitting = [(h, a * simd.lanes(item)) for h, a, _ in cpu_matmul.SHAPES if h <= m and a * simd.lanes(item) <= n]
+    fitting = [(h, w) for h, w in fitting if not whole or (m % h == 0 and n % w == 0)]
+    assert (chosen is None) == (not fitting)
+    if chosen is None:
+        return
+    covered = np.zeros((m, n), int)
+    for top, bottom, left, right in chosen.regions(m, n):
+        assert 0 <= top and bottom <= m and 0 <= left and right <= n
+        assert bottom - top >= chosen.height and right - left >= chosen.width
+        covered[top:bottom, left:right] += 1
+    assert covered.min() >= 1 and (covered.max() == 1 or not whole) and len(chosen.regions(m, n)) <= parts
+
+
+@pytest.mark.parametrize("act_slope", [1.0, 0.2, 0.0])
+@pytest.mark.parametrize("shape", [(70, 40, 130), (7, 16, 16), (256, 128, 128), (300, 200, 784)], ids=str)
+def test_a_product_with_its_bias_is_the_two_steps_bit_for_bit(shape, act_slope):
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    a, b, bias = (normal(rng, s, np.float32) for s in ((m, k), (k, n), (n,)))
+    c, plain = np.full((2, 1, m, n), np.nan, np.float32)
+    call = cpu_matmul.tiled(a[None], b[None], c, bias=bias, slope=act_slope)
+    if call is None:
+        pytest.skip("no tile fits this shape on this machine's registers")
+    call()
+    cpu_matmul.tiled(a[None], b[None], plain)()
+    plain += bias
+    np.testing.assert_array_equal(c, np.where(plain > 0, plain, np.float32(act_slope) * plain))
