@@ -506,6 +506,104 @@ def test_views_move_with_their_buffer():
         assert found == bits([t.numpy() for t in step(wrap(x, CPU))])
 
 
+# ---- repeated launches ----------------------------------------------------------------------------------------------------------
+
+
+def kernels_of(step, *arrays):
+    """(names of the launches that are replayed, a Poisoned run of the step after its first call)"""
+    replayed = Poisoned(step, CPU)
+    replayed(*arrays)
+    return [launch.kernel.name for launch in replayed.plan.launches], replayed
+
+
+def test_what_was_computed_already_is_not_computed_again():
+    """Repeats of repeats too; both results of the step are right, though one buffer is all that is left of them."""
+
+    def step(x):
+        return ops.exp(ops.tanh(x)) + 1.0, ops.exp(ops.tanh(x)) * 2.0, ops.exp(ops.tanh(x)), ops.exp(ops.tanh(x))
+
+    x = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
+    names, replayed = kernels_of(step, x)
+    assert sorted(names) == ["add", "exp", "mul", "tanh"]
+    for factor in (1, -3):
+        assert bits([t.numpy() for t in replayed(factor * x)]) == bits([t.numpy() for t in step(wrap(factor * x, CPU))])
+
+
+def test_other_parameters_views_or_kernels_are_no_repeat():
+    def step(x):
+        once = ops.leaky_relu(x, 0.1), ops.leaky_relu(x, 0.2), ops.exp(x), ops.tanh(x)
+        return *once, ops.exp(wrap(x.array[::-1], CPU)), ops.exp(wrap(x.array.T, CPU)), ops.exp(wrap(x.array[:2], CPU))
+
+    names, _ = kernels_of(step, np.ones((4, 4), np.float32))
+    assert len(names) == 7
+
+
+def test_what_changed_in_between_is_computed_again():
+    """An input written over, wholly or in part, between the two; and a result that is written over after the first."""
+    state = np.ones(3, np.float32)
+
+    def updated(x):
+        first = ops.exp(wrap(state, CPU))
+        CPU.launch("ema", (x.array,), out=state, decay=0.5)
+        return first, ops.exp(wrap(state, CPU))
+
+    def in_part(x):
+        y = ops.tanh(x)
+        first = ops.exp(y)
+        CPU.launch("copy", (x.array[:1],), out=y.array[2:])
+        return first, ops.exp(y)
+
+    def written_over(x):
+        first, second = ops.exp(x), ops.exp(x)
+        CPU.launch("neg", (x.array,), out=first.array)
+        return first, second
+
+    for step, count in ((updated, 3), (in_part, 4), (written_over, 3)):
+        x = np.float32([1, 2, 4])
+        state[...] = 1
+        names, replayed = kernels_of(step, x)
+        assert len(names) == count
+        before = state.copy()
+        found = bits([t.numpy() for t in replayed(2 * x)])
+        state[...] = before
+        assert found == bits([t.numpy() for t in step(wrap(2 * x, CPU))])
+
+
+# ---- two launches as one --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ["linear", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("n", [64, 5])
+def test_a_linear_layer_is_one_call_where_tiles_fit(act, n):
+    """Bit for bit the two launches; n = 5 is left to BLAS and stays two."""
+    rng = np.random.default_rng(0)
+    w, b = wrap(rng.standard_normal((20, n)).astype(np.float32), CPU), wrap(rng.standard_normal(n).astype(np.float32), CPU)
+
+    def step(x):
+        return (ops.linear(x, w, b, act, 0.2 if act == "leaky_relu" else 0.0),)
+
+    x = rng.standard_normal((48, 20)).astype(np.float32)
+    names, replayed = kernels_of(step, x)
+    assert names == ["matmul", "bias_act"] and len(replayed.plan.calls) == (1 if n == 64 else 2)
+    for factor in (1, -2):
+        assert bits([t.numpy() for t in replayed(factor * x)]) == bits([t.numpy() for t in step(wrap(factor * x, CPU))])
+
+
+def test_a_product_that_is_read_again_is_not_taken_for_a_layer():
+    """The bias goes elsewhere, so the bare product has to be there as well."""
+    rng = np.random.default_rng(0)
+    w, b = (wrap(rng.standard_normal(s).astype(np.float32), CPU) for s in ((20, 64), (64,)))
+
+    def step(x):
+        y = ops.matmul(x, w)
+        return ops.bias_act(y, b), y
+
+    x = rng.standard_normal((48, 20)).astype(np.float32)
+    _, replayed = kernels_of(step, x)
+    assert len(replayed.plan.calls) == 2
+    assert bits([t.numpy() for t in replayed(-x)]) == bits([t.numpy() for t in step(wrap(-x, CPU))])
+
+
 # ---- random programs ------------------------------------------------------------------------------------------------------------
 
 N = 4
