@@ -119,12 +119,14 @@ class Recorder:
     def plan(self, outputs: Sequence[Tensor]) -> Plan:
         """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`."""
         allocated = {_key(a) for a in self.allocated}
-        constant, fixed = _constants(self.launches, allocated)
-        launches = [launch for i, launch in enumerate(self.launches) if i not in constant]
-        size = 0
-        if self.backend.xp is np:  # elsewhere the arrays' memory is not NumPy's to lay out
+        launches, own = self.launches, self.backend.xp is np  # elsewhere the arrays' memory is not NumPy's to lay out
+        if own:
             launches, instead = _without_repeats(launches, allocated)
             outputs = [wrap(instead[_key(t.array)], t.backend) if _key(t.array) in instead else t for t in outputs]
+        constant, fixed = _constants(launches, allocated)
+        launches = [launch for i, launch in enumerate(launches) if i not in constant]
+        size = 0
+        if own:
             private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
             launches = _without_copies(launches, private)
             launches, size = _share_memory(launches, private)
@@ -154,6 +156,11 @@ def _touched(launch: Launch) -> set[int]:
     return {_key(a) for a in (*launch.inputs, *launch.outputs)}
 
 
+def _overwrites(launch: Launch) -> bool:
+    """Whether the outputs' old values do not matter: nothing but a fill works in place without reading them."""
+    return not launch.kernel.in_place or launch.kernel.name == "fill"
+
+
 def _overlap(array: Any, launch: Launch) -> bool:
     return any(np.may_share_memory(array, other) for other in (*launch.inputs, *launch.outputs))
 
@@ -170,9 +177,8 @@ def _constants(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int
     constant: set[int] = set()
     buffers: set[int] = set()
     for i, launch in enumerate(launches):
-        in_place = launch.kernel.in_place and launch.kernel.name != "fill"
         sole = all(key in allocated and writers[key] == {i} for key in _written(launch))
-        if sole and not in_place and all(_key(a) in buffers for a in launch.inputs):
+        if sole and _overwrites(launch) and all(_key(a) in buffers for a in launch.inputs):
             constant.add(i)
             buffers |= _written(launch)
     return constant, buffers
@@ -192,8 +198,9 @@ def _without_repeats(launches: Sequence[Launch], allocated: set[int]) -> tuple[l
         launch = replace(launch, inputs=tuple(_moved(a, instead) for a in launch.inputs))
         outputs = launch.outputs
         once = all(_key(a) in allocated and writes[_key(a)] == 1 and a.size == _root(a).size for a in outputs)
-        if once and not launch.kernel.in_place:
-            deed = (launch.kernel.name, repr(sorted(launch.params.items())), *map(_place, launch.inputs))
+        if once and _overwrites(launch):
+            sizes = [(a.shape, a.strides, a.dtype.str) for a in outputs]
+            deed = (launch.kernel.name, repr(sorted(launch.params.items())), str(sizes), *map(_place, launch.inputs))
             at, earlier = seen.get(deed, (i, outputs))
             if at < i and all(written_at.get(_key(a), -1) < at for a in launch.inputs):
                 instead |= {_key(mine): theirs for mine, theirs in zip(outputs, earlier, strict=True)}
