@@ -183,6 +183,31 @@ def apply(typing_context, down, across, size, source, target, channels, outside)
     return signature, generate
 
 
+@intrinsic
+def transpose_block(typing_context, like, source, source_step, target, target_step):
+    """A square of lanes x lanes numbers of the dtype of `like` at address `source`, rows `source_step` bytes apart, transposed to `target`.
+
+    Each of log2(lanes) rounds interleaves row i of the upper half with row i of the lower: together they move row bits to lane bits.
+    """
+
+    def generate(context, builder, signature, arguments):
+        v = Vectors(builder, context.get_value_type(like.dtype))
+        _, source, source_step, target, target_step = arguments
+        half, word = v.lanes // 2, ir.IntType(32)
+        picks = [
+            ir.Constant(ir.VectorType(word, v.lanes), [first + lane // 2 + lane % 2 * v.lanes for lane in range(v.lanes)])
+            for first in (0, half)
+        ]
+        rows = [v.load(v.at(source, builder.mul(source_step, ir.Constant(WORD, r)))) for r in range(v.lanes)]
+        for _ in range(v.lanes.bit_length() - 1):
+            rows = [builder.shuffle_vector(rows[i], rows[i + half], pick) for i in range(half) for pick in picks]
+        for r, row in enumerate(rows):
+            v.store(row, v.at(target, builder.mul(target_step, ir.Constant(WORD, r))))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 4), generate
+
+
 @numba.njit
 def address_of(array):
     """Of an array's first element, signed: with an unsigned one, adding an offset would give a float."""
