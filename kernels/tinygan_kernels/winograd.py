@@ -8,12 +8,14 @@ filtering (Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308): m outputs of a
 
 in each direction, so (m+1)^2 instead of 4 m^2: for m = 3 fewer by 2.25, for m = 4 by 2.56. Over channels, each of the (m+1)^2
 products is a matrix product, tiles x 4C by 4C x C_out, which BLAS does. The transforms, and all this in plain NumPy, are in
-`minimal_filtering`; how far rounding may carry the result is in `tolerance`.
+`minimal_filtering`, and as vector code in `tile_maps`; how far rounding may carry the result is in `tolerance`.
 
 The adjoints take the same three linear maps the other way: dx = B [(G w)^T (A g)], dw = G^T [(B^T d)^T (A g)].
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -116,14 +118,14 @@ def to_filters(w, size, filters):
 
 @compiled
 def to_turned_filters(w, size, filters):
-    """As to_filters, transposed: filters (n*n, C_out, 4*C). A block of w is turned in registers, into scratch memory that stays in cache."""
+    """As to_filters, transposed: filters (n*n, C_out, 4*C). Blocks of w are turned in registers and then stay in the cache."""
     c, c_out = w.shape[2:]
     m, item, plane, tap, run = len(size), w.itemsize, filters.strides[0], w[0, 0].nbytes, c_out * w.itemsize
     side = LANES_32 if item == 4 else LANES_64
     for block in numba.prange(4 * ((c_out + side - 1) // side)):
         phase, out = block % 4, block // 4 * side
         first = min(out, c_out - side)  # the last block overlaps the one before
-        turned = np.empty((4, side, c + side), w.dtype)  # rows are not powers of two apart, see Rooms
+        turned = np.empty((4, side, c + side), w.dtype)  # the longer rows are not powers of two apart: see _planes
         for t in range(4):
             source = address_of(w) + (4 * (t // 2 * 2 + phase // 2) + t % 2 * 2 + phase % 2) * tap + first * item
             for start in range(0, c, side):
@@ -151,7 +153,12 @@ def from_filters(filters, size, dw):
 
 
 PAGE, LINE = 4096, 64  # bytes
-CHUNK_BYTES = 16 << 20  # of transformed tiles at a time: within the last-level cache, and enough rows for BLAS to be fast
+CHUNK_BYTES = 4 << 20  # of transformed tiles at a time: with what is made of them they stay in a small last-level cache
+
+
+def tiles_at_a_time(count: int, c: int, c_out: int, itemsize: int) -> int:
+    """As many tiles as CHUNK_BYTES hold, but as many bytes as there are of filters, which are read anew each time."""
+    return max(c_out, CHUNK_BYTES // (count * 4 * c * itemsize))
 
 
 class Transformed:
@@ -171,18 +178,21 @@ class Transformed:
             return False
         return n * oh * ow >= 1024
 
-    def _plan(self, oh: int, ow: int, c: int, n_images: int, dtype: np.dtype):
-        m = best_tile(oh, ow)
-        th, tw, products_ = -(-oh // m), -(-ow // m), (m + 1) ** 2
-        step = max(1, CHUNK_BYTES // (products_ * th * tw * 4 * c * dtype.itemsize))
-        chunks = [(start, min(n_images, start + step)) for start in range(0, n_images, step)]
-        return (0,) * m, th, tw, products_, chunks
+    def _plan(self, n_images: int, oh: int, ow: int, c: int, c_out: int, dtype: np.dtype):
+        """(m numbers, tiles down, tiles across, products a tile, ranges of images to do at a time)"""
+        if min(c, c_out) < lanes(dtype.itemsize):
+            raise ValueError(f"Winograd's transforms take at least {lanes(dtype.itemsize)} channels at once, not {c} and {c_out}")
+        m = best_tile(n_images, oh, ow, c, c_out)
+        th, tw, count = -(-oh // m), -(-ow // m), (m + 1) ** 2
+        parts = max(1, round(n_images * th * tw / tiles_at_a_time(count, c, c_out, dtype.itemsize)))
+        edges = [n_images * i // parts for i in range(parts + 1)]
+        return (0,) * m, th, tw, count, [(start, stop) for start, stop in pairwise(edges) if start < stop]
 
     def _planes(self, use: str, count: int, rows: int, c: int, dtype: np.dtype) -> np.ndarray:
-        """Room for (count, rows, c). Each plane begins on a cache line, one line further than a multiple of PAGE after the one before.
+        """Room for (count, rows, c), planes that begin on cache lines, one line more than a multiple of PAGE apart.
 
-        Transforms read or write all planes at once, and a cache keeps what is a power of two apart in the same few places: planes
-        of 64 x 256 numbers close together would drive each other out (measured: up to 5 times slower).
+        Transforms go through all planes at once, and a cache keeps what is a power of two apart in the same few places: planes of
+        64 x 256 numbers, say, without gaps between them, would drive each other out (measured: up to 5 times slower).
         """
         item, line = dtype.itemsize, LINE // dtype.itemsize
         stride = -(-rows * c * item // PAGE) * PAGE // item + line
@@ -190,37 +200,38 @@ class Transformed:
         start = -flat.ctypes.data % LINE // item
         return flat[start : start + count * stride].reshape(count, stride)[:, : rows * c].reshape(count, rows, c)
 
+    def _pair(self, count: int, rows: int, c: int, c_out: int, dtype: np.dtype):
+        """Room for transformed inputs (products, tiles, 4C) and outputs (products, tiles, C_out)."""
+        return self._planes("tiles", count, rows, 4 * c, dtype), self._planes("made", count, rows, c_out, dtype)
+
     def conv2d(self, x, w, y, pad):
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], y.shape
-        size, th, tw, count, chunks = self._plan(oh, ow, c, n_images, x.dtype)
+        size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, x.dtype)
         filters = self._planes("filters", count, 4 * c, c_out, w.dtype)
         to_filters(w, size, filters)
         for start, stop in chunks:
-            rows = (stop - start) * th * tw
-            tiles, made = self._planes("tiles", count, rows, 4 * c, x.dtype), self._planes("made", count, rows, c_out, x.dtype)
+            tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
             to_tiles(x[start:stop], pad, th, tw, size, tiles)
             products(tiles, filters, made)
             to_outputs(made, th, tw, size, y[start:stop])
 
     def conv2d_dx(self, g, w, dx, pad):
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], g.shape
-        size, th, tw, count, chunks = self._plan(oh, ow, c, n_images, g.dtype)
+        size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, g.dtype)
         filters = self._planes("filters", count, c_out, 4 * c, w.dtype)
         to_turned_filters(w, size, filters)
         for start, stop in chunks:
-            rows = (stop - start) * th * tw
-            tiles, made = self._planes("tiles", count, rows, 4 * c, g.dtype), self._planes("made", count, rows, c_out, g.dtype)
+            tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, g.dtype)
             from_outputs(g[start:stop], th, tw, size, made)
             products(made, filters, tiles)
             from_tiles(tiles, pad, th, tw, size, dx[start:stop])
 
     def conv2d_dw(self, x, g, dw, pad):
         (c, c_out), (n_images, oh, ow, _) = dw.shape[2:], g.shape
-        size, th, tw, count, chunks = self._plan(oh, ow, c, n_images, g.dtype)
+        size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, g.dtype)
         total = self._planes("filters", count, 4 * c, c_out, x.dtype)
         for start, stop in chunks:
-            rows = (stop - start) * th * tw
-            tiles, made = self._planes("tiles", count, rows, 4 * c, x.dtype), self._planes("made", count, rows, c_out, x.dtype)
+            tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
             to_tiles(x[start:stop], pad, th, tw, size, tiles)
             from_outputs(g[start:stop], th, tw, size, made)
             products(tiles, made, total, trans_a=True, beta=1.0 if start else 0.0)
