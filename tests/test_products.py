@@ -164,7 +164,7 @@ def test_stacks(shape, trans, count):
     a, b = (np.stack(side) for side in zip(*pairs, strict=True))
     for beta in (0.0, 1.0):
         c = np.full((count, m, n), 0.5 if beta else np.nan, np.float32)
-        cpu_matmul.products(a, b, c, *trans, beta)
+        cpu_matmul.bound_products(a, b, c, *trans, beta)()
         left, right = (np.swapaxes(x, 1, 2) if t else x for x, t in ((a, trans[0]), (b, trans[1])))
         exact = left.astype(float) @ right.astype(float) + beta * 0.5
         allowed = tolerance.gamma(k + 2, np.float32) * (np.abs(left) @ np.abs(right) + beta * 0.5)
@@ -204,7 +204,8 @@ def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
         "for k in (3, 40):\n"
         "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == k).all()\n"
         "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == 96).all()\n"
-        "c = np.empty((2, 8, 8), np.float32); cpu_matmul.products(np.ones_like(c), np.ones_like(c), c); assert (c == 8).all()"
+        "c = np.empty((2, 8, 8), np.float32)\n"
+        "cpu_matmul.bound_products(np.ones_like(c), np.ones_like(c), c)(); assert (c == 8).all()"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     runs = [subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True) for _ in range(2)]

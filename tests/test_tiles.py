@@ -82,7 +82,7 @@ def test_cuts_cover_everything_with_tiles_that_fit(m, n, item, parts, packed, wh
         return
     covered = np.zeros((m, n), int)
     for top, bottom, left, right in chosen.regions(m, n):
-        assert 0 <= top and bottom <= m and 0 <= left and right <= n
+        assert top >= 0 and bottom <= m and left >= 0 and right <= n
         assert bottom - top >= chosen.height and right - left >= chosen.width
         covered[top:bottom, left:right] += 1
     assert covered.min() >= 1 and (covered.max() == 1 or not whole) and len(chosen.regions(m, n)) <= parts

@@ -69,8 +69,16 @@ def test_the_three_convolutions_are_exact_in_fractions(m, shape):
 
 
 def test_the_tile_that_multiplies_least():
+    """Where there are so many that filters cost nothing."""
     best = {(2, 2): 2, (3, 3): 3, (4, 4): 4, (6, 6): 3, (8, 8): 4, (1, 1): 2, (7, 7): 4, (3, 4): 4, (2, 3): 3}
-    assert {size: minimal_filtering.best_tile(*size) for size in best} == best
+    assert {size: minimal_filtering.best_tile(10**6, *size, 64, 64) for size in best} == best
+
+
+@pytest.mark.parametrize("n,m", [(16, 2), (32, 2), (128, 4), (1000, 4)])
+def test_few_tiles_do_not_pay_for_many_filters(n, m):
+    """Four tiles with m = 2 or one with m = 4: measured, 64 images take about the same time either way."""
+    assert minimal_filtering.best_tile(n, 4, 4, 256, 512) == m
+    assert minimal_filtering.best_tile(n, 16, 16, 64, 128) == 4
 
 
 # ---- the compiled ones, inside their bound --------------------------------------------------------------------------------------
@@ -80,7 +88,7 @@ def test_the_tile_that_multiplies_least():
 def m(request, monkeypatch):
     """Every tile in turn, for kernel and bound alike."""
     for place in (winograd, minimal_filtering):
-        monkeypatch.setattr(place, "best_tile", lambda oh, ow: request.param)
+        monkeypatch.setattr(place, "best_tile", lambda *sizes: request.param)
     return request.param
 
 
@@ -94,7 +102,7 @@ def launched(kind):
     transformed = winograd.Transformed(fresh)
 
     def implementation(a, b, out, stride, pad, **_):
-        getattr(transformed, kind)(a, b, out, pad)
+        getattr(transformed, kind)(a, b, out, pad)()
 
     return implementation
 
@@ -120,15 +128,34 @@ def used(kind, shape, c, c_out):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_hard_sizes(kind, shape, m):
-    assert used(kind, shape, 5, 7) <= 1
+    """With the fewest channels that fill a register, and with one more than that."""
+    assert used(kind, shape, 16, 17) <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_channels_of_real_networks_and_several_chunks(kind, m, monkeypatch):
     """Vectors with and without a rest; then the images of a batch one by one, where dw is a sum over chunks."""
     assert used(kind, (6, 16, 16, 1), 33, 40) <= 1
-    monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(winograd, "tiles_at_a_time", lambda *sizes: 1)
     assert used(kind, (6, 9, 10, 1), 32, 17) <= 1
+
+
+def test_chunks_are_all_images_once(monkeypatch):
+    """Of about the size that is asked for, whether or not it divides the batch."""
+    for tiles, parts in ((1, 7), (2, 4), (3, 2), (7, 1), (100, 1)):
+        monkeypatch.setattr(winograd, "tiles_at_a_time", lambda *sizes, tiles=tiles: tiles)
+        *_, chunks = winograd.Transformed(fresh)._plan(7, 2, 2, 32, 32, np.dtype(np.float32))
+        assert [i for start, stop in chunks for i in range(start, stop)] == list(range(7))
+        assert len(chunks) == parts
+
+
+@pytest.mark.parametrize("c,c_out", [(15, 32), (32, 15)])
+def test_channels_that_do_not_fill_a_register_are_refused(c, c_out, monkeypatch):
+    """They would be read and written beyond the arrays' ends."""
+    monkeypatch.setattr(winograd, "lanes", lambda itemsize: 64 // itemsize)
+    for kind in KINDS:
+        with pytest.raises(ValueError, match=f"at least 16 channels at once, not {c} and {c_out}"):
+            used(kind, (2, 8, 8, 1), c, c_out)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,7 +198,7 @@ def test_an_infinite_pixel_stays_in_its_image(kind):
     """Sums that are padded to five terms with weight 0 must not reach for another image's numbers: 0 times infinity is NaN."""
     if kind == "conv2d_dw":
         pytest.skip("dw sums over images")
-    (a, w), params = case(kind, (4, 8, 8, 1), 8, 8)
+    (a, w), params = case(kind, (4, 8, 8, 1), 16, 16)
     spoilt = a.copy()
     spoilt[0] = np.inf
     results = [np.empty(getattr(reference, kind)(a, w, **params).shape, np.float32) for _ in range(2)]
@@ -202,12 +229,21 @@ ENTRIES = [(m, which, tuple(at)) for m in TILES for which in range(3) for at in 
 
 @pytest.mark.parametrize("m,which,at", ENTRIES)
 def test_a_coefficient_that_is_wrong_by_one_percent_is_caught(m, which, at, monkeypatch):
-    changed = [a.copy() for a in REAL(m)]
+    """In NumPy, as the compiled maps have theirs built in: test_tile_maps compares them."""
+    changed = [a.astype(np.float32) for a in REAL(m)]
+    shape, sizes = (2, 12, 10, 1), {"conv2d": (6, 5), "conv2d_dx": (12, 10), "conv2d_dw": ()}
+    monkeypatch.setattr(minimal_filtering, "best_tile", lambda *sizes: m)
+
+    def share(kind):
+        def implementation(a, b, out, pad, **_):
+            out[...] = getattr(minimal_filtering, kind)(a, b, pad, *sizes[kind], changed)
+
+        inputs, params = case(kind, shape, 8, 8)
+        return tolerance.verify(implementation, kind, inputs, rule=f"{kind}_winograd", **params)
+
+    assert all(share(kind) <= 1 for kind in KINDS)
     changed[which][at] *= 1.01
-    for place in (winograd, minimal_filtering):
-        monkeypatch.setattr(place, "best_tile", lambda oh, ow: m)
-    monkeypatch.setattr(winograd, "transforms", lambda m: tuple(changed))
-    assert all(used(kind, (2, 12, 10, 1), 8, 8) > 1 for kind in KINDS)
+    assert all(share(kind) > 1 for kind in KINDS)
 
 
 def _after(name, spoil):
@@ -231,11 +267,14 @@ def _shift(tiles):
     tiles[...] = np.roll(tiles, 1, axis=1)
 
 
-def _swap_phases(tiles):
-    """(0, 1) for (1, 0), in the last axis of tiles or the middle one of filters."""
-    axis = 2 if tiles.shape[2] % 4 == 0 and tiles.shape[2] == 32 else 1
-    parts = np.moveaxis(tiles, axis, 0).reshape(4, -1, *np.delete(tiles.shape, axis))
-    parts[[1, 2]] = parts[[2, 1]]
+def _swap_phases(axis):
+    """(0, 1) for (1, 0)"""
+
+    def spoil(planes):
+        parts = np.split(planes, 4, axis)
+        parts[1][...], parts[2][...] = parts[2].copy(), parts[1].copy()
+
+    return spoil
 
 
 def _last_row(y):
@@ -243,38 +282,38 @@ def _last_row(y):
 
 
 def _no_beta(a, b, c, trans_a=False, trans_b=False, beta=0.0):
-    REAL_PRODUCTS(a, b, c, trans_a, trans_b)
+    return REAL_PRODUCTS(a, b, c, trans_a, trans_b)
 
 
-def _not_transposed(a, b, c, trans_a=False, trans_b=False, beta=0.0):
-    REAL_PRODUCTS(a, b, c, trans_a, False, beta)
+def _turn(filters):
+    filters[...] = filters.transpose(0, 2, 1).copy()
 
 
-REAL_PRODUCTS = winograd.products
+REAL_PRODUCTS = winograd.bound_products
+CHANNELS = 16
 MISTAKES = {
     "a tile shifted": (_after("to_tiles", _shift), ("conv2d", "conv2d_dw")),
     "a tile of outputs shifted": (_after("from_outputs", _shift), ("conv2d_dx", "conv2d_dw")),
-    "phases of the image swapped": (_after("to_tiles", _swap_phases), ("conv2d", "conv2d_dw")),
-    "phases of the filters swapped": (_after("to_filters", _swap_phases), ("conv2d", "conv2d_dx")),
+    "phases of the image swapped": (_after("to_tiles", _swap_phases(2)), ("conv2d", "conv2d_dw")),
+    "phases of the filters swapped": (_after("to_filters", _swap_phases(1)), ("conv2d",)),
+    "phases of the turned filters swapped": (_after("to_turned_filters", _swap_phases(2)), ("conv2d_dx",)),
     "padded on the wrong side": (_with("to_tiles", lambda x, pad, *rest: (x, 2 - pad, *rest)), ("conv2d", "conv2d_dw")),
-    "B for B^T": (_with("to_tiles", lambda x, pad, th, tw, bt, t: (x, pad, th, tw, bt.T.copy(), t)), ("conv2d", "conv2d_dw")),
-    "B^T for B, back": (_with("from_tiles", lambda t, pad, th, tw, bt, d: (t, pad, th, tw, bt.T.copy(), d)), ("conv2d_dx",)),
     "the last row of outputs": (_after("to_outputs", _last_row), ("conv2d",)),
     "the last row of pixels": (_after("from_tiles", _last_row), ("conv2d_dx",)),
-    "chunks that overwrite each other": (("products", _no_beta), ("conv2d_dw",)),
-    "filters not transposed": (("products", _not_transposed), ("conv2d_dx",)),
+    "chunks that overwrite each other": (("bound_products", _no_beta), ("conv2d_dw",)),
+    "filters not transposed": (_after("to_turned_filters", _turn), ("conv2d_dx",)),
 }
 
 
 @pytest.mark.parametrize("mistake,kind", [(mistake, kind) for mistake, (_, kinds) in MISTAKES.items() for kind in kinds])
 def test_a_mistake_is_caught(mistake, kind, monkeypatch, m):
     (name, wrong), _ = MISTAKES[mistake]
-    monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(winograd, "tiles_at_a_time", lambda *sizes: 1)
     shape = (3, 12, 12, 0 if mistake == "padded on the wrong side" else 1)
-    c_out = 32  # = 4 c: shapes alone give away no missing transposition
-    assert used(kind, shape, 8, c_out) <= 1
+    c_out = 4 * CHANNELS  # shapes alone give away no missing transposition
+    assert used(kind, shape, CHANNELS, c_out) <= 1
     monkeypatch.setattr(winograd, name, wrong)
-    assert used(kind, shape, 8, c_out) > 1
+    assert used(kind, shape, CHANNELS, c_out) > 1
 
 
 # ---- adjoints -------------------------------------------------------------------------------------------------------------------
@@ -284,12 +323,12 @@ def test_a_mistake_is_caught(mistake, kind, monkeypatch, m):
 def test_each_is_the_others_adjoint(shape, m):
     """<conv(x, w), g> = <x, dx(g, w)> = <w, dw(x, g)> in whole numbers: exactly where B^T has no thirds, for m of 2 and 3."""
     rng = np.random.default_rng(1)
-    x, w, g, pad = arrays(shape, 5, 6, lambda s: rng.integers(-4, 5, s).astype(np.float32))
+    x, w, g, pad = arrays(shape, 17, 18, lambda s: rng.integers(-4, 5, s).astype(np.float32))
     y, dx, dw = (np.full_like(a, np.nan) for a in (g, x, w))
     transformed = winograd.Transformed(fresh)
-    transformed.conv2d(x, w, y, pad)
-    transformed.conv2d_dx(g, w, dx, pad)
-    transformed.conv2d_dw(x, g, dw, pad)
+    transformed.conv2d(x, w, y, pad)()
+    transformed.conv2d_dx(g, w, dx, pad)()
+    transformed.conv2d_dw(x, g, dw, pad)()
     pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in ((y, g), (x, dx), (w, dw))]
     sides, size = [np.vdot(a, b) for a, b in pairs], np.vdot(*np.abs(pairs[0]))
     if m < 4:

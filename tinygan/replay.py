@@ -286,11 +286,11 @@ def _share_memory(launches: Sequence[Launch], private: set[int]) -> tuple[list[L
         offsets[key] = start
     pool = _aligned(max((end for _, end, _, _ in placed), default=0))
     homes = {key: pool[start : start + roots[key].nbytes] for key, start in offsets.items()}
-    moved = [
-        replace(launch, inputs=tuple(_moved(a, homes) for a in launch.inputs), outputs=tuple(_moved(a, homes) for a in launch.outputs))
-        for launch in launches
-    ]
-    return moved, pool.size
+
+    def moved(arrays: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(_moved(a, homes) for a in arrays)
+
+    return [replace(launch, inputs=moved(launch.inputs), outputs=moved(launch.outputs)) for launch in launches], pool.size
 
 
 def _aligned(size: int) -> np.ndarray:

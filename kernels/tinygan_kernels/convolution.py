@@ -105,7 +105,7 @@ class Convolution:
         }[kernel]
         n, oh, ow, _ = pixels.shape
         if self._transformed.suits(filters.shape, stride, n, oh, ow, image.dtype):
-            return partial(getattr(self._transformed, kernel), first, second, out, pad)
+            return getattr(self._transformed, kernel)(first, second, out, pad)
         direct = getattr(self._direct, kernel)(first, second, out, stride, pad) if thin(filters.shape, image.itemsize) else None
         return direct or partial(getattr(self, f"_unrolled_{kernel}"), first, second, out, stride, pad)
 

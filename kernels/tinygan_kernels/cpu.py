@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from . import loops
-from .cpu_matmul import bound_product, product, tiled
 from .contract import KERNELS, Backend, Launch, Version
 from .convolution import Convolution, as_rows
+from .cpu_matmul import bound_product, product, tiled
 
 
 def announce_compilation(say: Callable[[str], None]) -> None:

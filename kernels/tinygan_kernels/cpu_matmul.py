@@ -23,15 +23,17 @@ from .tiles import copy_register, tile, transpose_block
 # Height and width (in registers) of the tiles to choose from, and how much slower than the first each runs: all fit their sums,
 # their width of B and one number of A into the registers, but the highest keeps more addresses than there are registers for those.
 _OF_32 = ((6, 4, 1.0), (8, 3, 1.0), (14, 2, 1.03), (4, 4, 1.1), (24, 1, 2.2))
-SHAPES = _OF_32 if registers() == 32 else ((4, 3, 1.0), (6, 2, 1.03), (4, 2, 1.1), (12, 1, 1.3))
+_OF_16 = ((4, 3, 1.0), (6, 2, 1.03), (4, 2, 1.1), (12, 1, 1.3))
+SHAPES = _OF_32 if registers() == 32 else _OF_16
 LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs more than it brings
 PACKING = 9  # multiply-adds that take as long as packing one number of B
 PANEL_BYTES = 32 << 10  # of a panel that the level-1 cache holds, packed or not
 
 _ADDRESSES = ("a", "rows", "b", "c", "bias", "panel")
-_STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step", "segments", "depth", "turned", "add", "top", "bottom", "left", "right")
-JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS)] + [("slope", np.float64)])
+_STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
+_SIZES = ("segments", "depth", "turned", "add", "top", "bottom", "left", "right")
+JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + [("slope", np.float64)])
 """One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
 
     C[i, j] (+)= sum over s < segments and k < depth of A(i, s, k) B(s, k, j),   then act(C + bias) if there is a bias
@@ -123,7 +125,7 @@ class Cut:
 
 
 def cut(m: int, n: int, item: int, parts: int, packed: bool, whole: bool) -> Cut | None:
-    """The fastest way to share out C (m, n) among `parts` threads by a rough count of multiply-adds for each k; None if no tile fits.
+    """The fastest way to share out C (m, n) among `parts` threads, by a count of multiply-adds for each k; None if no tile fits.
 
     packed: B has to be packed, by every thread for its own columns. whole: only whole tiles will do.
     """
@@ -151,7 +153,7 @@ def tiled(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
     bias: np.ndarray | None = None, slope: float = 1.0,
 ) -> Call | None:
-    """C[p] (+)= A[p] B[p] for stacks of C-contiguous matrices, (P, M, K) (P, K, N) (P, M, N), as a call without arguments.
+    """C[p] (+)= A[p] B[p] for stacks of matrices, (P, M, K) (P, K, N) (P, M, N), rows in one piece, as a call without arguments.
 
     bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
     """
@@ -161,13 +163,13 @@ def tiled(
     if chosen is None:
         return None
     regions, packed = chosen.regions(m, n), trans_b or (m > 64 and k * chosen.width * item > PANEL_BYTES and n > chosen.width)
-    a_row, a_step = (item, a.shape[2] * item) if trans_a else (a.shape[2] * item, item)
+    a_row, a_step = (item, a.strides[1]) if trans_a else (a.strides[1], item)
     rows = np.arange(m) * a_row
     panels = np.empty((count * len(regions) if packed else 0, k * chosen.width), c.dtype)
     jobs = np.zeros((count, len(regions)), JOB)
     jobs["a"], jobs["b"], jobs["c"] = (_at(x) + np.arange(count)[:, None] * x.strides[0] for x in (a, b, c))
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
-    jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, b.shape[2] * item, n * item
+    jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, b.strides[1], c.strides[1]
     jobs["segments"], jobs["depth"], jobs["turned"], jobs["add"], jobs["slope"] = 1, k, trans_b, add, slope
     jobs["bias"] = 0 if bias is None else _at(bias)
     if packed:
@@ -199,10 +201,9 @@ def product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, 
     bound_product(a, b, c, trans_a, trans_b, beta)()
 
 
-def products(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0) -> None:
-    """C[p] = A[p] B[p] + beta C[p] for a stack of matrices, none of them empty, shared out among the threads."""
+def bound_products(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0
+) -> Call:
+    """C[p] = A[p] B[p] + beta C[p] for a stack of matrices, none of them empty, as a call without arguments."""
     call = tiled(a, b, c, trans_a, trans_b, bool(beta)) if beta in (0, 1) else None
-    if call:
-        call()
-    else:
-        blas.products(a, b, c, trans_a, trans_b, beta)
+    return call or partial(blas.products, a, b, c, trans_a, trans_b, beta)

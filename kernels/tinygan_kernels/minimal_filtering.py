@@ -35,9 +35,21 @@ def transforms(m: int) -> Maps:
     return tuple(np.ascontiguousarray(a) for a in (At, G, Bt))  # one layout, so that what takes them is compiled once
 
 
-def best_tile(oh: int, ow: int) -> int:
-    """The m in 2, 3, 4 that needs the fewest multiplications for an oh x ow output, edge tiles counted whole."""
-    return min((2, 3, 4), key=lambda m: (-(-oh // m)) * (-(-ow // m)) * (m + 1) ** 2)
+MOVED = 40  # multiply-adds that take as long as one number written and read again: measured where m = 2 and m = 4 are equally fast
+
+
+def best_tile(n: int, oh: int, ow: int, c: int, c_out: int) -> int:
+    """The m in 2, 3, 4 that should be fastest for n images, oh x ow outputs, c -> c_out channels, edge tiles counted whole.
+
+    Larger tiles multiply less, but make (m + 1)^2 matrices of 4C x C_out of the filters, which few tiles do not make up for.
+    """
+
+    def cost(m: int) -> int:
+        tiles = n * -(-oh // m) * -(-ow // m)
+        moved = tiles * (4 * c + c_out) + 4 * c * c_out
+        return (m + 1) ** 2 * (tiles * 4 * c * c_out + MOVED * moved)
+
+    return min((2, 3, 4), key=cost)
 
 
 def magnitudes(maps: Maps) -> Maps:

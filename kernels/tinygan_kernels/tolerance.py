@@ -162,31 +162,34 @@ def _conv2d_dw(inputs, outputs, dtype, **params):
 _OF_FILTERS, _OF_OUTPUTS, _OF_IMAGE, _BACK_TO_IMAGE, _BACK_TO_FILTERS = 5, 2 * 5, 2 * (5 + 2), 2 * (5 + 2 + 1), 2 * 5
 
 
-def _magnitudes(oh, ow):
-    return minimal_filtering.magnitudes(minimal_filtering.transforms(minimal_filtering.best_tile(oh, ow)))
+def _magnitudes(m):
+    return minimal_filtering.magnitudes(minimal_filtering.transforms(m))
 
 
 def _winograd_conv2d(inputs, outputs, dtype, stride, pad):
-    (x, w), (oh, ow) = map(np.abs, inputs), outputs[0].shape[1:3]
+    (x, w), (n, oh, ow, _) = map(np.abs, inputs), outputs[0].shape
     _check_phases(w.shape[:2], stride)
+    maps = _magnitudes(minimal_filtering.best_tile(n, oh, ow, *w.shape[2:]))
     roundings = 4 * w.shape[2] + _OF_FILTERS + _OF_IMAGE + _OF_OUTPUTS
-    return [gamma(roundings, dtype) * minimal_filtering.conv2d(x, w, pad, oh, ow, _magnitudes(oh, ow))]
+    return [gamma(roundings, dtype) * minimal_filtering.conv2d(x, w, pad, oh, ow, maps)]
 
 
 def _winograd_conv2d_dx(inputs, outputs, dtype, stride, pad, height, width):
     g, w = map(np.abs, inputs)
     _check_phases(w.shape[:2], stride)
+    maps = _magnitudes(minimal_filtering.best_tile(*g.shape[:3], *w.shape[2:]))
     roundings = w.shape[3] + _OF_FILTERS + _OF_OUTPUTS + _BACK_TO_IMAGE
-    return [gamma(roundings, dtype) * minimal_filtering.conv2d_dx(g, w, pad, height, width, _magnitudes(*g.shape[1:3]))]
+    return [gamma(roundings, dtype) * minimal_filtering.conv2d_dx(g, w, pad, height, width, maps)]
 
 
 def _winograd_conv2d_dw(inputs, outputs, dtype, stride, pad, kh, kw):
     x, g = map(np.abs, inputs)
     _check_phases((kh, kw), stride)
-    (n, oh, ow), m = g.shape[:3], minimal_filtering.best_tile(*g.shape[1:3])
+    n, oh, ow, c_out = g.shape
+    m = minimal_filtering.best_tile(n, oh, ow, x.shape[3], c_out)
     tiles = n * -(-oh // m) * -(-ow // m)
     roundings = tiles + _OF_IMAGE + _OF_OUTPUTS + _BACK_TO_FILTERS
-    return [gamma(roundings, dtype) * minimal_filtering.conv2d_dw(x, g, pad, _magnitudes(oh, ow))]
+    return [gamma(roundings, dtype) * minimal_filtering.conv2d_dw(x, g, pad, _magnitudes(m))]
 
 
 def _check_phases(filters, stride):
