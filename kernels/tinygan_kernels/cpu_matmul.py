@@ -7,7 +7,7 @@ over k runs in one order whatever the cut, so that the number of threads changes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -30,16 +30,17 @@ WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs m
 PACKING = 9  # multiply-adds that take as long as packing one number of B
 PANEL_BYTES = 32 << 10  # of a panel that the level-1 cache holds, packed or not
 
-_ADDRESSES = ("a", "rows", "b", "c", "bias", "panel")
+_ADDRESSES = ("a", "rows", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
-_SIZES = ("segments", "depth", "turned", "add", "top", "bottom", "left", "right")
+_SIZES = ("segments", "depth", "packed", "turned", "add", "top", "bottom", "left", "right")
 JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + [("slope", np.float64)])
 """One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
 
     C[i, j] (+)= sum over s < segments and k < depth of A(i, s, k) B(s, k, j),   then act(C + bias) if there is a bias
     A(i, s, k) at a + rows[i] + s a_segment + k a_step      B(s, k, j) at b + s b_segment + k b_step + j itemsize
 
-With a panel (an address with room for depth x the tile's width) B is read transposed, B(0, k, j) at b + j b_step + k itemsize.
+packed: a run of B's columns is moved into the thread's panel before it is used, as a panel wider than the level-1 cache is
+read faster in one piece. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed.
 """
 
 
@@ -50,25 +51,25 @@ def address_of(array):
 
 
 @njit
-def _pack(like, job, j, width):
-    """Columns j.. of B into the job's panel (depth, width)."""
+def _pack(like, job, j, width, panel):
+    """Columns j.. of B into the panel (depth, width) at an address."""
     item = like.itemsize
     side = LANES_32 if item == 4 else LANES_64
     if not job.turned:
         for k in range(job.depth):
             for i in range(0, width, side):
-                copy_register(like, job.b + k * job.b_step + (j + i) * item, job.panel + (k * width + i) * item)
+                copy_register(like, job.b + k * job.b_step + (j + i) * item, panel + (k * width + i) * item)
         return
     for start in range(0, job.depth, side):  # squares turned in registers; the last overlaps the one before
         k = min(start, job.depth - side)
         for i in range(0, width, side):
-            source, target = job.b + (j + i) * job.b_step + k * item, job.panel + (k * width + i) * item
+            source, target = job.b + (j + i) * job.b_step + k * item, panel + (k * width + i) * item
             transpose_block(like, source, job.b_step, target, width * item)
 
 
 @njit
-def run_job(height, across, like, job):
-    """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide.
+def run_job(height, across, like, job, panel):
+    """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide. panel: an address, for jobs that pack.
 
     The last tile in either direction overlaps the one before, computing the same numbers again, so a job that adds to C has to
     consist of whole tiles.
@@ -78,9 +79,9 @@ def run_job(height, across, like, job):
     slope = like.dtype.type(job.slope)
     for start_j in range(job.left, job.right, width):
         j = min(start_j, job.right - width)
-        if job.panel:
-            _pack(like, job, j, width)
-            b = (job.panel, np.int64(width * item), np.int64(0))
+        if job.packed:
+            _pack(like, job, j, width, panel)
+            b = (panel, np.int64(width * item), np.int64(0))
         else:
             b = (job.b + j * item, job.b_step, job.b_segment)
         bias = job.bias + j * item if job.bias else np.int64(0)
@@ -91,15 +92,15 @@ def run_job(height, across, like, job):
 
 
 @njit
-def _in_turn(height, across, like, jobs):
+def _in_turn(height, across, like, jobs, panels):
     for i in range(len(jobs)):
-        run_job(height, across, like, jobs[i])
+        run_job(height, across, like, jobs[i], address_of(panels))
 
 
 @njit_parallel
-def _shared(height, across, like, jobs):
+def _shared(height, across, like, jobs, panels):
     for i in numba.prange(len(jobs)):
-        run_job(height, across, like, jobs[i])
+        run_job(height, across, like, jobs[i], address_of(panels[numba.get_thread_id()]))
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
@@ -165,23 +166,21 @@ def tiled(
     regions, packed = chosen.regions(m, n), trans_b or (m > 64 and k * chosen.width * item > PANEL_BYTES and n > chosen.width)
     a_row, a_step = (item, a.strides[1]) if trans_a else (a.strides[1], item)
     rows = np.arange(m) * a_row
-    panels = np.empty((count * len(regions) if packed else 0, k * chosen.width), c.dtype)
+    panels = np.empty((numba.get_num_threads(), k * chosen.width if packed else 0), c.dtype)
     jobs = np.zeros((count, len(regions)), JOB)
     jobs["a"], jobs["b"], jobs["c"] = (_at(x) + np.arange(count)[:, None] * x.strides[0] for x in (a, b, c))
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
     jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, b.strides[1], c.strides[1]
-    jobs["segments"], jobs["depth"], jobs["turned"], jobs["add"], jobs["slope"] = 1, k, trans_b, add, slope
+    jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"] = 1, k, packed, trans_b
+    jobs["add"], jobs["slope"] = add, slope
     jobs["bias"] = 0 if bias is None else _at(bias)
-    if packed:
-        jobs["panel"] = _at(panels) + np.arange(jobs.size).reshape(jobs.shape) * panels.strides[0]
-    jobs = jobs.reshape(-1)
-    return call_of(jobs, chosen, c, (a, b, c, bias, rows, panels))
+    run = partial(_shared if jobs.size > 1 else _in_turn, (0,) * chosen.height, (0,) * chosen.across)
+    return held(partial(run, c[0, 0], jobs.reshape(-1), panels), a, b, c, bias, rows)
 
 
-def call_of(jobs: np.ndarray, chosen: Cut, like: np.ndarray, alive: Sequence[np.ndarray | None]) -> Call:
-    """The jobs as a call; it keeps the arrays alive whose addresses they hold."""
-    call = partial(_shared if len(jobs) > 1 else _in_turn, (0,) * chosen.height, (0,) * chosen.across, like.reshape(-1)[:1], jobs)
-    call.alive = alive
+def held(call: partial, *arrays: np.ndarray | None) -> Call:
+    """The call, with the arrays kept alive whose addresses its jobs hold."""
+    call.arrays = arrays
     return call
 
 

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from .blas import njit, njit_parallel
-from .cpu_matmul import JOB, LANES_32, LANES_64, Call, Cut, address_of, cut, run_job
+from .cpu_matmul import JOB, LANES_32, LANES_64, Call, Cut, address_of, cut, held, run_job
 from .simd import lanes
 from .tiles import add_register
 
@@ -48,7 +48,7 @@ def _forward(tall, across, like, x, pad, padded, jobs):
         mine = padded[numba.get_thread_id()]
         _pad(x[n], pad, mine)
         jobs[n].a = address_of(mine)
-        run_job(tall, across, like, jobs[n])
+        run_job(tall, across, like, jobs[n], 0)
 
 
 @njit_parallel
@@ -59,7 +59,7 @@ def _weights(tall, across, like, x, g, pad, padded, jobs):
         for n in range(start, stop):
             _pad(x[n], pad, mine)
             jobs[p].a, jobs[p].b, jobs[p].add = address_of(mine), address_of(g[n]), n > start
-            run_job(tall, across, like, jobs[p])
+            run_job(tall, across, like, jobs[p], 0)
 
 
 @njit
@@ -83,7 +83,7 @@ def _inputs(tall, across, like, kh, run, out_width, stride, pad, patches, padded
         thread = numba.get_thread_id()
         mine, whole = patches[thread], padded[thread]
         jobs[n].c = address_of(mine)
-        run_job(tall, across, like, jobs[n])
+        run_job(tall, across, like, jobs[n], 0)
         _fold(like, mine, kh, run, out_width, stride * whole.shape[1], stride * c, whole)
         for y in range(height):
             dx[n, y].reshape(-1)[:] = whole[y + pad, pad * c : (pad + width) * c]
@@ -168,6 +168,4 @@ def _jobs(count: int, m: int, n: int) -> np.ndarray:
 
 
 def _bound(loop: Callable, chosen: Cut, like: np.ndarray, arguments: tuple, alive: tuple) -> Call:
-    call = partial(loop, (0,) * chosen.height, (0,) * chosen.across, like.reshape(-1)[:1], *arguments)
-    call.alive = alive
-    return call
+    return held(partial(loop, (0,) * chosen.height, (0,) * chosen.across, like.reshape(-1)[:1], *arguments), *alive)
