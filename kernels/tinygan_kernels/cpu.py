@@ -170,12 +170,8 @@ def momentum(g, rate, theta, velocity, *, sign, mu):
 
 
 def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
-    real = g.dtype.type
-    t += 1
-    steps = float(t)
-    step, root = sign * float(rate) / (1 - beta1**steps), 1 / (1 - beta2**steps)
-    numbers = (step, root, beta1, 1 - beta1, beta2, 1 - beta2, eps)
-    loops.adam(g.size, g.reshape(-1), *map(real, numbers), theta.reshape(-1), m.reshape(-1), v.reshape(-1))
+    numbers = (float(beta1), float(beta2), float(eps))
+    loops.adam(g.size, g.reshape(-1), rate, sign, *numbers, theta.reshape(-1), m.reshape(-1), v.reshape(-1), t)
 
 
 def ema(x, average, *, decay):
@@ -261,12 +257,19 @@ def _bound_bias_act_grad(launch: Launch) -> Callable[[], None]:
     return run
 
 
+def _bound_adam(launch: Launch) -> Callable[[], None]:
+    (g, rate), (*states, t), params = launch.inputs, launch.outputs, launch.params
+    numbers = (float(params[name]) for name in ("beta1", "beta2", "eps"))
+    return loops.adam.bound(g.size, g.reshape(-1), rate, params["sign"], *numbers, *(a.reshape(-1) for a in states), t)
+
+
 def _bound_ufunc(launch: Launch) -> Callable[[], None]:
     return partial(_UFUNCS[launch.kernel.name], *launch.inputs, out=launch.outputs[0])
 
 
 _BOUND = {"matmul": lambda launch: bound_product(*launch.inputs, *launch.outputs, **launch.params),
-          "bias_act": _bound_bias_act, "bias_act_grad": _bound_bias_act_grad, **dict.fromkeys(_UFUNCS, _bound_ufunc)}
+          "bias_act": _bound_bias_act, "bias_act_grad": _bound_bias_act_grad, "adam": _bound_adam,
+          **dict.fromkeys(_UFUNCS, _bound_ufunc)}
 
 
 # ---- the backend ----------------------------------------------------------------------------------------------------------------

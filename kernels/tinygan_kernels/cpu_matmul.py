@@ -29,6 +29,7 @@ LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs more than it brings
 PACKING = 9  # multiply-adds that take as long as packing one number of B
 PANEL_BYTES = 32 << 10  # of a panel that the level-1 cache holds, packed or not
+PACKED_ROWS = 64  # of A that have to pass a panel by before packing it pays
 
 _ADDRESSES = ("a", "rows", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
@@ -115,6 +116,7 @@ class Cut:
     width: int
     by_columns: bool
     parts: int
+    packed: bool
 
     def regions(self, m: int, n: int) -> list[tuple[int, int, int, int]]:
         """(top, bottom, left, right) of each part, no part smaller than a tile; where it would be, it overlaps its neighbour."""
@@ -125,21 +127,22 @@ class Cut:
         return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in runs]
 
 
-def cut(m: int, n: int, item: int, parts: int, packed: bool, whole: bool) -> Cut | None:
+def cut(m: int, n: int, depth: int, item: int, parts: int, turned: bool = False, whole: bool = False) -> Cut | None:
     """The fastest way to share out C (m, n) among `parts` threads, by a count of multiply-adds for each k; None if no tile fits.
 
-    packed: B has to be packed, by every thread for its own columns. whole: only whole tiles will do.
+    turned: B lies transposed. whole: only whole tiles will do. A part packs its own columns of B where that pays.
     """
     found: list[tuple[float, int, Cut]] = []
     for at, (height, across, slower) in enumerate(SHAPES):
         width = across * lanes(item)
         if m < height or n < width or (whole and (m % height or n % width)):
             continue
+        packed = turned or (m > PACKED_ROWS and n > width and depth * width * item > PANEL_BYTES)
         rows, columns = -(-m // height), -(-n // width)
         for by_columns in (True, False):
             high, wide = (rows, -(-columns // parts)) if by_columns else (-(-rows // parts), columns)
             work = slower * high * height * wide * width + PACKING * wide * width * packed
-            found.append((work, at, Cut(height, across, width, by_columns, parts)))
+            found.append((work, at, Cut(height, across, width, by_columns, parts, packed)))
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
@@ -160,18 +163,18 @@ def tiled(
     """
     (count, m, n), k, item = c.shape, a.shape[1] if trans_a else a.shape[2], c.itemsize
     threads = numba.get_num_threads() if count * m * n * k >= WORTH_SPLITTING else 1
-    chosen = cut(m, n, item, threads, trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
+    chosen = cut(m, n, k, item, threads, trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
     if chosen is None:
         return None
-    regions, packed = chosen.regions(m, n), trans_b or (m > 64 and k * chosen.width * item > PANEL_BYTES and n > chosen.width)
+    regions = chosen.regions(m, n)
     a_row, a_step = (item, a.strides[1]) if trans_a else (a.strides[1], item)
     rows = np.arange(m) * a_row
-    panels = np.empty((numba.get_num_threads(), k * chosen.width if packed else 0), c.dtype)
+    panels = np.empty((numba.get_num_threads(), k * chosen.width if chosen.packed else 0), c.dtype)
     jobs = np.zeros((count, len(regions)), JOB)
     jobs["a"], jobs["b"], jobs["c"] = (_at(x) + np.arange(count)[:, None] * x.strides[0] for x in (a, b, c))
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
     jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, b.strides[1], c.strides[1]
-    jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"] = 1, k, packed, trans_b
+    jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"] = 1, k, chosen.packed, trans_b
     jobs["add"], jobs["slope"] = add, slope
     jobs["bias"] = 0 if bias is None else _at(bias)
     run = partial(_shared if jobs.size > 1 else _in_turn, (0,) * chosen.height, (0,) * chosen.across)

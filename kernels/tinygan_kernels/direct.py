@@ -100,7 +100,7 @@ class Direct:
 
     def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: int, pad: int) -> Call | None:
         (n, height, width, c), (kh, kw, _, c_out), (oh, ow), item = x.shape, w.shape, y.shape[1:3], x.itemsize
-        chosen = cut(oh * ow, c_out, item, 1, packed=False, whole=False)
+        chosen = cut(oh * ow, c_out, 0, item, parts=1)
         if n == 0 or chosen is None:
             return None
         length = (width + 2 * pad) * c
@@ -116,7 +116,7 @@ class Direct:
     def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, stride: int, pad: int) -> Call | None:
         (n, height, width, c), (kh, kw, _, c_out), (oh, ow), item = x.shape, dw.shape, g.shape[1:3], x.itemsize
         taps = kh * kw * c
-        chosen = cut(taps, c_out, item, 1, packed=False, whole=True)
+        chosen = cut(taps, c_out, 0, item, parts=1, whole=True)
         if n == 0 or chosen is None or oh * ow == 0:
             return None
         length = (width + 2 * pad) * c
@@ -139,7 +139,7 @@ class Direct:
     def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, stride: int, pad: int) -> Call | None:
         (kh, kw, c, c_out), (n, oh, ow, _), (height, width), item = w.shape, g.shape, dx.shape[1:3], g.itemsize
         run = -(-kw * c // lanes(item)) * lanes(item)  # a filter row's taps, filled up to whole registers
-        chosen = cut(oh * ow, kh * run, item, 1, packed=False, whole=False)
+        chosen = cut(oh * ow, kh * run, 0, item, parts=1)
         if n == 0 or chosen is None or c_out == 0:
             return None
         turned = self._take("turned", (c_out, kh, run), w.dtype)

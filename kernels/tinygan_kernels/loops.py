@@ -230,15 +230,22 @@ def momentum(g, step, mu, theta, velocity, parts):
 
 
 @Loop
-def adam(g, step, root, beta1, rest1, beta2, rest2, eps, theta, m, v, parts):
-    """step = sign rate / (1 - beta1^t), root = 1 / (1 - beta2^t): the bias corrections, once for all elements."""
+def adam(g, rate, sign, beta1, beta2, eps, theta, m, v, t, parts):
+    """rate and t are 0-d; beta1, beta2 and eps double, rounded to the dtype's precision once. The corrections of both averages'
+    bias are worked out in double precision, once for all elements.
+    """
+    steps = t[()] + 1.0
+    t[()] = steps
+    real = theta.dtype.type
+    b1, rest1, b2, rest2, small = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2), real(eps)
+    step, root = real(sign * rate[()] / (1 - beta1**steps)), real(1 / (1 - beta2**steps))
     for p in numba.prange(parts):
         start, stop = span(g.size, parts, p)
         d, at, first, second = g[start:stop], theta[start:stop], m[start:stop], v[start:stop]
         for i in range(at.size):
-            first[i] = beta1 * first[i] + rest1 * d[i]
-            second[i] = beta2 * second[i] + rest2 * d[i] * d[i]
-            at[i] += step * first[i] / (np.sqrt(second[i] * root) + eps)
+            first[i] = b1 * first[i] + rest1 * d[i]
+            second[i] = b2 * second[i] + rest2 * d[i] * d[i]
+            at[i] += step * first[i] / (np.sqrt(second[i] * root) + small)
 
 
 @Loop
