@@ -2,8 +2,10 @@
 number of threads, and nothing compiled twice."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -211,3 +213,25 @@ def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
     runs = [subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True) for _ in range(2)]
     assert [done.stderr for done in runs] == ["", ""]
     assert runs[0].stdout.count("compiling the CPU kernels") == 1 and runs[1].stdout == ""
+
+
+def test_an_edit_of_one_file_of_the_package_makes_all_compiled_loops_stale(tmp_path):
+    """Loops are put together from several files: whoever edits a piece has to see what the edit does."""
+    package = tmp_path / "tinygan_kernels"
+    shutil.copytree(Path(blas.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "cuda", "emulator"))
+    (package / "cuda").mkdir()
+    program = (
+        "import numpy as np; from tinygan_kernels import cpu, loops; cpu.announce_compilation(print)\n"
+        "y = np.ones(8, np.float32); loops.sgd(8, y.copy(), np.float32(1), y); print(y[0])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+
+    def run():
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=tmp_path)
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    assert len(run()) == 2 and run() == ["2.0"]
+    os.utime(package / "simd.py", (2e9, 2e9))
+    assert len(run()) == 2 and run() == ["2.0"]

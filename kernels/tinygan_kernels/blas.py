@@ -16,11 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import get_cython_function_address, intrinsic
 
-# OpenMP's threads are ready within 3 microseconds where those of Numba's own queue take 60; it is everywhere but on some Macs.
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-
-njit = numba.njit(cache=True, nogil=True, error_model="numpy")
-njit_parallel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+from .compiled import njit, njit_parallel
 
 WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs more than it brings
 

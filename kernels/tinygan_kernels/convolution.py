@@ -14,7 +14,7 @@ from functools import partial
 import numba
 import numpy as np
 
-from .blas import njit_parallel
+from .compiled import njit_parallel
 from .cpu_matmul import Call, product
 from .direct import Direct, thin
 from .winograd import Transformed

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from . import blas
-from .blas import njit, njit_parallel
+from .compiled import njit, njit_parallel
 from .simd import lanes, registers
 from .tiles import copy_register, tile, transpose_block
 

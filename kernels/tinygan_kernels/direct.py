@@ -14,7 +14,7 @@ from functools import partial
 import numba
 import numpy as np
 
-from .blas import njit, njit_parallel
+from .compiled import njit, njit_parallel
 from .cpu_matmul import JOB, LANES_32, LANES_64, Call, Cut, address_of, cut, held, run_job
 from .simd import lanes
 from .tiles import add_register

@@ -14,7 +14,8 @@ from functools import partial
 import numba
 import numpy as np
 
-from .blas import njit, njit_parallel, span
+from .blas import span
+from .compiled import njit, njit_parallel
 
 WORTH_SHARING = 1 << 16  # elements from which a second thread brings more than it costs
 BLOCK = 64  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed

@@ -8,8 +8,7 @@ map has to read and to write. Where a tile lies is one of three forms of address
     Patch   pixels of an image, some of them perhaps outside of it
     Seams   planes, together with the last ones of the tiles above and to the left, which overlap
 
-Numba compiles a loop once for each m, which it is told by the length of a tuple. Its disk cache watches the file with the loops
-(winograd.py) alone: after a change here or in `minimal_filtering`, empty it.
+Numba compiles a loop once for each m, which it is told by the length of a tuple.
 """
 
 from __future__ import annotations

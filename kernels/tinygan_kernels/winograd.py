@@ -22,6 +22,7 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from .compiled import njit_parallel
 from .cpu_matmul import Call, address_of, bound_products
 from .minimal_filtering import best_tile
 from .simd import lanes
@@ -30,10 +31,8 @@ from .tiles import transpose_block
 
 LANES_32, LANES_64 = lanes(4), lanes(8)
 
-compiled = numba.njit(cache=True, nogil=True, parallel=True, error_model="numpy")
 
-
-@compiled
+@njit_parallel
 def to_tiles(x, pad, th, tw, size, tiles):
     """x (N, H, W, C) -> B^T d B of every tile of the padded image's phases: tiles (n*n, N*th*tw, 4*C)."""
     n_images, height, width, c = x.shape
@@ -49,7 +48,7 @@ def to_tiles(x, pad, th, tw, size, tiles):
                 apply("B^T", "B^T", size, pixels, planes, c, outside)
 
 
-@compiled
+@njit_parallel
 def from_tiles(tiles, pad, th, tw, size, dx):
     """The adjoint of to_tiles: tiles (n*n, N*th*tw, 4*C) -> dx (N, H, W, C), every pixel of which is written once.
 
@@ -81,7 +80,7 @@ def from_tiles(tiles, pad, th, tw, size, dx):
             dx[n, :, 2 * (tw * m + 1) - pad :] = 0
 
 
-@compiled
+@njit_parallel
 def to_outputs(tiles, th, tw, size, y):
     """tiles (n*n, N*th*tw, C) -> A^T t A of every tile, cut to y (N, OH, OW, C)."""
     n_images, oh, ow, c = y.shape
@@ -94,7 +93,7 @@ def to_outputs(tiles, th, tw, size, y):
             apply("A^T", "A^T", size, planes, pixels, c, outside)
 
 
-@compiled
+@njit_parallel
 def from_outputs(g, th, tw, size, tiles):
     """The adjoint of to_outputs: g (N, OH, OW, C) -> A g A^T of every tile: tiles (n*n, N*th*tw, C)."""
     n_images, oh, ow, c = g.shape
@@ -107,7 +106,7 @@ def from_outputs(g, th, tw, size, tiles):
             apply("A", "A", size, pixels, planes, c, outside)
 
 
-@compiled
+@njit_parallel
 def to_filters(w, size, filters):
     """w (4, 4, C, C_out) -> G w G^T of every phase: filters (n*n, 4*C, C_out)."""
     c, c_out = w.shape[2:]
@@ -119,7 +118,7 @@ def to_filters(w, size, filters):
         apply("G", "G", size, taps, planes, c_out, w)
 
 
-@compiled
+@njit_parallel
 def to_turned_filters(w, size, filters):
     """As to_filters, transposed: filters (n*n, C_out, 4*C). Blocks of w are turned in registers and then stay in the cache."""
     c, c_out = w.shape[2:]
@@ -140,7 +139,7 @@ def to_turned_filters(w, size, filters):
             apply("G", "G", size, taps, planes, c, turned)
 
 
-@compiled
+@njit_parallel
 def from_filters(filters, size, dw):
     """The adjoint of to_filters: filters (n*n, 4*C, C_out) -> dw (4, 4, C, C_out)."""
     c, c_out = dw.shape[2:]
