@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tiny_runs import backend
-from tinygan_kernels import KERNELS, cost, load
+from tinygan_kernels import KERNELS, Launch, cost, load
 
 ITEM = 4  # bytes of a float32
 
@@ -91,3 +91,13 @@ def test_a_step_of_the_ring():
     of_d = g + 2 * d + 2 * d + 2 * (d - 2 * 128)
     of_g = g + d + d + g + (g - 16 * 128)
     assert sum(map(cost.flops, step.replayed.plan.launches)) == 2 * 256 * (of_d + of_g)
+
+
+def test_what_stays_between_two_launches_that_run_as_one_is_not_moved():
+    """matmul leaves c to bias_act, which overwrites it: a, b and the bias are read, y is written, c goes nowhere in between."""
+    a, b, c, bias = (np.zeros(shape, np.float32) for shape in ((4, 3), (3, 5), (4, 5), (5,)))
+    backend = load("cpu")
+    product = Launch(KERNELS["matmul"], backend.implementations["matmul"], (a, b), (c,), {})
+    act = Launch(KERNELS["bias_act"], backend.implementations["bias_act"], (c, bias), (c,), {"act": "linear"})
+    assert cost.moved_together((product, act)) == a.nbytes + b.nbytes + bias.nbytes + c.nbytes
+    assert cost.moved_together((product,)) == cost.moved(product)

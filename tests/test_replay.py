@@ -458,7 +458,7 @@ def test_buffers_that_live_at_once_lie_apart(game, tmp_path):
         assert len(place) <= nbytes
         assert not (meet(life, other_life) and meet(place, other_place))
     together = sum(nbytes for _, _, nbytes in buffers)
-    pool = own_memory(replay.Plan(after, [], (), size))
+    pool = own_memory(replay.Plan(after, [], [], (), size))
     assert size < together / 2 and pool.nbytes <= size + ALIGNMENT
     assert all(place.start >= span_of(pool).start and place.stop <= span_of(pool).stop for _, place, _ in buffers)
     assert all(place.start % ALIGNMENT == 0 for _, place, _ in buffers)

@@ -14,7 +14,10 @@ from .replay import Plan
 
 @dataclass(frozen=True)
 class Row:
-    """All launches of one kernel in a step: how many, their seconds, floating-point operations and bytes together (cost.py)."""
+    """All launches of one kernel in a step: how many, their seconds, floating-point operations and bytes together (cost.py).
+
+    Kernels that run as one in a plan are a row of their own, "matmul + bias_act" for one.
+    """
 
     kernel: str
     launches: int
@@ -82,8 +85,8 @@ def _timed(call: Callable[[], object], times: list[float], wait: Callable[[], No
 
 def _by_kernel(plan: Plan, seconds: Sequence[float]) -> tuple[Row, ...]:
     totals: dict[str, tuple[int, float, int, int]] = {}
-    for launch, taken in zip(plan.launches, seconds, strict=True):
-        count, spent, flops, moved = totals.get(launch.kernel.name, (0, 0.0, 0, 0))
-        new = (count + 1, spent + taken, flops + cost.flops(launch), moved + cost.moved(launch))
-        totals[launch.kernel.name] = new
+    for group, taken in zip(plan.groups, seconds, strict=True):
+        name = " + ".join(launch.kernel.name for launch in group)
+        count, spent, flops, moved = totals.get(name, (0, 0.0, 0, 0))
+        totals[name] = (count + 1, spent + taken, flops + sum(map(cost.flops, group)), moved + cost.moved_together(group))
     return tuple(sorted((Row(name, *total) for name, total in totals.items()), key=lambda row: -row.seconds))

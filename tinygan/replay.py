@@ -1,4 +1,4 @@
-"""Capture and replay: run a step once while recording its launches, then run the list.
+"""Capture and replay: go through a step once, noting its launches without running them, then run the list, each time.
 
 Every array computation passes one door (`Backend.launch`), so what a step does to memory is the list of its launches. Replaying the
 list on the same buffers does the same work without building a graph, without allocating, without asking any op for its shape.
@@ -6,7 +6,7 @@ list on the same buffers does the same work without building a graph, without al
 What may change from call to call has to live in arrays: inputs are copied into the recorded ones, and parameters, moments,
 step counts, rates and running statistics are arrays that launches update in place. A step that decides in Python by the
 values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (see draws.py).
-Watchers of the backend see the recorded step, not the replayed ones.
+While somebody watches the backend, steps run as they stand, so that all their launches are seen.
 
 The plan that is replayed does what was recorded, with four economies that change no bit of the result:
 - a launch that depends on nothing that changes is not run again;
@@ -32,7 +32,7 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 class Replayed:
-    """A step, called with arrays, that records itself on its first call and is replayed from then on.
+    """A step, called with arrays, that is recorded on its first call, and replayed in this and all others.
 
     step(*inputs: Tensor) -> sequence of Tensors. Calling with NumPy arrays copies them into the recorded inputs and gives the
     same output tensors each time, their values renewed. Inputs of other shapes or dtypes run the step as it stands, without
@@ -48,9 +48,12 @@ class Replayed:
         self._told = False
 
     def __call__(self, *arrays: np.ndarray) -> Sequence[Tensor]:
+        if self.backend.watchers:
+            return self._eager(arrays)
         if self.plan is None:
-            return self._capture(arrays)
-        if any(a.shape != t.shape or a.dtype != t.dtype for a, t in zip(arrays, self.inputs, strict=True)):
+            self._capture(arrays)
+        elif any(a.shape != t.shape or a.dtype != t.dtype for a, t in zip(arrays, self.inputs, strict=True)):
+            self._tell(arrays)
             return self._eager(arrays)
         for array, tensor in zip(arrays, self.inputs, strict=True):
             if array is not tensor.array:
@@ -58,28 +61,33 @@ class Replayed:
         self.plan.run()
         return self.plan.outputs
 
-    def _capture(self, arrays: Sequence[np.ndarray]) -> Sequence[Tensor]:
+    def _capture(self, arrays: Sequence[np.ndarray]) -> None:
         self.inputs = tuple(wrap(self.backend.asarray(a).copy(), self.backend) for a in arrays)
         recorder = Recorder(self.backend)
         with recorder:
             outputs = self.step(*self.inputs)
         self.plan = recorder.plan(outputs)
-        return self.plan.outputs
 
-    def _eager(self, arrays: Sequence[np.ndarray]) -> Sequence[Tensor]:
+    def _tell(self, arrays: Sequence[np.ndarray]) -> None:
         if not self._told:
             self._told = True
             shapes = ", ".join(str(a.shape) for a in arrays)
             self.say(f"inputs of shapes {shapes} are not those that were captured; this step runs without replay")
+
+    def _eager(self, arrays: Sequence[np.ndarray]) -> Sequence[Tensor]:
         return self.step(*(wrap(self.backend.asarray(a), self.backend) for a in arrays))
 
 
 @dataclass
 class Plan:
-    """Launches in order, bound to their arrays, and the tensors that they leave the step's results in."""
+    """Launches in order, bound to their arrays, and the tensors that they leave the step's results in.
+
+    Each of `calls` runs the launches of one of `groups`.
+    """
 
     launches: list[Launch]
     calls: list[Callable[[], None]]
+    groups: list[tuple[Launch, ...]]
     outputs: tuple[Tensor, ...]
     buffer_bytes: int
 
@@ -89,7 +97,10 @@ class Plan:
 
 
 class Recorder:
-    """A context in which a backend notes its launches and which buffers it allocated for them."""
+    """A context in which a backend notes launches without running them, and which buffers it allocated for them.
+
+    Memory that nothing was written to yet costs an operating system nothing, so a recording is small, however large its buffers.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -114,24 +125,31 @@ class Recorder:
 
     def _note(self, launch: Launch, proceed: Callable[[], None]) -> None:
         self.launches.append(launch)
-        proceed()
 
     def plan(self, outputs: Sequence[Tensor]) -> Plan:
-        """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`."""
+        """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`.
+
+        What does not change from call to call is computed here. Launches are bound twice, as scratch memory grows to the largest
+        that any of them needs the first time.
+        """
         allocated = {_key(a) for a in self.allocated}
         launches, own = self.launches, self.backend.xp is np  # elsewhere the arrays' memory is not NumPy's to lay out
         if own:
             launches, instead = _without_repeats(launches, allocated)
             outputs = [wrap(instead[_key(t.array)], t.backend) if _key(t.array) in instead else t for t in outputs]
         constant, fixed = _constants(launches, allocated)
+        for i in sorted(constant):
+            launches[i].run()
         launches = [launch for i, launch in enumerate(launches) if i not in constant]
         size = 0
         if own:
             private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
             launches = _without_copies(launches, private)
             launches, size = _share_memory(launches, private)
+        self.backend.bind_all(launches)
+        calls, groups = map(list, zip(*self.backend.bind_all(launches), strict=True)) if launches else ([], [])
         # without their graph, which would keep every array of the recorded step alive
-        return Plan(launches, self.backend.bind_all(launches), tuple(stop(t) for t in outputs), size)
+        return Plan(launches, calls, groups, tuple(stop(t) for t in outputs), size)
 
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------

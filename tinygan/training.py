@@ -198,7 +198,7 @@ class Run:
     # -- steps ----------------------------------------------------------------------------------------------------------------
 
     def _one_step(self) -> Logits:
-        """A process records its first step while it runs, and replays it from then on, with new data, noise and rates."""
+        """A process records its first step before it runs it, and replays it from then on, with new data, noise and rates."""
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)

@@ -132,16 +132,16 @@ class Backend:
         finally:
             self.watchers.remove(watcher)
 
-    def bind_all(self, launches: Sequence[Launch]) -> list[Call]:
-        """Launches that will run many times in this order, as calls without arguments; at most as many as there are launches."""
-        calls: list[Call] = []
+    def bind_all(self, launches: Sequence[Launch]) -> list[tuple[Call, tuple[Launch, ...]]]:
+        """Launches that will run many times in this order: calls without arguments, each with the one or two that it is."""
+        calls: list[tuple[Call, tuple[Launch, ...]]] = []
         waiting = list(reversed(launches))
         while waiting:
-            first = waiting.pop()
-            both = self.bind_pair(first, waiting[-1]) if waiting else None
+            group = (waiting.pop(),)
+            both = self.bind_pair(group[0], waiting[-1]) if waiting else None
             if both:
-                waiting.pop()
-            calls.append(both or self.bind(first))
+                group = (*group, waiting.pop())
+            calls.append((both or self.bind(group[0]), group))
         return calls
 
     def empty(self, shape: Shape, dtype: Any) -> Any:

@@ -7,6 +7,8 @@ outputs, each once: what a launch moves if nothing of it is in a cache, and noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .contract import Launch
 
 
@@ -29,6 +31,13 @@ def moved(launch: Launch) -> int:
     read = sum(_stored(a) for a in launch.inputs)
     written = sum(a.nbytes for a in launch.outputs)
     return read + written * (2 if launch.kernel.in_place and launch.inputs else 1)
+
+
+def moved_together(launches: Sequence[Launch]) -> int:
+    """Bytes of launches that run as one: what one leaves to the next does not go to memory in between."""
+    inner = {a.__array_interface__["data"][0] for launch in launches[:-1] for a in launch.outputs}
+    between = [a for launch in launches[1:] for a in launch.inputs if a.__array_interface__["data"][0] in inner]
+    return sum(map(moved, launches)) - 2 * sum(map(_stored, between))
 
 
 def _stored(array) -> int:
