@@ -281,7 +281,7 @@ def _last_row(y):
     y[:, -1] = 0
 
 
-def _no_beta(a, b, c, trans_a=False, trans_b=False, beta=0.0):
+def _no_beta(a, b, c, trans_a=False, trans_b=False, beta=0.0, take=None):
     return REAL_PRODUCTS(a, b, c, trans_a, trans_b)
 
 

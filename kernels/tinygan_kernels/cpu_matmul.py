@@ -7,7 +7,7 @@ over k runs in one order whatever the cut, so that the number of threads changes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -146,20 +146,27 @@ def cut(m: int, n: int, depth: int, item: int, parts: int, turned: bool = False,
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
+Call = Callable[[], None]
+Take = Callable[[str, tuple[int, ...], np.dtype], np.ndarray]
+
+
+def new(use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Scratch memory of one's own."""
+    return np.empty(shape, dtype)
+
+
 def _at(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-Call = Callable[[], None]
-
-
 def tiled(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
-    bias: np.ndarray | None = None, slope: float = 1.0,
+    bias: np.ndarray | None = None, slope: float = 1.0, take: Take = new,
 ) -> Call | None:
     """C[p] (+)= A[p] B[p] for stacks of matrices, (P, M, K) (P, K, N) (P, M, N), rows in one piece, as a call without arguments.
 
     bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
+    take: scratch memory, which calls may share that never run at the same time.
     """
     (count, m, n), k, item = c.shape, a.shape[1] if trans_a else a.shape[2], c.itemsize
     threads = numba.get_num_threads() if count * m * n * k >= WORTH_SPLITTING else 1
@@ -169,7 +176,6 @@ def tiled(
     regions = chosen.regions(m, n)
     a_row, a_step = (item, a.strides[1]) if trans_a else (a.strides[1], item)
     rows = np.arange(m) * a_row
-    panels = np.empty((numba.get_num_threads(), k * chosen.width if chosen.packed else 0), c.dtype)
     jobs = np.zeros((count, len(regions)), JOB)
     jobs["a"], jobs["b"], jobs["c"] = (_at(x) + np.arange(count)[:, None] * x.strides[0] for x in (a, b, c))
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
@@ -177,14 +183,26 @@ def tiled(
     jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"] = 1, k, chosen.packed, trans_b
     jobs["add"], jobs["slope"] = add, slope
     jobs["bias"] = 0 if bias is None else _at(bias)
-    run = partial(_shared if jobs.size > 1 else _in_turn, (0,) * chosen.height, (0,) * chosen.across)
-    return held(partial(run, c[0, 0], jobs.reshape(-1), panels), a, b, c, bias, rows)
+    panels = take("panels", (numba.get_num_threads(), k * chosen.width if chosen.packed else 0), c.dtype)
+    return call_of(chosen, jobs.reshape(-1), panels, a, b, c, bias, rows)
 
 
-def held(call: partial, *arrays: np.ndarray | None) -> Call:
-    """The call, with the arrays kept alive whose addresses its jobs hold."""
-    call.arrays = arrays
+def call_of(chosen: Cut, jobs: np.ndarray, panels: np.ndarray, *alive: np.ndarray | None) -> Call:
+    """The jobs as a call, which keeps the arrays alive whose addresses they hold. panels: memory for each thread to pack in."""
+    tile_sizes, like = ((0,) * chosen.height, (0,) * chosen.across), np.empty(1, panels.dtype)
+    call = partial(_shared if len(jobs) > 1 else _in_turn, *tile_sizes, like, jobs, panels)
+    call.arrays = alive
     return call
+
+
+def in_order(*calls: Call) -> Call:
+    """All the calls, one after the other, as one."""
+    return partial(_each, calls)
+
+
+def _each(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
 
 
 # ---- the products ---------------------------------------------------------------------------------------------------------------
@@ -204,8 +222,8 @@ def product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, 
 
 
 def bound_products(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0, take: Take = new
 ) -> Call:
     """C[p] = A[p] B[p] + beta C[p] for a stack of matrices, none of them empty, as a call without arguments."""
-    call = tiled(a, b, c, trans_a, trans_b, bool(beta)) if beta in (0, 1) else None
+    call = tiled(a, b, c, trans_a, trans_b, bool(beta), take=take) if beta in (0, 1) else None
     return call or partial(blas.products, a, b, c, trans_a, trans_b, beta)

@@ -15,7 +15,6 @@ The adjoints take the same three linear maps the other way: dx = B [(G w)^T (A g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -23,7 +22,7 @@ import numba
 import numpy as np
 
 from .compiled import njit_parallel
-from .cpu_matmul import Call, address_of, bound_products
+from .cpu_matmul import Call, address_of, bound_products, in_order
 from .minimal_filtering import best_tile
 from .simd import lanes
 from .tile_maps import Grid, Patch, Seams, apply
@@ -215,9 +214,10 @@ class Transformed:
         calls: list[Call] = [partial(to_filters, w, size, filters)]
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
-            calls += [partial(to_tiles, x[start:stop], pad, th, tw, size, tiles), bound_products(tiles, filters, made),
+            calls += [partial(to_tiles, x[start:stop], pad, th, tw, size, tiles),
+                      bound_products(tiles, filters, made, take=self._take),
                       partial(to_outputs, made, th, tw, size, y[start:stop])]
-        return partial(_in_order, calls)
+        return in_order(*calls)
 
     def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, pad: int) -> Call:
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], g.shape
@@ -226,9 +226,10 @@ class Transformed:
         calls: list[Call] = [partial(to_turned_filters, w, size, filters)]
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, g.dtype)
-            calls += [partial(from_outputs, g[start:stop], th, tw, size, made), bound_products(made, filters, tiles),
+            calls += [partial(from_outputs, g[start:stop], th, tw, size, made),
+                      bound_products(made, filters, tiles, take=self._take),
                       partial(from_tiles, tiles, pad, th, tw, size, dx[start:stop])]
-        return partial(_in_order, calls)
+        return in_order(*calls)
 
     def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, pad: int) -> Call:
         (c, c_out), (n_images, oh, ow, _) = dw.shape[2:], g.shape
@@ -239,10 +240,5 @@ class Transformed:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
             calls += [partial(to_tiles, x[start:stop], pad, th, tw, size, tiles),
                       partial(from_outputs, g[start:stop], th, tw, size, made),
-                      bound_products(tiles, made, total, trans_a=True, beta=1.0 if start else 0.0)]
-        return partial(_in_order, [*calls, partial(from_filters, total, size, dw)])
-
-
-def _in_order(calls: Sequence[Call]) -> None:
-    for call in calls:
-        call()
+                      bound_products(tiles, made, total, trans_a=True, beta=1.0 if start else 0.0, take=self._take)]
+        return in_order(*calls, partial(from_filters, total, size, dw))
