@@ -70,16 +70,17 @@ def test_a_square_is_transposed_and_nothing_else_touched(dtype):
 @settings(max_examples=300, deadline=None)
 @given(
     m=st.integers(1, 300), n=st.integers(1, 900), item=st.sampled_from((4, 8)), parts=st.integers(1, 9),
-    depth=st.sampled_from((0, 40, 2000)), turned=st.booleans(), whole=st.booleans(),
+    depth=st.sampled_from((0, 40, 2000)), b_step=st.sampled_from((400, 2048)), turned=st.booleans(), whole=st.booleans(),
 )
-def test_cuts_cover_everything_with_tiles_that_fit(m, n, item, parts, depth, turned, whole):
+def test_cuts_cover_everything_with_tiles_that_fit(m, n, item, parts, depth, b_step, turned, whole):
     """Every number of C is in some part, none beyond it; parts are no smaller than a tile, and disjoint whole tiles where asked."""
-    chosen = cpu_matmul.cut(m, n, depth, item, parts, turned, whole)
+    chosen = cpu_matmul.cut(m, n, depth, item, parts, b_step, turned, whole)
     fitting = [(h, a * simd.lanes(item)) for h, a, _ in cpu_matmul.SHAPES if h <= m and a * simd.lanes(item) <= n]
     fitting = [(h, w) for h, w in fitting if not whole or (m % h == 0 and n % w == 0)]
     assert (chosen is None) == (not fitting)
     if chosen is None:
         return
+    assert chosen.packed or not turned
     covered = np.zeros((m, n), int)
     for top, bottom, left, right in chosen.regions(m, n):
         assert top >= 0 and bottom <= m and left >= 0 and right <= n

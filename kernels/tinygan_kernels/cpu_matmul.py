@@ -20,15 +20,17 @@ from .compiled import njit, njit_parallel
 from .simd import lanes, registers
 from .tiles import copy_register, tile, transpose_block
 
-# Height and width (in registers) of the tiles to choose from, and how much slower than the first each runs: all fit their sums,
-# their width of B and one number of A into the registers, but the highest keeps more addresses than there are registers for those.
-_OF_32 = ((6, 4, 1.0), (8, 3, 1.0), (14, 2, 1.03), (4, 4, 1.1), (24, 1, 2.2))
+# Height and width (in registers) of the tiles to choose from, and how much slower than the best each runs: all fit their sums,
+# their width of B and one number of A into the registers. The flatter read more of B, which may come from far; the highest keep
+# more addresses than there are registers for those.
+_OF_32 = ((8, 3, 1.0), (6, 4, 1.05), (14, 2, 1.1), (4, 4, 1.15), (24, 1, 2.2))
 _OF_16 = ((4, 3, 1.0), (6, 2, 1.03), (4, 2, 1.1), (12, 1, 1.3))
 SHAPES = _OF_32 if registers() == 32 else _OF_16
 LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs more than it brings
 PACKING = 9  # multiply-adds that take as long as packing one number of B
 PANEL_BYTES = 32 << 10  # of a panel that the level-1 cache holds, packed or not
+ALIASING = 512  # bytes between rows, or a multiple, that a level-1 cache keeps few of
 PACKED_ROWS = 64  # of A that have to pass a panel by before packing it pays
 
 _ADDRESSES = ("a", "rows", "b", "c", "bias")
@@ -127,21 +129,25 @@ class Cut:
         return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in runs]
 
 
-def cut(m: int, n: int, depth: int, item: int, parts: int, turned: bool = False, whole: bool = False) -> Cut | None:
+def cut(
+    m: int, n: int, depth: int, item: int, parts: int, b_step: int = 0, turned: bool = False, whole: bool = False
+) -> Cut | None:
     """The fastest way to share out C (m, n) among `parts` threads, by a count of multiply-adds for each k; None if no tile fits.
 
-    turned: B lies transposed. whole: only whole tiles will do. A part packs its own columns of B where that pays.
+    b_step: bytes between the rows of B. turned: it lies transposed. whole: only whole tiles will do. A part packs its own columns
+    of B where that pays: rows that are a power of two apart fall into the same few places of a cache.
     """
     found: list[tuple[float, int, Cut]] = []
     for at, (height, across, slower) in enumerate(SHAPES):
         width = across * lanes(item)
         if m < height or n < width or (whole and (m % height or n % width)):
             continue
-        packed = turned or (m > PACKED_ROWS and n > width and depth * width * item > PANEL_BYTES)
+        wide = depth * width * item > PANEL_BYTES and n > width
+        packed = turned or (wide and m > PACKED_ROWS and b_step % ALIASING == 0)
         rows, columns = -(-m // height), -(-n // width)
         for by_columns in (True, False):
-            high, wide = (rows, -(-columns // parts)) if by_columns else (-(-rows // parts), columns)
-            work = slower * high * height * wide * width + PACKING * wide * width * packed
+            high, broad = (rows, -(-columns // parts)) if by_columns else (-(-rows // parts), columns)
+            work = slower * high * height * broad * width + PACKING * broad * width * packed
             found.append((work, at, Cut(height, across, width, by_columns, parts, packed)))
     return min(found, key=lambda f: f[:2])[2] if found else None
 
@@ -170,7 +176,7 @@ def tiled(
     """
     (count, m, n), k, item = c.shape, a.shape[1] if trans_a else a.shape[2], c.itemsize
     threads = numba.get_num_threads() if count * m * n * k >= WORTH_SPLITTING else 1
-    chosen = cut(m, n, k, item, threads, trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
+    chosen = cut(m, n, k, item, threads, b.strides[1], trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
     if chosen is None:
         return None
     regions = chosen.regions(m, n)
