@@ -85,6 +85,7 @@ class Config:
     dropout: float = 0.0
     spectral: bool = False
     batch_norm: bool = False
+    init: str = ""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("batch", 1), ("k", 1), ("z", 1), ("width", 1), ("seed", 0), ("save_every", 1)):
@@ -134,7 +135,7 @@ class Config:
         try:
             return Architecture(
                 self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width, self.hidden_d, self.maxout,
-                self.dropout, self.spectral, self.batch_norm, self.pack,
+                self.dropout, self.spectral, self.batch_norm, self.pack, self.init,
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None
