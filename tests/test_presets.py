@@ -12,6 +12,7 @@ from benchmarks.presets import TABLES, keep, measure, run_row, summary, write
 from tinygan.cli import run
 from tinygan.data import load as load_data
 from tinygan.layers import Maxout, SpectralNorm
+from tinygan.networks import Architecture, discriminator, generator
 from tinygan.presets import PRESETS, PresetError, options_of
 from tinygan.training import Config, ConfigError, Run, defaults, load_generator
 
@@ -46,6 +47,9 @@ def test_presets_build_the_networks_of_their_papers():
     assert [t.shape for name, t in job.game.G.parameters().items() if name.endswith("w")] == [
         (2, 400), (400, 400), (400, 400), (400, 400), (400, 2)]
     assert sum(name.endswith("gamma") for name in job.game.G.parameters()) == 4
+    for network in (job.game.G, job.game.D):  # all weights N(0, 0.02^2)
+        for name, t in network.parameters().items():
+            assert not name.endswith("w") or 0.9 * 0.02 < t.numpy().std() < 1.1 * 0.02 or t.size < 1000, name
     spectral = Run(Config(data="ring", **{**defaults(dataset, None), **options_of("sngan", "ring")}), dataset, CPU, ".")
     assert all(isinstance(layer, SpectralNorm) for layer in spectral.game.D)
 
@@ -63,6 +67,20 @@ def test_resume_with_every_remedy_is_bit_for_bit(tmp_path):
     parts.train()
     for name, array in whole._live().items():
         np.testing.assert_array_equal(array, parts._live()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("arch", "data"), [("mlp", "ring"), ("mlp", "digits"), ("dcgan", "digits")])
+def test_weights_start_as_told(arch, data):
+    """Else each layer has its own: he_normal, and N(0, 0.02^2) in a DCGAN."""
+    sample = load_data(data).codec.shape
+    for init in ("", "lecun_uniform", "dcgan_normal"):
+        a = Architecture(arch, sample, True, 4, init=init)
+        for w in (t.numpy() for build in (generator, discriminator) for name, t in
+                  build(a, CPU, np.random.default_rng(0)).parameters().items() if name.endswith("w") and t.size > 1000):
+            small = init == "dcgan_normal" or (not init and arch == "dcgan")
+            uniform = init == "lecun_uniform"
+            assert (np.abs(w).max() < 1.8 * w.std()) == uniform  # whose reach is sqrt(3) std
+            assert uniform or (0.018 < w.std() < 0.022) == small
 
 
 def test_spectral_norm_resumes_too(tmp_path):
@@ -97,6 +115,7 @@ def test_options_that_do_not_fit(options, message):
     (["digits", "--preset", "pacgan2"], "--preset pacgan2 is for ring and grid, not for digits"),
     (["ring", "--hidden", "8,x"], "'8,x' is no list of widths"),
     (["ring", "--pack", "0"], "pack has to be at least 1"),
+    (["ring", "--init", "nope"], "there is no initialisation 'nope'; tinygan has he_normal"),
     (["ring", "--maxout", "1"], "at least 2 pieces"),
     (["ring", "--arch", "dcgan"], "dcgan wants images"),
 ])
