@@ -31,13 +31,13 @@ from tinygan.data import Dataset
 from tinygan.data import load as load_data
 from tinygan.metrics import PcaFeatures, frechet_distance, memorisation, neighbours
 from tinygan.plots import draw_samples
-from tinygan.training import Config, Run, defaults, load_generator
+from tinygan.training import Config, Run, load_generator, with_defaults
 
 WARM, TIMED = 20, 40  # steps that compile and settle, and those that are timed
 
 
 def new_run(data: str, dataset: Dataset, out: Path, **options: Any) -> Run:
-    config = Config(data=data, **{**defaults(dataset, options.get("arch")), **options, "save_every": 10**9})
+    config = Config(data=data, **{**with_defaults(dataset, options), "save_every": 10**9})
     return Run(config, dataset, load("cpu"), out)
 
 

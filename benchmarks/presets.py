@@ -28,7 +28,7 @@ from tinygan.data import Dataset
 from tinygan.data import load as load_data
 from tinygan.metrics import PcaFeatures, class_balance, frechet_distance, mixture_coverage, mixture_jsd, neighbours
 from tinygan.presets import options_of
-from tinygan.training import Config, Run, Trained, defaults, load_generator
+from tinygan.training import Config, Run, Trained, load_generator, with_defaults
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Row:
 
 
 REMEDIES = ("vanilla", "minimax", "r2", "wgan-gp", "sngan", "lsgan", "noise", "smooth", "pack", "unroll", "ttur")
-REMEDY_STEPS = (("steps", 4000), ("ema", 0.999))  # a third of a full run shows what each does, where it fails too
+REMEDY_STEPS = (("steps", 4000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
 TABLES: dict[str, list[Row]] = {
     "results": [Row("ring", "best"), Row("grid", "best"), Row("digits", "best")],
     "pacgan": [Row(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
@@ -56,7 +56,7 @@ TABLES: dict[str, list[Row]] = {
 def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
     """One run. Seconds are those of training alone, compilation and the drawing of pictures left out."""
     dataset, backend = load_data(row.data), load("cpu")
-    options = {**defaults(dataset, None), **options_of(row.preset, row.data), **dict(row.options), "seed": seed}
+    options = with_defaults(dataset, {**options_of(row.preset, row.data), **dict(row.options), "seed": seed})
     config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
     run = Run(config, dataset, backend, folder)
     watch = Watch(run, lambda line: None)

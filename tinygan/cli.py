@@ -201,10 +201,10 @@ def _widths(option: str, text: str | None) -> tuple[int, ...] | None:
 
 def _started(data: str, place: Path, given: dict[str, Any]) -> Any:
     from .data import load as load_data
-    from .training import Config, Run, defaults
+    from .training import Config, Run, with_defaults
 
     dataset = load_data(data, size=given.get("size"), window=given.get("window"))
-    config = Config(data=data, **{**defaults(dataset, given.get("arch")), **given})
+    config = Config(data=data, **with_defaults(dataset, given))
     return Run(config, dataset, load_backend(config.backend, config.emulate), place)
 
 
