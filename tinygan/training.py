@@ -155,14 +155,14 @@ MIXTURE = {
 NAMED: dict[str, dict[str, Any]] = {
     "ring": {**MIXTURE, "steps": 14_000, "decay": 0.5},
     "grid": {**MIXTURE, "steps": 24_000, "decay": 0.7},
-    "digits": {"hidden": (256, 256), "z": 32, "r1": 0.2, "lr_d": 1e-3, "lr_g": 1e-3},
+    "digits": {"hidden": (256, 256), "z": 32, "r1": 0.1, "lr_d": 1e-3, "lr_g": 1e-3},
 }
 KINDS: dict[str, dict[str, Any]] = {
-    "images": {"hidden": (256, 512), "z": 64},
+    "images": {"steps": 20_000, "batch": 64, "hidden": (256, 512), "z": 64, "r1": 1.0, "decay": 0.5},
     "table": {"hidden": (256, 256), "z": 32},
     "sound": {"hidden": (256, 512), "z": 64},
 }
-DCGAN = {"lr_d": 2e-4, "lr_g": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 64, "z": 100, "r1": 0.0}
+DCGAN = {"steps": 10_000, "lr_d": 2e-4, "lr_g": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 64, "z": 100, "r1": 0.0, "decay": 0.0}
 
 
 def defaults(dataset: Dataset, arch: str | None) -> dict[str, Any]:
