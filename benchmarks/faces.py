@@ -92,6 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         steps = args.steps or steps_within(args.minutes, lambda n: new_run(args.folder, dataset, Path(folder), steps=n, **options))
     found = train_and_measure(args.folder, dataset, args.picture, steps=steps, **options)
+    if args.steps:  # seconds are for runs that were to take so many minutes
+        del found["seconds"]
     for name, value in found.items():
         print(f"{name:19s} {value:.4g}" if isinstance(value, float) else f"{name:19s} {value}")
     if args.json:

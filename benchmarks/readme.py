@@ -103,12 +103,13 @@ def emulator_section(report: dict[str, Any]) -> str:
 
 def faces_section(report: dict[str, Any]) -> str:
     """What came of photographs, from benchmarks/faces.py."""
-    measures = ", ".join(f"{name} {report[name]:.2f}" for name in ("precision", "recall", "density", "coverage"))
+    measures = ", ".join(f"{name} {report[name]:.2f}" for name in ("precision", "recall", "coverage", "density"))
     n, alarms = report["photographs"], ", ".join(report["alarms"]) or "none"
     size = report["side"]
+    washed = " (above 1: nearer to the middle of the data than photographs are, washed out)" if report["density"] > 1.5 else ""
     told = (
         f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "
-        f"{size}` for {report['steps']:,} steps gives {measures} (k = 5, {n} samples), Frechet distance "
+        f"{size} --steps {report['steps']}` gives {measures}{washed} (k = 5, {n} samples), Frechet distance "
         f"{report['frechet_pca32']:.2f} along 32 principal axes. Variety: {report['distinct']} different photographs are the "
         f"nearest one of some sample ({report['distinct_by_chance']:.0f} for {n} draws with replacement from the photographs "
         f"themselves). Memory: a sample is typically {report['ratio']:.2f} times as far from its nearest photograph as photographs "
