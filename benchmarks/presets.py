@@ -5,14 +5,14 @@ and remedies (each remedy alone on ring and grid, from the same plain game). Eve
 mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet
 distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse alarm went
 off, which on healthy rows is its false-alarm rate; looks_collapsed of looks is the same look by look. Prints mean and standard
-error over the seeds, and writes them to the JSON file row by row, beside what it holds already.
+error over the seeds, and writes them to the JSON file row by row, beside what it holds already. --untimed leaves the seconds out,
+for a machine that is busy otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 from tinygan_kernels import load
 
+from benchmarks.timing import stamp
 from tinygan.alarms import Watch
 from tinygan.data import Dataset
 from tinygan.data import load as load_data
 from tinygan.metrics import PcaFeatures, class_balance, frechet_distance, mixture_coverage, mixture_jsd, neighbours
 from tinygan.presets import options_of
-from tinygan.training import Config, Run, Trained, defaults, load_generator
+from tinygan.training import Config, Run, Trained, load_generator, with_defaults
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Row:
 
 
 REMEDIES = ("vanilla", "minimax", "r2", "wgan-gp", "sngan", "lsgan", "noise", "smooth", "pack", "unroll", "ttur")
-REMEDY_STEPS = (("steps", 4000), ("ema", 0.999))  # a third of a full run shows what each does, where it fails too
+REMEDY_STEPS = (("steps", 4000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
 TABLES: dict[str, list[Row]] = {
     "results": [Row("ring", "best"), Row("grid", "best"), Row("digits", "best")],
     "pacgan": [Row(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
@@ -55,7 +56,7 @@ TABLES: dict[str, list[Row]] = {
 def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
     """One run. Seconds are those of training alone, compilation and the drawing of pictures left out."""
     dataset, backend = load_data(row.data), load("cpu")
-    options = {**defaults(dataset, None), **options_of(row.preset, row.data), **dict(row.options), "seed": seed}
+    options = with_defaults(dataset, {**options_of(row.preset, row.data), **dict(row.options), "seed": seed})
     config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
     run = Run(config, dataset, backend, folder)
     watch = Watch(run, lambda line: None)
@@ -119,25 +120,35 @@ def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
         rows.append(measured)
 
 
+def write(path: Path, table: str, measured: dict[str, Any]) -> None:
+    """After each row, as a long job may be cut short; read anew each time, as another job may be writing other rows."""
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"tables": {}}
+    record["stamp"] = stamp()
+    keep(record["tables"].setdefault(table, []), measured)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"any of {', '.join(TABLES)}; all of them if none is named")
     parser.add_argument("--only", default="", help="rows whose data or preset this is, as in --only digits")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps of every run, instead of the preset's")
+    parser.add_argument("--untimed", action="store_true", help="write no seconds: the machine is busy otherwise")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/presets.json"))
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
-    record: dict[str, Any] = json.loads(args.json.read_text()) if args.json.exists() else {"tables": {}}
-    record["cpus"] = os.cpu_count()
     for table in args.tables or TABLES:
         for row in TABLES[table]:
             if args.only in ("", row.data, row.preset):
                 measured = run_row(row, args.seeds, args.steps)
-                keep(record["tables"].setdefault(table, []), measured)
+                if args.untimed:
+                    measured["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in measured["runs"]]
                 print(show(measured), flush=True)
-                args.json.write_text(json.dumps(record, indent=1) + "\n")  # after each row: a long job may be cut short
+                write(args.json, table, measured)
+
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Writes what was measured into README.md, between its markers: `python -m benchmarks.readme`
 
 Reads benchmarks/results/*.json, which the other scripts wrote, and draws docs/ratios.png and docs/scaling.png from them. A section
-whose file is missing is left as it is, and said so.
+whose file or whose table is missing is left as it is, and said so.
 """
 
 from __future__ import annotations
@@ -101,10 +101,28 @@ def emulator_section(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _stamp(report["stamp"])])
 
 
+def faces_section(report: dict[str, Any]) -> str:
+    """What came of photographs, from benchmarks/faces.py."""
+    measures = ", ".join(f"{name} {report[name]:.2f}" for name in ("precision", "recall", "coverage", "density"))
+    n, alarms = report["photographs"], ", ".join(report["alarms"]) or "none"
+    size = report["side"]
+    washed = " (above 1: nearer to the middle of the data than photographs are, washed out)" if report["density"] > 1.5 else ""
+    told = (
+        f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "
+        f"{size} --steps {report['steps']}` gives {measures}{washed} (k = 5, {n} samples), Frechet distance "
+        f"{report['frechet_pca32']:.2f} along 32 principal axes. Variety: {report['distinct']} different photographs are the "
+        f"nearest one of some sample ({report['distinct_by_chance']:.0f} for {n} draws with replacement from the photographs "
+        f"themselves). Memory: a sample is typically {report['ratio']:.2f} times as far from its nearest photograph as photographs "
+        f"are from each other. Alarms that went off: {alarms}. `python -m benchmarks.faces FOLDER` repeats it."
+    )
+    return "\n".join([told, "", "![Photographs beside generated ones](docs/faces.png)", "", _stamp(report["stamp"])])
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "steps": ("gan_step.json", steps_section),
     "digits": ("digits.json", digits_section),
     "emulator": ("emulator.json", emulator_section),
+    "faces": ("faces.json", faces_section),
     "results": ("presets.json", preset_tables.results_section),
     "pacgan": ("presets.json", preset_tables.pacgan_section),
     "remedies": ("presets.json", preset_tables.remedies_section),
@@ -123,10 +141,11 @@ def fill(text: str, name: str, content: str) -> str:
 def main() -> None:
     text = README.read_text()
     for name, (file, section) in SECTIONS.items():
-        if (RESULTS / file).exists():
-            text = fill(text, name, section(json.loads((RESULTS / file).read_text())))
+        report = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else None
+        if report is None or name not in report.get("tables", {name: True}):
+            print(f"{RESULTS / file} {'is missing' if report is None else 'has no such table'}; section {name!r} stays as it is")
         else:
-            print(f"{RESULTS / file} is missing; section {name!r} stays as it is")
+            text = fill(text, name, section(report))
     README.write_text(text)
 
 

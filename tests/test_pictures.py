@@ -55,13 +55,28 @@ def test_folder_of_mixed_modes_becomes_rgb(tmp_path):
     save(grey, tmp_path / "a.png")
     (tmp_path / "deeper").mkdir()
     save(rgb, tmp_path / "deeper" / "b.bmp")
-    pictures = shown(load(tmp_path))
-    np.testing.assert_array_equal(pictures, np.stack([grey[..., None].repeat(3, axis=2), rgb]))
+    data = load(tmp_path)
+    np.testing.assert_array_equal(shown(data), np.stack([grey[..., None].repeat(3, axis=2), rgb]))
+    assert data.notes == ("1 of 2 pictures are grey; the others are not, so all are read in colour",)
+
+
+def test_grey_stored_in_colour_is_grey(tmp_path):
+    """One JPEG saved as RGB among grey pictures, as in a copy of the ORL faces, does not make a set of faces a coloured one."""
+    greys = RNG.integers(0, 256, (2, 6, 6), dtype=np.uint8)
+    save(greys[0], tmp_path / "a.pgm")
+    save(greys[1][..., None].repeat(3, axis=2), tmp_path / "b.png")
+    data = load(tmp_path)
+    np.testing.assert_array_equal(shown(data), greys[..., None])
+    assert data.notes == ()
+    coloured = np.array(greys[1][..., None].repeat(3, axis=2))
+    coloured[5, 5, 1] ^= 1
+    save(coloured, tmp_path / "c.png")  # a single pixel of colour, in the last bit
+    assert shown(load(tmp_path)).shape == (3, 6, 6, 3)
 
 
 @pytest.mark.parametrize(("mode", "channels", "pixel", "expected"), [
-    ("1", 1, 1, 255), ("L", 1, 77, 77), ("LA", 1, (10, 0), 255), ("LA", 1, (10, 255), 10), ("P", 3, 0, None),
-    ("RGBA", 3, (9, 9, 9, 0), 255), ("RGBA", 3, (9, 9, 9, 255), 9), ("RGB", 3, (5, 5, 5), 5),
+    ("1", 1, 1, 255), ("L", 1, 77, 77), ("LA", 1, (10, 0), 255), ("LA", 1, (10, 255), 10), ("P", 1, 0, None),
+    ("RGBA", 1, (9, 8, 7, 0), 255), ("RGBA", 3, (9, 8, 7, 255), (9, 8, 7)), ("RGB", 3, (5, 6, 7), (5, 6, 7)),
     ("I;16", 1, 257 * 200, 200),
 ])
 def test_modes(tmp_path, mode, channels, pixel, expected):

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from tinygan_kernels import load
 
-from benchmarks import preset_tables
-from benchmarks.presets import TABLES, keep, measure, run_row, summary
+from benchmarks import preset_tables, readme
+from benchmarks.presets import TABLES, keep, measure, run_row, summary, write
 from tinygan.cli import run
 from tinygan.data import load as load_data
 from tinygan.layers import Maxout, SpectralNorm
+from tinygan.networks import Architecture, discriminator, generator
 from tinygan.presets import PRESETS, PresetError, options_of
 from tinygan.training import Config, ConfigError, Run, defaults, load_generator
 
@@ -46,6 +47,9 @@ def test_presets_build_the_networks_of_their_papers():
     assert [t.shape for name, t in job.game.G.parameters().items() if name.endswith("w")] == [
         (2, 400), (400, 400), (400, 400), (400, 400), (400, 2)]
     assert sum(name.endswith("gamma") for name in job.game.G.parameters()) == 4
+    for network in (job.game.G, job.game.D):  # all weights N(0, 0.02^2)
+        for name, t in network.parameters().items():
+            assert not name.endswith("w") or 0.9 * 0.02 < t.numpy().std() < 1.1 * 0.02 or t.size < 1000, name
     spectral = Run(Config(data="ring", **{**defaults(dataset, None), **options_of("sngan", "ring")}), dataset, CPU, ".")
     assert all(isinstance(layer, SpectralNorm) for layer in spectral.game.D)
 
@@ -63,6 +67,20 @@ def test_resume_with_every_remedy_is_bit_for_bit(tmp_path):
     parts.train()
     for name, array in whole._live().items():
         np.testing.assert_array_equal(array, parts._live()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("arch", "data"), [("mlp", "ring"), ("mlp", "digits"), ("dcgan", "digits")])
+def test_weights_start_as_told(arch, data):
+    """Else each layer has its own: he_normal, and N(0, 0.02^2) in a DCGAN."""
+    sample = load_data(data).codec.shape
+    for init in ("", "lecun_uniform", "dcgan_normal"):
+        a = Architecture(arch, sample, True, 4, init=init)
+        for w in (t.numpy() for build in (generator, discriminator) for name, t in
+                  build(a, CPU, np.random.default_rng(0)).parameters().items() if name.endswith("w") and t.size > 1000):
+            small = init == "dcgan_normal" or (not init and arch == "dcgan")
+            uniform = init == "lecun_uniform"
+            assert (np.abs(w).max() < 1.8 * w.std()) == uniform  # whose reach is sqrt(3) std
+            assert uniform or (0.018 < w.std() < 0.022) == small
 
 
 def test_spectral_norm_resumes_too(tmp_path):
@@ -97,6 +115,7 @@ def test_options_that_do_not_fit(options, message):
     (["digits", "--preset", "pacgan2"], "--preset pacgan2 is for ring and grid, not for digits"),
     (["ring", "--hidden", "8,x"], "'8,x' is no list of widths"),
     (["ring", "--pack", "0"], "pack has to be at least 1"),
+    (["ring", "--init", "nope"], "there is no initialisation 'nope'; tinygan has he_normal"),
     (["ring", "--maxout", "1"], "at least 2 pieces"),
     (["ring", "--arch", "dcgan"], "dcgan wants images"),
 ])
@@ -150,6 +169,16 @@ def test_rows_are_measured_anew_in_place():
     assert [(row["data"], row["runs"]) for row in rows] == [("ring", [2]), ("grid", [1])]
 
 
+def test_rows_are_written_beside_those_of_other_jobs(tmp_path):
+    path = tmp_path / "results" / "presets.json"
+    for table, data in (("results", "ring"), ("remedies", "ring"), ("results", "grid")):
+        write(path, table, {"data": data, "preset": "best", "runs": []})
+    record = json.loads(path.read_text())
+    assert {table: [row["data"] for row in rows] for table, rows in record["tables"].items()} == {
+        "results": ["ring", "grid"], "remedies": ["ring"]}
+    assert record["stamp"]["cores"] >= 1
+
+
 def test_summary():
     found = summary([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
     assert found["a"] == (3.0, pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3)))
@@ -188,3 +217,36 @@ def test_every_remedy_is_described():
     text = preset_tables.remedies_section(_record())
     columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
     assert columns == {6}
+
+
+def test_seconds_that_were_not_taken_are_not_shown():
+    assert "| 40±0 |" in preset_tables.results_section(_record())
+    record = _record()
+    for row in record["tables"]["results"]:
+        row["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in row["runs"]]
+    assert preset_tables.results_section(record).count("| - |") == 2
+
+
+def test_a_section_is_filled_when_its_table_is_there(tmp_path, monkeypatch, capsys):
+    """Only results are measured: their table goes in, what stands between the other markers stays."""
+    text = "".join(f"<!-- {name} -->\nold {name}\n<!-- /{name} -->\n" for name in readme.SECTIONS)
+    page, record = tmp_path / "README.md", _record()
+    page.write_text(text)
+    record["tables"] = {"results": record["tables"]["results"]}
+    (tmp_path / "presets.json").write_text(json.dumps(record))
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    monkeypatch.setattr(readme, "README", page)
+    readme.main()
+    filled = page.read_text()
+    assert preset_tables.results_section(record) in filled and "old results" not in filled
+    assert all(f"old {name}\n" in filled for name in set(readme.SECTIONS) - {"results"})
+    assert "presets.json has no such table; section 'pacgan'" in capsys.readouterr().out
+
+
+def test_the_faces_are_told_from_their_record():
+    stamp = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
+    text = readme.faces_section({
+        "photographs": 400, "side": 32, "steps": 9000, "precision": 0.9, "recall": 0.8, "density": 1.1, "coverage": 0.7,
+        "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [], "stamp": stamp})
+    for part in ("400 photographs", "--steps 9000`", "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
+        assert part in text, part

@@ -127,6 +127,20 @@ def test_defaults_make_a_configuration(data):
     assert training.defaults(dataset(data), "dcgan")["beta1"] == 0.5
 
 
+def test_a_folder_that_is_called_as_a_mixture_gets_the_defaults_of_pictures():
+    pictures = training.defaults(dataset("pictures"), None)
+    assert training.defaults(replace(dataset("pictures"), name="grid"), None) == pictures
+    assert training.defaults(dataset("grid"), None) != pictures != training.defaults(dataset("digits"), None)
+
+
+def test_widths_given_for_g_hold_for_d_too():
+    """The grid's D differs from its G by default; --hidden alone means both, --hidden-d still comes on top."""
+    grid = dataset("grid")
+    assert training.with_defaults(grid, {})["hidden_d"] == (128, 128, 128)
+    assert "hidden_d" not in training.with_defaults(grid, {"hidden": (8, 8)})
+    assert training.with_defaults(grid, {"hidden": (8,), "hidden_d": (9,)})["hidden_d"] == (9,)
+
+
 # ---- earlier runs ----------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from . import __version__, cli_kernels, cli_profile, cli_theory
 from .checkpoint import CheckpointError
 from .cli_backend import BackendName, Emulate, err, load_backend, out, tell, unchecked
 from .codec import DataError
+from .nn import INITS
 from .objectives import OBJECTIVES
 
 USER_ERRORS = (DataError, CheckpointError, BackendError, ContractError, FloatingPointError)
@@ -127,6 +128,8 @@ def train(
                                           panel=_NETS)] = None,
     hidden_d: Annotated[str | None, _option("--hidden-d", help="Widths of D's hidden layers, where they differ.",
                                             panel=_NETS)] = None,
+    init: Annotated[str | None, _option("--init", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.",
+                                        panel=_NETS)] = None,
     arch: Annotated[str | None, _option("--arch", help="mlp, or dcgan for images.", panel=_NETS)] = None,
     z: Annotated[int | None, _option("--z", help="Length of the noise vector.", panel=_NETS)] = None,
     size: Annotated[int | None, _option("--size", help="Resize images to this many pixels a side.", panel=_NETS)] = None,
@@ -165,7 +168,7 @@ def train(
         "backend": backend, "emulate": emulate or None,
         "seed": seed, "save_every": save_every, "r2": r2, "gp": gp, "smooth": smooth, "noise": noise,
         "pack": pack, "unroll": unroll, "unroll_rate": unroll_rate, "spectral": spectral, "maxout": maxout, "dropout": dropout,
-        "batch_norm": batch_norm, "hidden": _widths("--hidden", hidden), "hidden_d": _widths("--hidden-d", hidden_d),
+        "batch_norm": batch_norm, "init": init, "hidden": _widths("--hidden", hidden), "hidden_d": _widths("--hidden-d", hidden_d),
     }
     given = {**_preset(preset, data), **{name: value for name, value in options.items() if value is not None}}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
@@ -198,10 +201,10 @@ def _widths(option: str, text: str | None) -> tuple[int, ...] | None:
 
 def _started(data: str, place: Path, given: dict[str, Any]) -> Any:
     from .data import load as load_data
-    from .training import Config, Run, defaults
+    from .training import Config, Run, with_defaults
 
     dataset = load_data(data, size=given.get("size"), window=given.get("window"))
-    config = Config(data=data, **{**defaults(dataset, given.get("arch")), **given})
+    config = Config(data=data, **with_defaults(dataset, given))
     return Run(config, dataset, load_backend(config.backend, config.emulate), place)
 
 

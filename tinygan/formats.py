@@ -75,9 +75,9 @@ def _gunzip(path: Path, raw: bytes) -> bytes:
 def read_folder(folder: Path, size: int | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Every picture in `folder` and below, sorted by path: (n, S, S, C) uint8, and notes on what was left out.
 
-    C is 1 if all pictures are grey, otherwise 3. Transparency is laid over white, 16-bit greys are scaled to 8, EXIF
-    rotation is applied. Each picture is cropped to its central square and resized to S = `size`; without a `size`,
-    S is the common side if all are squares of one size, otherwise 64.
+    C is 1 if all pictures are grey, stored as such or as three equal channels, otherwise 3. Transparency is laid over
+    white, 16-bit greys are scaled to 8, EXIF rotation is applied. Each picture is cropped to its central square and
+    resized to S = `size`; without a `size`, S is the common side if all are squares of one size, otherwise 64.
     """
     paths = _files(folder)
     pictures = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
@@ -92,7 +92,8 @@ def read_folder(folder: Path, size: int | None) -> tuple[np.ndarray, tuple[str, 
             failures.append(str(error))
     if not arrays:
         raise DataError(f"{folder}: none of its {len(pictures)} pictures can be read; first: {failures[0]}")
-    return _stack(arrays), _left_out(len(paths) - len(pictures), failures)
+    pixels, mixed = _stack(arrays)
+    return pixels, (*_left_out(len(paths) - len(pictures), failures), *mixed)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -154,10 +155,14 @@ def _opaque(image):
     return image.convert(target)
 
 
-def _stack(arrays: list[np.ndarray]) -> np.ndarray:
-    if all(a.ndim == 2 for a in arrays):
-        return np.stack(arrays)[..., None]
-    return np.stack([a if a.ndim == 3 else a[..., None].repeat(3, axis=2) for a in arrays])
+def _stack(arrays: list[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(n, S, S, C), and a note where colour would surprise: one coloured picture gives all of them three channels."""
+    deep = [a if a.ndim == 3 else a[..., None] for a in arrays]
+    grey = [bool((a == a[..., :1]).all()) for a in deep]
+    if all(grey):
+        return np.stack([a[..., :1] for a in deep]), ()
+    note = f"{sum(grey)} of {len(grey)} pictures are grey; the others are not, so all are read in colour"
+    return np.stack([a.repeat(3 // a.shape[2], axis=2) for a in deep]), (note,) if any(grey) else ()
 
 
 def _left_out(others: int, failures: list[str]) -> tuple[str, ...]:

@@ -112,6 +112,24 @@ def class_balance(real: np.ndarray, labels: np.ndarray, fake: np.ndarray) -> Cla
     )
 
 
+@dataclass(frozen=True)
+class Memorisation:
+    """distinct: how many different real samples are the nearest one of some fake. ratio: the median distance of a fake to its
+
+    nearest real sample over that of a real one to its nearest other: near 0 for copies, about 1 for fresh samples like the real.
+    """
+
+    distinct: int
+    ratio: float
+
+
+def memorisation(real: np.ndarray, fake: np.ndarray) -> Memorisation:
+    """real (n, features), fake (m, features), Euclidean."""
+    distances = _distances(fake, real)
+    nearest = float(np.median(distances.min(axis=1)))
+    return Memorisation(len(np.unique(distances.argmin(axis=1))), nearest / max(typical_gap(real), 1e-12))
+
+
 def typical_gap(points: np.ndarray) -> float:
     """Median distance of a point (n, features) to its nearest other one: small where many z give one x."""
     return float(np.median(_kth_distance(points, 1)))

@@ -15,7 +15,7 @@ from tinygan_kernels import Backend
 
 from .draws import Draws
 from .layers import Dropout, Maxout, SpectralNorm
-from .nn import BatchNorm, Conv2d, ConvTranspose2d, Flatten, Layer, Linear, Reshape, Sequential, dcgan_normal
+from .nn import INITS, BatchNorm, Conv2d, ConvTranspose2d, Flatten, Layer, Linear, Reshape, Sequential
 
 LEAKY = {"act": "leaky_relu", "slope": 0.2}
 RELU = {"act": "leaky_relu", "slope": 0.0}
@@ -29,6 +29,7 @@ class Architecture:
     DCGAN's largest feature maps; deeper ones double it. hidden_d: D's widths where they are not G's, from sample to logit.
     maxout: pieces of D's hidden units (0: leaky ReLU); dropout: its probability after each of them; spectral:
     spectral normalisation of every layer of D; batch_norm: in the MLP's G. pack: samples that D judges together.
+    init: the initialisation of every weight, by its name in nn.INITS; empty for each layer's own (a DCGAN's: its paper's).
     Raises ValueError for a DCGAN on what is not an image of even sides, and for what only the MLP has.
     """
 
@@ -44,6 +45,7 @@ class Architecture:
     spectral: bool = False
     batch_norm: bool = False
     pack: int = 1
+    init: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in ("mlp", "dcgan"):
@@ -54,6 +56,8 @@ class Architecture:
             raise ValueError("maxout, dropout and batch-norm are options of the mlp; a dcgan has its paper's layers")
         if self.spectral and self.maxout:
             raise ValueError("spectral normalisation is for linear and convolutional layers; leave out maxout or spectral")
+        if self.init not in ("", *INITS):
+            raise ValueError(f"there is no initialisation {self.init!r}; tinygan has {', '.join(INITS)}")
         if self.maxout == 1 or self.maxout < 0 or not 0 <= self.dropout < 1:
             raise ValueError(f"maxout has to be 0 or at least 2 pieces, dropout to lie in [0, 1); "
                              f"they are {self.maxout} and {self.dropout}")
@@ -72,9 +76,15 @@ class Architecture:
         return times
 
 
+def _made(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
+    """What every layer with weights is made with."""
+    init = a.init or ("dcgan_normal" if a.name == "dcgan" else "")
+    return {"backend": backend, "rng": rng, "dtype": dtype, **({"init": INITS[init]} if init else {})}
+
+
 def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
     """G: noise (m, z) -> samples (m, *sample)."""
-    made = {"backend": backend, "rng": rng, "dtype": dtype}
+    made = _made(a, backend, rng, dtype)
     return Sequential(*(_mlp_generator(a, made) if a.name == "mlp" else _dcgan_generator(a, made)))
 
 
@@ -82,7 +92,7 @@ def discriminator(
     a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32, draws: Draws | None = None
 ) -> Sequential:
     """D: samples (m, *judged) -> logits (m, 1); D(x) in the paper's sense is the sigmoid of that. draws: for dropout's masks."""
-    made = {"backend": backend, "rng": rng, "dtype": dtype}
+    made = _made(a, backend, rng, dtype)
     layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.name == "mlp" else _dcgan_discriminator(a, made)
     return Sequential(*(_spectral(layers, rng) if a.spectral else layers))
 
@@ -123,15 +133,14 @@ def _dcgan_sizes(a: Architecture) -> tuple[tuple[int, int], list[int]]:
 def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """Radford et al. 2016, section 3, with NHWC maps: project and reshape, then 4x4 stride-2 transposed convolutions."""
     (height, width), channels = _dcgan_sizes(a)
-    drawn = {**made, "init": dcgan_normal}
     norm = {"backend": made["backend"], "dtype": made["dtype"], **RELU}
     # the bias of a layer that feeds a batch normalisation is subtracted again with the mean, so those have none
     layers: list[Layer] = [
-        Linear(a.z, height * width * channels[0], **drawn), Reshape(height, width, channels[0]), BatchNorm(channels[0], **norm)
+        Linear(a.z, height * width * channels[0], **made), Reshape(height, width, channels[0]), BatchNorm(channels[0], **norm)
     ]
     for c_in, c_out in pairwise(channels):
-        layers += [ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, **drawn), BatchNorm(c_out, **norm)]
-    last = ConvTranspose2d(channels[-1], a.sample[2], 4, 2, 1, act="tanh" if a.bounded else "linear", **drawn)
+        layers += [ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, **made), BatchNorm(c_out, **norm)]
+    last = ConvTranspose2d(channels[-1], a.sample[2], 4, 2, 1, act="tanh" if a.bounded else "linear", **made)
     return [*layers, last]
 
 
@@ -139,12 +148,11 @@ def _dcgan_discriminator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """The mirror image: 4x4 stride-2 convolutions, batch normalisation from the second on, one logit."""
     (height, width), channels = _dcgan_sizes(a)
     channels = channels[::-1]
-    drawn = {**made, "init": dcgan_normal}
     norm = {"backend": made["backend"], "dtype": made["dtype"], **LEAKY}
-    layers: list[Layer] = [Conv2d(a.judged[2], channels[0], 4, 2, 1, **LEAKY, **drawn)]
+    layers: list[Layer] = [Conv2d(a.judged[2], channels[0], 4, 2, 1, **LEAKY, **made)]
     for c_in, c_out in pairwise(channels):
         if a.spectral:  # in the place of batch normalisation; Miyato et al. 2018, section 4
-            layers.append(Conv2d(c_in, c_out, 4, 2, 1, **LEAKY, **drawn))
+            layers.append(Conv2d(c_in, c_out, 4, 2, 1, **LEAKY, **made))
             continue
-        layers += [Conv2d(c_in, c_out, 4, 2, 1, bias=False, **drawn), BatchNorm(c_out, **norm)]
-    return [*layers, Flatten(), Linear(height * width * channels[-1], 1, **drawn)]
+        layers += [Conv2d(c_in, c_out, 4, 2, 1, bias=False, **made), BatchNorm(c_out, **norm)]
+    return [*layers, Flatten(), Linear(height * width * channels[-1], 1, **made)]
