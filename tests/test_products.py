@@ -235,3 +235,43 @@ def test_an_edit_of_one_file_of_the_package_makes_all_compiled_loops_stale(tmp_p
     assert len(run()) == 2 and run() == ["2.0"]
     os.utime(package / "simd.py", (2e9, 2e9))
     assert len(run()) == 2 and run() == ["2.0"]
+
+
+MEETING = """
+import sys, time, numpy as np
+from numba.core.caching import IndexDataCacheFile as Cache
+from tinygan_kernels import cpu, cpu_matmul
+
+of_index, of_data, load, save = float(sys.argv[1]), float(sys.argv[2]), Cache._load_index, Cache._save_data
+
+def load_slowly(cache):
+    found = load(cache)
+    time.sleep(of_index if "_in_turn" in cache._index_name else 0)
+    return found
+
+def save_slowly(cache, name, data):
+    time.sleep(of_data if "_in_turn" in cache._index_name else 0)
+    save(cache, name, data)
+
+Cache._load_index, Cache._save_data = load_slowly, save_slowly
+shapes = cpu_matmul.SHAPES
+for across in sys.argv[3:]:
+    cpu_matmul.SHAPES = [shape for shape in shapes if shape[1] == int(across)][:1]
+    a, b, c = np.ones((30, 20), np.float32), np.ones((20, 90), np.float32), np.empty((30, 90), np.float32)
+    cpu_matmul.product(a, b, c)
+    assert (c == 20).all(), c
+"""
+
+
+def test_processes_that_compile_at_the_same_time_do_not_mix_up_their_code(tmp_path):
+    """Both find an empty cache and compile a variant of the same loop. The second writes its index last, the first its code."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    variants = sorted({str(across) for _, across, _ in cpu_matmul.SHAPES})[:2]
+
+    def start(of_index, of_data, *across):
+        command = [sys.executable, "-c", MEETING, str(of_index), str(of_data), *across]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    together = [start(3, 3, variants[0]), start(4, 0, variants[1])]
+    assert [process.communicate()[1] for process in together] == ["", ""]
+    assert start(0, 0, *variants).communicate()[1] == ""

@@ -1,11 +1,14 @@
 """How the CPU's loops are compiled: by Numba, kept in its disk cache for as long as no file of this package changes.
 
-Numba's cache notices a change in the file that a function stands in. Our loops are made of pieces from several files, put together
-when they are compiled, so each function's cache is told to watch all of them: whoever edits a piece sees what the edit does.
+Two things are put right there. Numba's cache notices a change in the file that a function stands in, while our loops are made of
+pieces from several files: each function's cache is told to watch all of them, so that whoever edits a piece sees what it does. And
+it numbers the files of a function's variants one by one, so that two processes that compile different variants at the same time
+write both to one file, and the next process runs the one for the other: here a file is named after what is in it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -24,19 +27,28 @@ def stamp() -> tuple[float, int]:
     return max(s.st_mtime for s in found), sum(s.st_size for s in found)
 
 
-def _watching_all(dispatcher: Any) -> Any:
-    """The compiled function, with a cache that is stale if any file of the package is newer."""
+def _mended(dispatcher: Any) -> Any:
+    """The compiled function, its cache as described above; as Numba made it, should Numba keep its cache in another way one day."""
     cache = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if hasattr(cache, "_source_stamp"):  # Numba's own affair, so it may be called something else one day
-        cache._source_stamp = stamp()
+    if not (hasattr(cache, "_source_stamp") and hasattr(cache, "_data_name_pattern")):
+        return dispatcher
+    cache._source_stamp = stamp()
+    stem, save = cache._data_name_pattern.removesuffix(".{number:d}.nbc"), cache.save
+
+    def save_by_name(key: Any, data: Any) -> None:
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        cache._data_name_pattern = f"{stem}.{name}.{{number:d}}.nbc"
+        save(key, data)
+
+    cache.save = save_by_name
     return dispatcher
 
 
 def njit(function: Callable) -> Any:
     """Compiled for the thread that calls it. Runs without the interpreter's lock, and divides as NumPy does."""
-    return _watching_all(numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return _mended(numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def njit_parallel(function: Callable) -> Any:
     """The same, with the loops over `numba.prange` shared out among the threads."""
-    return _watching_all(numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function))
+    return _mended(numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function))
