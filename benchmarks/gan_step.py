@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numba
 from tinygan_kernels import cost, load
 
 from .timing import interleaved, sgemm_rate, stamp
@@ -92,11 +96,51 @@ def scaling(name: str, seconds: float) -> list[dict[str, float]]:
     return rows
 
 
+def all_threads(name: str, seconds: float) -> dict[str, float]:
+    """How many times as fast a step is on all threads as on one."""
+    sides, count = {}, numba.get_num_threads()
+    try:
+        for threads in (1, count):
+            numba.set_num_threads(threads)  # before the first step: that is when work is cut into parts
+            step = build(name, load("cpu")).step
+            step()
+            sides[str(threads)] = lambda step=step, threads=threads: (numba.set_num_threads(threads), step())
+        times = interleaved(sides, seconds)
+    finally:
+        numba.set_num_threads(count)
+    return {"threads": count, "ratio": times["1"].median / times[str(count)].median}
+
+
 def peak_memory(name: str, side: str) -> float | None:
     """Peak resident megabytes of a process that runs three steps of one side; None if it cannot."""
-    command = [sys.executable, "-m", "benchmarks.gan_step", "--workload", name, "--memory-of", side]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return float(done.stdout.split()[-1]) if done.returncode == 0 else None
+    printed = _in_a_process(name, "--memory-of", side)
+    return printed[-1] if printed else None
+
+
+def start(name: str) -> dict[str, float]:
+    """Seconds that `import tinygan` takes, and the first step with nothing compiled yet and with everything in Numba's cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        (_, cold), (imported, warm) = (_in_a_process(name, "--first-step", NUMBA_CACHE_DIR=cache) for _ in range(2))
+    return {"import": imported, "cold": cold, "warm": warm}
+
+
+def _in_a_process(name: str, *options: str, **environment: str) -> list[float]:
+    """The numbers that this script prints when it is run with these options; none if it fails."""
+    command = [sys.executable, "-m", "benchmarks.gan_step", "--workload", name, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    return [float(word) for word in done.stdout.split()] if done.returncode == 0 else []
+
+
+def _print_first_step(name: str) -> None:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import tinygan"], check=True)
+    imported = time.perf_counter() - begun
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    print(imported - (time.perf_counter() - begun))
+    begun = time.perf_counter()
+    build(name, load("cpu")).step()
+    print(time.perf_counter() - begun)
 
 
 def _print_memory(name: str, side: str) -> None:
@@ -132,12 +176,15 @@ def main() -> None:
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="this one only; may be repeated")
     parser.add_argument("--peers", default="torch,jax", help=f"comma-separated, of {', '.join(PEERS)}")
     parser.add_argument("--seconds", type=float, default=10, help="for each side of each workload")
-    parser.add_argument("--scaling", action="store_true", help="also time batch sizes from 16 to 1,024, and peak memory")
+    parser.add_argument("--scaling", action="store_true", help="also batch sizes from 16 to 1,024, threads, memory, the first step")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--memory-of", choices=("tinygan", "torch"), help=argparse.SUPPRESS)
+    parser.add_argument("--first-step", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
         return _print_memory(args.workload[0], args.memory_of)
+    if args.first_step:
+        return _print_first_step(args.workload[0])
     wanted = set(filter(None, args.peers.split(",")))
     if not wanted <= set(PEERS):
         parser.error(f"--peers takes {', '.join(PEERS)}, got {args.peers!r}")
@@ -150,7 +197,9 @@ def main() -> None:
     if args.scaling:
         report["scaling"] = {name: scaling(name, 1.5) for name in ("ring", "mlp28", "dcgan28")}
         report["peak_mb"] = {side: peak_memory("dcgan64", side) for side in ("tinygan", "torch")}
+        report["threads"], report["start"] = {"dcgan28": all_threads("dcgan28", args.seconds)}, {"dcgan64": start("dcgan64")}
         print("peak memory, dcgan64, MB:", report["peak_mb"])
+        print("all threads against one:", report["threads"], "seconds to start:", report["start"])
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(report, indent=1) + "\n")

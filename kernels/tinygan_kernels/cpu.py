@@ -1,7 +1,7 @@
-"""The CPU backend, the default: the implementation of every kernel, from BLAS, from Numba's loops, or from NumPy.
+"""The CPU backend, the default: the implementation of every kernel, from register tiles, from Numba's loops, or from NumPy.
 
-BLAS multiplies matrices (`blas`) and, through them, convolves (`convolution`, `winograd`); `loops` does in one pass what NumPy
-would do in several; NumPy does the rest.
+Tiles multiply matrices (`cpu_matmul`, with `blas` for thin ones) and convolve (`convolution`, `direct`, `winograd`); `loops` does
+in one pass what NumPy would do in several; NumPy does the rest.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ _WHOLE = {"equal": equal, "power": power, "sum": sum_, "max": max_, "copy": copy
           "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
           "bias_act": bias_act, "bias_act_grad": bias_act_grad,
           "sgd": sgd, "momentum": momentum, "adam": adam, "ema": ema}
-_TITLES = {"matmul": "BLAS", **dict.fromkeys(("conv2d", "conv2d_dx", "conv2d_dw"), "BLAS on patches, or Winograd's")}
+_TITLES = {"matmul": "register tiles", **dict.fromkeys(("conv2d", "conv2d_dx", "conv2d_dw"), "register tiles, or Winograd's")}
 
 
 def _title(name: str) -> str:
