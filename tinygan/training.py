@@ -155,7 +155,7 @@ MIXTURE = {
 NAMED: dict[str, dict[str, Any]] = {
     "ring": {**MIXTURE, "steps": 14_000, "decay": 0.5},
     "grid": {**MIXTURE, "steps": 24_000, "decay": 0.7},
-    "digits": {"hidden": (256, 256), "z": 64, "r1": 0.1, "lr_d": 1e-3, "lr_g": 1e-3},
+    "digits": {"hidden": (256, 256), "steps": 16_000, "z": 64, "r1": 0.1, "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.4},
 }
 KINDS: dict[str, dict[str, Any]] = {
     "images": {"steps": 20_000, "batch": 64, "hidden": (256, 512), "z": 64, "r1": 1.0, "decay": 0.5},
