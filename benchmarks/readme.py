@@ -44,8 +44,8 @@ def steps_section(report: dict[str, Any]) -> str:
     for name, t in report.get("threads", {}).items():
         lines += [f"All {t['threads']} threads take a step of {name} {t['ratio']:.2f} times as fast as one."]
     for name, t in report.get("start", {}).items():
-        lines += [f"`import tinygan` takes {t['import']:.2f} s; the first step of {name} {t['warm']:.1f} s, {t['cold']:.0f} s where it "
-                  "has to compile."]
+        lines += [f"`import tinygan` takes {t['import']:.2f} s; the first step of {name} {t['warm']:.1f} s, "
+                  f"{t['cold']:.0f} s where it has to compile."]
     _draw_ratios(report)
     lines += ["", "![Time of a step relative to the best peer's](docs/ratios.png)"]
     if "scaling" in report:

@@ -1,6 +1,10 @@
 """The register tile and its helpers by themselves: all they read and write, in every shape that a machine's registers allow, and
 how a product is cut among threads."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -103,3 +107,41 @@ def test_a_product_with_its_bias_is_the_two_steps_bit_for_bit(shape, act_slope):
     cpu_matmul.tiled(a[None], b[None], plain)()
     plain += bias
     np.testing.assert_array_equal(c, np.where(plain > 0, plain, np.float32(act_slope) * plain))
+
+
+NARROWER = """
+import sys
+import numpy as np
+from tinygan_kernels import simd
+
+simd.register_bytes, simd.registers = (lambda: int(sys.argv[1])), (lambda: int(sys.argv[2]))
+
+from tinygan_kernels import cpu_matmul, load, tolerance
+
+cpu, rng, window = load("cpu"), np.random.default_rng(0), {"stride": 2, "pad": 1}
+assert simd.lanes(4) == int(sys.argv[1]) // 4 and len(cpu_matmul.SHAPES) == (5 if sys.argv[2] == "32" else 4)
+
+def verified(name, shapes, rule="", **params):
+    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    return tolerance.verify(lambda *a, **p: cpu.launch(name, a[:2], out=a[2], **p), name, arrays, rule=rule, **params) <= 1
+
+for trans in ({}, {"trans_a": True}, {"trans_b": True}):
+    for m, k, n in ((100, 90, 80), (37, 20, 19), (14, 300, 256)):
+        a, b = (k, m) if "trans_a" in trans else (m, k), (n, k) if "trans_b" in trans else (k, n)
+        assert verified("matmul", (a, b), **trans), (m, k, n, trans)
+for n, side, c, out, fast in ((3, 12, 3, 32, False), (32, 16, 32, 64, True)):
+    x, w, y = (n, side, side, c), (4, 4, c, out), (n, side // 2, side // 2, out)
+    rules = [f"{name}_winograd" if fast else "" for name in ("conv2d", "conv2d_dx", "conv2d_dw")]
+    assert verified("conv2d", (x, w), rules[0], **window)
+    assert verified("conv2d_dx", (y, w), rules[1], **window, height=side, width=side)
+    assert verified("conv2d_dw", (x, y), rules[2], **window, kh=4, kw=4)
+"""
+
+
+@pytest.mark.parametrize("nbytes,count", [(32, 16), (16, 32)], ids=["as AVX2", "as NEON"])
+def test_machines_with_narrower_registers(nbytes, count, tmp_path):
+    """The same code for registers that this machine might not have: they are simd.py's word, and LLVM splits or joins them."""
+    command = [sys.executable, "-c", NARROWER, str(nbytes), str(count)]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
