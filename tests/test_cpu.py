@@ -168,6 +168,18 @@ def test_scratch_memory_is_kept_and_not_shared_between_backends():
     assert scratches[0] is scratches[1] and not np.may_share_memory(scratches[0], scratches[2])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", [(5, 4, 4, 6, 40), (1, 3, 2, 1, 1), (0, 4, 4, 3, 5), (3, 2, 2, 0, 4), (64, 4, 4, 33, 1)], ids=str)
+def test_filters_as_large_as_the_image(form, dtype):
+    n, kh, kw, c, c_out = form
+    rng = np.random.default_rng(0)
+    x, w, g = (normal(rng, shape, dtype) for shape in ((n, kh, kw, c), (kh, kw, c, c_out), (n, 1, 1, c_out)))
+    window = {"stride": 2, "pad": 0}
+    sizes = {"conv2d": {}, "conv2d_dx": {"height": kh, "width": kw}, "conv2d_dw": {"kh": kh, "kw": kw}}
+    for kernel, inputs in (("conv2d", (x, w)), ("conv2d_dx", (g, w)), ("conv2d_dw", (x, g))):
+        assert tolerance.verify(through_the_door(kernel), kernel, inputs, **window, **sizes[kernel]) <= 1, kernel
+
+
 @settings(max_examples=25, deadline=None)
 @given(form=convolutions(), rng=generators())
 def test_convolutions_of_whole_numbers_are_exact_and_adjoint(form, rng):

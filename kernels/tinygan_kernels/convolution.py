@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from .compiled import njit_parallel
-from .cpu_matmul import Call, product
+from .cpu_matmul import Call, bound_product, product
 from .direct import Direct, thin
 from .winograd import Transformed
 
@@ -73,6 +73,15 @@ def as_rows(a: np.ndarray) -> np.ndarray:
     return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
+def _whole_image(kernel: str, image: np.ndarray, filters: np.ndarray, pixels: np.ndarray) -> Call:
+    """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself, and nothing is unrolled."""
+    n, c_out = pixels.shape[0], pixels.shape[3]
+    x, w, y = image.reshape(n, filters[..., 0].size), filters.reshape(filters[..., 0].size, c_out), pixels.reshape(n, c_out)
+    if kernel == "conv2d":
+        return bound_product(x, w, y)
+    return bound_product(y, w, x, trans_b=True) if kernel == "conv2d_dx" else bound_product(x, y, w, trans_a=True)
+
+
 class Convolution:
     """conv2d and its two adjoints, over scratch memory that is kept between calls (fresh memory costs a page fault every 4 KiB).
 
@@ -104,6 +113,8 @@ class Convolution:
             "conv2d": (first, second, out), "conv2d_dx": (out, second, first), "conv2d_dw": (first, out, second),
         }[kernel]
         n, oh, ow, _ = pixels.shape
+        if pad == 0 and (oh, ow) == (1, 1) and image.shape[1:3] == filters.shape[:2]:
+            return _whole_image(kernel, image, filters, pixels)
         if self._transformed.suits(filters.shape, stride, n, oh, ow, image.dtype):
             return getattr(self._transformed, kernel)(first, second, out, pad)
         direct = getattr(self._direct, kernel)(first, second, out, stride, pad) if thin(filters.shape, image.itemsize) else None
