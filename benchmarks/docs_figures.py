@@ -72,7 +72,7 @@ def dirac() -> Figure:
 def collapse() -> Figure:
     """Samples of the collapsed run and of its cures, over the data."""
     figure = Figure(figsize=(11, 3), layout="constrained", dpi=110)
-    settings: dict[str, Setting] = {"G's rate ten times D's": PLAIN, **CURES}
+    settings: dict[str, Setting] = {"G's rate fifteen times D's": PLAIN, **CURES}
     for axes, (name, setting) in zip(figure.subplots(1, len(settings)), settings.items(), strict=True):
         real, fake = generated(setting, CPU, seed=1)
         axes.scatter(*real.T, s=3, color=REAL, alpha=0.3, linewidths=0)

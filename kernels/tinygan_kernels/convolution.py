@@ -76,7 +76,8 @@ def as_rows(a: np.ndarray) -> np.ndarray:
 def _whole_image(kernel: str, image: np.ndarray, filters: np.ndarray, pixels: np.ndarray) -> Call:
     """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself, and nothing is unrolled."""
     n, c_out = pixels.shape[0], pixels.shape[3]
-    x, w, y = image.reshape(n, filters[..., 0].size), filters.reshape(filters[..., 0].size, c_out), pixels.reshape(n, c_out)
+    patch = math.prod(filters.shape[:3])
+    x, w, y = image.reshape(n, patch), filters.reshape(patch, c_out), pixels.reshape(n, c_out)
     if kernel == "conv2d":
         return bound_product(x, w, y)
     return bound_product(y, w, x, trans_b=True) if kernel == "conv2d_dx" else bound_product(x, y, w, trans_a=True)
