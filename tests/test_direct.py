@@ -125,3 +125,14 @@ def test_what_no_tile_fits_is_left_to_others(kind):
     if kind != "conv2d_dx":
         assert call_of(kind, (2, 8, 3, simd.lanes(4) - 1, 3, 1, 1), np.dtype(np.float32))[-1] is None
     assert call_of(kind, (0, 8, 3, 64, 3, 1, 1), np.dtype(np.float32))[-1] is None
+
+
+@pytest.mark.parametrize("height,width", [(0, 3), (3, 0), (0, 0)])
+def test_images_without_pixels(height, width):
+    """All that the filters see is padding: y is 0, so is dw, and dx has no number."""
+    x, w = np.ones((2, height, width, 3), np.float32), np.ones((3, 3, 3, 64), np.float32)
+    backend, window = load("cpu"), {"stride": 1, "pad": 3}
+    y = backend.launch("conv2d", (x, w), **window)
+    assert (y == 0).all() and y.shape[1:3] == (height + 4, width + 4)
+    assert backend.launch("conv2d_dx", (y, w), **window, height=height, width=width).shape == x.shape
+    assert (backend.launch("conv2d_dw", (x, y + 1), **window, kh=3, kw=3) == 0).all()

@@ -70,7 +70,8 @@ def _fold(patches, kh, run, out_width, row_step, pixel_step, padded, top, left, 
 
 def _as_rows(images: np.ndarray) -> np.ndarray:
     """(N, H, W, C) as (N, H, W C)"""
-    return images.reshape(*images.shape[:2], -1)
+    n, height, width, c = images.shape
+    return images.reshape(n, height, width * c)
 
 
 def _jobs(count: int, m: int, n: int) -> np.ndarray:
