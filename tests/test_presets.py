@@ -232,13 +232,14 @@ def test_a_section_is_filled_when_its_table_is_there(tmp_path, monkeypatch, caps
     text = "".join(f"<!-- {name} -->\nold {name}\n<!-- /{name} -->\n" for name in readme.SECTIONS)
     page, record = tmp_path / "README.md", _record()
     page.write_text(text)
-    record["tables"] = {"results": record["tables"]["results"]}
+    record["tables"], record["stamp"] = {"results": record["tables"]["results"]}, {"cpu": "a CPU", "cores": 2}
     (tmp_path / "presets.json").write_text(json.dumps(record))
     monkeypatch.setattr(readme, "RESULTS", tmp_path)
     monkeypatch.setattr(readme, "README", page)
     readme.main()
     filled = page.read_text()
     assert preset_tables.results_section(record) in filled and "old results" not in filled
+    assert "Seconds on a CPU, 2 cores." in filled
     assert all(f"old {name}\n" in filled for name in set(readme.SECTIONS) - {"results"})
     assert "presets.json has no such table; section 'pacgan'" in capsys.readouterr().out
 

@@ -3,7 +3,7 @@
 Winograd's (`winograd`) where it is worth its transforms; tiles that read the image in place (`direct`) where few channels go in;
 for all else, a product over unrolled patches (im2col; Chellapilla et al. 2006). In NHWC a patch row is a run of KW * C numbers
 that lie together in memory, so unrolling copies whole runs. It is done for a few images at a time, so that the patches are still
-in the cache when BLAS reads them.
+in the cache when they are multiplied.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import numba
@@ -162,6 +162,7 @@ def new(use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def _at(array: np.ndarray) -> int:
+    """The address of an array's first element."""
     return array.__array_interface__["data"][0]
 
 
@@ -174,23 +175,43 @@ def tiled(
     bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
     take: scratch memory, which calls may share that never run at the same time.
     """
-    (count, m, n), k, item = c.shape, a.shape[1] if trans_a else a.shape[2], c.itemsize
-    threads = numba.get_num_threads() if count * m * n * k >= WORTH_SPLITTING else 1
-    chosen = cut(m, n, k, item, threads, b.strides[1], trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
+    k, dtype, threads = a.shape[1] if trans_a else a.shape[2], c.dtype, numba.get_num_threads()
+    parts = threads if c.size * k >= WORTH_SPLITTING else 1
+    plan = _plan(c.shape, k, dtype.itemsize, (a.strides, b.strides, c.strides), trans_a, trans_b, add, parts)
+    if plan is None:
+        return None
+    chosen, template, rows = plan
+    jobs = template.copy()
+    for name, array in (("a", a), ("b", b), ("c", c)):
+        jobs[name] += _at(array)
+    jobs["slope"], jobs["bias"] = slope, 0 if bias is None else _at(bias)
+    panels = take("panels", (threads, k * chosen.width if chosen.packed else 0), dtype)
+    return call_of(chosen, jobs, panels, a, b, c, bias, rows)
+
+
+@lru_cache(maxsize=512)
+def _plan(
+    shape: tuple[int, int, int], k: int, item: int, strides: tuple[tuple[int, ...], ...], trans_a: bool, trans_b: bool, add: bool,
+    parts: int,
+) -> tuple[Cut, np.ndarray, np.ndarray] | None:
+    """What shapes alone decide: (the cut, jobs with addresses counted from each array's start, offsets of A's rows).
+
+    Kept, as a step that runs without replay asks for the same few products again and again.
+    """
+    (count, m, n), (of_a, of_b, of_c) = shape, strides
+    chosen = cut(m, n, k, item, parts, of_b[1], trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
     if chosen is None:
         return None
     regions = chosen.regions(m, n)
-    a_row, a_step = (item, a.strides[1]) if trans_a else (a.strides[1], item)
+    a_row, a_step = (item, of_a[1]) if trans_a else (of_a[1], item)
     rows = np.arange(m) * a_row
     jobs = np.zeros((count, len(regions)), JOB)
-    jobs["a"], jobs["b"], jobs["c"] = (_at(x) + np.arange(count)[:, None] * x.strides[0] for x in (a, b, c))
+    for name, step in (("a", of_a[0]), ("b", of_b[0]), ("c", of_c[0])):
+        jobs[name] = np.arange(count)[:, None] * step
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
-    jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, b.strides[1], c.strides[1]
-    jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"] = 1, k, chosen.packed, trans_b
-    jobs["add"], jobs["slope"] = add, slope
-    jobs["bias"] = 0 if bias is None else _at(bias)
-    panels = take("panels", (numba.get_num_threads(), k * chosen.width if chosen.packed else 0), c.dtype)
-    return call_of(chosen, jobs.reshape(-1), panels, a, b, c, bias, rows)
+    jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, of_b[1], of_c[1]
+    jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"], jobs["add"] = 1, k, chosen.packed, trans_b, add
+    return chosen, jobs.reshape(-1), rows
 
 
 def call_of(chosen: Cut, jobs: np.ndarray, panels: np.ndarray, *alive: np.ndarray | None) -> Call:

@@ -5,8 +5,8 @@
 For each (s, k), `columns` registers of B are loaded, and each of `rows` numbers of A is spread over a register and multiplied with
 all of them: rows + columns loads for rows x columns multiply-adds, so that loading keeps up with multiplying. The same scheme
 serves the matrix product (one segment s) and convolution (a segment for each row of filter taps): "batch-reduce" in the words of
-Georganas et al. 2020 (arXiv 1906.06440), who build deep learning from this one block. Nothing is packed: a panel of B that fits
-in the level-2 cache is read from there as fast as it is used.
+Georganas et al. 2020 (arXiv 1906.06440), who build deep learning from this one block. B may be read where it lies, as long as a
+panel of it fits in the level-2 cache; `cpu_matmul` says when it is packed all the same.
 """
 
 from __future__ import annotations
