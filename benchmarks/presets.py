@@ -45,7 +45,7 @@ class Row:
 
 
 REMEDIES = ("vanilla", "minimax", "r2", "wgan-gp", "sngan", "lsgan", "noise", "smooth", "pack", "unroll", "ttur")
-REMEDY_STEPS = (("steps", 4000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
+REMEDY_STEPS = (("steps", 12_000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
 TABLES: dict[str, list[Row]] = {
     "results": [Row("ring", "best"), Row("grid", "best"), Row("digits", "best")],
     "pacgan": [Row(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tinygan_kernels import Backend
+from tinygan_kernels import Backend, normals
 
 from tinygan import nn
 from tinygan.game import Game
@@ -107,7 +107,7 @@ class Step:
         adams = [Adam(network.parameters(), RATE, BETA1, BETA2) for network in (D, G)]
         self.game = Game(D, G, *adams, objective="nonsaturating")
         self.real = self.rng.uniform(-1, 1, (4, self.m, *workload.sample)).astype(dtype)
-        self.noise = np.empty((2, self.m, workload.z), dtype)
+        self.noise = normals(np.empty((2, self.m, workload.z), dtype))
         self.turn = 0
         self.replayed = Replayed(self._play, backend)
         self.replay, self.backend = replay, backend
@@ -121,7 +121,7 @@ class Step:
         """One step on the next real batch and fresh noise, or on those given. Returns D's loss (-V) and G's."""
         if x is None:
             x, self.turn = self.real[self.turn % len(self.real)], self.turn + 1
-            z_d, z_g = self.rng.standard_normal(out=self.noise, dtype=self.dtype)
+            z_d, z_g = self.noise(self.rng)
         if self.replay:
             d_loss, g_loss = self.replayed(x, z_d, z_g)
         else:

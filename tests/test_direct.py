@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import normal
-from tinygan_kernels import convolution, direct, load, simd, tolerance
-from tinygan_kernels.contract import conv_size
+from tinygan_kernels import direct, load, scratch, simd, tolerance
+from tinygan_kernels.contract import KERNELS, Launch, conv_size
 
 KINDS = ("conv2d", "conv2d_dx", "conv2d_dw")
 FORMS = [  # images, side, channels in and out, filter, stride, pad
@@ -44,7 +44,7 @@ def call_of(kind, form, dtype, seed=0):
     inputs, shape, params = launch_of(kind, form, dtype, seed)
     inputs = [placed(a)[0] for a in inputs]
     out, memory = placed(np.full(shape, np.nan, dtype))
-    way = direct.Direct(convolution.Convolution()._take)
+    way = direct.Direct(scratch.Scratch().take)
     return inputs, params, out, memory, getattr(way, kind)(*inputs, out, params["stride"], params["pad"])
 
 
@@ -78,7 +78,8 @@ def test_a_bound_call_reads_its_arrays_anew_and_may_share_scratch(kind):
     for form in FORMS[:3]:
         inputs, shape, params = launch_of(kind, form, np.float32)
         out = np.empty(shape, np.float32)
-        bound.append((inputs, params, out, backend.implementations[kind].__self__.bound(kind, *inputs, out, **params)))
+        launch = Launch(KERNELS[kind], backend.implementations[kind], inputs, (out,), params)
+        bound.append((inputs, params, out, backend.bind(launch)))
     for factor in (1, -2):
         for inputs, params, out, call in bound:
             inputs[0][...] *= factor

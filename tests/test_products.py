@@ -1,4 +1,4 @@
-"""Matrix products by tiles and by BLAS: every class of shape inside the bound, memory beyond the matrices untouched and unread, any
+"""Matrix products by tiles and by loops for thin ones: every class of shape inside the bound, memory beyond them untouched, any
 number of threads, and nothing compiled twice."""
 
 import os
@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DTYPES, normal
-from tinygan_kernels import blas, cpu_matmul, tolerance
+from tinygan_kernels import cpu_matmul, program, tolerance
+from tinygan_kernels.thin import thin_product
 
-WAYS = (cpu_matmul, blas)
+WAYS = {"chosen": cpu_matmul.bound_product, "thin": thin_product}
 SIZES = (1, 2, 15, 16, 17, 31, 33, 48, 49)  # parts are cut at multiples of 16
 SHAPES = [
     *[(m, n, k) for k in (0, 1, 2, 3, 4, 5) for m, n in ((1, 1), (7, 9), (33, 16))],  # few terms, and none
@@ -40,18 +41,18 @@ def operands(m, n, k, trans_a, trans_b, dtype, seed=0):
     return normal(rng, (k, m) if trans_a else (m, k), dtype), normal(rng, (n, k) if trans_b else (k, n), dtype)
 
 
-def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, beta=0.0, way=cpu_matmul):
-    """The worst error of C = A B + beta C as a share of its bound; inf where memory around C was written to."""
+def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, add=False, way="chosen"):
+    """The worst error of C = A B, or C += A B, as a share of its bound; inf where memory around C was written to."""
     a, b = (placed(x)[0] for x in operands(m, n, k, trans_a, trans_b, dtype))
-    start = normal(np.random.default_rng(1), (m, n), dtype) if beta else np.full((m, n), np.nan, dtype)
+    start = normal(np.random.default_rng(1), (m, n), dtype) if add else np.full((m, n), np.nan, dtype)
     c, memory = placed(start)
-    way.bound_product(a, b, c, trans_a, trans_b, beta)()
+    WAYS[way](a, b, c, trans_a, trans_b, add)()
     around = np.concatenate([memory[:64], memory[64 + c.size :]])
     wide = np.float64 if dtype == np.float32 else np.longdouble
     left, right = (x.astype(wide).T if t else x.astype(wide) for x, t in ((a, trans_a), (b, trans_b)))
     exact, magnitude = left @ right, np.abs(left) @ np.abs(right)
-    if beta:
-        exact, magnitude = exact + beta * start, magnitude + np.abs(beta * start.astype(wide))
+    if add:
+        exact, magnitude = exact + start, magnitude + np.abs(start.astype(wide))
     allowed = tolerance.gamma(k + 2, dtype) * magnitude + 4 * np.finfo(dtype).tiny
     return tolerance.share(c, exact, allowed) if np.isnan(around).all() else np.inf
 
@@ -59,26 +60,27 @@ def used(m, n, k, trans_a=False, trans_b=False, dtype=np.float32, beta=0.0, way=
 # ---- one product ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS, ids=["tiles", "BLAS"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("trans", [(False, False), (True, False), (False, True), (True, True)], ids=["NN", "TN", "NT", "TT"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_class_of_shape(shape, trans, dtype, way):
-    for beta in (0.0, 1.0):
-        assert used(*shape, *trans, dtype, beta, way) <= 1, f"beta {beta}"
+    for add in (False, True):
+        assert used(*shape, *trans, dtype, add, way) <= 1, f"add {add}"
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     shape=st.tuples(*[st.sampled_from(SIZES)] * 3), trans=st.tuples(st.booleans(), st.booleans()),
-    dtype=st.sampled_from(DTYPES), beta=st.sampled_from((0.0, 1.0)), splitting=st.booleans(), way=st.sampled_from(WAYS),
+    dtype=st.sampled_from(DTYPES), add=st.booleans(), splitting=st.booleans(), way=st.sampled_from(sorted(WAYS)),
 )
-def test_sizes_around_the_cuts(shape, trans, dtype, beta, splitting, way):
+def test_sizes_around_the_cuts(shape, trans, dtype, add, splitting, way):
     """Also with every product cut into parts, however small."""
     with pytest.MonkeyPatch.context() as patch:
         if splitting:
-            patch.setattr(way, "WORTH_SPLITTING", 0)
-        assert used(*shape, *trans, dtype, beta, way) <= 1
+            patch.setattr(cpu_matmul, "WORTH_SPLITTING", 0)
+            patch.setattr(program, "WORTH_SHARING", 0)
+        assert used(*shape, *trans, dtype, add, way) <= 1
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 60), (100, 90, 80), (33, 20, 3), (1, 17, 5)], ids=str)
@@ -95,21 +97,9 @@ def test_numbers_of_threads(shape, threads):
         numba.set_num_threads(before)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 7])
-@pytest.mark.parametrize("shape", [(48, 20, 9), (20, 49, 9), (5, 5, 9), (129, 129, 9)], ids=str)
-def test_numbers_of_parts(shape, parts):
-    """More parts than blocks of 16 leave some without work, none done twice: beta = 1 would show it."""
-    (m, n, k), dtype = shape, np.dtype(np.float32)
-    a, b = operands(m, n, k, False, False, dtype)
-    c = np.ones((m, n), dtype)
-    blas._in_parts(blas.address(dtype), a, b, c, False, False, 1.0, parts)
-    allowed = tolerance.gamma(k + 2, dtype) * (np.abs(a) @ np.abs(b) + 1)
-    assert tolerance.share(c, a.astype(float) @ b.astype(float) + 1, allowed) <= 1
-
-
 @given(n=st.integers(0, 500), parts=st.integers(1, 9))
 def test_spans_cover_everything_once_in_multiples_of_16(n, parts):
-    spans = [blas.span.py_func(n, parts, p) for p in range(parts)]
+    spans = [program.span.py_func(n, parts, p) for p in range(parts)]
     assert [i for start, stop in spans for i in range(start, stop)] == list(range(n))
     assert all(start % 16 == 0 or start == n for start, _ in spans)
     sizes = [stop - start for start, stop in spans]
@@ -121,36 +111,36 @@ def test_nan_in_a_factor_comes_out_and_stays_in_its_row():
         a, b = operands(m, n, k, False, False, np.float32)
         a[7, 1] = np.nan
         c = np.zeros((m, n), np.float32)
-        cpu_matmul.product(a, b, c)
+        cpu_matmul.bound_product(a, b, c)()
         assert np.isnan(c[7]).all() and np.isfinite(np.delete(c, 7, axis=0)).all()
 
 
 def test_the_judge_sees_a_product_that_is_wrong(monkeypatch):
-    """Transposition dropped, beta forgotten, a part left out, one term left out, NaN around C written over."""
+    """Transposition dropped, C not added to, a part left out, one term left out, NaN around C written over."""
     real = cpu_matmul.bound_product
 
     def wrong(change):
-        def made(a, b, c, trans_a=False, trans_b=False, beta=0.0):
-            return lambda: change(a, b, c, trans_a, trans_b, beta)
+        def made(a, b, c, trans_a=False, trans_b=False, add=False):
+            return lambda: change(a, b, c, trans_a, trans_b, add)
 
         return made
 
-    def beyond(a, b, c, trans_a, trans_b, beta):
-        real(a, b, c, trans_a, trans_b, beta)()
+    def beyond(a, b, c, trans_a, trans_b, add):
+        real(a, b, c, trans_a, trans_b, add)()
         np.lib.stride_tricks.as_strided(c, (c.size + 1,), (c.itemsize,))[-1] = 0
 
     mistakes = {
-        "trans_b": lambda a, b, c, ta, tb, beta: real(a, b, c, ta, not tb, beta)(),
-        "beta": lambda a, b, c, ta, tb, beta: real(a, b, c, ta, tb, 0.0)(),
-        "part": lambda a, b, c, ta, tb, beta: real(a[:16], b, c[:16], ta, tb, beta)(),
-        "term": lambda a, b, c, ta, tb, beta: real(a[:, :-1].copy(), b[:-1].copy(), c, ta, tb, beta)(),
+        "trans_b": lambda a, b, c, ta, tb, add: real(a, b, c, ta, not tb, add)(),
+        "add": lambda a, b, c, ta, tb, add: real(a, b, c, ta, tb, False)(),
+        "part": lambda a, b, c, ta, tb, add: real(a[:16], b, c[:16], ta, tb, add)(),
+        "term": lambda a, b, c, ta, tb, add: real(a[:, :-1].copy(), b[:-1].copy(), c, ta, tb, add)(),
         "beyond": beyond,
     }
     for name, mistake in mistakes.items():
-        assert used(20, 20, 20, beta=1.0) <= 1
+        assert used(20, 20, 20, add=True) <= 1
         with monkeypatch.context() as patch:
-            patch.setattr(cpu_matmul, "bound_product", wrong(mistake))
-            assert used(20, 20, 20, beta=1.0) > 1, name
+            patch.setitem(WAYS, "chosen", wrong(mistake))
+            assert used(20, 20, 20, add=True) > 1, name
 
 
 # ---- stacks of products ---------------------------------------------------------------------------------------------------------
@@ -164,12 +154,12 @@ def test_stacks(shape, trans, count):
     m, n, k = shape
     pairs = [operands(m, n, k, *trans, np.float32, seed) for seed in range(count)]
     a, b = (np.stack(side) for side in zip(*pairs, strict=True))
-    for beta in (0.0, 1.0):
-        c = np.full((count, m, n), 0.5 if beta else np.nan, np.float32)
-        cpu_matmul.bound_products(a, b, c, *trans, beta)()
+    for add in (False, True):
+        c = np.full((count, m, n), 0.5 if add else np.nan, np.float32)
+        cpu_matmul.bound_products(a, b, c, *trans, add)()
         left, right = (np.swapaxes(x, 1, 2) if t else x for x, t in ((a, trans[0]), (b, trans[1])))
-        exact = left.astype(float) @ right.astype(float) + beta * 0.5
-        allowed = tolerance.gamma(k + 2, np.float32) * (np.abs(left) @ np.abs(right) + beta * 0.5)
+        exact = left.astype(float) @ right.astype(float) + add * 0.5
+        allowed = tolerance.gamma(k + 2, np.float32) * (np.abs(left) @ np.abs(right) + add * 0.5)
         assert tolerance.share(c, exact, allowed) <= 1
 
 
@@ -185,27 +175,18 @@ def test_a_bound_product_reads_its_arrays_anew(shape):
     for factor in (1, -3):
         a *= factor
         call()
-        cpu_matmul.product(a, b, direct)
+        cpu_matmul.bound_product(a, b, direct)()
         np.testing.assert_array_equal(c, direct)
 
 
-def test_the_library_that_multiplies_keeps_to_one_thread():
-    """Else it would bring threads of its own that compete with Numba's."""
-    from threadpoolctl import ThreadpoolController
-
-    assert blas.address(np.dtype(np.float32)) != blas.address(np.dtype(np.float64)) != 0
-    libraries = [c for c in ThreadpoolController().lib_controllers if c.user_api == "blas"]
-    assert any(c.num_threads == 1 for c in libraries)
-    assert all(c.num_threads == 1 for c in libraries if "scipy.libs" in c.filepath)
-
-
 def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
-    """The address of BLAS's routine differs from process to process: compiled in, it would make the cache useless, or worse."""
+    """Addresses of code differ from process to process: compiled in, they would make the cache useless, or worse."""
     program = (
         "import numpy as np; from tinygan_kernels import cpu, cpu_matmul; cpu.announce_compilation(print)\n"
         "for k in (3, 40):\n"
-        "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == k).all()\n"
-        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); cpu_matmul.product(a, b, c); assert (c == 96).all()\n"
+        "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3))\n"
+        "    cpu_matmul.bound_product(a, b, c)(); assert (c == k).all()\n"
+        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); cpu_matmul.bound_product(a, b, c)(); assert (c == 96).all()\n"
         "c = np.empty((2, 8, 8), np.float32)\n"
         "cpu_matmul.bound_products(np.ones_like(c), np.ones_like(c), c)(); assert (c == 8).all()"
     )
@@ -218,17 +199,17 @@ def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
 def test_an_edit_of_one_file_of_the_package_makes_all_compiled_loops_stale(tmp_path):
     """Loops are put together from several files: whoever edits a piece has to see what the edit does."""
     package = tmp_path / "tinygan_kernels"
-    shutil.copytree(Path(blas.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "cuda", "emulator"))
+    shutil.copytree(Path(program.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "cuda", "emulator"))
     (package / "cuda").mkdir()
-    program = (
-        "import numpy as np; from tinygan_kernels import cpu, loops; cpu.announce_compilation(print)\n"
-        "y = np.ones(8, np.float32); loops.sgd(8, y.copy(), np.float32(1), y); print(y[0])"
+    script = (
+        "import numpy as np; from tinygan_kernels import cpu, loops, program; cpu.announce_compilation(print)\n"
+        "y = np.ones(8, np.float32); program.Work([loops.add.stage(1, y.copy(), y.copy(), y)])(); print(y[0])"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     environment.pop("NUMBA_CACHE_DIR", None)
 
     def run():
-        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path)
         assert done.stderr == ""
         return done.stdout.splitlines()
 
@@ -246,11 +227,11 @@ of_index, of_data, load, save = float(sys.argv[1]), float(sys.argv[2]), Cache._l
 
 def load_slowly(cache):
     found = load(cache)
-    time.sleep(of_index if "_in_turn" in cache._index_name else 0)
+    time.sleep(of_index if "_run_job" in cache._index_name else 0)
     return found
 
 def save_slowly(cache, name, data):
-    time.sleep(of_data if "_in_turn" in cache._index_name else 0)
+    time.sleep(of_data if "_run_job" in cache._index_name else 0)
     save(cache, name, data)
 
 Cache._load_index, Cache._save_data = load_slowly, save_slowly
@@ -259,7 +240,7 @@ for across in sys.argv[3:]:
     cpu_matmul.SHAPES = [shape for shape in shapes if shape[1] == int(across)][:1]
     cpu_matmul._plan.cache_clear()
     a, b, c = np.ones((30, 20), np.float32), np.ones((20, 90), np.float32), np.empty((30, 90), np.float32)
-    cpu_matmul.product(a, b, c)
+    cpu_matmul.bound_product(a, b, c)()
     assert (c == 20).all(), c
 """
 

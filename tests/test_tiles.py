@@ -74,23 +74,29 @@ def test_a_square_is_transposed_and_nothing_else_touched(dtype):
 @settings(max_examples=300, deadline=None)
 @given(
     m=st.integers(1, 300), n=st.integers(1, 900), item=st.sampled_from((4, 8)), parts=st.integers(1, 9),
-    depth=st.sampled_from((0, 40, 2000)), b_step=st.sampled_from((400, 2048)), turned=st.booleans(), whole=st.booleans(),
+    depth=st.sampled_from((0, 1, 40, 2000)), b_step=st.sampled_from((0, 400, 2048)), turned=st.booleans(), gathered=st.booleans(),
 )
-def test_cuts_cover_everything_with_tiles_that_fit(m, n, item, parts, depth, b_step, turned, whole):
-    """Every number of C is in some part, none beyond it; parts are no smaller than a tile, and disjoint whole tiles where asked."""
-    chosen = cpu_matmul.cut(m, n, depth, item, parts, b_step, turned, whole)
+def test_cuts_cover_everything_once_with_tiles_that_fit(m, n, item, parts, depth, b_step, turned, gathered):
+    """Every number of C is in one part, and none beyond it; parts are no smaller than a tile, and blocks are of whole tiles."""
+    chosen = cpu_matmul.cut(m, n, depth, item, parts, b_step, turned, gathered)
     fitting = [(h, a * simd.lanes(item)) for h, a, _ in cpu_matmul.SHAPES if h <= m and a * simd.lanes(item) <= n]
-    fitting = [(h, w) for h, w in fitting if not whole or (m % h == 0 and n % w == 0)]
     assert (chosen is None) == (not fitting)
     if chosen is None:
         return
-    assert chosen.packed or not turned
+    assert (chosen.packed or not turned) and chosen.gathered == gathered
+    assert chosen.block >= 1 and (not b_step or (chosen.block_rows >= 1 and chosen.block_rows % chosen.height == 0))
     covered = np.zeros((m, n), int)
     for top, bottom, left, right in chosen.regions(m, n):
         assert top >= 0 and bottom <= m and left >= 0 and right <= n
         assert bottom - top >= chosen.height and right - left >= chosen.width
         covered[top:bottom, left:right] += 1
-    assert covered.min() >= 1 and (covered.max() == 1 or not whole) and len(chosen.regions(m, n)) <= parts
+    assert (covered == 1).all() and len(chosen.regions(m, n)) <= parts
+
+
+@given(size=st.integers(0, 5000), most=st.integers(1, 400))
+def test_blocks_are_the_fewest_and_even(size, most):
+    block = cpu_matmul._evenly(size, most)
+    assert 1 <= block <= max(most, 1) and -(-size // block) == -(-size // most)
 
 
 @pytest.mark.parametrize("act_slope", [1.0, 0.2, 0.0])
@@ -119,7 +125,8 @@ simd.register_bytes, simd.registers = (lambda: int(sys.argv[1])), (lambda: int(s
 from tinygan_kernels import cpu_matmul, load, tolerance
 
 cpu, rng, window = load("cpu"), np.random.default_rng(0), {"stride": 2, "pad": 1}
-assert simd.lanes(4) == int(sys.argv[1]) // 4 and len(cpu_matmul.SHAPES) == (5 if sys.argv[2] == "32" else 4)
+assert simd.lanes(4) == int(sys.argv[1]) // 4
+assert cpu_matmul.SHAPES == (cpu_matmul._OF_32 if sys.argv[2] == "32" else cpu_matmul._OF_16)
 
 def verified(name, shapes, rule="", **params):
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]

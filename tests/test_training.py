@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runs import assert_same_runs, backend, dataset, everything, refusal, start
+from tinygan_kernels import normals
 
 from tinygan import checkpoint, training
 from tinygan.tensor import wrap
@@ -49,8 +50,9 @@ def test_steps_of_both_players(tmp_path, arch, update, k, objective):
     assert (sampler["epoch"] - 1) * 20 + sampler["position"] == c.steps * k * c.batch
     assert (arrays["D.adam.t"], arrays["G.adam.t"]) == (k * c.steps, c.steps)
     noise = np.random.default_rng(np.random.SeedSequence(c.seed).spawn(3)[2])
-    for _ in range(c.steps * (1 if update == "simultaneous" else k + 1)):
-        noise.standard_normal((c.batch, c.z), np.float32)
+    draws = normals(np.empty((1 if update == "simultaneous" else k + 1, c.batch, c.z), np.float32))
+    for _ in range(c.steps):
+        draws(noise)
     assert run.rngs["noise"].bit_generator.state == noise.bit_generator.state
     assert all((r["g_loss"] < 0) == (objective == "minimax") for r in metrics)
 
@@ -205,7 +207,8 @@ def test_samples_by_seed_and_one_by_one(tmp_path, arch):
     many = sample(tmp_path, 600)
     assert many.shape == (600, 12, 12, 1)
     np.testing.assert_array_equal(sample(tmp_path, 600), many)
-    assert (sample(tmp_path, 600, seed=1) != many).any(axis=(1, 2, 3)).all()
+    # a G this small has a few z that leave none of its ReLUs on: those give the same sample, whatever the seed
+    assert (sample(tmp_path, 600, seed=1) != many).any(axis=(1, 2, 3)).mean() > 0.95
     for n in (1, 7, 257):
         np.testing.assert_allclose(sample(tmp_path, n), many[:n], atol=1e-5)
 

@@ -61,14 +61,14 @@ def profile(plan: Plan, step: Callable[[], object], steps: int, wait: Callable[[
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one has to be timed")
-    calls, taken = plan.calls, [[] for _ in plan.calls]
-    plan.calls = [_timed(call, times, wait) for call, times in zip(calls, taken, strict=True)]
+    joined, taken = plan.joined, [[] for _ in plan.calls]
+    plan.joined = [_timed(call, times, wait) for call, times in zip(plan.calls, taken, strict=True)]
     whole: list[float] = []
     try:
         for _ in range(steps):
             _timed(step, whole, wait)()
     finally:
-        plan.calls = calls
+        plan.joined = joined
     rest = [step - sum(launches) for step, *launches in zip(whole, *taken, strict=True)]
     return Profile(_by_kernel(plan, [statistics.median(times) for times in taken]), statistics.median(rest), steps)
 

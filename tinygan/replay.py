@@ -82,7 +82,7 @@ class Replayed:
 class Plan:
     """Launches in order, bound to their arrays, and the tensors that they leave the step's results in.
 
-    Each of `calls` runs the launches of one of `groups`.
+    Each of `calls` runs the launches of one of `groups`. `joined` is what `run` runs: the same, in as few calls as the backend can.
     """
 
     launches: list[Launch]
@@ -90,9 +90,10 @@ class Plan:
     groups: list[tuple[Launch, ...]]
     outputs: tuple[Tensor, ...]
     buffer_bytes: int
+    joined: Sequence[Callable[[], None]] = ()
 
     def run(self) -> None:
-        for call in self.calls:
+        for call in self.joined:
             call()
 
 
@@ -149,7 +150,7 @@ class Recorder:
         self.backend.bind_all(launches)
         calls, groups = map(list, zip(*self.backend.bind_all(launches), strict=True)) if launches else ([], [])
         # without their graph, which would keep every array of the recorded step alive
-        return Plan(launches, calls, groups, tuple(stop(t) for t in outputs), size)
+        return Plan(launches, calls, groups, tuple(stop(t) for t in outputs), size, self.backend.join(calls))
 
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------

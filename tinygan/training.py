@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tinygan_kernels import Backend
+from tinygan_kernels import Backend, normals
 
 from . import __version__, checkpoint
 from .checkpoint import CheckpointError
@@ -200,6 +200,7 @@ class Run:
         self.draws = Draws(self.rngs["inside"])
         self.game = self._new_game(weights)
         self._x, self._z = self._inputs()
+        self._noise = normals(self._z)
         self._replayed = Replayed(self._play, backend)
         self._metrics: list[str] = []
 
@@ -221,7 +222,7 @@ class Run:
         game.noise = c.noise * (1 - self.step / c.steps)
         for x in self._x:
             self.sampler.next(out=x)
-        self.rngs["noise"].standard_normal(out=self._z, dtype=np.float32)
+        self._noise(self.rngs["noise"])
         if self._replayed.plan is None:
             self.draws.recorded = []
         else:

@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from .contract import KERNELS, Backend, ContractError, Kernel, Launch, Version, nan_trap
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .noise import Normals
 
 __all__ = [
     "KERNELS",
@@ -24,6 +30,7 @@ __all__ = [
     "load",
     "names",
     "nan_trap",
+    "normals",
     "why_unavailable",
 ]
 
@@ -64,6 +71,11 @@ def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] |
     if versions:
         raise BackendError(f"backend {name!r} has one version of each kernel; leave out versions")
     return _module(name).backend()
+
+
+def normals(out: np.ndarray) -> Normals:
+    """What fills the array with N(0, 1) from a generator's random bits, again and again: see noise.Normals. Imported only now."""
+    return import_module(".noise", __name__).Normals(out)
 
 
 def _module(name: str) -> ModuleType:

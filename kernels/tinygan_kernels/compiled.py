@@ -18,6 +18,7 @@ import numba
 
 # OpenMP's threads are ready sooner than those of Numba's own queue; it is everywhere but on some Macs.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+OPTIONS = {"error_model": "numpy"}  # divides as NumPy does
 
 
 @lru_cache
@@ -27,11 +28,11 @@ def stamp() -> tuple[float, int]:
     return max(s.st_mtime for s in found), sum(s.st_size for s in found)
 
 
-def _mended(dispatcher: Any) -> Any:
-    """The compiled function, its cache as described above; as Numba made it, should Numba keep its cache in another way one day."""
-    cache = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+def _mend(function_cache: Any) -> None:
+    """The cache of a function, as described above; as Numba made it, should Numba keep its cache in another way one day."""
+    cache = getattr(function_cache, "_cache_file", None)
     if not (hasattr(cache, "_source_stamp") and hasattr(cache, "_data_name_pattern")):
-        return dispatcher
+        return
     cache._source_stamp = stamp()
     stem, save = cache._data_name_pattern.removesuffix(".{number:d}.nbc"), cache.save
 
@@ -41,14 +42,39 @@ def _mended(dispatcher: Any) -> Any:
         save(key, data)
 
     cache.save = save_by_name
+
+
+def njit(function: Callable, **options: Any) -> Any:
+    """Compiled for the thread that calls it. Runs without the interpreter's lock."""
+    dispatcher = numba.njit(nogil=True, cache=True, **OPTIONS, **options)(function)
+    _mend(getattr(dispatcher, "_cache", None))
     return dispatcher
-
-
-def njit(function: Callable) -> Any:
-    """Compiled for the thread that calls it. Runs without the interpreter's lock, and divides as NumPy does."""
-    return _mended(numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def njit_parallel(function: Callable) -> Any:
     """The same, with the loops over `numba.prange` shared out among the threads."""
-    return _mended(numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function))
+    return njit(function, parallel=True)
+
+
+def piece(function: Callable, **options: Any) -> Any:
+    """Compiled as a piece of other compiled functions, which are kept whole: of its own it has neither a file nor a way in from
+    Python, so that it is compiled faster.
+    """
+    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS, **options)(function)
+
+
+def code_of(function: Callable, signature: str) -> tuple[int, bool]:
+    """The function as a C function: (where it lies in memory for as long as the process lives, whether it was found on disk)."""
+    from numba.core.ccallback import CFunc
+    from numba.core.sigutils import normalize_signature
+
+    # numba.cfunc, which compiles at once, would leave no time to mend the cache
+    made = CFunc(function, normalize_signature(signature), locals={}, options=dict(OPTIONS))
+    made.enable_caching()
+    _mend(made._cache)
+    made.compile()
+    _ALIVE.append(made)
+    return made.address, made.cache_hits > 0
+
+
+_ALIVE: list[Any] = []

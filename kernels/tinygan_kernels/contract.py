@@ -87,6 +87,7 @@ class Backend:
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
     bind: Callable[[Launch], Call] = lambda launch: launch.run  # for launches that will run many times
     bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # the same for two in a row that can be one
+    join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # bound calls in a row, as fewer that do the same
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 

@@ -9,25 +9,25 @@ in the cache when they are multiplied.
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Iterator
 
-import numba
 import numpy as np
 
-from .compiled import njit_parallel
-from .cpu_matmul import Call, bound_product, product
+from . import loops
+from .cpu_matmul import Take, bound_product
 from .direct import Direct, thin
+from .program import Loop, Stage, Work, pieces, share
 from .winograd import Transformed
 
 PATCH_BYTES = 4 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache
 
 
-@njit_parallel
-def im2col(x, kh, kw, stride, pad, oh, ow, cols):
+@Loop
+def im2col(x, kh, kw, stride, pad, oh, ow, cols, part, parts):
     """x (N, H, W, C) -> cols (N * OH * OW, KH * KW * C): row (n, i, j) holds the patch that output pixel (i, j) sees."""
     n_images, height, width, c = x.shape
     run = kw * c
-    for row in numba.prange(n_images * oh):
+    for row in range(*share(n_images * oh, parts, part)):
         n, i = row // oh, row % oh
         for j in range(ow):
             patch, left = cols[row * ow + j], j * stride - pad
@@ -45,12 +45,12 @@ def im2col(x, kh, kw, stride, pad, oh, ow, cols):
                     inside[k] = seen[k]
 
 
-@njit_parallel
-def col2im(cols, kh, kw, stride, pad, oh, ow, dx):
+@Loop
+def col2im(cols, kh, kw, stride, pad, oh, ow, dx, part, parts):
     """The adjoint of im2col: every patch is added to the pixels that it was taken from. One thread an image, as patches overlap."""
     n_images, height, width, c = dx.shape
     run = kw * c
-    for n in numba.prange(n_images):
+    for n in range(*share(n_images, parts, part)):
         dx[n] = 0
         for i in range(oh):
             for j in range(ow):
@@ -73,31 +73,11 @@ def as_rows(a: np.ndarray) -> np.ndarray:
     return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
-def _whole_image(kernel: str, image: np.ndarray, filters: np.ndarray, pixels: np.ndarray) -> Call:
-    """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself, and nothing is unrolled."""
-    n, c_out = pixels.shape[0], pixels.shape[3]
-    patch = math.prod(filters.shape[:3])
-    x, w, y = image.reshape(n, patch), filters.reshape(patch, c_out), pixels.reshape(n, c_out)
-    if kernel == "conv2d":
-        return bound_product(x, w, y)
-    return bound_product(y, w, x, trans_b=True) if kernel == "conv2d_dx" else bound_product(x, y, w, trans_a=True)
-
-
 class Convolution:
-    """conv2d and its two adjoints, over scratch memory that is kept between calls (fresh memory costs a page fault every 4 KiB).
+    """conv2d and its two adjoints as Work, over scratch memory handed out by `take(use, shape, dtype)`."""
 
-    Not for use from several threads at once; each loaded backend has its own.
-    """
-
-    def __init__(self) -> None:
-        self._scratch: dict[str, np.ndarray] = {}
-        self._transformed, self._direct = Transformed(self._take), Direct(self._take)
-
-    def _take(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        size = int(np.prod(shape)) * dtype.itemsize
-        if use not in self._scratch or self._scratch[use].size < size:
-            self._scratch[use] = np.empty(size, np.uint8)
-        return self._scratch[use][:size].view(dtype).reshape(shape)
+    def __init__(self, take: Take) -> None:
+        self._take, self._transformed, self._direct = take, Transformed(take), Direct(take)
 
     @staticmethod
     def _chunks(n: int, patch_rows: int, patch: int, dtype: np.dtype) -> list[tuple[int, int]]:
@@ -105,54 +85,55 @@ class Convolution:
         step = max(1, PATCH_BYTES // max(1, patch_rows * patch * dtype.itemsize))
         return [(start, min(n, start + step)) for start in range(0, n, step)]
 
-    def bound(self, kernel: str, first, second, out, stride: int, pad: int, **_sizes: int) -> Call:
-        """A launch of conv2d, conv2d_dx or conv2d_dw as a call without arguments: the way to do it is chosen now, and prepared.
-
-        Until it runs for the last time no other call may run at the same time, as all work in the same scratch memory.
-        """
+    def bound(self, kernel: str, first, second, out, stride: int, pad: int, **_sizes: int) -> Work:
+        """A launch of conv2d, conv2d_dx or conv2d_dw: the way to do it is chosen now, and prepared."""
         image, filters, pixels = {
             "conv2d": (first, second, out), "conv2d_dx": (out, second, first), "conv2d_dw": (first, out, second),
         }[kernel]
         n, oh, ow, _ = pixels.shape
         if pad == 0 and (oh, ow) == (1, 1) and image.shape[1:3] == filters.shape[:2]:
-            return _whole_image(kernel, image, filters, pixels)
+            return self._whole_image(kernel, image, filters, pixels)
         if self._transformed.suits(filters.shape, stride, n, oh, ow, image.dtype):
             return getattr(self._transformed, kernel)(first, second, out, pad)
         direct = getattr(self._direct, kernel)(first, second, out, stride, pad) if thin(filters.shape, image.itemsize) else None
-        return direct or partial(getattr(self, f"_unrolled_{kernel}"), first, second, out, stride, pad)
+        return direct or Work(getattr(self, f"_unrolled_{kernel}")(first, second, out, stride, pad))
 
-    def conv2d(self, x, w, y, **options):
-        self.bound("conv2d", x, w, y, **options)()
+    def _whole_image(self, kernel: str, image: np.ndarray, filters: np.ndarray, pixels: np.ndarray) -> Work:
+        """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself; nothing is unrolled."""
+        n, c_out = pixels.shape[0], pixels.shape[3]
+        patch = math.prod(filters.shape[:3])
+        x, w, y = image.reshape(n, patch), filters.reshape(patch, c_out), pixels.reshape(n, c_out)
+        if kernel == "conv2d":
+            return bound_product(x, w, y, take=self._take)
+        if kernel == "conv2d_dx":
+            return bound_product(y, w, x, trans_b=True, take=self._take)
+        return bound_product(x, y, w, trans_a=True, take=self._take)
 
-    def conv2d_dx(self, g, w, dx, **options):
-        self.bound("conv2d_dx", g, w, dx, **options)()
-
-    def conv2d_dw(self, x, g, dw, **options):
-        self.bound("conv2d_dw", x, g, dw, **options)()
-
-    def _unrolled_conv2d(self, x, w, y, stride, pad):
+    def _unrolled_conv2d(self, x, w, y, stride, pad) -> Iterator[Stage]:
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, y.shape
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
-            im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
-            product(cols, w.reshape(patch, c_out), as_rows(y[start:stop]))
+            strips = pieces((stop - start) * oh, cols.size)
+            yield im2col.stage(strips, x[start:stop], kh, kw, stride, pad, oh, ow, cols, size=cols.size)
+            yield from bound_product(cols, w.reshape(patch, c_out), as_rows(y[start:stop]), take=self._take).stages
 
-    def _unrolled_conv2d_dx(self, g, w, dx, stride, pad):
+    def _unrolled_conv2d_dx(self, g, w, dx, stride, pad) -> Iterator[Stage]:
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, g.shape
         patch = kh * kw * c_in
         for start, stop in self._chunks(n, oh * ow, patch, g.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), g.dtype)
-            product(as_rows(g[start:stop]), w.reshape(patch, c_out), cols, trans_b=True)
-            col2im(cols, kh, kw, stride, pad, oh, ow, dx[start:stop])
+            yield from bound_product(as_rows(g[start:stop]), w.reshape(patch, c_out), cols, trans_b=True, take=self._take).stages
+            yield col2im.stage(pieces(stop - start, cols.size), cols, kh, kw, stride, pad, oh, ow, dx[start:stop], size=cols.size)
 
-    def _unrolled_conv2d_dw(self, x, g, dw, stride, pad):
+    def _unrolled_conv2d_dw(self, x, g, dw, stride, pad) -> Iterator[Stage]:
         (n, oh, ow, c_out), (kh, kw, c_in, _) = g.shape, dw.shape
         patch = kh * kw * c_in
         flat = dw.reshape(patch, c_out)
         if n == 0:
-            flat[...] = 0
+            yield loops.fill.stage(1, flat.dtype.type(0), flat.reshape(-1))
         for start, stop in self._chunks(n, oh * ow, patch, x.dtype):
             cols = self._take("cols", ((stop - start) * oh * ow, patch), x.dtype)
-            im2col(x[start:stop], kh, kw, stride, pad, oh, ow, cols)
-            product(cols, as_rows(g[start:stop]), flat, trans_a=True, beta=1.0 if start else 0.0)
+            strips = pieces((stop - start) * oh, cols.size)
+            yield im2col.stage(strips, x[start:stop], kh, kw, stride, pad, oh, ow, cols, size=cols.size)
+            yield from bound_product(cols, as_rows(g[start:stop]), flat, trans_a=True, add=start > 0, take=self._take).stages

@@ -1,7 +1,8 @@
-"""The CPU backend, the default: the implementation of every kernel, from register tiles, from Numba's loops, or from NumPy.
+"""The CPU backend, the default: every kernel as Work, compiled loops that threads share, or where there is no need, in NumPy.
 
-Tiles multiply matrices (`cpu_matmul`, with `blas` for thin ones) and convolve (`convolution`, `direct`, `winograd`); `loops` does
-in one pass what NumPy would do in several; NumPy does the rest.
+Tiles multiply matrices (`cpu_matmul`, `thin`) and convolve (`convolution`, `direct`, `winograd`); `loops` does in one pass what
+NumPy would do in several; NumPy does the rest: views in any order, and what no training step spends time on. A launch is bound to
+its arrays and then run, once or many times: there is one way to do it, and what is replayed is what was run before.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ from functools import partial
 import numpy as np
 
 from . import loops
-from .contract import KERNELS, Backend, Launch, Version
+from .contract import KERNELS, Backend, Call, Launch, Version
 from .convolution import Convolution, as_rows
-from .cpu_matmul import bound_product, product, tiled
+from .cpu_matmul import bound_product, tiled
+from .program import Stage, Work, joined
+from .scratch import Scratch
+
+_UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
+           "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh}
+_UNARY = {"neg": loops.neg, "copy": loops.copy, "tanh": loops.tanh, "sigmoid": loops.sigmoid, "softplus": loops.softplus,
+          "leaky_relu": loops.leaky_relu}
+_BINARY = {"add": loops.add, "mul": loops.mul, "leaky_relu_grad": loops.leaky_relu_grad, "tanh_grad": loops.tanh_grad,
+           "sigmoid_grad": loops.sigmoid_grad}
+_SAME_BITS = {name: _UFUNCS[name] for name in ("add", "mul", "neg")}  # whether NumPy or a loop does them
+_BY_A_NUMBER = {"add": loops.add_number, "mul": loops.mul_number}
 
 
 def announce_compilation(say: Callable[[str], None]) -> None:
@@ -35,74 +47,104 @@ def announce_compilation(say: Callable[[str], None]) -> None:
     event.register("numba:compile", Announcer())
 
 
-# ---- elementwise: NumPy where it has one pass, Numba where it would take several ------------------------------------------------
+def _flat(*arrays: np.ndarray) -> bool:
+    """Whether all lie in one piece, so that they can be gone through in order."""
+    return all(a.flags.c_contiguous for a in arrays)
 
 
-def _flat_inputs(*arrays: np.ndarray, like: np.ndarray) -> list[np.ndarray]:
-    """Each array broadcast to the shape of `like`, contiguous and flat; no copy where it is so already."""
-    return [np.ascontiguousarray(np.broadcast_to(a, like.shape)).reshape(-1) for a in arrays]
+def _apart(y: np.ndarray, *inputs: np.ndarray) -> bool:
+    """Whether no input shares memory with the output, but where it is the very same."""
+    return not any(np.may_share_memory(a, y) and (a.ctypes.data, a.size) != (y.ctypes.data, y.size) for a in inputs)
 
 
-def _shifted(a: np.ndarray, y: np.ndarray) -> bool:
-    return np.may_share_memory(a, y) and a.ctypes.data != y.ctypes.data
+def _rows(a: np.ndarray) -> np.ndarray:
+    return a.reshape(-1)
 
 
-def _elementwise(loop: loops.Loop, inputs: int) -> Callable:
-    """A backend implementation from `loop(*flat inputs, *numbers, flat output)`.
-
-    As in NumPy the output may share memory with the inputs: where they are shifted against each other it is written last.
-    """
-
-    def implementation(*arrays, **numbers):
-        y = arrays[inputs]
-        direct = y.flags.c_contiguous and not any(_shifted(a, y) for a in arrays[:inputs])
-        flat = y.reshape(-1) if direct else np.empty(y.size, y.dtype)
-        loop(y.size, *_flat_inputs(*arrays[:inputs], like=y), *map(y.dtype.type, numbers.values()), flat)
-        if not direct:
-            y[...] = flat.reshape(y.shape)
-
-    return implementation
+# ---- elementwise ----------------------------------------------------------------------------------------------------------------
 
 
-def equal(a, b, y):
-    y[...] = a == b
+def _elementwise(launch: Launch) -> Call:
+    """A loop where all arrays lie in one piece, or one of two is a single number; what NumPy makes of it where they do not."""
+    name, inputs, (y,) = launch.kernel.name, launch.inputs, launch.outputs
+    numbers = [y.dtype.type(value) for value in launch.params.values()]
+    if _flat(y, *inputs) and _apart(y, *inputs):
+        if all(a.size == y.size for a in inputs):
+            loop = (_UNARY if len(inputs) == 1 else _BINARY)[name]
+            return Work([loop.over(y.size, *map(_rows, inputs), *numbers, _rows(y))])
+        big, small = sorted(inputs, key=lambda a: -a.size) if len(inputs) == 2 else (y, y)
+        if name in _BY_A_NUMBER and small.size == 1 and big.size == y.size:
+            return Work([_BY_A_NUMBER[name].over(y.size, _rows(big), small.reshape(()), _rows(y))])
+    if name in _SAME_BITS:
+        return partial(_SAME_BITS[name], *inputs, out=y)
+    if name == "copy":
+        return partial(np.copyto, y, *inputs)
+    return partial(_spread, (_UNARY if len(inputs) == 1 else _BINARY)[name], inputs, numbers, y)
 
 
-def power(x, y, exponent):
+def _spread(loop: loops.Loop, inputs: tuple[np.ndarray, ...], numbers: list, y: np.ndarray) -> None:
+    """A loop on copies in one piece, for arrays that are not, or share memory with the output in another order."""
+    made = np.empty(y.shape, y.dtype)
+    pieces = [np.ascontiguousarray(np.broadcast_to(a, y.shape)) for a in inputs]
+    Work([loop.over(y.size, *map(_rows, pieces), *numbers, _rows(made))])()
+    np.copyto(y, made)
+
+
+def _ufunc(launch: Launch) -> Call:
+    return partial(_UFUNCS[launch.kernel.name], *launch.inputs, out=launch.outputs[0])
+
+
+def _equal(launch: Launch) -> Call:
+    return partial(np.equal, *launch.inputs, out=launch.outputs[0])
+
+
+def _tanh(launch: Launch) -> Call:
+    """In double precision NumPy's is the faster one."""
+    return _elementwise(launch) if launch.outputs[0].dtype == np.float32 else _ufunc(launch)
+
+
+_POWERS = {2: loops.square, -1: loops.reciprocal, -0.5: loops.inverse_root, -2: loops.inverse_square}
+
+
+def _power(launch: Launch) -> Call:
     """The powers that derivatives are full of need no logarithm."""
-    if exponent == 2:
-        np.multiply(x, x, out=y)
-    elif exponent in (-1, -0.5):
-        root = x if exponent == -1 else np.sqrt(x, out=y)
-        np.divide(1, root, out=y)
-    else:
-        np.power(x, x.dtype.type(exponent), out=y)
+    (x,), (y,), exponent = launch.inputs, launch.outputs, launch.params["exponent"]
+    if exponent not in _POWERS:
+        return partial(np.power, x, x.dtype.type(exponent), out=y)
+    if _flat(x, y) and _apart(y, x):
+        return Work([_POWERS[exponent].over(y.size, _rows(x), _rows(y))])
+    return partial(_spread, _POWERS[exponent], (x,), [], y)
 
 
-# ---- reductions and moves -----------------------------------------------------------------------------------------------------
+def _fill(launch: Launch) -> Call:
+    (y,), value = launch.outputs, launch.params["value"]
+    return Work([loops.fill.over(y.size, y.dtype.type(value), _rows(y))]) if _flat(y) else partial(y.fill, value)
 
 
-def sum_(x, y, axes, keepdims=False):
-    np.sum(x, axis=tuple(axes), keepdims=keepdims, out=y)
+# ---- reductions -----------------------------------------------------------------------------------------------------------------
 
 
-def max_(x, y, axes, keepdims=False):
-    np.max(x, axis=tuple(axes), keepdims=keepdims, out=y)
+def _sum(launch: Launch) -> Call:
+    """Loops for all axes, for the first ones, and for the last; NumPy for the others."""
+    (x,), (y,), axes = launch.inputs, launch.outputs, sorted(a % launch.inputs[0].ndim for a in launch.params["axes"])
+    if _flat(x, y) and x.size and axes:
+        if y.size == 1:
+            sums = np.empty(-(-x.size // (16 * loops.BLOCK)), x.dtype)
+            return Work([loops.block_sums.over(x.size, _rows(x), sums), loops.total_of.stage(1, sums, y.reshape(()))])
+        if axes == list(range(len(axes))):
+            rows = x.reshape(-1, y.size)
+            sums = _blocks(rows)
+            return Work([loops.row_sums.over(x.size, rows, sums), loops.add_up.stage(1, sums, _rows(y))])
+        if axes == [x.ndim - 1]:
+            return Work([loops.sums_of_rows.over(x.size, as_rows(x), _rows(y))])
+    return partial(np.sum, x, axis=tuple(launch.params["axes"]), keepdims=launch.params.get("keepdims", False), out=y)
 
 
-def copy(x, y):
-    np.copyto(y, x)
-
-
-def fill(y, value):
-    y.fill(value)
-
-
-# ---- the game's loss, and normalisation ---------------------------------------------------------------------------------------
-
-
-def bce_logits(s, t, loss, ds):
-    loops.bce_logits(s.reshape(-1), t.reshape(-1), loss.reshape(1), ds.reshape(-1))
+def _max(launch: Launch) -> Call:
+    (x,), (y,), axes = launch.inputs, launch.outputs, tuple(launch.params["axes"])
+    if axes in ((-1,), (x.ndim - 1,)) and _flat(x, y) and x.size:
+        return Work([loops.largest_of_rows.over(x.size, as_rows(x), _rows(y))])
+    return partial(np.max, x, axis=axes, keepdims=launch.params.get("keepdims", False), out=y)
 
 
 def _blocks(rows: np.ndarray, *inner: int) -> np.ndarray:
@@ -110,109 +152,41 @@ def _blocks(rows: np.ndarray, *inner: int) -> np.ndarray:
     return np.empty((-(-rows.shape[0] // loops.BLOCK), *inner, rows.shape[1]), rows.dtype)
 
 
-def batch_norm(x, gamma, beta, y, mean, inv_std, eps):
-    rows, out, real = as_rows(x), as_rows(y), x.dtype.type
+# ---- the game's loss, and normalisation ---------------------------------------------------------------------------------------
+
+
+def _bce_logits(launch: Launch) -> Call:
+    (s, t), (loss, ds) = launch.inputs, launch.outputs
+    sums = np.empty(-(-s.size // loops.BLOCK))
+    return Work([loops.bce_logits.over(16 * s.size, _rows(s), _rows(t), sums, _rows(ds)),
+                 loops.mean_loss.stage(1, sums, s.size, loss)])
+
+
+def _batch_norm(launch: Launch) -> Call:
+    (x, gamma, beta), (y, mean, inv_std), real = launch.inputs, launch.outputs, launch.outputs[0].dtype.type
+    rows, out = as_rows(x), as_rows(y)
     sums, n = _blocks(rows), real(rows.shape[0])
-    loops.row_sums(x.size, rows, sums)
-    np.divide(sums.sum(axis=0), n, out=mean)
-    loops.square_sums(x.size, rows, mean, sums)
-    np.divide(1, np.sqrt(sums.sum(axis=0) / n + real(eps)), out=inv_std)
-    loops.normalise(x.size, rows, mean, inv_std, np.ascontiguousarray(gamma), np.ascontiguousarray(beta), out)
+    return Work([
+        loops.row_sums.over(x.size, rows, sums),
+        loops.means.stage(1, sums, n, mean),
+        loops.square_sums.over(x.size, rows, mean, sums),
+        loops.inverse_stds.stage(1, sums, n, real(launch.params["eps"]), inv_std),
+        loops.normalise.over(x.size, rows, mean, inv_std, gamma, beta, out),
+    ])
 
 
-def batch_norm_grad(g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
-    rows, cotangent, n = as_rows(x), as_rows(g), x.dtype.type(max(as_rows(x).shape[0], 1))
-    sums = _blocks(rows, 2)
-    loops.product_sums(x.size, cotangent, rows, mean, inv_std, sums)
-    np.sum(sums[:, 0], axis=0, out=dbeta)
-    np.sum(sums[:, 1], axis=0, out=dgamma)
-    loops.normalise_grad(x.size, cotangent, rows, mean, inv_std, gamma * inv_std, dbeta / n, dgamma / n, as_rows(dx))
+def _batch_norm_grad(launch: Launch) -> Call:
+    (g, x, gamma, mean, inv_std), (dx, dgamma, dbeta) = launch.inputs, launch.outputs
+    rows, cotangent = as_rows(x), as_rows(g)
+    sums, n, (mean_g, mean_gh) = _blocks(rows, 2), x.dtype.type(max(rows.shape[0], 1)), np.empty((2, rows.shape[1]), x.dtype)
+    return Work([
+        loops.product_sums.over(x.size, cotangent, rows, mean, inv_std, sums),
+        loops.product_totals.stage(1, sums, n, dbeta, dgamma, mean_g, mean_gh),
+        loops.normalise_grad.over(x.size, cotangent, rows, mean, inv_std, gamma, mean_g, mean_gh, as_rows(dx)),
+    ])
 
 
 # ---- fused bias and activation ------------------------------------------------------------------------------------------------
-
-
-def bias_act(x, b, y, act, slope=0.0):
-    """A bias alone is a leaky ReLU of slope 1."""
-    loops.bias_leaky_relu(x.size, as_rows(x), b, y.dtype.type(slope if act == "leaky_relu" else 1), as_rows(y))
-    activate(y, act)
-
-
-def activate(y, act):
-    """The part of an activation that is no leaky ReLU, in place."""
-    if act == "tanh":
-        np.tanh(y, out=y)
-    elif act == "sigmoid":
-        loops.sigmoid(y.size, y.reshape(-1), y.reshape(-1))
-
-
-def bias_act_grad(g, y, dx, db, act, slope=0.0):
-    rows = as_rows(dx)
-    sums = _blocks(rows)
-    if act in ("leaky_relu", "linear"):
-        loops.leaky_relu_grad_sums(g.size, as_rows(g), as_rows(y), dx.dtype.type(slope if act == "leaky_relu" else 1), rows, sums)
-    else:
-        (loops.tanh_grad if act == "tanh" else loops.sigmoid_grad)(g.size, g.reshape(-1), y.reshape(-1), dx.reshape(-1))
-        loops.row_sums(g.size, rows, sums)
-    np.sum(sums, axis=0, out=db)
-
-
-# ---- updates ------------------------------------------------------------------------------------------------------------------
-
-
-def sgd(g, rate, theta, *, sign):
-    loops.sgd(g.size, g.reshape(-1), g.dtype.type(sign * rate), theta.reshape(-1))
-
-
-def momentum(g, rate, theta, velocity, *, sign, mu):
-    real = g.dtype.type
-    loops.momentum(g.size, g.reshape(-1), real(sign * rate), real(mu), theta.reshape(-1), velocity.reshape(-1))
-
-
-def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
-    numbers = (float(beta1), float(beta2), float(eps))
-    loops.adam(g.size, g.reshape(-1), rate, sign, *numbers, theta.reshape(-1), m.reshape(-1), v.reshape(-1), t)
-
-
-def ema(x, average, *, decay):
-    real = x.dtype.type
-    loops.ema(x.size, x.reshape(-1), real(decay), real(1 - decay), average.reshape(-1))
-
-
-# ---- the table of implementations -----------------------------------------------------------------------------------------------
-
-
-def _ufunc(function: np.ufunc) -> Callable:
-    def implementation(*arrays):
-        function(*arrays[:-1], out=arrays[-1])
-
-    return implementation
-
-
-_UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
-           "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh}
-_LOOPS = {"sigmoid": (loops.sigmoid, 1), "softplus": (loops.softplus, 1), "leaky_relu": (loops.leaky_relu, 1),
-          "leaky_relu_grad": (loops.leaky_relu_grad, 2), "tanh_grad": (loops.tanh_grad, 2), "sigmoid_grad": (loops.sigmoid_grad, 2)}
-_WHOLE = {"equal": equal, "power": power, "sum": sum_, "max": max_, "copy": copy, "fill": fill, "matmul": product,
-          "bce_logits": bce_logits, "batch_norm": batch_norm, "batch_norm_grad": batch_norm_grad,
-          "bias_act": bias_act, "bias_act_grad": bias_act_grad,
-          "sgd": sgd, "momentum": momentum, "adam": adam, "ema": ema}
-_TITLES = {"matmul": "register tiles", **dict.fromkeys(("conv2d", "conv2d_dx", "conv2d_dw"), "register tiles, or Winograd's")}
-
-
-def _title(name: str) -> str:
-    numba_too = ("bce_logits", "batch_norm", "batch_norm_grad", "bias_act", "bias_act_grad", "sgd", "momentum", "adam", "ema")
-    return _TITLES.get(name, "Numba" if name in _LOOPS or name in numba_too else "NumPy")
-
-
-# ---- launches that will run many times ------------------------------------------------------------------------------------------
-
-
-def _bound_bias_act(launch: Launch) -> Callable[[], None]:
-    (x, b), (y,) = launch.inputs, launch.outputs
-    if launch.params["act"] not in ("leaky_relu", "linear"):
-        return launch.run
-    return loops.bias_leaky_relu.bound(x.size, as_rows(x), b, y.dtype.type(_slope(launch)), as_rows(y))
 
 
 def _slope(launch: Launch) -> float:
@@ -220,75 +194,114 @@ def _slope(launch: Launch) -> float:
     return launch.params.get("slope", 0.0) if launch.params["act"] == "leaky_relu" else 1.0
 
 
+def _activation(y: np.ndarray, act: str) -> list[Stage]:
+    """The part of an activation that is no leaky ReLU, in place."""
+    loop = {"tanh": loops.tanh_in_place, "sigmoid": loops.sigmoid_in_place}.get(act)
+    return [loop.over(y.size, _rows(y))] if loop else []
+
+
+def _bias_act(launch: Launch) -> Call:
+    (x, b), (y,) = launch.inputs, launch.outputs
+    biased = loops.bias_leaky_relu.over(x.size, as_rows(x), b, y.dtype.type(_slope(launch)), as_rows(y))
+    return Work([biased, *_activation(y, launch.params["act"])])
+
+
+def _bias_act_grad(launch: Launch) -> Call:
+    (g, y), (dx, db), act = launch.inputs, launch.outputs, launch.params["act"]
+    rows = as_rows(dx)
+    sums = _blocks(rows)
+    if act in ("leaky_relu", "linear"):
+        stages = [loops.leaky_relu_grad_sums.over(g.size, as_rows(g), as_rows(y), dx.dtype.type(_slope(launch)), rows, sums)]
+    else:
+        through = loops.tanh_grad if act == "tanh" else loops.sigmoid_grad
+        stages = [through.over(g.size, _rows(g), _rows(y), _rows(dx)), loops.row_sums.over(g.size, rows, sums)]
+    return Work([*stages, loops.add_up.over(sums.size, sums, db)])
+
+
+# ---- updates ------------------------------------------------------------------------------------------------------------------
+
+
+def _sgd(launch: Launch) -> Call:
+    (g, rate), (theta,) = launch.inputs, launch.outputs
+    return Work([loops.sgd.over(g.size, _rows(g), rate, launch.params["sign"], _rows(theta))])
+
+
+def _momentum(launch: Launch) -> Call:
+    (g, rate), (theta, velocity), params = launch.inputs, launch.outputs, launch.params
+    mu = g.dtype.type(params["mu"])
+    return Work([loops.momentum.over(g.size, _rows(g), rate, params["sign"], mu, _rows(theta), _rows(velocity))])
+
+
+def _adam(launch: Launch) -> Call:
+    (g, rate), (theta, m, v, t), params = launch.inputs, launch.outputs, launch.params
+    numbers = (float(params[name]) for name in ("beta1", "beta2", "eps"))
+    states = map(_rows, (theta, m, v))
+    return Work([loops.count.stage(1, t), loops.adam.over(g.size, _rows(g), rate, params["sign"], *numbers, *states, t)])
+
+
+def _ema(launch: Launch) -> Call:
+    (x,), (average,), real, decay = launch.inputs, launch.outputs, launch.inputs[0].dtype.type, launch.params["decay"]
+    return Work([loops.ema.over(x.size, _rows(x), real(decay), real(1 - decay), _rows(average))])
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------------------
+
+_BOUND: dict[str, Callable[[Launch], Call]] = {
+    **dict.fromkeys(_UFUNCS, _ufunc), **dict.fromkeys((*_UNARY, *_BINARY), _elementwise),
+    "tanh": _tanh, "equal": _equal, "power": _power, "fill": _fill, "sum": _sum, "max": _max,
+    "bce_logits": _bce_logits, "batch_norm": _batch_norm, "batch_norm_grad": _batch_norm_grad, "bias_act": _bias_act,
+    "bias_act_grad": _bias_act_grad, "sgd": _sgd, "momentum": _momentum, "adam": _adam, "ema": _ema,
+}
+_CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
+_TITLES = {"matmul": "register tiles", **dict.fromkeys(_CONVOLUTIONS, "register tiles, or Winograd's"),
+           **dict.fromkeys(("maximum", "equal", "exp", "log", "sqrt", "abs", "sign"), "NumPy")}
+
+
+def _out(function: np.ufunc) -> Callable[..., None]:
+    def run(*arrays: np.ndarray) -> None:
+        function(*arrays[:-1], out=arrays[-1])
+
+    return run
+
+
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and a.ctypes.data == b.ctypes.data
-
-
-def bind_linear(first: Launch, second: Launch) -> Callable[[], None] | None:
-    """A product whose result bias_act then overwrites: bias and activation are done while a tile of it is still in registers."""
-    if (first.kernel.name, second.kernel.name) != ("matmul", "bias_act"):
-        return None
-    (a, b), (c,), (x, bias), (y,) = first.inputs, first.outputs, second.inputs, second.outputs
-    if not (_same(c, x) and _same(c, y)):
-        return None
-    product_ = tiled(a[None], b[None], c[None], **first.params, bias=bias, slope=_slope(second))
-    act = second.params["act"]
-    if product_ is None or act in ("linear", "leaky_relu"):
-        return product_
-
-    def run() -> None:
-        product_()
-        activate(y, act)
-
-    return run
-
-
-def _bound_bias_act_grad(launch: Launch) -> Callable[[], None]:
-    (g, y), (dx, db) = launch.inputs, launch.outputs
-    if launch.params["act"] not in ("leaky_relu", "linear"):
-        return launch.run
-    sums = _blocks(as_rows(dx))
-    call = loops.leaky_relu_grad_sums.bound(g.size, as_rows(g), as_rows(y), dx.dtype.type(_slope(launch)), as_rows(dx), sums)
-
-    def run() -> None:
-        call()
-        np.add.reduce(sums, axis=0, out=db)
-
-    return run
-
-
-def _bound_adam(launch: Launch) -> Callable[[], None]:
-    (g, rate), (*states, t), params = launch.inputs, launch.outputs, launch.params
-    numbers = (float(params[name]) for name in ("beta1", "beta2", "eps"))
-    return loops.adam.bound(g.size, g.reshape(-1), rate, params["sign"], *numbers, *(a.reshape(-1) for a in states), t)
-
-
-def _bound_ufunc(launch: Launch) -> Callable[[], None]:
-    return partial(_UFUNCS[launch.kernel.name], *launch.inputs, out=launch.outputs[0])
-
-
-_BOUND = {"matmul": lambda launch: bound_product(*launch.inputs, *launch.outputs, **launch.params),
-          "bias_act": _bound_bias_act, "bias_act_grad": _bound_bias_act_grad, "adam": _bound_adam,
-          **dict.fromkeys(_UFUNCS, _bound_ufunc)}
 
 
 # ---- the backend ----------------------------------------------------------------------------------------------------------------
 
 
 def backend() -> Backend:
-    """A CPU backend with scratch memory of its own."""
-    convolution = Convolution()
-    convolutions = ("conv2d", "conv2d_dx", "conv2d_dw")
-    implementations = {name: _ufunc(f) for name, f in _UFUNCS.items()}
-    implementations |= {name: _elementwise(loop, inputs) for name, (loop, inputs) in _LOOPS.items()}
-    implementations |= _WHOLE | {name: getattr(convolution, name) for name in convolutions}
+    """A CPU backend with scratch memory of its own. Its calls, and those of one Backend, are not for several threads at once."""
+    scratch = Scratch()
+    convolution = Convolution(scratch.take)
 
-    def bind(launch: Launch) -> Callable[[], None]:
-        """The launch as a call without arguments, with all decided beforehand that shapes decide; the same arithmetic."""
-        name = launch.kernel.name
-        if name in convolutions:
-            return convolution.bound(name, *launch.inputs, *launch.outputs, **launch.params)
-        return _BOUND[name](launch) if name in _BOUND else launch.run
+    def bind(launch: Launch) -> Call:
+        """The launch as a call without arguments, with all decided beforehand that shapes decide."""
+        name, arrays, params = launch.kernel.name, (*launch.inputs, *launch.outputs), launch.params
+        if name == "matmul":
+            return bound_product(*arrays, **params, take=scratch.take)
+        return convolution.bound(name, *arrays, **params) if name in _CONVOLUTIONS else _BOUND[name](launch)
 
-    versions = [Version(name, 1, _title(name)) for name in KERNELS]
-    return Backend("cpu", implementations, bind=bind, bind_pair=bind_linear, versions=versions)
+    def bind_linear(first: Launch, second: Launch) -> Call | None:
+        """A product whose result bias_act then overwrites: bias and activation are done while a tile of it is in registers."""
+        if (first.kernel.name, second.kernel.name) != ("matmul", "bias_act"):
+            return None
+        (a, b), (c,), (x, bias), (y,) = first.inputs, first.outputs, second.inputs, second.outputs
+        if not (_same(c, x) and _same(c, y)):
+            return None
+        made = tiled(a[None], b[None], c[None], **first.params, bias=bias, slope=_slope(second), take=scratch.take)
+        return made and Work([*made.stages, *_activation(y, second.params["act"])])
+
+    def at_once(name: str) -> Callable[..., None]:
+        def run(*arrays: np.ndarray, **params) -> None:
+            count = len(KERNELS[name].inputs)
+            bind(Launch(KERNELS[name], run, arrays[:count], arrays[count:], params))()
+
+        return run
+
+    # where NumPy gives the same bits, it is sooner done with the small arrays of one that steps through a game by hand
+    soon = {name: _out(function) for name, function in _SAME_BITS.items()}
+    versions = [Version(name, 1, _TITLES.get(name, "compiled loops")) for name in KERNELS]
+    implementations = {name: soon.get(name) or at_once(name) for name in KERNELS}
+    return Backend("cpu", implementations, bind=bind, bind_pair=bind_linear, join=joined, versions=versions)

@@ -1,109 +1,186 @@
-"""Matrix products on the CPU: C = A B by tiles that stay in registers, shared out among Numba's threads; BLAS for what is too thin.
+"""Matrix products on the CPU: C = A B by tiles that stay in registers, in blocks that stay in the caches, shared out among threads.
 
-A product is cut into jobs, rectangles of C with the addresses of what they need, when its shapes are known. Running it is then one
-compiled call: every thread takes its jobs, every job moves a panel of B into the cache and passes all its rows of A by it. The sum
-over k runs in one order whatever the cut, so that the number of threads changes no bit.
+A product is cut into jobs, rectangles of C with the addresses of what they need, when its shapes are known; each job is a part of a
+stage (`program`). Within a job the loops are those of Goto and van de Geijn 2008 ("Anatomy of high-performance matrix
+multiplication", figure 8): over blocks of k so short that a panel of B, as wide as a tile, stays in the level-1 cache; over blocks
+of rows so few that those of A stay in the level-2 cache; over panels; over tiles. Panels whose rows lie far apart are copied into
+one piece first, and so are the rows of an A that lies transposed. The sum over k runs in one order whatever the cut, C taking it
+from one block of k to the next, so that neither blocks nor threads change a bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numba
 import numpy as np
 
-from . import blas
-from .compiled import njit, njit_parallel
+from .compiled import piece
+from .program import RECORDS, Loop, Stage, Work
 from .simd import lanes, registers
-from .tiles import copy_register, tile, transpose_block
+from .thin import thin_product
+from .tiles import copy_numbers, copy_register, prefetch, tile, transpose_block
 
 # Height and width (in registers) of the tiles to choose from, and how much slower than the best each runs: all fit their sums,
 # their width of B and one number of A into the registers. The flatter read more of B, which may come from far; the highest keep
 # more addresses than there are registers for those.
 _OF_32 = ((8, 3, 1.0), (6, 4, 1.05), (14, 2, 1.1), (4, 4, 1.15), (24, 1, 2.2))
-_OF_16 = ((4, 3, 1.0), (6, 2, 1.03), (4, 2, 1.1), (12, 1, 1.3))
+_OF_16 = ((4, 3, 1.0), (6, 2, 1.02), (5, 2, 1.03), (4, 2, 1.28), (8, 1, 1.7))
 SHAPES = _OF_32 if registers() == 32 else _OF_16
 LANES_32, LANES_64 = lanes(4), lanes(8)
-WORTH_SPLITTING = 500_000  # multiplications below which a second thread costs more than it brings
-PACKING = 9  # multiply-adds that take as long as packing one number of B
-PANEL_BYTES = 32 << 10  # of a panel that the level-1 cache holds, packed or not
-ALIASING = 512  # bytes between rows, or a multiple, that a level-1 cache keeps few of
-PACKED_ROWS = 64  # of A that have to pass a panel by before packing it pays
+WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs more than it brings
+PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
+COPYING = 9  # multiply-adds that take as long as copying one number of B, or of A, into one piece
+PANEL_BYTES = 24 << 10  # of a panel of B that the level-1 cache holds, with what of A goes past it
+BLOCK_BYTES = 192 << 10  # of a block of A that the level-2 cache holds
+PACKED_ROWS = 32  # of A that have to pass a panel by before packing it pays
+FAR = 2048  # bytes between what follows each other: a level-1 cache keeps few such, and pages are soon as many as it knows
 
 _ADDRESSES = ("a", "rows", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
-_SIZES = ("segments", "depth", "packed", "turned", "add", "top", "bottom", "left", "right")
+_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "add", "top", "bottom", "left", "right")
 JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + [("slope", np.float64)])
 """One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
 
     C[i, j] (+)= sum over s < segments and k < depth of A(i, s, k) B(s, k, j),   then act(C + bias) if there is a bias
     A(i, s, k) at a + rows[i] + s a_segment + k a_step      B(s, k, j) at b + s b_segment + k b_step + j itemsize
 
-packed: a run of B's columns is moved into the thread's panel before it is used, as a panel wider than the level-1 cache is
-read faster in one piece. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed.
+With one segment, k is taken `block` terms at a time, and `block_rows` rows of A. packed: the panels of B are copied into one piece
+before they are used. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed. gathered: the rows of A lie side by side,
+A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece.
 """
 
 
-@njit
+RECORDS[JOB.str] = JOB
+
+
+@piece
 def address_of(array):
     """Of an array's first element, signed: with an unsigned one, adding an offset would give a float."""
     return np.int64(array.ctypes.data)
 
 
-@njit
-def _pack(like, job, j, width, panel):
-    """Columns j.. of B into the panel (depth, width) at an address."""
+@piece
+def _pack(like, job, j, width, start, depth, panel):
+    """Rows start..start+depth and columns j..j+width of B into the panel (depth, width) at an address."""
     item = like.itemsize
     side = LANES_32 if item == 4 else LANES_64
     if not job.turned:
-        for k in range(job.depth):
+        for k in range(depth):
             for i in range(0, width, side):
-                copy_register(like, job.b + k * job.b_step + (j + i) * item, panel + (k * width + i) * item)
+                copy_register(like, job.b + (start + k) * job.b_step + (j + i) * item, panel + (k * width + i) * item)
         return
-    for start in range(0, job.depth, side):  # squares turned in registers; the last overlaps the one before
-        k = min(start, job.depth - side)
+    corner = job.b + j * job.b_step + start * item
+    if depth < side:
+        for k in range(depth):
+            for i in range(width):
+                copy_numbers(like, corner + i * job.b_step + k * item, panel + (k * width + i) * item, (0,))
+        return
+    for first in range(0, depth, side):  # squares turned in registers; the last overlaps the one before
+        k = min(first, depth - side)
         for i in range(0, width, side):
-            source, target = job.b + (j + i) * job.b_step + k * item, panel + (k * width + i) * item
-            transpose_block(like, source, job.b_step, target, width * item)
+            transpose_block(like, corner + i * job.b_step + k * item, job.b_step, panel + (k * width + i) * item, width * item)
 
 
-@njit
-def run_job(height, across, like, job, panel):
-    """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide. panel: an address, for jobs that pack.
-
-    The last tile in either direction overlaps the one before, computing the same numbers again, so a job that adds to C has to
-    consist of whole tiles.
-    """
+@piece
+def _send_for(like, job, j, width, start, depth, part, parts):
+    """The part-th of `parts` parts of a panel of B is brought near, while a tile before it is worked on."""
     item = like.itemsize
+    rows, run = (width, depth) if job.turned else (depth, width)
+    corner = job.b + (j * job.b_step + start * item if job.turned else start * job.b_step + j * item)
+    for r in range(part * rows // parts, (part + 1) * rows // parts):
+        for at in range(0, run * item, 64):
+            prefetch(like, corner + r * job.b_step + at)
+
+
+@piece
+def _gather(height, like, job, top, bottom, start, depth, block):
+    """Rows top..bottom of A, terms start..start+depth, into strips (depth, height) at an address, one strip for each tile."""
+    item = like.itemsize
+    for first in range(top, bottom, len(height)):
+        i, strip = min(first, job.bottom - len(height)), block + (first - top) * depth * item
+        for k in range(depth):
+            copy_numbers(like, job.a + i * item + (start + k) * job.a_step, strip + k * len(height) * item, height)
+
+
+@piece
+def _fetch(height, across, like, c, c_step, scratch):
+    """A tile of C into scratch memory, its rows one after the other."""
+    side = LANES_32 if like.itemsize == 4 else LANES_64
+    for r in range(len(height)):
+        for q in range(len(across)):
+            number = q * side * like.itemsize
+            copy_register(like, c + r * c_step + number, scratch + r * len(across) * side * like.itemsize + number)
+
+
+@piece
+def _bring_back(height, width, like, c, c_step, scratch, first_row, first_column):
+    """The rows and columns of a tile in scratch memory that are new, to where they belong."""
+    for r in range(first_row, len(height)):
+        for q in range(first_column, width):
+            copy_numbers(like, scratch + (r * width + q) * like.itemsize, c + r * c_step + q * like.itemsize, (0,))
+
+
+@piece
+def _down_a_panel(height, across, like, job, a_of, b, finish, terms, rows, start_j, scratch):
+    """All tiles of the rows top..bottom that one panel of B goes past.
+
+    a_of: (address of the strips of these rows, of the offsets of a strip's rows) if they are gathered. terms: (first, how many).
+
+    The last tile in either direction overlaps the one before, computing the same numbers again. Where C is added to, such a tile is
+    done in scratch memory, from which only what is new goes back.
+    """
+    item, high, (start, depth), (top, bottom) = like.itemsize, len(height), terms, rows
     width = len(across) * (LANES_32 if item == 4 else LANES_64)
-    slope = like.dtype.type(job.slope)
-    for start_j in range(job.left, job.right, width):
-        j = min(start_j, job.right - width)
-        if job.packed:
-            _pack(like, job, j, width, panel)
-            b = (panel, np.int64(width * item), np.int64(0))
+    j, following, count = min(start_j, job.right - width), start_j + width, -(-(bottom - top) // high)
+    for number in range(count):
+        start_i = top + number * high
+        i = min(start_i, job.bottom - high)
+        if job.packed and following < job.right:
+            _send_for(like, job, min(following, job.right - width), width, start, depth, number, count)
+        if job.gathered:
+            a = (a_of[0] + number * high * depth * item, a_of[1], np.int64(high * item), np.int64(0))
         else:
-            b = (job.b + j * item, job.b_step, job.b_segment)
-        bias = job.bias + j * item if job.bias else np.int64(0)
-        for start_i in range(job.top, job.bottom, len(height)):
-            i = min(start_i, job.bottom - len(height))
-            tile(height, across, like, (job.a, job.rows + 8 * i, job.a_step, job.a_segment), b,
-                 (job.c + i * job.c_step + j * item, job.c_step), (job.segments, job.depth), (job.add, bias), slope)
+            a = (job.a + start * job.a_step, job.rows + 8 * i, job.a_step, job.a_segment)
+        c, again = job.c + i * job.c_step + j * item, finish[0] != 0 and (i < start_i or j < start_j)
+        if again:
+            _fetch(height, across, like, c, job.c_step, scratch)
+        place = (scratch, np.int64(width * item)) if again else (c, job.c_step)
+        tile(height, across, like, a, b, place, (job.segments, depth), finish, like.dtype.type(job.slope))
+        if again:
+            _bring_back(height, width, like, c, job.c_step, scratch, start_i - i, start_j - j)
 
 
-@njit
-def _in_turn(height, across, like, jobs, panels):
-    for i in range(len(jobs)):
-        run_job(height, across, like, jobs[i], address_of(panels))
+@Loop
+def run_job(height, across, like, strip_rows, jobs, memory, part, parts, thread):
+    """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide; like: an array of the dtype.
 
-
-@njit_parallel
-def _shared(height, across, like, jobs, panels):
-    for i in numba.prange(len(jobs)):
-        run_job(height, across, like, jobs[i], address_of(panels[numba.get_thread_id()]))
+    strip_rows: the offsets of a strip's rows, in bytes. memory (threads, bytes): room for a panel, a tile and a block of A.
+    """
+    job, item = jobs[part], like.itemsize
+    width = len(across) * (LANES_32 if item == 4 else LANES_64)
+    panel = address_of(memory[thread])
+    scratch = panel + job.block * width * item
+    block = scratch + len(height) * width * item
+    for start in range(0, job.depth, job.block):
+        depth = min(job.block, job.depth - start)
+        add, bias = np.int64(job.add != 0 or start > 0), job.bias if start + depth == job.depth else np.int64(0)
+        for top in range(job.top, job.bottom, job.block_rows):
+            rows = (top, min(top + job.block_rows, job.bottom))
+            if job.gathered:
+                _gather(height, like, job, *rows, start, depth, block)
+            for start_j in range(job.left, job.right, width):
+                j = min(start_j, job.right - width)
+                if job.packed:
+                    _pack(like, job, j, width, start, depth, panel)
+                    b = (panel, np.int64(width * item), np.int64(0))
+                else:
+                    b = (job.b + start * job.b_step + j * item, job.b_step, job.b_segment)
+                finish, strips = (add, bias + j * item if bias else np.int64(0)), (block, address_of(strip_rows))
+                _down_a_panel(height, across, like, job, strips, b, finish, (start, depth), rows, start_j, scratch)
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
@@ -111,7 +188,10 @@ def _shared(height, across, like, jobs, panels):
 
 @dataclass(frozen=True)
 class Cut:
-    """How C (m, n) is shared out: tiles of `height` rows and `across` registers, `parts` runs of rows or of columns."""
+    """How C (m, n) is shared out: tiles of `height` rows and `across` registers, `parts` runs of rows or of columns.
+
+    block and block_rows: how much of k and of A's rows is worked on at a time.
+    """
 
     height: int
     across: int
@@ -119,40 +199,58 @@ class Cut:
     by_columns: bool
     parts: int
     packed: bool
+    gathered: bool
+    block: int
+    block_rows: int
 
     def regions(self, m: int, n: int) -> list[tuple[int, int, int, int]]:
-        """(top, bottom, left, right) of each part, no part smaller than a tile; where it would be, it overlaps its neighbour."""
+        """(top, bottom, left, right) of each part, all disjoint and none smaller than a tile."""
         unit, size = (self.width, n) if self.by_columns else (self.height, m)
-        blocks = -(-size // unit)
-        edges = [min(size, p * blocks // self.parts * unit) for p in range(self.parts + 1)]
-        runs = [(min(start, stop - unit), stop) for start, stop in pairwise(edges) if start < stop]
-        return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in runs]
+        parts = min(self.parts, size // unit)
+        edges = [p * (size // unit) // parts * unit for p in range(parts)] + [size]
+        return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in pairwise(edges)]
+
+    def describe(self, jobs: np.ndarray) -> None:
+        """To each job, how it is to go about it."""
+        for name in ("packed", "gathered", "block", "block_rows"):
+            jobs[name] = getattr(self, name)
+
+    def work(self, m: int, n: int) -> int:
+        """Numbers of C that the part with most to do computes, overlaps counted twice, and what it copies, in the same measure."""
+
+        def of(rows: int, columns: int) -> int:
+            rows, columns = -(-rows // self.height) * self.height, -(-columns // self.width) * self.width
+            return rows * columns + COPYING * (self.packed * columns + self.gathered * rows)
+
+        return max(of(bottom - top, right - left) for top, bottom, left, right in self.regions(m, n))
 
 
 def cut(
-    m: int, n: int, depth: int, item: int, parts: int, b_step: int = 0, turned: bool = False, whole: bool = False
+    m: int, n: int, depth: int, item: int, parts: int, b_step: int = 0, turned: bool = False, gathered: bool = False
 ) -> Cut | None:
     """The fastest way to share out C (m, n) among `parts` threads, by a count of multiply-adds for each k; None if no tile fits.
 
-    b_step: bytes between the rows of B. turned: it lies transposed. whole: only whole tiles will do. A part packs its own columns
-    of B where that pays: rows that are a power of two apart fall into the same few places of a cache.
+    b_step: bytes between the rows of B, 0 where they are not to be packed. turned: B lies transposed. gathered: A is to be copied.
     """
     found: list[tuple[float, int, Cut]] = []
-    for at, (height, across, slower) in enumerate(SHAPES):
+    for number, (height, across, slower) in enumerate(SHAPES):
         width = across * lanes(item)
-        if m < height or n < width or (whole and (m % height or n % width)):
+        if m < height or n < width:
             continue
-        wide = depth * width * item > PANEL_BYTES and n > width
-        packed = turned or (wide and m > PACKED_ROWS and b_step % ALIASING == 0)
-        rows, columns = -(-m // height), -(-n // width)
+        packed = turned or (n > width and m >= PACKED_ROWS and b_step > width * item)
+        block = _evenly(depth, PANEL_BYTES // (width * item)) if b_step else max(depth, 1)
+        block_rows = max(1, BLOCK_BYTES // (block * item) // height) * height if b_step else m
         for by_columns in (True, False):
-            high, broad = (rows, -(-columns // parts)) if by_columns else (-(-rows // parts), columns)
-            work = slower * high * height * broad * width + PACKING * broad * width * packed
-            found.append((work, at, Cut(height, across, width, by_columns, parts, packed)))
+            chosen = Cut(height, across, width, by_columns, parts, packed, gathered, block, block_rows)
+            found.append((slower * chosen.work(m, n), number, chosen))
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
-Call = Callable[[], None]
+def _evenly(size: int, most: int) -> int:
+    """The length of the fewest equal pieces of `size` that are no longer than `most`."""
+    return max(1, -(-size // -(-size // most))) if size else 1
+
+
 Take = Callable[[str, tuple[int, ...], np.dtype], np.ndarray]
 
 
@@ -163,14 +261,14 @@ def new(use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def _at(array: np.ndarray) -> int:
     """The address of an array's first element."""
-    return array.__array_interface__["data"][0]
+    return array.ctypes.data
 
 
 def tiled(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
     bias: np.ndarray | None = None, slope: float = 1.0, take: Take = new,
-) -> Call | None:
-    """C[p] (+)= A[p] B[p] for stacks of matrices, (P, M, K) (P, K, N) (P, M, N), rows in one piece, as a call without arguments.
+) -> Work | None:
+    """C[p] (+)= A[p] B[p] for stacks of matrices, (P, M, K) (P, K, N) (P, M, N), rows in one piece.
 
     bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
     take: scratch memory, which calls may share that never run at the same time.
@@ -185,8 +283,7 @@ def tiled(
     for name, array in (("a", a), ("b", b), ("c", c)):
         jobs[name] += _at(array)
     jobs["slope"], jobs["bias"] = slope, 0 if bias is None else _at(bias)
-    panels = take("panels", (threads, k * chosen.width if chosen.packed else 0), dtype)
-    return call_of(chosen, jobs, panels, a, b, c, bias, rows)
+    return Work([stage_of(chosen, jobs, dtype, take, a, b, c, bias, rows)])
 
 
 @lru_cache(maxsize=512)
@@ -199,7 +296,7 @@ def _plan(
     Kept, as a step that runs without replay asks for the same few products again and again.
     """
     (count, m, n), (of_a, of_b, of_c) = shape, strides
-    chosen = cut(m, n, k, item, parts, of_b[1], trans_b, add) if k >= (lanes(item) if trans_b else 1) else None
+    chosen = cut(m, n, k, item, parts, of_b[1], trans_b, trans_a and of_a[1] >= FAR) if k else None
     if chosen is None:
         return None
     regions = chosen.regions(m, n)
@@ -210,47 +307,47 @@ def _plan(
         jobs[name] = np.arange(count)[:, None] * step
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
     jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, of_b[1], of_c[1]
-    jobs["segments"], jobs["depth"], jobs["packed"], jobs["turned"], jobs["add"] = 1, k, chosen.packed, trans_b, add
+    jobs["segments"], jobs["depth"], jobs["turned"], jobs["add"] = 1, k, trans_b, add
+    chosen.describe(jobs)
     return chosen, jobs.reshape(-1), rows
 
 
-def call_of(chosen: Cut, jobs: np.ndarray, panels: np.ndarray, *alive: np.ndarray | None) -> Call:
-    """The jobs as a call, which keeps the arrays alive whose addresses they hold. panels: memory for each thread to pack in."""
-    tile_sizes, like = ((0,) * chosen.height, (0,) * chosen.across), np.empty(1, panels.dtype)
-    call = partial(_shared if len(jobs) > 1 else _in_turn, *tile_sizes, like, jobs, panels)
-    call.arrays = alive
-    return call
+_LIKE = {item: np.empty(1, f"f{item}") for item in (4, 8)}
 
 
-def in_order(*calls: Call) -> Call:
-    """All the calls, one after the other, as one."""
-    return partial(_each, calls)
+@lru_cache(maxsize=64)
+def _strip(height: int, item: int) -> np.ndarray:
+    """The offsets of the numbers of a strip, one under the other in a tile."""
+    return np.arange(height) * item
 
 
-def _each(calls: Sequence[Call]) -> None:
-    for call in calls:
-        call()
+def multiplications(jobs: np.ndarray) -> int:
+    return int(((jobs["bottom"] - jobs["top"]) * (jobs["right"] - jobs["left"]) * jobs["segments"] * jobs["depth"]).sum())
+
+
+def stage_of(chosen: Cut, jobs: np.ndarray, dtype: np.dtype, take: Take, *alive: np.ndarray | None) -> Stage:
+    """The jobs as a stage that keeps the arrays alive whose addresses they hold."""
+    strips = chosen.block * (chosen.block_rows + chosen.height) if chosen.gathered else 0
+    numbers = chosen.width * (chosen.block + chosen.height) + strips
+    memory = take("products", (numba.get_num_threads(), numbers * dtype.itemsize), np.dtype(np.uint8))
+    sizes = (0,) * chosen.height, (0,) * chosen.across, _LIKE[dtype.itemsize], _strip(chosen.height, dtype.itemsize)
+    made = run_job.stage(len(jobs), *sizes, jobs, memory, size=multiplications(jobs) // PER_ELEMENT)
+    return replace(made, alive=(*made.alive, *alive))
 
 
 # ---- the products ---------------------------------------------------------------------------------------------------------------
 
 
 def bound_product(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0
-) -> Call:
-    """`product` on these arrays, as a call without arguments: what the shapes decide is decided now."""
-    call = tiled(a[None], b[None], c[None], trans_a, trans_b, bool(beta)) if beta in (0, 1) else None
-    return call or blas.bound_product(a, b, c, trans_a, trans_b, beta)
-
-
-def product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0) -> None:
-    """C = A B + beta C, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty."""
-    bound_product(a, b, c, trans_a, trans_b, beta)()
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False, take: Take = new
+) -> Work:
+    """C = A B or C += A B, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty."""
+    return tiled(a[None], b[None], c[None], trans_a, trans_b, add, take=take) or thin_product(a, b, c, trans_a, trans_b, add)
 
 
 def bound_products(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, beta: float = 0.0, take: Take = new
-) -> Call:
-    """C[p] = A[p] B[p] + beta C[p] for a stack of matrices, none of them empty, as a call without arguments."""
-    call = tiled(a, b, c, trans_a, trans_b, bool(beta), take=take) if beta in (0, 1) else None
-    return call or partial(blas.products, a, b, c, trans_a, trans_b, beta)
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False, take: Take = new
+) -> Work:
+    """C[p] = A[p] B[p], or += that, for a stack of matrices."""
+    made = tiled(a, b, c, trans_a, trans_b, add, take=take)
+    return made or Work(s for p in range(len(c)) for s in thin_product(a[p], b[p], c[p], trans_a, trans_b, add).stages)

@@ -8,17 +8,15 @@ product, whose rows are added to where they came from, in whole registers.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numba
 import numpy as np
 
-from .compiled import njit_parallel
-from .cpu_matmul import JOB, LANES_32, LANES_64, Call, Take, address_of, call_of, cut, in_order
+from . import loops
+from .cpu_matmul import JOB, LANES_32, LANES_64, Cut, Take, address_of, cut, stage_of
+from .program import Loop, Stage, Work, pieces, share
 from .simd import lanes
 from .tiles import add_register
 
-NONE = {name: np.empty((numba.config.NUMBA_NUM_THREADS, 0), name) for name in ("float32", "float64")}  # panels: nothing is packed
 THIN = 4  # registers that a filter row's taps fill at most: wider filters no longer fit in the level-1 cache
 PATCH_BYTES = 1 << 20  # of rows that wait to be added to the input's gradient
 
@@ -28,10 +26,11 @@ def thin(filters: tuple[int, ...], itemsize: int) -> bool:
     return 0 < filters[1] * filters[2] <= THIN * lanes(itemsize) and filters[0] > 0
 
 
-@njit_parallel
-def _pad(images, top, left, padded):
+@Loop
+def _pad(images, top, left, padded, part, parts):
     """images (N, H, W C) into the midst of zeros, `top` rows and `left` numbers from the corners of padded (N, H', L)."""
-    for n in numba.prange(padded.shape[0]):
+    first, last = share(padded.shape[0], parts, part)
+    for n in range(first, last):
         for y in range(padded.shape[1]):
             row = padded[n, y]
             for i in range(row.size):
@@ -42,16 +41,17 @@ def _pad(images, top, left, padded):
                     inside[i] = seen[i]
 
 
-@njit_parallel
-def _fold(patches, kh, run, out_width, row_step, pixel_step, padded, top, left, dx):
+@Loop
+def _fold(patches, kh, run, out_width, row_step, pixel_step, padded, top, left, dx, part, parts, thread):
     """Adds every row of patches (N, OH OW, KH run) to the pixels that it saw, and takes dx (N, H, W C) out of the padded images.
 
     The steps, of an output row and an output pixel, count numbers of padded (threads, H', L).
     """
     item = dx.itemsize
     side = LANES_32 if item == 4 else LANES_64
-    for n in numba.prange(dx.shape[0]):
-        whole = padded[numba.get_thread_id()]
+    whole = padded[thread]
+    first, last = share(dx.shape[0], parts, part)
+    for n in range(first, last):
         for y in range(whole.shape[0]):
             row = whole[y]
             for i in range(row.size):
@@ -74,9 +74,10 @@ def _as_rows(images: np.ndarray) -> np.ndarray:
     return images.reshape(n, height, width * c)
 
 
-def _jobs(count: int, m: int, n: int) -> np.ndarray:
+def _jobs(chosen: Cut, count: int, m: int, n: int) -> np.ndarray:
     jobs = np.zeros(count, JOB)
     jobs["bottom"], jobs["right"], jobs["slope"] = m, n, 1
+    chosen.describe(jobs)
     return jobs
 
 
@@ -86,75 +87,84 @@ def _starts(array: np.ndarray) -> np.ndarray:
 
 
 class Direct:
-    """conv2d and its adjoints as calls without arguments, None where the shapes are too thin; scratch by `take`."""
+    """conv2d and its adjoints as Work, None where the shapes are too thin; scratch by `take`."""
 
     def __init__(self, take: Take) -> None:
         self._take = take
 
-    def _padded(self, x: np.ndarray, pad: int) -> tuple[np.ndarray, Call]:
-        """(room for the padded images, the call that fills it)"""
+    def _padded(self, x: np.ndarray, pad: int) -> tuple[np.ndarray, Stage]:
+        """(room for the padded images, the stage that fills it)"""
         n, height, width, c = x.shape
         padded = self._take("padded", (n, height + 2 * pad, (width + 2 * pad) * c), x.dtype)
-        return padded, partial(_pad, _as_rows(x), pad, pad * c, padded)
+        return padded, _pad.over(padded.size, _as_rows(x), pad, pad * c, padded)
 
-    def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: int, pad: int) -> Call | None:
+    def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: int, pad: int) -> Work | None:
         (n, _, _, c), (kh, kw, _, c_out), (oh, ow), item = x.shape, w.shape, y.shape[1:3], x.itemsize
-        chosen = cut(oh * ow, c_out, 0, item, parts=1)
+        chosen = cut(oh * ow, c_out, kw * c, item, parts=1)
         if n == 0 or chosen is None:
             return None
         padded, fill = self._padded(x, pad)
         rows = (stride * (np.arange(oh)[:, None] * padded.strides[1] + np.arange(ow) * c * item)).reshape(-1)
-        jobs = _jobs(n, oh * ow, c_out)
+        jobs = _jobs(chosen, n, oh * ow, c_out)
         jobs["a"], jobs["rows"], jobs["a_step"], jobs["a_segment"] = _starts(padded), rows.ctypes.data, item, padded.strides[1]
         jobs["b"], jobs["b_step"], jobs["b_segment"] = w.ctypes.data, c_out * item, kw * c * c_out * item
         jobs["c"], jobs["c_step"] = _starts(y), c_out * item
         jobs["segments"], jobs["depth"] = kh, kw * c
-        return in_order(fill, call_of(chosen, jobs, NONE[x.dtype.name], padded, w, y, rows))
+        return Work([fill, stage_of(chosen, jobs, x.dtype, self._take, padded, w, y, rows)])
 
-    def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, stride: int, pad: int) -> Call | None:
+    def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, stride: int, pad: int) -> Work | None:
         """Of every image by itself, then added up in order: the number of threads changes no bit."""
         (n, _, _, c), (kh, kw, _, c_out), (oh, ow), item = x.shape, dw.shape, g.shape[1:3], x.itemsize
         taps = kh * kw * c
-        chosen = cut(taps, c_out, 0, item, parts=1)
+        chosen = cut(taps, c_out, ow, item, parts=1)
         if n == 0 or chosen is None or oh * ow == 0:
             return None
         padded, fill = self._padded(x, pad)
         rows = (np.arange(kh)[:, None] * padded.strides[1] + np.arange(kw * c) * item).reshape(-1)
         sums = self._take("sums", (n, taps, c_out), x.dtype)
-        jobs = _jobs(n, taps, c_out)
+        jobs = _jobs(chosen, n, taps, c_out)
         jobs["a"], jobs["rows"] = _starts(padded), rows.ctypes.data
         jobs["a_step"], jobs["a_segment"] = stride * c * item, stride * padded.strides[1]
         jobs["b"], jobs["b_step"], jobs["b_segment"] = _starts(g), c_out * item, ow * c_out * item
         jobs["c"], jobs["c_step"] = _starts(sums), c_out * item
         jobs["segments"], jobs["depth"] = oh, ow
-        add_up = partial(np.add.reduce, sums, axis=0, out=dw.reshape(taps, c_out))
-        return in_order(fill, call_of(chosen, jobs, NONE[x.dtype.name], padded, g, rows), add_up)
+        add_up = loops.add_up.over(sums.size, sums.reshape(n, taps * c_out), dw.reshape(taps * c_out))
+        return Work([fill, stage_of(chosen, jobs, x.dtype, self._take, padded, g, rows), add_up])
 
-    def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, stride: int, pad: int) -> Call | None:
+    def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, stride: int, pad: int) -> Work | None:
         (kh, kw, c, c_out), (n, oh, ow, _), (height, width), item = w.shape, g.shape, dx.shape[1:3], g.itemsize
         run = -(-kw * c // lanes(item)) * lanes(item)  # a filter row's taps, filled up to whole registers
-        chosen = cut(oh * ow, kh * run, 0, item, parts=1)
+        chosen = cut(oh * ow, kh * run, c_out, item, parts=1)
         if n == 0 or chosen is None or c_out == 0:
             return None
         turned, rows = self._take("turned", (c_out, kh, run), w.dtype), np.arange(oh * ow) * c_out * item
         length = max((width + 2 * pad) * c, (ow - 1) * stride * c + run)
         padded = self._take("padded", (numba.get_num_threads(), max(height + 2 * pad, (oh - 1) * stride + kh), length), g.dtype)
         step = max(1, PATCH_BYTES // (oh * ow * kh * run * item))
-        calls: list[Call] = [partial(_turn, w.reshape(kh, kw * c, c_out), turned)]
+        stages = [_turn.over(turned.size, w.reshape(kh, kw * c, c_out), turned)]
         for start in range(0, n, step):
             some = dx[start : start + step]
             patches = self._take("patches", (len(some), oh * ow, kh * run), g.dtype)
-            jobs = _jobs(len(some), oh * ow, kh * run)
+            jobs = _jobs(chosen, len(some), oh * ow, kh * run)
             jobs["a"], jobs["rows"], jobs["a_step"] = _starts(g)[start : start + step], rows.ctypes.data, item
             jobs["b"], jobs["b_step"] = turned.ctypes.data, kh * run * item
             jobs["c"], jobs["c_step"] = _starts(patches), kh * run * item
             jobs["segments"], jobs["depth"] = 1, c_out
-            fold = partial(_fold, patches, kh, run, ow, stride * length, stride * c, padded, pad, pad * c, _as_rows(some))
-            calls += [call_of(chosen, jobs, NONE[g.dtype.name], g, turned, rows, patches), fold]
-        return in_order(*calls)
+            sizes = kh, run, ow, stride * length, stride * c
+            fold = _fold.stage(
+                pieces(len(some), patches.size), patches, *sizes, padded, pad, pad * c, _as_rows(some), size=patches.size
+            )
+            stages += [stage_of(chosen, jobs, g.dtype, self._take, g, turned, rows, patches), fold]
+        return Work(stages)
 
 
-def _turn(w: np.ndarray, turned: np.ndarray) -> None:
+@Loop
+def _turn(w, turned, part, parts):
     """w (KH, KW C, C_out) into turned (C_out, KH, run), a filter row's taps followed by zeros."""
-    turned[..., w.shape[1] :] = 0
-    turned[..., : w.shape[1]] = w.transpose(2, 0, 1)
+    first, last = share(turned.shape[0], parts, part)
+    for o in range(first, last):
+        for u in range(w.shape[0]):
+            row = turned[o, u]
+            for k in range(w.shape[1]):
+                row[k] = w[u, k, o]
+            row[w.shape[1] :] = 0

@@ -1,123 +1,284 @@
-"""The loops of the CPU backend: what NumPy would do in several passes over memory, in one.
+"""The loops of the CPU backend: what NumPy would do in several passes over memory, in one, and in parts that threads share.
 
-Each takes flat arrays, or matrices (rows, C), and cuts them into `parts` runs that threads share. Runs are cut out before they are
-looped over, so that the compiler knows that no index is negative and turns the inner loop into vector instructions. Sums over
-rows are taken in blocks of fixed length and added up in order: the number of threads changes no bit of them.
+Each takes flat arrays, or matrices (rows, C), does the part-th of `parts` parts of them, and leaves the others alone. Parts are cut
+out before they are looped over, so that the compiler knows that no index is negative and turns the inner loop into vector
+instructions. Sums over rows are taken in blocks of fixed length and added up in order: the number of threads changes no bit.
 """
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable
-from functools import partial
-
-import numba
 import numpy as np
 
-from .blas import span
-from .compiled import njit, njit_parallel
+from . import elementary
+from .program import Loop, share, span
 
-WORTH_SHARING = 1 << 16  # elements from which a second thread brings more than it costs
 BLOCK = 64  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed
-
-
-class Loop:
-    """One loop compiled twice: for the calling thread alone, and for all of them.
-
-    Called with the size that decides between the two, then the arrays and numbers.
-    """
-
-    def __init__(self, function: Callable) -> None:
-        # a name of its own, as Numba's disk cache does not tell the two compilations apart by their options
-        shared = types.FunctionType(function.__code__, function.__globals__, f"{function.__name__}_shared")
-        shared.__qualname__ = f"{function.__qualname__}_shared"
-        self.serial, self.shared = njit(function), njit_parallel(shared)
-
-    def bound(self, size: int, *arguments) -> Callable[[], None]:
-        """The call that `self(size, *arguments)` would make, decided now."""
-        if size < WORTH_SHARING:
-            return partial(self.serial, *arguments, 1)
-        return partial(self.shared, *arguments, numba.get_num_threads())
-
-    def __call__(self, size: int, *arguments) -> None:
-        self.bound(size, *arguments)()
 
 
 # ---- elementwise: (flat inputs, numbers, flat output) ---------------------------------------------------------------------------
 
 
 @Loop
-def sigmoid(x, y, parts):
-    for p in numba.prange(parts):
-        start, stop = span(x.size, parts, p)
-        for i in range(start, stop):
-            e = np.exp(-abs(x[i]))
-            y[i] = (1 if x[i] >= 0 else e) / (1 + e)
+def add(a, b, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] + q[i]
 
 
 @Loop
-def softplus(x, y, parts):
-    for p in numba.prange(parts):
-        start, stop = span(x.size, parts, p)
-        for i in range(start, stop):
-            y[i] = max(x[i], 0) + np.log1p(np.exp(-abs(x[i])))
+def mul(a, b, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] * q[i]
 
 
 @Loop
-def leaky_relu(x, slope, y, parts):
-    for p in numba.prange(parts):
-        start, stop = span(x.size, parts, p)
-        a, out = x[start:stop], y[start:stop]
-        for i in range(out.size):
-            out[i] = a[i] if a[i] > 0 else slope * a[i]
+def add_number(a, b, y, part, parts):
+    """y = a + b, b 0-d"""
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[()], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] + q
 
 
 @Loop
-def leaky_relu_grad(g, x, slope, y, parts):
-    for p in numba.prange(parts):
-        start, stop = span(g.size, parts, p)
-        b, a, out = g[start:stop], x[start:stop], y[start:stop]
-        for i in range(out.size):
-            out[i] = b[i] if a[i] > 0 else slope * b[i]
+def mul_number(a, b, y, part, parts):
+    """y = a b, b 0-d"""
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[()], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] * q
 
 
 @Loop
-def tanh_grad(g, t, y, parts):
-    for p in numba.prange(parts):
-        start, stop = span(g.size, parts, p)
-        b, a, out = g[start:stop], t[start:stop], y[start:stop]
-        for i in range(out.size):
-            out[i] = b[i] * (1 - a[i] * a[i])
+def neg(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = -a[i]
 
 
 @Loop
-def sigmoid_grad(g, s, y, parts):
-    for p in numba.prange(parts):
-        start, stop = span(g.size, parts, p)
-        b, a, out = g[start:stop], s[start:stop], y[start:stop]
-        for i in range(out.size):
-            out[i] = b[i] * (a[i] * (1 - a[i]))
+def square(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = a[i] * a[i]
+
+
+@Loop
+def reciprocal(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = 1 / a[i]
+
+
+@Loop
+def inverse_root(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = 1 / np.sqrt(a[i])
+
+
+@Loop
+def inverse_square(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = 1 / (a[i] * a[i])
+
+
+@Loop
+def copy(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = a[i]
+
+
+@Loop
+def fill(value, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    y[start:stop] = value
+
+
+@Loop
+def tanh(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = elementary.tanh(a[i])
+
+
+@Loop
+def sigmoid(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        e = elementary.exp(-abs(a[i]))
+        out[i] = (a.dtype.type(1) if a[i] >= 0 else e) / (1 + e)
+
+
+@Loop
+def tanh_in_place(y, part, parts):
+    """For a compiler that is not sure that x and y are one array, or two, writes slow code for one."""
+    start, stop = span(y.size, parts, part)
+    out = y[start:stop]
+    for i in range(out.size):
+        out[i] = elementary.tanh(out[i])
+
+
+@Loop
+def sigmoid_in_place(y, part, parts):
+    start, stop = span(y.size, parts, part)
+    out = y[start:stop]
+    for i in range(out.size):
+        e = elementary.exp(-abs(out[i]))
+        out[i] = (out.dtype.type(1) if out[i] >= 0 else e) / (1 + e)
+
+
+@Loop
+def softplus(x, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = max(a[i], a.dtype.type(0)) + elementary.log1p(elementary.exp(-abs(a[i])))
+
+
+@Loop
+def leaky_relu(x, slope, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    a, out = x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = a[i] if a[i] > 0 else slope * a[i]
+
+
+@Loop
+def leaky_relu_grad(g, x, slope, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    b, a, out = g[start:stop], x[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = b[i] if a[i] > 0 else slope * b[i]
+
+
+@Loop
+def tanh_grad(g, t, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    b, a, out = g[start:stop], t[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = b[i] * (1 - a[i] * a[i])
+
+
+@Loop
+def sigmoid_grad(g, s, y, part, parts):
+    start, stop = span(y.size, parts, part)
+    b, a, out = g[start:stop], s[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = b[i] * (a[i] * (1 - a[i]))
+
+
+# ---- sums -----------------------------------------------------------------------------------------------------------------------
+
+
+@Loop
+def row_sums(x, sums, part, parts):
+    """sums (blocks, C): of x (rows, C) over BLOCK rows each."""
+    first, last = share(sums.shape[0], parts, part)
+    for block in range(first, last):
+        total = sums[block]
+        total[:] = 0
+        for r in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
+            a = x[r]
+            for j in range(total.size):
+                total[j] += a[j]
+
+
+@Loop
+def add_up(sums, y, part, parts):
+    """y (C,) = sums (blocks, C) over the blocks, in order."""
+    start, stop = span(y.size, parts, part)
+    total = y[start:stop]
+    total[:] = 0
+    for block in range(sums.shape[0]):
+        a = sums[block, start:stop]
+        for j in range(total.size):
+            total[j] += a[j]
+
+
+@Loop
+def block_sums(x, sums, part, parts):
+    """sums (blocks,): of x (n,) over BLOCK runs of 16 each. As a sum of 16 runs side by side it is one of vector instructions."""
+    first, last = share(sums.size, parts, part)
+    lanes = np.empty(16, x.dtype)
+    for block in range(first, last):
+        lanes[:] = 0
+        a = x[block * 16 * BLOCK : min((block + 1) * 16 * BLOCK, x.size)]
+        for start in range(0, a.size - 15, 16):
+            run = a[start : start + 16]
+            for j in range(16):
+                lanes[j] += run[j]
+        total = x.dtype.type(0)
+        for j in range(16):
+            total += lanes[j]
+        for i in range(a.size // 16 * 16, a.size):
+            total += a[i]
+        sums[block] = total
+
+
+@Loop
+def total_of(sums, y, part, parts):
+    total = sums.dtype.type(0)
+    for i in range(sums.size):
+        total += sums[i]
+    y[()] = total
+
+
+@Loop
+def sums_of_rows(x, y, part, parts):
+    """y (rows,): of x (rows, C)."""
+    start, stop = span(y.size, parts, part)
+    for r in range(start, stop):
+        total = y.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += x[r, j]
+        y[r] = total
+
+
+@Loop
+def largest_of_rows(x, y, part, parts):
+    """y (rows,): of x (rows, C), C at least 1. NaN where a row has one."""
+    start, stop = span(y.size, parts, part)
+    for r in range(start, stop):
+        largest = x[r, 0]
+        for j in range(1, x.shape[1]):
+            if x[r, j] > largest or x[r, j] != x[r, j]:
+                largest = x[r, j]
+        y[r] = largest
 
 
 # ---- bias and activation over the last axis -------------------------------------------------------------------------------------
 
 
 @Loop
-def bias_leaky_relu(x, b, slope, y, parts):
+def bias_leaky_relu(x, b, slope, y, part, parts):
     """y = x + b where that is positive, else slope (x + b); slope 1 is a bias alone. x, y (rows, C), b (C,)."""
-    for p in numba.prange(parts):
-        start, stop = span(x.shape[0], parts, p)
-        for r in range(start, stop):
-            a, out = x[r], y[r]
-            for j in range(out.size):
-                s = a[j] + b[j]
-                out[j] = s if s > 0 else slope * s
+    start, stop = share(x.shape[0], parts, part)
+    for r in range(start, stop):
+        a, out = x[r], y[r]
+        for j in range(out.size):
+            s = a[j] + b[j]
+            out[j] = s if s > 0 else slope * s
 
 
 @Loop
-def leaky_relu_grad_sums(g, y, slope, dx, sums, parts):
+def leaky_relu_grad_sums(g, y, slope, dx, sums, part, parts):
     """dx = g where y > 0, else slope g; sums (blocks, C): of dx over BLOCK rows each."""
-    for block in numba.prange(sums.shape[0]):
+    first, last = share(sums.shape[0], parts, part)
+    for block in range(first, last):
         total = sums[block]
         total[:] = 0
         for r in range(block * BLOCK, min((block + 1) * BLOCK, g.shape[0])):
@@ -128,25 +289,33 @@ def leaky_relu_grad_sums(g, y, slope, dx, sums, parts):
                 total[j] += d
 
 
-@Loop
-def row_sums(x, sums, parts):
-    """sums (blocks, C): of x (rows, C) over BLOCK rows each."""
-    for block in numba.prange(sums.shape[0]):
-        total = sums[block]
-        total[:] = 0
-        for r in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
-            a = x[r]
-            for j in range(total.size):
-                total[j] += a[j]
-
-
 # ---- batch normalisation --------------------------------------------------------------------------------------------------------
 
 
 @Loop
-def square_sums(x, mean, sums, parts):
+def means(sums, n, mean, part, parts):
+    """mean (C,) = sums (blocks, C) over the blocks, in order, by n."""
+    mean[:] = 0
+    for block in range(sums.shape[0]):
+        mean += sums[block]
+    mean /= n
+
+
+@Loop
+def inverse_stds(sums, n, eps, inv_std, part, parts):
+    """inv_std (C,) = 1 / sqrt(sums over the blocks by n + eps)"""
+    inv_std[:] = 0
+    for block in range(sums.shape[0]):
+        inv_std += sums[block]
+    for j in range(inv_std.size):
+        inv_std[j] = 1 / np.sqrt(inv_std[j] / n + eps)
+
+
+@Loop
+def square_sums(x, mean, sums, part, parts):
     """sums (blocks, C): of (x - mean)^2."""
-    for block in numba.prange(sums.shape[0]):
+    first, last = share(sums.shape[0], parts, part)
+    for block in range(first, last):
         total = sums[block]
         total[:] = 0
         for r in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
@@ -157,20 +326,20 @@ def square_sums(x, mean, sums, parts):
 
 
 @Loop
-def normalise(x, mean, inv_std, gamma, beta, y, parts):
+def normalise(x, mean, inv_std, gamma, beta, y, part, parts):
     """y = gamma (x - mean) inv_std + beta"""
-    for p in numba.prange(parts):
-        start, stop = span(x.shape[0], parts, p)
-        for r in range(start, stop):
-            a, out = x[r], y[r]
-            for j in range(out.size):
-                out[j] = gamma[j] * ((a[j] - mean[j]) * inv_std[j]) + beta[j]
+    start, stop = share(x.shape[0], parts, part)
+    for r in range(start, stop):
+        a, out = x[r], y[r]
+        for j in range(out.size):
+            out[j] = gamma[j] * ((a[j] - mean[j]) * inv_std[j]) + beta[j]
 
 
 @Loop
-def product_sums(g, x, mean, inv_std, sums, parts):
+def product_sums(g, x, mean, inv_std, sums, part, parts):
     """sums (blocks, 2, C): of g, and of g h, h = (x - mean) inv_std."""
-    for block in numba.prange(sums.shape[0]):
+    first, last = share(sums.shape[0], parts, part)
+    for block in range(first, last):
         of_g, of_gh = sums[block, 0], sums[block, 1]
         of_g[:] = 0
         of_gh[:] = 0
@@ -182,77 +351,104 @@ def product_sums(g, x, mean, inv_std, sums, parts):
 
 
 @Loop
-def normalise_grad(g, x, mean, inv_std, scale, mean_g, mean_gh, dx, parts):
-    """dx = scale (g - mean_g - h mean_gh), scale = gamma inv_std"""
-    for p in numba.prange(parts):
-        start, stop = span(x.shape[0], parts, p)
-        for r in range(start, stop):
-            b, a, out = g[r], x[r], dx[r]
-            for j in range(out.size):
-                out[j] = scale[j] * (b[j] - mean_g[j] - (a[j] - mean[j]) * inv_std[j] * mean_gh[j])
+def product_totals(sums, n, dbeta, dgamma, mean_g, mean_gh, part, parts):
+    """dbeta and dgamma (C,): sums (blocks, 2, C) over the blocks, in order; and both by n."""
+    dbeta[:] = 0
+    dgamma[:] = 0
+    for block in range(sums.shape[0]):
+        dbeta += sums[block, 0]
+        dgamma += sums[block, 1]
+    for j in range(dbeta.size):
+        mean_g[j] = dbeta[j] / n
+        mean_gh[j] = dgamma[j] / n
+
+
+@Loop
+def normalise_grad(g, x, mean, inv_std, gamma, mean_g, mean_gh, dx, part, parts):
+    """dx = gamma inv_std (g - mean_g - h mean_gh)"""
+    start, stop = share(x.shape[0], parts, part)
+    for r in range(start, stop):
+        b, a, out = g[r], x[r], dx[r]
+        for j in range(out.size):
+            out[j] = gamma[j] * inv_std[j] * (b[j] - mean_g[j] - (a[j] - mean[j]) * inv_std[j] * mean_gh[j])
 
 
 # ---- the loss -------------------------------------------------------------------------------------------------------------------
 
 
-@njit
-def bce_logits(s, t, loss, ds):
+@Loop
+def bce_logits(s, t, sums, ds, part, parts):
+    """ds = ((1-t) sigmoid(s) - t sigmoid(-s)) / size; sums (blocks,), double: of the losses of BLOCK logits each."""
+    first, last = share(sums.size, parts, part)
+    for block in range(first, last):
+        start, stop = block * BLOCK, min((block + 1) * BLOCK, s.size)
+        a, label, made = s[start:stop], t[start:stop], ds[start:stop]
+        one, n, total = a.dtype.type(1), a.dtype.type(s.size), 0.0
+        for i in range(made.size):  # first the losses, in the place of the slopes
+            wrong = (one - label[i]) * a[i] if a[i] >= 0 else -label[i] * a[i]
+            made[i] = wrong + elementary.log1p(elementary.exp(-abs(a[i])))
+        for i in range(made.size):
+            total += made[i]
+        for i in range(made.size):
+            e = elementary.exp(-abs(a[i]))
+            up, down = (one, e) if a[i] >= 0 else (e, one)
+            made[i] = ((one - label[i]) * up - label[i] * down) / (one + e) / n
+        sums[block] = total
+
+
+@Loop
+def mean_loss(sums, n, loss, part, parts):
     total = 0.0
-    for i in range(s.size):
-        e = np.exp(-abs(s[i]))
-        rises = s[i] >= 0
-        wrong = (1 - t[i]) * s[i] if rises else -t[i] * s[i]
-        total += wrong + np.log1p(e)
-        sigmoid, opposite = (1, e) if rises else (e, 1)
-        ds[i] = ((1 - t[i]) * sigmoid - t[i] * opposite) / (1 + e) / s.size
-    loss[0] = total / s.size
+    for i in range(sums.size):
+        total += sums[i]
+    loss[()] = total / n
 
 
 # ---- updates --------------------------------------------------------------------------------------------------------------------
 
 
 @Loop
-def sgd(g, step, theta, parts):
-    for p in numba.prange(parts):
-        start, stop = span(g.size, parts, p)
-        d, at = g[start:stop], theta[start:stop]
-        for i in range(at.size):
-            at[i] += step * d[i]
+def sgd(g, rate, sign, theta, part, parts):
+    """rate is 0-d"""
+    start, stop = span(g.size, parts, part)
+    d, at, step = g[start:stop], theta[start:stop], theta.dtype.type(sign * rate[()])
+    for i in range(at.size):
+        at[i] += step * d[i]
 
 
 @Loop
-def momentum(g, step, mu, theta, velocity, parts):
-    for p in numba.prange(parts):
-        start, stop = span(g.size, parts, p)
-        d, at, v = g[start:stop], theta[start:stop], velocity[start:stop]
-        for i in range(at.size):
-            v[i] = mu * v[i] + d[i]
-            at[i] += step * v[i]
+def momentum(g, rate, sign, mu, theta, velocity, part, parts):
+    start, stop = span(g.size, parts, part)
+    d, at, v, step = g[start:stop], theta[start:stop], velocity[start:stop], theta.dtype.type(sign * rate[()])
+    for i in range(at.size):
+        v[i] = mu * v[i] + d[i]
+        at[i] += step * v[i]
 
 
 @Loop
-def adam(g, rate, sign, beta1, beta2, eps, theta, m, v, t, parts):
-    """rate and t are 0-d; beta1, beta2 and eps double, rounded to the dtype's precision once. The corrections of both averages'
-    bias are worked out in double precision, once for all elements.
+def count(t, part, parts):
+    t[()] += 1
+
+
+@Loop
+def adam(g, rate, sign, beta1, beta2, eps, theta, m, v, t, part, parts):
+    """rate and t are 0-d, t counts this step already; beta1, beta2 and eps double, rounded to the dtype's precision once. The
+    corrections of both averages' bias are worked out in double precision, once for all elements.
     """
-    steps = t[()] + 1.0
-    t[()] = steps
-    real = theta.dtype.type
+    real, steps = theta.dtype.type, np.float64(t[()])
     b1, rest1, b2, rest2, small = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2), real(eps)
     step, root = real(sign * rate[()] / (1 - beta1**steps)), real(1 / (1 - beta2**steps))
-    for p in numba.prange(parts):
-        start, stop = span(g.size, parts, p)
-        d, at, first, second = g[start:stop], theta[start:stop], m[start:stop], v[start:stop]
-        for i in range(at.size):
-            first[i] = b1 * first[i] + rest1 * d[i]
-            second[i] = b2 * second[i] + rest2 * d[i] * d[i]
-            at[i] += step * first[i] / (np.sqrt(second[i] * root) + small)
+    start, stop = span(g.size, parts, part)
+    d, at, first, second = g[start:stop], theta[start:stop], m[start:stop], v[start:stop]
+    for i in range(at.size):
+        first[i] = b1 * first[i] + rest1 * d[i]
+        second[i] = b2 * second[i] + rest2 * d[i] * d[i]
+        at[i] += step * first[i] / (np.sqrt(second[i] * root) + small)
 
 
 @Loop
-def ema(x, decay, rest, average, parts):
-    for p in numba.prange(parts):
-        start, stop = span(x.size, parts, p)
-        a, out = x[start:stop], average[start:stop]
-        for i in range(out.size):
-            out[i] = decay * out[i] + rest * a[i]
+def ema(x, decay, rest, average, part, parts):
+    start, stop = span(x.size, parts, part)
+    a, out = x[start:stop], average[start:stop]
+    for i in range(out.size):
+        out[i] = decay * out[i] + rest * a[i]

@@ -60,6 +60,14 @@ class Vectors:
     def store(self, vector: ir.Value, address: ir.Value) -> None:
         self.builder.store(vector, self.builder.inttoptr(address, self.type.as_pointer()), align=self.itemsize)
 
+    def prefetch(self, address: ir.Value, near: bool, write: bool = False) -> None:
+        """Has the cache line at an address brought into the level-1 cache, or the level-2 cache, while other work goes on."""
+        number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        prefetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        flags = [ir.Constant(number, int(write)), ir.Constant(number, 3 if near else 2), ir.Constant(number, 1)]
+        self.builder.call(prefetch, [self.builder.inttoptr(address, pointer), *flags])
+
     def splat(self, scalar: ir.Value) -> ir.Value:
         """The number in every lane."""
         nowhere = ir.Constant(self.type, ir.Undefined)

@@ -63,6 +63,10 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope):
             return [builder.add(a_s, a_segment), builder.add(b_s, b_segment), *sums]
 
         sums = _start(builder, v, add, [place for row in places for place in row])
+        for row in places:  # C is needed last, and may have to come from far: it is sent for before the sums begin
+            for q in range(0, width, max(1, 64 // v.bytes)):
+                v.prefetch(row[q], near=True, write=True)
+            v.prefetch(v.at(row[-1], v.bytes - 1), near=True, write=True)
         _, _, *sums = counted(builder, segments, [a_at, b_at, *sums], segment)
         sums = _finish(builder, v, bias, arguments[8], sums, width)
         for place, value in zip((place for row in places for place in row), sums, strict=True):
@@ -154,6 +158,31 @@ def copy_register(typing_context, like, source, target):
 
 
 @intrinsic
+def copy_numbers(typing_context, like, source, target, count):
+    """As many numbers as the tuple `count` is long, from one address to another."""
+
+    def generate(context, builder, signature, arguments):
+        v = _vectors(builder, context, like)
+        some = ir.VectorType(v.number, count.count).as_pointer()
+        value = builder.load(builder.inttoptr(arguments[1], some), align=v.itemsize)
+        builder.store(value, builder.inttoptr(arguments[2], some), align=v.itemsize)
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64, types.int64, count), generate
+
+
+@intrinsic
+def prefetch(typing_context, like, address):
+    """Has the cache line at an address brought into the level-2 cache."""
+
+    def generate(context, builder, signature, arguments):
+        _vectors(builder, context, like).prefetch(arguments[1], near=False)
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64), generate
+
+
+@intrinsic
 def add_register(typing_context, like, source, target):
     """A register full of numbers at one address, added to those at another."""
 
@@ -164,3 +193,4 @@ def add_register(typing_context, like, source, target):
         return context.get_dummy_value()
 
     return types.void(like, types.int64, types.int64), generate
+

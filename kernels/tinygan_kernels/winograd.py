@@ -15,15 +15,13 @@ The adjoints take the same three linear maps the other way: dx = B [(G w)^T (A g
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 
-import numba
 import numpy as np
 
-from .compiled import njit_parallel
-from .cpu_matmul import Call, address_of, bound_products, in_order
+from .cpu_matmul import address_of, bound_products
 from .minimal_filtering import best_tile
+from .program import Loop, Work, pieces, share
 from .simd import lanes
 from .tile_maps import Grid, Patch, Seams, apply
 from .tiles import transpose_block
@@ -31,12 +29,12 @@ from .tiles import transpose_block
 LANES_32, LANES_64 = lanes(4), lanes(8)
 
 
-@njit_parallel
-def to_tiles(x, pad, th, tw, size, tiles):
+@Loop
+def to_tiles(x, pad, th, tw, size, tiles, part, parts):
     """x (N, H, W, C) -> B^T d B of every tile of the padded image's phases: tiles (n*n, N*th*tw, 4*C)."""
     n_images, height, width, c = x.shape
     m, item, plane, row = len(size), x.itemsize, tiles.strides[0], tiles.strides[1]
-    for strip in numba.prange(n_images * th):
+    for strip in range(*share(n_images * th, parts, part)):
         image, ti = address_of(x) + strip // th * height * width * c * item, strip % th
         outside = np.zeros((2, c), x.dtype)
         for tj in range(tw):
@@ -47,8 +45,8 @@ def to_tiles(x, pad, th, tw, size, tiles):
                 apply("B^T", "B^T", size, pixels, planes, c, outside)
 
 
-@njit_parallel
-def from_tiles(tiles, pad, th, tw, size, dx):
+@Loop
+def from_tiles(tiles, pad, th, tw, size, dx, part, parts):
     """The adjoint of to_tiles: tiles (n*n, N*th*tw, 4*C) -> dx (N, H, W, C), every pixel of which is written once.
 
     A tile gives the first m rows and columns of its pixels, with what the tiles before add to them where they overlap. What the
@@ -56,7 +54,7 @@ def from_tiles(tiles, pad, th, tw, size, dx):
     """
     n_images, height, width, c = dx.shape
     m, item, plane, row = len(size), dx.itemsize, tiles.strides[0], tiles.strides[1]
-    for strip in numba.prange(n_images * (th + 1)):
+    for strip in range(*share(n_images * (th + 1), parts, part)):
         n, ti = strip // (th + 1), strip % (th + 1)
         image, outside = address_of(dx) + n * height * width * c * item, np.zeros((2, c), dx.dtype)
         for tj in range(tw + 1):
@@ -79,12 +77,12 @@ def from_tiles(tiles, pad, th, tw, size, dx):
             dx[n, :, 2 * (tw * m + 1) - pad :] = 0
 
 
-@njit_parallel
-def to_outputs(tiles, th, tw, size, y):
+@Loop
+def to_outputs(tiles, th, tw, size, y, part, parts):
     """tiles (n*n, N*th*tw, C) -> A^T t A of every tile, cut to y (N, OH, OW, C)."""
     n_images, oh, ow, c = y.shape
     m, row, plane = len(size), c * y.itemsize, tiles.strides[0]
-    for strip in numba.prange(n_images * th):
+    for strip in range(*share(n_images * th, parts, part)):
         image, outside = address_of(y) + strip // th * oh * ow * row, np.zeros((2, c), y.dtype)
         for tj in range(tw):
             planes = Grid(address_of(tiles) + (strip * tw + tj) * row, (m + 1) * plane, plane)
@@ -92,12 +90,12 @@ def to_outputs(tiles, th, tw, size, y):
             apply("A^T", "A^T", size, planes, pixels, c, outside)
 
 
-@njit_parallel
-def from_outputs(g, th, tw, size, tiles):
+@Loop
+def from_outputs(g, th, tw, size, tiles, part, parts):
     """The adjoint of to_outputs: g (N, OH, OW, C) -> A g A^T of every tile: tiles (n*n, N*th*tw, C)."""
     n_images, oh, ow, c = g.shape
     m, row, plane = len(size), c * g.itemsize, tiles.strides[0]
-    for strip in numba.prange(n_images * th):
+    for strip in range(*share(n_images * th, parts, part)):
         image, outside = address_of(g) + strip // th * oh * ow * row, np.zeros((2, c), g.dtype)
         for tj in range(tw):
             planes = Grid(address_of(tiles) + (strip * tw + tj) * row, (m + 1) * plane, plane)
@@ -105,25 +103,25 @@ def from_outputs(g, th, tw, size, tiles):
             apply("A", "A", size, pixels, planes, c, outside)
 
 
-@njit_parallel
-def to_filters(w, size, filters):
+@Loop
+def to_filters(w, size, filters, part, parts):
     """w (4, 4, C, C_out) -> G w G^T of every phase: filters (n*n, 4*C, C_out)."""
     c, c_out = w.shape[2:]
     m, plane, tap, run = len(size), filters.strides[0], w[0, 0].nbytes, c_out * w.itemsize
-    for row in numba.prange(4 * c):
+    for row in range(*share(4 * c, parts, part)):
         p, q = row // c // 2, row // c % 2
         taps = Grid(address_of(w) + (4 * p + q) * tap + row % c * run, 8 * tap, 2 * tap)
         planes = Grid(address_of(filters) + row * run, (m + 1) * plane, plane)
         apply("G", "G", size, taps, planes, c_out, w)
 
 
-@njit_parallel
-def to_turned_filters(w, size, filters):
+@Loop
+def to_turned_filters(w, size, filters, part, parts):
     """As to_filters, transposed: filters (n*n, C_out, 4*C). Blocks of w are turned in registers and then stay in the cache."""
     c, c_out = w.shape[2:]
     m, item, plane, tap, run = len(size), w.itemsize, filters.strides[0], w[0, 0].nbytes, c_out * w.itemsize
     side = LANES_32 if item == 4 else LANES_64
-    for block in numba.prange(4 * ((c_out + side - 1) // side)):
+    for block in range(*share(4 * ((c_out + side - 1) // side), parts, part)):
         phase, out = block % 4, block // 4 * side
         first = min(out, c_out - side)  # the last block overlaps the one before
         turned = np.empty((4, side, c + side), w.dtype)  # the longer rows are not powers of two apart: see _planes
@@ -138,12 +136,12 @@ def to_turned_filters(w, size, filters):
             apply("G", "G", size, taps, planes, c, turned)
 
 
-@njit_parallel
-def from_filters(filters, size, dw):
+@Loop
+def from_filters(filters, size, dw, part, parts):
     """The adjoint of to_filters: filters (n*n, 4*C, C_out) -> dw (4, 4, C, C_out)."""
     c, c_out = dw.shape[2:]
     m, plane, tap, run = len(size), filters.strides[0], dw[0, 0].nbytes, c_out * dw.itemsize
-    for row in numba.prange(4 * c):
+    for row in range(*share(4 * c, parts, part)):
         p, q = row // c // 2, row // c % 2
         taps = Grid(address_of(dw) + (4 * p + q) * tap + row % c * run, 8 * tap, 2 * tap)
         planes = Grid(address_of(filters) + row * run, (m + 1) * plane, plane)
@@ -163,7 +161,7 @@ def tiles_at_a_time(count: int, c: int, c_out: int, itemsize: int) -> int:
 
 
 class Transformed:
-    """conv2d and its adjoints for 4x4 filters of stride 2, as calls without arguments, over scratch memory handed out by
+    """conv2d and its adjoints for 4x4 filters of stride 2, as Work, over scratch memory handed out by
     `take(use, shape, dtype)`.
     """
 
@@ -207,38 +205,41 @@ class Transformed:
         """Room for transformed inputs (products, tiles, 4C) and outputs (products, tiles, C_out)."""
         return self._planes("tiles", count, rows, 4 * c, dtype), self._planes("made", count, rows, c_out, dtype)
 
-    def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, pad: int) -> Call:
+    def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, pad: int) -> Work:
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], y.shape
         size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, x.dtype)
         filters = self._planes("filters", count, 4 * c, c_out, w.dtype)
-        calls: list[Call] = [partial(to_filters, w, size, filters)]
+        stages = [to_filters.stage(pieces(4 * c, filters.size), w, size, filters)]
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
-            calls += [partial(to_tiles, x[start:stop], pad, th, tw, size, tiles),
-                      bound_products(tiles, filters, made, take=self._take),
-                      partial(to_outputs, made, th, tw, size, y[start:stop])]
-        return in_order(*calls)
+            strips = pieces((stop - start) * th, tiles.size)
+            stages += [to_tiles.stage(strips, x[start:stop], pad, th, tw, size, tiles, size=tiles.size),
+                       *bound_products(tiles, filters, made, take=self._take).stages,
+                       to_outputs.stage(strips, made, th, tw, size, y[start:stop])]
+        return Work(stages)
 
-    def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, pad: int) -> Call:
+    def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, pad: int) -> Work:
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], g.shape
         size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, g.dtype)
         filters = self._planes("filters", count, c_out, 4 * c, w.dtype)
-        calls: list[Call] = [partial(to_turned_filters, w, size, filters)]
+        stages = [to_turned_filters.stage(pieces(4 * -(-c_out // lanes(w.itemsize)), filters.size), w, size, filters)]
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, g.dtype)
-            calls += [partial(from_outputs, g[start:stop], th, tw, size, made),
-                      bound_products(made, filters, tiles, take=self._take),
-                      partial(from_tiles, tiles, pad, th, tw, size, dx[start:stop])]
-        return in_order(*calls)
+            strips = pieces((stop - start) * th, tiles.size)
+            stages += [from_outputs.stage(strips, g[start:stop], th, tw, size, made),
+                       *bound_products(made, filters, tiles, take=self._take).stages,
+                       from_tiles.stage(strips, tiles, pad, th, tw, size, dx[start:stop])]
+        return Work(stages)
 
-    def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, pad: int) -> Call:
+    def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, pad: int) -> Work:
         (c, c_out), (n_images, oh, ow, _) = dw.shape[2:], g.shape
         size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, g.dtype)
         total = self._planes("filters", count, 4 * c, c_out, x.dtype)
-        calls: list[Call] = []
+        stages = []
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
-            calls += [partial(to_tiles, x[start:stop], pad, th, tw, size, tiles),
-                      partial(from_outputs, g[start:stop], th, tw, size, made),
-                      bound_products(tiles, made, total, trans_a=True, beta=1.0 if start else 0.0, take=self._take)]
-        return in_order(*calls, partial(from_filters, total, size, dw))
+            strips = pieces((stop - start) * th, tiles.size)
+            stages += [to_tiles.stage(strips, x[start:stop], pad, th, tw, size, tiles, size=tiles.size),
+                       from_outputs.stage(strips, g[start:stop], th, tw, size, made),
+                       *bound_products(tiles, made, total, trans_a=True, add=start > 0, take=self._take).stages]
+        return Work([*stages, from_filters.stage(pieces(4 * c, total.size), total, size, dw)])
