@@ -19,7 +19,6 @@ setup(
         "scikit-learn>=1.4",
         "scipy>=1.11",
         "safetensors>=0.4",
-        "threadpoolctl>=3.2",
         "matplotlib>=3.8",
         "pillow>=10",
         "typer>=0.12",

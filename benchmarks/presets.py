@@ -87,7 +87,8 @@ def summary(runs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
     found = {}
     for key in runs[0]:
         values = np.array([run[key] for run in runs])
-        error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+        with np.errstate(invalid="ignore"):  # a run without one good sample has an infinite KL
+            error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
         found[key] = (float(values.mean()), error)
     return found
 
