@@ -19,9 +19,8 @@ def test_what_the_helper_compiles_is_found_on_disk(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     names = loops.add.stage(1, *[np.zeros(4, np.float32)] * 3).names
     wanted = json.dumps([["tinygan_kernels.loops", "add", names]])
-    done = subprocess.run(
-        [sys.executable, "-m", "tinygan_kernels.together"], input=wanted, env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "tinygan_kernels.together"]
+    done = subprocess.run(command, input=wanted, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     script = f"from tinygan_kernels import loops; print([loop.compile({names!r}) for loop in (loops.add, loops.mul)])"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
