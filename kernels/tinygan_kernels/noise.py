@@ -2,7 +2,7 @@
 
     u in (0, 1), v in [0, 1)   ->   sqrt(-2 ln u) cos(2 pi v)   and   sqrt(-2 ln u) sin(2 pi v),   independent and N(0, 1)
 
-NumPy's ziggurat takes some ten nanoseconds a number, as it branches at each; this takes two to three, most of them for the bits. A
+NumPy's ziggurat takes some ten nanoseconds a number, as it branches at each; this takes about four, most of them for the bits. A
 pair takes two 32-bit words, 31 bits of one for u and 24 of the other for v, so no number is beyond sqrt(2 ln 2^32) = 6.66, which a
 normal one is once in 4 10^10.
 """

@@ -1,7 +1,7 @@
 """What the CPU does in a step, as one compiled call: stages, one after the other, each shared out among the threads.
 
 A `Loop` is a compiled function that does one of several parts of some work on arrays. Bound to its arrays it is a `Stage`: the
-address of its code, and a block of words with the addresses, shapes and numbers that it works on. `Work` is a list of stages. All
+loop, and a block of words with the addresses, shapes and numbers that it works on. `Work` is a list of stages. All
 threads enter it once and go through the stages together, taking parts as they come; nobody begins a stage before the one before
 it is done. A training step of a hundred launches is so one call from Python, and between two stages lies not the start of a team of
 threads (some microseconds) but a counter that all of them watch (some tenths of one).
