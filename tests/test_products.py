@@ -24,6 +24,7 @@ SHAPES = [
     (1, 300, 40), (300, 1, 40), (1, 1, 700), (2, 511, 33), (511, 2, 33), (1, 1, 1), (1, 17, 5),  # thin
     (63, 65, 120), (64, 64, 128), (100, 90, 80), (257, 31, 90), (31, 257, 90),  # on both sides of WORTH_SPLITTING
     (70, 64, 128), (70, 80, 300), (24, 16, 30), (23, 16, 30), (6, 64, 15), (6, 64, 17), (12, 192, 400), (13, 193, 401),  # tiles
+    (40, 100, 900), (200, 100, 900),  # several panels, blocks of k, blocks of rows
     (16, 40, 1000), (17, 40, 1000), (40, 17, 1000), (15, 15, 3000),  # fewer blocks of 16 than threads
 ]
 
@@ -141,6 +142,40 @@ def test_the_judge_sees_a_product_that_is_wrong(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(WAYS, "chosen", wrong(mistake))
             assert used(20, 20, 20, add=True) > 1, name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("trans", [(False, False), (True, False), (False, True)], ids=["NN", "TN", "NT"])
+@pytest.mark.parametrize("shape", [(9, 40, 1), (33, 16, 4), (33, 17, 5), (70, 100, 90), (40, 100, 900)], ids=str)
+def test_a_product_with_bias_and_activation_is_the_two_one_after_the_other(shape, trans, dtype):
+    m, n, k = shape
+    a, b = (placed(x)[0] for x in operands(m, n, k, *trans, dtype))
+    bias, memory = placed(normal(np.random.default_rng(2), (n,), dtype))
+    for slope in (0.0, 0.2, 1.0):
+        c, plain = (placed(np.full((m, n), np.nan, dtype))[0] for _ in range(2))
+        cpu_matmul.bound_linear(a, b, c, bias, slope, *trans)()
+        cpu_matmul.bound_product(a, b, plain, *trans)()
+        shifted = plain + bias
+        np.testing.assert_allclose(c, np.where(shifted > 0, shifted, slope * shifted), rtol=4 * np.finfo(dtype).eps, atol=1e-37)
+    assert np.isnan(np.delete(memory, np.s_[64 : 64 + n])).all()
+
+
+def test_more_threads_than_there_were_when_a_product_was_bound():
+    most = numba.config.NUMBA_NUM_THREADS
+    if most < 2:
+        pytest.skip("there is but one thread here")
+    a, b = operands(300, 200, 500, True, True, np.float32)
+    calls, before = [], numba.get_num_threads()
+    try:
+        for threads in (1, most):
+            numba.set_num_threads(threads)
+            c = np.empty((300, 200), np.float32)
+            calls.append((cpu_matmul.bound_product(a, b, c, True, True), c))
+        for call, _ in calls:
+            call()
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(calls[0][1], calls[1][1])
 
 
 # ---- stacks of products ---------------------------------------------------------------------------------------------------------

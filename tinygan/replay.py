@@ -25,10 +25,9 @@ from typing import Any
 
 import numpy as np
 from tinygan_kernels import Backend, Launch
+from tinygan_kernels.scratch import LINE, aligned
 
 from .tensor import Tensor, stop, wrap
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 class Replayed:
@@ -296,23 +295,17 @@ def _share_memory(launches: Sequence[Launch], private: set[int]) -> tuple[list[L
     placed: list[tuple[int, int, int, int]] = []  # start, end (bytes), first, last (launch)
     offsets: dict[int, int] = {}
     for key in sorted(roots, key=lambda k: -roots[k].nbytes):
-        size, first, last = -(-roots[key].nbytes // ALIGNMENT) * ALIGNMENT, lives[key][0], lives[key][-1]
+        size, first, last = -(-roots[key].nbytes // LINE) * LINE, lives[key][0], lives[key][-1]
         start = 0
         for low, high, born, died in sorted(placed):
             if born <= last and first <= died and low < start + size and start < high:
                 start = high
         placed.append((start, start + size, first, last))
         offsets[key] = start
-    pool = _aligned(max((end for _, end, _, _ in placed), default=0))
+    pool = aligned(max((end for _, end, _, _ in placed), default=0))
     homes = {key: pool[start : start + roots[key].nbytes] for key, start in offsets.items()}
 
     def moved(arrays: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(_moved(a, homes) for a in arrays)
 
     return [replace(launch, inputs=moved(launch.inputs), outputs=moved(launch.outputs)) for launch in launches], pool.size
-
-
-def _aligned(size: int) -> np.ndarray:
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]

@@ -15,9 +15,9 @@ import numpy as np
 from . import loops
 from .contract import KERNELS, Backend, Call, Launch, Version
 from .convolution import Convolution, as_rows
-from .cpu_matmul import bound_product, tiled
+from .cpu_matmul import bound_linear, bound_product
 from .program import Stage, Work, joined
-from .scratch import Scratch
+from .scratch import Scratch, empty
 
 _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
            "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh}
@@ -290,7 +290,7 @@ def backend() -> Backend:
         (a, b), (c,), (x, bias), (y,) = first.inputs, first.outputs, second.inputs, second.outputs
         if not (_same(c, x) and _same(c, y)):
             return None
-        made = tiled(a[None], b[None], c[None], **first.params, bias=bias, slope=_slope(second), take=scratch.take)
+        made = bound_linear(a, b, c, bias, _slope(second), **first.params, take=scratch.take)
         return made and Work([*made.stages, *_activation(y, second.params["act"])])
 
     def at_once(name: str) -> Callable[..., None]:
@@ -304,4 +304,6 @@ def backend() -> Backend:
     soon = {name: _out(function) for name, function in _SAME_BITS.items()}
     versions = [Version(name, 1, _TITLES.get(name, "compiled loops")) for name in KERNELS]
     implementations = {name: soon.get(name) or at_once(name) for name in KERNELS}
-    return Backend("cpu", implementations, bind=bind, bind_pair=bind_linear, join=joined, versions=versions)
+    made = Backend("cpu", implementations, bind=bind, bind_pair=bind_linear, join=joined, versions=versions)
+    made.allocate = empty
+    return made

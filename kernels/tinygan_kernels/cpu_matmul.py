@@ -3,9 +3,9 @@
 A product is cut into jobs, rectangles of C with the addresses of what they need, when its shapes are known; each job is a part of a
 stage (`program`). Within a job the loops are those of Goto and van de Geijn 2008 ("Anatomy of high-performance matrix
 multiplication", figure 8): over blocks of k so short that a panel of B, as wide as a tile, stays in the level-1 cache; over blocks
-of rows so few that those of A stay in the level-2 cache; over panels; over tiles. Panels whose rows lie far apart are copied into
-one piece first, and so are the rows of an A that lies transposed. The sum over k runs in one order whatever the cut, C taking it
-from one block of k to the next, so that neither blocks nor threads change a bit.
+of rows so few that those of A stay in the level-2 cache; over panels; over tiles. A panel whose rows lie far apart is copied into
+one piece by the first tile that reads it, while that multiplies; an A or a B that lies transposed is copied before. The sum over k
+runs in one order whatever the cut, C taking it from one block of k to the next, so that neither blocks nor threads change a bit.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ import numba
 import numpy as np
 
 from .compiled import piece
-from .program import RECORDS, Loop, Stage, Work
+from .program import MOST_THREADS, RECORDS, Loop, Stage, Work
 from .simd import lanes, registers
-from .thin import thin_product
+from .thin import shallow_product, thin_product
 from .tiles import copy_numbers, copy_register, prefetch, tile, transpose_block
 
 # Height and width (in registers) of the tiles to choose from, and how much slower than the best each runs: all fit their sums,
 # their width of B and one number of A into the registers. The flatter read more of B, which may come from far; the highest keep
 # more addresses than there are registers for those.
 _OF_32 = ((8, 3, 1.0), (6, 4, 1.05), (14, 2, 1.1), (4, 4, 1.15), (24, 1, 2.2))
-_OF_16 = ((4, 3, 1.0), (6, 2, 1.02), (5, 2, 1.03), (4, 2, 1.28), (8, 1, 1.7))
+_OF_16 = ((4, 3, 1.01), (6, 2, 1.0), (5, 2, 1.01), (4, 2, 1.28), (8, 1, 1.7))
 SHAPES = _OF_32 if registers() == 32 else _OF_16
 LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs more than it brings
 PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
-COPYING = 9  # multiply-adds that take as long as copying one number of B, or of A, into one piece
+COPYING, TURNING, GATHERING = 3, 10, 10  # multiply-adds in the time that a number of B, of a transposed B, of A takes to copy
+FETCHING = 16  # the same for reading a number at all: what a part needs of A and B may lie in another core's cache
 PANEL_BYTES = 24 << 10  # of a panel of B that the level-1 cache holds, with what of A goes past it
 BLOCK_BYTES = 192 << 10  # of a block of A that the level-2 cache holds
 PACKED_ROWS = 32  # of A that have to pass a panel by before packing it pays
@@ -48,9 +49,9 @@ JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + 
     C[i, j] (+)= sum over s < segments and k < depth of A(i, s, k) B(s, k, j),   then act(C + bias) if there is a bias
     A(i, s, k) at a + rows[i] + s a_segment + k a_step      B(s, k, j) at b + s b_segment + k b_step + j itemsize
 
-With one segment, k is taken `block` terms at a time, and `block_rows` rows of A. packed: the panels of B are copied into one piece
-before they are used. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed. gathered: the rows of A lie side by side,
-A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece.
+With one segment, k is taken `block` terms at a time, and `block_rows` rows of A. packed: the first tile that goes over a panel of B
+copies it into one piece. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed before. gathered: the rows of A lie
+side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece.
 """
 
 
@@ -64,15 +65,10 @@ def address_of(array):
 
 
 @piece
-def _pack(like, job, j, width, start, depth, panel):
-    """Rows start..start+depth and columns j..j+width of B into the panel (depth, width) at an address."""
+def _turn(like, job, j, width, start, depth, panel):
+    """Rows start..start+depth and columns j..j+width of a B that lies transposed, into the panel (depth, width) at an address."""
     item = like.itemsize
     side = LANES_32 if item == 4 else LANES_64
-    if not job.turned:
-        for k in range(depth):
-            for i in range(0, width, side):
-                copy_register(like, job.b + (start + k) * job.b_step + (j + i) * item, panel + (k * width + i) * item)
-        return
     corner = job.b + j * job.b_step + start * item
     if depth < side:
         for k in range(depth):
@@ -87,12 +83,10 @@ def _pack(like, job, j, width, start, depth, panel):
 
 @piece
 def _send_for(like, job, j, width, start, depth, part, parts):
-    """The part-th of `parts` parts of a panel of B is brought near, while a tile before it is worked on."""
-    item = like.itemsize
-    rows, run = (width, depth) if job.turned else (depth, width)
-    corner = job.b + (j * job.b_step + start * item if job.turned else start * job.b_step + j * item)
-    for r in range(part * rows // parts, (part + 1) * rows // parts):
-        for at in range(0, run * item, 64):
+    """The part-th of `parts` parts of a panel that will be turned is brought near, while a tile before it is worked on."""
+    corner = job.b + j * job.b_step + start * like.itemsize
+    for r in range(part * width // parts, (part + 1) * width // parts):
+        for at in range(0, depth * like.itemsize, 64):
             prefetch(like, corner + r * job.b_step + at)
 
 
@@ -125,10 +119,11 @@ def _bring_back(height, width, like, c, c_step, scratch, first_row, first_column
 
 
 @piece
-def _down_a_panel(height, across, like, job, a_of, b, finish, terms, rows, start_j, scratch):
+def _down_a_panel(height, across, like, job, a_of, b_of, finish, terms, rows, start_j, scratch):
     """All tiles of the rows top..bottom that one panel of B goes past.
 
-    a_of: (address of the strips of these rows, of the offsets of a strip's rows) if they are gathered. terms: (first, how many).
+    a_of: (address of the strips of these rows, of the offsets of a strip's rows) if they are gathered. b_of: (where the first tile
+    reads the panel, where it copies it to or 0, where the others read it). terms: (first, how many).
 
     The last tile in either direction overlaps the one before, computing the same numbers again. Where C is added to, such a tile is
     done in scratch memory, from which only what is new goes back.
@@ -139,17 +134,18 @@ def _down_a_panel(height, across, like, job, a_of, b, finish, terms, rows, start
     for number in range(count):
         start_i = top + number * high
         i = min(start_i, job.bottom - high)
-        if job.packed and following < job.right:
+        if job.turned and following < job.right:
             _send_for(like, job, min(following, job.right - width), width, start, depth, number, count)
         if job.gathered:
             a = (a_of[0] + number * high * depth * item, a_of[1], np.int64(high * item), np.int64(0))
         else:
             a = (job.a + start * job.a_step, job.rows + 8 * i, job.a_step, job.a_segment)
+        b, copy = (b_of[0], b_of[1]) if number == 0 else (b_of[2], np.int64(0))
         c, again = job.c + i * job.c_step + j * item, finish[0] != 0 and (i < start_i or j < start_j)
         if again:
             _fetch(height, across, like, c, job.c_step, scratch)
         place = (scratch, np.int64(width * item)) if again else (c, job.c_step)
-        tile(height, across, like, a, b, place, (job.segments, depth), finish, like.dtype.type(job.slope))
+        tile(height, across, like, a, b, place, (job.segments, depth), finish, like.dtype.type(job.slope), copy)
         if again:
             _bring_back(height, width, like, c, job.c_step, scratch, start_i - i, start_j - j)
 
@@ -165,6 +161,7 @@ def run_job(height, across, like, strip_rows, jobs, memory, part, parts, thread)
     panel = address_of(memory[thread])
     scratch = panel + job.block * width * item
     block = scratch + len(height) * width * item
+    packed = (panel, np.int64(width * item), np.int64(0))
     for start in range(0, job.depth, job.block):
         depth = min(job.block, job.depth - start)
         add, bias = np.int64(job.add != 0 or start > 0), job.bias if start + depth == job.depth else np.int64(0)
@@ -174,13 +171,14 @@ def run_job(height, across, like, strip_rows, jobs, memory, part, parts, thread)
                 _gather(height, like, job, *rows, start, depth, block)
             for start_j in range(job.left, job.right, width):
                 j = min(start_j, job.right - width)
-                if job.packed:
-                    _pack(like, job, j, width, start, depth, panel)
-                    b = (panel, np.int64(width * item), np.int64(0))
+                plain = (job.b + start * job.b_step + j * item, job.b_step, job.b_segment)
+                if job.turned:
+                    _turn(like, job, j, width, start, depth, panel)
+                    b_of = (packed, np.int64(0), packed)
                 else:
-                    b = (job.b + start * job.b_step + j * item, job.b_step, job.b_segment)
+                    b_of = (plain, panel, packed) if job.packed else (plain, np.int64(0), plain)
                 finish, strips = (add, bias + j * item if bias else np.int64(0)), (block, address_of(strip_rows))
-                _down_a_panel(height, across, like, job, strips, b, finish, (start, depth), rows, start_j, scratch)
+                _down_a_panel(height, across, like, job, strips, b_of, finish, (start, depth), rows, start_j, scratch)
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
@@ -199,6 +197,7 @@ class Cut:
     by_columns: bool
     parts: int
     packed: bool
+    turned: bool
     gathered: bool
     block: int
     block_rows: int
@@ -212,15 +211,16 @@ class Cut:
 
     def describe(self, jobs: np.ndarray) -> None:
         """To each job, how it is to go about it."""
-        for name in ("packed", "gathered", "block", "block_rows"):
+        for name in ("packed", "turned", "gathered", "block", "block_rows"):
             jobs[name] = getattr(self, name)
 
     def work(self, m: int, n: int) -> int:
-        """Numbers of C that the part with most to do computes, overlaps counted twice, and what it copies, in the same measure."""
+        """Numbers of C that the part with most to do computes, overlaps counted twice, and what it reads and copies, likewise."""
 
         def of(rows: int, columns: int) -> int:
             rows, columns = -(-rows // self.height) * self.height, -(-columns // self.width) * self.width
-            return rows * columns + COPYING * (self.packed * columns + self.gathered * rows)
+            of_b = TURNING if self.turned else COPYING if self.packed else 0
+            return (rows + of_b) * columns + GATHERING * self.gathered * rows + FETCHING * (rows + columns)
 
         return max(of(bottom - top, right - left) for top, bottom, left, right in self.regions(m, n))
 
@@ -240,8 +240,8 @@ def cut(
         packed = turned or (n > width and m >= PACKED_ROWS and b_step > width * item)
         block = _evenly(depth, PANEL_BYTES // (width * item)) if b_step else max(depth, 1)
         block_rows = max(1, BLOCK_BYTES // (block * item) // height) * height if b_step else m
-        for by_columns in (True, False):
-            chosen = Cut(height, across, width, by_columns, parts, packed, gathered, block, block_rows)
+        for by_columns in (False, True):
+            chosen = Cut(height, across, width, by_columns, parts, packed, turned, gathered, block, block_rows)
             found.append((slower * chosen.work(m, n), number, chosen))
     return min(found, key=lambda f: f[:2])[2] if found else None
 
@@ -273,8 +273,8 @@ def tiled(
     bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
     take: scratch memory, which calls may share that never run at the same time.
     """
-    k, dtype, threads = a.shape[1] if trans_a else a.shape[2], c.dtype, numba.get_num_threads()
-    parts = threads if c.size * k >= WORTH_SPLITTING else 1
+    k, dtype = a.shape[1] if trans_a else a.shape[2], c.dtype
+    parts = numba.get_num_threads() if c.size * k >= WORTH_SPLITTING else 1
     plan = _plan(c.shape, k, dtype.itemsize, (a.strides, b.strides, c.strides), trans_a, trans_b, add, parts)
     if plan is None:
         return None
@@ -307,7 +307,7 @@ def _plan(
         jobs[name] = np.arange(count)[:, None] * step
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
     jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, of_b[1], of_c[1]
-    jobs["segments"], jobs["depth"], jobs["turned"], jobs["add"] = 1, k, trans_b, add
+    jobs["segments"], jobs["depth"], jobs["add"] = 1, k, add
     chosen.describe(jobs)
     return chosen, jobs.reshape(-1), rows
 
@@ -329,7 +329,7 @@ def stage_of(chosen: Cut, jobs: np.ndarray, dtype: np.dtype, take: Take, *alive:
     """The jobs as a stage that keeps the arrays alive whose addresses they hold."""
     strips = chosen.block * (chosen.block_rows + chosen.height) if chosen.gathered else 0
     numbers = chosen.width * (chosen.block + chosen.height) + strips
-    memory = take("products", (numba.get_num_threads(), numbers * dtype.itemsize), np.dtype(np.uint8))
+    memory = take("products", (MOST_THREADS, numbers * dtype.itemsize), np.dtype(np.uint8))
     sizes = (0,) * chosen.height, (0,) * chosen.across, _LIKE[dtype.itemsize], _strip(chosen.height, dtype.itemsize)
     made = run_job.stage(len(jobs), *sizes, jobs, memory, size=multiplications(jobs) // PER_ELEMENT)
     return replace(made, alive=(*made.alive, *alive))
@@ -342,7 +342,17 @@ def bound_product(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False, take: Take = new
 ) -> Work:
     """C = A B or C += A B, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty."""
-    return tiled(a[None], b[None], c[None], trans_a, trans_b, add, take=take) or thin_product(a, b, c, trans_a, trans_b, add)
+    made = shallow_product(a, b, c, trans_a, trans_b, add) or tiled(a[None], b[None], c[None], trans_a, trans_b, add, take=take)
+    return made or thin_product(a, b, c, trans_a, trans_b, add)
+
+
+def bound_linear(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, bias: np.ndarray, slope: float, trans_a: bool = False, trans_b: bool = False,
+    take: Take = new,
+) -> Work | None:
+    """C = v where v = A B + bias is positive, slope v elsewhere; None where that would be no faster than one after the other."""
+    made = shallow_product(a, b, c, trans_a, trans_b, False, bias, slope)
+    return made or tiled(a[None], b[None], c[None], trans_a, trans_b, False, bias, slope, take)
 
 
 def bound_products(

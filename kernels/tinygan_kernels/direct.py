@@ -8,12 +8,11 @@ product, whose rows are added to where they came from, in whole registers.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from . import loops
 from .cpu_matmul import JOB, LANES_32, LANES_64, Cut, Take, address_of, cut, stage_of
-from .program import Loop, Stage, Work, pieces, share
+from .program import MOST_THREADS, Loop, Stage, Work, pieces, share
 from .simd import lanes
 from .tiles import add_register
 
@@ -139,7 +138,7 @@ class Direct:
             return None
         turned, rows = self._take("turned", (c_out, kh, run), w.dtype), np.arange(oh * ow) * c_out * item
         length = max((width + 2 * pad) * c, (ow - 1) * stride * c + run)
-        padded = self._take("padded", (numba.get_num_threads(), max(height + 2 * pad, (oh - 1) * stride + kh), length), g.dtype)
+        padded = self._take("padded", (MOST_THREADS, max(height + 2 * pad, (oh - 1) * stride + kh), length), g.dtype)
         step = max(1, PATCH_BYTES // (oh * ow * kh * run * item))
         stages = [_turn.over(turned.size, w.reshape(kh, kw * c, c_out), turned)]
         for start in range(0, n, step):

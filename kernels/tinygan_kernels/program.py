@@ -38,6 +38,7 @@ from .together import compile_all
 Call = Callable[[], None]
 WORTH_SHARING = 1 << 12  # elements from which a stage is shared out, where a team of threads is at work
 WORTH_A_TEAM = 1 << 16  # elements of all stages together from which it pays to start one
+MOST_THREADS = numba.config.NUMBA_NUM_THREADS  # that there can be in this process: memory for each is there beforehand
 LINE = 8  # words of a cache line: counters of different threads keep that far from each other
 SPINS = 1000  # looks at a counter, some 40 nanoseconds each, after which a waiting thread lets others have its core
 TABLE = np.dtype([("code", np.int64), ("block", np.int64), ("parts", np.int64)])

@@ -1,8 +1,8 @@
-"""Matrix products with a side too thin for register tiles: a few rows, or a few columns. They read one large matrix once, so memory
-decides how long they take, and a plain loop along what lies together in memory is as fast as anything.
+"""Matrix products with a side too thin for register tiles: a few rows, a few columns, sums of a few terms. They read or write one
+large matrix once, so memory decides how long they take, and a plain loop along what lies together in it is as fast as anything.
 
     C (M, N) = A (M, K) B (K, N), or C += A B.   Few rows of C: multiples of B's rows are added up, or B's columns, where those lie
-    in one piece, are multiplied with A's rows. Few columns of C: likewise with A.
+    in one piece, are multiplied with A's rows. Few columns of C: likewise with A. Few terms: multiples of B's rows again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from .program import Loop, Work, parts_for, share
+from .simd import lanes
+
+SHALLOW = 4  # terms of a sum, up to which a tile would take longer to begin and to end than to multiply
 
 
 @Loop
@@ -59,6 +62,39 @@ def dots(a, b, c, add, by_columns, part, parts):
 
 
 dots = Loop(dots, fastmath={"reassoc", "contract", "nsz"})
+
+
+@Loop
+def add_terms(a, b, c, terms, add, bias, slope, biased, part, parts):
+    """C = or += A B, row by row, for as few terms as the tuple `terms` is long. a (M, K) and b (K, N) in any layout. Where the
+    tuple `biased` is not empty, C becomes v = A B + bias where that is positive, slope v elsewhere. Parts are rows of C.
+    """
+    top, bottom = share(c.shape[0], parts, part)
+    rows = np.ascontiguousarray(b)
+    for i in range(top, bottom):
+        weights, out = a[i], c[i]
+        for j in range(out.size):
+            total = out[j] if add else out.dtype.type(0)
+            for k in range(len(terms)):
+                total += weights[k] * rows[k, j]
+            if len(biased):
+                total += bias[j]
+                total = total if total > 0 else slope * total
+            out[j] = total
+
+
+def shallow_product(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
+    bias: np.ndarray | None = None, slope: float = 1.0,
+) -> Work | None:
+    """C = A B or C += A B as Work, with A or B transposed on request; with a bias (N,), v = A B + bias where that is positive,
+    slope v elsewhere. None where the sums have more terms than pays, or the rows of C do not fill a register.
+    """
+    a, b = a.T if trans_a else a, b.T if trans_b else b
+    if not 0 < a.shape[1] <= SHALLOW or c.shape[1] < lanes(c.itemsize):
+        return None
+    shift, biased = (np.empty(0, c.dtype), ()) if bias is None else (bias, (0,))
+    return Work([add_terms.over(c.size, a, b, c, (0,) * a.shape[1], add, shift, c.dtype.type(slope), biased)])
 
 
 def thin_product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool, trans_b: bool, add: bool) -> Work:

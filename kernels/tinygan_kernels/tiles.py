@@ -17,6 +17,8 @@ from numba.extending import intrinsic
 
 from .simd import WORD, Vectors, counted
 
+AHEAD = 16  # rows of B that are sent for before they are copied: as long as one may have to come from the level-3 cache
+
 
 def _vectors(builder: ir.IRBuilder, context, like: types.Array) -> Vectors:
     return Vectors(builder, context.get_value_type(like.dtype))
@@ -27,13 +29,14 @@ def _unpacked(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
 
 
 @intrinsic
-def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope):
+def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, copy):
     """One tile, as the module says. Addresses and steps are in bytes.
 
     rows, columns: tuples whose lengths are the tile's height and its width in registers (a tuple's length is known when compiling).
     like: an array of the dtype. a: (address, address of a table of rows' offsets, step of k, step of s). b: (address, step of k,
     step of s). c: (address, step of rows). sizes: (segments, depth), both at least 1. finish: (whether C is added to, address of
-    a bias of the tile's width or 0); with a bias C becomes v = C + bias where that is positive, slope v elsewhere.
+    a bias of the tile's width or 0); with a bias C becomes v = C + bias where that is positive, slope v elsewhere. copy:
+    where B is copied to on the way, its rows one after the other, or 0; it has one segment then.
     """
     height, width = rows.count, columns.count
 
@@ -44,22 +47,36 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope):
         c_at, c_step = _unpacked(builder, arguments[5])
         segments, depth = _unpacked(builder, arguments[6])
         add, bias = _unpacked(builder, arguments[7])
+        copy = arguments[9]
         offsets = [builder.load(builder.inttoptr(v.at(table, 8 * r), WORD.as_pointer())) for r in range(height)]
         places = [[v.at(v.at(c_at, builder.mul(c_step, ir.Constant(WORD, r))), q * v.bytes) for q in range(width)]
                   for r in range(height)]
 
-        def multiply(values):
-            a_k, b_k, *sums = values
-            loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
+        def multiplied(a_k, loaded, sums):
+            made = []
             for r in range(height):
                 spread = v.load_splat(builder.add(a_k, offsets[r]))
-                for q in range(width):
-                    sums[r * width + q] = v.multiply_add(spread, loaded[q], sums[r * width + q])
-            return [builder.add(a_k, a_step), builder.add(b_k, b_step), *sums]
+                made += [v.multiply_add(spread, loaded[q], sums[r * width + q]) for q in range(width)]
+            return made
+
+        def term(values):
+            a_k, b_k, *sums = values
+            loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
+            return [builder.add(a_k, a_step), builder.add(b_k, b_step), *multiplied(a_k, loaded, sums)]
+
+        def term_and_copy(values):
+            a_k, b_k, copy_k, *sums = values
+            for line in range(0, width * v.bytes, 64):
+                v.prefetch(v.at(v.at(b_k, line), builder.mul(b_step, ir.Constant(WORD, AHEAD))), near=True)
+            loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
+            for q in range(width):
+                v.store(loaded[q], v.at(copy_k, q * v.bytes))
+            next_places = [builder.add(a_k, a_step), builder.add(b_k, b_step), v.at(copy_k, width * v.bytes)]
+            return [*next_places, *multiplied(a_k, loaded, sums)]
 
         def segment(values):
             a_s, b_s, *sums = values
-            _, _, *sums = counted(builder, depth, [a_s, b_s, *sums], multiply)
+            _, _, *sums = counted(builder, depth, [a_s, b_s, *sums], term)
             return [builder.add(a_s, a_segment), builder.add(b_s, b_segment), *sums]
 
         sums = _start(builder, v, add, [place for row in places for place in row])
@@ -67,7 +84,11 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope):
             for q in range(0, width, max(1, 64 // v.bytes)):
                 v.prefetch(row[q], near=True, write=True)
             v.prefetch(v.at(row[-1], v.bytes - 1), near=True, write=True)
-        _, _, *sums = counted(builder, segments, [a_at, b_at, *sums], segment)
+        sums = _either(
+            builder, builder.icmp_signed("!=", copy, ir.Constant(WORD, 0)),
+            lambda: counted(builder, depth, [a_at, b_at, copy, *sums], term_and_copy)[3:],
+            lambda: counted(builder, segments, [a_at, b_at, *sums], segment)[2:],
+        )
         sums = _finish(builder, v, bias, arguments[8], sums, width)
         for place, value in zip((place for row in places for place in row), sums, strict=True):
             v.store(value, place)
@@ -75,28 +96,30 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope):
 
     numbers = types.UniTuple(types.int64, 2)
     signature = types.void(
-        rows, columns, like, types.UniTuple(types.int64, 4), types.UniTuple(types.int64, 3), numbers, numbers, numbers, like.dtype
+        rows, columns, like, types.UniTuple(types.int64, 4), types.UniTuple(types.int64, 3), numbers, numbers, numbers, like.dtype,
+        types.int64,
     )
     return signature, generate
 
 
-def _chosen(builder: ir.IRBuilder, condition: ir.Value, yes, otherwise: list[ir.Value]) -> list[ir.Value]:
-    """The values that `yes()` makes where the condition holds, else `otherwise`."""
-    before = builder.basic_block
-    with builder.if_then(condition):
-        made = yes()
-        inside = builder.basic_block
-    merged = [builder.phi(value.type) for value in made]
-    for phi, new, old in zip(merged, made, otherwise, strict=True):
-        phi.add_incoming(new, inside)
-        phi.add_incoming(old, before)
+def _either(builder: ir.IRBuilder, condition: ir.Value, yes, no) -> list[ir.Value]:
+    """The values that `yes()` makes where the condition holds, else those of `no()`."""
+    made = []
+    with builder.if_else(condition) as branches:
+        for branch, make in zip(branches, (yes, no), strict=True):
+            with branch:
+                made.append((make(), builder.basic_block))
+    merged = [builder.phi(value.type) for value in made[0][0]]
+    for values, block in made:
+        for phi, value in zip(merged, values, strict=True):
+            phi.add_incoming(value, block)
     return merged
 
 
 def _start(builder, v: Vectors, add, places) -> list[ir.Value]:
     """The sums before the first product: C where it is added to, else 0."""
     wanted = builder.icmp_signed("!=", add, ir.Constant(WORD, 0))
-    return _chosen(builder, wanted, lambda: [v.load(place) for place in places], [v.constant(0.0)] * len(places))
+    return _either(builder, wanted, lambda: [v.load(place) for place in places], lambda: [v.constant(0.0)] * len(places))
 
 
 def _finish(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value]:
@@ -111,7 +134,7 @@ def _finish(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value
             made.append(builder.select(positive, value, builder.fmul(slopes, value)))
         return made
 
-    return _chosen(builder, builder.icmp_signed("!=", bias, ir.Constant(WORD, 0)), activated, sums)
+    return _either(builder, builder.icmp_signed("!=", bias, ir.Constant(WORD, 0)), activated, lambda: sums)
 
 
 @intrinsic
