@@ -49,7 +49,7 @@ PRESETS: dict[str, Preset] = {
     "noise": Preset("instance noise of std 0.1, falling to 0", {**PLAIN, "noise": 0.1}),
     "smooth": Preset("one-sided label smoothing, real labels at 0.9", {**PLAIN, "smooth": 0.1}),
     "pack": Preset("D judges packs of 2", {**PLAIN, "pack": 2}),
-    "unroll": Preset("G looks 3 steps of D ahead", {**PLAIN, "unroll": 3}),
+    "unroll": Preset("G looks 3 steps of D ahead, of 0.01 each", {**PLAIN, "unroll": 3, "unroll_rate": 0.01}),
     "ttur": Preset("D's rate four times G's", {**PLAIN, "lr_d": 2e-3, "lr_g": 5e-4}),
 }
 

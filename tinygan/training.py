@@ -153,7 +153,7 @@ MIXTURE = {
     "batch": 256, "z": 16, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128, 128), "hidden_d": (128, 128, 128),
 }
 NAMED: dict[str, dict[str, Any]] = {
-    "ring": {**MIXTURE, "steps": 14_000, "decay": 0.5},
+    "ring": {**MIXTURE, "hidden_d": (128, 128), "steps": 18_000, "decay": 0.6},
     "grid": {**MIXTURE, "steps": 24_000, "decay": 0.7},
     "digits": {"hidden": (256, 256), "steps": 16_000, "z": 64, "r1": 0.1, "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.4},
 }
