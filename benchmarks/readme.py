@@ -58,7 +58,11 @@ def steps_section(report: dict[str, Any]) -> str:
 
 
 def _median(times: dict[str, float] | None) -> str:
-    return f"{times['median']:.3g}" if times else "-"
+    return _three_digits(times["median"]) if times else "-"
+
+
+def _three_digits(number: float) -> str:
+    return f"{float(f'{number:.3g}'):,g}"
 
 
 def _draw_ratios(report: dict[str, Any]) -> None:
@@ -69,8 +73,8 @@ def _draw_ratios(report: dict[str, Any]) -> None:
         best = w["sides"][w["best_peer"]]["median"] if w["best_peer"] else mine
         axes.barh(row + 0.19, 1, 0.36, color=PEER)
         axes.barh(row - 0.19, mine / best, 0.36, color=MINE)
-        axes.annotate(f"best peer: {w['best_peer']}, {best:.3g} ms", (0.01, row + 0.19), va="center", fontsize=8)
-        axes.annotate(f"tinygan, {mine:.3g} ms", (0.01, row - 0.19), va="center", fontsize=8, color="white")
+        axes.annotate(f"best peer: {w['best_peer']}, {_three_digits(best)} ms", (0.01, row + 0.19), va="center", fontsize=8)
+        axes.annotate(f"tinygan, {_three_digits(mine)} ms", (0.01, row - 0.19), va="center", fontsize=8, color="white")
     axes.set_yticks(range(len(report["workloads"])), list(reversed(report["workloads"])))
     axes.set_xlabel("time of a training step, best peer = 1")
     figure.savefig(DOCS / "ratios.png")
@@ -115,9 +119,10 @@ def faces_section(report: dict[str, Any]) -> str:
     n, alarms = report["photographs"], ", ".join(report["alarms"]) or "none"
     size = report["side"]
     washed = " (above 1: nearer to the middle of the data than photographs are, washed out)" if report["density"] > 1.5 else ""
+    took = f" ({report['seconds'] / 60:.0f} minutes)" if "seconds" in report else ""
     told = (
         f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "
-        f"{size} --steps {report['steps']}` gives {measures}{washed} (k = 5, {n} samples), Frechet distance "
+        f"{size} --steps {report['steps']}`{took} gives {measures}{washed} (k = 5, {n} samples), Frechet distance "
         f"{report['frechet_pca32']:.2f} along 32 principal axes. Variety: {report['distinct']} different photographs are the "
         f"nearest one of some sample ({report['distinct_by_chance']:.0f} for {n} draws with replacement from the photographs "
         f"themselves). Memory: a sample is typically {report['ratio']:.2f} times as far from its nearest photograph as photographs "

@@ -208,6 +208,7 @@ def test_tables_are_made_of_the_record():
     assert "1 of these 3 healthy runs (5 of 90 looks)" in text
     text = preset_tables.pacgan_section(_record())
     assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 |" in text
+    assert "| grid | `--preset pacgan2` | - | 23.8±0.7 / 91.3 / 0.13 |" in text and text.endswith("A dash: not run.")
     (row,) = (line for line in preset_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
     assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
 
@@ -248,6 +249,7 @@ def test_the_faces_are_told_from_their_record():
     stamp = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
     text = readme.faces_section({
         "photographs": 400, "side": 32, "steps": 9000, "precision": 0.9, "recall": 0.8, "density": 1.1, "coverage": 0.7,
-        "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [], "stamp": stamp})
-    for part in ("400 photographs", "--steps 9000`", "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
+        "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [], "stamp": stamp,
+        "seconds": 601.0})
+    for part in ("400 photographs", "--steps 9000` (10 minutes)", "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
         assert part in text, part
