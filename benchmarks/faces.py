@@ -46,7 +46,7 @@ def steps_within(minutes: float, start: Callable[[int], Run]) -> int:
     run, moments = start(WARM + TIMED), []
     run.train(lambda reading: moments.append((reading["step"], time.perf_counter())))
     (first, begun), (last, ended) = next(m for m in moments if m[0] >= WARM), moments[-1]
-    return max(1, round(60 * minutes * (last - first) / (ended - begun), -2))
+    return max(1, int(round(60 * minutes * (last - first) / (ended - begun), -2)))
 
 
 def measure(dataset: Dataset, fake: np.ndarray) -> dict[str, float]:

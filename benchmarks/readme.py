@@ -122,7 +122,7 @@ def faces_section(report: dict[str, Any]) -> str:
     took = f" ({report['seconds'] / 60:.0f} minutes)" if "seconds" in report else ""
     told = (
         f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "
-        f"{size} --steps {report['steps']}`{took} gives {measures}{washed} (k = 5, {n} samples), Frechet distance "
+        f"{size} --steps {report['steps']:.0f}`{took} gives {measures}{washed} (k = 5, {n} samples), Frechet distance "
         f"{report['frechet_pca32']:.2f} along 32 principal axes. Variety: {report['distinct']} different photographs are the "
         f"nearest one of some sample ({report['distinct_by_chance']:.0f} for {n} draws with replacement from the photographs "
         f"themselves). Memory: a sample is typically {report['ratio']:.2f} times as far from its nearest photograph as photographs "

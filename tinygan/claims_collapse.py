@@ -24,7 +24,7 @@ from .tensor import Tensor, wrap
 from .theory import Claim, Measured
 
 STD = 0.1
-STEPS, BATCH = 800, 64
+STEPS, BATCH = 2000, 64
 
 
 @dataclass(frozen=True)
