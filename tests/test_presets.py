@@ -251,5 +251,6 @@ def test_the_faces_are_told_from_their_record():
         "photographs": 400, "side": 32, "steps": 9000, "precision": 0.9, "recall": 0.8, "density": 1.1, "coverage": 0.7,
         "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [],
         "stamp": stamp, "seconds": 601.0})
-    for part in ("400 photographs", "--steps 9000` (10 minutes)", "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
+    for part in ("400 photographs", "--steps 9000` (10 minutes)",
+                 "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
         assert part in text, part
