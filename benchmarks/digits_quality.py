@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tinygan_kernels import load
 
+from tinygan.checkpoint import CheckpointError
 from tinygan.data import load as load_data
 from tinygan.metrics import class_balance, neighbours
 from tinygan.training import load_generator
@@ -37,7 +38,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    numbers = measure(args.run, args.seed)
+    try:
+        numbers = measure(args.run, args.seed)
+    except CheckpointError as error:
+        parser.error(f"{error}; `make train` makes one in runs/digits")
     for name, value in numbers.items():
         print(f"{name:16s} {value:.3f}")
     if args.json:
