@@ -112,7 +112,7 @@ def pacgan_section(record: Record) -> str:
              for (data, preset), published in PAPER.items()]
     head = ["data", "", "here: modes / HQ % / reverse KL", "Lin et al. 2018 (400,000 steps)"]
     intro = ("A vanilla GAN in PacGAN's set-up, then D judging packs of 2 and of 4, `python -m benchmarks.presets pacgan`; the "
-             "paper trains far longer:")
+             "paper trains twenty times as long, which is what HQ lacks here; reverse KL is what the missing modes cost:")
     missing = " A dash: not run." if len(rows) < len(PAPER) else ""
     return f"{intro}\n\n{_markdown(head, lines)}\n\n{_runs(record, 'pacgan')}{missing}"
 
