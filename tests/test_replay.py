@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_runs import backend, start
 from tinygan_kernels import KERNELS, Launch, load
-from tinygan_kernels.scratch import LINE
 
 from tinygan import ops, replay
 from tinygan.game import Game
 from tinygan.nn import Linear, Sequential
 from tinygan.optim import SGD, Momentum
-from tinygan.replay import Recorder, Replayed
+from tinygan.replay import ALIGNMENT, Recorder, Replayed
 from tinygan.tensor import wrap
 
 CPU = backend("cpu")
@@ -452,7 +451,7 @@ def test_buffers_that_live_at_once_lie_apart(game, tmp_path):
     run = start(tmp_path, **{"backend": "cpu", **GAMES[game]})
     rng = np.random.default_rng(0)
     before, private = recording(run._play, *(rng.standard_normal(a.shape).astype(np.float32) for a in (run._x, run._z)))
-    after, size = replay._share_memory(before, private)
+    after, size = replay._share_memory(before, private, CPU)
     buffers = list(lives_and_places(before, after, private).values())
     assert len(buffers) > 20 and any(meet(a[0], b[0]) for a, b in combinations(buffers, 2))
     for (life, place, nbytes), (other_life, other_place, _) in combinations(buffers, 2):
@@ -460,9 +459,9 @@ def test_buffers_that_live_at_once_lie_apart(game, tmp_path):
         assert not (meet(life, other_life) and meet(place, other_place))
     together = sum(nbytes for _, _, nbytes in buffers)
     pool = own_memory(replay.Plan(after, [], [], (), size))
-    assert size < together / 2 and pool.nbytes <= size + LINE
+    assert size < together / 2 and pool.nbytes <= size + ALIGNMENT
     assert all(place.start >= span_of(pool).start and place.stop <= span_of(pool).stop for _, place, _ in buffers)
-    assert all(place.start % LINE == 0 for _, place, _ in buffers)
+    assert all(place.start % ALIGNMENT == 0 for _, place, _ in buffers)
 
 
 def test_the_check_of_lives_sees_a_buffer_that_is_laid_over_another():

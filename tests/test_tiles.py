@@ -16,12 +16,13 @@ from tinygan_kernels.cpu_matmul import address_of
 
 
 @numba.njit
-def one_tile(height, across, like, a, table, b, c, steps, sizes, finish, bias, slope):
-    """steps: a, a segment, b, b segment, c in bytes."""
+def one_tile(height, across, like, a, table, b, c, steps, sizes, finish, bias, slope, copy):
+    """steps: a, a segment, b, b segment, c in bytes. copy: where B goes on the way, or empty."""
     shift = address_of(bias) if bias.size else np.int64(0)
+    panel = address_of(copy) if copy.size else np.int64(0)
     tiles.tile(
         height, across, like, (address_of(a), address_of(table), steps[0], steps[1]), (address_of(b), steps[2], steps[3]),
-        (address_of(c), steps[4]), sizes, (finish, shift), slope,
+        (address_of(c), steps[4]), sizes, (finish, shift), slope, panel,
     )
 
 
@@ -35,19 +36,24 @@ def transposed(like, source, target):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("segments", [1, 3])
 @pytest.mark.parametrize("height,across", [(1, 1), (2, 3), (4, 4), (6, 2)])
-@pytest.mark.parametrize("finish", ["fresh", "added", "bias"])
+@pytest.mark.parametrize("finish", ["fresh", "added", "bias", "fresh, copying", "bias, copying"])
 def test_a_tile(height, across, segments, dtype, finish):
     """Rows of A in any order and at any distance, segments apart from each other, C in the midst of other numbers."""
+    finish, copying = finish.split(",")[0], "copying" in finish
+    segments = 1 if copying else segments
     rng, depth, width = np.random.default_rng(0), 5, across * simd.lanes(np.dtype(dtype).itemsize)
     a, b = normal(rng, (7, segments, 8), dtype), normal(rng, (segments, depth + 1, width + 3), dtype)
     order = rng.permutation(7)[:height]
     c = normal(rng, (height + 2, width + 5), dtype)
     bias = normal(rng, width, dtype) if finish == "bias" else np.empty(0, dtype)
     item, before = a.itemsize, c.copy()
+    copy = np.full((depth + 1) * width if copying else 0, -1, dtype)
     steps = np.array([item, a.strides[1], b.strides[1], b.strides[0], c.strides[0]])
     place = c[1:, 2:]
     one_tile((0,) * height, (0,) * across, a, a, order * a.strides[0], b, place, tuple(steps), (segments, depth),
-             int(finish == "added"), bias, dtype(0.2))
+             int(finish == "added"), bias, dtype(0.2), copy)
+    if copying:
+        np.testing.assert_array_equal(copy, [*b[0, :depth, :width].ravel(), *[-1] * width])
     wide = [x.astype(np.longdouble) for x in (a[order, :, :depth], b[:, :depth, :width])]
     exact, size = np.einsum("rsk,skj->rj", *wide), np.einsum("rsk,skj->rj", *map(np.abs, wide))
     if finish == "added":

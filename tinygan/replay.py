@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 from tinygan_kernels import Backend, Launch
-from tinygan_kernels.scratch import LINE, aligned
 
 from .tensor import Tensor, stop, wrap
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 class Replayed:
@@ -145,7 +146,7 @@ class Recorder:
         if own:
             private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
             launches = _without_copies(launches, private)
-            launches, size = _share_memory(launches, private)
+            launches, size = _share_memory(launches, private, self.backend)
         self.backend.bind_all(launches)
         calls, groups = map(list, zip(*self.backend.bind_all(launches), strict=True)) if launches else ([], [])
         # without their graph, which would keep every array of the recorded step alive
@@ -281,7 +282,7 @@ def _sole_producer(launches: Sequence[Launch], at: int, private: set[int]) -> in
     return touching[0]
 
 
-def _share_memory(launches: Sequence[Launch], private: set[int]) -> tuple[list[Launch], int]:
+def _share_memory(launches: Sequence[Launch], private: set[int], backend: Backend) -> tuple[list[Launch], int]:
     """The launches with every private buffer moved into one pool, where buffers lie on top of each other if their lives do not
     meet: largest first, each at the lowest place that is free for as long as it lives. Returns the pool's bytes too.
     """
@@ -295,17 +296,23 @@ def _share_memory(launches: Sequence[Launch], private: set[int]) -> tuple[list[L
     placed: list[tuple[int, int, int, int]] = []  # start, end (bytes), first, last (launch)
     offsets: dict[int, int] = {}
     for key in sorted(roots, key=lambda k: -roots[k].nbytes):
-        size, first, last = -(-roots[key].nbytes // LINE) * LINE, lives[key][0], lives[key][-1]
+        size, first, last = -(-roots[key].nbytes // ALIGNMENT) * ALIGNMENT, lives[key][0], lives[key][-1]
         start = 0
         for low, high, born, died in sorted(placed):
             if born <= last and first <= died and low < start + size and start < high:
                 start = high
         placed.append((start, start + size, first, last))
         offsets[key] = start
-    pool = aligned(max((end for _, end, _, _ in placed), default=0))
+    pool = _aligned(max((end for _, end, _, _ in placed), default=0), backend)
     homes = {key: pool[start : start + roots[key].nbytes] for key, start in offsets.items()}
 
     def moved(arrays: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(_moved(a, homes) for a in arrays)
 
     return [replace(launch, inputs=moved(launch.inputs), outputs=moved(launch.outputs)) for launch in launches], pool.size
+
+
+def _aligned(size: int, backend: Backend) -> Any:
+    raw = backend.empty((size + ALIGNMENT,), np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
