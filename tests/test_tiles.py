@@ -34,13 +34,11 @@ def transposed(like, source, target):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("segments", [1, 3])
+@pytest.mark.parametrize(("segments", "copying"), [(1, False), (3, False), (1, True)])
 @pytest.mark.parametrize("height,across", [(1, 1), (2, 3), (4, 4), (6, 2)])
-@pytest.mark.parametrize("finish", ["fresh", "added", "bias", "fresh, copying", "bias, copying"])
-def test_a_tile(height, across, segments, dtype, finish):
+@pytest.mark.parametrize("finish", ["fresh", "added", "bias"])
+def test_a_tile(height, across, segments, copying, dtype, finish):
     """Rows of A in any order and at any distance, segments apart from each other, C in the midst of other numbers."""
-    finish, copying = finish.split(",")[0], "copying" in finish
-    segments = 1 if copying else segments
     rng, depth, width = np.random.default_rng(0), 5, across * simd.lanes(np.dtype(dtype).itemsize)
     a, b = normal(rng, (7, segments, 8), dtype), normal(rng, (segments, depth + 1, width + 3), dtype)
     order = rng.permutation(7)[:height]

@@ -35,15 +35,13 @@ class Scratch:
 
 def aligned(size: int) -> np.ndarray:
     """So many bytes, from the start of a cache line, or of a large page if they fill one."""
-    if size >= LARGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        return _in_large_pages((size,), np.uint8)
-    raw = np.empty(size + LINE, np.uint8)
+    raw = empty((size + LINE,), np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + size]
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """As np.empty, in large pages if it fills one."""
+    """As np.empty, in large pages if it fills one. Raises MemoryError."""
     if math.prod(shape) * np.dtype(dtype).itemsize >= LARGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
         return _in_large_pages(shape, dtype)
     return np.empty(shape, dtype)
