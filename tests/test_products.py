@@ -73,15 +73,21 @@ def test_every_class_of_shape(shape, trans, dtype, way):
 @settings(max_examples=100, deadline=None)
 @given(
     shape=st.tuples(*[st.sampled_from(SIZES)] * 3), trans=st.tuples(st.booleans(), st.booleans()),
-    dtype=st.sampled_from(DTYPES), add=st.booleans(), splitting=st.booleans(), way=st.sampled_from(sorted(WAYS)),
+    dtype=st.sampled_from(DTYPES), add=st.booleans(), splitting=st.booleans(), blocks=st.booleans(),
+    way=st.sampled_from(sorted(WAYS)),
 )
-def test_sizes_around_the_cuts(shape, trans, dtype, add, splitting, way):
-    """Also with every product cut into parts, however small."""
+def test_sizes_around_the_cuts(shape, trans, dtype, add, splitting, blocks, way):
+    """Also with every product cut into parts, however small, and into blocks of a few terms and rows."""
     with pytest.MonkeyPatch.context() as patch:
         if splitting:
             patch.setattr(cpu_matmul, "WORTH_SPLITTING", 0)
             patch.setattr(program, "WORTH_SHARING", 0)
+        if blocks:
+            patch.setattr(cpu_matmul, "PANEL_BYTES", 2 << 10)
+            patch.setattr(cpu_matmul, "BLOCK_BYTES", 1 << 10)
+        cpu_matmul._plan.cache_clear()
         assert used(*shape, *trans, dtype, add, way) <= 1
+    cpu_matmul._plan.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 60), (100, 90, 80), (33, 20, 3), (1, 17, 5)], ids=str)
@@ -283,7 +289,7 @@ for across in sys.argv[3:]:
 def test_processes_that_compile_at_the_same_time_do_not_mix_up_their_code(tmp_path):
     """Both find an empty cache and compile a variant of the same loop. The second writes its index last, the first its code."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    variants = sorted({str(across) for _, across, _ in cpu_matmul.SHAPES})[:2]
+    variants = sorted({str(shape[1]) for shape in cpu_matmul.SHAPES})[:2]
 
     def start(of_index, of_data, *across):
         command = [sys.executable, "-c", MEETING, str(of_index), str(of_data), *across]

@@ -83,7 +83,7 @@ def test_a_square_is_transposed_and_nothing_else_touched(dtype):
 def test_cuts_cover_everything_once_with_tiles_that_fit(m, n, item, parts, depth, b_step, turned, gathered):
     """Every number of C is in one part, and none beyond it; parts are no smaller than a tile, and blocks are of whole tiles."""
     chosen = cpu_matmul.cut(m, n, depth, item, parts, b_step, turned, gathered)
-    fitting = [(h, a * simd.lanes(item)) for h, a, _ in cpu_matmul.SHAPES if h <= m and a * simd.lanes(item) <= n]
+    fitting = [shape for shape in cpu_matmul.SHAPES if shape[0] <= m and shape[2] * simd.lanes(item) <= n]
     assert (chosen is None) == (not fitting)
     if chosen is None:
         return
@@ -92,9 +92,30 @@ def test_cuts_cover_everything_once_with_tiles_that_fit(m, n, item, parts, depth
     covered = np.zeros((m, n), int)
     for top, bottom, left, right in chosen.regions(m, n):
         assert top >= 0 and bottom <= m and left >= 0 and right <= n
-        assert bottom - top >= chosen.height and right - left >= chosen.width
+        assert bottom - top >= chosen.height and right - left >= chosen.edge * simd.lanes(item)
         covered[top:bottom, left:right] += 1
     assert (covered == 1).all() and len(chosen.regions(m, n)) <= parts
+
+
+@given(
+    shape=st.sampled_from(cpu_matmul.SHAPES), columns=st.integers(1, 900), item=st.sampled_from((4, 8)), by_columns=st.booleans()
+)
+def test_wide_and_narrow_tiles_fill_a_run_of_columns(shape, columns, item, by_columns):
+    """Both kinds begin within the run and none reaches beyond its start; with whole registers to spare nothing is done twice."""
+    height, across, edge, _ = shape
+    wide, narrow = across * simd.lanes(item), edge * simd.lanes(item)
+    if columns < narrow:
+        return
+    chosen = cpu_matmul.Cut(height, across, edge, item, by_columns, 1, False, False, False, 1, 1)
+    first = chosen.wide(columns)
+    assert 0 <= first <= columns
+    assert first == columns or first % wide == 0, "narrow tiles begin where a wide one ends"
+    assert first == 0 or columns >= wide, "a wide tile that overlaps needs room to its left"
+    done = -(-first // wide) * wide + -(-(columns - first) // narrow) * narrow
+    assert columns <= done <= -(-columns // min(wide, narrow)) * narrow + wide
+    counts = [(a, b) for a in range(columns // wide + 1) for b in range(across + 1)]
+    counts += [(columns // wide + 1, 0)] if columns >= wide else []
+    assert done == min(a * wide + b * narrow for a, b in counts if a * wide + b * narrow >= columns)
 
 
 @given(size=st.integers(0, 5000), most=st.integers(1, 400))

@@ -2,8 +2,8 @@
 
 A product is cut into jobs, rectangles of C with the addresses of what they need, when its shapes are known; each job is a part of a
 stage (`program`). Within a job the loops are those of Goto and van de Geijn 2008 ("Anatomy of high-performance matrix
-multiplication", figure 8): over blocks of k so short that a panel of B, as wide as a tile, stays in the level-1 cache; over blocks
-of rows so few that those of A stay in the level-2 cache; over panels; over tiles. A panel whose rows lie far apart is copied into
+multiplication", figure 8): over blocks of k so short that a panel of B, as wide as a tile, stays in the level-2 cache; over blocks
+of rows so few that those of A stay there too; over panels; over tiles. A panel whose rows lie far apart is copied into
 one piece by the first tile that reads it, while that multiplies; an A or a B that lies transposed is copied before. The sum over k
 runs in one order whatever the cut, C taking it from one block of k to the next, so that neither blocks nor threads change a bit.
 """
@@ -20,29 +20,31 @@ import numpy as np
 
 from .compiled import piece
 from .program import MOST_THREADS, RECORDS, Loop, Stage, Work
-from .simd import lanes, registers
+from .simd import lanes, level_2_bytes, registers
 from .thin import shallow_product, thin_product
 from .tiles import copy_numbers, copy_register, prefetch, tile, transpose_block
 
-# Height and width (in registers) of the tiles to choose from, and how much slower than the best each runs: all fit their sums,
-# their width of B and one number of A into the registers. The flatter read more of B, which may come from far; the highest keep
-# more addresses than there are registers for those.
-_OF_32 = ((8, 3, 1.0), (6, 4, 1.05), (14, 2, 1.1), (4, 4, 1.15), (24, 1, 2.2))
-_OF_16 = ((4, 3, 1.01), (6, 2, 1.0), (5, 2, 1.01), (4, 2, 1.28), (8, 1, 1.7))
+# Height and width (in registers) of the tiles to choose from, the width of those that fill up a row of them, and how much slower
+# than the best each runs: all fit their sums, their width of B and one number of A into the registers. The flatter read more of B,
+# which may come from far; the highest keep more addresses than there are registers for those.
+_OF_32 = ((8, 3, 2, 1.0), (6, 4, 3, 1.02), (14, 2, 1, 1.1), (4, 4, 3, 1.15), (24, 1, 1, 2.2))
+_OF_16 = ((4, 3, 2, 1.0), (6, 2, 1, 1.01), (5, 2, 1, 1.02), (4, 2, 1, 1.28), (8, 1, 1, 1.7))
 SHAPES = _OF_32 if registers() == 32 else _OF_16
 LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs more than it brings
 PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
 COPYING, TURNING, GATHERING = 3, 10, 10  # multiply-adds in the time that a number of B, of a transposed B, of A takes to copy
 FETCHING = 16  # the same for reading a number at all: what a part needs of A and B may lie in another core's cache
-PANEL_BYTES = 24 << 10  # of a panel of B that the level-1 cache holds, with what of A goes past it
-BLOCK_BYTES = 192 << 10  # of a block of A that the level-2 cache holds
+PANEL_BYTES = level_2_bytes() // 8  # of a panel of B: a tile multiplies so long with what it loads that the level-2 cache keeps up
+BLOCK_BYTES = level_2_bytes() // 2  # of a block of A that passes the panels by
 PACKED_ROWS = 32  # of A that have to pass a panel by before packing it pays
+LINE_NUMBERS = 16  # columns that threads share out: a cache line of floats, so that no line is written to by two
 FAR = 2048  # bytes between what follows each other: a level-1 cache keeps few such, and pages are soon as many as it knows
 
 _ADDRESSES = ("a", "rows", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
-_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "add", "top", "bottom", "left", "right")
+_EDGES = ("top", "bottom", "left", "narrow", "right")
+_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "add", *_EDGES)
 JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + [("slope", np.float64)])
 """One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
 
@@ -51,7 +53,8 @@ JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + 
 
 With one segment, k is taken `block` terms at a time, and `block_rows` rows of A. packed: the first tile that goes over a panel of B
 copies it into one piece. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed before. gathered: the rows of A lie
-side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece.
+side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece. narrow: the column
+from which the tiles are the narrower ones, so that few columns are left to overlap.
 """
 
 
@@ -150,35 +153,48 @@ def _down_a_panel(height, across, like, job, a_of, b_of, finish, terms, rows, st
             _bring_back(height, width, like, c, job.c_step, scratch, start_i - i, start_j - j)
 
 
-@Loop
-def run_job(height, across, like, strip_rows, jobs, memory, part, parts, thread):
-    """All tiles of a job, each `len(height)` rows high and `len(across)` registers wide; like: an array of the dtype.
+@piece
+def _along_panels(height, across, like, job, strips, terms, rows, columns, room):
+    """All tiles of the rows top..bottom, panel after panel of the columns left..right, for some terms (first, how many).
 
-    strip_rows: the offsets of a strip's rows, in bytes. memory (threads, bytes): room for a panel, a tile and a block of A.
+    strips: (where A's strips lie if they are gathered, the offsets of a strip's rows). room: (for a panel, for a tile).
+    """
+    item, (start, depth), (left, right), (panel, scratch) = like.itemsize, terms, columns, room
+    width = len(across) * (LANES_32 if item == 4 else LANES_64)
+    packed = (panel, np.int64(width * item), np.int64(0))
+    add, bias = np.int64(job.add != 0 or start > 0), job.bias if start + depth == job.depth else np.int64(0)
+    for start_j in range(left, right, width):
+        j = min(start_j, job.right - width)
+        plain = (job.b + start * job.b_step + j * item, job.b_step, job.b_segment)
+        if job.turned:
+            _turn(like, job, j, width, start, depth, panel)
+            b_of = (packed, np.int64(0), packed)
+        else:
+            b_of = (plain, panel, packed) if job.packed else (plain, np.int64(0), plain)
+        finish = (add, bias + j * item if bias else np.int64(0))
+        _down_a_panel(height, across, like, job, strips, b_of, finish, terms, rows, start_j, scratch)
+
+
+@Loop
+def run_job(height, across, edge, like, strip_rows, jobs, memory, part, parts, thread):
+    """All tiles of a job, `len(height)` rows high and `len(across)` registers wide, or `len(edge)` from the column `narrow` on.
+
+    like: an array of the dtype. strip_rows: the offsets of a strip's rows, in bytes. memory (threads, bytes): room for a panel, a
+    tile and a block of A.
     """
     job, item = jobs[part], like.itemsize
     width = len(across) * (LANES_32 if item == 4 else LANES_64)
     panel = address_of(memory[thread])
     scratch = panel + job.block * width * item
-    block = scratch + len(height) * width * item
-    packed = (panel, np.int64(width * item), np.int64(0))
+    room, strips = (panel, scratch), (scratch + len(height) * width * item, address_of(strip_rows))
     for start in range(0, job.depth, job.block):
-        depth = min(job.block, job.depth - start)
-        add, bias = np.int64(job.add != 0 or start > 0), job.bias if start + depth == job.depth else np.int64(0)
+        terms = (start, min(job.block, job.depth - start))
         for top in range(job.top, job.bottom, job.block_rows):
             rows = (top, min(top + job.block_rows, job.bottom))
             if job.gathered:
-                _gather(height, like, job, *rows, start, depth, block)
-            for start_j in range(job.left, job.right, width):
-                j = min(start_j, job.right - width)
-                plain = (job.b + start * job.b_step + j * item, job.b_step, job.b_segment)
-                if job.turned:
-                    _turn(like, job, j, width, start, depth, panel)
-                    b_of = (packed, np.int64(0), packed)
-                else:
-                    b_of = (plain, panel, packed) if job.packed else (plain, np.int64(0), plain)
-                finish, strips = (add, bias + j * item if bias else np.int64(0)), (block, address_of(strip_rows))
-                _down_a_panel(height, across, like, job, strips, b_of, finish, (start, depth), rows, start_j, scratch)
+                _gather(height, like, job, *rows, *terms, strips[0])
+            _along_panels(height, across, like, job, strips, terms, rows, (job.left, job.narrow), room)
+            _along_panels(height, edge, like, job, strips, terms, rows, (job.narrow, job.right), room)
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
@@ -186,14 +202,16 @@ def run_job(height, across, like, strip_rows, jobs, memory, part, parts, thread)
 
 @dataclass(frozen=True)
 class Cut:
-    """How C (m, n) is shared out: tiles of `height` rows and `across` registers, `parts` runs of rows or of columns.
+    """How C (m, n) is shared out: tiles of `height` rows and `across` registers, or `edge` where that leaves less to overlap, and
+    `parts` runs of rows or of columns.
 
     block and block_rows: how much of k and of A's rows is worked on at a time.
     """
 
     height: int
     across: int
-    width: int
+    edge: int
+    item: int
     by_columns: bool
     parts: int
     packed: bool
@@ -202,23 +220,46 @@ class Cut:
     block: int
     block_rows: int
 
+    @property
+    def width(self) -> int:
+        """Columns of a tile."""
+        return self.across * lanes(self.item)
+
     def regions(self, m: int, n: int) -> list[tuple[int, int, int, int]]:
         """(top, bottom, left, right) of each part, all disjoint and none smaller than a tile."""
-        unit, size = (self.width, n) if self.by_columns else (self.height, m)
-        parts = min(self.parts, size // unit)
+        unit, size = (LINE_NUMBERS, n) if self.by_columns else (self.height, m)
+        least = -(-self.edge * lanes(self.item) // unit) * unit if self.by_columns else unit
+        parts = max(1, min(self.parts, size // least))
         edges = [p * (size // unit) // parts * unit for p in range(parts)] + [size]
         return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in pairwise(edges)]
+
+    def wide(self, columns: int) -> int:
+        """How many of a run of columns are done by wide tiles, the others by narrow ones: what makes all tiles together, whose last
+        may overlap, the least wide.
+        """
+        narrow = self.edge * lanes(self.item)
+        found = [(-(-columns // self.width) * self.width, columns)] if columns >= self.width else []
+        for count in range(columns // self.width, max(-1, columns // self.width - self.across), -1):
+            rest = columns - count * self.width
+            if rest and (count or rest >= narrow):
+                found.append((count * self.width + -(-rest // narrow) * narrow, count * self.width))
+        return min(found, key=lambda f: f[0])[1]
 
     def describe(self, jobs: np.ndarray) -> None:
         """To each job, how it is to go about it."""
         for name in ("packed", "turned", "gathered", "block", "block_rows"):
             jobs[name] = getattr(self, name)
+        flat = jobs.reshape(-1)
+        flat["narrow"] = [left + self.wide(right - left) for left, right in zip(flat["left"], flat["right"], strict=True)]
 
     def work(self, m: int, n: int) -> int:
         """Numbers of C that the part with most to do computes, overlaps counted twice, and what it reads and copies, likewise."""
+        narrow = self.edge * lanes(self.item)
 
         def of(rows: int, columns: int) -> int:
-            rows, columns = -(-rows // self.height) * self.height, -(-columns // self.width) * self.width
+            wide = self.wide(columns)
+            rest = -(-(columns - wide) // narrow) * narrow
+            rows, columns = -(-rows // self.height) * self.height, -(-wide // self.width) * self.width + rest
             of_b = TURNING if self.turned else COPYING if self.packed else 0
             return (rows + of_b) * columns + GATHERING * self.gathered * rows + FETCHING * (rows + columns)
 
@@ -233,22 +274,22 @@ def cut(
     b_step: bytes between the rows of B, 0 where they are not to be packed. turned: B lies transposed. gathered: A is to be copied.
     """
     found: list[tuple[float, int, Cut]] = []
-    for number, (height, across, slower) in enumerate(SHAPES):
+    for number, (height, across, edge, slower) in enumerate(SHAPES):
         width = across * lanes(item)
-        if m < height or n < width:
+        if m < height or n < edge * lanes(item):
             continue
         packed = turned or (n > width and m >= PACKED_ROWS and b_step > width * item)
         block = _evenly(depth, PANEL_BYTES // (width * item)) if b_step else max(depth, 1)
-        block_rows = max(1, BLOCK_BYTES // (block * item) // height) * height if b_step else m
+        block_rows = _evenly(-(-m // height), BLOCK_BYTES // (block * item) // height) * height if b_step else m
         for by_columns in (False, True):
-            chosen = Cut(height, across, width, by_columns, parts, packed, turned, gathered, block, block_rows)
+            chosen = Cut(height, across, edge, item, by_columns, parts, packed, turned, gathered, block, block_rows)
             found.append((slower * chosen.work(m, n), number, chosen))
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
 def _evenly(size: int, most: int) -> int:
-    """The length of the fewest equal pieces of `size` that are no longer than `most`."""
-    return max(1, -(-size // -(-size // most))) if size else 1
+    """The length of the fewest equal pieces of `size` that are no longer than `most`, or 1."""
+    return max(1, -(-size // -(-size // max(1, most)))) if size else 1
 
 
 Take = Callable[[str, tuple[int, ...], np.dtype], np.ndarray]
@@ -328,10 +369,11 @@ def multiplications(jobs: np.ndarray) -> int:
 def stage_of(chosen: Cut, jobs: np.ndarray, dtype: np.dtype, take: Take, *alive: np.ndarray | None) -> Stage:
     """The jobs as a stage that keeps the arrays alive whose addresses they hold."""
     strips = chosen.block * (chosen.block_rows + chosen.height) if chosen.gathered else 0
-    numbers = chosen.width * (chosen.block + chosen.height) + strips
+    numbers = chosen.width * (chosen.block + chosen.height) + -(-strips // LINE_NUMBERS) * LINE_NUMBERS
     memory = take("products", (MOST_THREADS, numbers * dtype.itemsize), np.dtype(np.uint8))
-    sizes = (0,) * chosen.height, (0,) * chosen.across, _LIKE[dtype.itemsize], _strip(chosen.height, dtype.itemsize)
-    made = run_job.stage(len(jobs), *sizes, jobs, memory, size=multiplications(jobs) // PER_ELEMENT)
+    sizes = [(0,) * length for length in (chosen.height, chosen.across, chosen.edge)]
+    given = *sizes, _LIKE[dtype.itemsize], _strip(chosen.height, dtype.itemsize)
+    made = run_job.stage(len(jobs), *given, jobs, memory, size=multiplications(jobs) // PER_ELEMENT)
     return replace(made, alive=(*made.alive, *alive))
 
 

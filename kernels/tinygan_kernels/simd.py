@@ -8,7 +8,9 @@ Addresses are integers: bytes, and nothing checks them; who calls an intrinsic v
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 from llvmlite import binding, ir
 from numba.core import cgutils
@@ -27,6 +29,17 @@ def register_bytes() -> int:
 def registers() -> int:
     """How many vector registers there are: 32 with AVX-512 and on 64-bit ARM, otherwise 16."""
     return 32 if register_bytes() == 64 or "aarch64" in binding.get_process_triple() else 16
+
+
+@lru_cache
+def level_2_bytes() -> int:
+    """Of a core's level-2 cache, as Linux tells it; elsewhere, as many as all but the smallest have."""
+    caches = Path("/sys/devices/system/cpu/cpu0/cache")
+    for size in caches.glob("index*/size"):
+        with suppress(OSError, ValueError):
+            if (size.parent / "level").read_text().strip() == "2":
+                return int(size.read_text().strip().removesuffix("K")) << 10
+    return 512 << 10
 
 
 def lanes(itemsize: int) -> int:
