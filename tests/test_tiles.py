@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import normal
 from tinygan_kernels import cpu_matmul, simd, tiles, tolerance
-from tinygan_kernels.cpu_matmul import address_of
+from tinygan_kernels.rows import address_of
 
 
 @numba.njit

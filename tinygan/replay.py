@@ -8,10 +8,11 @@ step counts, rates and running statistics are arrays that launches update in pla
 values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (see draws.py).
 While somebody watches the backend, steps run as they stand, so that all their launches are seen.
 
-The plan that is replayed does what was recorded, with four economies that change no bit of the result:
+The plan that is replayed does what was recorded, with five economies that change no bit of the result:
 - a launch that depends on nothing that changes is not run again;
 - a launch that an earlier one made needless, by doing the same to the same numbers, is left out;
 - a copy whose source is written once and read only by it disappears: the producer writes to the destination;
+- a kernel that may overwrite its input does so where it is the last to read it;
 - intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
 A backend may run two launches in a row as one where that gives the same bits, a product and its bias, say.
 """
@@ -145,7 +146,7 @@ class Recorder:
         size = 0
         if own:
             private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
-            launches = _without_copies(launches, private)
+            launches = _overwriting(_without_copies(launches, private), private)
             launches, size = _share_memory(launches, private, self.backend)
         self.backend.bind_all(launches)
         calls, groups = map(list, zip(*self.backend.bind_all(launches), strict=True)) if launches else ([], [])
@@ -184,7 +185,7 @@ def _overlap(array: Any, launch: Launch) -> bool:
     return any(np.may_share_memory(array, other) for other in (*launch.inputs, *launch.outputs))
 
 
-# ---- the four economies --------------------------------------------------------------------------------------------------------
+# ---- the five economies --------------------------------------------------------------------------------------------------------
 
 
 def _constants(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int], set[int]]:
@@ -280,6 +281,31 @@ def _sole_producer(launches: Sequence[Launch], at: int, private: set[int]) -> in
     if any(_overlap(destination, launch) for launch in launches[touching[0] : at]):
         return None
     return touching[0]
+
+
+def _overwriting(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
+    """The launches with an output in the place of the first input where the kernel may do that, and both are private and whole,
+    the one not used before and the other not after.
+    """
+    kept = list(launches)
+    uses: dict[int, list[int]] = {}
+    for i, launch in enumerate(launches):
+        for key in _touched(launch):
+            uses.setdefault(key, []).append(i)
+    for i in range(len(kept)):
+        if not kept[i].kernel.overwrites:
+            continue
+        x, y = kept[i].inputs[0], kept[i].outputs[0]
+        old, new = _key(x), _key(y)
+        whole = all(a.size == _root(a).size and a.flags.c_contiguous for a in (x, y))
+        alone = sum(_key(a) == old for a in (*kept[i].inputs, *kept[i].outputs)) == 1
+        if whole and alone and old != new and {old, new} <= private and uses[old][-1] == i == uses[new][0]:
+            homes = {new: _root(x)}
+            for k in uses[new]:
+                inputs, outputs = (tuple(_moved(a, homes) for a in arrays) for arrays in (kept[k].inputs, kept[k].outputs))
+                kept[k] = replace(kept[k], inputs=inputs, outputs=outputs)
+            uses[old] += uses.pop(new)[1:]
+    return kept
 
 
 def _share_memory(launches: Sequence[Launch], private: set[int], backend: Backend) -> tuple[list[Launch], int]:

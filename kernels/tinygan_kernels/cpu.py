@@ -17,6 +17,7 @@ from .contract import KERNELS, Backend, Call, Launch, Version
 from .convolution import Convolution, as_rows
 from .cpu_matmul import bound_linear, bound_product
 from .program import Stage, Work, joined
+from .rows import CURVES
 from .scratch import Scratch, empty
 
 _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
@@ -210,12 +211,9 @@ def _bias_act_grad(launch: Launch) -> Call:
     (g, y), (dx, db), act = launch.inputs, launch.outputs, launch.params["act"]
     rows = as_rows(dx)
     sums = _blocks(rows)
-    if act in ("leaky_relu", "linear"):
-        stages = [loops.leaky_relu_grad_sums.over(g.size, as_rows(g), as_rows(y), dx.dtype.type(_slope(launch)), rows, sums)]
-    else:
-        through = loops.tanh_grad if act == "tanh" else loops.sigmoid_grad
-        stages = [through.over(g.size, _rows(g), _rows(y), _rows(dx)), loops.row_sums.over(g.size, rows, sums)]
-    return Work([*stages, loops.add_up.over(sums.size, sums, db)])
+    curve, slope = CURVES[act], dx.dtype.type(_slope(launch))
+    stage = loops.bias_act_grad.over(g.size, as_rows(g), as_rows(y), curve, slope, rows, sums)
+    return Work([stage, loops.add_up.over(sums.size, sums, db)])
 
 
 # ---- updates ------------------------------------------------------------------------------------------------------------------

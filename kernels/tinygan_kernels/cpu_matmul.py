@@ -20,6 +20,7 @@ import numpy as np
 
 from .compiled import piece
 from .program import MOST_THREADS, RECORDS, Loop, Stage, Work
+from .rows import address_of
 from .simd import lanes, level_2_bytes, registers
 from .thin import shallow_product, thin_product
 from .tiles import copy_numbers, copy_register, prefetch, tile, transpose_block
@@ -59,12 +60,6 @@ from which the tiles are the narrower ones, so that few columns are left to over
 
 
 RECORDS[JOB.str] = JOB
-
-
-@piece
-def address_of(array):
-    """Of an array's first element, signed: with an unsigned one, adding an offset would give a float."""
-    return np.int64(array.ctypes.data)
 
 
 @piece

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import elementary
+from . import elementary, rows
 from .program import Loop, share, span
+from .rows import address_of
 
 BLOCK = 64  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed
 
@@ -268,25 +269,18 @@ def bias_leaky_relu(x, b, slope, y, part, parts):
     """y = x + b where that is positive, else slope (x + b); slope 1 is a bias alone. x, y (rows, C), b (C,)."""
     start, stop = share(x.shape[0], parts, part)
     for r in range(start, stop):
-        a, out = x[r], y[r]
-        for j in range(out.size):
-            s = a[j] + b[j]
-            out[j] = s if s > 0 else slope * s
+        rows.bias_leaky_relu(x, (address_of(x[r]), address_of(b), address_of(y[r])), b.size, (slope,))
 
 
 @Loop
-def leaky_relu_grad_sums(g, y, slope, dx, sums, part, parts):
-    """dx = g where y > 0, else slope g; sums (blocks, C): of dx over BLOCK rows each."""
+def bias_act_grad(g, y, curve, slope, dx, sums, part, parts):
+    """dx = g act'(y), act by its number in rows.CURVES; sums (blocks, C): of dx over BLOCK rows each."""
     first, last = share(sums.shape[0], parts, part)
     for block in range(first, last):
-        total = sums[block]
-        total[:] = 0
+        sums[block] = 0
         for r in range(block * BLOCK, min((block + 1) * BLOCK, g.shape[0])):
-            b, a, out = g[r], y[r], dx[r]
-            for j in range(out.size):
-                d = b[j] if a[j] > 0 else slope * b[j]
-                out[j] = d
-                total[j] += d
+            at = (address_of(g[r]), address_of(y[r]), address_of(dx[r]), address_of(sums[block]))
+            rows.act_grad_sum(g, curve, at, dx.shape[1], slope)
 
 
 # ---- batch normalisation --------------------------------------------------------------------------------------------------------
@@ -432,18 +426,11 @@ def count(t, part, parts):
 
 @Loop
 def adam(g, rate, sign, beta1, beta2, eps, theta, m, v, t, part, parts):
-    """rate and t are 0-d, t counts this step already; beta1, beta2 and eps double, rounded to the dtype's precision once. The
-    corrections of both averages' bias are worked out in double precision, once for all elements.
-    """
-    real, steps = theta.dtype.type, np.float64(t[()])
-    b1, rest1, b2, rest2, small = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2), real(eps)
-    step, root = real(sign * rate[()] / (1 - beta1**steps)), real(1 / (1 - beta2**steps))
+    """rate and t are 0-d, t counts this step already; beta1, beta2 and eps double."""
+    numbers = rows.adam_numbers(theta, rate[()], sign, beta1, beta2, eps, np.float64(t[()]))
     start, stop = span(g.size, parts, part)
-    d, at, first, second = g[start:stop], theta[start:stop], m[start:stop], v[start:stop]
-    for i in range(at.size):
-        first[i] = b1 * first[i] + rest1 * d[i]
-        second[i] = b2 * second[i] + rest2 * d[i] * d[i]
-        at[i] += step * first[i] / (np.sqrt(second[i] * root) + small)
+    at = (address_of(g[start:]), address_of(theta[start:]), address_of(m[start:]), address_of(v[start:]))
+    rows.adam(theta, at, stop - start, numbers)
 
 
 @Loop

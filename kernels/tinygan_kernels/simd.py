@@ -50,14 +50,13 @@ def lanes(itemsize: int) -> int:
 class Vectors:
     """Writes vector code for numbers of an LLVM type (float or double) where `builder` stands. Sizes and steps are in bytes."""
 
-    def __init__(self, builder: ir.IRBuilder, number: ir.Type) -> None:
+    def __init__(self, builder: ir.IRBuilder, number: ir.Type, width: int | None = None) -> None:
+        """width: numbers in a vector, where that is not as many as a register has room for."""
         self.builder, self.number = builder, number
         self.itemsize = 4 if isinstance(number, ir.FloatType) else 8
-        self.lanes = lanes(self.itemsize)
+        self.lanes = width or lanes(self.itemsize)
         self.bytes = self.lanes * self.itemsize
         self.type = ir.VectorType(number, self.lanes)
-        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.itemsize}"
-        self._multiply_add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.type, [self.type] * 3), name)
 
     def constant(self, value: float) -> ir.Constant:
         return ir.Constant(self.type, [value] * self.lanes)
@@ -94,7 +93,16 @@ class Vectors:
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """a b + c, rounded once where the machine can."""
-        return self.builder.call(self._multiply_add, [a, b, c])
+        return self._called("fmuladd", a, b, c)
+
+    def square_root(self, a: ir.Value) -> ir.Value:
+        return self._called("sqrt", a)
+
+    def _called(self, name: str, *vectors: ir.Value) -> ir.Value:
+        """LLVM's intrinsic of that name, applied to vectors."""
+        kind = ir.FunctionType(self.type, [self.type] * len(vectors))
+        name = f"llvm.{name}.v{self.lanes}f{8 * self.itemsize}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), vectors)
 
 
 def counted(

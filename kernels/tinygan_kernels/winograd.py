@@ -19,9 +19,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from .cpu_matmul import address_of, bound_products
+from .cpu_matmul import bound_products
 from .minimal_filtering import best_tile
 from .program import Loop, Work, pieces, share
+from .rows import address_of
 from .simd import lanes
 from .tile_maps import Grid, Patch, Seams, apply
 from .tiles import transpose_block
