@@ -341,7 +341,7 @@ def over_its_own_source(x, d):
     put("exp", s, out=d)
 
 
-def of_an_input(x, d):
+def of_a_state(x, d):
     put("copy", x, out=d)
 
 
@@ -358,11 +358,14 @@ def outputs_to_places_that_overlap(x, d):
     put("copy", db, out=d[0])
 
 
-MAY_GO = {plain: 0, product: 0, of_one_output: 0, reshaped: 0, two_to_one_place: 1, outputs_to_places_that_overlap: 1}
+MAY_GO = {
+    **dict.fromkeys((plain, product, of_one_output, reshaped, read_earlier), 0),
+    **dict.fromkeys((written_transposed, written_in_pieces, written_in_place), 0),
+    two_to_one_place: 1, outputs_to_places_that_overlap: 1,
+}
 HAVE_TO_STAY = (
-    read_later, read_earlier, copied_twice, destination_read_between, destination_written_between, destination_read_by_the_producer,
-    part_of_the_source, source_transposed, destination_transposed, written_transposed, written_in_pieces, written_in_place,
-    within_one_buffer, over_its_own_source, of_an_input,
+    read_later, copied_twice, destination_read_between, destination_written_between, destination_read_by_the_producer,
+    part_of_the_source, source_transposed, destination_transposed, within_one_buffer, over_its_own_source, of_a_state,
 )
 COPIES = {**MAY_GO, **dict.fromkeys(HAVE_TO_STAY, 1), copied_twice: 2}
 
@@ -387,6 +390,44 @@ def test_copies_go_where_they_may_and_never_change_a_result(program):
     assert seen[Poisoned] == seen[Eager]
 
 
+def test_an_input_that_is_copied_is_put_where_the_copy_was_to_go():
+    """Real and fake samples side by side, as D sees them: neither is copied. What is read again, or shown, stays where it is."""
+
+    def beside(x, keep):
+        both = CPU.empty((6, 4), np.float32)
+        put("copy", x.array, out=both[:3])
+        put("copy", put("exp", x.array if keep else both[:3]), out=both[3:])
+        return wrap(put("neg", both), CPU), *((x,) if keep == "shown" else ())
+
+    x = np.random.default_rng(0).standard_normal((5, 3, 4)).astype(np.float32)
+    for keep, copies in (("", 0), ("read", 1), ("shown", 1)):
+        replayed = Poisoned(lambda x, keep=keep: beside(x, keep), CPU)
+        for values in x:
+            np.testing.assert_array_equal(replayed(values)[0].numpy(), -np.concatenate([values, np.exp(values)]))
+            assert np.may_share_memory(replayed.inputs[0].array, own_memory(replayed.plan)) == (not copies)
+        assert kernels(replayed).count("copy") == copies
+
+
+def test_what_is_overwritten_is_not_needed_again():
+    """bias_act and its gradient write over their first input where it is a buffer of the plan's own that nothing reads later."""
+
+    def step(x, read_again):
+        sums = put("neg", x.array)
+        y = put("bias_act", sums, np.zeros(4, np.float32), act="tanh")
+        dx, db = put("bias_act_grad", put("exp", y), y, act="tanh")
+        return tuple(wrap(a, CPU) for a in (put("neg", dx), db, put("neg", sums if read_again else y)))
+
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    for read_again in (False, True):
+        replayed = Poisoned(lambda x, again=read_again: step(x, again), CPU)
+        for values in (x, -x, 2 * x):
+            found, wanted = (run(values) for run in (replayed, Eager(lambda x, again=read_again: step(x, again), CPU)))
+            assert bits([t.numpy() for t in found]) == bits([t.numpy() for t in wanted])
+        in_place = {launch.kernel.name for launch in replayed.plan.launches
+                    if launch.inputs and launch.inputs[0].ctypes.data == launch.outputs[0].ctypes.data}
+        assert in_place == ({"bias_act_grad"} if read_again else {"bias_act", "bias_act_grad"})
+
+
 def test_a_source_that_is_an_output_stays():
     d = np.zeros(3, np.float32)
 
@@ -406,9 +447,9 @@ def test_a_destination_of_another_kind_is_not_written_by_the_producer(d):
     x, s = np.ones((2, 4, 4), np.float32)[0], np.empty((4, 4), np.float32)
     launches = [Launch(KERNELS["neg"], np.negative, (x,), (s,), {}), Launch(KERNELS["copy"], np.copyto, (s,), (d,), {})]
     private = {replay._key(s)}
-    assert replay._sole_producer(launches, 1, private) is None
+    assert not replay._may_move(launches, 1, private)
     alike = [launches[0], replace(launches[1], outputs=(np.empty_like(s),))]
-    assert replay._sole_producer(alike, 1, private) == 0 and replay._sole_producer(alike, 1, set()) is None
+    assert replay._may_move(alike, 1, private) and not replay._may_move(alike, 1, set())
 
 
 # ---- buffers that share memory --------------------------------------------------------------------------------------------------

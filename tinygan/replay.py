@@ -11,7 +11,8 @@ While somebody watches the backend, steps run as they stand, so that all their l
 The plan that is replayed does what was recorded, with five economies that change no bit of the result:
 - a launch that depends on nothing that changes is not run again;
 - a launch that an earlier one made needless, by doing the same to the same numbers, is left out;
-- a copy whose source is written once and read only by it disappears: the producer writes to the destination;
+- a copy that is the last to touch its source disappears: what it copied was made at the destination, or put there if it came from
+  outside;
 - a kernel that may overwrite its input does so where it is the last to read it;
 - intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
 A backend may run two launches in a row as one where that gives the same bits, a product and its bias, say.
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from tinygan_kernels import Backend, Launch
+from tinygan_kernels import KERNELS, Backend, Launch
 
 from .tensor import Tensor, stop, wrap
 
@@ -67,7 +68,8 @@ class Replayed:
         recorder = Recorder(self.backend)
         with recorder:
             outputs = self.step(*self.inputs)
-        self.plan = recorder.plan(outputs)
+        self.plan = recorder.plan(outputs, self.inputs)
+        self.inputs = self.plan.inputs
 
     def _tell(self, arrays: Sequence[np.ndarray]) -> None:
         if not self._told:
@@ -81,7 +83,8 @@ class Replayed:
 
 @dataclass
 class Plan:
-    """Launches in order, bound to their arrays, and the tensors that they leave the step's results in.
+    """Launches in order, bound to their arrays, the tensors that they take the step's inputs from, which they may overwrite, and
+    those that they leave its results in.
 
     Each of `calls` runs the launches of one of `groups`. `joined` is what `run` runs: the same, in as few calls as the backend can.
     """
@@ -92,6 +95,7 @@ class Plan:
     outputs: tuple[Tensor, ...]
     buffer_bytes: int
     joined: Sequence[Callable[[], None]] = ()
+    inputs: tuple[Tensor, ...] = ()
 
     def run(self) -> None:
         for call in self.joined:
@@ -128,8 +132,9 @@ class Recorder:
     def _note(self, launch: Launch, proceed: Callable[[], None]) -> None:
         self.launches.append(launch)
 
-    def plan(self, outputs: Sequence[Tensor]) -> Plan:
-        """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`.
+    def plan(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor] = ()) -> Plan:
+        """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`; so are those of
+        `inputs`, which are to be filled before each run.
 
         What does not change from call to call is computed here. Launches are bound twice, as scratch memory grows to the largest
         that any of them needs the first time.
@@ -145,13 +150,18 @@ class Recorder:
         launches = [launch for i, launch in enumerate(launches) if i not in constant]
         size = 0
         if own:
-            private = {_key(a) for a in self.allocated if a.size} - {_key(t.array) for t in outputs} - fixed
-            launches = _overwriting(_without_copies(launches, private), private)
-            launches, size = _share_memory(launches, private, self.backend)
+            shown = {_key(t.array) for t in outputs}
+            private = {_key(a) for a in self.allocated if a.size} - shown - fixed
+            given = tuple(t.array for t in inputs)
+            launches = _without_copies([_arrival(given), *launches], private | ({_key(a) for a in given} - shown))
+            launches, size = _share_memory(_overwriting(launches, private), private, self.backend)
+            arrival, *launches = launches
+            inputs = [wrap(array, self.backend) for array in arrival.outputs]
         self.backend.bind_all(launches)
         calls, groups = map(list, zip(*self.backend.bind_all(launches), strict=True)) if launches else ([], [])
         # without their graph, which would keep every array of the recorded step alive
-        return Plan(launches, calls, groups, tuple(stop(t) for t in outputs), size, self.backend.join(calls))
+        results = tuple(stop(t) for t in outputs)
+        return Plan(launches, calls, groups, results, size, self.backend.join(calls), tuple(inputs))
 
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------
@@ -246,41 +256,39 @@ def _moved(array: Any, homes: Mapping[int, Any]) -> Any:
     return np.ndarray(array.shape, array.dtype, home.reshape(-1).view(np.uint8), inner, array.strides)
 
 
+def _arrival(inputs: tuple[Any, ...]) -> Launch:
+    """What happens before the first launch: the inputs are written."""
+    return Launch(KERNELS["fill"], lambda *arrays: None, (), inputs, {})
+
+
 def _without_copies(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
-    """Where a private buffer is written once, whole, and only read by a copy, its producer writes to the copy's destination."""
-    kept = list(launches)
-    for launch in launches:
-        if launch.kernel.name != "copy":
-            continue
-        at = next(i for i, other in enumerate(kept) if other is launch)
-        producer = _sole_producer(kept, at, private)
-        if producer is None:
-            continue
-        source, destination = launch.inputs[0], launch.outputs[0]
-        made = kept[producer]
-        outputs = tuple(destination.reshape(o.shape) if _key(o) == _key(source) else o for o in made.outputs)
-        kept[producer] = replace(made, outputs=outputs)
-        del kept[at]
+    """Where a copy of all of a private buffer is the last to touch it, it lies at the copy's destination from the beginning."""
+    kept, at = list(launches), 0
+    while at < len(kept):
+        if kept[at].kernel.name == "copy" and _may_move(kept, at, private):
+            launch = kept.pop(at)
+            kept = [_rehomed(other, {_key(launch.inputs[0]): launch.outputs[0]}) for other in kept]
+        else:
+            at += 1
     return kept
 
 
-def _sole_producer(launches: Sequence[Launch], at: int, private: set[int]) -> int | None:
-    """The launch that could write to the destination of the copy at index `at` instead of to its source; None if none could."""
+def _may_move(launches: Sequence[Launch], at: int, private: set[int]) -> bool:
+    """Whether the source of the copy at index `at` could be its destination: nobody else uses that while the source lives."""
     source, destination = launches[at].inputs[0], launches[at].outputs[0]
     key = _key(source)
     whole = source.size == _root(source).size and source.flags.c_contiguous and destination.flags.c_contiguous
-    if key not in private or not whole or source.shape != destination.shape or source.dtype != destination.dtype:
-        return None
+    alike = source.shape == destination.shape and source.dtype == destination.dtype
+    if key not in private or key == _key(destination) or not (whole and alike):
+        return False
     touching = [i for i, launch in enumerate(launches) if key in _touched(launch)]
-    if len(touching) != 2 or touching[1] != at:
-        return None
-    producer = launches[touching[0]]
-    writes = [o for o in producer.outputs if _key(o) == key]
-    if producer.kernel.in_place or len(writes) != 1 or writes[0].size != source.size or not writes[0].flags.c_contiguous:
-        return None  # its elements lie in another order than the copy reads them in, or not all of them are its own
-    if any(_overlap(destination, launch) for launch in launches[touching[0] : at]):
-        return None
-    return touching[0]
+    return touching[-1] == at and not any(_overlap(destination, launch) for launch in launches[touching[0] : at])
+
+
+def _rehomed(launch: Launch, homes: Mapping[int, Any]) -> Launch:
+    """The launch with its arrays moved to where `homes` says."""
+    inputs, outputs = (tuple(_moved(a, homes) for a in arrays) for arrays in (launch.inputs, launch.outputs))
+    return replace(launch, inputs=inputs, outputs=outputs)
 
 
 def _overwriting(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
@@ -302,8 +310,7 @@ def _overwriting(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
         if whole and alone and old != new and {old, new} <= private and uses[old][-1] == i == uses[new][0]:
             homes = {new: _root(x)}
             for k in uses[new]:
-                inputs, outputs = (tuple(_moved(a, homes) for a in arrays) for arrays in (kept[k].inputs, kept[k].outputs))
-                kept[k] = replace(kept[k], inputs=inputs, outputs=outputs)
+                kept[k] = _rehomed(kept[k], homes)
             uses[old] += uses.pop(new)[1:]
     return kept
 
@@ -331,11 +338,7 @@ def _share_memory(launches: Sequence[Launch], private: set[int], backend: Backen
         offsets[key] = start
     pool = _aligned(max((end for _, end, _, _ in placed), default=0), backend)
     homes = {key: pool[start : start + roots[key].nbytes] for key, start in offsets.items()}
-
-    def moved(arrays: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(_moved(a, homes) for a in arrays)
-
-    return [replace(launch, inputs=moved(launch.inputs), outputs=moved(launch.outputs)) for launch in launches], pool.size
+    return [_rehomed(launch, homes) for launch in launches], pool.size
 
 
 def _aligned(size: int, backend: Backend) -> Any:

@@ -23,7 +23,7 @@ from .program import MOST_THREADS, RECORDS, Loop, Stage, Work
 from .rows import address_of
 from .simd import lanes, level_2_bytes, registers
 from .thin import shallow_product, thin_product
-from .tiles import copy_numbers, copy_register, prefetch, tile, transpose_block
+from .tiles import copy_numbers, copy_register, tile, transpose_block
 
 # Height and width (in registers) of the tiles to choose from, the width of those that fill up a row of them, and how much slower
 # than the best each runs: all fit their sums, their width of B and one number of A into the registers. The flatter read more of B,
@@ -36,7 +36,7 @@ WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs mo
 PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
 COPYING, TURNING, GATHERING = 3, 10, 10  # multiply-adds in the time that a number of B, of a transposed B, of A takes to copy
 FETCHING = 16  # the same for reading a number at all: what a part needs of A and B may lie in another core's cache
-PANEL_BYTES = level_2_bytes() // 8  # of a panel of B: a tile multiplies so long with what it loads that the level-2 cache keeps up
+PANEL_BYTES = level_2_bytes() // 6  # of a panel of B: a tile multiplies so long with what it loads that the level-2 cache keeps up
 BLOCK_BYTES = level_2_bytes() // 2  # of a block of A that passes the panels by
 PACKED_ROWS = 32  # of A that have to pass a panel by before packing it pays
 LINE_NUMBERS = 16  # columns that threads share out: a cache line of floats, so that no line is written to by two
@@ -73,19 +73,10 @@ def _turn(like, job, j, width, start, depth, panel):
             for i in range(width):
                 copy_numbers(like, corner + i * job.b_step + k * item, panel + (k * width + i) * item, (0,))
         return
-    for first in range(0, depth, side):  # squares turned in registers; the last overlaps the one before
-        k = min(first, depth - side)
-        for i in range(0, width, side):
+    for i in range(0, width, side):
+        for first in range(0, depth, side):  # squares turned in registers; the last overlaps the one before
+            k = min(first, depth - side)
             transpose_block(like, corner + i * job.b_step + k * item, job.b_step, panel + (k * width + i) * item, width * item)
-
-
-@piece
-def _send_for(like, job, j, width, start, depth, part, parts):
-    """The part-th of `parts` parts of a panel that will be turned is brought near, while a tile before it is worked on."""
-    corner = job.b + j * job.b_step + start * like.itemsize
-    for r in range(part * width // parts, (part + 1) * width // parts):
-        for at in range(0, depth * like.itemsize, 64):
-            prefetch(like, corner + r * job.b_step + at)
 
 
 @piece
@@ -128,12 +119,10 @@ def _down_a_panel(height, across, like, job, a_of, b_of, finish, terms, rows, st
     """
     item, high, (start, depth), (top, bottom) = like.itemsize, len(height), terms, rows
     width = len(across) * (LANES_32 if item == 4 else LANES_64)
-    j, following, count = min(start_j, job.right - width), start_j + width, -(-(bottom - top) // high)
-    for number in range(count):
+    j = min(start_j, job.right - width)
+    for number in range(-(-(bottom - top) // high)):
         start_i = top + number * high
         i = min(start_i, job.bottom - high)
-        if job.turned and following < job.right:
-            _send_for(like, job, min(following, job.right - width), width, start, depth, number, count)
         if job.gathered:
             a = (a_of[0] + number * high * depth * item, a_of[1], np.int64(high * item), np.int64(0))
         else:

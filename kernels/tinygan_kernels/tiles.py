@@ -195,17 +195,6 @@ def copy_numbers(typing_context, like, source, target, count):
 
 
 @intrinsic
-def prefetch(typing_context, like, address):
-    """Has the cache line at an address brought into the level-2 cache."""
-
-    def generate(context, builder, signature, arguments):
-        _vectors(builder, context, like).prefetch(arguments[1], near=False)
-        return context.get_dummy_value()
-
-    return types.void(like, types.int64), generate
-
-
-@intrinsic
 def add_register(typing_context, like, source, target):
     """A register full of numbers at one address, added to those at another."""
 
