@@ -28,10 +28,13 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
+ONES = np.ones((2, 4, 4), np.float32)
+
+
 def recorded():
     """A step of two products, an exponential and an addition, recorded."""
     replayed = Replayed(lambda a, b: (ops.exp(a @ b) + a @ a,), backend("cpu"))
-    replayed(*np.ones((2, 4, 4), np.float32))
+    replayed(*ONES)
     return replayed
 
 
@@ -45,7 +48,7 @@ def test_times_are_summed_up_by_kernel(clock):
 
     def step():
         clock.spend(0.25 + next(held_up))
-        plan.run()
+        plan.run(ONES)
 
     found = profile(plan, step, 5)
     assert plan.calls is calls
@@ -60,7 +63,7 @@ def test_rates_are_those_of_cost(clock):
     plan = recorded().plan
     products = [launch for launch in plan.launches if launch.kernel.name == "matmul"]
     plan.calls = [lambda: clock.spend(1e-6)] * len(plan.launches)
-    rows = {row.kernel: row for row in profile(plan, plan.run, 3).rows}
+    rows = {row.kernel: row for row in profile(plan, lambda: plan.run(ONES), 3).rows}
     row = rows["matmul"]
     assert row.flops == len(products) * 2 * 4**3 and row.moved == sum(map(cost.moved, products)) == len(products) * 3 * 64
     assert row.gflops == pytest.approx(0.128) and row.gigabytes == pytest.approx(0.192)
@@ -76,7 +79,7 @@ def test_a_device_is_waited_for_after_every_launch(clock):
         clock.spend(sum(queue))
         queue.clear()
 
-    found = profile(plan, plan.run, 2, wait)
+    found = profile(plan, lambda: plan.run(ONES), 2, wait)
     assert sum(row.seconds for row in found.rows) == 3.0 * len(plan.launches) and found.rest == 0
 
 
@@ -86,7 +89,7 @@ def test_a_step_that_fails_leaves_the_plan_as_it_was():
     with pytest.raises(ZeroDivisionError):
         profile(plan, lambda: 1 / 0, 2)
     with pytest.raises(ValueError, match="at least one"):
-        profile(plan, plan.run, 0)
+        profile(plan, lambda: plan.run(ONES), 0)
     assert plan.calls is calls
 
 

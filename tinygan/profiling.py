@@ -62,7 +62,7 @@ def profile(plan: Plan, step: Callable[[], object], steps: int, wait: Callable[[
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one has to be timed")
     joined, taken = plan.joined, [[] for _ in plan.calls]
-    plan.joined = [_timed(call, times, wait) for call, times in zip(plan.calls, taken, strict=True)]
+    plan.joined = [*plan.copies, *(_timed(call, times, wait) for call, times in zip(plan.calls, taken, strict=True))]
     whole: list[float] = []
     try:
         for _ in range(steps):

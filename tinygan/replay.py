@@ -57,10 +57,7 @@ class Replayed:
         elif any(a.shape != t.shape or a.dtype != t.dtype for a, t in zip(arrays, self.inputs, strict=True)):
             self._tell(arrays)
             return self._eager(arrays)
-        for array, tensor in zip(arrays, self.inputs, strict=True):
-            if array is not tensor.array:
-                tensor.array[...] = self.backend.asarray(array)
-        self.plan.run()
+        self.plan.run(arrays)
         return self.plan.outputs
 
     def _capture(self, arrays: Sequence[np.ndarray]) -> None:
@@ -86,7 +83,8 @@ class Plan:
     """Launches in order, bound to their arrays, the tensors that they take the step's inputs from, which they may overwrite, and
     those that they leave its results in.
 
-    Each of `calls` runs the launches of one of `groups`. `joined` is what `run` runs: the same, in as few calls as the backend can.
+    Each of `calls` runs the launches of one of `groups`. `joined` is what `run` runs: the same, in as few calls as the backend can,
+    after `copies` of the inputs from where `sources` are told, on a backend that has such.
     """
 
     launches: list[Launch]
@@ -96,8 +94,18 @@ class Plan:
     buffer_bytes: int
     joined: Sequence[Callable[[], None]] = ()
     inputs: tuple[Tensor, ...] = ()
+    copies: Sequence[Callable[[], None]] = ()
+    sources: Sequence[Callable[[Any], None]] = ()
 
-    def run(self) -> None:
+    def run(self, arrays: Sequence[Any]) -> None:
+        """Run the step on these inputs, of the shapes and dtypes that were recorded."""
+        if self.sources:
+            arrays = [np.ascontiguousarray(array) for array in arrays]  # alive until the step is done
+            for source, array in zip(self.sources, arrays, strict=True):
+                source(array)
+        else:
+            for tensor, array in zip(self.inputs, arrays, strict=True):
+                tensor.array[...] = tensor.backend.asarray(array)
         for call in self.joined:
             call()
 
@@ -159,9 +167,11 @@ class Recorder:
             inputs = [wrap(array, self.backend) for array in arrival.outputs]
         self.backend.bind_all(launches)
         calls, groups = map(list, zip(*self.backend.bind_all(launches), strict=True)) if launches else ([], [])
+        refills = [self.backend.bind_refill(t.array) for t in inputs] if self.backend.bind_refill else []
+        copies, sources = [call for call, _ in refills], [source for _, source in refills]
         # without their graph, which would keep every array of the recorded step alive
-        results = tuple(stop(t) for t in outputs)
-        return Plan(launches, calls, groups, results, size, self.backend.join(calls), tuple(inputs))
+        results, joined = tuple(stop(t) for t in outputs), self.backend.join([*copies, *calls])
+        return Plan(launches, calls, groups, results, size, joined, tuple(inputs), copies, sources)
 
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------
