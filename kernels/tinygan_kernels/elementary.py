@@ -18,11 +18,10 @@ LN2_HIGH, LN2_LOW = REAL(0.693359375), REAL(-2.12194440e-4)  # their sum is ln 2
 SMALLEST, LARGEST = REAL(-87.3), REAL(88)  # beyond, 2^n or e^x is no normal float32, and this one is taken
 TAYLOR_EXP = tuple(REAL(1 / f) for f in (5040, 720, 120, 24, 6, 2))  # of (e^r - 1 - r) / r^2, highest power first: 1/7! ... 1/2!
 ATANH = tuple(REAL(1 / k) for k in (17, 15, 13, 11, 9, 7, 5, 3))  # of atanh(s)/s - 1 in s^2
-TANH = tuple(REAL(c) for c in (21844 / 6081075, -1382 / 155925, 62 / 2835, -17 / 315, 2 / 15, -1 / 3))  # of tanh(x)/x - 1 in x^2
 LOG_ATANH = tuple(REAL(1 / k) for k in (9, 7, 5, 3))  # the same, for a smaller s
 ROOT_2 = REAL(2**0.5)
 LN2 = REAL(0.6931471805599453)
-NEAR_0 = REAL(0.35)  # where tanh's series, cut there, is as good as float32
+FAR_OUT = REAL(-20)  # of -2|x|, beyond which tanh is 1 in float32
 
 
 def exp(x):
@@ -41,7 +40,7 @@ def log1p(x):
 
 
 def tanh(x):
-    """(1 - e) / (1 + e) with e = e^-2|x|, and its series near 0, where 1 - e has few correct digits."""
+    """-d / (2 + d) with the sign of x, d = e^-2|x| - 1."""
     return np.tanh(x)
 
 
@@ -77,12 +76,16 @@ def _log1p_32(x):
 
 
 def _tanh_32(x):
-    e = exp(REAL(-2) * abs(x))
-    far = np.copysign((REAL(1) - e) / (REAL(1) + e), x)
-    square, p = x * x, TANH[0]
+    y = REAL(-2) * abs(x)
+    y = FAR_OUT if y < FAR_OUT else y  # not max, which would lose a NaN
+    n = np.floor(y * LOG2_E + REAL(0.5))
+    r = (y - n * LN2_HIGH) - n * LN2_LOW
+    p = TAYLOR_EXP[0]
     for i in range(1, 6):
-        p = p * square + TANH[i]
-    return far if abs(x) > NEAR_0 else x + x * square * p
+        p = p * r + TAYLOR_EXP[i]
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    less = (p * r * r + r) * power + (power - REAL(1))  # e^y - 1; near 0 n is 0, and all digits of e^r - 1 are kept
+    return np.copysign(less / (REAL(2) + less), x)
 
 
 def _chosen(in_single: object, otherwise: object):
