@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from . import elementary, rows
+from .compiled import piece
 from .program import Loop, share, span
 from .rows import address_of
 
+SHORT = 16  # columns that rows of a matrix have at least for vectors to pay in each of them
 BLOCK = 64  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed
 
 
@@ -268,19 +270,43 @@ def largest_of_rows(x, y, part, parts):
 def bias_leaky_relu(x, b, slope, y, part, parts):
     """y = x + b where that is positive, else slope (x + b); slope 1 is a bias alone. x, y (rows, C), b (C,)."""
     start, stop = share(x.shape[0], parts, part)
-    for r in range(start, stop):
-        rows.bias_leaky_relu(x, (address_of(x[r]), address_of(b), address_of(y[r])), b.size, (slope,))
+    at_once = _rows_at_once(b.size)
+    biases = np.empty((at_once, b.size), b.dtype)
+    for r in range(at_once):
+        biases[r] = b
+    for r in range(start, stop, at_once):
+        count = min(at_once, stop - r) * b.size
+        rows.bias_leaky_relu(x, (address_of(x[r]), address_of(biases), address_of(y[r])), count, (slope,))
 
 
 @Loop
 def bias_act_grad(g, y, curve, slope, dx, sums, part, parts):
-    """dx = g act'(y), act by its number in rows.CURVES; sums (blocks, C): of dx over BLOCK rows each."""
-    first, last = share(sums.shape[0], parts, part)
+    """dx = g act'(y), act by its number in rows.CURVES; sums (blocks, C): of dx over BLOCK rows each. Parts are runs of blocks, or
+    of columns where there are more parts than blocks.
+    """
+    blocks, columns = sums.shape
+    by_columns = blocks < parts and columns >= SHORT
+    first, last = (0, blocks) if by_columns else share(blocks, parts, part)
+    left, right = span(columns, parts, part) if by_columns else (0, columns)
+    at_once = _rows_at_once(columns)
+    totals = np.empty((at_once, right - left), dx.dtype)
     for block in range(first, last):
-        sums[block] = 0
-        for r in range(block * BLOCK, min((block + 1) * BLOCK, g.shape[0])):
-            at = (address_of(g[r]), address_of(y[r]), address_of(dx[r]), address_of(sums[block]))
-            rows.act_grad_sum(g, curve, at, dx.shape[1], slope)
+        totals[:] = 0
+        end = min((block + 1) * BLOCK, g.shape[0])
+        for r in range(block * BLOCK, end, at_once):
+            at = (address_of(g[r, left:]), address_of(y[r, left:]), address_of(dx[r, left:]), address_of(totals))
+            rows.act_grad_sum(g, curve, at, min(at_once, end - r) * totals.shape[1], slope)
+        for j in range(totals.shape[1]):
+            total = totals[0, j]
+            for r in range(1, at_once):
+                total += totals[r, j]
+            sums[block, left + j] = total
+
+
+@piece
+def _rows_at_once(columns):
+    """How many rows of so many columns are gone along as one: rows that are too short for vectors, some registers full of them."""
+    return np.int64(1) if columns >= SHORT else BLOCK // max(columns, 1) + 1
 
 
 # ---- batch normalisation --------------------------------------------------------------------------------------------------------
