@@ -84,6 +84,8 @@ def test_cuts_cover_everything_once_with_tiles_that_fit(m, n, item, parts, depth
     """Every number of C is in one part, and none beyond it; parts are no smaller than a tile, and blocks are of whole tiles."""
     chosen = cpu_matmul.cut(m, n, depth, item, parts, b_step, turned, gathered)
     fitting = [shape for shape in cpu_matmul.SHAPES if shape[0] <= m and shape[2] * simd.lanes(item) <= n]
+    if depth * n * item > cpu_matmul.BLOCK_BYTES:
+        fitting = [shape for shape in fitting if shape[0] >= cpu_matmul.FLAT]
     assert (chosen is None) == (not fitting)
     if chosen is None:
         return

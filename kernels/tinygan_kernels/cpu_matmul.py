@@ -28,8 +28,9 @@ from .tiles import copy_numbers, copy_register, tile, transpose_block
 # Height and width (in registers) of the tiles to choose from, the width of those that fill up a row of them, and how much slower
 # than the best each runs: all fit their sums, their width of B and one number of A into the registers. The flatter read more of B,
 # which may come from far; the highest keep more addresses than there are registers for those.
-_OF_32 = ((8, 3, 2, 1.0), (6, 4, 3, 1.02), (14, 2, 1, 1.1), (4, 4, 3, 1.15), (24, 1, 1, 2.2))
-_OF_16 = ((4, 3, 2, 1.0), (6, 2, 1, 1.01), (5, 2, 1, 1.02), (4, 2, 1, 1.28), (8, 1, 1, 1.7))
+_OF_32 = ((8, 3, 2, 1.0), (6, 4, 3, 1.02), (14, 2, 1, 1.1), (4, 4, 3, 1.15), (24, 1, 1, 2.2), (2, 4, 2, 2.5), (1, 4, 2, 4.0))
+_OF_16 = ((4, 3, 2, 1.0), (6, 2, 1, 1.01), (5, 2, 1, 1.02), (4, 2, 1, 1.28), (8, 1, 1, 1.7), (2, 4, 2, 2.5), (1, 4, 2, 4.0))
+FLAT = 4  # rows below which a tile reads so much of B for what it multiplies that B has to lie in the level-2 cache
 SHAPES = _OF_32 if registers() == 32 else _OF_16
 LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs more than it brings
@@ -260,7 +261,7 @@ def cut(
     found: list[tuple[float, int, Cut]] = []
     for number, (height, across, edge, slower) in enumerate(SHAPES):
         width = across * lanes(item)
-        if m < height or n < edge * lanes(item):
+        if m < height or n < edge * lanes(item) or (height < FLAT and depth * n * item > BLOCK_BYTES):
             continue
         packed = turned or (n > width and m >= PACKED_ROWS and b_step > width * item)
         block = _evenly(depth, PANEL_BYTES // (width * item)) if b_step else max(depth, 1)
