@@ -16,7 +16,7 @@ lint: .venv/.test  ## ruff, as strict as CI
 	$(BIN)/ruff check .
 
 bench: .venv/.peers  ## time a training step against PyTorch and JAX, and rewrite the tables and pictures of the README
-	$(BIN)/python -m benchmarks.gan_step --scaling --json benchmarks/results/gan_step.json
+	$(BIN)/python -m benchmarks.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json
 	$(BIN)/python -m benchmarks.kernels --json benchmarks/results/kernels.json
 	$(BIN)/python -m benchmarks.readme
 

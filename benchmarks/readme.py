@@ -57,6 +57,24 @@ def steps_section(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _stamp(report["stamp"])])
 
 
+def kernels_section(report: dict[str, Any]) -> str:
+    """Every product and convolution of the workloads by itself, folded away under what they reach together."""
+    lines = ["| kernel and shapes (workload) | ms | GFLOP/s | share of BLAS | torch / tinygan |", "|---|---|---|---|---|"]
+    shares: dict[str, list[float]] = {"matmul": [], "conv2d": []}
+    for name, case in report["cases"].items():
+        mine, peer = case["sides"]["tinygan"]["median"], case["sides"].get("torch")
+        speed = 1000 * case["gflop"] / mine
+        shares["matmul" if name.startswith("matmul") else "conv2d"].append(100 * speed / report["sgemm_gflops"])
+        ratio = f"{peer['median'] / mine:.2f}" if peer else "-"
+        lines.append(f"| {name} | {_three_digits(mine)} | {speed:.0f} | {100 * speed / report['sgemm_gflops']:.0f} % | {ratio} |")
+    reached = " and ".join(
+        f"{what} {min(found):.0f} to {max(found):.0f} %"
+        for what, found in (("matrix products", shares["matmul"]), ("convolutions", shares["conv2d"])) if found
+    )
+    told = f"One by one, of the {report['sgemm_gflops']:.0f} GFLOP/s of NumPy's BLAS (`python -m benchmarks.kernels`): {reached}."
+    return "\n".join([told, "", "<details><summary>all of them</summary>", "", *lines, "", _stamp(report["stamp"]), "</details>"])
+
+
 def _median(times: dict[str, float] | None) -> str:
     return _three_digits(times["median"]) if times else "-"
 
@@ -138,6 +156,7 @@ def results_section(record: dict[str, Any]) -> str:
 
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "steps": ("gan_step.json", steps_section),
+    "kernels": ("kernels.json", kernels_section),
     "digits": ("digits.json", digits_section),
     "emulator": ("emulator.json", emulator_section),
     "faces": ("faces.json", faces_section),
