@@ -64,6 +64,20 @@ def test_adam_along_a_row_is_kingma_and_bas(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_adams_quotient_at_the_ends_of_its_range(dtype):
+    """v of 0, tiny, huge and infinite, eps of any size: as exact as a root and a division, never NaN; and NaN where v is NaN."""
+    v = np.array([0, 1e-45, 1e-38, 1e-30, 1e-16, 1, 1e16, 1e30, 3e38, np.inf, np.nan, *10.0 ** np.arange(-36, 38)], dtype)
+    v = np.repeat(v, 2)  # more than one register
+    for small in (1e-8, 1e-3, 1.0):
+        g, theta, m, second = np.zeros_like(v), np.zeros_like(v), np.full_like(v, 0.75), v.copy()
+        adam(theta, g, theta, m, second, v.size, 1.0, 1.0, 0.5, 0.5, small, 1.0)  # of both averages half is left, and made up for
+        exact = 0.75 / (np.sqrt(2 * second.astype(np.longdouble)) + small)
+        usual = v <= 3e38
+        assert (np.abs(theta - exact)[usual] <= 4 * np.finfo(dtype).eps * exact[usual]).all()
+        assert (np.abs(theta[np.isinf(v)]) < 1e-18).all() and np.isnan(theta[np.isnan(v)]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("columns", [1, 2, 3, simd.lanes(4) - 1, simd.lanes(4), simd.lanes(4) + 1, 100])
 @pytest.mark.parametrize("count", [0, 1, 5, 63, 64, 65, 200])
 def test_parts_of_the_loops_over_rows_do_not_show(count, columns, dtype):

@@ -108,8 +108,7 @@ def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> No
     second = b.fadd(b.fmul(b2, v.load(v_at)), b.fmul(b.fmul(rest2, d), d))
     v.store(first, m)
     v.store(second, v_at)
-    over = b.fadd(v.square_root(b.fmul(second, root)), small)
-    v.store(b.fadd(v.load(theta), b.fdiv(b.fmul(step, first), over)), theta)
+    v.store(b.fadd(v.load(theta), v.over_root(b.fmul(step, first), b.fmul(second, root), small)), theta)
 
 
 # of rows (g, y, dx, total): dx = g act'(y) and total += dx

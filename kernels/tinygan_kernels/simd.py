@@ -95,8 +95,32 @@ class Vectors:
         """a b + c, rounded once where the machine can."""
         return self._called("fmuladd", a, b, c)
 
-    def square_root(self, a: ir.Value) -> ir.Value:
-        return self._called("sqrt", a)
+    def over_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
+        """number / (sqrt(a) + small), a at least 0, for finite numbers.
+
+        A root and a division take 18 cycles for a register of AVX-512 on a Zen 4. Its estimates of 1 / sqrt(a) and of 1 / b, whose
+        relative error is below 2^-14, take few, and a step of Newton's iteration after each leaves rounding errors alone.
+        """
+        b = self.builder
+        if not (self.bytes == register_bytes() == 64 and self.itemsize == 4):
+            return b.fdiv(number, b.fadd(self._called("sqrt", a), small))
+        least, most = self.constant(1e-37), self.constant(3e38)
+        a = b.select(b.fcmp_ordered("<", a, least), least, a)  # 1 / sqrt(0) is none
+        a = b.select(b.fcmp_ordered(">", a, most), most, a)
+        y = self._estimate("rsqrt14", a)
+        root = b.fmul(a, y)
+        missing = self.multiply_add(b.fneg(root), y, self.constant(1.0))
+        under = b.fadd(self.multiply_add(b.fmul(root, self.constant(0.5)), missing, root), small)
+        y = self._estimate("rcp14", under)
+        quotient = b.fmul(number, y)
+        missing = self.multiply_add(b.fneg(under), quotient, number)
+        return self.multiply_add(y, missing, quotient)
+
+    def _estimate(self, name: str, a: ir.Value) -> ir.Value:
+        """By an instruction of AVX-512 for vectors of 16 floats."""
+        kind = ir.FunctionType(self.type, [self.type, self.type, ir.IntType(16)])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.x86.avx512.{name}.ps.512")
+        return self.builder.call(function, [a, self.constant(0.0), ir.Constant(ir.IntType(16), 0xFFFF)])
 
     def _called(self, name: str, *vectors: ir.Value) -> ir.Value:
         """LLVM's intrinsic of that name, applied to vectors."""
