@@ -88,12 +88,9 @@ def measure(name: str, wanted: set[str], seconds: float) -> dict[str, Any]:
 
 
 def scaling(name: str, seconds: float) -> list[dict[str, float]]:
-    """Milliseconds a step over the batch size, tinygan alone."""
-    rows = []
-    for m in BATCHES:
-        step = build(name, load("cpu"), m=m)
-        rows.append({"m": m, "ms": interleaved({"tinygan": step.step}, seconds, rounds=3)["tinygan"].median})
-    return rows
+    """Milliseconds a step over the batch size, tinygan alone, all sizes in turns."""
+    times = interleaved({str(m): build(name, load("cpu"), m=m).step for m in BATCHES}, seconds)
+    return [{"m": int(m), "ms": t.median} for m, t in times.items()]
 
 
 def all_threads(name: str, seconds: float) -> dict[str, float]:
