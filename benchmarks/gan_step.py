@@ -185,7 +185,7 @@ def main() -> None:
     wanted = set(filter(None, args.peers.split(",")))
     if not wanted <= set(PEERS):
         parser.error(f"--peers takes {', '.join(PEERS)}, got {args.peers!r}")
-    report: dict[str, Any] = {"stamp": stamp(), "workloads": {}}
+    report: dict[str, Any] = {"stamp": stamp(), "peers": [peer for peer in PEERS if peer in wanted], "workloads": {}}
     for name in args.workload or WORKLOADS:
         off = verify(name)
         result = report["workloads"][name] = measure(name, wanted, args.seconds)

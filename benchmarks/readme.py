@@ -31,8 +31,11 @@ def _stamp(stamp: dict[str, Any]) -> str:
 
 
 def steps_section(report: dict[str, Any]) -> str:
-    """The table of workloads: median milliseconds of every side, ratio to the best peer, floor."""
-    sides = ["tinygan", *dict.fromkeys(s for w in report["workloads"].values() for s in w["sides"] if s != "tinygan")]
+    """The table of workloads: median milliseconds of every side, ratio to the best peer, floor. A column without numbers for a peer
+    that was asked for and is not installed.
+    """
+    found = dict.fromkeys(s for w in report["workloads"].values() for s in w["sides"])
+    sides = list(dict.fromkeys(["tinygan", *found, *(peer.replace("-", ".") for peer in report.get("peers", []))]))
     lines = [
         "| workload | " + " | ".join(f"{s}, ms" for s in sides) + " | best peer / tinygan | share of the floor |",
         "|---" * (len(sides) + 3) + "|",

@@ -245,12 +245,36 @@ def test_a_section_is_filled_when_its_table_is_there(tmp_path, monkeypatch, caps
     assert "presets.json has no such table; section 'pacgan'" in capsys.readouterr().out
 
 
+STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
+
+
+def test_a_peer_that_is_missing_is_a_gap_in_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "DOCS", tmp_path)
+    sides = {"tinygan": {"median": 2.0}, "torch": {"median": 5.0}}
+    workload = {"sides": sides, "best_peer": "torch", "ratio": 2.5, "share_of_floor": 0.5}
+    report = {"stamp": STAMP, "peers": ["torch", "torch-compile", "jax"], "workloads": {"ring": workload}}
+    head, _, row, *_ = readme.steps_section(report).splitlines()
+    assert head.split(" | ")[1:5] == ["tinygan, ms", "torch, ms", "torch.compile, ms", "jax, ms"]
+    assert row == "| ring | 2 | 5 | - | - | **2.50** | 50 % |"
+
+
+@pytest.mark.parametrize("peer", [True, False])
+def test_kernels_are_told_from_their_record(peer):
+    def case(gflop, mine, theirs):
+        return {"gflop": gflop, "sides": {"tinygan": {"median": mine}, **({"torch": {"median": theirs}} if peer else {})}}
+
+    cases = {"matmul a": case(1.0, 10.0, 15.0), "matmul b": case(1.0, 5.0, 5.0), "conv2d_dx c": case(3.0, 10.0, 40.0)}
+    text = readme.kernels_section({"stamp": STAMP, "sgemm_gflops": 200.0, "cases": cases})
+    assert "matrix products 50 to 100 % and convolutions 150 to 150 %" in text
+    assert f"| matmul a | 10 | 100 | 50 % | {'1.50' if peer else '-'} |" in text
+    assert f"| conv2d_dx c | 10 | 300 | 150 % | {'4.00' if peer else '-'} |" in text
+
+
 def test_the_faces_are_told_from_their_record():
-    stamp = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
     text = readme.faces_section({
         "photographs": 400, "side": 32, "steps": 9000, "precision": 0.9, "recall": 0.8, "density": 1.1, "coverage": 0.7,
         "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [],
-        "stamp": stamp, "seconds": 601.0})
+        "stamp": STAMP, "seconds": 601.0})
     for part in ("400 photographs", "--steps 9000` (10 minutes)",
                  "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
         assert part in text, part

@@ -65,7 +65,7 @@ def test_adam_along_a_row_is_kingma_and_bas(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_adams_quotient_at_the_ends_of_its_range(dtype):
-    """v of 0, tiny, huge and infinite, eps of any size: as exact as a root and a division, never NaN; and NaN where v is NaN."""
+    """v of 0, tiny, huge and infinite, several eps: as exact as a root and a division, never NaN; and NaN where v is NaN."""
     v = np.array([0, 1e-45, 1e-38, 1e-30, 1e-16, 1, 1e16, 1e30, 3e38, np.inf, np.nan, *10.0 ** np.arange(-36, 38)], dtype)
     v = np.repeat(v, 2)  # more than one register
     for small in (1e-8, 1e-3, 1.0):

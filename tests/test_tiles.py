@@ -2,6 +2,7 @@
 how a product is cut among threads."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -109,11 +110,12 @@ def test_wide_and_narrow_tiles_fill_a_run_of_columns(shape, columns, item, by_co
     if columns < narrow:
         return
     chosen = cpu_matmul.Cut(height, across, edge, item, by_columns, 1, False, False, False, 1, 1)
-    first = chosen.wide(columns)
+    first, computed = chosen.wide(columns)
     assert 0 <= first <= columns
     assert first == columns or first % wide == 0, "narrow tiles begin where a wide one ends"
     assert first == 0 or columns >= wide, "a wide tile that overlaps needs room to its left"
     done = -(-first // wide) * wide + -(-(columns - first) // narrow) * narrow
+    assert done == computed
     assert columns <= done <= -(-columns // min(wide, narrow)) * narrow + wide
     counts = [(a, b) for a in range(columns // wide + 1) for b in range(across + 1)]
     counts += [(columns // wide + 1, 0)] if columns >= wide else []
@@ -140,6 +142,14 @@ def test_a_product_with_its_bias_is_the_two_steps_bit_for_bit(shape, act_slope):
     cpu_matmul.tiled(a[None], b[None], plain)()
     plain += bias
     np.testing.assert_array_equal(c, np.where(plain > 0, plain, np.float32(act_slope) * plain))
+
+
+def test_the_level_2_cache_is_as_large_as_the_c_library_says():
+    command = shutil.which("getconf")
+    said = subprocess.run([command, "LEVEL2_CACHE_SIZE"], capture_output=True, text=True, check=False).stdout if command else ""
+    if not said.strip().isdecimal() or int(said) == 0:
+        pytest.skip("getconf does not tell the cache's size here")
+    assert simd.level_2_bytes() == int(said)
 
 
 NARROWER = """

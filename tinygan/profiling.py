@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """rows: the costliest kernel first. rest: seconds of a step outside of all launches, which go to batches, noise, and Python.
+    """rows: the costliest kernel first. rest: seconds of a step outside of all launches: batches, noise, inputs, and Python.
 
     Every launch's time, and the rest, is its median over `steps` steps: what other programs take now and then does not show.
     """

@@ -89,7 +89,7 @@ class Backend:
     bind: Callable[[Launch], Call] = lambda launch: launch.run  # for launches that will run many times
     bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # the same for two in a row that can be one
     join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # bound calls in a row, as fewer that do the same
-    bind_refill: BindRefill | None = None  # a call that copies to an array from another, and a function that is told which before
+    bind_refill: BindRefill | None = None  # for an array: a call that copies to it, and a function to be told from where
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 

@@ -268,7 +268,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _refill(target: np.ndarray) -> tuple[Call, Callable[[np.ndarray], None]]:
     """A copy to an array, from one that is named before each call and kept alive by who names it; both lie in one piece."""
-    stage = loops.copy.over(target.size, _rows(np.empty_like(target)), _rows(target))
+    stage = loops.copy.over(target.size, _rows(target), _rows(target))
 
     def name(source: np.ndarray) -> None:
         stage.block[0] = source.__array_interface__["data"][0]  # the address is an argument's first word

@@ -3,9 +3,9 @@
 A product is cut into jobs, rectangles of C with the addresses of what they need, when its shapes are known; each job is a part of a
 stage (`program`). Within a job the loops are those of Goto and van de Geijn 2008 ("Anatomy of high-performance matrix
 multiplication", figure 8): over blocks of k so short that a panel of B, as wide as a tile, stays in the level-2 cache; over blocks
-of rows so few that those of A stay there too; over panels; over tiles. A panel whose rows lie far apart is copied into
-one piece by the first tile that reads it, while that multiplies; an A or a B that lies transposed is copied before. The sum over k
-runs in one order whatever the cut, C taking it from one block of k to the next, so that neither blocks nor threads change a bit.
+of rows so few that those of A stay there too; over panels; over tiles. A panel whose rows lie far apart is copied into one piece by
+the first tile that reads it, while that multiplies; an A or a B that lies transposed is copied before. The sum over k runs in one
+order whatever the cut, C taking it from one block of k to the next, so that neither blocks nor threads change a bit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from .tiles import copy_numbers, copy_register, tile, transpose_block
 
 # Height and width (in registers) of the tiles to choose from, the width of those that fill up a row of them, and how much slower
 # than the best each runs: all fit their sums, their width of B and one number of A into the registers. The flatter read more of B,
-# which may come from far; the highest keep more addresses than there are registers for those.
+# which may come from far; the highest keep more addresses than there are registers for those. The last two are for C of one to
+# three rows, at a price at which nothing higher takes them.
 _OF_32 = ((8, 3, 2, 1.0), (6, 4, 3, 1.02), (14, 2, 1, 1.1), (4, 4, 3, 1.15), (24, 1, 1, 2.2), (2, 4, 2, 2.5), (1, 4, 2, 4.0))
 _OF_16 = ((4, 3, 2, 1.0), (6, 2, 1, 1.01), (5, 2, 1, 1.02), (4, 2, 1, 1.28), (8, 1, 1, 1.7), (2, 4, 2, 2.5), (1, 4, 2, 4.0))
 FLAT = 4  # rows below which a tile reads so much of B for what it multiplies that B has to lie in the level-2 cache
@@ -207,44 +208,46 @@ class Cut:
 
     @property
     def width(self) -> int:
-        """Columns of a tile."""
+        """Columns of a wide tile."""
         return self.across * lanes(self.item)
+
+    @property
+    def narrow(self) -> int:
+        """Columns of a narrow tile."""
+        return self.edge * lanes(self.item)
 
     def regions(self, m: int, n: int) -> list[tuple[int, int, int, int]]:
         """(top, bottom, left, right) of each part, all disjoint and none smaller than a tile."""
         unit, size = (LINE_NUMBERS, n) if self.by_columns else (self.height, m)
-        least = -(-self.edge * lanes(self.item) // unit) * unit if self.by_columns else unit
+        least = -(-self.narrow // unit) * unit if self.by_columns else unit
         parts = max(1, min(self.parts, size // least))
         edges = [p * (size // unit) // parts * unit for p in range(parts)] + [size]
         return [(0, m, *run) if self.by_columns else (*run, 0, n) for run in pairwise(edges)]
 
-    def wide(self, columns: int) -> int:
-        """How many of a run of columns are done by wide tiles, the others by narrow ones: what makes all tiles together, whose last
-        may overlap, the least wide.
+    def wide(self, columns: int) -> tuple[int, int]:
+        """(how many of a run of columns are done by wide tiles, the others by narrow ones; how many all tiles together compute, as
+        the last of either kind may overlap): what makes these the fewest.
         """
-        narrow = self.edge * lanes(self.item)
         found = [(-(-columns // self.width) * self.width, columns)] if columns >= self.width else []
         for count in range(columns // self.width, max(-1, columns // self.width - self.across), -1):
             rest = columns - count * self.width
-            if rest and (count or rest >= narrow):
-                found.append((count * self.width + -(-rest // narrow) * narrow, count * self.width))
-        return min(found, key=lambda f: f[0])[1]
+            if rest and (count or rest >= self.narrow):
+                found.append((count * self.width + -(-rest // self.narrow) * self.narrow, count * self.width))
+        computed, wide = min(found, key=lambda f: f[0])
+        return wide, computed
 
     def describe(self, jobs: np.ndarray) -> None:
         """To each job, how it is to go about it."""
         for name in ("packed", "turned", "gathered", "block", "block_rows"):
             jobs[name] = getattr(self, name)
         flat = jobs.reshape(-1)
-        flat["narrow"] = [left + self.wide(right - left) for left, right in zip(flat["left"], flat["right"], strict=True)]
+        flat["narrow"] = [left + self.wide(right - left)[0] for left, right in zip(flat["left"], flat["right"], strict=True)]
 
     def work(self, m: int, n: int) -> int:
         """Numbers of C that the part with most to do computes, overlaps counted twice, and what it reads and copies, likewise."""
-        narrow = self.edge * lanes(self.item)
 
         def of(rows: int, columns: int) -> int:
-            wide = self.wide(columns)
-            rest = -(-(columns - wide) // narrow) * narrow
-            rows, columns = -(-rows // self.height) * self.height, -(-wide // self.width) * self.width + rest
+            rows, columns = -(-rows // self.height) * self.height, self.wide(columns)[1]
             of_b = TURNING if self.turned else COPYING if self.packed else 0
             return (rows + of_b) * columns + GATHERING * self.gathered * rows + FETCHING * (rows + columns)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 from .compiled import OPTIONS
 
@@ -44,15 +44,21 @@ def tanh(x):
     return np.tanh(x)
 
 
-def _exp_32(x):
-    x = min(max(x, SMALLEST), LARGEST) if x == x else x
+@register_jitable(**OPTIONS)
+def _split(x):
+    """(q, 2^n), e^x = (1 + q) 2^n; near 0 n is 0, and all digits of q are kept."""
     n = np.floor(x * LOG2_E + REAL(0.5))
     r = (x - n * LN2_HIGH) - n * LN2_LOW
     p = TAYLOR_EXP[0]
     for i in range(1, 6):
         p = p * r + TAYLOR_EXP[i]
-    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # 2^n by its exponent's bits
-    return (p * r * r + r + REAL(1)) * power
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # by its exponent's bits
+    return p * r * r + r, power
+
+
+def _exp_32(x):
+    q, power = _split(min(max(x, SMALLEST), LARGEST) if x == x else x)
+    return (q + REAL(1)) * power
 
 
 def _log_32(x):
@@ -78,13 +84,8 @@ def _log1p_32(x):
 def _tanh_32(x):
     y = REAL(-2) * abs(x)
     y = FAR_OUT if y < FAR_OUT else y  # not max, which would lose a NaN
-    n = np.floor(y * LOG2_E + REAL(0.5))
-    r = (y - n * LN2_HIGH) - n * LN2_LOW
-    p = TAYLOR_EXP[0]
-    for i in range(1, 6):
-        p = p * r + TAYLOR_EXP[i]
-    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    less = (p * r * r + r) * power + (power - REAL(1))  # e^y - 1; near 0 n is 0, and all digits of e^r - 1 are kept
+    q, power = _split(y)
+    less = q * power + (power - REAL(1))  # e^y - 1
     return np.copysign(less / (REAL(2) + less), x)
 
 

@@ -1,4 +1,4 @@
-"""Formulas applied along a row of numbers, in vector code: for loops over whole arrays, and for a tile that was just multiplied.
+"""Formulas applied along rows of numbers, in vector code, for the loops that go over whole arrays.
 
 Each reads and writes some rows of equal length, given by their addresses, a register at a time, and what does not fill one number
 by number. A row may be read and written; Numba's own vectoriser would first have to make sure that none overlaps another.
@@ -77,27 +77,25 @@ def _bias_leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Va
     v.store(_leaky(v, total, total, numbers[0]), y)
 
 
-def _leaky_relu_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
-    g, y, dx, total = at
-    d = _leaky(v, v.load(g), v.load(y), numbers[0])
+def _grad_sum(v: Vectors, at: Sequence[ir.Value], d: ir.Value) -> None:
+    """A gradient d, to its place and added to a total."""
+    _, _, dx, total = at
     v.store(d, dx)
     v.store(v.builder.fadd(v.load(total), d), total)
 
 
+def _leaky_relu_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    _grad_sum(v, at, _leaky(v, v.load(at[0]), v.load(at[1]), numbers[0]))
+
+
 def _tanh_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
-    g, y, dx, total = at
-    t, b = v.load(y), v.builder
-    d = b.fmul(v.load(g), b.fsub(v.constant(1.0), b.fmul(t, t)))
-    v.store(d, dx)
-    v.store(b.fadd(v.load(total), d), total)
+    y, b = v.load(at[1]), v.builder
+    _grad_sum(v, at, b.fmul(v.load(at[0]), b.fsub(v.constant(1.0), b.fmul(y, y))))
 
 
 def _sigmoid_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
-    g, y, dx, total = at
-    s, b = v.load(y), v.builder
-    d = b.fmul(v.load(g), b.fmul(s, b.fsub(v.constant(1.0), s)))
-    v.store(d, dx)
-    v.store(b.fadd(v.load(total), d), total)
+    y, b = v.load(at[1]), v.builder
+    _grad_sum(v, at, b.fmul(v.load(at[0]), b.fmul(y, b.fsub(v.constant(1.0), y))))
 
 
 def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
@@ -115,7 +113,6 @@ def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> No
 leaky_relu_grad_sum, tanh_grad_sum, sigmoid_grad_sum = map(along_rows, (_leaky_relu_grad_sum, _tanh_grad_sum, _sigmoid_grad_sum))
 bias_leaky_relu = along_rows(_bias_leaky_relu)  # of (x, b, y): y = x + b where that is positive, else slope (x + b)
 adam = along_rows(_adam)  # of (g, theta, m, v), with the numbers of adam_numbers
-zeros = along_rows(lambda v, at, numbers: v.store(v.constant(0.0), at[0]))
 
 CURVES = {"leaky_relu": 0, "linear": 0, "tanh": 1, "sigmoid": 2}  # a linear one is a leaky ReLU of slope 1
 

@@ -72,12 +72,12 @@ class Vectors:
     def store(self, vector: ir.Value, address: ir.Value) -> None:
         self.builder.store(vector, self.builder.inttoptr(address, self.type.as_pointer()), align=self.itemsize)
 
-    def prefetch(self, address: ir.Value, near: bool, write: bool = False) -> None:
-        """Has the cache line at an address brought into the level-1 cache, or the level-2 cache, while other work goes on."""
+    def prefetch(self, address: ir.Value, write: bool = False) -> None:
+        """Has the cache line at an address brought into the level-1 cache while other work goes on."""
         number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
         prefetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        flags = [ir.Constant(number, int(write)), ir.Constant(number, 3 if near else 2), ir.Constant(number, 1)]
+        flags = [ir.Constant(number, int(write)), ir.Constant(number, 3), ir.Constant(number, 1)]
         self.builder.call(prefetch, [self.builder.inttoptr(address, pointer), *flags])
 
     def splat(self, scalar: ir.Value) -> ir.Value:
@@ -98,8 +98,8 @@ class Vectors:
     def over_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
         """number / (sqrt(a) + small), a at least 0, for finite numbers.
 
-        A root and a division take 18 cycles for a register of AVX-512 on a Zen 4. Its estimates of 1 / sqrt(a) and of 1 / b, whose
-        relative error is below 2^-14, take few, and a step of Newton's iteration after each leaves rounding errors alone.
+        AVX-512 has estimates of 1 / sqrt(a) and of 1 / b, whose relative error is below 2^-14; a step of Newton's iteration after
+        each leaves little but rounding errors, and is sooner done than a root and a division.
         """
         b = self.builder
         if not (self.bytes == register_bytes() == 64 and self.itemsize == 4):

@@ -67,7 +67,7 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, cop
         def term_and_copy(values):
             a_k, b_k, copy_k, *sums = values
             for line in range(0, width * v.bytes, 64):
-                v.prefetch(v.at(v.at(b_k, line), builder.mul(b_step, ir.Constant(WORD, AHEAD))), near=True)
+                v.prefetch(v.at(v.at(b_k, line), builder.mul(b_step, ir.Constant(WORD, AHEAD))))
             loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
             for q in range(width):
                 v.store(loaded[q], v.at(copy_k, q * v.bytes))
@@ -82,8 +82,8 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, cop
         sums = _start(builder, v, add, [place for row in places for place in row])
         for row in places:  # C is needed last, and may have to come from far: it is sent for before the sums begin
             for q in range(0, width, max(1, 64 // v.bytes)):
-                v.prefetch(row[q], near=True, write=True)
-            v.prefetch(v.at(row[-1], v.bytes - 1), near=True, write=True)
+                v.prefetch(row[q], write=True)
+            v.prefetch(v.at(row[-1], v.bytes - 1), write=True)
         sums = _either(
             builder, builder.icmp_signed("!=", copy, ir.Constant(WORD, 0)),
             lambda: counted(builder, depth, [a_at, b_at, copy, *sums], term_and_copy)[3:],
