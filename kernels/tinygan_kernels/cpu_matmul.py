@@ -19,11 +19,14 @@ import numba
 import numpy as np
 
 from .compiled import piece
+from .packing import LANES_32, LANES_64, bring_back, fetch, gather, turn
 from .program import MOST_THREADS, RECORDS, Loop, Stage, Work
 from .rows import address_of
+from .scratch import LINE
 from .simd import lanes, level_2_bytes, registers
 from .thin import shallow_product, thin_product
-from .tiles import copy_numbers, copy_register, tile, transpose_block
+from .tiles import tile
+from .zeros import REGISTERS, TOGETHER, fits, memory_bytes, pays, terms_at_a_time, without_zeros
 
 # Height and width (in registers) of the tiles to choose from, the width of those that fill up a row of them, and how much slower
 # than the best each runs: all fit their sums, their width of B and one number of A into the registers. The flatter read more of B,
@@ -33,7 +36,6 @@ _OF_32 = ((8, 3, 2, 1.0), (6, 4, 3, 1.02), (14, 2, 1, 1.1), (4, 4, 3, 1.15), (24
 _OF_16 = ((4, 3, 2, 1.0), (6, 2, 1, 1.01), (5, 2, 1, 1.02), (4, 2, 1, 1.28), (8, 1, 1, 1.7), (2, 4, 2, 2.5), (1, 4, 2, 4.0))
 FLAT = 4  # rows below which a tile reads so much of B for what it multiplies that B has to lie in the level-2 cache
 SHAPES = _OF_32 if registers() == 32 else _OF_16
-LANES_32, LANES_64 = lanes(4), lanes(8)
 WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs more than it brings
 PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
 COPYING, TURNING, GATHERING = 3, 10, 10  # multiply-adds in the time that a number of B, of a transposed B, of A takes to copy
@@ -47,7 +49,7 @@ FAR = 2048  # bytes between what follows each other: a level-1 cache keeps few s
 _ADDRESSES = ("a", "rows", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
 _EDGES = ("top", "bottom", "left", "narrow", "right")
-_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "add", *_EDGES)
+_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "listed", "add", *_EDGES)
 JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + [("slope", np.float64)])
 """One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
 
@@ -56,57 +58,12 @@ JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + 
 
 With one segment, k is taken `block` terms at a time, and `block_rows` rows of A. packed: the first tile that goes over a panel of B
 copies it into one piece. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed before. gathered: the rows of A lie
-side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece. narrow: the column
-from which the tiles are the narrower ones, so that few columns are left to overlap.
+side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece. narrow: the
+column from which the tiles are the narrower ones, so that few columns are left to overlap. listed: how many terms are listed at a
+time where A's zeros may be left out, or 0 where they may not.
 """
 
-
 RECORDS[JOB.str] = JOB
-
-
-@piece
-def _turn(like, job, j, width, start, depth, panel):
-    """Rows start..start+depth and columns j..j+width of a B that lies transposed, into the panel (depth, width) at an address."""
-    item = like.itemsize
-    side = LANES_32 if item == 4 else LANES_64
-    corner = job.b + j * job.b_step + start * item
-    if depth < side:
-        for k in range(depth):
-            for i in range(width):
-                copy_numbers(like, corner + i * job.b_step + k * item, panel + (k * width + i) * item, (0,))
-        return
-    for i in range(0, width, side):
-        for first in range(0, depth, side):  # squares turned in registers; the last overlaps the one before
-            k = min(first, depth - side)
-            transpose_block(like, corner + i * job.b_step + k * item, job.b_step, panel + (k * width + i) * item, width * item)
-
-
-@piece
-def _gather(height, like, job, top, bottom, start, depth, block):
-    """Rows top..bottom of A, terms start..start+depth, into strips (depth, height) at an address, one strip for each tile."""
-    item = like.itemsize
-    for first in range(top, bottom, len(height)):
-        i, strip = min(first, job.bottom - len(height)), block + (first - top) * depth * item
-        for k in range(depth):
-            copy_numbers(like, job.a + i * item + (start + k) * job.a_step, strip + k * len(height) * item, height)
-
-
-@piece
-def _fetch(height, across, like, c, c_step, scratch):
-    """A tile of C into scratch memory, its rows one after the other."""
-    side = LANES_32 if like.itemsize == 4 else LANES_64
-    for r in range(len(height)):
-        for q in range(len(across)):
-            number = q * side * like.itemsize
-            copy_register(like, c + r * c_step + number, scratch + r * len(across) * side * like.itemsize + number)
-
-
-@piece
-def _bring_back(height, width, like, c, c_step, scratch, first_row, first_column):
-    """The rows and columns of a tile in scratch memory that are new, to where they belong."""
-    for r in range(first_row, len(height)):
-        for q in range(first_column, width):
-            copy_numbers(like, scratch + (r * width + q) * like.itemsize, c + r * c_step + q * like.itemsize, (0,))
 
 
 @piece
@@ -132,11 +89,11 @@ def _down_a_panel(height, across, like, job, a_of, b_of, finish, terms, rows, st
         b, copy = (b_of[0], b_of[1]) if number == 0 else (b_of[2], np.int64(0))
         c, again = job.c + i * job.c_step + j * item, finish[0] != 0 and (i < start_i or j < start_j)
         if again:
-            _fetch(height, across, like, c, job.c_step, scratch)
+            fetch(height, across, like, c, job.c_step, scratch)
         place = (scratch, np.int64(width * item)) if again else (c, job.c_step)
         tile(height, across, like, a, b, place, (job.segments, depth), finish, like.dtype.type(job.slope), copy)
         if again:
-            _bring_back(height, width, like, c, job.c_step, scratch, start_i - i, start_j - j)
+            bring_back(height, width, like, c, job.c_step, scratch, start_i - i, start_j - j)
 
 
 @piece
@@ -153,12 +110,30 @@ def _along_panels(height, across, like, job, strips, terms, rows, columns, room)
         j = min(start_j, job.right - width)
         plain = (job.b + start * job.b_step + j * item, job.b_step, job.b_segment)
         if job.turned:
-            _turn(like, job, j, width, start, depth, panel)
+            turn(like, job, j, width, start, depth, panel)
             b_of = (packed, np.int64(0), packed)
         else:
             b_of = (plain, panel, packed) if job.packed else (plain, np.int64(0), plain)
         finish = (add, bias + j * item if bias else np.int64(0))
         _down_a_panel(height, across, like, job, strips, b_of, finish, terms, rows, start_j, scratch)
+
+
+@piece
+def _tiles_from(height, across, edge, like, job, strips, terms, rows, left, room):
+    """All tiles of the rows top..bottom and the columns from `left` on, for some terms, wide ones first."""
+    if job.gathered:
+        gather(height, like, job, *rows, *terms, strips[0])
+    _along_panels(height, across, like, job, strips, terms, rows, (left, job.narrow), room)
+    _along_panels(height, edge, like, job, strips, terms, rows, (max(left, job.narrow), job.right), room)
+
+
+@piece
+def _room(height, across, like, job, strip_rows, memory):
+    """The addresses of memory: (for a panel, for a tile), (for the strips of A, of the offsets of a strip's rows)."""
+    numbers = len(across) * (LANES_32 if like.itemsize == 4 else LANES_64) * like.itemsize
+    panel = address_of(memory)
+    scratch = panel + job.block * numbers
+    return (panel, scratch), (scratch + len(height) * numbers, address_of(strip_rows))
 
 
 @Loop
@@ -168,19 +143,28 @@ def run_job(height, across, edge, like, strip_rows, jobs, memory, part, parts, t
     like: an array of the dtype. strip_rows: the offsets of a strip's rows, in bytes. memory (threads, bytes): room for a panel, a
     tile and a block of A.
     """
-    job, item = jobs[part], like.itemsize
-    width = len(across) * (LANES_32 if item == 4 else LANES_64)
-    panel = address_of(memory[thread])
-    scratch = panel + job.block * width * item
-    room, strips = (panel, scratch), (scratch + len(height) * width * item, address_of(strip_rows))
+    job = jobs[part]
+    room, strips = _room(height, across, like, job, strip_rows, memory[thread])
     for start in range(0, job.depth, job.block):
         terms = (start, min(job.block, job.depth - start))
         for top in range(job.top, job.bottom, job.block_rows):
             rows = (top, min(top + job.block_rows, job.bottom))
-            if job.gathered:
-                _gather(height, like, job, *rows, *terms, strips[0])
-            _along_panels(height, across, like, job, strips, terms, rows, (job.left, job.narrow), room)
-            _along_panels(height, edge, like, job, strips, terms, rows, (job.narrow, job.right), room)
+            _tiles_from(height, across, edge, like, job, strips, terms, rows, job.left, room)
+
+
+@Loop
+def run_job_by_lists(listed, pairs, height, across, edge, like, strip_rows, jobs, memory, part, parts, thread):
+    """The same, A's zeros left out where that pays. listed, pairs: as `zeros.without_zeros` wants them."""
+    job = jobs[part]
+    room, strips = _room(height, across, like, job, strip_rows, memory[thread])
+    for start in range(0, job.depth, job.block):
+        terms = (start, min(job.block, job.depth - start))
+        for top in range(job.top, job.bottom, job.block_rows):
+            rows, left = (top, min(top + job.block_rows, job.bottom)), job.left
+            if pays(like, job, rows, terms):
+                left = without_zeros(listed, pairs, like, job, rows, terms, room[0])
+            if left < job.right:
+                _tiles_from(height, across, edge, like, job, strips, terms, rows, left, room)
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
@@ -337,6 +321,8 @@ def _plan(
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
     jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, of_b[1], of_c[1]
     jobs["segments"], jobs["depth"], jobs["add"] = 1, k, add
+    if fits(m, n // lanes(item), k):
+        jobs["listed"] = terms_at_a_time(k)
     chosen.describe(jobs)
     return chosen, jobs.reshape(-1), rows
 
@@ -356,12 +342,17 @@ def multiplications(jobs: np.ndarray) -> int:
 
 def stage_of(chosen: Cut, jobs: np.ndarray, dtype: np.dtype, take: Take, *alive: np.ndarray | None) -> Stage:
     """The jobs as a stage that keeps the arrays alive whose addresses they hold."""
+    listed, item = int(jobs["listed"].max(initial=0)), dtype.itemsize
     strips = chosen.block * (chosen.block_rows + chosen.height) if chosen.gathered else 0
-    numbers = chosen.width * (chosen.block + chosen.height) + -(-strips // LINE_NUMBERS) * LINE_NUMBERS
-    memory = take("products", (MOST_THREADS, numbers * dtype.itemsize), np.dtype(np.uint8))
-    sizes = [(0,) * length for length in (chosen.height, chosen.across, chosen.edge)]
-    given = *sizes, _LIKE[dtype.itemsize], _strip(chosen.height, dtype.itemsize)
-    made = run_job.stage(len(jobs), *given, jobs, memory, size=multiplications(jobs) // PER_ELEMENT)
+    size = max((chosen.width * (chosen.block + chosen.height) + strips) * item, memory_bytes(listed, item))
+    memory = take("products", (MOST_THREADS, -(-size // LINE) * LINE), np.dtype(np.uint8))
+    tuples = [(0,) * length for length in (chosen.height, chosen.across, chosen.edge)]
+    given = *tuples, _LIKE[item], _strip(chosen.height, item), jobs, memory
+    size = multiplications(jobs) // PER_ELEMENT
+    if listed:
+        made = run_job_by_lists.stage(len(jobs), (0,) * REGISTERS, (0,) * TOGETHER, *given, size=size)
+    else:
+        made = run_job.stage(len(jobs), *given, size=size)
     return replace(made, alive=(*made.alive, *alive))
 
 

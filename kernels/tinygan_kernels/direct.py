@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import loops
-from .cpu_matmul import JOB, LANES_32, LANES_64, Cut, Take, cut, stage_of
+from .cpu_matmul import JOB, Cut, Take, cut, stage_of
+from .packing import LANES_32, LANES_64
 from .program import MOST_THREADS, Loop, Stage, Work, pieces, share
 from .rows import address_of
 from .simd import lanes

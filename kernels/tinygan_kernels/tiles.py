@@ -20,11 +20,11 @@ from .simd import WORD, Vectors, counted
 AHEAD = 16  # rows of B that are sent for before they are copied: as long as one may have to come from the level-3 cache
 
 
-def _vectors(builder: ir.IRBuilder, context, like: types.Array) -> Vectors:
+def vectors(builder: ir.IRBuilder, context, like: types.Array) -> Vectors:
     return Vectors(builder, context.get_value_type(like.dtype))
 
 
-def _unpacked(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
+def unpacked(builder: ir.IRBuilder, value: ir.Value) -> list[ir.Value]:
     return [builder.extract_value(value, i) for i in range(len(value.type.elements))]
 
 
@@ -41,12 +41,12 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, cop
     height, width = rows.count, columns.count
 
     def generate(context, builder, signature, arguments):
-        v = _vectors(builder, context, like)
-        a_at, table, a_step, a_segment = _unpacked(builder, arguments[3])
-        b_at, b_step, b_segment = _unpacked(builder, arguments[4])
-        c_at, c_step = _unpacked(builder, arguments[5])
-        segments, depth = _unpacked(builder, arguments[6])
-        add, bias = _unpacked(builder, arguments[7])
+        v = vectors(builder, context, like)
+        a_at, table, a_step, a_segment = unpacked(builder, arguments[3])
+        b_at, b_step, b_segment = unpacked(builder, arguments[4])
+        c_at, c_step = unpacked(builder, arguments[5])
+        segments, depth = unpacked(builder, arguments[6])
+        add, bias = unpacked(builder, arguments[7])
         copy = arguments[9]
         offsets = [builder.load(builder.inttoptr(v.at(table, 8 * r), WORD.as_pointer())) for r in range(height)]
         places = [[v.at(v.at(c_at, builder.mul(c_step, ir.Constant(WORD, r))), q * v.bytes) for q in range(width)]
@@ -79,17 +79,17 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, cop
             _, _, *sums = counted(builder, depth, [a_s, b_s, *sums], term)
             return [builder.add(a_s, a_segment), builder.add(b_s, b_segment), *sums]
 
-        sums = _start(builder, v, add, [place for row in places for place in row])
+        sums = begun(builder, v, add, [place for row in places for place in row])
         for row in places:  # C is needed last, and may have to come from far: it is sent for before the sums begin
             for q in range(0, width, max(1, 64 // v.bytes)):
                 v.prefetch(row[q], write=True)
             v.prefetch(v.at(row[-1], v.bytes - 1), write=True)
-        sums = _either(
+        sums = either(
             builder, builder.icmp_signed("!=", copy, ir.Constant(WORD, 0)),
             lambda: counted(builder, depth, [a_at, b_at, copy, *sums], term_and_copy)[3:],
             lambda: counted(builder, segments, [a_at, b_at, *sums], segment)[2:],
         )
-        sums = _finish(builder, v, bias, arguments[8], sums, width)
+        sums = finished(builder, v, bias, arguments[8], sums, width)
         for place, value in zip((place for row in places for place in row), sums, strict=True):
             v.store(value, place)
         return context.get_dummy_value()
@@ -102,7 +102,7 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, cop
     return signature, generate
 
 
-def _either(builder: ir.IRBuilder, condition: ir.Value, yes, no) -> list[ir.Value]:
+def either(builder: ir.IRBuilder, condition: ir.Value, yes, no) -> list[ir.Value]:
     """The values that `yes()` makes where the condition holds, else those of `no()`."""
     made = []
     with builder.if_else(condition) as branches:
@@ -116,13 +116,13 @@ def _either(builder: ir.IRBuilder, condition: ir.Value, yes, no) -> list[ir.Valu
     return merged
 
 
-def _start(builder, v: Vectors, add, places) -> list[ir.Value]:
+def begun(builder, v: Vectors, add, places) -> list[ir.Value]:
     """The sums before the first product: C where it is added to, else 0."""
     wanted = builder.icmp_signed("!=", add, ir.Constant(WORD, 0))
-    return _either(builder, wanted, lambda: [v.load(place) for place in places], lambda: [v.constant(0.0)] * len(places))
+    return either(builder, wanted, lambda: [v.load(place) for place in places], lambda: [v.constant(0.0)] * len(places))
 
 
-def _finish(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value]:
+def finished(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value]:
     """bias and leaky ReLU, where there is a bias"""
 
     def activated():
@@ -134,7 +134,7 @@ def _finish(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value
             made.append(builder.select(positive, value, builder.fmul(slopes, value)))
         return made
 
-    return _either(builder, builder.icmp_signed("!=", bias, ir.Constant(WORD, 0)), activated, lambda: sums)
+    return either(builder, builder.icmp_signed("!=", bias, ir.Constant(WORD, 0)), activated, lambda: sums)
 
 
 @intrinsic
@@ -145,7 +145,7 @@ def transpose_block(typing_context, like, source, source_step, target, target_st
     """
 
     def generate(context, builder, signature, arguments):
-        v = _vectors(builder, context, like)
+        v = vectors(builder, context, like)
         _, source, source_step, target, target_step = arguments
         index, count = ir.IntType(32), v.lanes
         rows = [v.load(v.at(source, builder.mul(source_step, ir.Constant(WORD, r)))) for r in range(count)]
@@ -173,7 +173,7 @@ def copy_register(typing_context, like, source, target):
     """A register full of numbers from one address to another."""
 
     def generate(context, builder, signature, arguments):
-        v = _vectors(builder, context, like)
+        v = vectors(builder, context, like)
         v.store(v.load(arguments[1]), arguments[2])
         return context.get_dummy_value()
 
@@ -185,7 +185,7 @@ def copy_numbers(typing_context, like, source, target, count):
     """As many numbers as the tuple `count` is long, from one address to another."""
 
     def generate(context, builder, signature, arguments):
-        v = _vectors(builder, context, like)
+        v = vectors(builder, context, like)
         some = ir.VectorType(v.number, count.count).as_pointer()
         value = builder.load(builder.inttoptr(arguments[1], some), align=v.itemsize)
         builder.store(value, builder.inttoptr(arguments[2], some), align=v.itemsize)
@@ -199,7 +199,7 @@ def add_register(typing_context, like, source, target):
     """A register full of numbers at one address, added to those at another."""
 
     def generate(context, builder, signature, arguments):
-        v = _vectors(builder, context, like)
+        v = vectors(builder, context, like)
         _, source, target = arguments
         v.store(builder.fadd(v.load(target), v.load(source)), target)
         return context.get_dummy_value()

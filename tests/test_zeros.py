@@ -1,0 +1,191 @@
+"""Products that leave out A's zeros: the same numbers as with all terms, the terms listed that count and no others, and lists used
+where they pay and nowhere else."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import DTYPES, normal
+from tinygan_kernels import cpu_matmul, lists, simd, zeros
+from tinygan_kernels.rows import address_of
+
+pytestmark = pytest.mark.skipif(simd.register_bytes() < 32, reason="lists are not used where registers are as narrow as here")
+LANES = {np.float32: simd.lanes(4), np.float64: simd.lanes(8)}
+PATTERNS = ("any", "rows", "columns", "first term only", "last term only", "none left")
+
+
+def with_zeros(rng, rows, terms, pattern, dtype):
+    """A (rows, terms) with zeros of both signs in a pattern that leaves few pairs of rows with all terms."""
+    a = normal(rng, (rows, terms), dtype)
+    a[a == 0] = 1
+    kept = {
+        "any": rng.random(a.shape) < 0.3,
+        "rows": rng.random((rows, 1)) < 0.4,
+        "columns": rng.random((1, terms)) < 0.4,
+        "first term only": np.arange(terms) == np.zeros((rows, 1)),
+        "last term only": np.arange(terms) == np.full((rows, 1), terms - 1),
+        "none left": np.zeros((1, 1), bool),
+    }[pattern]
+    return np.where(kept, a, np.where(rng.random(a.shape) < 0.5, dtype(0), -dtype(0)))
+
+
+def product(a, b, c, trans_a, trans_b, add, bias, listed):
+    """C by tiles, with lists where they pay or with all terms; the memory that it worked in."""
+    taken = []
+
+    def take(use, shape, dtype):
+        taken.append(np.zeros(shape, dtype))
+        return taken[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not listed:
+            patch.setattr(cpu_matmul, "fits", lambda *sizes: False)
+        cpu_matmul._plan.cache_clear()
+        work = cpu_matmul.tiled(a[None], b[None], c[None], trans_a, trans_b, add, bias, 0.2, take)
+        work()
+    cpu_matmul._plan.cache_clear()
+    loops = {True: cpu_matmul.run_job_by_lists, False: cpu_matmul.run_job}
+    assert [stage.loop for stage in work.stages] == [loops[listed]]
+    (memory,) = taken
+    return memory
+
+
+def placed(array):
+    """(the same matrix, in the midst of memory full of a number; that memory)"""
+    memory = np.full(array.size + 128, 7, array.dtype)
+    view = memory[64 : 64 + array.size].reshape(array.shape)
+    view[...] = array
+    return view, memory
+
+
+def listed_first(memory, terms, dtype):
+    """The first list in the memory of the thread that did the first part: (numbers of one row, of the other, k)."""
+    item, at = np.dtype(dtype).itemsize, zeros.terms_at_a_time(terms) * zeros.REGISTERS * simd.register_bytes()
+    room = zeros.terms_at_a_time(terms) + LANES[dtype]
+    count = int(memory[at : at + lists.COUNT].view(np.int64)[0])
+    runs = memory[at + lists.COUNT :][: 3 * room * item]
+    x, y, k = (runs[r * room * item :][: count * item] for r in range(3))
+    return x.view(dtype), y.view(dtype), k.view(f"i{item}")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.sampled_from([16, 17, 31, 64, 127, 128, 130, 257]), terms=st.sampled_from([32, 33, 48, 65, 127, 130, 300]),
+    registers=st.sampled_from([4, 7, 9, 16, 21]), more=st.sampled_from([0, 1, 3]), trans=st.tuples(st.booleans(), st.booleans()),
+    add=st.booleans(), biased=st.booleans(), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),
+    seed=st.integers(0, 1000),
+)
+def test_the_same_numbers_as_with_all_terms(rows, terms, registers, more, trans, add, biased, dtype, pattern, seed):
+    rng, columns = np.random.default_rng(seed), registers * LANES[dtype] + more
+    left, right = with_zeros(rng, rows, terms, pattern, dtype), normal(rng, (terms, columns), dtype)
+    a, b = (placed(np.ascontiguousarray(x.T if t else x))[0] for x, t in zip((left, right), trans, strict=True))
+    bias = normal(rng, columns, dtype) if biased else None
+    start = normal(rng, (rows, columns), dtype)
+    (few, around), (every, _) = placed(start), placed(start)
+    product(a, b, few, *trans, add, bias, listed=True)
+    product(a, b, every, *trans, add, bias, listed=False)
+    np.testing.assert_array_equal(few, every)
+    assert (around[:64] == 7).all() and (around[64 + few.size :] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("trans_a", [False, True])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_zero_times_what_is_not_finite_is_nan(value, trans_a, dtype):
+    """Wherever it is in B: in wide panels, in the last registers, in the last columns, in the first or the last block of terms."""
+    rng, terms, columns = np.random.default_rng(0), 400, 14 * LANES[dtype] + 3
+    left = with_zeros(rng, 40, terms, "any", dtype)
+    a = np.ascontiguousarray(left.T if trans_a else left)
+    for k, j in ((0, 0), (terms - 1, 4 * LANES[dtype] - 1), (200, 13 * LANES[dtype]), (1, columns - 1)):
+        b = normal(rng, (terms, columns), dtype)
+        b[k, j] = value
+        few, every = np.empty((2, 40, columns), dtype)
+        product(a, b, few, trans_a, False, False, None, listed=True)
+        product(a, b, every, trans_a, False, False, None, listed=False)
+        assert np.isnan(every[left[:, k] == 0, j]).all() and np.isfinite(np.delete(every, j, axis=1)).all()
+        np.testing.assert_array_equal(few, every)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_in_a_counts(value, dtype):
+    rng, columns = np.random.default_rng(0), 6 * LANES[dtype]
+    a, b = with_zeros(rng, 40, 100, "any", dtype), normal(rng, (100, columns), dtype)
+    a[3, 50] = value
+    c = np.zeros((40, columns), dtype)
+    product(a, b, c, False, False, False, None, listed=True)
+    assert not np.isfinite(c[3]).any() and np.isfinite(np.delete(c, 3, axis=0)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("trans_a", [False, True])
+@pytest.mark.parametrize("terms", [32, 77, 500])
+def test_lists_hold_the_terms_that_count(terms, trans_a, dtype):
+    """Of the last block of terms, whose lists are still there."""
+    rng, columns = np.random.default_rng(0), 13 * LANES[dtype]
+    left = with_zeros(rng, 40, terms, "any", dtype)
+    b, c = normal(rng, (terms, columns), dtype), np.empty((40, columns), dtype)
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        memory = product(np.ascontiguousarray(left.T if trans_a else left), b, c, trans_a, False, False, None, listed=True)
+    finally:
+        numba.set_num_threads(before)
+    x, y, k = listed_first(memory[0], terms, dtype)
+    block = zeros.terms_at_a_time(terms)
+    first = (terms - 1) // block * block
+    expected = np.flatnonzero(left[:2, first:].any(axis=0))
+    np.testing.assert_array_equal(k, expected)
+    np.testing.assert_array_equal([x, y], left[:2, first:][:, expected])
+    assert 0.3 < len(k) / (terms - first) < 0.8, "the sample would show nothing"
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(1.0, False), (0.97, False), (0.3, True), (0.0, True)])
+@pytest.mark.parametrize("pattern", ["anywhere", "whole columns"])
+@pytest.mark.parametrize("trans_a", [False, True])
+def test_lists_are_made_where_they_pay(trans_a, pattern, kept, expected):
+    rng = np.random.default_rng(0)
+    mask = rng.random((128, 300) if pattern == "anywhere" else (1, 300)) < kept
+    left = (rng.uniform(1, 2, (128, 300)) * mask).astype(np.float32)
+    b, c = normal(rng, (300, 20 * LANES[np.float32]), np.float32), np.empty((128, 20 * LANES[np.float32]), np.float32)
+    memory = product(np.ascontiguousarray(left.T if trans_a else left), b, c, trans_a, False, False, None, listed=True)
+    room = zeros.terms_at_a_time(300) + LANES[np.float32]
+    runs = [row[zeros.terms_at_a_time(300) * zeros.REGISTERS * simd.register_bytes() :][: lists.COUNT + 4 * room] for row in memory]
+    found = [bool((run[: lists.COUNT].view(np.int64) <= 300).all() and set(run[lists.COUNT :].view(np.float32)) <= {0, *left.flat})
+             for run in runs if run.any()]
+    if kept == 0:
+        assert not c.any()
+    elif expected:
+        assert all(found), "no lists"
+    else:
+        assert found and not any(found), "lists where they do not pay"
+
+
+@numba.njit
+def finite(like, memory, count):
+    return lists.all_finite(like, address_of(memory), count)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_number_that_is_not_finite_is_seen_anywhere(dtype):
+    numbers = np.full(3 * LANES[dtype], np.finfo(dtype).max)
+    assert finite(numbers, numbers, 3)
+    for place in range(numbers.size):
+        for value in (np.inf, -np.inf, np.nan):
+            bad = numbers.copy()
+            bad[place] = value
+            assert not finite(bad, bad, 3)
+
+
+def test_the_comparison_sees_a_term_that_is_lost(monkeypatch):
+    """Terms counted only where both rows have one: the planted mistake changes numbers, and the test above says so."""
+    rng = np.random.default_rng(0)
+    a, b = with_zeros(rng, 64, 100, "any", np.float32), normal(rng, (100, 6 * LANES[np.float32]), np.float32)
+    lost = a.copy()
+    lost[0::2][a[1::2] == 0] = 0
+    few, every = np.empty((2, 64, b.shape[1]), np.float32)
+    product(lost, b, few, False, False, False, None, listed=True)
+    product(a, b, every, False, False, False, None, listed=False)
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(few, every)
