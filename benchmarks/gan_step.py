@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from tinygan_kernels import cost, load
+import numpy as np
+from tinygan_kernels import Launch, cost, load
+
+from tinygan.replay import Plan
 
 from .timing import interleaved, sgemm_rate, stamp
 from .workloads import WORKLOADS, Workload, build
@@ -84,7 +87,27 @@ def measure(name: str, wanted: set[str], seconds: float) -> dict[str, Any]:
         "ratio": times[best].median / times["tinygan"].median if best else None,
         "gflop": work / 1e9, "sgemm_gflops": rate / 1e9, "floor_ms": floor, "share_of_floor": floor / times["tinygan"].median,
         "launches": len(mine.replayed.plan.launches), "buffer_mb": mine.replayed.plan.buffer_bytes / 1e6,
+        "by_zero": share_by_zero(mine.replayed.plan, mine.step),
     }
+
+
+def share_by_zero(plan: Plan, step: Callable[[], Any]) -> float:
+    """Of a step's FLOPs, those that multiply with a 0 of a matrix product's left factor: what products may leave out."""
+    joined, found = plan.joined, []
+
+    def watched(group: tuple[Launch, ...], call: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            found.extend(cost.flops(one) * np.mean(one.inputs[0] == 0) for one in group if one.kernel.name == "matmul")
+            call()
+
+        return run
+
+    plan.joined = [*plan.copies, *map(watched, plan.groups, plan.calls)]
+    try:
+        step()
+    finally:
+        plan.joined = joined
+    return float(sum(found) / sum(map(cost.flops, plan.launches)))
 
 
 def scaling(name: str, seconds: float) -> list[dict[str, float]]:
@@ -165,7 +188,7 @@ def _show(name: str, result: dict[str, Any]) -> None:
     if result["best_peer"]:
         print(f"  best peer ({result['best_peer']}) / tinygan: {result['ratio']:.2f}")
     print(f"  floor {result['floor_ms']:.3f} ms ({result['gflop']:.2f} GFLOP at {result['sgemm_gflops']:.0f} GFLOP/s), "
-          f"{100 * result['share_of_floor']:.0f} % of it reached", flush=True)
+          f"{100 * result['share_of_floor']:.0f} % of it reached; {100 * result['by_zero']:.0f} % of them by 0", flush=True)
 
 
 def main() -> None:

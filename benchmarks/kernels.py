@@ -1,7 +1,7 @@
 """The products and convolutions of the four workloads, one by one: `python -m benchmarks.kernels [--peers torch] [--json FILE]`
 
 GFLOP/s of the direct sum, share of what NumPy's BLAS reaches on 2048^3, and, per op, PyTorch in turns with tinygan. Every kernel is
-verified against its error bound on the very shape before it is timed.
+verified against its error bound on the very shape before it is timed. No number is 0 there; what zeros bring is timed by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tinygan_kernels import KERNELS, Launch, cost, load
 from .timing import interleaved, sgemm_rate, stamp
 from .workloads import WORKLOADS, build
 
+ZEROS = (0.0, 0.5, 0.7, 0.9)
 TIMED = ("matmul", "conv2d", "conv2d_dx", "conv2d_dw")
 
 
@@ -103,6 +104,20 @@ def measure(launch: Launch, peers: set[str], seconds: float) -> dict[str, Any]:
     return {"sides": {side: asdict(t) for side, t in times.items()}, "gflop": cost.flops(launch) / 1e9, "off": off}
 
 
+def with_zeros(seconds: float) -> dict[str, float]:
+    """{share of zeros in A: how many times as fast as without any} for the product of mlp28's last layer, A's zeros anywhere."""
+    rng, backend, kernel = np.random.default_rng(0), load("cpu"), KERNELS["matmul"]
+    sides: dict[str, Callable[[], Any]] = {}
+    for zeros in ZEROS:
+        a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((128, 512), (512, 784)))
+        a[rng.random(a.shape) < zeros] = 0
+        launch = Launch(kernel, backend.implementations["matmul"], (a, b), (np.empty((128, 784), np.float32),), {})
+        verify(launch, launch.inputs, launch.outputs[0])
+        sides[str(zeros)] = backend.bind(launch)
+    times = interleaved(sides, seconds, rounds=5)
+    return {zeros: times["0.0"].median / t.median for zeros, t in times.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--peers", default="torch", help="torch, or nothing")
@@ -118,6 +133,8 @@ def main() -> None:
             peers.clear()
     rate = sgemm_rate()
     report: dict[str, Any] = {"stamp": stamp(), "sgemm_gflops": rate / 1e9, "cases": {}}
+    report["with_zeros"] = with_zeros(args.seconds)
+    print("as fast as without zeros, by the share of zeros in A:", {k: f"{v:.2f}" for k, v in report["with_zeros"].items()})
     print(f"{'ms':>8s} {'GFLOP/s':>8s} {'of BLAS':>8s} {'torch/tinygan':>14s}   kernel and shapes")
     for name, launch in cases().items():
         row = report["cases"][name] = measure(launch, peers, args.seconds)

@@ -44,6 +44,7 @@ def steps_section(report: dict[str, Any]) -> str:
         cells = [_median(w["sides"].get(side)) for side in sides]
         ratio = f"**{w['ratio']:.2f}**" if w["ratio"] else "-"
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {ratio} | {100 * w['share_of_floor']:.0f} % |")
+    lines += _by_zero(report["workloads"])
     memory = report.get("peak_mb")
     if memory and all(memory.values()):
         lines += ["", f"Peak memory of a dcgan64 run: {memory['tinygan']:.0f} MB, PyTorch's {memory['torch']:.0f} MB."]
@@ -58,6 +59,14 @@ def steps_section(report: dict[str, Any]) -> str:
         _draw_scaling(report)
         lines += ["![Time of a step over the batch size](docs/scaling.png)"]
     return "\n".join([*lines, "", _stamp(report["stamp"])])
+
+
+def _by_zero(workloads: dict[str, Any]) -> list[str]:
+    """What of each step multiplies with 0, where that is anything to speak of."""
+    shares = [f"{name} {100 * w['by_zero']:.0f} %" for name, w in workloads.items() if w.get("by_zero", 0) >= 0.005]
+    if not shares:
+        return []
+    return ["", f"Multiplications by a 0 that came out of a ReLU, which the floor counts: {', '.join(shares)}."]
 
 
 def kernels_section(report: dict[str, Any]) -> str:
@@ -75,6 +84,9 @@ def kernels_section(report: dict[str, Any]) -> str:
         for what, found in (("matrix products", shares["matmul"]), ("convolutions", shares["conv2d"])) if found
     )
     told = f"One by one, of the {report['sgemm_gflops']:.0f} GFLOP/s of NumPy's BLAS (`python -m benchmarks.kernels`): {reached}."
+    if "with_zeros" in report:
+        faster = ", ".join(f"{100 * float(zeros):.0f} %: {x:.2f}" for zeros, x in report["with_zeros"].items() if float(zeros))
+        told += f" With zeros anywhere in A, 128x512 x 512x784 is so many times as fast as without: {faster}."
     return "\n".join([told, "", "<details><summary>all of them</summary>", "", *lines, "", _stamp(report["stamp"]), "</details>"])
 
 

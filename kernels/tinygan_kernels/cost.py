@@ -1,8 +1,8 @@
 """What a launch has to do: floating-point operations of its products, bytes of its arrays.
 
 FLOPs count multiplications and additions of the matrix products and convolutions, the part that grows with the cube of the sizes; a
-direct algorithm is meant, so a faster one (Winograd) shows as a rate above the machine's. Bytes are those of all inputs and
-outputs, each once: what a launch moves if nothing of it is in a cache, and nothing is moved twice.
+direct algorithm is meant, so what does with less (Winograd, zeros left out) shows as a rate above the machine's. Bytes are those of
+all inputs and outputs, each once: what a launch moves if nothing of it is in a cache, and nothing is moved twice.
 """
 
 from __future__ import annotations
