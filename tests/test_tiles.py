@@ -165,14 +165,15 @@ cpu, rng, window = load("cpu"), np.random.default_rng(0), {"stride": 2, "pad": 1
 assert simd.lanes(4) == int(sys.argv[1]) // 4
 assert cpu_matmul.SHAPES == (cpu_matmul._OF_32 if sys.argv[2] == "32" else cpu_matmul._OF_16)
 
-def verified(name, shapes, rule="", **params):
-    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+def verified(name, shapes, rule="", zeros=0, **params):
+    arrays = [(rng.standard_normal(shape) * (rng.random(shape) >= zeros)).astype(np.float32) for shape in shapes]
     return tolerance.verify(lambda *a, **p: cpu.launch(name, a[:2], out=a[2], **p), name, arrays, rule=rule, **params) <= 1
 
 for trans in ({}, {"trans_a": True}, {"trans_b": True}):
-    for m, k, n in ((100, 90, 80), (37, 20, 19), (14, 300, 256)):
+    for m, k, n in ((100, 90, 80), (37, 20, 19), (14, 300, 256), (60, 90, 256)):
         a, b = (k, m) if "trans_a" in trans else (m, k), (n, k) if "trans_b" in trans else (k, n)
         assert verified("matmul", (a, b), **trans), (m, k, n, trans)
+        assert verified("matmul", (a, b), **trans, zeros=0.7), (m, k, n, trans)
 for n, side, c, out, fast in ((3, 12, 3, 32, False), (32, 16, 32, 64, True)):
     x, w, y = (n, side, side, c), (4, 4, c, out), (n, side // 2, side // 2, out)
     rules = [f"{name}_winograd" if fast else "" for name in ("conv2d", "conv2d_dx", "conv2d_dw")]

@@ -16,7 +16,7 @@ PATTERNS = ("any", "rows", "columns", "first term only", "last term only", "none
 
 
 def with_zeros(rng, rows, terms, pattern, dtype):
-    """A (rows, terms) with zeros of both signs in a pattern that leaves few pairs of rows with all terms."""
+    """A (rows, terms) with zeros of both signs in a pattern, more than half of it."""
     a = normal(rng, (rows, terms), dtype)
     a[a == 0] = 1
     kept = {
@@ -30,25 +30,31 @@ def with_zeros(rng, rows, terms, pattern, dtype):
     return np.where(kept, a, np.where(rng.random(a.shape) < 0.5, dtype(0), -dtype(0)))
 
 
-def product(a, b, c, trans_a, trans_b, add, bias, listed):
-    """C by tiles, with lists where they pay or with all terms; the memory that it worked in."""
-    taken = []
+def bound(a, b, c, trans_a, trans_b, add, bias, listed):
+    """(C by tiles, with lists where they pay or with all terms, as Work; {use: scratch memory})"""
+    taken = {}
 
     def take(use, shape, dtype):
-        taken.append(np.zeros(shape, dtype))
-        return taken[-1]
+        return taken.setdefault(use, np.zeros(shape, dtype))
 
     with pytest.MonkeyPatch.context() as patch:
-        if not listed:
-            patch.setattr(cpu_matmul, "fits", lambda *sizes: False)
-        cpu_matmul._plan.cache_clear()
+        patch.setattr(zeros, "LEAST_WORK", 0 if listed else a.size * b.size)
         work = cpu_matmul.tiled(a[None], b[None], c[None], trans_a, trans_b, add, bias, 0.2, take)
-        work()
-    cpu_matmul._plan.cache_clear()
-    loops = {True: cpu_matmul.run_job_by_lists, False: cpu_matmul.run_job}
-    assert [stage.loop for stage in work.stages] == [loops[listed]]
-    (memory,) = taken
-    return memory
+    assert len(work.stages) == 1 + listed
+    return work, taken
+
+
+def product(*arguments, listed):
+    """The same, done. Returns the memory for lists."""
+    work, taken = bound(*arguments, listed)
+    work()
+    return taken.get("lists")
+
+
+def done_by_lists(work):
+    """Of each job, the share of columns that were done by lists."""
+    (jobs,) = (a for a in work.stages[0].alive if isinstance(a, np.ndarray) and a.dtype == cpu_matmul.JOB)
+    return (jobs["done"] - jobs["left"]) / (jobs["right"] - jobs["left"])
 
 
 def placed(array):
@@ -60,13 +66,17 @@ def placed(array):
 
 
 def listed_first(memory, terms, dtype):
-    """The first list in the memory of the thread that did the first part: (numbers of one row, of the other, k)."""
-    item, at = np.dtype(dtype).itemsize, zeros.terms_at_a_time(terms) * zeros.REGISTERS * simd.register_bytes()
-    room = zeros.terms_at_a_time(terms) + LANES[dtype]
+    """The first list in the memory of the thread that did the first part: (factors, k)."""
+    item, at = np.dtype(dtype).itemsize, panel_bytes(terms)
     count = int(memory[at : at + lists.COUNT].view(np.int64)[0])
-    runs = memory[at + lists.COUNT :][: 3 * room * item]
-    x, y, k = (runs[r * room * item :][: count * item] for r in range(3))
-    return x.view(dtype), y.view(dtype), k.view(f"i{item}")
+    runs = memory[at + lists.COUNT :]
+    room = zeros.terms_at_a_time(terms) + LANES[dtype]
+    return runs[: count * item].view(dtype), runs[room * item :][: count * item].view(f"i{item}")
+
+
+def panel_bytes(terms):
+    """Where the lists begin."""
+    return zeros.terms_at_a_time(terms) * zeros.WIDE * simd.register_bytes()
 
 
 @settings(max_examples=80, deadline=None)
@@ -132,34 +142,40 @@ def test_lists_hold_the_terms_that_count(terms, trans_a, dtype):
         memory = product(np.ascontiguousarray(left.T if trans_a else left), b, c, trans_a, False, False, None, listed=True)
     finally:
         numba.set_num_threads(before)
-    x, y, k = listed_first(memory[0], terms, dtype)
+    factors, k = listed_first(memory[0], terms, dtype)
     block = zeros.terms_at_a_time(terms)
     first = (terms - 1) // block * block
-    expected = np.flatnonzero(left[:2, first:].any(axis=0))
+    expected = np.flatnonzero(left[0, first:])
     np.testing.assert_array_equal(k, expected)
-    np.testing.assert_array_equal([x, y], left[:2, first:][:, expected])
-    assert 0.3 < len(k) / (terms - first) < 0.8, "the sample would show nothing"
+    np.testing.assert_array_equal(factors, left[0, first:][expected])
+    assert 0 < len(k) < terms - first, "that would show nothing"
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(1.0, False), (0.97, False), (0.3, True), (0.0, True)])
 @pytest.mark.parametrize("pattern", ["anywhere", "whole columns"])
 @pytest.mark.parametrize("trans_a", [False, True])
 def test_lists_are_made_where_they_pay(trans_a, pattern, kept, expected):
-    rng = np.random.default_rng(0)
+    """In either case all columns are done in the end, and in the next run the same jobs see other numbers."""
+    rng, columns = np.random.default_rng(0), 20 * LANES[np.float32]
     mask = rng.random((128, 300) if pattern == "anywhere" else (1, 300)) < kept
     left = (rng.uniform(1, 2, (128, 300)) * mask).astype(np.float32)
-    b, c = normal(rng, (300, 20 * LANES[np.float32]), np.float32), np.empty((128, 20 * LANES[np.float32]), np.float32)
-    memory = product(np.ascontiguousarray(left.T if trans_a else left), b, c, trans_a, False, False, None, listed=True)
-    room = zeros.terms_at_a_time(300) + LANES[np.float32]
-    runs = [row[zeros.terms_at_a_time(300) * zeros.REGISTERS * simd.register_bytes() :][: lists.COUNT + 4 * room] for row in memory]
-    found = [bool((run[: lists.COUNT].view(np.int64) <= 300).all() and set(run[lists.COUNT :].view(np.float32)) <= {0, *left.flat})
-             for run in runs if run.any()]
-    if kept == 0:
-        assert not c.any()
-    elif expected:
-        assert all(found), "no lists"
-    else:
-        assert found and not any(found), "lists where they do not pay"
+    a, b = np.ascontiguousarray(left.T if trans_a else left), normal(rng, (300, columns), np.float32)
+    c = np.full((128, columns), np.nan, np.float32)
+    work, _ = bound(a, b, c, trans_a, False, False, None, listed=True)
+    for again in (False, True):
+        a[...] = 1 if again else a
+        work()
+        assert (done_by_lists(work) == 1).all() == (expected and not again) and np.isfinite(c).all()
+    np.testing.assert_allclose(c, np.broadcast_to(b.sum(axis=0), c.shape), rtol=1e-3, atol=1e-3)
+
+
+def test_few_columns_and_small_products_go_without_lists():
+    rng = np.random.default_rng(0)
+    a, b = with_zeros(rng, 64, 100, "any", np.float32), normal(rng, (100, 2 * LANES[np.float32]), np.float32)
+    work, _ = bound(a, b, np.empty((64, b.shape[1]), np.float32), False, False, False, None, listed=True)
+    work()
+    assert (done_by_lists(work) == 0).all()
+    assert not zeros.may_pay((1, 64, 64), 64) and not zeros.may_pay((9, 512, 512), 512) and zeros.may_pay((1, 512, 512), 512)
 
 
 @numba.njit
@@ -179,11 +195,12 @@ def test_one_number_that_is_not_finite_is_seen_anywhere(dtype):
 
 
 def test_the_comparison_sees_a_term_that_is_lost(monkeypatch):
-    """Terms counted only where both rows have one: the planted mistake changes numbers, and the test above says so."""
+    """Each row's last: the planted mistake changes numbers, and the test above says so."""
     rng = np.random.default_rng(0)
     a, b = with_zeros(rng, 64, 100, "any", np.float32), normal(rng, (100, 6 * LANES[np.float32]), np.float32)
     lost = a.copy()
-    lost[0::2][a[1::2] == 0] = 0
+    for row in lost:
+        row[np.flatnonzero(row)[-1]] = 0
     few, every = np.empty((2, 64, b.shape[1]), np.float32)
     product(lost, b, few, False, False, False, None, listed=True)
     product(a, b, every, False, False, False, None, listed=False)

@@ -18,15 +18,14 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from . import zeros
 from .compiled import piece
 from .packing import LANES_32, LANES_64, bring_back, fetch, gather, turn
 from .program import MOST_THREADS, RECORDS, Loop, Stage, Work
 from .rows import address_of
-from .scratch import LINE
 from .simd import lanes, level_2_bytes, registers
 from .thin import shallow_product, thin_product
 from .tiles import tile
-from .zeros import REGISTERS, TOGETHER, fits, memory_bytes, pays, terms_at_a_time, without_zeros
 
 # Height and width (in registers) of the tiles to choose from, the width of those that fill up a row of them, and how much slower
 # than the best each runs: all fit their sums, their width of B and one number of A into the registers. The flatter read more of B,
@@ -48,8 +47,8 @@ FAR = 2048  # bytes between what follows each other: a level-1 cache keeps few s
 
 _ADDRESSES = ("a", "rows", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")
-_EDGES = ("top", "bottom", "left", "narrow", "right")
-_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "listed", "add", *_EDGES)
+_EDGES = ("top", "bottom", "left", "done", "narrow", "right")
+_SIZES = ("segments", "depth", "block", "block_rows", "packed", "turned", "gathered", "add", *_EDGES)
 JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + [("slope", np.float64)])
 """One rectangle of C, rows top..bottom and columns left..right. Steps are in bytes.
 
@@ -58,9 +57,9 @@ JOB = np.dtype([(name, np.int64) for name in (*_ADDRESSES, *_STEPS, *_SIZES)] + 
 
 With one segment, k is taken `block` terms at a time, and `block_rows` rows of A. packed: the first tile that goes over a panel of B
 copies it into one piece. turned: B(0, k, j) lies at b + j b_step + k itemsize, and is packed before. gathered: the rows of A lie
-side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece. narrow: the
-column from which the tiles are the narrower ones, so that few columns are left to overlap. listed: how many terms are listed at a
-time where A's zeros may be left out, or 0 where they may not.
+side by side, A(i, 0, k) at a + i itemsize + k a_step, and are copied, as many as a tile is high, into one piece. done: the
+column up to which C is there already (`zeros`). narrow: that from which the tiles are the narrower ones, so that few columns are
+left to overlap.
 """
 
 RECORDS[JOB.str] = JOB
@@ -118,53 +117,30 @@ def _along_panels(height, across, like, job, strips, terms, rows, columns, room)
         _down_a_panel(height, across, like, job, strips, b_of, finish, terms, rows, start_j, scratch)
 
 
-@piece
-def _tiles_from(height, across, edge, like, job, strips, terms, rows, left, room):
-    """All tiles of the rows top..bottom and the columns from `left` on, for some terms, wide ones first."""
-    if job.gathered:
-        gather(height, like, job, *rows, *terms, strips[0])
-    _along_panels(height, across, like, job, strips, terms, rows, (left, job.narrow), room)
-    _along_panels(height, edge, like, job, strips, terms, rows, (max(left, job.narrow), job.right), room)
-
-
-@piece
-def _room(height, across, like, job, strip_rows, memory):
-    """The addresses of memory: (for a panel, for a tile), (for the strips of A, of the offsets of a strip's rows)."""
-    numbers = len(across) * (LANES_32 if like.itemsize == 4 else LANES_64) * like.itemsize
-    panel = address_of(memory)
-    scratch = panel + job.block * numbers
-    return (panel, scratch), (scratch + len(height) * numbers, address_of(strip_rows))
-
-
 @Loop
 def run_job(height, across, edge, like, strip_rows, jobs, memory, part, parts, thread):
-    """All tiles of a job, `len(height)` rows high and `len(across)` registers wide, or `len(edge)` from the column `narrow` on.
+    """All tiles of a job from the column `done` on, `len(height)` rows high and `len(across)` registers wide, or `len(edge)` from
+    the column `narrow` on.
 
     like: an array of the dtype. strip_rows: the offsets of a strip's rows, in bytes. memory (threads, bytes): room for a panel, a
     tile and a block of A.
     """
-    job = jobs[part]
-    room, strips = _room(height, across, like, job, strip_rows, memory[thread])
+    job, item = jobs[part], like.itemsize
+    if job.done == job.right:
+        return
+    narrow = job.narrow if job.done == job.left else job.left  # little is left then
+    width = len(across) * (LANES_32 if item == 4 else LANES_64)
+    panel = address_of(memory[thread])
+    scratch = panel + job.block * width * item
+    room, strips = (panel, scratch), (scratch + len(height) * width * item, address_of(strip_rows))
     for start in range(0, job.depth, job.block):
         terms = (start, min(job.block, job.depth - start))
         for top in range(job.top, job.bottom, job.block_rows):
             rows = (top, min(top + job.block_rows, job.bottom))
-            _tiles_from(height, across, edge, like, job, strips, terms, rows, job.left, room)
-
-
-@Loop
-def run_job_by_lists(listed, pairs, height, across, edge, like, strip_rows, jobs, memory, part, parts, thread):
-    """The same, A's zeros left out where that pays. listed, pairs: as `zeros.without_zeros` wants them."""
-    job = jobs[part]
-    room, strips = _room(height, across, like, job, strip_rows, memory[thread])
-    for start in range(0, job.depth, job.block):
-        terms = (start, min(job.block, job.depth - start))
-        for top in range(job.top, job.bottom, job.block_rows):
-            rows, left = (top, min(top + job.block_rows, job.bottom)), job.left
-            if pays(like, job, rows, terms):
-                left = without_zeros(listed, pairs, like, job, rows, terms, room[0])
-            if left < job.right:
-                _tiles_from(height, across, edge, like, job, strips, terms, rows, left, room)
+            if job.gathered:
+                gather(height, like, job, *rows, *terms, strips[0])
+            _along_panels(height, across, like, job, strips, terms, rows, (job.left, narrow), room)
+            _along_panels(height, edge, like, job, strips, terms, rows, (max(job.done, narrow), job.right), room)
 
 
 # ---- from shapes to jobs --------------------------------------------------------------------------------------------------------
@@ -225,6 +201,7 @@ class Cut:
         for name in ("packed", "turned", "gathered", "block", "block_rows"):
             jobs[name] = getattr(self, name)
         flat = jobs.reshape(-1)
+        flat["done"] = flat["left"]
         flat["narrow"] = [left + self.wide(right - left)[0] for left, right in zip(flat["left"], flat["right"], strict=True)]
 
     def work(self, m: int, n: int) -> int:
@@ -296,7 +273,9 @@ def tiled(
     for name, array in (("a", a), ("b", b), ("c", c)):
         jobs[name] += _at(array)
     jobs["slope"], jobs["bias"] = slope, 0 if bias is None else _at(bias)
-    return Work([stage_of(chosen, jobs, dtype, take, a, b, c, bias, rows)])
+    alive = a, b, c, bias, rows
+    without_zeros = [zeros.stage(jobs, k, _LIKE[dtype.itemsize], take, alive)] if zeros.may_pay(c.shape, k) else []
+    return Work([*without_zeros, stage_of(chosen, jobs, dtype, take, *alive)])
 
 
 @lru_cache(maxsize=512)
@@ -321,8 +300,6 @@ def _plan(
     jobs["top"], jobs["bottom"], jobs["left"], jobs["right"] = np.array(regions).T
     jobs["rows"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _at(rows), a_step, of_b[1], of_c[1]
     jobs["segments"], jobs["depth"], jobs["add"] = 1, k, add
-    if fits(m, n // lanes(item), k):
-        jobs["listed"] = terms_at_a_time(k)
     chosen.describe(jobs)
     return chosen, jobs.reshape(-1), rows
 
@@ -342,17 +319,12 @@ def multiplications(jobs: np.ndarray) -> int:
 
 def stage_of(chosen: Cut, jobs: np.ndarray, dtype: np.dtype, take: Take, *alive: np.ndarray | None) -> Stage:
     """The jobs as a stage that keeps the arrays alive whose addresses they hold."""
-    listed, item = int(jobs["listed"].max(initial=0)), dtype.itemsize
     strips = chosen.block * (chosen.block_rows + chosen.height) if chosen.gathered else 0
-    size = max((chosen.width * (chosen.block + chosen.height) + strips) * item, memory_bytes(listed, item))
-    memory = take("products", (MOST_THREADS, -(-size // LINE) * LINE), np.dtype(np.uint8))
-    tuples = [(0,) * length for length in (chosen.height, chosen.across, chosen.edge)]
-    given = *tuples, _LIKE[item], _strip(chosen.height, item), jobs, memory
-    size = multiplications(jobs) // PER_ELEMENT
-    if listed:
-        made = run_job_by_lists.stage(len(jobs), (0,) * REGISTERS, (0,) * TOGETHER, *given, size=size)
-    else:
-        made = run_job.stage(len(jobs), *given, size=size)
+    numbers = chosen.width * (chosen.block + chosen.height) + -(-strips // LINE_NUMBERS) * LINE_NUMBERS
+    memory = take("products", (MOST_THREADS, numbers * dtype.itemsize), np.dtype(np.uint8))
+    sizes = [(0,) * length for length in (chosen.height, chosen.across, chosen.edge)]
+    given = *sizes, _LIKE[dtype.itemsize], _strip(chosen.height, dtype.itemsize)
+    made = run_job.stage(len(jobs), *given, jobs, memory, size=multiplications(jobs) // PER_ELEMENT)
     return replace(made, alive=(*made.alive, *alive))
 
 

@@ -1,7 +1,7 @@
 """Lists of the terms that count in a sum of products, and a tile that goes by such a list: the vector code for `zeros`.
 
-A list is for two rows of A, and holds the terms whose factor is not 0 in both: how many there are, in 8 bytes, and then three runs
-of numbers, each with room for `room` of them: those of the one row, those of the other, and the k, integers of the same size.
+A list is for a row of A, and holds the terms whose factor is not 0: how many there are, in 8 bytes, and then two runs, each with
+room for `room` of them: the factors, and the k, integers of the same size.
 """
 
 from __future__ import annotations
@@ -32,22 +32,21 @@ def _integer(v: Vectors) -> ir.IntType:
 
 
 def _runs(v: Vectors, head: ir.Value, room: ir.Value) -> list[ir.Value]:
-    """Where the three runs of a list begin."""
-    size = v.builder.mul(room, ir.Constant(WORD, v.itemsize))
+    """Where the two runs of a list begin."""
     first = v.at(head, COUNT)
-    return [first, v.at(first, size), v.at(v.at(first, size), size)]
+    return [first, v.at(first, v.builder.mul(room, ir.Constant(WORD, v.itemsize)))]
 
 
 def _places(v: Vectors, runs: list[ir.Value], n: ir.Value) -> list[ir.Value]:
-    """Of the n-th term, in all three."""
+    """Of the n-th term, in both."""
     return [v.at(run, v.builder.mul(n, ir.Constant(WORD, v.itemsize))) for run in runs]
 
 
 @intrinsic
 def listed_tile(typing_context, columns, like, terms, b, c, finish, slope):
-    """Two rows of C, `columns` registers wide, the sum running over the terms of a list only.
+    """A row of C, `columns` registers wide, the sum running over the terms of a list only.
 
-    terms: (address of the list, its room). b: address of B's rows, as wide as the tile, in one piece. c: addresses of the two rows.
+    terms: (address of the list, its room). b: address of B's rows, as wide as the tile, in one piece. c: address of the row.
     finish and slope: as for a tile.
     """
     width = columns.count
@@ -56,19 +55,18 @@ def listed_tile(typing_context, columns, like, terms, b, c, finish, slope):
         v = vectors(builder, context, like)
         head, room = unpacked(builder, arguments[2])
         b_at, slope = arguments[3], arguments[6]
-        places = [v.at(row, q * v.bytes) for row in unpacked(builder, arguments[4]) for q in range(width)]
+        places = [v.at(arguments[4], q * v.bytes) for q in range(width)]
         add, bias = unpacked(builder, arguments[5])
         runs = _runs(v, head, room)
 
         def term(values):
             n, *sums = values
-            *numbers, k_at = _places(v, runs, n)
+            number, k_at = _places(v, runs, n)
             k = builder.load(builder.inttoptr(k_at, _integer(v).as_pointer()), align=v.itemsize)
             k = k if v.itemsize == 8 else builder.zext(k, WORD)
             row = v.at(b_at, builder.mul(k, ir.Constant(WORD, width * v.bytes)))
-            loaded = [v.load(v.at(row, q * v.bytes)) for q in range(width)]
-            spread = [v.load_splat(number) for number in numbers]
-            return [v.at(n, 1), *[v.multiply_add(spread[i // width], loaded[i % width], total) for i, total in enumerate(sums)]]
+            spread = v.load_splat(number)
+            return [v.at(n, 1), *[v.multiply_add(spread, v.load(v.at(row, q * v.bytes)), sums[q]) for q in range(width)]]
 
         sums, count = begun(builder, v, add, places), _word(builder, head)
         some = builder.icmp_signed(">", count, ir.Constant(WORD, 0))
@@ -80,55 +78,56 @@ def listed_tile(typing_context, columns, like, terms, b, c, finish, slope):
         return context.get_dummy_value()
 
     two = types.UniTuple(types.int64, 2)
-    return types.void(columns, like, two, types.int64, two, two, like.dtype), generate
+    return types.void(columns, like, two, types.int64, types.int64, two, like.dtype), generate
 
 
 @intrinsic
-def list_terms(typing_context, pairs, like, a, rows, depth, lists, room):
-    """Lists for `len(pairs)` pairs of rows of A.
+def list_terms(typing_context, together, like, a, rows, depth, every, lists, room):
+    """Lists for `len(together)` rows of A.
 
     a: (address, step of k). rows: (address of a table of rows' offsets, the first row, the last; those after it count as the last).
-    lists: (address of the first, bytes from one to the next). room: more than depth by a register's numbers.
+    every: 1 where all terms are wanted, else 0. lists: (address of the first, bytes from one to the next). room: more than depth by
+    a register's numbers.
     """
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
         a_at, a_step = unpacked(builder, arguments[2])
         table, first, last = unpacked(builder, arguments[3])
-        depth, (lists, apart), room = arguments[4], unpacked(builder, arguments[5]), arguments[6]
+        depth, every, (lists, apart), room = *arguments[4:6], unpacked(builder, arguments[6]), arguments[7]
         zero = ir.Constant(WORD, 0)
 
         def row(r):
             wanted = v.at(first, r)
             return v.at(a_at, _entry(builder, table, builder.select(builder.icmp_signed("<", wanted, last), wanted, last)))
 
-        all_rows = [(row(2 * p), row(2 * p + 1)) for p in range(pairs.count)]
-        heads = [v.at(lists, builder.mul(apart, ir.Constant(WORD, p))) for p in range(pairs.count)]
+        all_rows = [row(r) for r in range(together.count)]
+        heads = [v.at(lists, builder.mul(apart, ir.Constant(WORD, r))) for r in range(together.count)]
         all_runs = [_runs(v, head, room) for head in heads]
-        done, counts = zero, [zero] * pairs.count
+        done, counts = zero, [zero] * together.count
         if register_bytes() == 64:
-            together = builder.icmp_signed("==", a_step, ir.Constant(WORD, v.itemsize))
-            chunks = builder.select(together, builder.udiv(depth, ir.Constant(WORD, v.lanes)), zero)
+            in_one_piece = builder.icmp_signed("==", a_step, ir.Constant(WORD, v.itemsize))
+            chunks = builder.select(in_one_piece, builder.udiv(depth, ir.Constant(WORD, v.lanes)), zero)
             some, done = builder.icmp_signed(">", chunks, zero), builder.mul(chunks, ir.Constant(WORD, v.lanes))
             counts = [
-                either(builder, some, lambda of=of: [_by_registers(v, *of, chunks)], lambda: [zero])[0]
+                either(builder, some, lambda of=of: [_by_registers(v, *of, chunks, every)], lambda: [zero])[0]
                 for of in zip(all_rows, all_runs, strict=True)
             ]
         left = builder.sub(depth, done)
         counts = either(
             builder, builder.icmp_signed(">", left, zero),
-            lambda: _one_by_one(v, all_rows, all_runs, a_step, (done, left), counts), lambda: counts,
+            lambda: _one_by_one(v, all_rows, all_runs, a_step, (done, left), every, counts), lambda: counts,
         )
         for head, count in zip(heads, counts, strict=True):
             builder.store(count, builder.inttoptr(head, WORD.as_pointer()), align=v.itemsize)
         return context.get_dummy_value()
 
     word, two = types.int64, types.UniTuple(types.int64, 2)
-    return types.void(pairs, like, two, types.UniTuple(word, 3), word, two, word), generate
+    return types.void(together, like, two, types.UniTuple(word, 3), word, word, two, word), generate
 
 
-def _one_by_one(v: Vectors, all_rows, all_runs, a_step: ir.Value, terms: tuple[ir.Value, ir.Value], counts) -> list[ir.Value]:
-    """Lists the terms (first, how many) of pairs of rows, behind the `counts` that are listed already. Returns the new counts.
+def _one_by_one(v: Vectors, all_rows, all_runs, a_step: ir.Value, terms: tuple[ir.Value, ir.Value], every: ir.Value, counts):
+    """Lists the terms (first, how many) of some rows, behind the `counts` that are listed already. Returns the new counts.
 
     A term is always written, and the count goes up only if it is needed: so the processor has nothing to guess.
     """
@@ -140,37 +139,39 @@ def _one_by_one(v: Vectors, all_rows, all_runs, a_step: ir.Value, terms: tuple[i
     def term(values):
         k, distance, *counts = values
         number, moved = k if v.itemsize == 8 else builder.trunc(k, whole), []
-        for rows, runs, count in zip(all_rows, all_runs, counts, strict=True):
-            x, y = (builder.load(builder.inttoptr(v.at(r, distance), whole.as_pointer()), align=v.itemsize) for r in rows)
-            for value, place in zip((x, y, number), _places(v, runs, count), strict=True):
+        for row, runs, count in zip(all_rows, all_runs, counts, strict=True):
+            x = builder.load(builder.inttoptr(v.at(row, distance), whole.as_pointer()), align=v.itemsize)
+            for value, place in zip((x, number), _places(v, runs, count), strict=True):
                 put(value, place)
-            bits = builder.shl(builder.or_(x, y), ir.Constant(whole, 1))  # all but the sign: -0 is 0 too
+            bits = builder.or_(builder.shl(x, ir.Constant(whole, 1)), always)  # of x all but the sign: -0 is 0 too
             moved.append(v.at(count, builder.zext(builder.icmp_unsigned("!=", bits, ir.Constant(whole, 0)), WORD)))
         return [v.at(k, 1), v.at(distance, a_step), *moved]
 
     first, count = terms
+    always = every if v.itemsize == 8 else builder.trunc(every, whole)
     return counted(builder, count, [first, builder.mul(first, a_step), *counts], term)[2:]
 
 
-def _by_registers(v: Vectors, rows, runs, chunks: ir.Value) -> ir.Value:
-    """Lists the first `chunks` registers full of terms of two rows that lie in one piece each. Returns how many that are.
+def _by_registers(v: Vectors, row: ir.Value, runs, chunks: ir.Value, every: ir.Value) -> ir.Value:
+    """Lists the first `chunks` registers full of terms of a row that lies in one piece. Returns how many that are.
 
     AVX-512 has an instruction that moves those of a register's numbers together that a mask names.
     """
-    builder, whole, zero = v.builder, _integer(v), v.constant(0.0)
+    builder, whole = v.builder, _integer(v)
     numbers, mask = ir.VectorType(whole, v.lanes), ir.IntType(v.lanes)
     kind = f"v{v.lanes}i{8 * v.itemsize}"
     signature = ir.FunctionType(numbers, [numbers, numbers, ir.VectorType(ir.IntType(1), v.lanes)])
     compress = cgutils.get_or_insert_function(builder.module, signature, f"llvm.x86.avx512.mask.compress.{kind}")
     ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(mask, [mask]), f"llvm.ctpop.i{v.lanes}")
     nothing = ir.Constant(numbers, [0] * v.lanes)
+    all_of_them = builder.icmp_signed("!=", every, ir.Constant(WORD, 0))
+    nowhere = builder.select(all_of_them, v.constant(float("nan")), v.constant(0.0))  # which nothing is equal to
 
     def register(values):
         count, at, ks = values
-        x, y = (v.load(v.at(row, at)) for row in rows)
-        needed = builder.or_(builder.fcmp_unordered("!=", x, zero), builder.fcmp_unordered("!=", y, zero))
-        values = builder.bitcast(x, numbers), builder.bitcast(y, numbers), ks
-        for value, place in zip(values, _places(v, runs, count), strict=True):
+        x = v.load(v.at(row, at))
+        needed = builder.fcmp_unordered("!=", x, nowhere)
+        for value, place in zip((builder.bitcast(x, numbers), ks), _places(v, runs, count), strict=True):
             moved = builder.call(compress, [value, nothing, needed])
             builder.store(moved, builder.inttoptr(place, numbers.as_pointer()), align=v.itemsize)
         more = builder.zext(builder.call(ones, [builder.bitcast(needed, mask)]), WORD)
@@ -199,17 +200,22 @@ def all_finite(typing_context, like, address, count):
 
 
 @intrinsic
-def either_counts(typing_context, like, a, table, i, j):
-    """1 where one of the numbers of rows i and j at address a, plus their offsets in the table at an address, is not 0, else 0."""
+def counts(typing_context, like, address):
+    """1 where the number at an address is not 0, else 0."""
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
-        _, a, table, *rows = arguments
-        found = []
-        for row in rows:
-            place = v.at(a, _entry(builder, table, row))
-            number = builder.load(builder.inttoptr(place, v.number.as_pointer()), align=v.itemsize)
-            found.append(builder.fcmp_unordered("!=", number, ir.Constant(v.number, 0.0)))
-        return builder.zext(builder.or_(*found), WORD)
+        number = builder.load(builder.inttoptr(arguments[1], v.number.as_pointer()), align=v.itemsize)
+        return builder.zext(builder.fcmp_unordered("!=", number, ir.Constant(v.number, 0.0)), WORD)
 
-    return types.int64(like, *[types.int64] * 4), generate
+    return types.int64(like, types.int64), generate
+
+
+@intrinsic
+def word_at(typing_context, address):
+    """The 8 bytes at an address as a number."""
+
+    def generate(context, builder, signature, arguments):
+        return _word(builder, arguments[0])
+
+    return types.int64(types.int64), generate

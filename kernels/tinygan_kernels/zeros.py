@@ -2,10 +2,9 @@
 
     C[i, :] = sum over the k with A[i, k] != 0 of A[i, k] B[k, :]
 
-For each pair of rows of A the terms are listed that at least one of them needs, and a tile of two rows goes through the list
-instead of all k (`lists`). Two rows read B half as often for what they multiply as one would, so that loading keeps up with
-multiplying; four would seldom find a term that none of them needs. Where half of A's numbers are 0, in any order, a pair needs
-three terms out of four; where 7 of 10 are, half. The sum runs in the same order with lists and without, and adding 0 changes no
+For each row of A the terms are listed that it needs, and a tile of one row goes through the list instead of all k (`lists`). It has
+to load a register of B for every multiply-add, so it runs at some three quarters of the speed of a tile of many rows, which would
+seldom find a term that none of its rows needs. The sum runs in the same order with lists and without, and adding 0 changes no
 number: the result is that of the whole product bit for bit, but for the sign of a 0. As 0 times an infinity or a NaN is a NaN,
 every term counts where B has one.
 
@@ -14,65 +13,66 @@ Whether it pays is seen from a sample of A's numbers, each time the product runs
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from .compiled import piece
-from .lists import COUNT, all_finite, either_counts, list_terms, listed_tile
+from .lists import COUNT, all_finite, counts, list_terms, listed_tile, word_at
 from .packing import LANES_32, LANES_64, turn
+from .program import MOST_THREADS, Loop, Stage
+from .rows import address_of
+from .scratch import LINE
 from .simd import register_bytes
-from .tiles import copy_register, tile
+from .tiles import copy_register
 
-REGISTERS = 4  # of a panel of B's width, and 1 for the columns that these leave over: fewer load too much, more reach into level 2
+# Registers of the width of a panel of B; others have one less, so that few columns are left over. In so many sums multiply-adds
+# need not wait for each other.
+WIDE = 1 + max(256 // register_bytes(), 4)
 PANEL_BYTES = 32 << 10  # of a panel of B, which has to stay in the level-1 cache, as terms are picked from it
 ROWS = 128  # of A that have their terms listed at a time
-TOGETHER = 4  # pairs of rows listed at once, so that a line of an A that lies transposed is seldom fetched twice
-FIRST_LOOK, LOOKS = 16, 96  # pairs of numbers of A in the sample: if none of the first are 0, that is that
-LEAST_ROWS, LEAST_TERMS = 16, 32  # below which a list is not worth the time to make it
+TOGETHER = 4  # rows listed at once, so that a line of an A that lies transposed is not fetched anew for each
+FIRST_LOOK, LOOKS = 16, 96  # numbers of A in the sample: if none of the first are 0, that is that
+LEAST_WORK, LEAST = 1 << 23, 16  # multiplications, and rows and terms, from which on a look at A is worth its time
+SLOWER, LOST = 1.28, 0.1  # the time of a tile that goes by a list of all terms, and by an empty one: of one that does not
 # The time to list a term, in multiply-adds of registers: of rows that lie in one piece, of others.
-LISTING = (1.0, 4.5) if register_bytes() == 64 else (8.0, 8.0)
-LOST = 0.1  # of the time of a tile with all terms, when it goes by a list
-
-
-def fits(rows: int, across: int, terms: int) -> bool:
-    """Whether lists may pay for a C of so many rows, `across` registers wide. Where registers are narrow it is not known."""
-    return rows >= LEAST_ROWS and across >= REGISTERS and terms >= LEAST_TERMS and register_bytes() >= 32
+LISTING = (0.6, 2.3) if register_bytes() == 64 else (5.0, 5.0)
 
 
 def terms_at_a_time(depth: int) -> int:
     """How many of `depth` terms, about the same number each time, a panel of B has room for."""
-    most = PANEL_BYTES // (REGISTERS * register_bytes())
-    return -(-depth // -(-depth // most)) if depth else 0
+    most = PANEL_BYTES // ((WIDE - 1) * register_bytes())
+    return -(-depth // -(-depth // most))
 
 
 def memory_bytes(terms: int, item: int) -> int:
-    """How much memory `without_zeros` needs for a panel and lists of so many terms."""
-    return terms * REGISTERS * register_bytes() + (ROWS // 2) * (COUNT + 3 * (terms + register_bytes() // item) * item)
+    """What is needed for a panel of B and lists of so many terms."""
+    return terms * WIDE * register_bytes() + ROWS * (COUNT + 2 * (terms + register_bytes() // item) * item)
 
 
 @piece
-def pays(like, job, rows, terms):
+def pays(like, job):
     """Whether so many terms can be left out that lists are worth their time, as far as a sample of A tells."""
-    (start, depth), (top, bottom) = terms, rows
-    whole = 2 * ((job.right - job.left) // (LANES_32 if like.itemsize == 4 else LANES_64))  # multiply-adds for a term, all counting
-    pairs, needed = (bottom - top) // 2, 0
-    if pairs == 0:
-        return False
+    needed = 0
     for look in range(LOOKS):
-        i, k = top + 2 * (look * 40503 % pairs), start + look * 30011 % depth
-        needed += either_counts(like, job.a + k * job.a_step, job.rows, i, i + 1)
+        i, k = job.top + look * 40503 % (job.bottom - job.top), look * 30011 % job.depth
+        needed += counts(like, job.a + word_at(job.rows + 8 * i) + k * job.a_step)
         if look == FIRST_LOOK - 1 and needed == FIRST_LOOK:
             return False
+    across = (job.right - job.left) // (LANES_32 if like.itemsize == 4 else LANES_64)
     listing = LISTING[0] if job.a_step == like.itemsize else LISTING[1]
-    return whole * needed + (whole * LOST + listing) * LOOKS < whole * LOOKS
+    return across >= WIDE - 1 and across * (LOST + (SLOWER - LOST) * needed / LOOKS) + listing < across
 
 
 @piece
-def _list_all(pairs, like, job, rows, terms, lists, room):
-    """The terms of all pairs of rows top..bottom."""
+def _list_all(together, like, job, rows, terms, every, lists, room):
+    """The terms of the rows top..bottom, or every term."""
     (start, depth), (top, bottom) = terms, rows
     a = (job.a + start * job.a_step, job.a_step)
-    for pair in range(0, (bottom - top + 1) // 2, len(pairs)):
-        list_terms(pairs, like, a, (job.rows, top + 2 * pair, bottom - 1), depth, (lists[0] + pair * lists[1], lists[1]), room)
+    for i in range(top, bottom, len(together)):
+        some = (lists[0] + (i - top) * lists[1], lists[1])
+        list_terms(together, like, a, (job.rows, i, bottom - 1), depth, np.int64(every), some, room)
 
 
 @piece
@@ -92,43 +92,65 @@ def _pack(columns, like, job, j, terms, panel):
 
 
 @piece
-def _down(columns, like, job, j, rows, terms, panel, lists, room):
+def _down(columns, together, like, job, j, rows, terms, panel, lists, room):
     """All tiles of the rows top..bottom and of as many columns from the j-th on as a tile is wide."""
     (start, depth), (top, bottom), item = terms, rows, like.itemsize
-    width = len(columns) * (LANES_32 if item == 4 else LANES_64)
-    corner, step, last, slope = job.c + j * item, job.c_step, bottom - 1, like.dtype.type(job.slope)
     bias = job.bias + j * item if job.bias and start + depth == job.depth else np.int64(0)
-    finish = (np.int64(job.add != 0 or start > 0), bias)
-    if _pack(columns, like, job, j, terms, panel):
-        for pair in range((bottom - top + 1) // 2):
-            i = top + 2 * pair
-            c = (corner + i * step, corner + min(i + 1, last) * step)
-            listed_tile(columns, like, (lists[0] + pair * lists[1], room), panel, c, finish, slope)
-    else:
-        b = (panel, np.int64(width * item), np.int64(0))
-        for i in range(top, bottom):
-            a, sizes = (job.a + start * job.a_step, job.rows + 8 * i, job.a_step, np.int64(0)), (np.int64(1), depth)
-            tile((0,), columns, like, a, b, (corner + i * step, step), sizes, finish, slope, np.int64(0))
+    finish, slope = (np.int64(job.add != 0 or start > 0), bias), like.dtype.type(job.slope)
+    finite = _pack(columns, like, job, j, terms, panel)
+    if not finite:
+        _list_all(together, like, job, rows, terms, True, lists, room)
+    for i in range(top, bottom):
+        listed = (lists[0] + (i - top) * lists[1], room)
+        listed_tile(columns, like, listed, panel, job.c + i * job.c_step + j * item, finish, slope)
+    if not finite:
+        _list_all(together, like, job, rows, terms, False, lists, room)
 
 
-@piece
-def without_zeros(wide, pairs, like, job, rows, terms, memory):
-    """The part of a job's C in the rows top..bottom, for some terms (first, how many), but for the last columns that do not fill a
-    register. Returns the first of those. wide: of REGISTERS, pairs: of TOGETHER numbers. memory: address of `memory_bytes`.
+@Loop
+def leave_out_zeros(wide, narrow, together, like, jobs, most, memory, part, parts, thread):
+    """A job's C up to its column `done`, which is set: its left edge if lists do not pay, otherwise the right one, or a few
+    registers before, if tiles of these widths cannot fill up what there is.
+
+    wide, narrow: of WIDE and of WIDE - 1 numbers, together: of TOGETHER. most: terms to take at a time. memory (threads, bytes).
     """
-    (start, depth), (top, bottom), item = terms, rows, like.itemsize
+    job, item = jobs[part], like.itemsize
+    job.done = job.left
+    if not pays(like, job):
+        return
     side = LANES_32 if item == 4 else LANES_64
-    most, room, done = job.listed, job.listed + side, job.left + (job.right - job.left) // side * side
-    lists = (memory + most * len(wide) * side * item, np.int64(COUNT + 3 * room * item))
-    for first_row in range(top, bottom, ROWS):
-        some_rows = (first_row, min(first_row + ROWS, bottom))
-        for first in range(start, start + depth, most):
-            some_terms, j = (first, min(most, start + depth - first)), job.left
-            _list_all(pairs, like, job, some_rows, some_terms, lists, room)
-            while j + len(wide) * side <= job.right:
-                _down(wide, like, job, j, some_rows, some_terms, memory, lists, room)
+    room, panel = most + side, address_of(memory[thread])
+    across = (job.right - job.left) // side
+    wides = min(across % len(narrow), across // len(wide))  # so that narrow panels do the rest, unless there are very few columns
+    narrows = (across - wides * len(wide)) // len(narrow)
+    lists = (panel + most * len(wide) * side * item, np.int64(COUNT + 2 * room * item))
+    for top in range(job.top, job.bottom, ROWS):
+        rows = (top, min(top + ROWS, job.bottom))
+        for start in range(0, job.depth, most):
+            terms, j = (start, min(most, job.depth - start)), job.left
+            _list_all(together, like, job, rows, terms, False, lists, room)
+            for _ in range(wides):
+                _down(wide, together, like, job, j, rows, terms, panel, lists, room)
                 j += len(wide) * side
-            while j < done:
-                _down((0,), like, job, j, some_rows, some_terms, memory, lists, room)
-                j += side
-    return done
+            for _ in range(narrows):
+                _down(narrow, together, like, job, j, rows, terms, panel, lists, room)
+                j += len(narrow) * side
+            job.done = j
+
+
+def may_pay(shape: tuple[int, ...], depth: int) -> bool:
+    """Whether lists may be worth their time for a C (1, M, N), a sum of so many terms. Stacks of products are Winograd's, whose
+    transforms leave no zeros. Where registers are narrow it is not known.
+    """
+    count, m, n = shape
+    return count == 1 and m * n * depth > LEAST_WORK and min(m, depth) >= LEAST and register_bytes() >= 32
+
+
+def stage(jobs: np.ndarray, depth: int, like: np.ndarray, take: Callable[..., np.ndarray], alive: tuple) -> Stage:
+    """What comes before the jobs, and may do them. jobs, take: as in `cpu_matmul`. alive: what the jobs hold the addresses of."""
+    most = terms_at_a_time(depth)
+    size = -(-memory_bytes(most, like.itemsize) // LINE) * LINE
+    memory = take("lists", (MOST_THREADS, size), np.dtype(np.uint8))
+    tuples = [(0,) * length for length in (WIDE, WIDE - 1, TOGETHER)]
+    made = leave_out_zeros.stage(len(jobs), *tuples, like, jobs, most, memory)
+    return replace(made, alive=(*made.alive, *alive))
