@@ -99,15 +99,18 @@ class Convolution:
         return direct or Work(getattr(self, f"_unrolled_{kernel}")(first, second, out, stride, pad))
 
     def _whole_image(self, kernel: str, image: np.ndarray, filters: np.ndarray, pixels: np.ndarray) -> Work:
-        """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself; nothing is unrolled."""
+        """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself; nothing is unrolled.
+
+        What is multiplied there is noise and D's last features, which have no zeros.
+        """
         n, c_out = pixels.shape[0], pixels.shape[3]
         patch = math.prod(filters.shape[:3])
         x, w, y = image.reshape(n, patch), filters.reshape(patch, c_out), pixels.reshape(n, c_out)
         if kernel == "conv2d":
-            return bound_product(x, w, y, take=self._take)
+            return bound_product(x, w, y, take=self._take, sparse=False)
         if kernel == "conv2d_dx":
-            return bound_product(y, w, x, trans_b=True, take=self._take)
-        return bound_product(x, y, w, trans_a=True, take=self._take)
+            return bound_product(y, w, x, trans_b=True, take=self._take, sparse=False)
+        return bound_product(x, y, w, trans_a=True, take=self._take, sparse=False)
 
     def _unrolled_conv2d(self, x, w, y, stride, pad) -> Iterator[Stage]:
         (kh, kw, c_in, c_out), (n, oh, ow, _) = w.shape, y.shape

@@ -256,12 +256,12 @@ def _at(array: np.ndarray) -> int:
 
 def tiled(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
-    bias: np.ndarray | None = None, slope: float = 1.0, take: Take = new,
+    bias: np.ndarray | None = None, slope: float = 1.0, take: Take = new, sparse: bool = False,
 ) -> Work | None:
     """C[p] (+)= A[p] B[p] for stacks of matrices, (P, M, K) (P, K, N) (P, M, N), rows in one piece.
 
     bias (N,): C[p] = v where v = A[p] B[p] + bias is positive, slope v elsewhere. None where the matrices are too thin for tiles.
-    take: scratch memory, which calls may share that never run at the same time.
+    take: scratch memory, which calls may share that never run at the same time. sparse: a single A may be full of zeros.
     """
     k, dtype = a.shape[1] if trans_a else a.shape[2], c.dtype
     parts = numba.get_num_threads() if c.size * k >= WORTH_SPLITTING else 1
@@ -274,8 +274,8 @@ def tiled(
         jobs[name] += _at(array)
     jobs["slope"], jobs["bias"] = slope, 0 if bias is None else _at(bias)
     alive = a, b, c, bias, rows
-    without_zeros = [zeros.stage(jobs, k, _LIKE[dtype.itemsize], take, alive)] if zeros.may_pay(c.shape, k) else []
-    return Work([*without_zeros, stage_of(chosen, jobs, dtype, take, *alive)])
+    before = [zeros.stage(jobs, k, _LIKE[dtype.itemsize], take, alive)] if sparse and zeros.may_pay(*c.shape[1:], k) else []
+    return Work([*before, stage_of(chosen, jobs, dtype, take, *alive)])
 
 
 @lru_cache(maxsize=512)
@@ -332,10 +332,15 @@ def stage_of(chosen: Cut, jobs: np.ndarray, dtype: np.dtype, take: Take, *alive:
 
 
 def bound_product(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False, take: Take = new
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False, take: Take = new,
+    sparse: bool = True,
 ) -> Work:
-    """C = A B or C += A B, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty."""
-    made = shallow_product(a, b, c, trans_a, trans_b, add) or tiled(a[None], b[None], c[None], trans_a, trans_b, add, take=take)
+    """C = A B or C += A B, with A or B transposed on request. C-contiguous, (M, K) (K, N) (M, N); any of them may be empty.
+
+    sparse: whether to look for zeros in A, which need not be multiplied.
+    """
+    made = shallow_product(a, b, c, trans_a, trans_b, add)
+    made = made or tiled(a[None], b[None], c[None], trans_a, trans_b, add, take=take, sparse=sparse)
     return made or thin_product(a, b, c, trans_a, trans_b, add)
 
 
@@ -345,7 +350,7 @@ def bound_linear(
 ) -> Work | None:
     """C = v where v = A B + bias is positive, slope v elsewhere; None where that would be no faster than one after the other."""
     made = shallow_product(a, b, c, trans_a, trans_b, False, bias, slope)
-    return made or tiled(a[None], b[None], c[None], trans_a, trans_b, False, bias, slope, take)
+    return made or tiled(a[None], b[None], c[None], trans_a, trans_b, False, bias, slope, take, sparse=True)
 
 
 def bound_products(

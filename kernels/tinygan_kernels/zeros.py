@@ -67,12 +67,12 @@ def pays(like, job):
 
 @piece
 def _list_all(together, like, job, rows, terms, every, lists, room):
-    """The terms of the rows top..bottom, or every term."""
+    """The terms of the rows top..bottom; every one of them where `every` is 1."""
     (start, depth), (top, bottom) = terms, rows
     a = (job.a + start * job.a_step, job.a_step)
     for i in range(top, bottom, len(together)):
         some = (lists[0] + (i - top) * lists[1], lists[1])
-        list_terms(together, like, a, (job.rows, i, bottom - 1), depth, np.int64(every), some, room)
+        list_terms(together, like, a, (job.rows, i, bottom - 1), depth, every, some, room)
 
 
 @piece
@@ -99,12 +99,12 @@ def _down(columns, together, like, job, j, rows, terms, panel, lists, room):
     finish, slope = (np.int64(job.add != 0 or start > 0), bias), like.dtype.type(job.slope)
     finite = _pack(columns, like, job, j, terms, panel)
     if not finite:
-        _list_all(together, like, job, rows, terms, True, lists, room)
+        _list_all(together, like, job, rows, terms, np.int64(1), lists, room)
     for i in range(top, bottom):
         listed = (lists[0] + (i - top) * lists[1], room)
         listed_tile(columns, like, listed, panel, job.c + i * job.c_step + j * item, finish, slope)
     if not finite:
-        _list_all(together, like, job, rows, terms, False, lists, room)
+        _list_all(together, like, job, rows, terms, np.int64(0), lists, room)
 
 
 @Loop
@@ -128,7 +128,7 @@ def leave_out_zeros(wide, narrow, together, like, jobs, most, memory, part, part
         rows = (top, min(top + ROWS, job.bottom))
         for start in range(0, job.depth, most):
             terms, j = (start, min(most, job.depth - start)), job.left
-            _list_all(together, like, job, rows, terms, False, lists, room)
+            _list_all(together, like, job, rows, terms, np.int64(0), lists, room)
             for _ in range(wides):
                 _down(wide, together, like, job, j, rows, terms, panel, lists, room)
                 j += len(wide) * side
@@ -138,12 +138,9 @@ def leave_out_zeros(wide, narrow, together, like, jobs, most, memory, part, part
             job.done = j
 
 
-def may_pay(shape: tuple[int, ...], depth: int) -> bool:
-    """Whether lists may be worth their time for a C (1, M, N), a sum of so many terms. Stacks of products are Winograd's, whose
-    transforms leave no zeros. Where registers are narrow it is not known.
-    """
-    count, m, n = shape
-    return count == 1 and m * n * depth > LEAST_WORK and min(m, depth) >= LEAST and register_bytes() >= 32
+def may_pay(m: int, n: int, depth: int) -> bool:
+    """Whether lists may be worth their time for a C (m, n), a sum of so many terms. Where registers are narrow it is not known."""
+    return m * n * depth > LEAST_WORK and min(m, depth) >= LEAST and register_bytes() >= 32
 
 
 def stage(jobs: np.ndarray, depth: int, like: np.ndarray, take: Callable[..., np.ndarray], alive: tuple) -> Stage:
