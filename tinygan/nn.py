@@ -183,17 +183,18 @@ class BatchNorm(Layer):
         self.var = Tensor(np.ones(channels, dtype), backend)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return activation(self._normalised(x), self.act, self.slope)
-
-    def _normalised(self, x: Tensor) -> Tensor:
         if not self.training:
-            return (x - self.mean) * (self.gamma * (self.var + self.eps) ** -0.5) + self.beta
+            y = (x - self.mean) * (self.gamma * (self.var + self.eps) ** -0.5) + self.beta
+            return activation(y, self.act, self.slope)
         y, mean, inv_std = ops.batch_norm(x, self.gamma, self.beta, self.eps)
-        n = x.size // x.shape[-1]
+        y = activation(y, self.act, self.slope)  # at once, as a backend may do both in one pass
+        self._remember(mean, inv_std, x.size // x.shape[-1])
+        return y
+
+    def _remember(self, mean: Tensor, inv_std: Tensor, n: int) -> None:
         var = (inv_std**-2 - self.eps) * (n / max(n - 1, 1))
         for running, seen in ((self.mean, mean), (self.var, var)):
-            x.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)
-        return y
+            seen.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)
 
     def parameters(self) -> dict[str, Tensor]:
         return {"gamma": self.gamma, "beta": self.beta}

@@ -191,8 +191,13 @@ def log_sigmoid(x: Tensor) -> Tensor:
 
 
 def leaky_relu(x: Tensor, slope: float = 0.2) -> Tensor:
-    """y = x where x > 0, else slope x    dx = g where x > 0, else slope g (so at the kink: slope g)"""
-    return record(launch("leaky_relu", x, slope=slope), (x,), (lambda g, y, x: leaky_relu_grad(g, x, slope),))
+    """y = x where x > 0, else slope x    dx = g where x > 0, else slope g (so at the kink: slope g)
+
+    Unless slope is negative y is positive where x is, and the gradient is read off y, so that x need not be kept.
+    """
+    return record(launch("leaky_relu", x, slope=slope), (x,), (
+        lambda g, y, x: leaky_relu_grad(g, y if slope >= 0 else x, slope),
+    ))
 
 
 def leaky_relu_grad(u: Tensor, x: Tensor, slope: float = 0.2) -> Tensor:

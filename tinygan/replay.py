@@ -315,7 +315,7 @@ def _overwriting(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
             continue
         x, y = kept[i].inputs[0], kept[i].outputs[0]
         old, new = _key(x), _key(y)
-        whole = all(a.size == _root(a).size and a.flags.c_contiguous for a in (x, y))
+        whole = x.shape == y.shape and all(a.size == _root(a).size and a.flags.c_contiguous for a in (x, y))
         alone = sum(_key(a) == old for a in (*kept[i].inputs, *kept[i].outputs)) == 1
         if whole and alone and old != new and {old, new} <= private and uses[old][-1] == i == uses[new][0]:
             homes = {new: _root(x)}

@@ -407,12 +407,14 @@ def _table(*kernels: Kernel) -> dict[str, Kernel]:
     return {kernel.name: kernel for kernel in kernels}
 
 
-def _unary(name: str, formula: str, *numbers: str) -> Kernel:
-    return Kernel(name, ("x",), ("y",), _elementwise(name, ("x",), numbers), formula, strided=True)
+def _unary(name: str, formula: str, *numbers: str, overwrites: bool = False) -> Kernel:
+    return Kernel(name, ("x",), ("y",), _elementwise(name, ("x",), numbers), formula, strided=True, overwrites=overwrites)
 
 
-def _binary(name: str, formula: str, inputs: tuple[str, str] = ("a", "b"), *numbers: str) -> Kernel:
-    return Kernel(name, inputs, ("y",), _elementwise(name, inputs, numbers), formula, strided=True)
+def _binary(
+    name: str, formula: str, inputs: tuple[str, str] = ("a", "b"), *numbers: str, overwrites: bool = False
+) -> Kernel:
+    return Kernel(name, inputs, ("y",), _elementwise(name, inputs, numbers), formula, strided=True, overwrites=overwrites)
 
 
 KERNELS: dict[str, Kernel] = _table(
@@ -431,8 +433,8 @@ KERNELS: dict[str, Kernel] = _table(
     _unary("tanh", "y = tanh x"),
     _unary("sigmoid", "y = 1 / (1 + e^-x)"),
     _unary("softplus", "y = ln(1 + e^x)"),
-    _unary("leaky_relu", "y = x where x > 0, else slope x", "slope"),
-    _binary("leaky_relu_grad", "y = g where x > 0, else slope g", ("g", "x"), "slope"),
+    _unary("leaky_relu", "y = x where x > 0, else slope x", "slope", overwrites=True),
+    _binary("leaky_relu_grad", "y = g where x > 0, else slope g", ("g", "x"), "slope", overwrites=True),
     _binary("tanh_grad", "y = g (1 - t^2), t = tanh x", ("g", "t")),
     _binary("sigmoid_grad", "y = g p (1 - p), p = sigmoid x", ("g", "p")),
     # reductions and moves
@@ -451,7 +453,8 @@ KERNELS: dict[str, Kernel] = _table(
     Kernel("batch_norm", ("x", "gamma", "beta"), ("y", "mean", "inv_std"), _batch_norm,
            "y = gamma (x - mean) inv_std + beta, mean and biased variance over all axes but the last"),
     Kernel("batch_norm_grad", ("g", "x", "gamma", "mean", "inv_std"), ("dx", "dgamma", "dbeta"), _batch_norm_grad,
-           "dx = gamma inv_std (g - mean(g) - h mean(g h)), h = (x - mean) inv_std; dgamma = sum g h; dbeta = sum g"),
+           "dx = gamma inv_std (g - mean(g) - h mean(g h)), h = (x - mean) inv_std; dgamma = sum g h; dbeta = sum g",
+           overwrites=True),
     # fused: bias and activation over the last axis, and their gradient from the output alone
     Kernel("bias_act", ("x", "b"), ("y",), _bias_act, "y = act(x + b), act one of " + ", ".join(ACTIVATIONS), overwrites=True),
     Kernel("bias_act_grad", ("g", "y"), ("dx", "db"), _bias_act_grad,

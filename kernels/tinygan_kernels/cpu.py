@@ -163,7 +163,8 @@ def _bce_logits(launch: Launch) -> Call:
                  loops.mean_loss.stage(1, sums, s.size, loss)])
 
 
-def _batch_norm(launch: Launch) -> Call:
+def _batch_norm(launch: Launch, slope: float = 1.0) -> Call:
+    """slope: of a leaky ReLU that y goes through as well."""
     (x, gamma, beta), (y, mean, inv_std), real = launch.inputs, launch.outputs, launch.outputs[0].dtype.type
     rows, out = as_rows(x), as_rows(y)
     sums, n = _blocks(rows), real(rows.shape[0])
@@ -172,18 +173,25 @@ def _batch_norm(launch: Launch) -> Call:
         loops.means.stage(1, sums, n, mean),
         loops.square_sums.over(x.size, rows, mean, sums),
         loops.inverse_stds.stage(1, sums, n, real(launch.params["eps"]), inv_std),
-        loops.normalise.over(x.size, rows, mean, inv_std, gamma, beta, out),
+        loops.normalise.over(x.size, rows, mean, inv_std, gamma, beta, real(slope), out),
     ])
 
 
-def _batch_norm_grad(launch: Launch) -> Call:
+def _batch_norm_grad(launch: Launch, before: Launch | None = None) -> Call:
+    """before: the gradient of a leaky ReLU, which g is the result of. What that reads may lie where dgamma and dbeta are to go, so
+    they are written last.
+    """
     (g, x, gamma, mean, inv_std), (dx, dgamma, dbeta) = launch.inputs, launch.outputs
-    rows, cotangent = as_rows(x), as_rows(g)
-    sums, n, (mean_g, mean_gh) = _blocks(rows, 2), x.dtype.type(max(rows.shape[0], 1)), np.empty((2, rows.shape[1]), x.dtype)
+    rows, cotangent, masked = as_rows(x), as_rows(g), (as_rows(x), x.dtype.type(1))
+    if before:
+        cotangent, masked = as_rows(before.inputs[0]), (as_rows(before.inputs[1]), x.dtype.type(before.params["slope"]))
+    sums, n, totals = _blocks(rows, 2), x.dtype.type(max(rows.shape[0], 1)), np.empty((4, rows.shape[1]), x.dtype)
+    of_g, of_gh, mean_g, mean_gh = totals
     return Work([
-        loops.product_sums.over(x.size, cotangent, rows, mean, inv_std, sums),
-        loops.product_totals.stage(1, sums, n, dbeta, dgamma, mean_g, mean_gh),
-        loops.normalise_grad.over(x.size, cotangent, rows, mean, inv_std, gamma, mean_g, mean_gh, as_rows(dx)),
+        loops.product_sums.over(x.size, cotangent, *masked, rows, mean, inv_std, sums),
+        loops.product_totals.stage(1, sums, n, *totals),
+        loops.normalise_grad.over(x.size, cotangent, *masked, rows, mean, inv_std, gamma, mean_g, mean_gh, as_rows(dx)),
+        loops.copy.stage(1, of_g, dbeta), loops.copy.stage(1, of_gh, dgamma),
     ])
 
 
@@ -250,6 +258,7 @@ _BOUND: dict[str, Callable[[Launch], Call]] = {
     "bce_logits": _bce_logits, "batch_norm": _batch_norm, "batch_norm_grad": _batch_norm_grad, "bias_act": _bias_act,
     "bias_act_grad": _bias_act_grad, "sgd": _sgd, "momentum": _momentum, "adam": _adam, "ema": _ema,
 }
+_PAIRS = {("matmul", "bias_act"), ("batch_norm", "leaky_relu"), ("leaky_relu_grad", "batch_norm_grad")}
 _CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 _TITLES = {"matmul": "register tiles", **dict.fromkeys(_CONVOLUTIONS, "register tiles, or Winograd's"),
            **dict.fromkeys(("maximum", "equal", "exp", "log", "sqrt", "abs", "sign"), "NumPy")}
@@ -291,13 +300,19 @@ def backend() -> Backend:
             return bound_product(*arrays, **params, take=scratch.take)
         return convolution.bound(name, *arrays, **params) if name in _CONVOLUTIONS else _BOUND[name](launch)
 
-    def bind_linear(first: Launch, second: Launch) -> Call | None:
-        """A product whose result bias_act then overwrites: bias and activation are done while a tile of it is in registers."""
-        if (first.kernel.name, second.kernel.name) != ("matmul", "bias_act"):
+    def bind_pair(first: Launch, second: Launch) -> Call | None:
+        """Two launches in one pass, where the second overwrites what the first made: bias and activation of a product while a tile
+        of it is in registers, batch normalisation and its activation, and their gradients.
+        """
+        names = first.kernel.name, second.kernel.name
+        if names not in _PAIRS or not (_same(first.outputs[0], second.inputs[0]) and _same(first.outputs[0], second.outputs[0])):
             return None
-        (a, b), (c,), (x, bias), (y,) = first.inputs, first.outputs, second.inputs, second.outputs
-        if not (_same(c, x) and _same(c, y)):
-            return None
+        if names == ("batch_norm", "leaky_relu"):
+            return _batch_norm(first, second.params["slope"])
+        if names == ("leaky_relu_grad", "batch_norm_grad"):
+            alike = _flat(*first.inputs) and all(a.shape == first.outputs[0].shape for a in first.inputs)
+            return _batch_norm_grad(second, first) if alike else None
+        (a, b), (c,), (_, bias), (y,) = first.inputs, first.outputs, second.inputs, second.outputs
         made = bound_linear(a, b, c, bias, _slope(second), **first.params, take=scratch.take)
         return made and Work([*made.stages, *_activation(y, second.params["act"])])
 
@@ -312,6 +327,6 @@ def backend() -> Backend:
     soon = {name: _out(function) for name, function in _SAME_BITS.items()}
     versions = [Version(name, 1, _TITLES.get(name, "compiled loops")) for name in KERNELS]
     implementations = {name: soon.get(name) or at_once(name) for name in KERNELS}
-    made = Backend("cpu", implementations, bind=bind, bind_pair=bind_linear, join=joined, bind_refill=_refill, versions=versions)
+    made = Backend("cpu", implementations, bind=bind, bind_pair=bind_pair, join=joined, bind_refill=_refill, versions=versions)
     made.allocate = empty
     return made

@@ -136,21 +136,21 @@ class Generic:
         xp.add(y, beta, out=y)
 
     def batch_norm_grad(self, g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
-        """dx = gamma inv_std (g - dbeta/n - h dgamma/n) with h = (x - mean) inv_std, the whole of which is held in dx."""
+        """dx = gamma inv_std (g - dbeta/n - h dgamma/n) with h = (x - mean) inv_std. dx may be g."""
         if not x.size:
             dgamma[...] = 0
             dbeta[...] = 0
             return
-        xp, axes, products = self.xp, tuple(range(x.ndim - 1)), self._like(x)
+        xp, axes, h, products = self.xp, tuple(range(x.ndim - 1)), self._like(x, "normalised"), self._like(x)
         share, n = self._like(dgamma, "channels"), x.size // x.shape[-1]
-        xp.subtract(x, mean, out=dx)
-        xp.multiply(dx, inv_std, out=dx)
-        xp.multiply(g, dx, out=products)
+        xp.subtract(x, mean, out=h)
+        xp.multiply(h, inv_std, out=h)
+        xp.multiply(g, h, out=products)
         xp.sum(products, axis=axes, out=dgamma)
         xp.sum(g, axis=axes, out=dbeta)
         xp.divide(dgamma, n, out=share)
-        xp.multiply(dx, share, out=dx)
-        xp.subtract(g, dx, out=dx)
+        xp.multiply(h, share, out=h)
+        xp.subtract(g, h, out=dx)
         xp.divide(dbeta, n, out=share)
         xp.subtract(dx, share, out=dx)
         xp.multiply(gamma, inv_std, out=share)

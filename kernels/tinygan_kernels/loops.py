@@ -155,17 +155,14 @@ def softplus(x, y, part, parts):
 @Loop
 def leaky_relu(x, slope, y, part, parts):
     start, stop = span(y.size, parts, part)
-    a, out = x[start:stop], y[start:stop]
-    for i in range(out.size):
-        out[i] = a[i] if a[i] > 0 else slope * a[i]
+    rows.leaky_relu(x, (address_of(x[start:]), address_of(y[start:])), stop - start, (slope,))
 
 
 @Loop
 def leaky_relu_grad(g, x, slope, y, part, parts):
     start, stop = span(y.size, parts, part)
-    b, a, out = g[start:stop], x[start:stop], y[start:stop]
-    for i in range(out.size):
-        out[i] = b[i] if a[i] > 0 else slope * b[i]
+    at = (address_of(g[start:]), address_of(x[start:]), address_of(y[start:]))
+    rows.leaky_relu_grad(g, at, stop - start, (slope,))
 
 
 @Loop
@@ -346,28 +343,30 @@ def square_sums(x, mean, sums, part, parts):
 
 
 @Loop
-def normalise(x, mean, inv_std, gamma, beta, y, part, parts):
-    """y = gamma (x - mean) inv_std + beta"""
+def normalise(x, mean, inv_std, gamma, beta, slope, y, part, parts):
+    """y = gamma (x - mean) inv_std + beta where that is positive, else slope times that"""
     start, stop = share(x.shape[0], parts, part)
     for r in range(start, stop):
         a, out = x[r], y[r]
         for j in range(out.size):
-            out[j] = gamma[j] * ((a[j] - mean[j]) * inv_std[j]) + beta[j]
+            value = gamma[j] * ((a[j] - mean[j]) * inv_std[j]) + beta[j]
+            out[j] = value if value > 0 else slope * value
 
 
 @Loop
-def product_sums(g, x, mean, inv_std, sums, part, parts):
-    """sums (blocks, 2, C): of g, and of g h, h = (x - mean) inv_std."""
+def product_sums(g, y, slope, x, mean, inv_std, sums, part, parts):
+    """sums (blocks, 2, C): of g, and of g h, h = (x - mean) inv_std, where y is positive, and of slope times these elsewhere."""
     first, last = share(sums.shape[0], parts, part)
     for block in range(first, last):
         of_g, of_gh = sums[block, 0], sums[block, 1]
         of_g[:] = 0
         of_gh[:] = 0
         for r in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
-            b, a = g[r], x[r]
+            b, s, a = g[r], y[r], x[r]
             for j in range(of_g.size):
-                of_g[j] += b[j]
-                of_gh[j] += b[j] * ((a[j] - mean[j]) * inv_std[j])
+                d = b[j] if s[j] > 0 else slope * b[j]
+                of_g[j] += d
+                of_gh[j] += d * ((a[j] - mean[j]) * inv_std[j])
 
 
 @Loop
@@ -384,13 +383,13 @@ def product_totals(sums, n, dbeta, dgamma, mean_g, mean_gh, part, parts):
 
 
 @Loop
-def normalise_grad(g, x, mean, inv_std, gamma, mean_g, mean_gh, dx, part, parts):
-    """dx = gamma inv_std (g - mean_g - h mean_gh)"""
+def normalise_grad(g, y, slope, x, mean, inv_std, gamma, mean_g, mean_gh, dx, part, parts):
+    """dx = gamma inv_std (g' - mean_g - h mean_gh), g' = g where y is positive, else slope g. dx may be g."""
     start, stop = share(x.shape[0], parts, part)
+    statistics = (address_of(mean), address_of(inv_std), address_of(gamma), address_of(mean_g), address_of(mean_gh))
     for r in range(start, stop):
-        b, a, out = g[r], x[r], dx[r]
-        for j in range(out.size):
-            out[j] = gamma[j] * inv_std[j] * (b[j] - mean_g[j] - (a[j] - mean[j]) * inv_std[j] * mean_gh[j])
+        at = (address_of(g[r]), address_of(y[r]), address_of(x[r]), address_of(dx[r]), *statistics)
+        rows.normalise_grad(g, at, mean.size, (slope,))
 
 
 # ---- the loss -------------------------------------------------------------------------------------------------------------------

@@ -77,6 +77,25 @@ def _bias_leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Va
     v.store(_leaky(v, total, total, numbers[0]), y)
 
 
+def _leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    x, y = at
+    value = v.load(x)
+    v.store(_leaky(v, value, value, numbers[0]), y)
+
+
+def _leaky_relu_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    g, x, dx = at
+    v.store(_leaky(v, v.load(g), v.load(x), numbers[0]), dx)
+
+
+def _normalise_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    g, y, x, dx, *statistics = at
+    (mean, inv_std, gamma, mean_g, mean_gh), b = map(v.load, statistics), v.builder
+    d = b.fsub(_leaky(v, v.load(g), v.load(y), numbers[0]), mean_g)
+    h = b.fmul(b.fsub(v.load(x), mean), inv_std)
+    v.store(b.fmul(b.fmul(gamma, inv_std), b.fsub(d, b.fmul(h, mean_gh))), dx)
+
+
 def _grad_sum(v: Vectors, at: Sequence[ir.Value], d: ir.Value) -> None:
     """A gradient d, to its place and added to a total."""
     _, _, dx, total = at
@@ -112,6 +131,10 @@ def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> No
 # of rows (g, y, dx, total): dx = g act'(y) and total += dx
 leaky_relu_grad_sum, tanh_grad_sum, sigmoid_grad_sum = map(along_rows, (_leaky_relu_grad_sum, _tanh_grad_sum, _sigmoid_grad_sum))
 bias_leaky_relu = along_rows(_bias_leaky_relu)  # of (x, b, y): y = x + b where that is positive, else slope (x + b)
+leaky_relu = along_rows(_leaky_relu)  # of (x, y): y = x where that is positive, else slope x
+leaky_relu_grad = along_rows(_leaky_relu_grad)  # of (g, x, dx): dx = g where x is positive, else slope g
+# of (g, y, x, dx, mean, inv_std, gamma, mean_g, mean_gh): dx of x = gamma inv_std (g' - mean_g - h mean_gh), g' the dx above
+normalise_grad = along_rows(_normalise_grad)
 adam = along_rows(_adam)  # of (g, theta, m, v), with the numbers of adam_numbers
 
 CURVES = {"leaky_relu": 0, "linear": 0, "tanh": 1, "sigmoid": 2}  # a linear one is a leaky ReLU of slope 1
