@@ -205,6 +205,23 @@ def test_only_the_first_input_of_the_fused_kernels_may_be_overwritten(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS.values(), ids=list(BACKENDS))
+@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.overwrites])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_kernels_that_may_overwrite_their_first_input_give_the_same_bits(backend, kernel, data):
+    case = data.draw(inputs_for(kernel, data.draw(st.sampled_from(DTYPES))))
+    apart = backend.launch(kernel, case.inputs, **case.params)
+    apart = apart if isinstance(apart, tuple) else (apart,)
+    first = np.array(case.inputs[0])
+    if first.shape != apart[0].shape:
+        return
+    out = (first, *(np.full_like(a, np.nan) for a in apart[1:]))
+    backend.launch(kernel, (first, *case.inputs[1:]), out=out if len(out) > 1 else first, **case.params)
+    for over, expected in zip(out, apart, strict=True):
+        np.testing.assert_array_equal(over, expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=list(BACKENDS))
 @pytest.mark.parametrize("kernel", KERNELS)
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())

@@ -246,6 +246,48 @@ def test_a_reversed_view_as_output(kernel):
     np.testing.assert_array_equal(BACKEND.launch(kernel, (x, *rest), out=x[::-1], **PARAMS.get(kernel, {})), expected)
 
 
+def launched(kernel, inputs, outputs, **params):
+    return Launch(KERNELS[kernel], BACKEND.implementations[kernel], inputs, outputs, params)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [(50, 1), (50, 3), (7, 9, 16), (300, 70)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batch_norm_and_its_activation_as_one(dtype, shape, slope):
+    """To the bit what the two launches give, and their gradients; where dgamma and dbeta go, the slopes still lie that are read."""
+    rng, channels = np.random.default_rng(0), shape[-1]
+    x, g, gamma, beta = (normal(rng, size, dtype) for size in (shape, shape, channels, channels))
+    (h, mean, inv_std), eps = BACKEND.launch("batch_norm", (x, gamma, beta), eps=1e-5), {"eps": 1e-5}
+    y = BACKEND.launch("leaky_relu", (h,), slope=slope)
+    found = np.full_like(x, np.nan), np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    both = launched("batch_norm", (x, gamma, beta), found, **eps), launched("leaky_relu", found[:1], found[:1], slope=slope)
+    BACKEND.bind_pair(*both)()
+    for one, other in zip(found, (y, mean, inv_std), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    masked = BACKEND.launch("leaky_relu_grad", (g, y), slope=slope)
+    wanted = BACKEND.launch("batch_norm_grad", (masked, x, gamma, mean, inv_std))
+    for over_g in (False, True):
+        slopes, cotangent = y.copy(), g.copy()
+        out = cotangent if over_g else np.full_like(x, np.nan)
+        found = out, slopes.reshape(-1)[:channels], slopes.reshape(-1)[channels : 2 * channels]
+        first = launched("leaky_relu_grad", (cotangent, slopes), (out,), slope=slope)
+        BACKEND.bind_pair(first, launched("batch_norm_grad", (out, x, gamma, mean, inv_std), found))()
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_pairs_that_keep_what_lies_between_stay_two():
+    x, gamma = np.ones((4, 3), np.float32), np.ones(3, np.float32)
+    h, y, m, s = np.empty_like(x), np.empty_like(x), np.empty_like(gamma), np.empty_like(gamma)
+    norm = launched("batch_norm", (x, gamma, gamma), (h, m, s), eps=1e-5)
+    assert BACKEND.bind_pair(norm, launched("leaky_relu", (h,), (y,), slope=0.2)) is None  # h is wanted
+    assert BACKEND.bind_pair(norm, launched("tanh", (h,), (h,))) is None
+    assert BACKEND.bind_pair(norm, launched("leaky_relu", (h,), (h,), slope=0.2)) is not None
+    spread = launched("leaky_relu_grad", (x, gamma), (h,), slope=0.2)  # one slope for each channel
+    assert BACKEND.bind_pair(spread, launched("batch_norm_grad", (h, x, gamma, m, s), (h, m.copy(), s.copy()))) is None
+
+
 @pytest.mark.parametrize("act", ["linear", "leaky_relu", "tanh", "sigmoid"])
 def test_fused_kernels_over_their_first_input(act):
     rng = np.random.default_rng(0)
