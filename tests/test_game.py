@@ -9,11 +9,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import special
 
 from tinygan import Tensor, gradients
+from tinygan.draws import Draws
 from tinygan.game import LOG4, OBJECTIVES, Game, Logits, V, gradient_penalty, minimax, nonsaturating, total_loss, value
 from tinygan.gradcheck import gradcheck
 from tinygan.networks import Architecture, discriminator, generator
 from tinygan.nn import BatchNorm, Layer, Linear, Sequential, Tanh
+from tinygan.objectives import GAMES
 from tinygan.optim import SGD, Adam
+from tinygan.remedies import Remedies
 
 MLP = Architecture("mlp", (3,), bounded=False, z=2, hidden=(5, 4))
 logits = hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=2, max_side=6), elements=st.floats(-30, 30))
@@ -223,6 +226,38 @@ class Counting(Layer):
 
     def parameters(self):
         return self.network.parameters()
+
+
+@pytest.mark.parametrize("objective", sorted(GAMES))
+@pytest.mark.parametrize("remedies", [{}, {"r2": 0.4}, {"gp": 2.0}, {"smooth": 0.1}], ids=str)
+@pytest.mark.parametrize("r1", [0.0, 0.3])
+def test_the_simultaneous_step_in_every_game(objective, remedies, r1):
+    """G descends its own loss, whatever is added to D's goal."""
+    if remedies.get("smooth") and GAMES[objective].goal is not None:
+        pytest.skip("labels are smoothed where D is a probability")
+    game = new_game(objective=objective, r1=r1, remedies=Remedies(**remedies), draws=Draws(np.random.default_rng(4)))
+    x, z = drawn(8, 3), drawn(8, 2)
+    of_d, of_g = theta(game.D), theta(game.G)
+    _, _, goal = game._goal_of_d(x, game.G(z))
+    up = gradients(goal, game.optim_d.parameters)
+    down = gradients(OBJECTIVES[objective](game.D(game.G(z))), game.optim_g.parameters)
+    game.draws = Draws(np.random.default_rng(4))
+    game.simultaneous_step(x, z)
+    np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-12)
+    np.testing.assert_allclose(theta(game.G), of_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("objective", sorted(GAMES))
+def test_one_sweep_gives_both_gradients_in_games_of_sum_zero(objective):
+    """In others a second sweep goes back through all layers of D, by a product each."""
+    products = {}
+    for name in (objective, "nonsaturating"):
+        game = new_game(objective=name)
+        with launches() as seen:
+            game.simultaneous_step(drawn(8, 3), drawn(8, 2))
+        products[name] = sum(launch.kernel.name == "matmul" for launch in seen)
+    saved = 2 if GAMES[objective].zero_sum else 0
+    assert products[objective] == products["nonsaturating"] - saved
 
 
 @pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])

@@ -18,7 +18,7 @@ from tinygan_kernels import Backend
 from . import ops
 from .draws import Draws, standard_normal
 from .nn import Sequential
-from .objectives import OBJECTIVES, V, goal_of_d, minimax, nonsaturating, total_loss, value
+from .objectives import GAMES, OBJECTIVES, V, goal_of_d, minimax, nonsaturating, total_loss, value
 from .optim import Optimiser, assert_disjoint
 from .remedies import Remedies, at, gradient_penalty, leaf, packed, penalty_of, unrolled, wgan_gp
 from .tensor import Tensor, gradients, stop
@@ -117,11 +117,18 @@ class Game:
         return -value(logits.real, logits.fake), OBJECTIVES[self.objective](logits.fake_of_g)
 
     def simultaneous_step(self, x: Tensor, z: Tensor) -> Logits:
-        """Both players move at once, from one forward pass: G is sampled and D run on the fakes once, not twice."""
-        fake = self.G(z)
+        """Both players move at once, from one forward pass: G is sampled and D run on the fakes once, not twice.
+
+        In a game of sum zero one reverse sweep gives both gradients too. In others D's and G's cotangents of a logit differ; and
+        what R2 and the penalty between add to D's goal depends on G's samples, but is not for G to descend.
+        """
+        fake, of_d, of_g = self.G(z), self.optim_d.parameters, self.optim_g.parameters
         s_real, s_fake, goal = self._goal_of_d(x, fake)
-        up = gradients(goal, self.optim_d.parameters)
-        down = gradients(OBJECTIVES[self.objective](s_fake), self.optim_g.parameters)
+        if GAMES[self.objective].zero_sum and not (self.remedies.r2 or self.remedies.gp):
+            both = gradients(goal, [*of_d, *of_g])
+            up, down = both[: len(of_d)], both[len(of_d) :]
+        else:
+            up, down = gradients(goal, of_d), gradients(OBJECTIVES[self.objective](s_fake), of_g)
         self.optim_d.ascend(up)
         self.optim_g.descend(down)
         self._follow(self.ema)

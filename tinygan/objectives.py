@@ -83,22 +83,24 @@ def wasserstein_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """goal(s_real, s_fake) is what D ascends, loss(s_fake) what G descends. Where both are V, the game has sum zero.
+    """goal(s_real, s_fake) is what D ascends, loss(s_fake) what G descends.
 
-    goal is None where it is V itself (with whatever label smoothing is asked for).
+    goal is None where it is V itself (with whatever label smoothing is asked for). zero_sum: loss is the part of goal that depends
+    on G, so that the gradients of goal move both players.
     """
 
     loss: Callable[[Tensor], Tensor]
     goal: Callable[[Tensor, Tensor], Tensor] | None
     source: str
+    zero_sum: bool = False
 
 
 GAMES: dict[str, Objective] = {
-    "minimax": Objective(minimax, None, "Goodfellow et al. 2014, eq. 1"),
+    "minimax": Objective(minimax, None, "Goodfellow et al. 2014, eq. 1", zero_sum=True),
     "nonsaturating": Objective(nonsaturating, None, "Goodfellow et al. 2014, section 3"),
     "hinge": Objective(critic, hinge_goal, "Miyato et al. 2018, eq. 16 and 17"),
     "least-squares": Objective(least_squares, least_squares_goal, "Mao et al. 2017, eq. 2"),
-    "wasserstein": Objective(critic, wasserstein_goal, "Arjovsky et al. 2017, eq. 2"),
+    "wasserstein": Objective(critic, wasserstein_goal, "Arjovsky et al. 2017, eq. 2", zero_sum=True),
 }
 OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {name: game.loss for name, game in GAMES.items()}  # what G descends
 

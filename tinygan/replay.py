@@ -15,7 +15,8 @@ The plan that is replayed does what was recorded, with five economies that chang
   outside;
 - a kernel that may overwrite its input does so where it is the last to read it;
 - intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
-A backend may run two launches in a row as one where that gives the same bits, a product and its bias, say.
+A backend may run two launches in a row as one where that gives the same bits: a product and its bias, say, or batch normalisation
+and its activation.
 """
 
 from __future__ import annotations
