@@ -200,7 +200,7 @@ def all_finite(typing_context, like, address, count):
 
 
 @intrinsic
-def counts(typing_context, like, address):
+def is_not_zero(typing_context, like, address):
     """1 where the number at an address is not 0, else 0."""
 
     def generate(context, builder, signature, arguments):

@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from .compiled import piece
-from .lists import COUNT, all_finite, counts, list_terms, listed_tile, word_at
+from .lists import COUNT, all_finite, is_not_zero, list_terms, listed_tile, word_at
 from .packing import LANES_32, LANES_64, turn
 from .program import MOST_THREADS, Loop, Stage
 from .rows import address_of
@@ -57,7 +57,7 @@ def pays(like, job):
     needed = 0
     for look in range(LOOKS):
         i, k = job.top + look * 40503 % (job.bottom - job.top), look * 30011 % job.depth
-        needed += counts(like, job.a + word_at(job.rows + 8 * i) + k * job.a_step)
+        needed += is_not_zero(like, job.a + word_at(job.rows + 8 * i) + k * job.a_step)
         if look == FIRST_LOOK - 1 and needed == FIRST_LOOK:
             return False
     across = (job.right - job.left) // (LANES_32 if like.itemsize == 4 else LANES_64)
