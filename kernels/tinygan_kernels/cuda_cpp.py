@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import cuda_cpp_hosts as hosts
-from . import generic, inspection
+from . import cuda_graph, generic, inspection
 from .contract import KERNELS, Backend, ContractError, Launch, Version, check
 
 _F32 = ("float32",)
@@ -284,4 +284,7 @@ def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) ->
     implementations |= {kernel: _implementation(device, kernel, choice) for kernel, choice in choices.items()}
     to_numpy = np.asarray if emulate else device.xp.asnumpy
     bind = functools.partial(_bind, device, choices)
-    return Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind, emulated=emulate)
+    made = Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind, emulated=emulate)
+    if not emulate:
+        made.join = cuda_graph.joiner(device.xp)
+    return made
