@@ -101,7 +101,7 @@ class Convolution:
     def _whole_image(self, kernel: str, image: np.ndarray, filters: np.ndarray, pixels: np.ndarray) -> Work:
         """Filters as large as the image, as at both ends of a DCGAN: its only patch is the image itself; nothing is unrolled.
 
-        What is multiplied there is noise and D's last features, which have no zeros.
+        What is multiplied there is noise and D's last features, which have hardly any zeros.
         """
         n, c_out = pixels.shape[0], pixels.shape[3]
         patch = math.prod(filters.shape[:3])

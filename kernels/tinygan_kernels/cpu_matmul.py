@@ -6,7 +6,7 @@ multiplication", figure 8): over blocks of k so short that a panel of B, as wide
 of rows so few that those of A stay there too; over panels; over tiles. A panel whose rows lie far apart is copied into one piece by
 the first tile that reads it, while that multiplies; an A or a B that lies transposed is copied before. The sum over k runs in one
 order whatever the cut, C taking it from one block of k to the next, so that neither blocks nor threads change a bit.
-Where A is full of zeros, `zeros` does a job before its turn comes.
+Where A is full of zeros, `zeros` does a job before its turn comes, to the same bits but for the sign of a 0.
 """
 
 from __future__ import annotations

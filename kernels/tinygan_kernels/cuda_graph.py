@@ -1,8 +1,8 @@
 """A recorded step on a GPU: all its launches captured once into a CUDA graph, which the driver then starts as one.
 
-A small network's step is a hundred launches of a few microseconds each, and starting one from Python takes as long again. A stream
-in capture mode runs nothing: it notes what it is given, and the graph made of that does it all, in that order, each time it is
-launched (CUDA C++ Programming Guide, "CUDA Graphs"). The notes hold addresses. Those of buffers and of scratch memory stay good, as
+A small network's step is a hundred short launches, each started from Python. A stream in capture mode runs nothing: it notes what
+it is given, and the graph made of that does it all, in that order, each time it is launched, from one call (CUDA C++ Programming
+Guide, "CUDA Graphs"). The notes hold addresses. Those of buffers and of scratch memory stay good, as
 both are kept (replay.py, generic.Scratch); what CuPy's reductions borrow while they run comes from a memory pool that nobody else
 draws from, and that is kept with the graph.
 """

@@ -3,8 +3,8 @@
     C[i, :] = sum over the k with A[i, k] != 0 of A[i, k] B[k, :]
 
 For each row of A the terms are listed that it needs, and a tile of one row goes through the list instead of all k (`lists`). It has
-to load a register of B for every multiply-add, so it runs at some three quarters of the speed of a tile of many rows, which would
-seldom find a term that none of its rows needs. The sum runs in the same order with lists and without, and adding 0 changes no
+to load a register of B for every multiply-add, so it is slower (SLOWER) than a tile of many rows, which would seldom find a term
+that none of its rows needs. The sum runs in the same order with lists and without, and adding 0 changes no
 number: the result is that of the whole product bit for bit, but for the sign of a 0. As 0 times an infinity or a NaN is a NaN,
 every term counts where B has one.
 
