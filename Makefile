@@ -16,9 +16,9 @@ lint: .venv/.test  ## ruff, as strict as CI
 	$(BIN)/ruff check .
 
 bench: .venv/.peers  ## time a training step against PyTorch and JAX, and rewrite the tables and pictures of the README
-	$(BIN)/python -m benchmarks.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json
-	$(BIN)/python -m benchmarks.kernels --json benchmarks/results/kernels.json
-	$(BIN)/python -m benchmarks.readme
+	$(BIN)/python -m benchmarks.speed.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json
+	$(BIN)/python -m benchmarks.speed.kernels --json benchmarks/results/kernels.json
+	$(BIN)/python -m benchmarks.docs.readme
 
 gpu: .venv/.core  ## on a machine with an NVIDIA GPU: its tests, every kernel verified on it, matmul timed against cuBLAS
 	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) --no-print-directory gpu-checks; else \
@@ -28,7 +28,7 @@ gpu-checks: .venv/.gpu
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/tinygan kernels verify --backend cupy
 	$(BIN)/tinygan kernels verify --backend numba-cuda
-	$(BIN)/python -m benchmarks.gpu_matmul --json benchmarks/results/gpu_matmul.json
+	$(BIN)/python -m benchmarks.speed.gpu_matmul --json benchmarks/results/gpu_matmul.json
 
 clean:  ## remove the virtual environment, runs/ stays
 	rm -rf .venv *.egg-info

@@ -1,18 +1,21 @@
 """Two packages from one checkout: `tinygan` (gradients and the game) and `tinygan_kernels` (arrays in, arrays out)."""
 
-from setuptools import setup
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
 
 EMULATOR = ["numba-cuda[cu13]>=0.20"]
 
 setup(
     name="tinygan",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', Path(__file__).with_name("tinygan").joinpath("version.py").read_text())[1],
     description="How a GAN really works, down to the kernels: autodiff, the minimax game and its kernels, from scratch",
     license="MIT",
     python_requires=">=3.10",
-    packages=["tinygan", "tinygan_kernels", "tinygan_kernels.cuda", "tinygan_kernels.emulator"],
+    packages=[*find_packages(include=["tinygan", "tinygan.*"]), *find_packages("kernels")],
     package_dir={"tinygan": "tinygan", "tinygan_kernels": "kernels/tinygan_kernels"},
-    package_data={"tinygan_kernels.cuda": ["*.cu", "*.cuh"]},
+    package_data={"tinygan": ["py.typed"], "tinygan_kernels": ["py.typed"], "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"]},
     install_requires=[
         "numpy>=1.26",
         "numba>=0.60",
@@ -31,5 +34,5 @@ setup(
         "peers": ["torch", "jax"],
         "test": ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6", *EMULATOR],
     },
-    entry_points={"console_scripts": ["tinygan = tinygan.cli:main"]},
+    entry_points={"console_scripts": ["tinygan = tinygan.cli.main:main"]},
 )

@@ -14,7 +14,7 @@ import tinygan
 ROOT = Path(__file__).resolve().parents[1]
 ENGINE, KERNELS = ROOT / "tinygan", ROOT / "kernels" / "tinygan_kernels"
 SOURCES = sorted([*ENGINE.rglob("*.py"), *KERNELS.rglob("*.py")])
-ALL = sorted([*SOURCES, *(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+ALL = sorted([*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
 
 
 def name_of(path: Path) -> str:
@@ -24,24 +24,12 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, at_once: bool = False) -> set[str]:
-    """Modules that a file imports, but not those that only a type checker sees.
-
-    at_once: only those that are imported with the file, not those that a function imports when it is called.
-    """
-    tree, found = ast.parse(path.read_text()), set()
-
-    def is_skipped(node: ast.AST) -> bool:
-        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        return for_types or (at_once and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-
-    skipped = {id(inner) for node in ast.walk(tree) if is_skipped(node) for inner in ast.walk(node)}
-    package = name_of(path).split(".")
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports: at once, when a function is called, or for a type checker alone. All of them count."""
+    found, package = set(), name_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -49,39 +37,81 @@ def imports(path: Path, at_once: bool = False) -> set[str]:
             source = ".".join([*start, *(node.module.split(".") if node.module else [])])
             # `from . import ops` imports a module, `from .ops import sum` a name in one
             members = {f"{source}.{alias.name}" for alias in node.names} & set(MODULES)
-            found |= members or {source}
-            if members and node.module:
+            found |= members
+            if len(members) < len(node.names):
                 found.add(source)
     return found
 
 
 MODULES = {name_of(path): path for path in SOURCES}
-GRAPH = {name: imports(path) & set(MODULES) for name, path in MODULES.items()}
+GRAPH = {name: (imports(path) & set(MODULES)) - {name} for name, path in MODULES.items()}
 
 
-# ---- directions -----------------------------------------------------------------------------------------------------------------
+# ---- the floors -----------------------------------------------------------------------------------------------------------------
+
+# From the lowest floor up. A room is a package or a single module; a module belongs to the longest name that fits it. A room may
+# import from the floors below its own and from itself, and from nowhere else: rooms of one floor do not know each other.
+FLOORS = [
+    # -- tinygan_kernels: arrays in, arrays out
+    ["tinygan_kernels.shapes", "tinygan_kernels.winograd_formulas"],
+    ["tinygan_kernels.contract"],
+    ["tinygan_kernels.backend"],
+    ["tinygan_kernels.reference", "tinygan_kernels.cpu.runtime", "tinygan_kernels.emulator"],
+    ["tinygan_kernels.cpu.memory", "tinygan_kernels.cpu.vector_math"],
+    ["tinygan_kernels.cpu.row_formulas", "tinygan_kernels.cpu.normal_rng"],
+    ["tinygan_kernels.cpu.elementwise", "tinygan_kernels.cpu.matmul"],
+    ["tinygan_kernels.cpu.conv"],
+    ["tinygan_kernels.cpu", "tinygan_kernels.cuda"],
+    ["tinygan_kernels"],
+    ["tinygan_kernels.verification"],
+    ["tinygan_kernels.profiling"],
+    # -- tinygan: gradients and the game
+    ["tinygan.version", "tinygan.engine"],
+    ["tinygan.nn"],
+    ["tinygan.optim"],
+    ["tinygan.game", "tinygan.data"],
+    ["tinygan"],
+    ["tinygan.training"],
+    ["tinygan.measure"],
+    ["tinygan.theory"],
+    ["tinygan.cli"],
+    ["tinygan.__main__"],
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room_of(module: str) -> str:
+    """The longest name among the rooms that the module is in."""
+    return max((room for room in FLOOR if module == room or module.startswith(f"{room}.")), key=len)
 
 
 def test_the_graph_of_imports_was_read():
-    assert "tinygan.tensor" in GRAPH["tinygan.ops"] and "tinygan_kernels.contract" in GRAPH["tinygan.ops"]
-    assert "tinygan.ops" in GRAPH["tinygan.game"] and "tinygan_kernels.contract" in GRAPH["tinygan_kernels.cpu"]
+    assert "tinygan.engine.tensor" in GRAPH["tinygan.engine.ops"] and "tinygan.engine.ops" in GRAPH["tinygan.game.moves"]
+    assert "tinygan_kernels.contract" in GRAPH["tinygan_kernels.backend"]
+    assert "tinygan.training.run" in GRAPH["tinygan.measure.report"], "an import for a type checker alone"
+    assert "tinygan_kernels.emulator" in GRAPH["tinygan_kernels.verification.verify"], "an import inside a function"
 
 
-def test_kernels_know_nothing_of_gradients():
-    for path in KERNELS.rglob("*.py"):
-        assert not any(module == "tinygan" or module.startswith("tinygan.") for module in imports(path)), path
-
-
-FLOORS = [
-    ["tensor"], ["ops"], ["nn", "gradcheck", "replay"], ["optim"], ["game"], ["gradcases"], ["training"], ["cli"],
-]
-FLOOR = {f"tinygan.{name}": floor for floor, names in enumerate(FLOORS) for name in names}
-
-
-@pytest.mark.parametrize("name", sorted(FLOOR.keys() & MODULES.keys()))
+@pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_run_upward(name):
-    for other in reachable(name) & FLOOR.keys() - {name}:
-        assert FLOOR[other] < FLOOR[name], f"{name} (floor {FLOOR[name]}) gets at {other} (floor {FLOOR[other]})"
+    room = room_of(name)
+    for other in map(room_of, GRAPH[name]):
+        here, there = FLOOR[room], FLOOR[other]
+        assert other == room or there < here, f"{name} (floor {here}) imports from {other} (floor {there})"
+
+
+def test_every_floor_is_in_use():
+    assert {room_of(name) for name in MODULES} == set(FLOOR)
+
+
+def test_there_are_no_circles():
+    """Within rooms too. A module's import of the package that it stands in is none: that is loaded before it."""
+    inner = {name: {o for o in others if not name.startswith(f"{o}.")} for name, others in GRAPH.items() if "emulator" not in name}
+    inner = {name: others & set(inner) for name, others in inner.items()}  # the emulator's circle is still to be opened
+    done: set[str] = set()
+    while ready := [name for name, others in inner.items() if name not in done and others <= done]:
+        done |= set(ready)
+    assert done == set(inner), f"a circle among {sorted(set(inner) - done)}"
 
 
 def reachable(name: str) -> set[str]:
@@ -94,31 +124,34 @@ def reachable(name: str) -> set[str]:
     return seen
 
 
-def test_there_are_no_cycles():
-    # a submodule's import of its own package's names would run through __init__, which imports submodules
-    at_once = {name: imports(path, at_once=True) & set(MODULES) for name, path in MODULES.items()}
-    inner = {name: {o for o in others if not name.startswith(f"{o}.")} for name, others in at_once.items()}
-    done: set[str] = set()
-    while ready := [name for name, others in inner.items() if name not in done and others <= done]:
-        done |= set(ready)
-    assert done == set(inner), f"a cycle among {sorted(set(inner) - done)}"
+def test_kernels_know_nothing_of_gradients():
+    for path in KERNELS.rglob("*.py"):
+        assert not any(module == "tinygan" or module.startswith("tinygan.") for module in imports(path)), path
 
 
-def test_the_contract_stands_on_nothing_and_implementations_on_the_contract():
-    assert GRAPH["tinygan_kernels.contract"] == set()
-    assert GRAPH["tinygan_kernels.reference"] == {"tinygan_kernels.contract"}
+def test_a_fast_kernel_does_not_call_the_reference_that_judges_it():
     fast = {name for name in MODULES if name.startswith(("tinygan_kernels.cpu", "tinygan_kernels.cuda"))}
+    assert len(fast) > 20
     for name in fast:
-        # a fast kernel that calls the reference is judged by itself
         assert "tinygan_kernels.reference" not in reachable(name), name
 
 
 def test_the_engine_reaches_kernels_only_through_a_backend():
-    doors = {"tinygan_kernels", "tinygan_kernels.contract", "tinygan_kernels.cost"}  # cost counts, it runs nothing
+    doors = {"tinygan_kernels", "tinygan_kernels.contract", "tinygan_kernels.backend", "tinygan_kernels.shapes"}
+    doors |= {"tinygan_kernels.profiling.work"}  # which counts, and runs nothing
     for name in MODULES:
         if name.startswith("tinygan.") and not name.startswith("tinygan.cli"):
             used = {o for o in GRAPH[name] if o.startswith("tinygan_kernels")}
             assert used <= doors, f"{name} imports {used - doors}"
+
+
+def test_the_tests_mirror_the_trees():
+    """tests/tinygan/game/ tests tinygan/game/: no folder of tests without the folder that it is for."""
+    for tree, tests in ((ENGINE, ROOT / "tests" / "tinygan"), (KERNELS, ROOT / "tests" / "tinygan_kernels")):
+        folders = [folder for folder in tests.rglob("*") if folder.is_dir() and folder.name != "__pycache__"]
+        assert len(folders) > 5
+        for folder in folders:
+            assert (tree / folder.relative_to(tests)).is_dir(), f"{folder} mirrors no package"
 
 
 # ---- what is light stays light --------------------------------------------------------------------------------------------------
@@ -126,7 +159,7 @@ def test_the_engine_reaches_kernels_only_through_a_backend():
 HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "PIL", "typer", "rich", "safetensors", "cupy", "torch")
 
 
-STATEMENTS = ["import tinygan", "import tinygan.game, tinygan.networks, tinygan.gradcases", "import tinygan_kernels"]
+STATEMENTS = ["import tinygan", "import tinygan.nn.architectures, tinygan.theory.gradient_cases", "import tinygan_kernels"]
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)

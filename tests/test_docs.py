@@ -5,11 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.docs_figures import FIGURES
-from benchmarks.docs_numbers import BLOCKS, DOCS, SLOW, _number, _worked, render
-from tinygan.cli import app
-from tinygan.tensor import gradients
-from tinygan.theory import Measured, claims
+from benchmarks.docs.figures import FIGURES
+from benchmarks.docs.numbers import BLOCKS, DOCS, SLOW, _number, _worked, render
+from tinygan.cli.main import app
+from tinygan.engine.tensor import gradients
+from tinygan.theory.all import claims
+from tinygan.theory.claim import Measured
 
 PAGES = sorted(BLOCKS)
 # what a training step launches changes with every economy that is found; the script counts it, no test insists on it
@@ -22,7 +23,7 @@ def _text(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_numbers_and_excerpts_are_those_of_the_code(page):
-    """Run `python -m benchmarks.docs_numbers` where this fails after a change of code."""
+    """Run `python -m benchmarks.docs.numbers` where this fails after a change of code."""
     assert render(_text(page), page, SLOW | COUNTED) == _text(page)
 
 

@@ -26,8 +26,8 @@ def batches(workload, m, dtype, steps, seed=1):
 
 def curves(name, dtype, steps, m=None, every_step=False, spoil=lambda values: values):
     """(tinygan's losses, PyTorch's losses), each (steps, 2): D's and G's. every_step: PyTorch on tinygan's weights before each."""
-    from benchmarks.peer_torch import TorchStep
-    from benchmarks.workloads import WORKLOADS, build
+    from benchmarks.speed.peer_torch import TorchStep
+    from benchmarks.speed.workloads import WORKLOADS, build
 
     workload = WORKLOADS[name]
     ours, theirs = build(name, load("cpu"), seed=0, dtype=dtype, m=m), TorchStep(workload, dtype=dtype, m=m)

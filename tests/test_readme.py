@@ -40,7 +40,7 @@ def test_make_targets_exist():
 
 
 def test_commands_exist():
-    from tinygan.cli import run
+    from tinygan.cli.main import run
 
     for command in re.findall(r"`tinygan ([a-z]+(?: list| verify| profile)?)", README):
         words = command.split() if command.startswith("kernels") else command.split()[:1]

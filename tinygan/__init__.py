@@ -1,7 +1,14 @@
 """tinygan: a generator, a discriminator and the game between them, on an autodiff engine written from scratch."""
 
-from . import ops  # noqa: F401  binds + * @ and the methods onto Tensor
-from .tensor import Tensor, grad, gradients, stop
+import sys
 
-__all__ = ["Tensor", "__version__", "grad", "gradients", "stop"]
-__version__ = "0.1.0"
+from tinygan import game, nn, optim
+from tinygan.engine import ops  # binds + * @ and the methods onto Tensor
+from tinygan.engine.gradcheck import gradcheck
+from tinygan.engine.tensor import Tensor, grad, gradients, stop
+from tinygan.version import __version__
+
+__all__ = ["Tensor", "__version__", "game", "grad", "gradcheck", "gradients", "nn", "ops", "optim", "stop"]
+
+# `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
+sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"] for short in ("ops", "gradcheck")}

@@ -1,5 +1,5 @@
 """`python -m tinygan`, the same as `tinygan`."""
 
-from .cli import main
+from tinygan.cli.main import main
 
 main()

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .nn import Flat
-from .tensor import Tensor
+from tinygan.engine.tensor import Tensor
+from tinygan.nn.flat import Flat
 
 
 class Optimiser:

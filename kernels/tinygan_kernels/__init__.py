@@ -12,12 +12,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from .contract import KERNELS, Backend, ContractError, Kernel, Launch, Version, nan_trap
+from .backend import Backend, Launch, nan_trap
+from .contract import KERNELS, Kernel, Version
+from .shapes import ContractError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .noise import Normals
+    from tinygan_kernels.cpu.normal_rng import Normals
 
 __all__ = [
     "KERNELS",
@@ -39,7 +41,7 @@ class BackendError(ValueError):
     """A backend that does not exist or cannot run here. The message is one line and says what to do."""
 
 
-_MODULES = {"reference": "reference", "cpu": "cpu", "cupy": "cuda_cpp", "numba-cuda": "cuda_numba"}
+_MODULES = {"reference": "reference", "cpu": "cpu.backend", "cupy": "cuda.cpp_backend", "numba-cuda": "cuda.numba_backend"}
 _CUDA = ("cupy", "numba-cuda")
 
 
@@ -74,8 +76,8 @@ def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] |
 
 
 def normals(out: np.ndarray) -> Normals:
-    """What fills the array with N(0, 1) from a generator's random bits, again and again: see noise.Normals. Imported only now."""
-    return import_module(".noise", __name__).Normals(out)
+    """What fills the array with N(0, 1) from a generator's random bits, again and again (cpu/normal_rng.py)."""
+    return import_module(".cpu.normal_rng", __name__).Normals(out)
 
 
 def _module(name: str) -> ModuleType:

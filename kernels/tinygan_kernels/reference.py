@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .contract import KERNELS, Backend, Version, conv_size
+from .backend import Backend
+from .contract import KERNELS, Version
+from .shapes import conv_size
 
 # ---- elementwise --------------------------------------------------------------------------------------------------------------
 

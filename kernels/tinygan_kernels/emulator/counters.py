@@ -17,9 +17,9 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from .lanes import WARP, Lanes
-from .matrix import shape_of
-from .ptx import WIDTH, Instruction
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
+from tinygan_kernels.emulator.semantics.matrix import shape_of
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction
 
 _ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
 

@@ -1,0 +1,1 @@
+"""The scripts that write measured numbers and figures into the documentation."""

@@ -1,0 +1,92 @@
+"""The figures of docs/, each drawn from what the engine computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from tinygan_kernels import load
+
+from tinygan.engine.tensor import Tensor, gradients
+from tinygan.game import objectives
+from tinygan.measure.densities import optimal
+from tinygan.measure.pictures import FAKE, REAL, THEORY
+from tinygan.theory.collapse import CURES, PLAIN, Setting, generated
+from tinygan.theory.optimal_d import one_dimension, trained
+from tinygan.theory.vector_field import dirac_path
+
+CPU = load("cpu")
+
+
+def optimal_d() -> Figure:
+    """p_data, p_g, and D trained to its optimum on D*."""
+    fixed = one_dimension()
+    _, d = trained(fixed, CPU)
+    figure = Figure(figsize=(7, 3.2), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    x, cell = fixed.points[:, 0], fixed.points[1, 0] - fixed.points[0, 0]
+    axes.fill_between(x, fixed.p / cell, color=REAL, alpha=0.35, label="p_data", linewidth=0)
+    axes.fill_between(x, fixed.q / cell, color=FAKE, alpha=0.35, label="p_g", linewidth=0)
+    axes.plot(x, optimal(fixed.p, fixed.q), color="black", linewidth=2.5, alpha=0.35, label="D* = p_data / (p_data + p_g)")
+    axes.plot(x, d, color="black", linewidth=1, linestyle="--", label="D, trained")
+    axes.axhline(0.5, color=THEORY, linewidth=0.6)
+    axes.set(xlim=(-4, 5), ylim=(0, 1.02), xlabel="x")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def two_losses() -> Figure:
+    """Both objectives of G, and the sizes of their gradients in the logit."""
+    figure = Figure(figsize=(8.5, 3), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2)
+    s = np.linspace(-10, 6, 161)
+    p = 1 / (1 + np.exp(-s))
+    for name, loss, colour in (("log(1 - D): saturating", objectives.minimax, FAKE),
+                               ("-log D: non-saturating", objectives.nonsaturating, REAL)):
+        points = [Tensor(np.array([[v]]), CPU, requires_grad=True) for v in s]
+        left.plot(p, [float(loss(t)) for t in points], color=colour, label=name)
+        right.plot(p, [abs(float(gradients(loss(t), [t])[0])) for t in points], color=colour, label=name)
+    left.set(xlabel="D(G(z))", title="what G descends, nats", ylim=(-6, 10))
+    right.set(xlabel="D(G(z))", title="|gradient| in the logit", xscale="log", yscale="log")
+    left.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def dirac() -> Figure:
+    """Three runs of the Dirac-GAN in the plane of both players' parameters."""
+    figure = Figure(figsize=(9.5, 3.3), layout="constrained", dpi=110)
+    runs = ("simultaneous", False, 0.0), ("alternating", True, 0.0), ("simultaneous, R1 0.3", False, 0.3)
+    for axes, (name, alternating, gamma) in zip(figure.subplots(1, 3), runs, strict=True):
+        path = dirac_path(CPU, alternating, gamma)
+        axes.plot(path[:, 0], path[:, 1], color=REAL, linewidth=0.8)
+        axes.plot(*path[0], "o", color=FAKE, markersize=4)
+        axes.plot(0, 0, "+", color="black")
+        axes.set(title=f"{name}: radius {np.linalg.norm(path[-1]):.3g}", aspect="equal", xlim=(-3.4, 3.4), ylim=(-3.4, 3.4),
+                 xlabel="theta (G)", ylabel="psi (D)")
+        axes.title.set_fontsize(9)
+    return figure
+
+
+def collapse() -> Figure:
+    """Samples of the collapsed run and of its cures, over the data."""
+    figure = Figure(figsize=(11, 3), layout="constrained", dpi=110)
+    settings: dict[str, Setting] = {"G's rate fifteen times D's": PLAIN, **CURES}
+    for axes, (name, setting) in zip(figure.subplots(1, len(settings)), settings.items(), strict=True):
+        real, fake = generated(setting, CPU, seed=1)
+        axes.scatter(*real.T, s=3, color=REAL, alpha=0.3, linewidths=0)
+        axes.scatter(*fake.T, s=3, color=FAKE, alpha=0.5, linewidths=0)
+        axes.set(title=name, xlim=(-1.8, 1.8), ylim=(-1.8, 1.8), aspect="equal", xticks=[], yticks=[])
+    return figure
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "collapse.png": collapse
+}
+
+
+def draw(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, make in FIGURES.items():
+        make().savefig(folder / name)

@@ -1,0 +1,159 @@
+"""What the presets reach: `python -m benchmarks.quality.presets [TABLE ...] [--seeds 5] [--steps N] [--json FILE]`
+
+Tables: results (ring, grid and digits with their defaults), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of 2 and 4)
+and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then measured:
+mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet
+distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse alarm went
+off, which on healthy rows is its false-alarm rate; looks_collapsed of looks is the same look by look. Prints mean and standard
+error over the seeds, and writes them to the JSON file row by row, beside what it holds already. --untimed leaves the seconds out,
+for a machine that is busy otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import load
+
+from benchmarks.speed.timing import stamp
+from tinygan.data.datasets import Dataset
+from tinygan.data.datasets import load as load_data
+from tinygan.measure.alarms import Watch
+from tinygan.measure.metrics import PcaFeatures, class_balance, frechet_distance, mixture_coverage, mixture_jsd, neighbours
+from tinygan.training.config import Config, with_defaults
+from tinygan.training.presets import options_of
+from tinygan.training.run import Run
+from tinygan.training.samples import Trained, load_generator
+
+
+@dataclass(frozen=True)
+class Row:
+    """One set-up: a data set, a preset, and options that differ from it."""
+
+    data: str
+    preset: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.data} {self.preset}"
+
+
+REMEDIES = ("vanilla", "minimax", "r2", "wgan-gp", "sngan", "lsgan", "noise", "smooth", "pack", "unroll", "ttur")
+REMEDY_STEPS = (("steps", 12_000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
+# one plain game for the whole table: on ring not that of the defaults, but one whose D is as deep as on the grid
+REMEDY_OPTIONS = {"ring": (*REMEDY_STEPS, ("hidden_d", (128, 128, 128)), ("decay", 0.5)), "grid": REMEDY_STEPS}
+TABLES: dict[str, list[Row]] = {
+    "results": [Row("ring", "best"), Row("grid", "best"), Row("digits", "best")],
+    "pacgan": [Row(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
+    "remedies": [Row(data, preset, REMEDY_OPTIONS[data]) for data in ("ring", "grid") for preset in ("best", *REMEDIES)],
+}
+
+
+def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
+    """One run. Seconds are those of training alone, compilation and the drawing of pictures left out."""
+    dataset, backend = load_data(row.data), load("cpu")
+    options = with_defaults(dataset, {**options_of(row.preset, row.data), **dict(row.options), "seed": seed})
+    config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
+    run = Run(config, dataset, backend, folder)
+    watch = Watch(run, lambda line: None)
+    begun = time.perf_counter()
+    run.train(watch)
+    seconds = time.perf_counter() - begun
+    alarms = {f"alarm_{name}": float(name in watch.said) for name in ("collapse", "strong-d")}
+    looks = {"looks": watch.looks, "looks_collapsed": watch.suspicious}
+    return {"seconds": seconds, "steps": config.steps, **alarms, **looks}, dataset, load_generator(folder, backend)
+
+
+def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
+    rng = np.random.default_rng([seed, 1])
+    if dataset.x is None:
+        fake = dataset.codec.decode(trained.sample(25_000, rng))
+        coverage = mixture_coverage(fake[:2500], dataset.centres, dataset.std)
+        return {"modes": coverage.modes, "hq": coverage.hq, "reverse_kl": coverage.reverse_kl,
+                "jsd": mixture_jsd(fake, dataset.centres, dataset.std)}
+    real = dataset.x.reshape(len(dataset.x), -1)
+    fake = trained.sample(len(real), rng).reshape(len(real), -1)
+    features, balance = PcaFeatures.of(real), class_balance(real, dataset.labels, fake)
+    return {**asdict(neighbours(real, fake)), "frechet_pca32": frechet_distance(features(real), features(fake)),
+            "confidence": balance.confidence, "rarest_class": balance.rarest}
+
+
+def summary(runs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """(mean, standard error of the mean) of each number over the runs; the error of a single run is NaN."""
+    found = {}
+    for key in runs[0]:
+        values = np.array([run[key] for run in runs])
+        with np.errstate(invalid="ignore"):  # a run without one good sample has an infinite KL
+            error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+        found[key] = (float(values.mean()), error)
+    return found
+
+
+def run_row(row: Row, seeds: int, steps: int | None) -> dict[str, Any]:
+    runs = []
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                numbers, dataset, trained = train(row, seed, steps, Path(folder))
+                runs.append({**numbers, **measure(dataset, trained, seed)})
+            except FloatingPointError as error:
+                print(f"{row.name}, seed {seed}: {error}")
+    return {"data": row.data, "preset": row.preset, "runs": runs, "diverged": seeds - len(runs)}
+
+
+def show(row: dict[str, Any]) -> str:
+    if not row["runs"]:
+        return f"{row['data']:7s} {row['preset']:11s} diverged in every run"
+    parts = [f"{key} {mean:.4g}±{error:.2g}" for key, (mean, error) in summary(row["runs"]).items()]
+    return f"{row['data']:7s} {row['preset']:11s} " + "  ".join(parts)
+
+
+def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
+    """Put a row into a table: in the place of an earlier measurement of the same set-up, else at the end."""
+    same = [i for i, row in enumerate(rows) if (row["data"], row["preset"]) == (measured["data"], measured["preset"])]
+    if same:
+        rows[same[0]] = measured
+    else:
+        rows.append(measured)
+
+
+def write(path: Path, table: str, measured: dict[str, Any]) -> None:
+    """After each row, as a long job may be cut short; read anew each time, as another job may be writing other rows."""
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"tables": {}}
+    record["stamp"] = stamp()
+    keep(record["tables"].setdefault(table, []), measured)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"any of {', '.join(TABLES)}; all of them if none is named")
+    parser.add_argument("--only", default="", help="rows whose data or preset this is, as in --only digits")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, help="steps of every run, instead of the preset's")
+    parser.add_argument("--untimed", action="store_true", help="write no seconds: the machine is busy otherwise")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/presets.json"))
+    args = parser.parse_args()
+    if unknown := set(args.tables) - set(TABLES):
+        parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
+    for table in args.tables or TABLES:
+        for row in TABLES[table]:
+            if args.only in ("", row.data, row.preset):
+                measured = run_row(row, args.seeds, args.steps)
+                if args.untimed:
+                    measured["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in measured["runs"]]
+                print(show(measured), flush=True)
+                write(args.json, table, measured)
+
+
+if __name__ == "__main__":
+    main()

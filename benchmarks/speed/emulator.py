@@ -1,0 +1,57 @@
+"""How long the emulator takes: `python -m benchmarks.speed.emulator [--json FILE]`
+
+Matrix products of n^3 by the versions of the CUDA C++ ladder, with the sanitizer off and on, best of three, after compilation. Each
+result is compared with NumPy's first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import emulator, load
+
+from .timing import stamp
+
+SIZES, VERSIONS = (128, 256), (1, 3, 4, 5)
+
+
+def seconds(n: int, version: int, checks: bool) -> float:
+    backend = load("cupy", emulate=True, versions={"matmul": version})
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((n, n)).astype(np.float32) for _ in range(2))
+    taken = []
+    with emulator.checks(checks):
+        for _ in range(3):
+            c = np.full((n, n), np.nan, np.float32)
+            begun = time.perf_counter()
+            backend.launch("matmul", (a, b), out=c)
+            taken.append(time.perf_counter() - begun)
+            if not np.allclose(c, a @ b, atol=1e-3):
+                raise SystemExit(f"version {version} on {n}^3 is wrong; nothing is timed before that is mended")
+    return min(taken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    report: dict[str, Any] = {"stamp": stamp(), "rows": []}
+    titles = {v.number: v.title for v in load("cupy", emulate=True).versions if v.kernel == "matmul"}
+    for version in VERSIONS:
+        for n in SIZES:
+            off, on = seconds(n, version, False), seconds(n, version, True)
+            row = {"version": version, "title": titles[version], "n": n, "off": off, "on": on}
+            report["rows"].append(row)
+            print(f"matmul {version}, {n:4d}^3: sanitizer off {off:6.2f} s, on {on:6.2f} s   {row['title']}", flush=True)
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The one door: a Backend launches every kernel of the contract, after checking its arguments, under the eyes of its watchers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .contract import KERNELS, Kernel, Version
+from .shapes import ANY_SHAPE, DTYPES, ContractError, Shape
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel bound to its arrays. `run` may be called again: the arrays are the same, their contents are read anew."""
+
+    kernel: Kernel
+    implementation: Callable[..., None]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    params: Mapping[str, Any]
+
+    def run(self) -> None:
+        self.implementation(*self.inputs, *self.outputs, **self.params)
+
+
+Call = Callable[[], None]
+Watcher = Callable[[Launch, Call], None]
+BindRefill = Callable[[Any], tuple[Call, Callable[[Any], None]]]
+
+
+@dataclass(eq=False)
+class Backend:
+    """A place where kernels run: a name, an implementation of every kernel, and the array module (`xp`) of its memory.
+
+    A backend is a value that is handed around; there is no current backend. `implementations[name]` is called as
+    `f(*inputs, *outputs, **params)`.
+    """
+
+    name: str
+    implementations: Mapping[str, Callable[..., None]]
+    xp: Any = np
+    versions: Sequence[Version] = ()
+    to_numpy: Callable[[Any], np.ndarray] = np.asarray
+    bind: Callable[[Launch], Call] = lambda launch: launch.run  # for launches that will run many times
+    bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # the same for two in a row that can be one
+    join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # bound calls in a row, as fewer that do the same
+    bind_refill: BindRefill | None = None  # for an array: a call that copies to it, and a function to be told from where
+    emulated: bool = False  # CUDA kernels executed on the CPU
+    watchers: list[Watcher] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.allocate: Callable[[Shape, Any], Any] = self.xp.empty  # a recorder may stand in between
+
+    def launch(self, name: str, inputs: Sequence[Any], out: Any = None, **params: Any) -> Any:
+        """Run one kernel; the one door for all array work.
+
+        inputs: arrays of this backend, in the order of the contract. out: the output array (a tuple where the kernel has several);
+        without it, new ones are allocated. Returns the outputs in the same form. Raises ContractError.
+        """
+        kernel = KERNELS.get(name)
+        if kernel is None:
+            raise ContractError(f"there is no kernel {name!r}; the contract has {', '.join(KERNELS)}")
+        inputs = tuple(inputs)
+        _check_inputs(kernel, inputs)
+        shapes = kernel.shapes(*[a.shape for a in inputs], **params)
+        outputs = self._allocate(kernel, shapes, inputs) if out is None else _given_outputs(kernel, shapes, inputs, out)
+        self._run(Launch(kernel, self.implementations[name], inputs, outputs, params), 0)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _allocate(self, kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if kernel.in_place or not inputs:
+            raise ContractError(f"{kernel.name} works in place: pass out=({', '.join(kernel.outputs)})")
+        return tuple(self.allocate(shape, inputs[0].dtype) for shape in shapes)
+
+    def _run(self, launch: Launch, depth: int) -> None:
+        if depth == len(self.watchers):
+            launch.run()
+        else:
+            self.watchers[depth](launch, lambda: self._run(launch, depth + 1))
+
+    @contextmanager
+    def watch(self, watcher: Watcher) -> Iterator[None]:
+        """Hand every launch inside the `with` to `watcher(launch, proceed)`, which calls `proceed()` to run it.
+
+        Recorders, profilers and the NaN trap are watchers; the first one installed is the outermost.
+        """
+        self.watchers.append(watcher)
+        try:
+            yield
+        finally:
+            self.watchers.remove(watcher)
+
+    def bind_all(self, launches: Sequence[Launch]) -> list[tuple[Call, tuple[Launch, ...]]]:
+        """Launches that will run many times in this order: calls without arguments, each with the one or two that it is."""
+        calls: list[tuple[Call, tuple[Launch, ...]]] = []
+        waiting = list(reversed(launches))
+        while waiting:
+            group = (waiting.pop(),)
+            both = self.bind_pair(group[0], waiting[-1]) if waiting else None
+            if both:
+                group = (*group, waiting.pop())
+            calls.append((both or self.bind(group[0]), group))
+        return calls
+
+    def empty(self, shape: Shape, dtype: Any) -> Any:
+        return self.allocate(shape, dtype)
+
+    def asarray(self, values: Any, dtype: Any = None) -> Any:
+        """`values` in this backend's memory, copied only where it has to be."""
+        return self.xp.asarray(values, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"Backend({self.name!r})"
+
+
+def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
+    """A watcher that stops at the first kernel whose output has a NaN while its inputs had none. Raises FloatingPointError."""
+    read = launch.inputs + (launch.outputs if launch.kernel.in_place else ())
+    clean = not any(bool((a != a).any()) for a in read)
+    proceed()
+    for label, array in zip(launch.kernel.outputs, launch.outputs, strict=True):
+        if clean and bool((array != array).any()):
+            shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(launch.kernel.inputs, launch.inputs, strict=True))
+            raise FloatingPointError(f"{launch.kernel.name} turned inputs without NaN ({shapes}) into NaN in {label}")
+
+
+# ---- checks at the door -------------------------------------------------------------------------------------------------------
+
+
+def check(name: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> None:
+    """The door's checks for who calls an implementation directly. arrays: inputs, then outputs. Raises ContractError."""
+    kernel = KERNELS[name]
+    labels, count = (*kernel.inputs, *kernel.outputs), len(kernel.inputs)
+    if len(arrays) != len(labels):
+        raise ContractError(f"{name} takes {len(labels)} arrays ({', '.join(labels)}), got {len(arrays)}")
+    inputs, outputs = tuple(arrays[:count]), tuple(arrays[count:])
+    _check_inputs(kernel, inputs)
+    _given_outputs(kernel, kernel.shapes(*[a.shape for a in inputs], **params), inputs, outputs)
+
+
+def _check_inputs(kernel: Kernel, inputs: tuple[Any, ...]) -> None:
+    if len(inputs) != len(kernel.inputs):
+        raise ContractError(f"{kernel.name} takes {len(kernel.inputs)} arrays ({', '.join(kernel.inputs)}), got {len(inputs)}")
+    for label, array in zip(kernel.inputs, inputs, strict=True):
+        _check_array(kernel, label, array, inputs[0])
+        if not kernel.strided and not array.flags.c_contiguous:
+            raise ContractError(
+                f"{kernel.name}: {label} has strides {array.strides}, this kernel wants a C-contiguous array; copy it first"
+            )
+
+
+def _check_array(kernel: Kernel, label: str, array: Any, first: Any) -> None:
+    dtype = getattr(array, "dtype", None)
+    if dtype is None:
+        raise ContractError(f"{kernel.name}: {label} is a {type(array).__name__}, it has to be an array")
+    if dtype.name not in DTYPES or not dtype.isnative:
+        raise ContractError(f"{kernel.name}: {label} is {dtype}, it has to be float32 or float64")
+    if dtype != first.dtype:
+        raise ContractError(f"{kernel.name}: {label} is {dtype}, but {kernel.inputs[0]} is {first.dtype}; convert one of them")
+
+
+def _given_outputs(kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...], out: Any) -> tuple[Any, ...]:
+    outputs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
+    if len(outputs) != len(shapes):
+        raise ContractError(f"{kernel.name} gives {len(shapes)} arrays ({', '.join(kernel.outputs)}), out has {len(outputs)}")
+    for label, array, shape in zip(kernel.outputs, outputs, shapes, strict=True):
+        _check_array(kernel, f"out {label}", array, inputs[0] if inputs else array)
+        if array.shape != shape and shape != ANY_SHAPE:
+            raise ContractError(f"{kernel.name}: out {label} has shape {array.shape}, it has to be {shape}")
+        if not kernel.strided and not array.flags.c_contiguous:
+            raise ContractError(f"{kernel.name}: out {label} has strides {array.strides}, it has to be C-contiguous")
+        if not getattr(array.flags, "writeable", True):  # CuPy's arrays always are, and do not say so
+            raise ContractError(f"{kernel.name}: out {label} is read-only; pass an array that can be written")
+    if not kernel.strided:
+        _refuse_overlap(kernel, outputs, inputs)
+    return outputs
+
+
+def _refuse_overlap(kernel: Kernel, outputs: tuple[Any, ...], inputs: tuple[Any, ...]) -> None:
+    """A product written over one of its factors reads its own output. Bounds are compared, which is cheap and never wrong here."""
+    arrays = dict(zip(kernel.inputs, inputs, strict=True))
+    for label, array in zip(kernel.outputs, outputs, strict=True):
+        for name, other in arrays.items():
+            if isinstance(array, np.ndarray) and np.may_share_memory(array, other):
+                same = array.ctypes.data == other.ctypes.data and array.shape == other.shape
+                if not (kernel.overwrites and same and name == kernel.inputs[0]):
+                    raise ContractError(f"{kernel.name}: out {label} overlaps {name}; give it memory of its own")
+        arrays[f"out {label}"] = array

@@ -1,0 +1,163 @@
+"""Formulas applied along rows of numbers, in vector code, for the loops that go over whole arrays.
+
+Each reads and writes some rows of equal length, given by their addresses, a register at a time, and what does not fill one number
+by number. A row may be read and written; Numba's own vectoriser would first have to make sure that none overlaps another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from tinygan_kernels.cpu.runtime.jit import piece
+from tinygan_kernels.cpu.runtime.simd import WORD, Vectors, counted
+
+Formula = Callable[[Vectors, Sequence[ir.Value], Sequence[ir.Value]], None]
+
+
+@piece
+def address_of(array):
+    """Of an array's first element, signed: with an unsigned one, adding an offset would give a float."""
+    return np.int64(array.ctypes.data)
+
+
+def along_rows(formula: Formula):
+    """run(like, rows, count, numbers): the formula(v, places, values) at each place along rows of `count` numbers.
+
+    like: an array of the dtype. rows: a tuple of addresses. numbers: a tuple of numbers of the dtype, in `values` spread out.
+    """
+
+    @intrinsic
+    def run(typing_context, like, rows, count, numbers):
+        def generate(context, builder, signature, arguments):
+            _, at, length, given = arguments
+            places, values = cgutils.unpack_tuple(builder, at), cgutils.unpack_tuple(builder, given)
+            for lanes in (None, 1):
+                v = Vectors(builder, context.get_value_type(like.dtype), lanes)
+                places, length = _go_along(v, formula, places, length, values)
+            return context.get_dummy_value()
+
+        return types.void(like, rows, types.int64, numbers), generate
+
+    return run
+
+
+def _go_along(v: Vectors, formula: Formula, places: Sequence[ir.Value], length: ir.Value, values: Sequence[ir.Value]):
+    """As many whole vectors as there are in `length` numbers. Returns (places behind them, how many numbers are left)."""
+    builder, spread = v.builder, [v.splat(value) for value in values]
+    whole = builder.udiv(length, ir.Constant(WORD, v.lanes))
+
+    def each(at):
+        formula(v, at, spread)
+        return [v.at(place, v.bytes) for place in at]
+
+    with builder.if_then(builder.icmp_signed(">", whole, ir.Constant(WORD, 0))):
+        counted(builder, whole, list(places), each)
+    done = builder.mul(whole, ir.Constant(WORD, v.bytes))
+    return [v.at(place, done) for place in places], builder.urem(length, ir.Constant(WORD, v.lanes))
+
+
+# ---- formulas -------------------------------------------------------------------------------------------------------------------
+
+
+def _leaky(v: Vectors, value: ir.Value, where: ir.Value, slope: ir.Value) -> ir.Value:
+    """value where `where` is positive, else slope value"""
+    positive = v.builder.fcmp_ordered(">", where, v.constant(0.0))
+    return v.builder.select(positive, value, v.builder.fmul(slope, value))
+
+
+def _bias_leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    x, b, y = at
+    total = v.builder.fadd(v.load(x), v.load(b))
+    v.store(_leaky(v, total, total, numbers[0]), y)
+
+
+def _leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    x, y = at
+    value = v.load(x)
+    v.store(_leaky(v, value, value, numbers[0]), y)
+
+
+def _leaky_relu_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    g, x, dx = at
+    v.store(_leaky(v, v.load(g), v.load(x), numbers[0]), dx)
+
+
+def _normalise_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    g, y, x, dx, *statistics = at
+    (mean, inv_std, gamma, mean_g, mean_gh), b = map(v.load, statistics), v.builder
+    d = b.fsub(_leaky(v, v.load(g), v.load(y), numbers[0]), mean_g)
+    h = b.fmul(b.fsub(v.load(x), mean), inv_std)
+    v.store(b.fmul(b.fmul(gamma, inv_std), b.fsub(d, b.fmul(h, mean_gh))), dx)
+
+
+def _grad_sum(v: Vectors, at: Sequence[ir.Value], d: ir.Value) -> None:
+    """A gradient d, to its place and added to a total."""
+    _, _, dx, total = at
+    v.store(d, dx)
+    v.store(v.builder.fadd(v.load(total), d), total)
+
+
+def _leaky_relu_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    _grad_sum(v, at, _leaky(v, v.load(at[0]), v.load(at[1]), numbers[0]))
+
+
+def _tanh_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    y, b = v.load(at[1]), v.builder
+    _grad_sum(v, at, b.fmul(v.load(at[0]), b.fsub(v.constant(1.0), b.fmul(y, y))))
+
+
+def _sigmoid_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    y, b = v.load(at[1]), v.builder
+    _grad_sum(v, at, b.fmul(v.load(at[0]), b.fmul(y, b.fsub(v.constant(1.0), y))))
+
+
+def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    g, theta, m, v_at = at
+    (b1, rest1, b2, rest2, step, root, small), b = numbers, v.builder
+    d = v.load(g)
+    first = b.fadd(b.fmul(b1, v.load(m)), b.fmul(rest1, d))
+    second = b.fadd(b.fmul(b2, v.load(v_at)), b.fmul(b.fmul(rest2, d), d))
+    v.store(first, m)
+    v.store(second, v_at)
+    v.store(b.fadd(v.load(theta), v.over_root(b.fmul(step, first), b.fmul(second, root), small)), theta)
+
+
+# of rows (g, y, dx, total): dx = g act'(y) and total += dx
+leaky_relu_grad_sum, tanh_grad_sum, sigmoid_grad_sum = map(along_rows, (_leaky_relu_grad_sum, _tanh_grad_sum, _sigmoid_grad_sum))
+bias_leaky_relu = along_rows(_bias_leaky_relu)  # of (x, b, y): y = x + b where that is positive, else slope (x + b)
+leaky_relu = along_rows(_leaky_relu)  # of (x, y): y = x where that is positive, else slope x
+leaky_relu_grad = along_rows(_leaky_relu_grad)  # of (g, x, dx): dx = g where x is positive, else slope g
+# of (g, y, x, dx, mean, inv_std, gamma, mean_g, mean_gh): dx of x = gamma inv_std (g' - mean_g - h mean_gh), g' the dx above
+normalise_grad = along_rows(_normalise_grad)
+adam = along_rows(_adam)  # of (g, theta, m, v), with the numbers of adam_numbers
+
+CURVES = {"leaky_relu": 0, "linear": 0, "tanh": 1, "sigmoid": 2}  # a linear one is a leaky ReLU of slope 1
+
+
+@piece
+def act_grad_sum(like, curve, at, count, slope):
+    """dx = g act'(y), total += dx along rows of `count` numbers at (g, y, dx, total), the activation by its number in CURVES."""
+    if curve == 0:
+        leaky_relu_grad_sum(like, at, count, (slope,))
+    elif curve == 1:
+        tanh_grad_sum(like, at, count, (slope,))
+    else:
+        sigmoid_grad_sum(like, at, count, (slope,))
+
+
+@piece
+def adam_numbers(like, rate, sign, beta1, beta2, eps, steps):
+    """(beta1, 1 - beta1, beta2, 1 - beta2, step, root, eps) in the dtype of `like`: theta += step m / (sqrt(root v) + eps).
+
+    All are double, and rounded to the dtype's precision once. steps: how many there were, this one included. The corrections of
+    both averages' bias are worked out in double precision, once for all elements.
+    """
+    real = like.dtype.type
+    step, root = real(sign * rate / (1 - beta1**steps)), real(1 / (1 - beta2**steps))
+    return real(beta1), real(1 - beta1), real(beta2), real(1 - beta2), step, root, real(eps)

@@ -1,0 +1,1 @@
+"""The CUDA C++ kernels (*.cu) and the host code that launches them."""

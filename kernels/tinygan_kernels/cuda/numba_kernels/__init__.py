@@ -1,0 +1,1 @@
+"""The same kernels, written in Python for Numba CUDA."""

@@ -1,0 +1,1 @@
+"""Running a translated kernel: lanes, memory, barriers and the scheduler of blocks."""

@@ -1,0 +1,227 @@
+"""Loads, stores and asynchronous copies of a running kernel: find the bytes, report faults, then move the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+
+from .lanes import WARP, Lanes
+from .memory import Memory, window_of
+
+
+@dataclass(eq=False)
+class Site:
+    """A memory instruction: where it stands and what it moves."""
+
+    name: str
+    ptx_line: int
+    source: str  # "file.cu:12"
+    line: tuple[int, int]  # (file number, line)
+    space: str  # global, shared, local, const, param, generic
+    code: str  # element type in memory: u1, i2, ...
+    size: int  # bytes of an element
+    count: int = 1  # elements: 1, 2, 4
+    number: int = 0  # position among the sites of the program
+
+    @property
+    def bytes(self) -> int:
+        return self.size * self.count
+
+    @property
+    def shift(self) -> int:
+        return self.size.bit_length() - 1
+
+
+def widen(address, offset: int = 0):
+    """An address register plus a constant, as int64."""
+    address = address if address.dtype == "i8" else address.astype("i8")
+    return address + offset if offset else address
+
+
+class Access:
+    """Memory as the generated code uses it."""
+
+    def __init__(self, machine, spaces: dict, report, check, counter):
+        self.machine, self.spaces, self.report = machine, spaces, report
+        self.check, self.counter = check, counter
+        self.copies = AsyncCopies(self, machine.shape.width)
+
+    # -- what kernels do --------------------------------------------------------------------------------------
+    def load(self, site: Site, targets, address, lanes: Lanes) -> None:
+        for memory, positions, some in self.pieces(site, address, lanes):
+            if self.check:
+                self.check.read(site, memory, positions, some)
+            view, first = memory.view(site.code)
+            index = (positions - first) >> site.shift
+            for j, target in enumerate(targets):
+                if target is None:
+                    continue
+                at = index + j if j else index
+                if some.full and target.dtype == view.dtype and target.flags.c_contiguous:
+                    view.take(at, out=target, mode="clip")  # bounds are checked; clip spares NumPy a buffer
+                else:
+                    some.put(target, view[at])
+
+    def store(self, site: Site, values, address, lanes: Lanes) -> None:
+        for memory, positions, some in self.pieces(site, address, lanes, "st"):
+            if self.check:
+                self.check.write(site, memory, positions, some, values)
+            view, first = memory.view(site.code)
+            index = (positions - first) >> site.shift
+            for j, value in enumerate(values):
+                view[index + j] = some.pick(value)
+
+    def load_rows(self, site: Site, matrices: int, address, lanes: Lanes) -> np.ndarray:
+        """ldmatrix's rows: (lanes, 16) bytes at the addresses of the first 8 * matrices lanes of each warp."""
+        rows = np.zeros((lanes.mask.size, site.bytes), np.uint8)
+        named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
+        for memory, positions, some in self.pieces(site, address, named):
+            if self.check:
+                self.check.read(site, memory, positions, some)
+            rows[some.index] = memory.data[(positions - memory.base)[:, None] + np.arange(site.bytes)]
+        return rows
+
+    # -- where the bytes are ----------------------------------------------------------------------------------
+    def pieces(self, site: Site, address, lanes: Lanes, operation: str = "ld"):
+        """(memory, positions, lanes) of the lanes whose access can be carried out; the others are reported.
+
+        operation: ld, st, atom or red.
+        """
+        if lanes.count == 0:
+            return
+        address = np.asarray(lanes.pick(np.asarray(address, "i8")))
+        if site.space != "generic":
+            yield from self._pieces_in(site.space, site, address, lanes, operation)
+            return
+        for space, base, chosen in window_of(address):
+            some = lanes if chosen is None else subset(lanes, chosen)
+            local = address if chosen is None else address[chosen]
+            yield from self._pieces_in(space, site, local - base if base else local, some, operation)
+
+    def _pieces_in(self, space: str, site: Site, address, lanes: Lanes, operation: str):
+        if self.counter:
+            self.counter.access(site, space, address, lanes, operation)
+        if site.bytes > 1 and int(np.bitwise_or.reduce(address)) & (site.bytes - 1):
+            aligned = address & (site.bytes - 1) == 0
+            self._fault(site, space, "misaligned", address[~aligned], subset(lanes, ~aligned), operation)
+            if not aligned.any():
+                return
+            address, lanes = address[aligned], subset(lanes, aligned)
+        for memory, positions, chosen in self.spaces[space].locate(address, site.bytes, lanes):
+            some = lanes if chosen is None else subset(lanes, chosen)
+            if memory is None:
+                self._fault(site, space, "out-of-bounds", positions, some, operation)
+            elif operation != "ld" and not memory.writable:
+                self._fault(site, space, "read-only", positions, some, operation)
+            else:
+                yield memory, positions, some
+
+    def _fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str) -> None:
+        action = "read" if operation == "ld" else "write"
+        text = {
+            "misaligned": f"misaligned {action} of {site.bytes} bytes",
+            "out-of-bounds": f"out-of-bounds {action} of {site.bytes} bytes",
+            "read-only": f"write of {site.bytes} bytes to a read-only array",
+        }[kind]
+        if kind == "out-of-bounds" and space == "global":
+            text += self._nearest(int(address[0]), site.bytes)
+        self.report.add("memcheck", text, site, self.machine, lanes.index[0], address[0], space, lanes.count)
+        if not self.check:
+            self.report.deliver()
+            raise EmulatorError("the kernel made an illegal memory access")
+
+    def _nearest(self, address: int, size: int) -> str:
+        """Which array was probably meant."""
+        ranges = self.spaces["global"].memory.ranges
+        if not ranges:
+            return ""
+        gap = lambda r: max(r.base - address, address + size - r.end)  # noqa: E731
+        near = min(ranges, key=gap)
+        if address + size > near.end:
+            where = f"{address - near.end} bytes after the end of" if address >= near.end else "across the end of"
+        else:
+            where = f"{near.base - address} bytes before"
+        return f"; {where} {near.name} ({near.end - near.base} bytes)"
+
+
+def subset(lanes: Lanes, chosen: np.ndarray) -> Lanes:
+    """Those of the lanes for which `chosen` (in lane order) holds."""
+    mask = np.zeros(lanes.mask.size, bool)
+    mask[lanes.index[chosen]] = True
+    return Lanes(mask)
+
+
+@dataclass
+class _Copy:
+    site: Site
+    memory: Memory
+    lane: np.ndarray
+    position: np.ndarray
+    data: np.ndarray
+    group: np.ndarray  # the commit group of its thread that the copy belongs to
+
+
+class AsyncCopies:
+    """cp.async: bytes are read when issued and arrive in shared memory when the thread waits for their group.
+
+    So a kernel that reads too early sees the old bytes, as it may on a GPU.
+    """
+
+    def __init__(self, access: Access, width: int):
+        self.access = access
+        self.groups = np.zeros(width, "i8")  # groups committed, per thread
+        self.pending: list[_Copy] = []
+
+    def issue(self, source: Site, target: Site, to, address, length, lanes: Lanes) -> None:
+        """Copy target.bytes bytes, of which the first `length` come from `address` and the rest are zeros."""
+        data = np.zeros((lanes.mask.size, target.bytes), np.uint8)
+        self._read(source, data, address, length, lanes)
+        for memory, positions, some in self.access.pieces(target, to, lanes, "st"):
+            if self.access.check:
+                self.access.check.write(target, memory, positions, some, initialises=False)
+            self.pending.append(_Copy(target, memory, some.index, positions, data[some.index], self.groups[some.index]))
+
+    def _read(self, source: Site, data, address, length, lanes: Lanes) -> None:
+        full = lanes if length is None else lanes.only(np.broadcast_to(length >= source.bytes, lanes.mask.shape))
+        for memory, positions, some in self.access.pieces(source, address, full):
+            if self.access.check:
+                self.access.check.read(source, memory, positions, some)
+            offsets = (positions - memory.base)[:, None] + np.arange(source.bytes)
+            data[some.index] = memory.data[offsets]
+        if length is not None:
+            self._read_short(source, data, address, length, lanes)
+
+    def _read_short(self, source: Site, data, address, length, lanes: Lanes) -> None:
+        for size in range(1, source.bytes):
+            part = lanes.only(np.broadcast_to(length == size, lanes.mask.shape))
+            for i in range(size if part.count else 0):
+                byte = Site(source.name, source.ptx_line, source.source, source.line, source.space, "u1", 1)
+                for memory, positions, some in self.access.pieces(byte, np.asarray(address, "i8") + i, part):
+                    data[some.index, i] = memory.data[positions - memory.base]
+
+    def commit(self, lanes: Lanes) -> None:
+        self.groups[lanes.mask] += 1
+
+    def wait(self, newest: int | None, lanes: Lanes) -> None:
+        """Complete all groups but the `newest` last ones; None: everything issued."""
+        limit = self.groups - newest if newest is not None else self.groups + 1
+        for copy in self.pending:
+            ready = lanes.mask[copy.lane] & (copy.group < limit[copy.lane])
+            if ready.any():
+                self._arrive(copy, ready)
+        self.pending = [c for c in self.pending if c.lane.size]
+
+    def _arrive(self, copy: _Copy, ready: np.ndarray) -> None:
+        positions = copy.position[ready]
+        offsets = positions[:, None] + np.arange(copy.site.bytes)
+        copy.memory.data[offsets - copy.memory.base] = copy.data[ready]
+        if self.access.check:
+            mask = np.zeros(self.groups.size, bool)
+            mask[copy.lane[ready]] = True
+            order = np.argsort(copy.lane[ready], kind="stable")
+            self.access.check.write(copy.site, copy.memory, positions[order], Lanes(mask))
+        copy.lane, copy.position = copy.lane[~ready], copy.position[~ready]
+        copy.data, copy.group = copy.data[~ready], copy.group[~ready]

@@ -1,0 +1,74 @@
+"""atom and red: read-modify-write, lane after lane where lanes meet at an address. (PTX ISA, 9.7.13.5 and 9.7.13.6)"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.semantics import floats
+
+from .access import Access, Site
+from .lanes import Lanes
+
+
+def _increment(old, limit):
+    """atom.inc: ((old >= limit) ? 0 : old + 1)"""
+    return np.where(old >= limit, old.dtype.type(0), old + old.dtype.type(1))
+
+
+def _decrement(old, limit):
+    """atom.dec: ((old == 0) | (old > limit)) ? limit : old - 1"""
+    return np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1))
+
+
+def operation(name: str, kind: str):
+    """new = f(old, value[, second value]) of atom.<name>.<kind>"""
+    if name == "add" and kind in ("f16", "bf16"):
+        return floats.arithmetic("add", kind, "rn")
+    if name in ("min", "max") and kind[0] == "f":
+        return floats.minimum if name == "min" else floats.maximum
+    return {
+        "add": np.add,
+        "min": np.minimum,
+        "max": np.maximum,
+        "and": np.bitwise_and,
+        "or": np.bitwise_or,
+        "xor": np.bitwise_xor,
+        "exch": lambda old, new: new,
+        "cas": lambda old, compare, new: np.where(old == compare, new, old),
+        "inc": _increment,
+        "dec": _decrement,
+    }[name]
+
+
+def atomic(access: Access, site: Site, function, target, address, values, lanes: Lanes) -> None:
+    """Update memory with each lane's values in lane order; `target` (None for red) gets what was there before."""
+    for memory, positions, some in access.pieces(site, address, lanes, "red" if target is None else "atom"):
+        if access.check:
+            access.check.atomic(site, memory, positions, some)
+        view, first = memory.view(site.code)
+        index = (positions - first) >> site.shift
+        picked = [np.asarray(some.pick(v)) for v in values]
+        if target is None and isinstance(function, np.ufunc):
+            function.at(view, index, picked[0])
+            continue
+        old = _in_turn(view, index, function, picked)
+        if target is not None:
+            some.put(target, old)
+
+
+def _in_turn(view, index, function, values):
+    """Lanes with the same address take turns: round k serves the k-th lane of every address."""
+    old = np.empty(index.size, view.dtype)
+    for chosen in _rounds(index):
+        old[chosen] = view[index[chosen]]
+        view[index[chosen]] = function(old[chosen], *(v[chosen] for v in values))
+    return old
+
+
+def _rounds(index):
+    order = np.argsort(index, kind="stable")
+    ordered = index[order]
+    start = np.r_[0, np.flatnonzero(np.diff(ordered)) + 1]
+    sizes = np.diff(np.r_[start, ordered.size])
+    for k in range(int(sizes.max())):
+        yield order[start[sizes > k] + k]

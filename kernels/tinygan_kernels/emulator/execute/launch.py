@@ -1,0 +1,125 @@
+"""One launch: arguments, chunks of blocks, and what is delivered at the end (findings, counts, errors)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from tinygan_kernels.emulator import counters
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.host import arguments
+from tinygan_kernels.emulator.sanitizer.findings import Report, checking
+from tinygan_kernels.emulator.sanitizer.global_races import GlobalRaces
+from tinygan_kernels.emulator.sanitizer.sanitizer import Sanitizer, granule_of
+from tinygan_kernels.emulator.translate.program import Program
+
+from .lanes import Shape
+from .machine import Machine
+from .memory import GlobalMemory, Memory, unwritten_bytes
+from .scheduler import Scheduler
+
+LANES = 8192
+"""About how many lanes run at once: enough to make NumPy's overhead small, few enough to stay in cache."""
+MAX_THREADS, STATIC_SHARED = 1024, 48 * 1024
+SHARED_OF = {"sm_70": 96, "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_87": 163, "sm_89": 99, "sm_90": 227}
+"""KiB of shared memory that a block can have. (CUDA C++ Programming Guide, table of technical specifications)"""
+
+
+class Launch:
+    """What all chunks of a launch share."""
+
+    def __init__(self, program: Program, blocks: int):
+        self.report = Report(program.title)
+        self.counter = counters.current(program)
+        self.checks = checking()
+        self.between_blocks = None
+        if self.checks and blocks > 1:
+            self.between_blocks = GlobalRaces(blocks, granule_of(program, "global"), self.report)
+
+    def sanitizer(self, machine: Machine, spaces: dict) -> Sanitizer | None:
+        return Sanitizer(machine, spaces, self.report, self.between_blocks) if self.checks else None
+
+
+def run(
+    program: Program,
+    variables: dict[str, Memory],
+    grid,
+    block,
+    args: tuple,
+    shared_mem: int = 0,
+    arrays: list | None = None,
+) -> None:
+    """Run a kernel to its end. `variables`: the module's global and constant memory; `arrays`: (array, name) that the
+    kernel may touch besides those among its arguments.
+
+    Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
+    trap, deadlock).
+    """
+    grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
+    _check_limits(program, grid, block, shared_mem)
+    memory = GlobalMemory()
+    for name, variable in variables.items():
+        memory.add_range(variable.base, variable.data.size, name, variable.writable, None)
+    memory.add_range(program.param_buffer.ctypes.data, program.param_buffer.size, "kernel parameters", False, None)
+    arguments.pack(program, args, memory)
+    for array, what in arrays or ():
+        memory.add(array, what, unwritten_bytes(array))
+    blocks = grid[0] * grid[1] * grid[2]
+    if blocks == 0:
+        raise EmulatorError(f"kernel {program.title} launched with an empty grid {grid}")
+    launch = Launch(program, blocks)
+    if launch.counter:
+        launch.counter.launched(blocks * Shape(1, block, grid).warps)
+    with np.errstate(all="ignore"):
+        for first, count in _chunks(blocks, block):
+            Scheduler(Machine(program, Shape(count, block, grid), first, memory, shared_mem, launch)).run()
+    if launch.counter:
+        launch.counter.deliver()
+    launch.report.deliver()
+
+
+def _dimensions(given, what: str) -> tuple[int, int, int]:
+    try:
+        values = [int(v) for v in (given if isinstance(given, (tuple, list)) else (given,))]
+    except (TypeError, ValueError):
+        values = []
+    if not 1 <= len(values) <= 3 or any(v < 0 for v in values):
+        raise EmulatorError(f"{what} must be one to three sizes, not {given!r}")
+    x, y, z = (*values, 1, 1)[:3]
+    return x, y, z
+
+
+def _check_limits(program: Program, grid, block, shared_mem: int) -> None:
+    threads = block[0] * block[1] * block[2]
+    if not 1 <= threads <= MAX_THREADS or block[2] > 64:
+        raise EmulatorError(f"a block of {block} has {threads} threads: 1 to {MAX_THREADS} are possible (and 64 in z)")
+    if grid[0] >= 2**31 or grid[1] > 65535 or grid[2] > 65535:
+        raise EmulatorError(f"grid {grid} is too large: at most (2147483647, 65535, 65535)")
+    limits = program.entry.limits
+    most = int(np.prod(limits.get("maxntid", (MAX_THREADS,))))
+    if threads > most or ("reqntid" in limits and threads != np.prod(limits["reqntid"])):
+        raise EmulatorError(f"kernel {program.title} is not compiled for blocks of {threads} threads")
+    _check_shared(program, shared_mem)
+
+
+def _check_shared(program: Program, dynamic: int) -> None:
+    total, most = program.static_shared + dynamic, SHARED_OF.get(program.module.target[:5], 227) * 1024
+    if program.static_shared > STATIC_SHARED:
+        raise EmulatorError(
+            f"kernel {program.title} declares {program.static_shared} bytes of static shared memory: "
+            f"{STATIC_SHARED} are possible, more have to be dynamic (extern __shared__)"
+        )
+    if dynamic < 0 or total > most:
+        raise EmulatorError(
+            f"kernel {program.title} needs {total} bytes of shared memory a block; at most {most} are possible"
+        )
+
+
+def _chunks(blocks: int, block) -> list[tuple[int, int]]:
+    """(first block, how many) of chunks that are about equally large."""
+    stride = -(-block[0] * block[1] * block[2] // 32) * 32
+    most = max(1, LANES // stride)
+    number = -(-blocks // most)
+    bounds = [blocks * i // number for i in range(number + 1)]
+    return [(a, b - a) for a, b in pairwise(bounds)]

@@ -1,0 +1,139 @@
+"""The state of the blocks that run at once: registers, parameters, shared and local memory, special registers.
+
+`Machine` binds the names in a program's generated source to vectors of the right width.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute import atomics
+from tinygan_kernels.emulator.translate.program import Program
+
+from .access import Access, widen
+from .lanes import WARP, Lanes, Shape
+from .memory import GlobalSpace, WindowSpace
+from .printing import assertfail, vprintf
+
+
+class Machine:
+    """One chunk of a launch: `shape.blocks` blocks, the first of them number `first` of the grid."""
+
+    def __init__(self, program: Program, shape: Shape, first: int, memory, dynamic_shared: int, launch):
+        self.program, self.shape, self.first = program, shape, first
+        self.blocks_run = 0
+        lanes = np.arange(shape.width)
+        exists = shape.exists()
+        self.exists = exists
+        spaces = {
+            "global": GlobalSpace(memory),
+            "shared": WindowSpace(
+                "shared", program.static_shared + dynamic_shared, shape.blocks, lanes // shape.stride
+            ),
+            "local": WindowSpace("local", program.local_bytes, shape.width, lanes),
+        }
+        self.check = launch.sanitizer(self, spaces)
+        self.counter = launch.counter
+        self.report = launch.report
+        self.access = Access(self, spaces, launch.report, self.check, launch.counter)
+        self.names = dict(program.constants)
+        self._bind_registers()
+        self._bind_parameters()
+        self._bind_specials(lanes, dynamic_shared)
+        self._bind_functions(launch)
+        exec(program.bytecode, self.names)
+        self.code = [self.names[f"block_{i}"] for i in range(len(program.steps))]
+
+    def position(self, lane: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """(block, thread) of a lane, each (x, y, z)."""
+        thread = tuple(int(i) for i in self.shape.thread(lane))
+        return self.block_position(lane // self.shape.stride), thread
+
+    def block_position(self, block: int) -> tuple[int, int, int]:
+        number = self.first + int(block)
+        x, y, _ = self.shape.grid
+        return number % x, number // x % y, number // (x * y)
+
+    def live(self) -> Lanes:
+        return Lanes(self.exists.copy())
+
+    # -- binding names ----------------------------------------------------------------------------------------
+    def _bind_registers(self) -> None:
+        """One table a register size: rows of one array are made much faster than as many arrays."""
+        for storage, registers in self.program.registers.items():
+            table = np.zeros((len(registers), self.shape.width), storage)
+            for row, views in zip(table, registers, strict=True):
+                for name, code in views:
+                    self.names[name] = row if code == storage else row.view(code)
+
+    def _bind_parameters(self) -> None:
+        for code in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):
+            self.names[f"p_{code}"] = self.program.param_buffer.view(code)
+            for number, size in self.program.lane_params.values():
+                name = f"q{number}"
+                if f"{name}_u1" not in self.names:
+                    self.names[f"{name}_u1"] = np.zeros((self.shape.width, -(-size // 16) * 16), np.uint8)
+                self.names[f"{name}_{code}"] = self.names[f"{name}_u1"].view(code)
+
+    def _bind_specials(self, lanes: np.ndarray, dynamic_shared: int) -> None:
+        shape, wanted = self.shape, self.program.specials
+        block = self.first + lanes // shape.stride
+        values = dict(zip(("tid.x", "tid.y", "tid.z"), shape.thread(lanes), strict=True))
+        values |= {
+            "ctaid.x": block % shape.grid[0],
+            "ctaid.y": block // shape.grid[0] % shape.grid[1],
+            "ctaid.z": block // (shape.grid[0] * shape.grid[1]),
+        }
+        for i, axis in enumerate("xyz"):
+            values |= {f"ntid.{axis}": shape.block[i], f"nctaid.{axis}": shape.grid[i]}
+        lane = lanes % WARP
+        bit = np.uint64(1) << lane.astype("u8")
+        values |= {
+            "laneid": lane,
+            "warpid": lanes % shape.stride // WARP,
+            "nwarpid": shape.warps,
+            "smid": 0,
+            "nsmid": 1,
+            "gridid": 0,
+            "lanemask_eq": bit,
+            "lanemask_lt": bit - 1,
+            "lanemask_le": 2 * bit - 1,
+            "lanemask_ge": ~(bit - 1),
+            "lanemask_gt": ~(2 * bit - 1),
+            "dynamic_smem_size": dynamic_shared,
+            "total_smem_size": dynamic_shared + self.program.static_shared,
+        }
+        for name, value in values.items():
+            if "%" + name in wanted:
+                wide = np.broadcast_to(np.asarray(value).astype("u8" if name == "gridid" else "u4"), (shape.width,))
+                self.names["s_" + name.replace(".", "_")] = np.ascontiguousarray(wide)
+
+    def _bind_functions(self, launch) -> None:
+        access, check = self.access, self.check
+        ignore = lambda lanes: None  # noqa: E731
+        self.names |= {
+            "copyto": np.copyto,
+            "where": np.where,
+            "widen": widen,
+            "load": access.load,
+            "store": access.store,
+            "load_rows": access.load_rows,
+            "atomic": partial(atomics.atomic, access),
+            "copies": access.copies,
+            "clock": self._clock,
+            "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
+            "fence": check.fence if check else ignore,
+            "warp_sync": check.warp_sync if check else ignore,
+            "vprintf": partial(vprintf, self),
+            "assertfail": partial(assertfail, self),
+        }
+
+    def _clock(self, name: str):
+        """Clocks count the basic blocks run so far: they move forward, their speed means nothing."""
+        now = time.perf_counter_ns() if "globaltimer" in name else self.blocks_run
+        if name in ("%clock64", "%globaltimer"):
+            return np.uint64(now)
+        return np.uint32(now >> 32 if name.endswith("hi") else now & 0xFFFFFFFF)

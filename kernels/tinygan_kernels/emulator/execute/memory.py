@@ -1,0 +1,220 @@
+"""Where bytes lie: global memory (the NumPy arrays themselves), and one window a block (shared) or a thread (local).
+
+Generic addresses: global memory has the arrays' true addresses; shared and local memory begin at SHARED and LOCAL,
+far above them. Every access is checked against the bounds: reading or writing outside cannot be carried out, so it is
+a finding, checks or not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_right
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+
+SHARED, LOCAL = 1 << 60, 1 << 61
+
+
+class Memory:
+    """A run of bytes at an address, seen as elements of any type that is aligned in it."""
+
+    def __init__(self, data: np.ndarray, base: int, name: str = "", writable: bool = True):
+        self.data, self.base, self.end = data, base, base + data.size
+        self.name, self.writable = name, writable
+        self.unwritten: np.ndarray | None = None  # True for bytes never written, where that is tracked
+        self.races = None  # the sanitizer's record of who touched what
+        self._views: dict[str, tuple[np.ndarray, int]] = {}
+
+    def view(self, code: str) -> tuple[np.ndarray, int]:
+        """(elements of that type, address of the first): the view starts at the first aligned address."""
+        if code not in self._views:
+            size = int(code[1])
+            skip = -self.base % size
+            count = max(0, (self.data.size - skip) // size)
+            self._views[code] = self.data[skip : skip + count * size].view(code), self.base + skip
+        return self._views[code]
+
+
+def bytes_at(address: int, size: int) -> np.ndarray:
+    """The bytes of memory that somebody else owns and keeps alive."""
+    if size == 0:
+        return np.empty(0, np.uint8)
+    return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+
+
+def extent(array: np.ndarray) -> tuple[int, int]:
+    """(lowest address, bytes) that an array of any strides reaches."""
+    low = high = array.__array_interface__["data"][0]
+    if array.size == 0:
+        return low, 0
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        low += min(0, (n - 1) * stride)
+        high += max(0, (n - 1) * stride)
+    return low, high + array.itemsize - low
+
+
+class GlobalMemory:
+    """The arrays a launch may touch. Overlapping arrays (two views of one) count as one range."""
+
+    def __init__(self):
+        self.ranges: list[Memory] = []
+        self.bases: list[int] = []
+
+    def add(self, array: np.ndarray, name: str, unwritten: np.ndarray | None = None) -> None:
+        address, size = extent(array)
+        if size:
+            self.add_range(address, size, name, array.flags.writeable, unwritten)
+
+    def add_range(self, address: int, size: int, name: str, writable: bool, unwritten: np.ndarray | None) -> None:
+        touching = [r for r in self.ranges if r.base < address + size and address < r.end]
+        start = min([address, *(r.base for r in touching)])
+        end = max([address + size, *(r.end for r in touching)])
+        merged = Memory(
+            bytes_at(start, end - start),
+            start,
+            " / ".join([*(r.name for r in touching), name]),
+            writable or any(r.writable for r in touching),
+        )
+        marked = [(r.base, r.unwritten) for r in touching if r.unwritten is not None]
+        merged.unwritten = _joined(start, end, marked + ([(address, unwritten)] if unwritten is not None else []))
+        self.ranges = sorted([*(r for r in self.ranges if r not in touching), merged], key=lambda r: r.base)
+        self.bases = [r.base for r in self.ranges]
+
+    def find(self, address: int) -> Memory | None:
+        """The range that holds an address."""
+        i = bisect_right(self.bases, address) - 1
+        return self.ranges[i] if i >= 0 and address < self.ranges[i].end else None
+
+
+def _joined(start: int, end: int, marks: list) -> np.ndarray | None:
+    if not marks:
+        return None
+    first = marks[0][1]
+    if all(np.shares_memory(first, m) for _, m in marks):
+        base = first
+        while base.base is not None:
+            base = base.base
+        offset = first.__array_interface__["data"][0] - base.__array_interface__["data"][0] - (marks[0][0] - start)
+        return base[offset : offset + end - start]
+    raise EmulatorError("overlapping arguments from different uninitialised arrays")
+
+
+class GlobalSpace:
+    """Global memory as the lanes of one launch see it."""
+
+    name = "global"
+
+    def __init__(self, memory: GlobalMemory):
+        self.memory = memory
+        self.last: Memory | None = None  # most accesses go where the last one went
+
+    def locate(self, address: np.ndarray, size: int, lanes):
+        """Yield (memory, positions, chosen): `chosen` is a mask over the lanes None for all; memory None: nowhere."""
+        low, high = int(address.min()), int(address.max())
+        memory = self.last
+        if memory is None or low < memory.base or high + size > memory.end:
+            memory = self.memory.find(low)
+        if memory is not None and high + size <= memory.end:
+            self.last = memory
+            yield memory, address, None
+            return
+        yield from self._locate_each(address, size)
+
+    def _locate_each(self, address, size):
+        bases = np.array(self.memory.bases, "i8")
+        which = np.searchsorted(bases, address, side="right") - 1
+        ends = np.array([r.end for r in self.memory.ranges], "i8")
+        inside = (which >= 0) & (address + size <= ends[which]) if len(ends) else np.zeros(address.shape, bool)
+        for i in np.unique(which[inside]):
+            chosen = inside & (which == i)
+            yield self.memory.ranges[i], address[chosen], chosen
+        if not inside.all():
+            yield None, address[~inside], ~inside
+
+
+class WindowSpace:
+    """Shared or local memory: the same small addresses in every block (thread), each with its own bytes."""
+
+    def __init__(self, name: str, size: int, owners: int, owner_of_lane: np.ndarray):
+        self.name, self.size = name, size
+        self.pitch = -(-size // 16) * 16
+        self.memory = Memory(np.zeros(self.pitch * owners, np.uint8), 0, name)
+        self.start = owner_of_lane.astype("i8") * self.pitch
+
+    def locate(self, address: np.ndarray, size: int, lanes):
+        positions = address + (self.start if lanes.full else self.start[lanes.index])
+        low, high = int(address.min()), int(address.max())
+        if low >= 0 and high + size <= self.size:
+            yield self.memory, positions, None
+            return
+        inside = (address >= 0) & (address + size <= self.size)
+        if inside.any():
+            yield self.memory, positions[inside], inside
+        yield None, address[~inside], ~inside
+
+
+def window_of(address: np.ndarray) -> list[tuple[str, int, np.ndarray | None]]:
+    """Split generic addresses: (space, base to subtract, mask or None for all)."""
+    low, high = int(address.min()), int(address.max())
+    if high < SHARED:
+        return [("global", 0, None)]
+    if low >= SHARED and high < LOCAL:
+        return [("shared", SHARED, None)]
+    if low >= LOCAL:
+        return [("local", LOCAL, None)]
+    shared, local = (address >= SHARED) & (address < LOCAL), address >= LOCAL
+    pieces = [("global", 0, ~shared & ~local), ("shared", SHARED, shared), ("local", LOCAL, local)]
+    return [p for p in pieces if p[2].any()]
+
+
+# -- arrays whose bytes count as unwritten -----------------------------------------------------------------------------
+class Uninitialised(np.ndarray):
+    """An array whose bytes count as uninitialised until a kernel, or `a[...] = value` on the host, writes them."""
+
+    def __array_finalize__(self, source):
+        """Views share the marks; results of arithmetic and copies are arrays like any other."""
+        marks = getattr(source, "marks", None)
+        low, size = extent(self) if marks else (0, 0)
+        inside = marks is not None and marks[0] <= low and low + size <= marks[0] + marks[1].size
+        self.marks = marks if inside else None
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        if self.marks is not None:
+            low = self.marks[0]
+            offset = self.__array_interface__["data"][0] - low
+            if 0 <= offset < self.marks[1].size:
+                element = f"V{self.itemsize}"
+                seen = np.ndarray(self.shape, element, self.marks[1], offset, self.strides)
+                seen[key] = np.zeros((), element)[()]  # all bytes False
+
+
+ALIGNMENT = 256
+
+
+def empty(shape, dtype=np.float32) -> np.ndarray:
+    """Like numpy.empty, but the sanitizer reports kernels that read elements nothing has written yet.
+
+    Aligned to 256 bytes, as cudaMalloc's memory is: how many sectors a warp touches depends on it.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    data = np.ndarray(shape, dtype, raw, -raw.ctypes.data % ALIGNMENT)
+    bytes_at(*extent(data))[...] = 0xFF  # NaN as a float, -1 as an integer: noticed on the host too
+    array = data.view(Uninitialised)
+    low, size = extent(data)
+    array.marks = (low, np.ones(size, bool))
+    return array
+
+
+def unwritten_bytes(array: np.ndarray) -> np.ndarray | None:
+    """The marks for exactly the bytes that `array` reaches, or None if they are not tracked."""
+    marks = getattr(array, "marks", None)
+    if marks is None:
+        return None
+    low, size = extent(array)
+    start = low - marks[0]
+    inside = start >= 0 and start + size <= marks[1].size
+    return marks[1][start : start + size] if inside else None

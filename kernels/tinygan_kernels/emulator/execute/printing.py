@@ -1,0 +1,90 @@
+"""printf and assert from a kernel."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError, KernelAssertion
+
+from .lanes import Lanes
+from .memory import LOCAL, SHARED
+
+_SPEC = re.compile(
+    r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>\.\d*)?(?P<length>hh|h|ll|l|j|z|t|L)?"
+    r"(?P<kind>[diouxXeEfFgGaAcsp%])"
+)
+
+
+def vprintf(machine, site, lanes: Lanes, text_param, values_param) -> None:
+    """Print for each lane, in lane order, to standard output."""
+    texts, values = text_param.view("u8")[:, 0], values_param.view("u8")[:, 0]
+    for lane in lanes.index:
+        form = read_string(machine, int(texts[lane]), lane)
+        sys.stdout.write(_format(machine, form, int(values[lane]), lane))
+
+
+def assertfail(machine, site, lanes: Lanes, message, file, line, function, _size) -> None:
+    if lanes.count == 0:
+        return
+    lane = lanes.index[0]
+    text, where, name = (read_string(machine, int(p.view("u8")[lane, 0]), lane) for p in (message, file, function))
+    block, thread = machine.position(lane)
+    raise KernelAssertion(
+        f"{where}:{int(line.view('u4')[lane, 0])}: {name}: block {block}, thread {thread}: assertion `{text}` failed"
+    )
+
+
+def read_bytes(machine, address: int, size: int, lane: int) -> np.ndarray:
+    """Bytes at a generic address, as the lane sees it."""
+    spaces = machine.access.spaces
+    name, base = ("local", LOCAL) if address >= LOCAL else ("shared", SHARED) if address >= SHARED else ("global", 0)
+    space = spaces[name]
+    if name == "global":
+        memory, start = space.memory.find(address), address
+    else:
+        memory, start = space.memory, address - base + int(space.start[lane])
+    if memory is None or start + size > memory.end:
+        raise EmulatorError(f"printf or assert in {machine.program.title} reads outside memory, at {address:#x}")
+    return memory.data[start - memory.base : start - memory.base + size]
+
+
+def read_string(machine, address: int, lane: int) -> str:
+    text = bytearray()
+    while (byte := int(read_bytes(machine, address + len(text), 1, lane)[0])) != 0:
+        text.append(byte)
+    return text.decode("utf-8", "replace")
+
+
+def _format(machine, form: str, address: int, lane: int) -> str:
+    """C's printf over a packed argument buffer in which every argument is aligned to its size."""
+    at = 0
+
+    def argument(code: str):
+        nonlocal at
+        size = int(code[1])
+        at = -(-at // size) * size
+        value = read_bytes(machine, address + at, size, lane).view(code)[0]
+        at += size
+        return value
+
+    def replace(match: re.Match) -> str:
+        kind, length = match["kind"], match["length"] or ""
+        if kind == "%":
+            return "%"
+        spec = f"%{match['flags']}{match['width']}{match['precision'] or ''}"
+        if kind == "s":
+            return (spec + "s") % read_string(machine, int(argument("u8")), lane)
+        if kind == "p":
+            return (spec + "s") % hex(int(argument("u8")))
+        if kind in "eEfFgGaA":
+            value = float(argument("f8"))
+            return value.hex() if kind in "aA" else (spec + kind) % value
+        if kind == "c":
+            return (spec + "c") % chr(int(argument("u4")) & 255)
+        size = 8 if length in ("l", "ll", "j", "z", "t") else 4
+        return (spec + kind) % int(argument(f"{'i' if kind in 'di' else 'u'}{size}"))
+
+    return _SPEC.sub(replace, form)

@@ -1,0 +1,357 @@
+"""Runs the blocks of a program: which group of lanes goes next, where groups part, wait and meet again.
+
+A group is a set of lanes at the same block with the same calls open. Its key is the list of positions, outermost
+first: (position in the kernel,) or (call in the kernel, position in the callee), ... The group with the smallest key
+runs; groups with equal keys merge. A group that waits in a loop for others (a lock) must not starve them: after
+PATIENCE blocks in a row another group gets a turn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.semantics.warps import named_and_absent
+from tinygan_kernels.emulator.translate.program import Step
+
+from .lanes import WARP, Lanes
+from .machine import Machine
+
+PATIENCE = 2_000
+
+
+class Scheduler:
+    """Runs one machine to the end of its kernel."""
+
+    def __init__(self, machine: Machine):
+        self.machine, self.steps, self.code = machine, machine.program.steps, machine.code
+        self.groups: dict[tuple, Lanes] = {}
+        self.waiting: list[_Waiting] = []  # at barriers
+        self.meeting: dict[tuple, Lanes] = {}  # at collectives that name lanes not there yet
+        self.live = machine.live()
+        self.names = machine.names
+        self.counter = machine.counter
+        self.turns = 0
+
+    def run(self) -> None:
+        self.groups[(0,)] = self.live
+        while self.groups or self.waiting or self.meeting:
+            if not self.groups:
+                self._nobody_can_go_on()
+                continue
+            key = self._next()
+            self._run_group(key, self.groups.pop(key))
+
+    def _next(self) -> tuple:
+        if len(self.groups) == 1:
+            self.turns = 0
+            return next(iter(self.groups))
+        self.turns += 1
+        ordered = sorted(self.groups)
+        if self.turns > PATIENCE:
+            return ordered[self.turns // 64 % len(ordered)]
+        return ordered[0]
+
+    def add(self, key: tuple, lanes: Lanes) -> None:
+        if lanes.count:
+            other = self.groups.get(key)
+            self.groups[key] = lanes if other is None else other | lanes
+
+    # -- one group --------------------------------------------------------------------------------------------
+    def _run_group(self, key: tuple, lanes: Lanes) -> None:
+        """Run blocks as long as the group stays whole and no other group could join it."""
+        outer, at = key[:-1], key[-1] // 2
+        machine, counter = self.machine, self.counter
+        while True:
+            step = self.steps[at]
+            if step.meets and lanes is not self.live and not self._all_met(step, (*outer, 2 * at), lanes):
+                return
+            machine.blocks_run += 1
+            guard, payload = self.code[at](lanes)
+            if counter:
+                counter.block(at, lanes)
+            if step.end == "fall":
+                following = step.after
+            elif step.end == "branch":
+                following = self._branch(step, outer, lanes, guard)
+            else:
+                following = self._leave(step, outer, lanes, guard, payload)
+            if following is None:
+                return
+            if self.groups:
+                self.add((*outer, 2 * following), lanes)
+                return
+            at = following
+
+    def _branch(self, step: Step, outer: tuple, lanes: Lanes, guard) -> int | None:
+        """The block all lanes go on to, or None if they part."""
+        if guard is None:
+            return step.targets[0]
+        taken = guard if lanes.full else guard & lanes.mask
+        count = int(np.count_nonzero(taken))
+        if count == lanes.count:
+            return step.targets[0]
+        if count == 0:
+            return step.after
+        goes = Lanes(taken.copy() if taken is guard else taken, count)  # the register may change
+        stays = Lanes(lanes.mask & ~taken, lanes.count - count)
+        if self.counter:
+            self.counter.divergence(step, goes, stays)
+        self.add((*outer, 2 * step.targets[0]), goes)
+        self.add((*outer, 2 * step.after), stays)
+        return None
+
+    def _leave(self, step: Step, outer: tuple, lanes: Lanes, guard, payload) -> int | None:
+        """The other ends of a block. Lanes whose guard is false go on to `after`."""
+        if guard is not None:
+            chosen = lanes.only(guard)
+            if chosen.count < lanes.count:
+                self.add((*outer, 2 * step.after), lanes.without(chosen))
+            lanes = chosen
+            if lanes.count == 0:
+                return None
+        return getattr(self, f"_{step.end}")(step, outer, lanes, payload)
+
+    def _switch(self, step: Step, outer: tuple, lanes: Lanes, index) -> None:
+        index = np.broadcast_to(index, lanes.mask.shape)
+        picked = np.unique(index[lanes.mask])
+        if self.counter and picked.size > 1:
+            self.counter.divergence(step, lanes.only(index == picked[0]), lanes.only(index != picked[0]))
+        for i in picked:
+            if i >= len(step.targets):
+                raise EmulatorError(
+                    f"brx.idx with index {i} of {len(step.targets)} targets in {self.machine.program.title}"
+                )
+            self.add((*outer, 2 * step.targets[int(i)]), lanes.only(index == i))
+
+    def _call(self, step: Step, outer: tuple, lanes: Lanes, _payload) -> None:
+        self.add((*outer, 2 * step.number + 1, 2 * step.callee), lanes)
+
+    def _return(self, step: Step, outer: tuple, lanes: Lanes, _payload) -> None:
+        if not outer:
+            self._exit(step, outer, lanes, None)
+            return
+        caller = outer[-1] // 2
+        self.names[f"returned_{caller}"](lanes)
+        self.add((*outer[:-1], 2 * self.steps[caller].after), lanes)
+
+    def _exit(self, _step: Step, _outer: tuple, lanes: Lanes, _payload) -> None:
+        self.live = Lanes(self.live.mask & ~lanes.mask, self.live.count - lanes.count)
+        if self.waiting:
+            self._release()
+        for key in list(self.meeting):  # who was named may be gone: look again
+            self.add(key, self.meeting.pop(key))
+
+    def _trap(self, step: Step, _outer: tuple, lanes: Lanes, _payload) -> None:
+        block, thread = self.machine.position(lanes.index[0])
+        self.machine.report.deliver()
+        raise EmulatorError(
+            f"trap in {self.machine.program.title} at {step.site.source} by thread {thread} of block {block}"
+        )
+
+    # -- barriers ---------------------------------------------------------------------------------------------
+    def _barrier(self, step: Step, outer: tuple, lanes: Lanes, payload) -> int | None:
+        number, threads, predicate = payload
+        if (
+            not step.arrives_only
+            and threads is None
+            and not self.waiting
+            and lanes.count == self.live.count
+            and np.ndim(number) == 0
+            and not step.reduction
+            and lanes.count == self.machine.shape.blocks * self.machine.shape.threads
+        ):
+            if self.machine.check:
+                self.machine.check.block_barrier(lanes)
+            return step.after
+        return self._wait(step, outer, lanes, number, threads, predicate)
+
+    def _wait(self, step: Step, outer: tuple, lanes: Lanes, number, threads, predicate) -> None:
+        self._check_convergence(step, lanes)
+        number = np.broadcast_to(number, lanes.mask.shape)
+        for n in np.unique(number[lanes.mask]):
+            some = lanes.only(number == n)
+            count = None if threads is None else np.broadcast_to(threads, lanes.mask.shape)
+            self.waiting.append(_Waiting(step, (*outer, 2 * step.after), some, int(n), count, predicate))
+            if step.arrives_only:
+                if self.machine.check:
+                    self.waiting[-1].told = self.machine.check.arrive(some)
+                self.add((*outer, 2 * step.after), some)
+        self._release()
+
+    def _check_convergence(self, step: Step, lanes: Lanes) -> None:
+        """bar.sync and barrier.sync.aligned want all threads of a warp to arrive together."""
+        if not self.machine.check or not step.aligned:
+            return
+        here = lanes.mask.reshape(-1, WARP)
+        absent = (self.live.mask.reshape(-1, WARP) & ~here).any(axis=1) & here.any(axis=1)
+        if absent.any():
+            warp = int(np.flatnonzero(absent)[0])
+            lane = warp * WARP + int(np.flatnonzero(here[warp])[0])
+            self.machine.report.add(
+                "synccheck",
+                "barrier reached by only some threads of a warp",
+                step.site,
+                self.machine,
+                lane,
+                count=int(absent.sum()),
+            )
+
+    def _release(self) -> None:
+        """Let the blocks go on in which a barrier is complete."""
+        for number in sorted({w.number for w in self.waiting}):
+            there = [w for w in self.waiting if w.number == number]
+            arrived = sum(self._per_block(w.lanes) for w in there)
+            wanted = self._wanted(there)
+            complete = (arrived >= wanted) & (arrived > 0)
+            if complete.any():
+                self._complete(there, complete, arrived)
+
+    def _per_block(self, lanes: Lanes) -> np.ndarray:
+        return lanes.mask.reshape(self.machine.shape.blocks, -1).sum(axis=1)
+
+    def _wanted(self, there: list[_Waiting]) -> np.ndarray:
+        """Threads each block's barrier waits for: its operand, or all that have not exited."""
+        wanted = self._per_block(self.live)
+        for w in there:
+            if w.threads is not None:
+                counts = np.where(w.lanes.mask, w.threads, 0).reshape(self.machine.shape.blocks, -1).max(axis=1)
+                wanted = np.where(counts > 0, counts, wanted)
+        return wanted
+
+    def _complete(self, there: list[_Waiting], complete: np.ndarray, arrived: np.ndarray) -> None:
+        mask = np.repeat(complete, self.machine.shape.stride)
+        self._report_exited(there, complete, arrived)
+        parts = [(w, w.lanes.only(mask)) for w in there]
+        if self.machine.check:
+            waited = [some.mask for w, some in parts if not w.step.arrives_only]
+            told = [np.where(complete[:, None], w.told, 0) for w, _ in parts if w.told is not None]
+            if waited:
+                self.machine.check.barrier(Lanes(np.logical_or.reduce(waited)), told)
+        self._reduce(parts)
+        for w, some in parts:
+            w.lanes = w.lanes.without(some)
+            if not w.step.arrives_only:
+                self.add(w.key, some)
+        self.waiting = [w for w in self.waiting if w.lanes.count]
+
+    def _report_exited(self, there: list[_Waiting], complete: np.ndarray, arrived: np.ndarray) -> None:
+        """A barrier of the whole block that some threads skipped by exiting: a GPU goes on, the program is wrong."""
+        short = complete & (arrived < self.machine.shape.threads)
+        if not self.machine.check or any(w.threads is not None for w in there) or not short.any():
+            return
+        some = there[0].lanes.only(np.repeat(short, self.machine.shape.stride))
+        some = some if some.count else there[0].lanes
+        self.machine.report.add(
+            "synccheck",
+            "barrier not reached by all threads of the block: some have exited",
+            there[0].step.site,
+            self.machine,
+            some.index[0],
+            count=int(short.sum()),
+        )
+
+    def _reduce(self, parts: list) -> None:
+        """bar.red: the count, AND or OR of everyone's predicate, to everyone."""
+        parts = [(w, some) for w, some in parts if w.step.reduction and some.count]
+        if not parts:
+            return
+        shape = self.machine.shape
+        yes = np.zeros(shape.width, bool)
+        here = np.zeros(shape.width, bool)
+        for w, some in parts:
+            here |= some.mask
+            yes |= some.mask & w.predicate
+        count = yes.reshape(shape.blocks, -1).sum(axis=1)
+        total = here.reshape(shape.blocks, -1).sum(axis=1)
+        for w, some in parts:
+            operation, name = w.step.reduction
+            result = {"popc": count, "and": count == total, "or": count > 0}[operation]
+            np.copyto(
+                self.names[name], np.repeat(result, shape.stride).astype(self.names[name].dtype), where=some.where
+            )
+
+    # -- collectives ------------------------------------------------------------------------------------------
+    def _all_met(self, step: Step, key: tuple, lanes: Lanes) -> bool:
+        """Do all lanes that the instruction names execute it together? If not, those that miss some wait at it."""
+        if lanes.count == self.live.count and lanes.count == self.machine.shape.blocks * self.machine.shape.threads:
+            return True
+        mask = self.names[step.meets](lanes)
+        lacking = named_and_absent(mask, lanes.mask, self.machine.exists)
+        if not lacking.any():
+            return True
+        able = named_and_absent(mask, lanes.mask, self.live.mask)
+        if not (self.groups or self.waiting) or not able.any():
+            self._report_absent(step, lanes, lacking)
+            return True
+        lacking_warps = np.repeat(lacking.reshape(-1, WARP).any(axis=1), WARP)
+        wait = lanes.only(lacking_warps)
+        other = self.meeting.get(key)
+        self.meeting[key] = wait if other is None else other | wait
+        rest = lanes.without(wait)
+        if rest.count:
+            self.add(key, rest)
+        return False
+
+    def _report_absent(self, step: Step, lanes: Lanes, lacking: np.ndarray) -> None:
+        if self.machine.check:
+            self.machine.report.add(
+                "synccheck",
+                f"{step.site.name} names threads of the warp that do not execute it",
+                step.site,
+                self.machine,
+                int(np.flatnonzero(lacking)[0]),
+                count=int(lacking.sum()),
+            )
+
+    def _nobody_can_go_on(self) -> None:
+        """All groups wait. Collectives go on without whom they wait for (a finding); barriers alone are a deadlock."""
+        if self.meeting:
+            for key in list(self.meeting):
+                lanes = self.meeting.pop(key)
+                step = self.steps[key[-1] // 2]
+                self._report_absent(
+                    step,
+                    lanes,
+                    named_and_absent(self.names[step.meets](lanes), lanes.mask, self.machine.exists) | lanes.mask,
+                )
+                self._run_once(key, lanes)
+            return
+        site, lanes = self.waiting[0].step.site, self.waiting[0].lanes
+        self.machine.report.add(
+            "synccheck",
+            "deadlock: barrier never reached by all threads it waits for",
+            site,
+            self.machine,
+            lanes.index[0],
+        )
+        self.machine.report.deliver()
+        raise EmulatorError(
+            f"deadlock in {self.machine.program.title}: threads wait at a barrier that others never reach "
+            f"({site.source})"
+        )
+
+    def _run_once(self, key: tuple, lanes: Lanes) -> None:
+        """Run one block that would otherwise wait, whoever is there."""
+        outer, at = key[:-1], key[-1] // 2
+        step = self.steps[at]
+        guard, payload = self.code[at](lanes)
+        if self.counter:
+            self.counter.block(at, lanes)
+        if step.end == "branch":
+            following = self._branch(step, outer, lanes, guard)
+        elif step.end == "fall":
+            following = step.after
+        else:
+            following = self._leave(step, outer, lanes, guard, payload)
+        if following is not None:
+            self.add((*outer, 2 * following), lanes)
+
+
+class _Waiting:
+    """Lanes that have arrived at a barrier."""
+
+    def __init__(self, step: Step, key: tuple, lanes: Lanes, number: int, threads, predicate):
+        self.step, self.key, self.lanes, self.number = step, key, lanes, number
+        self.threads, self.predicate = threads, predicate
+        self.told = None  # for bar.arrive: what the sanitizer lets the waiting threads know

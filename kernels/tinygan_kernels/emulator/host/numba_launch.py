@@ -1,0 +1,123 @@
+"""launch: an ordinary `@numba.cuda.jit` kernel, compiled to PTX without a driver and run here."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute import launch as execute
+from tinygan_kernels.emulator.translate.program import Program
+
+from .nvrtc import INSTALL
+from .rawmodule import allocate, parsed
+
+CAPABILITY = (8, 0)
+
+
+def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
+    """Run `kernel[grid, block](*args)` on the CPU; arrays are changed in place.
+
+    kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers,
+    tuples of numbers, with Numba's types (a Python int is an int64, a float a float64). Raises what a RawModule
+    kernel raises, and EmulatorError if the kernel does not compile for these types.
+    """
+    ready = compiled(kernel, args)
+    values, arrays = [], []
+    for i, argument in enumerate(args):
+        values += _flatten(argument, arrays, f"argument {i} of kernel {ready.program.title}")
+    execute.run(ready.program, ready.variables, grid, block, tuple(values), shared_mem, arrays)
+
+
+class _Compiled:
+    """A kernel for one list of argument types."""
+
+    def __init__(self, function, types: tuple, fastmath: bool):
+        self.ptx = to_ptx(function, types, fastmath)
+        module = parsed(self.ptx)
+        self.variables = allocate(module)
+        name = next(n for n, f in module.functions.items() if f.is_entry)
+        self.program = Program(module, name, {n: m.base for n, m in self.variables.items()}, title=function.__name__)
+
+
+def compiled(kernel, args) -> _Compiled:
+    """The kernel translated for the types of these arguments (kept for the next launch)."""
+    try:
+        from numba import typeof
+        from numba.cuda.dispatcher import CUDADispatcher
+    except ImportError:
+        raise EmulatorError(INSTALL) from None
+    if not isinstance(kernel, CUDADispatcher):
+        raise EmulatorError(f"launch wants a function decorated with @cuda.jit, not {kernel!r}")
+    try:
+        types = tuple(typeof(a) for a in args)
+    except ValueError as error:
+        raise EmulatorError(
+            f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}"
+        ) from None
+    return _compiled(kernel.py_func, types, bool(kernel.targetoptions.get("fastmath")))
+
+
+_compiled = lru_cache(maxsize=256)(_Compiled)
+
+
+def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int, int] = CAPABILITY) -> str:
+    """A kernel's PTX for these Numba types, compiled without a driver. Raises EmulatorError."""
+    from numba import cuda
+    from numba.core.errors import NumbaError
+
+    try:
+        with _device_to_ask():
+            text, _ = cuda.compile_ptx(function, types, cc=capability, lineinfo=True, fastmath=fastmath)
+    except NumbaError as error:
+        raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
+    return text
+
+
+class _Device:
+    compute_capability = CAPABILITY
+
+
+@contextmanager
+def _device_to_ask():
+    """To compile a device function, Numba asks the driver for the GPU's capability: without one, answer for it."""
+    from numba.cuda import dispatcher
+    from numba.cuda.cudadrv.error import CudaDriverError, CudaSupportError
+
+    original = dispatcher.get_current_device
+    try:
+        original()
+        found = original
+    except (CudaSupportError, CudaDriverError):
+        found = _Device
+    dispatcher.get_current_device = found
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = original
+
+
+def _flatten(argument, arrays: list, what: str) -> list:
+    """The values Numba's calling convention passes for an argument.
+
+    An array is (meminfo, parent, items, itemsize, data, shape..., strides...), of which kernels use the last four
+    parts.
+    """
+    if isinstance(argument, tuple):
+        return [value for part in argument for value in _flatten(part, arrays, what)]
+    if isinstance(argument, np.ndarray):
+        arrays.append((argument, what))
+        address = argument.__array_interface__["data"][0]
+        head = [np.uint64(v) for v in (0, 0, argument.size, argument.itemsize, address)]
+        return head + [np.int64(v) for v in (*argument.shape, *argument.strides)]
+    if isinstance(argument, (bool, np.bool_)):
+        return [np.uint8(argument)]
+    if isinstance(argument, (int, float)) and not isinstance(argument, np.generic):
+        return [np.int64(argument) if isinstance(argument, int) else np.float64(argument)]
+    if isinstance(argument, np.number) and argument.dtype.kind in "iuf":
+        return [argument]
+    raise EmulatorError(
+        f"{what} is a {type(argument).__name__}: NumPy arrays, numbers and tuples of them are supported"
+    )

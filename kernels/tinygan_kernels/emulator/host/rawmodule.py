@@ -1,0 +1,122 @@
+"""RawModule: CuPy's way to compile and launch CUDA C++, on NumPy arrays."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute import launch
+from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.emulator.syntax import ptx
+from tinygan_kernels.emulator.syntax.parser import parse
+from tinygan_kernels.emulator.syntax.ptx import Immediate, Module, Variable
+from tinygan_kernels.emulator.translate.program import Program
+
+
+class RawModule:
+    """Kernels compiled from CUDA C++, or from PTX (text that begins with .version).
+
+    options: NVRTC's; arch: the virtual architecture, unless the options name one; name_expressions: templates to
+    instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source.
+    Raises EmulatorError with the compiler's log.
+    """
+
+    def __init__(
+        self, code=None, *, options=(), name_expressions=(), arch: str = "compute_80", filename: str = "kernel.cu"
+    ):
+        if not isinstance(code, str):
+            raise EmulatorError("RawModule(code=...) needs CUDA C++ or PTX as a string")
+        self.lowered: dict[str, str] = {}
+        if _is_ptx(code):
+            self.ptx = code
+        else:
+            names = tuple(name_expressions or ())
+            self.ptx, self.lowered = nvrtc.compile_ptx(code, tuple(options), arch, names, filename)
+        self.source = code
+        self.module = parsed(self.ptx)
+        self.variables = allocate(self.module)
+        self.functions: dict[str, RawKernel] = {}
+
+    def get_function(self, name: str) -> RawKernel:
+        """A kernel by name (extern "C", or a name expression). Raises EmulatorError listing the kernels there are."""
+        name = self.lowered.get(name, name)
+        if name not in self.functions:
+            addresses = {n: m.base for n, m in self.variables.items()}
+            program = Program(self.module, name, addresses) if addresses else _translated(self.ptx, name)
+            self.functions[name] = RawKernel(program, self.variables)
+        return self.functions[name]
+
+    def get_global(self, name: str) -> np.ndarray:
+        """The bytes of a __device__ or __constant__ variable, writable: `.view(np.float32)` gives its values."""
+        if name not in self.variables:
+            raise EmulatorError(
+                f"no variable named {name!r} in the module; its variables: {', '.join(self.variables) or 'none'}"
+            )
+        return self.variables[name].data
+
+
+class RawKernel:
+    """`kernel(grid, block, args, shared_mem=0)`: changes arrays in place; scalars have the declared NumPy type."""
+
+    def __init__(self, program: Program, variables: dict[str, Memory]):
+        self.program, self.variables = program, variables
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    def __call__(self, grid, block, args=(), *, shared_mem: int = 0) -> None:
+        if not isinstance(args, (tuple, list)):
+            raise EmulatorError(
+                f"the arguments of kernel {self.name} must be a tuple: kernel(grid, block, (a, b, ...))"
+            )
+        launch.run(self.program, self.variables, grid, block, tuple(args), shared_mem)
+
+
+def _is_ptx(code: str) -> bool:
+    lines = (line.strip() for line in code.splitlines())
+    return next((line for line in lines if line and not line.startswith("//")), "").startswith(".version")
+
+
+@lru_cache(maxsize=128)
+def parsed(text: str) -> Module:
+    return parse(text)
+
+
+@lru_cache(maxsize=256)
+def _translated(text: str, name: str) -> Program:
+    """A kernel of a module without variables of its own: the same for every RawModule of that text."""
+    return Program(parsed(text), name, {})
+
+
+def allocate(module: Module) -> dict[str, Memory]:
+    """The module's global and constant variables in real memory, with their initial values."""
+    made = {v.name: _room_for(v) for v in module.variables.values() if v.space in ("global", "const")}
+    for name, memory in made.items():
+        _initialise(module.variables[name], memory, made)
+    return made
+
+
+def _room_for(variable: Variable) -> Memory:
+    align = max(16, variable.align)
+    raw = np.zeros(variable.size + align, np.uint8)
+    start = -raw.ctypes.data % align
+    data = raw[start : start + variable.size]
+    return Memory(data, raw.ctypes.data + start, variable.name, writable=variable.space == "global")
+
+
+def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> None:
+    size = ptx.WIDTH[variable.type]
+    for i, value in enumerate(variable.initial):
+        if isinstance(value, Immediate):
+            raw = value.encode(variable.type)
+        elif value.name in made:
+            raw = int(made[value.name].base + value.offset).to_bytes(8, "little")
+        else:
+            raise EmulatorError(
+                f"variable {variable.name} is initialised with the address of {value.name}, which is not supported"
+            )
+        memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)

@@ -1,0 +1,1 @@
+"""Checks while a kernel runs: bounds, uninitialised reads, races, barriers."""

@@ -1,0 +1,1 @@
+"""What the instructions mean, as pure functions of NumPy arrays."""

@@ -1,0 +1,103 @@
+"""Instructions in which the lanes of a warp exchange values: shfl, vote, match, redux. (PTX ISA, 9.7.9, 9.7.13)
+
+Arguments are full-width vectors; `active` marks the lanes that execute. Rows of the reshaped arrays are warps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.lanes import WARP
+
+_LANE = np.arange(WARP, dtype="i4")
+
+
+def rows(a, width: int):
+    """A vector or scalar as (warps, 32)."""
+    return np.broadcast_to(a, (width,)).reshape(-1, WARP)
+
+
+def shuffle(mode: str, values, b, c, width: int):
+    """(values from the source lanes, whether the source lane is in range) for shfl.sync.{up, down, bfly, idx}."""
+    values, b, c = rows(values, width), rows(b, width).astype("i4") & 31, rows(c, width).astype("i4")
+    clamp, segment = c & 31, c >> 8 & 31
+    top = (_LANE & segment) | (clamp & ~segment)
+    bottom = _LANE & segment
+    source = {"up": _LANE - b, "down": _LANE + b, "bfly": _LANE ^ b, "idx": bottom | (b & ~segment)}[mode]
+    inside = source >= top if mode == "up" else source <= top
+    source = np.where(inside, source, _LANE) & 31
+    return np.take_along_axis(values, source, axis=1).ravel(), inside.ravel()
+
+
+def ballot(predicate, members, active):
+    """Bits of the lanes, among the executing ones named by `members`, whose predicate holds."""
+    width = active.size
+    return np.repeat(_pack(rows(predicate & active, width)), WARP) & members
+
+
+def _pack(bits):
+    """(warps, 32) booleans as one uint32 a warp."""
+    return np.packbits(bits, axis=1, bitorder="little").view("<u4").ravel()
+
+
+def vote(mode: str, predicate, members, active):
+    """vote.sync.{all, any, uni, ballot}"""
+    members = np.broadcast_to(members, active.shape)
+    present = ballot(np.ones(active.shape, bool), members, active)
+    yes = ballot(np.broadcast_to(predicate, active.shape), members, active)
+    return {"ballot": yes, "any": yes != 0, "all": yes == present, "uni": (yes == present) | (yes == 0)}[mode]
+
+
+def match(mode: str, values, members, active):
+    """match.any: the lanes with the same value. match.all: (the members if all agree, else 0; whether they do)."""
+    width = active.size
+    values = rows(values, width)
+    members = np.broadcast_to(members, (width,))
+    named = (members.reshape(-1, WARP)[:, :, None] >> _LANE.astype("u4") & np.uint32(1)).astype(bool)
+    same = (values[:, :, None] == values[:, None, :]) & active.reshape(-1, WARP)[:, None, :] & named
+    bits = np.packbits(same, axis=2, bitorder="little").view("<u4").reshape(-1)
+    if mode == "any":
+        return bits
+    everyone = ballot(np.ones(width, bool), members, active)
+    agree = bits == everyone
+    return np.where(agree, everyone, np.uint32(0)), agree
+
+
+def reduce(operation: str, values, members, active):
+    """redux.sync: the reduction over the named executing lanes, given to all of them; a warp may hold several sets."""
+    width = active.size
+    function, neutral = _REDUCTIONS[operation]
+    values, members = np.broadcast_to(values, (width,)), np.broadcast_to(members, (width,))
+    result = np.zeros(width, values.dtype)
+    for mask in np.unique(members[active]):
+        chosen = active & (members == mask)
+        start = neutral(values.dtype)
+        totals = function.reduce(np.where(chosen, values, start).reshape(-1, WARP), axis=1, dtype=values.dtype)
+        result = np.where(chosen, np.repeat(totals, WARP), result)
+    return result
+
+
+def _largest(dtype):
+    return np.iinfo(dtype).max if dtype.kind in "iu" else np.inf
+
+
+def _smallest(dtype):
+    return np.iinfo(dtype).min if dtype.kind in "iu" else -np.inf
+
+
+_REDUCTIONS = {
+    "add": (np.add, lambda d: d.type(0)),
+    "min": (np.minimum, lambda d: d.type(_largest(d))),
+    "max": (np.maximum, lambda d: d.type(_smallest(d))),
+    "and": (np.bitwise_and, lambda d: np.array(-1, "i8").astype(d)),
+    "or": (np.bitwise_or, lambda d: d.type(0)),
+    "xor": (np.bitwise_xor, lambda d: d.type(0)),
+}
+
+
+def named_and_absent(members, active, exists):
+    """For each lane that executes: does `members` name an existing lane of its warp that is not executing with it?"""
+    members = np.broadcast_to(members, active.shape)
+    present = _pack(active.reshape(-1, WARP)).repeat(WARP)
+    real = _pack(exists.reshape(-1, WARP)).repeat(WARP)
+    return active & ((members & real & ~present) != 0)

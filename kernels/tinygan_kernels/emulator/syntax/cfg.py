@@ -1,0 +1,189 @@
+"""Basic blocks, and the order in which diverged lanes run them.
+
+Lanes that took different sides of a branch wait for one another by one rule: of all groups of lanes, the one whose
+block comes first in `order` runs next, and groups that meet at a block merge. So the order decides where lanes
+reconverge: every block between a branch and its immediate post-dominator must come before that post-dominator, and
+the whole of a loop before what follows the loop. A reverse post-order that leaves loops as late as possible has both
+properties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
+
+from .ptx import Function, Instruction, Label, Register, Symbol
+
+COLLECTIVE = {"shfl", "vote", "match", "redux", "mma", "ldmatrix"}
+"""Instructions in which lanes of a warp meet: a block begins at each, so that lanes can wait for one another there."""
+
+
+@dataclass
+class Block:
+    """Instructions that run one after the other. `end` says how the block is left.
+
+    end         action of the lanes for which the guard holds            other lanes
+    fall        -                                                        `after`
+    branch      go to `targets[0]`                                       `after`
+    switch      go to `targets[register]`                                `after`
+    barrier     wait for the block's other threads, then `after`         `after`
+    call        run the callee, then `after`                             `after`
+    return      return to the caller (a kernel: exit)                    `after`
+    exit        exit                                                     `after`
+    """
+
+    label: str
+    instructions: list[Instruction] = field(default_factory=list)
+    end: str = "fall"
+    terminator: Instruction | None = None
+    targets: tuple[int, ...] = ()
+    after: int = -1  # index into the list of blocks, -1: none
+    meets: Instruction | None = None  # the collective this block begins with
+
+    def successors(self) -> list[int]:
+        stops = self.end in ("return", "exit") or (self.end in ("branch", "switch"))
+        guarded = self.terminator is not None and self.terminator.guard is not None
+        falls = [self.after] if self.after >= 0 and (guarded or not stops) else []
+        return list(self.targets) + falls
+
+
+def blocks_of(function: Function) -> list[Block]:
+    """The basic blocks of a function in the order described above; unreachable ones are left out."""
+    blocks = _split(function)
+    order = _order(blocks)
+    place = {old: new for new, old in enumerate(order)}
+    for block in blocks:
+        block.targets = tuple(place.get(t, -1) for t in block.targets)
+        block.after = place.get(block.after, -1)
+    return [blocks[i] for i in order]
+
+
+def _end_of(instruction: Instruction) -> str | None:
+    opcode, modifiers = instruction.opcode, instruction.modifiers
+    if opcode in ("bra", "brx"):
+        return "branch" if opcode == "bra" else "switch"
+    if opcode in ("bar", "barrier"):
+        return None if "warp" in modifiers else "barrier"
+    return {"ret": "return", "exit": "exit", "call": "call", "trap": "exit"}.get(opcode)
+
+
+def _meets(instruction: Instruction) -> bool:
+    return instruction.opcode in COLLECTIVE or (instruction.opcode == "bar" and "warp" in instruction.modifiers)
+
+
+def _split(function: Function) -> list[Block]:
+    blocks, labels = [Block("entry")], {}
+    for item in function.body:
+        current = blocks[-1]
+        if isinstance(item, Label):
+            if current.instructions or current.terminator:
+                blocks.append(Block(item.name))
+            labels[item.name] = len(blocks) - 1
+            continue
+        if current.terminator or (_meets(item) and current.instructions):
+            current = Block("")
+            blocks.append(current)
+        end = _end_of(item)
+        if end:
+            current.end, current.terminator = end, item
+            continue
+        if _meets(item):
+            current.meets = item
+        current.instructions.append(item)
+    blocks.append(Block("", end="exit"))  # running off the end of a function ends the thread
+    _link(function, blocks, labels)
+    return blocks
+
+
+def _link(function: Function, blocks: list[Block], labels: dict[str, int]) -> None:
+    for i, block in enumerate(blocks[:-1]):
+        block.after = i + 1
+        names = ()
+        if block.end == "branch":
+            names = (block.terminator.operands[0].name,)
+        elif block.end == "switch":
+            names = function.targets.get(block.terminator.operands[1].name, ())
+        missing = [n for n in names if n not in labels]
+        if missing:
+            raise EmulatorError(f"branch to unknown label {missing[0]} at PTX line {block.terminator.ptx_line}")
+        block.targets = tuple(labels[n] for n in names)
+
+
+def _order(blocks: list[Block]) -> list[int]:
+    """Reverse post-order in which, of two ways on, the one that stays in more loops comes first."""
+    successors = [b.successors() for b in blocks]
+    loops = _loops(successors)
+
+    def shared_loops(a: int, b: int) -> int:
+        return sum(a in body and b in body for body in loops)
+
+    seen, post, stack = {0}, [], [(0, None)]
+    while stack:
+        node, pending = stack.pop()
+        if pending is None:  # the last visited comes first: visit the ways out of loops before the others
+            pending = sorted(successors[node], key=lambda s: -shared_loops(node, s))
+        while pending and pending[-1] in seen:
+            pending.pop()
+        if pending:
+            child = pending.pop()
+            seen.add(child)
+            stack += [(node, pending), (child, None)]
+        else:
+            post.append(node)
+    return post[::-1]
+
+
+def _loops(successors: list[list[int]]) -> list[set[int]]:
+    """The natural loops: for each back edge tail -> head, the blocks that reach tail without passing head."""
+    dominators = _dominators(successors)
+    before = _predecessors(successors)
+    bodies: dict[int, set[int]] = {}
+    for tail, heads in enumerate(successors):
+        for head in heads:
+            if dominators[tail] is None or head not in dominators[tail]:
+                continue
+            body, work = bodies.setdefault(head, {head}), [tail]
+            while work:
+                node = work.pop()
+                if node not in body:
+                    body.add(node)
+                    work += before[node]
+    return list(bodies.values())
+
+
+def _predecessors(successors: list[list[int]]) -> list[list[int]]:
+    before: list[list[int]] = [[] for _ in successors]
+    for node, following in enumerate(successors):
+        for s in following:
+            before[s].append(node)
+    return before
+
+
+def _dominators(successors: list[list[int]]) -> list[set[int] | None]:
+    """dominators[b]: the blocks every path from the entry to b passes (b included); None for unreachable blocks."""
+    before = _predecessors(successors)
+    found: list[set[int] | None] = [None] * len(successors)
+    found[0] = {0}
+    changed = True
+    while changed:
+        changed = False
+        for node in range(1, len(successors)):
+            known = [found[p] for p in before[node] if found[p] is not None]
+            if known:
+                new = set.intersection(*known) | {node}
+                if new != found[node]:
+                    found[node], changed = new, True
+    return found
+
+
+def callee_of(instruction: Instruction) -> str:
+    """The function a call instruction calls, by name. Raises UnsupportedInstruction for a call through a pointer."""
+    for operand in instruction.operands:
+        if isinstance(operand, Symbol):
+            return operand.name
+        if isinstance(operand, Register):
+            break
+    raise UnsupportedInstruction(
+        f"indirect call at PTX line {instruction.ptx_line}: calls through function pointers are not supported"
+    )

@@ -1,0 +1,361 @@
+"""PTX text -> a Module. Syntax alone: nothing here knows what an opcode means.
+
+Grammar: "Parallel Thread Execution ISA", chapters 4 (syntax), 5 (state spaces, types, variables), 10-11 (directives).
+Names declared inside nested `{ }` scopes (inline assembly does that) are made unique, so that later stages see flat
+names.
+"""
+
+from __future__ import annotations
+
+from tinygan_kernels.emulator.errors import EmulatorError
+
+from .ptx import WIDTH, Address, Function, Instruction, Label, Module, Not, Pair, Register, Special, Symbol, Variable, Vector
+from .tokens import Tokens, literal
+
+_SPACES = {".global", ".const", ".shared", ".local", ".param"}
+_LINKAGE = {".visible", ".extern", ".weak", ".common"}
+
+
+def parse(text: str) -> Module:
+    """Parse PTX text. Raises EmulatorError naming the line for text that is not PTX."""
+    return _Parser(text).module()
+
+
+class _Parser(Tokens):
+    """Recursive descent over the token list. Every method consumes what its name says."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.unit = Module()
+        self.location = (0, 0)
+
+    # -- module -----------------------------------------------------------------------------------------------
+    def module(self) -> Module:
+        if ".version" not in self.tokens[:1]:
+            raise EmulatorError("not PTX: the text does not begin with .version")
+        while self.at < len(self.tokens):
+            self.module_item()
+        return self.unit
+
+    def module_item(self) -> None:
+        word = self.peek()
+        if word in _LINKAGE:
+            self.take()
+        elif word in (".entry", ".func"):
+            self.function()
+        elif word in _SPACES:
+            for variable in self.variable():
+                self.unit.variables[variable.name] = variable
+        elif word == ".file":
+            self.file()
+        elif word == ".section":
+            self.section()
+        elif word == ".target":
+            self.take()
+            self.unit.target = self.take()
+            while self.accept(","):
+                self.take()
+        elif word in (".version", ".address_size"):
+            self.at += 2
+        elif word in (".pragma", ".alias"):
+            self.skip_statement()
+        elif not self.accept(";"):
+            raise EmulatorError(f"not PTX: unexpected {word!r} at line {self.line()}")
+
+    def file(self) -> None:
+        self.take()
+        number = self.integer()
+        self.unit.files[number] = self.take().strip('"')
+        while self.accept(","):
+            self.take()
+
+    def section(self) -> None:
+        while self.take() != "{":
+            pass
+        while self.take() != "}":
+            pass
+
+    def function(self) -> None:
+        is_entry = self.take() == ".entry"
+        returns = self.parameters() if self.peek() == "(" else []
+        name = self.take()
+        params = self.parameters() if self.peek() == "(" else []
+        function = Function(name, is_entry, params, returns)
+        self.directives(function)
+        if self.take() == "{":
+            _Body(self, function).parse()
+            function.has_body = True
+        if function.has_body or name not in self.unit.functions:
+            self.unit.functions[name] = function
+
+    def directives(self, function: Function) -> None:
+        """.noreturn, .maxntid 256, 1, 1, .minnctapersm 2: between the head of a function and its body."""
+        while self.peek() not in ("{", ";"):
+            word, numbers = self.take(), []
+            while self.kinds[self.at] == "number":
+                numbers.append(self.integer())
+                self.accept(",")
+            function.limits[word[1:]] = tuple(numbers)
+
+    def parameters(self) -> list[Variable]:
+        self.expect("(")
+        found = []
+        while not self.accept(")"):
+            found += self.declaration(self.take())
+            self.accept(",")
+        return found
+
+    # -- variables --------------------------------------------------------------------------------------------
+    def variable(self) -> list[Variable]:
+        space = self.take()
+        found = self.declaration(space)
+        while self.accept(","):
+            more = self.declared_name(found[0])
+            found.append(more)
+        self.expect(";")
+        return found
+
+    def declaration(self, space: str) -> list[Variable]:
+        """`.align 16 .b8 name[64] = {...}` after its state space."""
+        align, kind, lanes = 0, "", 1
+        if space == ".reg":
+            raise EmulatorError(f"not supported: register parameters, at line {self.line()}")
+        while self.peek().startswith("."):
+            word = self.take()[1:]
+            if word == "align":
+                align = self.integer()
+            elif word in ("v2", "v4"):
+                lanes = int(word[1])
+            elif word == "ptr":
+                self.pointer_attributes()
+            elif word in WIDTH:
+                kind = word
+            elif word == "attribute":
+                self.parameters_text()
+        template = Variable("", space[1:], kind, align or WIDTH[kind] * lanes, WIDTH[kind] * lanes)
+        return [self.declared_name(template)]
+
+    def pointer_attributes(self) -> None:
+        while self.peek() in (".global", ".const", ".shared", ".local"):
+            self.take()
+
+    def parameters_text(self) -> None:
+        self.expect("(")
+        while self.take() != ")":
+            pass
+
+    def declared_name(self, like: Variable) -> Variable:
+        name, count = self.take(), 1
+        if self.accept("<"):
+            raise EmulatorError(f"not supported: parameterised variable {name}<n> at line {self.line()}")
+        while self.accept("["):
+            count *= 0 if self.peek() == "]" else self.integer()
+            self.expect("]")
+        initial = self.initializer() if self.accept("=") else []
+        size = WIDTH[like.type] * (like.size // WIDTH[like.type]) * count
+        return Variable(name, like.space, like.type, like.align, size or len(initial) * WIDTH[like.type], initial)
+
+    def initializer(self) -> list:
+        if not self.accept("{"):
+            return [self.initial_value()]
+        values = []
+        while not self.accept("}"):
+            values += self.initializer() if self.peek() == "{" else [self.initial_value()]
+            self.accept(",")
+        return values
+
+    def initial_value(self):
+        negative = self.accept("-")
+        token = self.take()
+        if self.kinds[self.at - 1] == "number":
+            return literal(token).negated() if negative else literal(token)
+        if self.accept("("):  # generic(name)
+            token = self.take()
+            self.expect(")")
+        return Symbol(token, self.integer() if self.accept("+") else 0)
+
+
+class _Body:
+    """The statements of one function, with names of nested scopes made unique."""
+
+    def __init__(self, parser: _Parser, function: Function):
+        self.p = parser
+        self.function = function
+        self.scopes = [{v.name: Symbol(v.name) for v in function.params + function.returns}]
+        self.count = 0
+
+    def parse(self) -> None:
+        p = self.p
+        self.scan_labels()
+        while True:
+            word = p.peek()
+            if p.accept("{"):
+                self.scopes.append({})
+                self.scan_labels()
+            elif p.accept("}"):
+                self.scopes.pop()
+                if not self.scopes:
+                    return
+            else:
+                self.statement(word)
+
+    def scan_labels(self) -> None:
+        """Labels may be used before they stand: find those of the scope that begins here."""
+        p, depth, i = self.p, 0, self.p.at
+        while i < len(p.tokens):
+            token = p.tokens[i]
+            depth += (token == "{") - (token == "}")
+            if depth < 0:
+                return
+            if depth == 0 and token == ":" and p.kinds[i - 1] == "word":
+                self.declare(p.tokens[i - 1], Label)
+            i += 1
+
+    def declare(self, name: str, make) -> str:
+        unique = name if len(self.scopes) == 1 else f"{name}@{self.count}"
+        self.count += 1
+        self.scopes[-1][name] = make(unique)
+        return unique
+
+    def lookup(self, name: str):
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        return None
+
+    def statement(self, word: str) -> None:
+        p = self.p
+        if word == ".reg":
+            self.registers()
+        elif word in _SPACES:
+            self.variables()
+        elif word == ".loc":
+            self.loc()
+        elif word in (".pragma", ".file"):
+            p.skip_statement() if word == ".pragma" else p.file()
+        elif p.peek(1) == ":":
+            self.label()
+        elif not p.accept(";") and word not in _LINKAGE:
+            self.instruction()
+        elif word in _LINKAGE:
+            p.take()
+
+    def registers(self) -> None:
+        p = self.p
+        p.take()
+        kind, lanes = p.take()[1:], 1
+        if kind in ("v2", "v4"):
+            raise EmulatorError(f"not supported: vector registers (.reg .{kind}) at line {p.line()}")
+        while True:
+            name = p.take()
+            names = [name]
+            if p.accept("<"):
+                names = [f"{name}{i}" for i in range(p.integer())]
+                p.expect(">")
+            for each in names * lanes:
+                unique = self.declare(each, lambda n: Register(n, kind))
+                self.function.registers[unique] = Register(unique, kind)
+            if not p.accept(","):
+                break
+        p.expect(";")
+
+    def variables(self) -> None:
+        for variable in self.p.variable():
+            variable.name = self.declare(variable.name, Symbol)
+            self.function.variables[variable.name] = variable
+
+    def loc(self) -> None:
+        """`.loc file line column`; code inlined out of another file (a header) counts for the line that called it."""
+        p = self.p
+        p.take()
+        p.location = (p.integer(), p.integer())
+        p.integer()
+        while p.peek() == ",":  # , function_name X + n, inlined_at f l c
+            p.take()
+            if p.take() == "function_name":
+                p.take()
+                if p.accept("+"):
+                    p.take()
+                continue
+            caller = (p.integer(), p.integer())
+            p.integer()
+            if caller[0] != p.location[0]:
+                p.location = caller
+
+    def label(self) -> None:
+        p = self.p
+        name = p.take()
+        p.expect(":")
+        if p.peek() == ".branchtargets":
+            p.take()
+            self.function.targets[name] = tuple(item.name for item in self.operand_list())
+            p.expect(";")
+        elif p.peek() == ".callprototype":
+            p.skip_statement()
+        else:
+            self.function.body.append(self.lookup(name))
+
+    def instruction(self) -> None:
+        p = self.p
+        line, guard, negated = p.line(), None, False
+        if p.accept("@"):
+            negated = p.accept("!")
+            guard = self.lookup(p.take())
+        opcode, *modifiers = p.take().split(".")
+        operands = () if p.peek() == ";" else self.operand_list()
+        p.expect(";")
+        self.function.body.append(Instruction(opcode, tuple(modifiers), operands, guard, negated, line, p.location))
+
+    def operand_list(self) -> tuple:
+        items = [self.operand()]
+        while self.p.accept(","):
+            items.append(self.operand())
+        return tuple(items)
+
+    def operand(self):
+        p = self.p
+        if p.accept("{"):
+            return Vector(self.until("}"))
+        if p.accept("("):
+            return Vector(self.until(")"))
+        if p.accept("["):
+            return self.address()
+        if p.accept("!"):
+            return Not(self.lookup(p.take()))
+        first = self.atom()
+        if p.accept("|"):
+            return Pair(first, self.atom())
+        if isinstance(first, Symbol) and p.peek() in ("+", "-"):
+            sign = 1 if p.take() == "+" else -1
+            return Symbol(first.name, first.offset + sign * p.integer())
+        return first
+
+    def until(self, close: str) -> tuple:
+        items = []
+        while not self.p.accept(close):
+            items.append(self.operand())
+            self.p.accept(",")
+        return tuple(items)
+
+    def address(self) -> Address:
+        p = self.p
+        base, offset = None, 0
+        if p.kinds[p.at] == "word":
+            base = self.atom()
+            if p.peek() in ("+", "-"):
+                sign = 1 if p.take() == "+" else -1
+                offset = sign * p.integer()
+        else:
+            offset = p.integer()
+        p.expect("]")
+        return Address(base, offset)
+
+    def atom(self):
+        p = self.p
+        negative = p.accept("-")
+        token, kind = p.take(), p.kinds[p.at - 1]
+        if kind == "number":
+            return literal(token).negated() if negative else literal(token)
+        if token == "_":
+            return None
+        return self.lookup(token) or (Special(token) if token.startswith("%") else Symbol(token))

@@ -1,0 +1,97 @@
+"""PTX text -> tokens: numbers, words, strings, marks; each with the line it stands on."""
+
+from __future__ import annotations
+
+import re
+import struct
+from bisect import bisect_right
+
+from tinygan_kernels.emulator.errors import EmulatorError
+
+from .ptx import Immediate
+
+_TOKEN = re.compile(
+    r"""
+    (?P<number>0[fF][0-9a-fA-F]{8}|0[dD][0-9a-fA-F]{16}|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
+              |\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?)
+  | (?P<word>[A-Za-z_$%.][\w$]*(?:(?:\.|::)[\w$]+)*)
+  | (?P<string>"[^"]*")
+  | (?P<mark>[;,:{}\[\]()+\-!|@<>=&~*])
+""",
+    re.VERBOSE,
+)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def literal(token: str) -> Immediate:
+    """A number as PTX writes it: decimal, hex, binary, or the bits of a float (0f) or double (0d)."""
+    kind = token[:2].lower()
+    if kind in ("0f", "0d"):
+        raw = bytes.fromhex(token[2:])[::-1]
+        return Immediate(struct.unpack("<f" if kind == "0f" else "<d", raw)[0], raw)
+    digits = token.rstrip("U")
+    if kind in ("0x", "0b"):
+        return Immediate(int(digits, 0))
+    if any(c in digits for c in ".eE"):
+        return Immediate(float(digits))
+    return Immediate(int(digits, 8) if len(digits) > 1 and digits[0] == "0" else int(digits))
+
+
+class Tokens:
+    """The tokens of a text, taken from the front. Raises EmulatorError, with the line, for what is not PTX."""
+
+    def __init__(self, text: str):
+        clean = _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text.replace("\0", ""))
+        self.newlines = [i for i, c in enumerate(clean) if c == "\n"]
+        self.tokens, self.kinds, self.starts = [], [], []
+        end = 0
+        for match in _TOKEN.finditer(clean):
+            self._only_blanks(clean, end, match.start())
+            end = match.end()
+            text = match.group()
+            parts = (
+                [f".{part}" for part in text[1:].split(".")] if text[0] == "." else [text]
+            )  # .reg.b32 is two directives
+            self.tokens += parts
+            self.kinds += [match.lastgroup] * len(parts)
+            self.starts += [match.start()] * len(parts)
+        self._only_blanks(clean, end, len(clean))
+        self.at = 0
+
+    def _only_blanks(self, text: str, start: int, end: int) -> None:
+        if text[start:end].strip():
+            line = bisect_right(self.newlines, start) + 1
+            raise EmulatorError(f"not PTX: cannot read {text[start:end].strip()[:40]!r} at line {line}")
+
+    # -- tokens -----------------------------------------------------------------------------------------------
+    def peek(self, ahead: int = 0) -> str:
+        i = self.at + ahead
+        return self.tokens[i] if i < len(self.tokens) else ""
+
+    def take(self) -> str:
+        if self.at >= len(self.tokens):
+            raise EmulatorError("not PTX: the text ends in the middle of a statement")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def accept(self, token: str) -> bool:
+        if self.peek() == token:
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, token: str) -> None:
+        if not self.accept(token):
+            raise EmulatorError(f"not PTX: expected {token!r}, found {self.peek()!r} at line {self.line()}")
+
+    def line(self) -> int:
+        start = self.starts[min(self.at, len(self.starts) - 1)] if self.starts else 0
+        return bisect_right(self.newlines, start) + 1
+
+    def integer(self) -> int:
+        sign = -1 if self.accept("-") else 1
+        return sign * int(literal(self.take()).value)
+
+    def skip_statement(self) -> None:
+        while self.take() != ";":
+            pass

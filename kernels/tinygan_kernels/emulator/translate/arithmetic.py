@@ -1,0 +1,302 @@
+"""Arithmetic and bits: which function computes an instruction, chosen by its type and modifiers. (PTX ISA, 9.7.1 to
+9.7.5, 9.7.8)
+
+Every function here and in the other lower_* modules gets the Emitter and the Instruction, and writes Python source.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.semantics import floats, integers
+from tinygan_kernels.emulator.semantics.conversions import join_halves, split_halves
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Symbol
+
+from .emitter import Emitter, code_of
+
+FLOAT = ("f16", "bf16", "f32", "f64")
+PACKED = {"f16x2": "f16", "bf16x2": "bf16"}
+ROUNDING = ("rn", "rz", "rm", "rp")
+
+
+def types_of(ins: Instruction) -> list[str]:
+    return [m for m in ins.modifiers if m in WIDTH]
+
+
+def kind_of(e: Emitter, ins: Instruction) -> str:
+    kinds = types_of(ins)
+    if not kinds:
+        raise e.unsupported("no type in the instruction")
+    return kinds[-1]
+
+
+def mode_of(ins: Instruction) -> str:
+    return next((m for m in ins.modifiers if m in ROUNDING), "rn")
+
+
+def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -> None:
+    """d = function(operands), with .ftz on what goes in and out, .sat and .relu at the end."""
+    arguments = [e.read(o, kind) for o in operands]
+    if kind in PACKED:
+        e.apply(ins.operands[0], kind, packed(function, PACKED[kind]), *arguments)
+        return
+    flush = "ftz" in ins.modifiers and kind in ("f32", "f16")
+    if flush:
+        arguments = [e.call(floats.ftz, a) for a in arguments]
+    after = ([floats.ftz] if flush else []) + ([floats.saturate] if "sat" in ins.modifiers else [])
+    if not after:
+        e.apply(ins.operands[0], kind, function, *arguments)
+        return
+    value = e.call(function, *arguments)
+    for step in after:
+        value = e.call(step, value)
+    e.write(ins.operands[0], kind, value)
+
+
+def packed(function, kind: str):
+    """The same function on both halves of 32-bit words."""
+    dtype = "f2" if kind == "f16" else "u2"
+
+    def apply(*words):
+        halves = [[h.view(dtype) for h in split_halves(np.atleast_1d(w))] for w in words]
+        low, high = (function(*(h[i] for h in halves)) for i in (0, 1))
+        return join_halves(low.view("u2"), high.view("u2"))
+
+    return apply
+
+
+def add_sub(e: Emitter, ins: Instruction) -> None:
+    kind, subtract = kind_of(e, ins), ins.opcode.startswith("sub")
+    if kind in FLOAT or kind in PACKED:
+        function = floats.arithmetic(ins.opcode, PACKED.get(kind, kind), mode_of(ins))
+        float_result(e, ins, kind, function, *ins.operands[1:])
+        return
+    if "cc" in ins.modifiers or ins.opcode in ("addc", "subc"):
+        carry = e.program.register(e.function, "CC.CF", "b1") if ins.opcode in ("addc", "subc") else "False"
+        with_carry(
+            e,
+            ins,
+            integers.sub_borrow if subtract else integers.add_carry,
+            kind,
+            *(e.read(o, kind) for o in ins.operands[1:]),
+            carry,
+        )
+        return
+    function = np.subtract if subtract else np.add
+    if "sat" in ins.modifiers:
+        function = integers.sub_sat if subtract else integers.add_sat
+    e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
+
+
+def with_carry(e: Emitter, ins: Instruction, function, kind: str, a: str, b: str, carry: str) -> None:
+    e.line(f"result, out = {e.call(function, a, b, carry)}")
+    e.write(ins.operands[0], kind, "result")
+    if "cc" in ins.modifiers:
+        e.line(f"copyto({e.program.register(e.function, 'CC.CF', 'b1')}, out, where=w)")
+
+
+def mul(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    if kind in FLOAT or kind in PACKED:
+        float_result(e, ins, kind, floats.arithmetic("mul", PACKED.get(kind, kind), mode_of(ins)), *ins.operands[1:])
+        return
+    a, b = (e.read(o, kind) for o in ins.operands[1:])
+    if "wide" in ins.modifiers:
+        e.write(ins.operands[0], wide_of(kind), e.call(integers.mul_wide, a, b))
+    else:
+        e.apply(ins.operands[0], kind, product(ins), a, b)
+
+
+def product(ins: Instruction):
+    """The function for .lo, .hi (and the 24-bit forms)."""
+    low = "lo" in ins.modifiers
+    if "24" in ins.opcode:
+        return integers.mul24_lo if low else integers.mul24_hi
+    return np.multiply if low else integers.mul_hi
+
+
+def wide_of(kind: str) -> str:
+    return f"{kind[0]}{2 * int(kind[1:])}"
+
+
+def mad(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    if kind in FLOAT:
+        fma(e, ins)
+        return
+    a, b = (e.read(o, kind) for o in ins.operands[1:3])
+    if "wide" in ins.modifiers:
+        wide = wide_of(kind)
+        e.write(ins.operands[0], wide, f"{e.call(integers.mul_wide, a, b)} + {e.read(ins.operands[3], wide)}")
+        return
+    c, low_high = e.read(ins.operands[3], kind), e.call(product(ins), a, b)
+    if "cc" in ins.modifiers or ins.opcode == "madc":
+        carry = e.program.register(e.function, "CC.CF", "b1") if ins.opcode == "madc" else "False"
+        with_carry(e, ins, integers.add_carry, kind, low_high, c, carry)
+    elif "sat" in ins.modifiers:
+        e.write(ins.operands[0], kind, e.call(integers.add_sat, low_high, c))
+    else:
+        e.apply(ins.operands[0], kind, np.add, low_high, c)
+
+
+def fma(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    function = floats.arithmetic("fma", PACKED.get(kind, kind), mode_of(ins))
+    if "relu" in ins.modifiers:
+        inner, function = function, None
+        single = PACKED.get(kind, kind)
+
+        def function(a, b, c):
+            return floats.relu_half(inner(a, b, c), single)
+
+    float_result(e, ins, kind, function, *ins.operands[1:4])
+
+
+def div(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    if kind not in FLOAT:
+        e.apply(ins.operands[0], kind, integers.quotient, *(e.read(o, kind) for o in ins.operands[1:]))
+    elif "approx" in ins.modifiers:
+        float_result(e, ins, kind, floats.divide_approx, *ins.operands[1:])
+    else:  # div.full has a bound of 2 ulp: the exact quotient is inside it
+        float_result(e, ins, kind, floats.arithmetic("div", kind, mode_of(ins)), *ins.operands[1:])
+
+
+def unary_float(e: Emitter, ins: Instruction) -> None:
+    """rcp sqrt rsqrt ex2 lg2 sin cos tanh"""
+    kind = kind_of(e, ins)
+    exact = ins.opcode in ("rcp", "sqrt") and "approx" not in ins.modifiers
+    if exact:
+        function = floats.arithmetic(ins.opcode, kind, mode_of(ins))
+    elif kind in PACKED or kind in ("f16", "bf16"):
+        function = floats.approximate_half(ins.opcode, PACKED.get(kind, kind))
+    else:
+        function = floats.approximate(ins.opcode)
+    float_result(e, ins, kind, function, ins.operands[1])
+
+
+def neg_abs(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    function = np.negative if ins.opcode == "neg" else np.absolute
+    if kind.startswith("bf16") or kind in PACKED:
+        float_result(
+            e, ins, kind, floats.bf16_sign(ins.opcode) if kind.startswith("bf16") else function, ins.operands[1]
+        )
+    elif kind in FLOAT:
+        float_result(e, ins, kind, function, ins.operands[1])
+    else:
+        e.apply(ins.operands[0], kind, function, e.read(ins.operands[1], kind))
+
+
+def min_max(e: Emitter, ins: Instruction) -> None:
+    kind, nan = kind_of(e, ins), "NaN" in ins.modifiers
+    if kind in ("f32", "f64"):
+        pick = {
+            ("min", False): floats.minimum,
+            ("max", False): floats.maximum,
+            ("min", True): floats.nan_minimum,
+            ("max", True): floats.nan_maximum,
+        }
+        float_result(e, ins, kind, pick[ins.opcode, nan], *ins.operands[1:])
+    elif kind in FLOAT or kind in PACKED:
+        float_result(e, ins, kind, floats.half_extremum(ins.opcode, PACKED.get(kind, kind), nan), *ins.operands[1:])
+    else:
+        function = np.minimum if ins.opcode == "min" else np.maximum
+        e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
+
+
+def simple(function, result: str | None = None, *kinds: str | None):
+    """d = function(a, b, ...). Operand i has the type kinds[i], d has `result`; None: the instruction's type."""
+
+    def lower(e: Emitter, ins: Instruction) -> None:
+        kind = kind_of(e, ins)
+        wanted = [*kinds, *[None] * 8]
+        arguments = [e.read(o, wanted[i] or kind) for i, o in enumerate(ins.operands[1:])]
+        e.apply(ins.operands[0], result or kind, function, *arguments)
+
+    return lower
+
+
+def logic(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    function = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert}[ins.opcode]
+    e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
+
+
+def funnel(e: Emitter, ins: Instruction) -> None:
+    function = integers.funnel_left if "l" in ins.modifiers else integers.funnel_right
+    e.write(
+        ins.operands[0],
+        "b32",
+        e.call(function, *(e.read(o, "u32") for o in ins.operands[1:]), str("clamp" in ins.modifiers)),
+    )
+
+
+def clamped(function, *kinds):
+    """bmsk and szext: .clamp or .wrap as a last argument."""
+
+    def lower(e: Emitter, ins: Instruction) -> None:
+        kind = kind_of(e, ins)
+        arguments = [e.read(o, k or kind) for o, k in zip(ins.operands[1:], kinds, strict=True)]
+        e.write(ins.operands[0], kind, e.call(function, *arguments, str("clamp" in ins.modifiers)))
+
+    return lower
+
+
+def bfind(e: Emitter, ins: Instruction) -> None:
+    e.write(
+        ins.operands[0],
+        "u32",
+        e.call(integers.bfind, e.read(ins.operands[1], kind_of(e, ins)), str("shiftamt" in ins.modifiers)),
+    )
+
+
+def prmt(e: Emitter, ins: Instruction) -> None:
+    mode = ins.modifiers[-1] if ins.modifiers[-1] != "b32" else None
+    arguments = [e.read(o, "b32") for o in ins.operands[1:]]
+    value = e.call(integers.prmt_mode, repr(mode), *arguments) if mode else e.call(integers.prmt, *arguments)
+    e.write(ins.operands[0], "b32", value)
+
+
+def lop3(e: Emitter, ins: Instruction) -> None:
+    if not isinstance(ins.operands[4], Immediate) or isinstance(ins.operands[0], Pair):
+        raise e.unsupported("only lop3.b32 with a constant table and one result is supported")
+    arguments = [e.read(o, "b32") for o in ins.operands[1:4]]
+    e.write(ins.operands[0], "b32", e.call(integers.lop3, *arguments, str(ins.operands[4].value)))
+
+
+def dot(e: Emitter, ins: Instruction) -> None:
+    a_kind, b_kind = types_of(ins)
+    result = "s32" if "s32" in (a_kind, b_kind) else "u32"
+    a, b = (e.read(o, k) for o, k in zip(ins.operands[1:3], (a_kind, b_kind), strict=True))
+    extra = [str("hi" in ins.modifiers)] if ins.opcode == "dp2a" else []
+    function = integers.dp4a if ins.opcode == "dp4a" else integers.dp2a
+    e.write(
+        ins.operands[0],
+        result,
+        e.call(function, a, b, e.read(ins.operands[3], result), repr(code_of(a_kind)), repr(code_of(b_kind)), *extra),
+    )
+
+
+def packed_video(e: Emitter, ins: Instruction) -> None:
+    result, a_kind, b_kind = types_of(ins)
+    if any("." in o.name for o in ins.operands if isinstance(o, Symbol)):
+        raise e.unsupported("byte selectors are not supported")
+    a, b, c = (e.read(o, "u32") for o in ins.operands[1:4])
+    saturated = code_of(result)[0] if "sat" in ins.modifiers else ""
+    e.write(
+        ins.operands[0],
+        "u32",
+        e.call(
+            integers.packed_video,
+            repr(ins.opcode[:-1]),
+            a,
+            b,
+            c,
+            repr(code_of(a_kind)),
+            repr(code_of(b_kind)),
+            ins.opcode[-1],
+            repr(saturated),
+            str("add" in ins.modifiers),
+        ),
+    )

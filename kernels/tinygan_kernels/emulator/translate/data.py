@@ -1,0 +1,221 @@
+"""Comparison, selection, moves, conversions, addresses. (PTX ISA, 9.7.6, 9.7.9)"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.memory import LOCAL, SHARED
+from tinygan_kernels.emulator.semantics import floats
+from tinygan_kernels.emulator.semantics.conversions import KNOWN, convert, pack_halves, split_halves, to_tf32
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Vector
+
+from .arithmetic import FLOAT, PACKED, kind_of, types_of
+from .emitter import Emitter, code_of
+
+_COMPARE = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "lo": np.less,
+    "ls": np.less_equal,
+    "hi": np.greater,
+    "hs": np.greater_equal,
+    "num": lambda a, b: ~(np.isnan(a) | np.isnan(b)),
+    "nan": lambda a, b: np.isnan(a) | np.isnan(b),
+}
+_OPPOSITE = {"equ": "ne", "neu": "eq", "ltu": "ge", "leu": "gt", "gtu": "le", "geu": "lt"}
+_COMBINE = {"and": "&", "or": "|", "xor": "^"}
+
+
+def comparison(operation: str, is_float: bool):
+    """The comparison of two vectors: ordered ones are false for NaN, those that end in u are true."""
+    if is_float and operation == "ne":
+        return lambda a, b: (a < b) | (a > b)
+    if is_float and operation == "equ":
+        return lambda a, b: ~((a < b) | (a > b))
+    if operation in _OPPOSITE:
+        opposite = _COMPARE["eq" if operation == "neu" else _OPPOSITE[operation]]
+        return lambda a, b: ~opposite(a, b)
+    return _COMPARE[operation]
+
+
+def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[str, object]:
+    """(source text of the arguments, function) of setp and set."""
+    arguments = [e.read(o, kind) for o in ins.operands[1:3]]
+    if "ftz" in ins.modifiers and kind == "f32":
+        arguments = [e.call(floats.ftz, a) for a in arguments]
+    if kind == "bf16":
+        arguments = [e.call(floats.bf16_to_f32, a) for a in arguments]
+    return arguments, comparison(ins.modifiers[0], kind in FLOAT)
+
+
+def setp(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    first = ins.operands[0]
+    if kind in PACKED:
+        setp_halves(e, ins, PACKED[kind])
+        return
+    arguments, function = compared(e, ins, kind)
+    if not isinstance(first, Pair) and len(ins.operands) == 3:
+        e.apply(first, "pred", function, *arguments)
+        return
+    e.line(f"result = {e.call(function, *arguments)}")
+    other = " ~result"
+    value = "result"
+    if len(ins.operands) > 3:
+        combine = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE)
+        third = e.read(ins.operands[3], "pred")
+        value, other = f"result {combine} {third}", f"~result {combine} {third}"
+    if isinstance(first, Pair):
+        e.line(f"other = {other}")
+        e.write(first.first, "pred", value)
+        e.write(first.second, "pred", "other")
+    else:
+        e.write(first, "pred", value)
+
+
+def setp_halves(e: Emitter, ins: Instruction, kind: str) -> None:
+    """setp.op.f16x2 p|q: p for the lower halves, q for the upper ones."""
+    if not isinstance(ins.operands[0], Pair) or len(ins.operands) > 3:
+        raise e.unsupported("only the form with two predicates and no third operand is supported")
+    a, b = (e.read(o, "b32") for o in ins.operands[1:3])
+    e.line(f"result, other = {e.call(compare_halves(ins, kind), a, b)}")
+    e.write(ins.operands[0].first, "pred", "result")
+    e.write(ins.operands[0].second, "pred", "other")
+
+
+def compare_halves(ins: Instruction, kind: str):
+    """(lower, upper) results of a comparison of packed halves."""
+    function = comparison(ins.modifiers[0], True)
+    flush = floats.ftz if "ftz" in ins.modifiers and kind == "f16" else lambda x: x
+
+    def apply(a, b):
+        pairs = zip(split_halves(np.atleast_1d(a)), split_halves(np.atleast_1d(b)), strict=True)
+        return [function(*(flush(floats.half_bits(v, kind)) for v in pair)) for pair in pairs]
+
+    return apply
+
+
+def set_halves(e: Emitter, ins: Instruction, target: str, kind: str) -> None:
+    """set.op.f16x2.f16x2 and set.op.u32.f16x2: 1.0 or all ones in each half whose comparison holds."""
+    yes = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(target, 0xFFFF)
+    a, b = (e.read(o, "b32") for o in ins.operands[1:3])
+    e.line(f"low, high = {e.call(compare_halves(ins, kind), a, b)}")
+    e.write(
+        ins.operands[0],
+        "b32",
+        f"low * {e.constant(Immediate(yes), 'u32')} | high * {e.constant(Immediate(yes << 16), 'u32')}",
+    )
+
+
+def set_(e: Emitter, ins: Instruction) -> None:
+    target, kind = types_of(ins)
+    if kind in PACKED:
+        set_halves(e, ins, target, PACKED[kind])
+        return
+    arguments, function = compared(e, ins, kind)
+    value = e.call(function, *arguments)
+    if len(ins.operands) > 3:
+        combine = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE)
+        value = f"({value} {combine} {e.read(ins.operands[3], 'pred')})"
+    yes, no = (Immediate(1.0), Immediate(0.0)) if target in FLOAT else (Immediate(-1), Immediate(0))
+    e.write(ins.operands[0], target, f"where({value}, {e.constant(yes, target)}, {e.constant(no, target)})")
+
+
+def selp(e: Emitter, ins: Instruction) -> None:
+    kind = kind_of(e, ins)
+    a, b = (e.read(o, kind) for o in ins.operands[1:3])
+    e.write(ins.operands[0], kind, f"where({e.read(ins.operands[3], 'pred')}, {a}, {b})")
+
+
+def slct(e: Emitter, ins: Instruction) -> None:
+    kind, test = types_of(ins)
+    a, b = (e.read(o, kind) for o in ins.operands[1:3])
+    condition = e.read(ins.operands[3], test)
+    if "ftz" in ins.modifiers:
+        condition = e.call(floats.ftz, condition)
+    e.write(ins.operands[0], kind, f"where({condition} >= 0, {a}, {b})")
+
+
+def mov(e: Emitter, ins: Instruction) -> None:
+    kind, target, source = kind_of(e, ins), *ins.operands
+    if isinstance(source, Vector):
+        pack(e, target, source, kind)
+    elif isinstance(target, Vector):
+        unpack(e, target, source, kind)
+    else:
+        bits = kind if kind == "pred" else f"u{8 * WIDTH[kind]}"
+        e.write(target, bits, e.read(source, bits))
+
+
+def pack(e: Emitter, target, source: Vector, kind: str) -> None:
+    """mov.b64 %rd, {%r1, %r2}: the first is the lowest."""
+    part = f"u{8 * WIDTH[kind] // len(source.items)}"
+    whole = f"u{8 * WIDTH[kind]}"
+    terms = [
+        f"({e.cast(e.read(item, part), code_of(whole))} << {e.constant(Immediate(8 * WIDTH[part] * i), whole)})"
+        for i, item in enumerate(source.items)
+    ]
+    e.write(target, whole, " | ".join(terms))
+
+
+def unpack(e: Emitter, target: Vector, source, kind: str) -> None:
+    part = f"u{8 * WIDTH[kind] // len(target.items)}"
+    whole = f"u{8 * WIDTH[kind]}"
+    e.line(f"whole = {e.read(source, whole)} + {e.constant(Immediate(0), whole)}")  # a copy: a target may be the source
+    for i, item in enumerate(target.items):
+        shift = e.constant(Immediate(8 * WIDTH[part] * i), whole)
+        e.write(item, part, f"(whole >> {shift}).astype('{code_of(part)}')")
+
+
+def cvt(e: Emitter, ins: Instruction) -> None:
+    kinds = types_of(ins)
+    flags = tuple(m for m in ins.modifiers if m not in WIDTH)
+    target, source = kinds[0], kinds[-1]
+    value = [e.read(o, source) for o in ins.operands[1:]]
+    if target == "tf32":
+        e.write(ins.operands[0], "b32", e.call(to_tf32(flags[0]), *value))
+    elif target in PACKED:
+        e.write(ins.operands[0], "b32", e.call(pack_halves(PACKED[target], flags), *value))
+    elif set(flags) <= set(KNOWN) and target in (*FLOAT, *_INTEGER) and source in (*FLOAT, *_INTEGER):
+        e.write(ins.operands[0], target, e.call(convert(target, source, flags), *value))
+    else:
+        raise e.unsupported("this conversion is not supported")
+
+
+_INTEGER = ("u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64")
+
+
+def cvta(e: Emitter, ins: Instruction) -> None:
+    space = next(m for m in ins.modifiers if m in ("global", "shared", "local", "const", "param", "shared::cta"))
+    kind = kind_of(e, ins)
+    base = {"shared": SHARED, "shared::cta": SHARED, "local": LOCAL}.get(space, 0)
+    sign = "-" if "to" in ins.modifiers else "+"
+    value = e.read(ins.operands[1], kind)
+    e.write(ins.operands[0], kind, f"{value} {sign} {e.constant(Immediate(base), kind)}" if base else value)
+
+
+def isspacep(e: Emitter, ins: Instruction) -> None:
+    low, high = {
+        "global": (0, SHARED),
+        "shared": (SHARED, LOCAL),
+        "local": (LOCAL, 1 << 62),
+        "const": (0, 0),
+        "shared::cta": (SHARED, LOCAL),
+        "param": (0, 0),
+    }[ins.modifiers[0]]
+    value = e.read(ins.operands[1], "u64")
+    e.write(
+        ins.operands[0],
+        "pred",
+        f"({value} >= {e.constant(Immediate(low), 'u64')}) & ({value} < {e.constant(Immediate(high), 'u64')})",
+    )
+
+
+def testp(e: Emitter, ins: Instruction) -> None:
+    e.write(
+        ins.operands[0], "pred", e.call(floats.testp, repr(ins.modifiers[0]), e.read(ins.operands[1], kind_of(e, ins)))
+    )

@@ -1,0 +1,141 @@
+"""Loads, stores, atomics, asynchronous copies, fences. (PTX ISA, 9.7.9, 9.7.13)"""
+
+from __future__ import annotations
+
+from tinygan_kernels.emulator.execute import atomics
+from tinygan_kernels.emulator.semantics import floats
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction, Not, Register, Vector
+
+from .arithmetic import PACKED, kind_of, packed
+from .emitter import Emitter, code_of
+
+_SPACES = {
+    "global": "global",
+    "shared": "shared",
+    "shared::cta": "shared",
+    "local": "local",
+    "const": "global",
+    "param": "param",
+}
+
+
+def space_of(e: Emitter, ins: Instruction) -> str:
+    for m in ins.modifiers:
+        if m in _SPACES:
+            return _SPACES[m]
+        if m in ("shared::cluster", "param::func", "param::entry"):
+            raise e.unsupported(f".{m} is not supported")
+    return "generic"
+
+
+def ld(e: Emitter, ins: Instruction) -> None:
+    kind, space = kind_of(e, ins), space_of(e, ins)
+    targets = vector_items(ins.operands[0])
+    address = ins.operands[1]
+    if space == "param" and not isinstance(address.base, Register):
+        load_param(e, targets, address, kind)
+        return
+    names = ", ".join("None" if t is None else e.target(t, memory_kind(kind)) for t in targets)
+    site = e.site_of(
+        ins, "global" if space == "param" else space, code_of(memory_kind(kind)), WIDTH[kind], len(targets)
+    )
+    e.line(f"load({e.program.bind(site)}, ({names},), {e.address(address)}, {e.lanes})")
+
+
+def memory_kind(kind: str) -> str:
+    """The type to move: bits for floats, the signed type where a wider register needs its sign."""
+    return kind if kind[0] == "s" else f"u{8 * WIDTH[kind]}"
+
+
+def vector_items(operand) -> tuple:
+    return operand.items if isinstance(operand, Vector) else (operand,)
+
+
+def load_param(e: Emitter, targets, address, kind: str) -> None:
+    for i, target in enumerate(targets):
+        e.write(target, memory_kind(kind), param_place(e, address, i, memory_kind(kind)))
+
+
+def param_place(e: Emitter, address, i: int, kind: str) -> str:
+    """Source text for element i at a parameter's address: a column of per-lane bytes, or a kernel's own."""
+    offset = address.base.offset + address.offset + i * WIDTH[kind]
+    code = code_of(kind)
+    if e.is_lane_param(address.base.name):
+        return f"{e.lane_param(address.base.name)[0]}_{code}[:, {offset // WIDTH[kind]}]"
+    offset += e.program.params[address.base.name]
+    return f"p_{code}[{offset // WIDTH[kind]}]"
+
+
+def st(e: Emitter, ins: Instruction) -> None:
+    kind, space = kind_of(e, ins), space_of(e, ins)
+    address, values = ins.operands[0], vector_items(ins.operands[1])
+    bits = f"u{8 * WIDTH[kind]}"
+    if space == "param":
+        for i, value in enumerate(values):
+            e.line(f"copyto({param_place(e, address, i, bits)}, {e.read(value, bits)}, where=w)")
+        return
+    site = e.site_of(ins, space, code_of(bits), WIDTH[kind], len(values))
+    texts = ", ".join(e.read(v, bits) for v in values)
+    e.line(f"store({e.program.bind(site)}, ({texts},), {e.address(address)}, {e.lanes})")
+
+
+_ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
+
+
+def atom(e: Emitter, ins: Instruction) -> None:
+    kind, space = kind_of(e, ins), space_of(e, ins)
+    name = next((m for m in ins.modifiers if m in _ATOMIC), None)
+    if name is None or any(m in ("v2", "v4", "v8") for m in ins.modifiers):
+        raise e.unsupported("this form of atomic is not supported")
+    operands = list(ins.operands)
+    target = operands.pop(0) if ins.opcode == "atom" else None
+    if isinstance(target, Register) and target.name not in e.function.read_names():
+        target = None  # nobody reads what was there before: ptxas makes it a red
+    site = e.site_of(ins, space, code_of(kind), WIDTH[kind])
+    function = atomics.operation(name, PACKED.get(kind, kind))
+    if kind in PACKED:
+        function = packed(floats.arithmetic(name, PACKED[kind], "rn"), PACKED[kind])
+    values = ", ".join(e.read(o, kind) for o in operands[1:])
+    result = "None" if target is None else e.target(target, kind)
+    e.line(
+        f"atomic({e.program.bind(site)}, {e.program.bind(function)}, {result}, {e.address(operands[0])}, "
+        f"({values},), {e.lanes})"
+    )
+
+
+def cp_async(e: Emitter, ins: Instruction) -> None:
+    if "commit_group" in ins.modifiers:
+        e.line(f"copies.commit({e.lanes})")
+    elif "wait_group" in ins.modifiers or "wait_all" in ins.modifiers:
+        newest = ins.operands[0].value if "wait_group" in ins.modifiers else None
+        e.line(f"copies.wait({newest}, {e.lanes})")
+    elif "bulk" in ins.modifiers or "mbarrier" in ins.modifiers or "shared::cluster" in ins.modifiers:
+        raise e.unsupported(
+            "of cp.async, copies of 4, 8 or 16 bytes, commit_group, wait_group and wait_all are supported"
+        )
+    else:
+        to, source, size = ins.operands[:3]
+        n = int(size.value)
+        sites = [
+            e.program.bind(e.site_of(ins, space, f"u{min(n, 8)}", min(n, 8), max(1, n // 8)))
+            for space in ("global", "shared")
+        ]
+        length = "None" if len(ins.operands) < 4 else copy_length(e, ins.operands[3], n)
+        e.line(f"copies.issue({sites[0]}, {sites[1]}, {e.address(to)}, {e.address(source)}, {length}, {e.lanes})")
+
+
+def copy_length(e: Emitter, operand, size: int) -> str:
+    """The fourth operand: how many bytes to read, or a predicate that says to read none."""
+    if isinstance(operand, (Register, Not)) and (isinstance(operand, Not) or operand.type == "pred"):
+        return f"where({e.read(operand, 'pred')}, 0, {size})"
+    return e.read(operand, "u32")
+
+
+def fence(e: Emitter, ins: Instruction) -> None:
+    if not {"cta", "gl", "sys", "gpu", "cluster"} & set(ins.modifiers) or "proxy" in ins.modifiers:
+        raise e.unsupported("this fence is not supported")
+    e.line(f"fence({e.lanes})")
+
+
+def nothing(e: Emitter, ins: Instruction) -> None:
+    """prefetch, discard, nanosleep, pmevent, brkpt: hints without a result."""

@@ -1,0 +1,1 @@
+"""Profiles of CUDA kernels: counters, the work that a launch has to do, rooflines and machine code."""

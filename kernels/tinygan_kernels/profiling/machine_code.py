@@ -1,0 +1,204 @@
+"""What the compiler made of a kernel: registers, spills, shared memory, and, by cuxray, occupancy and the inner loop's schedule.
+
+PTX becomes machine code through nvJitLink, which comes with the [emulator] extra and needs no driver; its log tells registers and
+spills. What lies in the code itself is read by cuxray with NVIDIA's disassembler, both of the [inspect] extra; without them
+`Compiled.code` is None and `Compiled.missing` says what to install.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinygan_kernels.cuda.device import Started
+
+RESERVED_FROM = 90  # from sm_90 on, the linker counts 1 KiB of shared memory that the system keeps for itself
+RESERVED = 1024
+
+
+class InspectionError(RuntimeError):
+    """The kernel could not be compiled for that architecture. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of the machine code, one iteration of it: instructions, multiply-adds, and cycles to issue them by the compiler's
+    own schedule, without waiting for memory (cuxray's estimate)."""
+
+    depth: int
+    lines: tuple[int, int] | None
+    instructions: int
+    multiply_adds: int
+    cycles: int
+
+    @property
+    def multiply_adds_per_cycle(self) -> float:
+        return self.multiply_adds / self.cycles if self.cycles else 0.0
+
+
+@dataclass(frozen=True)
+class Code:
+    """What cuxray reads out of the machine code. occupancy: the share of a multiprocessor's warps that can be resident, at most."""
+
+    occupancy: float
+    blocks_per_multiprocessor: int
+    limiter: str
+    bank_conflicts: int  # the worst number of ways among the shared accesses that could be analysed; 1 is none
+    uncoalesced: int
+    analysed: int  # accesses whose addresses cuxray could follow
+    not_analysed: int
+    loops: tuple[Loop, ...]
+
+    def inner_loop(self) -> Loop | None:
+        """The loop with the most multiply-adds per cycle: where a product spends its time."""
+        busy = [loop for loop in self.loops if loop.multiply_adds]
+        return max(busy, key=lambda loop: loop.multiply_adds_per_cycle, default=None)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel compiled for an architecture. Registers are per thread; spills, stack and shared memory in bytes."""
+
+    kernel: str
+    arch: str
+    threads: int
+    registers: int
+    spill_stores: int
+    spill_loads: int
+    stack: int
+    shared: int
+    code: Code | None
+    missing: str
+
+
+def link(ptx: str, arch: str) -> tuple[bytes, str]:
+    """PTX to a cubin for `arch` (such as "sm_90"), and the linker's log. Raises InspectionError."""
+    from cuda.bindings import nvjitlink
+
+    options = [f"-arch={arch}", "-verbose", "-lineinfo"]
+    try:
+        handle = nvjitlink.create(len(options), options)
+        nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
+        nvjitlink.complete(handle)
+    except nvjitlink.nvJitLinkError as error:
+        raise InspectionError(f"{arch}: the kernel does not compile for this architecture ({error})") from None
+    log, cubin = bytearray(nvjitlink.get_info_log_size(handle)), bytearray(nvjitlink.get_linked_cubin_size(handle))
+    nvjitlink.get_info_log(handle, log)
+    nvjitlink.get_linked_cubin(handle, cubin)
+    nvjitlink.destroy(handle)
+    return bytes(cubin), log.decode(errors="replace")
+
+
+def inspect(started: Started, arch: str) -> Compiled:
+    """Compile the kernel of a launch for `arch` and read what became of it. Raises InspectionError."""
+    cubin, numbers, entry = _compiled(started, arch)
+    missing = why_no_code()
+    code = None if missing else _code(cubin, entry, started.threads)
+    return Compiled(started.kernel, arch, started.threads, **numbers, code=code, missing=missing)
+
+
+def resources(started: Started, arch: str) -> dict[str, int]:
+    """registers, spill_stores, spill_loads, stack and shared of a launch's kernel, as in Compiled. Raises InspectionError."""
+    return _compiled(started, arch)[1]
+
+
+def _compiled(started: Started, arch: str) -> tuple[bytes, dict[str, int], str]:
+    """(cubin, resources, name of the entry)"""
+    ptx, entry = started.ptx(arch)
+    cubin, log = link(ptx, arch)
+    numbers = _resources(log, entry)
+    if int(arch.removeprefix("sm_").rstrip("af")) >= RESERVED_FROM:
+        numbers["shared"] = max(0, numbers["shared"] - RESERVED)
+    return cubin, numbers, entry
+
+
+def _resources(log: str, entry: str) -> dict[str, int]:
+    """Read out of the linker's log: its section on `entry`, from "Compiling entry function" and "Function properties" on."""
+    found = {}
+    for section in re.split(r"(?=info +: (?:Compiling entry function|Function properties for) )", log):
+        if f"'{entry}'" in section.split("\n", 1)[0] or f"for {entry}" in section.split("\n", 1)[0]:
+            for name, pattern in _PATTERNS.items():
+                match = re.search(pattern, section)
+                if match:
+                    found[name] = int(match[1])
+    if "registers" not in found:
+        raise InspectionError(f"the linker's log says nothing of {entry}")
+    return {name: found.get(name, 0) for name in _PATTERNS}
+
+
+_PATTERNS = {
+    "registers": r"[Uu]sed (\d+) registers",
+    "spill_stores": r"(\d+) bytes spill stores",
+    "spill_loads": r"(\d+) bytes spill loads",
+    "stack": r"(\d+)(?: bytes)? stack",
+    "shared": r"(\d+) bytes smem",
+}
+
+
+# ---- cuxray -------------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def why_no_code() -> str:
+    """What is missing for a look into the machine code, and what to do, in one line; "" if nothing is."""
+    if importlib.util.find_spec("cuxray") is None:
+        return 'cuxray is not installed; run: pip install "tinygan[inspect]"'
+    absent = [tool for tool in ("nvdisasm", "cuobjdump") if _tool(tool) is None]
+    return f'{" and ".join(absent)} not found; run: pip install "tinygan[inspect]"' if absent else ""
+
+
+def _tool(name: str) -> Path | None:
+    """Where pip put one of NVIDIA's binary tools; their wheels do not put it on PATH."""
+    try:
+        files = importlib.metadata.files(f"nvidia-cuda-{name}") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((Path(str(f.locate())) for f in files if f.name in (name, f"{name}.exe")), None)
+
+
+def _cuxray(command: str, cubin: Path, *options: str) -> dict[str, Any]:
+    """The JSON of a cuxray command. It looks for its tools on PATH and would download them elsewhere, so they go there first."""
+    folders = {str(_tool(name).parent) for name in ("nvdisasm", "cuobjdump")}
+    environment = os.environ | {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
+    arguments = [sys.executable, "-m", "cuxray", command, "--json", *options, str(cubin)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InspectionError(f"cuxray {command} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return json.loads(done.stdout)
+
+
+def _code(cubin: bytes, entry: str, threads: int) -> Code:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(cubin)
+        report = _cuxray("report", path, "--no-cache", "--threads", str(threads))
+        schedule = _cuxray("sched", path)
+    kernel = next(k for k in report["units"][0]["kernels"] if k["name"] == entry)
+    loops = [row for result in schedule["results"] if result["kernel"] == entry for row in result["loops"]]
+    access, occupancy = kernel["access"], kernel["occupancy"]
+    return Code(
+        occupancy=occupancy["occupancy_pct"] / 100,
+        blocks_per_multiprocessor=occupancy["blocks_per_sm"],
+        limiter=occupancy["limiter"],
+        bank_conflicts=access["worst_bank_conflict_ways"] or 1,
+        uncoalesced=access["uncoalesced_global_accesses"],
+        analysed=access["analyzed_count"],
+        not_analysed=access["unanalyzed_count"],
+        loops=tuple(map(_loop, loops)),
+    )
+
+
+def _loop(row: dict[str, Any]) -> Loop:
+    multiply_adds = sum(op["count"] for op in row["top_stall_opcodes"] if op["opcode"] in ("FFMA", "DFMA"))
+    lines = tuple(row["line_span"]) if row["line_span"] else None
+    return Loop(row["loop_depth"], lines, row["instructions"], multiply_adds, row["est_issue_stall_cycles_per_iter"])

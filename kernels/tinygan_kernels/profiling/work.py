@@ -1,0 +1,47 @@
+"""What a launch has to do: floating-point operations of its products, bytes of its arrays.
+
+FLOPs count multiplications and additions of the matrix products and convolutions, the part that grows with the cube of the sizes; a
+direct algorithm is meant, so what does with less (Winograd, zeros left out) shows as a rate above the machine's. Bytes are those of
+all inputs and outputs, each once: what a launch moves if nothing of it is in a cache, and nothing is moved twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinygan_kernels.backend import Launch
+
+
+def flops(launch: Launch) -> int:
+    """2 M N K of a matrix product; the same for the product that a convolution is. 0 for every other kernel."""
+    inputs, outputs, name = launch.inputs, launch.outputs, launch.kernel.name
+    if name == "matmul":
+        return 2 * outputs[0].size * inputs[0].shape[0 if launch.params.get("trans_a") else 1]
+    if name == "conv2d":
+        return 2 * outputs[0].size * inputs[1][..., 0].size
+    if name == "conv2d_dx":
+        return 2 * inputs[0].size * inputs[1][..., 0].size
+    if name == "conv2d_dw":
+        return 2 * inputs[1].size * outputs[0][..., 0].size
+    return 0
+
+
+def moved(launch: Launch) -> int:
+    """Bytes of all inputs and outputs; broadcast inputs count once, outputs that are read as well (updates in place) twice."""
+    read = sum(_stored(a) for a in launch.inputs)
+    written = sum(a.nbytes for a in launch.outputs)
+    return read + written * (2 if launch.kernel.in_place and launch.inputs else 1)
+
+
+def moved_together(launches: Sequence[Launch]) -> int:
+    """Bytes of launches that run as one: what one leaves to the next does not go to memory in between."""
+    inner = {a.__array_interface__["data"][0] for launch in launches[:-1] for a in launch.outputs}
+    between = [a for launch in launches[1:] for a in launch.inputs if a.__array_interface__["data"][0] in inner]
+    return sum(map(moved, launches)) - 2 * sum(map(_stored, between))
+
+
+def _stored(array) -> int:
+    size = array.itemsize
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        size *= n if stride else min(n, 1)
+    return size

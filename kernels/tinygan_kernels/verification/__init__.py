@@ -1,0 +1,1 @@
+"""Verification: every kernel on hard cases, judged by the reference inside a derived bound."""

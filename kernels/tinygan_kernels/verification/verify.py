@@ -1,0 +1,137 @@
+"""Every kernel x version x backend on hard cases: its worst error as a share of the bound, and what the sanitizer finds.
+
+    from tinygan_kernels import verify
+    for row in verify.rows("numba-cuda", emulate=True):
+        print(row.kernel, row.version, row.worst, row.ok)
+
+Outputs are poisoned with NaN before each run (`tolerance.verify`), so a number that a kernel forgets to write is found. A share of
+at most 1 is right; under emulation, races, bad addresses, uninitialised reads and bad barriers count as failures too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from tinygan_kernels import load
+from tinygan_kernels.backend import Backend
+from tinygan_kernels.contract import KERNELS, Version
+from tinygan_kernels.shapes import ContractError
+from tinygan_kernels.verification import bounds
+
+from .cases import TILES, Case, cases
+
+CUDA = {"numba-cuda": "cuda.numba_backend", "cupy": "cuda.cpp_backend"}  # backends with ladders, and the modules that have them
+
+
+@dataclass(frozen=True)
+class Row:
+    """One version of one kernel in one dtype. worst: its largest error as a share of its bound, reached in the case `worst_case`.
+
+    findings: what the sanitizer reported; error: the exception that stopped it, in one line, or "".
+    """
+
+    backend: str
+    kernel: str
+    version: int
+    title: str
+    dtype: str
+    cases: int
+    worst: float
+    worst_case: str
+    findings: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.worst <= 1 and not self.findings and not self.error
+
+    def __str__(self) -> str:
+        """One line to print: what was verified, how near to its bound it came and where, and all that is wrong."""
+        head = f"{'ok   ' if self.ok else 'WRONG'} {self.backend} {self.kernel} {self.version} {self.dtype}: {self.cases} cases"
+        near = f", at most {self.worst:.2f} of the bound" + (f" ({self.worst_case})" if self.worst_case else "")
+        return "; ".join([head + near, *self.findings, *([self.error] if self.error else [])])
+
+
+def rows(
+    backend: str = "cpu",
+    emulate: bool = False,
+    kernels: Iterable[str] | None = None,
+    dtypes: Sequence[str] = ("float32", "float64"),
+    tiles: Sequence[int] = TILES,
+) -> Iterator[Row]:
+    """Verify the versions of `kernels` (all, unless named) one after the other. Raises BackendError, ContractError."""
+    wanted = list(KERNELS if kernels is None else kernels)
+    for name in wanted:
+        if name not in KERNELS:
+            raise ContractError(f"there is no kernel {name!r}; the contract has {', '.join(KERNELS)}")
+    for version in load(backend, emulate).versions:
+        if version.kernel in wanted:
+            loaded = _with_version(backend, emulate, version)
+            for dtype in version.dtypes:
+                if dtype in dtypes:
+                    yield verify_version(loaded, version, dtype, cases(version.kernel, dtype, tiles), emulate)
+
+
+def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
+    """The backend with that version of its kernel, where there is a choice of versions."""
+    if backend in CUDA and version in import_module(f"tinygan_kernels.{CUDA[backend]}").LADDERS:
+        return load(backend, emulate, {version.kernel: version.number})
+    return load(backend, emulate)
+
+
+def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> Row:
+    """One row: all `chosen` cases on the implementation that `backend` holds. It ends at the first exception."""
+    implementation = _on_host_arrays(backend, backend.implementations[version.kernel])
+    count, worst, at, error = 0, 0.0, "", ""
+    with _sanitizer(emulate) as findings:
+        for case in chosen:
+            count += 1
+            try:
+                share = measure(implementation, case, version.rule)
+            except Exception as failure:
+                error = f"{case.label}: {type(failure).__name__}: {' '.join(str(failure).split())}"
+                break
+            if share > worst:
+                worst, at = share, case.label
+    found = tuple(map(str, findings))
+    return Row(backend.name, version.kernel, version.number, version.title, dtype, count, worst, at, found, error)
+
+
+def measure(implementation: Callable[..., None], case: Case, rule: str = "") -> float:
+    """The worst error of one case as a share of its bound, or that of `rule`; `implementation` takes NumPy arrays."""
+    if case.kernel == "fill":  # no inputs to compute a bound from: it is exact
+        y = case.states[0].copy()
+        implementation(y, **case.params)
+        return 0.0 if np.array_equal(y, np.full_like(y, case.params["value"])) else float("inf")
+    return bounds.verify(implementation, case.kernel, case.inputs, case.states, rule=rule, **case.params)
+
+
+def _on_host_arrays(backend: Backend, implementation: Callable[..., None]) -> Callable[..., None]:
+    """`implementation` for NumPy arrays: on a GPU they are sent there and what has become of them is fetched."""
+    if backend.xp is np:
+        return implementation
+
+    def wrapped(*arrays: np.ndarray, **params: Any) -> None:
+        sent = [backend.asarray(a) for a in arrays]
+        implementation(*sent, **params)
+        for array, result in zip(arrays, sent, strict=True):
+            array[...] = backend.to_numpy(result)
+
+    return wrapped
+
+
+@contextmanager
+def _sanitizer(emulate: bool) -> Iterator[list[Any]]:
+    if not emulate:
+        yield []
+        return
+    from tinygan_kernels import emulator
+
+    with emulator.sanitize() as findings:
+        yield findings

@@ -1,0 +1,134 @@
+"""A run that is killed again and again until it is done: `python kill_and_resume.py KIND FOLDER`, a process of its own.
+
+Leaves FOLDER/whole, never disturbed, and FOLDER/killed; prints the steps at which the kills found the checkpoint. Runs are forked,
+as a new interpreter for every kill would take longer than the run; so nothing here may launch a kernel before the fork.
+"""
+
+import os
+import random
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from tiny_runs import backend, dataset, resume, start
+
+from tinygan.training import checkpoint
+from tinygan.training.checkpoint import CHECKPOINT
+
+KINDS = {
+    "digits": {"data": "digits", "batch": 64, "r1": 0.3, "ema": 0.99, "backend": "cpu"},
+    "dcgan": {"data": "pictures", "arch": "dcgan", "r1": 0.0, "beta1": 0.5},
+    "ring": {"data": "ring", "batch": 16, "decay": 0.7},
+}
+LENGTH = {"steps": 90, "save_every": 4}
+MOMENTS = ("inside the file", "before the rename", "after the rename", "before the checkpoint")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at(call: int, moment: str) -> None:
+    """Have this process killed at its nth write to the disk: inside the file, before or after the rename, or at the checkpoint."""
+    calls, fsync, replace, save = count(1), os.fsync, os.replace, checkpoint.save
+
+    def torn(fd):
+        if stat.S_ISREG(os.fstat(fd).st_mode) and next(calls) == call:
+            os.ftruncate(fd, os.fstat(fd).st_size // 2)
+            die()
+        fsync(fd)
+
+    def renamed(a, b):
+        last = next(calls) == call
+        if last and moment == "before the rename":
+            die()
+        replace(a, b)
+        if last:
+            die()
+
+    def saved(*args):  # its metrics are written by now
+        if next(calls) == call:
+            die()
+        save(*args)
+
+    if moment == "inside the file":
+        os.fsync = torn
+    elif moment == "before the checkpoint":
+        checkpoint.save = saved
+    else:
+        os.replace = renamed
+
+
+def fork(out: Path, kind: str, prepare: Callable[[], None] = lambda: None) -> tuple[int, int]:
+    """(process, a pipe that it writes to as its steps begin): start the run in `out`, or go on with it."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(writer)
+        return process, reader
+    options = KINDS[kind]
+    run = resume(out, options["data"]) if (out / CHECKPOINT).exists() else start(out, **options, **LENGTH)
+    prepare()
+    os.write(writer, b"!")
+    done = run.train()
+    os._exit(0 if done else 1)
+
+
+def wait(process: int, reader: int) -> bool:
+    """Whether the run ended by itself, and well; False if it was killed."""
+    os.close(reader)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if status not in (0, -signal.SIGKILL):
+        sys.exit(f"a run ended with {status}")
+    return status == 0
+
+
+def undisturbed(out: Path, kind: str) -> float:
+    """How long its training takes, seconds."""
+    process, reader = fork(out, kind)
+    os.read(reader, 1)
+    begun = time.perf_counter()
+    wait(process, reader)
+    return time.perf_counter() - begun
+
+
+def killed_at_random(out: Path, kind: str, interval: float) -> bool:
+    """Kill after some checkpoints, each `interval` seconds from the next, and some time that is no multiple of it."""
+    process, reader = fork(out, kind)
+    os.read(reader, 1)
+    for _ in range(random.randint(1, 4)):
+        seen, end = saved_at(out), time.monotonic() + 5 * interval + 0.1
+        while saved_at(out) == seen and time.monotonic() < end:
+            time.sleep(interval / 20)
+    time.sleep(random.uniform(0, 1.5 * interval))
+    os.kill(process, signal.SIGKILL)
+    return wait(process, reader)
+
+
+def saved_at(out: Path) -> int:
+    return (out / CHECKPOINT).stat().st_mtime_ns if (out / CHECKPOINT).exists() else 0
+
+
+def main(kind: str, folder: Path) -> None:
+    dataset(KINDS[kind]["data"]), backend(KINDS[kind].get("backend", "reference"))  # once, not in every fork
+    seconds, out, steps = undisturbed(folder / "whole", kind), folder / "killed", []
+    moments = [(n, m) for n in range(1, 6) for m in MOMENTS] if kind == "ring" else []
+    done = False
+    while not done:
+        if moments:
+            number, moment = moments.pop(0)
+            done = wait(*fork(out, kind, lambda n=number, m=moment: die_at(n, m)))
+        else:
+            done = killed_at_random(out, kind, seconds * LENGTH["save_every"] / LENGTH["steps"])
+        if not done:
+            there = (out / CHECKPOINT).exists()
+            steps.append(checkpoint.load(out / CHECKPOINT)[1]["step"] if there else -1)
+    print(*steps)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,272 @@
+"""Every op: gradients by gradcheck on both CPU backends, at kinks, at extremes and on nothing; what it records and moves."""
+
+import gc
+import inspect
+import weakref
+
+import numba
+import numpy as np
+import pytest
+from engine_parts import REFERENCE, constant, launches, leaf, names
+from tinygan_kernels import load
+
+from tinygan import Tensor, gradients
+from tinygan.engine import ops
+from tinygan.theory.gradient_cases import GAME_CASES, OP_CASES, clearance, run
+
+BACKENDS = {"reference": REFERENCE, "cpu": load("cpu")}
+CASES = OP_CASES + GAME_CASES
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Arrays of a dozen elements are not worth waking threads for, least of all while other tests run beside these."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
+
+
+# ---- gradients ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_gradients_of_first_and_second_order(case, backend):
+    reports = run(case, BACKENDS[backend], np.random.default_rng(7))
+    assert [r.order for r in reports] == [1, 2]
+    for report in reports:
+        assert report.passed, str(report)
+
+
+NAMED = {
+    "add", "sub", "mul", "div", "power", "neg", "exp", "log", "log_sigmoid", "softplus", "sigmoid", "tanh", "relu",
+    "leaky_relu", "abs", "sqrt", "maximum", "sum", "mean", "max", "var", "reshape", "transpose", "concat", "slice",
+    "pad", "embed", "broadcast_to", "contiguous", "matmul", "linear", "conv2d", "conv2d_dx", "conv2d_dw",
+    "conv_transpose2d", "batch_norm", "bce_logits", "bias_act", "leaky_relu_grad", "tanh_grad", "sigmoid_grad",
+}
+NOT_DIFFERENTIABLE = {"sign", "launch", "as_tensor", "unbroadcast"}  # the last is checked through every op that broadcasts
+
+
+def test_no_op_is_without_a_case():
+    public = {name for name, f in vars(ops).items() if inspect.isfunction(f) and f.__module__ == ops.__name__ and name[0] != "_"}
+    assert public - NOT_DIFFERENTIABLE == NAMED
+    assert {case.op for case in OP_CASES} == NAMED
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_clearance_is_the_distance_of_the_nearest_unit_to_its_kink():
+    x, b = constant([[0.5, -2.0], [3.0, 0.25]]), constant([0.0, 1.0])
+    assert clearance(ops.relu, [x]) == 0.25
+    assert clearance(lambda x, b: ops.bias_act(x, b, "leaky_relu"), [x, b]) == 0.5
+    assert clearance(ops.tanh, [x]) == np.inf
+    assert clearance(ops.relu, [constant([-1.0, -2.0])]) == 0.0, "nothing behind this layer has a gradient"
+
+
+def test_graphs_of_every_op_are_released_with_their_last_name():
+    gc.disable()
+    try:
+        for case in OP_CASES:
+            f, inputs = wanting_gradients(case)
+            y = f(*inputs)
+            parts = gradients(y, inputs, constant(np.ones(y.shape)), create_graph=True)
+            dead = [weakref.ref(tensor) for tensor in (y, *parts) if tensor not in inputs]
+            del y, parts
+            assert dead and all(ref() is None for ref in dead), case.name
+    finally:
+        gc.enable()
+
+
+def wanting_gradients(case):
+    f, inputs = case.build(np.random.default_rng(0), REFERENCE)
+    for x in inputs:
+        x.requires_grad = True
+    return f, inputs
+
+
+# ---- where there is no derivative, and at the ends of the number line -----------------------------------------------------------
+
+
+def slope(f, *values):
+    inputs = [leaf(v) for v in values]
+    return [float(g) for g in gradients(f(*inputs), inputs)]
+
+
+def test_kinks_take_the_documented_side():
+    assert slope(ops.relu, 0.0) == [0.0]
+    assert slope(lambda x: ops.leaky_relu(x, 0.3), 0.0) == [0.3]
+    assert slope(ops.abs, 0.0) == [0.0]
+    assert slope(ops.maximum, 2.0, 2.0) == [0.5, 0.5]
+    assert slope(ops.sign, 3.0) == [0.0]
+
+
+def test_the_largest_share_the_gradient_when_they_tie():
+    x = leaf([[1.0, 3.0, 3.0], [5.0, 4.0, 4.0]])
+    (g,) = gradients(ops.max(x, 1), [x], constant([1.0, 10.0]))
+    np.testing.assert_array_equal(g.numpy(), [[0.0, 0.5, 0.5], [10.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_losses_and_their_gradients_are_finite_at_any_finite_logit(backend, dtype):
+    s = Tensor(np.array([-1e4, -100.0, -1.0, 0.0, 1.0, 100.0, 1e4], dtype), BACKENDS[backend], requires_grad=True)
+    losses = (lambda s: ops.bce_logits(s, 1.0), lambda s: ops.bce_logits(s, 0.0))
+    for f in (ops.softplus, ops.log_sigmoid, ops.sigmoid, ops.tanh, *losses):
+        (g,) = gradients(ops.sum(f(s)), [s], create_graph=True)
+        (second,) = gradients(ops.sum(g * g), [s])
+        assert np.isfinite(f(s).numpy()).all() and np.isfinite(g.numpy()).all() and np.isfinite(second.numpy()).all()
+
+
+def test_log_sigmoid_keeps_its_digits_where_sigmoid_has_run_out_of_numbers():
+    s = leaf([-1000.0, 800.0])
+    y = ops.log_sigmoid(s)
+    np.testing.assert_array_equal(y.numpy(), [-1000.0, 0.0])
+    np.testing.assert_array_equal(gradients(ops.sum(y), [s])[0].numpy(), [1.0, 0.0])
+
+
+def test_x_to_the_zero_is_one_with_slope_zero_even_at_zero():
+    x = leaf([0.0, -2.0])
+    y = x**0
+    np.testing.assert_array_equal(y.numpy(), [1.0, 1.0])
+    np.testing.assert_array_equal(gradients(ops.sum(y), [x])[0].numpy(), [0.0, 0.0])
+    np.testing.assert_array_equal(gradients(ops.sum(x**1), [x])[0].numpy(), [1.0, 1.0])
+
+
+EMPTY = {
+    "add": lambda x: x + 1.0, "broadcast": lambda x: x + constant(np.ones((2, 1, 3))), "sum": lambda x: ops.sum(x, 1),
+    "slice": lambda x: x[:, 1:], "transpose": lambda x: x.T, "reshape": lambda x: ops.reshape(x, (3, 0)), "relu": ops.relu,
+    "pad": lambda x: ops.pad(x, [(1, 0), (0, 0)]), "concat": lambda x: ops.concat([x, x], 1), "inner": lambda x: x.T @ x,
+    "linear": lambda x: ops.linear(x, constant(np.ones((3, 2))), constant([1.0, 2.0]), "tanh"),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_nothing_has_a_gradient_of_its_own_shape(name):
+    x = leaf(np.empty((0, 3)))
+    y = EMPTY[name](x)
+    assert gradients(y, [x], constant(np.ones(y.shape)))[0].shape == (0, 3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weights_that_saw_no_sample_have_gradient_zero(backend):
+    b = BACKENDS[backend]
+    x, w, bias = leaf(np.empty((0, 3)), b), leaf(np.ones((3, 2)), b), leaf(np.ones(2), b)
+    y = ops.linear(x, w, bias, "leaky_relu", 0.2)
+    for g, parameter in zip(gradients(y, [w, bias], constant(np.empty((0, 2)), b)), (w, bias), strict=True):
+        np.testing.assert_array_equal(g.numpy(), np.zeros(parameter.shape))
+
+
+# ---- what is recorded, and what is moved ----------------------------------------------------------------------------------------
+
+
+def test_constants_leave_no_graph():
+    for case in OP_CASES:
+        f, inputs = case.build(np.random.default_rng(0), REFERENCE)
+        assert f(*inputs).parents == (), case.name
+
+
+def test_views_launch_nothing_and_share_memory():
+    x = leaf(np.arange(24.0).reshape(4, 3, 2))
+    views = {
+        "reshape": lambda: ops.reshape(x, (2, 12)), "transpose": lambda: ops.transpose(x, (2, 0, 1)), "slice": lambda: x[::-2, 1:],
+        "number": lambda: x[1, 2, 0], "broadcast": lambda: ops.broadcast_to(x, (5, 4, 3, 2)),
+        "contiguous": lambda: ops.contiguous(x),
+    }
+    for name, view in views.items():
+        with launches() as seen:
+            y = view()
+        assert seen == [] and np.shares_memory(y.numpy(), x.numpy()), name
+    assert ops.contiguous(x) is x and ops.reshape(x, x.shape) is x and ops.broadcast_to(x, x.shape) is x
+
+
+def test_matmul_takes_transposed_views_as_they_lie_and_copies_other_ones():
+    a, b = leaf(np.ones((3, 2))), leaf(np.ones((4, 3)))
+    with launches() as seen:
+        y = a.T @ b.T
+        gradients(y, [a, b], constant(np.ones((2, 4))))
+    assert names(seen) == ["matmul"] * 3
+    with launches() as seen:
+        a[::-1] @ constant(np.ones((2, 2)))
+    assert names(seen) == ["copy", "matmul"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ops_that_want_contiguous_memory_make_it_so(backend):
+    """Parameters that are views, too: a bias may be a row of something larger."""
+    b, rng = BACKENDS[backend], np.random.default_rng(0)
+    x, w, u = (leaf(rng.standard_normal(shape), b) for shape in ((6, 4), (8, 3), (6, 5)))
+    gamma = ops.transpose(u)[1, ::-2]  # (3,), a column from its end up
+    steps = {
+        "linear": lambda c: ops.linear(c(x[::2]), c(w[::2]), c(gamma), "tanh"),
+        "bias_act": lambda c: ops.bias_act(c(ops.transpose(x[:3])), c(gamma), "sigmoid"),
+        "batch_norm": lambda c: ops.batch_norm(c(ops.transpose(x[:3])), c(gamma), c(gamma))[0],
+        "bce_logits": lambda c: ops.bce_logits(c(x[::2, ::-1]), c(w[:3, :1])),
+        "conv2d": lambda c: ops.conv2d(c(ops.reshape(x, (1, 4, 6, 1))[:, ::2]), c(ops.reshape(u, (2, 5, 1, 3))[:, ::2]), 1, 1),
+    }
+    for name, step in steps.items():
+        from_views, from_copies = step(lambda t: t), step(ops.contiguous)
+        np.testing.assert_array_equal(from_views.numpy(), from_copies.numpy(), err_msg=name)
+        weights = constant(rng.standard_normal(from_views.shape), b)
+        for one, other in zip(gradients(from_views, [x, w, u], weights), gradients(from_copies, [x, w, u], weights), strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=name)
+
+
+def test_gradients_do_not_write_into_what_they_were_given():
+    """A cotangent handed on as it is must not be changed by whoever receives it."""
+    for case in OP_CASES:
+        f, inputs = wanting_gradients(case)
+        y = f(*inputs)
+        u = constant(np.random.default_rng(1).standard_normal(y.shape))
+        before = [t.numpy().copy() for t in (u, y, *inputs)]
+        gradients(y, inputs, u)
+        for t, values in zip((u, y, *inputs), before, strict=True):
+            np.testing.assert_array_equal(t.numpy(), values, err_msg=case.name)
+
+
+def test_one_launch_gives_the_fused_gradient():
+    x, w, b = leaf(np.ones((2, 3))), leaf(np.ones((3, 4))), leaf(np.ones(4))
+    y = ops.linear(x, w, b, "tanh")
+    with launches() as seen:
+        gradients(y, [x, w, b], constant(np.ones((2, 4))))
+    assert names(seen) == ["bias_act_grad", "matmul", "matmul"]
+    h = ops.batch_norm(x, leaf(np.ones(3)), leaf(np.ones(3)))[0]
+    with launches() as seen:
+        gradients(h, [x], constant(np.ones((2, 3))))
+    assert names(seen) == ["batch_norm_grad"]
+
+
+# ---- refusals -------------------------------------------------------------------------------------------------------------------
+
+X = constant(np.ones((2, 3)))
+REFUSED = {
+    "mean of nothing": (lambda: ops.mean(constant(np.ones((0, 3))), 0), "no elements"),
+    "var of nothing": (lambda: ops.var(constant(np.ones((0, 3)))), "no elements"),
+    "max of nothing": (lambda: ops.max(constant(np.ones((2, 0))), 1), "no largest of no elements"),
+    "bce of nothing": (lambda: ops.bce_logits(constant(np.ones((0, 1))), 1.0), "no elements"),
+    "an axis twice": (lambda: ops.transpose(X, (0, 0)), r"\(0, 0\) is not an order of the 2 axes"),
+    "an axis too many": (lambda: ops.sum(X, 2), "axis 2 is out of range for 2 dimensions"),
+    "an axis named twice": (lambda: ops.sum(X, (0, -2)), "name a dimension twice"),
+    "negative padding": (lambda: ops.pad(X, [(0, 0), (-1, 0)]), "non-negative"),
+    "padding for too few axes": (lambda: ops.pad(X, [(0, 0)]), "one pair"),
+    "concat of odd shapes": (lambda: ops.concat([X, constant(np.ones((2, 2)))]), "differ elsewhere than along axis 0"),
+    "concat of nothing": (lambda: ops.concat([]), "no tensors"),
+    "shapes that do not broadcast": (lambda: X + constant(np.ones(2)), "do not broadcast"),
+    "inner lengths": (lambda: X @ X, "inner lengths"),
+    "conv_transpose2d of a matrix": (lambda: ops.conv_transpose2d(X, X), "four dimensions"),
+    "a negative slope": (lambda: ops.bias_act(X, X[0], "leaky_relu", -0.1), "between 0 and 1"),
+    "an unknown activation": (lambda: ops.bias_act(X, X[0], "swish"), "one of linear"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_makes_no_sense_is_refused_in_one_line(name):
+    call, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("index", [True, [0, 1], np.array([0, 1]), None, 1.0, (slice(None), False)])
+def test_indices_that_would_copy_or_add_axes_are_refused(index):
+    with pytest.raises(TypeError, match="indexed by ints, slices and"):
+        X[index]

@@ -1,0 +1,394 @@
+"""V and the objectives are what their names say, and each step moves the right player the right way by the right amount."""
+
+import numpy as np
+import pytest
+from engine_parts import REFERENCE, constant, launches, leaf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import special
+
+from tinygan import Tensor, gradients
+from tinygan.engine.gradcheck import gradcheck
+from tinygan.engine.randomness import Draws
+from tinygan.game.moves import LOG4, OBJECTIVES, Game, Logits, V, gradient_penalty, minimax, nonsaturating, total_loss, value
+from tinygan.game.objectives import GAMES
+from tinygan.game.remedies import Remedies
+from tinygan.nn.architectures import Architecture, discriminator, generator
+from tinygan.nn.layers import BatchNorm, Layer, Linear, Sequential, Tanh
+from tinygan.optim import SGD, Adam
+
+MLP = Architecture("mlp", (3,), bounded=False, z=2, hidden=(5, 4))
+logits = hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=2, max_side=6), elements=st.floats(-30, 30))
+
+
+def players(seed=0, architecture=MLP, backend=REFERENCE):
+    rng = np.random.default_rng(seed)
+    return discriminator(architecture, backend, rng, np.float64), generator(architecture, backend, rng, np.float64)
+
+
+def new_game(seed=0, rate=0.05, **options):
+    D, G = players(seed)
+    return Game(D, G, SGD(D.parameters(), rate), SGD(G.parameters(), rate), **options)
+
+
+def drawn(*shape, seed=1):
+    return constant(np.random.default_rng(seed).standard_normal(shape))
+
+
+def theta(network):
+    return np.concatenate([t.numpy().ravel() for t in network.parameters().values()])
+
+
+# ---- V and the objectives -------------------------------------------------------------------------------------------------------
+
+
+def test_v_is_minus_log_4_where_d_cannot_tell():
+    """Goodfellow et al. 2014, Theorem 1."""
+    zeros = constant(np.zeros((7, 1)))
+    assert float(value(zeros, constant(np.zeros((3, 1))))) == pytest.approx(-1.386294, abs=5e-7)
+    assert pytest.approx(np.log(4), rel=1e-15) == LOG4
+    assert float(minimax(zeros)) == pytest.approx(-0.693147, abs=5e-7)
+    assert float(nonsaturating(zeros)) == pytest.approx(0.693147, abs=5e-7)
+    assert float(total_loss(zeros, zeros)) == pytest.approx(1.386294 + 0.693147, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(real=logits, fake=logits)
+def test_v_and_the_objectives_are_their_definitions(real, fake):
+    s_real, s_fake = constant(real), constant(fake)
+    log_d_real, log_d_fake, log_not_d_fake = special.log_expit(real), special.log_expit(fake), special.log_expit(-fake)
+    same = lambda got, expected: np.testing.assert_allclose(float(got), expected, rtol=1e-12, atol=1e-14)  # noqa: E731
+    same(value(s_real, s_fake), log_d_real.mean() + log_not_d_fake.mean())
+    same(minimax(s_fake), log_not_d_fake.mean())
+    same(nonsaturating(s_fake), -log_d_fake.mean())
+    same(total_loss(s_real, s_fake), float(nonsaturating(s_fake)) - float(value(s_real, s_fake)))
+    assert float(value(s_real, s_fake)) <= 0 <= float(total_loss(s_real, s_fake))
+
+
+def test_objectives_go_by_the_names_of_the_paper():
+    assert (OBJECTIVES["minimax"], OBJECTIVES["nonsaturating"]) == (minimax, nonsaturating)
+
+
+@pytest.mark.parametrize("m", [1, 4])
+def test_the_slopes_of_v_in_the_logits(m):
+    """dV/ds is sigma(-s)/m for a real sample and -sigma(s)/m for a fake one."""
+    s = np.linspace(-3, 2, m).reshape(m, 1)
+    real, fake = leaf(s), leaf(s)
+    up, down = gradients(value(real, fake), [real, fake])
+    np.testing.assert_allclose(up.numpy(), special.expit(-s) / m, rtol=1e-13)
+    np.testing.assert_allclose(down.numpy(), -special.expit(s) / m, rtol=1e-13)
+
+
+def test_minimax_saturates_where_nonsaturating_does_not():
+    """Section 3: G gets no gradient from minimax once D rejects its samples with confidence."""
+    s = leaf([-20.0])
+    assert abs(gradients(minimax(s), [s])[0].numpy()[0]) < 3e-9
+    np.testing.assert_allclose(gradients(nonsaturating(s), [s])[0].numpy(), [-1.0], rtol=1e-8)
+    assert gradients(minimax(leaf([1.0])), [s])[0].numpy()[0] == 0.0
+
+
+def test_descending_minimax_descends_v():
+    """As functions of G's parameters the two differ by a constant."""
+    D, G = players()
+    x, z = drawn(6, 3), drawn(6, 2)
+    of_v = gradients(V(D, G, x, z), list(G.parameters().values()))
+    of_objective = gradients(minimax(D(G(z))), list(G.parameters().values()))
+    for a, b in zip(of_v, of_objective, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+    assert any(np.abs(a.numpy()).max() > 1e-3 for a in of_v)
+
+
+def test_v_of_networks_is_v_of_their_logits():
+    D, G = players()
+    x, z = drawn(6, 3), drawn(4, 2)
+    assert float(V(D, G, x, z)) == float(value(D(x), D(G(z))))
+
+
+# ---- single steps ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_d_raises_v_and_moves_only_d(objective):
+    game = new_game(objective=objective)
+    x, z = drawn(16, 3), drawn(16, 2)
+    before, of_d, of_g = float(V(game.D, game.G, x, z)), theta(game.D), theta(game.G)
+    _, s_fake = game.ascend_d(x, z)
+    assert float(V(game.D, game.G, x, z)) > before + 1e-3
+    to_g = gradients(s_fake, game.optim_g.parameters, constant(np.ones((16, 1))))
+    assert not any(g.numpy().any() for g in to_g), "the fakes of D's step are held: no way leads from them to G"
+    assert (theta(game.D) != of_d).mean() > 0.5
+    np.testing.assert_array_equal(theta(game.G), of_g)
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_g_lowers_its_objective_and_v_and_moves_only_g(objective):
+    game = new_game(objective=objective)
+    x, z = drawn(16, 3), drawn(16, 2)
+    loss = lambda: float(OBJECTIVES[objective](game.D(game.G(z))))  # noqa: E731
+    before, v, of_d, of_g = loss(), float(V(game.D, game.G, x, z)), theta(game.D), theta(game.G)
+    game.descend_g(z)
+    assert loss() < before - 1e-3
+    assert float(V(game.D, game.G, x, z)) < v, "D is wrong more often now, whichever objective G descends"
+    assert (theta(game.G) != of_g).mean() > 0.5
+    np.testing.assert_array_equal(theta(game.D), of_d)
+
+
+def test_the_steps_are_the_rate_times_the_gradient_with_its_sign():
+    game = new_game(objective="minimax")
+    x, z = drawn(8, 3), drawn(8, 2)
+    of_d, of_g = theta(game.D), theta(game.G)
+    up = gradients(V(game.D, game.G, x, z), game.optim_d.parameters)
+    game.ascend_d(x, z)
+    np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-13)
+    down = gradients(V(game.D, game.G, x, z), game.optim_g.parameters)  # against the D that has moved: alternating
+    game.descend_g(z)
+    np.testing.assert_allclose(theta(game.G), of_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down]), rtol=1e-13)
+
+
+def products(seen):
+    return sum(launch.kernel.name == "matmul" for launch in seen)
+
+
+def test_the_d_step_does_no_work_for_the_gradient_of_g():
+    game = new_game()
+    with launches() as seen:
+        game.ascend_d(drawn(4, 3), drawn(4, 2))
+    layers = 3
+    # G forward, D forward on both batches at once, dw of D's layers, dx of all but the first; of G nothing
+    assert products(seen) == layers + layers + layers + (layers - 1)
+
+
+def test_the_g_step_computes_no_gradient_of_d_s_weights():
+    game = new_game()
+    with launches() as seen:
+        game.descend_g(drawn(4, 2))
+    assert products(seen) == 3 + 3 + 3 + (3 + 2)  # G and D forward, dx through all of D, dw and dx of G
+
+
+# ---- whole steps ----------------------------------------------------------------------------------------------------------------
+
+
+def updates(seen, optimiser):
+    return sum(launch.kernel.in_place and launch.outputs[0] is optimiser.flat.theta for launch in seen)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_algorithm_1_takes_k_fresh_steps_of_d_and_one_of_g(k):
+    game = new_game()
+    order, seeds = [], iter(range(100))
+
+    def batch():
+        order.append("x")
+        return drawn(4, 3, seed=next(seeds))
+
+    def noise():
+        order.append("z")
+        return drawn(4, 2, seed=next(seeds))
+
+    with launches() as seen:
+        game.alternating_step(batch, noise, k)
+    assert order == ["x", "z"] * k + ["z"]
+    assert updates(seen, game.optim_d) == k and updates(seen, game.optim_g) == 1
+    moved = [launch.outputs[0] is game.optim_g.flat.theta for launch in seen if launch.kernel.name == "sgd"]
+    assert moved == [False] * k + [True], "D first"
+    assert [launch.params["sign"] for launch in seen if launch.kernel.name == "sgd"] == [1] * k + [-1]
+
+
+def test_algorithm_1_is_its_steps_one_after_the_other():
+    one, other = new_game(), new_game()
+    x, z, fresh = drawn(4, 3), drawn(4, 2), drawn(4, 2, seed=9)
+    zs = iter([z, fresh])
+    logits = one.alternating_step(lambda: x, lambda: next(zs))
+    s_real, s_fake = other.ascend_d(x, z)
+    s_of_g = other.descend_g(fresh)
+    np.testing.assert_array_equal(theta(one.D), theta(other.D))
+    np.testing.assert_array_equal(theta(one.G), theta(other.G))
+    for got, expected in zip((logits.real, logits.fake, logits.fake_of_g), (s_real, s_fake, s_of_g), strict=True):
+        np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_d_has_to_move(k):
+    with pytest.raises(ValueError, match=f"k is {k}; D has to take at least one step"):
+        new_game().alternating_step(lambda: drawn(4, 3), lambda: drawn(4, 2), k)
+
+
+class Counting(Layer):
+    """A network that counts how often it is run."""
+
+    def __init__(self, network):
+        self.network, self.runs = network, 0
+
+    def __call__(self, x):
+        self.runs += 1
+        return self.network(x)
+
+    def parameters(self):
+        return self.network.parameters()
+
+
+@pytest.mark.parametrize("objective", sorted(GAMES))
+@pytest.mark.parametrize("remedies", [{}, {"r2": 0.4}, {"gp": 2.0}, {"smooth": 0.1}], ids=str)
+@pytest.mark.parametrize("r1", [0.0, 0.3])
+def test_the_simultaneous_step_in_every_game(objective, remedies, r1):
+    """G descends its own loss, whatever is added to D's goal."""
+    if remedies.get("smooth") and GAMES[objective].goal is not None:
+        pytest.skip("labels are smoothed where D is a probability")
+    game = new_game(objective=objective, r1=r1, remedies=Remedies(**remedies), draws=Draws(np.random.default_rng(4)))
+    x, z = drawn(8, 3), drawn(8, 2)
+    of_d, of_g = theta(game.D), theta(game.G)
+    _, _, goal = game._goal_of_d(x, game.G(z))
+    up = gradients(goal, game.optim_d.parameters)
+    down = gradients(OBJECTIVES[objective](game.D(game.G(z))), game.optim_g.parameters)
+    game.draws = Draws(np.random.default_rng(4))
+    game.simultaneous_step(x, z)
+    np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-12)
+    np.testing.assert_allclose(theta(game.G), of_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("objective", sorted(GAMES))
+def test_one_sweep_gives_both_gradients_in_games_of_sum_zero(objective):
+    """In others a second sweep goes back through all layers of D, by a product each."""
+    products = {}
+    for name in (objective, "nonsaturating"):
+        game = new_game(objective=name)
+        with launches() as seen:
+            game.simultaneous_step(drawn(8, 3), drawn(8, 2))
+        products[name] = sum(launch.kernel.name == "matmul" for launch in seen)
+    saved = 2 if GAMES[objective].zero_sum else 0
+    assert products[objective] == products["nonsaturating"] - saved
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_the_simultaneous_step_is_both_gradients_at_one_point_from_one_sampling_of_g(objective):
+    game = new_game(objective=objective)
+    game.D, game.G = Counting(game.D), Counting(game.G)
+    x, z = drawn(8, 3), drawn(8, 2)
+    of_d, of_g = theta(game.D), theta(game.G)
+    up = gradients(V(game.D, game.G, x, z), game.optim_d.parameters)
+    down = gradients(OBJECTIVES[objective](game.D(game.G(z))), game.optim_g.parameters)
+    game.D.runs = game.G.runs = 0
+    with launches() as seen:
+        game.simultaneous_step(x, z)
+    np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-13)
+    np.testing.assert_allclose(theta(game.G), of_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down]), rtol=1e-13)
+    assert (game.G.runs, game.D.runs) == (1, 2)
+    game.alternating_step(lambda: x, lambda: z)
+    assert (game.G.runs, game.D.runs) == (3, 4), "apart, G is sampled twice, and D runs on real and fake at once and on G's fakes"
+    assert updates(seen, game.optim_d) == updates(seen, game.optim_g) == 1
+
+
+# ---- R1 and the average of G ----------------------------------------------------------------------------------------------------
+
+
+def smooth_discriminator(seed=0):
+    made = {"backend": REFERENCE, "rng": np.random.default_rng(seed), "dtype": np.float64}
+    return Sequential(Linear(3, 4, act="tanh", **made), Linear(4, 1, **made))
+
+
+def test_r1_is_half_gamma_times_the_mean_squared_slope_at_the_data():
+    """Mescheder et al. 2018, eq. 9; the slopes by central differences."""
+    D, x = smooth_discriminator(), np.random.default_rng(2).standard_normal((5, 3))
+    slopes, h = np.empty(x.shape), 1e-5
+    for i in range(3):
+        step = np.eye(3)[i] * h
+        slopes[:, i] = (D(constant(x + step)).numpy() - D(constant(x - step)).numpy())[:, 0] / (2 * h)
+    expected = 0.5 * 0.7 * (slopes**2).sum(axis=1).mean()
+    penalty = gradient_penalty(D, constant(x), 0.7)
+    assert float(penalty) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_r1_has_a_gradient_in_theta_d(order):
+    D, x = smooth_discriminator(), drawn(4, 3)
+    weights = [t for name, t in D.parameters().items() if name != "1.b"]  # a shift of the logit has no slope
+    report = gradcheck(lambda *_: gradient_penalty(D, x, 0.7), *weights, order=order, elements=4)
+    assert report.passed, str(report)
+
+
+def test_d_ascends_v_less_the_penalty():
+    game = new_game(r1=0.7)
+    x, z, of_d = drawn(8, 3), drawn(8, 2), theta(game.D)
+    goal = V(game.D, game.G, x, z) - gradient_penalty(game.D, x, 0.7)
+    up = gradients(goal, game.optim_d.parameters)
+    game.D = Counting(game.D)
+    game.ascend_d(x, z)
+    np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-12)
+    assert game.D.runs == 2, "the penalty takes its slope from the logits that V has computed"
+    assert not x.requires_grad and x.grad is None
+
+
+def test_the_average_of_g_follows_it_with_its_decay():
+    D, G = players(0)
+    average = players(5)[1]
+    game = Game(D, G, SGD(D.parameters(), 0.05), SGD(G.parameters(), 0.05), ema=0.75, average=average)
+    np.testing.assert_array_equal(theta(average), theta(G))  # it starts where G does
+    expected = theta(G)
+    for seed in range(3):
+        game.alternating_step(lambda s=seed: drawn(4, 3, seed=s), lambda s=seed: drawn(4, 2, seed=s))
+        expected = 0.75 * expected + 0.25 * theta(G)
+        np.testing.assert_allclose(theta(average), expected, rtol=1e-13)
+    game.simultaneous_step(drawn(4, 3), drawn(4, 2))
+    np.testing.assert_allclose(theta(average), 0.75 * expected + 0.25 * theta(G), rtol=1e-13)
+    assert (theta(average) != theta(G)).any()
+    game.ascend_d(drawn(4, 3), drawn(4, 2))
+    np.testing.assert_allclose(theta(average), 0.75 * expected + 0.25 * theta(G), rtol=1e-13)
+
+
+def test_the_average_takes_over_running_statistics_as_they_are():
+    made = {"backend": REFERENCE, "dtype": np.float64}
+
+    def with_norm():
+        return Sequential(Linear(2, 3, rng=np.random.default_rng(0), **made), BatchNorm(3, **made), Tanh())
+
+    D, G, average = players()[0], with_norm(), with_norm()
+    game = Game(D, G, SGD(D.parameters(), 0.05), SGD(G.parameters(), 0.05), ema=0.9, average=average)
+    game.alternating_step(lambda: drawn(4, 3), lambda: drawn(4, 2))
+    for mine, theirs in zip(average.buffers().values(), G.buffers().values(), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+        assert not np.shares_memory(mine.numpy(), theirs.numpy())
+    assert np.abs(average.buffers()["1.mean"].numpy()).max() > 1e-3
+
+
+# ---- what a game refuses, and what it reads -------------------------------------------------------------------------------------
+
+
+def test_players_that_share_a_parameter_are_refused():
+    D, G = players()
+    shared = D.parameters() | {"stolen": next(iter(G.parameters().values()))}
+    with pytest.raises(ValueError, match="theta_d and theta_g share parameters"):
+        Game(D, G, SGD(shared, 0.1), SGD(G.parameters(), 0.1))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"objective": "saturating"}, "there is no objective 'saturating'; tinygan has minimax, nonsaturating"),
+    ({"ema": 1.0}, "ema has to lie in"), ({"ema": -0.1}, "ema has to lie in"), ({"r1": -1.0}, "r1 to be at least 0"),
+])
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        new_game(**options)
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_readings_are_the_step_s_numbers(objective):
+    real, fake, of_g = np.array([[1.0], [-0.5]]), np.array([[0.25], [2.0]]), np.array([[-3.0], [0.5]])
+    readings = Logits(leaf(real), leaf(fake), leaf(of_g)).read(objective)
+    d = special.expit
+    assert readings.v == pytest.approx(np.log(d(real)).mean() + np.log(1 - d(fake)).mean(), rel=1e-12)
+    assert readings.d_loss == -readings.v
+    assert readings.d_real == pytest.approx(d(real).mean()) and readings.d_fake == pytest.approx(d(fake).mean())
+    expected = {"minimax": np.log(1 - d(of_g)).mean(), "nonsaturating": -np.log(d(of_g)).mean()}[objective]
+    assert readings.g_loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_game_of_float32_stays_float32():
+    rng = np.random.default_rng(0)
+    D, G = discriminator(MLP, REFERENCE, rng), generator(MLP, REFERENCE, rng)
+    average = generator(MLP, REFERENCE, rng)
+    game = Game(D, G, Adam(D.parameters(), 1e-3), Adam(G.parameters(), 1e-3), r1=0.3, ema=0.9, average=average)
+    x, z = (Tensor(np.ones(shape, np.float32), REFERENCE) for shape in ((4, 3), (4, 2)))
+    with launches() as seen:
+        game.alternating_step(lambda: x, lambda: z)
+        game.simultaneous_step(x, z)
+    assert {str(a.dtype) for launch in seen for a in (*launch.inputs, *launch.outputs)} == {"float32"}

@@ -1,0 +1,132 @@
+"""Each objective against its paper's formula written out in NumPy, its gradient against numeric ones, and its signs."""
+
+import numpy as np
+import pytest
+from tinygan_kernels import load
+
+from tinygan.engine import ops
+from tinygan.engine.gradcheck import gradcheck
+from tinygan.engine.tensor import Tensor, gradients
+from tinygan.game import objectives
+from tinygan.game.objectives import GAMES, goal_of_d
+from tinygan.nn.layers import Linear, Sequential
+
+CPU = load("cpu")
+
+
+def _tensor(values):
+    return Tensor(np.asarray(values, np.float64), CPU, requires_grad=True)
+
+
+def _logits(seed=0, m=9):
+    """Logits on both sides of 0 and of the hinge's corners at +-1, and never within 0.05 of either."""
+    s = 3 * np.random.default_rng(seed).standard_normal((m, 1))
+    for corner in (-1, 0, 1):
+        near = np.abs(s - corner) < 0.05
+        s[near] += 0.2
+    return s
+
+
+def _sigmoid(s):
+    return 1 / (1 + np.exp(-s))
+
+
+def _v(r, f):
+    return np.log(_sigmoid(r)).mean() + np.log(1 - _sigmoid(f)).mean()
+
+
+FORMULAS = {
+    "minimax": (_v, lambda f: np.log(1 - _sigmoid(f)).mean()),
+    "nonsaturating": (_v, lambda f: -np.log(_sigmoid(f)).mean()),
+    "hinge": (lambda r, f: np.minimum(0, r - 1).mean() + np.minimum(0, -f - 1).mean(), lambda f: -f.mean()),
+    "least-squares": (lambda r, f: -0.5 * ((r - 1) ** 2).mean() - 0.5 * (f**2).mean(), lambda f: 0.5 * ((f - 1) ** 2).mean()),
+    "wasserstein": (lambda r, f: r.mean() - f.mean(), lambda f: -f.mean()),
+}
+
+
+def test_every_game_is_checked():
+    assert set(FORMULAS) == set(GAMES)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_goal_and_loss_are_the_papers_formulas(name):
+    r, f = _logits(1), _logits(2)
+    goal, loss = FORMULAS[name]
+    assert float(goal_of_d(name, _tensor(r), _tensor(f))) == pytest.approx(goal(r, f), rel=1e-12)
+    assert float(GAMES[name].loss(_tensor(f))) == pytest.approx(loss(f), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_gradients_of_both_players(name):
+    r, f = _tensor(_logits(3)), _tensor(_logits(4))
+    report = gradcheck(lambda a, b: goal_of_d(name, a, b), r, f, name=name)
+    assert report.passed, report
+    report = gradcheck(GAMES[name].loss, f, name=name)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_the_players_pull_in_opposite_directions(name):
+    """D's ascent lowers the logits of fakes and raises those of data, G's descent raises the fakes'; logits between the labels."""
+    r, f = _tensor([[0.3], [-0.4]]), _tensor([[0.2], [0.6]])
+    up_real, up_fake = (g.numpy() for g in gradients(goal_of_d(name, r, f), [r, f]))
+    down = gradients(GAMES[name].loss(f), [f])[0].numpy()
+    assert (up_real > 0).all() and (up_fake < 0).all() and (-down > 0).all()
+
+
+def test_smoothing_is_one_sided():
+    r, f = _logits(5), _logits(6)
+    p, q = _sigmoid(r), _sigmoid(f)
+    expected = (0.9 * np.log(p) + 0.1 * np.log(1 - p)).mean() + np.log(1 - q).mean()
+    assert float(goal_of_d("nonsaturating", _tensor(r), _tensor(f), smooth=0.1)) == pytest.approx(expected, rel=1e-12)
+    assert gradcheck(lambda a, b: goal_of_d("minimax", a, b, 0.1), _tensor(r), _tensor(f)).passed
+
+
+def test_smoothed_optimum_is_below_one():
+    """Its best D on data alone is 1 - smooth, where the plain one is 1 and runs off to infinity."""
+    s = _tensor([[np.log(0.9 / 0.1)]])
+    (slope,) = gradients(goal_of_d("minimax", s, _tensor([[0.0]]), smooth=0.1), [s])
+    assert abs(float(slope)) < 1e-15
+
+
+def test_least_squares_optimum_is_the_share_of_data():
+    """At a point with densities 3 : 1 of data to fakes the best s is 3/4: the derivative of the weighted goal vanishes there."""
+    s = _tensor([[0.75]])
+    (on_data,) = gradients(goal_of_d("least-squares", s, _tensor([[0.0]])), [s])
+    (on_fakes,) = gradients(goal_of_d("least-squares", _tensor([[0.0]]), s), [s])
+    assert 3 * float(on_data) + float(on_fakes) == pytest.approx(0, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_finite_at_extreme_logits(name):
+    far = _tensor([[1e4], [-1e4]])
+    assert np.isfinite(float(goal_of_d(name, far, far)))
+    assert np.isfinite(gradients(GAMES[name].loss(far), [far])[0].numpy()).all()
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_gradients_reach_both_networks(name):
+    rng = np.random.default_rng(7)
+    made = {"backend": CPU, "rng": rng, "dtype": np.float64}
+    G, D = Sequential(Linear(2, 3, **made)), Sequential(Linear(3, 4, act="tanh", **made), Linear(4, 1, **made))
+    x, z = Tensor(rng.standard_normal((5, 3)), CPU), Tensor(rng.standard_normal((5, 2)), CPU)
+    report = gradcheck(lambda *_: goal_of_d(name, D(x), D(G(z))) + GAMES[name].loss(D(G(z))),
+                       *G.parameters().values(), *D.parameters().values(), name=name)
+    assert report.passed, report
+
+
+PLANTS = {
+    "wrong sign": lambda s: -ops.bce_logits(s, 1.0),
+    "twice as much": lambda s: 2.0 * ops.bce_logits(s, 1.0),
+    "sigmoid(2x)": lambda s: ops.bce_logits(2.0 * s, 1.0),
+    "label of data swapped": lambda s: ops.bce_logits(s, 0.0),
+    "saturating under the other's name": objectives.minimax,
+    "a sum for a mean": lambda s: ops.bce_logits(s, 1.0) * float(s.size),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_mistake_is_seen(plant):
+    """The comparison that the formulas above go through rejects each of these as -E log D."""
+    f = _logits(8)
+    assert float(PLANTS[plant](_tensor(f))) != pytest.approx(FORMULAS["nonsaturating"][1](f), rel=1e-6)

@@ -1,0 +1,245 @@
+"""Penalties, packing, noise and unrolled steps: against formulas written by hand, their derivatives against numeric ones."""
+
+import numpy as np
+import pytest
+from tinygan_kernels import load
+
+from tinygan.engine import ops
+from tinygan.engine.gradcheck import gradcheck
+from tinygan.engine.randomness import Draws, kept, uniform
+from tinygan.engine.tensor import Tensor, gradients, stop
+from tinygan.game.moves import Game
+from tinygan.game.objectives import goal_of_d, value
+from tinygan.game.packing import packed
+from tinygan.game.penalties import gradient_penalty, wgan_gp
+from tinygan.game.remedies import Remedies
+from tinygan.game.unrolled import at, unrolled
+from tinygan.nn.init import glorot_uniform
+from tinygan.nn.layers import Linear, Sequential
+from tinygan.optim import SGD
+
+CPU = load("cpu")
+
+
+def _constant(values):
+    return Tensor(np.asarray(values, np.float64), CPU)
+
+
+def _networks(seed=0, noise=2, data=3, pack=1):
+    rng = np.random.default_rng(seed)
+    made = {"backend": CPU, "rng": rng, "dtype": np.float64, "init": glorot_uniform}
+    G = Sequential(Linear(noise, 5, act="tanh", **made), Linear(5, data, **made))
+    D = Sequential(Linear(data * pack, 6, act="tanh", **made), Linear(6, 1, **made))
+    return G, D, rng
+
+
+def _slopes_by_hand(D, x):
+    """grad_x s = C (w (1 - h^2)) for s = tanh(x C + c) w + d."""
+    (C, c, w, _) = (t.numpy() for t in D.parameters().values())
+    h = np.tanh(x @ C + c)
+    return ((1 - h**2) * w.T) @ C.T
+
+
+def test_penalty_is_half_gamma_times_the_mean_squared_slope():
+    _, D, rng = _networks()
+    x = rng.standard_normal((4, 3))
+    expected = 0.35 * (_slopes_by_hand(D, x) ** 2).sum(axis=1).mean()
+    assert float(gradient_penalty(D, _constant(x), 0.7)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_penalty_gradient_in_theta_d():
+    _, D, rng = _networks()
+    x = _constant(rng.standard_normal((4, 3)))
+    report = gradcheck(lambda *_: gradient_penalty(D, x, 0.7), *list(D.parameters().values())[:3], name="R1")
+    assert report.passed, report
+
+
+def test_wgan_gp_between_the_points():
+    _, D, rng = _networks(1)
+    x, fake = rng.standard_normal((6, 3)), 2 + rng.standard_normal((6, 3))
+    e = np.random.default_rng(9).random((6, 1))
+    norms = np.linalg.norm(_slopes_by_hand(D, e * x + (1 - e) * fake), axis=1)
+    found = wgan_gp(D, _constant(x), _constant(fake), 10.0, Draws(np.random.default_rng(9)))
+    assert float(found) == pytest.approx(10 * ((norms - 1) ** 2).mean(), rel=1e-9)
+
+
+def test_wgan_gp_gradient_in_theta_d():
+    _, D, rng = _networks(1)
+    x, fake = (_constant(rng.standard_normal((4, 3))) for _ in range(2))
+    report = gradcheck(lambda *_: wgan_gp(D, x, fake, 10.0, Draws(np.random.default_rng(9))),
+                       *list(D.parameters().values())[:3], name="WGAN-GP")
+    assert report.passed, report
+
+
+def test_wgan_gp_where_d_is_flat():
+    """A D without slope has no direction either; the gradient stays finite."""
+    _, D, rng = _networks()
+    for t in D.parameters().values():
+        t.array[...] = 0
+    x = _constant(rng.standard_normal((4, 3)))
+    penalty = wgan_gp(D, x, x, 1.0, Draws(rng))
+    assert float(penalty) == pytest.approx(1, abs=1e-5)
+    assert all(np.isfinite(g.numpy()).all() for g in gradients(penalty, list(D.parameters().values())))
+
+
+@pytest.mark.parametrize("remedy", ["r1", "r2", "gp"])
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_d_ascends_its_goal_less_the_penalty(remedy, update):
+    """One SGD step of D from the game against the same step written out: goal - penalty, with the plus of an ascent."""
+    G, D, rng = _networks(2)
+    x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+    fake = stop(G(z))
+    penalty = {
+        "r1": lambda: gradient_penalty(D, x, 0.8),
+        "r2": lambda: gradient_penalty(D, fake, 0.8),
+        "gp": lambda: wgan_gp(D, x, fake, 0.8, Draws(np.random.default_rng(4))),
+    }[remedy]()
+    theta = list(D.parameters().values())
+    up = gradients(value(D(x), D(fake)) - penalty, theta)
+    expected = [t.numpy() + 0.1 * g.numpy() for t, g in zip(theta, up, strict=True)]
+    chosen = Remedies(**({} if remedy == "r1" else {remedy: 0.8}))
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), "nonsaturating", 0.8 if remedy == "r1" else 0.0,
+                remedies=chosen, draws=Draws(np.random.default_rng(4)))
+    if update == "alternating":
+        game.ascend_d(x, z)
+    else:
+        game.simultaneous_step(x, z)
+    for t, e in zip(D.parameters().values(), expected, strict=True):
+        np.testing.assert_allclose(t.numpy(), e, rtol=1e-12, atol=1e-14)
+
+
+def test_penalties_do_not_move_g():
+    """In a simultaneous step the penalties on fakes are D's business: G descends its own loss alone."""
+    moved = []
+    for remedies in (Remedies(), Remedies(r2=5.0, gp=5.0)):
+        G, D, rng = _networks(3)
+        draws = Draws(np.random.default_rng(1))
+        game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=remedies, draws=draws)
+        game.simultaneous_step(_constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2))))
+        moved.append(np.concatenate([t.numpy().ravel() for t in G.parameters().values()]))
+    np.testing.assert_array_equal(*moved)
+
+
+# ---- packing and noise --------------------------------------------------------------------------------------------------------
+
+
+def test_packing_puts_whole_samples_side_by_side():
+    x = np.arange(12.0).reshape(6, 2)
+    np.testing.assert_array_equal(packed(_constant(x), 3).numpy(), [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]])
+
+
+def test_packing_of_images_joins_channels():
+    x = np.random.default_rng(0).standard_normal((4, 2, 3, 2))
+    found = packed(_constant(x), 2).numpy()
+    assert found.shape == (2, 2, 3, 4)
+    np.testing.assert_array_equal(found[1], np.concatenate([x[2], x[3]], axis=-1))
+
+
+def test_packing_is_differentiable_and_refuses_a_remainder():
+    x = _constant(np.random.default_rng(0).standard_normal((4, 2, 1, 2)))
+    assert gradcheck(lambda x: packed(x, 2) ** 3, x).passed
+    with pytest.raises(ValueError, match="batch of 4 samples cannot be packed by 3"):
+        packed(x, 3)
+
+
+def test_d_sees_noise_on_both_and_g_learns_through_it():
+    G, D, rng = _networks(4)
+    x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+    game = Game(D, G, SGD(D.parameters(), 1e-12), SGD(G.parameters(), 1e-12), remedies=Remedies(noise=0.5),
+                draws=Draws(np.random.default_rng(8)))
+    s_real, s_fake = game.ascend_d(x, z)
+    drawn = np.random.default_rng(8)
+    np.testing.assert_allclose(s_real.numpy(), D(_constant(x.numpy() + 0.5 * drawn.standard_normal((4, 3)))).numpy(), atol=1e-9)
+    np.testing.assert_allclose(s_fake.numpy(), D(_constant(G(z).numpy() + 0.5 * drawn.standard_normal((4, 3)))).numpy(), atol=1e-9)
+    game.noise = 0.0
+    np.testing.assert_allclose(game.descend_g(z).numpy(), D(G(z)).numpy(), atol=1e-9)
+
+
+def test_a_game_without_draws_says_what_it_needs():
+    G, D, _ = _networks()
+    with pytest.raises(ValueError, match="hand the game its draws"):
+        Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=Remedies(noise=0.1))
+
+
+@pytest.mark.parametrize("wrong", [{"r2": -1}, {"gp": float("nan")}, {"smooth": 0.5}, {"pack": 0}, {"unroll": -1}, {"noise": -0.1}])
+def test_remedies_out_of_range(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Remedies(**wrong)
+
+
+# ---- unrolled steps -----------------------------------------------------------------------------------------------------------
+
+
+def test_unrolled_parameters_are_plain_ascent():
+    _, D, rng = _networks(5)
+    x, fake = (_constant(rng.standard_normal((4, 3))) for _ in range(2))
+    before = {name: t.numpy().copy() for name, t in D.parameters().items()}
+    ahead = unrolled(D, lambda: value(D(x), D(fake)), D.parameters(), 3, 0.2)
+    for name, t in D.parameters().items():
+        np.testing.assert_array_equal(t.numpy(), before[name])  # looking ahead moves nothing
+    optimiser = SGD(D.parameters(), 0.2)
+    for _ in range(3):
+        optimiser.ascend(gradients(value(D(x), D(fake)), optimiser.parameters))
+    for name, t in D.parameters().items():
+        np.testing.assert_allclose(ahead[name].numpy(), t.numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_gradient_through_unrolled_steps():
+    """d/dtheta_g of G's loss at the D that answers to G: numeric derivatives see both paths, so the engine has to."""
+    G, D, rng = _networks(6)
+    x, z = _constant(rng.standard_normal((3, 3))), _constant(rng.standard_normal((3, 2)))
+
+    def loss(*_):
+        fake = G(z)
+        with at(D, unrolled(D, lambda: goal_of_d("nonsaturating", D(x), D(fake)), D.parameters(), 2, 0.5)):
+            return ops.bce_logits(D(fake), 1.0)
+
+    report = gradcheck(loss, *G.parameters().values(), name="unrolled")
+    assert report.passed, report
+    theta = list(G.parameters().values())
+    through = gradients(loss(), theta)
+    fixed = gradients(ops.bce_logits(D(G(z)), 1.0), theta)
+    assert max(np.abs(a.numpy() - b.numpy()).max() for a, b in zip(through, fixed, strict=True)) > 1e-3  # the look ahead matters
+
+
+def test_unrolled_descent_in_the_game():
+    G, D, rng = _networks(7)
+    x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=Remedies(unroll=2, unroll_rate=0.5))
+    theta = list(G.parameters().values())
+    fake = G(z)
+    with at(D, unrolled(D, lambda: value(D(x), D(fake)), D.parameters(), 2, 0.5)):
+        down = gradients(ops.bce_logits(D(fake), 1.0), theta)
+    expected = [t.numpy() - 0.1 * g.numpy() for t, g in zip(theta, down, strict=True)]
+    theta_d = [t.numpy().copy() for t in D.parameters().values()]
+    game.descend_g(z, x)
+    for t, e in zip(G.parameters().values(), expected, strict=True):
+        np.testing.assert_allclose(t.numpy(), e, rtol=1e-12, atol=1e-14)
+    for t, e in zip(D.parameters().values(), theta_d, strict=True):
+        np.testing.assert_array_equal(t.numpy(), e)
+    with pytest.raises(ValueError, match="need data"):
+        game.descend_g(z)
+
+
+def test_parameters_are_back_after_an_error():
+    _, D, _ = _networks()
+    own = D.layers[0].w
+    with pytest.raises(RuntimeError), at(D, {"0.w": _constant(np.zeros(own.shape))}):
+        raise RuntimeError
+    assert D.layers[0].w is own
+
+
+# ---- draws --------------------------------------------------------------------------------------------------------------------
+
+
+def test_refilled_draws_are_those_of_an_eager_step():
+    """What a recorder needs: refilling gives the very values that drawing again would have given, in the same arrays."""
+    like = _constant(np.zeros((3, 2)))
+    eager, recorded = Draws(np.random.default_rng(5)), Draws(np.random.default_rng(5))
+    recorded.recorded = []
+    first = [recorded(uniform, like), recorded(kept(0.5), like, (4,))]
+    for t, e in zip(first, [eager(uniform, like), eager(kept(0.5), like, (4,))], strict=True):
+        np.testing.assert_array_equal(t.numpy(), e.numpy())
+    recorded.refill()
+    for t, e in zip(first, [eager(uniform, like), eager(kept(0.5), like, (4,))], strict=True):
+        np.testing.assert_array_equal(t.numpy(), e.numpy())

@@ -1,0 +1,190 @@
+"""Alarms: they go off where something is wrong, stay silent where nothing is, and never change the run that they watch."""
+
+import numpy as np
+import pytest
+from tinygan_kernels import load
+
+from tinygan.cli.main import run as command
+from tinygan.data.datasets import load as load_data
+from tinygan.engine.tensor import Tensor
+from tinygan.measure import alarms
+from tinygan.measure.alarms import Watch, diagnose, fake_samples, real_samples
+from tinygan.measure.best_d import retrained_value
+from tinygan.measure.metrics import Look, look
+from tinygan.nn.layers import Linear, Sequential
+from tinygan.training.config import Config
+from tinygan.training.run import Run
+
+CPU = load("cpu")
+SMALL = {"steps": 400, "batch": 32, "z": 4, "hidden": (16, 16), "ema": 0.0}
+
+
+def _run(tmp_path, **options):
+    config = Config(data="ring", **{**SMALL, **options})
+    return Run(config, load_data("ring"), CPU, tmp_path / "run")
+
+
+def _d(inputs=2, seed=0):
+    made = {"backend": CPU, "rng": np.random.default_rng(seed)}
+    return Sequential(Linear(inputs, 16, act="leaky_relu", slope=0.2, **made), Linear(16, 1, **made))
+
+
+def _points(n, shift=0.0, seed=0):
+    return (np.random.default_rng(seed).standard_normal((n, 2)) + np.array([shift, 0])).astype(np.float32)
+
+
+# ---- retraining ---------------------------------------------------------------------------------------------------------------
+
+
+def test_retrained_d_finds_the_divergence():
+    """N(0, I) against N((2, 0), I): 2 JSD by quadrature along the axis that matters."""
+    x = np.linspace(-8, 10, 4001)
+    p, q = (np.exp(-((x - a) ** 2) / 2) / np.sqrt(2 * np.pi) for a in (0, 2))
+    m, cell = (p + q) / 2, x[1] - x[0]
+    expected = ((p * np.log(p / m) + q * np.log(q / m)) * cell).sum()
+    found = retrained_value(_d(), _points(8000), _points(8000, 2.0, seed=1), np.random.default_rng(0))
+    assert found.gap == pytest.approx(expected, abs=0.05)  # 2,000 samples judge: a standard error of 0.02
+    assert expected == pytest.approx(0.69, abs=0.05)
+
+
+def test_retrained_d_gains_nothing_where_there_is_nothing():
+    found = retrained_value(_d(), _points(2000), _points(2000, seed=1), np.random.default_rng(0), steps=300)
+    assert abs(found.gap) < 0.03
+
+
+def test_learning_by_heart_gains_nothing():
+    """400 samples in 100 dimensions can be told apart one by one; V on samples that were held out stays near -log 4."""
+    rng = np.random.default_rng(0)
+    real, fake = (rng.standard_normal((400, 100)).astype(np.float32) for _ in range(2))
+    D = _d(100)
+    for t in D.layers[-1].parameters().values():
+        t.array[...] *= 0.1
+    assert retrained_value(D, real, fake, rng, steps=400).gap < 0.1
+    learnt = [D(Tensor(x[:200], CPU)).numpy() for x in (real, fake)]
+    assert learnt[0].min() > learnt[1].max()  # by heart it was
+
+
+def test_packs_are_kept_whole():
+    found = retrained_value(_d(6), _points(100), _points(100, 3.0, seed=1), np.random.default_rng(0), steps=60, pack=3)
+    assert np.isfinite(found.v)
+
+
+# ---- the diagnosis ------------------------------------------------------------------------------------------------------------
+
+
+def test_diagnosis_sees_a_d_that_never_learnt(tmp_path):
+    job = _run(tmp_path)
+    for t in job.game.D.layers[-1].parameters().values():
+        t.array[...] = 0
+    line = diagnose(job, 1024)
+    assert "V + log 4 is 0.000 by this run's D" in line and "D has not learnt" in line
+
+
+def test_diagnosis_leaves_the_run_alone(tmp_path):
+    job = _run(tmp_path)
+    before = {name: np.array(array) for name, array in job._live().items()}
+    states = {name: rng.bit_generator.state for name, rng in job.rngs.items()}
+    diagnose(job, 512)
+    for name, array in job._live().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert states == {name: rng.bit_generator.state for name, rng in job.rngs.items()}
+
+
+@pytest.mark.parametrize(("own", "best", "word"), [
+    (0.0, 0.6, "not learnt"), (0.0, 0.02, "near the equilibrium"), (0.9, 1.0, "far from the data"), (0.15, 0.4, "behind"),
+    (0.2, 0.25, "some way to go"),
+])
+def test_advice(own, best, word):
+    assert word in alarms._advice(own, best)
+
+
+# ---- collapse -----------------------------------------------------------------------------------------------------------------
+
+
+def _ring(n, modes=8, seed=0, std=0.02):
+    rng = np.random.default_rng(seed)
+    angle = 2 * np.pi * rng.integers(modes, size=n) / 8
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1) + std * rng.standard_normal((n, 2))
+
+
+@pytest.mark.parametrize("fake", [
+    _ring(512, modes=5, seed=1),  # three of eight modes missing, the others perfect
+    np.full((512, 2), 0.3) + 1e-4 * np.random.default_rng(0).standard_normal((512, 2)),  # one point, off the data
+    _ring(512, modes=1, seed=1),
+    np.repeat(_ring(12, seed=2), 43, axis=0)[:512] + 1e-5 * np.random.default_rng(0).standard_normal((512, 2)),  # 12 over and over
+])
+def test_collapse_is_seen(fake):
+    assert look(_ring(512), fake).collapsed
+
+
+def test_healthy_samples_raise_no_alarm():
+    """Real against real, 40 draws: not one alarm, and nowhere near one."""
+    looks = [look(_ring(512, seed=s), _ring(512, seed=1000 + s)) for s in range(40)]
+    assert not any(seen.collapsed for seen in looks)
+    assert max(seen.missed for seen in looks) < 0.15 and min(seen.coverage for seen in looks) > 0.8
+
+
+def test_blurred_but_complete_samples_are_no_collapse():
+    assert not look(_ring(512), _ring(512, seed=3, std=0.2)).collapsed
+
+
+@pytest.mark.parametrize(("seen", "collapsed"), [
+    (Look(0.9, 0.9, 0.0, 1.0), False), (Look(0.9, 0.4, 0.0, 1.0), True), (Look(0.3, 0.4, 0.0, 1.0), False),
+    (Look(0.3, 0.4, 0.5, 1.0), True), (Look(0.3, 0.6, 0.0, 0.01), True),
+])
+def test_each_sign_counts(seen, collapsed):
+    assert seen.collapsed is collapsed
+
+
+def _watched(tmp_path, monkeypatch, seen, **options):
+    job, said = _run(tmp_path, **options), []
+    monkeypatch.setattr(alarms, "look", lambda real, fake: seen)
+    return Watch(job, said.append), said
+
+
+def test_collapse_alarm_after_grace_and_twice(tmp_path, monkeypatch):
+    watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.1, 0.5, 1.0))
+    for step in range(10, 300, 10):
+        watch({"step": step, "v": -1.0})
+    assert not said  # the first look, at step 200, is not enough
+    for step in range(300, 410, 10):
+        watch({"step": step, "v": -1.0})
+    (line,) = said  # once
+    assert line.startswith("step 300: mode collapse") and "--pack 2" in line and "\n" not in line
+
+
+def test_strong_d_alarm(tmp_path, monkeypatch):
+    watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.9, 0.0, 1.0), steps=1000)
+    for step in range(10, 1010, 10):
+        watch({"step": step, "v": -0.01 if step > 400 else -1.3})
+    (line,) = said
+    assert "V has stayed near 0" in line and "--r1" in line
+    watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.9, 0.0, 1.0), steps=1000)
+    for step in range(10, 1010, 10):
+        watch({"step": step, "v": -1.2})
+    assert not said
+
+
+def test_a_watched_run_is_the_same_run(tmp_path):
+    plain, watched = _run(tmp_path / "a"), _run(tmp_path / "b")
+    plain.train()
+    watched.train(Watch(watched, lambda line: None, n=64, diagnosing=True))
+    for name, array in plain._live().items():
+        np.testing.assert_array_equal(array, watched._live()[name])
+
+
+def test_samples_are_those_of_the_average_and_of_the_data(tmp_path):
+    job = _run(tmp_path, ema=0.9)
+    for t in job.game.average.parameters().values():
+        t.array[...] = 0
+    assert (fake_samples(job, 600, np.random.default_rng(0)) == 0).all()
+    assert job.game.G.training
+    assert real_samples(job, 7, np.random.default_rng(0)).shape == (7, 2)
+
+
+def test_nan_stops_the_run_with_advice(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert command(["train", "ring", "--steps", "400", "--lr-d", "1e30", "--lr-g", "1e30", "--hidden", "8"]) == 2
+    error = capsys.readouterr().err
+    assert "diverged" in error and "Lower --lr-d" in error

@@ -1,0 +1,141 @@
+"""The pictures of a run: whole PNGs for every kind of data, however few or odd, that show what they are given."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tinygan.data.datasets import Dataset, load
+from tinygan.data.units import Codec
+from tinygan.measure import pictures as plots
+from tinygan.training.checkpoint import CheckpointError
+
+RNG = np.random.default_rng(7)
+
+
+def pictures(n, *shape):
+    return Dataset("p", Codec("images", shape, bounded=True), RNG.uniform(-1, 1, (n, *shape)).astype(np.float32))
+
+
+def table(n, mean, std, columns, name="t.csv"):
+    codec = Codec("table", (len(columns),), False, mean=(mean,) * len(columns), std=(std,) * len(columns), columns=columns)
+    return Dataset(name, codec, RNG.standard_normal((n, len(columns))).astype(np.float32))
+
+
+def sound(n, window):
+    return Dataset("s.wav", Codec("sound", (window,), bounded=True, rate=8000), RNG.uniform(-1, 1, (n, window)).astype(np.float32))
+
+
+SETS = {
+    "grey": lambda: pictures(70, 8, 8, 1), "grey and opaque": lambda: pictures(5, 8, 6, 2), "RGB": lambda: pictures(2, 7, 9, 3),
+    "RGBA": lambda: pictures(9, 8, 8, 4), "large": lambda: pictures(64, 64, 64, 3), "one pixel": lambda: pictures(3, 1, 1, 1),
+    "ring": lambda: load("ring"), "grid": lambda: load("grid"),
+    "one column": lambda: table(9, 0.0, 1.0, ("a",)), "two rows": lambda: table(2, 5.0, 0.1, ("a", "b")),
+    "thirteen columns": lambda: table(30, 0.0, 1.0, tuple(f"column {j}" for j in range(13))),
+    "names like formulas": lambda: table(9, 0.0, 1.0, ("cost in $ and $^", r"$\frac", "名前", "x" * 200), "a$^b$_{" + "x" * 200),
+    "huge": lambda: table(9, 0.0, 1e299, ("a",)), "tiny": lambda: table(9, 0.0, 1e-310, ("a",)),
+    "far from zero": lambda: table(9, 1e16, 1.0, ("a",)), "sound": lambda: sound(3, 64), "two samples": lambda: sound(20, 2),
+}
+
+
+def size_of(path):
+    """After decoding every pixel; (width, height)."""
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        image.load()
+        assert np.asarray(image.convert("L")).std() > 1, "an empty picture"
+        return image.size
+
+
+@pytest.mark.parametrize(("name", "n"), [
+    *((name, 64) for name in SETS), *((name, 1) for name in ("RGB", "ring", "one column", "sound"))])
+def test_samples_of_every_kind(tmp_path, name, n):
+    dataset = SETS[name]()
+    fake = np.clip(RNG.standard_normal((n, *dataset.codec.shape)) * 0.5, -1, 1).astype(np.float32)
+    plots.draw_samples(dataset, fake, "generated: G, step 3", tmp_path / "s.png", np.random.default_rng(0))
+    width, height = size_of(tmp_path / "s.png")
+    assert 600 < width < 1500 and 250 < height < 1500
+    assert os.listdir(tmp_path) == ["s.png"]
+
+
+def test_a_constant_column(tmp_path):
+    dataset = table(5, 3.0, 1.0, ("a", "b"))
+    dataset.x[:] = 0
+    plots.draw_samples(dataset, np.zeros((4, 2), np.float32), "generated", tmp_path / "s.png", np.random.default_rng(0))
+    size_of(tmp_path / "s.png")
+
+
+def test_pictures_are_drawn_in_their_own_pixels(tmp_path):
+    """White beside black and red beside blue: what is drawn left is real, right generated, colours in order."""
+    for real, fake in (([255], [0]), ([250, 10, 20], [20, 10, 250])):
+        codec = Codec("images", (8, 8, len(real)), bounded=True)
+        x, made = (codec.encode(np.broadcast_to(np.uint8(colour), (4, 8, 8, len(real)))) for colour in (real, fake))
+        plots.draw_samples(Dataset("p", codec, x), made, "generated", tmp_path / "s.png", np.random.default_rng(0))
+        with Image.open(tmp_path / "s.png") as image:
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        half = pixels.shape[1] // 2
+        for side, colour in ((pixels[:, :half], real), (pixels[:, half:], fake)):
+            assert (np.abs(side[60:] - np.broadcast_to(colour, 3)) <= 1).all(axis=2).mean() > 0.5
+
+
+def test_the_same_generator_draws_the_same_picture(tmp_path):
+    dataset = pictures(90, 8, 8, 1)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        plots.draw_samples(dataset, dataset.x[:64], "generated", tmp_path / name, np.random.default_rng(seed))
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+# ---- curves -------------------------------------------------------------------------------------------------------------
+
+
+def metrics(path, n):
+    rows = [{"step": 10 * (i + 1), "v": -2 + i / (n + 1), "d_real": 0.9 - i / (9 * n), "d_fake": 0.1 + i / (9 * n),
+             "d_loss": 2 - i / (n + 1), "g_loss": 1 + i / (n + 1)} for i in range(n)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def drawn(monkeypatch, path, n):
+    """The three panels' axes, before they became pixels."""
+    figures, write = [], plots._write
+    monkeypatch.setattr(plots, "_write", lambda figure, to: (figures.append(figure), write(figure, to)))
+    plots.draw_curves(metrics(path / "metrics.jsonl", n), path / "c.png")
+    assert size_of(path / "c.png")[0] > 1000
+    (figure,) = figures
+    assert isinstance(figure, Figure)
+    return figure.axes
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 30, 1000])
+def test_curves_of_few_and_many_readings(tmp_path, monkeypatch, n):
+    """Each curve twice, as read and averaged, over the steps that it was read at, and every curve can be seen."""
+    lines = [line for axes in drawn(monkeypatch, tmp_path, n) for line in axes.lines if line.get_linestyle() == "-"]
+    assert len(lines) == 10
+    for read, averaged in zip(lines[::2], lines[1::2], strict=True):
+        assert list(read.get_xdata()) == [10 * (i + 1) for i in range(n)]
+        x, y = averaged.get_xdata(), averaged.get_ydata()
+        assert len(x) >= 0.9 * n
+        np.testing.assert_allclose(np.interp(x, read.get_xdata(), read.get_ydata()) if n else [], y, rtol=1e-9)  # straight lines
+        assert len(x) != 1 or averaged.get_marker() == "o"
+
+
+def test_curves_show_the_equilibrium(tmp_path, monkeypatch):
+    panels = drawn(monkeypatch, tmp_path, 30)
+    levels = [sorted(line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--") for axes in panels]
+    log4 = np.log(4)
+    assert levels == [[pytest.approx(-log4)], [0.5], [pytest.approx(log4 / 2), pytest.approx(log4)]]
+    assert [[text.get_text() for text in axes.texts] for axes in panels] == [["-log 4"], ["1/2"], ["log 4", "log 2"]]
+    assert [text.get_text() for axes in panels for text in axes.get_legend().get_texts()] == [
+        "V(D, G)", "D(x)", "D(G(z))", "D: -V", "G"]
+
+
+def test_pictures_that_cannot_be_written(tmp_path):
+    dataset = load("ring")
+    for path in (tmp_path / "none" / "s.png", tmp_path):
+        with pytest.raises(CheckpointError, match="cannot write") as caught:
+            plots.draw_samples(dataset, np.zeros((4, 2), np.float32), "generated", path, np.random.default_rng(0))
+        assert len(str(caught.value).splitlines()) == 1

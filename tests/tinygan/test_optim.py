@@ -1,0 +1,168 @@
+"""Ascent is plus, descent is minus, and each rule is the one of its paper: against scalar computations over several steps."""
+
+import math
+
+import numpy as np
+import pytest
+from engine_parts import REFERENCE, constant, launches, names
+from tinygan_kernels import load
+
+from tinygan import Tensor, gradients
+from tinygan.engine import ops
+from tinygan.nn.layers import Linear, Sequential
+from tinygan.optim import SGD, Adam, Momentum, assert_disjoint
+
+START, RATE = [2.0, -1.0, 0.5], 0.1
+GRADIENTS = [[1.0, -2.0, 0.0], [0.5, 4.0, -1e-3], [-3.0, 0.25, 7.0], [2.0, 2.0, 2.0]]
+
+
+def parameters(values=START, backend=REFERENCE, dtype=np.float64):
+    """Two tensors of different shapes."""
+    values = np.array(values, dtype)
+    return {"w": Tensor(values[:2].reshape(1, 2).copy(), backend, True), "b": Tensor(values[2:].copy(), backend, True)}
+
+
+def as_gradients(values, backend=REFERENCE, dtype=np.float64):
+    values = np.array(values, dtype)
+    return [Tensor(values[:2].reshape(1, 2), backend), Tensor(values[2:], backend)]
+
+
+def values_of(optimiser):
+    return np.concatenate([t.numpy().ravel() for t in optimiser.parameters])
+
+
+# ---- the rules, one number at a time --------------------------------------------------------------------------------------------
+
+
+def sgd(theta, gradients, sign):
+    for g in gradients:
+        theta = theta + sign * RATE * g
+    return theta
+
+
+def momentum(theta, gradients, sign, mu=0.8):
+    velocity = 0.0
+    for g in gradients:
+        velocity = mu * velocity + g
+        theta = theta + sign * RATE * velocity
+    return theta
+
+
+def adam(theta, gradients, sign, beta1=0.6, beta2=0.9, eps=0.01):
+    m = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        theta = theta + sign * RATE * (m / (1 - beta1**t)) / (math.sqrt(v / (1 - beta2**t)) + eps)
+    return theta
+
+
+RULES = {
+    "sgd": (lambda p: SGD(p, RATE), sgd), "momentum": (lambda p: Momentum(p, RATE, mu=0.8), momentum),
+    "adam": (lambda p: Adam(p, RATE, 0.6, 0.9, 0.01), adam),
+}
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("direction", ["ascend", "descend"])
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_its_formula_over_several_steps(rule, direction, backend):
+    make, by_hand = RULES[rule]
+    place = load(backend)
+    optimiser = make(parameters(backend=place))
+    for g in GRADIENTS:
+        getattr(optimiser, direction)(as_gradients(g, place))
+    signed = {"ascend": (+1, -1), "descend": (-1, +1)}[direction]
+    right, wrong = ([by_hand(theta, [g[i] for g in GRADIENTS], sign) for i, theta in enumerate(START)] for sign in signed)
+    np.testing.assert_allclose(values_of(optimiser), right, rtol=1e-13)
+    assert not np.isclose(values_of(optimiser), wrong).any()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_ascending_raises_a_function_and_descending_lowers_it(rule):
+    for direction, sign in (("ascend", 1), ("descend", -1)):
+        optimiser = RULES[rule][0](parameters())
+        f = lambda w, b: ops.sum(ops.tanh(w)) + ops.sum(b * b)  # noqa: E731
+        before = f(*optimiser.parameters)
+        getattr(optimiser, direction)(gradients(before, optimiser.parameters))
+        assert sign * (float(f(*optimiser.parameters)) - float(before)) > 0.01
+
+
+def test_the_first_step_of_adam_is_as_long_as_the_rate_whatever_the_gradient():
+    for scale in (1e-3, 1.0, 1e3):
+        optimiser = Adam(parameters(), RATE)
+        optimiser.ascend(as_gradients(np.array([1.0, -1.0, 1.0]) * scale))
+        np.testing.assert_allclose(values_of(optimiser) - START, [RATE, -RATE, RATE], rtol=1e-4)
+
+
+# ---- what an optimiser owns -----------------------------------------------------------------------------------------------------
+
+
+def test_one_launch_updates_a_whole_network():
+    network = Sequential(*(Linear(2, 2, backend=REFERENCE, rng=np.random.default_rng(0)) for _ in range(3)))
+    optimiser = Adam(network.parameters(), 1e-3)
+    g = [Tensor(np.ones(t.shape, np.float32), REFERENCE) for t in optimiser.parameters]
+    with launches() as seen:
+        optimiser.ascend(g)
+    assert [name for name in names(seen) if name != "copy"] == ["adam"]
+    assert seen[-1].params["sign"] == 1
+
+
+def test_states_start_at_zero_count_steps_and_take_the_dtype_of_the_network():
+    for dtype in (np.float32, np.float64):
+        optimiser = Adam(parameters(dtype=dtype), RATE)
+        assert {name: (a.shape, a.dtype) for name, a in optimiser.states.items()} == {
+            "m": ((3,), dtype), "v": ((3,), dtype), "t": ((), dtype)
+        }
+        assert all((a == 0).all() for a in optimiser.states.values())
+        for g in GRADIENTS:
+            optimiser.descend(as_gradients(g, dtype=dtype))
+        assert float(optimiser.states["t"]) == len(GRADIENTS) and values_of(optimiser).dtype == dtype
+    assert list(SGD(parameters(), RATE).states) == [] and list(Momentum(parameters(), RATE).states) == ["velocity"]
+
+
+def test_the_rate_can_be_changed_between_steps():
+    optimiser = SGD(parameters(), 1.0)
+    optimiser.ascend(as_gradients([1.0, 1.0, 1.0]))
+    array = optimiser._rate
+    optimiser.rate = 0.25
+    assert optimiser.rate == 0.25 and optimiser._rate is array, "in place: recorded launches read it anew"
+    optimiser.ascend(as_gradients([1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(values_of(optimiser), np.array(START) + 1.25)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan")])
+def test_rates_that_do_not_move_forward_are_refused(rate):
+    with pytest.raises(ValueError, match="it has to be positive"):
+        SGD(parameters(), rate)
+
+
+def test_gradients_that_do_not_belong_are_refused_and_nothing_moves():
+    optimiser = SGD(parameters(), RATE)
+    for wrong in ([constant([[1.0, 1.0]])], [constant([1.0, 1.0]), constant([1.0])]):
+        with pytest.raises(ValueError, match="gradient"):
+            optimiser.ascend(wrong)
+    np.testing.assert_array_equal(values_of(optimiser), START)
+
+
+# ---- two players ----------------------------------------------------------------------------------------------------------------
+
+
+def test_players_with_parameters_of_their_own_are_disjoint():
+    assert_disjoint(SGD(parameters(), RATE), SGD(parameters(), RATE))
+
+
+def test_a_shared_tensor_is_found_whoever_came_first():
+    d, g = parameters(), parameters()
+    g["shared"] = d["b"]
+    first, second = SGD(d, RATE), SGD(g, RATE)
+    for pair in ((first, second), (second, first)):
+        with pytest.raises(ValueError, match="theta_d and theta_g share parameters"):
+            assert_disjoint(*pair)
+
+
+def test_shared_memory_is_found_behind_tensors_of_their_own():
+    d, g = SGD(parameters(), RATE), SGD(parameters(), RATE)
+    g.flat.theta = d.flat.theta[1:]
+    with pytest.raises(ValueError, match="share parameters"):
+        assert_disjoint(d, g)

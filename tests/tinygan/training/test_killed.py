@@ -1,0 +1,87 @@
+"""`kill -9` and Ctrl-C, on real processes: whatever is stopped, resumed, ends to the last bit as what was never stopped."""
+
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_runs import assert_same_runs, everything
+
+from tinygan.training import checkpoint
+from tinygan.training.checkpoint import CHECKPOINT
+
+SUPPORT = Path(__file__).parents[2] / "support"
+TRAIN = ("ring", "--batch", "8", "--steps", "60", "--save-every", "3", "--backend", "reference", "--decay", "0.5")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork, which this system lacks")
+@pytest.mark.parametrize("kind", ["digits", "dcgan", "ring"])
+def test_killed_again_and_again(tmp_path, kind):
+    """digits, an MLP with R1 and EMA; a DCGAN with batch norm; ring with falling rates, also killed within every kind of write."""
+    for attempt in range(6):  # on a busy machine the moments may all fall outside the run's course: then once more
+        folder = tmp_path / str(attempt)
+        script = [sys.executable, SUPPORT / "kill_and_resume.py", kind, folder]
+        done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        steps = [int(step) for step in done.stdout.split()]
+        if len(set(steps)) >= 3:
+            break
+    assert len(set(steps)) >= 3 and steps == sorted(steps), "too few kills hit the run in its course to tell anything"
+    assert_same_runs(folder / "killed", folder / "whole")
+    assert everything(folder / "whole")[1]["step"] == 90
+    assert not list((folder / "killed").glob("*.tmp"))
+
+
+def command(*arguments) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "tinygan", "train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True)
+
+
+def wait_for(path, seconds=60):
+    """Until a run has come as far as `path`."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not come in {seconds} s"
+        time.sleep(0.01)
+
+
+def test_the_command_line_killed_and_resumed(tmp_path):
+    """Resumed to its pictures, which are drawn from the same samples too."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    beside = command(*TRAIN, "--out", whole)
+    process = command(*TRAIN, "--out", killed)
+    wait_for(killed / CHECKPOINT)
+    time.sleep(random.uniform(0, 0.2))
+    process.kill()
+    process.communicate()
+    stdout, stderr = command(*TRAIN, "--out", killed, "--resume").communicate()
+    assert "step 60" in stdout and not stderr
+    assert beside.communicate()[1] == ""
+    assert_same_runs(killed, whole)
+    names = sorted(os.listdir(whole))
+    assert names == [CHECKPOINT, "config.json", "curves.png", "metrics.jsonl", "optimum.png", "samples.png"]
+    assert sorted(os.listdir(killed)) == names
+    assert all((killed / name).read_bytes() == (whole / name).read_bytes() for name in names if name != CHECKPOINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(tmp_path, number):
+    """Exit 130, the step at hand saved, and a command that can be pasted as it is, blanks in names included."""
+    out = tmp_path / "my run"
+    process = command(*TRAIN[:3], "--steps", "1000000", "--save-every", "1000000", "--backend", "reference", "--out", out)
+    wait_for(out / CHECKPOINT)
+    time.sleep(0.3)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130 and stdout == "" and len(stderr.splitlines()) == 1
+    step = checkpoint.load(out / CHECKPOINT)[1]["step"]
+    assert step > 0 and f"step {step} is saved" in stderr
+    words = shlex.split(stderr.split("Go on with: ")[1])
+    assert words == ["tinygan", "train", "ring", "--out", str(out), "--resume"]
+    stdout, stderr = command(*words[2:], "--steps", str(step + 5)).communicate(timeout=60)
+    assert f"step {step + 5:,}" in stdout and not stderr

@@ -1,0 +1,133 @@
+"""`tinygan kernels list | verify | profile | targets`: which kernels there are, whether they are right, what they do to memory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from tinygan_kernels import KERNELS, BackendError, load, names, why_unavailable
+
+from .console import BackendName, Emulate, out, tell
+
+app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, whether they are right, what they do to memory.")
+
+
+@app.command("list", epilog="Examples:  tinygan kernels list")
+def list_kernels() -> None:
+    """Every kernel of the contract, its versions on every backend, and where they can run."""
+    found = {name: _versions(name) for name in names()}
+    for name, kernel in KERNELS.items():
+        tell(out, f"{name}: {kernel.formula}")
+        for backend, versions in found.items():
+            for version in versions.get(name, []):
+                tell(out, f"    {backend:10s} {version}")
+    for name in names():
+        tell(out, f"{name}: {_where(name)}")
+
+
+def _versions(backend: str) -> dict[str, list[str]]:
+    """The ladder of each kernel, as lines; of a CUDA backend without a GPU those that would be emulated."""
+    emulate = why_unavailable(backend) is not None
+    if emulate and why_unavailable(backend, emulate=True) is not None:
+        return {}
+    found: dict[str, list[str]] = {}
+    for version in load(backend, emulate).versions:
+        found.setdefault(version.kernel, []).append(f"{version.number} {version.title}")
+    return found
+
+
+def _where(backend: str) -> str:
+    reason = why_unavailable(backend)
+    if reason is None:
+        return "available"
+    emulated = why_unavailable(backend, emulate=True)
+    if emulated is None:
+        return f"with --emulate; without, {reason}"
+    return reason if backend == "cpu" else f"{reason}; with --emulate, {emulated}"
+
+
+@app.command(epilog="Examples:  tinygan kernels verify   |   tinygan kernels verify --backend cupy --emulate --only matmul")
+def verify(
+    backend: BackendName = "cpu",
+    emulate: Emulate = False,
+    only: Annotated[str, typer.Option("--only", help="Only kernels whose name contains this.", show_default=False)] = "",
+) -> int:
+    """Run every version of every kernel on hard shapes: error as a share of its bound, and what the sanitizer finds.
+
+    Outputs are poisoned with NaN first. Exit code 1 if anything is wrong.
+    """
+    from tinygan_kernels.verification import verify as verification
+
+    chosen = [name for name in KERNELS if only in name]
+    if not chosen:
+        raise typer.BadParameter(f"no kernel has {only!r} in its name; there are {', '.join(KERNELS)}", param_hint="--only")
+    count = wrong = 0
+    for row in verification.rows(backend, emulate, chosen):
+        tell(out, str(row))
+        count, wrong = count + 1, wrong + (not row.ok)
+    tell(out, f"{count - wrong} of {count} right")
+    return 1 if wrong else 0
+
+
+@app.command(
+    epilog="Examples:  tinygan kernels profile matmul --version 4 --shape 512 512 512   |   "
+    "tinygan kernels profile matmul --compare 3 --compare 4"
+)
+def profile(
+    kernel: Annotated[str, typer.Argument(help="Such as matmul, conv2d, bce_logits.", show_default=False)],
+    version: Annotated[int | None, typer.Option("--version", help="Rung of the ladder; the best if not given.")] = None,
+    shape: Annotated[list[int] | None, typer.Option("--shape", help="Sizes: M N K of a product, N H W C_in C_out K stride pad of "
+                                                                     "a convolution, n of the rest.", show_default=False)] = None,
+    compare: Annotated[list[int] | None, typer.Option("--compare", help="Versions side by side.", show_default=False)] = None,
+    backend: Annotated[str, typer.Option("--backend", help="cupy (CUDA C++) or numba-cuda.")] = "cupy",
+    arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
+) -> int:
+    """What a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
+    from tinygan_kernels.profiling import counts as profiling
+    from tinygan_kernels.profiling import view
+    from tinygan_kernels.profiling.machine_code import InspectionError
+
+    try:
+        reports = profiling.report(kernel, version, shape, backend, arch, compare)
+    except InspectionError as error:
+        raise BackendError(str(error)) from None
+    view.render(reports, out)
+    return 0
+
+
+@app.command(epilog="Examples:  tinygan kernels targets   |   tinygan kernels targets --backend cupy")
+def targets(
+    backend: Annotated[list[str] | None, typer.Option("--backend", help="cupy, numba-cuda; both if not given.",
+                                                      show_default=False)] = None,
+) -> int:
+    """What the CUDA kernels are held to without a GPU: no spills, coalesced access, no bank conflicts, a busy inner loop.
+
+    Also the counter that every step of every ladder improves. Takes a minute or two; exit code 1 if a target is missed.
+    """
+    from tinygan_kernels.profiling import targets as static_targets
+
+    backends = tuple(backend or static_targets.CUDA)
+    for name in backends:
+        if name not in static_targets.CUDA:
+            raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(static_targets.CUDA)}")
+        if reason := why_unavailable(name, emulate=True):
+            raise BackendError(f"backend {name!r} cannot be emulated: {reason}")
+    rows = list(static_targets.rows(backends))
+    out.print(static_targets.table(rows))
+    return 1 if any(row.ok is False for row in rows) else 0
+
+
+NUMBERS = ("--shape", "--compare")
+
+
+def spread(arguments: list[str]) -> list[str]:
+    """`--shape 512 512 512` as the parser takes it, the option before each number: options take one value each."""
+    spread_out: list[str] = []
+    repeating = ""
+    for argument in arguments:
+        number = argument.lstrip("-").isdecimal()
+        if repeating and number and spread_out[-1] != repeating:
+            spread_out.append(repeating)
+        repeating = argument if argument in NUMBERS else repeating if number else ""
+        spread_out.append(argument)
+    return spread_out

@@ -1,0 +1,200 @@
+"""Is the VJP right? Analytic derivatives against numeric ones, with a report that names the worst element.
+
+f's output is contracted with a random cotangent u (an all-ones one cannot see a permutation), L = <u, f(x)>, and L is
+differentiated by central differences at two step sizes, h and h/2. Together these give
+- a derivative whose error is of order h^4 (Richardson extrapolation),
+- a test for kinks: on smooth ground the two central differences C(h), C(h/2) agree, and the jump between the slopes to the
+  right and to the left, J(h), halves with h. At a kink within h of x one of the two fails, wherever in the window the kink is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinygan.engine import ops
+
+from .tensor import Tensor, gradients
+
+STEP = 2e-4  # of max(|x|, 0.1): truncation and rounding are then both near 1e-12 of the values that are differenced
+RTOL = 1e-6  # a VJP that is wrong by 0.1 % is a thousand times out
+KINK = 1e-3  # slopes that disagree by this share are no rounding and no curvature
+MAX_ELEMENTS = 24  # of each input, unless told otherwise; larger ones are sampled
+
+
+class KinkError(ValueError):
+    """The function has no derivative near the point that was given, so there is nothing to compare with."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One derivative: in an element of an input, or along a random direction in all of them."""
+
+    where: str
+    analytic: float
+    numeric: float
+    allowed: float
+
+    @property
+    def error(self) -> float:
+        return abs(self.analytic - self.numeric)
+
+    @property
+    def passed(self) -> bool:
+        return math.isfinite(self.analytic) and self.error <= self.allowed  # NaN is not, nor is infinity for its infinite scale
+
+    @property
+    def share(self) -> float:
+        """Error as a share of what is allowed; NaN and infinity count as infinitely wrong."""
+        return self.error / self.allowed if math.isfinite(self.error) else math.inf
+
+
+@dataclass(frozen=True)
+class Report:
+    """What gradcheck found. `passed`, the `worst` comparison, and all of them; `str` is readable."""
+
+    name: str
+    order: int
+    comparisons: list[Comparison] = field(repr=False)
+
+    @property
+    def worst(self) -> Comparison:
+        return max(self.comparisons, key=lambda c: c.share)
+
+    @property
+    def flat(self) -> bool:
+        """Every derivative is zero: the check would also pass a VJP that returns nothing."""
+        return all(c.analytic == 0 and abs(c.numeric) <= c.allowed for c in self.comparisons)
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.comparisons) and not self.flat and all(c.passed for c in self.comparisons)
+
+    def __str__(self) -> str:
+        head = f"{self.name}, order {self.order}: {'passed' if self.passed else 'FAILED'}, {len(self.comparisons)} derivatives"
+        if not self.comparisons:
+            return f"{head}; the inputs have no elements, nothing was checked"
+        if self.flat:
+            return f"{head}; all are zero here, which checks nothing: choose a point where f changes"
+        w = self.worst
+        return (
+            f"{head}; worst at {w.where}: analytic {w.analytic:.12g}, numeric {w.numeric:.12g}, "
+            f"difference {w.error:.2e}, allowed {w.allowed:.2e}"
+        )
+
+
+def gradcheck(
+    f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | None = None, name: str = "",
+    elements: int = MAX_ELEMENTS,
+) -> Report:
+    """Compare the derivatives of f(*inputs) with numeric ones.
+
+    inputs: float64 tensors, perturbed in place and restored; f may also reach them from elsewhere, as a network does its
+    parameters. order 2 checks the VJP itself as a function of inputs and cotangent. rng draws cotangent and directions
+    (default: seed 0). elements: how many of each input are checked one by one; a random direction covers the rest.
+    Raises KinkError at a kink, ValueError for inputs that are not float64.
+    """
+    rng = rng or np.random.default_rng(0)
+    for i, x in enumerate(inputs):
+        if x.dtype != np.float64:
+            raise ValueError(f"gradcheck: input {i} is {x.dtype}; differences need float64")
+    name = name or getattr(f, "__name__", "f")
+    with _requiring_gradients(inputs):
+        if order == 1:
+            return Report(name, 1, _compare(f, inputs, rng, elements))
+        if order != 2:
+            raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")
+        vjp, cotangent = _vjp_of(f, inputs, rng)
+        with _requiring_gradients([cotangent]):
+            return Report(name, 2, _compare(vjp, (*inputs, cotangent), rng, elements))
+
+
+@contextmanager
+def _requiring_gradients(inputs):
+    before = [x.requires_grad for x in inputs]
+    for x in inputs:
+        x.requires_grad = True
+    try:
+        yield
+    finally:
+        for x, flag in zip(inputs, before, strict=True):
+            x.requires_grad = flag
+
+
+def _random_like(y: Tensor, rng: np.random.Generator) -> Tensor:
+    return ops.as_tensor(rng.standard_normal(y.shape), y)
+
+
+def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
+    """(x..., u) -> all of J(x)^T u in one vector, and a random u."""
+
+    def vjp(*args: Tensor) -> Tensor:
+        *xs, u = args
+        parts = gradients(f(*xs), xs, u, create_graph=True)
+        return ops.concat([ops.reshape(part, (part.size,)) for part in parts])
+
+    return vjp, _random_like(f(*inputs), rng)
+
+
+def _compare(f, inputs, rng, elements) -> list[Comparison]:
+    y = f(*inputs)
+    u = _random_like(y, rng)
+    # A VJP may be one fused kernel where nobody differentiates it again and ops where somebody does: both have to be right.
+    forms = [[g.numpy() for g in gradients(y, inputs, u, create_graph)] for create_graph in (False, True)]
+    weights = u.numpy()
+    # rounding of L: every term of <u, f> may be off by an ulp or so, and the differences divide that by h
+    noise = 100 * np.finfo(np.float64).eps * max(float(np.abs(weights * y.numpy()).sum()), 1e-30)
+
+    def loss() -> float:
+        return float((weights * f(*inputs).numpy()).sum())
+
+    comparisons = []
+    for i, (x, *both) in enumerate(zip(inputs, *forms, strict=True)):
+        for flat in _elements(x.size, elements, rng):
+            index = np.unravel_index(flat, x.shape)
+            step = STEP * max(abs(float(x.numpy()[index])), 0.1)
+            where = f"input {i}[{', '.join(str(int(k)) for k in index)}]"
+            comparisons.append(_derivative(loss, [(x, index, 1.0)], step, [float(g[index]) for g in both], noise, where))
+    directions = [(x, ..., rng.standard_normal(x.shape)) for x in inputs if x.size]
+    if directions:
+        along = [_along(directions, [g for g in form if g.size]) for form in forms]
+        comparisons.append(_derivative(loss, directions, STEP * 0.1, along, noise, "a random direction"))
+    return comparisons
+
+
+def _along(directions, gradient: list[np.ndarray]) -> float:
+    with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN, which does not pass
+        return float(sum((g * d).sum() for g, (_, _, d) in zip(gradient, directions, strict=True)))
+
+
+def _elements(size: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
+    return np.arange(size) if size <= at_most else np.sort(rng.choice(size, at_most, replace=False))
+
+
+def _derivative(loss, moves, h, analytic, noise, where) -> Comparison:
+    """Difference L along `moves` ((tensor, index, direction), ...) and compare with the worst of `analytic`. Raises KinkError."""
+    before = [x.array[index].copy() for x, index, _ in moves]  # elements too: on a GPU they are views
+
+    def at(t: float) -> float:
+        for (x, index, direction), value in zip(moves, before, strict=True):
+            x.array[index] = value + t * x.backend.asarray(direction)
+        return loss()
+
+    try:
+        right, half_right, here, half_left, left = (at(t * h) for t in (1, 0.5, 0, -0.5, -1))
+    finally:
+        for (x, index, _), value in zip(moves, before, strict=True):
+            x.array[index] = value
+    wide, narrow = (right - left) / (2 * h), (half_right - half_left) / h
+    jump_wide, jump_narrow = (right - 2 * here + left) / h, (half_right - 2 * here + half_left) / (h / 2)
+    numeric, rounding = (4 * narrow - wide) / 3, noise / h
+    scale = max(abs(wide), abs(narrow), abs(jump_narrow))
+    if max(abs(wide - narrow), abs(jump_wide - 2 * jump_narrow)) > KINK * scale + 10 * rounding:
+        slopes = f"slopes {wide:.6g} and {narrow:.6g} at h and h/2"
+        raise KinkError(f"gradcheck: f has a kink within {h:.1e} of {where} ({slopes}); move the point away from it")
+    found = [Comparison(where, a, numeric, RTOL * max(abs(numeric), abs(a)) + rounding) for a in analytic]
+    return max(found, key=lambda c: c.share)

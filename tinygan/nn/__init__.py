@@ -1,0 +1,52 @@
+"""Layers, initialisations, and the generators and discriminators built of them."""
+
+from .architectures import Architecture, discriminator, generator
+from .flat import Flat
+from .gan_layers import Dropout, Maxout, SpectralNorm
+from .init import INITS, Init, dcgan_normal, glorot_uniform, he_normal, lecun_uniform
+from .layers import (
+    Activation,
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    count_parameters,
+)
+
+__all__ = [
+    "INITS",
+    "Activation",
+    "Architecture",
+    "BatchNorm",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dropout",
+    "Flat",
+    "Flatten",
+    "Init",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "Maxout",
+    "ReLU",
+    "Reshape",
+    "Sequential",
+    "Sigmoid",
+    "SpectralNorm",
+    "Tanh",
+    "count_parameters",
+    "dcgan_normal",
+    "discriminator",
+    "generator",
+    "glorot_uniform",
+    "he_normal",
+    "lecun_uniform",
+]

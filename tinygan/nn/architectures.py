@@ -1,0 +1,160 @@
+"""G and D for each kind of data: multilayer perceptrons for everything, DCGANs for images.
+
+Images are NHWC. Both networks are made from the shape of a sample, so a table, a sound window and a picture take one path.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import Backend
+
+from tinygan.engine.randomness import Draws
+
+from .gan_layers import Dropout, Maxout, SpectralNorm
+from .init import INITS
+from .layers import BatchNorm, Conv2d, ConvTranspose2d, Flatten, Layer, Linear, Reshape, Sequential
+
+LEAKY = {"act": "leaky_relu", "slope": 0.2}
+RELU = {"act": "leaky_relu", "slope": 0.0}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What both networks are made from. sample: shape of one sample; bounded: G ends in tanh; z: length of the noise.
+
+    hidden: widths of the MLP's hidden layers, G's from noise to sample, D's the same from sample to logit. width: channels of the
+    DCGAN's largest feature maps; deeper ones double it. hidden_d: D's widths where they are not G's, from sample to logit.
+    maxout: pieces of D's hidden units (0: leaky ReLU); dropout: its probability after each of them; spectral:
+    spectral normalisation of every layer of D; batch_norm: in the MLP's G. pack: samples that D judges together.
+    init: the initialisation of every weight, by its name in nn.INITS; empty for each layer's own (a DCGAN's: its paper's).
+    Raises ValueError for a DCGAN on what is not an image of even sides, and for what only the MLP has.
+    """
+
+    name: str
+    sample: tuple[int, ...]
+    bounded: bool
+    z: int
+    hidden: tuple[int, ...] = (256, 256)
+    width: int = 64
+    hidden_d: tuple[int, ...] = ()
+    maxout: int = 0
+    dropout: float = 0.0
+    spectral: bool = False
+    batch_norm: bool = False
+    pack: int = 1
+    init: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name not in ("mlp", "dcgan"):
+            raise ValueError(f"there is no architecture {self.name!r}; tinygan has mlp and dcgan")
+        if self.name == "dcgan" and (len(self.sample) != 3 or not self.halvings):
+            raise ValueError(f"dcgan wants images with even sides of at least 6 pixels, a sample here is {self.sample}; take mlp")
+        if self.name == "dcgan" and (self.maxout or self.dropout or self.batch_norm):
+            raise ValueError("maxout, dropout and batch-norm are options of the mlp; a dcgan has its paper's layers")
+        if self.spectral and self.maxout:
+            raise ValueError("spectral normalisation is for linear and convolutional layers; leave out maxout or spectral")
+        if self.init not in ("", *INITS):
+            raise ValueError(f"there is no initialisation {self.init!r}; tinygan has {', '.join(INITS)}")
+        if self.maxout == 1 or self.maxout < 0 or not 0 <= self.dropout < 1:
+            raise ValueError(f"maxout has to be 0 or at least 2 pieces, dropout to lie in [0, 1); "
+                             f"they are {self.maxout} and {self.dropout}")
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """The shape that D gets: a pack of samples joined along the last axis."""
+        return (*self.sample[:-1], self.sample[-1] * self.pack)
+
+    @property
+    def halvings(self) -> int:
+        """How often a DCGAN halves the image: until a side is odd or 4 pixels are left (64 -> 4, 28 -> 7, 8 -> 4)."""
+        (height, width), times = self.sample[:2], 0
+        while height % 2 == 0 and width % 2 == 0 and min(height, width) > 4:
+            height, width, times = height // 2, width // 2, times + 1
+        return times
+
+
+def _made(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
+    """What every layer with weights is made with."""
+    init = a.init or ("dcgan_normal" if a.name == "dcgan" else "")
+    return {"backend": backend, "rng": rng, "dtype": dtype, **({"init": INITS[init]} if init else {})}
+
+
+def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
+    """G: noise (m, z) -> samples (m, *sample)."""
+    made = _made(a, backend, rng, dtype)
+    return Sequential(*(_mlp_generator(a, made) if a.name == "mlp" else _dcgan_generator(a, made)))
+
+
+def discriminator(
+    a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32, draws: Draws | None = None
+) -> Sequential:
+    """D: samples (m, *judged) -> logits (m, 1); D(x) in the paper's sense is the sigmoid of that. draws: for dropout's masks."""
+    made = _made(a, backend, rng, dtype)
+    layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.name == "mlp" else _dcgan_discriminator(a, made)
+    return Sequential(*(_spectral(layers, rng) if a.spectral else layers))
+
+
+def _spectral(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
+    """Every layer that has a weight of inputs by outputs, inside a SpectralNorm."""
+    return [SpectralNorm(layer, rng) if isinstance(layer, (Linear, Conv2d)) else layer for layer in layers]
+
+
+def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
+    size = math.prod(a.sample)
+    widths = (a.z, *a.hidden)
+    layers: list[Layer] = []
+    for n, m in pairwise(widths):
+        norm = BatchNorm(m, backend=made["backend"], dtype=made["dtype"], **RELU)
+        layers += [Linear(n, m, **made), norm] if a.batch_norm else [Linear(n, m, **RELU, **made)]
+    layers.append(Linear(widths[-1], size, act="tanh" if a.bounded else "linear", **made))
+    return layers if len(a.sample) == 1 else [*layers, Reshape(*a.sample)]
+
+
+def _mlp_discriminator(a: Architecture, made: dict[str, Any], draws: Draws) -> list[Layer]:
+    widths = (math.prod(a.judged), *(a.hidden_d or reversed(a.hidden)))
+    layers: list[Layer] = []
+    for n, m in pairwise(widths):
+        layers.append(Maxout(n, m, a.maxout, **made) if a.maxout else Linear(n, m, **LEAKY, **made))
+        layers += [Dropout(a.dropout, draws)] if a.dropout else []
+    layers.append(Linear(widths[-1], 1, **made))
+    return layers if len(a.sample) == 1 else [Flatten(), *layers]
+
+
+def _dcgan_sizes(a: Architecture) -> tuple[tuple[int, int], list[int]]:
+    """(sides of the smallest feature map, channels from there outwards)."""
+    height, width, _ = a.sample
+    smallest = height >> a.halvings, width >> a.halvings
+    return smallest, [a.width << i for i in reversed(range(a.halvings))]
+
+
+def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
+    """Radford et al. 2016, section 3, with NHWC maps: project and reshape, then 4x4 stride-2 transposed convolutions."""
+    (height, width), channels = _dcgan_sizes(a)
+    norm = {"backend": made["backend"], "dtype": made["dtype"], **RELU}
+    # the bias of a layer that feeds a batch normalisation is subtracted again with the mean, so those have none
+    layers: list[Layer] = [
+        Linear(a.z, height * width * channels[0], **made), Reshape(height, width, channels[0]), BatchNorm(channels[0], **norm)
+    ]
+    for c_in, c_out in pairwise(channels):
+        layers += [ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, **made), BatchNorm(c_out, **norm)]
+    last = ConvTranspose2d(channels[-1], a.sample[2], 4, 2, 1, act="tanh" if a.bounded else "linear", **made)
+    return [*layers, last]
+
+
+def _dcgan_discriminator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
+    """The mirror image: 4x4 stride-2 convolutions, batch normalisation from the second on, one logit."""
+    (height, width), channels = _dcgan_sizes(a)
+    channels = channels[::-1]
+    norm = {"backend": made["backend"], "dtype": made["dtype"], **LEAKY}
+    layers: list[Layer] = [Conv2d(a.judged[2], channels[0], 4, 2, 1, **LEAKY, **made)]
+    for c_in, c_out in pairwise(channels):
+        if a.spectral:  # in the place of batch normalisation; Miyato et al. 2018, section 4
+            layers.append(Conv2d(c_in, c_out, 4, 2, 1, **LEAKY, **made))
+            continue
+        layers += [Conv2d(c_in, c_out, 4, 2, 1, bias=False, **made), BatchNorm(c_out, **norm)]
+    return [*layers, Flatten(), Linear(height * width * channels[-1], 1, **made)]

@@ -1,0 +1,60 @@
+"""All parameters of a network in one contiguous buffer, so that one launch updates or saves the whole network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygan_kernels import Backend
+
+from tinygan.engine.tensor import Tensor, wrap
+
+
+class Flat:
+    """All parameters of a network in one contiguous buffer, `theta` (P,): each parameter becomes a view of its part.
+
+    One launch then updates a whole network, and one copy saves it. `gather` lays gradients out in the same order.
+    Raises ValueError where there is none, or where they differ in dtype or backend.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor]) -> None:
+        if not parameters:
+            raise ValueError("a network without parameters has nothing to train")
+        self.parameters = parameters
+        first = _check_alike(parameters)
+        self.backend: Backend = first.backend
+        size = sum(t.size for t in parameters.values())
+        self.theta = self.backend.empty((size,), first.dtype)
+        self._gradient = self.backend.empty((size,), first.dtype)
+        self._parts = self._views(self._gradient)
+        for tensor, part in zip(parameters.values(), self._views(self.theta), strict=True):
+            self.backend.launch("copy", (tensor.array,), out=part)
+            tensor.array = part
+
+    def _views(self, buffer: Any) -> list[Any]:
+        views, start = [], 0
+        for tensor in self.parameters.values():
+            views.append(buffer[start : start + tensor.size].reshape(tensor.shape))
+            start += tensor.size
+        return views
+
+    def gather(self, gradients: list[Tensor]) -> Tensor:
+        """The gradients, one for each parameter in order, as one vector (P,); the next call overwrites it. Raises ValueError."""
+        if len(gradients) != len(self._parts):
+            raise ValueError(f"{len(gradients)} gradients for {len(self._parts)} parameters; there has to be one for each")
+        for (name, tensor), g in zip(self.parameters.items(), gradients, strict=True):
+            if g.shape != tensor.shape:
+                raise ValueError(f"the gradient of {name} has shape {g.shape}, the parameter {tensor.shape}")
+        for g, part in zip(gradients, self._parts, strict=True):
+            self.backend.launch("copy", (g.array,), out=part)
+        return wrap(self._gradient, self.backend)
+
+
+def _check_alike(parameters: dict[str, Tensor]) -> Tensor:
+    """The first parameter, if all others can share a buffer with it."""
+    (first_name, first), *others = parameters.items()
+    for name, tensor in others:
+        if tensor.dtype != first.dtype:
+            raise ValueError(f"{name} is {tensor.dtype}, {first_name} is {first.dtype}; one network has one dtype")
+        if tensor.backend is not first.backend:
+            raise ValueError(f"{name} lives on another backend than {first_name}; one network lives on one")
+    return first

@@ -1,0 +1,97 @@
+"""Layers that the GAN literature brought in: Maxout and Dropout (the 2014 paper's D), spectral normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import Backend
+
+from tinygan.engine import ops
+from tinygan.engine.randomness import Draws, kept
+from tinygan.engine.tensor import Tensor, wrap
+
+from .init import Init, glorot_uniform
+from .layers import Layer, Linear
+
+
+class Maxout(Layer):
+    """y_j = max over pieces i of (x w_ij + b_ij): x (m, n_in) -> (m, n_out). Goodfellow et al. 2013, eq. 3.
+
+    One product gives all pieces: w (n_in, n_out * pieces), b (n_out * pieces,), the pieces of a unit next to each other.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, pieces: int, *, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32,
+        init: Init = glorot_uniform,
+    ) -> None:
+        if pieces < 2:
+            raise ValueError(f"a maxout unit has at least 2 pieces, not {pieces}")
+        self.n_out, self.pieces = n_out, pieces
+        self.product = Linear(n_in, n_out * pieces, backend=backend, rng=rng, dtype=dtype, init=init)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ops.max(ops.reshape(self.product(x), (x.shape[0], self.n_out, self.pieces)), axis=2)
+
+    def parameters(self) -> dict[str, Tensor]:
+        return self.product.parameters()
+
+
+class Dropout(Layer):
+    """In training, x with each element zeroed with probability p and the others scaled by 1 / (1 - p); in eval, x itself.
+
+    Srivastava et al. 2014, section 4. The masks are drawn from `draws`, whose generator's state belongs in a checkpoint.
+    """
+
+    def __init__(self, p: float, draws: Draws) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"the dropout probability is {p}, it has to be at least 0 and below 1")
+        self.p, self.draws = p, draws
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x * self.draws(kept(self.p), x) if self.training and self.p else x
+
+
+class SpectralNorm(Layer):
+    """A layer whose weight is divided by its largest singular value: w / sigma(w), sigma = u^T W v. Miyato et al. 2018, alg. 1.
+
+    W is w as a matrix of (inputs, outputs): (n_in, n_out), or (KH KW C_in, C_out). Each call in training takes one step of the
+    power iteration on the buffer u (outputs,); in eval u stays. u and v count as constants, sigma is a function of W (eq. 12).
+    """
+
+    def __init__(self, inner: Layer, rng: np.random.Generator) -> None:
+        self.inner = inner
+        w = inner.parameters()["w"]
+        u = rng.standard_normal(w.shape[-1])
+        self.u = wrap(w.backend.asarray((u / np.linalg.norm(u)).astype(w.dtype)), w.backend)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        w, self.inner.w = self.inner.w, self._normalised(self.inner.w)
+        try:
+            return self.inner(x)
+        finally:
+            self.inner.w = w
+
+    def _normalised(self, w: Tensor) -> Tensor:
+        matrix = ops.reshape(w, (w.size // w.shape[-1], w.shape[-1]))
+        fixed, u = wrap(matrix.array, w.backend), ops.reshape(self.u, (self.u.size, 1))
+        v = _unit(fixed @ u)
+        if self.training:
+            u = _unit(ops.matmul(fixed, v, trans_a=True))
+            w.backend.launch("copy", (u.array.reshape(self.u.shape),), out=self.u.array)
+        return w * ops.sum(matrix * (v @ ops.transpose(u))) ** -1
+
+    def parameters(self) -> dict[str, Tensor]:
+        return self.inner.parameters()
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {**self.inner.buffers(), "u": self.u}
+
+    def train(self, mode: bool = True) -> Layer:
+        self.inner.train(mode)
+        return super().train(mode)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """x / |x|; the small number keeps a zero vector zero instead of NaN."""
+    return x * (ops.sum(x**2) + 1e-12) ** -0.5

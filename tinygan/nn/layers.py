@@ -1,0 +1,228 @@
+"""Layers. Each is a small callable with its parameters (learnt by gradient) and buffers (running statistics) by name.
+
+Shapes are NHWC, filters (KH, KW, C_in, C_out). A layer draws its initial weights from the `numpy.random.Generator` that it is
+handed; initialisations go by the names of the papers that proposed them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import Backend
+
+from tinygan.engine import ops
+from tinygan.engine.tensor import Tensor
+
+from .init import Init, he_normal
+
+# ---- layers -------------------------------------------------------------------------------------------------------------------
+
+
+class Layer:
+    """A callable Tensor -> Tensor. `training` matters to layers that behave differently when they are used."""
+
+    training: bool = True
+    couples: bool = False  # whether, in training, the samples of a batch affect each other's results
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Learnt tensors by name; the very objects, so that an optimiser can update them in place."""
+        return {}
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Tensors that are kept but not learnt by gradient."""
+        return {}
+
+    def train(self, mode: bool = True) -> Layer:
+        self.training = mode
+        return self
+
+    def eval(self) -> Layer:
+        return self.train(False)
+
+
+class Sequential(Layer):
+    """Layers one after the other; their parameters are named "0.w", "0.b", "2.w", ... by position."""
+
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = layers
+        self.couples = any(layer.couples for layer in layers)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {f"{i}.{name}": t for i, layer in enumerate(self.layers) for name, t in layer.parameters().items()}
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {f"{i}.{name}": t for i, layer in enumerate(self.layers) for name, t in layer.buffers().items()}
+
+    def train(self, mode: bool = True) -> Layer:
+        for layer in self.layers:
+            layer.train(mode)
+        return super().train(mode)
+
+
+def _weight(values: np.ndarray, backend: Backend, dtype: Any) -> Tensor:
+    return Tensor(values.astype(dtype), backend, requires_grad=True)
+
+
+class Linear(Layer):
+    """y = act(x w + b), in one fused pass: x (m, n_in), w (n_in, n_out), b (n_out,). act as in ops.linear."""
+
+    def __init__(
+        self, n_in: int, n_out: int, *, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32,
+        init: Init = he_normal, act: str = "linear", slope: float = 0.0,
+    ) -> None:
+        self.act, self.slope = act, slope
+        self.w = _weight(init(rng, (n_in, n_out), n_in, n_out), backend, dtype)
+        self.b = _weight(np.zeros(n_out), backend, dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ops.linear(x, self.w, self.b, self.act, self.slope)
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {"w": self.w, "b": self.b}
+
+
+class Conv2d(Layer):
+    """Convolution, x (N, H, W, c_in) -> (N, OH, OW, c_out), with an optional bias and an activation."""
+
+    def __init__(
+        self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, *, backend: Backend, rng: np.random.Generator,
+        dtype: Any = np.float32, init: Init = he_normal, bias: bool = True, act: str = "linear", slope: float = 0.0,
+    ) -> None:
+        self.stride, self.pad, self.act, self.slope = stride, pad, act, slope
+        self.w = _weight(init(rng, (k, k, c_in, c_out), k * k * c_in, k * k * c_out), backend, dtype)
+        self.b = _weight(np.zeros(c_out), backend, dtype) if bias else None
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        return ops.conv2d(x, self.w, self.stride, self.pad)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = self._convolve(x)
+        return activation(y, self.act, self.slope) if self.b is None else ops.bias_act(y, self.b, self.act, self.slope)
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {"w": self.w} if self.b is None else {"w": self.w, "b": self.b}
+
+
+class ConvTranspose2d(Conv2d):
+    """Transposed convolution, x (N, H, W, c_in) -> (N, (H-1) stride - 2 pad + k, ..., c_out); w is (k, k, c_out, c_in).
+
+    The fans that `init` gets are this layer's own, k^2 c_in and k^2 c_out: those of the convolution that it undoes, swapped.
+    """
+
+    def __init__(self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, **options: Any) -> None:
+        init = options.get("init", he_normal)
+        swapped = {"init": lambda rng, shape, fan_out, fan_in: init(rng, shape, fan_in, fan_out)}
+        super().__init__(c_out, c_in, k, stride, pad, **{**options, **swapped, "bias": False})
+        if options.get("bias", True):
+            self.b = _weight(np.zeros(c_out), options["backend"], options.get("dtype", np.float32))
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        return ops.conv_transpose2d(x, self.w, self.stride, self.pad)
+
+
+class BatchNorm(Layer):
+    """Normalise each channel (last axis) over the batch, then scale and shift (Ioffe and Szegedy 2015, Algorithm 1).
+
+    In training: by the batch's own mean and biased variance, which also move the running estimates (the variance unbiased) by
+    `momentum`. In eval: by the running estimates, so that a sample does not depend on its batch (there, Algorithm 2).
+    """
+
+    couples = True
+
+    def __init__(
+        self, channels: int, *, backend: Backend, dtype: Any = np.float32, momentum: float = 0.1, eps: float = 1e-5,
+        act: str = "linear", slope: float = 0.0,
+    ) -> None:
+        self.momentum, self.eps, self.act, self.slope = momentum, eps, act, slope
+        self.gamma = _weight(np.ones(channels), backend, dtype)
+        self.beta = _weight(np.zeros(channels), backend, dtype)
+        self.mean = Tensor(np.zeros(channels, dtype), backend)
+        self.var = Tensor(np.ones(channels, dtype), backend)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.training:
+            y = (x - self.mean) * (self.gamma * (self.var + self.eps) ** -0.5) + self.beta
+            return activation(y, self.act, self.slope)
+        y, mean, inv_std = ops.batch_norm(x, self.gamma, self.beta, self.eps)
+        y = activation(y, self.act, self.slope)  # at once, as a backend may do both in one pass
+        self._remember(mean, inv_std, x.size // x.shape[-1])
+        return y
+
+    def _remember(self, mean: Tensor, inv_std: Tensor, n: int) -> None:
+        var = (inv_std**-2 - self.eps) * (n / max(n - 1, 1))
+        for running, seen in ((self.mean, mean), (self.var, var)):
+            seen.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {"gamma": self.gamma, "beta": self.beta}
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "var": self.var}
+
+
+def activation(x: Tensor, act: str, slope: float = 0.0) -> Tensor:
+    """One of the fused layers' activations on its own: linear, leaky_relu, tanh or sigmoid."""
+    if act == "linear":
+        return x
+    return ops.leaky_relu(x, slope) if act == "leaky_relu" else {"tanh": ops.tanh, "sigmoid": ops.sigmoid}[act](x)
+
+
+class Activation(Layer):
+    """An elementwise function as a layer: Activation("tanh"), Activation("leaky_relu", 0.2)."""
+
+    def __init__(self, act: str, slope: float = 0.0) -> None:
+        self.act, self.slope = act, slope
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return activation(x, self.act, self.slope)
+
+
+def ReLU() -> Activation:
+    return Activation("leaky_relu", 0.0)
+
+
+def LeakyReLU(slope: float = 0.2) -> Activation:
+    return Activation("leaky_relu", slope)
+
+
+def Tanh() -> Activation:
+    return Activation("tanh")
+
+
+def Sigmoid() -> Activation:
+    return Activation("sigmoid")
+
+
+class Reshape(Layer):
+    """(m, ...) -> (m, *shape)."""
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = shape
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ops.reshape(x, (x.shape[0], *self.shape))
+
+
+class Flatten(Layer):
+    """(m, ...) -> (m, everything else)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+
+
+def count_parameters(layer: Layer) -> int:
+    return sum(t.size for t in layer.parameters().values())

@@ -1,0 +1,1 @@
+"""The theory of GANs as claims that are computed and judged."""

@@ -1,0 +1,77 @@
+"""What the papers state about this game, each claim run and judged: `tinygan theory`.
+
+A claim is a sentence with its source, a function that measures it on this engine, and the reason for its tolerance. The claims
+stand by subject: claims_value.py (V, its gradients, the two objectives of G), claims_optimum.py (the optimal D), claims_dynamics.py
+(what converges) and claims_collapse.py (what goes wrong, and its cures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygan_kernels import Backend
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number of a claim: how it came out, and what it has to be.
+
+    relation "=": |value - expected| <= tolerance. "<=" and ">=": value on that side of expected; tolerance is then 0 unless given.
+    """
+
+    what: str
+    value: float
+    expected: float
+    tolerance: float = 0.0
+    relation: str = "="
+
+    @property
+    def passed(self) -> bool:
+        """False for NaN in every relation."""
+        if self.relation == "=":
+            return abs(self.value - self.expected) <= self.tolerance
+        if self.relation == "<=":
+            return self.value <= self.expected + self.tolerance
+        return self.value >= self.expected - self.tolerance
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "what": self.what, "value": self.value, "relation": self.relation, "expected": self.expected,
+            "tolerance": self.tolerance, "passed": self.passed,
+        }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """statement: one line; source: where it is made; because: why the tolerances are what they are; number: of the subject."""
+
+    name: str
+    number: int
+    statement: str
+    source: str
+    because: str
+    measure: Callable[[Backend], list[Measured]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim with what was measured. No measurement, or one that raised, is no confirmation."""
+
+    claim: Claim
+    measured: list[Measured]
+    seconds: float
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.error and bool(self.measured) and all(m.passed for m in self.measured)
+
+    def to_json(self) -> dict[str, Any]:
+        c = self.claim
+        return {
+            "name": c.name, "number": c.number, "statement": c.statement, "source": c.source, "because": c.because,
+            "passed": self.passed, "seconds": round(self.seconds, 3), "error": self.error,
+            "measured": [m.to_json() for m in self.measured],
+        }

@@ -1,0 +1,132 @@
+"""Claims about mode collapse, the 2014 paper's "Helvetica scenario": a set-up in which it happens, the alarm, and three cures.
+
+Data: eight Gaussians on the unit circle, std 0.1. Both players are small, and G's rate is fifteen times D's, so that G is "trained
+too much without updating D" (section 6). Everything is float32 and seeded; only what is named changes from run to run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from tinygan_kernels import Backend
+
+from tinygan.data.datasets import ring_centres
+from tinygan.engine.replay import Replayed
+from tinygan.engine.tensor import Tensor, wrap
+from tinygan.game.moves import Game
+from tinygan.game.remedies import Remedies
+from tinygan.measure.metrics import Look, MixtureCoverage, look, mixture_coverage
+from tinygan.nn.architectures import Architecture, discriminator, generator
+from tinygan.optim import Adam
+
+from .claim import Claim, Measured
+
+STD = 0.1
+STEPS, BATCH = 2000, 64
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What differs between the runs: D's steps k, R1's weight, packing, and both rates."""
+
+    k: int = 1
+    r1: float = 0.0
+    pack: int = 1
+    lr_d: float = 2e-4
+    lr_g: float = 3e-3
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run's G makes: how many of the eight modes, and what the collapse alarm sees."""
+
+    coverage: MixtureCoverage
+    seen: Look
+
+
+def _real(rng: np.random.Generator, n: int) -> np.ndarray:
+    centres = ring_centres()
+    return (centres[rng.integers(len(centres), size=n)] + STD * rng.standard_normal((n, 2))).astype(np.float32)
+
+
+def _game(setting: Setting, backend: Backend, rng: np.random.Generator) -> Game:
+    a = Architecture("mlp", (2,), False, 8, (64, 64), pack=setting.pack)
+    G, D = generator(a, backend, rng), discriminator(a, backend, rng)
+    up, down = Adam(D.parameters(), setting.lr_d, 0.5, 0.99), Adam(G.parameters(), setting.lr_g, 0.5, 0.99)
+    return Game(D, G, up, down, "nonsaturating", setting.r1, remedies=Remedies(pack=setting.pack))
+
+
+@cache
+def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(512 real, 1024 generated) points after STEPS steps of Algorithm 1; a batch is of BATCH packs."""
+    rng = np.random.default_rng(seed)
+    game, m = _game(setting, backend, rng), BATCH * setting.pack
+
+    def noise(n: int = m) -> np.ndarray:
+        return rng.standard_normal((n, 8), np.float32)
+
+    def step(*drawn: Tensor) -> tuple[Tensor, ...]:
+        batches, noises = iter(drawn[:-1:2]), iter((*drawn[1::2], drawn[-1]))
+        game.alternating_step(lambda: next(batches), lambda: next(noises), setting.k)
+        return ()
+
+    replayed = Replayed(step, backend)
+    for _ in range(STEPS):
+        replayed(*(draw for _ in range(setting.k) for draw in (_real(rng, m), noise())), noise())
+    fake = game.G(wrap(backend.asarray(noise(1024)), backend)).numpy()
+    return _real(rng, 512), fake
+
+
+def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
+    """What a run shows; the run itself is made once for each setting and seed."""
+    real, fake = generated(setting, backend, seed)
+    return Shown(mixture_coverage(fake, ring_centres(), STD), look(real, fake[:512]))
+
+
+PLAIN = Setting()
+CURES = {"k = 5": Setting(k=5), "R1 2": Setting(r1=2.0), "packing 4": Setting(pack=4)}
+SEEDS = range(10)
+
+
+def _runs(setting: Setting, backend: Backend) -> list[Shown]:
+    return [play(setting, backend, seed) for seed in SEEDS]
+
+
+def _missed(runs: list[Shown]) -> float:
+    return float(np.mean([run.seen.missed for run in runs]))
+
+
+def _alarms(runs: list[Shown]) -> int:
+    return sum(run.seen.collapsed for run in runs)
+
+
+def collapse(backend: Backend) -> list[Measured]:
+    runs = _runs(PLAIN, backend)
+    kl, modes = (float(np.mean([getattr(r.coverage, name) for r in runs])) for name in ("reverse_kl", "modes"))
+    return [
+        Measured("share of the data in regions that G avoids, mean of 10 seeds", _missed(runs), 0.3, relation=">="),
+        Measured("reverse KL of the modes, mean of 10 seeds", kl, 0.7, relation=">="),
+        Measured("modes captured of 8, mean of 10 seeds", modes, 6, relation="<="),
+        Measured("runs of 10 in which the collapse alarm goes off", _alarms(runs), 8, relation=">="),
+    ]
+
+
+def cures(backend: Backend) -> list[Measured]:
+    measured = []
+    for name, setting in CURES.items():
+        runs = _runs(setting, backend)
+        measured += [
+            Measured(f"{name}: share in avoided regions, mean of 10 seeds", _missed(runs), 0.15, relation="<="),
+            Measured(f"{name}: runs of 10 in which the alarm goes off", _alarms(runs), 2, relation="<="),
+        ]
+    return measured
+
+
+CLAIMS = [
+    Claim("collapse", 9, "a G that outruns D maps many z to the same x and leaves modes out; the alarm sees it",
+          "Goodfellow et al. 2014, section 6", "rounding decides how a single run ends, so ten are judged together", collapse),
+    Claim("collapse-cures", 9, "in the same set-up more steps of D, R1 or packing bring the modes back",
+          "Goodfellow 2014, section 6; Mescheder 2018; Lin 2018", "at most half of what the plain runs leave out", cures),
+]

@@ -1,0 +1,384 @@
+"""The gradient checks of the project as one table: every op at points that are hard for its VJP, and the game on whole networks.
+
+    for case in OP_CASES + GAME_CASES:
+        for report in run(case, backend, np.random.default_rng(0)):
+            print(report)
+
+Points are drawn where a wrong VJP shows: at normal gradient scale (nothing saturates), with every element different, and clear of
+kinks, where there is no derivative to compare with. The tests and `tinygan gradcheck` go through these very rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tinygan_kernels import Backend, Launch
+
+from tinygan.engine import ops
+from tinygan.engine.gradcheck import MAX_ELEMENTS, Report, gradcheck
+from tinygan.engine.tensor import Tensor
+from tinygan.game import moves
+from tinygan.nn.architectures import Architecture, discriminator, generator
+from tinygan.nn.layers import Sequential
+
+Function = Callable[..., Tensor]
+Draw = Callable[[np.random.Generator], np.ndarray]
+Build = Callable[[np.random.Generator, Backend], tuple[Function, list[Tensor]]]
+
+CLEARANCE = 5e-3  # no preactivation this close to a kink: ten times as far as the checker's steps carry it
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: `build(rng, backend)` gives a function and the float64 inputs to differentiate it at, `orders` how often.
+
+    The name is "op: what is hard about it". elements: how many of each input are checked one by one (see gradcheck).
+    """
+
+    name: str
+    build: Build
+    orders: tuple[int, ...] = (1, 2)
+    elements: int = MAX_ELEMENTS
+
+    @property
+    def op(self) -> str:
+        return self.name.partition(":")[0]
+
+
+def run(case: Case, backend: Backend, rng: np.random.Generator) -> list[Report]:
+    """One report for each order of the case. Raises KinkError where the case has been built at a kink."""
+    f, inputs = case.build(rng, backend)
+    return [gradcheck(f, *inputs, order=order, rng=rng, name=case.name, elements=case.elements) for order in case.orders]
+
+
+# ---- points: each draw is a function of the generator ---------------------------------------------------------------------------
+
+
+def normal(*shape: int) -> Draw:
+    """N(0, 1)."""
+    return lambda rng: rng.standard_normal(shape)
+
+
+def apart(*shape: int) -> Draw:
+    """Both signs, at least 0.3 away from 0: for kinks and poles there."""
+    return lambda rng: rng.uniform(0.3, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def positive(*shape: int) -> Draw:
+    """Within [0.3, 2]: for logarithms and roots."""
+    return lambda rng: rng.uniform(0.3, 2.0, shape)
+
+
+def unit(*shape: int) -> Draw:
+    """Within [0.1, 0.9]: probabilities and soft labels."""
+    return lambda rng: rng.uniform(0.1, 0.9, shape)
+
+
+def distinct(*shape: int, offset: float = 0.0) -> Draw:
+    """Multiples of 0.15 in random order, plus the offset: no two alike, also between draws whose offsets differ by 0.07."""
+    n = math.prod(shape)
+    return lambda rng: (rng.permutation(n) - n / 2).reshape(shape) * 0.15 + offset
+
+
+def view(draw: Draw) -> Draw:
+    """Every second row from the last one up, transposed: a view with a negative stride. (4, 3) becomes (3, 2)."""
+    return lambda rng: draw(rng)[::-2].T
+
+
+def case(name: str, f: Function, *draws: Draw, orders: tuple[int, ...] = (1, 2)) -> Case:
+    return Case(name, lambda rng, backend: (f, [Tensor(draw(rng), backend) for draw in draws]), orders, 12)
+
+
+# ---- clear of kinks -------------------------------------------------------------------------------------------------------------
+
+
+def clearance(f: Function, inputs: list[Tensor]) -> float:
+    """How close any preactivation of f(*inputs) comes to the kink of its leaky ReLU; infinite where there is none.
+
+    0 where none of a layer's units is on: behind a ReLU that is flat, and there is nothing to check.
+    """
+    nearest = [math.inf]
+
+    def watcher(launch: Launch, proceed: Callable[[], None]) -> None:
+        if launch.kernel.name == "leaky_relu" or launch.params.get("act") == "leaky_relu":
+            # before the kernel runs, as bias_act may overwrite its input
+            x = launch.inputs[0] if launch.kernel.name == "leaky_relu" else launch.inputs[0] + launch.inputs[1]
+            nearest.append(float(abs(x).min()) if (x > 0).any() else 0.0)
+        proceed()
+
+    with inputs[0].backend.watch(watcher):
+        f(*inputs)
+    return min(nearest)
+
+
+def clear(case: Case) -> Case:
+    """The case, drawn anew until it is clear of kinks. Raises RuntimeError where that does not come about."""
+
+    def build(rng: np.random.Generator, backend: Backend) -> tuple[Function, list[Tensor]]:
+        for _ in range(1000):
+            f, inputs = case.build(rng, backend)
+            if clearance(f, inputs) > CLEARANCE:
+                return f, inputs
+        raise RuntimeError(f"{case.name}: a thousand draws, each with a kink near; it has too many units for this check")
+
+    return Case(case.name, build, case.orders, case.elements)
+
+
+# ---- elementwise ----------------------------------------------------------------------------------------------------------------
+
+
+def _unary() -> Iterator[Case]:
+    """Each function of one tensor, on a matrix, a view with a negative stride, and a single number."""
+    domains: dict[str, Callable[..., Draw]] = {
+        **dict.fromkeys(("neg", "exp", "tanh", "sigmoid", "softplus", "log_sigmoid", "contiguous"), normal),
+        **dict.fromkeys(("abs", "relu", "leaky_relu"), apart),
+        **dict.fromkeys(("log", "sqrt"), positive),
+    }
+    for name, domain in domains.items():
+        f = getattr(ops, name)
+        yield case(f"{name}: (3, 4)", f, domain(3, 4))
+        yield case(f"{name}: negative stride", f, view(domain(4, 3)))
+        # a single number right of 0 can be neither flat nor at a kink, whatever the function
+        yield case(f"{name}: ()", f, positive())
+
+
+def _binary() -> Iterator[Case]:
+    """Both operands, at every way of broadcasting; the second of maximum is offset, so that there are no ties."""
+    pairs: dict[str, tuple[Callable[..., Draw], Callable[..., Draw]]] = {
+        "add": (normal, normal), "sub": (normal, normal), "mul": (normal, normal), "div": (normal, apart),
+        "maximum": (distinct, lambda *shape: distinct(*shape, offset=0.07)), "power": (positive, normal),
+    }
+    for name, (a, b) in pairs.items():
+        f = getattr(ops, name)
+        yield case(f"{name}: (3, 4) with (3, 4)", f, a(3, 4), b(3, 4))
+        yield case(f"{name}: (3, 1) with (1, 4)", f, a(3, 1), b(1, 4))
+        yield case(f"{name}: (2, 3, 2) with (2,)", f, a(2, 3, 2), b(2))
+        yield case(f"{name}: () with (2, 1, 3)", f, a(), b(2, 1, 3))
+        yield case(f"{name}: negative stride with (1,)", f, view(a(4, 3)), b(1))
+        yield case(f"{name}: (3, 4) with its transpose", lambda x, y, f=f: f(x, ops.transpose(y)), a(3, 4), b(4, 3))
+
+
+def _numbers() -> Iterator[Case]:
+    """Tensors with Python numbers on either side, constant exponents, and one tensor in both places."""
+    yield case("add: number + tensor", lambda x: 2.5 + x, normal(3, 2))
+    yield case("sub: number - tensor", lambda x: 2.5 - x, normal(3, 2))
+    yield case("mul: x * x", lambda x: x * x, normal(3, 2))
+    yield case("div: number / tensor", lambda x: 2.5 / x, apart(3, 2))
+    yield case("div: tensor / number", lambda x: x / 2.5, normal(3, 2))
+    yield case("maximum: with a number", lambda x: ops.maximum(x, 0.0), apart(3, 2))
+    yield case("power: number ** tensor", lambda x: 2.5**x, normal(3, 2))
+    yield case("power: x ** x", lambda x: x**x, positive(3, 2))
+    for exponent in (1, 2, 3, -1, -2):
+        yield case(f"power: tensor ** {exponent}", lambda x, p=exponent: x**p, apart(3, 2))
+    for exponent in (0.5, -0.5, 2.5):
+        yield case(f"power: tensor ** {exponent}", lambda x, p=exponent: x**p, positive(3, 2))
+    yield case("leaky_relu: slope 0.5", lambda x: ops.leaky_relu(x, 0.5), apart(3, 4))
+
+
+def _gradients_of_activations() -> Iterator[Case]:
+    """The *_grad ops as functions of both of their inputs; in x, leaky_relu_grad is constant on either side of its kink."""
+    for shape in ((3, 4), (5, 1)):
+        yield case(f"tanh_grad: {shape}", ops.tanh_grad, normal(*shape), normal(*shape))
+        yield case(f"sigmoid_grad: {shape}", ops.sigmoid_grad, normal(*shape), unit(*shape))
+        yield case(f"leaky_relu_grad: {shape}", ops.leaky_relu_grad, normal(*shape), apart(*shape))
+    for name, domain in (("tanh_grad", normal), ("sigmoid_grad", unit), ("leaky_relu_grad", apart)):
+        yield case(f"{name}: negative strides", getattr(ops, name), view(normal(4, 3)), view(domain(4, 3)))
+
+
+# ---- reductions and shape -------------------------------------------------------------------------------------------------------
+
+
+def _reductions() -> Iterator[Case]:
+    """Over all, one, several and negative axes, over axes of one element beside longer ones, kept and dropped."""
+    for name in ("sum", "mean", "var", "max"):
+        f, draw = getattr(ops, name), distinct if name == "max" else normal
+        for axis in (None, 0, -1, (0, 2), (2, 1)):
+            yield case(f"{name}: axis {axis}", lambda x, f=f, a=axis: f(x, a), draw(2, 3, 2))
+        yield case(f"{name}: keepdims", lambda x, f=f: f(x, (1,), keepdims=True), draw(2, 3, 2))
+        yield case(f"{name}: axes of one element", lambda x, f=f: f(x, (0, 1)), draw(1, 4, 1))
+        yield case(f"{name}: negative stride", lambda x, f=f: f(x, 1), view(draw(4, 3)))
+    yield case("sum: no axis", lambda x: ops.sum(x, ()), normal(2, 3))
+    yield case("mean: () of ()", ops.mean, normal())
+
+
+def _shapes() -> Iterator[Case]:
+    yield case("reshape: (2, 6) to (3, 2, 2)", lambda x: ops.reshape(x, (3, 2, 2)), normal(2, 6))
+    yield case("reshape: -1", lambda x: ops.reshape(x, (-1, 3)), normal(2, 3, 2))
+    yield case("reshape: negative stride", lambda x: ops.reshape(x, (6,)), view(normal(4, 3)))
+    yield case("reshape: () to (1, 1)", lambda x: ops.reshape(x, (1, 1)), normal())
+    yield case("transpose: reversed", ops.transpose, normal(2, 3, 4))
+    for order in ((1, 2, 0), (2, 0, 1), (0, 2, 1), (0, 1, 2)):
+        yield case(f"transpose: {order}", lambda x, o=order: ops.transpose(x, o), normal(2, 3, 4))
+    for before, after in (((3, 1), (2, 3, 4)), ((), (2, 3)), ((1, 1), (1, 5)), ((4,), (2, 1, 4))):
+        yield case(f"broadcast_to: {before} to {after}", lambda x, s=after: ops.broadcast_to(x, s), normal(*before))
+    yield case("pad: uneven", lambda x: ops.pad(x, [(1, 0), (0, 2)]), normal(2, 3))
+    yield case("pad: by nothing", lambda x: ops.pad(x, [(0, 0), (0, 0)]), normal(2, 3))
+    yield case("pad: negative stride", lambda x: ops.pad(x, [(2, 1), (1, 1)]), view(normal(4, 3)))
+
+
+def _slices() -> Iterator[Case]:
+    indices = {
+        "1": 1, "-1": -1, "::-1, 1:3": (slice(None, None, -1), slice(1, 3)), "..., ::2": (..., slice(None, None, 2)),
+        "3:0:-2, ..., 0": (slice(3, 0, -2), ..., 0), "-2:, :1": (slice(-2, None), slice(None, 1)), "2, 1, 0": (2, 1, 0),
+    }
+    for text, index in indices.items():
+        yield case(f"slice: [{text}]", lambda x, i=index: x[i], normal(4, 3, 2))
+    yield case("slice: overlapping parts", lambda x: x[1:] * x[:-1], normal(5))
+    yield case("slice: of a view", lambda x: x[::2, 1], view(normal(4, 3)))
+    yield case("embed: steps of -2", lambda x: ops.embed(x, (4, 3), (slice(3, 0, -2), slice(0, 2))), normal(2, 2))
+    yield case("embed: a row", lambda x: ops.embed(x, (3, 4), 1), normal(4))
+    yield case("embed: a number", lambda x: ops.embed(x, (2, 3), (1, 2)), normal())
+
+
+def _concat() -> Iterator[Case]:
+    yield case("concat: axis 0", lambda *xs: ops.concat(xs), normal(2, 3), normal(1, 3), normal(3, 3))
+    yield case("concat: axis -1, one a view", lambda *xs: ops.concat(xs, -1), normal(3, 1), view(normal(4, 3)))
+    yield case("concat: axis 1 of 3", lambda *xs: ops.concat(xs, 1), normal(2, 1, 3), normal(2, 2, 3))
+    yield case("concat: one tensor twice", lambda x: ops.concat([x, x, x * x], 1), normal(2, 2))
+
+
+# ---- the closed family ----------------------------------------------------------------------------------------------------------
+
+
+def _products() -> Iterator[Case]:
+    for (m, k, n) in ((3, 4, 2), (1, 5, 3), (4, 1, 2), (3, 2, 1)):
+        for ta, tb in ((False, False), (True, False), (False, True), (True, True)):
+            a, b = normal(*((k, m) if ta else (m, k))), normal(*((n, k) if tb else (k, n)))
+            f = lambda a, b, ta=ta, tb=tb: ops.matmul(a, b, ta, tb)  # noqa: E731
+            yield case(f"matmul: {m}x{k}x{n}{', A^T' if ta else ''}{', B^T' if tb else ''}", f, a, b)
+    yield case("matmul: transposed views", lambda a, b: a.T @ b.T, normal(4, 3), normal(2, 4))
+    yield case("matmul: views, transposed again", lambda a, b: ops.matmul(a.T, b.T, True, True), normal(3, 4), normal(4, 2))
+    yield case("matmul: negative stride", lambda a, b: a @ b, view(normal(4, 3)), normal(2, 3))
+    yield case("matmul: A A^T", lambda a: ops.matmul(a, a, trans_b=True), normal(3, 2))
+
+
+# (N, H, W, C_in), (KH, KW, C_out), stride, pad
+GEOMETRIES = (
+    ((2, 5, 4, 2), (3, 3, 3), 1, 1),
+    ((1, 5, 7, 2), (3, 3, 2), 2, 1),  # odd sides
+    ((2, 4, 4, 1), (4, 4, 2), 2, 1),  # a DCGAN's
+    ((1, 6, 5, 1), (2, 2, 1), 2, 0),  # the last column is never seen
+    ((2, 3, 3, 3), (1, 1, 2), 1, 0),
+    ((1, 5, 5, 1), (1, 1, 1), 3, 0),  # most pixels are never seen
+    ((2, 3, 4, 2), (3, 4, 2), 1, 0),  # as large as the image
+    ((1, 4, 3, 2), (1, 3, 1), 1, 2),  # padded by more than the filter covers
+    ((2, 1, 1, 1), (3, 3, 2), 1, 1),  # mostly padding
+)
+
+
+def _convolutions() -> Iterator[Case]:
+    for (n, h, w, c), (kh, kw, c_out), stride, pad in GEOMETRIES:
+        oh, ow = ((size + 2 * pad - k) // stride + 1 for size, k in ((h, kh), (w, kw)))
+        text = f"{h}x{w}x{c}, {kh}x{kw}x{c_out}, stride {stride}, pad {pad}"
+        x, filters, u = normal(n, h, w, c), normal(kh, kw, c, c_out), normal(n, oh, ow, c_out)
+        yield case(f"conv2d: {text}", lambda x, w, s=stride, p=pad: ops.conv2d(x, w, s, p), x, filters)
+        dx = lambda u, w, s=stride, p=pad, size=(h, w): ops.conv2d_dx(u, w, s, p, *size)  # noqa: E731
+        yield case(f"conv2d_dx: {text}", dx, u, filters)
+        dw = lambda x, u, s=stride, p=pad, k=(kh, kw): ops.conv2d_dw(x, u, s, p, *k)  # noqa: E731
+        yield case(f"conv2d_dw: {text}", dw, x, u)
+    channels_first = lambda x, w: ops.conv2d(ops.transpose(x, (0, 2, 3, 1)), w, 1, 1)  # noqa: E731
+    yield case("conv2d: x a permuted view", channels_first, normal(1, 2, 4, 3), normal(3, 3, 2, 2))
+
+
+def _transposed_convolutions() -> Iterator[Case]:
+    for (n, h, w, c), (kh, kw, c_out), stride, pad in (
+        ((2, 2, 2, 2), (4, 4, 1), 2, 1),  # a DCGAN's
+        ((1, 3, 2, 1), (3, 3, 2), 1, 1),
+        ((2, 2, 3, 2), (1, 1, 2), 1, 0),
+        ((1, 2, 2, 1), (2, 3, 1), 3, 0),  # a gap between the taps
+    ):
+        f = lambda x, w, s=stride, p=pad: ops.conv_transpose2d(x, w, s, p)  # noqa: E731
+        name = f"conv_transpose2d: {h}x{w}x{c}, {kh}x{kw}x{c_out}, stride {stride}, pad {pad}"
+        yield case(name, f, normal(n, h, w, c), normal(kh, kw, c_out, c))
+
+
+# ---- fused ops ------------------------------------------------------------------------------------------------------------------
+
+ACTIVATIONS = (("linear", 0.0), ("leaky_relu", 0.0), ("leaky_relu", 0.2), ("tanh", 0.0), ("sigmoid", 0.0))
+
+
+def _fused() -> Iterator[Case]:
+    for act, slope in ACTIVATIONS:
+        text = f"{act} {slope}" if act == "leaky_relu" else act
+        f = lambda x, b, a=act, s=slope: ops.bias_act(x, b, a, s)  # noqa: E731
+        yield clear(case(f"bias_act: {text}, (2, 2, 3)", f, normal(2, 2, 3), normal(3)))
+        yield clear(case(f"bias_act: {text}, negative stride", f, view(normal(4, 3)), normal(2)))
+        f = lambda x, w, b, a=act, s=slope: ops.linear(x, w, b, a, s)  # noqa: E731
+        for m, k, n in ((3, 4, 2), (1, 2, 3), (4, 1, 1)):
+            yield clear(case(f"linear: {text}, {m}x{k}x{n}", f, normal(m, k), normal(k, n), normal(n)))
+        f = lambda x, w, b, a=act, s=slope: ops.linear(x.T, w.T, b, a, s)  # noqa: E731
+        yield clear(case(f"linear: {text}, transposed views", f, normal(2, 4), normal(3, 2), normal(3)))
+
+
+def _normalisation() -> Iterator[Case]:
+    f = lambda x, gamma, beta: ops.batch_norm(x, gamma, beta)[0]  # noqa: E731
+    for shape in ((5, 3), (2, 3, 2, 2), (4, 1), (2, 2)):
+        yield case(f"batch_norm: {shape}", f, normal(*shape), apart(shape[-1]), normal(shape[-1]))
+    yield case("batch_norm: negative stride", f, view(normal(4, 5)), apart(2), normal(2))
+    small = lambda x, gamma, beta: ops.batch_norm(x * 0.05, gamma, beta, eps=0.01)[0]  # noqa: E731
+    yield case("batch_norm: eps as large as the variance", small, normal(4, 2), apart(2), normal(2))
+
+
+def _cross_entropy() -> Iterator[Case]:
+    hard = np.array([[1.0], [0.0], [0.0], [1.0]])
+    for label in (0.0, 1.0, 0.9):
+        yield case(f"bce_logits: label {label}", lambda s, t=label: ops.bce_logits(s, t), normal(4, 1))
+    yield case("bce_logits: labels 0 and 1", lambda s: ops.bce_logits(s, hard), normal(4, 1))
+    yield case("bce_logits: soft labels", ops.bce_logits, normal(3, 2), unit(3, 2))
+    yield case("bce_logits: at labels 0 and 1", ops.bce_logits, normal(4, 1), lambda rng: hard.copy())
+    yield case("bce_logits: broadcast labels", ops.bce_logits, normal(3, 2), unit(2))
+    yield case("bce_logits: negative stride", ops.bce_logits, view(normal(4, 3)), unit(3, 2))
+    yield case("bce_logits: ()", ops.bce_logits, normal(), unit())
+
+
+_FAMILIES = (
+    _unary, _binary, _numbers, _gradients_of_activations, _reductions, _shapes, _slices, _concat, _products, _convolutions,
+    _transposed_convolutions, _fused, _normalisation, _cross_entropy,
+)
+OP_CASES: list[Case] = [row for family in _FAMILIES for row in family()]
+
+
+# ---- the game on whole networks -------------------------------------------------------------------------------------------------
+
+Goal = Callable[[Sequential, Sequential, Tensor, Tensor], Tensor]
+ARCHITECTURES = {
+    "mlp": Architecture("mlp", (5,), bounded=True, z=3, hidden=(6, 4)),
+    "dcgan": Architecture("dcgan", (8, 8, 1), bounded=True, z=3, width=2),
+}
+
+
+def _redraw(network: Sequential, rng: np.random.Generator) -> None:
+    """Parameters at normal scale, biases too: a DCGAN's own start, N(0, 0.02^2), puts every unit next to its kink."""
+    for name, tensor in network.parameters().items():
+        fan_in = tensor.size // tensor.shape[-1]
+        centre = 1.0 if name.endswith("gamma") else 0.0
+        tensor.array[...] = tensor.backend.asarray(centre + 0.7 * rng.standard_normal(tensor.shape) / math.sqrt(fan_in))
+
+
+def _game_case(name: str, architecture: Architecture, player: str, goal: Goal, batch: int) -> Case:
+    """goal(D, G, x, z) as a function of the parameters of one player, which the networks hold themselves."""
+
+    def build(rng: np.random.Generator, backend: Backend) -> tuple[Function, list[Tensor]]:
+        G, D = generator(architecture, backend, rng, np.float64), discriminator(architecture, backend, rng, np.float64)
+        for network in (G, D):
+            _redraw(network, rng)
+        x = Tensor(rng.uniform(-1, 1, (batch, *architecture.sample)), backend)
+        z = Tensor(rng.standard_normal((batch, architecture.z)), backend)
+        theta = list((D if player == "d" else G).parameters().values())
+        return lambda *_: goal(D, G, x, z), theta
+
+    return clear(Case(f"{name} / dtheta_{player}: {architecture.name}", build, elements=4))
+
+
+GOALS: dict[str, tuple[str, Goal]] = {
+    "dV": ("dg", moves.V),
+    "dL_nonsaturating": ("g", lambda D, G, x, z: moves.nonsaturating(D(G(z)))),
+    "d(V - R1)": ("d", lambda D, G, x, z: moves.V(D, G, x, z) - moves.gradient_penalty(D, x, 0.7)),
+}
+GAME_CASES: list[Case] = [
+    _game_case(name, architecture, player, goal, batch=3)
+    for architecture in ARCHITECTURES.values() for name, (players, goal) in GOALS.items() for player in players
+]

@@ -1,0 +1,106 @@
+"""One file holds all of a run: arrays as safetensors, everything else as JSON in its header. Nothing is ever unpickled.
+
+The file is written beside its place, flushed to the disk, and renamed over the earlier one, which is there until that moment.
+A SHA-256 of the contents is kept in the header, so that a damaged file is refused and not trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygan.training import checkpoint
+
+FORMAT = "tinygan-1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written or read. The message is one line."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by a file with `content`, or leave it as it was. Raises OSError."""
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:  # a second Ctrl-C too
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The rename itself has to reach the disk; folders cannot be opened for that on Windows, where it is not needed."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    """Write arrays (bool, integers, float16 to float64, complex64) and state (JSON types) to `path` at once.
+
+    Arrays come back in native byte order and C order. Raises CheckpointError.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    packed = {name: _plain(array) for name, array in arrays.items()}
+    text = json.dumps(state, sort_keys=True)
+    header = {"format": FORMAT, "state": text, "sha256": _digest(packed, text)}
+    try:
+        write_atomically(path, to_bytes(packed, metadata=header))
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror}; the checkpoint before it is untouched") from error
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """C order and native bytes, as safetensors stores them; np.ascontiguousarray would give a 0-d array an axis."""
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, state) as saved. Raises CheckpointError for a missing, truncated, damaged or foreign file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint, or a damaged one: {' '.join(str(error).split())}") from error
+    if header.get("format") != FORMAT or not {"state", "sha256"} <= set(header):
+        raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of tinygan ({FORMAT})")
+    if _digest(arrays, header["state"]) != header["sha256"]:
+        raise CheckpointError(f"{path} is damaged: its contents do not match their checksum")
+    return arrays, json.loads(header["state"])
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def _read(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    if not (Path(out) / CHECKPOINT).exists():
+        raise CheckpointError(f"there is no run in {out}: it has no {CHECKPOINT}")
+    return checkpoint.load(Path(out) / CHECKPOINT)
