@@ -145,6 +145,12 @@ def test_the_engine_reaches_kernels_only_through_a_backend():
             assert used <= doors, f"{name} imports {used - doors}"
 
 
+def test_every_folder_is_a_package():
+    """setup.py installs what find_packages finds: a folder without an __init__.py would be missing on a user's machine."""
+    for path in SOURCES:
+        assert (path.parent / "__init__.py").exists(), f"{path.parent} has no __init__.py"
+
+
 def test_the_tests_mirror_the_trees():
     """tests/tinygan/game/ tests tinygan/game/: no folder of tests without the folder that it is for."""
     for tree, tests in ((ENGINE, ROOT / "tests" / "tinygan"), (KERNELS, ROOT / "tests" / "tinygan_kernels")):
