@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,24 @@ __all__ = ["NAMES", "Codec", "DataError", "Dataset", "EpochSampler", "MixtureSam
 NAMES = ("digits", "ring", "grid", "faces", "mnist")
 FORMATS = "idx (.gz), a folder of pictures, .npy, .npz, .csv, .wav"
 DEFAULT_WINDOW = 1024
+
+# What a run does unless told otherwise: the set-ups that train well on a named set, or else on each kind of data.
+# G deeper than D: the samples between the modes of a mixture are those z that G cannot tear apart, and depth makes it steeper.
+MIXTURE = {
+    "batch": 256, "z": 16, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128, 128), "hidden_d": (128, 128, 128),
+}
+NAMED: dict[str, dict[str, Any]] = {
+    "ring": {**MIXTURE, "hidden_d": (128, 128), "steps": 18_000, "decay": 0.6},
+    "grid": {**MIXTURE, "steps": 24_000, "decay": 0.7},
+    "digits": {"hidden": (256, 256), "steps": 16_000, "z": 64, "r1": 0.1, "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.4},
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "images": {"steps": 20_000, "batch": 64, "hidden": (256, 512), "z": 64, "r1": 1.0, "decay": 0.5},
+    "table": {"hidden": (256, 256), "z": 32},
+    "sound": {"hidden": (256, 512), "z": 64},
+}
+DCGAN = {"steps": 10_000, "lr_d": 2e-4, "lr_g": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 64, "z": 100, "r1": 0.0, "decay": 0.0}
+
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +75,16 @@ class Dataset:
         if self.x is None:
             return MixtureSampler(self.name, self.codec, self.centres, self.std, m, rng)
         return EpochSampler(self.name, self.codec, self.x, m, rng)
+
+    def defaults(self, arch: str | None = None) -> dict[str, Any]:
+        """Return the options of a run (fields of training.Config) that suit this set: by its name, or else by its kind.
+
+        `arch` "dcgan" brings the settings of that architecture's paper.
+        """
+        own = NAMED.get(self.name)
+        is_meant = own and (self.name in ("ring", "grid")) == (self.centres is not None)  # a folder may be called grid too
+        chosen = dict(own if is_meant else KINDS[self.codec.kind])
+        return {**chosen, **DCGAN} if arch == "dcgan" else chosen
 
 
 def load(spec: str | Path, *, size: int | None = None, window: int | None = None) -> Dataset:

@@ -123,30 +123,9 @@ class Config:
         return base * min(1.0, (1 - step / self.steps) / self.decay)
 
 
-# What a run does unless told otherwise: the set-ups that train well on a named set, or else on each kind of data.
-# G deeper than D: the samples between the modes of a mixture are those z that G cannot tear apart, and depth makes it steeper.
-MIXTURE = {
-    "batch": 256, "z": 16, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128, 128), "hidden_d": (128, 128, 128),
-}
-NAMED: dict[str, dict[str, Any]] = {
-    "ring": {**MIXTURE, "hidden_d": (128, 128), "steps": 18_000, "decay": 0.6},
-    "grid": {**MIXTURE, "steps": 24_000, "decay": 0.7},
-    "digits": {"hidden": (256, 256), "steps": 16_000, "z": 64, "r1": 0.1, "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.4},
-}
-KINDS: dict[str, dict[str, Any]] = {
-    "images": {"steps": 20_000, "batch": 64, "hidden": (256, 512), "z": 64, "r1": 1.0, "decay": 0.5},
-    "table": {"hidden": (256, 256), "z": 32},
-    "sound": {"hidden": (256, 512), "z": 64},
-}
-DCGAN = {"steps": 10_000, "lr_d": 2e-4, "lr_g": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 64, "z": 100, "r1": 0.0, "decay": 0.0}
-
-
 def defaults(dataset: Dataset, arch: str | None) -> dict[str, Any]:
-    """The options that suit a data set, by its name, or by its kind; --arch dcgan brings the settings of its paper."""
-    own = NAMED.get(dataset.name)
-    is_meant = own and (dataset.name in ("ring", "grid")) == (dataset.centres is not None)  # a folder may be called grid too
-    chosen = dict(own if is_meant else KINDS[dataset.codec.kind])
-    return {**chosen, **DCGAN} if arch == "dcgan" else chosen
+    """Return the options of a run that suit `dataset` and the architecture `arch`; see `Dataset.defaults`."""
+    return dataset.defaults(arch)
 
 
 def with_defaults(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:
