@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tinygan_kernels.cpu.normal_rng import Normals
 
 __all__ = [
+    "CUDA_BACKENDS",
     "KERNELS",
     "Backend",
     "BackendError",
@@ -29,6 +30,7 @@ __all__ = [
     "Kernel",
     "Launch",
     "Version",
+    "ladder",
     "load",
     "names",
     "nan_trap",
@@ -42,7 +44,7 @@ class BackendError(ValueError):
 
 
 _MODULES = {"reference": "reference", "cpu": "cpu.backend", "cupy": "cuda.cpp_backend", "numba-cuda": "cuda.numba_backend"}
-_CUDA = ("cupy", "numba-cuda")
+CUDA_BACKENDS = ("cupy", "numba-cuda")  # those whose kernels are written in CUDA, which the emulator can execute
 
 
 def names() -> tuple[str, ...]:
@@ -54,9 +56,19 @@ def why_unavailable(name: str, emulate: bool = False) -> str | None:
     """Why backend `name` cannot run on this machine and what would help, in one line; None if it can. Raises BackendError."""
     if name not in _MODULES:
         raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(_MODULES)}")
-    if name in _CUDA:
+    if name in CUDA_BACKENDS:
         return _module(name).why_unavailable(emulate)
     return "it needs no GPU, so there is nothing to emulate; leave out --emulate" if emulate else None
+
+
+def ladder(name: str) -> tuple[Version, ...]:
+    """Return the versions among which `load(name, versions=...)` chooses: all of one kernel, then all of the next, by number.
+
+    A backend that has one version of each kernel gives (). Needs no GPU. Raises BackendError if there is no such backend.
+    """
+    if name not in _MODULES:
+        raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(_MODULES)}")
+    return tuple(_module(name).LADDERS) if name in CUDA_BACKENDS else ()
 
 
 def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
@@ -68,7 +80,7 @@ def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] |
     reason = why_unavailable(name, emulate)
     if reason is not None:
         raise BackendError(f"backend {name!r} is not available: {reason}")
-    if name in _CUDA:
+    if name in CUDA_BACKENDS:
         return _module(name).backend(emulate, versions)
     if versions:
         raise BackendError(f"backend {name!r} has one version of each kernel; leave out versions")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from tinygan_kernels import KERNELS, BackendError, load, names, why_unavailable
+from tinygan_kernels import CUDA_BACKENDS, KERNELS, BackendError, load, names, why_unavailable
 
 from .console import BackendName, Emulate, out, tell
 
@@ -106,10 +106,10 @@ def targets(
     """
     from tinygan_kernels.profiling import targets as static_targets
 
-    backends = tuple(backend or static_targets.CUDA)
+    backends = tuple(backend or CUDA_BACKENDS)
     for name in backends:
-        if name not in static_targets.CUDA:
-            raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(static_targets.CUDA)}")
+        if name not in CUDA_BACKENDS:
+            raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(CUDA_BACKENDS)}")
         if reason := why_unavailable(name, emulate=True):
             raise BackendError(f"backend {name!r} cannot be emulated: {reason}")
     rows = list(static_targets.rows(backends))

@@ -22,6 +22,7 @@ import numpy as np
 from tinygan_kernels.backend import Backend, Launch, check
 from tinygan_kernels.contract import KERNELS, Version
 from tinygan_kernels.cuda import array_kernels, graph
+from tinygan_kernels.extras import install
 from tinygan_kernels.shapes import ContractError
 
 from .cpp import hosts as hosts
@@ -202,9 +203,9 @@ def why_unavailable(emulate: bool = False) -> str | None:
     """What is missing here, and what to do, in one line; None if the backend can run."""
     if emulate:
         missing = importlib.util.find_spec("numba_cuda") is None
-        return 'the emulator needs NVIDIA\'s compiler; run: pip install "tinygan[emulator]"' if missing else None
+        return f"the emulator needs NVIDIA's compiler; run: {install('emulator')}" if missing else None
     if importlib.util.find_spec("cupy") is None:
-        return 'CuPy is not installed; run: pip install "tinygan[gpu]", or emulate it with --emulate'
+        return f"CuPy is not installed; run: {install('gpu')}, or emulate it with --emulate"
     import cupy
 
     try:

@@ -24,6 +24,7 @@ import numpy as np
 from tinygan_kernels.backend import Backend, check
 from tinygan_kernels.contract import KERNELS, Version
 from tinygan_kernels.cuda import array_kernels
+from tinygan_kernels.extras import install
 from tinygan_kernels.shapes import DTYPES, ContractError
 
 from .device import Started
@@ -175,11 +176,11 @@ def record(kernel: str, number: int, arrays: tuple[Any, ...], params: Mapping[st
 def why_unavailable(emulate: bool = False) -> str | None:
     """What is missing here, and what to do, in one line; None if the backend can run."""
     if importlib.util.find_spec("numba_cuda") is None:
-        return 'Numba CUDA is not installed; run: pip install "tinygan[emulator]"'
+        return f"Numba CUDA is not installed; run: {install('emulator')}"
     if emulate:
         return None
     if importlib.util.find_spec("cupy") is None:
-        return 'CuPy is not installed; run: pip install "tinygan[gpu]", or emulate it with --emulate'
+        return f"CuPy is not installed; run: {install('gpu')}, or emulate it with --emulate"
     from numba import cuda
 
     return None if cuda.is_available() else "there is no NVIDIA GPU with a driver; emulate it with --emulate"

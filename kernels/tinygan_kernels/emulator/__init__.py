@@ -1,6 +1,6 @@
 """Runs the PTX of CUDA C++ and Numba kernels on the CPU, on NumPy arrays: parse, execute, check, count.
 
-No GPU, driver or CUDA toolkit is needed; compiling needs `pip install "tinygan[emulator]"`.
+No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emulator]'`.
 
     from tinygan_kernels import emulator
 

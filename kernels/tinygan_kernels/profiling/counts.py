@@ -17,17 +17,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from tinygan_kernels import load
+from tinygan_kernels import CUDA_BACKENDS, load
 from tinygan_kernels.contract import KERNELS, Version
+from tinygan_kernels.cuda import cpp_backend, numba_backend
 from tinygan_kernels.cuda.device import Started
 from tinygan_kernels.profiling import machine_code, roofline
 from tinygan_kernels.shapes import ContractError, conv_size
-from tinygan_kernels.verification.verify import CUDA
 
 ITEM = 4  # bytes of a float32: what is profiled
 MOST_WORK = 1 << 24  # multiply-adds (or elements, 8 multiply-adds each) that are counted on the very shape
@@ -322,8 +321,8 @@ def report(
     shape: as PROFILED[kernel].sizes names its numbers, by default its example. arch: what the code is compiled for, such as
     "sm_90". Raises BackendError, ContractError; InspectionError if the code does not compile for `arch`.
     """
-    if backend not in CUDA:
-        raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA)}")
+    if backend not in CUDA_BACKENDS:
+        raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA_BACKENDS)}")
     problem(kernel, shape)
     loaded = load(backend, emulate=True)
     rows = {row.number: row for row in loaded.versions if row.kernel == kernel and "float32" in row.dtypes}
@@ -354,7 +353,7 @@ def _report(version: Version, shape: tuple[int, ...], backend: str, arch: str) -
 def recorded(version: Version, made: Problem, backend: str) -> list[Started]:
     """The launches that the very shape would start; np.zeros takes no memory until it is touched, and nobody touches it."""
     arrays = [np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)]
-    module = import_module(f"tinygan_kernels.{CUDA[backend]}")
+    module = {"cupy": cpp_backend, "numba-cuda": numba_backend}[backend]
     return module.record(version.kernel, version.number, tuple(arrays), made.params)
 
 

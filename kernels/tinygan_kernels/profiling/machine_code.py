@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygan_kernels.cuda.device import Started
+from tinygan_kernels.extras import install
 
 RESERVED_FROM = 90  # from sm_90 on, the linker counts 1 KiB of shared memory that the system keeps for itself
 RESERVED = 1024
@@ -152,9 +153,9 @@ _PATTERNS = {
 def why_no_code() -> str:
     """What is missing for a look into the machine code, and what to do, in one line; "" if nothing is."""
     if importlib.util.find_spec("cuxray") is None:
-        return 'cuxray is not installed; run: pip install "tinygan[inspect]"'
+        return f"cuxray is not installed; run: {install('inspect')}"
     absent = [tool for tool in ("nvdisasm", "cuobjdump") if _tool(tool) is None]
-    return f'{" and ".join(absent)} not found; run: pip install "tinygan[inspect]"' if absent else ""
+    return f"{' and '.join(absent)} not found; run: {install('inspect')}" if absent else ""
 
 
 def _tool(name: str) -> Path | None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 from rich.table import Table
 from rich.text import Text
 
+from tinygan_kernels import CUDA_BACKENDS, ladder
 from tinygan_kernels.contract import Version
 from tinygan_kernels.profiling import counts, machine_code
-from tinygan_kernels.verification.verify import CUDA
 
 ARCHS = ("sm_80", "sm_90")
 BUSY = 0.8  # share of the FFMA that can be issued which the inner loop of the best product issues: at least
@@ -49,10 +48,10 @@ class Row:
     ok: bool | None
 
 
-def rows(backends: Sequence[str] = tuple(CUDA), archs: Sequence[str] = ARCHS) -> Iterator[Row]:
+def rows(backends: Sequence[str] = CUDA_BACKENDS, archs: Sequence[str] = ARCHS) -> Iterator[Row]:
     """Measure, target by target. Takes a minute or two for both backends."""
     for backend in backends:
-        ladders = import_module(f"tinygan_kernels.{CUDA[backend]}").LADDERS
+        ladders = ladder(backend)
         for arch in archs:
             yield spills(backend, ladders, arch)
         for version in _best(ladders):
@@ -102,7 +101,7 @@ def conflicts(backend: str, version: Version) -> Row:
 
 def busy_inner_loop(backend: str, arch: str) -> Row:
     """FFMA per cycle of the best product's inner loop, by the compiler's schedule, against what `arch` can issue."""
-    version = _best(import_module(f"tinygan_kernels.{CUDA[backend]}").LADDERS)[0]
+    version = _best(ladder(backend))[0]
     (started,) = counts.recorded(version, counts.problem(version.kernel), backend)
     code = machine_code.inspect(started, arch).code
     loop = code.inner_loop() if code else None

@@ -13,20 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from tinygan_kernels import load
+from tinygan_kernels import ladder, load
 from tinygan_kernels.backend import Backend
 from tinygan_kernels.contract import KERNELS, Version
 from tinygan_kernels.shapes import ContractError
 from tinygan_kernels.verification import bounds
 
 from .cases import TILES, Case, cases
-
-CUDA = {"numba-cuda": "cuda.numba_backend", "cupy": "cuda.cpp_backend"}  # backends with ladders, and the modules that have them
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def rows(
 
 def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
     """The backend with that version of its kernel, where there is a choice of versions."""
-    if backend in CUDA and version in import_module(f"tinygan_kernels.{CUDA[backend]}").LADDERS:
+    if version in ladder(backend):
         return load(backend, emulate, {version.kernel: version.number})
     return load(backend, emulate)
 

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-pytest.importorskip("numba_cuda", reason='needs Numba CUDA: pip install "tinygan[emulator]"')
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from numba import cuda
 from tinygan_kernels import BackendError, ContractError, Version, load, reference, why_unavailable
@@ -253,7 +253,7 @@ def test_versions_and_backends_that_do_not_exist_are_refused():
 def test_without_numba_cuda_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(numba_backend.importlib.util, "find_spec", lambda name: None)
     reason = why_unavailable("numba-cuda", emulate=True)
-    assert reason == 'Numba CUDA is not installed; run: pip install "tinygan[emulator]"'
+    assert reason == "Numba CUDA is not installed; run: pip install -e '.[emulator]'"
     with pytest.raises(BackendError, match="pip install"):
         load("numba-cuda", emulate=True)
 

@@ -344,7 +344,7 @@ for use in (lambda: e.RawModule(code='__global__ void k() {}'), lambda: e.launch
     try:
         use()
     except e.EmulatorError as error:
-        assert 'pip install "tinygan[emulator]"' in str(error) and len(str(error).splitlines()) == 1
+        assert "pip install -e '.[emulator]'" in str(error) and len(str(error).splitlines()) == 1
     else:
         raise SystemExit("no error")
 text = e.RawModule(code='.version 8.0\\n.target sm_80\\n.address_size 64\\n.visible .entry k() { ret; }')

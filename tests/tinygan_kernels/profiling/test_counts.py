@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("numba_cuda", reason='needs Numba CUDA: pip install "tinygan[emulator]"')
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from tinygan_kernels import ContractError
 from tinygan_kernels.cuda import numba_backend
@@ -173,9 +173,9 @@ def test_the_text_shows_versions_side_by_side_and_says_what_it_cannot_know(compa
 
 
 def test_without_cuxray_the_text_says_what_is_not_shown_and_what_to_install(monkeypatch):
-    monkeypatch.setattr(machine_code, "why_no_code", lambda: 'cuxray is not installed; run: pip install "tinygan[inspect]"')
+    monkeypatch.setattr(machine_code, "why_no_code", lambda: "cuxray is not installed; run: pip install -e '.[inspect]'")
     text = view.text(counts.report("adam", shape=(300,), backend="numba-cuda"), width=400)
-    assert 'are not shown: cuxray is not installed; run: pip install "tinygan[inspect]"' in text
+    assert "are not shown: cuxray is not installed; run: pip install -e '.[inspect]'" in text
 
 
 def test_every_launch_of_a_version_is_reported():
@@ -191,7 +191,7 @@ def test_the_best_version_is_the_default_and_the_c_backend_reports_too():
 
 
 @pytest.mark.parametrize("arguments, sentence", [
-    ({"kernel": "matmul", "backend": "cpu"}, "no CUDA kernels to profile; those with are numba-cuda, cupy"),
+    ({"kernel": "matmul", "backend": "cpu"}, "no CUDA kernels to profile; those with are cupy, numba-cuda"),
     ({"kernel": "sum"}, "left to array functions"),
     ({"kernel": "somme"}, "there is no kernel 'somme'"),
     ({"kernel": "matmul", "shape": (3, 4)}, "the shape of matmul is 3 numbers: M N K, such as 512 512 512"),

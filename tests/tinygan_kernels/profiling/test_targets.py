@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason='needs Numba CUDA: pip install "tinygan[emulator]"')
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from tinygan_kernels.cuda import numba_backend
 from tinygan_kernels.profiling import counts, machine_code, targets, view
@@ -69,7 +69,7 @@ def test_the_inner_loop_is_judged_by_what_the_architecture_can_issue(monkeypatch
 
 
 def test_without_cuxray_the_inner_loop_is_said_to_be_not_measured(monkeypatch):
-    monkeypatch.setattr(machine_code, "why_no_code", lambda: 'cuxray is not installed; run: pip install "tinygan[inspect]"')
+    monkeypatch.setattr(machine_code, "why_no_code", lambda: "cuxray is not installed; run: pip install -e '.[inspect]'")
     row = targets.busy_inner_loop("numba-cuda", "sm_90")
     assert row.ok is None and "pip install" in row.value
     shown = view.shown(targets.table([row]), width=300)

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.extras import install
 
-INSTALL = 'the emulator needs numba-cuda with NVRTC: pip install "tinygan[emulator]"'
+INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
 
 
 def _nvrtc():
