@@ -17,9 +17,12 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
+from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.semantics.matrix import shape_of
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction
+from tinygan_kernels.emulator.semantics.warps import WARP
+from tinygan_kernels.emulator.syntax.ptx import Instruction
+from tinygan_kernels.emulator.translate.kernel import TranslatedBlock, TranslatedKernel
+from tinygan_kernels.emulator.translate.opcodes import CLASSES, class_of
 
 _ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
 
@@ -31,28 +34,6 @@ DIVERGENT = "smsp__sass_branch_targets_threads_divergent.sum"
 SHARED_CONFLICTS = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared"
 SHARED_WAVEFRONTS = "l1tex__data_pipe_lsu_wavefronts_mem_shared"
 FLOPS, BYTES, INTENSITY = "flop", "global_bytes", "arithmetic_intensity"
-
-
-def _class_of(ins: Instruction) -> str:
-    """The instruction class of Nsight Compute's smsp__sass_thread_inst_executed_op_*."""
-    op, kinds = ins.opcode, [m for m in ins.modifiers if m in WIDTH]
-    kind = kinds[-1] if kinds else ""
-    letter = {"f32": "f", "f64": "d", "f16": "h", "f16x2": "h", "bf16": "h", "bf16x2": "h"}.get(kind)
-    if op in ("ld", "ldu", "st", "atom", "red", "cp", "ldmatrix"):
-        return "memory"
-    if op in ("bra", "brx", "call", "ret", "exit", "bar", "barrier", "trap"):
-        return "control"
-    if op in ("shfl", "vote", "match", "redux", "activemask"):
-        return "inter_thread_communication"
-    if op == "mma":
-        return "tensor"
-    if op == "cvt":
-        return "conversion"
-    if letter and op in ("add", "sub", "mul", "fma", "mad"):
-        return letter + {"sub": "add", "mad": "fma"}.get(op, op)
-    if letter and op not in ("mov", "selp", "setp", "set", "slct"):
-        return {"f": "fp32", "d": "fp64", "h": "fp16"}[letter]
-    return "misc" if op in ("mov", "selp", "cvta", "prmt") else "integer"
 
 
 _FLOP = {"fadd": 1, "fmul": 1, "ffma": 2, "dadd": 1, "dmul": 1, "dfma": 2, "hadd": 1, "hmul": 1, "hfma": 2}
@@ -126,19 +107,6 @@ _MEMORY = [
 _SHARED = [
     f"{base}{op}.sum" for base in (SHARED_CONFLICTS, SHARED_WAVEFRONTS) for op in ("", "_op_ld", "_op_st", "_op_atom")
 ]
-CLASSES = (
-    "memory",
-    "control",
-    "inter_thread_communication",
-    "tensor",
-    "conversion",
-    "integer",
-    "misc",
-    "fp32",
-    "fp64",
-    "fp16",
-    *_FLOP,
-)
 KNOWN = {
     INSTRUCTIONS,
     THREAD_INSTRUCTIONS,
@@ -167,19 +135,19 @@ def count():
         _ACTIVE.reset(token)
 
 
-def current(program) -> LaunchCounter | None:
+def current(kernel: TranslatedKernel) -> LaunchCounter | None:
     """The counter of a launch, if anybody is counting."""
     active = _ACTIVE.get()
-    return LaunchCounter(program, active) if active else None
+    return LaunchCounter(kernel, active) if active else None
 
 
 class LaunchCounter:
     """Counts one launch. Blocks are counted as a whole while running and spread over their instructions at the end."""
 
-    def __init__(self, program, receivers: tuple):
-        self.program, self.receivers = program, receivers
-        self.warps = np.zeros(len(program.steps), "i8")
-        self.threads = np.zeros(len(program.steps), "i8")
+    def __init__(self, kernel: TranslatedKernel, receivers: tuple):
+        self.kernel, self.receivers = kernel, receivers
+        self.warps = np.zeros(len(kernel.basic_blocks), "i8")
+        self.threads = np.zeros(len(kernel.basic_blocks), "i8")
         self.guarded: Counter = Counter()  # lanes that a false guard took out, by identity of the instruction
         self.lines: dict[int, Counter] = defaultdict(Counter)
         self.total: Counter = Counter()
@@ -196,12 +164,12 @@ class LaunchCounter:
     def guard(self, instruction: Instruction, lanes: Lanes, chosen: Lanes) -> None:
         self.guarded[id(instruction)] += lanes.count - chosen.count
 
-    def divergence(self, step, goes: Lanes, stays: Lanes) -> None:
+    def divergence(self, basic: TranslatedBlock, goes: Lanes, stays: Lanes) -> None:
         both = goes.mask.reshape(-1, WARP).any(axis=1) & stays.mask.reshape(-1, WARP).any(axis=1)
-        self._line(step.instructions[-1])[DIVERGENT] += int(both.sum())
+        self._line(basic.instructions[-1])[DIVERGENT] += int(both.sum())
 
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
-        counts = self.lines[self.program.own_line(site.line)]
+        counts = self.lines[self.kernel.files.own_line(site.line)]
         table = _by_warp(address, lanes)
         if space == "shared":
             waves, ideal = wavefronts(table, site.bytes)
@@ -219,20 +187,20 @@ class LaunchCounter:
 
     # -- at the end -------------------------------------------------------------------------------------------
     def deliver(self) -> None:
-        for step, warps, threads in zip(self.program.steps, self.warps.tolist(), self.threads.tolist(), strict=True):
+        for basic, warps, threads in zip(self.kernel.basic_blocks, self.warps.tolist(), self.threads.tolist(), strict=True):
             if warps:
-                for ins in step.instructions:
+                for ins in basic.instructions:
                     self._instruction(ins, warps, threads)
         for counts in self.receivers:
-            counts._kernels[self.program.title].update(self.total)
+            counts._kernels[self.kernel.title].update(self.total)
             for line, found in self.lines.items():
-                counts._lines[self.program.title][line].update(found)
+                counts._lines[self.kernel.title][line].update(found)
 
     def _line(self, ins: Instruction) -> Counter:
-        return self.lines[self.program.own_line(ins.source)]
+        return self.lines[self.kernel.files.own_line(ins.source)]
 
     def _instruction(self, ins: Instruction, warps: int, threads: int) -> None:
-        counts, name = self._line(ins), _class_of(ins)
+        counts, name = self._line(ins), class_of(ins)
         counts[INSTRUCTIONS] += warps
         counts[THREAD_INSTRUCTIONS] += threads
         threads -= self.guarded[id(ins)]

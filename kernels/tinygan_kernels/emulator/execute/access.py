@@ -7,32 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.semantics.generic_addresses import window_of
+from tinygan_kernels.emulator.semantics.warps import WARP
+from tinygan_kernels.emulator.translate.kernel import Site
 
-from .lanes import WARP, Lanes
-from .memory import Memory, window_of
-
-
-@dataclass(eq=False)
-class Site:
-    """A memory instruction: where it stands and what it moves."""
-
-    name: str
-    ptx_line: int
-    source: str  # "file.cu:12"
-    line: tuple[int, int]  # (file number, line)
-    space: str  # global, shared, local, const, param, generic
-    code: str  # element type in memory: u1, i2, ...
-    size: int  # bytes of an element
-    count: int = 1  # elements: 1, 2, 4
-    number: int = 0  # position among the sites of the program
-
-    @property
-    def bytes(self) -> int:
-        return self.size * self.count
-
-    @property
-    def shift(self) -> int:
-        return self.size.bit_length() - 1
+from .lanes import Lanes
+from .memory import Memory
 
 
 def widen(address, offset: int = 0):

@@ -4,40 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.semantics import floats
+from tinygan_kernels.emulator.translate.kernel import Site
 
-from .access import Access, Site
+from .access import Access
 from .lanes import Lanes
-
-
-def _increment(old, limit):
-    """atom.inc: ((old >= limit) ? 0 : old + 1)"""
-    return np.where(old >= limit, old.dtype.type(0), old + old.dtype.type(1))
-
-
-def _decrement(old, limit):
-    """atom.dec: ((old == 0) | (old > limit)) ? limit : old - 1"""
-    return np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1))
-
-
-def operation(name: str, kind: str):
-    """new = f(old, value[, second value]) of atom.<name>.<kind>"""
-    if name == "add" and kind in ("f16", "bf16"):
-        return floats.arithmetic("add", kind, "rn")
-    if name in ("min", "max") and kind[0] == "f":
-        return floats.minimum if name == "min" else floats.maximum
-    return {
-        "add": np.add,
-        "min": np.minimum,
-        "max": np.maximum,
-        "and": np.bitwise_and,
-        "or": np.bitwise_or,
-        "xor": np.bitwise_xor,
-        "exch": lambda old, new: new,
-        "cas": lambda old, compare, new: np.where(old == compare, new, old),
-        "inc": _increment,
-        "dec": _decrement,
-    }[name]
 
 
 def atomic(access: Access, site: Site, function, target, address, values, lanes: Lanes) -> None:

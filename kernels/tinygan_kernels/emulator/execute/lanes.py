@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-WARP = 32
+from tinygan_kernels.emulator.semantics.warps import WARP
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute import atomics
-from tinygan_kernels.emulator.translate.program import Program
+from tinygan_kernels.emulator.semantics.warps import WARP
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
+from . import atomics
 from .access import Access, widen
-from .lanes import WARP, Lanes, Shape
+from .lanes import Lanes, Shape
 from .memory import GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
 
@@ -22,8 +23,8 @@ from .printing import assertfail, vprintf
 class Machine:
     """One chunk of a launch: `shape.blocks` blocks, the first of them number `first` of the grid."""
 
-    def __init__(self, program: Program, shape: Shape, first: int, memory, dynamic_shared: int, launch):
-        self.program, self.shape, self.first = program, shape, first
+    def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory, dynamic_shared: int, instruments):
+        self.kernel, self.shape, self.first = kernel, shape, first
         self.blocks_run = 0
         lanes = np.arange(shape.width)
         exists = shape.exists()
@@ -31,21 +32,21 @@ class Machine:
         spaces = {
             "global": GlobalSpace(memory),
             "shared": WindowSpace(
-                "shared", program.static_shared + dynamic_shared, shape.blocks, lanes // shape.stride
+                "shared", kernel.static_shared + dynamic_shared, shape.blocks, lanes // shape.stride
             ),
-            "local": WindowSpace("local", program.local_bytes, shape.width, lanes),
+            "local": WindowSpace("local", kernel.local_bytes, shape.width, lanes),
         }
-        self.check = launch.sanitizer(self, spaces)
-        self.counter = launch.counter
-        self.report = launch.report
-        self.access = Access(self, spaces, launch.report, self.check, launch.counter)
-        self.names = dict(program.constants)
+        self.check = instruments.sanitizer(self, spaces)
+        self.counter = instruments.counter
+        self.report = instruments.report
+        self.access = Access(self, spaces, instruments.report, self.check, instruments.counter)
+        self.names = dict(kernel.constants)
         self._bind_registers()
         self._bind_parameters()
         self._bind_specials(lanes, dynamic_shared)
-        self._bind_functions(launch)
-        exec(program.bytecode, self.names)
-        self.code = [self.names[f"block_{i}"] for i in range(len(program.steps))]
+        self._bind_functions()
+        exec(kernel.bytecode, self.names)
+        self.code = [self.names[f"block_{i}"] for i in range(len(kernel.basic_blocks))]
 
     def position(self, lane: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """(block, thread) of a lane, each (x, y, z)."""
@@ -63,7 +64,7 @@ class Machine:
     # -- binding names ----------------------------------------------------------------------------------------
     def _bind_registers(self) -> None:
         """One table a register size: rows of one array are made much faster than as many arrays."""
-        for storage, registers in self.program.registers.items():
+        for storage, registers in self.kernel.registers.items():
             table = np.zeros((len(registers), self.shape.width), storage)
             for row, views in zip(table, registers, strict=True):
                 for name, code in views:
@@ -71,15 +72,15 @@ class Machine:
 
     def _bind_parameters(self) -> None:
         for code in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):
-            self.names[f"p_{code}"] = self.program.param_buffer.view(code)
-            for number, size in self.program.lane_params.values():
+            self.names[f"p_{code}"] = self.kernel.param_buffer.view(code)
+            for number, size in self.kernel.lane_params.values():
                 name = f"q{number}"
                 if f"{name}_u1" not in self.names:
                     self.names[f"{name}_u1"] = np.zeros((self.shape.width, -(-size // 16) * 16), np.uint8)
                 self.names[f"{name}_{code}"] = self.names[f"{name}_u1"].view(code)
 
     def _bind_specials(self, lanes: np.ndarray, dynamic_shared: int) -> None:
-        shape, wanted = self.shape, self.program.specials
+        shape, wanted = self.shape, self.kernel.specials
         block = self.first + lanes // shape.stride
         values = dict(zip(("tid.x", "tid.y", "tid.z"), shape.thread(lanes), strict=True))
         values |= {
@@ -104,14 +105,14 @@ class Machine:
             "lanemask_ge": ~(bit - 1),
             "lanemask_gt": ~(2 * bit - 1),
             "dynamic_smem_size": dynamic_shared,
-            "total_smem_size": dynamic_shared + self.program.static_shared,
+            "total_smem_size": dynamic_shared + self.kernel.static_shared,
         }
         for name, value in values.items():
             if "%" + name in wanted:
                 wide = np.broadcast_to(np.asarray(value).astype("u8" if name == "gridid" else "u4"), (shape.width,))
                 self.names["s_" + name.replace(".", "_")] = np.ascontiguousarray(wide)
 
-    def _bind_functions(self, launch) -> None:
+    def _bind_functions(self) -> None:
         access, check = self.access, self.check
         ignore = lambda lanes: None  # noqa: E731
         self.names |= {

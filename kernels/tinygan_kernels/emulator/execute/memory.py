@@ -14,8 +14,6 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 
-SHARED, LOCAL = 1 << 60, 1 << 61
-
 
 class Memory:
     """A run of bytes at an address, seen as elements of any type that is aligned in it."""
@@ -153,20 +151,6 @@ class WindowSpace:
         if inside.any():
             yield self.memory, positions[inside], inside
         yield None, address[~inside], ~inside
-
-
-def window_of(address: np.ndarray) -> list[tuple[str, int, np.ndarray | None]]:
-    """Split generic addresses: (space, base to subtract, mask or None for all)."""
-    low, high = int(address.min()), int(address.max())
-    if high < SHARED:
-        return [("global", 0, None)]
-    if low >= SHARED and high < LOCAL:
-        return [("shared", SHARED, None)]
-    if low >= LOCAL:
-        return [("local", LOCAL, None)]
-    shared, local = (address >= SHARED) & (address < LOCAL), address >= LOCAL
-    pieces = [("global", 0, ~shared & ~local), ("shared", SHARED, shared), ("local", LOCAL, local)]
-    return [p for p in pieces if p[2].any()]
 
 
 # -- arrays whose bytes count as unwritten -----------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError, KernelAssertion
+from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, SHARED
 
 from .lanes import Lanes
-from .memory import LOCAL, SHARED
 
 _SPEC = re.compile(
     r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>\.\d*)?(?P<length>hh|h|ll|l|j|z|t|L)?"
@@ -47,7 +47,7 @@ def read_bytes(machine, address: int, size: int, lane: int) -> np.ndarray:
     else:
         memory, start = space.memory, address - base + int(space.start[lane])
     if memory is None or start + size > memory.end:
-        raise EmulatorError(f"printf or assert in {machine.program.title} reads outside memory, at {address:#x}")
+        raise EmulatorError(f"printf or assert in {machine.kernel.title} reads outside memory, at {address:#x}")
     return memory.data[start - memory.base : start - memory.base + size]
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.semantics.warps import named_and_absent
-from tinygan_kernels.emulator.translate.program import Step
+from tinygan_kernels.emulator.semantics.warps import WARP, named_and_absent
+from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
-from .lanes import WARP, Lanes
+from .lanes import Lanes
 from .machine import Machine
 
 PATIENCE = 2_000
@@ -24,7 +24,7 @@ class Scheduler:
     """Runs one machine to the end of its kernel."""
 
     def __init__(self, machine: Machine):
-        self.machine, self.steps, self.code = machine, machine.program.steps, machine.code
+        self.machine, self.basic_blocks, self.code = machine, machine.kernel.basic_blocks, machine.code
         self.groups: dict[tuple, Lanes] = {}
         self.waiting: list[_Waiting] = []  # at barriers
         self.meeting: dict[tuple, Lanes] = {}  # at collectives that name lanes not there yet
@@ -63,19 +63,19 @@ class Scheduler:
         outer, at = key[:-1], key[-1] // 2
         machine, counter = self.machine, self.counter
         while True:
-            step = self.steps[at]
-            if step.meets and lanes is not self.live and not self._all_met(step, (*outer, 2 * at), lanes):
+            basic = self.basic_blocks[at]
+            if basic.meets and lanes is not self.live and not self._all_met(basic, (*outer, 2 * at), lanes):
                 return
             machine.blocks_run += 1
             guard, payload = self.code[at](lanes)
             if counter:
                 counter.block(at, lanes)
-            if step.end == "fall":
-                following = step.after
-            elif step.end == "branch":
-                following = self._branch(step, outer, lanes, guard)
+            if basic.end == "fall":
+                following = basic.after
+            elif basic.end == "branch":
+                following = self._branch(basic, outer, lanes, guard)
             else:
-                following = self._leave(step, outer, lanes, guard, payload)
+                following = self._leave(basic, outer, lanes, guard, payload)
             if following is None:
                 return
             if self.groups:
@@ -83,105 +83,105 @@ class Scheduler:
                 return
             at = following
 
-    def _branch(self, step: Step, outer: tuple, lanes: Lanes, guard) -> int | None:
+    def _branch(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, guard) -> int | None:
         """The block all lanes go on to, or None if they part."""
         if guard is None:
-            return step.targets[0]
+            return basic.targets[0]
         taken = guard if lanes.full else guard & lanes.mask
         count = int(np.count_nonzero(taken))
         if count == lanes.count:
-            return step.targets[0]
+            return basic.targets[0]
         if count == 0:
-            return step.after
+            return basic.after
         goes = Lanes(taken.copy() if taken is guard else taken, count)  # the register may change
         stays = Lanes(lanes.mask & ~taken, lanes.count - count)
         if self.counter:
-            self.counter.divergence(step, goes, stays)
-        self.add((*outer, 2 * step.targets[0]), goes)
-        self.add((*outer, 2 * step.after), stays)
+            self.counter.divergence(basic, goes, stays)
+        self.add((*outer, 2 * basic.targets[0]), goes)
+        self.add((*outer, 2 * basic.after), stays)
         return None
 
-    def _leave(self, step: Step, outer: tuple, lanes: Lanes, guard, payload) -> int | None:
+    def _leave(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, guard, payload) -> int | None:
         """The other ends of a block. Lanes whose guard is false go on to `after`."""
         if guard is not None:
             chosen = lanes.only(guard)
             if chosen.count < lanes.count:
-                self.add((*outer, 2 * step.after), lanes.without(chosen))
+                self.add((*outer, 2 * basic.after), lanes.without(chosen))
             lanes = chosen
             if lanes.count == 0:
                 return None
-        return getattr(self, f"_{step.end}")(step, outer, lanes, payload)
+        return getattr(self, f"_{basic.end}")(basic, outer, lanes, payload)
 
-    def _switch(self, step: Step, outer: tuple, lanes: Lanes, index) -> None:
+    def _switch(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, index) -> None:
         index = np.broadcast_to(index, lanes.mask.shape)
         picked = np.unique(index[lanes.mask])
         if self.counter and picked.size > 1:
-            self.counter.divergence(step, lanes.only(index == picked[0]), lanes.only(index != picked[0]))
+            self.counter.divergence(basic, lanes.only(index == picked[0]), lanes.only(index != picked[0]))
         for i in picked:
-            if i >= len(step.targets):
+            if i >= len(basic.targets):
                 raise EmulatorError(
-                    f"brx.idx with index {i} of {len(step.targets)} targets in {self.machine.program.title}"
+                    f"brx.idx with index {i} of {len(basic.targets)} targets in {self.machine.kernel.title}"
                 )
-            self.add((*outer, 2 * step.targets[int(i)]), lanes.only(index == i))
+            self.add((*outer, 2 * basic.targets[int(i)]), lanes.only(index == i))
 
-    def _call(self, step: Step, outer: tuple, lanes: Lanes, _payload) -> None:
-        self.add((*outer, 2 * step.number + 1, 2 * step.callee), lanes)
+    def _call(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
+        self.add((*outer, 2 * basic.number + 1, 2 * basic.callee), lanes)
 
-    def _return(self, step: Step, outer: tuple, lanes: Lanes, _payload) -> None:
+    def _return(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
         if not outer:
-            self._exit(step, outer, lanes, None)
+            self._exit(basic, outer, lanes, None)
             return
         caller = outer[-1] // 2
         self.names[f"returned_{caller}"](lanes)
-        self.add((*outer[:-1], 2 * self.steps[caller].after), lanes)
+        self.add((*outer[:-1], 2 * self.basic_blocks[caller].after), lanes)
 
-    def _exit(self, _step: Step, _outer: tuple, lanes: Lanes, _payload) -> None:
+    def _exit(self, _basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
         self.live = Lanes(self.live.mask & ~lanes.mask, self.live.count - lanes.count)
         if self.waiting:
             self._release()
         for key in list(self.meeting):  # who was named may be gone: look again
             self.add(key, self.meeting.pop(key))
 
-    def _trap(self, step: Step, _outer: tuple, lanes: Lanes, _payload) -> None:
-        block, thread = self.machine.position(lanes.index[0])
+    def _trap(self, basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
+        of_grid, thread = self.machine.position(lanes.index[0])
         self.machine.report.deliver()
         raise EmulatorError(
-            f"trap in {self.machine.program.title} at {step.site.source} by thread {thread} of block {block}"
+            f"trap in {self.machine.kernel.title} at {basic.site.source} by thread {thread} of block {of_grid}"
         )
 
     # -- barriers ---------------------------------------------------------------------------------------------
-    def _barrier(self, step: Step, outer: tuple, lanes: Lanes, payload) -> int | None:
+    def _barrier(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, payload) -> int | None:
         number, threads, predicate = payload
         if (
-            not step.arrives_only
+            not basic.arrives_only
             and threads is None
             and not self.waiting
             and lanes.count == self.live.count
             and np.ndim(number) == 0
-            and not step.reduction
+            and not basic.reduction
             and lanes.count == self.machine.shape.blocks * self.machine.shape.threads
         ):
             if self.machine.check:
                 self.machine.check.block_barrier(lanes)
-            return step.after
-        return self._wait(step, outer, lanes, number, threads, predicate)
+            return basic.after
+        return self._wait(basic, outer, lanes, number, threads, predicate)
 
-    def _wait(self, step: Step, outer: tuple, lanes: Lanes, number, threads, predicate) -> None:
-        self._check_convergence(step, lanes)
+    def _wait(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, number, threads, predicate) -> None:
+        self._check_convergence(basic, lanes)
         number = np.broadcast_to(number, lanes.mask.shape)
         for n in np.unique(number[lanes.mask]):
             some = lanes.only(number == n)
             count = None if threads is None else np.broadcast_to(threads, lanes.mask.shape)
-            self.waiting.append(_Waiting(step, (*outer, 2 * step.after), some, int(n), count, predicate))
-            if step.arrives_only:
+            self.waiting.append(_Waiting(basic, (*outer, 2 * basic.after), some, int(n), count, predicate))
+            if basic.arrives_only:
                 if self.machine.check:
                     self.waiting[-1].told = self.machine.check.arrive(some)
-                self.add((*outer, 2 * step.after), some)
+                self.add((*outer, 2 * basic.after), some)
         self._release()
 
-    def _check_convergence(self, step: Step, lanes: Lanes) -> None:
+    def _check_convergence(self, basic: TranslatedBlock, lanes: Lanes) -> None:
         """bar.sync and barrier.sync.aligned want all threads of a warp to arrive together."""
-        if not self.machine.check or not step.aligned:
+        if not self.machine.check or not basic.aligned:
             return
         here = lanes.mask.reshape(-1, WARP)
         absent = (self.live.mask.reshape(-1, WARP) & ~here).any(axis=1) & here.any(axis=1)
@@ -191,7 +191,7 @@ class Scheduler:
             self.machine.report.add(
                 "synccheck",
                 "barrier reached by only some threads of a warp",
-                step.site,
+                basic.site,
                 self.machine,
                 lane,
                 count=int(absent.sum()),
@@ -224,14 +224,14 @@ class Scheduler:
         self._report_exited(there, complete, arrived)
         parts = [(w, w.lanes.only(mask)) for w in there]
         if self.machine.check:
-            waited = [some.mask for w, some in parts if not w.step.arrives_only]
+            waited = [some.mask for w, some in parts if not w.basic.arrives_only]
             told = [np.where(complete[:, None], w.told, 0) for w, _ in parts if w.told is not None]
             if waited:
                 self.machine.check.barrier(Lanes(np.logical_or.reduce(waited)), told)
         self._reduce(parts)
         for w, some in parts:
             w.lanes = w.lanes.without(some)
-            if not w.step.arrives_only:
+            if not w.basic.arrives_only:
                 self.add(w.key, some)
         self.waiting = [w for w in self.waiting if w.lanes.count]
 
@@ -245,7 +245,7 @@ class Scheduler:
         self.machine.report.add(
             "synccheck",
             "barrier not reached by all threads of the block: some have exited",
-            there[0].step.site,
+            there[0].basic.site,
             self.machine,
             some.index[0],
             count=int(short.sum()),
@@ -253,7 +253,7 @@ class Scheduler:
 
     def _reduce(self, parts: list) -> None:
         """bar.red: the count, AND or OR of everyone's predicate, to everyone."""
-        parts = [(w, some) for w, some in parts if w.step.reduction and some.count]
+        parts = [(w, some) for w, some in parts if w.basic.reduction and some.count]
         if not parts:
             return
         shape = self.machine.shape
@@ -265,24 +265,24 @@ class Scheduler:
         count = yes.reshape(shape.blocks, -1).sum(axis=1)
         total = here.reshape(shape.blocks, -1).sum(axis=1)
         for w, some in parts:
-            operation, name = w.step.reduction
+            operation, name = w.basic.reduction
             result = {"popc": count, "and": count == total, "or": count > 0}[operation]
             np.copyto(
                 self.names[name], np.repeat(result, shape.stride).astype(self.names[name].dtype), where=some.where
             )
 
     # -- collectives ------------------------------------------------------------------------------------------
-    def _all_met(self, step: Step, key: tuple, lanes: Lanes) -> bool:
+    def _all_met(self, basic: TranslatedBlock, key: tuple, lanes: Lanes) -> bool:
         """Do all lanes that the instruction names execute it together? If not, those that miss some wait at it."""
         if lanes.count == self.live.count and lanes.count == self.machine.shape.blocks * self.machine.shape.threads:
             return True
-        mask = self.names[step.meets](lanes)
+        mask = self.names[basic.meets](lanes)
         lacking = named_and_absent(mask, lanes.mask, self.machine.exists)
         if not lacking.any():
             return True
         able = named_and_absent(mask, lanes.mask, self.live.mask)
         if not (self.groups or self.waiting) or not able.any():
-            self._report_absent(step, lanes, lacking)
+            self._report_absent(basic, lanes, lacking)
             return True
         lacking_warps = np.repeat(lacking.reshape(-1, WARP).any(axis=1), WARP)
         wait = lanes.only(lacking_warps)
@@ -293,12 +293,12 @@ class Scheduler:
             self.add(key, rest)
         return False
 
-    def _report_absent(self, step: Step, lanes: Lanes, lacking: np.ndarray) -> None:
+    def _report_absent(self, basic: TranslatedBlock, lanes: Lanes, lacking: np.ndarray) -> None:
         if self.machine.check:
             self.machine.report.add(
                 "synccheck",
-                f"{step.site.name} names threads of the warp that do not execute it",
-                step.site,
+                f"{basic.site.name} names threads of the warp that do not execute it",
+                basic.site,
                 self.machine,
                 int(np.flatnonzero(lacking)[0]),
                 count=int(lacking.sum()),
@@ -309,15 +309,15 @@ class Scheduler:
         if self.meeting:
             for key in list(self.meeting):
                 lanes = self.meeting.pop(key)
-                step = self.steps[key[-1] // 2]
+                basic = self.basic_blocks[key[-1] // 2]
                 self._report_absent(
-                    step,
+                    basic,
                     lanes,
-                    named_and_absent(self.names[step.meets](lanes), lanes.mask, self.machine.exists) | lanes.mask,
+                    named_and_absent(self.names[basic.meets](lanes), lanes.mask, self.machine.exists) | lanes.mask,
                 )
                 self._run_once(key, lanes)
             return
-        site, lanes = self.waiting[0].step.site, self.waiting[0].lanes
+        site, lanes = self.waiting[0].basic.site, self.waiting[0].lanes
         self.machine.report.add(
             "synccheck",
             "deadlock: barrier never reached by all threads it waits for",
@@ -327,23 +327,23 @@ class Scheduler:
         )
         self.machine.report.deliver()
         raise EmulatorError(
-            f"deadlock in {self.machine.program.title}: threads wait at a barrier that others never reach "
+            f"deadlock in {self.machine.kernel.title}: threads wait at a barrier that others never reach "
             f"({site.source})"
         )
 
     def _run_once(self, key: tuple, lanes: Lanes) -> None:
         """Run one block that would otherwise wait, whoever is there."""
         outer, at = key[:-1], key[-1] // 2
-        step = self.steps[at]
+        basic = self.basic_blocks[at]
         guard, payload = self.code[at](lanes)
         if self.counter:
             self.counter.block(at, lanes)
-        if step.end == "branch":
-            following = self._branch(step, outer, lanes, guard)
-        elif step.end == "fall":
-            following = step.after
+        if basic.end == "branch":
+            following = self._branch(basic, outer, lanes, guard)
+        elif basic.end == "fall":
+            following = basic.after
         else:
-            following = self._leave(step, outer, lanes, guard, payload)
+            following = self._leave(basic, outer, lanes, guard, payload)
         if following is not None:
             self.add((*outer, 2 * following), lanes)
 
@@ -351,7 +351,7 @@ class Scheduler:
 class _Waiting:
     """Lanes that have arrived at a barrier."""
 
-    def __init__(self, step: Step, key: tuple, lanes: Lanes, number: int, threads, predicate):
-        self.step, self.key, self.lanes, self.number = step, key, lanes, number
+    def __init__(self, basic: TranslatedBlock, key: tuple, lanes: Lanes, number: int, threads, predicate):
+        self.basic, self.key, self.lanes, self.number = basic, key, lanes, number
         self.threads, self.predicate = threads, predicate
         self.told = None  # for bar.arrive: what the sanitizer lets the waiting threads know

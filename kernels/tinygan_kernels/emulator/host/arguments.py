@@ -14,15 +14,15 @@ from tinygan_kernels.emulator.execute.memory import GlobalMemory, unwritten_byte
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Variable
 
 
-def pack(program, args: tuple, memory: GlobalMemory) -> None:
+def pack(kernel, args: tuple, memory: GlobalMemory) -> None:
     """Write the arguments into the program's parameter buffer; arrays become readable (and writable) for the kernel."""
-    declared = program.entry.params
+    declared = kernel.entry.params
     if len(args) != len(declared):
-        raise EmulatorError(f"kernel {program.title} takes {len(declared)} arguments, {len(args)} were given")
+        raise EmulatorError(f"kernel {kernel.title} takes {len(declared)} arguments, {len(args)} were given")
     for i, (argument, variable) in enumerate(zip(args, declared, strict=True)):
-        raw = _bytes_of(argument, variable, f"argument {i} of kernel {program.title}")
-        start = program.params[variable.name]
-        program.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
+        raw = _bytes_of(argument, variable, f"argument {i} of kernel {kernel.title}")
+        start = kernel.params[variable.name]
+        kernel.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
         if isinstance(argument, np.ndarray):
             memory.add(argument, f"argument {i}", unwritten_bytes(argument))
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.execute import launch as execute
-from tinygan_kernels.emulator.translate.program import Program
+from tinygan_kernels.emulator.translate.translator import translate
 
+from .launch import run_kernel
 from .nvrtc import INSTALL
 from .rawmodule import allocate, parsed
 
@@ -27,8 +27,8 @@ def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
     ready = compiled(kernel, args)
     values, arrays = [], []
     for i, argument in enumerate(args):
-        values += _flatten(argument, arrays, f"argument {i} of kernel {ready.program.title}")
-    execute.run(ready.program, ready.variables, grid, block, tuple(values), shared_mem, arrays)
+        values += _flatten(argument, arrays, f"argument {i} of kernel {ready.kernel.title}")
+    run_kernel(ready.kernel, ready.variables, grid, block, tuple(values), shared_mem, arrays)
 
 
 class _Compiled:
@@ -39,7 +39,7 @@ class _Compiled:
         module = parsed(self.ptx)
         self.variables = allocate(module)
         name = next(n for n, f in module.functions.items() if f.is_entry)
-        self.program = Program(module, name, {n: m.base for n, m in self.variables.items()}, title=function.__name__)
+        self.kernel = translate(module, name, {n: m.base for n, m in self.variables.items()}, title=function.__name__)
 
 
 def compiled(kernel, args) -> _Compiled:

@@ -7,13 +7,15 @@ from functools import lru_cache
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.execute import launch
 from tinygan_kernels.emulator.execute.memory import Memory
-from tinygan_kernels.emulator.host import nvrtc
 from tinygan_kernels.emulator.syntax import ptx
 from tinygan_kernels.emulator.syntax.parser import parse
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Module, Variable
-from tinygan_kernels.emulator.translate.program import Program
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
+from tinygan_kernels.emulator.translate.translator import translate
+
+from . import nvrtc
+from .launch import run_kernel
 
 
 class RawModule:
@@ -45,8 +47,8 @@ class RawModule:
         name = self.lowered.get(name, name)
         if name not in self.functions:
             addresses = {n: m.base for n, m in self.variables.items()}
-            program = Program(self.module, name, addresses) if addresses else _translated(self.ptx, name)
-            self.functions[name] = RawKernel(program, self.variables)
+            kernel = translate(self.module, name, addresses) if addresses else _translated(self.ptx, name)
+            self.functions[name] = RawKernel(kernel, self.variables)
         return self.functions[name]
 
     def get_global(self, name: str) -> np.ndarray:
@@ -61,19 +63,19 @@ class RawModule:
 class RawKernel:
     """`kernel(grid, block, args, shared_mem=0)`: changes arrays in place; scalars have the declared NumPy type."""
 
-    def __init__(self, program: Program, variables: dict[str, Memory]):
-        self.program, self.variables = program, variables
+    def __init__(self, kernel: TranslatedKernel, variables: dict[str, Memory]):
+        self.kernel, self.variables = kernel, variables
 
     @property
     def name(self) -> str:
-        return self.program.name
+        return self.kernel.name
 
     def __call__(self, grid, block, args=(), *, shared_mem: int = 0) -> None:
         if not isinstance(args, (tuple, list)):
             raise EmulatorError(
                 f"the arguments of kernel {self.name} must be a tuple: kernel(grid, block, (a, b, ...))"
             )
-        launch.run(self.program, self.variables, grid, block, tuple(args), shared_mem)
+        run_kernel(self.kernel, self.variables, grid, block, tuple(args), shared_mem)
 
 
 def _is_ptx(code: str) -> bool:
@@ -87,9 +89,9 @@ def parsed(text: str) -> Module:
 
 
 @lru_cache(maxsize=256)
-def _translated(text: str, name: str) -> Program:
+def _translated(text: str, name: str) -> TranslatedKernel:
     """A kernel of a module without variables of its own: the same for every RawModule of that text."""
-    return Program(parsed(text), name, {})
+    return translate(parsed(text), name, {})
 
 
 def allocate(module: Module) -> dict[str, Memory]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinygan_kernels.emulator.errors import UnsupportedInstruction
-from tinygan_kernels.emulator.semantics import floats, rounding
 
+from . import floats, rounding
 from .rounding import F32, F64, TF32, one_by_one, round_to
 
 _TO_INTEGER = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.semantics import rounding
-
+from . import rounding
 from .rounding import BF16, F16, F32, F64, one_by_one, round_to, sum_to_odd, two_sum
 
 FORMATS = {"f64": F64, "f32": F32, "f16": F16, "bf16": BF16}

@@ -12,8 +12,8 @@ import re
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.lanes import WARP
-from tinygan_kernels.emulator.semantics import floats
+from . import floats
+from .warps import WARP
 
 _LANE = np.arange(WARP)
 _G, _T = _LANE // 4, _LANE % 4

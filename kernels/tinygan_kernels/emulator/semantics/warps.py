@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.lanes import WARP
-
+WARP = 32
+"""Lanes of a warp."""
 _LANE = np.arange(WARP, dtype="i4")
 
 

@@ -9,18 +9,16 @@ properties.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
 
 from .ptx import Function, Instruction, Label, Register, Symbol
 
-COLLECTIVE = {"shfl", "vote", "match", "redux", "mma", "ldmatrix"}
-"""Instructions in which lanes of a warp meet: a block begins at each, so that lanes can wait for one another there."""
-
 
 @dataclass
-class Block:
+class BasicBlock:
     """Instructions that run one after the other. `end` says how the block is left.
 
     end         action of the lanes for which the guard holds            other lanes
@@ -48,9 +46,12 @@ class Block:
         return list(self.targets) + falls
 
 
-def blocks_of(function: Function) -> list[Block]:
-    """The basic blocks of a function in the order described above; unreachable ones are left out."""
-    blocks = _split(function)
+def blocks_of(function: Function, collectives: Collection[str] = ()) -> list[BasicBlock]:
+    """Return the basic blocks of a function in the order described above; unreachable ones are left out.
+
+    collectives: opcodes in which lanes of a warp meet. A block begins at each, so that lanes can wait for one another there.
+    """
+    blocks = _split(function, collectives)
     order = _order(blocks)
     place = {old: new for new, old in enumerate(order)}
     for block in blocks:
@@ -68,35 +69,32 @@ def _end_of(instruction: Instruction) -> str | None:
     return {"ret": "return", "exit": "exit", "call": "call", "trap": "exit"}.get(opcode)
 
 
-def _meets(instruction: Instruction) -> bool:
-    return instruction.opcode in COLLECTIVE or (instruction.opcode == "bar" and "warp" in instruction.modifiers)
-
-
-def _split(function: Function) -> list[Block]:
-    blocks, labels = [Block("entry")], {}
+def _split(function: Function, collectives: Collection[str]) -> list[BasicBlock]:
+    blocks, labels = [BasicBlock("entry")], {}
     for item in function.body:
         current = blocks[-1]
         if isinstance(item, Label):
             if current.instructions or current.terminator:
-                blocks.append(Block(item.name))
+                blocks.append(BasicBlock(item.name))
             labels[item.name] = len(blocks) - 1
             continue
-        if current.terminator or (_meets(item) and current.instructions):
-            current = Block("")
-            blocks.append(current)
         end = _end_of(item)
+        meets = end is None and item.opcode in collectives
+        if current.terminator or (meets and current.instructions):
+            current = BasicBlock("")
+            blocks.append(current)
         if end:
             current.end, current.terminator = end, item
             continue
-        if _meets(item):
+        if meets:
             current.meets = item
         current.instructions.append(item)
-    blocks.append(Block("", end="exit"))  # running off the end of a function ends the thread
+    blocks.append(BasicBlock("", end="exit"))  # running off the end of a function ends the thread
     _link(function, blocks, labels)
     return blocks
 
 
-def _link(function: Function, blocks: list[Block], labels: dict[str, int]) -> None:
+def _link(function: Function, blocks: list[BasicBlock], labels: dict[str, int]) -> None:
     for i, block in enumerate(blocks[:-1]):
         block.after = i + 1
         names = ()
@@ -110,7 +108,7 @@ def _link(function: Function, blocks: list[Block], labels: dict[str, int]) -> No
         block.targets = tuple(labels[n] for n in names)
 
 
-def _order(blocks: list[Block]) -> list[int]:
+def _order(blocks: list[BasicBlock]) -> list[int]:
     """Reverse post-order in which, of two ways on, the one that stays in more loops comes first."""
     successors = [b.successors() for b in blocks]
     loops = _loops(successors)

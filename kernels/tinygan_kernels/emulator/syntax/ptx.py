@@ -32,22 +32,6 @@ WIDTH = {
 """Bytes of each fundamental type (a predicate is kept as one byte)."""
 
 
-_NO_RESULT = {
-    "st",
-    "red",
-    "bra",
-    "brx",
-    "bar",
-    "barrier",
-    "call",
-    "cp",
-    "prefetch",
-    "prefetchu",
-    "discard",
-    "applypriority",
-}
-
-
 @dataclass(frozen=True)
 class Register:
     name: str
@@ -160,17 +144,6 @@ class Function:
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets tables
     has_body: bool = False
     limits: dict[str, tuple[int, ...]] = field(default_factory=dict)  # maxntid, reqntid: threads in x, y, z
-    _read: set[str] | None = None
-
-    def read_names(self) -> set[str]:
-        """Names of the registers that some instruction may read: every one that is not its first, plain operand."""
-        if self._read is None:
-            self._read = set()
-            for ins in self.body:
-                if isinstance(ins, Instruction):
-                    stores = ins.opcode in _NO_RESULT
-                    self._read.update(names_in((ins.guard, *ins.operands[0 if stores else 1 :]), Register))
-        return self._read
 
 
 def names_in(operand, kind: type) -> list[str]:

@@ -10,28 +10,10 @@ import numpy as np
 
 from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import join_halves, split_halves
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Symbol
+from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair, Symbol
 
-from .emitter import Emitter, code_of
-
-FLOAT = ("f16", "bf16", "f32", "f64")
-PACKED = {"f16x2": "f16", "bf16x2": "bf16"}
-ROUNDING = ("rn", "rz", "rm", "rp")
-
-
-def types_of(ins: Instruction) -> list[str]:
-    return [m for m in ins.modifiers if m in WIDTH]
-
-
-def kind_of(e: Emitter, ins: Instruction) -> str:
-    kinds = types_of(ins)
-    if not kinds:
-        raise e.unsupported("no type in the instruction")
-    return kinds[-1]
-
-
-def mode_of(ins: Instruction) -> str:
-    return next((m for m in ins.modifiers if m in ROUNDING), "rn")
+from .emitter import Emitter
+from .types import FLOAT, PACKED, code_of, rounding_of, types_of, wide_of
 
 
 def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -> None:
@@ -66,13 +48,13 @@ def packed(function, kind: str):
 
 
 def add_sub(e: Emitter, ins: Instruction) -> None:
-    kind, subtract = kind_of(e, ins), ins.opcode.startswith("sub")
+    kind, subtract = e.kind_of(ins), ins.opcode.startswith("sub")
     if kind in FLOAT or kind in PACKED:
-        function = floats.arithmetic(ins.opcode, PACKED.get(kind, kind), mode_of(ins))
+        function = floats.arithmetic(ins.opcode, PACKED.get(kind, kind), rounding_of(ins))
         float_result(e, ins, kind, function, *ins.operands[1:])
         return
     if "cc" in ins.modifiers or ins.opcode in ("addc", "subc"):
-        carry = e.program.register(e.function, "CC.CF", "b1") if ins.opcode in ("addc", "subc") else "False"
+        carry = e.register("CC.CF", "b1") if ins.opcode in ("addc", "subc") else "False"
         with_carry(
             e,
             ins,
@@ -92,13 +74,13 @@ def with_carry(e: Emitter, ins: Instruction, function, kind: str, a: str, b: str
     e.line(f"result, out = {e.call(function, a, b, carry)}")
     e.write(ins.operands[0], kind, "result")
     if "cc" in ins.modifiers:
-        e.line(f"copyto({e.program.register(e.function, 'CC.CF', 'b1')}, out, where=w)")
+        e.line(f"copyto({e.register('CC.CF', 'b1')}, out, where=w)")
 
 
 def mul(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     if kind in FLOAT or kind in PACKED:
-        float_result(e, ins, kind, floats.arithmetic("mul", PACKED.get(kind, kind), mode_of(ins)), *ins.operands[1:])
+        float_result(e, ins, kind, floats.arithmetic("mul", PACKED.get(kind, kind), rounding_of(ins)), *ins.operands[1:])
         return
     a, b = (e.read(o, kind) for o in ins.operands[1:])
     if "wide" in ins.modifiers:
@@ -115,12 +97,8 @@ def product(ins: Instruction):
     return np.multiply if low else integers.mul_hi
 
 
-def wide_of(kind: str) -> str:
-    return f"{kind[0]}{2 * int(kind[1:])}"
-
-
 def mad(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     if kind in FLOAT:
         fma(e, ins)
         return
@@ -131,7 +109,7 @@ def mad(e: Emitter, ins: Instruction) -> None:
         return
     c, low_high = e.read(ins.operands[3], kind), e.call(product(ins), a, b)
     if "cc" in ins.modifiers or ins.opcode == "madc":
-        carry = e.program.register(e.function, "CC.CF", "b1") if ins.opcode == "madc" else "False"
+        carry = e.register("CC.CF", "b1") if ins.opcode == "madc" else "False"
         with_carry(e, ins, integers.add_carry, kind, low_high, c, carry)
     elif "sat" in ins.modifiers:
         e.write(ins.operands[0], kind, e.call(integers.add_sat, low_high, c))
@@ -140,8 +118,8 @@ def mad(e: Emitter, ins: Instruction) -> None:
 
 
 def fma(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
-    function = floats.arithmetic("fma", PACKED.get(kind, kind), mode_of(ins))
+    kind = e.kind_of(ins)
+    function = floats.arithmetic("fma", PACKED.get(kind, kind), rounding_of(ins))
     if "relu" in ins.modifiers:
         inner, function = function, None
         single = PACKED.get(kind, kind)
@@ -153,21 +131,21 @@ def fma(e: Emitter, ins: Instruction) -> None:
 
 
 def div(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     if kind not in FLOAT:
         e.apply(ins.operands[0], kind, integers.quotient, *(e.read(o, kind) for o in ins.operands[1:]))
     elif "approx" in ins.modifiers:
         float_result(e, ins, kind, floats.divide_approx, *ins.operands[1:])
     else:  # div.full has a bound of 2 ulp: the exact quotient is inside it
-        float_result(e, ins, kind, floats.arithmetic("div", kind, mode_of(ins)), *ins.operands[1:])
+        float_result(e, ins, kind, floats.arithmetic("div", kind, rounding_of(ins)), *ins.operands[1:])
 
 
 def unary_float(e: Emitter, ins: Instruction) -> None:
     """rcp sqrt rsqrt ex2 lg2 sin cos tanh"""
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     exact = ins.opcode in ("rcp", "sqrt") and "approx" not in ins.modifiers
     if exact:
-        function = floats.arithmetic(ins.opcode, kind, mode_of(ins))
+        function = floats.arithmetic(ins.opcode, kind, rounding_of(ins))
     elif kind in PACKED or kind in ("f16", "bf16"):
         function = floats.approximate_half(ins.opcode, PACKED.get(kind, kind))
     else:
@@ -176,7 +154,7 @@ def unary_float(e: Emitter, ins: Instruction) -> None:
 
 
 def neg_abs(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     function = np.negative if ins.opcode == "neg" else np.absolute
     if kind.startswith("bf16") or kind in PACKED:
         float_result(
@@ -189,7 +167,7 @@ def neg_abs(e: Emitter, ins: Instruction) -> None:
 
 
 def min_max(e: Emitter, ins: Instruction) -> None:
-    kind, nan = kind_of(e, ins), "NaN" in ins.modifiers
+    kind, nan = e.kind_of(ins), "NaN" in ins.modifiers
     if kind in ("f32", "f64"):
         pick = {
             ("min", False): floats.minimum,
@@ -209,7 +187,7 @@ def simple(function, result: str | None = None, *kinds: str | None):
     """d = function(a, b, ...). Operand i has the type kinds[i], d has `result`; None: the instruction's type."""
 
     def lower(e: Emitter, ins: Instruction) -> None:
-        kind = kind_of(e, ins)
+        kind = e.kind_of(ins)
         wanted = [*kinds, *[None] * 8]
         arguments = [e.read(o, wanted[i] or kind) for i, o in enumerate(ins.operands[1:])]
         e.apply(ins.operands[0], result or kind, function, *arguments)
@@ -218,7 +196,7 @@ def simple(function, result: str | None = None, *kinds: str | None):
 
 
 def logic(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     function = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert}[ins.opcode]
     e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
 
@@ -236,7 +214,7 @@ def clamped(function, *kinds):
     """bmsk and szext: .clamp or .wrap as a last argument."""
 
     def lower(e: Emitter, ins: Instruction) -> None:
-        kind = kind_of(e, ins)
+        kind = e.kind_of(ins)
         arguments = [e.read(o, k or kind) for o, k in zip(ins.operands[1:], kinds, strict=True)]
         e.write(ins.operands[0], kind, e.call(function, *arguments, str("clamp" in ins.modifiers)))
 
@@ -247,7 +225,7 @@ def bfind(e: Emitter, ins: Instruction) -> None:
     e.write(
         ins.operands[0],
         "u32",
-        e.call(integers.bfind, e.read(ins.operands[1], kind_of(e, ins)), str("shiftamt" in ins.modifiers)),
+        e.call(integers.bfind, e.read(ins.operands[1], e.kind_of(ins)), str("shiftamt" in ins.modifiers)),
     )
 
 

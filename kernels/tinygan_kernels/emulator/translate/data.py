@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.memory import LOCAL, SHARED
 from tinygan_kernels.emulator.semantics import floats
 from tinygan_kernels.emulator.semantics.conversions import KNOWN, convert, pack_halves, split_halves, to_tf32
+from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, SHARED
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Vector
 
-from .arithmetic import FLOAT, PACKED, kind_of, types_of
-from .emitter import Emitter, code_of
+from .emitter import Emitter
+from .types import FLOAT, PACKED, code_of, types_of
 
 _COMPARE = {
     "eq": np.equal,
@@ -53,7 +53,7 @@ def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[str, object]:
 
 
 def setp(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     first = ins.operands[0]
     if kind in PACKED:
         setp_halves(e, ins, PACKED[kind])
@@ -126,7 +126,7 @@ def set_(e: Emitter, ins: Instruction) -> None:
 
 
 def selp(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     a, b = (e.read(o, kind) for o in ins.operands[1:3])
     e.write(ins.operands[0], kind, f"where({e.read(ins.operands[3], 'pred')}, {a}, {b})")
 
@@ -141,7 +141,7 @@ def slct(e: Emitter, ins: Instruction) -> None:
 
 
 def mov(e: Emitter, ins: Instruction) -> None:
-    kind, target, source = kind_of(e, ins), *ins.operands
+    kind, target, source = e.kind_of(ins), *ins.operands
     if isinstance(source, Vector):
         pack(e, target, source, kind)
     elif isinstance(target, Vector):
@@ -191,7 +191,7 @@ _INTEGER = ("u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64")
 
 def cvta(e: Emitter, ins: Instruction) -> None:
     space = next(m for m in ins.modifiers if m in ("global", "shared", "local", "const", "param", "shared::cta"))
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     base = {"shared": SHARED, "shared::cta": SHARED, "local": LOCAL}.get(space, 0)
     sign = "-" if "to" in ins.modifiers else "+"
     value = e.read(ins.operands[1], kind)
@@ -217,5 +217,5 @@ def isspacep(e: Emitter, ins: Instruction) -> None:
 
 def testp(e: Emitter, ins: Instruction) -> None:
     e.write(
-        ins.operands[0], "pred", e.call(floats.testp, repr(ins.modifiers[0]), e.read(ins.operands[1], kind_of(e, ins)))
+        ins.operands[0], "pred", e.call(floats.testp, repr(ins.modifiers[0]), e.read(ins.operands[1], e.kind_of(ins)))
     )

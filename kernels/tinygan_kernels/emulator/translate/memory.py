@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinygan_kernels.emulator.execute import atomics
-from tinygan_kernels.emulator.semantics import floats
+from tinygan_kernels.emulator.semantics import atomics, floats
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction, Not, Register, Vector
 
-from .arithmetic import PACKED, kind_of, packed
-from .emitter import Emitter, code_of
+from .arithmetic import packed
+from .emitter import Emitter
+from .types import PACKED, code_of
 
 _SPACES = {
     "global": "global",
@@ -29,7 +29,7 @@ def space_of(e: Emitter, ins: Instruction) -> str:
 
 
 def ld(e: Emitter, ins: Instruction) -> None:
-    kind, space = kind_of(e, ins), space_of(e, ins)
+    kind, space = e.kind_of(ins), space_of(e, ins)
     targets = vector_items(ins.operands[0])
     address = ins.operands[1]
     if space == "param" and not isinstance(address.base, Register):
@@ -39,7 +39,7 @@ def ld(e: Emitter, ins: Instruction) -> None:
     site = e.site_of(
         ins, "global" if space == "param" else space, code_of(memory_kind(kind)), WIDTH[kind], len(targets)
     )
-    e.line(f"load({e.program.bind(site)}, ({names},), {e.address(address)}, {e.lanes})")
+    e.line(f"load({e.bind(site)}, ({names},), {e.address(address)}, {e.lanes})")
 
 
 def memory_kind(kind: str) -> str:
@@ -62,12 +62,12 @@ def param_place(e: Emitter, address, i: int, kind: str) -> str:
     code = code_of(kind)
     if e.is_lane_param(address.base.name):
         return f"{e.lane_param(address.base.name)[0]}_{code}[:, {offset // WIDTH[kind]}]"
-    offset += e.program.params[address.base.name]
+    offset += e.layout.params[address.base.name]
     return f"p_{code}[{offset // WIDTH[kind]}]"
 
 
 def st(e: Emitter, ins: Instruction) -> None:
-    kind, space = kind_of(e, ins), space_of(e, ins)
+    kind, space = e.kind_of(ins), space_of(e, ins)
     address, values = ins.operands[0], vector_items(ins.operands[1])
     bits = f"u{8 * WIDTH[kind]}"
     if space == "param":
@@ -76,20 +76,20 @@ def st(e: Emitter, ins: Instruction) -> None:
         return
     site = e.site_of(ins, space, code_of(bits), WIDTH[kind], len(values))
     texts = ", ".join(e.read(v, bits) for v in values)
-    e.line(f"store({e.program.bind(site)}, ({texts},), {e.address(address)}, {e.lanes})")
+    e.line(f"store({e.bind(site)}, ({texts},), {e.address(address)}, {e.lanes})")
 
 
 _ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
 
 
 def atom(e: Emitter, ins: Instruction) -> None:
-    kind, space = kind_of(e, ins), space_of(e, ins)
+    kind, space = e.kind_of(ins), space_of(e, ins)
     name = next((m for m in ins.modifiers if m in _ATOMIC), None)
     if name is None or any(m in ("v2", "v4", "v8") for m in ins.modifiers):
         raise e.unsupported("this form of atomic is not supported")
     operands = list(ins.operands)
     target = operands.pop(0) if ins.opcode == "atom" else None
-    if isinstance(target, Register) and target.name not in e.function.read_names():
+    if isinstance(target, Register) and target.name not in e.read_somewhere:
         target = None  # nobody reads what was there before: ptxas makes it a red
     site = e.site_of(ins, space, code_of(kind), WIDTH[kind])
     function = atomics.operation(name, PACKED.get(kind, kind))
@@ -98,7 +98,7 @@ def atom(e: Emitter, ins: Instruction) -> None:
     values = ", ".join(e.read(o, kind) for o in operands[1:])
     result = "None" if target is None else e.target(target, kind)
     e.line(
-        f"atomic({e.program.bind(site)}, {e.program.bind(function)}, {result}, {e.address(operands[0])}, "
+        f"atomic({e.bind(site)}, {e.bind(function)}, {result}, {e.address(operands[0])}, "
         f"({values},), {e.lanes})"
     )
 
@@ -117,7 +117,7 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
         to, source, size = ins.operands[:3]
         n = int(size.value)
         sites = [
-            e.program.bind(e.site_of(ins, space, f"u{min(n, 8)}", min(n, 8), max(1, n // 8)))
+            e.bind(e.site_of(ins, space, f"u{min(n, 8)}", min(n, 8), max(1, n // 8)))
             for space in ("global", "shared")
         ]
         length = "None" if len(ins.operands) < 4 else copy_length(e, ins.operands[3], n)
@@ -138,4 +138,4 @@ def fence(e: Emitter, ins: Instruction) -> None:
 
 
 def nothing(e: Emitter, ins: Instruction) -> None:
-    """prefetch, discard, nanosleep, pmevent, brkpt: hints without a result."""
+    """Write nothing: prefetch, discard, applypriority, nanosleep and pmevent are hints without a result."""

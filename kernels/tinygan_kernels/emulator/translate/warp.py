@@ -5,21 +5,9 @@ from __future__ import annotations
 from tinygan_kernels.emulator.semantics import matrix, warps
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair
 
-from .arithmetic import kind_of, types_of
 from .emitter import Emitter
 from .memory import space_of, vector_items
-
-
-def members(e: Emitter, ins: Instruction, number: int) -> str:
-    """Write the function that gives the member mask of a collective; its name."""
-    operand = None
-    if ins.opcode in ("shfl", "vote", "match", "redux"):
-        operand = ins.operands[-1]
-    elif ins.opcode == "bar":
-        operand = ins.operands[0]
-    text = e.read(operand, "u32") if operand is not None else e.constant(Immediate(-1), "u32")
-    e.extra += [f"def members_{number}(m):", f"    return {text}"]
-    return f"members_{number}"
+from .types import types_of
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
@@ -43,7 +31,7 @@ def vote(e: Emitter, ins: Instruction) -> None:
 
 
 def match(e: Emitter, ins: Instruction) -> None:
-    mode, kind = ins.modifiers[0], kind_of(e, ins)
+    mode, kind = ins.modifiers[0], e.kind_of(ins)
     if mode not in ("any", "all"):
         raise e.unsupported("unknown match")
     value = e.call(
@@ -60,7 +48,7 @@ def match(e: Emitter, ins: Instruction) -> None:
 
 
 def redux(e: Emitter, ins: Instruction) -> None:
-    kind = kind_of(e, ins)
+    kind = e.kind_of(ins)
     value = e.call(
         warps.reduce,
         repr(ins.modifiers[1]),
@@ -90,11 +78,11 @@ def mma(e: Emitter, ins: Instruction) -> None:
 
 
 def ldmatrix(e: Emitter, ins: Instruction) -> None:
-    if "m8n8" not in ins.modifiers or kind_of(e, ins) != "b16" or "shared::cluster" in ins.modifiers:
+    if "m8n8" not in ins.modifiers or e.kind_of(ins) != "b16" or "shared::cluster" in ins.modifiers:
         raise e.unsupported("only ldmatrix.m8n8.b16 from this block's memory is supported")
     targets = vector_items(ins.operands[0])
     site = e.site_of(ins, space_of(e, ins), "u8", 8, 2)
-    e.line(f"rows = load_rows({e.program.bind(site)}, {len(targets)}, {e.address(ins.operands[1])}, {e.lanes})")
+    e.line(f"rows = load_rows({e.bind(site)}, {len(targets)}, {e.address(ins.operands[1])}, {e.lanes})")
     e.line(f"results = {e.call(matrix.distribute, 'rows', str(len(targets)), str('trans' in ins.modifiers))}")
     for i, target in enumerate(targets):
         e.write(target, "b32", f"results[{i}]")

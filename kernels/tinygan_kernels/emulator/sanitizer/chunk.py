@@ -11,7 +11,7 @@ from .global_races import GlobalRaces
 from .shared_races import SharedRaces
 
 
-class Sanitizer:
+class ChunkSanitizer:
     """Hears of every access and barrier of a machine. memcheck is part of `access`, synccheck of `scheduler`."""
 
     def __init__(self, machine, spaces: dict, report, between_blocks: GlobalRaces | None):
@@ -19,7 +19,7 @@ class Sanitizer:
         self.shared, self.local = spaces["shared"].memory, spaces["local"].memory
         for memory in (self.shared, self.local):
             memory.unwritten = np.ones(memory.data.size, bool)
-        granule = granule_of(machine.program, "shared")
+        granule = granule_of(machine.kernel, "shared")
         self.races = SharedRaces(machine, self.shared, granule, report) if self.shared.data.size else None
         self.between_blocks = between_blocks
         self.block = machine.first + 1 + np.arange(machine.shape.width) // machine.shape.stride
@@ -108,6 +108,6 @@ class Sanitizer:
             self.between_blocks.fence(self.block[lanes.index])
 
 
-def granule_of(program, space: str) -> int:
+def granule_of(kernel, space: str) -> int:
     """Bytes that races are tracked by: 4, unless the kernel has narrower accesses that may go to that space."""
-    return 4 if all(s.size >= 4 for s in program.sites if s.space in (space, "generic")) else 1
+    return 4 if all(s.size >= 4 for s in kernel.sites if s.space in (space, "generic")) else 1

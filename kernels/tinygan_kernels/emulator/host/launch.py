@@ -8,16 +8,16 @@ import numpy as np
 
 from tinygan_kernels.emulator import counters
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.host import arguments
+from tinygan_kernels.emulator.execute.lanes import Shape
+from tinygan_kernels.emulator.execute.machine import Machine
+from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory, unwritten_bytes
+from tinygan_kernels.emulator.execute.scheduler import Scheduler
+from tinygan_kernels.emulator.sanitizer.chunk import ChunkSanitizer, granule_of
 from tinygan_kernels.emulator.sanitizer.findings import Report, checking
 from tinygan_kernels.emulator.sanitizer.global_races import GlobalRaces
-from tinygan_kernels.emulator.sanitizer.sanitizer import Sanitizer, granule_of
-from tinygan_kernels.emulator.translate.program import Program
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-from .lanes import Shape
-from .machine import Machine
-from .memory import GlobalMemory, Memory, unwritten_bytes
-from .scheduler import Scheduler
+from . import arguments
 
 LANES = 8192
 """About how many lanes run at once: enough to make NumPy's overhead small, few enough to stay in cache."""
@@ -26,23 +26,23 @@ SHARED_OF = {"sm_70": 96, "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_87": 163, 
 """KiB of shared memory that a block can have. (CUDA C++ Programming Guide, table of technical specifications)"""
 
 
-class Launch:
-    """What all chunks of a launch share."""
+class Instruments:
+    """What observes a launch, shared by all its chunks: the report of findings, the counter, the checks."""
 
-    def __init__(self, program: Program, blocks: int):
-        self.report = Report(program.title)
-        self.counter = counters.current(program)
+    def __init__(self, kernel: TranslatedKernel, blocks: int):
+        self.report = Report(kernel.title)
+        self.counter = counters.current(kernel)
         self.checks = checking()
         self.between_blocks = None
         if self.checks and blocks > 1:
-            self.between_blocks = GlobalRaces(blocks, granule_of(program, "global"), self.report)
+            self.between_blocks = GlobalRaces(blocks, granule_of(kernel, "global"), self.report)
 
-    def sanitizer(self, machine: Machine, spaces: dict) -> Sanitizer | None:
-        return Sanitizer(machine, spaces, self.report, self.between_blocks) if self.checks else None
+    def sanitizer(self, machine: Machine, spaces: dict) -> ChunkSanitizer | None:
+        return ChunkSanitizer(machine, spaces, self.report, self.between_blocks) if self.checks else None
 
 
-def run(
-    program: Program,
+def run_kernel(
+    kernel: TranslatedKernel,
     variables: dict[str, Memory],
     grid,
     block,
@@ -57,26 +57,26 @@ def run(
     trap, deadlock).
     """
     grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
-    _check_limits(program, grid, block, shared_mem)
+    _check_limits(kernel, grid, block, shared_mem)
     memory = GlobalMemory()
     for name, variable in variables.items():
         memory.add_range(variable.base, variable.data.size, name, variable.writable, None)
-    memory.add_range(program.param_buffer.ctypes.data, program.param_buffer.size, "kernel parameters", False, None)
-    arguments.pack(program, args, memory)
+    memory.add_range(kernel.param_buffer.ctypes.data, kernel.param_buffer.size, "kernel parameters", False, None)
+    arguments.pack(kernel, args, memory)
     for array, what in arrays or ():
         memory.add(array, what, unwritten_bytes(array))
     blocks = grid[0] * grid[1] * grid[2]
     if blocks == 0:
-        raise EmulatorError(f"kernel {program.title} launched with an empty grid {grid}")
-    launch = Launch(program, blocks)
-    if launch.counter:
-        launch.counter.launched(blocks * Shape(1, block, grid).warps)
+        raise EmulatorError(f"kernel {kernel.title} launched with an empty grid {grid}")
+    instruments = Instruments(kernel, blocks)
+    if instruments.counter:
+        instruments.counter.launched(blocks * Shape(1, block, grid).warps)
     with np.errstate(all="ignore"):
         for first, count in _chunks(blocks, block):
-            Scheduler(Machine(program, Shape(count, block, grid), first, memory, shared_mem, launch)).run()
-    if launch.counter:
-        launch.counter.deliver()
-    launch.report.deliver()
+            Scheduler(Machine(kernel, Shape(count, block, grid), first, memory, shared_mem, instruments)).run()
+    if instruments.counter:
+        instruments.counter.deliver()
+    instruments.report.deliver()
 
 
 def _dimensions(given, what: str) -> tuple[int, int, int]:
@@ -90,29 +90,29 @@ def _dimensions(given, what: str) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _check_limits(program: Program, grid, block, shared_mem: int) -> None:
+def _check_limits(kernel: TranslatedKernel, grid, block, shared_mem: int) -> None:
     threads = block[0] * block[1] * block[2]
     if not 1 <= threads <= MAX_THREADS or block[2] > 64:
         raise EmulatorError(f"a block of {block} has {threads} threads: 1 to {MAX_THREADS} are possible (and 64 in z)")
     if grid[0] >= 2**31 or grid[1] > 65535 or grid[2] > 65535:
         raise EmulatorError(f"grid {grid} is too large: at most (2147483647, 65535, 65535)")
-    limits = program.entry.limits
+    limits = kernel.entry.limits
     most = int(np.prod(limits.get("maxntid", (MAX_THREADS,))))
     if threads > most or ("reqntid" in limits and threads != np.prod(limits["reqntid"])):
-        raise EmulatorError(f"kernel {program.title} is not compiled for blocks of {threads} threads")
-    _check_shared(program, shared_mem)
+        raise EmulatorError(f"kernel {kernel.title} is not compiled for blocks of {threads} threads")
+    _check_shared(kernel, shared_mem)
 
 
-def _check_shared(program: Program, dynamic: int) -> None:
-    total, most = program.static_shared + dynamic, SHARED_OF.get(program.module.target[:5], 227) * 1024
-    if program.static_shared > STATIC_SHARED:
+def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
+    total, most = kernel.static_shared + dynamic, SHARED_OF.get(kernel.module.target[:5], 227) * 1024
+    if kernel.static_shared > STATIC_SHARED:
         raise EmulatorError(
-            f"kernel {program.title} declares {program.static_shared} bytes of static shared memory: "
+            f"kernel {kernel.title} declares {kernel.static_shared} bytes of static shared memory: "
             f"{STATIC_SHARED} are possible, more have to be dynamic (extern __shared__)"
         )
     if dynamic < 0 or total > most:
         raise EmulatorError(
-            f"kernel {program.title} needs {total} bytes of shared memory a block; at most {most} are possible"
+            f"kernel {kernel.title} needs {total} bytes of shared memory a block; at most {most} are possible"
         )
 
 

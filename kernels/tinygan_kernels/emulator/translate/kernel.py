@@ -1,0 +1,111 @@
+"""What a translation produces: the record of one kernel, which `execute` runs and `sanitizer`, `counters` and reports
+refer to. Nothing here translates or runs anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module
+
+
+@dataclass(eq=False)
+class Site:
+    """An instruction that reports can name (a memory access, a barrier, a collective): where it stands, what it moves."""
+
+    name: str
+    ptx_line: int
+    source: str  # "file.cu:12"
+    line: tuple[int, int]  # (file number, line)
+    space: str  # global, shared, local, const, param, generic
+    code: str  # element type in memory: u1, i2, ...
+    size: int  # bytes of an element
+    count: int = 1  # elements: 1, 2, 4
+    number: int = 0  # position among the sites of the kernel
+
+    @property
+    def bytes(self) -> int:
+        return self.size * self.count
+
+    @property
+    def shift(self) -> int:
+        """log2 of `size`."""
+        return self.size.bit_length() - 1
+
+
+@dataclass
+class TranslatedBlock:
+    """A basic block in the list of all blocks of a kernel and of the functions it calls, as the scheduler needs it.
+
+    `end` says how lanes leave the block; its values and what `targets` and `after` then mean stand at `cfg.Block`.
+    """
+
+    number: int
+    end: str
+    after: int
+    targets: tuple[int, ...]
+    callee: int = -1
+    site: Site | None = None
+    meets: str = ""  # name of the function that gives the member mask of a collective, "" if none
+    arrives_only: bool = False  # bar.arrive
+    aligned: bool = True
+    reduction: tuple = ()  # (operation, name of the register) of bar.red
+    instructions: list[Instruction] = field(default_factory=list)
+
+
+class PythonLine(NamedTuple):
+    """One line of the generated source, and the PTX instruction that it was written for (None: the block's frame)."""
+
+    text: str
+    instruction: Instruction | None
+
+
+class SourceFiles:
+    """The CUDA source files that a module's `.loc` directives refer to, from the point of view of one kernel."""
+
+    def __init__(self, module: Module, entry: Function):
+        self.names = module.files
+        located = (i.source[0] for i in entry.body if isinstance(i, Instruction) and i.source[0])
+        self.main = next(located, 0)
+
+    def own_line(self, location: tuple[int, int]) -> int:
+        """Return the line in the file that the kernel stands in, 0 for code from another file."""
+        file, line = location
+        return line if file == self.main else 0
+
+    def describe(self, location: tuple[int, int]) -> str:
+        """Return a location as "file.cu:12"."""
+        file, line = location
+        name = self.names.get(file, "")
+        return f"{name.rsplit('/', 1)[-1]}:{line}" if name and line else "no source line"
+
+
+@dataclass(eq=False)
+class TranslatedKernel:
+    """One kernel, ready to run: its blocks, its Python source compiled, and where its variables lie.
+
+    The source is made once a kernel. `execute.machine` binds the names in it to vectors of the width that a launch needs.
+    """
+
+    name: str
+    title: str  # what reports call the kernel
+    entry: Function
+    module: Module
+    files: SourceFiles
+    basic_blocks: list[TranslatedBlock]
+    lines: list[PythonLine]
+    bytecode: CodeType
+    sites: list[Site]
+    constants: dict[str, object]  # name in the source -> constant or function
+    registers: dict[str, list[list[tuple[str, str]]]]  # storage type -> for each register its (name in the source, type)
+    register_names: dict[str, str]  # "r7" -> "%f3", or "function/%f3" outside of the kernel itself
+    specials: set[str]  # special registers that are read: "%tid.x"
+    lane_params: dict[tuple[str, str], tuple[int, int]]  # (function, call parameter) -> (number, bytes a lane)
+    params: dict[str, int]  # kernel parameter -> offset in param_buffer
+    param_buffer: np.ndarray
+    static_shared: int  # bytes a block
+    local_bytes: int  # bytes a thread

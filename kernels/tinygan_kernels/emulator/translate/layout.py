@@ -1,0 +1,99 @@
+"""Which functions a kernel calls, and where its parameters and variables lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.syntax import cfg
+from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module, Symbol, Variable, names_in
+
+BUILTIN = ("vprintf", "__assertfail")
+"""Functions that a module may call without defining them: printf and assert."""
+
+
+class Layout:
+    """The functions that a kernel reaches, and an address for every parameter and variable in them.
+
+    addresses: where the module's global and constant variables lie. Raises EmulatorError for recursion, and for a call
+    of a function that nobody defines.
+    """
+
+    def __init__(self, module: Module, entry: Function, title: str, addresses: dict[str, int]):
+        self.module, self.entry, self.title, self.addresses = module, entry, title, addresses
+        self.functions = self._reachable()
+        self.params, self.param_buffer = self._lay_out_parameters()
+        self.offsets: dict[tuple[str, str], int] = {}  # (function or "", variable) -> offset in shared or local memory
+        self.static_shared = self._place("shared")
+        self.local_bytes = self._place("local")
+
+    def address_of(self, function: Function, symbol: Symbol) -> int | None:
+        """Return a variable's address in its own state space (generic for global and constant memory), None if unknown."""
+        for owner in (function.name, ""):
+            if (owner, symbol.name) in self.offsets:
+                return self.offsets[owner, symbol.name] + symbol.offset
+        if symbol.name in self.addresses:
+            return self.addresses[symbol.name] + symbol.offset
+        if function is self.entry and symbol.name in self.params:
+            return self.param_buffer.ctypes.data + self.params[symbol.name] + symbol.offset
+        return None
+
+    def defined(self, name: str) -> Function:
+        """Return the device function of that name. Raises EmulatorError if the module does not define it."""
+        function = self.module.functions.get(name)
+        if function is None or not function.has_body:
+            raise EmulatorError(
+                f"kernel {self.title} calls {name}, which the module does not define; of the built-in functions "
+                f"{' and '.join(BUILTIN)} are supported"
+            )
+        return function
+
+    def _reachable(self) -> list[Function]:
+        found, work = [], [(self.entry, ())]
+        while work:
+            function, callers = work.pop(0)
+            if function.name in callers:
+                raise EmulatorError(f"not supported: recursive device function {function.name}")
+            if function not in found:
+                found.append(function)
+            for call in (i for i in function.body if isinstance(i, Instruction) and i.opcode == "call"):
+                callee = cfg.callee_of(call)
+                if callee not in BUILTIN:
+                    work.append((self.defined(callee), (*callers, function.name)))
+        return found
+
+    def _lay_out_parameters(self) -> tuple[dict[str, int], np.ndarray]:
+        params, at = {}, 0
+        for variable in self.entry.params:
+            at = -(-at // variable.align) * variable.align
+            params[variable.name] = at
+            at += variable.size
+        return params, np.zeros(max(16, -(-at // 16) * 16), np.uint8)
+
+    def _place(self, space: str) -> int:
+        """Give the variables of a space their offsets, those of no size (dynamic) at the end; return the bytes taken."""
+        at = 0
+        owners = [("", self._used_module_variables()), *((f.name, f.variables) for f in self.functions)]
+        dynamic = []
+        for owner, variables in owners:
+            for variable in variables.values():
+                if variable.space != space:
+                    continue
+                if variable.size == 0:
+                    dynamic.append((owner, variable))
+                    continue
+                at = -(-at // variable.align) * variable.align
+                self.offsets[owner, variable.name] = at
+                at += variable.size
+        if dynamic:
+            at = -(-at // 16) * 16
+        self.offsets.update({(owner, v.name): at for owner, v in dynamic})
+        return at
+
+    def _used_module_variables(self) -> dict[str, Variable]:
+        used: set[str] = set()
+        for function in self.functions:
+            for instruction in function.body:
+                if isinstance(instruction, Instruction):
+                    used.update(names_in(instruction.operands, Symbol))
+        return {name: variable for name, variable in self.module.variables.items() if name in used}

@@ -1,0 +1,101 @@
+"""From a kernel of a module to a TranslatedKernel: a Python function for every basic block.
+
+Each function takes the set of lanes that run the block, and holds one NumPy statement or two an instruction. Registers are
+vectors over all lanes, changed in place: `add(r1_i4, r2_i4, out=r3_i4, where=w)`.
+"""
+
+from __future__ import annotations
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.syntax import cfg
+from tinygan_kernels.emulator.syntax.ptx import Instruction, Module
+
+from . import opcodes, terminators
+from .emitter import Emitter
+from .kernel import PythonLine, SourceFiles, TranslatedBlock, TranslatedKernel
+from .layout import Layout
+from .names import Names
+
+
+def translate(module: Module, name: str, addresses: dict[str, int], title: str = "") -> TranslatedKernel:
+    """Translate the kernel `name` of a module.
+
+    addresses: where the module's global and constant variables lie; title: what reports call the kernel (its name, if not
+    given). Raises EmulatorError for a kernel that the module does not have, UnsupportedInstruction (an EmulatorError) for
+    an instruction that the emulator does not execute.
+    """
+    if name not in module.functions or not module.functions[name].is_entry:
+        known = ", ".join(n for n, f in module.functions.items() if f.is_entry) or "none"
+        raise EmulatorError(f"no kernel named {name!r} in the module; its kernels: {known}")
+    entry, title = module.functions[name], title or name
+    files = SourceFiles(module, entry)
+    layout, names = Layout(module, entry, title, addresses), Names(title, files)
+    blocks, lines = _all_blocks(layout, names)
+    return TranslatedKernel(
+        name=name,
+        title=title,
+        entry=entry,
+        module=module,
+        files=files,
+        basic_blocks=blocks,
+        lines=lines,
+        bytecode=compile("\n".join(line.text for line in lines), f"<PTX of {name}>", "exec"),
+        sites=names.sites,
+        constants=names.constants,
+        registers=names.register_tables(),
+        register_names=names.register_names(entry),
+        specials=names.specials,
+        lane_params=names.lane_params,
+        params=layout.params,
+        param_buffer=layout.param_buffer,
+        static_shared=layout.static_shared,
+        local_bytes=layout.local_bytes,
+    )
+
+
+def _all_blocks(layout: Layout, names: Names) -> tuple[list[TranslatedBlock], list[PythonLine]]:
+    """Translate the blocks of the kernel, then those of each function it calls, numbered through."""
+    graphs = {f.name: cfg.blocks_of(f, opcodes.COLLECTIVE) for f in layout.functions}
+    first, at = {}, 0
+    for name, graph in graphs.items():
+        first[name], at = at, at + len(graph)
+    blocks, lines = [], []
+    for function in layout.functions:
+        read = opcodes.registers_read(function)
+        for i, block in enumerate(graphs[function.name]):
+            emitter = Emitter(names, layout, function, read)
+            blocks.append(_one_block(emitter, block, first, i))
+            lines += emitter.lines + emitter.extra
+    return blocks, lines
+
+
+def _one_block(e: Emitter, block: cfg.BasicBlock, first: dict[str, int], i: int) -> TranslatedBlock:
+    base = first[e.function.name]
+    targets = tuple(_renumbered(t, base) for t in block.targets)
+    made = TranslatedBlock(base + i, block.end, _renumbered(block.after, base), targets)
+    made.instructions = list(block.instructions)
+    e.open_block(made.number)
+    for instruction in block.instructions:
+        _one_instruction(e, instruction)
+    if block.meets:
+        made.meets = terminators.members(e, block.meets, opcodes.OPCODES[block.meets.opcode], made.number)
+        made.site = e.site_of(block.meets)
+    terminators.finish(e, made, block, first)
+    if block.terminator:
+        made.instructions.append(block.terminator)
+    return made
+
+
+def _one_instruction(e: Emitter, ins: Instruction) -> None:
+    e.begin(ins)
+    row = opcodes.OPCODES.get(ins.opcode)
+    if row is None or row.lower is None:
+        raise e.unsupported(opcodes.unknown(ins.opcode))
+    with e.under_guard(ins):
+        row.lower(e, ins)
+    opcodes.check_destination(e, ins, row)
+
+
+def _renumbered(block: int, base: int) -> int:
+    """Turn a block's number in its function into its number in the kernel; -1 (none) stays -1."""
+    return base + block if block >= 0 else -1
