@@ -53,7 +53,7 @@ GRAPH = {name: (imports(path) & set(MODULES)) - {name} for name, path in MODULES
 # import from the floors below its own and from itself, and from nowhere else: rooms of one floor do not know each other.
 FLOORS = [
     # -- the emulator, in the order in which a kernel passes through it; its front door on top
-    ["tinygan_kernels.emulator.errors"],
+    ["tinygan_kernels.emulator.errors", "tinygan_kernels.extras"],
     ["tinygan_kernels.emulator.syntax", "tinygan_kernels.emulator.semantics"],
     ["tinygan_kernels.emulator.translate"],
     ["tinygan_kernels.emulator.execute"],
@@ -61,7 +61,7 @@ FLOORS = [
     ["tinygan_kernels.emulator.host"],
     ["tinygan_kernels.emulator"],
     # -- tinygan_kernels: arrays in, arrays out
-    ["tinygan_kernels.shapes", "tinygan_kernels.winograd_formulas", "tinygan_kernels.extras"],
+    ["tinygan_kernels.shapes", "tinygan_kernels.winograd_formulas"],
     ["tinygan_kernels.contract"],
     ["tinygan_kernels.backend"],
     ["tinygan_kernels.reference", "tinygan_kernels.cpu.runtime"],
