@@ -74,7 +74,7 @@ FLOORS = [
     ["tinygan_kernels.verification"],
     ["tinygan_kernels.profiling"],
     # -- tinygan: gradients and the game
-    ["tinygan.version", "tinygan.engine"],
+    ["tinygan.version", "tinygan.options", "tinygan.engine"],
     ["tinygan.nn"],
     ["tinygan.optim"],
     ["tinygan.game", "tinygan.data"],

@@ -22,6 +22,7 @@ from tinygan.cli import profile as cli_profile
 from tinygan.data.units import DataError
 from tinygan.game.objectives import OBJECTIVES
 from tinygan.nn.init import INITS
+from tinygan.options import OptionError
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.version import __version__
 
@@ -46,7 +47,6 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The command line as a function: arguments without the program's name -> exit code."""
-    from tinygan.training.config import ConfigError
     from tinygan.training.presets import PresetError
 
     try:
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
             return 2
         hint = f" (see: {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         return _complain(f"{error.format_message()}{hint}")
-    except (*USER_ERRORS, ConfigError, PresetError) as error:
+    except (*USER_ERRORS, OptionError, PresetError) as error:
         return _complain(str(error))
     except MemoryError as error:
         return _complain(f"not enough memory ({error}); take a smaller --batch, --z or -n, or fewer data")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinygan.options import Options, option
 
-@dataclass(frozen=True)
-class Remedies:
-    """Each is off at its default. Raises ValueError for one out of range.
+
+@dataclass(frozen=True, kw_only=True)
+class Remedies(Options):
+    """The remedies that a game uses; each is off at its default. Raises OptionError for one out of range.
 
     r2      gamma of R2, the penalty (gamma / 2) E |grad_x s|^2 at the fakes (Mescheder et al. 2018, section 4.1)
     gp      lambda of lambda E (|grad_x s| - 1)^2 between real and fake points (Gulrajani et al. 2017, eq. 3)
@@ -20,24 +22,19 @@ class Remedies:
     unroll  ascent steps of D that G looks ahead, and differentiates through; `unroll_rate` is their size (Metz et al. 2017, eq. 10)
     """
 
-    r2: float = 0.0
-    gp: float = 0.0
-    smooth: float = 0.0
-    noise: float = 0.0
-    pack: int = 1
-    unroll: int = 0
-    unroll_rate: float = 0.1
+    title = "Remedies"
 
-    def __post_init__(self) -> None:
-        for name in ("r2", "gp", "noise", "unroll_rate"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}, it has to be at least 0")
-        if not 0 <= self.smooth < 0.5:
-            raise ValueError(f"smooth is {self.smooth}, it has to be at least 0 and below 0.5 (real labels become 1 - smooth)")
-        if self.pack < 1 or self.unroll < 0:
-            raise ValueError(f"pack has to be at least 1 and unroll at least 0, they are {self.pack} and {self.unroll}")
+    r2: float = option(0.0, help="Weight gamma of R2, the same penalty at generated samples.", at_least=0, neutral=0.0)
+    gp: float = option(0.0, help="Weight lambda of the penalty between real and generated; its paper has 10.", at_least=0,
+                       neutral=0.0)
+    smooth: float = option(0.0, help="One-sided label smoothing: real labels become 1 minus this.", at_least=0, below=0.5,
+                           neutral=0.0)
+    noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, neutral=0.0)
+    pack: int = option(1, help="PacGAN: how many samples D judges together.", at_least=1, neutral=1)
+    unroll: int = option(0, help="Ascent steps of D that G looks ahead.", at_least=0, neutral=0)
+    unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, neutral=0.1)
 
     @property
     def draws(self) -> bool:
-        """Whether a step draws random numbers besides its batch and its noise z."""
+        """True if a step draws random numbers besides its batch and its noise z."""
         return bool(self.gp or self.noise)

@@ -6,6 +6,7 @@ Images are NHWC. Both networks are made from the shape of a sample, so a table, 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan.engine.randomness import Draws
+from tinygan.options import Options, option
 
 from .gan_layers import Dropout, Maxout, SpectralNorm
 from .init import INITS
@@ -23,46 +25,56 @@ LEAKY = {"act": "leaky_relu", "slope": 0.2}
 RELU = {"act": "leaky_relu", "slope": 0.0}
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """What both networks are made from. sample: shape of one sample; bounded: G ends in tanh; z: length of the noise.
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(Options):
+    """The options of G and D.
 
-    hidden: widths of the MLP's hidden layers, G's from noise to sample, D's the same from sample to logit. width: channels of the
-    DCGAN's largest feature maps; deeper ones double it. hidden_d: D's widths where they are not G's, from sample to logit.
-    maxout: pieces of D's hidden units (0: leaky ReLU); dropout: its probability after each of them; spectral:
-    spectral normalisation of every layer of D; batch_norm: in the MLP's G. pack: samples that D judges together.
-    init: the initialisation of every weight, by its name in nn.INITS; empty for each layer's own (a DCGAN's: its paper's).
-    Raises ValueError for a DCGAN on what is not an image of even sides, and for what only the MLP has.
+    hidden      widths of the MLP's hidden layers: G's from noise to sample, D's the same from sample to logit
+    hidden_d    widths of D's hidden layers where they are not G's, from sample to logit
+    width       channels of the DCGAN's largest feature maps; deeper ones double it
+    init        the initialisation of every weight, by its name in INITS; empty for each layer's own (a DCGAN's: its paper's)
+
+    Raises OptionError, also for options of the MLP that a DCGAN was given.
     """
 
-    name: str
+    title = "Networks"
+
+    arch: str = option("mlp", help="mlp, or dcgan for images.", choices=("mlp", "dcgan"))
+    hidden: tuple[int, ...] = option((256, 256), help="Widths of G's hidden layers (and D's, reversed): 256,512.", at_least=1)
+    hidden_d: tuple[int, ...] = option((), help="Widths of D's hidden layers, where they differ.", at_least=1, neutral=())
+    width: int = option(64, help="Channels of a DCGAN's largest feature maps.", at_least=1)
+    z: int = option(32, help="Length of the noise vector.", at_least=1)
+    init: str = option("", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.", choices=("", *INITS),
+                       neutral="")
+    maxout: int = option(0, help="Pieces of D's maxout units, at least 2; 0 is leaky ReLU.", at_least=0, neutral=0)
+    dropout: float = option(0.0, help="Probability of dropout in D's hidden layers.", at_least=0, below=1, neutral=0.0)
+    spectral: bool = option(False, help="Spectral normalisation of D.", neutral=False)
+    batch_norm: bool = option(False, help="Batch normalisation in the MLP's G.", neutral=False)
+
+    def conflicts(self) -> Iterator[str]:
+        if self.arch == "dcgan" and (self.maxout or self.dropout or self.batch_norm):
+            yield "--maxout, --dropout and --batch-norm are options of the mlp; a dcgan has its paper's layers"
+        if self.maxout == 1:
+            yield "--maxout is 1, it has to be at least 2 pieces, or 0 for leaky ReLU"
+        if self.spectral and self.maxout:
+            yield "--spectral is for linear and convolutional layers; leave out maxout or spectral"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(NetworkOptions):
+    """All that G and D are built from: the options, and what the data and the game decide.
+
+    sample: the shape of one sample; bounded: G ends in tanh; pack: samples that D judges together. Raises OptionError, also for a
+    DCGAN on samples that are not images of even sides.
+    """
+
     sample: tuple[int, ...]
     bounded: bool
-    z: int
-    hidden: tuple[int, ...] = (256, 256)
-    width: int = 64
-    hidden_d: tuple[int, ...] = ()
-    maxout: int = 0
-    dropout: float = 0.0
-    spectral: bool = False
-    batch_norm: bool = False
     pack: int = 1
-    init: str = ""
 
-    def __post_init__(self) -> None:
-        if self.name not in ("mlp", "dcgan"):
-            raise ValueError(f"there is no architecture {self.name!r}; tinygan has mlp and dcgan")
-        if self.name == "dcgan" and (len(self.sample) != 3 or not self.halvings):
-            raise ValueError(f"dcgan wants images with even sides of at least 6 pixels, a sample here is {self.sample}; take mlp")
-        if self.name == "dcgan" and (self.maxout or self.dropout or self.batch_norm):
-            raise ValueError("maxout, dropout and batch-norm are options of the mlp; a dcgan has its paper's layers")
-        if self.spectral and self.maxout:
-            raise ValueError("spectral normalisation is for linear and convolutional layers; leave out maxout or spectral")
-        if self.init not in ("", *INITS):
-            raise ValueError(f"there is no initialisation {self.init!r}; tinygan has {', '.join(INITS)}")
-        if self.maxout == 1 or self.maxout < 0 or not 0 <= self.dropout < 1:
-            raise ValueError(f"maxout has to be 0 or at least 2 pieces, dropout to lie in [0, 1); "
-                             f"they are {self.maxout} and {self.dropout}")
+    def conflicts(self) -> Iterator[str]:
+        if self.arch == "dcgan" and (len(self.sample) != 3 or not self.halvings):
+            yield f"dcgan wants images with even sides of at least 6 pixels, a sample here is {self.sample}; take --arch mlp"
 
     @property
     def judged(self) -> tuple[int, ...]:
@@ -80,14 +92,14 @@ class Architecture:
 
 def _made(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
     """What every layer with weights is made with."""
-    init = a.init or ("dcgan_normal" if a.name == "dcgan" else "")
+    init = a.init or ("dcgan_normal" if a.arch == "dcgan" else "")
     return {"backend": backend, "rng": rng, "dtype": dtype, **({"init": INITS[init]} if init else {})}
 
 
 def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
     """G: noise (m, z) -> samples (m, *sample)."""
     made = _made(a, backend, rng, dtype)
-    return Sequential(*(_mlp_generator(a, made) if a.name == "mlp" else _dcgan_generator(a, made)))
+    return Sequential(*(_mlp_generator(a, made) if a.arch == "mlp" else _dcgan_generator(a, made)))
 
 
 def discriminator(
@@ -95,7 +107,7 @@ def discriminator(
 ) -> Sequential:
     """D: samples (m, *judged) -> logits (m, 1); D(x) in the paper's sense is the sigmoid of that. draws: for dropout's masks."""
     made = _made(a, backend, rng, dtype)
-    layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.name == "mlp" else _dcgan_discriminator(a, made)
+    layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.arch == "mlp" else _dcgan_discriminator(a, made)
     return Sequential(*(_spectral(layers, rng) if a.spectral else layers))
 
 

@@ -52,7 +52,7 @@ def _real(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _game(setting: Setting, backend: Backend, rng: np.random.Generator) -> Game:
-    a = Architecture("mlp", (2,), False, 8, (64, 64), pack=setting.pack)
+    a = Architecture(arch="mlp", sample=(2,), bounded=False, z=8, hidden=(64, 64), pack=setting.pack)
     G, D = generator(a, backend, rng), discriminator(a, backend, rng)
     up, down = Adam(D.parameters(), setting.lr_d, 0.5, 0.99), Adam(G.parameters(), setting.lr_g, 0.5, 0.99)
     return Game(D, G, up, down, "nonsaturating", setting.r1, remedies=Remedies(pack=setting.pack))

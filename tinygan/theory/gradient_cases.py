@@ -345,8 +345,8 @@ OP_CASES: list[Case] = [row for family in _FAMILIES for row in family()]
 
 Goal = Callable[[Sequential, Sequential, Tensor, Tensor], Tensor]
 ARCHITECTURES = {
-    "mlp": Architecture("mlp", (5,), bounded=True, z=3, hidden=(6, 4)),
-    "dcgan": Architecture("dcgan", (8, 8, 1), bounded=True, z=3, width=2),
+    "mlp": Architecture(arch="mlp", sample=(5,), bounded=True, z=3, hidden=(6, 4)),
+    "dcgan": Architecture(arch="dcgan", sample=(8, 8, 1), bounded=True, z=3, width=2),
 }
 
 
@@ -370,7 +370,7 @@ def _game_case(name: str, architecture: Architecture, player: str, goal: Goal, b
         theta = list((D if player == "d" else G).parameters().values())
         return lambda *_: goal(D, G, x, z), theta
 
-    return clear(Case(f"{name} / dtheta_{player}: {architecture.name}", build, elements=4))
+    return clear(Case(f"{name} / dtheta_{player}: {architecture.arch}", build, elements=4))
 
 
 GOALS: dict[str, tuple[str, Goal]] = {

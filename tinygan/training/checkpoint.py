@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygan.training import checkpoint
-
 FORMAT = "tinygan-1"
+CHECKPOINT = "checkpoint.safetensors"  # the name of the file in a run's folder
 
 
 class CheckpointError(ValueError):
@@ -89,6 +88,13 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, json.loads(header["state"])
 
 
+def read_run(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the (arrays, state) that the run in the folder `out` saved last. Raises CheckpointError, also if there is none."""
+    if not (Path(out) / CHECKPOINT).exists():
+        raise CheckpointError(f"there is no run in {out}: it has no {CHECKPOINT}")
+    return load(Path(out) / CHECKPOINT)
+
+
 def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
@@ -96,11 +102,3 @@ def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-CHECKPOINT = "checkpoint.safetensors"
-
-
-def _read(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    if not (Path(out) / CHECKPOINT).exists():
-        raise CheckpointError(f"there is no run in {out}: it has no {CHECKPOINT}")
-    return checkpoint.load(Path(out) / CHECKPOINT)

@@ -1,123 +1,98 @@
-"""The options of a run, the checks of their ranges, and the defaults that suit each data set."""
+"""The configuration of a run: every option, checked, and the defaults that suit each data set.
+
+Each option is declared once, as a field of the dataclass that uses it (see tinygan/options.py); `Config` is made of those classes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygan_kernels import names
+
 from tinygan.data.datasets import Dataset
 from tinygan.data.units import Codec
-from tinygan.game.moves import OBJECTIVES
 from tinygan.game.remedies import Remedies
-from tinygan.nn.architectures import Architecture
+from tinygan.game.rules import Rules
+from tinygan.nn.architectures import Architecture, NetworkOptions
+from tinygan.options import OptionError, Options, from_record, option
 
-from .checkpoint import CheckpointError, _read
-
-
-class ConfigError(ValueError):
-    """An option out of its range, or one that does not fit the run. The message is one line."""
+from .checkpoint import CheckpointError, read_run
 
 
-@dataclass(frozen=True)
-class Config:
-    """Everything that decides a run's course, besides the data themselves. Written to config.json and into checkpoints.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """The options of a run's course: how long it is, on what, where it computes and when it saves."""
 
-    decay: the share of the run, at its end, over which both rates fall linearly to 0. Raises ConfigError.
+    title = "The run"
+
+    data: str = option(help="The data's name or path.", may_change=True)  # the same data may lie elsewhere by now
+    steps: int = option(10_000, help="How many steps in all.", at_least=0, may_change=True)
+    batch: int = option(128, help="Batch size m.", at_least=1)
+    seed: int = option(0, help="Decides weights, noise and the order of the data.", at_least=0)
+    backend: str = option("cpu", help=f"Where kernels run: {', '.join(names())}.")
+    emulate: bool = option(False, help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.", neutral=False)
+    save_every: int = option(500, help="Steps between checkpoints.", at_least=1, may_change=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """The options with which data are read."""
+
+    title = "Data"
+
+    size: int | None = option(None, help="Resize images to this many pixels a side.")
+    window: int | None = option(None, help="Samples in a window of sound.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamOptions(Options):
+    """The options of the two optimisers. decay: the share of the run, at its end, over which both rates fall linearly to 0."""
+
+    title = "Learning"
+
+    lr_d: float = option(5e-4, help="Adam's rate for D.", above=0)
+    lr_g: float = option(5e-4, help="Adam's rate for G.", above=0)
+    beta1: float = option(0.0, help="Adam's decay of the mean gradient.", at_least=0, below=1)
+    beta2: float = option(0.99, help="Adam's decay of the squared gradient.", at_least=0, below=1)
+    decay: float = option(0.0, help="Share of the run, at its end, over which both rates fall to 0.", at_least=0, at_most=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptions):
+    """All options of a run: with the data themselves they decide its course. Written to config.json and into checkpoints.
+
+    The groups are combined by inheritance, so an option is an attribute of Config and one key in the JSON, whichever class declares
+    it. Raises OptionError.
     """
 
-    data: str
-    steps: int = 10_000
-    batch: int = 128
-    k: int = 1
-    objective: str = "nonsaturating"
-    r1: float = 0.3
-    ema: float = 0.999
-    update: str = "alternating"
-    arch: str = "mlp"
-    hidden: tuple[int, ...] = (256, 256)
-    width: int = 64
-    z: int = 32
-    lr_d: float = 5e-4
-    lr_g: float = 5e-4
-    beta1: float = 0.0
-    beta2: float = 0.99
-    decay: float = 0.0
-    seed: int = 0
-    backend: str = "cpu"
-    emulate: bool = False
-    size: int | None = None
-    window: int | None = None
-    save_every: int = 500
-    r2: float = 0.0
-    gp: float = 0.0
-    smooth: float = 0.0
-    noise: float = 0.0
-    pack: int = 1
-    unroll: int = 0
-    unroll_rate: float = 0.1
-    hidden_d: tuple[int, ...] = ()
-    maxout: int = 0
-    dropout: float = 0.0
-    spectral: bool = False
-    batch_norm: bool = False
-    init: str = ""
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("batch", 1), ("k", 1), ("z", 1), ("width", 1), ("seed", 0), ("save_every", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}, it has to be at least {least}")
-        for name in ("lr_d", "lr_g"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}, it has to be a positive number")
-        for name, low, high in (("ema", 0, 1), ("beta1", 0, 1), ("beta2", 0, 1)):
-            if not low <= getattr(self, name) < high:
-                raise ConfigError(f"--{name} is {getattr(self, name)}, it has to be at least {low} and below {high}")
-        if not 0 <= self.r1 < float("inf"):
-            raise ConfigError(f"--r1 is {self.r1}, it has to be at least 0 (0 switches the penalty off)")
-        if not 0 <= self.decay <= 1:
-            raise ConfigError(f"--decay is {self.decay}, it has to lie between 0 and 1")
-        if self.objective not in OBJECTIVES:
-            raise ConfigError(f"--objective is {self.objective!r}, it has to be one of {', '.join(OBJECTIVES)}")
-        if self.update not in ("alternating", "simultaneous"):
-            raise ConfigError(f"--update is {self.update!r}, it has to be alternating or simultaneous")
-        if self.update == "simultaneous" and self.k != 1:
-            raise ConfigError(f"--k is {self.k}, but players that move simultaneously take one step each; leave --k at 1")
-        self._check_remedies()
-
-    def _check_remedies(self) -> None:
-        try:
-            self.remedies()
-        except ValueError as error:
-            raise ConfigError(f"--{str(error).replace('unroll_rate', 'unroll-rate')}") from None
+    def conflicts(self) -> Iterator[str]:
+        """Yield a line for each combination of options of different groups that makes no sense."""
         if self.batch % self.pack:
-            raise ConfigError(f"--batch is {self.batch}, --pack {self.pack} has to divide it")
+            yield f"--batch is {self.batch}, --pack {self.pack} has to divide it"
         if self.smooth and self.objective not in ("minimax", "nonsaturating"):
-            raise ConfigError(f"--smooth is for objectives with labels (minimax, nonsaturating), not for {self.objective}")
+            yield f"--smooth is for objectives with labels (minimax, nonsaturating), not for {self.objective}"
         if self.unroll and self.update == "simultaneous":
-            raise ConfigError("--unroll looks ahead of D's step, and simultaneous players do not wait; leave --update alternating")
-
-    def remedies(self) -> Remedies:
-        return Remedies(**{f.name: getattr(self, f.name) for f in fields(Remedies)})
+            yield "--unroll looks ahead of D's step, and simultaneous players do not wait; leave --update alternating"
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Config:
-        known = {f.name for f in fields(cls)}
-        if not isinstance(record, dict) or set(record) != known:
-            raise CheckpointError("the checkpoint's configuration is of another version of tinygan")
-        return cls(**{**record, **{name: tuple(record[name]) for name in ("hidden", "hidden_d")}})
+        """Return the configuration that a checkpoint recorded, neutral values filled in. Raises CheckpointError."""
+        if not isinstance(record, dict):
+            raise CheckpointError("the checkpoint's configuration is no record of options; another version of tinygan wrote it")
+        try:
+            return from_record(cls, record)
+        except OptionError as error:
+            raise CheckpointError(str(error)) from None
 
     def architecture(self, codec: Codec) -> Architecture:
-        try:
-            return Architecture(
-                self.arch, tuple(codec.shape), codec.bounded, self.z, self.hidden, self.width, self.hidden_d, self.maxout,
-                self.dropout, self.spectral, self.batch_norm, self.pack, self.init,
-            )
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        """Return the architecture of G and D for samples such as `codec` describes. Raises OptionError."""
+        return Architecture(sample=tuple(codec.shape), bounded=codec.bounded, pack=self.pack, **self.values(NetworkOptions))
 
     def rate(self, base: float, step: int) -> float:
-        """The learning rate of step 0, 1, ...: `base`, falling to 0 over the last `decay` of the run."""
+        """Return the learning rate of step 0, 1, ...: `base`, falling to 0 over the last `decay` of the run."""
         if not self.decay:
             return base
         return base * min(1.0, (1 - step / self.steps) / self.decay)
@@ -138,4 +113,4 @@ def with_defaults(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:
 
 def read_config(out: Path) -> Config:
     """The configuration of the run in `out`. Raises CheckpointError."""
-    return Config.from_json(_read(out)[1]["config"])
+    return Config.from_json(read_run(out)[1]["config"])

@@ -24,16 +24,17 @@ from tinygan.engine.randomness import Draws
 from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor
 from tinygan.game.moves import Game, Logits, Readings
+from tinygan.game.remedies import Remedies
 from tinygan.nn.architectures import discriminator, generator
 from tinygan.optim import Adam
+from tinygan.options import OptionError, options_of
 from tinygan.training import checkpoint
 from tinygan.version import __version__
 
-from .checkpoint import CHECKPOINT, CheckpointError, _read
-from .config import Config, ConfigError
+from .checkpoint import CHECKPOINT, CheckpointError, read_run
+from .config import Config
 
 METRICS = "metrics.jsonl"
-CHANGEABLE = ("steps", "save_every", "data")
 READING = {"step", *(f.name for f in fields(Readings))}
 READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
 
@@ -67,7 +68,7 @@ class Run:
         average = generator(a, self.backend, np.random.default_rng(0)) if c.ema else None
         optim_d = Adam(D.parameters(), c.lr_d, c.beta1, c.beta2)
         optim_g = Adam(G.parameters(), c.lr_g, c.beta1, c.beta2)
-        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.remedies(), self.draws)
+        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.part(Remedies), self.draws)
 
     # -- steps ----------------------------------------------------------------------------------------------------------------
 
@@ -224,21 +225,23 @@ class Run:
     def resume(cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any]) -> Run:
         """Go on from the checkpoint in `out`. given: options that were asked for now; they have to be the run's own.
 
-        Besides steps and save_every, which decide nothing that has been, only `data` may differ, as the same data may lie
-        elsewhere by now. Raises CheckpointError, ConfigError.
+        Only options declared with may_change may differ: steps and save_every, which decide nothing that has been, and `data`, as
+        the same data may lie elsewhere by now. Raises CheckpointError, OptionError.
         """
-        arrays, state = _read(out)
+        arrays, state = read_run(out)
         config = Config.from_json(state["config"])
+        known = options_of(Config)
         for name, value in given.items():
-            if name not in CHANGEABLE and getattr(config, name) != value:
-                option, has = f"--{name.replace('_', '-')}", getattr(config, name)
-                raise ConfigError(f"{option} is {value}, but the run in {out} has {has}; leave it out, or start a new run")
+            has = getattr(config, name)
+            if not known[name].may_change and has != value:
+                flag = known[name].flag
+                raise OptionError(f"{flag} is {value}, but the run in {out} has {has}; leave it out, or start a new run")
         if (state["codec"], state["data"]) != (dataset.codec.to_json(), _fingerprint(dataset)):
-            raise ConfigError(f"{given.get('data', config.data)} is not what the run in {out} began with ({config.data}): shape, "
+            raise OptionError(f"{given.get('data', config.data)} is not what the run in {out} began with ({config.data}): shape, "
                               f"scale or contents differ; give the same data, or start a new run")
-        config = replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
+        config = replace(config, **{name: value for name, value in given.items() if known[name].may_change})
         if config.steps < state["step"]:
-            raise ConfigError(f"--steps is {config.steps}, but the run in {out} is at step {state['step']} already")
+            raise OptionError(f"--steps is {config.steps}, but the run in {out} is at step {state['step']} already")
         run = cls(config, dataset, backend, out)
         run.restore(arrays, state)
         return run

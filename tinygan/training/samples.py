@@ -13,7 +13,7 @@ from tinygan.engine.tensor import wrap
 from tinygan.nn.architectures import generator
 from tinygan.nn.layers import Sequential
 
-from .checkpoint import CheckpointError, _read
+from .checkpoint import CheckpointError, read_run
 from .config import Config
 
 
@@ -36,7 +36,7 @@ class Trained:
 
 def load_generator(out: Path, backend: Backend) -> Trained:
     """The generator that a run in `out` has reached. Raises CheckpointError."""
-    arrays, state = _read(out)
+    arrays, state = read_run(out)
     config, codec = Config.from_json(state["config"]), Codec.from_json(state["codec"])
     G = generator(config.architecture(codec), backend, np.random.default_rng(0))
     source = "average" if config.ema else "G"

@@ -168,7 +168,7 @@ WRONG = {
     "train t.csv --window 8": "--window is for sound, this is table",
     "train t.csv --arch dcgan": "dcgan wants images",
     "train odd.npy --size 7 --arch dcgan": "even sides",
-    "train ring --arch vit": "no architecture 'vit'",
+    "train ring --arch vit": "--arch is 'vit', it has to be mlp or dcgan",
     "train ring --steps -1": "--steps is -1",
     "train ring --steps many": "--steps",
     "train ring --batch 0": "--batch is 0",

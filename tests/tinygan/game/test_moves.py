@@ -18,7 +18,7 @@ from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.layers import BatchNorm, Layer, Linear, Sequential, Tanh
 from tinygan.optim import SGD, Adam
 
-MLP = Architecture("mlp", (3,), bounded=False, z=2, hidden=(5, 4))
+MLP = Architecture(arch="mlp", sample=(3,), bounded=False, z=2, hidden=(5, 4))
 logits = hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=2, max_side=6), elements=st.floats(-30, 30))
 
 

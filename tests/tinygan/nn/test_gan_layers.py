@@ -103,7 +103,8 @@ def test_training_moves_u_and_eval_does_not():
 
 
 def test_networks_with_everything():
-    a = Architecture("mlp", (6,), False, 4, (8, 8), hidden_d=(5, 7), maxout=3, dropout=0.2, batch_norm=True, pack=2)
+    a = Architecture(arch="mlp", sample=(6,), bounded=False, z=4, hidden=(8, 8), hidden_d=(5, 7), maxout=3,
+                     dropout=0.2, batch_norm=True, pack=2)
     rng = np.random.default_rng(0)
     G, D = generator(a, CPU, rng), discriminator(a, CPU, rng, draws=Draws(rng))
     fake = G(Tensor(rng.standard_normal((10, 4), np.float32), CPU))
@@ -114,7 +115,7 @@ def test_networks_with_everything():
 
 
 def test_spectral_dcgan_has_no_batch_normalisation_in_d():
-    a = Architecture("dcgan", (8, 8, 1), True, 4, width=4, spectral=True, pack=2)
+    a = Architecture(arch="dcgan", sample=(8, 8, 1), bounded=True, z=4, width=4, spectral=True, pack=2)
     D = discriminator(a, CPU, np.random.default_rng(0))
     assert D(Tensor(np.zeros((3, 8, 8, 2), np.float32), CPU)).shape == (3, 1)
     assert not any(n.endswith("gamma") for n in D.parameters())
@@ -122,11 +123,11 @@ def test_spectral_dcgan_has_no_batch_normalisation_in_d():
 
 
 @pytest.mark.parametrize(("wrong", "message"), [
-    ({"name": "dcgan", "sample": (8, 8, 1), "maxout": 2}, "options of the mlp"),
+    ({"arch": "dcgan", "sample": (8, 8, 1), "maxout": 2}, "options of the mlp"),
     ({"maxout": 1}, "at least 2 pieces"),
-    ({"dropout": 1.0}, r"dropout to lie in \[0, 1\)"),
+    ({"dropout": 1.0}, r"--dropout is 1\.0, it has to be at least 0 and below 1"),
     ({"maxout": 2, "spectral": True}, "leave out maxout or spectral"),
 ])
 def test_architectures_that_do_not_fit(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Architecture(**{"name": "mlp", "sample": (2,), "bounded": False, "z": 2, **wrong})
+        Architecture(**{"arch": "mlp", "sample": (2,), "bounded": False, "z": 2, **wrong})

@@ -234,9 +234,11 @@ def test_flat_says_what_it_cannot_take():
 
 
 @pytest.mark.parametrize("architecture", [
-    Architecture("mlp", (2,), bounded=False, z=3, hidden=(5, 4)), Architecture("mlp", (4, 6, 1), bounded=True, z=3, hidden=(5,)),
-    Architecture("dcgan", (8, 8, 1), bounded=True, z=3, width=2), Architecture("dcgan", (28, 20, 3), bounded=True, z=3, width=2),
-    Architecture("dcgan", (32, 32, 1), bounded=False, z=3, width=2),
+    Architecture(arch="mlp", sample=(2,), bounded=False, z=3, hidden=(5, 4)),
+    Architecture(arch="mlp", sample=(4, 6, 1), bounded=True, z=3, hidden=(5,)),
+    Architecture(arch="dcgan", sample=(8, 8, 1), bounded=True, z=3, width=2),
+    Architecture(arch="dcgan", sample=(28, 20, 3), bounded=True, z=3, width=2),
+    Architecture(arch="dcgan", sample=(32, 32, 1), bounded=False, z=3, width=2),
 ], ids=str)
 def test_g_makes_samples_and_d_makes_logits(architecture):
     G, D = generator(architecture, **made()), discriminator(architecture, **made())

@@ -13,7 +13,8 @@ from tinygan.cli.main import run
 from tinygan.data.datasets import load as load_data
 from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.gan_layers import Maxout, SpectralNorm
-from tinygan.training.config import Config, ConfigError, defaults
+from tinygan.options import OptionError
+from tinygan.training.config import Config, defaults
 from tinygan.training.presets import PRESETS, PresetError, options_of
 from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
@@ -76,7 +77,7 @@ def test_weights_start_as_told(arch, data):
     """Else each layer has its own: he_normal, and N(0, 0.02^2) in a DCGAN."""
     sample = load_data(data).codec.shape
     for init in ("", "lecun_uniform", "dcgan_normal"):
-        a = Architecture(arch, sample, True, 4, init=init)
+        a = Architecture(arch=arch, sample=sample, bounded=True, z=4, init=init)
         for w in (t.numpy() for build in (generator, discriminator) for name, t in
                   build(a, CPU, np.random.default_rng(0)).parameters().items() if name.endswith("w") and t.size > 1000):
             small = init == "dcgan_normal" or (not init and arch == "dcgan")
@@ -108,7 +109,7 @@ def test_spectral_norm_resumes_too(tmp_path):
     ({"unroll_rate": -1.0}, "--unroll-rate is -1.0"),
 ])
 def test_options_that_do_not_fit(options, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(OptionError, match=message):
         Config(data="ring", **options)
 
 
@@ -116,8 +117,8 @@ def test_options_that_do_not_fit(options, message):
     (["ring", "--preset", "nope"], "--preset is 'nope', it has to be one of best"),
     (["digits", "--preset", "pacgan2"], "--preset pacgan2 is for ring and grid, not for digits"),
     (["ring", "--hidden", "8,x"], "'8,x' is no list of widths"),
-    (["ring", "--pack", "0"], "pack has to be at least 1"),
-    (["ring", "--init", "nope"], "there is no initialisation 'nope'; tinygan has he_normal"),
+    (["ring", "--pack", "0"], "--pack is 0, it has to be at least 1"),
+    (["ring", "--init", "nope"], "--init is 'nope', it has to be one of he_normal"),
     (["ring", "--maxout", "1"], "at least 2 pieces"),
     (["ring", "--arch", "dcgan"], "dcgan wants images"),
 ])

@@ -9,10 +9,11 @@ import pytest
 from tiny_runs import after, assert_same_runs, backend, dataset, everything, refusal, resume, start
 
 from tinygan.data.units import DataError
+from tinygan.options import OptionError
 from tinygan.training import checkpoint
 from tinygan.training import run as training
 from tinygan.training.checkpoint import CHECKPOINT, CheckpointError
-from tinygan.training.config import Config, ConfigError, read_config
+from tinygan.training.config import Config, read_config
 from tinygan.training.run import METRICS, Run
 from tinygan.training.samples import load_generator
 
@@ -128,24 +129,24 @@ def stopped(tmp_path):
 @pytest.mark.parametrize("given", [{"arch": "dcgan"}, {"z": 5}, {"batch": 7}, {"objective": "minimax"}, {"seed": 3},
                                    {"lr_d": 1.0}, {"ema": 0.0}, {"backend": "cpu"}, {"size": 8}, {"window": 8}], ids=str)
 def test_other_options(stopped, given):
-    message = refusal(resume, stopped, error=ConfigError, **given)
+    message = refusal(resume, stopped, error=OptionError, **given)
     assert f"--{next(iter(given)).replace('_', '-')} is" in message and str(stopped) in message
 
 
 def test_fewer_steps_than_done(stopped):
-    assert "at step 7 already" in refusal(resume, stopped, error=ConfigError, steps=6)
+    assert "at step 7 already" in refusal(resume, stopped, error=OptionError, steps=6)
 
 
 @pytest.mark.parametrize("data", ["ring", "digits"])
 def test_other_data(stopped, data):
-    assert "differ" in refusal(Run.resume, dataset(data), backend("reference"), stopped, {"data": data}, error=ConfigError)
+    assert "differ" in refusal(Run.resume, dataset(data), backend("reference"), stopped, {"data": data}, error=OptionError)
 
 
 def test_changed_data_of_the_same_shape(stopped):
     x = dataset("pictures").x.copy()
     x[3, 4, 5] *= -1
     changed = replace(dataset("pictures"), x=x)
-    assert "contents differ" in refusal(Run.resume, changed, backend("reference"), stopped, {}, error=ConfigError)
+    assert "contents differ" in refusal(Run.resume, changed, backend("reference"), stopped, {}, error=OptionError)
 
 
 def test_the_same_data_from_elsewhere(tmp_path):

@@ -12,9 +12,10 @@ from tiny_runs import assert_same_runs, backend, dataset, everything, refusal, s
 from tinygan_kernels import normals
 
 from tinygan.engine.tensor import wrap
+from tinygan.options import OptionError
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT
-from tinygan.training.config import Config, ConfigError, defaults, with_defaults
+from tinygan.training.config import Config, defaults, with_defaults
 from tinygan.training.run import METRICS, set_aside
 from tinygan.training.samples import load_generator
 
@@ -94,7 +95,8 @@ def test_rates_fall_linearly_over_the_last_share():
 
 @given(st.integers(1, 500), st.floats(0, 1))
 def test_rates_stay_positive_and_never_rise(steps, decay):
-    rates = [Config(data="ring", steps=steps, decay=decay).rate(1.0, step) for step in range(steps)]
+    c = Config(data="ring", steps=steps, decay=decay)
+    rates = [c.rate(1.0, step) for step in range(steps)]
     assert rates[0] == 1.0 and rates[-1] > 0 and all(b <= a for a, b in pairwise(rates))
 
 
@@ -112,7 +114,7 @@ WRONG = [{"steps": -1}, {"batch": 0}, {"k": 0}, {"z": 0}, {"seed": -1}, {"save_e
 
 @pytest.mark.parametrize("options", WRONG, ids=str)
 def test_options_out_of_range(tmp_path, options):
-    message = refusal(start, tmp_path / "run", error=ConfigError, **options)
+    message = refusal(start, tmp_path / "run", error=OptionError, **options)
     option = next(iter(options))
     assert f"--{option.replace('_', '-')}" in message or option == "arch"
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,206 @@
+"""Options: dataclass fields that carry their help text, their range, and how an older checkpoint is read.
+
+    class Remedies(Options):
+        noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, neutral=0.0)
+
+The field is the only place where the option is declared. From it come the flag --noise and its help (cli/train.py), the check of
+its range and the message, its place in config.json and in checkpoints, and whether `--resume` accepts another value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+METADATA = "option"
+KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", tuple: "a tuple of whole numbers"}
+
+
+class OptionError(ValueError):
+    """An option has a value outside its range, or one that does not fit the other options or the run. The message is one line."""
+
+
+class _Nothing:
+    """The class of NOTHING, which stands for "no such value", as None is a value that some options take."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING = _Nothing()
+O = TypeVar("O", bound="Options")
+
+
+@dataclass(frozen=True)
+class Option:
+    """The metadata of a field, and the field's own name, type, default and class once `options_of` has read them.
+
+    help        one sentence for `tinygan train --help`
+    at_least, at_most, above, below   the range of a number, and of every number in a tuple; floats have to be finite too
+    choices     the texts that are allowed; empty where any is
+    neutral     the value with which a run does what runs did before this option existed: a checkpoint that lacks the option gets
+                it. Left out only for the options of the first checkpoints, which no checkpoint lacks.
+    may_change  a run may be resumed with another value
+    flag        the name on the command line, where it is not made of the field's name
+    """
+
+    help: str
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+    neutral: Any = NOTHING
+    may_change: bool = False
+    flag: str = ""
+    name: str = ""
+    default: Any = NOTHING
+    type: Any = None  # as annotated, such as `int | None`
+    owner: type | None = None  # the class that declares it
+
+    @cached_property
+    def may_be_none(self) -> bool:
+        return type(None) in typing.get_args(self.type)
+
+    @cached_property
+    def kind(self) -> type:
+        """bool, int, float, str, or tuple: the annotated type without `None` and without a tuple's elements."""
+        types = typing.get_args(self.type) if self.may_be_none else (self.type,)
+        plain = next(t for t in types if t is not type(None))
+        return typing.get_origin(plain) or plain
+
+    def check(self, value: Any) -> None:
+        """Raise OptionError unless `value` has this option's type and lies in its range."""
+        if value is None and self.may_be_none:
+            return
+        parts = value if self.kind is tuple and isinstance(value, tuple) else (value,)
+        if not self._has_kind(value):
+            self._refuse(value, KINDS[self.kind])
+        if not all(self._in_range(part) for part in parts):
+            self._refuse(value, self._range())
+
+    def _refuse(self, value: Any, wanted: str) -> None:
+        shown = repr(value) if isinstance(value, str) else value
+        raise OptionError(f"{self.flag} is {shown}, it has to be {wanted}")
+
+    def _has_kind(self, value: Any) -> bool:
+        if self.kind is tuple:
+            return isinstance(value, tuple) and all(_is_whole(part) for part in value)
+        if self.kind is int:
+            return _is_whole(value)
+        if self.kind is float:
+            return isinstance(value, Real) and not isinstance(value, bool)
+        return isinstance(value, self.kind)
+
+    def _in_range(self, value: Any) -> bool:
+        """Comparisons are written so that NaN fails them."""
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, (str, bool)):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.at_least is None or value >= self.at_least) and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most) and (self.below is None or value < self.below)
+        )
+
+    def _range(self) -> str:
+        if self.choices:
+            named = [choice for choice in self.choices if choice]
+            return " or ".join(named) if len(named) < 3 else f"one of {', '.join(named)}"
+        if (self.above, self.at_most, self.below) == (0, None, None):
+            return "a positive number"
+        if None not in (self.at_least, self.at_most):
+            return f"between {self.at_least} and {self.at_most}"
+        bounds = {"at least": self.at_least, "above": self.above, "at most": self.at_most, "below": self.below}
+        named = [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
+        return " and ".join(named) or KINDS[self.kind]
+
+    def from_json(self, value: Any) -> Any:
+        """Return the value that was written to JSON, where tuples are lists."""
+        return tuple(value) if self.kind is tuple and isinstance(value, list) else value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def option(default: Any = NOTHING, **metadata: Any) -> Any:
+    """Declare a dataclass field as an option. metadata: the fields of `Option`, of which `help` is required."""
+    given = {} if default is NOTHING else {"default": default}
+    return field(**given, metadata={METADATA: Option(**metadata)})
+
+
+class Options:
+    """The base of frozen dataclasses of options. An instance has been checked: every range, and what `conflicts` yields.
+
+    Groups of options combine by inheritance, each checked by its own `conflicts`. Raises OptionError when an instance is made, and
+    TypeError when a class would inherit one option from two classes, of which Python would silently take the first.
+    """
+
+    title = ""  # of the group's panel in `tinygan train --help`
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        declared: dict[str, type] = {}
+        for owner in cls.__mro__:
+            for name in inspect.get_annotations(owner):
+                if declared.setdefault(name, owner) is not owner:
+                    raise TypeError(f"{declared[name].__name__} and {owner.__name__} both declare the option {name}")
+
+    def __post_init__(self) -> None:
+        for name, declared in options_of(type(self)).items():
+            declared.check(getattr(self, name))
+        for owner in reversed(type(self).__mro__):
+            for message in vars(owner).get("conflicts", lambda self: ())(self):
+                raise OptionError(message)
+
+    def conflicts(self) -> Iterator[str]:
+        """Yield one line for each combination of this class's options that makes no sense."""
+        yield from ()
+
+    def values(self, group: type[Options]) -> dict[str, Any]:
+        """Return this instance's values of the options that `group` has, by name."""
+        return {name: getattr(self, name) for name in options_of(group)}
+
+    def part(self, group: type[O]) -> O:
+        """Return the `group` whose options this instance has among its own."""
+        return group(**self.values(group))
+
+
+@cache
+def options_of(cls: type) -> dict[str, Option]:
+    """Return the options of a dataclass by name, in the order of its fields, each with all that its field says of it."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: _completed(cls, f, hints[f.name]) for f in fields(cls) if METADATA in f.metadata}
+
+
+def _completed(cls: type, f: dataclasses.Field[Any], hint: Any) -> Option:
+    declared = f.metadata[METADATA]
+    owner = next(c for c in cls.__mro__ if f.name in inspect.get_annotations(c))
+    default = NOTHING if f.default is dataclasses.MISSING else f.default
+    flag = declared.flag or f"--{f.name.replace('_', '-')}"
+    return dataclasses.replace(declared, name=f.name, default=default, type=hint, owner=owner, flag=flag)
+
+
+def from_record(cls: type[O], record: Mapping[str, Any]) -> O:
+    """Return the options that a checkpoint recorded. One that the checkpoint is too old to have gets its neutral value.
+
+    Raises OptionError for an option that this version does not know, for one that is missing and has no neutral value, and for
+    a value out of range.
+    """
+    known = options_of(cls)
+    for name in record:
+        if name not in known:
+            raise OptionError(f"the checkpoint has the option {name!r}, which is unknown here; another version of tinygan wrote it")
+    for name, declared in known.items():
+        if name not in record and declared.neutral is NOTHING:
+            raise OptionError(f"the checkpoint lacks the option {name!r}; another version of tinygan wrote it")
+    return cls(**{n: o.from_json(record[n]) if n in record else o.neutral for n, o in known.items()})
