@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tinygan_kernels import load
 
+from benchmarks.speed.timing import stamp
 from tinygan.data.datasets import load as load_data
 from tinygan.measure.metrics import class_balance, neighbours
 from tinygan.training.checkpoint import CheckpointError
@@ -45,7 +46,7 @@ def main() -> None:
     for name, value in numbers.items():
         print(f"{name:16s} {value:.3f}")
     if args.json:
-        args.json.write_text(json.dumps(numbers, indent=1) + "\n")
+        args.json.write_text(json.dumps({**numbers, "stamp": stamp()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
