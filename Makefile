@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train test lint bench gpu clean
+.PHONY: help train test lint bench docs gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -15,10 +15,15 @@ test: .venv/.test lint  ## verify every kernel and every gradient, and the whole
 lint: .venv/.test  ## ruff, as strict as CI
 	$(BIN)/ruff check .
 
-bench: .venv/.peers  ## time a training step against PyTorch and JAX, and rewrite the tables and pictures of the README
+bench: .venv/.peers  ## time training steps and kernels against PyTorch and JAX, and rewrite docs/results.md from what was measured
 	$(BIN)/python -m benchmarks.speed.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json
 	$(BIN)/python -m benchmarks.speed.kernels --json benchmarks/results/kernels.json
-	$(BIN)/python -m benchmarks.docs.readme
+	$(BIN)/python -m benchmarks.docs.results
+
+docs: .venv/.test  ## rewrite the numbers, excerpts, figures and tables of docs/ from the code and the measurements
+	$(BIN)/python -m benchmarks.docs.numbers
+	$(BIN)/python -m benchmarks.docs.results
+	$(BIN)/python -m benchmarks.docs.api
 
 gpu: .venv/.core  ## on a machine with an NVIDIA GPU: its tests, every kernel verified on it, matmul timed against cuBLAS
 	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) --no-print-directory gpu-checks; else \
@@ -51,5 +56,5 @@ clean:  ## remove the virtual environment, runs/ stays
 	@touch $@
 
 .venv/.peers: .venv/.core
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[peers]' || echo "the peers cannot be installed here; their columns stay empty"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[peers]' || echo "the peers cannot be installed here; tinygan is timed alone"
 	@touch $@

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from benchmarks.docs import api
 from benchmarks.docs.figures import FIGURES
 from benchmarks.docs.numbers import BLOCKS, DOCS, SLOW, _number, _worked, render
 from tinygan.cli.main import app
@@ -70,15 +71,30 @@ def test_three_ways_to_one_second_derivative():
     assert np.ptp([float(v) for v in values]) <= 1.5e-8
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
-    text = _text(page)
-    headings = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
+def anchors(text):
+    """The anchors that GitHub makes of a page's headings."""
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+def broken(text, page):
+    """The links of a page that lead to no file, or to no heading of one."""
+    found = []
+    for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```python.*?```", "", text, flags=re.DOTALL)):
         path, _, anchor = target.partition("#")
-        assert (DOCS / path).exists(), target
-        if not path:
-            assert anchor in headings, target
+        file = DOCS / (path or page)
+        if not file.exists() or (anchor and anchor not in anchors(text if not path else file.read_text())):
+            found.append(target)
+    return found
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_links_lead_somewhere(page):
+    assert broken(_text(page), page) == []
+
+
+def test_a_link_that_leads_nowhere_would_be_seen():
+    assert broken("# A heading\n[a](#a-heading) [b](game.md#8-what-converges) [c](no.md) [d](#no) [e](game.md#no)", "x.md") == [
+        "no.md", "#no", "game.md#no"]
 
 
 def test_every_figure_is_made_and_shown():
@@ -118,3 +134,65 @@ def test_errors_are_quoted_by_their_bound():
     assert _number(Measured("", 1.2e-17, 0, 1e-15)) == "0 within 1e-15"
     assert _number(Measured("", 0.69314718, 0.69314718, 1e-15)) == "0.6931"
     assert _number(Measured("", 0.0, 0, 0.0)) == "0"
+
+
+# ---- the reference of the public names ------------------------------------------------------------------------------------------
+
+ENTRIES = [api.entry(name, module) for package in api.PACKAGES for name, module in api.public_names(package).items()]
+
+
+def test_the_reference_is_up_to_date():
+    """Run `python -m benchmarks.docs.api` where this fails after a docstring or a signature changed."""
+    assert _text("api.md") == api.page()
+
+
+def test_the_reference_holds_what_users_import():
+    names = {entry.name for entry in ENTRIES}
+    assert {"Tensor", "gradients", "matmul", "Linear", "Adam", "V", "Game", "load", "KERNELS", "RawModule", "count"} <= names
+    assert len(names) > 150
+
+
+def _entry(source, name, tmp_path, monkeypatch):
+    (tmp_path / "planted.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "planted", raising=False)
+    return api.entry(name, "planted")
+
+
+@pytest.mark.parametrize(("source", "doc"), [
+    ("def f(x):\n    return x", None),
+    ('def f(x):\n    """Return x."""\n    return x', "Return x."),
+    ("class f:\n    x = 1", None),
+    ("f = 1", None),
+    ("g = 2  # of g\nf = 1", None),
+    ("f = 1  # one", "one"),
+    ("# the first\n# number\nf = 1", "the first\nnumber"),
+    ('f = 1\n"""One."""', "One."),
+])
+def test_a_missing_docstring_would_be_seen(source, doc, tmp_path, monkeypatch):
+    assert _entry(source, "f", tmp_path, monkeypatch).doc == doc
+
+
+def test_a_stub_shows_what_is_public(tmp_path, monkeypatch):
+    source = """class C(list):
+    \"\"\"A list.\"\"\"
+    size: int = 3
+    _hidden: int = 4
+
+    def __init__(self, n: int = 2) -> None:
+        \"\"\"n: a number.\"\"\"
+        self.n = n
+
+    @property
+    def double(self) -> int:
+        return 2 * self.n
+
+    def _private(self):
+        pass
+"""
+    assert api.stub(_entry(source, "C", tmp_path, monkeypatch)).splitlines() == [
+        "class C(list):", '    """A list."""', "    size: int = 3", "", "    def __init__(self, n: int=2) -> None:",
+        '        """n: a number."""', "", "    @property", "    def double(self) -> int: ...",
+    ]
+    with pytest.raises(LookupError, match="planted defines no D"):
+        api.entry("D", "planted")

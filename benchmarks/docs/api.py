@@ -1,9 +1,10 @@
 """Write docs/api.md, the reference of the public names, from their docstrings: `python -m benchmarks.docs.api [--check]`
 
 A name's entry is what a stub file would hold: the signature as it stands in the source, and the docstring below it, word for word.
-Sources are parsed, not printed from live objects, so the page is the same on every machine and Python. With --check nothing is written, and a page
-that is out of date is an error. (A documentation generator such as pdoc makes a site of many HTML pages; this page is one file
-that GitHub shows as it is, and the script is short.)
+Sources are parsed rather than live objects printed, so that the page is the same on every machine. With --check nothing is
+written, and a page that is out of date is an error.
+
+A documentation generator such as pdoc makes a site of many HTML pages; this makes one file, which GitHub shows as it is.
 """
 
 from __future__ import annotations
@@ -177,9 +178,9 @@ def page() -> str:
         names = ", ".join(f"`{name}`" for name in public_names(package))
         contents.append(f"- [`{package}`](#{package.replace('.', '')}): {names}")
     opening = (
-        "# The public names\n\nEvery name that the packages make public, with its signature and its docstring as they stand in the source.\n"
-        "This page is written by [`benchmarks/docs/api.py`](../benchmarks/docs/api.py): `python -m benchmarks.docs.api`. A test fails\n"
-        "when it is out of date, or when a public name has no docstring."
+        "# The public names\n\nEvery name that the packages make public, with its signature and its docstring as they stand in the\n"
+        "source. [`benchmarks/docs/api.py`](../benchmarks/docs/api.py) writes this page: `python -m benchmarks.docs.api`.\n"
+        "A test fails when it is out of date, or when a public name has no docstring."
     )
     return "\n\n".join([opening, "\n".join(contents), *map(section, PACKAGES)]) + "\n"
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tinygan_kernels import load
 
-from benchmarks.docs import preset_tables, readme
 from benchmarks.quality.presets import TABLES, keep, measure, run_row, summary, write
 from tinygan.cli.main import run
 from tinygan.data.datasets import load as load_data
@@ -185,99 +184,3 @@ def test_rows_are_written_beside_those_of_other_jobs(tmp_path):
 def test_summary():
     found = summary([{"a": 1.0}, {"a": 2.0}, {"a": 6.0}])
     assert found["a"] == (3.0, pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3)))
-
-
-# ---- the README's tables, from records ------------------------------------------------------------------------------------------
-
-
-def _record():
-    mixture = {"seconds": 40.0, "steps": 100, "alarm_collapse": 0.0, "looks": 30, "looks_collapsed": 1, "modes": 8, "hq": 0.975,
-               "reverse_kl": 0.004, "jsd": 0.01}
-    other = {**mixture, "modes": 7, "hq": 0.985, "reverse_kl": 0.002}
-    digits = {"seconds": 50.0, "steps": 200, "alarm_collapse": 1.0, "looks": 30, "looks_collapsed": 3, "precision": 0.95,
-              "recall": 0.87, "density": 1.2, "coverage": 0.98, "frechet_pca32": 0.51}
-    return {"cpus": 2, "tables": {
-        "results": [{"data": "ring", "preset": "best", "runs": [mixture, other], "diverged": 0},
-                    {"data": "digits", "preset": "best", "runs": [digits], "diverged": 0}],
-        "pacgan": [{"data": "ring", "preset": "pacgan-gan", "runs": [mixture], "diverged": 0}],
-        "remedies": [{"data": "ring", "preset": "pack", "runs": [mixture, other], "diverged": 1},
-                     {"data": "grid", "preset": "pack", "runs": [], "diverged": 3}],
-    }}
-
-
-def test_tables_are_made_of_the_record():
-    text = preset_tables.results_section(_record())
-    assert "modes / HQ % / reverse KL: 7.5±0.5 / 98.0±0.5 / 0.003±0.001" in text and "recall 0.87" in text
-    assert "1 of these 3 healthy runs (5 of 90 looks)" in text
-    text = preset_tables.pacgan_section(_record())
-    assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 |" in text
-    assert "| grid | `--preset pacgan2` | - | 23.8±0.7 / 91.3 / 0.13 |" in text and text.endswith("A dash: not run.")
-    (row,) = (line for line in preset_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
-    assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
-
-
-def test_every_remedy_is_described():
-    assert set(preset_tables.REMEDIES) == {row.preset for row in TABLES["remedies"]}
-    text = preset_tables.remedies_section(_record())
-    columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
-    assert columns == {6}
-
-
-def test_seconds_that_were_not_taken_are_not_shown():
-    assert "| 40±0 |" in preset_tables.results_section(_record())
-    record = _record()
-    for row in record["tables"]["results"]:
-        row["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in row["runs"]]
-    assert preset_tables.results_section(record).count("| - |") == 2
-
-
-def test_a_section_is_filled_when_its_table_is_there(tmp_path, monkeypatch, capsys):
-    """Only results are measured: their table goes in, what stands between the other markers stays."""
-    text = "".join(f"<!-- {name} -->\nold {name}\n<!-- /{name} -->\n" for name in readme.SECTIONS)
-    page, record = tmp_path / "README.md", _record()
-    page.write_text(text)
-    record["tables"], record["stamp"] = {"results": record["tables"]["results"]}, {"cpu": "a CPU", "cores": 2}
-    (tmp_path / "presets.json").write_text(json.dumps(record))
-    monkeypatch.setattr(readme, "RESULTS", tmp_path)
-    monkeypatch.setattr(readme, "README", page)
-    readme.main()
-    filled = page.read_text()
-    assert preset_tables.results_section(record) in filled and "old results" not in filled
-    assert "Seconds on a CPU, 2 cores." in filled
-    assert all(f"old {name}\n" in filled for name in set(readme.SECTIONS) - {"results"})
-    assert "presets.json has no such table; section 'pacgan'" in capsys.readouterr().out
-
-
-STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
-
-
-def test_a_peer_that_is_missing_is_a_gap_in_the_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(readme, "DOCS", tmp_path)
-    sides = {"tinygan": {"median": 2.0}, "torch": {"median": 5.0}}
-    workload = {"sides": sides, "best_peer": "torch", "ratio": 2.5, "share_of_floor": 0.5}
-    report = {"stamp": STAMP, "peers": ["torch", "torch-compile", "jax"], "workloads": {"ring": workload}}
-    head, _, row, *_ = readme.steps_section(report).splitlines()
-    assert head.split(" | ")[1:5] == ["tinygan, ms", "torch, ms", "torch.compile, ms", "jax, ms"]
-    assert row == "| ring | 2 | 5 | - | - | **2.50** | 50 % |"
-
-
-@pytest.mark.parametrize("peer", [True, False])
-def test_kernels_are_told_from_their_record(peer):
-    def case(gflop, mine, theirs):
-        return {"gflop": gflop, "sides": {"tinygan": {"median": mine}, **({"torch": {"median": theirs}} if peer else {})}}
-
-    cases = {"matmul a": case(1.0, 10.0, 15.0), "matmul b": case(1.0, 5.0, 5.0), "conv2d_dx c": case(3.0, 10.0, 40.0)}
-    text = readme.kernels_section({"stamp": STAMP, "sgemm_gflops": 200.0, "cases": cases})
-    assert "matrix products 50 to 100 % and convolutions 150 to 150 %" in text
-    assert f"| matmul a | 10 | 100 | 50 % | {'1.50' if peer else '-'} |" in text
-    assert f"| conv2d_dx c | 10 | 300 | 150 % | {'4.00' if peer else '-'} |" in text
-
-
-def test_the_faces_are_told_from_their_record():
-    text = readme.faces_section({
-        "photographs": 400, "side": 32, "steps": 9000, "precision": 0.9, "recall": 0.8, "density": 1.1, "coverage": 0.7,
-        "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [],
-        "stamp": STAMP, "seconds": 601.0})
-    for part in ("400 photographs", "--steps 9000` (10 minutes)",
-                 "recall 0.80", "5.43", "210 different", "(253 for", "0.94 times", ": none"):
-        assert part in text, part

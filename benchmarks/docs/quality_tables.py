@@ -1,0 +1,146 @@
+"""The sections of docs/results.md that benchmarks/quality/ measured: presets and remedies, digits, faces.
+
+Each function takes the record that its script wrote as JSON and returns Markdown. What was not run has no cell in a table: it is
+told in a sentence or left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.docs.markdown import machine, measured_on, table
+from benchmarks.quality.presets import summary
+
+Record = dict[str, Any]
+
+# What a remedy changes in the formula, and when to reach for it; the numbers beside it are measured.
+REMEDIES: dict[str, tuple[str, str, str]] = {
+    "vanilla": ("none, no average of G", "nothing: D ascends V, G descends -E log D(G(z))", "to see what goes wrong without"),
+    "minimax": ("minimax, `--objective minimax`", "G descends V itself: E log(1 - D(G(z)))",
+                "to study the game; it saturates where D rejects"),
+    "best": ("R1, `--r1`", "D pays (gamma/2) E_data |grad_x s|^2", "always, first: without it the game need not converge"),
+    "r2": ("R2, `--r2`", "the same penalty at generated samples", "beside R1, where D is sure of G's samples"),
+    "wgan-gp": ("wasserstein with gradient penalty, `--objective wasserstein --gp 10 --k 5`",
+                "D ascends E s(x) - E s(G(z)) - lambda E (|grad s| - 1)^2, G descends -E s(G(z))",
+                "where D wins early; costs k steps of D"),
+    "sngan": ("hinge and spectral normalisation, `--objective hinge --spectral`",
+              "D ascends -E max(0, 1 - s(x)) - E max(0, 1 + s(G(z))), each w / sigma(w)",
+              "deep convolutional D; no second derivative"),
+    "lsgan": ("least-squares, `--objective least-squares`", "D fits s to 1 and 0 by squares, G to 1",
+              "a cheap change where D saturates"),
+    "noise": ("instance noise, `--noise`", "D sees x + n, n ~ N(0, sigma^2) falling to 0",
+              "data on a thin set, D perfect from the start"),
+    "smooth": ("one-sided label smoothing, `--smooth`", "E (1 - a) log D(x) + a log(1 - D(x)): D* = (1 - a) p/(p + q)",
+               "an overconfident D"),
+    "pack": ("packing (PacGAN), `--pack`", "D judges n samples at once", "modes are missing"),
+    "unroll": ("unrolled steps of D, `--unroll`", "G descends its loss at D's parameters after n more ascents",
+               "modes are missing, G hops between them"),
+    "ttur": ("two rates (TTUR), `--lr-d`, `--lr-g`", "D moves faster than G", "D lags behind; cheaper than k > 1"),
+}
+PAPER = {  # Lin et al. 2018, tables 1 and 2: ring and grid, modes, HQ %, reverse KL
+    ("ring", "pacgan-gan"): "6.3±0.5 / 98.2 / 0.45", ("grid", "pacgan-gan"): "17.3±0.8 / 94.8 / 0.70",
+    ("ring", "pacgan2"): "7.9±0.1 / 95.6 / 0.07", ("grid", "pacgan2"): "23.8±0.7 / 91.3 / 0.13",
+    ("ring", "pacgan4"): "7.8±0.1 / 95.9 / 0.07", ("grid", "pacgan4"): "24.8±0.2 / 93.6 / 0.04",
+}
+
+
+
+def digits_section(report: Record) -> str:
+    """Return the measures of the digits that `make train` generates."""
+    shown = {"precision": "precision", "recall": "recall", "density": "density", "coverage": "coverage", "confidence": "confidence",
+             "real_confidence": "confidence on real digits", "rarest_class": "rarest class"}
+    return f"{table([*shown.values()], [[f'{report[name]:.3f}' for name in shown]])}\n\n{measured_on(report['stamp'])}"
+
+
+def _value(mean: float, error: float, digits: int, scale: float = 1) -> str:
+    """Return a mean with its standard error, or alone where there was a single run."""
+    shown = f"{mean * scale:.{digits}f}"
+    return shown if error != error else f"{shown}±{error * scale:.{digits}f}"
+
+
+def mixture_cell(row: Record) -> str:
+    """Return modes / HQ % / reverse KL of a row's runs, each with its standard error, and how many of them diverged."""
+    if not row["runs"]:
+        return f"diverged, {row['diverged']} of {row['diverged']}"
+    found = summary(row["runs"])
+    cell = " / ".join((_value(*found["modes"], 1), _value(*found["hq"], 1, 100), _value(*found["reverse_kl"], 3)))
+    return f"{cell}; {row['diverged']} diverged" if row["diverged"] else cell
+
+
+def _rows(record: Record, name: str) -> dict[tuple[str, str], Record]:
+    return {(row["data"], row["preset"]): row for row in record["tables"].get(name, [])}
+
+
+def _runs(record: Record, name: str) -> str:
+    """Return how many seeds and steps the rows of a table had, and on which machine."""
+    counts = sorted({len(row["runs"]) for row in record["tables"][name] if row["runs"]})
+    steps = {row["data"]: f"{int(row['runs'][0]['steps']):,}" for row in record["tables"][name] if row["runs"]}
+    shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    stamp = record["stamp"]
+    return (f"Mean and standard error over {shown} seeds; steps: {', '.join(f'{n} ({data})' for data, n in steps.items())}. "
+            f"Rows are measured one at a time on {machine(stamp)}, the latest on commit {stamp['commit']}, {stamp['date']}.")
+
+
+def results_section(record: Record) -> str:
+    """Return what the defaults reach on ring, grid and digits, with the seconds that a run took where all were timed."""
+    rows = [row for row in record["tables"]["results"] if row["runs"]]
+    timed = all("seconds" in summary(row["runs"]) for row in rows)
+    lines = [[row["data"], _reached(row), *([_value(*summary(row["runs"])["seconds"], 0)] if timed else [])] for row in rows]
+    head = ["data", "reached", *(["seconds a run"] if timed else [])]
+    return f"{table(head, lines)}\n\n{_runs(record, 'results')} {_false_alarms(record)}"
+
+
+def _reached(row: Record) -> str:
+    found = summary(row["runs"])
+    if "modes" in found:
+        return f"modes / HQ % / reverse KL: {mixture_cell(row)}; JSD {_value(*found['jsd'], 3)}"
+    names = ("precision", "recall", "density", "coverage", "frechet_pca32")
+    return ", ".join(f"{name.replace('_pca32', '')} {_value(*found[name], 2)}" for name in names)
+
+
+def _false_alarms(record: Record) -> str:
+    """Return how often the collapse alarm went off in the runs of the defaults, which are healthy."""
+    runs = [run for row in record["tables"]["results"] for run in row["runs"]]
+    alarms, looks = sum(run["alarm_collapse"] for run in runs), sum(run["looks"] for run in runs)
+    return (f"The collapse alarm went off in {alarms:.0f} of these {len(runs)} healthy runs "
+            f"({sum(run['looks_collapsed'] for run in runs):.0f} of {looks:.0f} looks).")
+
+
+def pacgan_section(record: Record) -> str:
+    """Return a vanilla GAN and packs in PacGAN's set-up, as far as they were run here, beside the paper's numbers."""
+    rows = _rows(record, "pacgan")
+    lines = [[data, f"`--preset {preset}`", mixture_cell(rows[data, preset]), published]
+             for (data, preset), published in PAPER.items() if (data, preset) in rows]
+    missing = [f"{preset} on {data} {published}" for (data, preset), published in PAPER.items() if (data, preset) not in rows]
+    told = f" Not run here; the paper has for them: {', '.join(missing)}." if missing else ""
+    runs = [run for row in rows.values() if row["preset"] == "pacgan-gan" for run in row["runs"]]
+    alarms = f"The collapse alarm went off in {sum(run['alarm_collapse'] for run in runs):.0f} of the {len(runs)} vanilla runs."
+    head = ["data", "options", "here: modes / HQ % / reverse KL", "Lin et al. 2018 (400,000 steps)"]
+    return f"{table(head, lines)}\n\n{_runs(record, 'pacgan')} {alarms}{told}"
+
+
+def remedies_section(record: Record) -> str:
+    """Return each remedy that was run on both mixtures: what it changes, when to use it, and what it reaches."""
+    rows = _rows(record, "remedies")
+    lines = [[name, changes, when, mixture_cell(rows["ring", preset]), mixture_cell(rows["grid", preset])]
+             for preset, (name, changes, when) in REMEDIES.items() if {("ring", preset), ("grid", preset)} <= set(rows)]
+    head = ["remedy", "what it changes", "when", "ring: modes / HQ % / reverse KL", "grid"]
+    return f"{table(head, lines)}\n\n{_runs(record, 'remedies')}"
+
+
+def faces_section(report: Record) -> str:
+    """Return what a run on photographs of faces reached."""
+    measures = ", ".join(f"{name} {report[name]:.2f}" for name in ("precision", "recall", "coverage", "density"))
+    n, size, alarms = report["photographs"], report["side"], ", ".join(report["alarms"]) or "none"
+    washed = " (above 1: nearer to the middle of the data than photographs are, washed out)" if report["density"] > 1.5 else ""
+    took = f" ({report['seconds'] / 60:.0f} minutes)" if "seconds" in report else ""
+    told = (
+        f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "
+        f"{size} --steps {report['steps']:.0f}`{took} gives {measures}{washed} (k = 5, {n} samples) and a Frechet distance of "
+        f"{report['frechet_pca32']:.2f} along 32 principal axes.\n\n"
+        f"- Variety: {report['distinct']} different photographs are the nearest one of some sample "
+        f"({report['distinct_by_chance']:.0f} for {n} draws with replacement from the photographs themselves).\n"
+        f"- Memory: a sample is typically {report['ratio']:.2f} times as far from its nearest photograph as photographs are from "
+        f"each other.\n- Alarms that went off: {alarms}."
+    )
+    return f"{told}\n\n![Photographs beside generated ones](faces.png)\n\n{measured_on(report['stamp'])}"

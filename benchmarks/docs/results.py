@@ -1,0 +1,104 @@
+"""Write what was measured into docs/results.md, and its headlines into README.md: `python -m benchmarks.docs.results [--check]`
+
+The numbers come from benchmarks/results/*.json, which the scripts in benchmarks/speed/ and benchmarks/quality/ wrote, each with the
+machine and the commit that it was measured on. A block whose file or table is missing stays as it is, and the script says so. With
+--check nothing is written, and a page that is out of date is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.docs import charts, quality_tables, speed_tables
+from benchmarks.docs.markdown import filled, machine
+from benchmarks.quality.presets import summary
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+Report = dict[str, Any]
+
+# page: {block: (file of results, what makes Markdown of it)}
+SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
+    "docs/results.md": {
+        "steps": ("gan_step.json", speed_tables.steps_section),
+        "kernels": ("kernels.json", speed_tables.kernels_section),
+        "results": ("presets.json", quality_tables.results_section),
+        "digits": ("digits.json", quality_tables.digits_section),
+        "faces": ("faces.json", quality_tables.faces_section),
+        "pacgan": ("presets.json", quality_tables.pacgan_section),
+        "remedies": ("presets.json", quality_tables.remedies_section),
+        "emulator": ("emulator.json", speed_tables.emulator_section),
+    },
+    "README.md": {
+        "speed": ("gan_step.json", lambda report: speed_headline(report)),
+        "quality": ("presets.json", lambda record: quality_headline(record)),
+    },
+}
+
+
+def speed_headline(report: Report) -> str:
+    """Return how many times as long the best peer takes for a training step, by workload. Raises ValueError without a peer."""
+    workloads = report["workloads"]
+    if not all(w["ratio"] for w in workloads.values()):
+        raise ValueError("the headline compares with peers, and no peer was measured")
+    ratios = ", ".join(f"{w['ratio']:.2f} ({name})" for name, w in workloads.items())
+    stamp = report["stamp"]
+    return (f"- A training step on the CPU: the best of PyTorch and JAX takes {ratios} times as long\n"
+            f"  ({machine(stamp)}; commit {stamp['commit']}, {stamp['date']}).")
+
+
+def quality_headline(record: Report) -> str:
+    """Return one sentence: what the default options reach on the two mixtures and on digits, as means over the seeds."""
+    found = {row["data"]: summary(row["runs"]) for row in record["tables"]["results"] if row["runs"]}
+    modes = ", ".join(f"{found[data]['modes'][0]:.1f} of {count} modes ({data})" for data, count in (("ring", 8), ("grid", 25)))
+    digits, stamp = found["digits"], record["stamp"]
+    seeds = len(record["tables"]["results"][0]["runs"])
+    return (f"- Samples of the default options: {modes}; precision {digits['precision'][0]:.2f} and recall "
+            f"{digits['recall'][0]:.2f} (digits),\n  means over {seeds} seeds (commit {stamp['commit']}, {stamp['date']}).")
+
+
+def report_for(name: str, file: str) -> Report | None:
+    """Return the record that a block is made of; None, with a word on it, where its file or its table is missing."""
+    report = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else None
+    needed = "results" if name == "quality" else name
+    if report is None or needed not in report.get("tables", {needed: True}):
+        print(f"{file} {'is missing' if report is None else 'has no such table'}; block {name!r} stays as it is")
+        return None
+    return report
+
+
+def render(text: str, page: str) -> str:
+    """Return a page with its blocks made anew."""
+    for name, (file, section) in SECTIONS[page].items():
+        report = report_for(name, file)
+        if report is not None:
+            text = filled(text, name, section(report))
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = []
+    for name, path in (("docs/results.md", DOCS / "results.md"), ("README.md", README)):
+        before = path.read_text()
+        after = render(before, name)
+        if after != before:
+            stale.append(name)
+            if not check:
+                path.write_text(after)
+    if not check and (RESULTS / "gan_step.json").exists():
+        charts.draw(json.loads((RESULTS / "gan_step.json").read_text()), DOCS)
+    print(f"{'out of date' if check else 'changed'}: {', '.join(stale) or 'nothing'}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The sections of docs/results.md that benchmarks/speed/ measured: training steps, single kernels, the emulator.
+
+Each function takes the record that its script wrote as JSON and returns Markdown. What was not measured has no cell in a table: a
+column that would have gaps is told in a sentence, and one without a number is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.docs.markdown import measured_on, table, three_digits
+
+Report = dict[str, Any]
+
+
+def steps_section(report: Report) -> str:
+    """Return the table of workloads: every side's median in ms, the ratio to the best peer, the share of the floor."""
+    workloads = report["workloads"]
+    sides = list(dict.fromkeys(side for w in workloads.values() for side in w["sides"]))
+    everywhere = [side for side in sides if all(side in w["sides"] for w in workloads.values())]
+    compared = all(w["ratio"] for w in workloads.values())
+    best = ["best peer / tinygan"] if compared else []
+    head = ["workload", *(f"{side}, ms" for side in everywhere), *best, "share of the floor"]
+    rows = []
+    for name, w in workloads.items():
+        cells = [three_digits(w["sides"][side]["median"]) for side in everywhere]
+        ratio = [f"**{w['ratio']:.2f}**"] if compared else []
+        rows.append([name, *cells, *ratio, f"{100 * w['share_of_floor']:.0f} %"])
+    told = [*_sides_somewhere(workloads, [side for side in sides if side not in everywhere]),
+            *_peers_missing(report.get("peers", []), sides), *_by_zero(workloads), *_memory_threads_start(report)]
+    pictures = ["![Time of a step relative to the best peer's](ratios.png)"]
+    if "scaling" in report:
+        pictures.append("![Time of a step over the batch size](scaling.png)")
+    return "\n\n".join([table(head, rows), *(["\n".join(told)] if told else []), "\n".join(pictures), measured_on(report["stamp"])])
+
+
+def _sides_somewhere(workloads: Report, sides: list[str]) -> list[str]:
+    """Return a sentence for each side that took part in some of the workloads."""
+    sentences = []
+    for side in sides:
+        times = [f"{three_digits(w['sides'][side]['median'])} ms on {name}" for name, w in workloads.items() if side in w["sides"]]
+        sentences.append(f"{side} takes {' and '.join(times)}.")
+    return sentences
+
+
+def _peers_missing(asked: list[str], sides: list[str]) -> list[str]:
+    """Return a sentence that names the peers that were asked for and took no part."""
+    missing = [peer for peer in asked if peer.replace("-", ".") not in sides]
+    return [f"Not measured, as not installed there: {', '.join(missing)}."] if missing else []
+
+
+def _by_zero(workloads: Report) -> list[str]:
+    """Return a sentence on the share of each step's multiplications that have a factor 0, where it is half a percent or more."""
+    shares = [f"{100 * w['by_zero']:.0f} % on {name}" for name, w in workloads.items() if w.get("by_zero", 0) >= 0.005]
+    if not shares:
+        return []
+    return [f"The floor counts multiplications by zeros that a ReLU made, which tinygan may leave out: {' and '.join(shares)}."]
+
+
+def _memory_threads_start(report: Report) -> list[str]:
+    sentences, memory = [], report.get("peak_mb")
+    if memory and all(memory.values()):
+        sentences.append(f"A dcgan64 run has a peak memory of {memory['tinygan']:.0f} MB, in PyTorch {memory['torch']:.0f} MB.")
+    for name, t in report.get("threads", {}).items():
+        sentences.append(f"With {t['threads']} threads a step of {name} is {t['ratio']:.2f} times as fast as with one.")
+    for name, t in report.get("start", {}).items():
+        sentences.append(f"`import tinygan` takes {t['import']:.2f} s; the first step of {name} takes {t['warm']:.1f} s, or "
+                         f"{t['cold']:.0f} s where the kernels have to be compiled.")
+    return sentences
+
+
+def _shares_of_blas(report: Report) -> dict[str, list[float]]:
+    """Return what every product and every convolution reaches, in percent of the rate of NumPy's BLAS."""
+    shares: dict[str, list[float]] = {"matrix products": [], "convolutions": []}
+    for name, case in report["cases"].items():
+        kind = "matrix products" if name.startswith("matmul") else "convolutions"
+        shares[kind].append(100 * _gflops(case) / report["sgemm_gflops"])
+    return shares
+
+
+def _gflops(case: Report) -> float:
+    return 1000 * case["gflop"] / case["sides"]["tinygan"]["median"]
+
+
+def reached(report: Report) -> str:
+    """Return the ranges of what products and convolutions reach, as a part of a sentence."""
+    shares = _shares_of_blas(report)
+    return " and ".join(f"{kind} reach {min(found):.0f} to {max(found):.0f} %" for kind, found in shares.items() if found)
+
+
+def kernels_section(report: Report) -> str:
+    """Return what every product and convolution of the workloads reaches by itself, folded away below their range."""
+    compared = all("torch" in case["sides"] for case in report["cases"].values())
+    rows = []
+    for name, case in report["cases"].items():
+        mine, speed = case["sides"]["tinygan"]["median"], _gflops(case)
+        ratio = [f"{case['sides']['torch']['median'] / mine:.2f}"] if compared else []
+        rows.append([name, three_digits(mine), f"{speed:.0f}", f"{100 * speed / report['sgemm_gflops']:.0f} %", *ratio])
+    head = ["kernel and shapes (workload)", "ms", "GFLOP/s", "share of BLAS", *(["torch / tinygan"] if compared else [])]
+    told = f"NumPy's BLAS reaches {report['sgemm_gflops']:.0f} GFLOP/s here. Of that rate, {reached(report)}."
+    if "with_zeros" in report:
+        ratios = {100 * float(zeros): x for zeros, x in report["with_zeros"].items() if float(zeros)}
+        faster = ", ".join(f"{x:.2f} times with {zeros:.0f} %" for zeros, x in ratios.items())
+        told += f"\nZeros in random places of A make the product 128x512 x 512x784 faster: {faster} of zeros."
+    return "\n\n".join([told, "<details><summary>Every kernel and shape</summary>", table(head, rows), "</details>",
+                        measured_on(report["stamp"])])
+
+
+def emulator_section(report: Report) -> str:
+    """Return how long the emulator takes for a matrix product, by version of the kernel and by size."""
+    sizes = sorted({row["n"] for row in report["rows"]})
+    head = ["matmul, CUDA C++", *(f"{n}³, sanitizer off / on" for n in sizes)]
+    rows = []
+    for version in dict.fromkeys(row["version"] for row in report["rows"]):
+        of = {row["n"]: row for row in report["rows"] if row["version"] == version}
+        rows.append([f"{version}: {of[sizes[0]]['title']}", *(f"{of[n]['off']:.2f} s / {of[n]['on']:.2f} s" for n in sizes)])
+    return f"{table(head, rows)}\n\n{measured_on(report['stamp'])}"

@@ -1,0 +1,164 @@
+"""docs/results.md and the README's headlines are made of the records of measurements; what was not measured has no cell."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks.docs import quality_tables, results, speed_tables
+from benchmarks.docs.markdown import blocks, filled
+from benchmarks.quality.presets import TABLES
+
+STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
+
+
+def _record():
+    mixture = {"seconds": 40.0, "steps": 100, "alarm_collapse": 0.0, "looks": 30, "looks_collapsed": 1, "modes": 8, "hq": 0.975,
+               "reverse_kl": 0.004, "jsd": 0.01}
+    other = {**mixture, "modes": 7, "hq": 0.985, "reverse_kl": 0.002}
+    digits = {"seconds": 50.0, "steps": 200, "alarm_collapse": 1.0, "looks": 30, "looks_collapsed": 3, "precision": 0.95,
+              "recall": 0.87, "density": 1.2, "coverage": 0.98, "frechet_pca32": 0.51}
+    return {"stamp": STAMP, "tables": {
+        "results": [{"data": "ring", "preset": "best", "runs": [mixture, other], "diverged": 0},
+                    {"data": "grid", "preset": "best", "runs": [mixture, other], "diverged": 0},
+                    {"data": "digits", "preset": "best", "runs": [digits], "diverged": 0}],
+        "pacgan": [{"data": "ring", "preset": "pacgan-gan", "runs": [mixture], "diverged": 0}],
+        "remedies": [{"data": "ring", "preset": "pack", "runs": [mixture, other], "diverged": 1},
+                     {"data": "grid", "preset": "pack", "runs": [], "diverged": 3},
+                     {"data": "ring", "preset": "r2", "runs": [mixture], "diverged": 0}],
+    }}
+
+
+def _steps(sides, **more):
+    workload = {"sides": {name: {"median": ms} for name, ms in sides.items()}, "best_peer": "torch", "ratio": 2.5}
+    return {**workload, "share_of_floor": 0.5, **more}
+
+
+# ---- the pages ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", results.SECTIONS)
+def test_pages_are_those_of_the_records(page):
+    """Run `python -m benchmarks.docs.results` where this fails after a measurement."""
+    text = (results.ROOT / page).read_text()
+    assert blocks(text) == list(results.SECTIONS[page])
+    assert results.render(text, page) == text
+    wrong = re.sub(r"commit \w{7},", "commit 0000000,", text)
+    assert results.render(wrong, page) == text != wrong
+
+
+@pytest.mark.parametrize("page", results.SECTIONS)
+def test_every_block_has_its_numbers_machine_and_commit(page):
+    text = (results.ROOT / page).read_text()
+    for name in blocks(text):
+        content = text.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
+        assert len(content) > 100 and "commit" in content, name
+        assert "| - |" not in content and "not run." not in content, name
+
+
+def test_a_block_is_filled_when_its_table_is_there(tmp_path, monkeypatch, capsys):
+    """Where only the defaults were measured, their table goes in, and what stands between the other markers stays."""
+    names = results.SECTIONS["docs/results.md"]
+    text = "".join(f"<!-- begin {name} -->\nold {name}\n<!-- end {name} -->\n" for name in names)
+    record = _record()
+    record["tables"] = {"results": record["tables"]["results"]}
+    (tmp_path / "presets.json").write_text(json.dumps(record))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    made = results.render(text, "docs/results.md")
+    assert quality_tables.results_section(record) in made and "old results" not in made
+    assert all(f"old {name}\n" in made for name in set(names) - {"results"})
+    assert "presets.json has no such table; block 'pacgan'" in capsys.readouterr().out
+
+
+def test_markers_have_to_be_there_once():
+    with pytest.raises(ValueError, match="markers <!-- begin a --> and <!-- end a --> once each"):
+        filled("<!-- begin a -->\n", "a", "text")
+    assert filled("x <!-- begin a -->old<!-- end a --> y", "a", "new") == "x <!-- begin a -->\nnew\n<!-- end a --> y"
+
+
+# ---- quality --------------------------------------------------------------------------------------------------------------------
+
+
+def test_tables_are_made_of_the_record():
+    text = quality_tables.results_section(_record())
+    assert "modes / HQ % / reverse KL: 7.5±0.5 / 98.0±0.5 / 0.003±0.001" in text and "recall 0.87" in text
+    assert "1 of these 5 healthy runs (7 of 150 looks)" in text and "on a CPU, 2 cores, the latest on commit abc" in text
+    text = quality_tables.pacgan_section(_record())
+    assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 |" in text
+    (row,) = (line for line in quality_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
+    assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
+
+
+def test_what_was_not_run_is_told_in_a_sentence_or_left_out():
+    text = quality_tables.pacgan_section(_record())
+    assert "| grid |" not in text and "Not run here; the paper has for them:" in text
+    assert "pacgan2 on grid 23.8±0.7 / 91.3 / 0.13" in text
+    assert "R2" not in quality_tables.remedies_section(_record()), "r2 was run on ring alone"
+
+
+def test_every_remedy_is_described():
+    assert set(quality_tables.REMEDIES) == {row.preset for row in TABLES["remedies"]}
+    text = quality_tables.remedies_section(_record())
+    columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
+    assert columns == {6}
+
+
+def test_seconds_that_were_not_taken_are_not_shown():
+    assert "| 40±0 |" in quality_tables.results_section(_record())
+    record = _record()
+    for row in record["tables"]["results"]:
+        row["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in row["runs"]]
+    text = quality_tables.results_section(record)
+    assert "| data | reached |\n" in text and "| - |" not in text
+
+
+def test_the_faces_are_told_from_their_record():
+    text = quality_tables.faces_section({
+        "photographs": 400, "side": 32, "steps": 9000, "precision": 0.9, "recall": 0.8, "density": 1.1, "coverage": 0.7,
+        "distinct": 210, "distinct_by_chance": 252.8, "ratio": 0.94, "frechet_pca32": 5.4321, "alarms": [],
+        "stamp": STAMP, "seconds": 601.0})
+    for part in ("400 photographs", "--steps 9000` (10 minutes)", "recall 0.80", "5.43", "210 different", "(253 for",
+                 "0.94 times", ": none"):
+        assert part in text, part
+
+
+# ---- speed ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_peer_that_is_missing_is_told_below_the_table():
+    sides = {"tinygan": 2.0, "torch": 5.0}
+    workloads = {"ring": _steps(sides), "dcgan28": _steps({**sides, "torch, channels_last": 4.0}, by_zero=0.2)}
+    text = speed_tables.steps_section({"stamp": STAMP, "peers": ["torch", "torch-compile", "jax"], "workloads": workloads})
+    head, _, row, *_ = text.splitlines()
+    assert head == "| workload | tinygan, ms | torch, ms | best peer / tinygan | share of the floor |"
+    assert row == "| ring | 2 | 5 | **2.50** | 50 % |"
+    assert "torch, channels_last takes 4 ms on dcgan28." in text
+    assert "Not measured, as not installed there: torch-compile, jax." in text
+    assert "20 % on dcgan28" in text
+
+
+def test_without_peers_there_is_no_ratio():
+    alone = {**_steps({"tinygan": 2.0}), "best_peer": None, "ratio": None}
+    report = {"stamp": STAMP, "workloads": {"ring": alone}}
+    assert speed_tables.steps_section(report).startswith("| workload | tinygan, ms | share of the floor |")
+    with pytest.raises(ValueError, match="no peer was measured"):
+        results.speed_headline(report)
+
+
+@pytest.mark.parametrize("peer", [True, False])
+def test_kernels_are_told_from_their_record(peer):
+    def case(gflop, mine, theirs):
+        return {"gflop": gflop, "sides": {"tinygan": {"median": mine}, **({"torch": {"median": theirs}} if peer else {})}}
+
+    cases = {"matmul a": case(1.0, 10.0, 15.0), "matmul b": case(1.0, 5.0, 5.0), "conv2d_dx c": case(3.0, 10.0, 40.0)}
+    text = speed_tables.kernels_section({"stamp": STAMP, "sgemm_gflops": 200.0, "cases": cases})
+    assert "matrix products reach 50 to 100 % and convolutions reach 150 to 150 %" in text
+    assert f"| matmul a | 10 | 100 | 50 % |{' 1.50 |' if peer else ''}\n" in text
+    assert f"| conv2d_dx c | 10 | 300 | 150 % |{' 4.00 |' if peer else ''}\n" in text
+
+
+def test_the_headlines():
+    report = {"stamp": STAMP, "workloads": {"ring": _steps({"tinygan": 2.0, "torch": 5.0})}}
+    assert "takes 2.50 (ring) times as long" in results.speed_headline(report)
+    text = results.quality_headline(_record())
+    assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "commit abc" in text
