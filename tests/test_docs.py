@@ -93,7 +93,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_a_link_that_leads_nowhere_would_be_seen():
-    assert broken("# A heading\n[a](#a-heading) [b](game.md#8-what-converges) [c](no.md) [d](#no) [e](game.md#no)", "x.md") == [
+    assert broken("# A heading\n[a](#a-heading) [b](game.md#8-what-converges) [c](no.md) [d](#no) [e](game.md#no)", "game.md") == [
         "no.md", "#no", "game.md#no"]
 
 
