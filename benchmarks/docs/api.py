@@ -179,7 +179,7 @@ def page() -> str:
         contents.append(f"- [`{package}`](#{package.replace('.', '')}): {names}")
     opening = (
         "# The public names\n\nEvery name that the packages make public, with its signature and its docstring as they stand in the\n"
-        "source. [`benchmarks/docs/api.py`](../benchmarks/docs/api.py) writes this page: `python -m benchmarks.docs.api`.\n"
+        "source. [`benchmarks/docs/api.py`](../benchmarks/docs/api.py) writes this page (`python -m benchmarks.docs.api`).\n"
         "A test fails when it is out of date, or when a public name has no docstring."
     )
     return "\n\n".join([opening, "\n".join(contents), *map(section, PACKAGES)]) + "\n"
