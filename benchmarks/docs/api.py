@@ -178,7 +178,7 @@ def page() -> str:
         names = ", ".join(f"`{name}`" for name in public_names(package))
         contents.append(f"- [`{package}`](#{package.replace('.', '')}): {names}")
     opening = (
-        "# The public names\n\nEvery name that the packages make public, with its signature and its docstring as they stand in the\n"
+        "# The public names\n\nEvery name that the packages make public, with its signature and docstring as they stand in the\n"
         "source. [`benchmarks/docs/api.py`](../benchmarks/docs/api.py) writes this page (`python -m benchmarks.docs.api`).\n"
         "A test fails when it is out of date, or when a public name has no docstring."
     )
