@@ -43,6 +43,7 @@ _WHERE = {
     "RawModule": "host.rawmodule",
     "RawKernel": "host.rawmodule",
     "launch": "host.numba_launch",
+    "translation": "host.translation",
     "count": "counters",
     "Counts": "counters",
     "checks": "sanitizer.findings",

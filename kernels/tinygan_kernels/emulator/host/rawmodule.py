@@ -48,7 +48,7 @@ class RawModule:
         if name not in self.functions:
             addresses = {n: m.base for n, m in self.variables.items()}
             kernel = translate(self.module, name, addresses) if addresses else _translated(self.ptx, name)
-            self.functions[name] = RawKernel(kernel, self.variables)
+            self.functions[name] = RawKernel(kernel, self.variables, None if self.source is self.ptx else self.source)
         return self.functions[name]
 
     def get_global(self, name: str) -> np.ndarray:
@@ -63,8 +63,8 @@ class RawModule:
 class RawKernel:
     """`kernel(grid, block, args, shared_mem=0)`: changes arrays in place; scalars have the declared NumPy type."""
 
-    def __init__(self, kernel: TranslatedKernel, variables: dict[str, Memory]):
-        self.kernel, self.variables = kernel, variables
+    def __init__(self, kernel: TranslatedKernel, variables: dict[str, Memory], source: str | None = None):
+        self.kernel, self.variables, self.source = kernel, variables, source
 
     @property
     def name(self) -> str:

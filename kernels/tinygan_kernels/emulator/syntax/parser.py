@@ -26,7 +26,7 @@ class _Parser(Tokens):
 
     def __init__(self, text: str):
         super().__init__(text)
-        self.unit = Module()
+        self.unit = Module(text=text)
         self.location = (0, 0)
 
     # -- module -----------------------------------------------------------------------------------------------

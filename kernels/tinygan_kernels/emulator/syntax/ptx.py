@@ -163,3 +163,4 @@ class Module:
     variables: dict[str, Variable] = field(default_factory=dict)
     files: dict[int, str] = field(default_factory=dict)
     target: str = ""
+    text: str = ""

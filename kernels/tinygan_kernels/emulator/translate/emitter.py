@@ -102,7 +102,7 @@ class Emitter:
     # -- names ------------------------------------------------------------------------------------------------
     def bind(self, value, key=None) -> str:
         """Return the name of a constant or function in the generated source."""
-        return self.names.bind(value, key)
+        return self.names.bind(value, key, made_for=self.ins.name)
 
     def register(self, name: str, code: str) -> str:
         """Return the name of one of the function's registers, seen as the NumPy type `code`."""

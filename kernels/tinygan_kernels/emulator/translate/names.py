@@ -1,13 +1,20 @@
 """The names in the generated Python source of one kernel, and what each stands for.
 
-    k3      a constant, a function or a Site           r7_f4   register number 7, seen as float32
-    q0_u4   the bytes of a call parameter, per lane    p_u4    the bytes of the kernel's own parameters
-    s_tid_x a special register (here %tid.x)           m, g    the Lanes of the block, of a guarded instruction; w: `where=`
+    r7_f4    register number 7, seen as float32         s_tid_x  a special register (here %tid.x)
+    q0_u4    the bytes of a call parameter, per lane    p_u4     the bytes of the kernel's own parameters
+    k3       a constant                                 site5    a Site, the sixth of the kernel
+    np_add   NumPy's function                           integers_popc  a function of semantics/integers.py
+    ptx_cvt_rn_f32_s32  a function made for one instruction
+    m, g     the Lanes that run the block, and those for which the guard of an instruction holds; w is what `where=` takes
 
 All blocks of a kernel share one `Names`; the Emitter of each block asks it for names, `translate` reads it out.
 """
 
 from __future__ import annotations
+
+import re
+
+import numpy as np
 
 from tinygan_kernels.emulator.syntax.ptx import Function, Instruction
 
@@ -27,13 +34,33 @@ class Names:
         self._numbers: dict[tuple[str, str], int] = {}  # (function, register) -> its number
         self._views: set[tuple[tuple[str, str], str]] = set()  # ((function, register), NumPy type it is seen as)
 
-    def bind(self, value, key=None) -> str:
-        """Return the name of a constant or function. Values with equal keys (by default: one object) share a name."""
+    def bind(self, value, key=None, made_for: str = "") -> str:
+        """Return the name of a constant or function. Values with equal keys (by default: one object) share a name.
+
+        made_for: the instruction, by which a function without a name of its own is called.
+        """
         key = key if key is not None else id(value)
         if key not in self._bound:
-            self._bound[key] = f"k{len(self._bound)}"
-            self.constants[self._bound[key]] = value
+            name = first = self._name_for(value, made_for)
+            times = 1
+            while name in self.constants:
+                times += 1
+                name = f"{first}_{times}"
+            self._bound[key] = name
+            self.constants[name] = value
         return self._bound[key]
+
+    def _name_for(self, value, made_for: str) -> str:
+        """Choose a name that tells what the value is, and that nothing which `execute.machine` binds can have."""
+        if isinstance(value, Site):
+            return f"site{value.number}"
+        if isinstance(value, np.ufunc):
+            return f"np_{value.__name__}"
+        if not callable(value) or isinstance(value, type):
+            return f"k{len(self.constants)}"
+        if "<" in value.__qualname__:  # a lambda, or a function defined inside of another
+            return "ptx_" + re.sub(r"\W", "_", made_for)
+        return f"{value.__module__.rsplit('.', 1)[-1]}_{value.__name__}"
 
     def register(self, function: Function, name: str, code: str) -> str:
         """Return the name of a register's vector, seen as the NumPy type `code`."""
