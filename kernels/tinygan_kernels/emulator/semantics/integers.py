@@ -310,11 +310,6 @@ def sub_sat(a, b):
     return np.clip(np.subtract(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
 
 
-def mad_hi_sat(a, b, c):
-    """mad.hi.sat.s32"""
-    return add_sat(mul_hi(a, b), c)
-
-
 def cnot(a):
     return (a == 0).astype(a.dtype)
 

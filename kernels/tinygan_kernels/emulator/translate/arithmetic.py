@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import join_halves, split_halves
-from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair, Symbol
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Symbol
 
 from .emitter import Emitter
 from .types import FLOAT, PACKED, code_of, rounding_of, types_of, wide_of
@@ -183,10 +183,19 @@ def min_max(e: Emitter, ins: Instruction) -> None:
         e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
 
 
+def check_modifiers(e: Emitter, ins: Instruction, *known: str) -> None:
+    """Refuse an instruction with a modifier that is neither a type nor among `known`: left aside, it would be a wrong result."""
+    other = [m for m in ins.modifiers if m not in WIDTH and m not in known]
+    if other:
+        raise e.unsupported(f"modifier .{other[0]} is not supported")
+
+
 def simple(function, result: str | None = None, *kinds: str | None):
-    """d = function(a, b, ...). Operand i has the type kinds[i], d has `result`; None: the instruction's type."""
+    """Make the lowering of d = function(a, b, ...). Operand i has the type kinds[i], d has `result`; None stands for the
+    instruction's own type."""
 
     def lower(e: Emitter, ins: Instruction) -> None:
+        check_modifiers(e, ins)
         kind = e.kind_of(ins)
         wanted = [*kinds, *[None] * 8]
         arguments = [e.read(o, wanted[i] or kind) for i, o in enumerate(ins.operands[1:])]
@@ -211,9 +220,11 @@ def funnel(e: Emitter, ins: Instruction) -> None:
 
 
 def clamped(function, *kinds):
-    """bmsk and szext: .clamp or .wrap as a last argument."""
+    """Make the lowering of d = function(a, b, clamp) for instructions with a mode .clamp or .wrap. Operand i has the type
+    kinds[i]; None stands for the instruction's own type."""
 
     def lower(e: Emitter, ins: Instruction) -> None:
+        check_modifiers(e, ins, "clamp", "wrap")
         kind = e.kind_of(ins)
         arguments = [e.read(o, k or kind) for o, k in zip(ins.operands[1:], kinds, strict=True)]
         e.write(ins.operands[0], kind, e.call(function, *arguments, str("clamp" in ins.modifiers)))

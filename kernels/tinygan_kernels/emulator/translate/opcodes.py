@@ -133,7 +133,10 @@ OPCODES: dict[str, Opcode] = {
     **_rows("bra brx ret exit trap barrier call", None, "control", destination=False),
 }
 
-COLLECTIVE = frozenset(name for name, row in OPCODES.items() if row.members not in (None, NOBODY))
+
+def collectives() -> set[str]:
+    """Return the opcodes at which lanes of a warp wait for one another."""
+    return {name for name, row in OPCODES.items() if row.members not in (None, NOBODY)}
 
 
 def unknown(opcode: str) -> str:

@@ -55,7 +55,7 @@ def translate(module: Module, name: str, addresses: dict[str, int], title: str =
 
 def _all_blocks(layout: Layout, names: Names) -> tuple[list[TranslatedBlock], list[PythonLine]]:
     """Translate the blocks of the kernel, then those of each function it calls, numbered through."""
-    graphs = {f.name: cfg.blocks_of(f, opcodes.COLLECTIVE) for f in layout.functions}
+    graphs = {f.name: cfg.blocks_of(f, opcodes.collectives()) for f in layout.functions}
     first, at = {}, 0
     for name, graph in graphs.items():
         first[name], at = at, at + len(graph)
