@@ -66,7 +66,8 @@ class Backend:
             raise ContractError(f"there is no kernel {name!r}; the contract has {', '.join(KERNELS)}")
         inputs = tuple(inputs)
         _check_inputs(kernel, inputs)
-        shapes = kernel.shapes(*[a.shape for a in inputs], **params)
+        params = kernel.checked(params)
+        shapes = kernel.rule(*[a.shape for a in inputs], **params)
         outputs = self._allocate(kernel, shapes, inputs) if out is None else _given_outputs(kernel, shapes, inputs, out)
         self._run(Launch(kernel, self.implementations[name], inputs, outputs, params), 0)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -131,15 +132,20 @@ def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
 # ---- checks at the door -------------------------------------------------------------------------------------------------------
 
 
-def check(name: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> None:
-    """The door's checks for who calls an implementation directly. arrays: inputs, then outputs. Raises ContractError."""
+def check(name: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check a direct call of an implementation as the door would; return its parameters as implementations take them.
+
+    arrays: inputs, then outputs. Raises ContractError.
+    """
     kernel = KERNELS[name]
     labels, count = (*kernel.inputs, *kernel.outputs), len(kernel.inputs)
     if len(arrays) != len(labels):
         raise ContractError(f"{name} takes {len(labels)} arrays ({', '.join(labels)}), got {len(arrays)}")
     inputs, outputs = tuple(arrays[:count]), tuple(arrays[count:])
     _check_inputs(kernel, inputs)
-    _given_outputs(kernel, kernel.shapes(*[a.shape for a in inputs], **params), inputs, outputs)
+    params = kernel.checked(params)
+    _given_outputs(kernel, kernel.rule(*[a.shape for a in inputs], **params), inputs, outputs)
+    return params
 
 
 def _check_inputs(kernel: Kernel, inputs: tuple[Any, ...]) -> None:

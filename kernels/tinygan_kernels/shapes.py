@@ -1,4 +1,9 @@
-"""The rules of shape: for each form of kernel, which shapes its inputs may have and which shape its outputs get."""
+"""The rules of shape: for each form of kernel, which shapes its inputs may have and which shapes its outputs get.
+
+A rule is called as rule(*input_shapes, **params), with parameters that `Kernel.checked` has passed, and returns the shape of every
+output. It raises ContractError where the inputs do not fit together. Rules run at every launch, so a sentence is only put together
+when there is something to refuse.
+"""
 
 from __future__ import annotations
 
@@ -9,77 +14,86 @@ from typing import Any
 import numpy as np
 
 DTYPES = ("float32", "float64")
+ACTIVATIONS = ("linear", "leaky_relu", "tanh", "sigmoid")  # relu is leaky_relu with slope 0
 Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]
+ANY_SHAPE: Shape = (-1,)  # the shape of an output that the inputs do not determine
 
 
 class ContractError(ValueError):
     """A launch that the contract does not allow. The message is one sentence and names the argument at fault."""
 
 
-# ---- shapes: one function for each form of kernel -----------------------------------------------------------------------------
+# ---- elementwise kernels, reductions and moves --------------------------------------------------------------------------------
 
 
-ANY_SHAPE: Shape = (-1,)
+def elementwise(kernel: str, labels: tuple[str, ...]) -> Callable[..., Shapes]:
+    """The rule of an elementwise kernel: its inputs, named `labels`, broadcast against each other as in NumPy."""
 
-
-def _need(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise ContractError(sentence)
-
-
-def _elementwise(kernel: str, labels: tuple[str, ...], numbers: tuple[str, ...]) -> Callable[..., tuple[Shape, ...]]:
-    def shapes(*given: Shape, **params: Any) -> tuple[Shape, ...]:
-        _need(tuple(params) == numbers, f"{kernel} takes the parameters ({', '.join(numbers)}), got ({', '.join(params)})")
+    def rule(*given: Shape, **_: Any) -> Shapes:
+        if given.count(given[0]) == len(given):  # the usual case, and np.broadcast_shapes takes longer than a small kernel
+            return given[:1]
         try:
             return (np.broadcast_shapes(*given),)
         except ValueError:
             pairs = " and ".join(f"{label} {shape}" for label, shape in zip(labels, given, strict=True))
             raise ContractError(f"{kernel}: the shapes of {pairs} do not broadcast") from None
 
-    return shapes
+    return rule
 
 
-def _copy(x: Shape, **_: Any) -> tuple[Shape, ...]:
+def same(x: Shape, **_: Any) -> Shapes:
+    """The rule of a kernel whose output is shaped like its input."""
     return (x,)
 
 
-def _fill(value: float) -> tuple[Shape, ...]:
+def any_shape(**_: Any) -> Shapes:
+    """The rule of a kernel without inputs: its output is whatever the caller gives."""
     return (ANY_SHAPE,)
 
 
 def normal_axes(axes: Sequence[int] | int | None, ndim: int, kernel: str = "sum") -> tuple[int, ...]:
-    """`axes` (None means all) as a sorted tuple of non-negative ints. Raises ContractError."""
+    """Return `axes` (None means all) as a sorted tuple of non-negative ints. Raises ContractError."""
     if axes is None:
         return tuple(range(ndim))
     listed = [axes] if isinstance(axes, int) else list(axes)
     for axis in listed:
-        _need(-ndim <= axis < ndim, f"{kernel}: axis {axis} is out of range for {ndim} dimensions")
+        if not -ndim <= axis < ndim:
+            raise ContractError(f"{kernel}: axis {axis} is out of range for {ndim} dimensions")
     normal = tuple(sorted(axis % ndim for axis in listed))
-    _need(len(set(normal)) == len(normal), f"{kernel}: axes {tuple(listed)} name a dimension twice")
+    if len(set(normal)) != len(normal):
+        raise ContractError(f"{kernel}: axes {tuple(listed)} name a dimension twice")
     return normal
 
 
-def _reduce(x: Shape, axes: tuple[int, ...], keepdims: bool = False, kernel: str = "sum") -> tuple[Shape, ...]:
-    _need(isinstance(axes, tuple), f"{kernel}: axes is {axes!r}, it has to be a tuple of whole numbers")
+def sum(x: Shape, axes: tuple[int, ...], keepdims: bool = False, kernel: str = "sum") -> Shapes:
+    """The rule of a reduction: the axes that are reduced go, or stay with length 1."""
     axes = normal_axes(axes, len(x), kernel)
     if keepdims:
         return (tuple(1 if i in axes else n for i, n in enumerate(x)),)
     return (tuple(n for i, n in enumerate(x) if i not in axes),)
 
 
-def _max(x: Shape, axes: tuple[int, ...], keepdims: bool = False) -> tuple[Shape, ...]:
-    y = _reduce(x, axes, keepdims, "max")
-    reduced = math.prod(x[axis] for axis in axes)
-    _need(reduced > 0, f"max: x has shape {x}; there is no largest of no elements along axes {axes}")
+def max(x: Shape, axes: tuple[int, ...], keepdims: bool = False) -> Shapes:
+    """The rule of `sum`, for a reduction that has no value on no elements."""
+    y = sum(x, axes, keepdims, "max")
+    if not math.prod(x[axis] for axis in axes):
+        raise ContractError(f"max: x has shape {x}; there is no largest of no elements along axes {axes}")
     return y
 
 
-def _matmul(a: Shape, b: Shape, trans_a: bool = False, trans_b: bool = False) -> tuple[Shape, ...]:
-    for label, shape in (("a", a), ("b", b)):
-        _need(len(shape) == 2, f"matmul: {label} has shape {shape}, it has to have two dimensions")
+# ---- products and convolutions ------------------------------------------------------------------------------------------------
+
+
+def matmul(a: Shape, b: Shape, trans_a: bool = False, trans_b: bool = False) -> Shapes:
+    """a (M, K), or (K, M) if trans_a; b (K, N), or (N, K) if trans_b -> (M, N)"""
+    if len(a) != 2 or len(b) != 2:
+        label, shape = ("a", a) if len(a) != 2 else ("b", b)
+        raise ContractError(f"matmul: {label} has shape {shape}, it has to have two dimensions")
     (m, k), (k_b, n) = (a[::-1] if trans_a else a), (b[::-1] if trans_b else b)
-    sides = f"a {a}{' transposed' if trans_a else ''} and b {b}{' transposed' if trans_b else ''}"
-    _need(k == k_b, f"matmul: the inner lengths of {sides} differ, {k} and {k_b}")
+    if k != k_b:
+        sides = f"a {a}{' transposed' if trans_a else ''} and b {b}{' transposed' if trans_b else ''}"
+        raise ContractError(f"matmul: the inner lengths of {sides} differ, {k} and {k_b}")
     return ((m, n),)
 
 
@@ -88,97 +102,122 @@ def conv_size(size: int, k: int, stride: int, pad: int) -> int:
     return (size + 2 * pad - k) // stride + 1
 
 
-def _check_window(kernel: str, stride: int, pad: int, kh: int, kw: int, height: int, width: int) -> None:
-    _need(isinstance(stride, int) and stride >= 1, f"{kernel}: stride is {stride!r}, it has to be a whole number of at least 1")
-    _need(isinstance(pad, int) and pad >= 0, f"{kernel}: pad is {pad!r}, it has to be a whole number of at least 0")
-    _need(kh >= 1 and kw >= 1, f"{kernel}: the filter is {kh}x{kw}, both sides have to be at least 1")
-    _need(height >= 0 and width >= 0, f"{kernel}: the image is {height}x{width}, neither side can be negative")
-    fits = height + 2 * pad >= kh and width + 2 * pad >= kw
-    _need(fits, f"{kernel}: a {kh}x{kw} filter does not fit a {height}x{width} image padded by {pad}")
-
-
-def _images(kernel: str, **shapes: Shape) -> None:
-    for label, shape in shapes.items():
-        _need(len(shape) == 4, f"{kernel}: {label} has shape {shape}, it has to have four dimensions")
-
-
-def _conv2d(x: Shape, w: Shape, stride: int, pad: int) -> tuple[Shape, ...]:
-    _images("conv2d", x=x, w=w)
+def conv2d(x: Shape, w: Shape, stride: int, pad: int) -> Shapes:
+    """x (N, H, W, C_in), w (KH, KW, C_in, C_out) -> (N, OH, OW, C_out)"""
+    _four_dimensions("conv2d", ("x", "w"), (x, w))
     (n, height, width, c), (kh, kw, c_in, c_out) = x, w
-    _check_window("conv2d", stride, pad, kh, kw, height, width)
-    _need(c == c_in, f"conv2d: x has {c} channels (last axis of {x}), w wants {c_in} (third axis of {w})")
-    return ((n, conv_size(height, kh, stride, pad), conv_size(width, kw, stride, pad), c_out),)
+    oh, ow = _output_sides("conv2d", height, width, kh, kw, stride, pad)
+    if c != c_in:
+        raise ContractError(f"conv2d: x has {c} channels (last axis of {x}), w wants {c_in} (third axis of {w})")
+    return ((n, oh, ow, c_out),)
 
 
-def _conv2d_dx(g: Shape, w: Shape, stride: int, pad: int, height: int, width: int) -> tuple[Shape, ...]:
-    _images("conv2d_dx", g=g, w=w)
+def conv2d_dx(g: Shape, w: Shape, stride: int, pad: int, height: int, width: int) -> Shapes:
+    """g (N, OH, OW, C_out), w (KH, KW, C_in, C_out) -> (N, height, width, C_in)"""
+    _four_dimensions("conv2d_dx", ("g", "w"), (g, w))
     (n, oh, ow, c), (kh, kw, c_in, c_out) = g, w
-    _check_window("conv2d_dx", stride, pad, kh, kw, height, width)
-    _need(c == c_out, f"conv2d_dx: g has {c} channels (last axis of {g}), w gives {c_out} (last axis of {w})")
-    expected = (conv_size(height, kh, stride, pad), conv_size(width, kw, stride, pad))
-    _need((oh, ow) == expected, f"conv2d_dx: g is {oh}x{ow}, but a {height}x{width} image gives {expected[0]}x{expected[1]}")
+    expected = _output_sides("conv2d_dx", height, width, kh, kw, stride, pad)
+    if c != c_out:
+        raise ContractError(f"conv2d_dx: g has {c} channels (last axis of {g}), w gives {c_out} (last axis of {w})")
+    _cotangent_fits("conv2d_dx", (oh, ow), expected, height, width)
     return ((n, height, width, c_in),)
 
 
-def _conv2d_dw(x: Shape, g: Shape, stride: int, pad: int, kh: int, kw: int) -> tuple[Shape, ...]:
-    _images("conv2d_dw", x=x, g=g)
+def conv2d_dw(x: Shape, g: Shape, stride: int, pad: int, kh: int, kw: int) -> Shapes:
+    """x (N, H, W, C_in), g (N, OH, OW, C_out) -> (kh, kw, C_in, C_out)"""
+    _four_dimensions("conv2d_dw", ("x", "g"), (x, g))
     (n, height, width, c_in), (n_g, oh, ow, c_out) = x, g
-    _check_window("conv2d_dw", stride, pad, kh, kw, height, width)
-    _need(n == n_g, f"conv2d_dw: x holds {n} images and g {n_g}")
-    expected = (conv_size(height, kh, stride, pad), conv_size(width, kw, stride, pad))
-    _need((oh, ow) == expected, f"conv2d_dw: g is {oh}x{ow}, but a {height}x{width} image gives {expected[0]}x{expected[1]}")
+    expected = _output_sides("conv2d_dw", height, width, kh, kw, stride, pad)
+    if n != n_g:
+        raise ContractError(f"conv2d_dw: x holds {n} images and g {n_g}")
+    _cotangent_fits("conv2d_dw", (oh, ow), expected, height, width)
     return ((kh, kw, c_in, c_out),)
 
 
-def _bce_logits(s: Shape, t: Shape) -> tuple[Shape, ...]:
-    _need(s == t, f"bce_logits: s has shape {s} and t {t}; they have to be the same")
-    _need(math.prod(s) > 0, f"bce_logits: s has shape {s}; the mean over no elements has no value")
+def _four_dimensions(kernel: str, labels: tuple[str, str], shapes: Shapes) -> None:
+    for label, shape in zip(labels, shapes, strict=True):
+        if len(shape) != 4:
+            raise ContractError(f"{kernel}: {label} has shape {shape}, it has to have four dimensions")
+
+
+def _output_sides(kernel: str, height: int, width: int, kh: int, kw: int, stride: int, pad: int) -> tuple[int, int]:
+    """Height and width of a convolution's output. Raises ContractError where the filter is empty or larger than the image."""
+    if kh < 1 or kw < 1:
+        raise ContractError(f"{kernel}: the filter is {kh}x{kw}, both sides have to be at least 1")
+    if height + 2 * pad < kh or width + 2 * pad < kw:
+        raise ContractError(f"{kernel}: a {kh}x{kw} filter does not fit a {height}x{width} image padded by {pad}")
+    return conv_size(height, kh, stride, pad), conv_size(width, kw, stride, pad)
+
+
+def _cotangent_fits(kernel: str, sides: tuple[int, int], expected: tuple[int, int], height: int, width: int) -> None:
+    if sides != expected:
+        (oh, ow), (rows, columns) = sides, expected
+        raise ContractError(f"{kernel}: g is {oh}x{ow}, but a {height}x{width} image gives {rows}x{columns}")
+
+
+# ---- the game's loss, and normalisation ---------------------------------------------------------------------------------------
+
+
+def bce_logits(s: Shape, t: Shape) -> Shapes:
+    """s and t of one shape, not empty -> the loss, 0-d, and its gradient, shaped like s"""
+    if s != t:
+        raise ContractError(f"bce_logits: s has shape {s} and t {t}; they have to be the same")
+    if not math.prod(s):
+        raise ContractError(f"bce_logits: s has shape {s}; the mean over no elements has no value")
     return (), s
 
 
-def _batch_norm(x: Shape, gamma: Shape, beta: Shape, eps: float) -> tuple[Shape, ...]:
-    _need(len(x) >= 2, f"batch_norm: x has shape {x}, it has to have a batch axis and, last, a channel axis")
-    _need(math.prod(x[:-1]) > 0, f"batch_norm: x has shape {x}; the mean over no elements has no value")
+def batch_norm(x: Shape, gamma: Shape, beta: Shape, eps: float) -> Shapes:
+    """x (..., C), gamma (C,), beta (C,) -> y (..., C), mean (C,), inv_std (C,)"""
+    if len(x) < 2:
+        raise ContractError(f"batch_norm: x has shape {x}, it has to have a batch axis and, last, a channel axis")
+    if not math.prod(x[:-1]):
+        raise ContractError(f"batch_norm: x has shape {x}; the mean over no elements has no value")
     for label, shape in (("gamma", gamma), ("beta", beta)):
-        _need(shape == x[-1:], f"batch_norm: {label} has shape {shape}, it has to be {x[-1:]} as x has shape {x}")
-    _need(eps > 0, f"batch_norm: eps is {eps}, it has to be positive")
+        if shape != x[-1:]:
+            raise ContractError(f"batch_norm: {label} has shape {shape}, it has to be {x[-1:]} as x has shape {x}")
     return x, x[-1:], x[-1:]
 
 
-def _batch_norm_grad(g: Shape, x: Shape, gamma: Shape, mean: Shape, inv_std: Shape) -> tuple[Shape, ...]:
-    _need(g == x, f"batch_norm_grad: g has shape {g} and x {x}; they have to be the same")
+def batch_norm_grad(g: Shape, x: Shape, gamma: Shape, mean: Shape, inv_std: Shape) -> Shapes:
+    """g and x (..., C), gamma, mean and inv_std (C,) -> dx (..., C), dgamma (C,), dbeta (C,)"""
+    if g != x:
+        raise ContractError(f"batch_norm_grad: g has shape {g} and x {x}; they have to be the same")
     for label, shape in (("gamma", gamma), ("mean", mean), ("inv_std", inv_std)):
-        _need(shape == x[-1:], f"batch_norm_grad: {label} has shape {shape}, it has to be {x[-1:]}")
+        if shape != x[-1:]:
+            raise ContractError(f"batch_norm_grad: {label} has shape {shape}, it has to be {x[-1:]}")
     return x, x[-1:], x[-1:]
 
 
-ACTIVATIONS = ("linear", "leaky_relu", "tanh", "sigmoid")  # relu is leaky_relu with slope 0
+# ---- fused bias and activation ------------------------------------------------------------------------------------------------
 
 
-def _check_activation(kernel: str, act: str, slope: float) -> None:
-    _need(act in ACTIVATIONS, f"{kernel}: act is {act!r}, it has to be one of {', '.join(ACTIVATIONS)}")
-    # the gradient reads the sign of x off y, which a negative slope would turn round
-    _need(0 <= slope <= 1, f"{kernel}: slope is {slope}, it has to lie between 0 and 1")
-
-
-def _bias_act(x: Shape, b: Shape, act: str, slope: float = 0.0) -> tuple[Shape, ...]:
-    _check_activation("bias_act", act, slope)
-    _need(len(x) >= 1 and b == x[-1:], f"bias_act: b has shape {b}, it has to be the last axis of x {x}")
+def bias_act(x: Shape, b: Shape, **_: Any) -> Shapes:
+    """x (..., C), b (C,) -> (..., C)"""
+    if not x or b != x[-1:]:
+        raise ContractError(f"bias_act: b has shape {b}, it has to be the last axis of x {x}")
     return (x,)
 
 
-def _bias_act_grad(g: Shape, y: Shape, act: str, slope: float = 0.0) -> tuple[Shape, ...]:
-    _check_activation("bias_act_grad", act, slope)
-    _need(len(y) >= 1 and g == y, f"bias_act_grad: g has shape {g} and y {y}; they have to be the same, with a channel axis")
+def bias_act_grad(g: Shape, y: Shape, **_: Any) -> Shapes:
+    """g and y (..., C) -> dx (..., C), db (C,)"""
+    if not y or g != y:
+        raise ContractError(f"bias_act_grad: g has shape {g} and y {y}; they have to be the same, with a channel axis")
     return y, y[-1:]
 
 
-def _update(kernel: str, states: int) -> Callable[..., tuple[Shape, ...]]:
-    """Shapes of an in-place parameter update: theta and its states are as large as g; rate is a 0-d array."""
+# ---- updates ------------------------------------------------------------------------------------------------------------------
 
-    def shapes(g: Shape, rate: Shape, *, sign: int, **params: float) -> tuple[Shape, ...]:
-        _need(rate == (), f"{kernel}: rate has shape {rate}, it has to be 0-d")
-        _need(sign in (1, -1), f"{kernel}: sign is {sign!r}, it has to be +1 (ascend) or -1 (descend)")
-        return (g,) * (1 + states) + (((),) if kernel == "adam" else ())
 
-    return shapes
+def update(kernel: str, states: int, counts: bool = False) -> Callable[..., Shapes]:
+    """The rule of an update in place: theta and its `states` are as large as g, rate is a 0-d array.
+
+    counts: whether the number of steps taken so far, a 0-d array, is updated too.
+    """
+
+    def rule(g: Shape, rate: Shape, **_: Any) -> Shapes:
+        if rate != ():
+            raise ContractError(f"{kernel}: rate has shape {rate}, it has to be 0-d")
+        return (g,) * (1 + states) + (((),) if counts else ())
+
+    return rule

@@ -1,0 +1,103 @@
+"""The parameters of kernels: what each may be, and the words in which the door refuses anything else.
+
+A parameter is everything that a kernel is given besides arrays: flags, sizes, constants, the name of an activation. The contract
+lists those of each kernel; `Kernel.checked` applies the checks at every launch, so a check is one cheap look at a plain Python
+value. NumPy's scalars are turned into Python's first (`plain`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+REQUIRED: Any = object()  # the default of a parameter that has none
+_LARGEST = sys.float_info.max
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kernel.
+
+    accepts(value): whether a plain Python value is allowed. wants: completes the sentence "it has to be ...". default: the value
+    that implementations take when the launch leaves the parameter out; REQUIRED where the launch has to give it.
+    """
+
+    name: str
+    accepts: Callable[[Any], bool]
+    wants: str
+    default: Any = REQUIRED
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as the Python value that it stands for, in tuples too; everything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def described(value: Any) -> str:
+    """A refused value in one line: as Python writes it, or its type where that is long."""
+    text = "" if isinstance(value, int) and value.bit_length() > 128 else repr(value)  # Python refuses to write very long ones
+    return text if 0 < len(text) <= 60 and "\n" not in text else f"of type {type(value).__name__}"
+
+
+# ---- kinds of parameters ------------------------------------------------------------------------------------------------------
+
+
+def flag(name: str, default: Any = REQUIRED) -> Parameter:
+    """True or False; 0 and 1 are refused, as another number would have no meaning."""
+    return Parameter(name, lambda value: value is True or value is False, "True or False", default)
+
+
+def whole(name: str, least: int) -> Parameter:
+    """A whole number of at least `least`, such as a stride or a height."""
+    return Parameter(name, lambda value: type(value) is int and value >= least, f"a whole number of at least {least}")
+
+
+def axes(name: str) -> Parameter:
+    """A tuple of dimensions, negative ones counted from the last. Whether an array has them is for the rule of shape to say."""
+
+    def accepts(value: Any) -> bool:
+        return type(value) is tuple and not set(map(type, value)) - {int}
+
+    return Parameter(name, accepts, "a tuple of whole numbers")
+
+
+def sign(name: str) -> Parameter:
+    """The direction of an update: +1 ascends, -1 descends."""
+    return Parameter(name, lambda value: type(value) is int and (value == 1 or value == -1), "+1 (ascend) or -1 (descend)")
+
+
+def one_of(name: str, options: Sequence[str]) -> Parameter:
+    """One of several words."""
+    return Parameter(name, lambda value: isinstance(value, str) and value in options, f"one of {', '.join(options)}")
+
+
+def number(
+    name: str,
+    wants: str = "a finite number",
+    allowed: Callable[[float], bool] = lambda value: True,
+    default: Any = REQUIRED,
+) -> Parameter:
+    """A finite real number for which `allowed` holds too; `wants` says so in words."""
+
+    def accepts(value: Any) -> bool:
+        # the comparison refuses NaN, infinity, and whole numbers that no float can hold
+        return (type(value) is float or type(value) is int) and -_LARGEST <= value <= _LARGEST and allowed(value)
+
+    return Parameter(name, accepts, wants, default)
+
+
+def any_number(name: str) -> Parameter:
+    """A real number; NaN and the infinities too, with which memory may be poisoned."""
+
+    def accepts(value: Any) -> bool:
+        if type(value) is float:
+            return True
+        return type(value) is int and -_LARGEST <= value <= _LARGEST
+
+    return Parameter(name, accepts, "a number")
