@@ -15,7 +15,7 @@ import numpy as np
 from tinygan_kernels import load
 
 from benchmarks.speed.timing import stamp
-from tinygan.data.datasets import load as load_data
+from tinygan.data import load as load_data
 from tinygan.measure.metrics import class_balance, neighbours
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.training.samples import load_generator

@@ -26,9 +26,9 @@ import numpy as np
 from tinygan_kernels import load
 
 from benchmarks.speed.timing import stamp
-from tinygan.data.datasets import Dataset
-from tinygan.data.datasets import load as load_data
-from tinygan.measure.alarms import Watch
+from tinygan.data import Dataset
+from tinygan.data import load as load_data
+from tinygan.measure.alarms import Alarms
 from tinygan.measure.metrics import PcaFeatures, frechet_distance, memorisation, neighbours
 from tinygan.measure.pictures import draw_samples
 from tinygan.training.config import Config, with_defaults
@@ -63,9 +63,9 @@ def measure(dataset: Dataset, fake: np.ndarray) -> dict[str, float]:
 def train_and_measure(data: str, dataset: Dataset, picture: Path | None, **options: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = new_run(data, dataset, Path(folder), **options)
-        watch = Watch(run, lambda line: print(line, flush=True))
+        alarms = Alarms(run, lambda line: print(line, flush=True))
         begun = time.perf_counter()
-        run.train(watch)
+        run.train(alarms)
         seconds = time.perf_counter() - begun
         trained, rng = load_generator(Path(folder), run.backend), np.random.default_rng([run.config.seed, 1])
     fake = trained.sample(len(dataset.x), rng)
@@ -74,8 +74,8 @@ def train_and_measure(data: str, dataset: Dataset, picture: Path | None, **optio
         draw_samples(dataset, fake[:64], title, picture, rng)
     c = run.config
     return {"photographs": len(dataset.x), "side": dataset.codec.shape[0], "steps": c.steps, "seed": c.seed, "arch": c.arch,
-            "seconds": seconds, **measure(dataset, fake), "alarms": sorted(watch.said), "looks": watch.looks,
-            "looks_collapsed": watch.suspicious}
+            "seconds": seconds, **measure(dataset, fake), "alarms": sorted(alarms.said), "looks": alarms.checks,
+            "looks_collapsed": alarms.checks_collapsed}
 
 
 def main() -> None:

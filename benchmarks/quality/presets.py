@@ -23,9 +23,9 @@ import numpy as np
 from tinygan_kernels import load
 
 from benchmarks.speed.timing import stamp
-from tinygan.data.datasets import Dataset
-from tinygan.data.datasets import load as load_data
-from tinygan.measure.alarms import Watch
+from tinygan.data import Dataset
+from tinygan.data import load as load_data
+from tinygan.measure.alarms import Alarms
 from tinygan.measure.metrics import PcaFeatures, class_balance, frechet_distance, mixture_coverage, mixture_jsd, neighbours
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.presets import options_of
@@ -63,18 +63,18 @@ def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[st
     options = with_defaults(dataset, {**options_of(row.preset, row.data), **dict(row.options), "seed": seed})
     config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
     run = Run(config, dataset, backend, folder)
-    watch = Watch(run, lambda line: None)
+    alarms = Alarms(run, lambda line: None)
     begun = time.perf_counter()
-    run.train(watch)
+    run.train(alarms)
     seconds = time.perf_counter() - begun
-    alarms = {f"alarm_{name}": float(name in watch.said) for name in ("collapse", "strong-d")}
-    looks = {"looks": watch.looks, "looks_collapsed": watch.suspicious}
-    return {"seconds": seconds, "steps": config.steps, **alarms, **looks}, dataset, load_generator(folder, backend)
+    said = {f"alarm_{name}": float(name in alarms.said) for name in ("collapse", "strong-d")}
+    looks = {"looks": alarms.checks, "looks_collapsed": alarms.checks_collapsed}
+    return {"seconds": seconds, "steps": config.steps, **said, **looks}, dataset, load_generator(folder, backend)
 
 
 def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
     rng = np.random.default_rng([seed, 1])
-    if dataset.x is None:
+    if dataset.is_mixture:
         fake = dataset.codec.decode(trained.sample(25_000, rng))
         coverage = mixture_coverage(fake[:2500], dataset.centres, dataset.std)
         return {"modes": coverage.modes, "hq": coverage.hq, "reverse_kl": coverage.reverse_kl,

@@ -8,7 +8,7 @@ import pytest
 from data_files import save
 
 from benchmarks.quality import faces
-from tinygan.data.datasets import load
+from tinygan.data import load
 from tinygan.measure.metrics import memorisation
 
 RNG = np.random.default_rng(3)

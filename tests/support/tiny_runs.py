@@ -7,7 +7,7 @@ import pytest
 from tinygan_kernels import load as load_backend
 
 from tinygan.data.datasets import Dataset, load
-from tinygan.data.units import Codec
+from tinygan.data.kinds import Images
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT, CheckpointError
 from tinygan.training.config import Config, read_config
@@ -23,7 +23,7 @@ def dataset(name: str) -> Dataset:
     if name != "pictures":
         return load(name)
     pixels = np.random.default_rng(7).integers(0, 256, (20, 12, 12, 1))
-    codec = Codec("images", (12, 12, 1), bounded=True)
+    codec = Images((12, 12, 1))
     return Dataset(name, codec, codec.encode(pixels))
 
 

@@ -19,7 +19,7 @@ from tinygan_kernels import BackendError, ContractError, names
 
 from tinygan.cli import kernels, theory
 from tinygan.cli import profile as cli_profile
-from tinygan.data.units import DataError
+from tinygan.data import DataError, known_data, known_outputs
 from tinygan.game.objectives import OBJECTIVES
 from tinygan.nn.init import INITS
 from tinygan.options import OptionError
@@ -99,8 +99,7 @@ def _option(*names: str, help: str, panel: str) -> Any:
     "tinygan train photos/ --arch dcgan --size 32   |   tinygan train digits --resume --steps 20000"
 )
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="digits, ring, grid, faces, mnist, or a path: idx(.gz), a folder "
-                                                             "of images, .npy, .npz, .csv, .wav", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=f"{known_data()}.", show_default=False)],
     steps: Annotated[int | None, _option("--steps", help="How many steps in all.", panel=_RUN)] = None,
     batch: Annotated[int | None, _option("--batch", help="Batch size m.", panel=_GAME)] = None,
     k: Annotated[int | None, _option("--k", help="D's ascent steps for each step of G (Algorithm 1).", panel=_GAME)] = None,
@@ -224,14 +223,14 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Any:
 
 def _play(job: Any, diagnosing: bool = False) -> int:
     """Train with a progress bar and the alarms; then draw. 130 if interrupted."""
-    from tinygan.measure.alarms import Watch
+    from tinygan.measure.alarms import Alarms
 
     begun, first = time.perf_counter(), job.step
-    watch = Watch(job, lambda line: tell(err, line), diagnosing=diagnosing)
+    alarms = Alarms(job, lambda line: tell(err, line), diagnosing=diagnosing)
 
     def on_reading(reading: dict[str, float]) -> None:
         show(reading)
-        watch(reading)
+        alarms(reading)
 
     with _interruptible() as interrupted, _progress(job) as show, unchecked(job.backend):
         finished = job.train(on_reading, interrupted)
@@ -255,10 +254,9 @@ def _draw(job: Any) -> list[str]:
 
     trained = load_generator(job.out, job.backend)
     rng = np.random.default_rng(job.config.seed)
-    n = 2500 if job.dataset.codec.kind == "points" else 1000 if job.dataset.codec.kind == "table" else 64
     of = "the average of G" if job.config.ema else "G"
     with unchecked(job.backend):
-        fake = trained.sample(n, rng)
+        fake = trained.sample(job.dataset.codec.drawn, rng)
     draw_samples(job.dataset, fake, f"generated: {of}, step {job.step:,}", job.out / "samples.png", rng)
     draw_curves(job.out / METRICS, job.out / "curves.png")
     with unchecked(job.backend):
@@ -321,8 +319,7 @@ def sample(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     n: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the noise that they are made from.")] = 0,
-    file: Annotated[Path, typer.Option("-o", "--output", help="images: .png or .npy; points and tables: .csv or .npy; "
-                                                              "sound: .wav or .npy.")] = Path("samples.npy"),
+    file: Annotated[Path, typer.Option("-o", "--output", help=f"{known_outputs()}.")] = Path("samples.npy"),
     backend: BackendName = "cpu",
     emulate: Emulate = False,
 ) -> None:

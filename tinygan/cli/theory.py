@@ -74,14 +74,14 @@ def evaluate(
     backend: BackendName = "cpu",
 ) -> None:
     """Measure a run: quality and variety of its samples against the data that it was trained on."""
-    from tinygan.data.datasets import load as load_data
-    from tinygan.measure.report import evaluate as measure
+    from tinygan.data import load as load_data
+    from tinygan.measure.report import quality_report
     from tinygan.training.samples import load_generator
 
     trained = load_generator(run_folder, load_backend(backend))
     config = trained.config
     dataset = load_data(config.data, size=config.size, window=config.window)
     table = Table("", "", "what it means", box=None, header_style="bold")
-    for row in measure(dataset, trained, np.random.default_rng(seed), with_parzen):
+    for row in quality_report(dataset, trained, np.random.default_rng(seed), with_parzen):
         table.add_row(*row)
     out.print(table)

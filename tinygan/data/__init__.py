@@ -1,1 +1,8 @@
-"""Data of every kind: where samples come from, how they are read, in which units networks see them, and batches."""
+"""Data of every kind: `load` reads them, a `Dataset` holds them, its codec turns them into what networks see and back."""
+
+from .batches import Dataset, Sampler
+from .datasets import NAMES, known_data, known_outputs, load
+from .kinds import KINDS, codec_from_json
+from .units import Codec, DataError
+
+__all__ = ["KINDS", "NAMES", "Codec", "DataError", "Dataset", "Sampler", "codec_from_json", "known_data", "known_outputs", "load"]

@@ -1,16 +1,83 @@
-"""The order in which samples are drawn, and how to save and resume it in the middle of an epoch."""
+"""A data set, and the batches that are drawn from it: in which order, and how that is saved and resumed mid-epoch."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .units import Codec, DataError
 
 
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Samples, and what they mean.
+
+    name     the name of a named set, or of the file or folder
+    codec    its kind and its units
+    x        (n, *codec.shape) float32, C-contiguous, encoded; None for mixtures, which are drawn fresh
+    labels   (n,) int64 or None
+    centres  (k, 2) float64 in user units, and `std` of every component: mixtures only
+    notes    lines worth telling the user: what was skipped or scaled
+    own_defaults  options of a run that suit this very set; where there are none, those of its kind hold
+    """
+
+    name: str
+    codec: Codec
+    x: np.ndarray | None
+    labels: np.ndarray | None = None
+    centres: np.ndarray | None = None
+    std: float | None = None
+    notes: tuple[str, ...] = ()
+    own_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_mixture(self) -> bool:
+        """True where samples are drawn fresh from a known density, False where there are so many and no more."""
+        return self.x is None
+
+    def sampler(self, m: int, rng: np.random.Generator) -> Sampler:
+        """Return a source of batches of `m` samples, every random draw taken from `rng`. Raises DataError unless m >= 1."""
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        m = whole_number("the batch size", m, least=1)
+        if self.is_mixture:
+            return MixtureSampler(self.name, self.codec, self.centres, self.std, m, rng)
+        return EpochSampler(self.name, self.codec, self.x, m, rng)
+
+    def at_most(self, n: int) -> int:
+        """Return how many of n samples can be had without repetition: all of them from a mixture."""
+        return n if self.is_mixture else min(n, len(self.x))
+
+    def some(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `at_most(n)` encoded samples without repetition, float32."""
+        return self.sampler(n, rng).next() if self.is_mixture else self.x[rng.permutation(len(self.x))[:n]]
+
+    def defaults(self, arch: str | None = None) -> dict[str, Any]:
+        """Return the options of a run (fields of training.Config) that suit this set, or else its kind.
+
+        An architecture that has settings of its own, as "dcgan" has those of its paper, brings them.
+        """
+        return {**(self.own_defaults or self.codec.defaults), **self.codec.defaults_by_arch.get(arch, {})}
+
+
+def whole_number(what: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return `value` as an int in least..most. Raises DataError, naming `what`, for anything else."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or (most is not None and number > most):
+        limit = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise DataError(f"{what} must be a whole number, {limit}; got {value!r}")
+    return number
+
+
 class Sampler:
-    """An endless source of batches of m samples. `rng` stays the caller's, who saves its state beside `state()`.
+    """An endless source of batches of m samples. Whoever handed in `rng` saves its state beside `state()`.
 
     name: the data set's, for messages. codec: its units and the shape of one sample.
     """
@@ -20,7 +87,7 @@ class Sampler:
         self.shape = (m, *codec.shape)
 
     def next(self, out: np.ndarray | None = None) -> np.ndarray:
-        """The next batch, (m, *shape) float32: a fresh array, or written into `out` and `out` returned."""
+        """Return the next batch, (m, *shape) float32: a fresh array, or `out`, filled. Raises ValueError for an unfit `out`."""
         if out is None:
             out = np.empty(self.shape, np.float32)
         elif out.shape != self.shape or out.dtype != np.float32:
@@ -29,21 +96,22 @@ class Sampler:
         return out
 
     def state(self) -> dict:
-        """What `restore` needs besides the state of `rng`: ints and at most one array, copies all."""
+        """Return what `restore` needs besides the state of `rng`: ints and at most one array, all of them copies."""
         raise NotImplementedError
 
     def restore(self, state: dict) -> None:
-        """Continue where `state()` was taken: with `rng` restored too, bit for bit. DataError for a foreign state."""
+        """Continue where `state()` was taken: with `rng` restored too, bit for bit. Raises DataError for a foreign state."""
         raise NotImplementedError
 
     def _fill(self, out: np.ndarray) -> None:
+        """Write the next batch into `out` (m, *shape)."""
         raise NotImplementedError
 
 
 class MixtureSampler(Sampler):
-    """Independent draws from a mixture of equal isotropic Gaussians; no state besides `rng`.
+    """Independent draws from an equal mixture of isotropic Gaussians; there is no state besides `rng`.
 
-    centres (k, 2) and the std of every component, in user units.
+    centres: (k, 2), and the std of every component, in user units.
     """
 
     def __init__(
@@ -68,10 +136,10 @@ class MixtureSampler(Sampler):
 class EpochSampler(Sampler):
     """Shuffled epochs end to end: every n consecutive samples from an epoch's start are the whole set, once each.
 
-    Batches run on across the seam: where fewer than m remain, they are used and a new permutation supplies the rest, so
-    a batch may hold a sample twice there. The same rule lets m exceed n: such a batch spans several epochs.
+    Batches run across the seam between epochs: where fewer than m samples remain, they are used and a new permutation supplies
+    the rest, so such a batch may hold a sample twice. By the same rule m may exceed n, and a batch spans several epochs.
 
-    x (n, *codec.shape): the samples, encoded.
+    x: the samples (n, *codec.shape), encoded.
     """
 
     def __init__(self, name: str, codec: Codec, x: np.ndarray, m: int, rng: np.random.Generator) -> None:
@@ -87,13 +155,13 @@ class EpochSampler(Sampler):
             if self._position == len(self._order):
                 self._order = self._rng.permutation(len(self._order))
                 self._position, self._epoch = 0, self._epoch + 1
-            rows = self._order[self._position:self._position + len(out) - done]
-            out[done:done + len(rows)] = self._x[rows]
-            done += len(rows)
-            self._position += len(rows)
+            chosen = self._order[self._position:self._position + len(out) - done]
+            out[done:done + len(chosen)] = self._x[chosen]
+            done += len(chosen)
+            self._position += len(chosen)
 
     def state(self):
-        """{"epoch": int, "position": int, "order": (n,) int64}"""
+        """Return {"epoch": int, "position": int, "order": (n,) int64}."""
         return {"epoch": self._epoch, "position": self._position, "order": self._order.astype(np.int64)}
 
     def restore(self, state):

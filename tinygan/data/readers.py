@@ -20,7 +20,8 @@ import numpy as np
 from .units import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
-DEFAULT_SIZE = 64
+ARRAY_SUFFIXES = (".npy", ".npz")
+DEFAULT_SIZE = 64  # pixels a side
 
 
 @contextmanager

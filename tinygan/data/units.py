@@ -1,18 +1,25 @@
-"""User units to what a network trains on, and back: the part of a data set that a checkpoint keeps.
+"""Codec, the root of every kind of data: between user units and what a network trains on, and all else that a kind decides.
 
-A generator saved with its `Codec` needs no data to make pictures, rows or sound.
+A checkpoint keeps the codec of its run, so a generator makes pictures, rows or sound without the data.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
-from dataclasses import asdict, dataclass, fields
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+
+from .comparison import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class DataError(ValueError):
@@ -23,114 +30,97 @@ class DataError(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
-SUFFIXES = {
-    "points": (".csv", ".npy"),
-    "table": (".csv", ".npy"),
-    "images": (".png", ".npy"),
-    "sound": (".wav", ".npy"),
-}
-_RANKS = {"points": 1, "table": 1, "images": 3, "sound": 1}
+class Option(NamedTuple):
+    """A whole number that `load` accepts for a kind of data, in least..most."""
+
+    name: str
+    least: int
+    most: int | None = None
 
 
 @dataclass(frozen=True)
-class Codec:
-    """All that turns generator output into user units.
+class Codec(ABC):
+    """A kind of data. A subclass is a kind, and one instance of it holds the units of one data set.
 
-    kind     "points", "images", "table" or "sound"
-    shape    of one sample: (2,) points, (H, W, C) images, (F,) table, (window,) sound
-    bounded  samples lie in [-1, 1], so a generator for them ends in tanh: images and sound
-    mean, std  one float a column (points and table): encoded = (user - mean) / std
-    columns  names, one a column (points and table)
-    rate     samples a second, Hz (sound)
-
-    Raises DataError if the fields contradict each other.
+    The class knows how its files are recognised and read, how a run on it starts, and how samples are written and drawn.
+    CONTRIBUTING.md, "A kind of data", builds one from nothing. An instance has
+        shape      of one sample: (2,) points, (H, W, C) images, (F,) table, (window,) sound
+        mean, std  one float a column (points and table): encoded = (user - mean) / std
+        columns    their names (points and table)
+        rate       samples a second, Hz (sound)
+    and a subclass may add fields of JSON types, tuples included. Raises DataError if the fields contradict each other.
     """
 
-    kind: str
     shape: tuple[int, ...]
-    bounded: bool
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     columns: tuple[str, ...] = ()
     rate: int | None = None
 
-    def __post_init__(self):
-        problem = _contradiction(self)
-        if problem:
-            raise DataError(f"codec: {problem}")
+    # What a subclass states:
+    kind: ClassVar[str]  # its name, in messages and in checkpoints
+    rank: ClassVar[int]  # the number of axes of one sample
+    bounded: ClassVar[bool]  # encoded samples lie in [-1, 1], so that a generator for them ends in tanh
+    formats: ClassVar[tuple[str, ...]] = ()  # what `read` and `from_array` accept, in words, for the list of known formats
+    suffixes: ClassVar[tuple[str, ...]] = ()  # the files that `read` is for; no two kinds have one in common
+    arrays: ClassVar[str] = ""  # what `from_array` is for, in words
+    options: ClassVar[tuple[Option, ...]] = ()  # what `read` and `from_array` take by keyword
+    writes: ClassVar[tuple[str, ...]] = ()  # the suffixes that `file_bytes` can write, besides .npy
+    defaults: ClassVar[Mapping[str, Any]] = {}  # options of a run (fields of training.Config) that suit this kind
+    defaults_by_arch: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # and what an architecture changes about them
+        "dcgan": {"steps": 10_000, "lr_d": 2e-4, "lr_g": 2e-4, "beta1": 0.5, "beta2": 0.999, "batch": 64, "z": 100, "r1": 0.0,
+                  "decay": 0.0},  # its paper's: Radford et al. 2016, section 4
+    }
+    drawn: ClassVar[int] = 64  # generated samples in the picture that ends a run
 
-    def to_json(self) -> dict:
-        """A dict of JSON types only; floats survive json.dumps and loads bit for bit."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+    # ---- where samples come from ------------------------------------------------------------------------------------
 
     @classmethod
-    def from_json(cls, record: dict) -> Codec:
-        """The inverse of `to_json`. Raises DataError for anything that `to_json` did not write."""
-        names = {f.name for f in fields(cls)}
-        if not isinstance(record, dict) or set(record) != names:
-            raise DataError(f"codec: expected the fields {', '.join(sorted(names))}")
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in record.items()})
+    def recognises(cls, path: Path) -> bool:
+        """Return whether `read` is for `path`: a folder, or a file whose suffix no kind lists."""
+        return False
+
+    @classmethod
+    def read(cls, path: Path, **options: int):
+        """Return the Dataset in `path`. Raises DataError."""
+        raise NotImplementedError(f"{cls.kind} are read from no file")
+
+    @classmethod
+    def takes_array(cls, shape: tuple[int, ...]) -> bool:
+        """Return whether `from_array` is for arrays of this shape."""
+        return False
+
+    @classmethod
+    def from_array(cls, path: Path, array: np.ndarray, **options: int):
+        """Return the Dataset of an array of real numbers that was read from `path`. Raises DataError."""
+        raise NotImplementedError(f"{cls.kind} are made from no array")
+
+    # ---- units ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def to_network(self, user: np.ndarray) -> np.ndarray:
+        """Map user units (n, *shape), float64, to what a network trains on."""
+
+    @abstractmethod
+    def to_user(self, x: np.ndarray) -> np.ndarray:
+        """Map generator output (n, *shape), float64, to user units, in the dtype that users expect."""
 
     def encode(self, user) -> np.ndarray:
-        """User units (n, *shape) -> float32 (n, *shape), C-contiguous: what the discriminator sees as real.
+        """Map user units (n, *shape) to float32 (n, *shape), C-contiguous: what the discriminator sees as real.
 
         Images are uint8 in [0, 255], sound int16; points and tables any real dtype.
         """
-        user = self._checked(user)
-        if self.kind == "images":
-            user = user / 127.5 - 1.0
-        elif self.kind == "sound":
-            user = user / 32768.0
-        else:
-            user = (user - np.array(self.mean)) / np.array(self.std)
-        return np.ascontiguousarray(user, dtype=np.float32)
+        return np.ascontiguousarray(self.to_network(self._checked(user)), dtype=np.float32)
 
     def decode(self, x) -> np.ndarray:
-        """Generator output (n, *shape), any float dtype -> user units: uint8 images, int16 sound, float64 otherwise.
+        """Map generator output (n, *shape), any float dtype, to user units: uint8 images, int16 sound, float64 otherwise.
 
         Bounded kinds are rounded and clipped. Raises DataError for another shape, and for NaN or inf in `x`.
         """
-        x = self._checked(x)
-        if self.kind == "images":
-            return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
-        if self.kind == "sound":
-            return np.clip(np.rint(x * 32768.0), -32768, 32767).astype(np.int16)
-        return x * np.array(self.std) + np.array(self.mean)
-
-    def write(self, path, x) -> None:
-        """Decode generator output `x` (n, *shape) and write it to `path`, in the format that its suffix names.
-
-        .npy  any kind, the array that `decode` gives
-        .png  images: all samples on one near-square sheet (see `contact_sheet`)
-        .csv  points and table: a line of column names, then one row a sample, at full precision
-        .wav  sound: the windows one after the other, 16-bit mono
-
-        Pictures and sound are not written as .csv: their shape or rate would be lost; .npy keeps it.
-        The file appears complete or not at all. Raises DataError for another suffix or an unwritable path.
-        """
-        path = Path(path)
-        suffix = path.suffix.lower()
-        if suffix not in SUFFIXES[self.kind]:
-            raise DataError(f"{path}: {self.kind} can be written to {' or '.join(SUFFIXES[self.kind])} only; "
-                            f"give a file name that ends so")
-        user = self.decode(x)
-        if len(user) == 0:
-            raise DataError(f"{path}: no samples to write; ask for at least 1")
-        _replace(path, self._render(suffix, user))
-
-    def _render(self, suffix: str, user: np.ndarray) -> bytes:
-        if suffix == ".png":
-            return _png(contact_sheet(user))
-        if suffix == ".csv":
-            return _csv(self.columns, user)
-        if suffix == ".wav":
-            return _wav(self.rate, user)
-        buffer = io.BytesIO()
-        np.save(buffer, user, allow_pickle=False)
-        return buffer.getvalue()
+        return self.to_user(self._checked(x))
 
     def _checked(self, x) -> np.ndarray:
-        """`x` as float64, refused unless it is (n, *shape) and finite."""
+        """Return `x` as float64. Raises DataError unless it is (n, *shape) and finite."""
         x = np.asarray(x, dtype=np.float64)
         if x.ndim == 0 or x.shape[1:] != self.shape:
             raise DataError(f"{self.kind}: expected an array (n, {', '.join(map(str, self.shape))}), got {x.shape}")
@@ -138,76 +128,81 @@ class Codec:
             raise DataError(f"{self.kind}: the samples hold NaN or inf; a generator that makes them has diverged")
         return x
 
+    def to_json(self) -> dict:
+        """Return a dict of JSON types only; floats survive json.dumps and loads bit for bit. See `kinds.codec_from_json`."""
+        fields = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {"kind": self.kind, "bounded": self.bounded, **fields}
 
-def _contradiction(c: Codec) -> str | None:
-    """What is wrong with the fields of `c`, or None. Written for records read from a damaged or foreign file."""
-    if not isinstance(c.kind, str) or c.kind not in _RANKS:
-        return f"unknown kind {c.kind!r}; known: {', '.join(_RANKS)}"
-    if not isinstance(c.shape, tuple) or len(c.shape) != _RANKS[c.kind] or not all(map(_is_count, c.shape)):
-        return f"{c.kind} need a shape of {_RANKS[c.kind]} positive integers, got {c.shape!r}"
-    if c.bounded is not (c.kind in ("images", "sound")):
-        return f"bounded is {c.bounded!r}, which {c.kind} are not"
-    if (c.kind == "sound") != (c.rate is not None) or not (c.rate is None or _is_count(c.rate)):
-        return f"rate is {c.rate!r}; sound needs a positive integer (Hz), other kinds have none"
-    width = c.shape[0] if c.kind in ("points", "table") else 0
-    if any(not isinstance(v, tuple) or len(v) != width for v in (c.mean, c.std, c.columns)):
-        return f"mean, std and columns need {width} entries each for {c.kind} of shape {c.shape}"
-    if not all(map(_is_finite, c.mean + c.std)) or min(c.std, default=1) <= 0:
-        return "mean and std must be finite numbers, std above 0"
-    return None if all(isinstance(name, str) for name in c.columns) else "column names must be text"
+    def __post_init__(self):
+        problem = self.shape_problem() or self.rate_problem() or self.column_problem()
+        if problem:
+            raise DataError(f"codec: {problem}")
+
+    def shape_problem(self) -> str | None:
+        """Return what is wrong with `shape`, or None. The fields may come from a damaged or foreign file."""
+        if isinstance(self.shape, tuple) and len(self.shape) == self.rank and all(map(is_count, self.shape)):
+            return None
+        return f"{self.kind} need a shape of {self.rank} positive integers, got {self.shape!r}"
+
+    def rate_problem(self) -> str | None:
+        """Return what is wrong with `rate`, or None. Only sound has one."""
+        return None if self.rate is None else f"rate is {self.rate!r}; only sound has one, {self.kind} have none"
+
+    def column_problem(self) -> str | None:
+        """Return what is wrong with `mean`, `std` and `columns`, or None. Only points and tables have them."""
+        return self._column_counts(0)
+
+    def _column_counts(self, width: int) -> str | None:
+        """Return a complaint unless mean, std and columns have `width` entries each."""
+        if any(not isinstance(v, tuple) or len(v) != width for v in (self.mean, self.std, self.columns)):
+            return f"mean, std and columns need {width} entries each for {self.kind} of shape {self.shape}"
+        return None
+
+    # ---- files and pictures -----------------------------------------------------------------------------------------
+
+    def write(self, path, x) -> None:
+        """Decode generator output `x` (n, *shape) and write it to `path`, in the format that its suffix names.
+
+        .npy, for any kind, holds the array that `decode` returns; each kind's `file_bytes` says what its other formats hold.
+        The file appears complete or not at all. Raises DataError for another suffix or an unwritable path.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix not in self.written():
+            raise DataError(f"{path}: {self.kind} can be written to {' or '.join(self.written())} only; "
+                            f"give a file name that ends so")
+        user = self.decode(x)
+        if len(user) == 0:
+            raise DataError(f"{path}: no samples to write; ask for at least 1")
+        _replace(path, _npy(user) if suffix == ".npy" else self.file_bytes(suffix, user))
+
+    @classmethod
+    def written(cls) -> tuple[str, ...]:
+        """Return the suffixes of all files that `write` can make."""
+        return (*cls.writes, ".npy")
+
+    def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
+        """Return the contents of a file of samples (n, *shape) in user units; `suffix` is one of `writes`. Raises DataError."""
+        raise NotImplementedError(f"{self.kind} list {suffix} in `writes`, but do not write it")
+
+    @abstractmethod
+    def draw(self, pair: Comparison) -> Figure:
+        """Return a picture of real samples beside generated ones."""
 
 
-def _is_count(value) -> bool:
+def is_count(value) -> bool:
+    """Return whether `value` is a positive int, and no bool."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _is_finite(value) -> bool:
+def is_finite(value) -> bool:
+    """Return whether `value` is a finite int or float, and no bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def contact_sheet(images: np.ndarray, gap: int = 2, least: int = 48) -> np.ndarray:
-    """(n, H, W, C) uint8 -> (rows, cols, C) uint8: the images in reading order on a near-square grey grid.
-
-    Images smaller than `least` pixels grow by a whole factor, so that 8x8 digits can be seen without any smoothing.
-    """
-    n, height, width, channels = images.shape
-    scale = max(1, math.ceil(least / max(height, width)))
-    across = math.ceil(math.sqrt(n))
-    down = math.ceil(n / across)
-    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    step_y, step_x = height * scale + gap, width * scale + gap
-    sheet = np.full((down * step_y + gap, across * step_x + gap, channels), 128, np.uint8)
-    if channels in (2, 4):
-        sheet[..., -1] = 255  # the gaps are opaque
-    for i, image in enumerate(images):
-        y, x = gap + i // across * step_y, gap + i % across * step_x
-        sheet[y:y + height * scale, x:x + width * scale] = image
-    return sheet
-
-
-def _png(sheet: np.ndarray) -> bytes:
-    from PIL import Image
-
-    if sheet.shape[2] > 4:
-        raise DataError(f"a .png has 1 to 4 channels, these images have {sheet.shape[2]}; write .npy")
+def _npy(user: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def _csv(columns: tuple[str, ...], rows: np.ndarray) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows.tolist())  # Python floats print the shortest text that reads back as the same float
-    return text.getvalue().encode("utf-8")
-
-
-def _wav(rate: int, windows: np.ndarray) -> bytes:
-    from scipy.io import wavfile
-
-    buffer = io.BytesIO()
-    wavfile.write(buffer, rate, windows.reshape(-1))
+    np.save(buffer, user, allow_pickle=False)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong in a run, noticed while it goes wrong: each alarm is one line with advice.
+"""Alarms: what goes wrong in a run, noticed while it goes wrong. Each is one line with advice.
 
 V near -log 4 proves nothing by itself: a D that never learnt gives it too. So the diagnosis trains a copy of D to its optimum
 against G as it is, and compares. No alarm draws from the run's own generators: a watched run is the same run.
@@ -8,26 +8,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinygan.engine.tensor import wrap
+from tinygan.engine.randomness import Draws
 from tinygan.game.objectives import LOG4
+from tinygan.nn.architectures import discriminator
 from tinygan.nn.layers import Sequential
+from tinygan.training.run import Run
 
 from .best_d import retrained_value
-from .metrics import look
-
-if TYPE_CHECKING:
-    from tinygan.training.run import Run
+from .metrics import collapse_signs
+from .samples import fake_samples
 
 
 def diagnose(run: Run, n: int = 4096) -> str:
-    """One line: V + log 4 by the run's own D and by one retrained on the G of the moment, and what to make of it."""
+    """Return one line: V + log 4 by the run's own D and by one retrained on the G of the moment, and what to make of it.
+
+    At most n real and n generated samples train and judge the latter.
+    """
     rng = np.random.default_rng([run.config.seed, run.step, 1])
-    n = n if run.dataset.x is None else min(n, len(run.dataset.x))
-    real, fake = real_samples(run, n, rng), fake_samples(run, n, rng)
+    n = run.dataset.at_most(n)
+    real, fake = run.dataset.some(n, rng), fake_samples(run, n, rng)
     found = [retrained_value(D, real, fake, rng, pack=run.config.pack) for D in (_copy_of_d(run, rng), _fresh_d(run, rng))]
     best = max(r.gap for r in found)
     if run.config.objective not in ("minimax", "nonsaturating"):  # its own D is no probability, so it has no V to compare
@@ -38,6 +41,7 @@ def diagnose(run: Run, n: int = 4096) -> str:
 
 
 def _advice(own: float, best: float) -> str:
+    """Return advice on V + log 4 by the run's own D (`own`) and by a D at its optimum (`best`), in nats."""
     if best - own > 0.1 and own < 0.1:
         return "D has not learnt what tells real from generated: raise --k or --lr-d"
     if best > 0.5:
@@ -50,9 +54,6 @@ def _advice(own: float, best: float) -> str:
 
 
 def _fresh_d(run: Run, rng: np.random.Generator) -> Sequential:
-    from tinygan.engine.randomness import Draws
-    from tinygan.nn.architectures import discriminator
-
     return discriminator(run.config.architecture(run.dataset.codec), run.backend, rng, draws=Draws(rng))
 
 
@@ -64,49 +65,36 @@ def _copy_of_d(run: Run, rng: np.random.Generator) -> Sequential:
     return copy
 
 
-def real_samples(run: Run, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n encoded samples of the data: fresh ones of a mixture, else without repetition (n at most as many as there are)."""
-    if run.dataset.x is None:
-        return run.dataset.sampler(n, rng).next()
-    return run.dataset.x[rng.permutation(len(run.dataset.x))[:n]]
-
-
-def fake_samples(run: Run, n: int, rng: np.random.Generator, average: bool = True) -> np.ndarray:
-    """n samples of the G that `tinygan sample` would use: the average where there is one, unless the G in play is asked for."""
-    G = ((average and run.game.average) or run.game.G).eval()
-    try:
-        z = rng.standard_normal((n, run.config.z), np.float32)
-        return np.concatenate([G(wrap(run.backend.asarray(part), run.backend)).numpy() for part in np.array_split(z, -(-n // 512))])
-    finally:
-        G.train()
-
-
 # ---- alarms during training -----------------------------------------------------------------------------------------------------
 
 
-CHECKS = 40  # looks at samples in a run
+CHECKS = 40  # checks for collapse in a run
 GRACE = 0.5  # share of the run in which G may still hop between modes without being collapsed
-PATIENCE = 2  # successive looks that have to agree
+PATIENCE = 2  # successive checks that have to agree
 
 
-class Watch:
-    """Called with every reading of a run; says each alarm once, by `say(line)`, and keeps it in `said` by name."""
+class Alarms:
+    """The alarms of one run, to be called with every reading of it, as `on_reading` of Run.train.
+
+    Each alarm is given to `say` once, as a line, and kept in `said` by its name ("strong-d", "collapse"). n: samples of each sort
+    in a check for collapse. diagnosing: say `diagnose(run)` four times in the run too.
+    """
 
     def __init__(self, run: Run, say: Callable[[str], Any], n: int = 512, diagnosing: bool = False) -> None:
         self.run, self.say, self.diagnosing = run, say, diagnosing
-        self.n = n if run.dataset.x is None else min(n, len(run.dataset.x))
+        self.n = run.dataset.at_most(n)
         self.said: dict[str, str] = {}
         self.recent: deque[float] = deque(maxlen=50)
-        self.looks = self.suspicious = 0  # how often samples were looked at, and how often they looked collapsed
+        self.checks = self.checks_collapsed = 0  # how often samples were checked for collapse, and how often they showed it
         self._every = max(100, run.config.steps // CHECKS // 10 * 10)
-        self._collapsed = 0
+        self._collapsed_in_a_row = 0
 
     def __call__(self, reading: dict[str, float]) -> None:
         step = int(reading["step"])
         self.recent.append(reading["v"])
-        self._strong_d(step)
+        self._check_for_strong_d(step)
         if step >= GRACE * self.run.config.steps and step % self._every == 0 and self.n > 5:
-            self._look(step)
+            self._check_for_collapse(step)
         if self.diagnosing and (step == self.run.config.steps or step % max(10, self.run.config.steps // 40 * 10) == 0):
             self.say(diagnose(self.run))
 
@@ -115,17 +103,17 @@ class Watch:
             self.said[name] = line
             self.say(line)
 
-    def _strong_d(self, step: int) -> None:
+    def _check_for_strong_d(self, step: int) -> None:
         v = float(np.mean(self.recent))
         if len(self.recent) == self.recent.maxlen and v > -0.1 and step >= GRACE * self.run.config.steps:
             self._alarm("strong-d", f"step {step:,}: V has stayed near 0 (mean {v:.3f}): D tells real from fake almost always, "
                         "and G learns little. Add --r1 or --noise, or lower --lr-d or --k")
 
-    def _look(self, step: int) -> None:
+    def _check_for_collapse(self, step: int) -> None:
         rng = np.random.default_rng([self.run.config.seed, step, 2])
-        seen = look(real_samples(self.run, self.n, rng), fake_samples(self.run, self.n, rng))
-        self._collapsed = self._collapsed + 1 if seen.collapsed else 0
-        self.looks, self.suspicious = self.looks + 1, self.suspicious + seen.collapsed
-        if self._collapsed >= PATIENCE:
-            self._alarm("collapse", f"step {step:,}: mode collapse: G stays away from regions with {seen.missed:.0%} of the "
-                        f"data, and covers {seen.coverage:.0%} of it. Add --r1, --pack 2 or --unroll, or raise --k")
+        signs = collapse_signs(self.run.dataset.some(self.n, rng), fake_samples(self.run, self.n, rng))
+        self._collapsed_in_a_row = self._collapsed_in_a_row + 1 if signs.collapsed else 0
+        self.checks, self.checks_collapsed = self.checks + 1, self.checks_collapsed + signs.collapsed
+        if self._collapsed_in_a_row >= PATIENCE:
+            self._alarm("collapse", f"step {step:,}: mode collapse: G stays away from regions with {signs.missed:.0%} of the "
+                        f"data, and covers {signs.coverage:.0%} of it. Add --r1, --pack 2 or --unroll, or raise --k")

@@ -1,13 +1,14 @@
-"""The optimal discriminator: D* = p_data / (p_data + p_g) where densities are known, and a D trained until V stops growing.
+"""D at its optimum: an ascent of V until it stops growing, on densities that are known, or on samples.
 
-V of densities is a sum over points of a grid, so nothing here depends on a draw: weights p_i (data) and q_i (generated) are the
-probabilities of the cells, and V = sum p_i log D(x_i) + q_i log(1 - D(x_i)).
+V of densities is a sum over the cells of a grid, so it depends on no draw: p_i (data) and q_i (generated) are the probabilities
+of the cells, and V = sum p_i log D(x_i) + q_i log(1 - D(x_i)). Its maximum is at D* = p / (p + q) (densities.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from tinygan.optim import Adam
 
 
 def weighted_value(s: Tensor, p: Tensor, q: Tensor) -> Tensor:
-    """V of logits s (n, 1) at points with probabilities p (n, 1) under the data and q (n, 1) under G; nats."""
+    """Return V, in nats, of logits s (n, 1) at points with probabilities p (n, 1) under the data and q (n, 1) under G."""
     return ops.sum(p * ops.log_sigmoid(s)) + ops.sum(q * ops.log_sigmoid(-s))
 
 
@@ -47,13 +48,16 @@ def ascend_to_optimum(D: Sequential, goal: Callable[[], Tensor], iterations: int
     return float(goal())
 
 
-
 # ---- is D at its optimum? -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """v: V of the retrained D on samples that it neither learnt from nor was chosen by; before: V of the D as it was handed in."""
+    """What retraining D with G fixed reached.
+
+    v: V of the retrained D on samples that it neither learnt from nor was chosen by. before: V of the D that was handed in, on the
+    same samples. Both in nats.
+    """
 
     v: float
     before: float
@@ -64,26 +68,33 @@ class Retrained:
         return self.v + LOG4
 
 
+class Pair(NamedTuple):
+    """As many real samples as generated ones, (n, *shape) each."""
+
+    real: Tensor
+    fake: Tensor
+
+
 def retrained_value(
     D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 800, rate: float = 4e-3, pack: int = 1
 ) -> Retrained:
-    """Ascend V with G fixed, and see how far it goes. D is trained in place: hand in a copy.
+    """Ascend V with G fixed, by Adam its rate falling to 0, and measure how far it goes. D is trained in place: hand in a copy.
 
-    real, fake (n, *shape), the same n. Half of them are learnt from, a quarter chooses when to stop, a quarter is what V is
-    measured on: a D that has learnt its samples by heart gains nothing. Adam, its rate falling to 0.
+    real, fake: (n, *shape), the same n. Half of them are learnt from, a quarter chooses when to stop, and V is measured on the
+    last quarter, so a D that has learnt its samples by heart gains nothing.
     """
-    half, quarter = _whole_packs(len(real) // 2, pack), _whole_packs(len(real) // 4, pack)
-    (learn, choose, judge), optimiser = _thirds(D, real, fake, (half, quarter)), Adam(D.parameters(), rate, 0.5, 0.99)
+    learn, choose, judge = _half_and_quarters(D, real, fake, pack)
+    half, optimiser = len(learn.real.array), Adam(D.parameters(), rate, 0.5, 0.99)
     m = _whole_packs(min(256, half), pack)
 
-    def v_on(pair: tuple[Tensor, Tensor]) -> float:
+    def v_on(pair: Pair) -> float:
         return float(value(*(D(packed(x, pack)) for x in pair)))
 
     before, best = v_on(judge), (v_on(choose), v_on(judge))
     for step in range(steps):
         optimiser.rate = rate * (1 - step / steps)
-        rows = [rng.choice(half, m, replace=False) for _ in learn]
-        batch = [wrap(t.array[r], t.backend) for t, r in zip(learn, rows, strict=True)]
+        chosen = [rng.choice(half, m, replace=False) for _ in learn]
+        batch = [wrap(t.array[indices], t.backend) for t, indices in zip(learn, chosen, strict=True)]
         v = value(*(D(packed(x, pack)) for x in batch))
         optimiser.ascend(gradients(v, optimiser.parameters))
         if (step + 1) % 50 == 0:
@@ -92,12 +103,13 @@ def retrained_value(
 
 
 def _whole_packs(n: int, pack: int) -> int:
+    """Return n rounded down to a multiple of `pack`, which it is at least."""
     return max(n // pack, 1) * pack
 
 
-def _thirds(D: Sequential, real: np.ndarray, fake: np.ndarray, sizes: tuple[int, int]) -> list[tuple[Tensor, Tensor]]:
-    """(real, fake) to learn from, to choose by, and to judge by, in the dtype of D."""
+def _half_and_quarters(D: Sequential, real: np.ndarray, fake: np.ndarray, pack: int) -> tuple[Pair, Pair, Pair]:
+    """Split (n, *shape) real and fake samples into 1/2, 1/4 and 1/4, each of whole packs, in D's dtype and on its backend."""
     like = next(iter(D.parameters().values()))
-    half, quarter = sizes
+    half, quarter = _whole_packs(len(real) // 2, pack), _whole_packs(len(real) // 4, pack)
     spans = (0, half), (half, half + quarter), (half + quarter, half + 2 * quarter)
-    return [tuple(wrap(like.backend.asarray(x[a:b], like.dtype), like.backend) for x in (real, fake)) for a, b in spans]
+    return tuple(Pair(*(wrap(like.backend.asarray(x[a:b], like.dtype), like.backend) for x in (real, fake))) for a, b in spans)

@@ -290,15 +290,19 @@ def _log_likelihood(fake: np.ndarray, points: np.ndarray, sigma: float) -> np.nd
     logs = [logsumexp(-(_distances(block, fake) ** 2) / (2 * sigma**2), axis=1) for block in blocks]
     return np.concatenate(logs) - np.log(len(fake)) - d * np.log(sigma * np.sqrt(2 * np.pi))
 
+
+# ---- mode collapse --------------------------------------------------------------------------------------------------------------
+
 MISSED = 0.3  # share of the data in regions that G hardly visits
 CROWDED = 0.1  # generated neighbours that are this much nearer to each other than real ones: many z, one x
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at samples, in three ways (metrics.py): k-NN precision and coverage, regions of the data that G stays away from,
+class CollapseSigns:
+    """Three signs by which mode collapse shows in samples.
 
-    and crowding: the typical distance of a generated sample to its nearest, over that of a real one.
+    precision, coverage: those of `neighbours`. missed: the share of the data in regions that G stays away from (`missed_share`).
+    crowding: the typical distance of a generated sample to its nearest, over that of a real one (`typical_gap`).
     """
 
     precision: float
@@ -308,12 +312,13 @@ class Look:
 
     @property
     def collapsed(self) -> bool:
-        """Whole regions missed; or half of the data unreached by samples that look real; or nearly all samples one point."""
+        """True if whole regions are missed, if samples that look real leave half the data unreached, or if most are one point."""
         return self.missed > MISSED or (self.coverage < 0.5 < self.precision) or self.crowding < CROWDED
 
 
-def look(real: np.ndarray, fake: np.ndarray) -> Look:
-    """real, fake (n, ...): the same n, a few hundred."""
+def collapse_signs(real: np.ndarray, fake: np.ndarray) -> CollapseSigns:
+    """Look for mode collapse in fake (n, ...) beside real (n, ...): the same n, a few hundred. Raises ValueError for n below 6."""
     real, fake = (x.reshape(len(x), -1) for x in (real, fake))
     found = neighbours(real, fake)
-    return Look(found.precision, found.coverage, missed_share(real, fake), typical_gap(fake) / max(typical_gap(real), 1e-12))
+    crowding = typical_gap(fake) / max(typical_gap(real), 1e-12)
+    return CollapseSigns(found.precision, found.coverage, missed_share(real, fake), crowding)

@@ -12,12 +12,12 @@ from functools import cache
 import numpy as np
 from tinygan_kernels import Backend
 
-from tinygan.data.datasets import ring_centres
+from tinygan.data.named import ring_centres
 from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.game.moves import Game
 from tinygan.game.remedies import Remedies
-from tinygan.measure.metrics import Look, MixtureCoverage, look, mixture_coverage
+from tinygan.measure.metrics import CollapseSigns, MixtureCoverage, collapse_signs, mixture_coverage
 from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.optim import Adam
 
@@ -43,7 +43,7 @@ class Shown:
     """What a run's G makes: how many of the eight modes, and what the collapse alarm sees."""
 
     coverage: MixtureCoverage
-    seen: Look
+    signs: CollapseSigns
 
 
 def _real(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.nda
 def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
     """What a run shows; the run itself is made once for each setting and seed."""
     real, fake = generated(setting, backend, seed)
-    return Shown(mixture_coverage(fake, ring_centres(), STD), look(real, fake[:512]))
+    return Shown(mixture_coverage(fake, ring_centres(), STD), collapse_signs(real, fake[:512]))
 
 
 PLAIN = Setting()
@@ -95,11 +95,11 @@ def _runs(setting: Setting, backend: Backend) -> list[Shown]:
 
 
 def _missed(runs: list[Shown]) -> float:
-    return float(np.mean([run.seen.missed for run in runs]))
+    return float(np.mean([run.signs.missed for run in runs]))
 
 
 def _alarms(runs: list[Shown]) -> int:
-    return sum(run.seen.collapsed for run in runs)
+    return sum(run.signs.collapsed for run in runs)
 
 
 def collapse(backend: Backend) -> list[Measured]:

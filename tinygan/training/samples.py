@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tinygan_kernels import Backend
 
+from tinygan.data.kinds import codec_from_json
 from tinygan.data.units import Codec
 from tinygan.engine.tensor import wrap
 from tinygan.nn.architectures import generator
@@ -37,7 +38,7 @@ class Trained:
 def load_generator(out: Path, backend: Backend) -> Trained:
     """The generator that a run in `out` has reached. Raises CheckpointError."""
     arrays, state = read_run(out)
-    config, codec = Config.from_json(state["config"]), Codec.from_json(state["codec"])
+    config, codec = Config.from_json(state["config"]), codec_from_json(state["codec"])
     G = generator(config.architecture(codec), backend, np.random.default_rng(0))
     source = "average" if config.ema else "G"
     for name, tensor in (G.parameters() | G.buffers()).items():

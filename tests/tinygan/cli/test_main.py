@@ -18,7 +18,7 @@ from scipy.io import wavfile
 from tiny_runs import backend
 
 from tinygan.cli import main
-from tinygan.data.units import contact_sheet
+from tinygan.data.kinds.images import contact_sheet
 from tinygan.engine import ops
 from tinygan.training import checkpoint, config, run
 from tinygan.training.checkpoint import CHECKPOINT

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import wavfile
 
-from tinygan.data.datasets import DataError, load
+from tinygan.data import DataError, load
 
 RNG = np.random.default_rng(7)
 

@@ -15,12 +15,12 @@ from scipy.stats import chi2
 from sklearn import datasets
 
 from tinygan.data.datasets import NAMES, Dataset, load
-from tinygan.data.units import Codec
+from tinygan.data.kinds import Images, Table
 
 
 def numbered(n: int) -> Dataset:
     """A set whose sample i holds the number i twice, so that a batch tells which samples it drew."""
-    codec = Codec("table", (2,), bounded=False, mean=(0.0, 0.0), std=(1.0, 1.0), columns=("a", "b"))
+    codec = Table((2,), mean=(0.0, 0.0), std=(1.0, 1.0), columns=("a", "b"))
     return Dataset("numbered", codec, np.arange(n, dtype=np.float32).repeat(2).reshape(n, 2))
 
 
@@ -85,7 +85,7 @@ def test_digits_are_scikit_learns_scaled_to_unit_range():
     assert digits.x.shape == (1797, 8, 8, 1) and digits.x.dtype == np.float32 and digits.x.flags.c_contiguous
     np.testing.assert_array_equal(digits.x[..., 0], bunch.images / 8 - 1)
     np.testing.assert_array_equal(digits.labels, bunch.target)
-    assert digits.labels.dtype == np.int64 and digits.codec == Codec("images", (8, 8, 1), bounded=True)
+    assert digits.labels.dtype == np.int64 and digits.codec == Images((8, 8, 1))
     shown = digits.codec.decode(digits.x)
     assert (shown.min(), shown.max()) == (0, 255)
     assert np.abs(shown[..., 0] - bunch.images * 255 / 16).max() <= 0.5 + 1e-6

@@ -9,7 +9,7 @@ import pytest
 from data_files import PIXELS, error_of, idx, save, shown
 from PIL import Image
 
-from tinygan.data.datasets import load
+from tinygan.data import load
 
 RNG = np.random.default_rng(7)
 

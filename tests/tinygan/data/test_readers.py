@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from tinygan.data.datasets import load
-from tinygan.data.units import Codec
+from tinygan.data import load
+from tinygan.data.kinds import Sound, Table
 
 RNG = np.random.default_rng(7)
 
@@ -146,7 +146,7 @@ def test_tiny_and_huge_columns_are_standardised_all_the_same(tmp_path):
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(*[st.floats(-1e9, 1e9, allow_subnormal=False)] * 2), min_size=2, max_size=12))
 def test_what_a_codec_writes_loads_again(tmp_path, rows):
-    codec = Codec("table", (2,), bounded=False, mean=(0.0, 1.0), std=(1.0, 3.0), columns=("a", 'b "c", d'))
+    codec = Table((2,), mean=(0.0, 1.0), std=(1.0, 3.0), columns=("a", 'b "c", d'))
     codec.write(tmp_path / "w.csv", np.array(rows))
     data = load(tmp_path / "w.csv")
     assert data.codec.columns == codec.columns
@@ -196,7 +196,7 @@ def wav24(path, values, rate=8000):
 def test_sound_of_every_depth(tmp_path, scale, dtype, step):
     wavfile.write(tmp_path / "a.wav", 8000, (WAVE * scale).astype(dtype))
     data = load(tmp_path / "a.wav", window=1000)
-    assert data.codec == Codec("sound", (1000,), bounded=True, rate=8000)
+    assert data.codec == Sound((1000,), rate=8000)
     assert data.x.shape == (7, 1000)
     for i in range(7):
         np.testing.assert_allclose(data.x[i], WAVE[i * 500:i * 500 + 1000], atol=step)

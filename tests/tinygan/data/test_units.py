@@ -13,13 +13,14 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scipy.io import wavfile
 
-from tinygan.data import units as codec_module
-from tinygan.data.units import Codec, DataError, contact_sheet
+from tinygan.data.kinds import Images, Points, Sound, Table, codec_from_json
+from tinygan.data.kinds.images import contact_sheet
+from tinygan.data.units import DataError
 
-POINTS = Codec("points", (2,), bounded=False, mean=(0.0, 0.0), std=(4.0, 4.0), columns=("x", "y"))
-TABLE = Codec("table", (3,), bounded=False, mean=(1.5, -2e6, 0.1), std=(0.3, 1e4, 7.0), columns=("a", "b, c", "d"))
-IMAGES = Codec("images", (16, 16, 1), bounded=True)
-SOUND = Codec("sound", (256,), bounded=True, rate=8000)
+POINTS = Points((2,), mean=(0.0, 0.0), std=(4.0, 4.0), columns=("x", "y"))
+TABLE = Table((3,), mean=(1.5, -2e6, 0.1), std=(0.3, 1e4, 7.0), columns=("a", "b, c", "d"))
+IMAGES = Images((16, 16, 1))
+SOUND = Sound((256,), rate=8000)
 ALL = {"points": POINTS, "table": TABLE, "images": IMAGES, "sound": SOUND}
 
 finite = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -83,14 +84,14 @@ def test_decode_refuses_other_shapes(shape):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_json_round_trip_is_exact(kind):
-    assert Codec.from_json(json.loads(json.dumps(ALL[kind].to_json()))) == ALL[kind]
+    assert codec_from_json(json.loads(json.dumps(ALL[kind].to_json()))) == ALL[kind]
 
 
 @given(st.lists(st.tuples(finite, st.floats(1e-300, 1e300), st.text()), min_size=1, max_size=4))
 def test_json_round_trip_of_any_table(columns):
     mean, std, names = zip(*columns, strict=True)
-    codec = Codec("table", (len(columns),), bounded=False, mean=mean, std=std, columns=names)
-    assert Codec.from_json(json.loads(json.dumps(codec.to_json()))) == codec
+    codec = Table((len(columns),), mean=mean, std=std, columns=names)
+    assert codec_from_json(json.loads(json.dumps(codec.to_json()))) == codec
 
 
 @pytest.mark.parametrize("change", [
@@ -101,17 +102,17 @@ def test_json_round_trip_of_any_table(columns):
     {"kind": {}},
 ], ids=str)
 def test_a_record_that_contradicts_itself_is_refused(change):
-    assert error_of(Codec.from_json, {**TABLE.to_json(), **change}).startswith("codec: ")
+    assert error_of(codec_from_json, {**TABLE.to_json(), **change}).startswith("codec: ")
 
 
 @pytest.mark.parametrize("rate", [None, 0, -1, 1.5, True, "8000"])
 def test_sound_needs_a_rate(rate):
-    assert "rate" in error_of(Codec.from_json, {**SOUND.to_json(), "rate": rate})
+    assert "rate" in error_of(codec_from_json, {**SOUND.to_json(), "rate": rate})
 
 
 @pytest.mark.parametrize("record", [None, [], {}, "table", {"kind": "table"}, {**TABLE.to_json(), "more": 1}])
 def test_a_foreign_record_is_refused(record):
-    assert "expected the fields" in error_of(Codec.from_json, record)
+    assert "expected the fields" in error_of(codec_from_json, record)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -146,7 +147,7 @@ def test_wav_holds_the_windows_in_order(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
 def test_png_sheet_shows_every_image_in_reading_order(tmp_path, n, channels):
-    codec = Codec("images", (8, 5, channels), bounded=True)
+    codec = Images((8, 5, channels))
     user = np.random.default_rng(n).integers(0, 256, (n, 8, 5, channels), dtype=np.uint8)
     codec.write(tmp_path / "s.PNG", codec.encode(user))
     sheet = np.asarray(Image.open(tmp_path / "s.PNG"))
@@ -166,16 +167,16 @@ def test_large_images_do_not_grow():
 
 @pytest.mark.parametrize(("kind", "suffix"), [
     (kind, suffix) for kind in ALL for suffix in (".png", ".csv", ".wav", ".npy", ".jpg", "")
-    if suffix not in codec_module.SUFFIXES[kind]])
+    if suffix not in ALL[kind].written()])
 def test_wrong_suffix_names_the_right_ones(tmp_path, kind, suffix):
     codec = ALL[kind]
     message = error_of(codec.write, tmp_path / f"s{suffix}", np.zeros((1, *codec.shape)))
-    assert " or ".join(codec_module.SUFFIXES[kind]) in message
+    assert " or ".join(ALL[kind].written()) in message
     assert not list(tmp_path.iterdir())
 
 
 def test_png_of_five_channels_is_refused(tmp_path):
-    codec = Codec("images", (4, 4, 5), bounded=True)
+    codec = Images((4, 4, 5))
     assert "1 to 4 channels" in error_of(codec.write, tmp_path / "s.png", np.zeros((1, 4, 4, 5)))
 
 

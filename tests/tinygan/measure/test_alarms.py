@@ -5,12 +5,13 @@ import pytest
 from tinygan_kernels import load
 
 from tinygan.cli.main import run as command
-from tinygan.data.datasets import load as load_data
+from tinygan.data import load as load_data
 from tinygan.engine.tensor import Tensor
 from tinygan.measure import alarms
-from tinygan.measure.alarms import Watch, diagnose, fake_samples, real_samples
+from tinygan.measure.alarms import Alarms, diagnose
 from tinygan.measure.best_d import retrained_value
-from tinygan.measure.metrics import Look, look
+from tinygan.measure.metrics import CollapseSigns, collapse_signs
+from tinygan.measure.samples import fake_samples
 from tinygan.nn.layers import Linear, Sequential
 from tinygan.training.config import Config
 from tinygan.training.run import Run
@@ -114,36 +115,36 @@ def _ring(n, modes=8, seed=0, std=0.02):
     np.repeat(_ring(12, seed=2), 43, axis=0)[:512] + 1e-5 * np.random.default_rng(0).standard_normal((512, 2)),  # 12 over and over
 ])
 def test_collapse_is_seen(fake):
-    assert look(_ring(512), fake).collapsed
+    assert collapse_signs(_ring(512), fake).collapsed
 
 
 def test_healthy_samples_raise_no_alarm():
     """Real against real, 40 draws: not one alarm, and nowhere near one."""
-    looks = [look(_ring(512, seed=s), _ring(512, seed=1000 + s)) for s in range(40)]
+    looks = [collapse_signs(_ring(512, seed=s), _ring(512, seed=1000 + s)) for s in range(40)]
     assert not any(seen.collapsed for seen in looks)
     assert max(seen.missed for seen in looks) < 0.15 and min(seen.coverage for seen in looks) > 0.8
 
 
 def test_blurred_but_complete_samples_are_no_collapse():
-    assert not look(_ring(512), _ring(512, seed=3, std=0.2)).collapsed
+    assert not collapse_signs(_ring(512), _ring(512, seed=3, std=0.2)).collapsed
 
 
 @pytest.mark.parametrize(("seen", "collapsed"), [
-    (Look(0.9, 0.9, 0.0, 1.0), False), (Look(0.9, 0.4, 0.0, 1.0), True), (Look(0.3, 0.4, 0.0, 1.0), False),
-    (Look(0.3, 0.4, 0.5, 1.0), True), (Look(0.3, 0.6, 0.0, 0.01), True),
+    ((0.9, 0.9, 0.0, 1.0), False), ((0.9, 0.4, 0.0, 1.0), True), ((0.3, 0.4, 0.0, 1.0), False), ((0.3, 0.4, 0.5, 1.0), True),
+    ((0.3, 0.6, 0.0, 0.01), True),
 ])
 def test_each_sign_counts(seen, collapsed):
-    assert seen.collapsed is collapsed
+    assert CollapseSigns(*seen).collapsed is collapsed
 
 
 def _watched(tmp_path, monkeypatch, seen, **options):
     job, said = _run(tmp_path, **options), []
-    monkeypatch.setattr(alarms, "look", lambda real, fake: seen)
-    return Watch(job, said.append), said
+    monkeypatch.setattr(alarms, "collapse_signs", lambda real, fake: seen)
+    return Alarms(job, said.append), said
 
 
 def test_collapse_alarm_after_grace_and_twice(tmp_path, monkeypatch):
-    watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.1, 0.5, 1.0))
+    watch, said = _watched(tmp_path, monkeypatch, CollapseSigns(0.9, 0.1, 0.5, 1.0))
     for step in range(10, 300, 10):
         watch({"step": step, "v": -1.0})
     assert not said  # the first look, at step 200, is not enough
@@ -154,12 +155,12 @@ def test_collapse_alarm_after_grace_and_twice(tmp_path, monkeypatch):
 
 
 def test_strong_d_alarm(tmp_path, monkeypatch):
-    watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.9, 0.0, 1.0), steps=1000)
+    watch, said = _watched(tmp_path, monkeypatch, CollapseSigns(0.9, 0.9, 0.0, 1.0), steps=1000)
     for step in range(10, 1010, 10):
         watch({"step": step, "v": -0.01 if step > 400 else -1.3})
     (line,) = said
     assert "V has stayed near 0" in line and "--r1" in line
-    watch, said = _watched(tmp_path, monkeypatch, Look(0.9, 0.9, 0.0, 1.0), steps=1000)
+    watch, said = _watched(tmp_path, monkeypatch, CollapseSigns(0.9, 0.9, 0.0, 1.0), steps=1000)
     for step in range(10, 1010, 10):
         watch({"step": step, "v": -1.2})
     assert not said
@@ -168,7 +169,7 @@ def test_strong_d_alarm(tmp_path, monkeypatch):
 def test_a_watched_run_is_the_same_run(tmp_path):
     plain, watched = _run(tmp_path / "a"), _run(tmp_path / "b")
     plain.train()
-    watched.train(Watch(watched, lambda line: None, n=64, diagnosing=True))
+    watched.train(Alarms(watched, lambda line: None, n=64, diagnosing=True))
     for name, array in plain._live().items():
         np.testing.assert_array_equal(array, watched._live()[name])
 
@@ -179,7 +180,7 @@ def test_samples_are_those_of_the_average_and_of_the_data(tmp_path):
         t.array[...] = 0
     assert (fake_samples(job, 600, np.random.default_rng(0)) == 0).all()
     assert job.game.G.training
-    assert real_samples(job, 7, np.random.default_rng(0)).shape == (7, 2)
+    assert job.dataset.some(7, np.random.default_rng(0)).shape == (7, 2)
 
 
 def test_nan_stops_the_run_with_advice(tmp_path, capsys, monkeypatch):

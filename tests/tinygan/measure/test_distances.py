@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygan.data.datasets import grid_centres, ring_centres
+from tinygan.data.named import grid_centres, ring_centres
 from tinygan.measure.metrics import (
     PARZEN_CAUTION,
     PcaFeatures,

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygan.data.datasets import grid_centres, load, ring_centres
+from tinygan.data import load
+from tinygan.data.named import grid_centres, ring_centres
 from tinygan.measure.metrics import class_balance, mixture_coverage, neighbours
 
 MIXTURES = {"ring": (ring_centres(), 0.01), "grid": (grid_centres(), 0.05)}

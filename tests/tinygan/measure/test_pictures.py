@@ -8,30 +8,30 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tinygan.data.datasets import Dataset, load
-from tinygan.data.units import Codec
-from tinygan.measure import pictures as plots
+from tinygan.data import Dataset, load
+from tinygan.data.kinds import Images, Sound, Table
+from tinygan.measure import pictures
 from tinygan.training.checkpoint import CheckpointError
 
 RNG = np.random.default_rng(7)
 
 
-def pictures(n, *shape):
-    return Dataset("p", Codec("images", shape, bounded=True), RNG.uniform(-1, 1, (n, *shape)).astype(np.float32))
+def images(n, *shape):
+    return Dataset("p", Images(shape), RNG.uniform(-1, 1, (n, *shape)).astype(np.float32))
 
 
 def table(n, mean, std, columns, name="t.csv"):
-    codec = Codec("table", (len(columns),), False, mean=(mean,) * len(columns), std=(std,) * len(columns), columns=columns)
+    codec = Table((len(columns),), mean=(mean,) * len(columns), std=(std,) * len(columns), columns=columns)
     return Dataset(name, codec, RNG.standard_normal((n, len(columns))).astype(np.float32))
 
 
 def sound(n, window):
-    return Dataset("s.wav", Codec("sound", (window,), bounded=True, rate=8000), RNG.uniform(-1, 1, (n, window)).astype(np.float32))
+    return Dataset("s.wav", Sound((window,), rate=8000), RNG.uniform(-1, 1, (n, window)).astype(np.float32))
 
 
 SETS = {
-    "grey": lambda: pictures(70, 8, 8, 1), "grey and opaque": lambda: pictures(5, 8, 6, 2), "RGB": lambda: pictures(2, 7, 9, 3),
-    "RGBA": lambda: pictures(9, 8, 8, 4), "large": lambda: pictures(64, 64, 64, 3), "one pixel": lambda: pictures(3, 1, 1, 1),
+    "grey": lambda: images(70, 8, 8, 1), "grey and opaque": lambda: images(5, 8, 6, 2), "RGB": lambda: images(2, 7, 9, 3),
+    "RGBA": lambda: images(9, 8, 8, 4), "large": lambda: images(64, 64, 64, 3), "one pixel": lambda: images(3, 1, 1, 1),
     "ring": lambda: load("ring"), "grid": lambda: load("grid"),
     "one column": lambda: table(9, 0.0, 1.0, ("a",)), "two rows": lambda: table(2, 5.0, 0.1, ("a", "b")),
     "thirteen columns": lambda: table(30, 0.0, 1.0, tuple(f"column {j}" for j in range(13))),
@@ -55,7 +55,7 @@ def size_of(path):
 def test_samples_of_every_kind(tmp_path, name, n):
     dataset = SETS[name]()
     fake = np.clip(RNG.standard_normal((n, *dataset.codec.shape)) * 0.5, -1, 1).astype(np.float32)
-    plots.draw_samples(dataset, fake, "generated: G, step 3", tmp_path / "s.png", np.random.default_rng(0))
+    pictures.draw_samples(dataset, fake, "generated: G, step 3", tmp_path / "s.png", np.random.default_rng(0))
     width, height = size_of(tmp_path / "s.png")
     assert 600 < width < 1500 and 250 < height < 1500
     assert os.listdir(tmp_path) == ["s.png"]
@@ -64,16 +64,16 @@ def test_samples_of_every_kind(tmp_path, name, n):
 def test_a_constant_column(tmp_path):
     dataset = table(5, 3.0, 1.0, ("a", "b"))
     dataset.x[:] = 0
-    plots.draw_samples(dataset, np.zeros((4, 2), np.float32), "generated", tmp_path / "s.png", np.random.default_rng(0))
+    pictures.draw_samples(dataset, np.zeros((4, 2), np.float32), "generated", tmp_path / "s.png", np.random.default_rng(0))
     size_of(tmp_path / "s.png")
 
 
 def test_pictures_are_drawn_in_their_own_pixels(tmp_path):
     """White beside black and red beside blue: what is drawn left is real, right generated, colours in order."""
     for real, fake in (([255], [0]), ([250, 10, 20], [20, 10, 250])):
-        codec = Codec("images", (8, 8, len(real)), bounded=True)
+        codec = Images((8, 8, len(real)))
         x, made = (codec.encode(np.broadcast_to(np.uint8(colour), (4, 8, 8, len(real)))) for colour in (real, fake))
-        plots.draw_samples(Dataset("p", codec, x), made, "generated", tmp_path / "s.png", np.random.default_rng(0))
+        pictures.draw_samples(Dataset("p", codec, x), made, "generated", tmp_path / "s.png", np.random.default_rng(0))
         with Image.open(tmp_path / "s.png") as image:
             pixels = np.asarray(image.convert("RGB")).astype(int)
         half = pixels.shape[1] // 2
@@ -82,9 +82,9 @@ def test_pictures_are_drawn_in_their_own_pixels(tmp_path):
 
 
 def test_the_same_generator_draws_the_same_picture(tmp_path):
-    dataset = pictures(90, 8, 8, 1)
+    dataset = images(90, 8, 8, 1)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        plots.draw_samples(dataset, dataset.x[:64], "generated", tmp_path / name, np.random.default_rng(seed))
+        pictures.draw_samples(dataset, dataset.x[:64], "generated", tmp_path / name, np.random.default_rng(seed))
     a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
     assert a == b != c
 
@@ -101,9 +101,9 @@ def metrics(path, n):
 
 def drawn(monkeypatch, path, n):
     """The three panels' axes, before they became pixels."""
-    figures, write = [], plots._write
-    monkeypatch.setattr(plots, "_write", lambda figure, to: (figures.append(figure), write(figure, to)))
-    plots.draw_curves(metrics(path / "metrics.jsonl", n), path / "c.png")
+    figures, write = [], pictures._write
+    monkeypatch.setattr(pictures, "_write", lambda figure, to: (figures.append(figure), write(figure, to)))
+    pictures.draw_curves(metrics(path / "metrics.jsonl", n), path / "c.png")
     assert size_of(path / "c.png")[0] > 1000
     (figure,) = figures
     assert isinstance(figure, Figure)
@@ -137,5 +137,5 @@ def test_pictures_that_cannot_be_written(tmp_path):
     dataset = load("ring")
     for path in (tmp_path / "none" / "s.png", tmp_path):
         with pytest.raises(CheckpointError, match="cannot write") as caught:
-            plots.draw_samples(dataset, np.zeros((4, 2), np.float32), "generated", path, np.random.default_rng(0))
+            pictures.draw_samples(dataset, np.zeros((4, 2), np.float32), "generated", path, np.random.default_rng(0))
         assert len(str(caught.value).splitlines()) == 1

@@ -5,9 +5,9 @@ import pytest
 from tinygan_kernels import load
 
 from tinygan.cli.main import run as command
-from tinygan.data.datasets import load as load_data
+from tinygan.data import load as load_data
 from tinygan.measure import report
-from tinygan.measure.report import d_against_optimum, evaluate
+from tinygan.measure.report import d_against_optimum, quality_report
 from tinygan.training.config import Config
 from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
@@ -26,7 +26,7 @@ class Sampler:
 
 
 def _values(dataset, make, **options):
-    return {name: value for name, value, _ in evaluate(dataset, Sampler(make), np.random.default_rng(0), **options)}
+    return {name: value for name, value, _ in quality_report(dataset, Sampler(make), np.random.default_rng(0), **options)}
 
 
 def test_an_exact_sampler_scores_what_it_should():
@@ -59,7 +59,8 @@ def test_the_digits_themselves_and_noise():
 
 def test_parzen_comes_with_its_caution():
     ring = load_data("ring")
-    rows = evaluate(ring, Sampler(lambda n, rng: ring.sampler(min(n, 500), rng).next()), np.random.default_rng(0), with_parzen=True)
+    G = Sampler(lambda n, rng: ring.sampler(min(n, 500), rng).next())
+    rows = quality_report(ring, G, np.random.default_rng(0), with_parzen=True)
     name, value, meaning = rows[-1]
     assert name == "Parzen" and " ± " in value and "advise against" in meaning and "fresh samples" in meaning
 
@@ -95,7 +96,7 @@ def test_command_line_from_training_to_numbers(tmp_path, monkeypatch, capsys):
     assert captured.err.count("V + log 4 is") == 2  # at steps 10 and 20
     assert command(["evaluate", "runs/ring"]) == 0
     assert "reverse KL" in capsys.readouterr().out
-    monkeypatch.setattr(report, "MOST", 100)
+    monkeypatch.setattr(report, "MOST_COMPARED", 100)
     assert command(["train", "digits", *small]) == 0
     assert not (tmp_path / "runs/digits/optimum.png").exists()
     assert command(["evaluate", "runs/digits"]) == 0
@@ -109,5 +110,5 @@ def test_tables_are_measured_too(tmp_path):
     np.save(tmp_path / "t.npy", rng.standard_normal((60, 3)))
     dataset = load_data(tmp_path / "t.npy")
     Run(Config(data="t", steps=1, hidden=(4,), z=2, batch=8), dataset, CPU, tmp_path / "run").train()
-    rows = evaluate(dataset, load_generator(tmp_path / "run", CPU), rng)
+    rows = quality_report(dataset, load_generator(tmp_path / "run", CPU), rng)
     assert [name for name, _, _ in rows] == ["precision", "recall", "density", "coverage", "Frechet"]

@@ -1,0 +1,27 @@
+"""The kinds of data, one class each, and the list that makes them known to everything else."""
+
+from dataclasses import fields
+
+from ..units import Codec, DataError
+from .columns import Points, Table
+from .images import Images
+from .sound import Sound
+
+__all__ = ["KINDS", "Images", "Points", "Sound", "Table", "codec_from_json"]
+
+KINDS: tuple[type[Codec], ...] = (Images, Points, Table, Sound)
+
+
+def codec_from_json(record: dict) -> Codec:
+    """Return the codec that `to_json` wrote. Raises DataError for anything else."""
+    name = record.get("kind") if isinstance(record, dict) else None
+    kind = next((kind for kind in KINDS if kind.kind == name), None)
+    names = {"kind", "bounded", *(field.name for field in fields(kind or Codec))}
+    if not isinstance(record, dict) or set(record) != names:
+        raise DataError(f"codec: expected the fields {', '.join(sorted(names))}")
+    if kind is None:
+        raise DataError(f"codec: unknown kind {name!r}; known: {', '.join(kind.kind for kind in KINDS)}")
+    if record["bounded"] is not kind.bounded:
+        raise DataError(f"codec: bounded is {record['bounded']!r}, which {kind.kind} are not")
+    stored = {name: value for name, value in record.items() if name not in ("kind", "bounded")}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})

@@ -1,0 +1,146 @@
+"""Images: NHWC, uint8 for users and [-1, 1] for networks; from idx files, folders of pictures and arrays."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from .. import readers
+from ..batches import Dataset
+from ..comparison import Comparison
+from ..units import Codec, DataError, Option
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Images(Codec):
+    """Images (n, H, W, C). User units are uint8 in [0, 255], encoded is user / 127.5 - 1.
+
+    The option `size` crops each image to its central square and resizes that to size x size pixels.
+    """
+
+    kind, rank, bounded = "images", 3, True
+    formats = ("idx (.gz)", "a folder of pictures", *readers.ARRAY_SUFFIXES)
+    suffixes = (".idx", ".gz", *readers.IMAGE_SUFFIXES)
+    arrays = "(n, H, W) or (n, H, W, C) with C from 1 to 4 for images"
+    options = (Option("size", least=2, most=4096),)
+    writes = (".png",)
+    defaults: ClassVar = {"steps": 20_000, "batch": 64, "hidden": (256, 512), "z": 64, "r1": 1.0, "decay": 0.5}
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return True for folders and for idx files by their name, as in train-images-idx3-ubyte, as MNIST is distributed."""
+        return path.is_dir() or "idx" in path.name.lower()
+
+    @classmethod
+    def read(cls, path: Path, size: int | None = None) -> Dataset:
+        """Return the pictures in and below a folder, or the images of an idx file. Raises DataError."""
+        if path.is_dir():
+            pictures, notes = readers.read_folder(path, size)
+            return cls.of_pixels(path.absolute().name, pictures, notes=notes)
+        if path.suffix.lower() in readers.IMAGE_SUFFIXES:
+            raise DataError(f"{path}: one picture is not a data set; give the folder with all of them")
+        return cls.of_pixels(path.name, readers.read_idx(path)[..., None], size)
+
+    @classmethod
+    def takes_array(cls, shape: tuple[int, ...]) -> bool:
+        """Return True for (n, H, W), (n, H, W, C) with C from 1 to 4, and for (n, C, H, W), which `from_array` explains."""
+        return len(shape) == 3 or (len(shape) == 4 and (1 <= shape[3] <= 4 or 1 <= shape[1] <= 4))
+
+    @classmethod
+    def from_array(cls, path: Path, array: np.ndarray, size: int | None = None) -> Dataset:
+        """Return images from an array (n, H, W) or (n, H, W, C). Raises DataError."""
+        if array.ndim == 4 and not 1 <= array.shape[3] <= 4:
+            raise DataError(f"{path}: shape {array.shape} looks like channels first; save x.transpose(0, 2, 3, 1)")
+        return cls.of_pixels(path.name, array[..., None] if array.ndim == 3 else array, size)
+
+    @classmethod
+    def of_pixels(cls, name: str, images: np.ndarray, size: int | None = None, labels=None, notes=()) -> Dataset:
+        """Return a set of images (n, H, W, C): integers in [0, 255], bool, or floats in [0, 1] or [-1, 1]. Raises DataError."""
+        if min(images.shape) < 1 or len(images) < 2:
+            raise DataError(f"{name}: holds {len(images)} image(s) of shape {images.shape[1:]}; at least 2 are needed, "
+                            f"of at least 1 pixel. {' '.join(notes)}")
+        x = _to_unit(name, images)
+        if size is not None and x.shape[1:3] != (size, size):
+            x = _resized(x, size)
+        labels = None if labels is None else np.asarray(labels, np.int64)
+        return Dataset(name, cls(x.shape[1:]), np.ascontiguousarray(x), labels=labels, notes=tuple(notes))
+
+    def to_network(self, user: np.ndarray) -> np.ndarray:
+        return user / 127.5 - 1.0
+
+    def to_user(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+    def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
+        """Return a PNG with all samples on one near-square sheet (see `contact_sheet`)."""
+        return _png(contact_sheet(user))
+
+    def draw(self, pair: Comparison) -> Figure:
+        figure, left, right = pair.two_panels()
+        for axes, images in ((left, pair.real), (right, pair.fake)):
+            sheet = contact_sheet(images)
+            axes.imshow(sheet[..., 0] if sheet.shape[2] in (1, 2) else sheet, cmap="gray", vmin=0, vmax=255,
+                        interpolation="nearest")
+            axes.set_axis_off()
+        return figure
+
+
+def _to_unit(name: str, images: np.ndarray) -> np.ndarray:
+    """Return pixels as float32 in [-1, 1]. Floats without a negative value count as [0, 1]."""
+    if images.dtype == bool:
+        return images.astype(np.float32) * 2 - 1
+    low, high = float(images.min()), float(images.max())
+    if images.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return images.astype(np.float32) / np.float32(127.5) - 1
+    if images.dtype.kind == "f" and low >= 0 and high <= 1:
+        return images.astype(np.float32) * 2 - 1
+    if images.dtype.kind == "f" and low >= -1 and high <= 1:
+        return images.astype(np.float32)
+    raise DataError(f"{name}: pixels of dtype {images.dtype} from {low:g} to {high:g}; images need integers in "
+                    f"[0, 255], or floats in [0, 1] or [-1, 1]")
+
+
+def _resized(x: np.ndarray, size: int) -> np.ndarray:
+    """Resize (n, H, W, C) float32 to (n, size, size, C), from the central square, channel by channel, kept in [-1, 1]."""
+    from PIL import Image
+
+    y = np.empty((len(x), size, size, x.shape[3]), np.float32)
+    for i, c in np.ndindex(len(x), x.shape[3]):
+        y[i, :, :, c] = readers.resized(Image.fromarray(np.ascontiguousarray(x[i, :, :, c])), size)
+    return np.clip(y, -1, 1)
+
+
+def contact_sheet(images: np.ndarray, gap: int = 2, least: int = 48) -> np.ndarray:
+    """Lay out (n, H, W, C) uint8 in reading order on a near-square grey grid with `gap` pixels between them: (rows, cols, C).
+
+    Images smaller than `least` pixels grow by a whole factor, so that 8x8 digits can be seen without any smoothing.
+    """
+    n, height, width, channels = images.shape
+    scale = max(1, math.ceil(least / max(height, width)))
+    across = math.ceil(math.sqrt(n))
+    down = math.ceil(n / across)
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    step_y, step_x = height * scale + gap, width * scale + gap
+    sheet = np.full((down * step_y + gap, across * step_x + gap, channels), 128, np.uint8)
+    if channels in (2, 4):
+        sheet[..., -1] = 255  # the gaps are opaque
+    for i, image in enumerate(images):
+        y, x = gap + i // across * step_y, gap + i % across * step_x
+        sheet[y:y + height * scale, x:x + width * scale] = image
+    return sheet
+
+
+def _png(sheet: np.ndarray) -> bytes:
+    from PIL import Image
+
+    if sheet.shape[2] > 4:
+        raise DataError(f"a .png has 1 to 4 channels, these images have {sheet.shape[2]}; write .npy")
+    buffer = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
+    return buffer.getvalue()
