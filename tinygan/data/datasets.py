@@ -46,7 +46,7 @@ def load(spec: str | Path, **options: int | None) -> Dataset:
 
 def known_data() -> str:
     """Return what `load` knows, in words: the named sets, then the formats of every kind."""
-    return f"{', '.join(NAMES)}, or {_formats()}"
+    return f"{', '.join(NAMES)}, or a path: {_formats()}"
 
 
 def known_outputs() -> str:
