@@ -2,7 +2,19 @@
 
 from .batches import Dataset, Sampler
 from .datasets import NAMES, known_data, known_outputs, load
-from .kinds import KINDS, codec_from_json
+from .kinds import KINDS, DataOptions, codec_from_json
 from .units import Codec, DataError
 
-__all__ = ["KINDS", "NAMES", "Codec", "DataError", "Dataset", "Sampler", "codec_from_json", "known_data", "known_outputs", "load"]
+__all__ = [
+    "KINDS",
+    "NAMES",
+    "Codec",
+    "DataError",
+    "DataOptions",
+    "Dataset",
+    "Sampler",
+    "codec_from_json",
+    "known_data",
+    "known_outputs",
+    "load",
+]

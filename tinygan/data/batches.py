@@ -43,7 +43,7 @@ class Dataset:
         """Return a source of batches of `m` samples, every random draw taken from `rng`. Raises DataError unless m >= 1."""
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
-        m = whole_number("the batch size", m, least=1)
+        m = _batch_size(m)
         if self.is_mixture:
             return MixtureSampler(self.name, self.codec, self.centres, self.std, m, rng)
         return EpochSampler(self.name, self.codec, self.x, m, rng)
@@ -64,15 +64,13 @@ class Dataset:
         return {**(self.own_defaults or self.codec.defaults), **self.codec.defaults_by_arch.get(arch, {})}
 
 
-def whole_number(what: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return `value` as an int in least..most. Raises DataError, naming `what`, for anything else."""
+def _batch_size(m: Any) -> int:
     try:
-        number = operator.index(value)
+        number = operator.index(m)
     except TypeError:
-        number = least - 1
-    if number < least or (most is not None and number > most):
-        limit = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise DataError(f"{what} must be a whole number, {limit}; got {value!r}")
+        number = 0
+    if number < 1:
+        raise DataError(f"the batch size must be a whole number, at least 1; got {m!r}")
     return number
 
 

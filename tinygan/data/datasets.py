@@ -9,18 +9,21 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tinygan.options import OptionError
+
 from . import kinds, readers
-from .batches import Dataset, whole_number
+from .batches import Dataset
 from .named import NAMED_SETS, NAMES, NamedSet
 from .units import Codec, DataError
 
 __all__ = ["NAMES", "Dataset", "known_data", "known_outputs", "load"]
 
 
-def load(spec: str | Path, **options: int | None) -> Dataset:
+def load(spec: str | Path, **options: Any) -> Dataset:
     """Return the data that `spec` names.
 
     digits  scikit-learn's 1,797 8x8 digits          faces  400 64x64 faces, fetched once by scikit-learn
@@ -58,29 +61,34 @@ def _formats() -> str:
     return ", ".join(dict.fromkeys(words for kind in kinds.KINDS for words in kind.formats))
 
 
-def _checked(options: dict[str, int | None]) -> dict[str, int]:
-    """Return the options that were given, each a whole number in its range. Raises DataError, TypeError."""
-    known = {option.name: option for kind in kinds.KINDS for option in kind.options}
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given. Raises DataError for one out of its range, TypeError for one that no kind has."""
+    known = {name: option for kind in kinds.KINDS for name, option in kind.options_taken().items()}
     if unknown := set(options) - set(known):
         raise TypeError(f"no kind of data has an option {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
-    return {name: whole_number(f"--{name}", value, known[name].least, known[name].most)
-            for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        for name, value in given.items():
+            known[name].check(value)
+    except OptionError as error:
+        raise DataError(str(error)) from None
+    return given
 
 
-def _refuse_foreign(name: str, kind: type[Codec], given: dict[str, int]) -> None:
+def _refuse_foreign(name: str, kind: type[Codec], given: dict[str, Any]) -> None:
     """Raise DataError for an option that other kinds have, and this one has not."""
     for option in given:
-        owners = [other.kind for other in kinds.KINDS if option in {o.name for o in other.options}]
+        owners = [other.kind for other in kinds.KINDS if option in other.options_taken()]
         if kind.kind not in owners:
             raise DataError(f"{name}: --{option} is for {' and '.join(owners)}, this is {kind.kind}; leave it out")
 
 
-def _named(row: NamedSet, given: dict[str, int]) -> Dataset:
+def _named(row: NamedSet, given: dict[str, Any]) -> Dataset:
     _refuse_foreign(row.name, row.kind, given)
     return row.load(**given)
 
 
-def _from_path(spec: str, given: dict[str, int]) -> Dataset:
+def _from_path(spec: str, given: dict[str, Any]) -> Dataset:
     path = Path(os.path.expanduser(spec))  # unlike Path.expanduser, leaves an unknown ~user alone
     if not spec.strip() or "\0" in spec or not path.exists():
         raise DataError(_unknown(spec))

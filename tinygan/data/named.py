@@ -28,7 +28,7 @@ class NamedSet:
     make: Callable[..., Dataset]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def load(self, **options: int) -> Dataset:
+    def load(self, **options: Any) -> Dataset:
         """Return the data set with its defaults. Raises DataError."""
         return replace(self.make(**options), own_defaults=self.defaults)
 

@@ -12,9 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+from tinygan.options import Option, Options, options_of
 
 from .comparison import Comparison
 
@@ -28,14 +30,6 @@ class DataError(ValueError):
     def __init__(self, message: str):
         # Messages quote file names and other libraries' errors, either of which may hold line breaks.
         super().__init__(" ".join(str(message).split()))
-
-
-class Option(NamedTuple):
-    """A whole number that `load` accepts for a kind of data, in least..most."""
-
-    name: str
-    least: int
-    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Codec(ABC):
     formats: ClassVar[tuple[str, ...]] = ()  # what `read` and `from_array` accept, in words, for the list of known formats
     suffixes: ClassVar[tuple[str, ...]] = ()  # the files that `read` is for; no two kinds have one in common
     arrays: ClassVar[str] = ""  # what `from_array` is for, in words
-    options: ClassVar[tuple[Option, ...]] = ()  # what `read` and `from_array` take by keyword
+    options: ClassVar[type[Options] | None] = None  # declares what `read` and `from_array` take by keyword, all None by default
     writes: ClassVar[tuple[str, ...]] = ()  # the suffixes that `file_bytes` can write, besides .npy
     defaults: ClassVar[Mapping[str, Any]] = {}  # options of a run (fields of training.Config) that suit this kind
     defaults_by_arch: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # and what an architecture changes about them
@@ -72,6 +66,11 @@ class Codec(ABC):
                   "decay": 0.0},  # its paper's: Radford et al. 2016, section 4
     }
     drawn: ClassVar[int] = 64  # generated samples in the picture that ends a run
+
+    @classmethod
+    def options_taken(cls) -> dict[str, Option]:
+        """Return the options of `load` that this kind takes, by name."""
+        return options_of(cls.options) if cls.options else {}
 
     # ---- where samples come from ------------------------------------------------------------------------------------
 
@@ -81,7 +80,7 @@ class Codec(ABC):
         return False
 
     @classmethod
-    def read(cls, path: Path, **options: int):
+    def read(cls, path: Path, **options: Any):
         """Return the Dataset in `path`. Raises DataError."""
         raise NotImplementedError(f"{cls.kind} are read from no file")
 
@@ -91,7 +90,7 @@ class Codec(ABC):
         return False
 
     @classmethod
-    def from_array(cls, path: Path, array: np.ndarray, **options: int):
+    def from_array(cls, path: Path, array: np.ndarray, **options: Any):
         """Return the Dataset of an array of real numbers that was read from `path`. Raises DataError."""
         raise NotImplementedError(f"{cls.kind} are made from no array")
 

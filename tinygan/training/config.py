@@ -12,8 +12,7 @@ from typing import Any
 
 from tinygan_kernels import names
 
-from tinygan.data.datasets import Dataset
-from tinygan.data.units import Codec
+from tinygan.data import Codec, DataOptions, Dataset
 from tinygan.game.remedies import Remedies
 from tinygan.game.rules import Rules
 from tinygan.nn.architectures import Architecture, NetworkOptions
@@ -35,16 +34,6 @@ class RunOptions(Options):
     backend: str = option("cpu", help=f"Where kernels run: {', '.join(names())}.")
     emulate: bool = option(False, help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.", neutral=False)
     save_every: int = option(500, help="Steps between checkpoints.", at_least=1, may_change=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataOptions(Options):
-    """The options with which data are read."""
-
-    title = "Data"
-
-    size: int | None = option(None, help="Resize images to this many pixels a side.")
-    window: int | None = option(None, help="Samples in a window of sound.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,21 @@ from tinygan_kernels import load as load_backend
 from tinygan.cli.main import run as command
 from tinygan.data import datasets, kinds, known_data, known_outputs, load
 from tinygan.data.kinds import KINDS, Table, codec_from_json
-from tinygan.data.units import Codec, DataError, Option
+from tinygan.data.units import Codec, DataError
 from tinygan.measure.pictures import draw_samples
 from tinygan.measure.report import quality_report
+from tinygan.options import Options, option
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
 
 RNG = np.random.default_rng(3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitStringOptions(Options):
+    title = "Data"
+    first: int | None = option(None, help="Use the first digits alone, so many.", at_least=1)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class DigitStrings(Codec):
 
     kind, rank, bounded = "digit-strings", 1, True
     formats = suffixes = (".digits",)
-    options = (Option("first", least=1),)
+    options = DigitStringOptions
     writes = (".digits",)
     defaults = {"steps": 3, "batch": 4, "hidden": (8,), "z": 2, "save_every": 2}  # noqa: RUF012
     drawn = 5
@@ -132,8 +139,10 @@ def test_a_kind_states_all_that_it_has_to(kind):
     if kind.suffixes:
         assert kind.read.__func__ is not Codec.read.__func__, f"{where} lists suffixes, but has no `read`"
     assert bool(kind.suffixes or kind.arrays) == bool(kind.formats), f"{where}: `formats` has to say in words what is read"
-    if kind in KINDS:  # an option of `load` reaches it through Config; the planted kind's only through `load`
-        assert {option.name for option in kind.options} <= options, f"{where}: training/config.py has no such option"
+    if kind in KINDS:  # Config was made before the test planted its kind
+        assert set(kind.options_taken()) <= options, f"{where}: an option of its is none of a run"
+    for declared in kind.options_taken().values():
+        assert declared.default is None, f"{where}: --{declared.name} has to be None where it is not given"
 
 
 def clashes(listed):
@@ -161,7 +170,7 @@ def test_its_own_option_and_its_refusals(planted, tmp_path):
     assert "--first is for digit-strings, this is points" in error_of(load, "ring", first=2)
     assert "--first is for digit-strings, this is table" in error_of(load, table_file(tmp_path), first=2)
     assert "--size is for images, this is digit-strings" in error_of(load, digits_file(tmp_path), size=8)
-    assert "--first must be a whole number, at least 1" in error_of(load, digits_file(tmp_path), first=0)
+    assert "--first is 0, it has to be at least 1" in error_of(load, digits_file(tmp_path), first=0)
     with pytest.raises(TypeError, match="no kind of data has an option 'second'"):
         load("ring", second=1)
 

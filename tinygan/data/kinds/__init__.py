@@ -1,15 +1,22 @@
 """The kinds of data, one class each, and the list that makes them known to everything else."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from ..units import Codec, DataError
 from .columns import Points, Table
 from .images import Images
 from .sound import Sound
 
-__all__ = ["KINDS", "Images", "Points", "Sound", "Table", "codec_from_json"]
+__all__ = ["KINDS", "DataOptions", "Images", "Points", "Sound", "Table", "codec_from_json"]
 
 KINDS: tuple[type[Codec], ...] = (Images, Points, Table, Sound)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(*dict.fromkeys(kind.options for kind in KINDS if kind.options)):
+    """The options with which data are read: those of all kinds."""
+
+    title = "Data"
 
 
 def codec_from_json(record: dict) -> Codec:

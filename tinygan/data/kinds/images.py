@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from tinygan.options import Options, option
+
 from .. import readers
 from ..batches import Dataset
 from ..comparison import Comparison
-from ..units import Codec, DataError, Option
+from ..units import Codec, DataError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(Options):
+    """How images are read."""
+
+    title = "Data"
+
+    size: int | None = option(None, help="Resize images to this many pixels a side.", at_least=2, at_most=4096)
 
 
 class Images(Codec):
@@ -28,7 +40,7 @@ class Images(Codec):
     formats = ("idx (.gz)", "a folder of pictures", *readers.ARRAY_SUFFIXES)
     suffixes = (".idx", ".gz", *readers.IMAGE_SUFFIXES)
     arrays = "(n, H, W) or (n, H, W, C) with C from 1 to 4 for images"
-    options = (Option("size", least=2, most=4096),)
+    options = ImageOptions
     writes = (".png",)
     defaults: ClassVar = {"steps": 20_000, "batch": 64, "hidden": (256, 512), "z": 64, "r1": 1.0, "decay": 0.5}
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from tinygan.options import Options, option
+
 from ..batches import Dataset
 from ..comparison import FAKE, REAL, Comparison
 from ..readers import read_wav
-from ..units import Codec, DataError, Option, is_count
+from ..units import Codec, DataError, is_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWN_WINDOWS = 6  # windows on each side of the picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundOptions(Options):
+    """How sound is read."""
+
+    title = "Data"
+
+    window: int | None = option(None, help="Samples in a window of sound.", at_least=2)
 
 
 class Sound(Codec):
@@ -28,7 +40,7 @@ class Sound(Codec):
 
     kind, rank, bounded = "sound", 1, True
     formats = suffixes = (".wav",)
-    options = (Option("window", least=2),)
+    options = SoundOptions
     writes = (".wav",)
     defaults: ClassVar = {"hidden": (256, 512), "z": 64}
 
