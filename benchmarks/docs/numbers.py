@@ -21,7 +21,7 @@ from tinygan_kernels.profiling import counts
 from tinygan_kernels.profiling.work import flops, moved
 from tinygan_kernels.verification import bounds as tolerance
 
-from benchmarks.docs import figures
+from benchmarks.docs import emulator_page, figures
 from tinygan.engine import ops, tensor
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import moves, objectives, penalties
@@ -282,6 +282,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "counts": gradcheck_counts,
     },
     "kernels.md": {"contract": contract, "versions": versions, "bounds": bounds, "ladders": ladders, "step": step_costs},
+    "emulator.md": emulator_page.BLOCKS,
 }
 
 

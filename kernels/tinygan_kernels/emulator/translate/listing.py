@@ -35,7 +35,7 @@ def listing(kernel: TranslatedKernel, source_lines: Callable[[int], list[str]]) 
     for line in kernel.lines:
         ins = line.instruction
         if line.text.startswith("def block_"):
-            parts += ["", f"{line.text:<{column}}# {_way_on(next(blocks))}"]
+            parts += ["", f"{line.text:<{column}}# {way_on(next(blocks))}"]
         elif ins is None or ins is last:
             parts.append(line.text)
         else:
@@ -54,7 +54,7 @@ def _constants(kernel: TranslatedKernel) -> list[str]:
     return ["# " + "   ".join(shown[i : i + 6]) for i in range(0, len(shown), 6)]
 
 
-def _way_on(block: TranslatedBlock) -> str:
+def way_on(block: TranslatedBlock) -> str:
     """Describe in words where lanes go after a block."""
     after = f"block {block.after}" if block.after >= 0 else "nothing"
     guarded = bool(block.instructions) and block.instructions[-1].guard is not None
