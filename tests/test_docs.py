@@ -108,6 +108,23 @@ def test_a_link_that_leads_nowhere_would_be_seen():
         "no.md", "#no", "game.md#no"]
 
 
+TERM = re.compile(r"- \*\*(.+?)\*\*: .+\. \[`([^`]+)`\]\((\.\./[^)]+)\)")
+
+
+def test_the_glossary_has_a_line_for_each_term_with_its_file():
+    lines = [line for line in _text("glossary.md").splitlines() if line.startswith("- ")]
+    terms = [TERM.fullmatch(line) for line in lines]
+    assert None not in terms, lines[terms.index(None)]
+    names = [term[1] for term in terms]
+    assert len(names) == len(set(names)) >= 90
+    assert all(term[3].rstrip("/").endswith(term[2]) for term in terms), "a link's text is the name of its file"
+    known = " ".join(names).lower()
+    for word in ("vjp", "cotangent", "leaf", "logit", "r1", "ema", "packing", "unrolling", "mode", "hq share", "microkernel", "tile",
+                 "panel", "pack", "blocking", "epilogue", "im2col", "winograd", "roofline", "coalesced", "bank conflict", "warp",
+                 "lane", "ptx", "racecheck", "rung", "bound"):
+        assert word in known, word
+
+
 def test_every_figure_is_made_and_shown():
     shown = {name for page in PAGES for name in re.findall(r"\(figures/([^)]+)\)", _text(page))}
     assert shown == set(FIGURES) == {p.name for p in (DOCS / "figures").iterdir()}
