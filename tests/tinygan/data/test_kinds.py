@@ -1,8 +1,10 @@
 """Every kind of data from a file to the picture that ends a run; and a planted kind, known by its class and its line alone."""
 
 import csv
+import importlib
 import io
 import json
+import pkgutil
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -13,7 +15,7 @@ from tinygan_kernels import load as load_backend
 
 from tinygan.cli.main import run as command
 from tinygan.data import datasets, kinds, known_data, known_outputs, load
-from tinygan.data.kinds import KINDS, Table, codec_from_json
+from tinygan.data.kinds import KINDS, DataOptions, Table, codec_from_json
 from tinygan.data.units import Codec, DataError
 from tinygan.measure.pictures import draw_samples
 from tinygan.measure.report import quality_report
@@ -85,19 +87,27 @@ def array_file(folder):
     return folder / "a.npy"
 
 
+def text_file(path, text):
+    path.write_text(text)
+    return path
+
+
 def table_file(folder):
-    (folder / "a.csv").write_text("a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(20)))
-    return folder / "a.csv"
+    return text_file(folder / "a.csv", "a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(20)))
 
 
 def digits_file(folder):
-    (folder / "a.digits").write_text("".join(f"{i % 10}{i * i % 10}7\n" for i in range(20)))
-    return folder / "a.digits"
+    return text_file(folder / "a.digits", "".join(f"{i % 10}{i * i % 10}7\n" for i in range(20)))
 
 
 # What `load` is given for each kind, made in a folder.
-EXAMPLES = {"images": array_file, "points": lambda folder: "ring", "table": table_file, "sound": sound_file,
-            "digit-strings": digits_file}
+EXAMPLES = {
+    "images": array_file,
+    "points": lambda folder: "ring",
+    "table": table_file,
+    "sound": sound_file,
+    "digit-strings": digits_file,
+}
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -120,40 +130,76 @@ def test_from_a_file_to_the_picture_that_ends_a_run(kind, tmp_path, planted):
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_kind_has_an_example_here():
-    missing = {kind.kind for kind in KINDS} - set(EXAMPLES)
-    assert not missing, f"tests/tinygan/data/test_kinds.py: EXAMPLES has no file of {sorted(missing)}"
+# ---- what fails when something was forgotten ------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize("kind", [*KINDS, DigitStrings], ids=lambda kind: kind.kind)
-def test_a_kind_states_all_that_it_has_to(kind):
-    where = f"the class {kind.__name__} ({kind.__module__})"
-    for name in ("kind", "rank", "bounded"):
-        assert hasattr(kind, name), f"{where} does not state `{name}`"
-    assert not kind.__abstractmethods__, f"{where} does not define {sorted(kind.__abstractmethods__)}"
-    assert kind.defaults, f"{where} has no `defaults` for a run"
+def forgotten(kind):
+    """What the class of a kind lacks, a line each."""
+    where = f"{kind.__module__.replace('.', '/')}.py: the class {kind.__name__}"
+    lacking = [f"does not state `{name}`" for name in ("kind", "rank", "bounded") if not hasattr(kind, name)]
+    lacking += [f"does not define `{name}`" for name in sorted(kind.__abstractmethods__)]
+    if not kind.defaults:
+        lacking.append("has no `defaults` for a run")
     options = {field.name for field in fields(Config)}
-    for defaults in (kind.defaults, *kind.defaults_by_arch.values()):
-        assert set(defaults) <= options, f"{where}: `defaults` names no option of a run: {sorted(set(defaults) - options)}"
-        Config(data="x", **defaults)
-    if kind.suffixes:
-        assert kind.read.__func__ is not Codec.read.__func__, f"{where} lists suffixes, but has no `read`"
-    assert bool(kind.suffixes or kind.arrays) == bool(kind.formats), f"{where}: `formats` has to say in words what is read"
-    if kind in KINDS:  # Config was made before the test planted its kind
-        assert set(kind.options_taken()) <= options, f"{where}: an option of its is none of a run"
-    for declared in kind.options_taken().values():
-        assert declared.default is None, f"{where}: --{declared.name} has to be None where it is not given"
+    if unknown := {name for found in (kind.defaults, *kind.defaults_by_arch.values()) for name in found} - options:
+        lacking.append(f"has `defaults` that are no options of a run: {sorted(unknown)}")
+    for stated, method in (("suffixes", Codec.read), ("arrays", Codec.from_array), ("writes", Codec.file_bytes)):
+        own = getattr(kind, method.__name__)
+        if getattr(kind, stated) and getattr(own, "__func__", own) is getattr(method, "__func__", method):
+            lacking.append(f"states `{stated}`, but does not define `{method.__name__}`")
+    if bool(kind.suffixes or kind.arrays) != bool(kind.formats):
+        lacking.append("has to say in words, in `formats`, what it reads")
+    with_default = [name for name, declared in kind.options_taken().items() if declared.default is not None]
+    lacking += [f"has an option --{name} whose default is not None" for name in with_default]
+    return [f"{where} {line}" for line in lacking]
 
 
 def clashes(listed):
-    """Names and suffixes that more than one of the kinds has."""
-    every = [name for kind in listed for name in (kind.kind, *kind.suffixes)]
+    """Names, suffixes and options that more than one of the kinds has."""
+    every = [name for kind in listed for name in (kind.kind, *kind.suffixes, *(f"--{o}" for o in kind.options_taken()))]
     return sorted({name for name in every if every.count(name) > 1})
 
 
-def test_no_two_kinds_share_a_name_or_a_suffix():
-    assert not clashes(KINDS)
-    assert clashes((*KINDS, type("Again", (Table,), {"kind": "sound"}))) == [".csv", "sound"]
+def all_kinds(root=Codec):
+    """Every class of a kind that has been imported, whether it is in a list or not."""
+    return {kind for child in root.__subclasses__() for kind in (child, *all_kinds(child)) if hasattr(kind, "kind")}
+
+
+def without_example(listed):
+    return [f"tests/tinygan/data/test_kinds.py: EXAMPLES has no {kind.kind}" for kind in listed if kind.kind not in EXAMPLES]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, DigitStrings], ids=lambda kind: kind.kind)
+def test_a_kind_has_all_that_it_needs(kind):
+    assert forgotten(kind) == []
+    for defaults in (kind.defaults, *kind.defaults_by_arch.values()):
+        Config(data="x", **defaults)
+
+
+def test_the_list_of_kinds_is_whole():
+    for module in pkgutil.iter_modules(kinds.__path__, f"{kinds.__name__}."):
+        importlib.import_module(module.name)
+    unlisted = {kind for kind in all_kinds() if kind.__module__.startswith("tinygan.")} - set(KINDS)
+    assert not unlisted, f"tinygan/data/kinds/__init__.py: KINDS lacks {sorted(kind.__name__ for kind in unlisted)}"
+    assert DigitStrings in all_kinds() and set(KINDS) <= all_kinds()
+    assert without_example(KINDS) == [] and clashes(KINDS) == []
+    assert set(DataOptions.__dataclass_fields__) == {name for kind in KINDS for name in kind.options_taken()}
+
+
+def test_what_is_forgotten_is_named():
+    class Half(Codec):
+        kind, rank = "half", 1
+        suffixes = writes = (".half",)
+        arrays = "(n, 7) for halves"
+        defaults = {"setps": 3}  # noqa: RUF012
+
+    lines = " ".join(forgotten(Half))
+    assert f"{__name__.replace('.', '/')}.py: the class Half does not state `bounded`" in lines
+    for lack in ("`draw`", "`to_network`", "`to_user`", "`read`", "`from_array`", "`file_bytes`", "['setps']", "`formats`"):
+        assert lack in lines, lack
+    assert clashes((*KINDS, Half, type("Again", (Half, Table), {"kind": "sound", "suffixes": (".csv",)}))) == [".csv", "sound"]
+    assert without_example([*KINDS, Half]) == ["tests/tinygan/data/test_kinds.py: EXAMPLES has no half"]
+    with pytest.raises(TypeError, match="abstract"):
+        Half((3,))
 
 
 # ---- the planted kind -----------------------------------------------------------------------------------------------
