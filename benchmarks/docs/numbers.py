@@ -265,7 +265,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "k-steps": lambda: _claim("k-steps"),
         "dirac": dirac_radii,
         "spectrum": dirac_spectrum,
-        "r1-code": lambda: _source(penalties.penalty_of),
+        "r1-code": lambda: _source(penalties.squared_slope),
         "collapse": lambda: _claim("collapse") + "\n\n" + _claim("collapse-cures"),
         "claims": all_claims,
     },

@@ -114,7 +114,7 @@ class Step:
         self.replay, self.backend = replay, backend
 
     def _play(self, x: Any, z_d: Any, z_g: Any) -> tuple[Any, ...]:
-        return self.game.losses(x, z_d, z_g)
+        return self.game.play(x, z_d, z_g)
 
     def step(
         self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None

@@ -1,8 +1,11 @@
-"""What each player wants, from logits: D ascends its goal, G descends its own. Every objective by the name that its paper gave.
+"""What each player wants, computed from logits: D ascends its goal, G descends its loss.
 
-s_real (m, 1) are D's outputs on data, s_fake (m, 1) on G(z). Where D(x) = sigmoid(s) is a probability, everything is computed from
-s itself, where it is finite: log D = -softplus(-s) and log(1 - D) = -softplus(s). Where the paper's D is a plain number (hinge,
-least-squares, wasserstein), that number is s.
+Every objective goes by the name that its paper gave. s_real (m, 1) are D's logits of data, s_fake (m, 1) those of G(z). Where
+D(x) = sigmoid(s) is a probability, everything is computed from s itself, where it is finite: log D = -softplus(-s) and
+log(1 - D) = -softplus(s). Where the paper's D is a plain number (hinge, least-squares, wasserstein), that number is s.
+
+To add an objective, write its goal and its loss here, give it a row in OBJECTIVES, and its formula in NumPy to FORMULAS in
+tests/tinygan/game/test_objectives.py.
 """
 
 from __future__ import annotations
@@ -85,33 +88,72 @@ def wasserstein_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
     return ops.mean(s_real) - ops.mean(s_fake)
 
 
+def relativistic_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
+    """-E softplus(-(s_real - s_fake)): D wants each real sample's logit above that of the fake which it is paired with.
+
+    Jolicoeur-Martineau 2018 (arXiv 1807.00734), section 4.1: RSGAN. Raises ValueError for batches of different sizes.
+    """
+    return -ops.bce_logits(_margin(s_real, s_fake), 1.0)
+
+
+def relativistic(s_real: Tensor, s_fake: Tensor) -> Tensor:
+    """E softplus(-(s_fake - s_real)): G wants each fake's logit above that of the real sample which it is paired with.
+
+    Jolicoeur-Martineau 2018, section 4.1; the loss of R3GAN (Huang et al. 2024). Raises ValueError for batches of different sizes.
+    """
+    return ops.bce_logits(_margin(s_fake, s_real), 1.0)
+
+
+def _margin(s: Tensor, other: Tensor) -> Tensor:
+    """Compute s - other for each pair of samples. Raises ValueError where some would be left without a partner."""
+    if s.shape != other.shape:
+        raise ValueError(f"relativistic: logits of shapes {s.shape} and {other.shape} do not form pairs; make the batches equal")
+    return s - other
+
+
+# ---- the table ----------------------------------------------------------------------------------------------------------------
+
+
+def _of_fakes(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Turn a loss of the fakes' logits alone into one that is called with both players' logits, as those in the table are."""
+    return lambda s_real, s_fake: loss(s_fake)
+
+
 @dataclass(frozen=True)
 class Objective:
-    """goal(s_real, s_fake) is what D ascends, loss(s_fake) what G descends.
+    """One game: D ascends goal(s_real, s_fake), G descends loss(s_real, s_fake); both return a number ().
 
-    goal is None where it is V itself (with whatever label smoothing is asked for). zero_sum: loss is the part of goal that depends
-    on G, so that the gradients of goal move both players.
+    zero_sum: loss is the part of goal that depends on G, so that the gradients of goal move both players.
+    pairs: loss depends on s_real too, so G's step needs data; else loss ignores s_real.
+    ascends_v: goal is V, so D(x) = sigmoid(s) estimates a probability and V has a meaning, and D's labels can be smoothed.
     """
 
-    loss: Callable[[Tensor], Tensor]
-    goal: Callable[[Tensor, Tensor], Tensor] | None
+    goal: Callable[[Tensor, Tensor], Tensor]
+    loss: Callable[[Tensor, Tensor], Tensor]
     source: str
     zero_sum: bool = False
+    pairs: bool = False
+    ascends_v: bool = False
 
 
-GAMES: dict[str, Objective] = {
-    "minimax": Objective(minimax, None, "Goodfellow et al. 2014, eq. 1", zero_sum=True),
-    "nonsaturating": Objective(nonsaturating, None, "Goodfellow et al. 2014, section 3"),
-    "hinge": Objective(critic, hinge_goal, "Miyato et al. 2018, eq. 16 and 17"),
-    "least-squares": Objective(least_squares, least_squares_goal, "Mao et al. 2017, eq. 2"),
-    "wasserstein": Objective(critic, wasserstein_goal, "Arjovsky et al. 2017, eq. 2", zero_sum=True),
+OBJECTIVES: dict[str, Objective] = {
+    "minimax": Objective(value, _of_fakes(minimax), "Goodfellow et al. 2014, eq. 1", zero_sum=True, ascends_v=True),
+    "nonsaturating": Objective(value, _of_fakes(nonsaturating), "Goodfellow et al. 2014, section 3", ascends_v=True),
+    "hinge": Objective(hinge_goal, _of_fakes(critic), "Miyato et al. 2018, eq. 16 and 17"),
+    "least-squares": Objective(least_squares_goal, _of_fakes(least_squares), "Mao et al. 2017, eq. 2"),
+    "wasserstein": Objective(wasserstein_goal, _of_fakes(critic), "Arjovsky et al. 2017, eq. 2", zero_sum=True),
+    "relativistic": Objective(relativistic_goal, relativistic, "Jolicoeur-Martineau 2018, section 4.1", pairs=True),
 }
-OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {name: game.loss for name, game in GAMES.items()}  # what G descends
 
 
 def goal_of_d(name: str, s_real: Tensor, s_fake: Tensor, smooth: float = 0.0) -> Tensor:
-    """What D ascends in the game of that name. smooth: one-sided label smoothing, for the games whose D is a probability."""
-    goal = GAMES[name].goal
-    if goal is not None:
-        return goal(s_real, s_fake)
-    return smoothed_value(s_real, s_fake, smooth) if smooth else value(s_real, s_fake)
+    """What D ascends in the game of that name, with the label of real samples at 1 - smooth.
+
+    Raises ValueError where smooth is not 0 and the game has no labels.
+    """
+    objective = OBJECTIVES[name]
+    if not smooth:
+        return objective.goal(s_real, s_fake)
+    if not objective.ascends_v:
+        raise ValueError(f"smooth is {smooth}, but D of the game {name!r} estimates no probability: it has no labels to smooth")
+    return smoothed_value(s_real, s_fake, smooth)

@@ -5,9 +5,13 @@ Each is small and on its own; `Remedies` says which of them a game uses. Penalti
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tinygan.engine.randomness import Draws
 from tinygan.options import Options, option
+
+from .penalties import R2, Penalty, WassersteinPenalty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,5 +40,12 @@ class Remedies(Options):
 
     @property
     def draws(self) -> bool:
-        """True if a step draws random numbers besides its batch and its noise z."""
+        """True where a step draws random numbers besides its batch and its noise z."""
         return bool(self.gp or self.noise)
+
+    def penalties(self, draws: Draws | None) -> Iterator[Penalty]:
+        """Yield the penalties that are switched on. draws: for the Wasserstein penalty's random points."""
+        if self.r2:
+            yield R2(self.r2)
+        if self.gp:
+            yield WassersteinPenalty(self.gp, draws)

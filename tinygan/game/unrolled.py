@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tinygan.engine.tensor import Tensor, gradients
-from tinygan.nn.layers import Layer, Sequential
+from tinygan.nn.tree import Layer, slots
 
 
-def unrolled(
-    D: Sequential, goal: Callable[[], Tensor], parameters: dict[str, Tensor], steps: int, rate: float
-) -> dict[str, Tensor]:
-    """theta_d after `steps` plain ascents on goal(), as tensors that remember what they depend on. Metz et al. 2017, eq. 10.
+def unrolled(D: Layer, goal: Callable[[], Tensor], parameters: dict[str, Tensor], steps: int, rate: float) -> dict[str, Tensor]:
+    """Return theta_d after `steps` plain ascents on goal(), as tensors that remember what they depend on. Metz et al. 2017, eq. 10.
 
     theta^(k+1) = theta^k + rate d goal / d theta^k: the derivative of what follows goes through these updates, so G sees how D
     will answer. D's own parameters stay as they are; goal is evaluated with D at theta^k.
@@ -26,23 +24,24 @@ def unrolled(
 
 
 @contextmanager
-def at(network: Sequential, parameters: dict[str, Tensor]) -> Iterator[None]:
-    """The network evaluated at other parameters, by name; its own are back afterwards."""
-    places = [(*_owner(network, name), tensor) for name, tensor in parameters.items()]
-    own = [getattr(layer, attribute) for layer, attribute, _ in places]
+def at(network: Layer, parameters: dict[str, Tensor]) -> Iterator[None]:
+    """Evaluate the network at other parameters, by name, within the `with`; its own are back afterwards.
+
+    A parameter that the network holds in several places is exchanged in all of them. Raises ValueError for a name that is none of
+    the network's.
+    """
+    own, held = network.parameters(), list(slots(network))
+    instead = {}
+    for name, tensor in parameters.items():
+        if name not in own or not any(slot.tensor is own[name] for slot in held):
+            raise ValueError(f"the network holds no parameter {name!r} in its attributes; it has {', '.join(own)}")
+        instead[id(own[name])] = tensor
+    places = [(slot, slot.tensor) for slot in held if id(slot.tensor) in instead]
     try:
-        for layer, attribute, tensor in places:
-            setattr(layer, attribute, tensor)
+        for slot, tensor in places:
+            slot.put(instead[id(tensor)])
         yield
     finally:
-        for (layer, attribute, _), tensor in zip(places, own, strict=True):
-            setattr(layer, attribute, tensor)
-
-
-def _owner(layer: Layer, name: str) -> tuple[Layer, str]:
-    """The layer whose attribute a parameter is: "3.w" is `w` of layer 3, or of what layer 3 wraps."""
-    if isinstance(layer, Sequential):
-        position, _, rest = name.partition(".")
-        return _owner(layer.layers[int(position)], rest)
-    inner: Sequence[str] = [a for a in ("inner", "product") if hasattr(layer, a)]
-    return _owner(getattr(layer, inner[0]), name) if inner else (layer, name)
+        for slot, tensor in places:
+            if slot.tensor is not tensor:
+                slot.put(tensor)

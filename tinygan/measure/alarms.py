@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygan.engine.randomness import Draws
-from tinygan.game.objectives import LOG4
+from tinygan.game.objectives import LOG4, OBJECTIVES
 from tinygan.nn.architectures import discriminator
 from tinygan.nn.layers import Sequential
 from tinygan.training.run import Run
@@ -33,7 +33,7 @@ def diagnose(run: Run, n: int = 4096) -> str:
     real, fake = run.dataset.some(n, rng), fake_samples(run, n, rng)
     found = [retrained_value(D, real, fake, rng, pack=run.config.pack) for D in (_copy_of_d(run, rng), _fresh_d(run, rng))]
     best = max(r.gap for r in found)
-    if run.config.objective not in ("minimax", "nonsaturating"):  # its own D is no probability, so it has no V to compare
+    if not OBJECTIVES[run.config.objective].ascends_v:  # its own D is no probability, so it has no V to compare
         return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best)}"
     own = round(found[0].before + LOG4, 3) + 0.0  # no "-0.000"
     return (f"step {run.step:,}: V + log 4 is {own:.3f} by this run's D, {best:.3f} by a D retrained to its optimum; "

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygan.data import Dataset
 from tinygan.engine.tensor import wrap
+from tinygan.game.objectives import OBJECTIVES
 from tinygan.training.run import Run
 from tinygan.training.samples import Trained
 
@@ -106,7 +107,7 @@ def d_against_optimum(run: Run, n: int = 100_000) -> AgainstOptimum | None:
     c = run.config
     if run.backend.emulated or not run.dataset.is_mixture:
         return None
-    if c.pack > 1 or c.smooth or c.objective not in ("minimax", "nonsaturating"):
+    if c.pack > 1 or c.smooth or not OBJECTIVES[c.objective].ascends_v:
         return None
     D, codec, rng = run.game.D.eval(), run.dataset.codec, np.random.default_rng([c.seed, run.step, 3])
 

@@ -12,7 +12,8 @@ from tinygan.engine.randomness import Draws, kept
 from tinygan.engine.tensor import Tensor, wrap
 
 from .init import Init, glorot_uniform
-from .layers import Layer, Linear
+from .layers import Linear
+from .tree import Layer
 
 
 class Maxout(Layer):
@@ -20,6 +21,8 @@ class Maxout(Layer):
 
     One product gives all pieces: w (n_in, n_out * pieces), b (n_out * pieces,), the pieces of a unit next to each other.
     """
+
+    inlined = ("product",)
 
     def __init__(
         self, n_in: int, n_out: int, pieces: int, *, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32,
@@ -32,9 +35,6 @@ class Maxout(Layer):
 
     def __call__(self, x: Tensor) -> Tensor:
         return ops.max(ops.reshape(self.product(x), (x.shape[0], self.n_out, self.pieces)), axis=2)
-
-    def parameters(self) -> dict[str, Tensor]:
-        return self.product.parameters()
 
 
 class Dropout(Layer):
@@ -59,6 +59,8 @@ class SpectralNorm(Layer):
     power iteration on the buffer u (outputs,); in eval u stays. u and v count as constants, sigma is a function of W (eq. 12).
     """
 
+    inlined = ("inner",)
+
     def __init__(self, inner: Layer, rng: np.random.Generator) -> None:
         self.inner = inner
         w = inner.parameters()["w"]
@@ -80,16 +82,6 @@ class SpectralNorm(Layer):
             u = _unit(ops.matmul(fixed, v, trans_a=True))
             w.backend.launch("copy", (u.array.reshape(self.u.shape),), out=self.u.array)
         return w * ops.sum(matrix * (v @ ops.transpose(u))) ** -1
-
-    def parameters(self) -> dict[str, Tensor]:
-        return self.inner.parameters()
-
-    def buffers(self) -> dict[str, Tensor]:
-        return {**self.inner.buffers(), "u": self.u}
-
-    def train(self, mode: bool = True) -> Layer:
-        self.inner.train(mode)
-        return super().train(mode)
 
 
 def _unit(x: Tensor) -> Tensor:

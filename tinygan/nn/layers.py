@@ -1,4 +1,4 @@
-"""Layers. Each is a small callable with its parameters (learnt by gradient) and buffers (running statistics) by name.
+"""The layers of every network: linear, convolutions, batch normalisation, activations, reshapes.
 
 Shapes are NHWC, filters (KH, KW, C_in, C_out). A layer draws its initial weights from the `numpy.random.Generator` that it is
 handed; initialisations go by the names of the papers that proposed them.
@@ -7,7 +7,6 @@ handed; initialisations go by the names of the papers that proposed them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,60 +16,12 @@ from tinygan.engine import ops
 from tinygan.engine.tensor import Tensor
 
 from .init import Init, he_normal
+from .tree import Layer, Sequential, count_parameters
 
-# ---- layers -------------------------------------------------------------------------------------------------------------------
-
-
-class Layer:
-    """A callable Tensor -> Tensor. `training` matters to layers that behave differently when they are used."""
-
-    training: bool = True
-    couples: bool = False  # whether, in training, the samples of a batch affect each other's results
-
-    def __call__(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def parameters(self) -> dict[str, Tensor]:
-        """Learnt tensors by name; the very objects, so that an optimiser can update them in place."""
-        return {}
-
-    def buffers(self) -> dict[str, Tensor]:
-        """Tensors that are kept but not learnt by gradient."""
-        return {}
-
-    def train(self, mode: bool = True) -> Layer:
-        self.training = mode
-        return self
-
-    def eval(self) -> Layer:
-        return self.train(False)
-
-
-class Sequential(Layer):
-    """Layers one after the other; their parameters are named "0.w", "0.b", "2.w", ... by position."""
-
-    def __init__(self, *layers: Layer) -> None:
-        self.layers = layers
-        self.couples = any(layer.couples for layer in layers)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)
-
-    def parameters(self) -> dict[str, Tensor]:
-        return {f"{i}.{name}": t for i, layer in enumerate(self.layers) for name, t in layer.parameters().items()}
-
-    def buffers(self) -> dict[str, Tensor]:
-        return {f"{i}.{name}": t for i, layer in enumerate(self.layers) for name, t in layer.buffers().items()}
-
-    def train(self, mode: bool = True) -> Layer:
-        for layer in self.layers:
-            layer.train(mode)
-        return super().train(mode)
+__all__ = [
+    "Activation", "BatchNorm", "Conv2d", "ConvTranspose2d", "Flatten", "Layer", "LeakyReLU", "Linear", "ReLU", "Reshape",
+    "Sequential", "Sigmoid", "Tanh", "activation", "count_parameters",
+]
 
 
 def _weight(values: np.ndarray, backend: Backend, dtype: Any) -> Tensor:
@@ -91,9 +42,6 @@ class Linear(Layer):
     def __call__(self, x: Tensor) -> Tensor:
         return ops.linear(x, self.w, self.b, self.act, self.slope)
 
-    def parameters(self) -> dict[str, Tensor]:
-        return {"w": self.w, "b": self.b}
-
 
 class Conv2d(Layer):
     """Convolution, x (N, H, W, c_in) -> (N, OH, OW, c_out), with an optional bias and an activation."""
@@ -112,9 +60,6 @@ class Conv2d(Layer):
     def __call__(self, x: Tensor) -> Tensor:
         y = self._convolve(x)
         return activation(y, self.act, self.slope) if self.b is None else ops.bias_act(y, self.b, self.act, self.slope)
-
-    def parameters(self) -> dict[str, Tensor]:
-        return {"w": self.w} if self.b is None else {"w": self.w, "b": self.b}
 
 
 class ConvTranspose2d(Conv2d):
@@ -167,12 +112,6 @@ class BatchNorm(Layer):
         for running, seen in ((self.mean, mean), (self.var, var)):
             seen.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)
 
-    def parameters(self) -> dict[str, Tensor]:
-        return {"gamma": self.gamma, "beta": self.beta}
-
-    def buffers(self) -> dict[str, Tensor]:
-        return {"mean": self.mean, "var": self.var}
-
 
 def activation(x: Tensor, act: str, slope: float = 0.0) -> Tensor:
     """One of the fused layers' activations on its own: linear, leaky_relu, tanh or sigmoid."""
@@ -222,7 +161,3 @@ class Flatten(Layer):
 
     def __call__(self, x: Tensor) -> Tensor:
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
-
-
-def count_parameters(layer: Layer) -> int:
-    return sum(t.size for t in layer.parameters().values())

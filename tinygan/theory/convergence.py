@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from tinygan_kernels import Backend
 
@@ -16,19 +18,19 @@ RADIUS_SIMULTANEOUS, RADIUS_ALTERNATING, RADIUS_R1 = 3.09695, 1.4126, 2.643e-06
 START = float(np.sqrt(2))
 
 
-def _pull(objective: str, theta: float, psi: float, backend: Backend) -> float:
-    """-dL/dtheta of the Dirac-GAN's G."""
+def _pull(loss: Callable[[Tensor], Tensor], theta: float, psi: float, backend: Backend) -> float:
+    """Compute -dL/dtheta for G of the Dirac-GAN, where loss(s_fake) is L."""
     G, D = PointG(theta, backend), LineD(psi, backend)
-    loss = objectives.OBJECTIVES[objective](D(G(Tensor(np.zeros((1, 1)), backend))))
-    return -float(gradients(loss, [G.theta])[0])
+    return -float(gradients(loss(D(G(Tensor(np.zeros((1, 1)), backend)))), [G.theta])[0])
 
 
 def fixed_point(backend: Backend) -> list[Measured]:
     away = [(t, p) for t in (-2.0, -0.5, 0.5, 2.0) for p in (-1.5, -0.2, 0.2, 1.5)]
-    agree = [_pull("minimax", t, p, backend) * _pull("nonsaturating", t, p, backend) for t, p in away]
+    saturating, other = objectives.minimax, objectives.nonsaturating
+    agree = [_pull(saturating, t, p, backend) * _pull(other, t, p, backend) for t, p in away]
     return [
-        Measured("pull on G under V at theta = psi = 0", _pull("minimax", 0, 0, backend), 0, 0),
-        Measured("non-saturating pull there", _pull("nonsaturating", 0, 0, backend), 0, 0),
+        Measured("pull on G under V at theta = psi = 0", _pull(saturating, 0, 0, backend), 0, 0),
+        Measured("non-saturating pull there", _pull(other, 0, 0, backend), 0, 0),
         Measured("smallest product of both pulls at 16 other points: they agree in direction", min(agree), 1e-6, relation=">="),
     ]
 
@@ -57,16 +59,16 @@ def dirac_r1(backend: Backend) -> list[Measured]:
 
 def eigenvalues(backend: Backend) -> list[Measured]:
     measured = []
-    for objective in ("minimax", "nonsaturating"):
+    for name, loss in (("minimax", objectives.minimax), ("nonsaturating", objectives.nonsaturating)):
         for gamma in (0.0, 0.3, 1.0, 2.0):
-            found = dirac_eigenvalues(backend, objectives.value, objectives.OBJECTIVES[objective], gamma)
+            found = dirac_eigenvalues(backend, objectives.value, loss, gamma)
             root = np.sqrt(complex(gamma**2 / 4 - 0.25))
             expected = sorted([-gamma / 2 + root, -gamma / 2 - root], key=lambda e: (e.imag, e.real))
             # a double eigenvalue, at gamma = 1, moves by the square root of a rounding error
             allowed = 1e-7 if gamma == 1 else 1e-12
             error = float(np.abs(found - np.array(expected)).max())
             shown = f"{found[0].real:+.4f} {found[0].imag:+.4f} i and {found[1].real:+.4f} {found[1].imag:+.4f} i"
-            measured.append(Measured(f"{objective}, gamma = {gamma:g}: {shown}; error", error, 0, allowed))
+            measured.append(Measured(f"{name}, gamma = {gamma:g}: {shown}; error", error, 0, allowed))
     return measured
 
 

@@ -20,7 +20,8 @@ from tinygan_kernels import Backend, Launch
 from tinygan.engine import ops
 from tinygan.engine.gradcheck import MAX_ELEMENTS, Report, gradcheck
 from tinygan.engine.tensor import Tensor
-from tinygan.game import moves
+from tinygan.game import objectives
+from tinygan.game.penalties import gradient_penalty
 from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.layers import Sequential
 
@@ -374,9 +375,9 @@ def _game_case(name: str, architecture: Architecture, player: str, goal: Goal, b
 
 
 GOALS: dict[str, tuple[str, Goal]] = {
-    "dV": ("dg", moves.V),
-    "dL_nonsaturating": ("g", lambda D, G, x, z: moves.nonsaturating(D(G(z)))),
-    "d(V - R1)": ("d", lambda D, G, x, z: moves.V(D, G, x, z) - moves.gradient_penalty(D, x, 0.7)),
+    "dV": ("dg", objectives.V),
+    "dL_nonsaturating": ("g", lambda D, G, x, z: objectives.nonsaturating(D(G(z)))),
+    "d(V - R1)": ("d", lambda D, G, x, z: objectives.V(D, G, x, z) - gradient_penalty(D, x, 0.7)),
 }
 GAME_CASES: list[Case] = [
     _game_case(name, architecture, player, goal, batch=3)

@@ -130,9 +130,6 @@ class LineG(Layer):
     def __call__(self, z: Tensor) -> Tensor:
         return z @ self.a + self.b
 
-    def parameters(self) -> dict[str, Tensor]:
-        return {"a": self.a, "b": self.b}
-
 
 def distance_along(k: int, backend: Backend, steps: int = 60, m: int = 256) -> float:
     """Mean over Algorithm 1's steps of E |D - D*|, D* being that of the G of the moment. Data N(2, 0.5^2), G starts at N(-1, 1)."""

@@ -16,6 +16,7 @@ from tinygan_kernels import Backend
 from tinygan.engine import ops
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game.moves import Game
+from tinygan.game.penalties import squared_slope, variable
 from tinygan.nn.layers import Layer
 from tinygan.optim import SGD
 
@@ -50,9 +51,6 @@ class PointG(Layer):
     def __call__(self, z: Tensor) -> Tensor:
         return ops.broadcast_to(self.theta, (z.shape[0], 1))
 
-    def parameters(self) -> dict[str, Tensor]:
-        return {"theta": self.theta}
-
 
 class LineD(Layer):
     """s(x) = psi x."""
@@ -62,9 +60,6 @@ class LineD(Layer):
 
     def __call__(self, x: Tensor) -> Tensor:
         return x @ self.psi
-
-    def parameters(self) -> dict[str, Tensor]:
-        return {"psi": self.psi}
 
 
 def dirac_game(backend: Backend, start: tuple[float, float], h: float, objective: str, gamma: float = 0.0) -> Game:
@@ -94,13 +89,11 @@ def dirac_eigenvalues(
     backend: Backend, goal_d: Callable[[Tensor, Tensor], Tensor], loss_g: Callable[[Tensor], Tensor], gamma: float = 0.0
 ) -> np.ndarray:
     """Eigenvalues of v's Jacobian at the equilibrium theta = psi = 0, with R1 of weight gamma; lowest imaginary part first."""
-    from tinygan.game.penalties import leaf, penalty_of
-
     G, D = PointG(0.0, backend), LineD(0.0, backend)
     zero = Tensor(np.zeros((1, 1)), backend)
-    real, fake = leaf(zero), G(zero)
+    real, fake = variable(zero), G(zero)
     s_real, s_fake = D(real), D(fake)
-    goal = goal_d(s_real, s_fake) - penalty_of(s_real, real, gamma)
+    goal = goal_d(s_real, s_fake) - squared_slope(s_real, real, gamma)
     theta = [D.psi, G.theta]
     found = np.linalg.eigvals(jacobian(velocity(goal, loss_g(s_fake), theta[:1], theta[1:]), theta))
     return found[np.lexsort((found.real, found.imag))]

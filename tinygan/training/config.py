@@ -13,6 +13,7 @@ from typing import Any
 from tinygan_kernels import names
 
 from tinygan.data import Codec, DataOptions, Dataset
+from tinygan.game.objectives import OBJECTIVES
 from tinygan.game.remedies import Remedies
 from tinygan.game.rules import Rules
 from tinygan.nn.architectures import Architecture, NetworkOptions
@@ -61,8 +62,9 @@ class Config(RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptio
         """Yield a line for each combination of options of different groups that makes no sense."""
         if self.batch % self.pack:
             yield f"--batch is {self.batch}, --pack {self.pack} has to divide it"
-        if self.smooth and self.objective not in ("minimax", "nonsaturating"):
-            yield f"--smooth is for objectives with labels (minimax, nonsaturating), not for {self.objective}"
+        if self.smooth and not OBJECTIVES[self.objective].ascends_v:
+            labelled = ", ".join(name for name, objective in OBJECTIVES.items() if objective.ascends_v)
+            yield f"--smooth is for objectives with labels ({labelled}), not for {self.objective}"
         if self.unroll and self.update == "simultaneous":
             yield "--unroll looks ahead of D's step, and simultaneous players do not wait; leave --update alternating"
 

@@ -94,12 +94,12 @@ class Run:
             logits = self.game.simultaneous_step(next(xs), next(zs))
         else:
             logits = self.game.alternating_step(lambda: next(xs), lambda: next(zs), self.config.k)
-        return logits.real, logits.fake, logits.fake_of_g
+        return logits.tensors
 
     def _inputs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Room for the batches of data and of noise that a step takes: k of each for D and one for G, which may unroll D."""
+        """Room for the batches of a step: k of data and noise for D; for G one of noise, and one of data where it needs some."""
         c = self.config
-        of_x, of_z = (1, 1) if c.update == "simultaneous" else (c.k + bool(c.unroll), c.k + 1)
+        of_x, of_z = (1, 1) if c.update == "simultaneous" else (c.k + self.game.g_needs_data, c.k + 1)
         return np.empty((of_x, *self.sampler.shape), np.float32), np.empty((of_z, c.batch, c.z), np.float32)
 
     def train(

@@ -9,7 +9,8 @@ from scipy import integrate, stats
 
 from tinygan import Tensor, gradients
 from tinygan.engine import ops
-from tinygan.game.moves import Game, V
+from tinygan.game.moves import Game
+from tinygan.game.objectives import V
 from tinygan.nn.layers import Layer, Linear, Sequential
 from tinygan.optim import SGD, Adam
 
@@ -26,9 +27,6 @@ class Affine(Layer):
 
     def __call__(self, z):
         return self.shift + self.scale * z
-
-    def parameters(self):
-        return {"shift": self.shift, "scale": self.scale}
 
 
 def jensen_shannon():
@@ -93,9 +91,6 @@ class Slope(Layer):
     def __call__(self, x):
         return x @ self.psi
 
-    def parameters(self):
-        return {"psi": self.psi}
-
 
 class Point(Layer):
     """G(z) = theta, wherever z is."""
@@ -105,9 +100,6 @@ class Point(Layer):
 
     def __call__(self, z):
         return ops.broadcast_to(self.theta, (z.shape[0], 1))
-
-    def parameters(self):
-        return {"theta": self.theta}
 
 
 def dirac(update, r1=0.0, h=0.2, steps=500):

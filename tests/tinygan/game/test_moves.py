@@ -1,5 +1,7 @@
 """V and the objectives are what their names say, and each step moves the right player the right way by the right amount."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from engine_parts import REFERENCE, constant, launches, leaf
@@ -9,10 +11,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import special
 
 from tinygan import Tensor, gradients
+from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.randomness import Draws
-from tinygan.game.moves import LOG4, OBJECTIVES, Game, Logits, V, gradient_penalty, minimax, nonsaturating, total_loss, value
-from tinygan.game.objectives import GAMES
+from tinygan.game.moves import Game
+from tinygan.game.objectives import LOG4, OBJECTIVES, V, minimax, nonsaturating, total_loss, value
+from tinygan.game.packing import packed
+from tinygan.game.penalties import gradient_penalty
+from tinygan.game.readings import Logits
 from tinygan.game.remedies import Remedies
 from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.layers import BatchNorm, Layer, Linear, Sequential, Tanh
@@ -67,7 +73,9 @@ def test_v_and_the_objectives_are_their_definitions(real, fake):
 
 
 def test_objectives_go_by_the_names_of_the_paper():
-    assert (OBJECTIVES["minimax"], OBJECTIVES["nonsaturating"]) == (minimax, nonsaturating)
+    s_real, s_fake = drawn(5, 1), drawn(5, 1, seed=2)
+    for name, loss in (("minimax", minimax), ("nonsaturating", nonsaturating)):
+        assert float(OBJECTIVES[name].loss(s_real, s_fake)) == float(loss(s_fake)) and OBJECTIVES[name].goal is value
 
 
 @pytest.mark.parametrize("m", [1, 4])
@@ -125,7 +133,7 @@ def test_d_raises_v_and_moves_only_d(objective):
 def test_g_lowers_its_objective_and_v_and_moves_only_g(objective):
     game = new_game(objective=objective)
     x, z = drawn(16, 3), drawn(16, 2)
-    loss = lambda: float(OBJECTIVES[objective](game.D(game.G(z))))  # noqa: E731
+    loss = lambda: float(OBJECTIVES[objective].loss(game.D(x), game.D(game.G(z))))  # noqa: E731
     before, v, of_d, of_g = loss(), float(V(game.D, game.G, x, z)), theta(game.D), theta(game.G)
     game.descend_g(z)
     assert loss() < before - 1e-3
@@ -201,7 +209,7 @@ def test_algorithm_1_is_its_steps_one_after_the_other():
     zs = iter([z, fresh])
     logits = one.alternating_step(lambda: x, lambda: next(zs))
     s_real, s_fake = other.ascend_d(x, z)
-    s_of_g = other.descend_g(fresh)
+    _, s_of_g = other.descend_g(fresh)
     np.testing.assert_array_equal(theta(one.D), theta(other.D))
     np.testing.assert_array_equal(theta(one.G), theta(other.G))
     for got, expected in zip((logits.real, logits.fake, logits.fake_of_g), (s_real, s_fake, s_of_g), strict=True):
@@ -224,30 +232,26 @@ class Counting(Layer):
         self.runs += 1
         return self.network(x)
 
-    def parameters(self):
-        return self.network.parameters()
 
-
-@pytest.mark.parametrize("objective", sorted(GAMES))
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 @pytest.mark.parametrize("remedies", [{}, {"r2": 0.4}, {"gp": 2.0}, {"smooth": 0.1}], ids=str)
 @pytest.mark.parametrize("r1", [0.0, 0.3])
 def test_the_simultaneous_step_in_every_game(objective, remedies, r1):
     """G descends its own loss, whatever is added to D's goal."""
-    if remedies.get("smooth") and GAMES[objective].goal is not None:
+    if remedies.get("smooth") and not OBJECTIVES[objective].ascends_v:
         pytest.skip("labels are smoothed where D is a probability")
     game = new_game(objective=objective, r1=r1, remedies=Remedies(**remedies), draws=Draws(np.random.default_rng(4)))
     x, z = drawn(8, 3), drawn(8, 2)
     of_d, of_g = theta(game.D), theta(game.G)
-    _, _, goal = game._goal_of_d(x, game.G(z))
-    up = gradients(goal, game.optim_d.parameters)
-    down = gradients(OBJECTIVES[objective](game.D(game.G(z))), game.optim_g.parameters)
+    up = gradients(game._goal_of_d(*game._judge(x, game.G(z))), game.optim_d.parameters)
+    down = gradients(OBJECTIVES[objective].loss(game.D(x), game.D(game.G(z))), game.optim_g.parameters)
     game.draws = Draws(np.random.default_rng(4))
     game.simultaneous_step(x, z)
     np.testing.assert_allclose(theta(game.D), of_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-12)
     np.testing.assert_allclose(theta(game.G), of_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("objective", sorted(GAMES))
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_one_sweep_gives_both_gradients_in_games_of_sum_zero(objective):
     """In others a second sweep goes back through all layers of D, by a product each."""
     products = {}
@@ -256,7 +260,7 @@ def test_one_sweep_gives_both_gradients_in_games_of_sum_zero(objective):
         with launches() as seen:
             game.simultaneous_step(drawn(8, 3), drawn(8, 2))
         products[name] = sum(launch.kernel.name == "matmul" for launch in seen)
-    saved = 2 if GAMES[objective].zero_sum else 0
+    saved = 2 if OBJECTIVES[objective].zero_sum else 0
     assert products[objective] == products["nonsaturating"] - saved
 
 
@@ -267,7 +271,7 @@ def test_the_simultaneous_step_is_both_gradients_at_one_point_from_one_sampling_
     x, z = drawn(8, 3), drawn(8, 2)
     of_d, of_g = theta(game.D), theta(game.G)
     up = gradients(V(game.D, game.G, x, z), game.optim_d.parameters)
-    down = gradients(OBJECTIVES[objective](game.D(game.G(z))), game.optim_g.parameters)
+    down = gradients(OBJECTIVES[objective].loss(game.D(x), game.D(game.G(z))), game.optim_g.parameters)
     game.D.runs = game.G.runs = 0
     with launches() as seen:
         game.simultaneous_step(x, z)
@@ -392,3 +396,79 @@ def test_a_game_of_float32_stays_float32():
         game.alternating_step(lambda: x, lambda: z)
         game.simultaneous_step(x, z)
     assert {str(a.dtype) for launch in seen for a in (*launch.inputs, *launch.outputs)} == {"float32"}
+
+
+# ---- games of pairs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"r1": 0.3}, {"remedies": Remedies(pack=2)}, {"remedies": Remedies(unroll=1)}], ids=str)
+def test_g_compares_its_fakes_with_data_where_its_loss_does(options):
+    """The relativistic game: D's step, then G's, written out."""
+    D, G = discriminator(replace(MLP, pack=2), REFERENCE, np.random.default_rng(0), np.float64), players()[1]
+    if options.get("remedies", Remedies()).pack == 1:
+        D = players()[0]
+    game = Game(D, G, SGD(D.parameters(), 0.05), SGD(G.parameters(), 0.05), "relativistic", **options)
+    (x, z), (x_g, z_g) = (drawn(8, 3), drawn(8, 2)), (drawn(8, 3, seed=4), drawn(8, 2, seed=5))
+    shown = lambda points: packed(points, game.remedies.pack)  # noqa: E731
+    theta_d, theta_g = theta(D), theta(G)
+    goal = -ops.mean(ops.softplus(-(D(shown(x)) - D(shown(G(z))))))
+    goal = goal - gradient_penalty(D, x, 0.3) if options.get("r1") else goal
+    up = gradients(goal, game.optim_d.parameters)
+    s_real, s_fake = game.ascend_d(x, z)
+    np.testing.assert_allclose(theta(D), theta_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-12, atol=1e-15)
+    if not game.remedies.unroll:
+        down = gradients(ops.mean(ops.softplus(D(shown(x_g)) - D(shown(G(z_g))))), game.optim_g.parameters)
+        expected = theta_g - 0.05 * np.concatenate([g.numpy().ravel() for g in down])
+    assert game.g_needs_data
+    real_of_g, fake_of_g = game.descend_g(z_g, x_g)
+    if not game.remedies.unroll:
+        np.testing.assert_allclose(theta(G), expected, rtol=1e-12, atol=1e-15)
+    readings = Logits(s_real, s_fake, fake_of_g, real_of_g).read("relativistic")
+    assert readings.d_loss == pytest.approx(special.log1p(np.exp(s_fake.numpy() - s_real.numpy())).mean(), rel=1e-12)
+    assert readings.g_loss == pytest.approx(special.log1p(np.exp(real_of_g.numpy() - fake_of_g.numpy())).mean(), rel=1e-12)
+
+
+def test_a_step_of_g_without_the_data_that_it_needs_is_refused_before_anything_moves():
+    game = new_game(objective="relativistic")
+    before = theta(game.G)
+    with pytest.raises(ValueError, match="needs data, as it compares pairs"):
+        game.descend_g(drawn(4, 2))
+    np.testing.assert_array_equal(theta(game.G), before)
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_batches_are_asked_for_only_where_they_are_looked_at(objective):
+    game, batches = new_game(objective=objective), []
+    logits = game.alternating_step(lambda: batches.append(drawn(4, 3)) or batches[-1], lambda: drawn(4, 2), k=2)
+    assert len(batches) == 2 + OBJECTIVES[objective].pairs
+    assert len(logits.tensors) == 3 + OBJECTIVES[objective].pairs and Logits(*logits.tensors) == logits
+
+
+def test_smoothing_is_refused_in_a_game_without_labels():
+    with pytest.raises(ValueError, match=r"smooth is 0\.1, but the game 'hinge' has no labels"):
+        new_game(objective="hinge", remedies=Remedies(smooth=0.1))
+
+
+# ---- when one pass of D serves both batches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "passes"), [
+    ({}, 1), ({"r1": 0.3}, 2), ({"remedies": Remedies(r2=0.3)}, 2), ({"remedies": Remedies(smooth=0.1)}, 1),
+    ({"objective": "relativistic"}, 1),
+], ids=str)
+def test_d_runs_once_on_both_batches_unless_a_slope_is_wanted_in_one(options, passes):
+    game = new_game(**options)
+    game.D = Counting(game.D)
+    game.ascend_d(drawn(4, 3), drawn(4, 2))
+    assert game.D.runs == passes
+
+
+def test_d_runs_on_each_batch_alone_where_its_samples_affect_each_other():
+    game = new_game()
+    game.D = Counting(Sequential(BatchNorm(3, backend=REFERENCE, dtype=np.float64), *game.D))
+    x, z = drawn(4, 3), drawn(4, 2)
+    alone = game.D(x).numpy()
+    game.D.runs = 0
+    s_real, _ = game.ascend_d(x, z)
+    assert game.D.runs == 2
+    np.testing.assert_array_equal(s_real.numpy(), alone)

@@ -1,5 +1,7 @@
 """Each objective against its paper's formula written out in NumPy, its gradient against numeric ones, and its signs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tinygan_kernels import load
@@ -8,7 +10,7 @@ from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
-from tinygan.game.objectives import GAMES, goal_of_d
+from tinygan.game.objectives import OBJECTIVES, goal_of_d
 from tinygan.nn.layers import Linear, Sequential
 
 CPU = load("cpu")
@@ -35,43 +37,95 @@ def _v(r, f):
     return np.log(_sigmoid(r)).mean() + np.log(1 - _sigmoid(f)).mean()
 
 
+def _softplus(t):
+    return np.log(1 + np.exp(t))
+
+
+# Each objective by name: (what D ascends, what G descends), as functions of the logits of real samples r and of fakes f in NumPy
 FORMULAS = {
-    "minimax": (_v, lambda f: np.log(1 - _sigmoid(f)).mean()),
-    "nonsaturating": (_v, lambda f: -np.log(_sigmoid(f)).mean()),
-    "hinge": (lambda r, f: np.minimum(0, r - 1).mean() + np.minimum(0, -f - 1).mean(), lambda f: -f.mean()),
-    "least-squares": (lambda r, f: -0.5 * ((r - 1) ** 2).mean() - 0.5 * (f**2).mean(), lambda f: 0.5 * ((f - 1) ** 2).mean()),
-    "wasserstein": (lambda r, f: r.mean() - f.mean(), lambda f: -f.mean()),
+    "minimax": (_v, lambda r, f: np.log(1 - _sigmoid(f)).mean()),
+    "nonsaturating": (_v, lambda r, f: -np.log(_sigmoid(f)).mean()),
+    "hinge": (lambda r, f: np.minimum(0, r - 1).mean() + np.minimum(0, -f - 1).mean(), lambda r, f: -f.mean()),
+    "least-squares": (lambda r, f: -0.5 * ((r - 1) ** 2).mean() - 0.5 * (f**2).mean(), lambda r, f: 0.5 * ((f - 1) ** 2).mean()),
+    "wasserstein": (lambda r, f: r.mean() - f.mean(), lambda r, f: -f.mean()),
+    "relativistic": (lambda r, f: -_softplus(f - r).mean(), lambda r, f: _softplus(r - f).mean()),
 }
 
 
-def test_every_game_is_checked():
-    assert set(FORMULAS) == set(GAMES)
+def check_formulas(table, formulas):
+    """Compare every objective in `table` with its formula. Raises AssertionError, which names what differs or where to add it."""
+    missing = [name for name in table if name not in formulas]
+    assert not missing, f"{missing} has no formula: add what D ascends and what G descends to FORMULAS in {__file__}"
+    assert not set(formulas) - set(table), f"FORMULAS in {__file__} has names that tinygan/game/objectives.py does not have"
+    for name, objective in table.items():
+        r, f = _logits(1), _logits(2)
+        goal, loss = formulas[name]
+        assert float(objective.goal(_tensor(r), _tensor(f))) == pytest.approx(goal(r, f), rel=1e-12), f"{name}: what D ascends"
+        assert float(objective.loss(_tensor(r), _tensor(f))) == pytest.approx(loss(r, f), rel=1e-12), f"{name}: what G descends"
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_goal_and_loss_are_the_papers_formulas(name):
-    r, f = _logits(1), _logits(2)
-    goal, loss = FORMULAS[name]
-    assert float(goal_of_d(name, _tensor(r), _tensor(f))) == pytest.approx(goal(r, f), rel=1e-12)
-    assert float(GAMES[name].loss(_tensor(f))) == pytest.approx(loss(f), rel=1e-12)
+def test_every_objective_is_the_formula_of_its_paper():
+    check_formulas(OBJECTIVES, FORMULAS)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize(("changed", "message"), [
+    ({"log-cosh": OBJECTIVES["hinge"]}, r"\['log-cosh'\] has no formula: .* to FORMULAS in .*test_objectives\.py"),
+    ({"hinge": OBJECTIVES["wasserstein"]}, "hinge: what D ascends"),
+    ({"hinge": replace(OBJECTIVES["hinge"], loss=OBJECTIVES["nonsaturating"].loss)}, "hinge: what G descends"),
+    ({"relativistic": replace(OBJECTIVES["relativistic"], loss=lambda r, f: objectives.relativistic(f, r))}, "what G descends"),
+])
+def test_an_objective_without_its_formula_is_found(changed, message):
+    with pytest.raises(AssertionError, match=message):
+        check_formulas({**OBJECTIVES, **changed}, FORMULAS)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_of_both_players(name):
     r, f = _tensor(_logits(3)), _tensor(_logits(4))
-    report = gradcheck(lambda a, b: goal_of_d(name, a, b), r, f, name=name)
+    of_both = OBJECTIVES[name].loss if OBJECTIVES[name].pairs else lambda f: OBJECTIVES[name].loss(r, f)
+    report = gradcheck(OBJECTIVES[name].goal, r, f, name=name)
     assert report.passed, report
-    report = gradcheck(GAMES[name].loss, f, name=name)
+    report = gradcheck(of_both, *([r, f] if OBJECTIVES[name].pairs else [f]), name=name)
     assert report.passed, report
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_flags_of_an_objective_are_true(name):
+    """pairs: loss depends on real logits. zero_sum: loss and goal have the same slope in the fakes'. ascends_v: goal is V."""
+    objective, r, f = OBJECTIVES[name], _tensor(_logits(5)), _tensor(_logits(6))
+    to_real, to_fake = (g.numpy() for g in gradients(objective.loss(r, f), [r, f]))
+    of_goal = gradients(objective.goal(r, f), [f])[0].numpy()
+    assert to_real.any() == objective.pairs
+    assert np.allclose(to_fake, of_goal, rtol=1e-12) == objective.zero_sum
+    assert (float(objective.goal(r, f)) == float(objectives.value(r, f))) == objective.ascends_v
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_players_pull_in_opposite_directions(name):
     """D's ascent lowers the logits of fakes and raises those of data, G's descent raises the fakes'; logits between the labels."""
     r, f = _tensor([[0.3], [-0.4]]), _tensor([[0.2], [0.6]])
     up_real, up_fake = (g.numpy() for g in gradients(goal_of_d(name, r, f), [r, f]))
-    down = gradients(GAMES[name].loss(f), [f])[0].numpy()
+    down = gradients(OBJECTIVES[name].loss(r, f), [f])[0].numpy()
     assert (up_real > 0).all() and (up_fake < 0).all() and (-down > 0).all()
+
+
+def test_relativistic_players_compare_pairs_and_nothing_else():
+    """A shift of all logits changes nothing, and where no pair can be told apart both lose log 2."""
+    r, f = _logits(1), _logits(2)
+    relativistic = OBJECTIVES["relativistic"]
+    for of_player in (relativistic.goal, relativistic.loss):
+        moved = float(of_player(_tensor(r + 5), _tensor(f + 5)))
+        assert float(of_player(_tensor(r), _tensor(f))) == pytest.approx(moved, rel=1e-12)
+    assert float(relativistic.goal(_tensor(r), _tensor(r))) == pytest.approx(-np.log(2), rel=1e-14)
+    assert float(relativistic.loss(_tensor(r), _tensor(r))) == pytest.approx(np.log(2), rel=1e-14)
+    with pytest.raises(ValueError, match="do not form pairs; make the batches equal"):
+        relativistic.loss(_tensor(r), _tensor(f[:1]))
+
+
+@pytest.mark.parametrize("name", [name for name, objective in OBJECTIVES.items() if not objective.ascends_v])
+def test_labels_are_not_smoothed_where_there_are_none(name):
+    with pytest.raises(ValueError, match="no labels to smooth"):
+        goal_of_d(name, _tensor([[0.0]]), _tensor([[0.0]]), smooth=0.1)
 
 
 def test_smoothing_is_one_sided():
@@ -97,20 +151,20 @@ def test_least_squares_optimum_is_the_share_of_data():
     assert 3 * float(on_data) + float(on_fakes) == pytest.approx(0, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_finite_at_extreme_logits(name):
     far = _tensor([[1e4], [-1e4]])
     assert np.isfinite(float(goal_of_d(name, far, far)))
-    assert np.isfinite(gradients(GAMES[name].loss(far), [far])[0].numpy()).all()
+    assert np.isfinite(gradients(OBJECTIVES[name].loss(far, far), [far])[0].numpy()).all()
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_reach_both_networks(name):
     rng = np.random.default_rng(7)
     made = {"backend": CPU, "rng": rng, "dtype": np.float64}
     G, D = Sequential(Linear(2, 3, **made)), Sequential(Linear(3, 4, act="tanh", **made), Linear(4, 1, **made))
     x, z = Tensor(rng.standard_normal((5, 3)), CPU), Tensor(rng.standard_normal((5, 2)), CPU)
-    report = gradcheck(lambda *_: goal_of_d(name, D(x), D(G(z))) + GAMES[name].loss(D(G(z))),
+    report = gradcheck(lambda *_: goal_of_d(name, D(x), D(G(z))) + OBJECTIVES[name].loss(D(x), D(G(z))),
                        *G.parameters().values(), *D.parameters().values(), name=name)
     assert report.passed, report
 
@@ -129,4 +183,4 @@ PLANTS = {
 def test_a_planted_mistake_is_seen(plant):
     """The comparison that the formulas above go through rejects each of these as -E log D."""
     f = _logits(8)
-    assert float(PLANTS[plant](_tensor(f))) != pytest.approx(FORMULAS["nonsaturating"][1](f), rel=1e-6)
+    assert float(PLANTS[plant](_tensor(f))) != pytest.approx(FORMULAS["nonsaturating"][1](None, f), rel=1e-6)

@@ -129,12 +129,12 @@ def test_a_wrong_objective_is_caught(plant, caught_by, monkeypatch):
 
 
 def test_r1_without_its_half_is_caught(monkeypatch):
-    import tinygan.game.moves
-    import tinygan.game.penalties
+    from tinygan.game import penalties
+    from tinygan.theory import vector_field
 
-    plain = tinygan.game.penalties.penalty_of
-    for module in (tinygan.game.moves, tinygan.game.penalties):
-        monkeypatch.setattr(module, "penalty_of", lambda s, x, gamma: 2.0 * plain(s, x, gamma))
+    plain = penalties.squared_slope
+    for module in (penalties, vector_field):
+        monkeypatch.setattr(module, "squared_slope", lambda s, x, weight: 2.0 * plain(s, x, weight))
     assert _fails(["dirac-r1", "eigenvalues"]) == {"dirac-r1", "eigenvalues"}
 
 

@@ -1,0 +1,152 @@
+"""Layer, and the tree that layers form: parameters, buffers and layers inside a layer are found by walking its attributes.
+
+A layer may hold tensors and other layers in attributes of its own, and in lists, tuples and dictionaries there. Nobody lists
+them by hand, so none is forgotten and silently left untrained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tinygan.engine.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that holds a tensor: `owner.key` of a layer, or `owner[key]` of a list or dictionary. name: the path to it, "0.w"."""
+
+    name: str
+    owner: Any
+    key: Any
+
+    @property
+    def tensor(self) -> Tensor:
+        return getattr(self.owner, self.key) if isinstance(self.owner, Layer) else self.owner[self.key]
+
+    def put(self, tensor: Tensor) -> None:
+        """Make the place hold another tensor. Raises TypeError for a place in a tuple, which cannot change."""
+        if isinstance(self.owner, Layer):
+            setattr(self.owner, self.key, tensor)
+        elif isinstance(self.owner, tuple):
+            raise TypeError(f"the parameter {self.name} is in a tuple, where it cannot be exchanged; hold it in a list")
+        else:
+            self.owner[self.key] = tensor
+
+
+class Layer:
+    """A callable Tensor -> Tensor. A subclass says what it computes in `__call__`; its parameters and layers are found.
+
+    training: matters to layers that behave differently when they are used. inlined: names of attributes that are left out of the
+    names of what they hold, so that a Sequential's parameters are called "0.w" and not "layers.0.w".
+    """
+
+    training: bool = True
+    inlined: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def couples(self) -> bool:
+        """True if, in training, the samples of a batch affect each other's results, here or in a layer inside.
+
+        A layer that does so itself, as batch normalisation, says `couples = True` in its class.
+        """
+        return any(layer.couples for layer in self.inner_layers())
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return the tensors that want a gradient, by name; the very objects, so that an optimiser can update them in place.
+
+        One that is in several places counts once, under the first of its names.
+        """
+        return _named(self, lambda tensor: tensor.requires_grad)
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the tensors that are kept but not learnt by gradient, by name: running statistics, say."""
+        return _named(self, lambda tensor: not tensor.tracked)
+
+    def inner_layers(self) -> Iterator[Layer]:
+        """Yield the layers that this one holds, without those inside them."""
+        for _, _, _, content in _contents(self):
+            if isinstance(content, Layer):
+                yield content
+
+    def train(self, mode: bool = True) -> Layer:
+        """Put this layer and all inside it into training mode, or with mode=False into eval mode. Returns the layer."""
+        self.training = mode
+        for layer in self.inner_layers():
+            layer.train(mode)
+        return self
+
+    def eval(self) -> Layer:
+        return self.train(False)
+
+
+class Sequential(Layer):
+    """Layers one after the other; their parameters are named "0.w", "0.b", "2.w", ... by position."""
+
+    inlined = ("layers",)
+
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = layers
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+
+def count_parameters(layer: Layer) -> int:
+    """Return how many numbers the layer learns."""
+    return sum(t.size for t in layer.parameters().values())
+
+
+# ---- the walk -----------------------------------------------------------------------------------------------------------------
+
+
+def slots(layer: Layer) -> Iterator[Slot]:
+    """Yield every place in a layer, and in the layers inside it, that holds a tensor, in the order of the attributes.
+
+    A layer that is held twice is entered once. A tensor that is held twice is in two slots.
+    """
+    return _slots(layer, "", set())
+
+
+def _slots(layer: Layer, prefix: str, entered: set[int]) -> Iterator[Slot]:
+    entered.add(id(layer))
+    for path, owner, key, content in _contents(layer):
+        if isinstance(content, Tensor):
+            yield Slot(prefix + path, owner, key)
+        elif id(content) not in entered:
+            yield from _slots(content, f"{prefix}{path}." if path else prefix, entered)
+
+
+def _contents(layer: Layer) -> Iterator[tuple[str, Any, Any, Tensor | Layer]]:
+    """Yield (path, owner, key, content) for each tensor and layer that a layer holds itself."""
+    for name, value in vars(layer).items():
+        yield from _inside("" if name in layer.inlined else name, layer, name, value)
+
+
+def _inside(path: str, owner: Any, key: Any, value: Any) -> Iterator[tuple[str, Any, Any, Tensor | Layer]]:
+    if isinstance(value, (Tensor, Layer)):
+        yield path, owner, key, value
+    elif isinstance(value, (list, tuple, dict)):
+        for inner_key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _inside(f"{path}.{inner_key}" if path else str(inner_key), value, inner_key, inner)
+
+
+def _named(layer: Layer, wanted: Callable[[Tensor], bool]) -> dict[str, Tensor]:
+    """Return the wanted tensors of a layer by name. Raises ValueError where two tensors, wanted or not, have the same name."""
+    names: dict[int, str] = {}  # of each tensor's id: the first of its names
+    tensors: dict[str, Tensor] = {}
+    for slot in slots(layer):
+        if names.setdefault(id(slot.tensor), slot.name) == slot.name:
+            if slot.name in tensors:
+                raise ValueError(f"two tensors of the layer have the name {slot.name!r}; rename an attribute")
+            tensors[slot.name] = slot.tensor
+    return {name: tensor for name, tensor in tensors.items() if wanted(tensor)}
