@@ -117,12 +117,12 @@ NAMES = {
     "mlp, spectral": ({"spectral": True}, "0.w 0.b 1.w 1.b", "", "0.w 0.b 1.w 1.b", "0.u 1.u"),
     "mlp of images": ({"sample": (4, 4, 1)}, "0.w 0.b 1.w 1.b", "", "1.w 1.b 2.w 2.b", ""),
     "dcgan": (
-        {"name": "dcgan", "sample": (16, 16, 1)},
+        {"arch": "dcgan", "sample": (16, 16, 1)},
         "0.w 0.b 2.gamma 2.beta 3.w 4.gamma 4.beta 5.w 5.b", "2.mean 2.var 4.mean 4.var",
         "0.w 0.b 1.w 2.gamma 2.beta 4.w 4.b", "2.mean 2.var",
     ),
     "dcgan, spectral": (
-        {"name": "dcgan", "sample": (16, 16, 1), "spectral": True},
+        {"arch": "dcgan", "sample": (16, 16, 1), "spectral": True},
         "0.w 0.b 2.gamma 2.beta 3.w 4.gamma 4.beta 5.w 5.b", "2.mean 2.var 4.mean 4.var",
         "0.w 0.b 1.w 1.b 3.w 3.b", "0.u 1.u 3.u",
     ),
@@ -132,7 +132,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_every_network_are_those_that_checkpoints_have(name):
     options, *expected = NAMES[name]
-    a = Architecture(**{"name": "mlp", "sample": (3,), "bounded": True, "z": 2, "hidden": (4,), "width": 2, **options})
+    a = Architecture(**{"arch": "mlp", "sample": (3,), "bounded": True, "z": 2, "hidden": (4,), "width": 2, **options})
     rng = np.random.default_rng(0)
     G, D = generator(a, REFERENCE, rng), discriminator(a, REFERENCE, rng, draws=Draws(rng))
     found = (" ".join(named) for network in (G, D) for named in (network.parameters(), network.buffers()))
