@@ -83,15 +83,14 @@ def profile(
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
 ) -> int:
     """What a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
-    from tinygan_kernels.profiling import counts as profiling
-    from tinygan_kernels.profiling import view
+    from tinygan_kernels.profiling import report, view
     from tinygan_kernels.profiling.machine_code import InspectionError
 
     try:
-        reports = profiling.report(kernel, version, shape, backend, arch, compare)
+        profiles = report.profile(kernel, version, shape, backend, arch, compare)
     except InspectionError as error:
         raise BackendError(str(error)) from None
-    view.render(reports, out)
+    view.render(profiles, out)
     return 0
 
 
@@ -112,9 +111,9 @@ def targets(
             raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(CUDA_BACKENDS)}")
         if reason := why_unavailable(name, emulate=True):
             raise BackendError(f"backend {name!r} cannot be emulated: {reason}")
-    rows = list(static_targets.rows(backends))
-    out.print(static_targets.table(rows))
-    return 1 if any(row.ok is False for row in rows) else 0
+    results = list(static_targets.measure(backends))
+    out.print(static_targets.table(results))
+    return 1 if any(result.ok is False for result in results) else 0
 
 
 NUMBERS = ("--shape", "--compare")

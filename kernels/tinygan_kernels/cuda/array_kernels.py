@@ -1,7 +1,7 @@
 """Kernels that need no kernel of their own: elementwise work, reductions and batch norm from functions that NumPy and CuPy share.
 
 `implementations(xp)` gives them for either array module. No function makes an array after its first call on a shape: intermediate
-results live in a Scratch, so that a recorded launch (or a CUDA graph) finds the same memory every time it is run again. Only
+results live in a Workspace, so that a recorded launch (or a CUDA graph) finds the same memory every time it is run again. Only
 CuPy's reductions borrow workspace from its memory pool while they run: capture them with a pool of the graph's own.
 The output of an elementwise kernel may be the very array of one of its inputs.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 
-class Scratch:
+class Workspace:
     """Memory for intermediate results of an array module, kept for good: what was captured once may be replayed at any time.
 
     Sizes are rounded up to powers of two, so that all shapes together hold at most twice what the largest ones need.
@@ -49,15 +49,15 @@ def _ufunc(function: Callable) -> Callable:
     return implementation
 
 
-class Generic:
+class ArrayKernels:
     """The kernels whose name a method has, over one array module and its scratch. Arguments: inputs, outputs, parameters."""
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
-        self._scratch = Scratch(xp)
+        self._workspace = Workspace(xp)
 
     def _like(self, y: Any, use: str = "values") -> Any:
-        return self._scratch.take(use, y.shape, y.dtype)
+        return self._workspace.take(use, y.shape, y.dtype)
 
     # ---- elementwise ----------------------------------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class Generic:
 
     def _rectified(self, values, x, y, slope):
         """y = values where x > 0, else slope values: the factor is 1 (1 - slope) + slope = 1, or 0 (1 - slope) + slope."""
-        xp, factor = self.xp, self._scratch.take("values", x.shape, x.dtype)
+        xp, factor = self.xp, self._workspace.take("values", x.shape, x.dtype)
         xp.greater(x, 0, out=factor)
         xp.multiply(factor, 1.0 - slope, out=factor)
         xp.add(factor, slope, out=factor)
@@ -198,5 +198,5 @@ def implementations(xp: Any) -> dict[str, Callable[..., None]]:
     Not among them, because each CUDA backend writes its own: the products (matmul, conv2d, conv2d_dx, conv2d_dw), bce_logits,
     bias_act, bias_act_grad and adam.
     """
-    generic = Generic(xp)
-    return {name: _ufunc(f) for name, f in _ufuncs(xp).items()} | {name: getattr(generic, name) for name in _METHODS}
+    methods = ArrayKernels(xp)
+    return {name: _ufunc(f) for name, f in _ufuncs(xp).items()} | {name: getattr(methods, name) for name in _METHODS}

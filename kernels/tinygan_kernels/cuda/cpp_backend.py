@@ -4,292 +4,235 @@
     gpu = load("cupy", emulate=True, versions={"matmul": 3})
 
 Both are given the same CUDA C++ source and the same launches. On a GPU the arrays are CuPy's, and nothing is allocated after the
-first call on a shape. What is not a row of VERSIONS comes from `generic`. This file imports neither CuPy nor the emulator nor a
-driver until a backend is asked for.
+first call on a shape. Kernels without a row here are array functions (array_kernels.py). This file imports neither CuPy nor the
+emulator nor a driver until a backend is asked for.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinygan_kernels.backend import Backend, Launch, check
-from tinygan_kernels.contract import KERNELS, Version
-from tinygan_kernels.cuda import array_kernels, graph
-from tinygan_kernels.extras import install
+from tinygan_kernels.backend import Backend
+from tinygan_kernels.cuda import device as devices
+from tinygan_kernels.cuda import graph
+from tinygan_kernels.cuda.cpp import hosts
+from tinygan_kernels.cuda.cpp.entries import Entry, Instance, entry, source_path
+from tinygan_kernels.cuda.device import CudaLaunch, Device, Memory, RecordedLaunch
+from tinygan_kernels.cuda.ladder import Ladders, Rung
 from tinygan_kernels.shapes import ContractError
-
-from .cpp import hosts as hosts
-from .device import Started
-
-_F32 = ("float32",)
-
-# The ladders: tests, listings and verification are made from these rows. `host` launches a version, as
-# host(device, number, *inputs, *outputs, **params).
-_LADDERS = (
-    (Version("matmul", 1, "naive: one thread an element, down the columns"), hosts.matmul_simple),
-    (Version("matmul", 2, "coalesced: along the rows"), hosts.matmul_simple),
-    (Version("matmul", 3, "32x32 tiles in shared memory"), hosts.matmul_simple),
-    (Version("matmul", 4, "64x64 tiles, 4x4 elements a thread in registers, float4", _F32), hosts.matmul_tiled),
-    (Version("matmul", 5, "128x128 tiles, 64x32 a warp, double-buffered by cp.async", _F32), hosts.matmul_tiled),
-    (Version("matmul", 6, "tensor cores: operands rounded to TF32", _F32, rule="matmul_tf32"), hosts.matmul_tiled),
-    (Version("conv2d", 1, "direct: one thread an output"), hosts.conv2d),
-    (Version("conv2d", 2, "implicit GEMM, 64x64 tiles, 4x4 elements a thread", _F32), hosts.conv2d),
-    (Version("conv2d_dx", 1, "direct: one thread a pixel and channel gathers"), hosts.conv2d_dx),
-    (Version("conv2d_dx", 2, "implicit GEMM in stride^2 phases of stride 1", _F32), hosts.conv2d_dx),
-    (Version("conv2d_dw", 1, "direct: one thread a filter number"), hosts.conv2d_dw),
-    (Version("conv2d_dw", 2, "implicit GEMM, the sum over pixels in parts", _F32), hosts.conv2d_dw),
-    (Version("bce_logits", 1, "two passes, tree in shared memory"), hosts.bce_logits_two_pass),
-    (Version("bce_logits", 2, "one pass, warp shuffles"), hosts.bce_logits_one_pass),
-    (Version("bias_act", 1, "fused"), hosts.bias_act),
-    (Version("bias_act_grad", 1, "fused, column sums on the way"), hosts.bias_act_grad),
-    (Version("adam", 1, "fused"), hosts.adam),
-)
-LADDERS = tuple(version for version, _ in _LADDERS)
-_ON_LADDERS = {version.kernel for version in LADDERS}
-VERSIONS = LADDERS + tuple(Version(name, 1, "array functions") for name in KERNELS if name not in _ON_LADDERS)
-_HOSTS = {(version.kernel, version.number): host for version, host in _LADDERS}
-_DEFAULTS = {("matmul", 5): hosts.matmul_by_size}  # instead of _HOSTS, where no version was asked for
 
 OPTIONS = ("--std=c++17",)
 
 
-# ---- devices: where a launch goes ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class CppRung(Rung):
+    """A version in CUDA C++. source: the stem of a file in cuda/cpp; entries: declarations, as cpp/entries.py explains them."""
+
+    @functools.cached_property
+    def declared(self) -> tuple[Entry, ...]:
+        """The entries, parsed."""
+        return tuple(entry(self.source, declaration) for declaration in self.entries)
+
+    def record(self, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[RecordedLaunch]:
+        device = CppDevice(devices.NUMPY)
+        return [_recorded(launch) for launch in device.checked(self.host(device, self, *arrays, **params))]
 
 
-@functools.cache
-def source(name: str) -> str:
-    """The text of cuda/cpp/<name>.cu."""
-    return path(name).read_text()
+def _recorded(launch: CudaLaunch) -> RecordedLaunch:
+    source, name = launch.kernel.source, launch.kernel.name
+    ptx = functools.partial(compile_ptx, source, name)
+    return RecordedLaunch(name, launch.blocks, math.prod(launch.threads), source_path(source), ptx)
 
 
-def path(name: str) -> Path:
-    return Path(__file__).parent / "cpp" / f"{name}.cu"
+# ---- the ladders --------------------------------------------------------------------------------------------------------------
+
+_F32 = ("float32",)
+_PRODUCT = "T* a, T* b, T* c, int M, int N, int K"
+_TRANSPOSES = f"{_PRODUCT}, int trans_a, int trans_b"
+_GEOMETRY = "int images, int H, int W, int C_in, int OH, int OW, int C_out, int KH, int KW, int stride, int pad"
+_CONVOLUTION = f"T* first, T* second, T* out, {_GEOMETRY}"
+
+_REGISTER_TILE = CppRung(
+    "matmul", 4, "64x64 tiles, 4x4 elements a thread in registers, float4", _F32, source="matmul",
+    entries=(f"matmul_v4_{{operands}}({_PRODUCT})",), host=hosts.matmul_tiled, tile=(64, 64), improves="shared wavefronts",
+)  # fmt: skip
+
+LADDERS: tuple[CppRung, ...] = (
+    CppRung(
+        "matmul", 1, "naive: one thread an element, down the columns", source="matmul",
+        entries=(f"matmul_v1_{{dtype}}({_TRANSPOSES})",), host=hosts.matmul_simple, tile=(32, 8), threads=(32, 8),
+    ),
+    CppRung(
+        "matmul", 2, "coalesced: along the rows", source="matmul",
+        entries=(f"matmul_v2_{{dtype}}({_TRANSPOSES})",), host=hosts.matmul_simple, tile=(8, 32), threads=(32, 8),
+        improves="sectors",
+    ),
+    CppRung(
+        "matmul", 3, "32x32 tiles in shared memory", source="matmul",
+        entries=(f"matmul_v3_{{dtype}}({_TRANSPOSES})",), host=hosts.matmul_simple, tile=(32, 32), threads=(32, 32),
+        improves="sectors",
+    ),
+    _REGISTER_TILE,
+    CppRung(
+        "matmul", 5, "128x128 tiles, 64x32 a warp, double-buffered by cp.async", _F32, source="matmul",
+        entries=(f"matmul_v5_{{operands}}({_PRODUCT})",), host=hosts.matmul_with_32_bit_offsets(_REGISTER_TILE), tile=(128, 128),
+        unasked=hosts.matmul_by_size(_REGISTER_TILE), improves="shared wavefronts",
+    ),
+    CppRung(
+        "matmul", 6, "tensor cores: operands rounded to TF32", _F32, "matmul_tf32", source="matmul",
+        entries=(f"matmul_v6_{{operands}}({_PRODUCT})",), host=hosts.matmul_with_32_bit_offsets(_REGISTER_TILE), tile=(128, 128),
+        capability=80, improves="warp instructions",
+    ),
+    CppRung(
+        "conv2d", 1, "direct: one thread an output", source="conv2d",
+        entries=(f"conv2d_v1_{{dtype}}({_CONVOLUTION})",), host=hosts.conv2d,
+    ),
+    CppRung(
+        "conv2d", 2, "implicit GEMM, 64x64 tiles, 4x4 elements a thread", _F32, source="conv2d",
+        entries=(f"conv2d_v2({_CONVOLUTION})",), host=hosts.conv2d, tile=(64, 64), improves="sectors",
+    ),
+    CppRung(
+        "conv2d_dx", 1, "direct: one thread a pixel and channel gathers", source="conv2d",
+        entries=(f"conv2d_dx_v1_{{dtype}}({_CONVOLUTION})",), host=hosts.conv2d_dx,
+    ),
+    CppRung(
+        "conv2d_dx", 2, "implicit GEMM in stride^2 phases of stride 1", _F32, source="conv2d",
+        entries=(f"conv2d_dx_v2({_CONVOLUTION})",), host=hosts.conv2d_dx_in_phases, tile=(64, 64), improves="sectors",
+    ),
+    CppRung(
+        "conv2d_dw", 1, "direct: one thread a filter number", source="conv2d",
+        entries=(f"conv2d_dw_v1_{{dtype}}({_CONVOLUTION})",), host=hosts.conv2d_dw,
+    ),
+    CppRung(
+        "conv2d_dw", 2, "implicit GEMM, the sum over pixels in parts", _F32, source="conv2d",
+        entries=(f"conv2d_dw_v2({_CONVOLUTION}, int parts)", "conv2d_dw_v2_sum(T* partial, T* dw, int size, int parts)"),
+        host=hosts.conv2d_dw_in_parts, tile=(64, 64), improves="sectors",
+    ),
+    CppRung(
+        "bce_logits", 1, "two passes, tree in shared memory", source="bce_logits",
+        entries=("bce_logits_v1_terms_{dtype}(T* s, T* t, T* terms, T* ds, int n)",
+                 "bce_logits_v1_mean_{dtype}(T* terms, T* loss, int n)"),
+        host=hosts.bce_logits_two_pass,
+    ),
+    CppRung(
+        "bce_logits", 2, "one pass, warp shuffles", source="bce_logits",
+        entries=("bce_logits_v2_{dtype}(T* s, T* t, T* loss, T* ds, T* partials, unsigned* ticket, int n)",),
+        host=hosts.bce_logits_one_pass, tile=(1024,), improves="sectors",
+    ),
+    CppRung(
+        "bias_act", 1, "fused", source="bias_act",
+        entries=("bias_act_v1_{dtype}(T* x, T* b, T* y, int size, int channels, int act, T slope)",), host=hosts.bias_act,
+    ),
+    CppRung(
+        "bias_act_grad", 1, "fused, column sums on the way", source="bias_act",
+        entries=("bias_act_grad_v1_{dtype}(T* g, T* y, T* dx, T* partial, int rows, int channels, int act, T slope, int share)",
+                 "bias_act_grad_v1_sum_{dtype}(T* partial, T* db, int channels, int parts)"),
+        host=hosts.bias_act_grad, tile=(1, 32), threads=(32, 8),
+    ),
+    CppRung(
+        "adam", 1, "fused", source="adam",
+        entries=("adam_v1_begin_{dtype}(T* rate, T* t, T* factors, int sign, double beta1, double beta2)",
+                 "adam_v1_{dtype}(T* g, T* theta, T* m, T* v, T* factors, T beta1, T rest1, T beta2, T rest2, T eps, int size)"),
+        host=hosts.adam,
+    ),
+)  # fmt: skip
+_LADDERS = Ladders("cupy", "CUDA C++", LADDERS)
+VERSIONS = _LADDERS.versions()
+choose, find = _LADDERS.choose, _LADDERS.find
 
 
-class Device:
-    """Compiles the sources, launches their kernels, and lends scratch memory. Subclasses say with what.
-
-    `launch(entry, blocks, threads, *args, suffix=...)`: entry is a key of hosts.ENTRIES; a one-dimensional grid, a block of one or
-    two dimensions; the exported kernel is entry + suffix, for float32, or without a suffix entry_f32 / entry_f64 as the arrays are.
-    """
-
-    array_type: type = np.ndarray
-    memory = "a NumPy array"
-    capability = 80  # what the code may use: 10 x major + minor
-
-    def __init__(self, xp: Any) -> None:
-        self.xp = xp
-        self.scratch = array_kernels.Scratch(xp).take
-        self.ticket = xp.zeros(1, np.uint32)  # 0 before and after every launch that draws from it
-        self._functions: dict[str, Callable] = {}
-        self._modules: dict[str, Any] = {}
-
-    def launch(self, entry: str, blocks: int, threads: tuple[int, ...], *args: Any, suffix: str | None = None) -> None:
-        """Check the arguments against the C declaration and run; no blocks means no work. Raises ContractError."""
-        dtype = getattr(args[0] if args else None, "dtype", None) if suffix is None else np.dtype(np.float32)
-        self._check(entry, args, dtype)
-        if blocks:
-            name = entry + (suffix if suffix is not None else "_f32" if dtype == np.float32 else "_f64")
-            self.start(entry, name, int(hosts.int32(blocks, f"{entry}: blocks")), threads, args)
-
-    def start(self, entry: str, name: str, blocks: int, threads: tuple[int, ...], args: tuple[Any, ...]) -> None:
-        function = self._functions.get(name) or self._find(entry, name)
-        function((blocks, 1, 1), (*threads, 1, 1)[:3], args)
-
-    def _find(self, entry: str, name: str) -> Callable:
-        file = hosts.ENTRIES[entry].file
-        if file not in self._modules:
-            self._modules[file] = self.compile(source(file))
-        self._functions[name] = self._modules[file].get_function(name)
-        return self._functions[name]
-
-    def compile(self, text: str) -> Any:
-        """A module with get_function(name). Its functions are called as f(grid, block, args)."""
-        raise NotImplementedError
-
-    def _check(self, entry: str, args: tuple[Any, ...], dtype: Any) -> None:
-        """CUDA takes whatever bytes come: a float64 where the kernel has a float is read as half of itself, without a word."""
-        parameters = hosts.ENTRIES[entry].parameters
-        if len(args) != len(parameters):
-            names = ", ".join(name for _, name in parameters)
-            raise ContractError(f"{entry} takes {len(parameters)} arguments ({names}), got {len(args)}")
-        for (kind, name), arg in zip(parameters, args, strict=True):
-            expected = hosts.dtype_of(kind, dtype)
-            if getattr(arg, "dtype", None) != expected:
-                raise ContractError(f"{entry}: {name} is {_described(arg)}, it has to be {expected}")
-            if kind.endswith("*"):
-                self._check_array(entry, name, arg)
-            elif not isinstance(arg, np.generic):
-                raise ContractError(f"{entry}: {name} is {_described(arg)}, it has to be a NumPy scalar of type {expected}")
-
-    def _check_array(self, entry: str, name: str, array: Any) -> None:
-        if not isinstance(array, self.array_type):
-            raise ContractError(f"{entry}: {name} is a {type(array).__module__}.{type(array).__name__}, it has to be {self.memory}")
-        if not array.flags.c_contiguous:
-            raise ContractError(f"{entry}: {name} has strides {array.strides}, it has to be C-contiguous")
+# ---- devices ------------------------------------------------------------------------------------------------------------------
 
 
-def _described(arg: Any) -> str:
-    dtype = getattr(arg, "dtype", None)
-    return f"a {type(arg).__name__}" if dtype is None else f"{dtype}"
+def source_text(source: str) -> str:
+    """Return the text of a .cu file, given its stem."""
+    return source_path(source).read_text()
 
 
-class Emulated(Device):
-    """NumPy's memory, the emulator's execution."""
-
-    def __init__(self) -> None:
-        from tinygan_kernels import emulator
-
-        super().__init__(np)
-        self._emulator = emulator
-
-    def compile(self, text):
-        return self._emulator.RawModule(code=text, options=OPTIONS)
-
-
-class OnGpu(Device):
-    """CuPy's memory, compiler cache and current stream."""
-
-    memory = "a CuPy array"
-
-    def __init__(self) -> None:
-        import cupy
-
-        super().__init__(cupy)
-        self.array_type = cupy.ndarray
-        self.capability = int(cupy.cuda.Device().compute_capability)
-
-    def compile(self, text):
-        return self.xp.RawModule(code=text, options=OPTIONS)
-
-
-class Recorder(Device):
-    """Runs nothing and keeps what it was asked to run: for a look at the code that a launch would execute."""
-
-    def __init__(self) -> None:
-        super().__init__(np)
-        self.launches: list[Started] = []
-
-    def start(self, entry, name, blocks, threads, args):
-        ptx = functools.partial(compile_ptx, hosts.ENTRIES[entry].file, name)
-        self.launches.append(Started(name, blocks, math.prod(threads), path(hosts.ENTRIES[entry].file), ptx))
-
-
-def compile_ptx(file: str, name: str, arch: str) -> tuple[str, str]:
-    """The PTX of cuda/cpp/<file>.cu for `arch` (such as "sm_90"), and `name`, a kernel in it. Needs no driver."""
+def compile_ptx(source: str, name: str, arch: str) -> tuple[str, str]:
+    """Return the PTX of a .cu file for `arch` (such as "sm_90"), and `name`, a kernel in it. Needs no driver."""
     from tinygan_kernels.emulator.host.nvrtc import compile_ptx as compiled
 
-    return compiled(source(file), OPTIONS, arch.replace("sm_", "compute_"))[0], name
+    return compiled(source_text(source), OPTIONS, arch.replace("sm_", "compute_"))[0], name
 
 
-def record(kernel: str, number: int, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[Started]:
-    """The launches of one version on NumPy arrays (inputs and outputs), which are left as they are."""
-    recorder = Recorder()
-    _HOSTS[kernel, number](recorder, number, *arrays, **params)
-    return recorder.launches
+class CppDevice(Device):
+    """A device that compiles .cu files with `raw_module` (cupy.RawModule, or the emulator's) when a kernel of theirs is started."""
+
+    def __init__(self, memory: Memory, raw_module: Callable[..., Any] | None = None, capability: int = 80) -> None:
+        super().__init__(memory, capability)
+        self.ticket = memory.xp.zeros(1, np.uint32)  # 0 before and after every launch that draws from it
+        self._raw_module = raw_module
+        self._modules: dict[str, Any] = {}
+        self._functions: dict[str, Callable[..., None]] = {}
+
+    def start(self, launch: CudaLaunch) -> None:
+        function = self._functions.get(launch.kernel.name) or self._compiled(launch.kernel)
+        function((launch.blocks, 1, 1), (*launch.threads, 1, 1)[:3], launch.args)
+
+    def _compiled(self, kernel: Instance) -> Callable[..., None]:
+        if kernel.source not in self._modules:
+            self._modules[kernel.source] = self._raw_module(code=source_text(kernel.source), options=OPTIONS)
+        self._functions[kernel.name] = self._modules[kernel.source].get_function(kernel.name)
+        return self._functions[kernel.name]
+
+    def check(self, launch: CudaLaunch) -> None:
+        """CUDA takes whatever bytes come: a float64 where the kernel has a float is read as half of itself, without a word."""
+        kernel, args = launch.kernel, launch.args
+        if len(args) != len(kernel.parameters):
+            names = ", ".join(parameter.name for parameter in kernel.parameters)
+            raise ContractError(f"{kernel.name} takes {len(kernel.parameters)} arguments ({names}), got {len(args)}")
+        for parameter, arg in zip(kernel.parameters, args, strict=True):
+            self._check_argument(kernel.name, parameter, arg)
+
+    def _check_argument(self, kernel: str, parameter: Any, arg: Any) -> None:
+        name, expected, pointer = parameter
+        dtype = getattr(arg, "dtype", None)
+        found = f"a {devices.type_name(arg)}" if dtype is None else f"{dtype}"
+        if dtype != expected:
+            raise ContractError(f"{kernel}: {name} is {found}, it has to be {expected}")
+        if pointer:
+            self.check_type(kernel, name, arg)
+            if not arg.flags.c_contiguous:
+                raise ContractError(f"{kernel}: {name} has strides {arg.strides}, it has to be C-contiguous")
+        elif not isinstance(arg, np.generic):
+            raise ContractError(f"{kernel}: {name} is {found}, it has to be a NumPy scalar of type {expected}")
+
+
+def emulated() -> CppDevice:
+    """Return a device with NumPy's memory and the emulator's execution."""
+    from tinygan_kernels import emulator
+
+    return CppDevice(devices.NUMPY, emulator.RawModule)
+
+
+def on_gpu() -> CppDevice:
+    """Return the current GPU as a device, with CuPy's memory, compiler cache and current stream."""
+    memory = devices.cupy_memory()
+    return CppDevice(memory, memory.xp.RawModule, int(memory.xp.cuda.Device().compute_capability))
 
 
 # ---- the backend --------------------------------------------------------------------------------------------------------------
 
 
 def why_unavailable(emulate: bool = False) -> str | None:
-    """What is missing here, and what to do, in one line; None if the backend can run."""
-    if emulate:
-        missing = importlib.util.find_spec("numba_cuda") is None
-        return f"the emulator needs NVIDIA's compiler; run: {install('emulator')}" if missing else None
-    if importlib.util.find_spec("cupy") is None:
-        return f"CuPy is not installed; run: {install('gpu')}, or emulate it with --emulate"
-    import cupy
-
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError:  # no driver, or none that is new enough
-        count = 0
-    return None if count else "there is no NVIDIA GPU with a driver; emulate it with --emulate"
-
-
-def choose(versions: Mapping[str, int] | None) -> dict[str, dict[str, int]]:
-    """For every kernel with a ladder, the version that runs for each dtype: what `versions` asks for, otherwise the best.
-
-    The best is the last that can compute in the dtype and keeps the kernel's own bound. One that was asked for runs for its
-    dtypes alone: another dtype is refused at the launch. Raises ContractError.
-    """
-    chosen: dict[str, dict[str, int]] = {}
-    for row in LADDERS:
-        if not row.rule:
-            chosen.setdefault(row.kernel, {}).update(dict.fromkeys(row.dtypes, row.number))
-    for kernel, number in (versions or {}).items():
-        chosen[kernel] = dict.fromkeys(_row(kernel, number).dtypes, number)
-    return chosen
-
-
-def _row(kernel: str, number: int) -> Version:
-    if kernel not in KERNELS:
-        raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
-    rows = {row.number: row for row in LADDERS if row.kernel == kernel}
-    if number not in rows:
-        ladder = f"versions {', '.join(map(str, rows))}" if rows else "no version in CUDA C++"
-        raise ContractError(f"cupy: {kernel} has {ladder}; {number!r} is not one")
-    return rows[number]
-
-
-Choice = Mapping[str, tuple[Callable[..., None], int]]  # for each dtype: the host function, and the number that it is given
-
-
-def _choices(versions: Mapping[str, int] | None) -> dict[str, Choice]:
-    """For every kernel with a ladder, what launches it for each dtype."""
-    asked, choices = versions or {}, {}
-    for kernel, numbers in choose(versions).items():
-        found = _HOSTS if kernel in asked else _HOSTS | _DEFAULTS
-        choices[kernel] = {dtype: (found[kernel, number], number) for dtype, number in numbers.items()}
-    return choices
-
-
-def _host(kernel: str, choice: Choice, dtype: Any) -> tuple[Callable[..., None], int]:
-    if dtype.name not in choice:
-        raise ContractError(f"cupy: the version of {kernel} that was asked for computes in {' or '.join(choice)}, not {dtype}")
-    return choice[dtype.name]
-
-
-def _implementation(device: Device, kernel: str, choice: Choice) -> Callable[..., None]:
-    """Checks a call as the contract's door does, then launches the version for its dtype."""
-
-    def implementation(*arrays: Any, **params: Any) -> None:
-        check(kernel, arrays, params)
-        host, number = _host(kernel, choice, arrays[0].dtype)
-        host(device, number, *arrays, **params)
-
-    return implementation
-
-
-def _bind(device: Device, choices: Mapping[str, Choice], launch: Launch) -> Callable[[], None]:
-    """A launch that passed the door, to be run many times: its arrays stay the same, so the door's checks are not repeated."""
-    kernel = launch.kernel.name
-    if kernel not in choices:
-        return launch.run
-    host, number = _host(kernel, choices[kernel], launch.outputs[0].dtype)
-    return functools.partial(host, device, number, *launch.inputs, *launch.outputs, **launch.params)
+    """Return what is missing on this machine and what to do about it, in one line; None if the backend can run."""
+    return devices.why_unavailable(emulate, numba=False)
 
 
 def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
-    """The kernels in CUDA C++, on a GPU or emulated. versions: a version number for each kernel that is not to run at its best.
+    """Return the kernels in CUDA C++, on a GPU or emulated. Raises ContractError.
 
-    Without one, a small float32 product runs version 4 of matmul and a large one version 5 (hosts.matmul_by_size).
+    versions: a version number for each kernel that is not to run at its best. Without one, a small float32 product runs version 4
+    of matmul and a large one version 5 (hosts.matmul_by_size).
     """
-    choices = _choices(versions)
-    device = Emulated() if emulate else OnGpu()
-    implementations = array_kernels.implementations(device.xp)
-    implementations |= {kernel: _implementation(device, kernel, choice) for kernel, choice in choices.items()}
-    to_numpy = np.asarray if emulate else device.xp.asnumpy
-    bind = functools.partial(_bind, device, choices)
-    made = Backend("cupy", implementations, device.xp, VERSIONS, to_numpy, bind=bind, emulated=emulate)
+    made = _LADDERS.on(emulated() if emulate else on_gpu(), versions, emulate)
     if not emulate:
-        made.join = graph.joiner(device.xp)
+        made.join = graph.joiner(made.xp)
     return made

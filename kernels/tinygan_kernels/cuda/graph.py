@@ -45,8 +45,11 @@ class Captured:
         try:
             graph = self._capture()
         except RuntimeError as error:  # which all errors of CUDA are in CuPy
-            warnings.warn(f"the step could not be captured as a CUDA graph ({error}); its launches run one by one",
-                          RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"the step could not be captured as a CUDA graph ({error}); its launches run one by one",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             self._run = self._one_by_one
         else:
             self._run = lambda: graph.launch(self._stream)

@@ -1,4 +1,4 @@
-"""What the compiler made of a kernel: registers, spills, shared memory, and, by cuxray, occupancy and the inner loop's schedule.
+"""The machine code of a kernel: registers, spills, shared memory, and, by cuxray, occupancy and the inner loop's schedule.
 
 PTX becomes machine code through nvJitLink, which comes with the [emulator] extra and needs no driver; its log tells registers and
 spills. What lies in the code itself is read by cuxray with NVIDIA's disassembler, both of the [inspect] extra; without them
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinygan_kernels.cuda.device import Started
+from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.extras import install
 
 RESERVED_FROM = 90  # from sm_90 on, the linker counts 1 KiB of shared memory that the system keeps for itself
@@ -32,9 +32,11 @@ class InspectionError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A loop of the machine code, one iteration of it: instructions, multiply-adds, and cycles to issue them by the compiler's
-    own schedule, without waiting for memory (cuxray's estimate)."""
+class MachineLoop:
+    """A loop of the machine code, counted for one iteration. lines: the first and the last source line, if the code says so.
+
+    cycles: what the compiler's own schedule takes to issue the instructions, without waiting for memory (cuxray's estimate).
+    """
 
     depth: int
     lines: tuple[int, int] | None
@@ -48,8 +50,8 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Code:
-    """What cuxray reads out of the machine code. occupancy: the share of a multiprocessor's warps that can be resident, at most."""
+class MachineCode:
+    """A kernel's machine code, by cuxray. occupancy: the share of a multiprocessor's warps that can be resident, at most."""
 
     occupancy: float
     blocks_per_multiprocessor: int
@@ -58,17 +60,20 @@ class Code:
     uncoalesced: int
     analysed: int  # accesses whose addresses cuxray could follow
     not_analysed: int
-    loops: tuple[Loop, ...]
+    loops: tuple[MachineLoop, ...]
 
-    def inner_loop(self) -> Loop | None:
-        """The loop with the most multiply-adds per cycle: where a product spends its time."""
+    def inner_loop(self) -> MachineLoop | None:
+        """Return the loop with the most multiply-adds per cycle, in which a product spends its time; None if no loop has any."""
         busy = [loop for loop in self.loops if loop.multiply_adds]
         return max(busy, key=lambda loop: loop.multiply_adds_per_cycle, default=None)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A kernel compiled for an architecture. Registers are per thread; spills, stack and shared memory in bytes."""
+    """A kernel compiled for an architecture. Registers are per thread; spills, stack and shared memory in bytes.
+
+    code: None where the machine code could not be read, and `missing` says what to install.
+    """
 
     kernel: str
     arch: str
@@ -78,12 +83,12 @@ class Compiled:
     spill_loads: int
     stack: int
     shared: int
-    code: Code | None
+    code: MachineCode | None
     missing: str
 
 
 def link(ptx: str, arch: str) -> tuple[bytes, str]:
-    """PTX to a cubin for `arch` (such as "sm_90"), and the linker's log. Raises InspectionError."""
+    """Compile PTX for `arch` (such as "sm_90"). Returns the cubin and the linker's log. Raises InspectionError."""
     from cuda.bindings import nvjitlink
 
     options = [f"-arch={arch}", "-verbose", "-lineinfo"]
@@ -100,22 +105,22 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
     return bytes(cubin), log.decode(errors="replace")
 
 
-def inspect(started: Started, arch: str) -> Compiled:
+def inspect(launch: RecordedLaunch, arch: str) -> Compiled:
     """Compile the kernel of a launch for `arch` and read what became of it. Raises InspectionError."""
-    cubin, numbers, entry = _compiled(started, arch)
+    cubin, numbers, entry = _compiled(launch, arch)
     missing = why_no_code()
-    code = None if missing else _code(cubin, entry, started.threads)
-    return Compiled(started.kernel, arch, started.threads, **numbers, code=code, missing=missing)
+    code = None if missing else _code(cubin, entry, launch.threads)
+    return Compiled(launch.kernel, arch, launch.threads, **numbers, code=code, missing=missing)
 
 
-def resources(started: Started, arch: str) -> dict[str, int]:
-    """registers, spill_stores, spill_loads, stack and shared of a launch's kernel, as in Compiled. Raises InspectionError."""
-    return _compiled(started, arch)[1]
+def resources(launch: RecordedLaunch, arch: str) -> dict[str, int]:
+    """Return registers, spill_stores, spill_loads, stack and shared of a kernel, as in Compiled. Raises InspectionError."""
+    return _compiled(launch, arch)[1]
 
 
-def _compiled(started: Started, arch: str) -> tuple[bytes, dict[str, int], str]:
-    """(cubin, resources, name of the entry)"""
-    ptx, entry = started.ptx(arch)
+def _compiled(launch: RecordedLaunch, arch: str) -> tuple[bytes, dict[str, int], str]:
+    """Compile a launch's kernel. Returns the cubin, its resources as `resources` gives them, and the name of its entry."""
+    ptx, entry = launch.ptx(arch)
     cubin, log = link(ptx, arch)
     numbers = _resources(log, entry)
     if int(arch.removeprefix("sm_").rstrip("af")) >= RESERVED_FROM:
@@ -124,7 +129,7 @@ def _compiled(started: Started, arch: str) -> tuple[bytes, dict[str, int], str]:
 
 
 def _resources(log: str, entry: str) -> dict[str, int]:
-    """Read out of the linker's log: its section on `entry`, from "Compiling entry function" and "Function properties" on."""
+    """Read an entry's numbers out of the linker's log: its sections begin "Compiling entry function" and "Function properties"."""
     found = {}
     for section in re.split(r"(?=info +: (?:Compiling entry function|Function properties for) )", log):
         if f"'{entry}'" in section.split("\n", 1)[0] or f"for {entry}" in section.split("\n", 1)[0]:
@@ -151,7 +156,7 @@ _PATTERNS = {
 
 @functools.cache
 def why_no_code() -> str:
-    """What is missing for a look into the machine code, and what to do, in one line; "" if nothing is."""
+    """Return what is missing for a look into the machine code, and what to do, in one line; "" if nothing is."""
     if importlib.util.find_spec("cuxray") is None:
         return f"cuxray is not installed; run: {install('inspect')}"
     absent = [tool for tool in ("nvdisasm", "cuobjdump") if _tool(tool) is None]
@@ -159,7 +164,7 @@ def why_no_code() -> str:
 
 
 def _tool(name: str) -> Path | None:
-    """Where pip put one of NVIDIA's binary tools; their wheels do not put it on PATH."""
+    """Find one of NVIDIA's binary tools where pip put it; their wheels do not put it on PATH."""
     try:
         files = importlib.metadata.files(f"nvidia-cuda-{name}") or []
     except importlib.metadata.PackageNotFoundError:
@@ -168,7 +173,7 @@ def _tool(name: str) -> Path | None:
 
 
 def _cuxray(command: str, cubin: Path, *options: str) -> dict[str, Any]:
-    """The JSON of a cuxray command. It looks for its tools on PATH and would download them elsewhere, so they go there first."""
+    """Run a cuxray command and return its JSON. cuxray looks for its tools on PATH, or downloads them, so PATH begins with them."""
     folders = {str(_tool(name).parent) for name in ("nvdisasm", "cuobjdump")}
     environment = os.environ | {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
     arguments = [sys.executable, "-m", "cuxray", command, "--json", *options, str(cubin)]
@@ -178,7 +183,7 @@ def _cuxray(command: str, cubin: Path, *options: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def _code(cubin: bytes, entry: str, threads: int) -> Code:
+def _code(cubin: bytes, entry: str, threads: int) -> MachineCode:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
@@ -187,7 +192,7 @@ def _code(cubin: bytes, entry: str, threads: int) -> Code:
     kernel = next(k for k in report["units"][0]["kernels"] if k["name"] == entry)
     loops = [row for result in schedule["results"] if result["kernel"] == entry for row in result["loops"]]
     access, occupancy = kernel["access"], kernel["occupancy"]
-    return Code(
+    return MachineCode(
         occupancy=occupancy["occupancy_pct"] / 100,
         blocks_per_multiprocessor=occupancy["blocks_per_sm"],
         limiter=occupancy["limiter"],
@@ -199,7 +204,7 @@ def _code(cubin: bytes, entry: str, threads: int) -> Code:
     )
 
 
-def _loop(row: dict[str, Any]) -> Loop:
+def _loop(row: dict[str, Any]) -> MachineLoop:
     multiply_adds = sum(op["count"] for op in row["top_stall_opcodes"] if op["opcode"] in ("FFMA", "DFMA"))
     lines = tuple(row["line_span"]) if row["line_span"] else None
-    return Loop(row["loop_depth"], lines, row["instructions"], multiply_adds, row["est_issue_stall_cycles_per_iter"])
+    return MachineLoop(row["loop_depth"], lines, row["instructions"], multiply_adds, row["est_issue_stall_cycles_per_iter"])

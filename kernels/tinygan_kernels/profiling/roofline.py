@@ -32,8 +32,8 @@ GPUS = (
 
 
 @dataclass(frozen=True)
-class Bound:
-    """What a GPU allows: at most `tflops`, so at least `microseconds`, limited by `limit` ("arithmetic" or "memory")."""
+class RooflineBound:
+    """The bound that a GPU sets: at most `tflops`, so at least `microseconds`, limited by `limit` ("arithmetic" or "memory")."""
 
     gpu: Gpu
     tflops: float
@@ -41,14 +41,14 @@ class Bound:
     limit: str
 
 
-def bound(gpu: Gpu, flops: float, memory_bytes: float) -> Bound:
-    """The bound for `flops` floating-point operations over `memory_bytes` that have to pass between the GPU and its memory."""
+def bound(gpu: Gpu, flops: float, memory_bytes: float) -> RooflineBound:
+    """Return the bound for `flops` floating-point operations and `memory_bytes` that pass between the GPU and its memory."""
     arithmetic, memory = flops / (gpu.tflops * 1e12), memory_bytes / (gpu.bandwidth * 1e9)
     seconds = max(arithmetic, memory)
     tflops = flops / seconds / 1e12 if seconds else 0.0
-    return Bound(gpu, tflops, seconds * 1e6, "arithmetic" if arithmetic >= memory else "memory")
+    return RooflineBound(gpu, tflops, seconds * 1e6, "arithmetic" if arithmetic >= memory else "memory")
 
 
 def ridge(gpu: Gpu) -> float:
-    """The intensity, in operations a byte, from which on arithmetic limits and not memory."""
+    """Return the arithmetic intensity, in operations a byte, from which on arithmetic limits a kernel and not memory."""
     return gpu.tflops * 1e3 / gpu.bandwidth

@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 from tinygan_kernels import KERNELS, ContractError, Launch, emulator, reference
 from tinygan_kernels.cuda import array_kernels, cpp_backend
-from tinygan_kernels.cuda.cpp import hosts as hosts
+from tinygan_kernels.cuda.cpp import hosts
+from tinygan_kernels.cuda.cpp.entries import Instance
+from tinygan_kernels.cuda.device import NUMPY, CudaLaunch
 from tinygan_kernels.verification import bounds, cases
 
-SIDES = {1: (8, 32), 2: (8, 32), 3: (32,), 4: (64,), 5: (128,), 6: (128,)}  # of the tiles of matmul's versions
 F64_STRIDE = 4  # the emulator computes fma.f64 exactly, which takes time: every fourth case, after all of them in float32
 ROWS = [(row, dtype) for row in cpp_backend.LADDERS for dtype in row.dtypes]
 GPU_MISSING = cpp_backend.why_unavailable()
 
 
 def version_cases(row, dtype):
-    found = list(cases.cases(row.kernel, np.dtype(dtype), SIDES[row.number] if row.kernel == "matmul" else (16, 64)))
+    found = list(cases.cases(row.kernel, np.dtype(dtype), tuple(sorted(set(row.tile))) if row.kernel == "matmul" else (16, 64)))
     return found if dtype == "float32" else found[::F64_STRIDE]
 
 
@@ -34,10 +35,6 @@ def judge(backend, row, inputs, states=(), **params):
 
 def emulated(kernel, number):
     return cpp_backend.backend(emulate=True, versions={kernel: number})
-
-
-def row_of(kernel, number):
-    return next(row for row in cpp_backend.LADDERS if (row.kernel, row.number) == (kernel, number))
 
 
 @pytest.fixture
@@ -71,13 +68,13 @@ WIDE = (
 def test_implicit_gemm_at_the_edges_of_its_tiles(kernel, sizes, rng):
     maker = cases._convolution_maker(kernel, *sizes)
     inputs, _, params = maker(cases.Draw(rng, np.dtype(np.float32)))
-    assert judge(emulated(kernel, 2), row_of(kernel, 2), inputs, **params) <= 1
+    assert judge(emulated(kernel, 2), cpp_backend.find(kernel, 2), inputs, **params) <= 1
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_loss_over_many_blocks(number, rng):
     s, t = (3 * rng.standard_normal(5003)).astype(np.float32), rng.uniform(0, 1, 5003).astype(np.float32)
-    assert judge(emulated("bce_logits", number), row_of("bce_logits", number), (s, t)) <= 1
+    assert judge(emulated("bce_logits", number), cpp_backend.find("bce_logits", number), (s, t)) <= 1
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -90,15 +87,15 @@ def test_a_nan_logit_reaches_the_loss(number):
 
 def test_tf32_rounds_and_so_is_off_unless_asked_for(rng):
     a, b = rng.standard_normal((2, 16, 16)).astype(np.float32)
-    row = row_of("matmul", 6)
+    row = cpp_backend.find("matmul", 6)
     assert judge(emulated("matmul", 6), row, (a, b)) <= 1
     assert bounds.verify(emulated("matmul", 6).implementations["matmul"], "matmul", (a, b)) > 1
-    assert cpp_backend.choose(None)["matmul"] == {"float32": 5, "float64": 3}
+    assert {dtype: choice.rung.number for dtype, choice in cpp_backend.choose()["matmul"].items()} == {"float32": 5, "float64": 3}
 
 
-@pytest.mark.parametrize("kernel", [name for name in KERNELS if name not in (*cpp_backend.choose(None), "fill")])
+@pytest.mark.parametrize("kernel", [name for name in KERNELS if name not in (*cpp_backend.choose(), "fill")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_generic_kernels_are_inside_their_bounds(kernel, dtype):
+def test_the_array_kernels_are_inside_their_bounds(kernel, dtype):
     backend = cpp_backend.backend(emulate=True)
     for case in cases.cases(kernel, np.dtype(dtype)):
         share = bounds.verify(backend.implementations[kernel], kernel, case.inputs, case.states, **case.params)
@@ -134,19 +131,19 @@ def test_fill_fills_every_shape_and_view():
 
 @pytest.fixture
 def buffers(monkeypatch):
-    """A function that gives the identities of all scratch memory taken since the test began."""
-    made, original = [], array_kernels.Scratch.__init__
+    """A function that gives the identities of all workspace taken since the test began."""
+    made, original = [], array_kernels.Workspace.__init__
 
     def init(self, xp):
         original(self, xp)
         made.append(self)
 
-    monkeypatch.setattr(array_kernels.Scratch, "__init__", init)
-    return lambda: sorted(id(buffer) for scratch in made for buffer in scratch._buffers.values())
+    monkeypatch.setattr(array_kernels.Workspace, "__init__", init)
+    return lambda: sorted(id(buffer) for workspace in made for buffer in workspace._buffers.values())
 
 
-def scratch_users(rng):
-    """A call of each kernel that keeps scratch: (kernel, inputs, outputs, params)."""
+def workspace_users(rng):
+    """A call of each kernel that keeps workspace: (kernel, inputs, outputs, params)."""
 
     def f(*shape):
         return rng.standard_normal(shape).astype(np.float32)
@@ -157,9 +154,9 @@ def scratch_users(rng):
     yield "batch_norm", (f(40, 3), f(3), f(3)), (f(40, 3), f(3), f(3)), {"eps": 1e-5}
 
 
-def test_a_replay_takes_no_new_scratch_and_gives_the_same_bits(rng, buffers):
+def test_a_replay_takes_no_new_workspace_and_gives_the_same_bits(rng, buffers):
     backend = cpp_backend.backend(emulate=True)
-    launches = [Launch(KERNELS[k], backend.implementations[k], i, o, p) for k, i, o, p in scratch_users(rng)]
+    launches = [Launch(KERNELS[k], backend.implementations[k], i, o, p) for k, i, o, p in workspace_users(rng)]
     for launch in launches:
         launch.run()
     taken, first = buffers(), [[out.copy() for out in launch.outputs] for launch in launches]
@@ -189,31 +186,34 @@ def test_a_replayed_adam_counts_on_and_reads_its_rate_anew(rng):
     assert np.array_equal(theta, once)
 
 
-class Listener(cpp_backend.Emulated):
-    """Notes what it is asked to launch, and launches nothing."""
+class Listener(cpp_backend.CppDevice):
+    """Notes what it is asked to start, and starts nothing."""
 
-    def launch(self, entry, *args, **options):
-        self.entry = entry
+    def __init__(self):
+        super().__init__(NUMPY)
+
+    def start(self, launch):
+        self.entry = launch.kernel.name
 
 
-@pytest.mark.parametrize(("side", "entry"), [(128, "matmul_v4"), (1152, "matmul_v4"), (1153, "matmul_v5")])
+@pytest.mark.parametrize(("side", "entry"), [(128, "matmul_v4_nn"), (1152, "matmul_v4_nn"), (1153, "matmul_v5_nn")])
 def test_small_products_run_in_smaller_tiles_unless_a_version_is_asked_for(side, entry, monkeypatch):
     device = Listener()
-    monkeypatch.setattr(cpp_backend, "Emulated", lambda: device)
+    monkeypatch.setattr(cpp_backend, "emulated", lambda: device)
     a = np.empty((side, side), np.float32)
     cpp_backend.backend(emulate=True).launch("matmul", (a, a))
     assert device.entry == entry
     emulated("matmul", 5).launch("matmul", (a, a))
-    assert device.entry == "matmul_v5"
+    assert device.entry == "matmul_v5_nn"
 
 
 def test_matmul_with_rows_too_long_for_32_bit_offsets_runs_version_4():
     device, long = Listener(), 1 << 23
     a, b, c = np.empty((1, long), np.float32), np.empty((long, 1), np.float32), np.empty((1, 1), np.float32)
-    hosts.matmul_tiled(device, 5, a, b, c)
-    assert device.entry == "matmul_v4"
-    hosts.matmul_tiled(device, 5, a[:, 1:], b[1:], c)
-    assert device.entry == "matmul_v5"
+    rung = cpp_backend.find("matmul", 5)
+    for inner, name in ((long, "matmul_v4_nn"), (long - 1, "matmul_v5_nn")):
+        (launch,) = rung.host(device, rung, a[:, :inner], b[:inner], c)
+        assert launch.kernel.name == name
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------------------
@@ -241,6 +241,12 @@ def test_wrong_arrays_are_refused_with_the_name_of_the_argument(name):
 
 
 SIZES = (np.int32(4), np.int32(5), np.int32(3))
+
+
+def matmul_5() -> Instance:
+    return cpp_backend.find("matmul", 5).declared[0].instance(operands="nn")
+
+
 WRONG_LAUNCHES = {
     "too few": ((A, B, C, *SIZES[:2]), "takes 6 arguments"),
     "a Python int": ((A, B, C, 4, *SIZES[1:]), "M is a int"),
@@ -259,7 +265,7 @@ WRONG_LAUNCHES = {
 def test_a_launch_refuses_what_the_c_declaration_does_not_take(name):
     args, sentence = WRONG_LAUNCHES[name]
     with pytest.raises(ContractError, match=re.escape(sentence)):
-        cpp_backend.Emulated().launch("matmul_v5", 1, (256,), *args, suffix="_nn")
+        cpp_backend.emulated().run([CudaLaunch(matmul_5(), 1, (256,), args)])
 
 
 @pytest.mark.parametrize("versions", [{"matmul": 7}, {"matmul": 0}, {"matmul": "5"}, {"exp": 1}, {"nonsense": 1}], ids=str)
@@ -279,33 +285,7 @@ def test_counts_beyond_32_bits_are_refused():
         hosts.int32(0x80000000, "size")
 
 
-# ---- declarations and sources agree ---------------------------------------------------------------------------------------------
-
-
-def ptx_parameters(file):
-    """{kernel: the PTX types of its parameters} of cuda/<file>.cu."""
-    from tinygan_kernels.emulator.host.nvrtc import compile_ptx
-
-    text, _ = compile_ptx(cpp_backend.source(file), ("--std=c++17",))
-    kernels = re.findall(r"\.entry (\w+)\((.*?)\)", text, re.DOTALL)
-    return {name: re.findall(r"\.param \.(\w+)", body) for name, body in kernels}
-
-
-PTX_TYPES = {"int": "u32", "unsigned": "u32", "double": "f64", "_f32": "f32", "_f64": "f64"}
-
-
-@pytest.mark.parametrize("file", sorted({entry.file for entry in hosts.ENTRIES.values()}))
-def test_declared_parameters_are_those_of_the_compiled_kernels(file):
-    found = ptx_parameters(file)
-    entries = {name: entry for name, entry in hosts.ENTRIES.items() if entry.file == file}
-    assert {re.sub("_(f32|f64|[nt]{2})$", "", name) for name in found} == set(entries)
-    for name, declared in found.items():
-        real = next((end for end in ("_f32", "_f64") if name.endswith(end)), "_f32")
-        kinds = [kind for kind, _ in entries[re.sub("_(f32|f64|[nt]{2})$", "", name)].parameters]
-        assert declared == ["u64" if kind.endswith("*") else PTX_TYPES[real if kind == "T" else kind] for kind in kinds], name
-
-
-def test_every_function_of_the_array_module_that_generic_uses_exists_in_cupy():
+def test_every_function_of_the_array_module_that_is_used_exists_in_cupy():
     pytest.importorskip("cupy", reason="CuPy is not installed: its names cannot be compared")
     import cupy
 
@@ -329,7 +309,7 @@ def test_the_path_to_a_gpu_passes_what_cupy_takes(monkeypatch, rng):
     backend = cpp_backend.backend()
     assert backend.xp is cupy
     case = next(itertools.islice(cases.cases("matmul"), 5, None))
-    assert judge(backend, row_of("matmul", 5), case.inputs, **case.params) <= 1
+    assert judge(backend, cpp_backend.find("matmul", 5), case.inputs, **case.params) <= 1
     with pytest.raises(ContractError, match="this GPU has 75"):
         cpp_backend.backend(versions={"matmul": 6}).launch("matmul", (A, B))
 

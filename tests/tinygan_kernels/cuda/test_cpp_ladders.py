@@ -48,8 +48,8 @@ def outputs_of(kernel, inputs, params):
 
 
 @pytest.fixture(autouse=True)
-def aligned_scratch(monkeypatch):
-    monkeypatch.setattr(array_kernels.Scratch, "take", lambda self, use, shape, dtype: aligned(*shape))
+def aligned_workspace(monkeypatch):
+    monkeypatch.setattr(array_kernels.Workspace, "take", lambda self, use, shape, dtype: aligned(*shape))
 
 
 def counted(kernel, number):
@@ -103,7 +103,7 @@ def test_only_the_register_tile_has_bank_conflicts_and_the_warp_tile_ends_them()
 @pytest.mark.parametrize("kernel", CALLS)
 def test_the_best_version_is_coalesced_and_free_of_bank_conflicts(kernel):
     """A request of 32 floats takes 4 sectors, or fewer where lanes share; conv2d_dx reads filters a pixel's channels at a time."""
-    counts = counted(kernel, cpp_backend.choose(None)[kernel]["float32"])
+    counts = counted(kernel, cpp_backend.choose()[kernel]["float32"].rung.number)
     for way in ("ld", "st"):
         assert counts[SECTORS.format(way)] <= 4 * counts[REQUESTS.format(way)], way
     assert counts[CONFLICTS] == 0
@@ -134,7 +134,7 @@ PLANTED = {
 
 def caught(kernel, number):
     """Whether any hard case finds the kernel wrong, by its numbers or by the sanitizer."""
-    row = next(r for r in cpp_backend.LADDERS if (r.kernel, r.number) == (kernel, number))
+    row = cpp_backend.find(kernel, number)
     implementation = cpp_backend.backend(emulate=True, versions={kernel: number}).implementations[kernel]
     for case in cases.cases(kernel, np.float32, (128,) if number > 4 else (32,)):
         try:
@@ -148,7 +148,7 @@ def caught(kernel, number):
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_planted_bug_is_caught(bug, monkeypatch):
     kernel, number, right, wrong = PLANTED[bug]
-    original = cpp_backend.source
+    original = cpp_backend.source_text
 
     def planted(file):
         text = original(file)
@@ -156,7 +156,7 @@ def test_a_planted_bug_is_caught(bug, monkeypatch):
         assert (changed != text) == (file == KERNEL_FILES.get(kernel, kernel))
         return changed
 
-    monkeypatch.setattr(cpp_backend, "source", planted)
+    monkeypatch.setattr(cpp_backend, "source_text", planted)
     assert caught(kernel, number)
 
 
@@ -170,7 +170,7 @@ PIPE = {"sm_80": 0.5, "sm_90": 1.0}  # FFMA that a scheduler's pipe accepts in a
 
 def compiled(kernel, number, arch):
     inputs, params = CALLS[kernel]()
-    launches = cpp_backend.record(kernel, number, (*inputs, *outputs_of(kernel, inputs, params)), params)
+    launches = cpp_backend.find(kernel, number).record((*inputs, *outputs_of(kernel, inputs, params)), params)
     return [machine_code.inspect(launch, arch) for launch in launches]
 
 

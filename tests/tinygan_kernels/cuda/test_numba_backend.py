@@ -11,14 +11,14 @@ pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[em
 
 from numba import cuda
 from tinygan_kernels import BackendError, ContractError, Version, load, reference, why_unavailable
-from tinygan_kernels.cuda import numba_backend
+from tinygan_kernels.cuda import device, numba_backend
+from tinygan_kernels.cuda.device import CudaLaunch
 from tinygan_kernels.cuda.numba_kernels.matmul import shared_tile_kernel
 from tinygan_kernels.emulator import checks, count, counters, launch
 from tinygan_kernels.verification import verify
 from tinygan_kernels.verification.cases import Case, cases, edges
 
 LADDERS, ALL = numba_backend.LADDERS, numba_backend.VERSIONS
-TILES = {("matmul", 4): (64,)}  # the side of a version's tile, where it is not 16
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def rng():
 
 
 def _cases(version: Version, dtype: str):
-    return cases(version.kernel, dtype, TILES.get((version.kernel, version.number), (16,)))
+    return cases(version.kernel, dtype, (64,) if getattr(version, "tile", ()) == (64, 64) else (16,))
 
 
 def _verified(version: Version, dtype: str) -> verify.Row:
@@ -186,7 +186,7 @@ def test_float32_kernels_compute_in_float32_and_in_registers(version):
     case = next(c for c in cases(version.kernel) if all(a.size for a in c.inputs))
     values = getattr(reference, version.kernel)(*case.inputs, *case.states, **case.params)
     outputs = case.states or tuple(np.asarray(v, "f4") for v in (values if isinstance(values, tuple) else (values,)))
-    started = numba_backend.record(version.kernel, version.number, (*case.inputs, *outputs), case.params)
+    started = version.record((*case.inputs, *outputs), case.params)
     assert started
     for one in started:
         ptx, entry = one.ptx("sm_80")
@@ -219,7 +219,7 @@ def double_kernel(x, factor, y):
 ])  # fmt: skip
 def test_a_launch_says_which_argument_is_wrong(args, sentence):
     with pytest.raises(ContractError, match=sentence):
-        numba_backend.Emulated().launch(double_kernel, 1, 1, *args)
+        numba_backend.Emulated().run([CudaLaunch(double_kernel, 1, (1,), args)])
 
 
 @pytest.mark.parametrize("inputs, out, sentence", [
@@ -251,9 +251,9 @@ def test_versions_and_backends_that_do_not_exist_are_refused():
 
 
 def test_without_numba_cuda_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(numba_backend.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
     reason = why_unavailable("numba-cuda", emulate=True)
-    assert reason == "Numba CUDA is not installed; run: pip install -e '.[emulator]'"
+    assert reason == "Numba CUDA, which brings NVIDIA's compiler, is not installed; run: pip install -e '.[emulator]'"
     with pytest.raises(BackendError, match="pip install"):
         load("numba-cuda", emulate=True)
 
@@ -317,11 +317,11 @@ def one_barrier_kernel(a, b, c):
 ])  # fmt: skip
 def test_verification_catches_planted_bugs(kernel, symptom):
     backend = load("numba-cuda", emulate=True)
-    device = numba_backend.Emulated()
+    emulated = numba_backend.Emulated()
 
     def planted(a, b, c, trans_a=False, trans_b=False):
         blocks = -(-c.shape[0] // 16) * -(-c.shape[1] // 16)
-        device.launch(kernel, blocks, 256, a.T if trans_a else a, b.T if trans_b else b, c)
+        emulated.run([CudaLaunch(kernel, blocks, (256,), (a.T if trans_a else a, b.T if trans_b else b, c))])
 
     backend.implementations["matmul"] = planted
     row = verify.verify_version(backend, LADDERS[2], "float32", cases("matmul", tiles=(16,)), emulate=True)
@@ -355,16 +355,16 @@ def test_the_path_to_a_gpu_keeps_to_the_current_stream_and_does_not_wait(monkeyp
         assert sync is False
         return array
 
-    stream, device = 7, numba_backend.OnGpu()
+    stream, gpu = 7, numba_backend.OnGpu()
     streams = {"external_stream": lambda ptr: f"stream {ptr}", "default_stream": lambda: "null"}
-    device._cuda = types.SimpleNamespace(as_cuda_array=view, **streams)
+    gpu._cuda = types.SimpleNamespace(as_cuda_array=view, **streams)
     a, b, c = rng.standard_normal((16, 16)).astype("f4"), np.eye(16, dtype="f4"), np.full((16, 16), np.nan, "f4")
     kernel = Kernel(shared_tile_kernel)
-    device.launch(kernel, 1, 256, a, b, c)
+    gpu.run([CudaLaunch(kernel, 1, (256,), (a, b, c))])
     stream = 0
-    device.launch(kernel, 1, 256, a, b, c)
-    device.launch(kernel, 1, 256, a, b, c)
-    assert asked == [(1, 256, "stream 7"), (1, 256, "null")], "a configuration is made once"
+    gpu.run([CudaLaunch(kernel, 1, (256,), (a, b, c))])
+    gpu.run([CudaLaunch(kernel, 1, (256,), (a, b, c))])
+    assert asked == [(1, (256,), "stream 7"), (1, (256,), "null")], "a configuration is made once"
     assert np.array_equal(a, c)
 
 

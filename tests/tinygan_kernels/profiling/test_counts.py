@@ -7,7 +7,7 @@ pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[em
 
 from tinygan_kernels import ContractError
 from tinygan_kernels.cuda import numba_backend
-from tinygan_kernels.profiling import counts, machine_code, roofline, view
+from tinygan_kernels.profiling import calls, counts, machine_code, report, roofline, view
 
 FFMA = "smsp__sass_thread_inst_executed_op_ffma_pred_on.sum"
 LOADED = "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"
@@ -77,8 +77,8 @@ def test_arrays_lie_where_a_gpu_would_put_them():
 @pytest.mark.parametrize("version", numba_backend.LADDERS, ids=lambda v: f"{v.kernel}-{v.number}")
 def test_no_kernel_spills(monkeypatch, version, arch):
     monkeypatch.setattr(machine_code, "why_no_code", lambda: "not asked for here")
-    made = counts.problem(version.kernel)
-    for started in counts.recorded(version, made, "numba-cuda"):
+    made = calls.call(version.kernel)
+    for started in report.recorded(version, made):
         compiled = machine_code.inspect(started, arch)
         assert compiled.spill_stores == compiled.spill_loads == 0, compiled
         assert 0 < compiled.registers <= 255 and compiled.code is None
@@ -88,7 +88,7 @@ def test_no_kernel_spills(monkeypatch, version, arch):
 def test_shared_memory_is_what_the_source_asks_for_on_every_architecture(monkeypatch):
     monkeypatch.setattr(machine_code, "why_no_code", lambda: "not asked for here")
     (version,) = [v for v in numba_backend.LADDERS if (v.kernel, v.number) == ("matmul", 4)]
-    (started,) = counts.recorded(version, counts.problem("matmul"), "numba-cuda")
+    (started,) = report.recorded(version, calls.call("matmul"))
     assert [machine_code.inspect(started, arch).shared for arch in ("sm_80", "sm_90")] == [2 * 8 * 68 * 4] * 2
 
 
@@ -113,7 +113,7 @@ def test_the_linkers_log_is_read_for_the_kernel_that_is_asked_for():
 
 
 def test_an_architecture_that_does_not_exist_is_one_line():
-    (started,) = counts.recorded(numba_backend.LADDERS[0], counts.problem("matmul"), "numba-cuda")
+    (started,) = report.recorded(numba_backend.LADDERS[0], calls.call("matmul"))
     with pytest.raises(machine_code.InspectionError, match=r"sm_33: .*does not compile") as error:
         machine_code.link(started.ptx("sm_80")[0], "sm_33")
     assert "\n" not in str(error.value)
@@ -121,8 +121,8 @@ def test_an_architecture_that_does_not_exist_is_one_line():
 
 @pytest.mark.skipif(bool(machine_code.why_no_code()), reason=machine_code.why_no_code() or "-")
 def test_cuxray_reads_occupancy_and_the_inner_loop():
-    (report,) = counts.report("matmul", 4, (128, 128, 64), "numba-cuda", "sm_90")
-    (compiled,) = report.compiled
+    (found,) = report.profile("matmul", 4, (128, 128, 64), "numba-cuda", "sm_90")
+    (compiled,) = found.compiled
     assert compiled.code.bank_conflicts == 1 and 0 < compiled.code.occupancy <= 1
     assert compiled.code.inner_loop().multiply_adds == 512
 
@@ -150,7 +150,7 @@ def test_every_gpu_names_its_data_sheet():
 
 @pytest.fixture(scope="module")
 def compared():
-    return counts.report("matmul", shape=(128, 128, 64), backend="numba-cuda", arch="sm_80", compare=[3, 4])
+    return report.profile("matmul", shape=(128, 128, 64), backend="numba-cuda", arch="sm_80", compare=[3, 4])
 
 
 def test_a_report_knows_its_launches_and_its_hot_lines(compared):
@@ -174,20 +174,20 @@ def test_the_text_shows_versions_side_by_side_and_says_what_it_cannot_know(compa
 
 def test_without_cuxray_the_text_says_what_is_not_shown_and_what_to_install(monkeypatch):
     monkeypatch.setattr(machine_code, "why_no_code", lambda: "cuxray is not installed; run: pip install -e '.[inspect]'")
-    text = view.text(counts.report("adam", shape=(300,), backend="numba-cuda"), width=400)
+    text = view.text(report.profile("adam", shape=(300,), backend="numba-cuda"), width=400)
     assert "are not shown: cuxray is not installed; run: pip install -e '.[inspect]'" in text
 
 
 def test_every_launch_of_a_version_is_reported():
-    (report,) = counts.report("bce_logits", 1, (700,), "numba-cuda")
-    assert [c.kernel for c in report.compiled] == ["loss_kernel", "mean_kernel", "slope_kernel"]
-    assert report.counted.total("launches") == 3 and {h.kernel for h in report.hot} == set(report.counted.kernels())
+    (found,) = report.profile("bce_logits", 1, (700,), "numba-cuda")
+    assert [c.kernel for c in found.compiled] == ["loss_kernel", "mean_kernel", "slope_kernel"]
+    assert found.counted.total("launches") == 3 and {h.kernel for h in found.hot} == set(found.counted.kernels())
 
 
 def test_the_best_version_is_the_default_and_the_c_backend_reports_too():
-    (report,) = counts.report("matmul", shape=(130, 129, 33))
-    assert report.backend == "cupy" and report.version.number == 5 and report.compiled[0].spill_stores == 0
-    assert report.counted.total(FFMA) >= 130 * 129 * 33
+    (found,) = report.profile("matmul", shape=(130, 129, 33))
+    assert found.backend == "cupy" and found.version.number == 5 and found.compiled[0].spill_stores == 0
+    assert found.counted.total(FFMA) >= 130 * 129 * 33
 
 
 @pytest.mark.parametrize("arguments, sentence", [
@@ -202,4 +202,4 @@ def test_the_best_version_is_the_default_and_the_c_backend_reports_too():
 ])  # fmt: skip
 def test_what_cannot_be_profiled_is_refused_in_one_sentence(arguments, sentence):
     with pytest.raises(ContractError, match=sentence):
-        counts.report(**arguments)
+        report.profile(**arguments)

@@ -6,20 +6,15 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
-from tinygan_kernels.cuda import numba_backend
-from tinygan_kernels.profiling import counts, machine_code, targets, view
-from tinygan_kernels.profiling.targets import Step
-
-
-def _version(kernel: str, number: int):
-    return next(row for row in numba_backend.LADDERS if (row.kernel, row.number) == (kernel, number))
+from tinygan_kernels.cuda import cpp_backend, numba_backend
+from tinygan_kernels.profiling import calls, counts, machine_code, targets, view
 
 
 @pytest.mark.parametrize("kernel, number, ok", [
     ("matmul", 4, True), ("matmul", 1, False), ("bias_act", 1, True), ("adam", 1, True),
 ])  # fmt: skip
 def test_coalescing_tells_the_best_kernel_from_the_naive_one(kernel, number, ok):
-    row = targets.coalescing("numba-cuda", _version(kernel, number))
+    row = targets.coalescing("numba-cuda", numba_backend.find(kernel, number))
     assert row.ok is ok, row
     if not ok:
         # a load of A touches 32 sectors for 32 numbers, the one of B on the same line 1 sector for all lanes
@@ -27,35 +22,37 @@ def test_coalescing_tells_the_best_kernel_from_the_naive_one(kernel, number, ok)
 
 
 def test_steps_that_improve_are_met_and_the_same_steps_backwards_are_missed():
-    step = Step("matmul", 1, 2, targets._SECTORS, "sectors")
-    (row,) = step.rows("numba-cuda", numba_backend.LADDERS)
-    (back,) = dataclasses.replace(step, before=2, after=1).rows("numba-cuda", numba_backend.LADDERS)
-    assert row.ok is True and back.ok is False
-    assert list(dataclasses.replace(step, after=9).rows("numba-cuda", numba_backend.LADDERS)) == []
+    naive, coalesced = (numba_backend.find("matmul", number) for number in (1, 2))
+    better = targets.improvement("numba-cuda", naive, coalesced)
+    worse = targets.improvement("numba-cuda", coalesced, dataclasses.replace(naive, improves="sectors"))
+    assert better.ok is True and better.where == "matmul 1 to 2" and better.value.startswith("sectors ")
+    assert worse.ok is False
 
 
-def test_every_two_neighbours_on_a_ladder_have_a_step():
-    numbers = {(step.kernel, step.before, step.after) for step in targets.STEPS}
-    for row in numba_backend.LADDERS:
-        if row.number > 1:
-            assert (row.kernel, row.number - 1, row.number) in numbers
+@pytest.mark.parametrize("backend", [cpp_backend, numba_backend])
+def test_every_version_but_the_first_is_measured_against_the_one_before(backend):
+    steps = targets.steps(backend.LADDERS)
+    assert [(after.kernel, after.number) for _, after in steps] == [(r.kernel, r.number) for r in backend.LADDERS if r.number > 1]
+    for before, after in steps:
+        assert (before.kernel, before.number + 1) == (after.kernel, after.number)
+        assert after.improves in targets.IMPROVEMENTS, f"{backend.__name__}: {after.kernel} {after.number} says not what improves"
 
 
 def test_conflicts_and_spills_of_the_numba_kernels():
-    assert targets.conflicts("numba-cuda", _version("matmul", 4)).ok is True
-    row = targets.spills("numba-cuda", [_version("bce_logits", 1), _version("adam", 1)], "sm_90")
+    assert targets.conflicts("numba-cuda", numba_backend.find("matmul", 4)).ok is True
+    row = targets.spills("numba-cuda", [numba_backend.find("bce_logits", 1), numba_backend.find("adam", 1)], "sm_90")
     assert row.ok is True and row.where == "5 kernels, sm_90"
 
 
 def test_spilling_is_reported_with_the_kernels_name(monkeypatch):
     monkeypatch.setattr(machine_code, "resources", lambda started, arch: {"spill_stores": 8, "spill_loads": 4})
-    row = targets.spills("numba-cuda", [_version("matmul", 4)], "sm_80")
+    row = targets.spills("numba-cuda", [numba_backend.find("matmul", 4)], "sm_80")
     assert row.ok is False and row.value == "register_tile_kernel 12"
 
 
-def _code(multiply_adds: int, cycles: int) -> machine_code.Code:
-    loop = machine_code.Loop(1, (1, 2), 999, multiply_adds, cycles)
-    return machine_code.Code(0.25, 2, "registers", 1, 0, 10, 0, (loop,))
+def _code(multiply_adds: int, cycles: int) -> machine_code.MachineCode:
+    loop = machine_code.MachineLoop(1, (1, 2), 999, multiply_adds, cycles)
+    return machine_code.MachineCode(0.25, 2, "registers", 1, 0, 10, 0, (loop,))
 
 
 @pytest.mark.parametrize("arch, cycles, ok", [
@@ -77,6 +74,6 @@ def test_without_cuxray_the_inner_loop_is_said_to_be_not_measured(monkeypatch):
 
 
 def test_the_shapes_of_the_targets_are_counted_themselves_or_extended_exactly():
-    assert set(targets.SHAPES) == set(counts.PROFILED)
+    assert set(targets.SHAPES) == set(calls.PROFILED)
     for kernel, shape in targets.SHAPES.items():
-        assert counts.problem(kernel, shape).work <= counts.MOST_WORK, kernel
+        assert calls.call(kernel, shape).work <= counts.MOST_WORK, kernel

@@ -1,202 +1,210 @@
-"""The host's side of cuda/*.cu: what each kernel is declared to take, and how many blocks a problem asks for.
+"""The host's side of cuda/cpp/*.cu: which kernels a call launches, with which arguments, in how many blocks.
 
-A host function is called as host(device, number, *inputs, *outputs, **params) with arguments that the contract has passed, and
-launches through `device` (see cuda_cpp). Scalars are given as the NumPy type that the C declaration names, never as Python's.
+A host function is called as host(device, rung, *inputs, *outputs, **params) with arguments that the contract has passed, and yields
+CudaLaunch values. Names of kernels, tiles and blocks come from the rung. Scalars are given as the NumPy type that the C declaration
+names, never as Python's.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygan_kernels.cuda.device import CudaLaunch
+from tinygan_kernels.cuda.ladder import Host, ceil_div
 from tinygan_kernels.shapes import ACTIVATIONS, ContractError
 
+from .entries import Instance
 
-class Entry(NamedTuple):
-    """A kernel's file and its parameters, (kind, name) each; T stands for float or double, whichever the arrays hold."""
-
-    file: str
-    parameters: tuple[tuple[str, str], ...]
-
-
-def _entry(file: str, declaration: str) -> Entry:
-    return Entry(file, tuple(tuple(parameter.rsplit(" ", 1)) for parameter in declaration.split(", ")))
-
-
-_PRODUCT = "T* a, T* b, T* c, int M, int N, int K"
-_GEOMETRY = "int images, int H, int W, int C_in, int OH, int OW, int C_out, int KH, int KW, int stride, int pad"
-_CONVOLUTION = f"T* first, T* second, T* out, {_GEOMETRY}"
-
-ENTRIES = {
-    **{f"matmul_v{n}": _entry("matmul", f"{_PRODUCT}, int trans_a, int trans_b") for n in (1, 2, 3)},
-    **{f"matmul_v{n}": _entry("matmul", _PRODUCT) for n in (4, 5, 6)},
-    **{f"conv2d{of}_v{n}": _entry("conv2d", _CONVOLUTION) for of in ("", "_dx", "_dw") for n in (1, 2)},
-    "conv2d_dw_v2": _entry("conv2d", f"{_CONVOLUTION}, int parts"),
-    "conv2d_dw_v2_sum": _entry("conv2d", "T* partial, T* dw, int size, int parts"),
-    "bce_logits_v1_terms": _entry("bce_logits", "T* s, T* t, T* terms, T* ds, int n"),
-    "bce_logits_v1_mean": _entry("bce_logits", "T* terms, T* loss, int n"),
-    "bce_logits_v2": _entry("bce_logits", "T* s, T* t, T* loss, T* ds, T* partials, unsigned* ticket, int n"),
-    "bias_act_v1": _entry("bias_act", "T* x, T* b, T* y, int size, int channels, int act, T slope"),
-    "bias_act_grad_v1": _entry(
-        "bias_act", "T* g, T* y, T* dx, T* partial, int rows, int channels, int act, T slope, int share"
-    ),
-    "bias_act_grad_v1_sum": _entry("bias_act", "T* partial, T* db, int channels, int parts"),
-    "adam_v1_begin": _entry("adam", "T* rate, T* t, T* factors, int sign, double beta1, double beta2"),
-    "adam_v1": _entry(
-        "adam", "T* g, T* theta, T* m, T* v, T* factors, T beta1, T rest1, T beta2, T rest2, T eps, int size"
-    ),
-}  # fmt: skip
-
-_DTYPES = {"int": np.dtype(np.int32), "unsigned": np.dtype(np.uint32), "double": np.dtype(np.float64)}
-
-
-def dtype_of(kind: str, dtype: Any) -> Any:
-    """The NumPy dtype of a parameter of C type `kind`, where T is `dtype`."""
-    return _DTYPES.get(kind.rstrip("*"), dtype)
+ENOUGH_BLOCKS = 256  # to fill a large GPU about twice
 
 
 def int32(value: int, what: str) -> np.int32:
-    """`value` as the kernels count. Raises ContractError where 32 bits do not hold it."""
+    """Return the value as the kernels count. Raises ContractError where 32 bits do not hold it."""
     if value > 0x7FFFFFFF:
         raise ContractError(f"{what} would be {value}; the kernels count to 2147483647: divide the work")
     return np.int32(value)
 
 
-def _ints(kernel: str, **values: int) -> list[np.int32]:
+def ints(kernel: str, **values: int) -> list[np.int32]:
+    """Return the values as int32, in order. Raises ContractError naming the one that 32 bits do not hold."""
     return [int32(value, f"{kernel}: {name}") for name, value in values.items()]
-
-
-def _blocks(size: int, threads: int) -> int:
-    return -(-size // threads)
 
 
 # ---- products -----------------------------------------------------------------------------------------------------------------
 
-_TILES = {1: (32, 8), 2: (8, 32), 3: (32, 32), 4: (64, 64), 5: (128, 128), 6: (128, 128)}  # rows and columns of C a block
-_SIMPLE_THREADS = {1: (32, 8), 2: (32, 8), 3: (32, 32)}
-_LONGEST_ROWS_5 = 1 << 23  # versions 5 and 6 reach over the rows of a tile with 32-bit offsets
+
+class ProductSizes(NamedTuple):
+    """M, N, K of C (M, N) = A (M, K) B (K, N), as every kernel of matmul.cu takes them."""
+
+    M: np.int32
+    N: np.int32
+    K: np.int32
 
 
-def _product(c, k: int, number: int) -> tuple[list[np.int32], int]:
-    (m, n), (tile_m, tile_n) = c.shape, _TILES[number]
-    return _ints("matmul", M=m, N=n, K=k), _blocks(m, tile_m) * _blocks(n, tile_n)
+def product_sizes(a: Any, c: Any, trans_a: bool) -> ProductSizes:
+    (m, n), k = c.shape, a.shape[0 if trans_a else 1]
+    return ProductSizes(*ints("matmul", M=m, N=n, K=k))
 
 
-def matmul_simple(device, number, a, b, c, trans_a=False, trans_b=False):
-    sizes, blocks = _product(c, a.shape[0 if trans_a else 1], number)
-    device.launch(f"matmul_v{number}", blocks, _SIMPLE_THREADS[number], a, b, c, *sizes, np.int32(trans_a), np.int32(trans_b))
+def matmul_simple(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
+    """A kernel that is told which operands are transposed."""
+    args = (a, b, c, *product_sizes(a, c, trans_a), np.int32(trans_a), np.int32(trans_b))
+    yield CudaLaunch(rung.declared[0].of(a), rung.blocks(c.shape), rung.threads, args)
 
 
-def matmul_tiled(device, number, a, b, c, trans_a=False, trans_b=False):
-    """Version 6 raises ContractError where there are no TF32 tensor cores; for K of 2^23 and more version 4 runs instead."""
-    if number == 6 and device.capability < 80:
-        raise ContractError(f"matmul version 6 needs TF32 tensor cores (compute capability 80), this GPU has {device.capability}")
-    k = a.shape[0 if trans_a else 1]
-    number = 4 if k >= _LONGEST_ROWS_5 else number
-    sizes, blocks = _product(c, k, number)
-    device.launch(f"matmul_v{number}", blocks, (256,), a, b, c, *sizes, suffix="_" + "nt"[trans_a] + "nt"[trans_b])
+def matmul_tiled(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
+    """A kernel with an instance for each way in which operands are transposed."""
+    instance = rung.declared[0].instance(operands="nt"[trans_a] + "nt"[trans_b])
+    yield CudaLaunch(instance, rung.blocks(c.shape), rung.threads, (a, b, c, *product_sizes(a, c, trans_a)))
+
+
+LONGEST_ROWS = 1 << 23  # from this K on, 32-bit offsets do not reach over the 128 rows of a tile
+
+
+def matmul_with_32_bit_offsets(for_long_rows: Any) -> Host:
+    """Return the host function of a tiled kernel that launches the rung `for_long_rows` instead where K is 2^23 and more."""
+
+    def host(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
+        k = a.shape[0 if trans_a else 1]
+        return matmul_tiled(device, for_long_rows if k >= LONGEST_ROWS else rung, a, b, c, trans_a, trans_b)
+
+    return host
 
 
 FEW_BLOCKS = 96  # fewer than that leave multiprocessors without work: an A100 has 108, an H100 132
 
 
-def matmul_by_size(device, number, a, b, c, trans_a=False, trans_b=False):
-    """The version to run where none was asked for: small products in version 4's smaller tiles, to occupy more of a GPU."""
-    few = _product(c, a.shape[0 if trans_a else 1], number)[1] < FEW_BLOCKS
-    matmul_tiled(device, 4 if few else number, a, b, c, trans_a, trans_b)
+def matmul_by_size(for_few_blocks: Any) -> Host:
+    """Return the host function for where no version was asked for: products of fewer than FEW_BLOCKS blocks are launched as the
+    rung `for_few_blocks`, whose smaller tiles occupy more of a GPU."""
+
+    def host(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
+        chosen = for_few_blocks if rung.blocks(c.shape) < FEW_BLOCKS else rung
+        return chosen.host(device, chosen, a, b, c, trans_a, trans_b)
+
+    return host
 
 
-# ---- convolutions ---------------------------------------------------------------------------------------------------------------
-
-_CONV_TILE = 64
-_ENOUGH_BLOCKS = 256  # to fill a large GPU about twice
+# ---- convolutions -------------------------------------------------------------------------------------------------------------
 
 
-def _geometry(x_shape, w_shape, y_shape, stride: int, pad: int) -> list[np.int32]:
-    (images, height, width, c_in), (kh, kw, _, c_out), (_, oh, ow, _) = x_shape, w_shape, y_shape
+class Geometry(NamedTuple):
+    """The sizes that every kernel of conv2d.cu takes: the parameters of its macro GEOMETRY, in that order."""
+
+    images: np.int32
+    H: np.int32
+    W: np.int32
+    C_in: np.int32
+    OH: np.int32
+    OW: np.int32
+    C_out: np.int32
+    KH: np.int32
+    KW: np.int32
+    stride: np.int32
+    pad: np.int32
+
+
+def geometry(x: Any, w: Any, y: Any, stride: int, pad: int) -> Geometry:
+    """Return the sizes of a convolution, given arrays of the shapes of x, w and y. Raises ContractError beyond 32 bits."""
+    (images, height, width, c_in), (kh, kw, _, c_out), (_, oh, ow, _) = x.shape, w.shape, y.shape
     for name, count in (("pixels", max(height * width, oh * ow) * images), ("an image", height * width * c_in),
                         ("an output", oh * ow * c_out), ("taps", kh * kw * max(c_in, c_out))):  # fmt: skip
         int32(count, f"conv2d: the size of {name}")
-    return _ints("conv2d", images=images, H=height, W=width, C_in=c_in, OH=oh, OW=ow, C_out=c_out,
-                 KH=kh, KW=kw, stride=stride, pad=pad)  # fmt: skip
+    return Geometry(*ints("conv2d", images=images, H=height, W=width, C_in=c_in, OH=oh, OW=ow, C_out=c_out,
+                          KH=kh, KW=kw, stride=stride, pad=pad))  # fmt: skip
 
 
-def _conv_tiles(rows: int, columns: int) -> int:
-    return _blocks(rows, _CONV_TILE) * _blocks(columns, _CONV_TILE)
+def conv2d(device, rung, x, w, y, stride, pad) -> Iterator[CudaLaunch]:
+    yield _one_convolution(rung, x, w, y, geometry(x, w, y, stride, pad))
 
 
-def conv2d(device, number, x, w, y, stride, pad):
-    geometry = _geometry(x.shape, w.shape, y.shape, stride, pad)
-    if number == 1:
-        device.launch("conv2d_v1", _blocks(y.size, 256), (256,), x, w, y, *geometry)
-    else:
-        device.launch("conv2d_v2", _conv_tiles(math.prod(y.shape[:3]), w.shape[3]), (256,), x, w, y, *geometry, suffix="")
+def conv2d_dx(device, rung, g, w, dx, stride, pad, height, width) -> Iterator[CudaLaunch]:
+    yield _one_convolution(rung, g, w, dx, geometry(dx, w, g, stride, pad))
 
 
-def conv2d_dx(device, number, g, w, dx, stride, pad, height, width):
-    geometry = _geometry(dx.shape, w.shape, g.shape, stride, pad)
-    if number == 1:
-        device.launch("conv2d_dx_v1", _blocks(dx.size, 256), (256,), g, w, dx, *geometry)
-        return
-    pixels = dx.shape[0] * _blocks(height, stride) * _blocks(width, stride)  # of the largest phase
-    device.launch("conv2d_dx_v2", stride**2 * _conv_tiles(pixels, w.shape[2]), (256,), g, w, dx, *geometry, suffix="")
+def conv2d_dw(device, rung, x, g, dw, stride, pad, kh, kw) -> Iterator[CudaLaunch]:
+    yield _one_convolution(rung, x, g, dw, geometry(x, dw, g, stride, pad))
 
 
-def conv2d_dw(device, number, x, g, dw, stride, pad, kh, kw):
-    geometry = _geometry(x.shape, dw.shape, g.shape, stride, pad)
-    if number == 1:
-        device.launch("conv2d_dw_v1", _blocks(dw.size, 256), (256,), x, g, dw, *geometry)
-        return
-    tiles, pixels = _conv_tiles(kh * kw * x.shape[3], g.shape[3]), math.prod(g.shape[:3])
-    parts = max(1, min(_ENOUGH_BLOCKS // max(tiles, 1), pixels // 128))
-    partial = dw if parts == 1 else device.scratch("partial dw", (parts, *dw.shape), dw.dtype)
-    device.launch("conv2d_dw_v2", tiles * parts, (256,), x, g, partial, *geometry, np.int32(parts), suffix="")
+def _one_convolution(rung, first, second, out, sizes: Geometry) -> CudaLaunch:
+    """The launch of a kernel that covers its output tile by tile."""
+    return CudaLaunch(rung.declared[0].of(out), rung.blocks(out.shape), rung.threads, (first, second, out, *sizes))
+
+
+def conv2d_dx_in_phases(device, rung, g, w, dx, stride, pad, height, width) -> Iterator[CudaLaunch]:
+    """stride^2 phases in one grid, each with as many blocks as the largest of them needs."""
+    largest = (dx.shape[0], ceil_div(height, stride), ceil_div(width, stride), dx.shape[3])
+    args = (g, w, dx, *geometry(dx, w, g, stride, pad))
+    yield CudaLaunch(rung.declared[0].of(dx), stride**2 * rung.blocks(largest), rung.threads, args)
+
+
+def conv2d_dw_in_parts(device, rung, x, g, dw, stride, pad, kh, kw) -> Iterator[CudaLaunch]:
+    """Several blocks share the sum over pixels of one tile, each writing a dw of its own; a second kernel adds those up."""
+    product, total = (entry.of(dw) for entry in rung.declared)
+    tiles, pixels = rung.blocks(dw.shape), math.prod(g.shape[:3])
+    parts = max(1, min(ENOUGH_BLOCKS // max(tiles, 1), pixels // 128))
+    partial = dw if parts == 1 else device.workspace("partial dw", (parts, *dw.shape), dw.dtype)
+    args = (x, g, partial, *geometry(x, dw, g, stride, pad), np.int32(parts))
+    yield CudaLaunch(product, tiles * parts, rung.threads, args)
     if parts > 1:
-        sizes = _ints("conv2d_dw", size=dw.size, parts=parts)
-        device.launch("conv2d_dw_v2_sum", _blocks(dw.size, 256), (256,), partial, dw, *sizes, suffix="")
+        yield flat_launch(total, dw.size, partial, dw, *ints("conv2d_dw", size=dw.size, parts=parts))
 
 
-# ---- the game's loss ------------------------------------------------------------------------------------------------------------
+# ---- the game's loss ----------------------------------------------------------------------------------------------------------
 
 
-def bce_logits_two_pass(device, number, s, t, loss, ds):
-    (n,) = _ints("bce_logits", n=s.size)
-    terms = device.scratch("loss terms", s.shape, s.dtype)
-    device.launch("bce_logits_v1_terms", _blocks(s.size, 256), (256,), s, t, terms, ds, n)
-    device.launch("bce_logits_v1_mean", 1, (256,), terms, loss, n)
+def flat_launch(instance: Instance, size: int, *args: Any) -> CudaLaunch:
+    """Return a launch with one thread for each of `size` numbers, in blocks of 256."""
+    return CudaLaunch(instance, ceil_div(size, 256), (256,), args)
 
 
-def bce_logits_one_pass(device, number, s, t, loss, ds):
-    (n,) = _ints("bce_logits", n=s.size)
-    blocks = min(_blocks(s.size, 1024), _ENOUGH_BLOCKS)  # about four logits a thread, so that few blocks have to meet
-    partials = device.scratch("loss partials", (_ENOUGH_BLOCKS,), s.dtype)
-    device.launch("bce_logits_v2", blocks, (256,), s, t, loss, ds, partials, device.ticket, n)
+def bce_logits_two_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
+    write_terms, mean = (entry.of(s) for entry in rung.declared)
+    (n,) = ints("bce_logits", n=s.size)
+    terms = device.workspace("loss terms", s.shape, s.dtype)
+    yield CudaLaunch(write_terms, rung.blocks(s.shape), rung.threads, (s, t, terms, ds, n))
+    yield CudaLaunch(mean, 1, (256,), (terms, loss, n))
 
 
-# ---- fused layers and updates ---------------------------------------------------------------------------------------------------
+def bce_logits_one_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
+    """At most ENOUGH_BLOCKS blocks, as they have to meet at the end; each walks over the logits in steps of the whole grid."""
+    (n,) = ints("bce_logits", n=s.size)
+    partials = device.workspace("loss partials", (ENOUGH_BLOCKS,), s.dtype)
+    blocks = min(rung.blocks(s.shape), ENOUGH_BLOCKS)
+    yield CudaLaunch(rung.declared[0].of(s), blocks, rung.threads, (s, t, loss, ds, partials, device.ticket, n))
 
 
-def bias_act(device, number, x, b, y, act, slope=0.0):
-    sizes = _ints("bias_act", size=x.size, channels=b.size, act=ACTIVATIONS.index(act))
-    device.launch("bias_act_v1", _blocks(x.size, 256), (256,), x, b, y, *sizes, x.dtype.type(slope))
+# ---- fused layers and updates -------------------------------------------------------------------------------------------------
 
 
-def bias_act_grad(device, number, g, y, dx, db, act, slope=0.0):
+def bias_act(device, rung, x, b, y, act, slope=0.0) -> Iterator[CudaLaunch]:
+    sizes = ints("bias_act", size=x.size, channels=b.size, act=ACTIVATIONS.index(act))
+    yield CudaLaunch(rung.declared[0].of(x), rung.blocks(x.shape), rung.threads, (x, b, y, *sizes, x.dtype.type(slope)))
+
+
+def bias_act_grad(device, rung, g, y, dx, db, act, slope=0.0) -> Iterator[CudaLaunch]:
+    """A block sums dx over a share of the rows and as many channels as the tile has columns; a second kernel adds up the shares."""
+    backward, total = (entry.of(g) for entry in rung.declared)
     channels = db.size
-    rows, strips = g.size // channels if channels else 0, _blocks(channels, 32)
-    parts = max(1, min(_ENOUGH_BLOCKS // max(strips, 1), rows // 64))
-    partial = db if parts == 1 else device.scratch("partial db", (parts, channels), db.dtype)
-    sizes = _ints("bias_act_grad", rows=rows, channels=channels, act=ACTIVATIONS.index(act))
-    share, threads = np.int32(_blocks(rows, parts)), (32, 8)
-    device.launch("bias_act_grad_v1", strips * parts, threads, g, y, dx, partial, *sizes, g.dtype.type(slope), share)
+    rows, strips = g.size // channels if channels else 0, rung.blocks((1, channels))
+    parts = max(1, min(ENOUGH_BLOCKS // max(strips, 1), rows // 64))
+    partial = db if parts == 1 else device.workspace("partial db", (parts, channels), db.dtype)
+    sizes = ints("bias_act_grad", rows=rows, channels=channels, act=ACTIVATIONS.index(act))
+    args = (g, y, dx, partial, *sizes, g.dtype.type(slope), np.int32(ceil_div(rows, parts)))
+    yield CudaLaunch(backward, strips * parts, rung.threads, args)
     if parts > 1:
-        device.launch("bias_act_grad_v1_sum", _blocks(channels, 256), (256,), partial, db, np.int32(channels), np.int32(parts))
+        yield flat_launch(total, channels, partial, db, np.int32(channels), np.int32(parts))
 
 
-def adam(device, number, g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
-    real, factors = g.dtype.type, device.scratch("adam factors", (2,), g.dtype)
-    device.launch("adam_v1_begin", 1, (1,), rate, t, factors, np.int32(sign), np.float64(beta1), np.float64(beta2))
+def adam(device, rung, g, rate, theta, m, v, t, *, sign, beta1, beta2, eps) -> Iterator[CudaLaunch]:
+    """One thread counts the step and works out what all parameters share; then a thread for each parameter."""
+    begin, update = (entry.of(g) for entry in rung.declared)
+    real, factors = g.dtype.type, device.workspace("adam factors", (2,), g.dtype)
+    yield CudaLaunch(begin, 1, (1,), (rate, t, factors, np.int32(sign), np.float64(beta1), np.float64(beta2)))
     numbers = [real(value) for value in (beta1, 1 - beta1, beta2, 1 - beta2, eps)]
-    device.launch("adam_v1", _blocks(g.size, 256), (256,), g, theta, m, v, factors, *numbers, *_ints("adam", size=g.size))
+    args = (g, theta, m, v, factors, *numbers, *ints("adam", size=g.size))
+    yield CudaLaunch(update, rung.blocks(g.shape), rung.threads, args)

@@ -10,10 +10,9 @@ import math
 
 from numba import cuda
 
-THREADS = 256
+THREADS = 256  # of a block
 WARP = 32
 WARPS = THREADS // WARP
-BLOCKS = 1024  # at most so many partial sums: beyond that, threads walk on to further elements
 ALL_LANES = 0xFFFFFFFF
 
 device_function = cuda.jit(device=True)
@@ -76,15 +75,6 @@ def slope_kernel(s, t, count, ds):
         ds[n] = slope_term(s[n], t[n]) / count
 
 
-def two_pass(device, s, t, loss, ds):
-    s, t, ds, loss = s.reshape(-1), t.reshape(-1), ds.reshape(-1), loss.reshape(1)
-    count, blocks = s.dtype.type(s.size), _blocks(s.size)
-    partial = device.scratch("bce_logits", (blocks,), s.dtype)
-    device.launch(loss_kernel, blocks, THREADS, s, t, partial)
-    device.launch(mean_kernel, 1, 1, partial, count, loss)
-    device.launch(slope_kernel, blocks, THREADS, s, t, count, ds)
-
-
 # ---- version 2 ----------------------------------------------------------------------------------------------------------------
 
 
@@ -135,16 +125,3 @@ def add_blocks_kernel(sums, loss):
     total = warp_sum(total)
     if cuda.threadIdx.x == 0:
         loss[0] = total
-
-
-def one_pass(device, s, t, loss, ds):
-    s, t, ds, loss = s.reshape(-1), t.reshape(-1), ds.reshape(-1), loss.reshape(1)
-    count, blocks = s.dtype.type(s.size), _blocks(s.size)
-    sums = loss if blocks == 1 else device.scratch("bce_logits", (blocks,), s.dtype)
-    device.launch(one_pass_kernel, blocks, THREADS, s, t, count, sums, ds)
-    if blocks > 1:
-        device.launch(add_blocks_kernel, 1, WARP, sums, loss)
-
-
-def _blocks(size: int) -> int:
-    return min(BLOCKS, -(-size // THREADS))

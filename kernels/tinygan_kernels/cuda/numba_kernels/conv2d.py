@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from numba import cuda
 
-THREADS = 256
-TILE = 16
+TILE = 16  # side of version 2's tiles
 
 device_function = cuda.jit(device=True)
 
@@ -98,18 +97,6 @@ def direct_dw_kernel(x, g, dw, stride, pad):
                 if column >= 0 and column < x.shape[2]:
                     total += x[n, row, column, c] * g[n, i, j, o]
     dw[u, v, c, o] = total
-
-
-def direct(device, x, w, y, stride, pad):
-    device.launch(direct_kernel, _blocks(y.size), THREADS, x, w, y, device.integer(stride), device.integer(pad))
-
-
-def direct_dx(device, g, w, dx, stride, pad, height, width):
-    device.launch(direct_dx_kernel, _blocks(dx.size), THREADS, g, w, dx, device.integer(stride), device.integer(pad))
-
-
-def direct_dw(device, x, g, dw, stride, pad, kh, kw):
-    device.launch(direct_dw_kernel, _blocks(dw.size), THREADS, x, g, dw, device.integer(stride), device.integer(pad))
 
 
 # ---- version 2: the elements of the products ----------------------------------------------------------------------------------
@@ -218,28 +205,3 @@ def implicit_gemm(left, right, left_down_columns, right_down_columns):
 gemm_kernel = implicit_gemm(patch, filter_row, False, False)
 gemm_dx_kernel = implicit_gemm(spread, filter_transposed, False, True)
 gemm_dw_kernel = implicit_gemm(patch_transposed, pixel_row, True, False)
-
-
-def _launch_gemm(device, kernel, a, b, out, depth, stride, pad):
-    if not out.size:
-        return
-    matrix = out.reshape(-1, out.shape[3])
-    blocks = -(-matrix.shape[0] // TILE) * -(-matrix.shape[1] // TILE)
-    numbers = [device.integer(n) for n in (depth, stride, pad)]
-    device.launch(kernel, blocks, TILE * TILE, a, b, out, matrix, *numbers)
-
-
-def gemm(device, x, w, y, stride, pad):
-    _launch_gemm(device, gemm_kernel, x, w, y, w.shape[0] * w.shape[1] * w.shape[2], stride, pad)
-
-
-def gemm_dx(device, g, w, dx, stride, pad, height, width):
-    _launch_gemm(device, gemm_dx_kernel, g, w, dx, w.shape[0] * w.shape[1] * w.shape[3], stride, pad)
-
-
-def gemm_dw(device, x, g, dw, stride, pad, kh, kw):
-    _launch_gemm(device, gemm_dw_kernel, x, g, dw, g.shape[0] * g.shape[1] * g.shape[2], stride, pad)
-
-
-def _blocks(cells: int) -> int:
-    return -(-cells // THREADS)

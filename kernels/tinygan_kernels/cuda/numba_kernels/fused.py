@@ -9,10 +9,9 @@ import math
 import numpy as np
 from numba import cuda
 
-THREADS = 256
-LINEAR, LEAKY_RELU, TANH, SIGMOID = range(4)
-ACTS = {"linear": LINEAR, "leaky_relu": LEAKY_RELU, "tanh": TANH, "sigmoid": SIGMOID}
-ROWS_PER_BLOCK = 256  # of bias_act_grad: so many are summed before a partial sum goes to memory
+THREADS = 256  # of a block
+LINEAR, LEAKY_RELU, TANH, SIGMOID = range(4)  # in the order of shapes.ACTIVATIONS
+ROWS_PER_BLOCK = 256  # the rows that a block of bias_act_grad sums before its partial sum goes to memory
 
 device_function = cuda.jit(device=True)
 
@@ -99,25 +98,6 @@ def add_chunks_kernel(partial, db):
         db[column] = total
 
 
-def bias_act(device, x, b, y, act, slope=0.0):
-    numbers = device.integer(ACTS[act]), x.dtype.type(slope)
-    device.launch(bias_act_kernel, -(-x.size // THREADS), THREADS, x.reshape(-1), b, *numbers, y.reshape(-1))
-
-
-def bias_act_grad(device, g, y, dx, db, act, slope=0.0):
-    columns = db.size
-    if not g.size:
-        db.fill(0)  # sums over no rows
-        return
-    g, y, dx = (a.reshape(-1, columns) for a in (g, y, dx))
-    chunks, strips = -(-g.shape[0] // ROWS_PER_BLOCK), -(-columns // THREADS)
-    partial = db.reshape(1, columns) if chunks == 1 else device.scratch("bias_act_grad", (chunks, columns), db.dtype)
-    numbers = device.integer(ACTS[act]), g.dtype.type(slope)
-    device.launch(bias_act_grad_kernel, chunks * strips, THREADS, g, y, *numbers, dx, partial)
-    if chunks > 1:
-        device.launch(add_chunks_kernel, strips, THREADS, partial, db)
-
-
 # ---- Adam ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -145,12 +125,3 @@ def adam_kernel(g, corrections, beta1, rest1, beta2, rest2, eps, theta, m, v):
         new_v = beta2 * v[n] + rest2 * g[n] * g[n]
         theta[n] += corrections[0] * new_m / (math.sqrt(new_v * corrections[1]) + eps)
         m[n], v[n] = new_m, new_v
-
-
-def adam(device, g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
-    corrections = device.scratch("adam", (2,), g.dtype)
-    wide = [np.float64(number) for number in (sign, beta1, beta2)]
-    device.launch(adam_corrections_kernel, 1, 1, rate.reshape(1), t.reshape(1), *wide, corrections)
-    numbers = [g.dtype.type(number) for number in (beta1, 1 - beta1, beta2, 1 - beta2, eps)]
-    flat = [a.reshape(-1) for a in (theta, m, v)]
-    device.launch(adam_kernel, -(-g.size // THREADS), THREADS, g.reshape(-1), corrections, *numbers, *flat)

@@ -2,7 +2,7 @@
 
 A (M, K), B (K, N), C (M, N), all of one dtype. Versions 1 to 3 take views: a transposed operand has its strides swapped, and the
 same code reads it. Blocks are numbered in one dimension, along C's rows first, because the other two grid dimensions end at
-65,535 blocks. `cuda_numba` lists the versions and the function here that launches each.
+65,535 blocks. Tiles and block sizes stand in the rows of numba_backend.py too, from which launches are made.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda
 
-THREADS = 256  # of a block in versions 1 and 2
 TILE = 16  # side of version 3's tile
-SIDE, DEPTH, LANES = 64, 8, 8  # version 4: a block's SIDE x SIDE part of C, K-steps at a time, threads along each side
+SIDE, DEPTH, LANES = 64, 8, 8  # version 4: the side of a block's tile of C, its depth along K, the threads along each side
 PER_THREAD = SIDE // LANES  # each thread owns PER_THREAD x PER_THREAD elements of C
-PADDED = SIDE + 4  # a row of the shared tile: K-neighbours land 4 banks apart, so 8 of them by 4 rows fill all 32 banks
+PADDED = SIDE + 4  # the pitch of a shared tile: neighbours along K lie 4 banks apart, so 8 of them by 4 rows fill 32 banks
 
 device_function = cuda.jit(device=True)
 
@@ -40,10 +39,6 @@ def naive_kernel(a, b, c):
     c[row, column] = total
 
 
-def naive(device, a, b, c, trans_a=False, trans_b=False):
-    device.launch(naive_kernel, _blocks(c.size), THREADS, *_views(a, b, trans_a, trans_b), c)
-
-
 # ---- version 2 ----------------------------------------------------------------------------------------------------------------
 
 
@@ -65,10 +60,6 @@ def coalesced_kernel(a, b, c):
     for k in range(a.shape[1]):
         total += a[row, k] * b[k, column]
     c[row, column] = total
-
-
-def coalesced(device, a, b, c, trans_a=False, trans_b=False):
-    device.launch(coalesced_kernel, _blocks(c.size), THREADS, *_views(a, b, trans_a, trans_b), c)
 
 
 # ---- version 3 ----------------------------------------------------------------------------------------------------------------
@@ -100,10 +91,6 @@ def shared_tile_kernel(a, b, c):
         cuda.syncthreads()
     if row < rows and column < columns:
         c[row, column] = total
-
-
-def shared_tile(device, a, b, c, trans_a=False, trans_b=False):
-    device.launch(shared_tile_kernel, _tiles(c.shape, TILE), TILE * TILE, *_views(a, b, trans_a, trans_b), c)
 
 
 # ---- version 4 ----------------------------------------------------------------------------------------------------------------
@@ -186,30 +173,3 @@ def register_tile_kernel(a, a_stride, a_k_stride, b, b_stride, b_k_stride, c, de
             row, column = top + i + u * LANES, left + j + v * LANES
             if row < rows and column < columns:
                 c[row, column] = sums[u, v]
-
-
-def register_tile(device, a, b, c, trans_a=False, trans_b=False):
-    depth = a.shape[0 if trans_a else 1]
-    a_strides = (1, a.shape[1]) if trans_a else (a.shape[1], 1)
-    b_strides = (b.shape[1], 1) if trans_b else (1, b.shape[1])
-    a_strides, b_strides = [map(device.integer, strides) for strides in (a_strides, b_strides)]
-    blocks, threads = _tiles(c.shape, SIDE), LANES * LANES
-    device.launch(
-        register_tile_kernel, blocks, threads, a.reshape(-1), *a_strides, b.reshape(-1), *b_strides, c, device.integer(depth)
-    )
-
-
-# ---- operands and grids -------------------------------------------------------------------------------------------------------
-
-
-def _views(a, b, trans_a: bool, trans_b: bool):
-    """The operands as (M, K) and (K, N): a transposed one is a view whose strides are swapped."""
-    return (a.T if trans_a else a), (b.T if trans_b else b)
-
-
-def _blocks(cells: int) -> int:
-    return -(-cells // THREADS)
-
-
-def _tiles(shape: tuple[int, int], side: int) -> int:
-    return -(-shape[0] // side) * -(-shape[1] // side)

@@ -1,0 +1,154 @@
+"""The ladders of the CUDA kernels: a row for each version of a kernel, and how one is chosen, launched, bound and recorded.
+
+A row (a Rung) carries all that a launch needs, so a new version is its kernel in a source file and a row in the table of
+cpp_backend.py or numba_backend.py. Tests, listings, verification, profiles and targets are made from the rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tinygan_kernels.backend import Backend, Call, Launch, check
+from tinygan_kernels.contract import KERNELS, Version
+from tinygan_kernels.cuda import array_kernels
+from tinygan_kernels.cuda.device import CudaLaunch, Device, RecordedLaunch
+from tinygan_kernels.shapes import ContractError
+
+Host = Callable[..., Iterable[CudaLaunch]]  # host(device, rung, *inputs, *outputs, **params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung(Version):
+    """A row of a ladder: one version of a kernel in a CUDA language.
+
+    source: the stem of the file that holds its CUDA kernels. entries: those kernels, in the order in which they are launched, as
+    strings that the language's subclass understands. host: the function that says what to launch. tile: what one block computes of
+    the output, as (rows, columns) of a matrix whose columns are the last axis, or as (numbers,) of the flat array. threads: the
+    sides of a block. improves: the counter that falls against the version before, a key of profiling.targets.IMPROVEMENTS; ""
+    only for a first version. unasked: the host function where this is the best version and no version was asked for. capability:
+    the least compute capability, 10 x major + minor.
+    """
+
+    source: str
+    entries: tuple[str, ...]
+    host: Host
+    tile: tuple[int, ...] = (256,)
+    threads: tuple[int, ...] = (256,)
+    improves: str = ""
+    unasked: Host | None = None
+    capability: int = 0
+
+    def blocks(self, shape: tuple[int, ...]) -> int:
+        """Return how many blocks cover an output of this shape, tile by tile."""
+        sizes = (math.prod(shape),) if len(self.tile) == 1 else (math.prod(shape[:-1]), shape[-1])
+        return math.prod(ceil_div(size, side) for size, side in zip(sizes, self.tile, strict=True))
+
+    def record(self, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[RecordedLaunch]:
+        """Return the launches of this version on NumPy arrays (inputs, then outputs), which are left as they are."""
+        raise NotImplementedError
+
+
+def ceil_div(size: int, part: int) -> int:
+    """Return how many parts cover the size."""
+    return -(-size // part)
+
+
+class Choice(NamedTuple):
+    """A version that was chosen for a kernel and a dtype, and the host function that launches it."""
+
+    rung: Rung
+    host: Host
+
+    def launches(self, device: Device, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[CudaLaunch, ...]:
+        """Return the launches of one call, checked. arrays: inputs, then outputs. Raises ContractError."""
+        rung = self.rung
+        if device.capability < rung.capability:
+            raise ContractError(
+                f"{rung.kernel} version {rung.number} ({rung.title}) needs compute capability {rung.capability}, "
+                f"this GPU has {device.capability}"
+            )
+        return device.checked(self.host(device, rung, *arrays, **params))
+
+
+Choices = Mapping[str, Mapping[str, Choice]]  # by kernel, then by the name of the dtype
+
+
+@dataclass(frozen=True)
+class Ladders:
+    """All rungs of one backend. language: what its messages call the language of its kernels."""
+
+    backend: str
+    language: str
+    rungs: tuple[Rung, ...]
+
+    def find(self, kernel: str, number: int) -> Rung:
+        """Return a rung. Raises ContractError naming the kernel and the numbers that there are."""
+        if kernel not in KERNELS:
+            raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
+        rungs = {rung.number: rung for rung in self.rungs if rung.kernel == kernel}
+        if number not in rungs:
+            ladder = f"versions {', '.join(map(str, rungs))}" if rungs else f"no version in {self.language}"
+            raise ContractError(f"{self.backend}: {kernel} has {ladder}; {number!r} is not one")
+        return rungs[number]
+
+    def versions(self) -> tuple[Version, ...]:
+        """Return the rungs, and a version for each kernel without a ladder, which array functions compute."""
+        have = {rung.kernel for rung in self.rungs}
+        return self.rungs + tuple(Version(name, 1, "array functions") for name in KERNELS if name not in have)
+
+    def choose(self, versions: Mapping[str, int] | None = None) -> dict[str, dict[str, Choice]]:
+        """Choose the version of every kernel with a ladder, for each dtype: what `versions` asks for, otherwise the best.
+
+        The best is the last that can compute in the dtype and keeps the kernel's own bound. One that was asked for runs for its
+        dtypes alone: another dtype is refused at the launch. Raises ContractError.
+        """
+        chosen: dict[str, dict[str, Choice]] = {}
+        for rung in self.rungs:
+            if not rung.rule:
+                chosen.setdefault(rung.kernel, {}).update(dict.fromkeys(rung.dtypes, Choice(rung, rung.unasked or rung.host)))
+        for kernel, number in (versions or {}).items():
+            rung = self.find(kernel, number)
+            chosen[kernel] = dict.fromkeys(rung.dtypes, Choice(rung, rung.host))
+        return chosen
+
+    def on(self, device: Device, versions: Mapping[str, int] | None, emulated: bool) -> Backend:
+        """Return the backend whose kernels run on `device`, at the versions that were asked for. Raises ContractError."""
+        choices = self.choose(versions)
+        implementations = array_kernels.implementations(device.memory.xp)
+        implementations |= {kernel: self._implementation(device, kernel, choices[kernel]) for kernel in choices}
+        bind = functools.partial(self._bind, device, choices)
+        memory = device.memory
+        return Backend(self.backend, implementations, memory.xp, self.versions(), memory.to_numpy, bind=bind, emulated=emulated)
+
+    def _implementation(self, device: Device, kernel: str, by_dtype: Mapping[str, Choice]) -> Callable[..., None]:
+        """Return a function that checks a call as the contract's door does, then launches the version for its dtype."""
+
+        def implementation(*arrays: Any, **params: Any) -> None:
+            check(kernel, arrays, params)
+            choice = self._for_dtype(kernel, by_dtype, arrays[0].dtype)
+            device.start_all(choice.launches(device, arrays, params))
+
+        return implementation
+
+    def _bind(self, device: Device, choices: Choices, launch: Launch) -> Call:
+        """Return a call that repeats a launch which passed the door.
+
+        Its arrays stay the same and workspace is kept for good, so nothing is worked out or checked again: what is left of each
+        call is to start the CUDA kernels.
+        """
+        kernel = launch.kernel.name
+        if kernel not in choices:
+            return launch.run
+        choice = self._for_dtype(kernel, choices[kernel], launch.outputs[0].dtype)
+        ready = choice.launches(device, (*launch.inputs, *launch.outputs), launch.params)
+        return functools.partial(device.start_all, ready)
+
+    def _for_dtype(self, kernel: str, by_dtype: Mapping[str, Choice], dtype: Any) -> Choice:
+        if dtype.name not in by_dtype:
+            able = " or ".join(by_dtype)
+            raise ContractError(f"{self.backend}: the version of {kernel} that was asked for computes in {able}, not {dtype}")
+        return by_dtype[dtype.name]

@@ -1,0 +1,129 @@
+"""The calls of kernels that can be profiled: how a list of sizes, as one types it, stands for the arrays of a call.
+
+`call("matmul", (512, 512, 512))` gives the shapes of inputs and outputs, the parameters, and the arithmetic that they ask for.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygan_kernels.contract import KERNELS
+from tinygan_kernels.shapes import ContractError, conv_size
+
+ITEM = 4  # bytes of a float32: what is profiled
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """A call of a kernel in float32: shapes of inputs and outputs, and parameters.
+
+    flops: the floating-point operations that the mathematics asks for, 2 for a multiply-add; None for elementwise work, where the
+    count of what was executed has to serve.
+    """
+
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    params: Mapping[str, Any]
+    flops: float | None
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that have to be moved at least: every input read once, every output written once."""
+        return ITEM * sum(math.prod(shape) for shape in (*self.inputs, *self.outputs))
+
+    @property
+    def work(self) -> float:
+        """The effort of emulating the call, in multiply-adds; an element of elementwise work counts as 8."""
+        return self.flops / 2 if self.flops is not None else 8 * max(math.prod(shape) for shape in self.outputs)
+
+
+def _matmul(m: int, n: int, k: int) -> KernelCall:
+    return KernelCall(((m, k), (k, n)), ((m, n),), {}, 2.0 * m * n * k)
+
+
+def _convolution(kernel: str, images, height, width, c_in, c_out, side, stride, pad) -> KernelCall:
+    x, w = (images, height, width, c_in), (side, side, c_in, c_out)
+    y = (images, conv_size(height, side, stride, pad), conv_size(width, side, stride, pad), c_out)
+    params, flops = {"stride": stride, "pad": pad}, 2.0 * math.prod(y) * side * side * c_in
+    if kernel == "conv2d":
+        return KernelCall((x, w), (y,), params, flops)
+    if kernel == "conv2d_dx":
+        return KernelCall((y, w), (x,), params | {"height": height, "width": width}, flops)
+    return KernelCall((x, y), (w,), params | {"kh": side, "kw": side}, flops)
+
+
+def _bce_logits(n: int) -> KernelCall:
+    return KernelCall(((n,), (n,)), ((), (n,)), {}, None)
+
+
+def _bias_act(rows: int, channels: int) -> KernelCall:
+    return KernelCall(((rows, channels), (channels,)), ((rows, channels),), {"act": "leaky_relu", "slope": 0.2}, None)
+
+
+def _bias_act_grad(rows: int, channels: int) -> KernelCall:
+    shape = (rows, channels)
+    return KernelCall((shape, shape), (shape, (channels,)), {"act": "leaky_relu", "slope": 0.2}, None)
+
+
+def _adam(n: int) -> KernelCall:
+    return KernelCall(((n,), ()), ((n,), (n,), (n,), ()), {"sign": -1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}, None)
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """How the calls of a kernel are given: the names of its sizes, an example, and `call(*sizes)`.
+
+    period(*sizes): {index of a size: after how many more of it the work of a block repeats}. A size that it leaves out is never
+    made smaller for counting.
+    """
+
+    sizes: tuple[str, ...]
+    example: tuple[int, ...]
+    call: Callable[..., KernelCall]
+    period: Callable[..., dict[int, int]]
+
+
+def _whole_tiles(images, height, width, c_in, c_out, side, stride, pad) -> dict[int, int]:
+    """The number of images whose pixels, in and out, are whole tiles of 128 rows."""
+    pixels = conv_size(height, side, stride, pad) * conv_size(width, side, stride, pad)
+    return {0: math.lcm(128 // math.gcd(128, max(1, pixels)), 128 // math.gcd(128, height * width))}
+
+
+_CONVOLUTION = ("images", "height", "width", "C_in", "C_out", "filter", "stride", "pad")
+_LAYER = (64, 16, 16, 32, 64, 4, 2, 1)
+PROFILED: dict[str, Profiled] = {
+    "matmul": Profiled(("M", "N", "K"), (512, 512, 512), _matmul, lambda *_: {0: 128, 1: 128, 2: 64}),
+    **{
+        kernel: Profiled(_CONVOLUTION, _LAYER, functools.partial(_convolution, kernel), _whole_tiles)
+        for kernel in ("conv2d", "conv2d_dx", "conv2d_dw")
+    },
+    "bce_logits": Profiled(("n",), (256,), _bce_logits, lambda *_: {0: 1 << 18}),
+    "bias_act": Profiled(("rows", "channels"), (4096, 256), _bias_act, lambda *_: {0: 1024}),
+    "bias_act_grad": Profiled(("rows", "channels"), (4096, 256), _bias_act_grad, lambda *_: {0: 1024}),
+    "adam": Profiled(("n",), (1 << 16,), _adam, lambda *_: {0: 1024}),
+}
+
+
+def call(kernel: str, shape: Sequence[int] | None = None) -> KernelCall:
+    """Return the call that a list of sizes stands for. Raises ContractError saying what the sizes of the kernel are."""
+    if kernel not in KERNELS:
+        raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
+    if kernel not in PROFILED:
+        raise ContractError(f"{kernel} is left to array functions; there are kernels to profile for {', '.join(PROFILED)}")
+    form = PROFILED[kernel]
+    shape = form.example if shape is None else tuple(shape)
+    if len(shape) != len(form.sizes) or min(shape, default=0) < 0:
+        numbers = f"{len(form.sizes)} number{'s' if len(form.sizes) > 1 else ''}"
+        raise ContractError(f"the shape of {kernel} is {numbers}: {' '.join(form.sizes)}, such as {spaced(form.example)}")
+    made = form.call(*shape)
+    KERNELS[kernel].shapes(*made.inputs, **made.params)
+    return made
+
+
+def spaced(numbers: Iterable[int]) -> str:
+    """Return the numbers with blanks between them, as one types them."""
+    return " ".join(map(str, numbers))

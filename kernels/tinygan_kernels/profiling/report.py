@@ -1,0 +1,126 @@
+"""The profile of a CUDA kernel without a GPU: counters of its execution, hot lines, compiled code, and the bounds that GPUs set.
+
+    from tinygan_kernels.profiling import report, view
+    profiles = report.profile("matmul", shape=(512, 512, 512), backend="cupy", compare=[3, 4])
+    view.render(profiles)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygan_kernels import CUDA_BACKENDS, ladder
+from tinygan_kernels.cuda.device import RecordedLaunch
+from tinygan_kernels.cuda.ladder import Rung
+from tinygan_kernels.profiling import machine_code, roofline
+from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
+from tinygan_kernels.profiling.counts import Counted, count
+from tinygan_kernels.shapes import ContractError
+
+UNKNOWN = (
+    "time, and so throughput: they need a GPU; the roofline says only what cannot be beaten",
+    "achieved occupancy (sm__warps_active): it depends on when blocks start, stall and end",
+    "hits in the L1 and L2 caches, and traffic to DRAM: the emulator has no caches, its sectors are requests to L1",
+    "stalls and latencies: cycles here are the compiler's schedule, without a wait for memory",
+    "the number of machine instructions: counters are of PTX, which ptxas shortens or expands by some per cent",
+)
+
+
+@dataclass(frozen=True)
+class HotLine:
+    """A source line and its share of the warp instructions that its CUDA kernel executed. sectors: of global memory, both ways."""
+
+    kernel: str
+    file: str
+    line: int
+    text: str
+    share: float
+    sectors: float
+    bank_conflicts: float
+
+
+@dataclass(frozen=True)
+class KernelProfile:
+    """The profile of one version of one kernel on one shape.
+
+    compiled: a row for each CUDA kernel that it launches; not_compiled: why the machine code was not read, or "". flops: those that
+    the mathematics asks for (for elementwise work, those that were executed). bytes: what has to be moved at least.
+    """
+
+    backend: str
+    version: Rung
+    shape: tuple[int, ...]
+    sizes: tuple[str, ...]
+    arch: str
+    launches: tuple[RecordedLaunch, ...]
+    counted: Counted
+    hot: tuple[HotLine, ...]
+    compiled: tuple[machine_code.Compiled, ...]
+    not_compiled: str
+    flops: float
+    bytes: int
+    bounds: tuple[roofline.RooflineBound, ...]
+    unknown: tuple[str, ...] = UNKNOWN
+
+
+def profile(
+    kernel: str,
+    version: int | None = None,
+    shape: Sequence[int] | None = None,
+    backend: str = "cupy",
+    arch: str = "sm_90",
+    compare: Sequence[int] | None = None,
+) -> list[KernelProfile]:
+    """Profile a version of a kernel (the best one, unless given), or each of `compare`, in float32.
+
+    shape: as PROFILED[kernel].sizes names its numbers, by default its example. arch: what the code is compiled for, such as
+    "sm_90". Raises BackendError, ContractError; InspectionError if the code does not compile for `arch`.
+    """
+    if backend not in CUDA_BACKENDS:
+        raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA_BACKENDS)}")
+    call(kernel, shape)
+    rungs = {rung.number: rung for rung in ladder(backend) if rung.kernel == kernel and "float32" in rung.dtypes}
+    best = max(number for number, rung in rungs.items() if not rung.rule)
+    chosen = list(compare) if compare else [best if version is None else version]
+    for number in chosen:
+        if number not in rungs:
+            raise ContractError(f"{backend}: {kernel} has versions {', '.join(map(str, rungs))}; {number!r} is not one")
+    return [_profile(rungs[number], tuple(shape or PROFILED[kernel].example), backend, arch) for number in chosen]
+
+
+def _profile(rung: Rung, shape: tuple[int, ...], backend: str, arch: str) -> KernelProfile:
+    made = call(rung.kernel, shape)
+    counted = count(rung.kernel, rung.number, shape, backend)
+    launches = recorded(rung, made)
+    distinct = {launch.kernel: launch for launch in launches}
+    compiled = tuple(machine_code.inspect(launch, arch) for launch in distinct.values())
+    flops = made.flops if made.flops is not None else counted.total("flop")
+    bounds = tuple(roofline.bound(gpu, flops, made.bytes) for gpu in roofline.GPUS)
+    hot = tuple(line for launch in distinct.values() for line in _hot_lines(counted, launch))
+    missing = next((c.missing for c in compiled if c.missing), "")
+    return KernelProfile(
+        backend, rung, shape, PROFILED[rung.kernel].sizes, arch, tuple(launches), counted, hot, compiled, missing, flops,
+        made.bytes, bounds,
+    )  # fmt: skip
+
+
+def recorded(rung: Rung, made: KernelCall) -> list[RecordedLaunch]:
+    """Return the launches of a call, recorded. np.zeros takes no memory until it is touched, and nobody touches it."""
+    return rung.record(tuple(np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)), made.params)
+
+
+def _hot_lines(counted: Counted, launch: RecordedLaunch, most: int = 6) -> list[HotLine]:
+    """The lines of a CUDA kernel with the most warp instructions, the hottest first."""
+    text = launch.source.read_text().splitlines()
+    whole = counted.total("smsp__inst_executed.sum", launch.kernel)
+    found = []
+    for line, metrics in counted.lines(launch.kernel).items():
+        sectors = sum(metrics.get(f"l1tex__t_sectors_pipe_lsu_mem_global_op_{op}.sum", 0) for op in ("ld", "st"))
+        conflicts = metrics.get("l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum", 0)
+        share = metrics.get("smsp__inst_executed.sum", 0) / whole if whole else 0.0
+        code = text[line - 1].strip() if 0 < line <= len(text) else "(no source line)"
+        found.append(HotLine(launch.kernel, launch.source.name, line, code, share, sectors, conflicts))
+    return sorted(found, key=lambda h: -h.share)[:most]
