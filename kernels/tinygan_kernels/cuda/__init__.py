@@ -1,1 +1,1 @@
-"""CUDA C++ sources, one file an op, versions in order. Data for `tinygan_kernels.cuda_cpp`, no Python here."""
+"""The two CUDA backends: kernels in CUDA C++ (cpp/) and in Numba CUDA (numba_kernels/), on a GPU or executed by the emulator."""

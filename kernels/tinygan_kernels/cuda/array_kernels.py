@@ -1,9 +1,9 @@
-"""Kernels that need no kernel of their own: elementwise work, reductions and batch norm from functions that NumPy and CuPy share.
+"""The kernels of the contract for which no CUDA kernel is written here: array functions that NumPy and CuPy share compute them.
 
-`implementations(xp)` gives them for either array module. No function makes an array after its first call on a shape: intermediate
-results live in a Workspace, so that a recorded launch (or a CUDA graph) finds the same memory every time it is run again. Only
-CuPy's reductions borrow workspace from its memory pool while they run: capture them with a pool of the graph's own.
-The output of an elementwise kernel may be the very array of one of its inputs.
+They are elementwise work, reductions and batch normalisation; `implementations(xp)` gives them for either array module. No function
+makes an array after its first call on a shape: intermediate results live in a Workspace, so that a recorded launch (or a CUDA
+graph) finds the same memory every time it is run again. Only CuPy's reductions borrow memory from its pool while they run, so a
+graph that captures them needs a pool of its own (graph.py). The output of an elementwise kernel may be the array of an input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 
 class Workspace:
-    """Memory for intermediate results of an array module, kept for good: what was captured once may be replayed at any time.
+    """Memory for the intermediate results of kernels. It is kept for good, as a launch that was captured may be replayed any time.
 
     Sizes are rounded up to powers of two, so that all shapes together hold at most twice what the largest ones need.
     """
@@ -26,7 +26,7 @@ class Workspace:
         self._buffers: dict[tuple, Any] = {}
 
     def take(self, use: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array of `shape` with arbitrary contents; the next `take` for the same use gives the same memory."""
+        """Return an array of `shape` with arbitrary contents; the next `take` for the same use returns the same memory."""
         size = math.prod(shape)
         key = (use, np.dtype(dtype).name, (size - 1).bit_length() if size else 0)
         if key not in self._buffers:
@@ -34,7 +34,7 @@ class Workspace:
         return self._buffers[key][:size].reshape(shape)
 
     def _empty(self, size: int, dtype: np.dtype) -> Any:
-        """CuPy aligns to 512 bytes. NumPy's memory is aligned here: how many sectors an emulated kernel touches depends on it."""
+        """An array aligned to 512 bytes, as CuPy's are: how many sectors an emulated kernel touches depends on it."""
         if self._xp is not np:
             return self._xp.empty(size, dtype)
         raw = np.empty(size * dtype.itemsize + 512, np.uint8)
@@ -50,7 +50,7 @@ def _ufunc(function: Callable) -> Callable:
 
 
 class ArrayKernels:
-    """The kernels whose name a method has, over one array module and its scratch. Arguments: inputs, outputs, parameters."""
+    """A method for each kernel that takes more than one array function, named like it. Arguments: inputs, outputs, parameters."""
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
@@ -65,7 +65,7 @@ class ArrayKernels:
         self.xp.power(x, x.dtype.type(exponent), out=y)
 
     def sigmoid(self, x, y):
-        """1 / (1 + e^-x); e^-x is kept below overflow, where the result is under the smallest normal number anyway."""
+        """y = 1 / (1 + e^-x). The exponent is clipped short of overflow, where y is under the smallest normal number anyway."""
         xp = self.xp
         xp.negative(x, out=y)
         xp.minimum(y, 88.0 if x.dtype == np.float32 else 709.0, out=y)
@@ -74,7 +74,7 @@ class ArrayKernels:
         xp.reciprocal(y, out=y)
 
     def softplus(self, x, y):
-        """ln(e^0 + e^x), which both array modules evaluate as max(x, 0) + log1p(e^-|x|)."""
+        """y = ln(e^0 + e^x), which both array modules evaluate as max(x, 0) + log1p(e^-|x|)."""
         self.xp.logaddexp(x, x.dtype.type(0), out=y)
 
     def leaky_relu(self, x, y, slope):
@@ -185,7 +185,7 @@ _METHODS = (
 
 
 def _ufuncs(xp: Any) -> dict[str, Callable]:
-    """The kernels that are one function of the array module; `equal` casts its truth values to the output's dtype."""
+    """Return the kernels that are one array function; `equal` casts its truth values to the output's dtype."""
     return {
         "add": xp.add, "mul": xp.multiply, "maximum": xp.maximum, "equal": xp.equal, "neg": xp.negative, "exp": xp.exp,
         "log": xp.log, "sqrt": xp.sqrt, "abs": xp.absolute, "sign": xp.sign, "tanh": xp.tanh,
@@ -193,10 +193,10 @@ def _ufuncs(xp: Any) -> dict[str, Callable]:
 
 
 def implementations(xp: Any) -> dict[str, Callable[..., None]]:
-    """Contract kernels over the arrays of `xp` (numpy or cupy), called as f(*inputs, *outputs, **params).
+    """Return {kernel: function} for the arrays of `xp` (numpy or cupy), each called as f(*inputs, *outputs, **params).
 
-    Not among them, because each CUDA backend writes its own: the products (matmul, conv2d, conv2d_dx, conv2d_dw), bce_logits,
-    bias_act, bias_act_grad and adam.
+    Those missing are written in CUDA by both backends: the products (matmul, conv2d, conv2d_dx, conv2d_dw), bce_logits, bias_act,
+    bias_act_grad and adam.
     """
     methods = ArrayKernels(xp)
     return {name: _ufunc(f) for name, f in _ufuncs(xp).items()} | {name: getattr(methods, name) for name in _METHODS}

@@ -1,10 +1,10 @@
-"""A recorded step on a GPU: all its launches captured once into a CUDA graph, which the driver then starts as one.
+"""CUDA graphs: all launches of a recorded step are captured once into a graph, which the driver then starts as one.
 
-A small network's step is a hundred short launches, each started from Python. A stream in capture mode runs nothing: it notes what
-it is given, and the graph made of that does it all, in that order, each time it is launched, from one call (CUDA C++ Programming
-Guide, "CUDA Graphs"). The notes hold addresses. Those of buffers and of scratch memory stay good, as
-both are kept (replay.py, generic.Scratch); what CuPy's reductions borrow while they run comes from a memory pool that nobody else
-draws from, and that is kept with the graph.
+A small network's step is a hundred short launches, each started from Python. A stream in capture mode runs nothing: it notes the
+launches, and the graph made of them repeats them in that order each time it is started, by one call (CUDA C++ Programming Guide,
+"CUDA Graphs"). The graph holds addresses. Those of buffers and of workspace stay valid, as both are kept (tinygan.engine.replay,
+array_kernels.Workspace); what CuPy's reductions borrow while they run comes from a memory pool that nothing else draws from, and
+that is kept with the graph.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Call = Callable[[], None]
 
 
 def joiner(cupy: Any) -> Callable[[Sequence[Call]], list[Call]]:
-    """What a Backend's `join` is to be: calls in a row as one, by a graph."""
+    """Return the function for `Backend.join`: it makes one call, a graph, of calls that follow each other."""
     return lambda calls: [Captured(cupy, calls)] if calls else []
 
 
 class Captured:
-    """Calls that only launch kernels on CuPy's current stream, as a call: run one by one the first time, so that all is compiled
-    and all memory taken, captured the second time, from then on launched as a graph.
+    """A call in place of several that only launch kernels on CuPy's current stream.
 
-    Where they cannot be captured they are run one by one for good, and a RuntimeWarning says why.
+    The first time they run one by one, so that all kernels are compiled and all memory is taken; the second time they are captured;
+    from then on they are started as a graph. If they cannot be captured, they always run one by one, and a RuntimeWarning says why.
     """
 
     def __init__(self, cupy: Any, calls: Sequence[Call]) -> None:
         self._cupy, self._calls = cupy, tuple(calls)
-        # of the kind that waits for the default stream, where inputs arrive, and that the default stream waits for
+        # a blocking stream: it waits for the default stream, in which inputs arrive, and the default stream waits for it
         self._stream, self._pool = cupy.cuda.Stream(), cupy.cuda.MemoryPool()
         self._run: Call = self._first
 
@@ -44,7 +44,7 @@ class Captured:
     def _second(self) -> None:
         try:
             graph = self._capture()
-        except RuntimeError as error:  # which all errors of CUDA are in CuPy
+        except RuntimeError as error:  # the base of all errors of CUDA in CuPy
             warnings.warn(
                 f"the step could not be captured as a CUDA graph ({error}); its launches run one by one",
                 RuntimeWarning,
@@ -64,6 +64,6 @@ class Captured:
         self._stream.begin_capture()
         try:
             self._one_by_one()
-        finally:  # also after an error, as a stream that is left in capture mode is good for nothing else
+        finally:  # also after an error: a stream left in capture mode could run nothing any more
             graph = self._stream.end_capture()
         return graph

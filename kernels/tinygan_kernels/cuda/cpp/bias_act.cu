@@ -1,7 +1,7 @@
 // Bias and activation in one pass, and their gradient from the output alone. x, y, g, dx (rows, C), b and db (C,).
 // Fused, a layer's output is read and written once: 8 bytes an element, where an addition and an activation of their own take 16.
 
-enum Activation { LINEAR, LEAKY_RELU, TANH, SIGMOID };  // in the order of contract.ACTIVATIONS
+enum Activation { LINEAR, LEAKY_RELU, TANH, SIGMOID };  // in the order of shapes.ACTIVATIONS
 
 template <typename T>
 __device__ __forceinline__ T activate(T s, int act, T slope) {
@@ -12,7 +12,7 @@ __device__ __forceinline__ T activate(T s, int act, T slope) {
     return (s >= 0 ? T(1) : e) / (1 + e);
 }
 
-// The derivative at x + b, read off y = act(x + b): y > 0 exactly where x + b > 0.
+// act'(x + b), computed from y = act(x + b) alone: y > 0 exactly where x + b > 0.
 template <typename T>
 __device__ __forceinline__ T slope_at(T y, int act, T slope) {
     if (act == LEAKY_RELU) return y > 0 ? T(1) : slope;

@@ -1,4 +1,4 @@
-// Convolution and its two adjoints, in two steps, each right on every shape. Images are NHWC, filters (KH, KW, C_in, C_out):
+// Convolution and its two adjoints, in two versions, each right on every shape. Images are NHWC, filters (KH, KW, C_in, C_out):
 //   conv2d     y[n,i,j,o]  = sum over u,v,c of x[n, i s + u - p, j s + v - p, c] w[u,v,c,o]
 //   conv2d_dx  dx[n,y,x,c] = sum over u,v,o of g[n, (y + p - u) / s, (x + p - v) / s, o] w[u,v,c,o], where s divides both
 //   conv2d_dw  dw[u,v,c,o] = sum over n,i,j of x[n, i s + u - p, j s + v - p, c] g[n,i,j,o]
@@ -112,7 +112,8 @@ __device__ __forceinline__ void advance(Digits& d, Digits step, int mid_end, int
     if (d.mid >= mid_end) d.mid -= mid_end, ++d.hi;
 }
 
-// What is gathered lies at corner + tap. A corner or tap that does not exist is so far off that it is outside of every image.
+// An element is gathered from the address corner + tap. A corner or tap that does not exist is so far away (NOWHERE) that the
+// element is outside of every image, and counts as zero.
 struct Image {
     const float* p;
     int H, W, C;
@@ -140,8 +141,8 @@ __device__ __forceinline__ float gather(const Image& s, const Corner& corner, co
     return inside ? s.p[corner.at + tap.at] : 0.0f;
 }
 
-// Each problem says how its factors are gathered. k is counted in digits (K = hi * mid_end * lo_end in all). ALONG_K: which way
-// neighbouring threads go through a factor, namely as its memory does.
+// Forward, ByImage and ByFilter describe the three products: how the elements of their factors are gathered. k is counted in digits
+// (K = hi * mid_end * lo_end in all). ALONG_K: neighbouring threads copy neighbours along k, as that is how the factor's memory runs.
 struct Forward {
     static constexpr bool LEFT_ALONG_K = true, RIGHT_ALONG_K = false;
     typedef Corner Row;
@@ -227,7 +228,7 @@ __device__ __forceinline__ int i_of(int n) { return ALONG_K ? threadIdx.x / 16 +
 // Where (k, i) lies. With pitch 68, 8 k's of 2 rows lie in different banks; exchanging pairs for k >= 8 makes it 16 k's.
 __device__ __forceinline__ int place(int k, int i) { return k * PITCH + (i ^ k / 8 * 2); }
 
-// One thread's part of the two tiles that come next, on its way from global to shared memory.
+// One thread's part of the next two tiles, held in registers on its way from global to shared memory.
 template <typename Problem>
 struct Cargo {
     static constexpr bool LEFT = Problem::LEFT_ALONG_K, RIGHT = Problem::RIGHT_ALONG_K;

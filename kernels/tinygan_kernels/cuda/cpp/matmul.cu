@@ -1,9 +1,9 @@
-// C = A B in six steps, each right on every shape. A (M, K), B (K, N), C (M, N), row-major; with trans_a the memory of A
+// C = A B in six versions, each right on every shape. A (M, K), B (K, N), C (M, N), row-major; with trans_a the memory of A
 // holds (K, M), with trans_b that of B holds (N, K). Every grid is one-dimensional: block number -> tile of C, row by row, so
 // that no side of a matrix meets the 65,535 limit of gridDim.y.
 //
-// What a step is measured by (Nsight Compute's names are in the profile): sectors a global request, shared-memory instructions
-// and bank conflicts an FFMA, and FFMA an issue cycle of the inner loop.
+// A version is measured by counters (the profile gives Nsight Compute's names): sectors a global request, shared-memory
+// instructions and bank conflicts an FFMA, and FFMA an issue cycle of the inner loop.
 
 typedef long long i64;
 

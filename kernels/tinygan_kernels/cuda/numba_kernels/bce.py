@@ -1,4 +1,4 @@
-"""bce_logits in Numba CUDA: the mean cross-entropy of logits and its gradient, in two passes over the data and then in one.
+"""bce_logits in Numba CUDA: the mean cross-entropy of logits and its gradient, in two passes over the data, then in one.
 
 s, t, ds are flat (n,), loss (1,), all of one dtype. Partial sums of blocks are added up in a fixed order, so the loss does not
 change from run to run. Constants are made in the dtype of s: a bare 1 beside a float32 would turn the arithmetic into float64.
@@ -20,7 +20,7 @@ device_function = cuda.jit(device=True)
 
 @device_function
 def loss_term(s, t):
-    """t softplus(-s) + (1-t) softplus(s) with the larger part taken out of the logarithm; no exponential overflows."""
+    """Return t softplus(-s) + (1-t) softplus(s), the larger part taken out of the logarithm so that no exponential overflows."""
     one = type(s)(1)
     wrong = (one - t) * s if s >= 0 else -t * s
     return wrong + math.log1p(math.exp(-abs(s)))
@@ -28,7 +28,7 @@ def loss_term(s, t):
 
 @device_function
 def slope_term(s, t):
-    """(1-t) sigmoid(s) - t sigmoid(-s), which keeps its digits where sigmoid(s) - t would cancel."""
+    """Return (1-t) sigmoid(s) - t sigmoid(-s), which keeps its digits where sigmoid(s) - t would cancel."""
     one, e = type(s)(1), math.exp(-abs(s))
     return ((one - t) - t * e if s >= 0 else (one - t) * e - t) / (one + e)
 
@@ -61,7 +61,7 @@ def loss_kernel(s, t, partial):
 
 @cuda.jit
 def mean_kernel(partial, count, loss):
-    """loss = (sum of the partial sums) / count, by one thread that waits for one load after the other."""
+    """loss = (sum of the partial sums) / count. One thread adds them up, and waits for one load after the other."""
     total = partial.dtype.type(0)
     for n in range(partial.size):
         total += partial[n]
@@ -80,7 +80,7 @@ def slope_kernel(s, t, count, ds):
 
 @device_function
 def warp_sum(value):
-    """The sum over the 32 lanes, in lane 0: five shuffles between registers, no shared memory and no barrier."""
+    """Return the sum over the 32 lanes, right in lane 0: five shuffles between registers, no shared memory and no barrier."""
     for distance in (16, 8, 4, 2, 1):
         value += cuda.shfl_down_sync(ALL_LANES, value, distance)
     return value

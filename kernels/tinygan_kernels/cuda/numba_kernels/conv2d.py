@@ -104,7 +104,7 @@ def direct_dw_kernel(x, g, dw, stride, pad):
 
 @device_function
 def patch(x, w, y, row, k, stride, pad):
-    """The left factor of conv2d: row (n, i, j), k (u, v, c). Neighbours in k are neighbours in memory, a channel apart."""
+    """Return an element of conv2d's left factor, at row (n, i, j), k (u, v, c). Neighbours along k are neighbours in memory."""
     (_, oh, ow, _), (_, kw, c_in, _) = y.shape, w.shape
     down = row // ow % oh * stride + k // (kw * c_in) - pad
     right = row % ow * stride + k // c_in % kw - pad
@@ -115,13 +115,14 @@ def patch(x, w, y, row, k, stride, pad):
 
 @device_function
 def filter_row(x, w, y, k, column):
+    """Return an element of conv2d's right factor, w, at k (u, v, c), column o."""
     (_, kw, c_in, _) = w.shape
     return w[k // (kw * c_in), k // c_in % kw, k % c_in, column]
 
 
 @device_function
 def spread(g, w, dx, row, k, stride, pad):
-    """The left factor of conv2d_dx: row (n, y, x), k (u, v, o); zero where no output position puts tap (u, v) on the pixel."""
+    """Return an element of conv2d_dx's left factor, at row (n, y, x), k (u, v, o): 0 if no output puts tap (u, v) on the pixel."""
     (_, height, width, _), (_, kw, _, c_out) = dx.shape, w.shape
     down = row // width % height + pad - k // (kw * c_out)
     right = row % width + pad - k // c_out % kw
@@ -134,13 +135,14 @@ def spread(g, w, dx, row, k, stride, pad):
 
 @device_function
 def filter_transposed(g, w, dx, k, column):
+    """Return an element of conv2d_dx's right factor, w with its last two axes swapped, at k (u, v, o), column c."""
     (_, kw, _, c_out) = w.shape
     return w[k // (kw * c_out), k // c_out % kw, column, k % c_out]
 
 
 @device_function
 def patch_transposed(x, g, dw, row, k, stride, pad):
-    """The left factor of conv2d_dw: row (u, v, c), k (n, i, j). Neighbours in row are neighbours in memory."""
+    """Return an element of conv2d_dw's left factor, at row (u, v, c), k (n, i, j). Neighbours along rows are so in memory."""
     (_, kw, c_in, _), (_, oh, ow, _) = dw.shape, g.shape
     down = k // ow % oh * stride + row // (kw * c_in) - pad
     right = k % ow * stride + row // c_in % kw - pad
@@ -151,6 +153,7 @@ def patch_transposed(x, g, dw, row, k, stride, pad):
 
 @device_function
 def pixel_row(x, g, dw, k, column):
+    """Return an element of conv2d_dw's right factor, g, at k (n, i, j), column o."""
     (_, oh, ow, _) = g.shape
     return g[k // (oh * ow), k // ow % oh, k % ow, column]
 
@@ -159,7 +162,7 @@ def pixel_row(x, g, dw, k, column):
 
 
 def implicit_gemm(left, right, left_down_columns, right_down_columns):
-    """A kernel for out[row, column] = sum over k of left(row, k) right(k, column), both factors computed where they are needed.
+    """Return a kernel for out[row, column] = sum over k of left(row, k) right(k, column), whose factors are gathered as needed.
 
     left_down_columns, right_down_columns: that factor is contiguous in memory from row to row, so neighbouring lanes load a
     column of it, which becomes a row of its tile. Lanes then read the right tile down a column, 16 numbers apart: the exclusive or

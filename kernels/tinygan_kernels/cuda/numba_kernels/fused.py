@@ -1,5 +1,7 @@
-"""Fused elementwise work in Numba CUDA: bias and activation, their gradient, and Adam. Limited by memory traffic, so the point
-of each is to read and write every number once. Constants are made in the arrays' dtype, as a bare 1 would mean float64.
+"""Fused elementwise work in Numba CUDA: bias and activation, their gradient, and Adam.
+
+Memory traffic limits all of them, so each reads and writes every number once. Constants are made in the arrays' dtype, as a bare 1
+would turn the arithmetic into float64.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ device_function = cuda.jit(device=True)
 
 @device_function
 def activate(s, act, slope):
-    """act(s). All lanes take the same branch, so it costs nothing beside the loads."""
+    """Return act(s). All lanes take the same branch, so it costs nothing beside the loads."""
     if act == LEAKY_RELU:
         return s if s > 0 else slope * s
     if act == TANH:
@@ -34,7 +36,7 @@ def activate(s, act, slope):
 
 @device_function
 def slope_at(y, act, slope):
-    """act'(x + b) read off y = act(x + b)."""
+    """Return act'(x + b), computed from y = act(x + b) alone."""
     one = type(y)(1)
     if act == LEAKY_RELU:
         return one if y > 0 else slope
@@ -103,9 +105,9 @@ def add_chunks_kernel(partial, db):
 
 @cuda.jit
 def adam_corrections_kernel(rate, t, sign, beta1, beta2, corrections):
-    """t += 1; corrections = (sign rate / (1 - beta1^t), 1 / (1 - beta2^t)). By one thread, in float64: 1 - beta2^t cancels.
+    """t += 1; corrections = (sign rate / (1 - beta1^t), 1 / (1 - beta2^t)), by one thread, in float64, as 1 - beta2^t cancels.
 
-    On the device, because a captured step is replayed: the host would hand over the t of the step that was recorded.
+    This is done on the device because a captured step is replayed: the host would pass the t of the step that was recorded.
     """
     t[0] += 1
     steps = np.float64(t[0])
@@ -115,9 +117,9 @@ def adam_corrections_kernel(rate, t, sign, beta1, beta2, corrections):
 
 @cuda.jit
 def adam_kernel(g, corrections, beta1, rest1, beta2, rest2, eps, theta, m, v):
-    """Kingma and Ba 2015, Algorithm 1: all of a parameter's update in one pass, four loads and three stores, coalesced.
+    """Adam (Kingma and Ba 2015, Algorithm 1): all of a parameter's update in one pass, four loads and three stores, coalesced.
 
-    What still hurts: nothing but the memory's speed; one launch for each parameter, unless parameters lie in one flat buffer.
+    What still hurts: the memory's speed; and each parameter takes a launch, unless all lie in one flat buffer.
     """
     n = cuda.grid(1)
     if n < g.size:

@@ -1,4 +1,4 @@
-"""C = A B in Numba CUDA, as a ladder: each version differs from the one before by one idea.
+"""matmul in Numba CUDA, C = A B, as a ladder: each version differs from the one before by one idea.
 
 A (M, K), B (K, N), C (M, N), all of one dtype. Versions 1 to 3 take views: a transposed operand has its strides swapped, and the
 same code reads it. Blocks are numbered in one dimension, along C's rows first, because the other two grid dimensions end at
@@ -98,7 +98,7 @@ def shared_tile_kernel(a, b, c):
 
 @device_function
 def load_tile(tile, operand, stride, k_stride, start, first_k, length, depth):
-    """tile[k, i] = element (start + i, first_k + k) of a (length, depth) matrix, zero outside it.
+    """Fill tile[k, i] with element (start + i, first_k + k) of a (length, depth) matrix, with 0 outside it.
 
     operand: the matrix's memory, flat; stride and k_stride: from one element to the next along either axis. One of them is 1, and
     neighbouring lanes follow it, so every request of a full tile is 4 sectors, transposed or not. A place that steps from turn to
@@ -119,7 +119,7 @@ def load_tile(tile, operand, stride, k_stride, start, first_k, length, depth):
 
 @device_function
 def multiply_add(a_tile, b_tile, k, i, j, a_part, b_part, sums):
-    """sums[u, v] += A[i + 8 u, k] B[k, j + 8 v]: 16 shared loads, 64 multiply-adds."""
+    """Add one k: sums[u, v] += A[i + 8 u, k] B[k, j + 8 v], by 16 shared loads and 64 multiply-adds."""
     for u in range(PER_THREAD):
         a_part[u], b_part[u] = a_tile[k, i + u * LANES], b_tile[k, j + u * LANES]
     for u in range(PER_THREAD):
@@ -129,7 +129,8 @@ def multiply_add(a_tile, b_tile, k, i, j, a_part, b_part, sums):
 
 @device_function
 def multiply_tiles(a_tile, b_tile, i, j, a_part, b_part, sums):
-    """Written out for DEPTH = 8: the compiler will not unroll a loop this large, and Numba has no pragma to insist."""
+    """Add all k of the two tiles to sums. Written out for DEPTH = 8, as the compiler will not unroll a loop this large, and Numba
+    has no pragma to insist."""
     multiply_add(a_tile, b_tile, 0, i, j, a_part, b_part, sums)
     multiply_add(a_tile, b_tile, 1, i, j, a_part, b_part, sums)
     multiply_add(a_tile, b_tile, 2, i, j, a_part, b_part, sums)
