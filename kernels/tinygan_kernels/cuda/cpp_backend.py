@@ -19,11 +19,19 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.backend import Backend
-from tinygan_kernels.cuda import device as devices
 from tinygan_kernels.cuda import graph
 from tinygan_kernels.cuda.cpp import hosts
 from tinygan_kernels.cuda.cpp.entries import Entry, Instance, entry, source_path
-from tinygan_kernels.cuda.device import CudaLaunch, Device, Memory, RecordedLaunch
+from tinygan_kernels.cuda.device import (
+    NUMPY,
+    CudaLaunch,
+    Device,
+    Memory,
+    RecordedLaunch,
+    cupy_memory,
+    missing_requirement,
+    type_name,
+)
 from tinygan_kernels.cuda.ladder import Ladders, Rung
 from tinygan_kernels.shapes import ContractError
 
@@ -40,7 +48,7 @@ class CppRung(Rung):
         return tuple(entry(self.source, declaration) for declaration in self.entries)
 
     def record(self, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[RecordedLaunch]:
-        device = CppDevice(devices.NUMPY)
+        device = CppDevice(NUMPY)
         return [_recorded(launch) for launch in device.checked(self.host(device, self, *arrays, **params))]
 
 
@@ -194,7 +202,7 @@ class CppDevice(Device):
     def _check_argument(self, kernel: str, parameter: Any, arg: Any) -> None:
         name, expected, pointer = parameter
         dtype = getattr(arg, "dtype", None)
-        found = f"a {devices.type_name(arg)}" if dtype is None else f"{dtype}"
+        found = f"a {type_name(arg)}" if dtype is None else f"{dtype}"
         if dtype != expected:
             raise ContractError(f"{kernel}: {name} is {found}, it has to be {expected}")
         if pointer:
@@ -209,12 +217,12 @@ def emulated() -> CppDevice:
     """Return a device with NumPy's memory and the emulator's execution."""
     from tinygan_kernels import emulator
 
-    return CppDevice(devices.NUMPY, emulator.RawModule)
+    return CppDevice(NUMPY, emulator.RawModule)
 
 
 def on_gpu() -> CppDevice:
     """Return the current GPU as a device, with CuPy's memory, compiler cache and current stream."""
-    memory = devices.cupy_memory()
+    memory = cupy_memory()
     return CppDevice(memory, memory.xp.RawModule, int(memory.xp.cuda.Device().compute_capability))
 
 
@@ -223,7 +231,7 @@ def on_gpu() -> CppDevice:
 
 def why_unavailable(emulate: bool = False) -> str | None:
     """Return what is missing on this machine and what to do about it, in one line; None if the backend can run."""
-    return devices.why_unavailable(emulate, numba=False)
+    return missing_requirement(emulate, numba=False)
 
 
 def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:

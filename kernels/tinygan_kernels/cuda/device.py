@@ -126,7 +126,7 @@ def type_name(value: Any) -> str:
 NO_GPU = "there is no NVIDIA GPU with a driver; emulate it with --emulate"
 
 
-def why_unavailable(emulate: bool, numba: bool) -> str | None:
+def missing_requirement(emulate: bool, numba: bool) -> str | None:
     """Return what is missing on this machine and what to do about it, in one line; None if a CUDA backend can run.
 
     emulate: on the CPU. numba: the kernels are compiled by Numba CUDA, which the emulator needs in any case, as it brings NVIDIA's

@@ -23,8 +23,15 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.backend import Backend
-from tinygan_kernels.cuda import device as devices
-from tinygan_kernels.cuda.device import CudaLaunch, Device, RecordedLaunch
+from tinygan_kernels.cuda.device import (
+    NO_GPU,
+    NUMPY,
+    CudaLaunch,
+    Device,
+    RecordedLaunch,
+    cupy_memory,
+    missing_requirement,
+)
 from tinygan_kernels.cuda.ladder import Ladders, Rung
 from tinygan_kernels.cuda.numba_kernels import hosts
 from tinygan_kernels.shapes import DTYPES, ContractError
@@ -46,7 +53,7 @@ class NumbaRung(Rung):
         return tuple(getattr(module, name) for name in self.entries)
 
     def record(self, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[RecordedLaunch]:
-        device = NumbaDevice(devices.NUMPY)
+        device = NumbaDevice(NUMPY)
         return [_recorded(launch) for launch in device.checked(self.host(device, self, *arrays, **params))]
 
 
@@ -163,7 +170,7 @@ class Emulated(NumbaDevice):
     def __init__(self) -> None:
         from tinygan_kernels import emulator
 
-        super().__init__(devices.NUMPY)
+        super().__init__(NUMPY)
         self._launch = emulator.launch
 
     def start(self, launch: CudaLaunch) -> None:
@@ -176,7 +183,7 @@ class OnGpu(NumbaDevice):
     def __init__(self) -> None:
         from numba import cuda
 
-        super().__init__(devices.cupy_memory())
+        super().__init__(cupy_memory())
         self._cuda = cuda
         self._configured = functools.lru_cache(maxsize=1024)(self._configure)
 
@@ -199,12 +206,12 @@ class OnGpu(NumbaDevice):
 
 def why_unavailable(emulate: bool = False) -> str | None:
     """Return what is missing on this machine and what to do about it, in one line; None if the backend can run."""
-    missing = devices.why_unavailable(emulate, numba=True)
+    missing = missing_requirement(emulate, numba=True)
     if missing or emulate:
         return missing
     from numba import cuda
 
-    return None if cuda.is_available() else devices.NO_GPU
+    return None if cuda.is_available() else NO_GPU
 
 
 def backend(emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:

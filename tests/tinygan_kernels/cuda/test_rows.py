@@ -11,6 +11,7 @@ pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[em
 from tinygan_kernels import ContractError, ladder
 from tinygan_kernels.cuda import cpp_backend, numba_backend
 from tinygan_kernels.cuda.cpp import entries
+from tinygan_kernels.cuda.device import NUMPY
 from tinygan_kernels.cuda.numba_kernels import hosts as numba_hosts
 from tinygan_kernels.emulator.host.nvrtc import compile_ptx
 
@@ -161,7 +162,7 @@ def test_a_third_convolution_is_launched_as_itself():
         assert (launch.kernel, launch.blocks, launch.threads) == (f"conv2d_v{rung.number}", blocks, threads)
     second = numba_backend.find("conv2d", 2)
     third = dataclasses.replace(second, number=3, entries=("gemm_dx_kernel",), tile=(32, 16))
-    (launch,) = third.host(numba_backend.NumbaDevice(numba_backend.devices.NUMPY), third, x, w, y, 1, 1)
+    (launch,) = third.host(numba_backend.NumbaDevice(NUMPY), third, x, w, y, 1, 1)
     assert launch.kernel is third.kernels[0] and launch.blocks == 4 * 5
 
 

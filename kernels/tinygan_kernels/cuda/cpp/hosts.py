@@ -46,18 +46,19 @@ class ProductSizes(NamedTuple):
 
 
 def product_sizes(a: Any, c: Any, trans_a: bool) -> ProductSizes:
+    """Return M, N, K of a product, given its left operand and its output. Raises ContractError beyond 32 bits."""
     (m, n), k = c.shape, a.shape[0 if trans_a else 1]
     return ProductSizes(*ints("matmul", M=m, N=n, K=k))
 
 
 def matmul_simple(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
-    """A kernel that is told which operands are transposed."""
+    """Launch a kernel that is told by two arguments which operands are transposed."""
     args = (a, b, c, *product_sizes(a, c, trans_a), np.int32(trans_a), np.int32(trans_b))
     yield CudaLaunch(rung.declared[0].of(a), rung.blocks(c.shape), rung.threads, args)
 
 
 def matmul_tiled(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
-    """A kernel with an instance for each way in which operands are transposed."""
+    """Launch the instance that a kernel has for these operands, transposed or not."""
     instance = rung.declared[0].instance(operands="nt"[trans_a] + "nt"[trans_b])
     yield CudaLaunch(instance, rung.blocks(c.shape), rung.threads, (a, b, c, *product_sizes(a, c, trans_a)))
 
@@ -119,31 +120,34 @@ def geometry(x: Any, w: Any, y: Any, stride: int, pad: int) -> Geometry:
 
 
 def conv2d(device, rung, x, w, y, stride, pad) -> Iterator[CudaLaunch]:
+    """Launch a kernel that covers y tile by tile."""
     yield _one_convolution(rung, x, w, y, geometry(x, w, y, stride, pad))
 
 
 def conv2d_dx(device, rung, g, w, dx, stride, pad, height, width) -> Iterator[CudaLaunch]:
+    """Launch a kernel that covers dx tile by tile."""
     yield _one_convolution(rung, g, w, dx, geometry(dx, w, g, stride, pad))
 
 
 def conv2d_dw(device, rung, x, g, dw, stride, pad, kh, kw) -> Iterator[CudaLaunch]:
+    """Launch a kernel that covers dw tile by tile."""
     yield _one_convolution(rung, x, g, dw, geometry(x, dw, g, stride, pad))
 
 
 def _one_convolution(rung, first, second, out, sizes: Geometry) -> CudaLaunch:
-    """The launch of a kernel that covers its output tile by tile."""
+    """Return the launch of a kernel that covers its output tile by tile."""
     return CudaLaunch(rung.declared[0].of(out), rung.blocks(out.shape), rung.threads, (first, second, out, *sizes))
 
 
 def conv2d_dx_in_phases(device, rung, g, w, dx, stride, pad, height, width) -> Iterator[CudaLaunch]:
-    """stride^2 phases in one grid, each with as many blocks as the largest of them needs."""
+    """Launch stride^2 phases in one grid, each with as many blocks as the largest of them needs."""
     largest = (dx.shape[0], ceil_div(height, stride), ceil_div(width, stride), dx.shape[3])
     args = (g, w, dx, *geometry(dx, w, g, stride, pad))
     yield CudaLaunch(rung.declared[0].of(dx), stride**2 * rung.blocks(largest), rung.threads, args)
 
 
 def conv2d_dw_in_parts(device, rung, x, g, dw, stride, pad, kh, kw) -> Iterator[CudaLaunch]:
-    """Several blocks share the sum over pixels of one tile, each writing a dw of its own; a second kernel adds those up."""
+    """Launch several blocks a tile, which share its sum over pixels and each write a dw; a second kernel adds those up."""
     product, total = (entry.of(dw) for entry in rung.declared)
     tiles, pixels = rung.blocks(dw.shape), math.prod(g.shape[:3])
     parts = max(1, min(ENOUGH_BLOCKS // max(tiles, 1), pixels // 128))
@@ -163,6 +167,7 @@ def flat_launch(instance: Instance, size: int, *args: Any) -> CudaLaunch:
 
 
 def bce_logits_two_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
+    """Launch a kernel for the terms of the loss and the gradient, and one that takes the terms' mean."""
     write_terms, mean = (entry.of(s) for entry in rung.declared)
     (n,) = ints("bce_logits", n=s.size)
     terms = device.workspace("loss terms", s.shape, s.dtype)
@@ -171,7 +176,7 @@ def bce_logits_two_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
 
 
 def bce_logits_one_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
-    """At most ENOUGH_BLOCKS blocks, as they have to meet at the end; each walks over the logits in steps of the whole grid."""
+    """Launch at most ENOUGH_BLOCKS blocks, as they have to meet; each walks over the logits in steps of the whole grid."""
     (n,) = ints("bce_logits", n=s.size)
     partials = device.workspace("loss partials", (ENOUGH_BLOCKS,), s.dtype)
     blocks = min(rung.blocks(s.shape), ENOUGH_BLOCKS)
@@ -182,12 +187,13 @@ def bce_logits_one_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
 
 
 def bias_act(device, rung, x, b, y, act, slope=0.0) -> Iterator[CudaLaunch]:
+    """Launch a kernel that covers y tile by tile."""
     sizes = ints("bias_act", size=x.size, channels=b.size, act=ACTIVATIONS.index(act))
     yield CudaLaunch(rung.declared[0].of(x), rung.blocks(x.shape), rung.threads, (x, b, y, *sizes, x.dtype.type(slope)))
 
 
 def bias_act_grad(device, rung, g, y, dx, db, act, slope=0.0) -> Iterator[CudaLaunch]:
-    """A block sums dx over a share of the rows and as many channels as the tile has columns; a second kernel adds up the shares."""
+    """Launch blocks that sum dx over a share of the rows, for the tile's channels; a second kernel adds up the shares."""
     backward, total = (entry.of(g) for entry in rung.declared)
     channels = db.size
     rows, strips = g.size // channels if channels else 0, rung.blocks((1, channels))
@@ -201,7 +207,7 @@ def bias_act_grad(device, rung, g, y, dx, db, act, slope=0.0) -> Iterator[CudaLa
 
 
 def adam(device, rung, g, rate, theta, m, v, t, *, sign, beta1, beta2, eps) -> Iterator[CudaLaunch]:
-    """One thread counts the step and works out what all parameters share; then a thread for each parameter."""
+    """Launch one thread that counts the step and computes what all parameters share, then a thread for each parameter."""
     begin, update = (entry.of(g) for entry in rung.declared)
     real, factors = g.dtype.type, device.workspace("adam factors", (2,), g.dtype)
     yield CudaLaunch(begin, 1, (1,), (rate, t, factors, np.int32(sign), np.float64(beta1), np.float64(beta2)))

@@ -22,7 +22,7 @@ from tinygan_kernels.shapes import ACTIVATIONS
 
 
 def matmul_views(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
-    """A kernel that reads views: a transposed operand is one whose strides are swapped."""
+    """Launch a kernel that reads views: a transposed operand is one whose strides are swapped."""
     args = (a.T if trans_a else a, b.T if trans_b else b, c)
     yield CudaLaunch(rung.kernels[0], rung.blocks(c.shape), rung.threads, args)
 
@@ -35,7 +35,7 @@ class Strides(NamedTuple):
 
 
 def matmul_strides(device, rung, a, b, c, trans_a=False, trans_b=False) -> Iterator[CudaLaunch]:
-    """A kernel that is given the operands' memory, flat, and their strides."""
+    """Launch a kernel that is given the operands' memory, flat, and their strides."""
     depth = np.int64(a.shape[0 if trans_a else 1])
     one, a_row, b_row = np.int64(1), np.int64(a.shape[1]), np.int64(b.shape[1])
     a_strides = Strides(side=one, k=a_row) if trans_a else Strides(side=a_row, k=one)
@@ -48,12 +48,12 @@ def matmul_strides(device, rung, a, b, c, trans_a=False, trans_b=False) -> Itera
 
 
 def convolution(device, rung, first, second, out, stride, pad, **sizes) -> Iterator[CudaLaunch]:
-    """A direct kernel of conv2d, conv2d_dx or conv2d_dw, which reads the sizes off its arrays."""
+    """Launch a kernel of conv2d, conv2d_dx or conv2d_dw that covers `out` tile by tile and reads the sizes off its arrays."""
     yield CudaLaunch(rung.kernels[0], rung.blocks(out.shape), rung.threads, (first, second, out, np.int64(stride), np.int64(pad)))
 
 
 def implicit_gemm(device, rung, first, second, out, stride, pad, **sizes) -> Iterator[CudaLaunch]:
-    """A kernel of conv2d, conv2d_dx or conv2d_dw that is given the output as a matrix, and the length K of the product's sums."""
+    """Launch a kernel of conv2d, conv2d_dx or conv2d_dw that is given `out` as a matrix too, and K, the length of its sums."""
     (d0, d1, d2, d3) = second.shape  # w (KH, KW, C_in, C_out), or g (N, OH, OW, C_out) in conv2d_dw
     depth = d0 * d1 * (d3 if rung.kernel == "conv2d_dx" else d2)
     if out.size:
@@ -69,13 +69,13 @@ WARP = 32
 
 
 def _flat_loss(rung, s, t, loss, ds):
-    """s, t, ds flat, loss (1,), their number in their dtype, and the blocks for them."""
+    """Return s, t, loss and ds as flat arrays, the number of logits in their dtype, and the blocks for them."""
     count, blocks = s.dtype.type(s.size), min(MOST_SUMS, rung.blocks(s.shape))
     return s.reshape(-1), t.reshape(-1), loss.reshape(1), ds.reshape(-1), count, blocks
 
 
 def bce_logits_two_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
-    """Sums of blocks, then the loss from those by one thread, then the gradient."""
+    """Launch a kernel for the sums of blocks, one thread that makes the loss of them, and a kernel for the gradient."""
     sums, mean, slopes = rung.kernels
     s, t, loss, ds, count, blocks = _flat_loss(rung, s, t, loss, ds)
     partial = device.workspace("bce_logits", (blocks,), s.dtype)
@@ -85,7 +85,7 @@ def bce_logits_two_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
 
 
 def bce_logits_one_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
-    """Sums of blocks and the gradient at once; one block's sum is the loss itself, those of several are added up by one warp."""
+    """Launch a kernel for sums of blocks and gradient. One block's sum is the loss; those of several are added up by a warp."""
     one_pass, add_blocks = rung.kernels
     s, t, loss, ds, count, blocks = _flat_loss(rung, s, t, loss, ds)
     sums = loss if blocks == 1 else device.workspace("bce_logits", (blocks,), s.dtype)
@@ -98,12 +98,16 @@ def bce_logits_one_pass(device, rung, s, t, loss, ds) -> Iterator[CudaLaunch]:
 
 
 def bias_act(device, rung, x, b, y, act, slope=0.0) -> Iterator[CudaLaunch]:
+    """Launch a kernel that covers y, flat, tile by tile."""
     numbers = np.int64(ACTIVATIONS.index(act)), x.dtype.type(slope)
     yield CudaLaunch(rung.kernels[0], rung.blocks(x.shape), rung.threads, (x.reshape(-1), b, *numbers, y.reshape(-1)))
 
 
 def bias_act_grad(device, rung, g, y, dx, db, act, slope=0.0) -> Iterator[CudaLaunch]:
-    """A block sums dx over one chunk of the rows, as many as the tile has; a second kernel adds up the chunks, none of them too."""
+    """Launch blocks that sum dx over one chunk of rows, as many as the tile has; a second kernel adds up the chunks.
+
+    Without rows there are no chunks, and the second kernel writes db = 0.
+    """
     backward, add_chunks = rung.kernels
     columns = db.size
     g, y, dx = (a.reshape(math.prod(a.shape[:-1]), columns) for a in (g, y, dx))
@@ -116,7 +120,7 @@ def bias_act_grad(device, rung, g, y, dx, db, act, slope=0.0) -> Iterator[CudaLa
 
 
 def adam(device, rung, g, rate, theta, m, v, t, *, sign, beta1, beta2, eps) -> Iterator[CudaLaunch]:
-    """One thread counts the step and works out what all parameters share; then a thread for each parameter."""
+    """Launch one thread that counts the step and computes what all parameters share, then a thread for each parameter."""
     correct, update = rung.kernels
     corrections = device.workspace("adam", (2,), g.dtype)
     wide = [np.float64(number) for number in (sign, beta1, beta2)]
