@@ -1,4 +1,4 @@
-"""Runs the PTX of CUDA C++ and Numba kernels on the CPU, on NumPy arrays: parse, execute, check, count.
+"""Run the PTX of CUDA C++ and Numba kernels on the CPU, on NumPy arrays: parse, translate, execute, check, count.
 
 No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emulator]'`.
 
@@ -9,10 +9,10 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
 
-Checks are on: a launch in which the sanitizer finds something raises SanitizerError (its `findings` say what, where,
-by whom).
+Checks are on: a launch in which the sanitizer finds something raises SanitizerError, whose `findings` say what was found,
+at which line and for which thread.
 
-    with emulator.checks(False): kernel(...)                     # several times faster; bounds are still kept
+    with emulator.checks(False): kernel(...)                     # several times faster; bounds are still checked
     with emulator.sanitize() as findings: kernel(...)            # collect a list of Finding instead of raising
     x = emulator.empty(shape, dtype)                             # reading it before it is written is a finding
 
@@ -22,19 +22,23 @@ Counting, under Nsight Compute's metric names:
     c["l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"]          # over all launches inside
     c.kernel("axpy")["smsp__inst_executed.sum"]; c.lines("axpy")[12]    # of one kernel; of one source line
 
+Reading what runs:
+
+    print(emulator.translation(kernel))                          # the Python that a kernel became, beside its PTX
+
 Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
-parallelism. Blocks run in order, some thousand threads at a time: a block that waits for a later one to do something
-never ends (on a GPU, too, that is luck). Sizes up to about 512 x 512 x 512 multiply-adds a launch take seconds.
+parallelism. Blocks of a grid run in order, some thousand threads at a time: a block that waits for a later one never ends
+(on a GPU, too, it is luck if it does). Sizes up to about 512 x 512 x 512 multiply-adds a launch take seconds.
 
-In reading order:
+docs/emulator.md follows one kernel through the rooms. In reading order, each importing only from those above it:
 
-    parse       ptx (what there is), tokens, parser
-    translate   cfg (blocks and their order), program, emitter, lowering and lower_* (instruction -> NumPy)
-    compute     integers, floats, rounding, conversions, warps, matrix: what instructions mean, as pure functions
+    syntax      ptx (what PTX consists of), tokens, parser, cfg (basic blocks and their order)
+    semantics   integers, floats, rounding, conversions, warps, matrix, atomics: what instructions compute, as pure functions
+    translate   opcodes (the table), emitter, arithmetic, data, memory, warp, terminators: instructions become Python;
+                translator makes a TranslatedKernel (kernel), listing prints it
     execute     lanes, machine, scheduler, memory, access, atomics, printing
-    check       findings, sanitizer, shared_races, global_races
-    count       counters
-    use         nvrtc, rawmodule, numba_launch, arguments, execute
+    sanitizer   findings, chunk, shared_races, global_races              beside it: counters
+    host        nvrtc, rawmodule, numba_launch, translation; launch, arguments
 """
 
 from importlib import import_module
@@ -60,7 +64,7 @@ __all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str):
-    """Load what is asked for, when it is asked for: importing the package itself costs nothing."""
+    """Import the module of a public name when the name is first used; importing the package itself costs nothing."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_WHERE[name]}", __name__), name)

@@ -1,7 +1,7 @@
-"""What a kernel does, counted under the names that Nsight Compute gives the same quantities on a GPU.
+"""Counters of what a kernel does, under the names that Nsight Compute gives the same quantities on a GPU.
 
-Counted on PTX instructions as warps execute them, before ptxas turns them into machine code: what goes to memory is
-exact, the number of instructions is near that of the machine code, not equal to it.
+PTX instructions are counted as warps execute them, before ptxas turns them into machine code. What goes to memory is
+exact; the number of instructions is near that of the machine code, not equal to it.
 
 Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte
 pieces it touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16
@@ -41,15 +41,16 @@ _SASS = "smsp__sass_thread_inst_executed_op_{}_pred_on.sum"
 
 
 def _mma_flops(ins: Instruction) -> int:
-    """Operations of one warp's mma, 2 m n k."""
+    """Return the floating-point operations of one warp's mma, 2 m n k."""
     m, n, k = shape_of(ins.modifiers)
     return 2 * m * n * k
 
 
 class Counts:
-    """Counts of all launches inside one `count()`.
+    """The counts of all launches inside one `count()`.
 
-    `c[metric]` is over all kernels, `c.kernel(name)[metric]` of one, `c.lines(name)[line][metric]` of one source line.
+    `c[metric]` is the sum over all kernels, `c.kernel(name)[metric]` that of one kernel, and
+    `c.lines(name)[line][metric]` that of one source line. Indexing raises KeyError for a metric that is not known.
     """
 
     def __init__(self):
@@ -57,16 +58,17 @@ class Counts:
         self._kernels: dict[str, Counter] = defaultdict(Counter)
 
     def kernel(self, name: str) -> Counts._View:
-        """The counts of one kernel. Raises KeyError naming the kernels that ran."""
+        """Return the counts of one kernel. Raises KeyError, naming the kernels that ran, for another."""
         if name not in self._kernels:
             raise KeyError(f"kernel {name!r} was not launched; launched: {', '.join(self._kernels) or 'none'}")
         return self._View([name], self)
 
     def kernels(self) -> list[str]:
+        """Return the names of the kernels that were launched."""
         return list(self._kernels)
 
     def lines(self, name: str) -> dict[int, Counter]:
-        """{source line: {metric: value}} of a kernel; line 0 is code from other files."""
+        """Return {source line: {metric: value}} of a kernel; line 0 stands for code from other files."""
         self.kernel(name)
         return {line: Counter(c) for line, c in sorted(self._lines[name].items())}
 
@@ -74,10 +76,11 @@ class Counts:
         return self._View(list(self._kernels), self)[metric]
 
     def metrics(self) -> dict[str, float]:
+        """Return {metric: value} over all kernels."""
         return self._View(list(self._kernels), self).metrics()
 
     class _View:
-        """Sums over some kernels."""
+        """The sums over some of the kernels."""
 
         def __init__(self, names: list[str], counts: Counts):
             self.names, self.counts = names, counts
@@ -126,7 +129,7 @@ KNOWN = {
 
 @contextmanager
 def count():
-    """Count what the launches inside the `with` block do: `with count() as c: kernel(...)`, then c[metric]."""
+    """Count what the launches inside the `with` block do: `with count() as c: kernel(...)`, then c[metric] (see Counts)."""
     counts = Counts()
     token = _ACTIVE.set((*_ACTIVE.get(), counts))
     try:
@@ -136,13 +139,13 @@ def count():
 
 
 def current(kernel: TranslatedKernel) -> LaunchCounter | None:
-    """The counter of a launch, if anybody is counting."""
+    """Return a counter for a launch if a `count()` is open, else None."""
     active = _ACTIVE.get()
     return LaunchCounter(kernel, active) if active else None
 
 
 class LaunchCounter:
-    """Counts one launch. Blocks are counted as a whole while running and spread over their instructions at the end."""
+    """The counter of one launch. Basic blocks are counted as a whole while running, and their instructions at the end."""
 
     def __init__(self, kernel: TranslatedKernel, receivers: tuple):
         self.kernel, self.receivers = kernel, receivers
@@ -153,22 +156,27 @@ class LaunchCounter:
         self.total: Counter = Counter()
 
     def launched(self, shape_warps: int) -> None:
+        """Count the launch, of that many warps."""
         self.total["launches"] += 1
         self.total[WARPS] += shape_warps
 
     # -- while running ----------------------------------------------------------------------------------------
     def block(self, number: int, lanes: Lanes) -> None:
+        """Count that these lanes run a basic block."""
         self.warps[number] += lanes.warps
         self.threads[number] += lanes.count
 
     def guard(self, instruction: Instruction, lanes: Lanes, chosen: Lanes) -> None:
+        """Count the lanes for which the guard of an instruction inside a block is false."""
         self.guarded[id(instruction)] += lanes.count - chosen.count
 
     def divergence(self, basic: TranslatedBlock, goes: Lanes, stays: Lanes) -> None:
+        """Count the warps whose lanes part at the end of a block."""
         both = goes.mask.reshape(-1, WARP).any(axis=1) & stays.mask.reshape(-1, WARP).any(axis=1)
         self._line(basic.instructions[-1])[DIVERGENT] += int(both.sum())
 
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
+        """Count a memory instruction. address: one a lane, in lane order; operation: ld, st, atom or red."""
         counts = self.lines[self.kernel.files.own_line(site.line)]
         table = _by_warp(address, lanes)
         if space == "shared":
@@ -187,6 +195,7 @@ class LaunchCounter:
 
     # -- at the end -------------------------------------------------------------------------------------------
     def deliver(self) -> None:
+        """Add the counts of the launch to every `count()` that is open."""
         for basic, warps, threads in zip(self.kernel.basic_blocks, self.warps.tolist(), self.threads.tolist(), strict=True):
             if warps:
                 for ins in basic.instructions:
@@ -215,7 +224,7 @@ class LaunchCounter:
 
 
 def _by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:
-    """Addresses as rows of warps; a lane that is not active repeats the address of one that is."""
+    """Arrange addresses in rows of warps; a lane that is not active repeats the address of one that is."""
     if lanes.full:
         return address.reshape(-1, WARP)
     table = np.full(lanes.mask.size, -1, "i8")
@@ -226,14 +235,14 @@ def _by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:
 
 
 def _distinct(table: np.ndarray) -> np.ndarray:
-    """For sorted rows: True at the first of equal neighbours."""
+    """Mark, in sorted rows, the first of equal neighbours."""
     first = np.ones(table.shape, bool)
     first[:, 1:] = table[:, 1:] != table[:, :-1]
     return first
 
 
 def sectors_of(table: np.ndarray, size: int) -> int:
-    """32-byte sectors touched, summed over the rows (requests)."""
+    """Count the 32-byte sectors that accesses of `size` bytes touch, summed over the rows (requests)."""
     sectors = table >> 5
     if size > 1:
         last = (table + (size - 1)) >> 5
@@ -243,7 +252,7 @@ def sectors_of(table: np.ndarray, size: int) -> int:
 
 
 def wavefronts(table: np.ndarray, size: int) -> tuple[int, int]:
-    """(wavefronts, phases) of the rows: accesses of `size` bytes a lane to 32 banks of 4 bytes."""
+    """Count (wavefronts, phases) of the rows: accesses of `size` bytes a lane to 32 banks of 4 bytes."""
     phases = max(1, size // 4)
     lanes = table.reshape(-1, WARP // phases)
     words = (lanes >> 2)[:, :, None] + np.arange(phases)

@@ -1,8 +1,8 @@
-"""The errors a user of the emulator can meet, each one clear line."""
+"""The errors that a user of the emulator can meet. Each message is one line, which names the argument, line or thread."""
 
 
 class EmulatorError(Exception):
-    """Something the emulator was asked to do cannot be done: a wrong argument, a compile error, a hang, a trap."""
+    """The emulator cannot do what it was asked: a wrong argument, a compile error, a deadlock, a trap."""
 
 
 class UnsupportedInstruction(EmulatorError):

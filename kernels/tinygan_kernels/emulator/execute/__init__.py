@@ -1,1 +1,1 @@
-"""Running a translated kernel: lanes, memory, barriers and the scheduler of blocks."""
+"""The execution of a translated kernel: sets of lanes, memory, barriers, and the scheduler of basic blocks."""

@@ -1,4 +1,4 @@
-"""Loads, stores and asynchronous copies of a running kernel: find the bytes, report faults, then move the data."""
+"""The loads, stores and asynchronous copies of a running kernel: find the bytes, report faults, then move the data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .memory import Memory
 
 
 def widen(address, offset: int = 0):
-    """An address register plus a constant, as int64."""
+    """Return an address register plus a constant, as int64."""
     address = address if address.dtype == "i8" else address.astype("i8")
     return address + offset if offset else address
 
 
 class Access:
-    """Memory as the generated code uses it."""
+    """The memory operations that the generated code calls."""
 
     def __init__(self, machine, spaces: dict, report, check, counter):
         self.machine, self.spaces, self.report = machine, spaces, report
@@ -31,6 +31,7 @@ class Access:
 
     # -- what kernels do --------------------------------------------------------------------------------------
     def load(self, site: Site, targets, address, lanes: Lanes) -> None:
+        """Load site.count elements at each lane's address into the registers `targets` (None: drop that element)."""
         for memory, positions, some in self.pieces(site, address, lanes):
             if self.check:
                 self.check.read(site, memory, positions, some)
@@ -46,6 +47,7 @@ class Access:
                     some.put(target, view[at])
 
     def store(self, site: Site, values, address, lanes: Lanes) -> None:
+        """Store site.count elements, one vector or scalar each, at each lane's address."""
         for memory, positions, some in self.pieces(site, address, lanes, "st"):
             if self.check:
                 self.check.write(site, memory, positions, some, values)
@@ -55,7 +57,7 @@ class Access:
                 view[index + j] = some.pick(value)
 
     def load_rows(self, site: Site, matrices: int, address, lanes: Lanes) -> np.ndarray:
-        """ldmatrix's rows: (lanes, 16) bytes at the addresses of the first 8 * matrices lanes of each warp."""
+        """Load ldmatrix's rows: (lanes, 16) bytes, at the addresses of the first 8 * matrices lanes of each warp."""
         rows = np.zeros((lanes.mask.size, site.bytes), np.uint8)
         named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
         for memory, positions, some in self.pieces(site, address, named):
@@ -66,7 +68,7 @@ class Access:
 
     # -- where the bytes are ----------------------------------------------------------------------------------
     def pieces(self, site: Site, address, lanes: Lanes, operation: str = "ld"):
-        """(memory, positions, lanes) of the lanes whose access can be carried out; the others are reported.
+        """Yield (memory, positions, lanes) for the lanes whose access can be carried out; report the others.
 
         operation: ld, st, atom or red.
         """
@@ -114,7 +116,7 @@ class Access:
             raise EmulatorError("the kernel made an illegal memory access")
 
     def _nearest(self, address: int, size: int) -> str:
-        """Which array was probably meant."""
+        """Describe where a wrong address lies, relative to the nearest array, which was probably meant."""
         ranges = self.spaces["global"].memory.ranges
         if not ranges:
             return ""
@@ -128,7 +130,7 @@ class Access:
 
 
 def subset(lanes: Lanes, chosen: np.ndarray) -> Lanes:
-    """Those of the lanes for which `chosen` (in lane order) holds."""
+    """Return those of the lanes for which `chosen`, one value a lane in lane order, holds."""
     mask = np.zeros(lanes.mask.size, bool)
     mask[lanes.index[chosen]] = True
     return Lanes(mask)
@@ -136,6 +138,8 @@ def subset(lanes: Lanes, chosen: np.ndarray) -> Lanes:
 
 @dataclass
 class _Copy:
+    """Bytes of one cp.async, for all its lanes, on their way to shared memory."""
+
     site: Site
     memory: Memory
     lane: np.ndarray
@@ -145,7 +149,7 @@ class _Copy:
 
 
 class AsyncCopies:
-    """cp.async: bytes are read when issued and arrive in shared memory when the thread waits for their group.
+    """The copies of cp.async: bytes are read when issued, and arrive in shared memory when the thread waits for their group.
 
     So a kernel that reads too early sees the old bytes, as it may on a GPU.
     """
@@ -183,10 +187,11 @@ class AsyncCopies:
                     data[some.index, i] = memory.data[positions - memory.base]
 
     def commit(self, lanes: Lanes) -> None:
+        """Close the group that each thread's next copies would belong to."""
         self.groups[lanes.mask] += 1
 
     def wait(self, newest: int | None, lanes: Lanes) -> None:
-        """Complete all groups but the `newest` last ones; None: everything issued."""
+        """Complete all groups of these threads but the `newest` last ones; with None, everything that they issued."""
         limit = self.groups - newest if newest is not None else self.groups + 1
         for copy in self.pending:
             ready = lanes.mask[copy.lane] & (copy.group < limit[copy.lane])

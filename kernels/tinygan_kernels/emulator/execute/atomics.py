@@ -1,4 +1,4 @@
-"""atom and red: read-modify-write, lane after lane where lanes meet at an address. (PTX ISA, 9.7.13.5 and 9.7.13.6)"""
+"""The execution of atom and red: lane after lane where lanes meet at an address. (PTX ISA, 9.7.13.5 and 9.7.13.6)"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def atomic(access: Access, site: Site, function, target, address, values, lanes:
 
 
 def _in_turn(view, index, function, values):
-    """Lanes with the same address take turns: round k serves the k-th lane of every address."""
+    """Update memory in rounds: round k serves the k-th lane of every address. Return what each lane found there."""
     old = np.empty(index.size, view.dtype)
     for chosen in _rounds(index):
         old[chosen] = view[index[chosen]]
@@ -36,6 +36,7 @@ def _in_turn(view, index, function, values):
 
 
 def _rounds(index):
+    """Yield, for k = 0, 1, ..., the positions in `index` of the k-th occurrence of every value."""
     order = np.argsort(index, kind="stable")
     ordered = index[order]
     start = np.r_[0, np.flatnonzero(np.diff(ordered)) + 1]

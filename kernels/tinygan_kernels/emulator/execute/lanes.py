@@ -1,4 +1,4 @@
-"""A set of lanes (threads) that run together, and how lanes are laid out.
+"""Sets of lanes (threads) that run together, and the layout of lanes in vectors.
 
 All threads of many blocks run as one wide vector. Lane numbers are block-major; a block is padded to whole warps with
 lanes that never run, so `mask.reshape(blocks, threads)` and `mask.reshape(-1, 32)` give the blocks and the warps.
@@ -16,7 +16,7 @@ from tinygan_kernels.emulator.semantics.warps import WARP
 
 @dataclass(frozen=True)
 class Shape:
-    """How many blocks run at once, of which dimensions, in a grid of which dimensions (x, y, z)."""
+    """The layout of a chunk of a launch: how many thread blocks run at once, their dimensions and the grid's (x, y, z)."""
 
     blocks: int
     block: tuple[int, int, int]
@@ -24,39 +24,39 @@ class Shape:
 
     @property
     def threads(self) -> int:
-        """Threads of a block."""
+        """Number of threads of a block."""
         return self.block[0] * self.block[1] * self.block[2]
 
     @property
     def stride(self) -> int:
-        """Lanes of a block: its threads, padded to whole warps."""
+        """Number of lanes of a block: its threads, padded to whole warps."""
         return -(-self.threads // WARP) * WARP
 
     @property
     def warps(self) -> int:
-        """Warps of a block."""
+        """Number of warps of a block."""
         return self.stride // WARP
 
     @property
     def width(self) -> int:
-        """Lanes in all."""
+        """Number of lanes of all blocks."""
         return self.blocks * self.stride
 
     def exists(self) -> np.ndarray:
-        """The lanes that are threads, not padding."""
+        """Return a mask of the lanes that are threads, not padding."""
         mask = np.zeros((self.blocks, self.stride), bool)
         mask[:, : self.threads] = True
         return mask.ravel()
 
     def thread(self, lane):
-        """(x, y, z) of a lane's thread in its block."""
+        """Return (x, y, z) of a lane's thread in its block; `lane` may be a vector of lane numbers."""
         linear = lane % self.stride
         x, y, _ = self.block
         return linear % x, linear // x % y, linear // (x * y)
 
 
 class Lanes:
-    """An immutable set of lanes. `where` is what NumPy's `where=` takes: True for all lanes, which is the fast case."""
+    """An immutable set of lanes. `where` is what NumPy's `where=` takes: True if it has all lanes, the fast case, else a mask."""
 
     def __init__(self, mask: np.ndarray, count: int | None = None):
         self.mask = mask
@@ -66,7 +66,7 @@ class Lanes:
 
     @cached_property
     def index(self) -> np.ndarray:
-        """Numbers of the lanes, ascending."""
+        """The numbers of the lanes, ascending."""
         return np.flatnonzero(self.mask)
 
     @cached_property
@@ -76,11 +76,11 @@ class Lanes:
 
     @cached_property
     def warps(self) -> int:
-        """How many warps have a lane here."""
+        """The number of warps that have a lane in the set."""
         return int(np.count_nonzero(self.mask.reshape(-1, WARP).any(axis=1)))
 
     def pick(self, values):
-        """The values of these lanes, in lane order; a scalar is spread over them."""
+        """Return the values of these lanes, in lane order; a scalar is repeated for each."""
         if np.ndim(values) == 0:
             return np.broadcast_to(values, (self.count,))
         return values if self.full else values[self.index]
@@ -93,11 +93,12 @@ class Lanes:
             target[self.index] = values
 
     def only(self, condition: np.ndarray) -> Lanes:
-        """Those of these lanes for which the condition holds."""
+        """Return those of these lanes for which the condition, a mask over all lanes, holds."""
         return Lanes(condition & self.mask)
 
     def __or__(self, other: Lanes) -> Lanes:
         return Lanes(self.mask | other.mask, self.count + other.count)  # groups of lanes never overlap
 
     def without(self, other: Lanes) -> Lanes:
+        """Return these lanes but for the others."""
         return Lanes(self.mask & ~other.mask)

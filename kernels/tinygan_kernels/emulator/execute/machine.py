@@ -1,6 +1,6 @@
-"""The state of the blocks that run at once: registers, parameters, shared and local memory, special registers.
+"""The state of the thread blocks that run at once: registers, parameters, memory, special registers.
 
-`Machine` binds the names in a program's generated source to vectors of the right width.
+`Machine` binds the names in a translated kernel's source to vectors of the right width.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from .printing import assertfail, vprintf
 
 
 class Machine:
-    """One chunk of a launch: `shape.blocks` blocks, the first of them number `first` of the grid."""
+    """One chunk of a launch: `shape.blocks` thread blocks, the first of them number `first` of the grid.
+
+    memory: the GlobalMemory of the launch; dynamic_shared: bytes a block; instruments: what observes the launch
+    (`host.launch.Instruments`).
+    """
 
     def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory, dynamic_shared: int, instruments):
         self.kernel, self.shape, self.first = kernel, shape, first
@@ -49,21 +53,23 @@ class Machine:
         self.code = [self.names[f"block_{i}"] for i in range(len(kernel.basic_blocks))]
 
     def position(self, lane: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """(block, thread) of a lane, each (x, y, z)."""
+        """Return (block, thread) of a lane, each (x, y, z)."""
         thread = tuple(int(i) for i in self.shape.thread(lane))
         return self.block_position(lane // self.shape.stride), thread
 
     def block_position(self, block: int) -> tuple[int, int, int]:
+        """Return (x, y, z) in the grid of a block of this chunk."""
         number = self.first + int(block)
         x, y, _ = self.shape.grid
         return number % x, number // x % y, number // (x * y)
 
     def live(self) -> Lanes:
+        """Return the lanes that are threads, all of which run at first."""
         return Lanes(self.exists.copy())
 
     # -- binding names ----------------------------------------------------------------------------------------
     def _bind_registers(self) -> None:
-        """One table a register size: rows of one array are made much faster than as many arrays."""
+        """Make one table for each size of register: rows of one array are made much faster than as many arrays."""
         for storage, registers in self.kernel.registers.items():
             table = np.zeros((len(registers), self.shape.width), storage)
             for row, views in zip(table, registers, strict=True):
@@ -133,7 +139,7 @@ class Machine:
         }
 
     def _clock(self, name: str):
-        """Clocks count the basic blocks run so far: they move forward, their speed means nothing."""
+        """Read a clock register. %clock counts the basic blocks run so far: it moves forward, its speed means nothing."""
         now = time.perf_counter_ns() if "globaltimer" in name else self.blocks_run
         if name in ("%clock64", "%globaltimer"):
             return np.uint64(now)

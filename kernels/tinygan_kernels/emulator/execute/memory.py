@@ -1,8 +1,8 @@
-"""Where bytes lie: global memory (the NumPy arrays themselves), and one window a block (shared) or a thread (local).
+"""The memory of a launch: global memory is the NumPy arrays themselves; shared memory is one window for each block, local
+memory one for each thread.
 
-Generic addresses: global memory has the arrays' true addresses; shared and local memory begin at SHARED and LOCAL,
-far above them. Every access is checked against the bounds: reading or writing outside cannot be carried out, so it is
-a finding, checks or not.
+Every access is checked against the bounds: reading or writing outside cannot be carried out, so it is a finding, with the
+sanitizer or without.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Memory:
         self._views: dict[str, tuple[np.ndarray, int]] = {}
 
     def view(self, code: str) -> tuple[np.ndarray, int]:
-        """(elements of that type, address of the first): the view starts at the first aligned address."""
+        """Return (elements of that type, address of the first). The view starts at the first aligned address."""
         if code not in self._views:
             size = int(code[1])
             skip = -self.base % size
@@ -36,14 +36,14 @@ class Memory:
 
 
 def bytes_at(address: int, size: int) -> np.ndarray:
-    """The bytes of memory that somebody else owns and keeps alive."""
+    """Return a view of memory that somebody else owns and keeps alive."""
     if size == 0:
         return np.empty(0, np.uint8)
     return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
 
 
 def extent(array: np.ndarray) -> tuple[int, int]:
-    """(lowest address, bytes) that an array of any strides reaches."""
+    """Return (lowest address, number of bytes) of the range that an array of any strides reaches."""
     low = high = array.__array_interface__["data"][0]
     if array.size == 0:
         return low, 0
@@ -81,12 +81,13 @@ class GlobalMemory:
         self.bases = [r.base for r in self.ranges]
 
     def find(self, address: int) -> Memory | None:
-        """The range that holds an address."""
+        """Return the range that holds an address, None if there is none."""
         i = bisect_right(self.bases, address) - 1
         return self.ranges[i] if i >= 0 and address < self.ranges[i].end else None
 
 
 def _joined(start: int, end: int, marks: list) -> np.ndarray | None:
+    """Return the marks of unwritten bytes of a range that is merged out of several."""
     if not marks:
         return None
     first = marks[0][1]
@@ -109,7 +110,8 @@ class GlobalSpace:
         self.last: Memory | None = None  # most accesses go where the last one went
 
     def locate(self, address: np.ndarray, size: int, lanes):
-        """Yield (memory, positions, chosen): `chosen` is a mask over the lanes None for all; memory None: nowhere."""
+        """Yield (memory, positions, chosen) for parts of the lanes: chosen is a mask over them, None for all of them; memory is
+        None where no array holds the address."""
         low, high = int(address.min()), int(address.max())
         memory = self.last
         if memory is None or low < memory.base or high + size > memory.end:
@@ -133,7 +135,7 @@ class GlobalSpace:
 
 
 class WindowSpace:
-    """Shared or local memory: the same small addresses in every block (thread), each with its own bytes."""
+    """Shared (local) memory: every block (thread) has the same addresses, from 0 on, and bytes of its own."""
 
     def __init__(self, name: str, size: int, owners: int, owner_of_lane: np.ndarray):
         self.name, self.size = name, size
@@ -142,6 +144,7 @@ class WindowSpace:
         self.start = owner_of_lane.astype("i8") * self.pitch
 
     def locate(self, address: np.ndarray, size: int, lanes):
+        """Yield (memory, positions, chosen), as GlobalSpace does."""
         positions = address + (self.start if lanes.full else self.start[lanes.index])
         low, high = int(address.min()), int(address.max())
         if low >= 0 and high + size <= self.size:
@@ -158,7 +161,7 @@ class Uninitialised(np.ndarray):
     """An array whose bytes count as uninitialised until a kernel, or `a[...] = value` on the host, writes them."""
 
     def __array_finalize__(self, source):
-        """Views share the marks; results of arithmetic and copies are arrays like any other."""
+        """Give views a share of the marks; results of arithmetic and copies are arrays like any other."""
         marks = getattr(source, "marks", None)
         low, size = extent(self) if marks else (0, 0)
         inside = marks is not None and marks[0] <= low and low + size <= marks[0] + marks[1].size
@@ -179,9 +182,9 @@ ALIGNMENT = 256
 
 
 def empty(shape, dtype=np.float32) -> np.ndarray:
-    """Like numpy.empty, but the sanitizer reports kernels that read elements nothing has written yet.
+    """Return an array as numpy.empty does, of which the sanitizer reports reads of elements that nothing has written yet.
 
-    Aligned to 256 bytes, as cudaMalloc's memory is: how many sectors a warp touches depends on it.
+    The array is aligned to 256 bytes, as cudaMalloc's memory is: how many sectors a warp touches depends on it.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + ALIGNMENT, np.uint8)
@@ -194,7 +197,7 @@ def empty(shape, dtype=np.float32) -> np.ndarray:
 
 
 def unwritten_bytes(array: np.ndarray) -> np.ndarray | None:
-    """The marks for exactly the bytes that `array` reaches, or None if they are not tracked."""
+    """Return the marks for exactly the bytes that `array` reaches, or None if they are not tracked."""
     marks = getattr(array, "marks", None)
     if marks is None:
         return None

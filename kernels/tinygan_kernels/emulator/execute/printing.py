@@ -1,4 +1,4 @@
-"""printf and assert from a kernel."""
+"""The functions printf and assert, called from a kernel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPEC = re.compile(
 
 
 def vprintf(machine, site, lanes: Lanes, text_param, values_param) -> None:
-    """Print for each lane, in lane order, to standard output."""
+    """Print for each lane, in lane order, to standard output. The parameters are addresses, one row a lane."""
     texts, values = text_param.view("u8")[:, 0], values_param.view("u8")[:, 0]
     for lane in lanes.index:
         form = read_string(machine, int(texts[lane]), lane)
@@ -27,6 +27,7 @@ def vprintf(machine, site, lanes: Lanes, text_param, values_param) -> None:
 
 
 def assertfail(machine, site, lanes: Lanes, message, file, line, function, _size) -> None:
+    """Raise KernelAssertion for the first of the lanes, if there is one."""
     if lanes.count == 0:
         return
     lane = lanes.index[0]
@@ -38,7 +39,7 @@ def assertfail(machine, site, lanes: Lanes, message, file, line, function, _size
 
 
 def read_bytes(machine, address: int, size: int, lane: int) -> np.ndarray:
-    """Bytes at a generic address, as the lane sees it."""
+    """Return bytes at a generic address, as the lane sees it. Raises EmulatorError outside of memory."""
     spaces = machine.access.spaces
     name, base = ("local", LOCAL) if address >= LOCAL else ("shared", SHARED) if address >= SHARED else ("global", 0)
     space = spaces[name]
@@ -52,6 +53,7 @@ def read_bytes(machine, address: int, size: int, lane: int) -> np.ndarray:
 
 
 def read_string(machine, address: int, lane: int) -> str:
+    """Return the text at a generic address, up to its zero byte."""
     text = bytearray()
     while (byte := int(read_bytes(machine, address + len(text), 1, lane)[0])) != 0:
         text.append(byte)
@@ -59,7 +61,7 @@ def read_string(machine, address: int, lane: int) -> str:
 
 
 def _format(machine, form: str, address: int, lane: int) -> str:
-    """C's printf over a packed argument buffer in which every argument is aligned to its size."""
+    """Format as C's printf does, with arguments from a packed buffer in which each is aligned to its size."""
     at = 0
 
     def argument(code: str):

@@ -1,9 +1,9 @@
-"""Runs the blocks of a program: which group of lanes goes next, where groups part, wait and meet again.
+"""The scheduler of a machine: which group of lanes runs next, where groups part, wait and meet again.
 
-A group is a set of lanes at the same block with the same calls open. Its key is the list of positions, outermost
-first: (position in the kernel,) or (call in the kernel, position in the callee), ... The group with the smallest key
-runs; groups with equal keys merge. A group that waits in a loop for others (a lock) must not starve them: after
-PATIENCE blocks in a row another group gets a turn.
+A group is a set of lanes at the same basic block with the same calls open. Its key is the list of positions, outermost
+first: (position in the kernel,) or (call in the kernel, position in the callee), ... A position is twice the block's
+number, plus 1 while a call from it is open. The group with the smallest key runs; groups with equal keys merge. A group
+that waits in a loop for others (a lock) must not starve them: after PATIENCE turns with several groups another gets one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PATIENCE = 2_000
 
 
 class Scheduler:
-    """Runs one machine to the end of its kernel."""
+    """Runs the lanes of one machine to the end of their kernel. Raises EmulatorError for a trap or a deadlock."""
 
     def __init__(self, machine: Machine):
         self.machine, self.basic_blocks, self.code = machine, machine.kernel.basic_blocks, machine.code
@@ -43,6 +43,7 @@ class Scheduler:
             self._run_group(key, self.groups.pop(key))
 
     def _next(self) -> tuple:
+        """Choose the group that runs next."""
         if len(self.groups) == 1:
             self.turns = 0
             return next(iter(self.groups))
@@ -53,13 +54,14 @@ class Scheduler:
         return ordered[0]
 
     def add(self, key: tuple, lanes: Lanes) -> None:
+        """Let lanes go on at a position, together with those that are already there."""
         if lanes.count:
             other = self.groups.get(key)
             self.groups[key] = lanes if other is None else other | lanes
 
     # -- one group --------------------------------------------------------------------------------------------
     def _run_group(self, key: tuple, lanes: Lanes) -> None:
-        """Run blocks as long as the group stays whole and no other group could join it."""
+        """Run one block after the other as long as the group stays whole and no other group could join it."""
         outer, at = key[:-1], key[-1] // 2
         machine, counter = self.machine, self.counter
         while True:
@@ -84,7 +86,7 @@ class Scheduler:
             at = following
 
     def _branch(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, guard) -> int | None:
-        """The block all lanes go on to, or None if they part."""
+        """Return the block that all lanes go on to, or None if they part."""
         if guard is None:
             return basic.targets[0]
         taken = guard if lanes.full else guard & lanes.mask
@@ -102,7 +104,10 @@ class Scheduler:
         return None
 
     def _leave(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, guard, payload) -> int | None:
-        """The other ends of a block. Lanes whose guard is false go on to `after`."""
+        """Carry out the end of a block other than a branch. Lanes whose guard is false go on to `after`.
+
+        Return the block that all lanes go on to, or None.
+        """
         if guard is not None:
             chosen = lanes.only(guard)
             if chosen.count < lanes.count:
@@ -151,6 +156,7 @@ class Scheduler:
 
     # -- barriers ---------------------------------------------------------------------------------------------
     def _barrier(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, payload) -> int | None:
+        """Let lanes wait; at once go on to the next block in the usual case that all threads of all blocks are here."""
         number, threads, predicate = payload
         if (
             not basic.arrives_only
@@ -180,7 +186,7 @@ class Scheduler:
         self._release()
 
     def _check_convergence(self, basic: TranslatedBlock, lanes: Lanes) -> None:
-        """bar.sync and barrier.sync.aligned want all threads of a warp to arrive together."""
+        """Report a bar.sync or barrier.sync.aligned to which the threads of a warp do not come together."""
         if not self.machine.check or not basic.aligned:
             return
         here = lanes.mask.reshape(-1, WARP)
@@ -198,7 +204,7 @@ class Scheduler:
             )
 
     def _release(self) -> None:
-        """Let the blocks go on in which a barrier is complete."""
+        """Let the thread blocks go on in which a barrier is complete."""
         for number in sorted({w.number for w in self.waiting}):
             there = [w for w in self.waiting if w.number == number]
             arrived = sum(self._per_block(w.lanes) for w in there)
@@ -211,7 +217,7 @@ class Scheduler:
         return lanes.mask.reshape(self.machine.shape.blocks, -1).sum(axis=1)
 
     def _wanted(self, there: list[_Waiting]) -> np.ndarray:
-        """Threads each block's barrier waits for: its operand, or all that have not exited."""
+        """Return how many threads each thread block's barrier waits for: its operand, or all that have not exited."""
         wanted = self._per_block(self.live)
         for w in there:
             if w.threads is not None:
@@ -236,7 +242,7 @@ class Scheduler:
         self.waiting = [w for w in self.waiting if w.lanes.count]
 
     def _report_exited(self, there: list[_Waiting], complete: np.ndarray, arrived: np.ndarray) -> None:
-        """A barrier of the whole block that some threads skipped by exiting: a GPU goes on, the program is wrong."""
+        """Report a barrier of the whole thread block that some threads skipped by exiting: a GPU goes on, the kernel is wrong."""
         short = complete & (arrived < self.machine.shape.threads)
         if not self.machine.check or any(w.threads is not None for w in there) or not short.any():
             return
@@ -252,7 +258,7 @@ class Scheduler:
         )
 
     def _reduce(self, parts: list) -> None:
-        """bar.red: the count, AND or OR of everyone's predicate, to everyone."""
+        """Carry out bar.red: every thread gets the count, AND or OR of all threads' predicates."""
         parts = [(w, some) for w, some in parts if w.basic.reduction and some.count]
         if not parts:
             return
@@ -273,7 +279,7 @@ class Scheduler:
 
     # -- collectives ------------------------------------------------------------------------------------------
     def _all_met(self, basic: TranslatedBlock, key: tuple, lanes: Lanes) -> bool:
-        """Do all lanes that the instruction names execute it together? If not, those that miss some wait at it."""
+        """Say whether all lanes that the instruction names are here. If not, the lanes that miss some wait at it."""
         if lanes.count == self.live.count and lanes.count == self.machine.shape.blocks * self.machine.shape.threads:
             return True
         mask = self.names[basic.meets](lanes)
@@ -305,7 +311,7 @@ class Scheduler:
             )
 
     def _nobody_can_go_on(self) -> None:
-        """All groups wait. Collectives go on without whom they wait for (a finding); barriers alone are a deadlock."""
+        """Act when all groups wait: collectives go on without the lanes they miss (a finding); barriers alone are a deadlock."""
         if self.meeting:
             for key in list(self.meeting):
                 lanes = self.meeting.pop(key)
@@ -332,7 +338,7 @@ class Scheduler:
         )
 
     def _run_once(self, key: tuple, lanes: Lanes) -> None:
-        """Run one block that would otherwise wait, whoever is there."""
+        """Run one block that would otherwise wait, with the lanes that are there."""
         outer, at = key[:-1], key[-1] // 2
         basic = self.basic_blocks[at]
         guard, payload = self.code[at](lanes)
@@ -349,7 +355,7 @@ class Scheduler:
 
 
 class _Waiting:
-    """Lanes that have arrived at a barrier."""
+    """Lanes that have arrived at a barrier: its number, how many threads it waits for (None: all), predicates of bar.red."""
 
     def __init__(self, basic: TranslatedBlock, key: tuple, lanes: Lanes, number: int, threads, predicate):
         self.basic, self.key, self.lanes, self.number = basic, key, lanes, number

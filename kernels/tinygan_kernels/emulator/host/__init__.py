@@ -1,1 +1,1 @@
-"""The host's side of a launch: compiling, modules and arguments, as CuPy and Numba have them."""
+"""The host's side of a launch: compiling, modules, arguments, launching, as CuPy and Numba have them."""

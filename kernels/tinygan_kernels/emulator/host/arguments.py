@@ -1,4 +1,4 @@
-"""Kernel arguments -> the bytes of a kernel's .param space, checked against its declaration.
+"""Pack a launch's arguments into the bytes of the kernel's .param space, checked against its declaration.
 
 CuPy turns a Python float into a double and a Python int into a 64-bit integer, whatever the kernel declares: the
 classic trap. Here a scalar has to be a NumPy scalar of exactly the declared width and kind; anything else is refused,
@@ -12,10 +12,14 @@ import numpy as np
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, unwritten_bytes
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Variable
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 
-def pack(kernel, args: tuple, memory: GlobalMemory) -> None:
-    """Write the arguments into the program's parameter buffer; arrays become readable (and writable) for the kernel."""
+def pack(kernel: TranslatedKernel, args: tuple, memory: GlobalMemory) -> None:
+    """Write the arguments into the kernel's parameter buffer, and add arrays among them to what it may touch.
+
+    Raises EmulatorError, naming the argument, for a wrong number, type or size.
+    """
     declared = kernel.entry.params
     if len(args) != len(declared):
         raise EmulatorError(f"kernel {kernel.title} takes {len(declared)} arguments, {len(args)} were given")

@@ -1,4 +1,4 @@
-"""One launch: arguments, chunks of blocks, and what is delivered at the end (findings, counts, errors)."""
+"""One launch: its arguments, its chunks of thread blocks, and what is delivered at the end (findings, counts, errors)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from . import arguments
 
 LANES = 8192
-"""About how many lanes run at once: enough to make NumPy's overhead small, few enough to stay in cache."""
+"""How many lanes run at once, about: enough to make NumPy's overhead small, few enough to stay in cache."""
 MAX_THREADS, STATIC_SHARED = 1024, 48 * 1024
 SHARED_OF = {"sm_70": 96, "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_87": 163, "sm_89": 99, "sm_90": 227}
 """KiB of shared memory that a block can have. (CUDA C++ Programming Guide, table of technical specifications)"""
@@ -50,8 +50,10 @@ def run_kernel(
     shared_mem: int = 0,
     arrays: list | None = None,
 ) -> None:
-    """Run a kernel to its end. `variables`: the module's global and constant memory; `arrays`: (array, name) that the
-    kernel may touch besides those among its arguments.
+    """Run a kernel on a grid to its end.
+
+    variables: the module's global and constant memory; grid, block: one to three sizes; args: as `arguments.pack` takes
+    them; shared_mem: bytes of dynamic shared memory; arrays: (array, name) that the kernel may touch besides its arguments.
 
     Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
     trap, deadlock).
@@ -117,7 +119,7 @@ def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
 
 
 def _chunks(blocks: int, block) -> list[tuple[int, int]]:
-    """(first block, how many) of chunks that are about equally large."""
+    """Cut a grid into chunks of about equal size: (first block, number of blocks), ..."""
     stride = -(-block[0] * block[1] * block[2] // 32) * 32
     most = max(1, LANES // stride)
     number = -(-blocks // most)

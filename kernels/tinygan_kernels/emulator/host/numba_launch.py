@@ -1,4 +1,4 @@
-"""launch: an ordinary `@numba.cuda.jit` kernel, compiled to PTX without a driver and run here."""
+"""The public function launch: an ordinary `@numba.cuda.jit` kernel, compiled to PTX without a driver and run here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
 
 
 class _Compiled:
-    """A kernel for one list of argument types."""
+    """A Numba kernel compiled and translated for one list of argument types."""
 
     def __init__(self, function, types: tuple, fastmath: bool):
         self.ptx = to_ptx(function, types, fastmath)
@@ -43,7 +43,7 @@ class _Compiled:
 
 
 def compiled(kernel, args) -> _Compiled:
-    """The kernel translated for the types of these arguments (kept for the next launch)."""
+    """Return the kernel translated for the types of these arguments, which is kept for the next launch."""
     try:
         from numba import typeof
         from numba.cuda.dispatcher import CUDADispatcher
@@ -64,7 +64,7 @@ _compiled = lru_cache(maxsize=256)(_Compiled)
 
 
 def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int, int] = CAPABILITY) -> str:
-    """A kernel's PTX for these Numba types, compiled without a driver. Raises EmulatorError."""
+    """Return a kernel's PTX for these Numba types, compiled without a driver. Raises EmulatorError if it does not compile."""
     from numba import cuda
     from numba.core.errors import NumbaError
 
@@ -82,7 +82,7 @@ class _Device:
 
 @contextmanager
 def _device_to_ask():
-    """To compile a device function, Numba asks the driver for the GPU's capability: without one, answer for it."""
+    """Answer for the driver while Numba compiles: for a device function it asks which compute capability the GPU has."""
     from numba.cuda import dispatcher
     from numba.cuda.cudadrv.error import CudaDriverError, CudaSupportError
 
@@ -100,7 +100,7 @@ def _device_to_ask():
 
 
 def _flatten(argument, arrays: list, what: str) -> list:
-    """The values Numba's calling convention passes for an argument.
+    """Return the values that Numba's calling convention passes for an argument, and add arrays to `arrays`.
 
     An array is (meminfo, parent, items, itemsize, data, shape..., strides...), of which kernels use the last four
     parts.

@@ -1,4 +1,4 @@
-"""CUDA C++ -> PTX with NVRTC, which needs neither a driver nor a toolkit."""
+"""Compile CUDA C++ to PTX with NVRTC, which needs neither a driver nor a toolkit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _nvrtc():
 
 
 def include_folders() -> list[str]:
-    """Where the wheels keep cuda_fp16.h and its like, and libcu++ (cuda/std) beside it."""
+    """Return the folders in which NVIDIA's wheels keep cuda_fp16.h and the like, and libcu++ (cuda/std) beside them."""
     spec = find_spec("nvidia")
     roots = [Path(p) for p in spec.submodule_search_locations] if spec and spec.submodule_search_locations else []
     found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
@@ -32,7 +32,11 @@ def include_folders() -> list[str]:
 def compile_ptx(
     code: str, options: tuple = (), arch: str = "compute_80", names: tuple = (), filename: str = "kernel.cu"
 ) -> tuple[str, dict[str, str]]:
-    """(PTX, {name expression: mangled name}). Raises EmulatorError with the compiler's log if the code is wrong."""
+    """Return (PTX, {name expression: mangled name}).
+
+    options: NVRTC's; arch: the virtual architecture, unless the options name one; names: templates to instantiate; filename:
+    what reports call the source. Raises EmulatorError, with the compiler's log if the code is wrong.
+    """
     nvrtc = _nvrtc()
     try:
         program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), 0, [], []))[0]

@@ -1,4 +1,4 @@
-"""RawModule: CuPy's way to compile and launch CUDA C++, on NumPy arrays."""
+"""RawModule and RawKernel: CuPy's interface to compile and launch CUDA C++, on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .launch import run_kernel
 
 
 class RawModule:
-    """Kernels compiled from CUDA C++, or from PTX (text that begins with .version).
+    """A module of kernels, compiled from CUDA C++ or given as PTX (text that begins with .version).
 
     options: NVRTC's; arch: the virtual architecture, unless the options name one; name_expressions: templates to
     instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source.
@@ -43,7 +43,10 @@ class RawModule:
         self.functions: dict[str, RawKernel] = {}
 
     def get_function(self, name: str) -> RawKernel:
-        """A kernel by name (extern "C", or a name expression). Raises EmulatorError listing the kernels there are."""
+        """Return a kernel by its name (extern "C", or a name expression).
+
+        Raises EmulatorError, listing the module's kernels, for another name; UnsupportedInstruction if it cannot be translated.
+        """
         name = self.lowered.get(name, name)
         if name not in self.functions:
             addresses = {n: m.base for n, m in self.variables.items()}
@@ -52,7 +55,7 @@ class RawModule:
         return self.functions[name]
 
     def get_global(self, name: str) -> np.ndarray:
-        """The bytes of a __device__ or __constant__ variable, writable: `.view(np.float32)` gives its values."""
+        """Return the bytes of a __device__ or __constant__ variable, writable: `.view(np.float32)` gives its values."""
         if name not in self.variables:
             raise EmulatorError(
                 f"no variable named {name!r} in the module; its variables: {', '.join(self.variables) or 'none'}"
@@ -61,7 +64,11 @@ class RawModule:
 
 
 class RawKernel:
-    """`kernel(grid, block, args, shared_mem=0)`: changes arrays in place; scalars have the declared NumPy type."""
+    """A kernel of a module: `kernel(grid, block, args, shared_mem=0)` runs it and changes arrays in place.
+
+    Scalars among args are NumPy scalars of exactly the declared type. Raises SanitizerError for findings, KernelAssertion,
+    or EmulatorError.
+    """
 
     def __init__(self, kernel: TranslatedKernel, variables: dict[str, Memory], source: str | None = None):
         self.kernel, self.variables, self.source = kernel, variables, source
@@ -85,17 +92,18 @@ def _is_ptx(code: str) -> bool:
 
 @lru_cache(maxsize=128)
 def parsed(text: str) -> Module:
+    """Parse PTX text, or return what it was parsed to before."""
     return parse(text)
 
 
 @lru_cache(maxsize=256)
 def _translated(text: str, name: str) -> TranslatedKernel:
-    """A kernel of a module without variables of its own: the same for every RawModule of that text."""
+    """Translate a kernel of a module without variables of its own, which is the same for every RawModule of that text."""
     return translate(parsed(text), name, {})
 
 
 def allocate(module: Module) -> dict[str, Memory]:
-    """The module's global and constant variables in real memory, with their initial values."""
+    """Give the module's global and constant variables memory, with their initial values: {name: Memory}."""
     made = {v.name: _room_for(v) for v in module.variables.values() if v.space in ("global", "const")}
     for name, memory in made.items():
         _initialise(module.variables[name], memory, made)

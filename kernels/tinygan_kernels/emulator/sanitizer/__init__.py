@@ -1,1 +1,1 @@
-"""Checks while a kernel runs: bounds, uninitialised reads, races, barriers."""
+"""Checks of a running kernel for uninitialised reads and races, and the findings that all checks report."""

@@ -1,4 +1,7 @@
-"""What the sanitizer looks at beyond bounds and alignment: uninitialised reads and races, for a chunk of blocks."""
+"""The sanitizer of one chunk of thread blocks: initcheck, and the way to both racechecks.
+
+memcheck (bounds, alignment) is part of execute/access.py, synccheck (barriers, masks) of execute/scheduler.py.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from .shared_races import SharedRaces
 
 
 class ChunkSanitizer:
-    """Hears of every access and barrier of a machine. memcheck is part of `access`, synccheck of `scheduler`."""
+    """Is told of every access, barrier and fence of a machine. between_blocks: the racecheck of the whole launch, if any."""
 
     def __init__(self, machine, spaces: dict, report, between_blocks: GlobalRaces | None):
         self.machine, self.report = machine, report
@@ -80,7 +83,7 @@ class ChunkSanitizer:
             )
 
     def _own_address(self, memory, position: int, lane: int) -> int:
-        """The address as the thread sees it."""
+        """Return the address of a position in memory as the thread sees it."""
         if memory is self.shared:
             return position - self.machine.access.spaces["shared"].start[lane]
         if memory is self.local:
@@ -109,5 +112,5 @@ class ChunkSanitizer:
 
 
 def granule_of(kernel, space: str) -> int:
-    """Bytes that races are tracked by: 4, unless the kernel has narrower accesses that may go to that space."""
+    """Return the size of the pieces in which races are tracked: 4 bytes, 1 if the kernel has narrower accesses to the space."""
     return 4 if all(s.size >= 4 for s in kernel.sites if s.space in (space, "generic")) else 1

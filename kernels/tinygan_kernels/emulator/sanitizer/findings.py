@@ -1,4 +1,4 @@
-"""What the sanitizer found, where. The words are those of NVIDIA's compute-sanitizer and its four tools."""
+"""The findings of the sanitizer, and the switches of its checks. Names are those of NVIDIA's compute-sanitizer and its tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLLECTED: ContextVar[list | None] = ContextVar("findings", default=None)
 
 @dataclass
 class Finding:
-    """One fault, found at one source line; `count` is how often, the other fields describe the first time."""
+    """One kind of fault at one source line. `count` says how often it was found; the other fields describe the first time."""
 
     tool: str  # memcheck, initcheck, racecheck, synccheck
     message: str
@@ -49,7 +49,7 @@ class SanitizerError(EmulatorError):
 def checks(on: bool):
     """Turn the sanitizer on or off for the launches inside the `with` block (on is the default).
 
-    Off, kernels run several times faster; accesses outside every array still raise, since they cannot be carried out.
+    Without it kernels run several times faster; accesses outside of every array still raise, as they cannot be carried out.
     """
     token = _ON.set(on)
     try:
@@ -60,7 +60,7 @@ def checks(on: bool):
 
 @contextmanager
 def sanitize():
-    """Collect findings instead of raising: `with sanitize() as findings: kernel(...)`. Turns checks on."""
+    """Turn the sanitizer on, and collect findings in a list instead of raising: `with sanitize() as findings: kernel(...)`."""
     findings: list[Finding] = []
     tokens = _COLLECTED.set(findings), _ON.set(True)
     try:
@@ -71,11 +71,12 @@ def sanitize():
 
 
 def checking() -> bool:
+    """Say whether the sanitizer is on for a launch made here."""
     return _ON.get()
 
 
 class Report:
-    """The findings of one launch: one for each pair of source line and message."""
+    """The findings of one launch: one for each tool, message and source line."""
 
     def __init__(self, kernel: str):
         self.kernel = kernel
@@ -92,6 +93,7 @@ class Report:
         space: str = "",
         count: int = 1,
     ) -> None:
+        """Note a fault of `count` threads, of which the first is that of lane `lane`; site: the instruction."""
         key = (tool, message.split(";")[0], site.line if site.line[1] else site.ptx_line)
         if key in self.findings:
             self.findings[key].count += count
@@ -111,7 +113,7 @@ class Report:
         )
 
     def deliver(self) -> None:
-        """At the end of a launch: hand the findings to `sanitize()`, or raise."""
+        """Hand the findings to the `sanitize()` around the launch, or raise SanitizerError if there is none."""
         findings = list(self.findings.values())
         collected = _COLLECTED.get()
         if collected is not None:

@@ -1,8 +1,8 @@
-"""Races between blocks: two blocks touch the same global bytes in one launch, one of them with a plain write.
+"""The racecheck between blocks: two of them touch the same global bytes in one launch, one with a plain write.
 
-Blocks of a grid run in any order, so such a kernel's result is luck. The one order there is, and that is recognised:
-a block writes, fences (__threadfence), then an atomic tells others; a block whose own atomic came after that fence
-may read (the "last block done" reduction). Two writes of the same value count as harmless.
+Blocks of a grid run in any order, so the result of such a kernel is luck. One order is recognised: a block writes, fences
+(__threadfence), then tells others by an atomic; a block whose own atomic came after that fence may read (the "last block
+done" reduction). Two writes of the same value count as harmless.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FLAG, _BLOCK = 1, (1 << 32) - 1  # stamp: time << 33 | (block + 1) << 1 | flag
 
 
 class GlobalRaces:
-    """For a whole launch: times of fences and atomics of each block; records hang on the Memory objects."""
+    """The state of a whole launch: the times of each block's fences and atomics. Memory objects carry who touched what."""
 
     def __init__(self, blocks: int, granule: int, report):
         self.granule, self.report = granule, report
@@ -24,17 +24,19 @@ class GlobalRaces:
         self.told = np.zeros(blocks + 1, "i8")  # when it last did an atomic
 
     def records(self, memory):
+        """Return (stamps of the last writers, stamps of the last readers) for the granules of a Memory."""
         if memory.races is None:
             size = -(-memory.data.size // self.granule) + 1
             memory.races = np.zeros(size, "i8"), np.zeros(size, "i8")
         return memory.races
 
     def fence(self, blocks: np.ndarray) -> None:
+        """Note that these blocks (numbered from 1) have executed a fence."""
         self.time += 1
         self.fenced[blocks] = self.time
 
     def read(self, site, memory, positions, lanes: Lanes, block, machine) -> None:
-        """`block`: the number, from 1, of each lane's block in the grid."""
+        """Check a read. block: the number, from 1, of each lane's block in the grid."""
         writers, readers = self.records(memory)
         stamp = self.time << 33 | block << 1
         for _, at in self._granules(site, memory, positions):
@@ -96,7 +98,7 @@ class GlobalRaces:
         return race & ~self._ordered(stamp, block) if np.count_nonzero(race) else race
 
     def _ordered(self, stamp, block):
-        """Did the stamp's block fence after that access, and this block do an atomic after that fence?"""
+        """Say where the stamp's block has fenced since that access, and this block has done an atomic since that fence."""
         fenced = self.fenced[stamp >> 1 & _BLOCK]
         return (fenced > stamp >> 33) & (self.told[block] > fenced)
 

@@ -1,4 +1,4 @@
-"""racecheck: two threads of a block touch the same shared bytes, one of them writing, with no barrier between.
+"""The racecheck within blocks: two threads touch the same shared bytes, one of them writing, with no barrier between.
 
 Order is tracked by a vector clock of warps. Each warp has a clock that every barrier it passes moves on; `known[m,
 w]` is the latest time of warp w that warp m comes after. An access by warp w at time c is ordered before one by warp
@@ -17,7 +17,7 @@ _ATOMIC = 1
 
 
 class SharedRaces:
-    """Who last wrote and read each granule of shared memory: 4 bytes, or 1 if accesses may be narrower."""
+    """Tracks who last wrote and read each granule of shared memory: 4 bytes, or 1 if accesses may be narrower."""
 
     def __init__(self, machine, memory, granule: int, report):
         shape = machine.shape
@@ -86,7 +86,7 @@ class SharedRaces:
         )
 
     def _differs(self, site, granules, positions, value) -> np.ndarray:
-        """Would the store change what is there?"""
+        """Mark the lanes whose store changes what is there."""
         view, _ = self.memory.view(site.code)
         place = np.minimum(granules * self.granule // site.size, view.size - 1)
         return view[place] != value
@@ -114,7 +114,7 @@ class SharedRaces:
                 return
 
     def _within_instruction(self, site, granules, positions, lanes: Lanes, stamp, value) -> None:
-        """Two lanes that write different values to one place in one instruction."""
+        """Report lanes that write different values to one place in one instruction."""
         winner = self.writer[granules]
         lost = winner != stamp
         if not lost.any():
@@ -151,19 +151,19 @@ class SharedRaces:
 
     # -- barriers ---------------------------------------------------------------------------------------------
     def block_barrier(self) -> None:
-        """All threads of all blocks have passed a barrier."""
+        """Note that all threads of all blocks have passed a barrier."""
         self.known[...] = self.clock[:, None, :]
         self.clock += 1
 
     def barrier(self, lanes: Lanes, arrived: list[np.ndarray]) -> None:
-        """The warps of these lanes have met, each block's on its own; `arrived`: what others told by `arrive`."""
+        """Note that the warps of these lanes have met, each block's on its own. arrived: what `arrive` returned for others."""
         here = self._warps(lanes)
         joined = np.maximum.reduce([self._told_by(here), *arrived])
         np.copyto(self.known, joined[:, None, :], where=here[:, :, None])
         self.clock += here
 
     def arrive(self, lanes: Lanes) -> np.ndarray:
-        """bar.arrive: (blocks, warps) times that whoever waits at the barrier comes after; what follows is later."""
+        """Note a bar.arrive. Return the (blocks, warps) times that whoever waits at the barrier comes after."""
         here = self._warps(lanes)
         told = self._told_by(here)
         self.clock += here
@@ -173,11 +173,12 @@ class SharedRaces:
         return lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
 
     def _told_by(self, here: np.ndarray) -> np.ndarray:
-        """The latest time of each warp that one of the warps `here` comes after, its own included."""
+        """Return the latest time of each warp that one of the warps `here` comes after, its own included."""
         joined = np.where(here[:, :, None], self.known, 0).max(axis=1)
         return np.maximum(joined, np.where(here, self.clock, 0))
 
     def warp_sync(self, lanes: Lanes) -> None:
+        """Note that the lanes of each of these warps have met."""
         here = self._warps(lanes)
         own = np.arange(self.shape.warps)
         self.known[:, own, own] = np.where(here, self.clock, self.known[:, own, own])

@@ -1,1 +1,1 @@
-"""What the instructions mean, as pure functions of NumPy arrays."""
+"""The meaning of PTX instructions, as pure functions of NumPy vectors (one element a thread)."""

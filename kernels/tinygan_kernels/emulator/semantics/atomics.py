@@ -1,4 +1,4 @@
-"""What atom and red write: new = f(old, value). (PTX ISA, 9.7.13.5 and 9.7.13.6)"""
+"""The operations of atom and red: new = f(old, value). (PTX ISA, 9.7.13.5 and 9.7.13.6)"""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from . import floats
 
 
 def _increment(old, limit):
-    """atom.inc: ((old >= limit) ? 0 : old + 1)"""
+    """Compute atom.inc: 0 if old >= limit, else old + 1."""
     return np.where(old >= limit, old.dtype.type(0), old + old.dtype.type(1))
 
 
 def _decrement(old, limit):
-    """atom.dec: ((old == 0) | (old > limit)) ? limit : old - 1"""
+    """Compute atom.dec: limit if old == 0 or old > limit, else old - 1."""
     return np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1))
 
 

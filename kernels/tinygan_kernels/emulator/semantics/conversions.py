@@ -1,4 +1,4 @@
-"""cvt: every pair of types, rounding mode and saturation. (PTX ISA, 9.7.9.21)"""
+"""The conversions of cvt: every pair of types, rounding mode and saturation. (PTX ISA, 9.7.9.21)"""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def is_float(kind: str) -> bool:
 
 
 def convert(target: str, source: str, modifiers: tuple[str, ...]):
-    """The function of `cvt.<modifiers>.<target>.<source>`, vector to vector (bf16 as its bits)."""
+    """Return the function of `cvt.<modifiers>.<target>.<source>`, vector to vector (bf16 as its bits).
+
+    Raises UnsupportedInstruction for a modifier outside of KNOWN.
+    """
     flags = set(modifiers)
     if not flags <= set(KNOWN):
         raise UnsupportedInstruction(f"cvt with .{', .'.join(sorted(flags - set(KNOWN)))}")
@@ -33,6 +36,7 @@ def convert(target: str, source: str, modifiers: tuple[str, ...]):
 
 
 def dtype_of(kind: str) -> np.dtype:
+    """Return the NumPy dtype that holds a PTX type."""
     if kind == "bf16":
         return np.dtype("u2")
     if kind[0] == "f":
@@ -53,7 +57,8 @@ def _integer_to_integer(target: str, saturate: bool):
 
 
 def _float_to_integer(target: str, source: str, flags: set):
-    """Out of range goes to the nearest end of the range; NaN to 0, or to the top bit alone for f64 and 64-bit types."""
+    """Return the function that converts to an integer type. What is out of range goes to the nearest end of the range; NaN to
+    0, or to the top bit alone where source is f64 or the target has 64 bits."""
     dtype = dtype_of(target)
     bits = 8 * dtype.itemsize
     top_bit = np.array(1 << (bits - 1), f"u{dtype.itemsize}").view(dtype)
@@ -136,7 +141,7 @@ def _mode(flags: set, known, default):
 
 
 def to_tf32(mode: str):
-    """cvt.rna.tf32.f32 (or .rn, .rz): float32 bits with the low 13 of the significand cleared by rounding."""
+    """Return the function of cvt.rna.tf32.f32 (or .rn, .rz): float32's bits, the low 13 of the significand rounded away."""
 
     def apply(a):
         return round_to(a.astype("f8"), TF32, mode).astype("f4").view("u4")
@@ -145,19 +150,21 @@ def to_tf32(mode: str):
 
 
 def pack_halves(kind: str, modifiers: tuple[str, ...]):
-    """cvt.rn.f16x2.f32 d, a, b: a goes to the upper half, b to the lower."""
+    """Return the function of cvt.rn.f16x2.f32 d, a, b: a goes to the upper half, b to the lower."""
     narrow = convert(kind, "f32", modifiers)
     return lambda a, b: join_halves(as_bits(narrow(b)), as_bits(narrow(a)))
 
 
 def as_bits(a):
+    """Return halves as their bits."""
     return np.asarray(a).view("u2")
 
 
 def join_halves(low, high):
+    """Return 32-bit words made of two vectors of 16-bit patterns."""
     return low.astype("u4") | high.astype("u4") << np.uint32(16)
 
 
 def split_halves(word):
-    """(lower, upper) 16 bits of each word."""
+    """Return (lower, upper) 16 bits of each word."""
     return word.astype("u2"), (word >> np.uint32(16)).astype("u2")

@@ -1,8 +1,8 @@
-"""What PTX's floating-point instructions compute, on NumPy vectors. (PTX ISA, 9.7.3 to 9.7.5)
+"""PTX's floating-point instructions, on NumPy vectors. (PTX ISA, 9.7.3 to 9.7.5)
 
 Results are IEEE 754's to the bit, NaN payloads aside; approximate instructions are computed in float64 and rounded
-once, which is inside every documented error bound. bf16 lives in uint16 vectors (its bits), all else in NumPy's own
-dtypes.
+once, which is inside every documented error bound. bf16 values are kept as their bits, in uint16 vectors; all others have
+NumPy's own dtypes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TIE_BITS, _TIE = np.int64(0x1FFFFFFF), np.int64(0x10000000)
 
 # -- float32 and float64 ----------------------------------------------------------------------------------------------
 def fma_f32(a, b, c):
-    """RN(a b + c). The product is exact in float64; only its sum with c may round twice, and then is redone."""
+    """Compute RN(a b + c). The product is exact in float64; its sum with c, where it might round twice, is computed anew."""
     product = np.multiply(a, b, dtype="f8")
     total = product + c
     result = total.astype("f4")
@@ -36,7 +36,7 @@ _SPLIT = np.float64(2.0**27 + 1)
 
 
 def _two_product(a, b):
-    """(p, e) with p = RN(a b), p + e = a b exactly. (Veltkamp and Dekker)"""
+    """Return (p, e) with p = RN(a b) and p + e = a b exactly. (Veltkamp and Dekker)"""
     p = a * b
     ah, bh = _SPLIT * a, _SPLIT * b
     ah, bh = ah - (ah - a), bh - (bh - b)
@@ -45,13 +45,13 @@ def _two_product(a, b):
 
 
 def fma_f64(a, b, c):
-    """RN(a b + c) by error-free transformations; operands near the ends of the range go one by one, exactly."""
+    """Compute RN(a b + c) by error-free transformations, and one by one, exactly, for operands near the ends of the range."""
     a, b, c = np.broadcast_arrays(np.atleast_1d(a), b, c)
     uh, ul = _two_product(a, b)
     th, tl = two_sum(c, ul)
     vh, vl = two_sum(uh, th)
     result = vh + sum_to_odd(tl, vl)
-    zero = (a == 0) | (b == 0)      # as in padded tiles: the product is exact, so the plain sum rounds once
+    zero = (a == 0) | (b == 0)  # common in padded tiles; the product is exact, so the plain sum rounds once
     if zero.any():
         result = np.where(zero, a * b + c, result)
     hard = ~zero & ~(_calm(a, -400, 400) & _calm(b, -400, 400) & (_calm(c, -800, 800) | (c == 0)))
@@ -66,7 +66,7 @@ def _calm(x, low: int, high: int):
 
 
 def _directed(operation: str, mode: str, dtype: str):
-    """add, sub, mul, fma with a rounding mode other than nearest, from exact values rounded once."""
+    """Return the function of add, sub, mul or fma in a rounding mode other than nearest: exact values, rounded once."""
     form = FORMATS["f64" if dtype == "f8" else "f32"]
 
     def triple(a, b, c):
@@ -97,7 +97,7 @@ def _slow(function, dtype: str, mode: str):
 
 
 def arithmetic(operation: str, kind: str, mode: str):
-    """The function of `operation` (add sub mul fma div sqrt rcp) on a type (f16 bf16 f32 f64) with a rounding mode."""
+    """Return the function of an operation (add sub mul fma div sqrt rcp) on a type (f16 bf16 f32 f64) in a rounding mode."""
     if kind in ("f16", "bf16"):
         return _half(operation, kind)
     dtype = "f4" if kind == "f32" else "f8"
@@ -126,23 +126,23 @@ def bf16_to_f32(bits):
 
 
 def half_bits(bits, kind: str):
-    """16-bit patterns as numbers: float16, or float32 for bf16."""
+    """Read 16-bit patterns as numbers: float16, or float32 for bf16."""
     return bits.view("f2") if kind == "f16" else bf16_to_f32(bits)
 
 
 def f64_to_bf16(values, mode: str = "rn"):
-    """Bits of the bf16 that float64 values round to; NaN becomes the canonical 0x7fff."""
+    """Return the bits of the bf16 that float64 values round to; NaN becomes the canonical 0x7fff."""
     bits = round_to(np.atleast_1d(values), BF16, mode).astype("f4").view("u4") >> np.uint32(16)
     return np.where(np.isnan(values), np.uint16(0x7FFF), bits.astype("u2"))
 
 
 def widen_half(values, kind: str):
-    """f16 or bf16 values as float64."""
+    """Convert f16 or bf16 values to float64, exactly."""
     return (values if kind == "f16" else bf16_to_f32(values)).astype("f8")
 
 
 def narrow_half(values, kind: str, mode: str = "rn"):
-    """float64 values rounded once to f16 or bf16."""
+    """Round float64 values, once, to f16 or bf16."""
     if kind == "bf16":
         return f64_to_bf16(values, mode)
     return (values if mode == "rn" else round_to(values, F16, mode)).astype("f2")
@@ -162,20 +162,22 @@ def _half(operation: str, kind: str):
 
 # -- minimum, maximum, comparison, classes ----------------------------------------------------------------------------
 def minimum(a, b):
-    """A NaN gives the other operand; -0 < +0."""
+    """Compute min: a NaN gives the other operand, and -0 < +0."""
     return np.where(np.signbit(a) & (a == b), a, np.fmin(a, b)).astype(a.dtype)
 
 
 def maximum(a, b):
+    """Compute max: a NaN gives the other operand, and -0 < +0."""
     return np.where(~np.signbit(a) & (a == b), a, np.fmax(a, b)).astype(a.dtype)
 
 
 def nan_minimum(a, b):
-    """min.NaN: a NaN operand gives the canonical NaN."""
+    """Compute min.NaN: a NaN operand gives the canonical NaN."""
     return np.where(np.isnan(a) | np.isnan(b), _canonical(a), minimum(a, b))
 
 
 def nan_maximum(a, b):
+    """Compute max.NaN: a NaN operand gives the canonical NaN."""
     return np.where(np.isnan(a) | np.isnan(b), _canonical(a), maximum(a, b))
 
 
@@ -185,7 +187,7 @@ def _canonical(a):
 
 
 def half_extremum(operation: str, kind: str, nan: bool):
-    """min and max on halves, through float32 where the values are the same."""
+    """Return the function of min or max (`nan`: min.NaN, max.NaN) on f16 or bf16; bf16 goes through float32, exactly."""
     pick = {("min", False): minimum, ("max", False): maximum, ("min", True): nan_minimum, ("max", True): nan_maximum}[
         operation, nan
     ]
@@ -195,19 +197,20 @@ def half_extremum(operation: str, kind: str, nan: bool):
 
 
 def ftz(x):
-    """Subnormal numbers become zeros of the same sign (float32 alone has .ftz; for f16 too)."""
+    """Flush subnormal numbers, float32 or float16, to zeros of the same sign (.ftz)."""
     limit = _TINY32 if x.dtype == "f4" else np.float16(2.0**-14)
     return np.where(np.abs(x) < limit, np.copysign(x.dtype.type(0), x), x)
 
 
 def saturate(x):
-    """.sat: clamp to [0, 1], NaN to +0."""
+    """Clamp to [0, 1], and turn NaN into +0 (.sat)."""
     return np.where(
         np.isnan(x), x.dtype.type(0), np.minimum(np.maximum(x, x.dtype.type(0)), x.dtype.type(1))
     ) + x.dtype.type(0)
 
 
 def testp(test: str, a):
+    """Say for each value whether it is finite, infinite, number, notanumber, normal or subnormal (`test`)."""
     exponent_zero = np.abs(a) < np.finfo(a.dtype).smallest_normal
     return {
         "finite": np.isfinite,
@@ -220,7 +223,7 @@ def testp(test: str, a):
 
 
 def copysign(a, b):
-    """copysign d, a, b: the magnitude of b with the sign of a."""
+    """Return the magnitude of b with the sign of a, the order of PTX's operands."""
     return np.copysign(b, a)
 
 
@@ -238,31 +241,32 @@ _APPROX = {
 
 
 def approximate(operation: str):
-    """rcp sqrt rsqrt ex2 lg2 sin cos tanh .approx: float64's value, rounded to the operand's type."""
+    """Return the function of rcp sqrt rsqrt ex2 lg2 sin cos tanh .approx: float64's value, rounded to the operand's type."""
     function = _APPROX[operation]
     return lambda a: function(a.astype("f8")).astype(a.dtype)
 
 
 def approximate_half(operation: str, kind: str):
+    """Return the same for f16 and bf16."""
     function = _APPROX[operation]
     return lambda a: narrow_half(function(np.atleast_1d(widen_half(a, kind))), kind)
 
 
 def divide_approx(a, b):
-    """div.approx.f32: like the exact quotient, but 2^126 < |b| < 2^128 gives 0 (NaN if a is infinite)."""
+    """Compute div.approx.f32: the exact quotient, except that 2^126 < |b| < 2^128 gives 0 (NaN if a is infinite)."""
     quotient = np.divide(a, b)
     huge = (np.abs(b) > np.float32(2.0**126)) & np.isfinite(b)
     return np.where(huge, np.where(np.isinf(a), np.float32(np.nan), np.copysign(np.float32(0), quotient)), quotient)
 
 
 def relu_half(values, kind: str):
-    """max(x, 0) of fma.relu; NaN becomes the canonical NaN."""
+    """Compute max(x, 0) for fma.relu; NaN becomes the canonical NaN."""
     zero = np.zeros((), values.dtype)
     return half_extremum("max", kind, True)(values, zero)
 
 
 def bf16_sign(operation: str):
-    """neg and abs of bf16, on its bits."""
+    """Return the function of neg or abs on bf16, which changes the sign bit."""
     if operation == "neg":
         return lambda a: a ^ np.uint16(0x8000)
     return lambda a: a & np.uint16(0x7FFF)

@@ -1,4 +1,4 @@
-"""What PTX's integer instructions compute, one function each, on NumPy vectors. (PTX ISA, 9.7.1, 9.7.2, 9.7.8)
+"""PTX's integer instructions, one function each, on NumPy vectors. (PTX ISA, 9.7.1, 9.7.2, 9.7.8)
 
 Arguments and results have the dtype that the instruction's type names; overflow wraps. Scalars stand for immediates.
 """
@@ -23,7 +23,7 @@ def _code(a) -> str:
 
 
 def mul_hi(a, b):
-    """The upper half of the product that is twice as wide."""
+    """Compute the upper half of the product, which is twice as wide as a and b."""
     if _bits(a) < 64:
         wide = WIDER[_code(a)]
         return (np.multiply(a, b, dtype=wide) >> _bits(a)).astype(a.dtype)
@@ -42,14 +42,17 @@ def _mul_hi_u64(a, b):
 
 
 def mul_wide(a, b):
+    """Compute the product in the type of twice the width."""
     return np.multiply(a, b, dtype=WIDER[_code(a)])
 
 
 def mul24_lo(a, b):
+    """Compute the low 32 bits of the 48-bit product of the low 24 bits of a and b."""
     return (_low24(a) * _low24(b)).astype(a.dtype)
 
 
 def mul24_hi(a, b):
+    """Compute the high 32 bits of the 48-bit product of the low 24 bits of a and b."""
     return ((_low24(a) * _low24(b)) >> 16).astype(a.dtype)
 
 
@@ -59,7 +62,7 @@ def _low24(a):
 
 
 def quotient(a, b):
-    """Truncating division. By zero PTX leaves the value open: all ones, which is what NVIDIA's hardware code gives."""
+    """Divide, rounding towards zero. PTX leaves division by zero open: all ones here, as NVIDIA's machine code gives."""
     a, b = np.broadcast_arrays(a, b)
     if a.dtype.kind == "u":
         return np.where(b == 0, ~a.dtype.type(0), a // np.where(b == 0, a.dtype.type(1), b))
@@ -69,7 +72,7 @@ def quotient(a, b):
 
 
 def remainder(a, b):
-    """a - b * quotient(a, b), with the sign of a; a itself where b is zero."""
+    """Compute a - b * quotient(a, b), which has the sign of a; a itself where b is zero."""
     a, b = np.broadcast_arrays(a, b)
     return np.where(b == 0, a, a - b * quotient(a, b))
 
@@ -80,34 +83,35 @@ def _magnitude(a):
 
 
 def shl(a, amount):
-    """Shifts by the width or more give 0."""
+    """Shift left; an amount of the width or more gives 0."""
     bits = _bits(a)
     shifted = a << np.minimum(amount, bits - 1).astype(a.dtype)
     return np.where(amount >= bits, a.dtype.type(0), shifted)
 
 
 def shr(a, amount):
-    """Shifts by the width or more give the sign's fill (0 if unsigned)."""
+    """Shift right, filling with the sign (0 if unsigned), also by amounts of the width or more."""
     bits = _bits(a)
     shifted = a >> np.minimum(amount, bits - 1).astype(a.dtype)
     return shifted if a.dtype.kind == "i" else np.where(amount >= bits, a.dtype.type(0), shifted)
 
 
 def funnel_left(low, high, amount, clamp: bool):
-    """Upper 32 bits of (high:low) << amount."""
+    """Compute the upper 32 bits of (high:low) << amount. Amounts are at most 32 with `clamp`, else taken modulo 32."""
     amount = np.minimum(amount, 32) if clamp else amount & np.uint32(31)
     wide = high.astype("u8") << np.uint64(32) | low
     return (wide << amount.astype("u8") >> np.uint64(32)).astype("u4")
 
 
 def funnel_right(low, high, amount, clamp: bool):
-    """Lower 32 bits of (high:low) >> amount."""
+    """Compute the lower 32 bits of (high:low) >> amount. Amounts are at most 32 with `clamp`, else taken modulo 32."""
     amount = np.minimum(amount, 32) if clamp else amount & np.uint32(31)
     wide = high.astype("u8") << np.uint64(32) | low
     return (wide >> amount.astype("u8")).astype("u4")
 
 
 def popc(a):
+    """Count the bits that are 1."""
     count, work = np.zeros(np.shape(a), "u4"), a
     for _ in range(_bits(a) // 8):
         count = count + _POPCOUNT[work & work.dtype.type(255)]
@@ -119,6 +123,7 @@ _POPCOUNT = np.array([bin(i).count("1") for i in range(256)], "u4")
 
 
 def brev(a):
+    """Reverse the order of the bits."""
     swapped = np.atleast_1d(a).byteswap().view("u1").reshape(*np.shape(np.atleast_1d(a)), -1)
     turned = _REVERSED[swapped].reshape(-1).view(a.dtype)
     return turned if np.ndim(a) else turned[0]
@@ -128,7 +133,7 @@ _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], "u1")
 
 
 def highest_bit(a):
-    """Position of the most significant 1, -1 for 0. `a` is unsigned."""
+    """Return the position of the most significant 1, -1 for 0. `a` is unsigned."""
     found, work = np.full(np.shape(a), -1, "i4"), a.astype("u8")
     for step in (32, 16, 8, 4, 2, 1):
         above = work >= np.uint64(1 << step)
@@ -138,13 +143,14 @@ def highest_bit(a):
 
 
 def clz(a):
+    """Count the zeros above the most significant 1."""
     return (_bits(a) - 1 - highest_bit(a)).astype("u4")
 
 
 def bfind(a, shift: bool):
-    """Position of the top bit that differs from the sign (of the top 1 if unsigned), 0xffffffff if there is none.
+    """Return the position of the top bit that differs from the sign (the top 1 if unsigned), 0xffffffff if there is none.
 
-    With `shift`: how far to shift left to bring that bit to the top.
+    With `shift`, return instead how far to shift left to bring that bit to the top.
     """
     magnitude = _unsigned(np.where(a < 0, ~a, a)) if a.dtype.kind == "i" else a
     found = highest_bit(magnitude)
@@ -153,7 +159,7 @@ def bfind(a, shift: bool):
 
 
 def bfe(a, position, length):
-    """Bits position..position+length-1 (each taken modulo 256), sign-extended for signed types."""
+    """Extract bits position..position+length-1, sign-extended for signed types. Both operands are taken modulo 256."""
     bits = _bits(a)
     position, length = (position & np.uint32(255)).astype("i8"), (length & np.uint32(255)).astype("i8")
     raw = shr(_unsigned(a), position)
@@ -168,26 +174,27 @@ def bfe(a, position, length):
 
 
 def bfi(a, b, position, length):
-    """b with its bits position..position+length-1 replaced by the low bits of a."""
+    """Replace bits position..position+length-1 of b by the low bits of a."""
     position, length = (position & np.uint32(255)).astype("i8"), (length & np.uint32(255)).astype("i8")
     mask = shl(_low_mask(length, b.dtype), position)
     return (shl(a, position) & mask) | (b & ~mask)
 
 
 def _low_mask(length, dtype):
-    """`length` ones."""
+    """Return words whose low `length` bits are ones."""
     one = np.ones(np.shape(length), dtype)
     return np.where(length <= 0, dtype.type(0), shl(one, length) - dtype.type(1))
 
 
 def bmsk(position, length, clamp: bool):
+    """Return words with `length` ones from bit `position` on. Both are at most 32 with `clamp`, else taken modulo 32."""
     if not clamp:
         position, length = position & np.uint32(31), length & np.uint32(31)
     return shl(_low_mask(np.minimum(length, 32).astype("i8"), np.dtype("u4")), np.minimum(position, 32))
 
 
 def szext(a, bits, clamp: bool):
-    """Sign- or zero-extend the low `bits` bits."""
+    """Extend the low `bits` bits by their sign, or by zeros if a is unsigned. `bits` is clamped to 32 or taken modulo 32."""
     count = (np.minimum(bits, 32) if clamp else bits & np.uint32(31)).astype("i8")
     kept = _unsigned(a) & _low_mask(count, np.dtype("u4"))
     if a.dtype.kind == "u":
@@ -197,7 +204,7 @@ def szext(a, bits, clamp: bool):
 
 
 def lop3(a, b, c, table):
-    """Any function of three bits: bit i of `table` is its value for (a, b, c) = the binary digits of i."""
+    """Apply any function of three bits: bit i of `table` is its value for (a, b, c) = the binary digits of i."""
     result = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b), np.shape(c)), "u4")
     for i in range(8):
         if int(table) >> i & 1:
@@ -206,7 +213,7 @@ def lop3(a, b, c, table):
 
 
 def prmt(a, b, selector):
-    """Four bytes picked out of the eight of (b:a); selector bit 3 of a nibble spreads the byte's sign instead."""
+    """Pick four bytes out of the eight of (b:a), by nibbles of the selector; a nibble with bit 3 set gives the byte's sign."""
     wide = b.astype("u8") << np.uint64(32) | a
     result = np.zeros(np.broadcast_shapes(np.shape(wide), np.shape(selector)), "u4")
     for i in range(4):
@@ -228,21 +235,22 @@ _PRMT_MODES = {  # selector of each mode for control values 0..3
 
 
 def prmt_mode(mode: str, a, b, control):
+    """Pick four bytes of b:a as one of prmt's six modes says, for a control value of 0 to 3."""
     return prmt(a, b, np.array(_PRMT_MODES[mode], "u4")[control & np.uint32(3)])
 
 
 def sad(a, b, c):
-    """c + |a - b|"""
+    """Compute c + |a - b|."""
     return c + np.where(a < b, b - a, a - b).astype(c.dtype)
 
 
 def dp4a(a, b, c, a_code: str, b_code: str):
-    """c + the dot product of four bytes."""
+    """Compute c plus the dot product of four bytes. a_code, b_code: NumPy types, which tell signed from unsigned bytes."""
     return _dot(a, b, c, a_code, b_code, 4, 0)
 
 
 def dp2a(a, b, c, a_code: str, b_code: str, high: bool):
-    """c + the dot product of a's two 16-bit halves with the lower or upper two bytes of b."""
+    """Compute c plus the dot product of a's two 16-bit halves with the lower or (`high`) upper two bytes of b."""
     return _dot(a, b, c, a_code, b_code, 2, 2 if high else 0)
 
 
@@ -259,7 +267,10 @@ def _piece(a, i, bits, code):
 
 
 def packed_video(operation: str, a, b, c, a_code: str, b_code: str, parts: int, saturated: str, accumulate: bool):
-    """vadd4, vsub2, vabsdiff4, ...: `parts` pieces of a word each on its own; with .add, c plus their sum."""
+    """Compute vadd4, vsub2, vabsdiff4, ...: on each of the `parts` pieces of a word; with `accumulate`, c plus their sum.
+
+    operation: a key of _VIDEO; saturated: "i" or "u" to clamp each piece to its signed or unsigned range, "" to wrap.
+    """
     bits = 32 // parts
     total = c.astype("i8")
     word = np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b)), "u4")
@@ -284,7 +295,7 @@ _VIDEO = {
 
 
 def add_carry(a, b, carry):
-    """(sum, carry out) as unsigned values; carry is bool."""
+    """Return (a + b + carry, carry out). Both carries are bool."""
     unsigned_a, unsigned_b = _unsigned(a), _unsigned(b)
     total = unsigned_a + unsigned_b
     out = total < unsigned_a
@@ -293,7 +304,7 @@ def add_carry(a, b, carry):
 
 
 def sub_borrow(a, b, borrow):
-    """(difference, borrow out)."""
+    """Return (a - b - borrow, borrow out). Both borrows are bool."""
     unsigned_a, unsigned_b = _unsigned(a), _unsigned(b)
     total = unsigned_a - unsigned_b
     out = unsigned_a < unsigned_b
@@ -302,22 +313,24 @@ def sub_borrow(a, b, borrow):
 
 
 def add_sat(a, b):
-    """add.sat.s32: clamped to the range of 32 bits."""
+    """Compute add.sat.s32: the sum, clamped to the range of 32 bits."""
     return np.clip(np.add(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
 
 
 def sub_sat(a, b):
+    """Compute sub.sat.s32: the difference, clamped to the range of 32 bits."""
     return np.clip(np.subtract(a, b, dtype="i8"), -(2**31), 2**31 - 1).astype("i4")
 
 
 def cnot(a):
+    """Return 1 where a is 0, else 0."""
     return (a == 0).astype(a.dtype)
 
 
 def find_nth_set(mask, base, offset):
-    """fns.b32: position of the |offset|-th set bit from `base` on, upward for offset > 0, downward for offset < 0.
+    """Find the |offset|-th set bit from `base` on (fns.b32), upward for offset > 0, downward for offset < 0.
 
-    0xffffffff if there is none; offset 0 asks for the bit at `base` itself.
+    Return its position, 0xffffffff if there is none. Offset 0 asks for the bit at `base` itself.
     """
     mask, base, offset = np.broadcast_arrays(np.atleast_1d(mask), base, offset)
     found = np.full(mask.shape, 0xFFFFFFFF, "u4")

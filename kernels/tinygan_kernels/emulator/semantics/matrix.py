@@ -1,4 +1,4 @@
-"""mma and ldmatrix: the tensor cores, a warp at a time. (PTX ISA, 9.7.14)
+"""The tensor cores' instructions mma and ldmatrix, a warp at a time. (PTX ISA, 9.7.14)
 
 Which lane holds which element follows one rule for every shape with 32-bit registers. With g = lane // 4, t = lane %
 4 and p elements in a register: register r, element i of A is A[g + 8 (r % 2), t p + i + 4 p (r // 2)], of B it is B[t
@@ -34,13 +34,13 @@ SUPPORTED = {
 
 
 def shape_of(modifiers) -> tuple[int, int, int]:
-    """(m, n, k) out of "m16n8k8"."""
+    """Return (m, n, k) of the modifier "m16n8k8"."""
     match = next(m for m in (re.fullmatch(r"m(\d+)n(\d+)k(\d+)", text) for text in modifiers) if m)
     return int(match[1]), int(match[2]), int(match[3])
 
 
 def _elements(register, kind: str):
-    """(warps, 32, p) values of a register of every lane, as float64 (exact for every type)."""
+    """Return the (warps, 32, p) elements in a register of every lane, as float64 (exact for every type)."""
     rows = register.reshape(-1, WARP)
     if kind == "f64":
         return rows.view("f8")[..., None]
@@ -52,7 +52,10 @@ def _elements(register, kind: str):
 
 
 def multiply(kinds: tuple[str, str, str, str], shape: tuple[int, int, int], a, b, c):
-    """The registers of D = A B + C. kinds: types of D, A, B, C; a, b, c: full-width unsigned vectors."""
+    """Compute D = A B + C and return D's registers.
+
+    kinds: types of D, A, B, C; shape: (m, n, k); a, b, c: the registers, unsigned vectors over all lanes.
+    """
     m, n, k = shape
     warps = a[0].size // WARP
     left, right = np.zeros((warps, m, k)), np.zeros((warps, k, n))
@@ -71,7 +74,7 @@ def multiply(kinds: tuple[str, str, str, str], shape: tuple[int, int, int], a, b
 
 
 def _accumulate(product, register, r: int, kind: str, result: str):
-    """One accumulator register: its elements plus theirs of the product."""
+    """Return register r of D: the elements of register r of C plus the same elements of the product."""
     rows = register.reshape(-1, WARP)
     code = {"f32": "f4", "f16": "f2", "s32": "i4", "f64": "f8"}[kind]
     values = rows.view(code).reshape(*rows.shape, -1)
@@ -86,7 +89,7 @@ def _accumulate(product, register, r: int, kind: str, result: str):
 
 
 def distribute(rows, count: int, transposed: bool):
-    """ldmatrix: the registers, from the 16 bytes that each lane's address names (lane 8 j + i: row i of matrix j)."""
+    """Return ldmatrix's registers, from the 16 bytes at each lane's address (lane 8 j + i: row i of matrix j)."""
     matrices = rows.view("u2").reshape(-1, WARP, 8)
     registers = []
     for j in range(count):

@@ -1,4 +1,4 @@
-"""Correct rounding: of exact sums and products of vectors, and (slowly, value by value) of any rational number.
+"""Correct rounding of exact sums and products of vectors and, value by value and slowly, of any rational number.
 
 The vector path uses round-to-odd: an exact result is first cut to a wider format so that an inexact one ends in a 1;
 the second rounding, to the format wanted, then cannot be misled by a false tie. (Boldo and Melquiond, "Emulation of
@@ -34,14 +34,14 @@ BF16, TF32 = Format(8, -126, 127), Format(11, -126, 127)
 
 
 def two_sum(a, b):
-    """(s, e) with s = RN(a + b) and s + e = a + b exactly. (Knuth)"""
+    """Return (s, e) with s = RN(a + b) and s + e = a + b exactly. (Knuth)"""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
 def to_odd(value, error):
-    """`value + error` cut to float64 so that an inexact result has an odd last bit; `value` is the nearest to it."""
+    """Return value + error, of which `value` is the nearest float64, cut so that an inexact result has an odd last bit."""
     bits = value.view("i8")
     adjust = (error != 0) & (bits & 1 == 0) & np.isfinite(value)
     if not adjust.any():
@@ -52,12 +52,12 @@ def to_odd(value, error):
 
 
 def sum_to_odd(a, b):
-    """a + b in float64, rounded to odd."""
+    """Return a + b in float64, rounded to odd."""
     return to_odd(*two_sum(a, b))
 
 
 def round_to(value, form: Format, mode: str):
-    """Round float64 values to a narrower format; the result is float64 that holds the format's values exactly."""
+    """Round float64 values to a narrower format. The result is float64 that holds values of the format exactly."""
     _, exponent = np.frexp(value)
     quantum = np.maximum(exponent - form.precision, form.lowest - form.precision + 1)
     scaled = np.ldexp(value, -quantum)
@@ -84,7 +84,7 @@ def _overflow(value, form, mode):
 
 # -- one value at a time, from exact rationals ------------------------------------------------------------------------
 def round_fraction(exact: Fraction, form: Format, mode: str) -> float:
-    """The number of the format that `exact` rounds to. An exact zero gives +0."""
+    """Return the number of the format that `exact` rounds to. An exact zero gives +0."""
     if exact == 0:
         return 0.0
     size = abs(exact)
@@ -104,7 +104,7 @@ def round_fraction(exact: Fraction, form: Format, mode: str) -> float:
 
 
 def _rounds_up(rest: Fraction, whole: int, positive: bool, mode: str) -> bool:
-    """Does the magnitude `whole + rest` round to whole + 1?"""
+    """Say whether the magnitude `whole + rest` rounds to whole + 1."""
     if mode in ("rn", "rna"):
         half = Fraction(1, 2)
         return rest > half or (rest == half and (mode == "rna" or whole % 2 == 1))
@@ -112,7 +112,7 @@ def _rounds_up(rest: Fraction, whole: int, positive: bool, mode: str) -> bool:
 
 
 def exact_fma(a: float, b: float, c: float, form: Format, mode: str) -> float:
-    """fma(a, b, c) of one triple, correctly rounded."""
+    """Compute fma(a, b, c) of one triple, correctly rounded."""
     if any(isnan(v) or isinf(v) for v in (a, b, c)):
         return _special_fma(a, b, c)
     exact = Fraction(a) * Fraction(b) + Fraction(c)
@@ -135,13 +135,14 @@ def _special_fma(a, b, c):
 
 
 def _zero_sum(product_sign, is_zero_product, c, mode):
-    """The sign of an exact zero: the operands' if both agree, else + (- when rounding down)."""
+    """Return an exact zero with its sign: that of product and c if both are zeros of one sign, else + (- if rounding down)."""
     if is_zero_product and c == 0 and product_sign == np.copysign(1, c):
         return float(np.copysign(0.0, product_sign))
     return -0.0 if mode == "rm" else 0.0
 
 
 def exact_divide(a: float, b: float, form: Format, mode: str) -> float:
+    """Compute a / b, correctly rounded."""
     if isnan(a) or isnan(b) or isinf(a) or isinf(b) or b == 0 or a == 0:
         with np.errstate(all="ignore"):
             return float(np.float64(a) / np.float64(b))
@@ -150,6 +151,7 @@ def exact_divide(a: float, b: float, form: Format, mode: str) -> float:
 
 
 def exact_sqrt(a: float, form: Format, mode: str) -> float:
+    """Compute the square root, correctly rounded."""
     if isnan(a) or isinf(a) or a <= 0:
         with np.errstate(all="ignore"):
             return float(np.sqrt(np.float64(a)))
@@ -162,11 +164,12 @@ def exact_sqrt(a: float, form: Format, mode: str) -> float:
 
 
 def exact_integer(a: int, form: Format, mode: str) -> float:
+    """Convert an integer, correctly rounded."""
     return round_fraction(Fraction(a), form, mode)
 
 
 def one_by_one(function, *vectors, dtype="f8"):
-    """Apply a function of Python numbers to each position of the vectors."""
+    """Apply a function of Python numbers to each position of the vectors; return the results as a vector."""
     vectors = np.broadcast_arrays(*[np.atleast_1d(v) for v in vectors])
     columns = [v.ravel().tolist() for v in vectors]
     return np.array([function(*row) for row in zip(*columns, strict=True)], dtype).reshape(vectors[0].shape)

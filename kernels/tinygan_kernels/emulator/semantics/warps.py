@@ -1,6 +1,6 @@
-"""Instructions in which the lanes of a warp exchange values: shfl, vote, match, redux. (PTX ISA, 9.7.9, 9.7.13)
+"""The instructions in which lanes of a warp exchange values: shfl, vote, match, redux. (PTX ISA, 9.7.9, 9.7.13)
 
-Arguments are full-width vectors; `active` marks the lanes that execute. Rows of the reshaped arrays are warps.
+Arguments are vectors over all lanes; `active` marks those that execute. Reshaped to (-1, 32), each row is a warp.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ WARP = 32
 _LANE = np.arange(WARP, dtype="i4")
 
 
-def rows(a, width: int):
-    """A vector or scalar as (warps, 32)."""
+def by_warp(a, width: int):
+    """Return a vector or scalar over `width` lanes as (warps, 32)."""
     return np.broadcast_to(a, (width,)).reshape(-1, WARP)
 
 
 def shuffle(mode: str, values, b, c, width: int):
-    """(values from the source lanes, whether the source lane is in range) for shfl.sync.{up, down, bfly, idx}."""
-    values, b, c = rows(values, width), rows(b, width).astype("i4") & 31, rows(c, width).astype("i4")
+    """Return (values from the source lanes, whether the source lane is in range) for shfl.sync.{up, down, bfly, idx}."""
+    values, b, c = by_warp(values, width), by_warp(b, width).astype("i4") & 31, by_warp(c, width).astype("i4")
     clamp, segment = c & 31, c >> 8 & 31
     top = (_LANE & segment) | (clamp & ~segment)
     bottom = _LANE & segment
@@ -30,18 +30,18 @@ def shuffle(mode: str, values, b, c, width: int):
 
 
 def ballot(predicate, members, active):
-    """Bits of the lanes, among the executing ones named by `members`, whose predicate holds."""
+    """Return, for every lane, the bits of the lanes of its warp that execute, are among its `members`, and hold the predicate."""
     width = active.size
-    return np.repeat(_pack(rows(predicate & active, width)), WARP) & members
+    return np.repeat(_pack(by_warp(predicate & active, width)), WARP) & members
 
 
 def _pack(bits):
-    """(warps, 32) booleans as one uint32 a warp."""
+    """Return (warps, 32) booleans as one uint32 a warp."""
     return np.packbits(bits, axis=1, bitorder="little").view("<u4").ravel()
 
 
 def vote(mode: str, predicate, members, active):
-    """vote.sync.{all, any, uni, ballot}"""
+    """Compute vote.sync.{all, any, uni, ballot}."""
     members = np.broadcast_to(members, active.shape)
     present = ballot(np.ones(active.shape, bool), members, active)
     yes = ballot(np.broadcast_to(predicate, active.shape), members, active)
@@ -49,9 +49,9 @@ def vote(mode: str, predicate, members, active):
 
 
 def match(mode: str, values, members, active):
-    """match.any: the lanes with the same value. match.all: (the members if all agree, else 0; whether they do)."""
+    """Compute match.any: the bits of the lanes with the same value; or match.all: (the members if all agree, else 0; whether)."""
     width = active.size
-    values = rows(values, width)
+    values = by_warp(values, width)
     members = np.broadcast_to(members, (width,))
     named = (members.reshape(-1, WARP)[:, :, None] >> _LANE.astype("u4") & np.uint32(1)).astype(bool)
     same = (values[:, :, None] == values[:, None, :]) & active.reshape(-1, WARP)[:, None, :] & named
@@ -64,7 +64,7 @@ def match(mode: str, values, members, active):
 
 
 def reduce(operation: str, values, members, active):
-    """redux.sync: the reduction over the named executing lanes, given to all of them; a warp may hold several sets."""
+    """Compute redux.sync: the reduction over the named lanes, given to each of them. A warp may hold several such sets."""
     width = active.size
     function, neutral = _REDUCTIONS[operation]
     values, members = np.broadcast_to(values, (width,)), np.broadcast_to(members, (width,))
@@ -96,7 +96,7 @@ _REDUCTIONS = {
 
 
 def named_and_absent(members, active, exists):
-    """For each lane that executes: does `members` name an existing lane of its warp that is not executing with it?"""
+    """Mark the executing lanes whose `members` name a lane of their warp that exists, and does not execute with them."""
     members = np.broadcast_to(members, active.shape)
     present = _pack(active.reshape(-1, WARP)).repeat(WARP)
     real = _pack(exists.reshape(-1, WARP)).repeat(WARP)

@@ -1,1 +1,1 @@
-"""From PTX text to a control-flow graph."""
+"""PTX text: its tokens, its grammar, its control-flow graph."""

@@ -1,8 +1,8 @@
 """Basic blocks, and the order in which diverged lanes run them.
 
 Lanes that took different sides of a branch wait for one another by one rule: of all groups of lanes, the one whose
-block comes first in `order` runs next, and groups that meet at a block merge. So the order decides where lanes
-reconverge: every block between a branch and its immediate post-dominator must come before that post-dominator, and
+block comes first in the list runs next, and groups that meet at a block merge. So the order of the list decides where
+lanes reconverge: every block between a branch and its immediate post-dominator must come before that post-dominator, and
 the whole of a loop before what follows the loop. A reverse post-order that leaves loops as late as possible has both
 properties.
 """
@@ -19,7 +19,7 @@ from .ptx import Function, Instruction, Label, Register, Symbol
 
 @dataclass
 class BasicBlock:
-    """Instructions that run one after the other. `end` says how the block is left.
+    """Instructions that run one after the other. `end` says how lanes leave the block, in a kernel or device function.
 
     end         action of the lanes for which the guard holds            other lanes
     fall        -                                                        `after`
@@ -40,6 +40,7 @@ class BasicBlock:
     meets: Instruction | None = None  # the collective this block begins with
 
     def successors(self) -> list[int]:
+        """Return the blocks that lanes can go on to, inside the function."""
         stops = self.end in ("return", "exit") or (self.end in ("branch", "switch"))
         guarded = self.terminator is not None and self.terminator.guard is not None
         falls = [self.after] if self.after >= 0 and (guarded or not stops) else []
@@ -109,7 +110,7 @@ def _link(function: Function, blocks: list[BasicBlock], labels: dict[str, int]) 
 
 
 def _order(blocks: list[BasicBlock]) -> list[int]:
-    """Reverse post-order in which, of two ways on, the one that stays in more loops comes first."""
+    """Return a reverse post-order in which, of two successors, the one inside more of the node's loops comes first."""
     successors = [b.successors() for b in blocks]
     loops = _loops(successors)
 
@@ -119,7 +120,7 @@ def _order(blocks: list[BasicBlock]) -> list[int]:
     seen, post, stack = {0}, [], [(0, None)]
     while stack:
         node, pending = stack.pop()
-        if pending is None:  # the last visited comes first: visit the ways out of loops before the others
+        if pending is None:  # who is visited last comes first in the order: visit successors outside of loops before the others
             pending = sorted(successors[node], key=lambda s: -shared_loops(node, s))
         while pending and pending[-1] in seen:
             pending.pop()
@@ -133,7 +134,7 @@ def _order(blocks: list[BasicBlock]) -> list[int]:
 
 
 def _loops(successors: list[list[int]]) -> list[set[int]]:
-    """The natural loops: for each back edge tail -> head, the blocks that reach tail without passing head."""
+    """Return the natural loops: for each back edge tail -> head, the blocks that reach tail without passing head."""
     dominators = _dominators(successors)
     before = _predecessors(successors)
     bodies: dict[int, set[int]] = {}
@@ -159,7 +160,7 @@ def _predecessors(successors: list[list[int]]) -> list[list[int]]:
 
 
 def _dominators(successors: list[list[int]]) -> list[set[int] | None]:
-    """dominators[b]: the blocks every path from the entry to b passes (b included); None for unreachable blocks."""
+    """Return, for each block b, the blocks that every path from the entry to b passes (b included); None if there is none."""
     before = _predecessors(successors)
     found: list[set[int] | None] = [None] * len(successors)
     found[0] = {0}
@@ -176,7 +177,7 @@ def _dominators(successors: list[list[int]]) -> list[set[int] | None]:
 
 
 def callee_of(instruction: Instruction) -> str:
-    """The function a call instruction calls, by name. Raises UnsupportedInstruction for a call through a pointer."""
+    """Return the name of the function that a call instruction calls. Raises UnsupportedInstruction for a call through a pointer."""
     for operand in instruction.operands:
         if isinstance(operand, Symbol):
             return operand.name

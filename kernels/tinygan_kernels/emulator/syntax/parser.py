@@ -1,4 +1,4 @@
-"""PTX text -> a Module. Syntax alone: nothing here knows what an opcode means.
+"""Parse PTX text into a Module. This is syntax alone: nothing here knows what an opcode means.
 
 Grammar: "Parallel Thread Execution ISA", chapters 4 (syntax), 5 (state spaces, types, variables), 10-11 (directives).
 Names declared inside nested `{ }` scopes (inline assembly does that) are made unique, so that later stages see flat
@@ -17,12 +17,12 @@ _LINKAGE = {".visible", ".extern", ".weak", ".common"}
 
 
 def parse(text: str) -> Module:
-    """Parse PTX text. Raises EmulatorError naming the line for text that is not PTX."""
+    """Parse PTX text. Raises EmulatorError, naming the line, for text that is not PTX and for declarations not supported."""
     return _Parser(text).module()
 
 
 class _Parser(Tokens):
-    """Recursive descent over the token list. Every method consumes what its name says."""
+    """Recursive descent over the tokens. Every method consumes the part of the text that its name says."""
 
     def __init__(self, text: str):
         super().__init__(text)
@@ -89,7 +89,7 @@ class _Parser(Tokens):
             self.unit.functions[name] = function
 
     def directives(self, function: Function) -> None:
-        """.noreturn, .maxntid 256, 1, 1, .minnctapersm 2: between the head of a function and its body."""
+        """Read the directives between the head of a function and its body: .noreturn, .maxntid 256, 1, 1, .minnctapersm 2."""
         while self.peek() not in ("{", ";"):
             word, numbers = self.take(), []
             while self.kinds[self.at] == "number":
@@ -116,7 +116,7 @@ class _Parser(Tokens):
         return found
 
     def declaration(self, space: str) -> list[Variable]:
-        """`.align 16 .b8 name[64] = {...}` after its state space."""
+        """Read `.align 16 .b8 name[64] = {...}`, which follows the state space."""
         align, kind, lanes = 0, "", 1
         if space == ".reg":
             raise EmulatorError(f"not supported: register parameters, at line {self.line()}")
@@ -176,7 +176,7 @@ class _Parser(Tokens):
 
 
 class _Body:
-    """The statements of one function, with names of nested scopes made unique."""
+    """Reads the statements of one function, and makes the names of nested scopes unique."""
 
     def __init__(self, parser: _Parser, function: Function):
         self.p = parser
@@ -200,7 +200,7 @@ class _Body:
                 self.statement(word)
 
     def scan_labels(self) -> None:
-        """Labels may be used before they stand: find those of the scope that begins here."""
+        """Declare the labels of the scope that begins here: a branch may name one before its place is reached."""
         p, depth, i = self.p, 0, self.p.at
         while i < len(p.tokens):
             token = p.tokens[i]
@@ -265,7 +265,7 @@ class _Body:
             self.function.variables[variable.name] = variable
 
     def loc(self) -> None:
-        """`.loc file line column`; code inlined out of another file (a header) counts for the line that called it."""
+        """Read `.loc file line column`. Code inlined out of another file (a header) belongs to the line that called it."""
         p = self.p
         p.take()
         p.location = (p.integer(), p.integer())

@@ -1,4 +1,4 @@
-"""What PTX text consists of: operands, instructions, variables, functions, modules. `parser` makes them."""
+"""The parts of PTX text as dataclasses: operands, instructions, variables, functions, modules. `parser` makes them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ WIDTH = {
     "f64": 8,
     "b128": 16,
 }
-"""Bytes of each fundamental type (a predicate is kept as one byte)."""
+"""Bytes of each fundamental type. A predicate is kept as one byte."""
 
 
 @dataclass(frozen=True)
 class Register:
+    """A register of a function, with the type of its .reg declaration."""
+
     name: str
     type: str
 
@@ -47,7 +49,7 @@ class Special:
 
 @dataclass(frozen=True)
 class Immediate:
-    """A literal: an int or a float; `raw` are the bytes that 0f... and 0d... literals spell out."""
+    """A literal: an int or a float. Literals 0f... and 0d... spell out bytes, which are kept in `raw`."""
 
     value: int | float
     raw: bytes | None = None
@@ -57,7 +59,7 @@ class Immediate:
         return Immediate(-self.value, flipped)
 
     def encode(self, kind: str) -> bytes:
-        """The bytes of the value as a PTX type; a float goes into bits and integers as a float of their size."""
+        """Return the bytes of the value as a PTX type. For types of bits and integers, a float becomes a float of their size."""
         size = WIDTH[kind]
         if self.raw is not None and len(self.raw) == size:
             return self.raw
@@ -84,12 +86,14 @@ class Address:
 
 @dataclass(frozen=True)
 class Vector:
+    """`{%r1, %r2}` or `(a, b)`: several operands in the place of one."""
+
     items: tuple
 
 
 @dataclass(frozen=True)
 class Pair:
-    """`%r1|%p1`: a result and a predicate that comes with it."""
+    """`%r1|%p1`: a result, and a predicate that the instruction gives besides."""
 
     first: object
     second: object
@@ -97,7 +101,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Not:
-    """`!%p1`."""
+    """`!%p1`: a predicate, negated."""
 
     register: Register
 
@@ -147,7 +151,7 @@ class Function:
 
 
 def names_in(operand, kind: type) -> list[str]:
-    """Names of the operands of one kind (Register, Symbol) inside an operand, however deep."""
+    """Return the names of all operands of one kind (Register, Symbol) inside an operand, at any depth."""
     if isinstance(operand, kind):
         return [operand.name]
     if isinstance(operand, tuple):

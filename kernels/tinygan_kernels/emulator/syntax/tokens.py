@@ -1,4 +1,4 @@
-"""PTX text -> tokens: numbers, words, strings, marks; each with the line it stands on."""
+"""Split PTX text into tokens (numbers, words, strings, marks), each with the line that it stands on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def literal(token: str) -> Immediate:
-    """A number as PTX writes it: decimal, hex, binary, or the bits of a float (0f) or double (0d)."""
+    """Parse a number as PTX writes it: decimal, octal, hex, binary, or the bits of a float (0f) or double (0d)."""
     kind = token[:2].lower()
     if kind in ("0f", "0d"):
         raw = bytes.fromhex(token[2:])[::-1]
@@ -38,7 +38,7 @@ def literal(token: str) -> Immediate:
 
 
 class Tokens:
-    """The tokens of a text, taken from the front. Raises EmulatorError, with the line, for what is not PTX."""
+    """The tokens of a text, consumed from the front. Its methods raise EmulatorError, with the line, for what is not PTX."""
 
     def __init__(self, text: str):
         clean = _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text.replace("\0", ""))
@@ -65,6 +65,7 @@ class Tokens:
 
     # -- tokens -----------------------------------------------------------------------------------------------
     def peek(self, ahead: int = 0) -> str:
+        """Return a token without consuming it, "" at the end of the text."""
         i = self.at + ahead
         return self.tokens[i] if i < len(self.tokens) else ""
 
@@ -75,6 +76,7 @@ class Tokens:
         return self.tokens[self.at - 1]
 
     def accept(self, token: str) -> bool:
+        """Consume the next token if it is this one, and say whether it was."""
         if self.peek() == token:
             self.at += 1
             return True
@@ -85,6 +87,7 @@ class Tokens:
             raise EmulatorError(f"not PTX: expected {token!r}, found {self.peek()!r} at line {self.line()}")
 
     def line(self) -> int:
+        """Return the line of the next token, from 1."""
         start = self.starts[min(self.at, len(self.starts) - 1)] if self.starts else 0
         return bisect_right(self.newlines, start) + 1
 

@@ -1,1 +1,1 @@
-"""From PTX instructions to Python source text that works on vectors of lanes."""
+"""The translation of PTX into Python source that works on vectors of lanes (threads)."""

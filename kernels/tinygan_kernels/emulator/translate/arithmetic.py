@@ -1,7 +1,7 @@
-"""Arithmetic and bits: which function computes an instruction, chosen by its type and modifiers. (PTX ISA, 9.7.1 to
-9.7.5, 9.7.8)
+"""Lowering of arithmetic and bit operations: the type and the modifiers choose the function that computes an instruction.
+(PTX ISA, 9.7.1 to 9.7.5, 9.7.8)
 
-Every function here and in the other lower_* modules gets the Emitter and the Instruction, and writes Python source.
+A lowering function, here and in data, memory and warp, gets the Emitter and the Instruction and writes Python source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .types import FLOAT, PACKED, code_of, rounding_of, types_of, wide_of
 
 
 def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -> None:
-    """d = function(operands), with .ftz on what goes in and out, .sat and .relu at the end."""
+    """Write d = function(operands), with .ftz on what goes in and out, and .sat at the end."""
     arguments = [e.read(o, kind) for o in operands]
     if kind in PACKED:
         e.apply(ins.operands[0], kind, packed(function, PACKED[kind]), *arguments)
@@ -36,7 +36,7 @@ def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -
 
 
 def packed(function, kind: str):
-    """The same function on both halves of 32-bit words."""
+    """Return a function of 32-bit words that applies `function` to both halves, which have the type `kind`."""
     dtype = "f2" if kind == "f16" else "u2"
 
     def apply(*words):
@@ -71,6 +71,7 @@ def add_sub(e: Emitter, ins: Instruction) -> None:
 
 
 def with_carry(e: Emitter, ins: Instruction, function, kind: str, a: str, b: str, carry: str) -> None:
+    """Write an addition or subtraction with carry in; with .cc, the carry out goes into the carry flag, a register here."""
     e.line(f"result, out = {e.call(function, a, b, carry)}")
     e.write(ins.operands[0], kind, "result")
     if "cc" in ins.modifiers:
@@ -90,7 +91,7 @@ def mul(e: Emitter, ins: Instruction) -> None:
 
 
 def product(ins: Instruction):
-    """The function for .lo, .hi (and the 24-bit forms)."""
+    """Return the function that computes .lo or .hi of a product, or of a 24-bit one."""
     low = "lo" in ins.modifiers
     if "24" in ins.opcode:
         return integers.mul24_lo if low else integers.mul24_hi
@@ -141,7 +142,7 @@ def div(e: Emitter, ins: Instruction) -> None:
 
 
 def unary_float(e: Emitter, ins: Instruction) -> None:
-    """rcp sqrt rsqrt ex2 lg2 sin cos tanh"""
+    """Lower rcp sqrt rsqrt ex2 lg2 sin cos tanh."""
     kind = e.kind_of(ins)
     exact = ins.opcode in ("rcp", "sqrt") and "approx" not in ins.modifiers
     if exact:

@@ -1,4 +1,4 @@
-"""Comparison, selection, moves, conversions, addresses. (PTX ISA, 9.7.6, 9.7.9)"""
+"""Lowering of comparisons, selections, moves, conversions and address spaces. (PTX ISA, 9.7.6, 9.7.9)"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMBINE = {"and": "&", "or": "|", "xor": "^"}
 
 
 def comparison(operation: str, is_float: bool):
-    """The comparison of two vectors: ordered ones are false for NaN, those that end in u are true."""
+    """Return the function that compares two vectors. For NaN the ordered comparisons are false, those that end in u true."""
     if is_float and operation == "ne":
         return lambda a, b: (a < b) | (a > b)
     if is_float and operation == "equ":
@@ -42,8 +42,8 @@ def comparison(operation: str, is_float: bool):
     return _COMPARE[operation]
 
 
-def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[str, object]:
-    """(source text of the arguments, function) of setp and set."""
+def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[list[str], object]:
+    """Return (source texts of the arguments, function that compares them) of setp and set."""
     arguments = [e.read(o, kind) for o in ins.operands[1:3]]
     if "ftz" in ins.modifiers and kind == "f32":
         arguments = [e.call(floats.ftz, a) for a in arguments]
@@ -78,7 +78,7 @@ def setp(e: Emitter, ins: Instruction) -> None:
 
 
 def setp_halves(e: Emitter, ins: Instruction, kind: str) -> None:
-    """setp.op.f16x2 p|q: p for the lower halves, q for the upper ones."""
+    """Lower setp.op.f16x2 p|q: p for the lower halves, q for the upper ones."""
     if not isinstance(ins.operands[0], Pair) or len(ins.operands) > 3:
         raise e.unsupported("only the form with two predicates and no third operand is supported")
     a, b = (e.read(o, "b32") for o in ins.operands[1:3])
@@ -88,7 +88,7 @@ def setp_halves(e: Emitter, ins: Instruction, kind: str) -> None:
 
 
 def compare_halves(ins: Instruction, kind: str):
-    """(lower, upper) results of a comparison of packed halves."""
+    """Return the function that compares packed halves and gives (results of the lower halves, of the upper ones)."""
     function = comparison(ins.modifiers[0], True)
     flush = floats.ftz if "ftz" in ins.modifiers and kind == "f16" else lambda x: x
 
@@ -100,7 +100,7 @@ def compare_halves(ins: Instruction, kind: str):
 
 
 def set_halves(e: Emitter, ins: Instruction, target: str, kind: str) -> None:
-    """set.op.f16x2.f16x2 and set.op.u32.f16x2: 1.0 or all ones in each half whose comparison holds."""
+    """Lower set.op.f16x2.f16x2 and set.op.u32.f16x2: 1.0 or all ones in each half whose comparison holds."""
     yes = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(target, 0xFFFF)
     a, b = (e.read(o, "b32") for o in ins.operands[1:3])
     e.line(f"low, high = {e.call(compare_halves(ins, kind), a, b)}")
@@ -152,7 +152,7 @@ def mov(e: Emitter, ins: Instruction) -> None:
 
 
 def pack(e: Emitter, target, source: Vector, kind: str) -> None:
-    """mov.b64 %rd, {%r1, %r2}: the first is the lowest."""
+    """Lower mov.b64 %rd, {%r1, %r2}: the first operand goes to the lowest bits."""
     part = f"u{8 * WIDTH[kind] // len(source.items)}"
     whole = f"u{8 * WIDTH[kind]}"
     terms = [
@@ -163,6 +163,7 @@ def pack(e: Emitter, target, source: Vector, kind: str) -> None:
 
 
 def unpack(e: Emitter, target: Vector, source, kind: str) -> None:
+    """Lower mov.b64 {%r1, %r2}, %rd: the lowest bits go to the first operand."""
     part = f"u{8 * WIDTH[kind] // len(target.items)}"
     whole = f"u{8 * WIDTH[kind]}"
     e.line(f"whole = {e.read(source, whole)} + {e.constant(Immediate(0), whole)}")  # a copy: a target may be the source

@@ -43,9 +43,10 @@ SPECIAL = (
 
 
 class Emitter:
-    """Writes the Python source of one block. Lowering functions (opcode -> source) get it as their first argument, `e`.
+    """The writer of one block's Python source. Lowering functions get it as their first argument, `e`.
 
-    read: names of the registers of the function that some instruction reads.
+    names, layout: shared by all blocks of the kernel; function: the one that the block belongs to; read: names of its
+    registers that some instruction reads.
     """
 
     def __init__(self, names: Names, layout: Layout, function: Function, read: set[str]):
@@ -60,6 +61,7 @@ class Emitter:
 
     # -- lines ------------------------------------------------------------------------------------------------
     def open_block(self, number: int) -> None:
+        """Begin the function of a basic block."""
         self.line(f"def block_{number}(m):")
         self.indent = "    "
         self.line("w = m.where")

@@ -1,4 +1,4 @@
-"""Loads, stores, atomics, asynchronous copies, fences. (PTX ISA, 9.7.9, 9.7.13)"""
+"""Lowering of loads, stores, atomics, asynchronous copies and fences. (PTX ISA, 9.7.9, 9.7.13)"""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SPACES = {
 
 
 def space_of(e: Emitter, ins: Instruction) -> str:
+    """Return the state space that a memory instruction names, "generic" if it names none."""
     for m in ins.modifiers:
         if m in _SPACES:
             return _SPACES[m]
@@ -43,11 +44,12 @@ def ld(e: Emitter, ins: Instruction) -> None:
 
 
 def memory_kind(kind: str) -> str:
-    """The type to move: bits for floats, the signed type where a wider register needs its sign."""
+    """Return the type to move: bits for floats, a signed type as it is, as a wider register takes it with its sign."""
     return kind if kind[0] == "s" else f"u{8 * WIDTH[kind]}"
 
 
 def vector_items(operand) -> tuple:
+    """Return the elements of a vector operand; any other operand is one element."""
     return operand.items if isinstance(operand, Vector) else (operand,)
 
 
@@ -57,7 +59,7 @@ def load_param(e: Emitter, targets, address, kind: str) -> None:
 
 
 def param_place(e: Emitter, address, i: int, kind: str) -> str:
-    """Source text for element i at a parameter's address: a column of per-lane bytes, or a kernel's own."""
+    """Return source text for element i at a parameter's address: bytes of each lane's own for a call, of the kernel else."""
     offset = address.base.offset + address.offset + i * WIDTH[kind]
     code = code_of(kind)
     if e.is_lane_param(address.base.name):
@@ -125,7 +127,7 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
 
 
 def copy_length(e: Emitter, operand, size: int) -> str:
-    """The fourth operand: how many bytes to read, or a predicate that says to read none."""
+    """Return source text for cp.async's fourth operand: how many bytes to read, or a predicate that says to read none."""
     if isinstance(operand, (Register, Not)) and (isinstance(operand, Not) or operand.type == "pred"):
         return f"where({e.read(operand, 'pred')}, 0, {size})"
     return e.read(operand, "u32")

@@ -1,4 +1,4 @@
-"""Instructions in which the lanes of a warp work together. (PTX ISA, 9.7.9, 9.7.13, 9.7.14)"""
+"""Lowering of collectives, in which the lanes of a warp work together. (PTX ISA, 9.7.9, 9.7.13, 9.7.14)"""
 
 from __future__ import annotations
 
@@ -89,4 +89,5 @@ def ldmatrix(e: Emitter, ins: Instruction) -> None:
 
 
 def warp_barrier(e: Emitter, ins: Instruction) -> None:
+    """Lower bar.warp.sync. Its lanes have met when the block begins; only the sanitizer has to hear of it."""
     e.line(f"warp_sync({e.lanes})")
