@@ -1,0 +1,158 @@
+"""Arithmetic and activations, element by element, broadcast like NumPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygan.engine.tensor import Tensor, filled, record
+
+from .door import Number, launch, pair
+from .reductions import unbroadcast
+
+# ---- arithmetic ---------------------------------------------------------------------------------------------------------------
+
+
+def add(a: Any, b: Any) -> Tensor:
+    """y = a + b, broadcast.    da = g   db = g"""
+    a, b = pair(a, b)
+    return record(launch("add", a, b), (a, b), (
+        lambda g, y, a, b: unbroadcast(g, a.shape),
+        lambda g, y, a, b: unbroadcast(g, b.shape),
+    ))
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    """y = a b, elementwise, broadcast.    da = g b   db = g a"""
+    a, b = pair(a, b)
+    return record(launch("mul", a, b), (a, b), (
+        lambda g, y, a, b: unbroadcast(g * b, a.shape),
+        lambda g, y, a, b: unbroadcast(g * a, b.shape),
+    ))
+
+
+def neg(x: Tensor) -> Tensor:
+    """y = -x    dx = -g"""
+    return record(launch("neg", x), (x,), (lambda g, y, x: -g,))
+
+
+def sub(a: Any, b: Any) -> Tensor:
+    """y = a - b = a + (-b)"""
+    a, b = pair(a, b)
+    return add(a, neg(b))
+
+
+def div(a: Any, b: Any) -> Tensor:
+    """y = a / b = a b^-1"""
+    a, b = pair(a, b)
+    return mul(a, power(b, -1))
+
+
+def power(x: Tensor | Number, exponent: Tensor | Number) -> Tensor:
+    """y = x^p    dx = p g x^(p-1)
+
+    With a tensor in the exponent, x^b = e^(b ln x), for x > 0 only.
+    """
+    if isinstance(exponent, Tensor):
+        x, exponent = pair(x, exponent)
+        return exp(mul(exponent, log(x)))
+    if exponent == 0:  # x^0 = 1 also at x = 0, where p x^(p-1) would be 0 * inf
+        return record(filled(x, 1.0).array, (x,), (None,))
+    return record(launch("power", x, exponent=exponent), (x,), (
+        lambda g, y, x: g * (exponent * power(x, exponent - 1)),
+    ))
+
+
+def exp(x: Tensor) -> Tensor:
+    """y = e^x    dx = g y"""
+    return record(launch("exp", x), (x,), (lambda g, y, x: g * y,))
+
+
+def log(x: Tensor) -> Tensor:
+    """y = ln x    dx = g / x"""
+    return record(launch("log", x), (x,), (lambda g, y, x: g / x,))
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """y = sqrt(x)    dx = g / (2 y)"""
+    return record(launch("sqrt", x), (x,), (lambda g, y, x: g * (0.5 * power(y, -1)),))
+
+
+def abs(x: Tensor) -> Tensor:
+    """y = |x|    dx = g sign(x), 0 at the kink"""
+    return record(launch("abs", x), (x,), (lambda g, y, x: g * sign(x),))
+
+
+def sign(x: Tensor) -> Tensor:
+    """y = -1, 0 or 1    dx = 0"""
+    return record(launch("sign", x), (x,), (None,))
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """y = max(a, b), broadcast.    da = g where a > b, g/2 where a = b; db = the rest of g"""
+    a, b = pair(a, b)
+    return record(launch("maximum", a, b), (a, b), (
+        lambda g, y, a, b: unbroadcast(g * (0.5 + 0.5 * sign(a - b)), a.shape),
+        lambda g, y, a, b: unbroadcast(g * (0.5 + 0.5 * sign(b - a)), b.shape),
+    ))
+
+
+# ---- activations --------------------------------------------------------------------------------------------------------------
+
+
+def tanh(x: Tensor) -> Tensor:
+    """t = tanh x    dx = g (1 - t^2)"""
+    return record(launch("tanh", x), (x,), (lambda g, t, x: tanh_grad(g, t),))
+
+
+def tanh_grad(u: Tensor, t: Tensor) -> Tensor:
+    """y = u (1 - t^2)    du = g (1 - t^2)   dt = -2 g u t"""
+    return record(launch("tanh_grad", u, t), (u, t), (
+        lambda g, y, u, t: tanh_grad(g, t),
+        lambda g, y, u, t: g * u * t * -2.0,
+    ))
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """p = 1 / (1 + e^-x)    dx = g p (1 - p)"""
+    return record(launch("sigmoid", x), (x,), (lambda g, p, x: sigmoid_grad(g, p),))
+
+
+def sigmoid_grad(u: Tensor, p: Tensor) -> Tensor:
+    """y = u p (1 - p)    du = g p (1 - p)   dp = g u (1 - 2 p)"""
+    return record(launch("sigmoid_grad", u, p), (u, p), (
+        lambda g, y, u, p: sigmoid_grad(g, p),
+        lambda g, y, u, p: g * u * (1.0 - 2.0 * p),
+    ))
+
+
+def softplus(x: Tensor) -> Tensor:
+    """y = ln(1 + e^x)    dx = g sigmoid(x)"""
+    return record(launch("softplus", x), (x,), (lambda g, y, x: g * sigmoid(x),))
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """ln sigmoid(x) = -softplus(-x): finite for every finite x, where ln(1 / (1 + e^-x)) is not"""
+    return neg(softplus(neg(x)))
+
+
+def leaky_relu(x: Tensor, slope: float = 0.2) -> Tensor:
+    """y = x where x > 0, else slope x    dx = g where x > 0, else slope g (so at the kink: slope g)
+
+    Unless slope is negative y is positive where x is, and the gradient is read off y, so that x need not be kept.
+    """
+    return record(launch("leaky_relu", x, slope=slope), (x,), (
+        lambda g, y, x: leaky_relu_grad(g, y if slope >= 0 else x, slope),
+    ))
+
+
+def leaky_relu_grad(u: Tensor, x: Tensor, slope: float = 0.2) -> Tensor:
+    """y = u where x > 0, else slope u    du = the same of g   dx = 0: the slope is constant on either side"""
+    return record(launch("leaky_relu_grad", u, x, slope=slope), (u, x), (
+        lambda g, y, u, x: leaky_relu_grad(g, x, slope),
+        None,
+    ))
+
+
+def relu(x: Tensor) -> Tensor:
+    """y = max(x, 0): leaky_relu with slope 0"""
+    return leaky_relu(x, 0.0)
