@@ -28,7 +28,7 @@ from tinygan.data import load as load_data
 from tinygan.measure.alarms import Alarms
 from tinygan.measure.metrics import PcaFeatures, class_balance, frechet_distance, mixture_coverage, mixture_jsd, neighbours
 from tinygan.training.config import Config, with_defaults
-from tinygan.training.presets import options_of
+from tinygan.training.presets import options_of_preset
 from tinygan.training.run import Run
 from tinygan.training.samples import Trained, load_generator
 
@@ -60,7 +60,7 @@ TABLES: dict[str, list[Row]] = {
 def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
     """One run. Seconds are those of training alone, compilation and the drawing of pictures left out."""
     dataset, backend = load_data(row.data), load("cpu")
-    options = with_defaults(dataset, {**options_of(row.preset, row.data), **dict(row.options), "seed": seed})
+    options = with_defaults(dataset, {**options_of_preset(row.preset, row.data), **dict(row.options), "seed": seed})
     config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
     run = Run(config, dataset, backend, folder)
     alarms = Alarms(run, lambda line: None)

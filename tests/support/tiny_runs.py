@@ -11,7 +11,8 @@ from tinygan.data.kinds import Images
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT, CheckpointError
 from tinygan.training.config import Config, read_config
-from tinygan.training.run import METRICS, Run
+from tinygan.training.folder import CONFIG, METRICS
+from tinygan.training.run import Run
 
 TINY = {"steps": 12, "batch": 6, "hidden": (7, 5), "z": 3, "width": 2, "save_every": 5, "backend": "reference", "ema": 0.9}
 backend = cache(load_backend)
@@ -46,7 +47,7 @@ def everything(out):
     """All that a run leaves behind, to the bit: arrays, state, metrics, configuration."""
     arrays, state = checkpoint.load(out / CHECKPOINT)
     packed = {name: (str(array.dtype), array.shape, array.tobytes()) for name, array in arrays.items()}
-    return packed, state, (out / METRICS).read_bytes(), (out / "config.json").read_bytes()
+    return packed, state, (out / METRICS).read_bytes(), (out / CONFIG).read_bytes()
 
 
 def assert_same_runs(out, other):

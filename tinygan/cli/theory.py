@@ -1,19 +1,18 @@
-"""`tinygan theory`, `presets` and `evaluate`: the commands, as functions that cli.py puts on the command line."""
+"""`tinygan theory`: what the papers state about the game, each claim checked by running it."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from rich.table import Table
 
 from .console import BackendName, Emulate, load_backend, out
 
-THEORY_EXAMPLES = "Examples:  tinygan theory   |   tinygan theory --only dirac   |   tinygan theory --json > theory.json"
-EVALUATE_EXAMPLES = "Examples:  tinygan evaluate runs/ring   |   tinygan evaluate runs/digits --parzen"
+if TYPE_CHECKING:
+    from tinygan.theory.claim import Verdict
+
+EXAMPLES = "Examples:  tinygan theory   |   tinygan theory --only dirac   |   tinygan theory --json > theory.json"
 
 
 def theory(
@@ -43,7 +42,7 @@ def theory(
     return 1 if failed else 0
 
 
-def _show_verdict(verdict: Any) -> None:
+def _show_verdict(verdict: Verdict) -> None:
     claim = verdict.claim
     mark = "[green]confirmed[/]" if verdict.passed else "[bold red]FAILED[/]"
     out.print(f"\n{claim.number}. [bold]{claim.name}[/] {mark} ({verdict.seconds:.1f} s)", highlight=False)
@@ -55,33 +54,3 @@ def _show_verdict(verdict: Any) -> None:
         sign = "  " if m.passed else "! "
         out.print(f"   {sign}{m.what}: {m.value:.7g} ({m.relation} {m.expected:.7g}{allowed})", highlight=False, markup=False,
                   soft_wrap=True)
-
-
-def presets() -> None:
-    """List the named sets of options that `tinygan train --preset` knows."""
-    from tinygan.training.presets import PRESETS
-
-    table = Table("preset", "for", "what it is", box=None, header_style="bold")
-    for name, preset in PRESETS.items():
-        table.add_row(name, ", ".join(preset.data) or "any", preset.about)
-    out.print(table)
-
-
-def evaluate(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1.")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which samples are drawn.")] = 0,
-    backend: BackendName = "cpu",
-) -> None:
-    """Measure a run: quality and variety of its samples against the data that it was trained on."""
-    from tinygan.data import load as load_data
-    from tinygan.measure.report import quality_report
-    from tinygan.training.samples import load_generator
-
-    trained = load_generator(run_folder, load_backend(backend))
-    config = trained.config
-    dataset = load_data(config.data, size=config.size, window=config.window)
-    table = Table("", "", "what it means", box=None, header_style="bold")
-    for row in quality_report(dataset, trained, np.random.default_rng(seed), with_parzen):
-        table.add_row(*row)
-    out.print(table)

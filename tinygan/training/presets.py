@@ -8,16 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinygan.options import OptionError
+
 MIXTURES = ("ring", "grid")
 
 
-class PresetError(ValueError):
-    """A preset that there is not, or not for this data. One line."""
+class PresetError(OptionError):
+    """--preset names no preset, or one for other data. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """data: the data sets that it is for (none named: any); about: one line; options: as in training.Config."""
+    """A named set of options.
+
+    about: what it is, in one line; options: fields of training.Config by name; data: the data sets it is for, empty for any.
+    """
 
     about: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -54,8 +59,8 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def options_of(name: str, data: str) -> dict[str, Any]:
-    """The options of a preset for a data set. Raises PresetError."""
+def options_of_preset(name: str, data: str) -> dict[str, Any]:
+    """Return the options of the preset `name`, for the data `data`. Raises PresetError."""
     preset = PRESETS.get(name)
     if preset is None:
         raise PresetError(f"--preset is {name!r}, it has to be one of {', '.join(PRESETS)}")

@@ -20,23 +20,27 @@ from .config import Config
 
 @dataclass(frozen=True)
 class Trained:
-    """G of a run, without its data: the average of G where the run kept one."""
+    """G of a run, without its data: the average of G if the run kept one."""
 
     config: Config
     codec: Codec
     G: Sequential
     step: int
 
+    @property
+    def backend(self) -> Backend:
+        return next(iter(self.G.parameters().values())).backend
+
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units."""
-        backend = next(iter(self.G.parameters().values())).backend
+        """Draw n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units."""
+        backend = self.backend
         z = rng.standard_normal((n, self.config.z), np.float32)
         parts = [self.G(wrap(backend.asarray(part), backend)).numpy() for part in np.array_split(z, max(1, -(-n // 256)))]
         return np.concatenate(parts)
 
 
 def load_generator(out: Path, backend: Backend) -> Trained:
-    """The generator that a run in `out` has reached. Raises CheckpointError."""
+    """Load the generator that the run in `out` has reached. Raises CheckpointError."""
     arrays, state = read_run(out)
     config, codec = Config.from_json(state["config"]), codec_from_json(state["codec"])
     G = generator(config.architecture(codec), backend, np.random.default_rng(0))

@@ -17,7 +17,7 @@ from rich.console import Console
 from scipy.io import wavfile
 from tiny_runs import backend
 
-from tinygan.cli import main
+from tinygan.cli import main, progress
 from tinygan.data.kinds.images import contact_sheet
 from tinygan.engine import ops
 from tinygan.training import checkpoint, config, run
@@ -248,7 +248,7 @@ def test_the_machine_fails(tmp_path, monkeypatch, tinygan, error):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr(run.Run, "_one_step", fail)
+    monkeypatch.setattr(run.Run, "make_step", fail)
     code, _, stderr = tinygan("train", "ring", *FAST, "--out", tmp_path / "run")
     assert code == 2 and len(stderr) == 1 and str(error.args[-1]) in stderr[0]
 
@@ -323,7 +323,7 @@ def test_help_of_train_lists_every_option(tinygan):
 @pytest.fixture
 def terminal(monkeypatch):
     screen = io.StringIO()
-    monkeypatch.setattr(main, "err", Console(file=screen, force_terminal=True, width=120))
+    monkeypatch.setattr(progress, "err", Console(file=screen, force_terminal=True, width=120))
     return screen
 
 

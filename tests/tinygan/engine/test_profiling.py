@@ -11,7 +11,7 @@ from tinygan.cli import main
 from tinygan.engine import ops, profiling
 from tinygan.engine.profiling import profile
 from tinygan.engine.replay import Replayed
-from tinygan.training import run as training
+from tinygan.training.checkpoint import CHECKPOINT
 
 
 class Clock:
@@ -99,9 +99,9 @@ def test_a_profile_of_a_run_adds_up_and_is_not_saved(tmp_path):
     run = start(tmp_path, backend="cpu")
     assert run.profile(3) is None
     run.train()
-    before = (tmp_path / training.CHECKPOINT).read_bytes()
+    before = (tmp_path / CHECKPOINT).read_bytes()
     found, plan = run.profile(3), run._replayed.plan
-    assert (tmp_path / training.CHECKPOINT).read_bytes() == before
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert sum(row.launches for row in found.rows) == len(plan.calls) < len(plan.launches)
     assert {row.kernel for row in found.rows} >= {"matmul + bias_act", "bce_logits", "adam"}
     assert sum(row.flops for row in found.rows) == sum(map(work.flops, plan.launches)) > 0

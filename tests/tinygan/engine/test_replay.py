@@ -81,10 +81,10 @@ GAMES = {
 
 def one_step(run):
     """All that a step shows and leaves behind, to the bit."""
-    logits = run._one_step()
+    logits = run.make_step()
     run.step += 1
     shown = [t.numpy() for t in (logits.real, logits.fake, logits.fake_of_g)]
-    return bits([*shown, *run._arrays().values()]), {name: rng.bit_generator.state for name, rng in run.rngs.items()}
+    return bits([*shown, *run.saved_arrays().values()]), {name: rng.bit_generator.state for name, rng in run.rngs.items()}
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -83,10 +83,10 @@ def test_diagnosis_sees_a_d_that_never_learnt(tmp_path):
 
 def test_diagnosis_leaves_the_run_alone(tmp_path):
     job = _run(tmp_path)
-    before = {name: np.array(array) for name, array in job._live().items()}
+    before = {name: np.array(array) for name, array in job.live_arrays().items()}
     states = {name: rng.bit_generator.state for name, rng in job.rngs.items()}
     diagnose(job, 512)
-    for name, array in job._live().items():
+    for name, array in job.live_arrays().items():
         np.testing.assert_array_equal(array, before[name])
     assert states == {name: rng.bit_generator.state for name, rng in job.rngs.items()}
 
@@ -170,8 +170,8 @@ def test_a_watched_run_is_the_same_run(tmp_path):
     plain, watched = _run(tmp_path / "a"), _run(tmp_path / "b")
     plain.train()
     watched.train(Alarms(watched, lambda line: None, n=64, diagnosing=True))
-    for name, array in plain._live().items():
-        np.testing.assert_array_equal(array, watched._live()[name])
+    for name, array in plain.live_arrays().items():
+        np.testing.assert_array_equal(array, watched.live_arrays()[name])
 
 
 def test_samples_are_those_of_the_average_and_of_the_data(tmp_path):

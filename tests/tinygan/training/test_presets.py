@@ -14,7 +14,7 @@ from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.gan_layers import Maxout, SpectralNorm
 from tinygan.options import OptionError
 from tinygan.training.config import Config, defaults
-from tinygan.training.presets import PRESETS, PresetError, options_of
+from tinygan.training.presets import PRESETS, PresetError, options_of_preset
 from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
 
@@ -31,9 +31,9 @@ def test_every_preset_makes_a_run(name, data, tmp_path):
     preset, dataset = PRESETS[name], load_data(data)
     if preset.data and data not in preset.data:
         with pytest.raises(PresetError, match=f"is for {preset.data[0]}"):
-            options_of(name, data)
+            options_of_preset(name, data)
         return
-    config = Config(data=data, **{**defaults(dataset, None), **options_of(name, data)})
+    config = Config(data=data, **{**defaults(dataset, None), **options_of_preset(name, data)})
     assert {key: getattr(config, key) for key in preset.options} == preset.options  # nothing is lost on the way
     assert Config.from_json(json.loads(json.dumps(asdict(config)))) == config
     job = Run(config, dataset, CPU, tmp_path)
@@ -42,7 +42,7 @@ def test_every_preset_makes_a_run(name, data, tmp_path):
 
 def test_presets_build_the_networks_of_their_papers():
     dataset = load_data("ring")
-    job = Run(Config(data="ring", **{**defaults(dataset, None), **options_of("pacgan2", "ring")}), dataset, CPU, ".")
+    job = Run(Config(data="ring", **{**defaults(dataset, None), **options_of_preset("pacgan2", "ring")}), dataset, CPU, ".")
     widths = [t.shape for name, t in job.game.D.parameters().items() if name.endswith("w")]
     assert widths == [(4, 1000), (200, 1000), (200, 1000), (200, 1)]  # three maxout layers of 200 units with 5 pieces, packs of 2
     assert sum(isinstance(layer, Maxout) for layer in job.game.D) == 3
@@ -52,7 +52,7 @@ def test_presets_build_the_networks_of_their_papers():
     for network in (job.game.G, job.game.D):  # all weights N(0, 0.02^2)
         for name, t in network.parameters().items():
             assert not name.endswith("w") or 0.9 * 0.02 < t.numpy().std() < 1.1 * 0.02 or t.size < 1000, name
-    spectral = Run(Config(data="ring", **{**defaults(dataset, None), **options_of("sngan", "ring")}), dataset, CPU, ".")
+    spectral = Run(Config(data="ring", **{**defaults(dataset, None), **options_of_preset("sngan", "ring")}), dataset, CPU, ".")
     assert all(isinstance(layer, SpectralNorm) for layer in spectral.game.D)
 
 
@@ -67,8 +67,8 @@ def test_resume_with_every_remedy_is_bit_for_bit(tmp_path):
     parts = Run.resume(dataset, CPU, tmp_path / "parts", {})
     assert parts.step == 9
     parts.train()
-    for name, array in whole._live().items():
-        np.testing.assert_array_equal(array, parts._live()[name], err_msg=name)
+    for name, array in whole.live_arrays().items():
+        np.testing.assert_array_equal(array, parts.live_arrays()[name], err_msg=name)
 
 
 @pytest.mark.parametrize(("arch", "data"), [("mlp", "ring"), ("mlp", "digits"), ("dcgan", "digits")])
@@ -94,9 +94,9 @@ def test_spectral_norm_resumes_too(tmp_path):
     parts.train(stopping=lambda: next(count) == 4)
     parts = Run.resume(dataset, CPU, tmp_path / "parts", {})
     parts.train()
-    assert any(name.endswith(".u") for name in whole._live())
-    for name, array in whole._live().items():
-        np.testing.assert_array_equal(array, parts._live()[name], err_msg=name)
+    assert any(name.endswith(".u") for name in whole.live_arrays())
+    for name, array in whole.live_arrays().items():
+        np.testing.assert_array_equal(array, parts.live_arrays()[name], err_msg=name)
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -146,7 +146,7 @@ def test_options_come_on_top_of_a_preset(tmp_path, monkeypatch, capsys):
 def test_tables_name_presets_that_there_are():
     for rows in TABLES.values():
         for row in rows:
-            options_of(row.preset, row.data)
+            options_of_preset(row.preset, row.data)
     assert {row.preset for row in TABLES["remedies"]} == set(PRESETS) - {"pacgan-gan", "pacgan2", "pacgan4"}
 
 

@@ -1,6 +1,7 @@
 """Runs that are stopped, killed by a full disk, or wrecked by their own rates: resumed, they end as if nothing had been."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 
@@ -11,10 +12,10 @@ from tiny_runs import after, assert_same_runs, backend, dataset, everything, ref
 from tinygan.data.units import DataError
 from tinygan.options import OptionError
 from tinygan.training import checkpoint
-from tinygan.training import run as training
 from tinygan.training.checkpoint import CHECKPOINT, CheckpointError
 from tinygan.training.config import Config, read_config
-from tinygan.training.run import METRICS, Run
+from tinygan.training.folder import METRICS
+from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
 
 # ---- stopped and resumed ---------------------------------------------------------------------------------------------
@@ -200,7 +201,7 @@ def test_a_diverging_run_keeps_a_sound_checkpoint(tmp_path, rates, save_every):
 @pytest.mark.parametrize(("function", "call"), [("replace", n) for n in range(1, 6)] + [("fsync", n) for n in range(1, 11)])
 def test_a_disk_that_fills_up_costs_no_checkpoint(tmp_path, monkeypatch, function, call):
     start(tmp_path / "whole").train()
-    calls, real = iter(range(1, 99)), getattr(training.os, function)
+    calls, real = iter(range(1, 99)), getattr(os, function)
 
     def full(*args):
         if next(calls) >= call:
@@ -208,7 +209,7 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(tmp_path, monkeypatch, functio
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.os, function, full)
+        patch.setattr(os, function, full)
         run = start(tmp_path / "run")
         assert "No space left" in refusal(run.train)
     assert not list((tmp_path / "run").glob("*.tmp"))

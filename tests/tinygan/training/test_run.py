@@ -16,7 +16,7 @@ from tinygan.options import OptionError
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT
 from tinygan.training.config import Config, defaults, with_defaults
-from tinygan.training.run import METRICS, set_aside
+from tinygan.training.folder import METRICS, set_aside
 from tinygan.training.samples import load_generator
 
 # ---- what the options do ---------------------------------------------------------------------------------------------
@@ -35,9 +35,9 @@ def test_readings(tmp_path):
 def moved(tmp_path, **options):
     """(run, its metrics) after training."""
     run = start(tmp_path, **options)
-    before = {name: array.copy() for name, array in run._arrays().items()}
+    before = {name: array.copy() for name, array in run.saved_arrays().items()}
     run.train()
-    after = run._arrays()
+    after = run.saved_arrays()
     for name in (n for n in after if n.startswith(("D.", "G."))):
         assert (after[name] != before[name]).any(), f"{name} has not moved"
     return run, [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
@@ -50,7 +50,7 @@ def test_steps_of_both_players(tmp_path, arch, update, k, objective):
     """k batches and k + 1 draws of noise a step, or one of each; as many moves of each player; G's loss by its name."""
     run, metrics = moved(tmp_path, arch=arch, update=update, k=k, objective=objective)
     c = run.config
-    sampler, arrays = run.sampler.state(), run._arrays()
+    sampler, arrays = run.sampler.state(), run.saved_arrays()
     assert (sampler["epoch"] - 1) * 20 + sampler["position"] == c.steps * k * c.batch
     assert (arrays["D.adam.t"], arrays["G.adam.t"]) == (k * c.steps, c.steps)
     noise = np.random.default_rng(np.random.SeedSequence(c.seed).spawn(3)[2])

@@ -37,7 +37,7 @@ def readings(backend, folder, data, options, steps=4):
     config = Config(data=data, steps=steps, batch=8, z=4, save_every=100, **options)
     run, seen = Run(config, load_data(data), backend, folder), []
     for _ in range(steps):
-        logits = run._one_step()
+        logits = run.make_step()
         run.step += 1
         seen.append(logits.read(config.objective))
     return np.array([[r.v, r.d_real, r.d_fake, r.g_loss] for r in seen])

@@ -1,0 +1,65 @@
+"""Flags of a command, made from the options that a class declares (see tinygan/options.py)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from tinygan.options import Option, Options, options_of
+
+
+def takes_options(cls: type[Options]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command a flag for each option of `cls`, but for those that the command has a parameter for.
+
+    The command gets the options that were given, checked one by one, as its keyword argument `given`: a dict by name. Flags stand
+    in a panel for each class that declares options, in the order of the base classes.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
+        flagged = {name: o for name, o in _in_panels(cls).items() if name not in {p.name for p in own}}
+
+        @wraps(command)
+        def flagged_command(**values: Any) -> int:
+            given = {name: value for name in flagged if (value := values.pop(name)) is not None}
+            for name, value in given.items():
+                flagged[name].check(value)
+            return command(given=given, **values)
+
+        required, others = ([p for p in own if (p.default is p.empty) == first] for first in (True, False))
+        parameters = [*required, *map(_parameter, flagged.values()), *others]
+        flagged_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  typer reads both
+        flagged_command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return flagged_command
+
+    return decorate
+
+
+def _in_panels(cls: type[Options]) -> dict[str, Option]:
+    groups, declared = list(cls.__mro__), options_of(cls)
+    return {name: declared[name] for name in sorted(declared, key=lambda name: groups.index(declared[name].owner))}
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """Return the command's parameter for an option; None stands for one that was not given."""
+    flag, parser = option.flag, None
+    kind: Any = option.kind
+    if kind is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    elif kind is tuple:
+        kind, parser = str, widths
+    declared = typer.Option(flag, help=option.help, rich_help_panel=option.owner.title, show_default=False, parser=parser)
+    annotation = Annotated[kind | None, declared]
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Return "256,512" as (256, 512). Raises typer.BadParameter."""
+    found = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if not all(found):
+        raise typer.BadParameter(f"{text!r} is no list of widths such as 256,512")
+    return found

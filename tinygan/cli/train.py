@@ -1,0 +1,142 @@
+"""`tinygan train`: start or resume a run, follow it to its end, and draw what came of it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from tinygan.data import DataOptions, known_data
+from tinygan.options import options_of
+from tinygan.training.config import Config, RunOptions
+
+from .console import err, load_backend, out, tell, unchecked
+from .flags import takes_options
+from .profile import print_profile
+from .progress import interruptible, progress
+
+if TYPE_CHECKING:
+    from tinygan.training.run import Run
+
+EXAMPLES = (
+    "Examples:  tinygan train digits   |   tinygan train ring --r1 0 --out runs/plain   |   "
+    "tinygan train photos/ --arch dcgan --size 32   |   tinygan train digits --resume --steps 20000"
+)
+
+
+def _flag(name: str, help: str) -> Any:
+    """Declare a flag that is no option of the run's configuration."""
+    return typer.Option(name, help=help, rich_help_panel=RunOptions.title, show_default=False)
+
+
+@takes_options(Config)
+def train(
+    *,
+    data: Annotated[str, typer.Argument(metavar="DATA", help=f"{known_data()}.", show_default=False)],
+    given: dict[str, Any],
+    folder: Annotated[Path | None, _flag("--out", "The run's folder; runs/<data> if not given. An earlier run there is moved "
+                                                  "aside.")] = None,
+    preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`.")] = None,
+    diagnose: Annotated[bool, _flag("--diagnose", "Four times in the run: V + log 4 by D, and by a D retrained to its "
+                                                  "optimum.")] = False,
+    profile: Annotated[bool, _flag("--profile", "At the end: where a step's time goes, by kernel.")] = False,
+    resume: Annotated[bool, _flag("--resume", "Go on with the run in --out.")] = False,
+) -> int:
+    """Train a GAN. Unless told otherwise, with settings that suit the data.
+
+    The run's folder gets samples.png, curves.png, metrics.jsonl, config.json and a checkpoint. Ctrl-C stops after the step at
+    hand, saves it, and says how to go on.
+    """
+    given = {**_of_preset(preset, data), **given}
+    place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
+    run = _resumed(data, place, given) if resume else _new(data, place, given)
+    for note in run.dataset.notes:
+        tell(err, note)
+    if not _finish(run, diagnose):
+        again = shlex.join(["tinygan", "train", run.config.data, "--out", str(run.out), "--resume"])
+        tell(err, f"interrupted; step {run.step} is saved. Go on with: {again}")
+        return 130
+    if profile:
+        print_profile(run)
+    return 0
+
+
+def _of_preset(name: str | None, data: str) -> dict[str, Any]:
+    from tinygan.training.presets import options_of_preset
+
+    return options_of_preset(name, data) if name else {}
+
+
+def _new(data: str, place: Path, given: dict[str, Any]) -> Run:
+    """Return a run that starts afresh in `place`; an earlier one there is moved aside."""
+    from tinygan.data import load as load_data
+    from tinygan.training.config import with_defaults
+    from tinygan.training.folder import set_aside
+    from tinygan.training.run import Run
+
+    dataset = load_data(data, **{name: given.get(name) for name in options_of(DataOptions)})
+    config = Config(data=data, **with_defaults(dataset, given))
+    run = Run(config, dataset, load_backend(config.backend, config.emulate), place)
+    if kept := set_aside(place):
+        tell(err, f"the earlier run in {place} is now in {kept}")
+    return run
+
+
+def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
+    """Return the run in `place` as its checkpoint left it."""
+    from tinygan.data import load as load_data
+    from tinygan.training.config import read_config
+    from tinygan.training.run import Run
+
+    config = read_config(place)
+    dataset = load_data(data, **{name: given.get(name, own) for name, own in config.values(DataOptions).items()})
+    return Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
+
+
+def _finish(run: Run, diagnosing: bool) -> bool:
+    """Train to the last step with a progress bar and the alarms, then draw. Return False if interrupted: the step is saved."""
+    from tinygan.measure.alarms import Alarms
+
+    begun, first = time.perf_counter(), run.step
+    alarms = Alarms(run, lambda line: tell(err, line), diagnosing=diagnosing)
+
+    def on_reading(reading: dict[str, float]) -> None:
+        show(reading)
+        alarms(reading)
+
+    with interruptible() as interrupted, progress(run) as show, unchecked(run.backend):
+        finished = run.train(on_reading, interrupted)
+    if not finished:
+        return False
+    seconds, done = time.perf_counter() - begun, run.step - first
+    rate = f", {done / seconds:.0f} steps/s" if done else ""
+    files = ", ".join(_draw(run))
+    tell(out, f"{run.config.data}: step {run.step:,}, {seconds:.1f} s{rate}. In {run.out}: {files}")
+    return True
+
+
+def _draw(run: Run) -> list[str]:
+    """Draw samples, curves and, where D* is known, D against D*; return the names of all files that the run's folder has."""
+    from tinygan.measure.pictures import draw_against_optimum, draw_curves, draw_samples
+    from tinygan.measure.report import d_against_optimum
+    from tinygan.training.folder import CHECKPOINT, CONFIG, METRICS
+    from tinygan.training.samples import load_generator
+
+    trained = load_generator(run.out, run.backend)
+    rng = np.random.default_rng(run.config.seed)
+    of = "the average of G" if run.config.ema else "G"
+    with unchecked(run.backend):
+        fake = trained.sample(run.dataset.codec.drawn, rng)
+    draw_samples(run.dataset, fake, f"generated: {of}, step {run.step:,}", run.out / "samples.png", rng)
+    draw_curves(run.out / METRICS, run.out / "curves.png")
+    with unchecked(run.backend):
+        judged = d_against_optimum(run)
+    pictures = ["samples.png", "curves.png"]
+    if judged is not None:
+        draw_against_optimum(judged, run.dataset.centres[0], run.dataset.std, run.out / "optimum.png")
+        pictures.append("optimum.png")
+    return [*pictures, METRICS, CONFIG, CHECKPOINT]

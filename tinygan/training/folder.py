@@ -1,0 +1,98 @@
+"""The folder of a run: config.json, metrics.jsonl and the checkpoint, kept in step with one another through crashes.
+
+Metrics are written before the checkpoint; lines that a checkpoint does not know of yet are cut off when the run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygan.game.moves import Readings
+from tinygan.version import __version__
+
+from . import checkpoint
+from .checkpoint import CHECKPOINT, CheckpointError
+from .config import Config
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+READING = {"step", *(f.name for f in fields(Readings))}  # the keys of a line of metrics
+
+
+class RunFolder:
+    """The files of one run. Readings that were added are kept in memory until the next `save`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._unsaved: list[str] = []
+
+    def claim(self, config: Config, step: int) -> None:
+        """Write config.json and cut metrics back to `step`, the checkpoint's; the folder is made if it is not there.
+
+        To be called before the first step, so that a folder that cannot be written to is found at once. Raises CheckpointError.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({**asdict(config), "tinygan": __version__}, indent=1)
+            checkpoint.write_atomically(self.path / CONFIG, text.encode())
+            _cut_lines(self.path / METRICS, step)
+        except OSError as error:
+            raise CheckpointError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+
+    def add_reading(self, reading: dict[str, Any]) -> None:
+        """Add a line to the metrics."""
+        self._unsaved.append(json.dumps(reading) + "\n")
+
+    def save(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Write metrics, then the checkpoint: a crash in between leaves lines that `claim` takes off. Raises CheckpointError."""
+        metrics = self.path / METRICS
+        try:
+            with open(metrics, "a") as file:
+                file.writelines(self._unsaved)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {metrics}: {error.strerror}; the checkpoint is untouched") from error
+        self._unsaved.clear()
+        checkpoint.save(self.path / CHECKPOINT, arrays, state)
+
+
+def _cut_lines(path: Path, step: int) -> None:
+    """Cut metrics back to the lines up to `step`, and to whole ones."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = takewhile(lambda line: _step_of(line) <= step, lines)
+    checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _step_of(line: str) -> float:
+    """Return the step of a line of metrics; infinity for anything that is not a whole reading."""
+    try:
+        reading = json.loads(line)
+        return float(reading["step"]) if set(reading) == READING else np.inf
+    except (ValueError, TypeError, KeyError):
+        return np.inf
+
+
+def set_aside(out: Path) -> Path | None:
+    """Move an earlier run out of the way of a new one. Return where to, or None if there was none. Raises CheckpointError."""
+    out, here = Path(out), Path.cwd()
+    if not (out / CHECKPOINT).exists():
+        return None
+    if out.resolve() in (here, *here.parents):  # this process would move with it, and its relative paths too
+        raise CheckpointError(f"cannot move the earlier run in {out} aside: it is where you are; choose another --out")
+    number = 1
+    while (kept := out.with_name(f"{out.name}.{number}")).exists():
+        number += 1
+    try:
+        os.rename(out, kept)
+    except OSError as error:
+        raise CheckpointError(f"cannot move the earlier run in {out} aside: {error.strerror}; choose another --out") from error
+    return kept
