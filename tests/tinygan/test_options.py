@@ -1,0 +1,201 @@
+"""Options: what one field declares reaches the check, the message, the flag, the help, the JSON, and the rules of resuming."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from tinygan.cli.flags import takes_options
+from tinygan.game.remedies import Remedies
+from tinygan.game.rules import Rules
+from tinygan.nn.architectures import NetworkOptions
+from tinygan.options import NOTHING, OptionError, Options, from_record, option, options_of
+from tinygan.training.config import AdamOptions, Config, DataOptions, RunOptions
+
+GROUPS = (RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweets(Options):
+    """Every kind of option once."""
+
+    title = "Sweets"
+
+    count: int = option(3, help="How many.", at_least=1, may_change=True)
+    share: float = option(0.5, help="What part.", at_least=0, below=1)
+    rate: float = option(1.0, help="How fast.", above=0, neutral=2.0)
+    weight: float = option(0.5, help="How heavy.", at_least=0, at_most=1, neutral=0.0)
+    kind_of: str = option("sour", help="Which: sour, sweet or salty.", choices=("sour", "sweet", "salty"), neutral="sweet")
+    way: str = option("", help="Which way: left or right.", choices=("", "left", "right"), neutral="")
+    wrapped: bool = option(False, help="In paper.", neutral=False)
+    layers: tuple[int, ...] = option((4,), help="Widths: 4,5.", at_least=1, neutral=())
+    place: int | None = option(None, help="Where.", at_least=2, neutral=None, flag="--spot")
+
+    def conflicts(self):
+        if self.wrapped and self.count == 13:
+            yield "--wrapped is not for 13"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop(Sweets, Remedies):
+    name: str = option(help="The name.")
+
+
+# ---- checks ---------------------------------------------------------------------------------------------------------------------
+
+WRONG = {
+    "count": [(0, "--count is 0, it has to be at least 1"), (1.0, "a whole number"), (True, "a whole number"), (None, "whole"),
+              ("3", "--count is '3', it has to be a whole number")],
+    "share": [(-0.1, "at least 0 and below 1"), (1.0, "at least 0 and below 1"), (float("nan"), "--share is nan"), ("0", "finite")],
+    "rate": [(0.0, "--rate is 0.0, it has to be a positive number"), (float("inf"), "positive"), (False, "finite number")],
+    "weight": [(1.5, "--weight is 1.5, it has to be between 0 and 1"), (float("nan"), "between 0 and 1")],
+    "kind_of": [("bitter", "--kind-of is 'bitter', it has to be one of sour, sweet, salty"), (1, "a text")],
+    "way": [("up", "--way is 'up', it has to be left or right")],
+    "wrapped": [(1, "true or false"), ("no", "true or false")],
+    "layers": [((4, 0), "--layers is (4, 0), it has to be at least 1"), ([4], "tuple"), ((4, 5.0), "tuple"), (4, "tuple")],
+    "place": [(1, "--spot is 1, it has to be at least 2"), (2.5, "whole")],
+}
+
+
+@pytest.mark.parametrize(("name", "value", "message"), [(n, v, m) for n, rows in WRONG.items() for v, m in rows])
+def test_what_is_out_of_range_is_refused_in_one_line(name, value, message):
+    with pytest.raises(OptionError) as caught:
+        Sweets(**{name: value})
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_every_kind_of_option_has_a_wrong_value_above():
+    assert set(WRONG) == set(options_of(Sweets))
+
+
+@pytest.mark.parametrize("edge", [{"count": 1}, {"share": 0}, {"share": 0.999}, {"rate": 1e-300}, {"weight": 1}, {"weight": 0.0},
+                                  {"way": ""}, {"layers": ()}, {"layers": (1, 9)}, {"place": None}, {"place": 2}], ids=str)
+def test_the_edge_of_a_range_is_in_it(edge):
+    assert Sweets(**edge).values(Sweets) == {**Sweets().values(Sweets), **edge}
+
+
+def test_groups_that_are_combined_keep_their_own_conflicts():
+    with pytest.raises(OptionError, match="--wrapped is not for 13"):
+        Shop(name="x", wrapped=True, count=13)
+    with pytest.raises(OptionError, match="--noise is -1"):
+        Shop(name="x", noise=-1)
+    with pytest.raises(OptionError, match="--k is 2"):
+        Config(data="ring", k=2, update="simultaneous")
+    assert Shop(name="x", noise=0.5).part(Remedies) == Remedies(noise=0.5)
+
+
+def test_no_option_is_declared_twice():
+    """Python would take the first one's range and default in silence."""
+    with pytest.raises(TypeError, match="Twice and Sweets both declare the option rate"):
+        class Twice(Sweets):
+            rate: float = option(1.0, help="Again.")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Other(Options):
+        noise: float = option(0.0, help="Another one.")
+
+    with pytest.raises(TypeError, match="both declare the option noise"):
+        class Both(Remedies, Other):
+            pass
+
+
+# ---- JSON, older and newer checkpoints ------------------------------------------------------------------------------------------
+
+
+@given(st.builds(Sweets, count=st.integers(1), share=st.floats(0, 1, exclude_max=True), rate=st.floats(1e-9, 1e9),
+                 wrapped=st.booleans(), layers=st.lists(st.integers(1, 99), max_size=3).map(tuple),
+                 place=st.none() | st.integers(2), kind_of=st.sampled_from(["sour", "sweet", "salty"])).filter(
+                     lambda s: not (s.wrapped and s.count == 13)))
+def test_json_and_back(sweets):
+    assert from_record(Sweets, json.loads(json.dumps(asdict(sweets)))) == sweets
+
+
+def test_what_an_older_checkpoint_lacks_is_neutral_not_the_default():
+    record = asdict(Sweets())
+    for name, declared in options_of(Sweets).items():
+        less = {key: value for key, value in record.items() if key != name}
+        if declared.neutral is NOTHING:
+            with pytest.raises(OptionError, match=f"lacks the option '{name}'"):
+                from_record(Sweets, less)
+        else:
+            assert getattr(from_record(Sweets, less), name) == declared.neutral
+    assert from_record(Sweets, {"count": 3, "share": 0.5}).rate == 2.0 != Sweets().rate
+
+
+def test_what_a_newer_checkpoint_has_is_refused_by_name():
+    with pytest.raises(OptionError, match="the option 'colour', which is unknown here") as caught:
+        from_record(Sweets, {**asdict(Sweets()), "colour": 1})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+# ---- flags ----------------------------------------------------------------------------------------------------------------------
+
+
+def sell(*words):
+    """(exit code, output) of a command that prints the options that it was given."""
+    app = typer.Typer(rich_markup_mode="rich")
+
+    @app.command()
+    @takes_options(Shop)
+    def shop(*, name: str, given: dict, loud: bool = False) -> int:
+        print(name, loud, json.dumps(given))
+
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "140"})
+    return result, " ".join(result.output.split())
+
+
+def test_flags_give_what_was_given_and_nothing_else():
+    given = {"count": 2, "share": 0.25, "rate": 3.0, "weight": 1.0, "kind_of": "salty", "way": "left", "layers": [6, 7], "place": 9,
+             "noise": 0.5}
+    words = ["--count", 2, "--share", 0.25, "--rate", 3, "--weight", 1, "--kind-of", "salty", "--way", "left", "--layers", "6,7",
+             "--spot", 9, "--noise", 0.5]
+    printed = sell("x", *words, "--wrapped", "--loud")[1]
+    assert printed.startswith("x True ") and json.loads(printed.removeprefix("x True ")) == {**given, "wrapped": True}
+    assert sell("x")[1] == "x False {}"
+    assert sell("x", "--no-wrapped")[1] == 'x False {"wrapped": false}'
+
+
+def test_a_flag_is_checked_before_the_command_does_anything():
+    result, _ = sell("x", "--count", 0)
+    assert isinstance(result.exception, OptionError) and str(result.exception) == "--count is 0, it has to be at least 1"
+    assert sell("x", "--count", "many")[0].exit_code == 2
+    result, text = sell("x", "--layers", "4,x")
+    assert result.exit_code == 2 and "'4,x' is no list of widths" in text and "--layers" in text
+
+
+def test_help_shows_every_option_in_the_panel_of_its_class():
+    text = sell("--help")[1]
+    for group in (Sweets, Remedies):
+        panel = text[text.index(f"─ {group.title} ─"):].split("╰")[0]
+        for declared in options_of(group).values():
+            assert f"{declared.flag} " in panel and declared.help.split()[0] in panel
+    assert "--no-wrapped" in text and text.index("Sweets") < text.index("Remedies")
+
+
+# ---- the configuration of a run -------------------------------------------------------------------------------------------------
+
+
+def test_config_is_made_of_its_groups():
+    assert {name for group in GROUPS for name in options_of(group)} == set(options_of(Config))
+    assert {f.name for f in fields(Config)} == set(options_of(Config)), "a field without option() has no flag and no check"
+    assert set(GROUPS) == {declared.owner for declared in options_of(Config).values()}
+
+
+@pytest.mark.parametrize("name", sorted(options_of(Config)))
+def test_every_option_is_fit_to_be_shown_and_checked(name):
+    declared = options_of(Config)[name]
+    assert declared.help.endswith(".") and declared.owner.title
+    if declared.default is not NOTHING:
+        declared.check(declared.default)
+    if declared.neutral is not NOTHING:
+        declared.check(declared.neutral)
+
+
+def test_neutral_values_together_make_a_configuration():
+    """As an older checkpoint lacks several options at once."""
+    required = {name: declared.default for name, declared in options_of(Config).items() if declared.neutral is NOTHING}
+    assert from_record(Config, {**required, "data": "ring"}).part(Remedies) == Remedies()

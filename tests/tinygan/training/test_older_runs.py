@@ -1,0 +1,79 @@
+"""Runs that older code began: they go on, and what this code adds is neutral.
+
+run_of_0_1_0/ holds step 7 of 12 of the run below, saved by the code of commit 10f0943 (tinygan 0.1.0, reference backend).
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import backend, dataset, refusal
+
+from tinygan.options import NOTHING, options_of
+from tinygan.training import checkpoint
+from tinygan.training.checkpoint import CHECKPOINT
+from tinygan.training.config import Config, read_config
+from tinygan.training.run import Run
+from tinygan.training.samples import load_generator
+
+OLDER = Path(__file__).with_name("run_of_0_1_0")
+BEGUN = {
+    "steps": 12, "batch": 6, "hidden": (7, 5), "z": 3, "width": 2, "save_every": 5, "backend": "reference", "ema": 0.9, "seed": 3,
+    "hidden_d": (6,), "r1": 0.1, "r2": 0.1, "gp": 1.0, "smooth": 0.1, "noise": 0.2, "pack": 2, "unroll": 1, "dropout": 0.2,
+    "maxout": 2, "batch_norm": True, "k": 2,
+}
+
+
+@pytest.fixture
+def older(tmp_path):
+    return Path(shutil.copytree(OLDER, tmp_path / "older"))
+
+
+def test_an_older_run_goes_on_to_where_it_would_have_come(older, tmp_path):
+    """Its generators end in the same states, its weights within rounding (another machine's BLAS may round otherwise)."""
+    whole = Run(Config(data="ring", **BEGUN), dataset("ring"), backend("reference"), tmp_path / "whole")
+    whole.train()
+    resumed = Run.resume(dataset("ring"), backend("reference"), older, {})
+    assert resumed.step == 7 and resumed.config == whole.config
+    resumed.train()
+    assert {n: g.bit_generator.state for n, g in resumed.rngs.items()} == {n: g.bit_generator.state for n, g in whole.rngs.items()}
+    for name, array in whole.live_arrays().items():
+        np.testing.assert_allclose(resumed.live_arrays()[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_samples_of_an_older_run(older):
+    assert load_generator(older, backend("reference")).sample(5, np.random.default_rng(0)).shape == (5, 2)
+
+
+def test_every_option_since_is_neutral_in_an_older_run():
+    """An option that was added without a neutral value would make every checkpoint unreadable: it fails here, by name."""
+    recorded = checkpoint.load(OLDER / CHECKPOINT)[1]["config"]
+    config = read_config(OLDER)
+    for name, declared in options_of(Config).items():
+        if name in recorded:
+            assert getattr(config, name) == declared.from_json(recorded[name])
+        else:
+            assert declared.neutral is not NOTHING, f"{name}: give it neutral=... in {declared.owner.__name__}"
+            assert getattr(config, name) == declared.neutral
+
+
+def rewrite(out, without=(), **options):
+    """Change the configuration in a checkpoint."""
+    arrays, state = checkpoint.load(out / CHECKPOINT)
+    state["config"] = {name: value for name, value in {**state["config"], **options}.items() if name not in without}
+    checkpoint.save(out / CHECKPOINT, arrays, state)
+
+
+def test_a_run_from_before_an_option_gets_its_neutral_value(older):
+    rewrite(older, without=("gp", "noise"))
+    config = Run.resume(dataset("ring"), backend("reference"), older, {}).config
+    assert (config.gp, config.noise, config.r2) == (0.0, 0.0, 0.1)
+
+
+def test_a_run_of_newer_code_is_refused_by_name(older):
+    rewrite(older, warmup=5)
+    assert "the option 'warmup'" in refusal(Run.resume, dataset("ring"), backend("reference"), older, {})
+    assert "the option 'warmup'" in refusal(load_generator, older, backend("reference"))
+    rewrite(older, without=("warmup", "k"))
+    assert "lacks the option 'k'" in refusal(read_config, older)
