@@ -1,6 +1,6 @@
 """Runs that older code began: they go on, and what this code adds is neutral.
 
-run_of_0_1_0/ holds step 7 of 12 of the run below, saved by the code of commit 10f0943 (tinygan 0.1.0, reference backend).
+tests/support/run_of_0_1_0/ holds step 7 of 12 of the run below, saved by the code of commit 10f0943 (tinygan 0.1.0, reference backend).
 """
 
 import shutil
@@ -17,7 +17,7 @@ from tinygan.training.config import Config, read_config
 from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
 
-OLDER = Path(__file__).with_name("run_of_0_1_0")
+OLDER = Path(__file__).parents[2] / "support" / "run_of_0_1_0"
 BEGUN = {
     "steps": 12, "batch": 6, "hidden": (7, 5), "z": 3, "width": 2, "save_every": 5, "backend": "reference", "ema": 0.9, "seed": 3,
     "hidden_d": (6,), "r1": 0.1, "r2": 0.1, "gp": 1.0, "smooth": 0.1, "noise": 0.2, "pack": 2, "unroll": 1, "dropout": 0.2,
