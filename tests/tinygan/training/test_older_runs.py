@@ -1,6 +1,6 @@
 """Runs that older code began: they go on, and what this code adds is neutral.
 
-tests/support/run_of_0_1_0/ holds step 7 of 12 of the run below, saved by the code of commit 10f0943 (tinygan 0.1.0, reference backend).
+tests/support/run_of_0_1_0/ holds step 7 of 12 of the run below, saved by the code of commit 10f0943 (tinygan 0.1.0).
 """
 
 import shutil
