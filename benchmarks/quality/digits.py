@@ -1,4 +1,4 @@
-"""How good are the digits of a run? `python -m benchmarks.quality.digits [runs/digits] [--json FILE]`
+"""Measure the digits of a run: `python -m benchmarks.quality.digits [runs/digits] [--json FILE]`
 
 Precision, recall, density and coverage (k = 5 nearest neighbours, 1,797 generated against the 1,797 real ones, raw pixels), the
 confidence of a logistic regression on them against its confidence on held-out real digits, and the share of the rarest class.

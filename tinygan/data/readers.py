@@ -1,4 +1,4 @@
-"""Readers, one a file format: a path in, plain NumPy arrays in the file's own units out.
+"""Readers, one for each file format: from a path to plain NumPy arrays in the file's own units.
 
 Each raises DataError with one line for every file that it cannot use, however damaged; none unpickles anything.
 """
@@ -26,7 +26,7 @@ DEFAULT_SIZE = 64  # pixels a side
 
 @contextmanager
 def _decoding(path: Path, what: str) -> Iterator[None]:
-    """Every failure inside becomes a DataError about `path`; warnings of the decoding library stay silent."""
+    """Turn every failure inside into a DataError about `path`; warnings of the decoding library stay silent."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -42,7 +42,7 @@ def _decoding(path: Path, what: str) -> Iterator[None]:
 # ---- idx: the format of MNIST (http://yann.lecun.com/exdb/mnist) ----------------------------------------------------
 
 def read_idx(path: Path) -> np.ndarray:
-    """Images of an idx file, plain or gzipped: (n, H, W) uint8.
+    """Return the images of an idx file, plain or gzipped: (n, H, W) uint8. Raises DataError.
 
     Layout: magic 0x00000803 (unsigned byte, 3 dimensions), then n, H, W as big-endian 32-bit, then n H W bytes.
     """
@@ -74,11 +74,11 @@ def _gunzip(path: Path, raw: bytes) -> bytes:
 # ---- a folder of pictures -------------------------------------------------------------------------------------------
 
 def read_folder(folder: Path, size: int | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Every picture in `folder` and below, sorted by path: (n, S, S, C) uint8, and notes on what was left out.
+    """Return every picture in `folder` and below, sorted by path: (n, S, S, C) uint8, and notes on what was left out.
 
     C is 1 if all pictures are grey, stored as such or as three equal channels, otherwise 3. Transparency is laid over
     white, 16-bit greys are scaled to 8, EXIF rotation is applied. Each picture is cropped to its central square and
-    resized to S = `size`; without a `size`, S is the common side if all are squares of one size, otherwise 64.
+    resized to S = `size`; without a `size`, S is the common side if all are squares of one size, otherwise 64. Raises DataError.
     """
     paths = _files(folder)
     pictures = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES]
@@ -108,7 +108,7 @@ def _reraise(error: OSError) -> None:
 
 
 def _common_side(paths: list[Path]) -> int | None:
-    """The side of the pictures if all are squares of one size. Reads headers only."""
+    """Return the side of the pictures if all are squares of one size, else None. It reads headers only."""
     from PIL import Image
 
     sizes = set()
@@ -123,7 +123,7 @@ def _common_side(paths: list[Path]) -> int | None:
 
 
 def _read_picture(path: Path, side: int) -> np.ndarray:
-    """(side, side) uint8 if the picture is grey, otherwise (side, side, 3)."""
+    """Return a picture as uint8: (side, side) if it is grey, otherwise (side, side, 3). Raises DataError."""
     from PIL import Image, ImageOps
 
     with _decoding(path, "picture"), Image.open(path) as image:
@@ -131,7 +131,7 @@ def _read_picture(path: Path, side: int) -> np.ndarray:
 
 
 def resized(image, side: int):
-    """The central square of a Pillow image, resampled to side x side pixels (Lanczos; floats may overshoot)."""
+    """Return the central square of a Pillow image, resampled to side x side pixels (Lanczos; floats may overshoot)."""
     from PIL import Image
 
     least = min(image.size)
@@ -142,7 +142,7 @@ def resized(image, side: int):
 
 
 def _opaque(image):
-    """Any Pillow mode -> "L" if it is a grey one, otherwise "RGB"."""
+    """Convert a Pillow image of any mode to "L" if it is a grey one, otherwise to "RGB", its transparency laid over white."""
     from PIL import Image
 
     if image.mode == "F":
@@ -157,7 +157,7 @@ def _opaque(image):
 
 
 def _stack(arrays: list[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(n, S, S, C), and a note where colour would surprise: one coloured picture gives all of them three channels."""
+    """Stack pictures to (n, S, S, C), and note where colour would surprise: a coloured one gives all of them three channels."""
     deep = [a if a.ndim == 3 else a[..., None] for a in arrays]
     grey = [bool((a == a[..., :1]).all()) for a in deep]
     if all(grey):
@@ -167,6 +167,7 @@ def _stack(arrays: list[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _left_out(others: int, failures: list[str]) -> tuple[str, ...]:
+    """Return notes on `others`, the number of files that are no pictures, and on pictures that could not be read."""
     notes = []
     if others:
         notes.append(f"{others} file(s) that are not pictures were skipped")
@@ -178,7 +179,7 @@ def _left_out(others: int, failures: list[str]) -> tuple[str, ...]:
 # ---- NumPy arrays ---------------------------------------------------------------------------------------------------
 
 def read_array(path: Path) -> np.ndarray:
-    """The array of an .npy file, or of an .npz file: its only array, or the one named x, data or images."""
+    """Return the array of an .npy file, or of an .npz file its only array or the one named x, data or images. Raises DataError."""
     # Opened here, because np.load leaves a file that it opened and cannot read to the garbage collector.
     with _decoding(path, "NumPy file of plain numbers"), open(path, "rb") as file:
         loaded = np.load(file, allow_pickle=False)
@@ -189,6 +190,7 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def _key(path: Path, names: list[str]) -> str:
+    """Return the name of the array to read from an .npz file that holds arrays of these names. Raises DataError."""
     if len(names) == 1:
         return names[0]
     for name in ("x", "data", "images"):
@@ -201,10 +203,10 @@ def _key(path: Path, names: list[str]) -> str:
 # ---- CSV ------------------------------------------------------------------------------------------------------------
 
 def read_csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A table of numbers: (n, F) float64, and F column names (x0, x1, ... where the file gives none).
+    """Return a table of numbers, (n, F) float64, and its F column names (x0, x1, ... where the file gives none).
 
     The first row is a header if none of its cells is a number. Cells are separated by commas, or by semicolons or
-    tabs if the first line has those. Any other cell that is not a finite number is refused by line and column.
+    tabs if the first line has those. Raises DataError, naming line and column, for any other cell that is not a finite number.
     """
     rows = _rows(path)
     if not rows:
@@ -216,7 +218,7 @@ def read_csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """(line number in the file, cells) of every line that is not blank."""
+    """Return (line number in the file, cells) for every line that is not blank."""
     with _decoding(path, "CSV file"), open(path, newline="", encoding="utf-8-sig") as file:
         first = file.readline()
         file.seek(0)
@@ -226,6 +228,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _floats(path: Path, line: int, cells: list[str], columns: tuple[str, ...]) -> list[float]:
+    """Return the numbers in one line's cells, one for each column. Raises DataError."""
     if len(cells) != len(columns):
         raise DataError(f"{path}: line {line} has {len(cells)} cells, the first row has {len(columns)}; "
                         f"every row needs as many")
@@ -238,6 +241,7 @@ def _floats(path: Path, line: int, cells: list[str], columns: tuple[str, ...]) -
 
 
 def _number(cell: str) -> float | None:
+    """Return the number in a cell, or None where there is none."""
     try:
         return None if "_" in cell else float(cell)  # float() takes 1_000, a table does not mean it
     except ValueError:
@@ -247,10 +251,10 @@ def _number(cell: str) -> float | None:
 # ---- WAV ------------------------------------------------------------------------------------------------------------
 
 def read_wav(path: Path) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Sound as mono (length,) float32 in [-1, 1], its rate in Hz, and notes.
+    """Return sound as mono (length,) float32 in [-1, 1], its rate in Hz, and notes. Raises DataError.
 
-    8-bit unsigned, 16-, 24- and 32-bit integers and floats; channels are averaged. Float files that pass 1 are
-    scaled so that their peak is 1, and a note says so.
+    The file may hold 8-bit unsigned, 16-, 24- or 32-bit integers, or floats; its channels are averaged. Floats that pass 1
+    are scaled so that their peak is 1, and a note says so.
     """
     from scipy.io import wavfile
 
@@ -268,7 +272,7 @@ def read_wav(path: Path) -> tuple[np.ndarray, int, tuple[str, ...]]:
 
 
 def _unit_scale(sound: np.ndarray) -> np.ndarray:
-    """Integers -> [-1, 1) float64; 8-bit WAV is unsigned around 128, and 24 bits come as the high bits of an int32."""
+    """Scale integers to [-1, 1), float64. 8-bit WAV is unsigned around 128, and 24 bits come as the high bits of an int32."""
     if sound.dtype.kind == "f":
         return sound.astype(np.float64)
     if sound.dtype == np.uint8:

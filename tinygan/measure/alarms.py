@@ -54,10 +54,12 @@ def _advice(own: float, best: float) -> str:
 
 
 def _fresh_d(run: Run, rng: np.random.Generator) -> Sequential:
+    """Return a D of the run's architecture with fresh weights from `rng`."""
     return discriminator(run.config.architecture(run.dataset.codec), run.backend, rng, draws=Draws(rng))
 
 
 def _copy_of_d(run: Run, rng: np.random.Generator) -> Sequential:
+    """Return a copy of the run's D whose dropout draws from `rng`."""
     copy, own = _fresh_d(run, rng), run.game.D
     kept = own.parameters() | own.buffers()
     for name, mine in (copy.parameters() | copy.buffers()).items():
@@ -99,17 +101,20 @@ class Alarms:
             self.say(diagnose(self.run))
 
     def _alarm(self, name: str, line: str) -> None:
+        """Say an alarm, unless it has been said."""
         if name not in self.said:
             self.said[name] = line
             self.say(line)
 
     def _check_for_strong_d(self, step: int) -> None:
+        """Raise the alarm if V has stayed near 0, its value for a D that is always right, late in the run."""
         v = float(np.mean(self.recent))
         if len(self.recent) == self.recent.maxlen and v > -0.1 and step >= GRACE * self.run.config.steps:
             self._alarm("strong-d", f"step {step:,}: V has stayed near 0 (mean {v:.3f}): D tells real from fake almost always, "
                         "and G learns little. Add --r1 or --noise, or lower --lr-d or --k")
 
     def _check_for_collapse(self, step: int) -> None:
+        """Raise the alarm if successive checks show mode collapse."""
         rng = np.random.default_rng([self.run.config.seed, step, 2])
         signs = collapse_signs(self.run.dataset.some(self.n, rng), fake_samples(self.run, self.n, rng))
         self._collapsed_in_a_row = self._collapsed_in_a_row + 1 if signs.collapsed else 0

@@ -64,7 +64,7 @@ class Retrained:
 
     @property
     def gap(self) -> float:
-        """V + log 4 of the retrained D: from below, 2 JSD(p_data, p_g); nats, at most log 4 = 1.386."""
+        """V + log 4 of the retrained D, in nats: a lower bound of 2 JSD(p_data, p_g), which is at most log 4 = 1.386."""
         return self.v + LOG4
 
 
@@ -78,7 +78,7 @@ class Pair(NamedTuple):
 def retrained_value(
     D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 800, rate: float = 4e-3, pack: int = 1
 ) -> Retrained:
-    """Ascend V with G fixed, by Adam its rate falling to 0, and measure how far it goes. D is trained in place: hand in a copy.
+    """Ascend V with G fixed, by Adam at a rate that falls to 0, and measure how far it goes. D itself changes: hand in a copy.
 
     real, fake: (n, *shape), the same n. Half of them are learnt from, a quarter chooses when to stop, and V is measured on the
     last quarter, so a D that has learnt its samples by heart gains nothing.
@@ -103,7 +103,7 @@ def retrained_value(
 
 
 def _whole_packs(n: int, pack: int) -> int:
-    """Return n rounded down to a multiple of `pack`, which it is at least."""
+    """Return n rounded down to a multiple of `pack`, but at least `pack`."""
     return max(n // pack, 1) * pack
 
 

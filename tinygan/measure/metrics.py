@@ -1,4 +1,4 @@
-"""What a run shows, as numbers: coverage of mixtures whose density is known, and k-nearest-neighbour measures for the rest.
+"""Measures of samples: coverage of a mixture whose density is known, and what compares any samples with real ones.
 
 A generator can make fair samples and still make only a few of the many things it was shown. So each measure of quality
 (precision, density, HQ share) stands beside one of variety (recall, coverage, modes).
@@ -16,7 +16,11 @@ from .densities import jsd, optimal
 
 @dataclass(frozen=True)
 class MixtureCoverage:
-    """modes: captured, of all; hq: share within 3 std of a mode; reverse_kl: of the HQ samples' histogram from uniform, nats."""
+    """How samples cover the modes of a mixture.
+
+    modes: how many were captured, of how many there are (`of`). hq: the share of samples of high quality, within 3 std of a mode.
+    reverse_kl: the divergence of those samples' histogram over the modes from the uniform one; nats.
+    """
 
     modes: int
     of: int
@@ -25,7 +29,7 @@ class MixtureCoverage:
 
 
 def mixture_coverage(samples: np.ndarray, centres: np.ndarray, std: float) -> MixtureCoverage:
-    """samples (n, 2), centres (k, 2), in user units. A mode counts if one HQ sample has it as its nearest.
+    """Return how samples (n, 2) cover the modes at centres (k, 2), in user units. A mode counts if an HQ sample is nearest to it.
 
     Srivastava et al. 2017 (VEEGAN) and Lin et al. 2018 (PacGAN), on 2,500 samples. An exact sampler has
     1 - e^-4.5 = 98.889 % HQ. Without any HQ sample the reverse KL is infinite.
@@ -41,7 +45,10 @@ def mixture_coverage(samples: np.ndarray, centres: np.ndarray, std: float) -> Mi
 
 @dataclass(frozen=True)
 class Neighbours:
-    """precision, recall (Kynkaanniemi et al. 2019, eq. 1 and 2) and density, coverage (Naeem et al. 2020, eq. 3 and 4)."""
+    """Measures by nearest neighbours: of quality (precision, density) and of variety (recall, coverage).
+
+    precision, recall: Kynkaanniemi et al. 2019, eq. 1 and 2. density, coverage: Naeem et al. 2020, eq. 3 and 4.
+    """
 
     precision: float
     recall: float
@@ -50,7 +57,7 @@ class Neighbours:
 
 
 def neighbours(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Neighbours:
-    """real (n, features) against fake (m, features), Euclidean. The ball of a point reaches to its k-th nearest of its own set.
+    """Compare fake (m, features) with real (n, features), Euclidean. A point's ball reaches to the k-th nearest of its own set.
 
     precision: share of fakes in some real ball. recall: share of reals in some fake ball. density: how many real balls a
     fake lies in, over k. coverage: share of real balls that hold a fake. Raises ValueError for k or fewer points.
@@ -70,19 +77,24 @@ def neighbours(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Neighbours:
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the Euclidean distances (n, m) between points a (n, f) and b (m, f), float64."""
     from scipy.spatial.distance import cdist
 
     return cdist(np.asarray(a, np.float64), np.asarray(b, np.float64))
 
 
 def _kth_distance(points: np.ndarray, k: int) -> np.ndarray:
-    """Distance of every point to its k-th nearest other one; the nearest of all is the point itself."""
+    """Return the distance of every point to its k-th nearest other one; the nearest of all is the point itself."""
     return np.partition(_distances(points, points), k, axis=1)[:, k]
 
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """confidence: a classifier's mean largest probability; real_confidence: on real samples that it was not fitted on."""
+    """What a classifier makes of generated samples.
+
+    confidence: its mean largest probability. real_confidence: the same on real samples that it was not fitted on. shares: of the
+    samples in each class, by their likeliest one.
+    """
 
     confidence: float
     real_confidence: float
@@ -90,13 +102,14 @@ class ClassBalance:
 
     @property
     def rarest(self) -> float:
+        """The share of the class that has the fewest samples."""
         return min(self.shares)
 
 
 def class_balance(real: np.ndarray, labels: np.ndarray, fake: np.ndarray) -> ClassBalance:
-    """What a logistic regression, fitted on one half of the real samples (n, features), makes of the generated ones.
+    """Classify fake (m, features) by a logistic regression that was fitted on one half of real (n, features) with labels (n,).
 
-    The confidence on the other half is what to compare with: samples that look like digits are classified as surely.
+    Its confidence on the other half is what to compare with: samples that look like digits are classified as surely.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
@@ -114,9 +127,10 @@ def class_balance(real: np.ndarray, labels: np.ndarray, fake: np.ndarray) -> Cla
 
 @dataclass(frozen=True)
 class Memorisation:
-    """distinct: how many different real samples are the nearest one of some fake. ratio: the median distance of a fake to its
+    """Whether generated samples repeat the real ones.
 
-    nearest real sample over that of a real one to its nearest other: near 0 for copies, about 1 for fresh samples like the real.
+    distinct: how many different real samples are the nearest one of some fake. ratio: the median distance of a fake to its nearest
+    real sample, over that of a real one to its nearest other: near 0 for copies, about 1 for fresh samples like the real ones.
     """
 
     distinct: int
@@ -124,19 +138,19 @@ class Memorisation:
 
 
 def memorisation(real: np.ndarray, fake: np.ndarray) -> Memorisation:
-    """real (n, features), fake (m, features), Euclidean."""
+    """Look for copies of real (n, features) in fake (m, features), by Euclidean distance."""
     distances = _distances(fake, real)
     nearest = float(np.median(distances.min(axis=1)))
     return Memorisation(len(np.unique(distances.argmin(axis=1))), nearest / max(typical_gap(real), 1e-12))
 
 
 def typical_gap(points: np.ndarray) -> float:
-    """Median distance of a point (n, features) to its nearest other one: small where many z give one x."""
+    """Return the median distance of a point (n, features) to its nearest other one: small where many z give one x."""
     return float(np.median(_kth_distance(points, 1)))
 
 
 def missed_share(real: np.ndarray, fake: np.ndarray, bins: int = 16, least: float = 0.2) -> float:
-    """The share of real samples (n, features) in regions where fakes (m, features) are less than `least` times as frequent.
+    """Return the share of real (n, features) in regions where fake (m, features) is less than `least` times as frequent.
 
     Regions are the cells of k-means clusters of the real samples, as in Richardson and Weiss 2018 (NDB); every sample belongs to
     the nearest centre, so blurred samples count where they lie. With 32 samples a region, chance alone leaves none that empty.
@@ -152,11 +166,11 @@ def missed_share(real: np.ndarray, fake: np.ndarray, bins: int = 16, least: floa
 
 
 def mixture_jsd(samples: np.ndarray, centres: np.ndarray, std: float, shells: int = 6, sectors: int = 4) -> float:
-    """JSD in nats between an equal mixture of 2-D Gaussians and samples (n, 2) of G, on cells of equal probability.
+    """Return the JSD, in nats, between an equal mixture of 2-D Gaussians and samples (n, 2), on cells of equal probability.
 
     Around each centre, shells of equal probability in the distance to it, each cut into equal sectors: a point falls into a
-    cell of its nearest centre, and the mixture puts 1 / (k shells sectors) into each (its modes have to lie 6 std apart). From
-    below, as every cell hides what happens inside it; and n exact samples give about (cells - 1) / (8 n) instead of 0.
+    cell of its nearest centre, and the mixture puts 1 / (k shells sectors) into each (its modes have to lie 6 std apart). The
+    result is a lower bound, as every cell hides what happens inside it; and n exact samples give about (cells - 1) / (8 n), not 0.
     """
     offset = samples[:, None, :] - centres[None, :, :]
     distances = np.linalg.norm(offset, axis=2)
@@ -172,7 +186,11 @@ def mixture_jsd(samples: np.ndarray, centres: np.ndarray, std: float, shells: in
 
 @dataclass(frozen=True)
 class AgainstOptimum:
-    """l1: E |D - D*| under (p_data + p_g)/2. points (n, 2): centres of cells with any mass; d, d_star and weight (n,) there."""
+    """D beside D*, on the cells that have any mass.
+
+    l1: E |D - D*| under (p_data + p_g)/2. points (n, 2): the cells' centres. d, d_star (n,): D and D* there. weight (n,): the
+    cells' probabilities under (p_data + p_g)/2.
+    """
 
     l1: float
     points: np.ndarray
@@ -184,7 +202,7 @@ class AgainstOptimum:
 def against_optimum(
     judge: Callable[[np.ndarray], np.ndarray], samples: np.ndarray, centres: np.ndarray, std: float, cells_per_std: float = 2.0
 ) -> AgainstOptimum:
-    """D against D* = p_data / (p_data + p_g) on a 2-D mixture. judge: points (n, 2) in user units -> D(x) (n,).
+    """Compare D with D* = p_data / (p_data + p_g) on a 2-D mixture. judge: points (n, 2) in user units -> D(x) (n,).
 
     p_g is the histogram of samples (n, 2; 100,000 or more) in square cells of side std / cells_per_std, p_data their exact
     probability. With few samples a cell, D* itself is noisy: n exact samples over c cells leave an l1 of about sqrt(c / n) / 4.
@@ -203,7 +221,7 @@ def against_optimum(
 
 
 def _cell_probability(low: np.ndarray, side: float, centres: np.ndarray, std: float) -> np.ndarray:
-    """Probability (n,) of square cells with lower corners (n, 2) under the equal mixture, from the normal distribution function."""
+    """Return the probability (n,) under the equal mixture of square cells with lower corners (n, 2), by the normal CDF."""
     from scipy.special import ndtr
 
     edges = (low[:, None, :] - centres[None, :, :]) / std
@@ -214,10 +232,12 @@ def _cell_probability(low: np.ndarray, side: float, centres: np.ndarray, std: fl
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """|mu - nu|^2 + Tr(A + B - 2 (A B)^(1/2)) of the Gaussians fitted to real (n, f) and fake (m, f): the squared distance.
+    """Return the squared Frechet distance of the Gaussians fitted to real (n, f) and fake (m, f). Raises ValueError for n or m < 2.
+
+    It is |mu - nu|^2 + Tr(A + B - 2 (A B)^(1/2)), with means mu, nu and covariances A, B.
 
     Dowson and Landau 1982, eq. 4; Heusel et al. 2017 (FID) take it in features of an Inception network, which this is not: the
-    features are whatever was handed in, so the number compares with others in the same features alone.
+    features are whatever was handed in, so the number is comparable with others in the same features only.
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     if min(len(real), len(fake)) < 2:
@@ -229,6 +249,7 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def _psd_root(matrix: np.ndarray) -> np.ndarray:
+    """Return the symmetric square root of a positive semidefinite matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
@@ -242,12 +263,13 @@ class PcaFeatures:
 
     @classmethod
     def of(cls, real: np.ndarray, kept: int = 32) -> PcaFeatures:
-        """Fitted on real (n, features); kept axes at most, in the data's own units (no whitening)."""
+        """Fit at most `kept` axes to real (n, features), in the data's own units (no whitening)."""
         centred = real - real.mean(axis=0)
         _, _, axes = np.linalg.svd(centred, full_matrices=False)
         return cls(real.mean(axis=0), axes[:kept].T)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the coordinates (n, kept) of samples x (n, features)."""
         return (x - self.mean) @ self.axes
 
 
@@ -259,7 +281,7 @@ PARZEN_CAUTION = (
 
 @dataclass(frozen=True)
 class Parzen:
-    """Mean log-likelihood of the test points in nats, its standard error over them, and the kernel width that validation chose."""
+    """A Parzen estimate: the mean log-likelihood of the test points, its standard error over them (nats), and the kernel width."""
 
     mean: float
     standard_error: float
@@ -269,10 +291,10 @@ class Parzen:
 def parzen(
     fake: np.ndarray, validation: np.ndarray, test: np.ndarray, sigmas: np.ndarray | None = None
 ) -> Parzen:
-    """Gaussian Parzen windows on fake (n, d), by the procedure behind Goodfellow et al. 2014, Table 1. See PARZEN_CAUTION.
+    """Estimate the log-likelihood of test (t, d) by Gaussian windows on fake (n, d), as in Goodfellow et al. 2014, Table 1.
 
-    There: n = 10,000 samples, sigma of logspace(-1, 0, 10) that is best on 1,000 validation points, 10,000 test points, pixels in
-    [0, 1].
+    The width is the one of `sigmas` that is best on validation (v, d). There: n = 10,000 samples, sigmas of logspace(-1, 0, 10),
+    1,000 validation points, 10,000 test points, pixels in [0, 1]. See PARZEN_CAUTION.
     """
     sigmas = np.logspace(-1, 0, 10) if sigmas is None else sigmas
     scores = [_log_likelihood(fake, validation, sigma).mean() for sigma in sigmas]
@@ -282,7 +304,7 @@ def parzen(
 
 
 def _log_likelihood(fake: np.ndarray, points: np.ndarray, sigma: float) -> np.ndarray:
-    """log of the mean over fakes of N(point; fake, sigma^2 I), (n,), by blocks of points."""
+    """Return log of the mean over fakes of N(point; fake, sigma^2 I), (n,), computed by blocks of points."""
     from scipy.special import logsumexp
 
     d = fake.shape[1]
