@@ -78,7 +78,7 @@ def launched(mirror: RawKernel, n: int = N) -> np.ndarray:
 
 def graph() -> str:
     function = parse(quoted_ptx()).functions["mirror"]
-    translated, rows = kernel().kernel, []
+    translated, rows = kernel().translated, []
     for number, block in enumerate(blocks_of(function, collectives())):
         inside = [*block.instructions, *([block.terminator] if block.terminator else [])]
         span = f"{inside[0].ptx_line}-{inside[-1].ptx_line}" if inside else "-"

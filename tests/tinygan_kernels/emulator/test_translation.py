@@ -43,13 +43,13 @@ def without_comments(text):
 def test_the_listing_is_the_source_that_runs(module):
     kernel = module.get_function("mixed")
     text = emulator.translation(kernel)
-    assert without_comments(text) == [line.text for line in kernel.kernel.lines]
+    assert without_comments(text) == [line.text for line in kernel.translated.lines]
     y, many = run(kernel)
-    compiled, kernel.kernel.bytecode = kernel.kernel.bytecode, compile(text, "listing", "exec")
+    compiled, kernel.translated.bytecode = kernel.translated.bytecode, compile(text, "listing", "exec")
     try:
         again, many_again = run(kernel)
     finally:
-        kernel.kernel.bytecode = compiled
+        kernel.translated.bytecode = compiled
     assert y.any() and many[0] > 0
     np.testing.assert_array_equal(y, again)
     np.testing.assert_array_equal(many, many_again)
@@ -62,7 +62,7 @@ def test_every_instruction_stands_beside_a_line_once(module):
     for number, statement in shown:
         assert statement == " ".join(ptx[int(number) - 1].split()), number
     # instructions that write nothing (hints) would not be shown; this kernel has none
-    expected = sorted(ins.ptx_line for block in kernel.kernel.basic_blocks for ins in block.instructions)
+    expected = sorted(ins.ptx_line for block in kernel.translated.basic_blocks for ins in block.instructions)
     assert len(expected) > 30
     assert sorted({int(n) for n, _ in shown}) == expected
 
@@ -120,7 +120,7 @@ def test_numba_kernels_show_their_python():
 
 def test_names_in_the_source_cannot_hide_what_the_machine_binds(module):
     named = re.compile(r"(k\d+|site\d+|np_\w+|ptx_\w+|(integers|floats|conversions|warps|matrix|atomics)_\w+)")
-    names = module.get_function("mixed").kernel.constants
+    names = module.get_function("mixed").translated.constants
     assert len(names) > 10
     for name in names:
         assert named.fullmatch(name), name

@@ -27,8 +27,8 @@ def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
     ready = compiled(kernel, args)
     values, arrays = [], []
     for i, argument in enumerate(args):
-        values += _flatten(argument, arrays, f"argument {i} of kernel {ready.kernel.title}")
-    run_kernel(ready.kernel, ready.variables, grid, block, tuple(values), shared_mem, arrays)
+        values += _flatten(argument, arrays, f"argument {i} of kernel {ready.translated.title}")
+    run_kernel(ready.translated, ready.variables, grid, block, tuple(values), shared_mem, arrays)
 
 
 class _Compiled:
@@ -39,7 +39,7 @@ class _Compiled:
         module = parsed(self.ptx)
         self.variables = allocate(module)
         name = next(n for n, f in module.functions.items() if f.is_entry)
-        self.kernel = translate(module, name, {n: m.base for n, m in self.variables.items()}, title=function.__name__)
+        self.translated = translate(module, name, {n: m.base for n, m in self.variables.items()}, title=function.__name__)
 
 
 def compiled(kernel, args) -> _Compiled:

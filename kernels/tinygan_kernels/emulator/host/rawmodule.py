@@ -70,19 +70,19 @@ class RawKernel:
     or EmulatorError.
     """
 
-    def __init__(self, kernel: TranslatedKernel, variables: dict[str, Memory], source: str | None = None):
-        self.kernel, self.variables, self.source = kernel, variables, source
+    def __init__(self, translated: TranslatedKernel, variables: dict[str, Memory], source: str | None = None):
+        self.translated, self.variables, self.source = translated, variables, source
 
     @property
     def name(self) -> str:
-        return self.kernel.name
+        return self.translated.name
 
     def __call__(self, grid, block, args=(), *, shared_mem: int = 0) -> None:
         if not isinstance(args, (tuple, list)):
             raise EmulatorError(
                 f"the arguments of kernel {self.name} must be a tuple: kernel(grid, block, (a, b, ...))"
             )
-        run_kernel(self.kernel, self.variables, grid, block, tuple(args), shared_mem)
+        run_kernel(self.translated, self.variables, grid, block, tuple(args), shared_mem)
 
 
 def _is_ptx(code: str) -> bool:

@@ -22,11 +22,11 @@ def translation(kernel, *args) -> str:
         print(emulator.translation(numba_axpy, np.float32(2), x, y))
     """
     if not isinstance(kernel, RawKernel):
-        translated = compiled(kernel, args).kernel
+        translated = compiled(kernel, args).translated
         return listing(translated, lambda file: linecache.getlines(translated.module.files.get(file, "")))
     if args:
         raise EmulatorError("translation of a RawModule's kernel takes no arguments: its types are known")
-    translated, own = kernel.kernel, (kernel.source or "").split("\n")
+    translated, own = kernel.translated, (kernel.source or "").split("\n")
 
     def lines_of(file: int) -> list[str]:
         if file == translated.files.main and kernel.source:
