@@ -43,7 +43,13 @@ class BackendError(ValueError):
     """A backend that does not exist or cannot run here. The message is one line and says what to do."""
 
 
-_MODULES = {"reference": "reference", "cpu": "cpu.backend", "cupy": "cuda.cpp_backend", "numba-cuda": "cuda.numba_backend"}
+# The one table of backends, with the full names of their modules: the architecture test reads such names as imports.
+_MODULES = {
+    "reference": "tinygan_kernels.reference",
+    "cpu": "tinygan_kernels.cpu.backend",
+    "cupy": "tinygan_kernels.cuda.cpp_backend",
+    "numba-cuda": "tinygan_kernels.cuda.numba_backend",
+}
 CUDA_BACKENDS = ("cupy", "numba-cuda")  # those whose kernels are written in CUDA, which the emulator can execute
 
 
@@ -89,8 +95,8 @@ def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] |
 
 def normals(out: np.ndarray) -> Normals:
     """What fills the array with N(0, 1) from a generator's random bits, again and again (cpu/normal_rng.py)."""
-    return import_module(".cpu.normal_rng", __name__).Normals(out)
+    return import_module("tinygan_kernels.cpu.normal_rng").Normals(out)
 
 
 def _module(name: str) -> ModuleType:
-    return import_module(f".{_MODULES[name]}", __name__)
+    return import_module(_MODULES[name])

@@ -15,7 +15,7 @@ from .shapes import ANY_SHAPE, DTYPES, ContractError, Shape
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel bound to its arrays. `run` may be called again: the arrays are the same, their contents are read anew."""
+    """A kernel with its arrays and parameters. `run` may be called again: the arrays are the same, their contents are read anew."""
 
     kernel: Kernel
     implementation: Callable[..., None]
@@ -24,11 +24,12 @@ class Launch:
     params: Mapping[str, Any]
 
     def run(self) -> None:
+        """Compute the outputs."""
         self.implementation(*self.inputs, *self.outputs, **self.params)
 
 
-Call = Callable[[], None]
-Watcher = Callable[[Launch, Call], None]
+Call = Callable[[], None]  # a launch that was bound: all that its shapes decide is decided
+Watcher = Callable[[Launch, Call], None]  # watcher(launch, proceed); proceed() runs the launch
 BindRefill = Callable[[Any], tuple[Call, Callable[[Any], None]]]
 
 
@@ -37,7 +38,7 @@ class Backend:
     """A place where kernels run: a name, an implementation of every kernel, and the array module (`xp`) of its memory.
 
     A backend is a value that is handed around; there is no current backend. `implementations[name]` is called as
-    `f(*inputs, *outputs, **params)`.
+    `f(*inputs, *outputs, **params)`. The functions `bind` and below make launches cheap that run many times.
     """
 
     name: str
@@ -45,21 +46,22 @@ class Backend:
     xp: Any = np
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
-    bind: Callable[[Launch], Call] = lambda launch: launch.run  # for launches that will run many times
-    bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # the same for two in a row that can be one
-    join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # bound calls in a row, as fewer that do the same
-    bind_refill: BindRefill | None = None  # for an array: a call that copies to it, and a function to be told from where
+    bind: Callable[[Launch], Call] = lambda launch: launch.run  # a launch as a call without arguments
+    bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # two in a row as one call, where they can be
+    join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # bound calls in a row as fewer that do the same
+    bind_refill: BindRefill | None = None  # for an array: a call that copies to it, and a function that is told from which array
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.allocate: Callable[[Shape, Any], Any] = self.xp.empty  # a recorder may stand in between
+        self.allocate: Callable[[Shape, Any], Any] = self.xp.empty  # a recorder may put a function of its own here
 
     def launch(self, name: str, inputs: Sequence[Any], out: Any = None, **params: Any) -> Any:
-        """Run one kernel; the one door for all array work.
+        """Run one kernel and return its outputs; the one door for all array work.
 
         inputs: arrays of this backend, in the order of the contract. out: the output array (a tuple where the kernel has several);
-        without it, new ones are allocated. Returns the outputs in the same form. Raises ContractError.
+        without it, new ones are allocated. The outputs are returned in the same form. params: as the contract lists them for the
+        kernel. Raises ContractError where arrays or parameters are not what the contract says.
         """
         kernel = KERNELS.get(name)
         if kernel is None:
@@ -69,7 +71,10 @@ class Backend:
         params = kernel.checked(params)
         shapes = kernel.rule(*[a.shape for a in inputs], **params)
         outputs = self._allocate(kernel, shapes, inputs) if out is None else _given_outputs(kernel, shapes, inputs, out)
-        self._run(Launch(kernel, self.implementations[name], inputs, outputs, params), 0)
+        implementation = self.implementations.get(name)
+        if implementation is None:
+            raise ContractError(f"the backend {self.name} has no implementation of {name}")
+        self._run(Launch(kernel, implementation, inputs, outputs, params), 0)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _allocate(self, kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -96,7 +101,7 @@ class Backend:
             self.watchers.remove(watcher)
 
     def bind_all(self, launches: Sequence[Launch]) -> list[tuple[Call, tuple[Launch, ...]]]:
-        """Launches that will run many times in this order: calls without arguments, each with the one or two that it is."""
+        """Bind launches that will run many times in this order: return calls, each with the one or two launches that it runs."""
         calls: list[tuple[Call, tuple[Launch, ...]]] = []
         waiting = list(reversed(launches))
         while waiting:
@@ -108,10 +113,11 @@ class Backend:
         return calls
 
     def empty(self, shape: Shape, dtype: Any) -> Any:
+        """Return a new array with arbitrary contents."""
         return self.allocate(shape, dtype)
 
     def asarray(self, values: Any, dtype: Any = None) -> Any:
-        """`values` in this backend's memory, copied only where it has to be."""
+        """Return `values` as an array in this backend's memory, copied only where it has to be."""
         return self.xp.asarray(values, dtype=dtype)
 
     def __repr__(self) -> str:
@@ -119,7 +125,7 @@ class Backend:
 
 
 def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
-    """A watcher that stops at the first kernel whose output has a NaN while its inputs had none. Raises FloatingPointError."""
+    """Watch for the first kernel that writes a NaN though its inputs held none. Raises FloatingPointError."""
     read = launch.inputs + (launch.outputs if launch.kernel.in_place else ())
     clean = not any(bool((a != a).any()) for a in read)
     proceed()
@@ -187,7 +193,10 @@ def _given_outputs(kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any,
 
 
 def _refuse_overlap(kernel: Kernel, outputs: tuple[Any, ...], inputs: tuple[Any, ...]) -> None:
-    """A product written over one of its factors reads its own output. Bounds are compared, which is cheap and never wrong here."""
+    """Refuse outputs that overlap an input or each other: a product written over one of its factors would read its own output.
+
+    The bounds of memory are compared, which is cheap, and exact for contiguous arrays.
+    """
     arrays = dict(zip(kernel.inputs, inputs, strict=True))
     for label, array in zip(kernel.outputs, outputs, strict=True):
         for name, other in arrays.items():

@@ -1,7 +1,7 @@
-"""The meaning of every kernel, in plain NumPy, for any float dtype. A fast kernel that disagrees with this file is wrong.
+"""The reference: the meaning of every kernel, in plain NumPy, for any float dtype. A kernel that disagrees with it is wrong.
 
-Each function takes the inputs and parameters of its contract entry and returns the outputs; the updates return the new
-values of what they update. Nothing here is written for speed.
+Each function has the name of its kernel, takes the inputs and parameters of its contract entry and returns the outputs; the updates
+return the new values of what they update. Nothing here is written for speed.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def matmul(a, b, trans_a=False, trans_b=False):
 
 
 def _window(image, u, v, oh, ow, stride):
-    """The pixels that filter tap (u, v) sees: (N, OH, OW, C), a view of the padded image."""
+    """Return the pixels that filter tap (u, v) sees: (N, OH, OW, C), a view of the padded image."""
     return image[:, u : u + stride * oh : stride, v : v + stride * ow : stride]
 
 
@@ -142,7 +142,10 @@ def conv2d(x, w, stride, pad):
 
 
 def conv2d_dx(g, w, stride, pad, height, width):
-    """The adjoint in x: every tap adds g w[u,v]^T back to the pixels that it saw. g (N, OH, OW, C_out) -> (N, H, W, C_in)."""
+    """The adjoint of conv2d in x: every tap adds g w[u,v]^T back to the pixels that it saw.
+
+    g (N, OH, OW, C_out) -> (N, height, width, C_in)
+    """
     (n, oh, ow, _), (kh, kw, c_in, _) = g.shape, w.shape
     image = np.zeros((n, height + 2 * pad, width + 2 * pad, c_in), g.dtype)
     for u in range(kh):
@@ -152,7 +155,10 @@ def conv2d_dx(g, w, stride, pad, height, width):
 
 
 def conv2d_dw(x, g, stride, pad, kh, kw):
-    """The adjoint in w: dw[u,v] = sum over images and positions of (pixel that tap saw) (outer) g. -> (KH, KW, C_in, C_out)."""
+    """The adjoint of conv2d in w: dw[u,v] = sum over images and positions of (pixel that the tap saw) (outer) g.
+
+    -> (KH, KW, C_in, C_out)
+    """
     oh, ow, c_out = g.shape[1:]
     image, dw = _padded(x, pad), np.zeros((kh, kw, x.shape[3], c_out), x.dtype)
     for u in range(kh):
@@ -218,6 +224,7 @@ def bias_act_grad(g, y, act, slope=0.0):
 
 
 def sgd(g, rate, theta, *, sign):
+    """theta moves by rate g: upward for sign = +1 (ascent), downward for -1 (descent)."""
     return (theta + sign * rate * g,)
 
 
@@ -239,6 +246,7 @@ def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
 
 
 def ema(x, average, *, decay):
+    """The exponential moving average of x: decay is the share of the old average that stays."""
     real = x.dtype.type
     return (real(decay) * average + real(1 - decay) * x,)
 
@@ -246,8 +254,8 @@ def ema(x, average, *, decay):
 # ---- the backend --------------------------------------------------------------------------------------------------------------
 
 
-def _into_outputs(function, kernel):
-    """`function` returns values; a backend's implementation writes them into the arrays that it is handed."""
+def writing(function, kernel):
+    """Return an implementation as backends have them: what `function` returns is written into the arrays that it is handed."""
     count = len(kernel.inputs)
 
     def implementation(*arrays: Any, **params: Any) -> None:
@@ -260,6 +268,9 @@ def _into_outputs(function, kernel):
 
 
 def backend() -> Backend:
-    """The reference as a backend: slow, and right by definition."""
-    implementations = {name: _into_outputs(globals()[name], kernel) for name, kernel in KERNELS.items()}
+    """Return the reference as a backend: slow, and right by definition. Raises LookupError for a kernel without a function here."""
+    missing = [name for name in KERNELS if name not in globals()]
+    if missing:
+        raise LookupError(f"reference.py defines no function {missing[0]}, which the contract has")
+    implementations = {name: writing(globals()[name], kernel) for name, kernel in KERNELS.items()}
     return Backend("reference", implementations, versions=[Version(name, 1, "plain NumPy") for name in KERNELS])

@@ -24,8 +24,7 @@ from .row_formulas import CURVES
 
 _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
            "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh}
-_UNARY = {name: getattr(elementwise, name) for name in ("neg", "copy", "tanh", "sigmoid", "softplus", "leaky_relu")}
-_BINARY = {name: getattr(elementwise, name) for name in ("add", "mul", "leaky_relu_grad", "tanh_grad", "sigmoid_grad")}
+_LOOPS = {name: getattr(elementwise, name) for name, kernel in KERNELS.items() if kernel.elementwise and hasattr(elementwise, name)}
 _SAME_BITS = {name: _UFUNCS[name] for name in ("add", "mul", "neg")}  # whether NumPy or a loop does them
 _BY_A_NUMBER = {"add": elementwise.add_number, "mul": elementwise.mul_number}
 
@@ -71,7 +70,7 @@ def _elementwise(launch: Launch) -> Call:
     numbers = [y.dtype.type(value) for value in launch.params.values()]
     if _flat(y, *inputs) and _apart(y, *inputs):
         if all(a.size == y.size for a in inputs):
-            loop = (_UNARY if len(inputs) == 1 else _BINARY)[name]
+            loop = _LOOPS[name]
             return Work([loop.over(y.size, *map(_rows, inputs), *numbers, _rows(y))])
         big, small = sorted(inputs, key=lambda a: -a.size) if len(inputs) == 2 else (y, y)
         if name in _BY_A_NUMBER and small.size == 1 and big.size == y.size:
@@ -80,7 +79,7 @@ def _elementwise(launch: Launch) -> Call:
         return partial(_SAME_BITS[name], *inputs, out=y)
     if name == "copy":
         return partial(np.copyto, y, *inputs)
-    return partial(_spread, (_UNARY if len(inputs) == 1 else _BINARY)[name], inputs, numbers, y)
+    return partial(_spread, _LOOPS[name], inputs, numbers, y)
 
 
 def _spread(loop: elementwise.Loop, inputs: tuple[np.ndarray, ...], numbers: list, y: np.ndarray) -> None:
@@ -253,7 +252,7 @@ def _ema(launch: Launch) -> Call:
 # ---- the table ------------------------------------------------------------------------------------------------------------------
 
 _BOUND: dict[str, Callable[[Launch], Call]] = {
-    **dict.fromkeys(_UFUNCS, _ufunc), **dict.fromkeys((*_UNARY, *_BINARY), _elementwise),
+    **dict.fromkeys(_UFUNCS, _ufunc), **dict.fromkeys(_LOOPS, _elementwise),
     "tanh": _tanh, "equal": _equal, "power": _power, "fill": _fill, "sum": _sum, "max": _max,
     "bce_logits": _bce_logits, "batch_norm": _batch_norm, "batch_norm_grad": _batch_norm_grad, "bias_act": _bias_act,
     "bias_act_grad": _bias_act_grad, "sgd": _sgd, "momentum": _momentum, "adam": _adam, "ema": _ema,

@@ -13,17 +13,9 @@ from tinygan_kernels.backend import Launch
 
 
 def flops(launch: Launch) -> int:
-    """2 M N K of a matrix product; the same for the product that a convolution is. 0 for every other kernel."""
-    inputs, outputs, name = launch.inputs, launch.outputs, launch.kernel.name
-    if name == "matmul":
-        return 2 * outputs[0].size * inputs[0].shape[0 if launch.params.get("trans_a") else 1]
-    if name == "conv2d":
-        return 2 * outputs[0].size * inputs[1][..., 0].size
-    if name == "conv2d_dx":
-        return 2 * inputs[0].size * inputs[1][..., 0].size
-    if name == "conv2d_dw":
-        return 2 * inputs[1].size * outputs[0][..., 0].size
-    return 0
+    """Return the floating-point operations of a product, as the contract counts them (`Kernel.flops`); 0 for all other kernels."""
+    count = launch.kernel.flops
+    return count(*(a.shape for a in (*launch.inputs, *launch.outputs)), **launch.params) if count else 0
 
 
 def moved(launch: Launch) -> int:

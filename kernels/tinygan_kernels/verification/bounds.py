@@ -1,17 +1,17 @@
-"""How far a kernel may be from the reference: a bound for every output element, derived, not guessed.
+"""Error bounds: how far a kernel may be from the reference in every output element, derived, not guessed.
 
 The model is the standard one, fl(a op b) = (a op b)(1 + d) with |d| <= u, u = eps/2 (Higham 2002, section 2.2). A sum of n
 products in any order, with or without fused multiply-add, is off by at most gamma_n sum |a_i b_i|, gamma_n = n u / (1 - n u)
 (there, section 3.1), so no blocking, unrolling or threading that a kernel chooses can break its bound, and a wrong index does.
 Functions of the C library and of CUDA are within a few ulp (CUDA C Programming Guide, "Mathematical Functions": at most 4 ulp
-for those used here); FUNCTION rounding errors are allowed for them.
+for those used here); FUNCTION rounding errors are allowed for them, and for every elementwise kernel without a rule below.
 
 An implementation that takes other sums than the definition's, or rounds its inputs, is held to a bound of its own, named by `rule`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ FUNCTION = 16  # rounding errors u that an elementary function may make: 8 ulp
 
 
 def gamma(n: float, dtype: Any) -> float:
-    """gamma_n = n u / (1 - n u). Raises ValueError where n u >= 1, as no digit is left to compare."""
+    """Return gamma_n = n u / (1 - n u). Raises ValueError where n u >= 1, as no digit is left to compare."""
     nu = n * np.finfo(dtype).eps / 2
     if nu >= 1:
         raise ValueError(f"{n} roundings in {np.dtype(dtype)} leave no correct digit")
@@ -33,22 +33,29 @@ def gamma(n: float, dtype: Any) -> float:
 def bound(
     kernel: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], dtype: Any, *, rule: str = "", **params: Any
 ) -> tuple:
-    """The allowed absolute error of every output element, one array for each output.
+    """Return the allowed absolute error of every output element, one array for each output.
 
     inputs and outputs: float64 or longer, the exact inputs and what the reference made of them (for updates in place, inputs
     are followed by the old values). dtype: the precision that the kernel under test computes in. rule: the name of another
-    bound than the kernel's own (Version.rule). Raises ValueError where there is none of that name.
+    bound than the kernel's own (Version.rule). Raises ValueError where there is none of that name, LookupError where a kernel that
+    is not elementwise has none.
     """
     if rule and rule not in _RULES:
         raise ValueError(f"there is no bound named {rule!r}; besides the kernels' own there are {', '.join(_OTHERS)}")
-    limits = _RULES.get(rule or kernel, _function)
+    limits = _RULES.get(rule or kernel) or _default(kernel)
     # One underflow of each operation may cost as much as the smallest normal number; GPUs and SIMD units flush subnormals.
     floor = float(np.finfo(dtype).tiny) * 4
     return tuple(np.asarray(b) + floor for b in limits(inputs, outputs, dtype, **params))
 
 
+def _default(kernel: str) -> Callable[..., list]:
+    if not KERNELS[kernel].elementwise:
+        raise LookupError(f"verification/bounds.py: _RULES has no bound for {kernel}; only elementwise kernels have a default")
+    return _function
+
+
 def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> float:
-    """The largest error as a share of its bound: at most 1 is right. NaN or infinity that is not expected gives inf."""
+    """Return the largest error as a share of its bound: at most 1 is right. An unexpected NaN or infinity gives inf."""
     actual, expected = np.asarray(actual, np.longdouble), np.asarray(expected, np.longdouble)
     if actual.shape != expected.shape:
         return float("inf")
@@ -65,11 +72,11 @@ def share(actual: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> floa
 def verify(
     implementation, kernel: str, inputs: Sequence[np.ndarray], states: Sequence[np.ndarray] = (), *, rule: str = "", **params: Any
 ) -> float:
-    """Run `implementation(*inputs, *outputs, **params)` on poisoned outputs; its worst error as a share of the bound.
+    """Run `implementation(*inputs, *outputs, **params)` on outputs full of NaN; return its worst error as a share of the bound.
 
-    An implementation that writes into its inputs is wrong too: inf. states: for updates in place, what the outputs hold before.
+    An implementation that writes into its inputs is wrong: it gets inf. states: for updates in place, what the outputs hold before.
     rule: as for `bound`. The reference runs on the same values in a wider type: float64, or the platform's long double. Where that
-    is no wider than float64, the reference may err as much as the kernel: half a share.
+    is no wider than float64, the reference may err as much as the kernel, so twice the bound is allowed.
     """
     dtype = (*inputs, *states)[0].dtype
     wide = np.float64 if dtype == np.float32 else np.longdouble
@@ -94,7 +101,7 @@ def _exact(inputs, outputs, dtype, **_):
 
 
 def _rounded(roundings):
-    """Relative error of a result that `roundings` roundings made, all of its terms having one sign."""
+    """A bound relative to the result, for kernels that round `roundings` times and sum no terms of opposite signs."""
 
     def rule(inputs, outputs, dtype, **_):
         return [gamma(roundings, dtype) * np.abs(o) for o in outputs]
@@ -150,16 +157,17 @@ def _conv2d_dw(inputs, outputs, dtype, **params):
     return [gamma(terms + 1, dtype) * reference.conv2d_dw(np.abs(x), np.abs(g), **params)]
 
 
-# Winograd's way makes sums of sums. Errors in each stage are relative to the magnitudes that enter it, and stages multiply:
-# (1 + gamma_a)(1 + gamma_b) <= 1 + gamma_(a+b) (Higham 2002, lemma 3.3). So the bound is gamma of all roundings on the longest way
-# through, times the same three maps with every entry replaced by its magnitude (minimal_filtering):
+# Winograd's algorithm makes sums of sums. Errors in each stage are relative to the magnitudes that enter it, and stages multiply:
+# (1 + gamma_a)(1 + gamma_b) <= 1 + gamma_(a+b) (Higham 2002, lemma 3.3). So the bound is gamma of all roundings on the longest path
+# through it, times the same three transforms with every entry replaced by its magnitude (winograd_formulas.magnitudes):
 #
 #     |y' - y| <= gamma_t |A^T| [(|G| |w| |G^T|) . (|B^T| |d| |B|)] |A|          and likewise for the two adjoints
 #
 # A pass of a transform sums at most five products, 5 roundings in any order. The entries of A and G, and the products of two of
 # G's, are small whole numbers, so exact; those of B^T are rounded to float64 and to the working precision. Each transform is two
 # passes, but for G's, which is one. Where neighbouring tiles overlap, which at most two do in a pass, one more rounding adds them.
-_OF_FILTERS, _OF_OUTPUTS, _OF_IMAGE, _BACK_TO_IMAGE, _BACK_TO_FILTERS = 5, 2 * 5, 2 * (5 + 2), 2 * (5 + 2 + 1), 2 * 5
+_FILTER_TRANSFORM, _FILTER_ADJOINT, _OUTPUT_TRANSFORM = 5, 2 * 5, 2 * 5
+_IMAGE_TRANSFORM, _IMAGE_ADJOINT = 2 * (5 + 2), 2 * (5 + 2 + 1)
 
 
 def _magnitudes(m):
@@ -170,7 +178,7 @@ def _winograd_conv2d(inputs, outputs, dtype, stride, pad):
     (x, w), (n, oh, ow, _) = map(np.abs, inputs), outputs[0].shape
     _check_phases(w.shape[:2], stride)
     maps = _magnitudes(winograd_formulas.best_tile(n, oh, ow, *w.shape[2:]))
-    roundings = 4 * w.shape[2] + _OF_FILTERS + _OF_IMAGE + _OF_OUTPUTS
+    roundings = 4 * w.shape[2] + _FILTER_TRANSFORM + _IMAGE_TRANSFORM + _OUTPUT_TRANSFORM
     return [gamma(roundings, dtype) * winograd_formulas.conv2d(x, w, pad, oh, ow, maps)]
 
 
@@ -178,7 +186,7 @@ def _winograd_conv2d_dx(inputs, outputs, dtype, stride, pad, height, width):
     g, w = map(np.abs, inputs)
     _check_phases(w.shape[:2], stride)
     maps = _magnitudes(winograd_formulas.best_tile(*g.shape[:3], *w.shape[2:]))
-    roundings = w.shape[3] + _OF_FILTERS + _OF_OUTPUTS + _BACK_TO_IMAGE
+    roundings = w.shape[3] + _FILTER_TRANSFORM + _OUTPUT_TRANSFORM + _IMAGE_ADJOINT
     return [gamma(roundings, dtype) * winograd_formulas.conv2d_dx(g, w, pad, height, width, maps)]
 
 
@@ -188,13 +196,13 @@ def _winograd_conv2d_dw(inputs, outputs, dtype, stride, pad, kh, kw):
     n, oh, ow, c_out = g.shape
     m = winograd_formulas.best_tile(n, oh, ow, x.shape[3], c_out)
     tiles = n * -(-oh // m) * -(-ow // m)
-    roundings = tiles + _OF_IMAGE + _OF_OUTPUTS + _BACK_TO_FILTERS
+    roundings = tiles + _IMAGE_TRANSFORM + _OUTPUT_TRANSFORM + _FILTER_ADJOINT
     return [gamma(roundings, dtype) * winograd_formulas.conv2d_dw(x, g, pad, _magnitudes(m))]
 
 
 def _check_phases(filters, stride):
     if (*filters, stride) != (4, 4, 2):
-        raise ValueError(f"the bound of Winograd's way is for 4x4 filters of stride 2, not {filters[0]}x{filters[1]} of {stride}")
+        raise ValueError(f"the bound of Winograd's sums is for 4x4 filters of stride 2, not {filters[0]}x{filters[1]} of {stride}")
 
 
 def _sigmoid_grad(inputs, outputs, dtype):

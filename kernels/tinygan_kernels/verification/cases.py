@@ -1,13 +1,15 @@
-"""Inputs on which kernels go wrong: for every kernel of the contract, shapes at the edges of tiles, empty ones, views, extremes.
+"""Hard cases: for every kernel of the contract, inputs on which kernels go wrong. Tile edges, empty arrays, views, extreme values.
 
-`cases("matmul")` gives them; tests and `verify` judge every version of every backend on the same ones. Sizes come from
-{0, 1, t-1, t, t+1, 2t+3} for each tile side t of interest, so that a block is met empty, ragged, exactly full, and with another
-after it. Random numbers come from a seed that kernel and case determine: the same everywhere, whichever cases are run.
+`cases("matmul")` yields them; tests and `verify` judge every version of every backend on the same ones. Sizes come from
+{0, 1, t-1, t, t+1, 2t+3} for each tile side t, so that a block is empty, ragged, exactly full, and followed by another. Random
+numbers come from a seed that kernel and label determine: the same everywhere, whichever cases are run. The property tests draw
+from the same makers with seeds of their own.
+
+A maker is a function of (kernel, tile sides) that yields (label, make) pairs; make(draw) returns inputs, states and parameters.
 """
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,39 +35,58 @@ class Case:
     states: tuple[np.ndarray, ...] = ()
     params: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """How many numbers the inputs and states hold."""
+        return sum(array.size for array in (*self.inputs, *self.states))
+
 
 def edges(tile: int) -> tuple[int, ...]:
+    """The sizes at which a loop over tiles of that side goes wrong."""
     return (0, 1, tile - 1, tile, tile + 1, 2 * tile + 3)
 
 
-def cases(kernel: str, dtype: Any = np.float32, tiles: Sequence[int] = TILES) -> Iterator[Case]:
-    """Hard cases of a kernel, in arrays of `dtype`. tiles: the sides of tiles whose edges products are to meet."""
-    maker = _MAKERS.get(kernel, _elementwise)
-    for label, make in dict(maker(kernel, tiles)).items():  # tiles of several sides meet some shapes twice
-        draw = Draw(np.random.default_rng(zlib.crc32(f"{kernel} {label}".encode())), np.dtype(dtype))
+def cases(kernel: str, dtype: Any = np.float32, tiles: Sequence[int] = TILES, seed: int = 0) -> Iterator[Case]:
+    """Yield the hard cases of a kernel, in arrays of `dtype`. Raises LookupError, naming the table, for a kernel without any.
+
+    tiles: the sides of the tiles whose edges products are to meet. seed: another one gives the same shapes with other numbers.
+    """
+    for label, make in dict(_maker(kernel)(kernel, tiles)).items():  # tiles of several sides meet some shapes twice
+        draw = Draw(np.random.default_rng(zlib.crc32(f"{kernel} {label}".encode()) + seed), np.dtype(dtype))
         inputs, states, params = make(draw)
         # arithmetic turns 0-d arrays into scalars; kernels take arrays
         yield Case(kernel, label, tuple(map(np.asarray, inputs)), tuple(map(np.asarray, states)), params)
 
 
+def _maker(kernel: str) -> Maker:
+    """The maker of a kernel's cases: its own, or that of all elementwise kernels."""
+    if kernel not in _MAKERS and not KERNELS[kernel].elementwise:
+        raise LookupError(f"verification/cases.py: _MAKERS has no hard cases for {kernel}; only elementwise kernels need none")
+    return _MAKERS.get(kernel, _elementwise)
+
+
 class Draw:
-    """Random arrays of one dtype."""
+    """A source of random arrays of one dtype, each with the shape that is asked for."""
 
     def __init__(self, rng: np.random.Generator, dtype: np.dtype) -> None:
         self.rng, self.dtype = rng, dtype
 
     def normal(self, *shape: int) -> np.ndarray:
+        """Numbers from N(0, 1)."""
         return np.asarray(self.rng.standard_normal(shape), self.dtype)
 
     def between(self, low: float, high: float, *shape: int) -> np.ndarray:
+        """Numbers spread evenly over [low, high)."""
         return np.asarray(self.rng.uniform(low, high, shape), self.dtype)
 
     def array(self, *values: float) -> np.ndarray:
+        """These very values."""
         return np.array(values, self.dtype)
 
 
 Made = tuple[Sequence[np.ndarray], Sequence[np.ndarray], dict[str, Any]]
 Labelled = Iterator[tuple[str, Callable[[Draw], Made]]]
+Maker = Callable[[str, Sequence[int]], Labelled]
 
 
 # ---- products -----------------------------------------------------------------------------------------------------------------
@@ -170,21 +191,21 @@ def _batch_norm_grad(kernel: str, tiles: Sequence[int]) -> Labelled:
         yield f"{shape}", make
 
 
-# ---- fused --------------------------------------------------------------------------------------------------------------------
+# ---- fused bias and activation ------------------------------------------------------------------------------------------------
 
-_ROWS = ((0, 3), (1, 1), (257, 1), (35, 3), (2, 5, 7, 17), (3, 255), (2, 256), (513, 33), (4, 257), (0,), (5,), (7, 0))
+_CHANNELS_LAST = ((0, 3), (1, 1), (257, 1), (35, 3), (2, 5, 7, 17), (3, 255), (2, 256), (513, 33), (4, 257), (0,), (5,), (7, 0))
 _ACTS = [(act, slope) for act in ACTIVATIONS for slope in ((0.0, 0.2) if act == "leaky_relu" else (0.0,))]
 
 
 def _bias_act(kernel: str, tiles: Sequence[int]) -> Labelled:
-    for at, shape in enumerate(_ROWS):
+    for at, shape in enumerate(_CHANNELS_LAST):
         for act, slope in _ACTS if shape == (35, 3) else [_ACTS[at % len(_ACTS)]]:
             params = {"act": act, "slope": slope}
             yield f"{shape}, {act} {slope}", lambda d, s=shape, p=params: ((4 * d.normal(*s), d.normal(s[-1])), (), p)
 
 
 def _bias_act_grad(kernel: str, tiles: Sequence[int]) -> Labelled:
-    for at, shape in enumerate(_ROWS):
+    for at, shape in enumerate(_CHANNELS_LAST):
         for act, slope in _ACTS if shape == (35, 3) else [_ACTS[at % len(_ACTS)]]:
             low = 0.0 if act == "sigmoid" else -1.0
             params = {"act": act, "slope": slope}
@@ -218,6 +239,7 @@ def _ema(kernel: str, tiles: Sequence[int]) -> Labelled:
 
 # ---- elementwise, reductions and moves ----------------------------------------------------------------------------------------
 
+# for each elementwise kernel with parameters, the combinations to try
 _PARAMS: dict[str, list[dict[str, Any]]] = {
     "power": [{"exponent": e} for e in (2, 0.5, -1, -0.5, 3, 0)],
     "leaky_relu": [{"slope": s} for s in (0.0, 0.2)],
@@ -231,6 +253,8 @@ _PAIRS: tuple[tuple[Shape, Shape], ...] = (
 
 
 def _elementwise(kernel: str, tiles: Sequence[int]) -> Labelled:
+    if KERNELS[kernel].params and kernel not in _PARAMS:
+        raise LookupError(f"verification/cases.py: _PARAMS has no values for the parameters of {kernel}")
     groups = [(s,) for s in _UNARY_SHAPES] if len(KERNELS[kernel].inputs) == 1 else list(_PAIRS)
     for shapes, params in product(groups, _PARAMS.get(kernel, [{}])):
         label = f"{' and '.join(map(str, shapes))}{''.join(f', {k} {v}' for k, v in params.items())}"
@@ -277,14 +301,9 @@ def _fill(kernel: str, tiles: Sequence[int]) -> Labelled:
         yield f"{shape}", lambda d, s=shape: ((), (d.normal(*s),), {"value": 0.75})
 
 
-_MAKERS: dict[str, Callable[[str, Sequence[int]], Labelled]] = {
+_MAKERS: dict[str, Maker] = {
     "matmul": _matmul, "conv2d": _convolution, "conv2d_dx": _convolution, "conv2d_dw": _convolution,
     "bce_logits": _bce_logits, "batch_norm": _batch_norm, "batch_norm_grad": _batch_norm_grad,
     "bias_act": _bias_act, "bias_act_grad": _bias_act_grad, "sgd": _update, "momentum": _update, "adam": _update, "ema": _ema,
     "sum": _reduction, "max": _reduction, "fill": _fill,
 }  # fmt: skip
-
-
-def size(case: Case) -> int:
-    """Numbers that the case takes in."""
-    return sum(math.prod(a.shape) for a in (*case.inputs, *case.states))
