@@ -137,12 +137,14 @@ def test_shapes_and_parameters_that_do_not_fit_are_refused(kernel, shapes, param
     assert sentence in refusal(kernel, [zeros(*shape) for shape in shapes], **params)
 
 
-@pytest.mark.parametrize("kernel,states", [("sgd", 1), ("momentum", 2), ("adam", 3)])
-def test_updates_name_their_rate_sign_and_states(kernel, states):
-    out = (zeros(3),) * states
-    assert f"{kernel}: rate has shape (1,), it has to be 0-d" in refusal(kernel, (zeros(3), zeros(1)), out=out, sign=1)
-    assert f"{kernel}: sign is 0, it has to be +1 (ascend) or -1" in refusal(kernel, (zeros(3), zeros()), out=out, sign=0)
-    assert f"pass out=({', '.join(KERNELS[kernel].outputs)})" in refusal(kernel, (zeros(3), zeros()), sign=1)
+@pytest.mark.parametrize("kernel,states,constants", [
+    ("sgd", 1, {}), ("momentum", 2, {"mu": 0.9}), ("adam", 3, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-8}),
+])
+def test_updates_name_their_rate_sign_and_states(kernel, states, constants):
+    given = {"out": (zeros(3),) * states, **constants}
+    assert f"{kernel}: rate has shape (1,), it has to be 0-d" in refusal(kernel, (zeros(3), zeros(1)), sign=1, **given)
+    assert f"{kernel}: sign is 0, it has to be +1 (ascend) or -1" in refusal(kernel, (zeros(3), zeros()), sign=0, **given)
+    assert f"pass out=({', '.join(KERNELS[kernel].outputs)})" in refusal(kernel, (zeros(3), zeros()), sign=1, **constants)
 
 
 @pytest.mark.parametrize("kernel", ["fill", "ema"])
