@@ -1,0 +1,134 @@
+"""The recipes "An op", "An objective" and "A layer" in CONTRIBUTING.md: their examples work, and a forgotten place is found."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OPS, CASES, OPS_TESTS = "tinygan/engine/ops/elementwise.py", "tinygan/theory/gradient_cases.py", "tests/tinygan/engine/test_ops.py"
+OBJECTIVES, FORMULAS = "tinygan/game/objectives.py", "tests/tinygan/game/test_objectives.py"
+
+
+def blocks(recipe):
+    """The code blocks of a recipe, by their first line, which names the place."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = re.search(rf"^## {recipe}\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)[1]
+    return dict(re.findall(r"```python\n# (\S+\.py.*?)\n(.*?)```", section, re.DOTALL))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for folder in ("tinygan", "tests/support", "tests/tinygan/engine", "tests/tinygan/game"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def insert(path, after, text):
+    """Put text behind the only line that begins with `after`."""
+    lines = path.read_text().splitlines(keepends=True)
+    at = [i for i, line in enumerate(lines) if line.startswith(after)]
+    assert len(at) == 1, f"{path.name} has {len(at)} lines that begin with {after!r}"
+    path.write_text("".join([*lines[: at[0] + 1], text, *lines[at[0] + 1 :]]))
+
+
+def append(path, text):
+    path.write_text(f"{path.read_text()}\n\n{text}")
+
+
+def python(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "kernels")])}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
+                          check=False)
+
+
+def pytest_of(folder, path, only):
+    return python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", path, "-k", only)
+
+
+# ---- an op ----------------------------------------------------------------------------------------------------------------------
+
+
+def add_op(copy, text):
+    append(copy / OPS, text)
+
+
+def test_an_op_takes_two_places(copy):
+    places = blocks("An op")
+    assert set(places) == {OPS, f"{CASES}: _numbers"}
+    add_op(copy, places[OPS])
+    insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
+    done = pytest_of(copy, OPS_TESTS, "without_a_case or square")
+    assert done.returncode == 0 and re.search(r"\b8 passed", done.stdout), done.stdout + done.stderr
+    use = "from tinygan.ops import square; import tinygan; print(tinygan.ops.square is square)"
+    assert python(copy, "-c", use).stdout == "True\n"
+
+
+def test_an_op_without_its_case_fails_a_test_that_names_the_file(copy):
+    add_op(copy, blocks("An op")[OPS])
+    done = pytest_of(copy, OPS_TESTS, "test_no_op_is_without_a_case")
+    assert done.returncode == 1
+    assert re.search(r"no gradient check for square: add a case .* to \S*theory/gradient_cases\.py", done.stdout), done.stdout
+
+
+def test_a_wrong_vjp_in_the_example_fails_its_case(copy):
+    places = blocks("An op")
+    add_op(copy, places[OPS].replace("2.0 * g * x", "2.001 * g * x"))
+    insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
+    done = pytest_of(copy, OPS_TESTS, "square and reference")
+    assert done.returncode == 1 and "square: (3, 4), order 1: FAILED" in done.stdout, done.stdout
+
+
+# ---- an objective ---------------------------------------------------------------------------------------------------------------
+
+
+def add_objective(copy, places):
+    path = copy / OBJECTIVES
+    path.write_text(path.read_text().replace("\n\ndef _margin(", f"\n\n{places[OBJECTIVES]}\n\ndef _margin("))
+    insert(path, '    "relativistic": Objective(', places[f"{OBJECTIVES}: OBJECTIVES"])
+
+
+def test_an_objective_takes_two_places(copy):
+    places = blocks("An objective")
+    assert set(places) == {OBJECTIVES, f"{OBJECTIVES}: OBJECTIVES", f"{FORMULAS}: FORMULAS"}
+    add_objective(copy, places)
+    insert(copy / FORMULAS, '    "relativistic": (', places[f"{FORMULAS}: FORMULAS"])
+    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", FORMULAS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = pytest_of(copy, "tests/tinygan/game/test_moves.py", "relativistic-hinge")
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+    train = ["train", "ring", "--objective", "relativistic-hinge", "--steps", "3", "--batch", "4", "--backend", "reference"]
+    done = python(copy, "-m", "tinygan", *train)
+    assert done.returncode == 0 and "step 3" in done.stdout, done.stdout + done.stderr
+
+
+def test_an_objective_without_its_formula_fails_a_test_that_names_the_place(copy):
+    add_objective(copy, blocks("An objective"))
+    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", FORMULAS)
+    assert done.returncode == 1 and "1 failed" in done.stdout, "one test says it, and no other fails beside it"
+    assert re.search(r"\['relativistic-hinge'\] has no formula: .* to FORMULAS in \S*test_objectives\.py", done.stdout), done.stdout
+
+
+# ---- a layer --------------------------------------------------------------------------------------------------------------------
+
+USE = """
+from tinygan import Tensor
+draw = lambda: Tensor(made["rng"].standard_normal((4, 2)), made["backend"])
+before = {n: t.numpy().copy() for net in (D, G) for n, t in net.parameters().items()}
+game.alternating_step(draw, draw)
+print([n for net in (D, G) for n, t in net.parameters().items() if (t.numpy() == before[n]).all() and len(net.parameters()) == 6])
+"""
+
+
+def test_a_layer_that_holds_layers_takes_no_place(tmp_path):
+    places = blocks("A layer")
+    assert set(places) == {"residual.py"}
+    (tmp_path / "residual.py").write_text(places["residual.py"] + USE)
+    done = python(ROOT, tmp_path / "residual.py")
+    names = re.search(r"print\(\*D\.parameters\(\)\)  # (.*)", places["residual.py"])[1]
+    assert done.stdout.splitlines() == [names, "[]"], done.stdout + done.stderr  # what it says it prints, and everything moved
