@@ -257,6 +257,7 @@ _BOUND: dict[str, Callable[[Launch], Call]] = {
     "bce_logits": _bce_logits, "batch_norm": _batch_norm, "batch_norm_grad": _batch_norm_grad, "bias_act": _bias_act,
     "bias_act_grad": _bias_act_grad, "sgd": _sgd, "momentum": _momentum, "adam": _adam, "ema": _ema,
 }
+_ABSENT = set(KERNELS) - {*_BOUND, "matmul", "conv2d", "conv2d_dx", "conv2d_dw"}
 _PAIRS = {("matmul", "bias_act"), ("batch_norm", "leaky_relu"), ("leaky_relu_grad", "batch_norm_grad")}
 _CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 _TITLES = {"matmul": "register tiles", **dict.fromkeys(_CONVOLUTIONS, "register tiles, or Winograd's"),
@@ -291,6 +292,9 @@ def backend() -> Backend:
     """A CPU backend with scratch memory of its own. Its calls, and those of one Backend, are not for several threads at once."""
     scratch = Scratch()
     convolution = Convolution(scratch.take)
+
+    if _ABSENT:
+        raise LookupError(f"cpu/backend.py: _BOUND has no line for {min(_ABSENT)}, and cpu/elementwise.py no loop of that name")
 
     def bind(launch: Launch) -> Call:
         """The launch as a call without arguments, with all decided beforehand that shapes decide."""

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygan_kernels.contract import KERNELS
+
 
 class Workspace:
     """Memory for the intermediate results of kernels. It is kept for good, as a launch that was captured may be replayed any time.
@@ -178,10 +180,7 @@ class ArrayKernels:
         xp.add(average, fresh, out=average)
 
 
-_METHODS = (
-    "power", "sigmoid", "softplus", "leaky_relu", "leaky_relu_grad", "tanh_grad", "sigmoid_grad", "sum", "max", "copy", "fill",
-    "batch_norm", "batch_norm_grad", "sgd", "momentum", "ema",
-)  # fmt: skip
+_METHODS = tuple(name for name in vars(ArrayKernels) if name in KERNELS)
 
 
 def _ufuncs(xp: Any) -> dict[str, Callable]:
