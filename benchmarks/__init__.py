@@ -1,1 +1,1 @@
-"""Measurements: each script prints what the README quotes."""
+"""Measurements: of speed, of quality, and the scripts that write them into the documentation."""

@@ -1,1 +1,1 @@
-"""The scripts that write measured numbers and figures into the documentation."""
+"""The scripts that write numbers, excerpts, figures and docstrings into docs/ and the README."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.docs.markdown import measured_on, table, three_digits
+from benchmarks.speed.workloads import WORKLOADS
 
 Report = dict[str, Any]
 
@@ -31,7 +32,9 @@ def steps_section(report: Report) -> str:
     pictures = ["![Time of a step relative to the best peer's](ratios.png)"]
     if "scaling" in report:
         pictures.append("![Time of a step over the batch size](scaling.png)")
-    return "\n\n".join([table(head, rows), *(["\n".join(told)] if told else []), "\n".join(pictures), measured_on(report["stamp"])])
+    described = [f"- {name}: {WORKLOADS[name].summary}" for name in workloads]
+    parts = [table(head, rows), "\n".join(described), *(["\n".join(told)] if told else []), "\n".join(pictures)]
+    return "\n\n".join([*parts, measured_on(report["stamp"])])
 
 
 def _sides_somewhere(workloads: Report, sides: list[str]) -> list[str]:
