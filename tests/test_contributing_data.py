@@ -50,11 +50,12 @@ def python(folder, *arguments):
 
 USE = """
 from tinygan.cli.main import run
-from tinygan.data import known_data, load
-assert run("train a.dice --steps 3 --batch 4 --backend reference --out run".split()) == 0
+from tinygan.data import known_data
+assert run("train a.dice --throws 2 --steps 3 --batch 4 --backend reference --out run".split()) == 0
 assert run("sample run -n 5 -o b.dice --backend reference".split()) == 0
 assert run("evaluate run --backend reference".split()) == 0
-assert load("a.dice", throws=2).codec.shape == (2,)
+assert run("train ring --throws 2".split()) == 2
+assert run("train a.dice --throws 0".split()) == 2
 assert run("train --help".split()) == 0
 print(known_data())
 """
@@ -65,9 +66,10 @@ def test_the_example_works_from_training_to_pictures(copy):
     done = python(copy, "-c", USE)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = (copy / "b.dice").read_text().splitlines()
-    assert len(lines) == 5 and all(re.fullmatch("[1-6] [1-6] [1-6]", line) for line in lines)
+    assert len(lines) == 5 and all(re.fullmatch("[1-6] [1-6]", line) for line in lines)
     assert (copy / "run/samples.png").read_bytes().startswith(b"\x89PNG")
-    assert "precision" in done.stdout and ".wav, .dice" in done.stdout
+    assert "precision" in done.stdout and "--throws" in done.stdout and ".wav, .dice" in done.stdout
+    assert "--throws is for dice, this is points" in done.stderr and "--throws is 0, it has to be at least 1" in done.stderr
 
 
 def test_the_tests_of_every_kind_take_the_example(copy):
