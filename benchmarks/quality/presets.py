@@ -17,7 +17,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tinygan_kernels import load
@@ -34,8 +34,8 @@ from tinygan.training.samples import Trained, load_generator
 
 
 @dataclass(frozen=True)
-class Row:
-    """One set-up: a data set, a preset, and options that differ from it."""
+class SetUp:
+    """What is trained and measured for one row of a table: a data set, a preset, and options that differ from it."""
 
     data: str
     preset: str
@@ -50,18 +50,18 @@ REMEDIES = ("vanilla", "minimax", "r2", "wgan-gp", "sngan", "lsgan", "noise", "s
 REMEDY_STEPS = (("steps", 12_000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
 # one plain game for the whole table: on ring not that of the defaults, but one whose D is as deep as on the grid
 REMEDY_OPTIONS = {"ring": (*REMEDY_STEPS, ("hidden_d", (128, 128, 128)), ("decay", 0.5)), "grid": REMEDY_STEPS}
-TABLES: dict[str, list[Row]] = {
-    "results": [Row("ring", "best"), Row("grid", "best"), Row("digits", "best")],
-    "pacgan": [Row(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
-    "remedies": [Row(data, preset, REMEDY_OPTIONS[data]) for data in ("ring", "grid") for preset in ("best", *REMEDIES)],
+TABLES: dict[str, list[SetUp]] = {
+    "results": [SetUp("ring", "best"), SetUp("grid", "best"), SetUp("digits", "best")],
+    "pacgan": [SetUp(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
+    "remedies": [SetUp(data, preset, REMEDY_OPTIONS[data]) for data in ("ring", "grid") for preset in ("best", *REMEDIES)],
 }
 
 
-def train(row: Row, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
-    """Train a row from one seed. Seconds are those of training alone, compilation and the drawing of pictures left out."""
-    dataset, backend = load_data(row.data), load("cpu")
-    options = with_defaults(dataset, {**options_of_preset(row.preset, row.data), **dict(row.options), "seed": seed})
-    config = Config(data=row.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
+def train(set_up: SetUp, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
+    """Train a set-up from one seed. Seconds are those of training alone, compilation and the drawing of pictures left out."""
+    dataset, backend = load_data(set_up.data), load("cpu")
+    options = with_defaults(dataset, {**options_of_preset(set_up.preset, set_up.data), **dict(set_up.options), "seed": seed})
+    config = Config(data=set_up.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
     run = Run(config, dataset, backend, folder)
     alarms = Alarms(run, lambda line: None)
     begun = time.perf_counter()
@@ -87,28 +87,35 @@ def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
             "confidence": balance.confidence, "rarest_class": balance.rarest}
 
 
-def summary(runs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
-    """Return (mean, standard error of the mean) of each number over the runs; the error of a single run is NaN."""
+class Estimate(NamedTuple):
+    """A mean over runs and its standard error, which is NaN for a single run."""
+
+    mean: float
+    error: float
+
+
+def summary(runs: list[dict[str, float]]) -> dict[str, Estimate]:
+    """Return each number's mean over the runs."""
     found = {}
     for key in runs[0]:
         values = np.array([run[key] for run in runs])
         with np.errstate(invalid="ignore"):  # a run without one good sample has an infinite KL
             error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-        found[key] = (float(values.mean()), error)
+        found[key] = Estimate(float(values.mean()), error)
     return found
 
 
-def run_row(row: Row, seeds: int, steps: int | None) -> dict[str, Any]:
-    """Train and measure a row from seeds 0, 1, ...; a run that diverges is counted, and left out of the numbers."""
+def run_row(set_up: SetUp, seeds: int, steps: int | None) -> dict[str, Any]:
+    """Return a row of numbers, of a set-up trained and measured from seeds 0, 1, ...; a run that diverges is counted, no more."""
     runs = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
             try:
-                numbers, dataset, trained = train(row, seed, steps, Path(folder))
+                numbers, dataset, trained = train(set_up, seed, steps, Path(folder))
                 runs.append({**numbers, **measure(dataset, trained, seed)})
             except FloatingPointError as error:
-                print(f"{row.name}, seed {seed}: {error}")
-    return {"data": row.data, "preset": row.preset, "runs": runs, "diverged": seeds - len(runs)}
+                print(f"{set_up.name}, seed {seed}: {error}")
+    return {"data": set_up.data, "preset": set_up.preset, "runs": runs, "diverged": seeds - len(runs)}
 
 
 def show(row: dict[str, Any]) -> str:
@@ -152,9 +159,9 @@ def main() -> None:
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
     for table in args.tables or TABLES:
-        for row in TABLES[table]:
-            if args.only in ("", row.data, row.preset):
-                measured = run_row(row, args.seeds, args.steps)
+        for set_up in TABLES[table]:
+            if args.only in ("", set_up.data, set_up.preset):
+                measured = run_row(set_up, args.seeds, args.steps)
                 if args.untimed:
                     measured["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in measured["runs"]]
                 print(show(measured), flush=True)

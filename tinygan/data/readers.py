@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,8 +74,15 @@ def _gunzip(path: Path, raw: bytes) -> bytes:
 
 # ---- a folder of pictures -------------------------------------------------------------------------------------------
 
-def read_folder(folder: Path, size: int | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return every picture in `folder` and below, sorted by path: (n, S, S, C) uint8, and notes on what was left out.
+class Pictures(NamedTuple):
+    """The pictures of a folder, (n, S, S, C) uint8, and notes on what was left out or changed."""
+
+    pixels: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_folder(folder: Path, size: int | None) -> Pictures:
+    """Return every picture in `folder` and below, sorted by path.
 
     C is 1 if all pictures are grey, stored as such or as three equal channels, otherwise 3. Transparency is laid over
     white, 16-bit greys are scaled to 8, EXIF rotation is applied. Each picture is cropped to its central square and
@@ -94,7 +102,7 @@ def read_folder(folder: Path, size: int | None) -> tuple[np.ndarray, tuple[str, 
     if not arrays:
         raise DataError(f"{folder}: none of its {len(pictures)} pictures can be read; first: {failures[0]}")
     pixels, mixed = _stack(arrays)
-    return pixels, (*_left_out(len(paths) - len(pictures), failures), *mixed)
+    return Pictures(pixels, (*_left_out(len(paths) - len(pictures), failures), *mixed))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -202,29 +210,44 @@ def _key(path: Path, names: list[str]) -> str:
 
 # ---- CSV ------------------------------------------------------------------------------------------------------------
 
-def read_csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return a table of numbers, (n, F) float64, and its F column names (x0, x1, ... where the file gives none).
+class NamedColumns(NamedTuple):
+    """A table of numbers, (n, F) float64, and the names of its F columns."""
+
+    values: np.ndarray
+    columns: tuple[str, ...]
+
+
+def read_csv(path: Path) -> NamedColumns:
+    """Return the table in a CSV file; columns are called x0, x1, ... where it does not name them.
 
     The first row is a header if none of its cells is a number. Cells are separated by commas, or by semicolons or
     tabs if the first line has those. Raises DataError, naming line and column, for any other cell that is not a finite number.
     """
-    rows = _rows(path)
-    if not rows:
+    lines = _lines(path)
+    if not lines:
         raise DataError(f"{path}: an empty table; it needs a row of numbers for each sample")
-    numeric = [_number(cell) is not None for cell in rows[0][1]]
-    header = rows.pop(0)[1] if not any(numeric) else [""] * len(numeric)
+    numeric = [_number(cell) is not None for cell in lines[0].cells]
+    header = lines.pop(0).cells if not any(numeric) else [""] * len(numeric)
     columns = tuple(name.strip() or f"x{j}" for j, name in enumerate(header))
-    return np.array([_floats(path, line, cells, columns) for line, cells in rows]).reshape(-1, len(columns)), columns
+    values = np.array([_floats(path, line, cells, columns) for line, cells in lines])
+    return NamedColumns(values.reshape(-1, len(columns)), columns)
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number in the file, cells) for every line that is not blank."""
+class _Line(NamedTuple):
+    """A line of a CSV file: its number in the file, counted from 1, and its cells."""
+
+    number: int
+    cells: list[str]
+
+
+def _lines(path: Path) -> list[_Line]:
+    """Return every line of a CSV file that is not blank."""
     with _decoding(path, "CSV file"), open(path, newline="", encoding="utf-8-sig") as file:
         first = file.readline()
         file.seek(0)
         separator = next((s for s in ";\t" if s in first), ",")
         reader = csv.reader(file, delimiter=separator)
-        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        return [_Line(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
 
 
 def _floats(path: Path, line: int, cells: list[str], columns: tuple[str, ...]) -> list[float]:
@@ -250,8 +273,16 @@ def _number(cell: str) -> float | None:
 
 # ---- WAV ------------------------------------------------------------------------------------------------------------
 
-def read_wav(path: Path) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Return sound as mono (length,) float32 in [-1, 1], its rate in Hz, and notes. Raises DataError.
+class Recording(NamedTuple):
+    """Mono sound (length,), float32 in [-1, 1], its rate in Hz, and notes on what was changed."""
+
+    sound: np.ndarray
+    rate: int
+    notes: tuple[str, ...]
+
+
+def read_wav(path: Path) -> Recording:
+    """Return the sound of a WAV file. Raises DataError.
 
     The file may hold 8-bit unsigned, 16-, 24- or 32-bit integers, or floats; its channels are averaged. Floats that pass 1
     are scaled so that their peak is 1, and a note says so.
@@ -267,8 +298,8 @@ def read_wav(path: Path) -> tuple[np.ndarray, int, tuple[str, ...]]:
         raise DataError(f"{path}: sound with a rate of {rate} Hz or with NaN in it cannot be used; export it again")
     peak = float(np.abs(mono).max(initial=0.0))
     if peak > 1:
-        return (mono / peak).astype(np.float32), int(rate), (f"its peak of {peak:.3g} was scaled to 1",)
-    return mono.astype(np.float32), int(rate), ()
+        return Recording((mono / peak).astype(np.float32), int(rate), (f"its peak of {peak:.3g} was scaled to 1",))
+    return Recording(mono.astype(np.float32), int(rate), ())
 
 
 def _unit_scale(sound: np.ndarray) -> np.ndarray:

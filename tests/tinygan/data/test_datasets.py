@@ -8,14 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from data_files import error_of
+from data_files import PIXELS, error_of, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 from sklearn import datasets
 
-from tinygan.data.datasets import NAMES, Dataset, load
+from tinygan.data import NAMES, Dataset, load
+from tinygan.data import datasets as sources
 from tinygan.data.kinds import Images, Table
+from tinygan.data.named import NamedSet
 
 
 def numbered(n: int) -> Dataset:
@@ -135,6 +137,25 @@ def test_without_the_network_one_line_says_so(monkeypatch, name, fetcher, failur
     monkeypatch.setattr(datasets, fetcher, offline)
     message = error_of(load, name)
     assert message.startswith(f"{name}: ") and "network" in message and "digits" in message
+
+
+def test_a_planted_row_makes_a_named_set(monkeypatch):
+    row = NamedSet("planted", Table, lambda: numbered(5), {"steps": 7})
+    monkeypatch.setattr(sources, "NAMED_SETS", (*sources.NAMED_SETS, row))
+    assert load("planted").defaults() == {"steps": 7} and load("planted").defaults("dcgan")["steps"] == 10_000
+    assert "--size is for images, this is table" in error_of(load, "planted", size=4)
+    monkeypatch.setattr(sources, "NAMED_SETS", (NamedSet("planted", Table, lambda: numbered(5)),))
+    assert load("planted").defaults() == Table.defaults
+
+
+@pytest.mark.parametrize("name", ["digits", "grid"])
+def test_a_folder_named_like_a_set_keeps_the_defaults_of_its_kind(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    for i in range(2):
+        save(PIXELS[0], tmp_path / name / f"{i}.png")
+    folder = load(f"./{name}")
+    assert folder.name == name and folder.defaults() == Images.defaults != load(name).defaults()
 
 
 # ---- specs ----------------------------------------------------------------------------------------------------------

@@ -53,8 +53,8 @@ class Images(Codec):
     def read(cls, path: Path, size: int | None = None) -> Dataset:
         """Return the pictures in and below a folder, or the images of an idx file. Raises DataError."""
         if path.is_dir():
-            pictures, notes = readers.read_folder(path, size)
-            return cls.of_pixels(path.absolute().name, pictures, notes=notes)
+            pictures = readers.read_folder(path, size)
+            return cls.of_pixels(path.absolute().name, pictures.pixels, notes=pictures.notes)
         if path.suffix.lower() in readers.IMAGE_SUFFIXES:
             raise DataError(f"{path}: one picture is not a data set; give the folder with all of them")
         return cls.of_pixels(path.name, readers.read_idx(path)[..., None], size)
