@@ -1,7 +1,9 @@
 """Options: what one field declares reaches the check, the message, the flag, the help, the JSON, and the rules of resuming."""
 
+import ast
 import json
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import pytest
 import typer
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import tinygan
 from tinygan.cli.flags import takes_options
 from tinygan.game.remedies import Remedies
 from tinygan.game.rules import Rules
@@ -16,6 +19,7 @@ from tinygan.nn.architectures import NetworkOptions
 from tinygan.options import NOTHING, OptionError, Options, from_record, option, options_of
 from tinygan.training.config import AdamOptions, Config, DataOptions, RunOptions
 
+PACKAGE = Path(tinygan.__file__).parent
 GROUPS = (RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptions)
 
 
@@ -181,8 +185,38 @@ def test_help_shows_every_option_in_the_panel_of_its_class():
 
 def test_config_is_made_of_its_groups():
     assert {name for group in GROUPS for name in options_of(group)} == set(options_of(Config))
-    assert {f.name for f in fields(Config)} == set(options_of(Config)), "a field without option() has no flag and no check"
+    for f in fields(Config):
+        owner = next(cls for cls in Config.__mro__ if f.name in vars(cls).get("__annotations__", {}))
+        assert f.name in options_of(Config), f"{f.name} of {owner.__name__} has no option(...): no flag, and no check"
     assert all(set(options_of(group)) for group in GROUPS)
+
+
+def uses():
+    """Names that the package reads as attributes, or takes as parameters; `conflicts` alone is no use of an option."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        stack = [ast.parse(path.read_text(encoding="utf-8"))]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, ast.FunctionDef) and node.name == "conflicts":
+                continue
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.add(node.attr)
+            elif isinstance(node, ast.arg):
+                found.add(node.arg)
+            stack += ast.iter_child_nodes(node)
+    return found
+
+
+def test_every_option_is_used():
+    """One that nothing reads would be accepted, recorded, and without effect."""
+    read = uses()
+    for name, declared in options_of(Config).items():
+        assert name in read, f"nothing in tinygan/ reads {name}, which {declared.owner.__name__} declares"
+
+
+def test_an_option_that_nobody_reads_would_be_seen():
+    assert "not_an_option_of_anyone" not in uses() and "wrapped" not in uses()
 
 
 @pytest.mark.parametrize("name", sorted(options_of(Config)))
