@@ -1,4 +1,4 @@
-"""Codec, the root of every kind of data: between user units and what a network trains on, and all else that a kind decides.
+"""Codec, the root class of every kind of data: it maps user units to what a network trains on, and back.
 
 A checkpoint keeps the codec of its run, so a generator makes pictures, rows or sound without the data.
 """
@@ -34,10 +34,10 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Codec(ABC):
-    """A kind of data. A subclass is a kind, and one instance of it holds the units of one data set.
+    """A kind of data: a subclass is a kind, and one instance of it holds the units of one data set.
 
     The class knows how its files are recognised and read, how a run on it starts, and how samples are written and drawn.
-    CONTRIBUTING.md, "A kind of data", builds one from nothing. An instance has
+    CONTRIBUTING.md, "A kind of data", has a whole example. The fields of an instance are
         shape      of one sample: (2,) points, (H, W, C) images, (F,) table, (window,) sound
         mean, std  one float a column (points and table): encoded = (user - mean) / std
         columns    their names (points and table)

@@ -6,6 +6,7 @@ import io
 import json
 import pkgutil
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,9 +154,14 @@ def forgotten(kind):
     return [f"{where} {line}" for line in lacking]
 
 
+SHAPES = [(9,), (9, 4), (9, 8, 8), (9, 8, 8, 3), (9, 3, 8, 8), (9, 8, 8, 8), (9, 2, 8, 8, 3)]
+
+
 def clashes(listed):
-    """Names, suffixes and options that more than one of the kinds has."""
+    """Names, suffixes, options, shapes of arrays and "a folder", where more than one of the kinds claims them."""
     every = [name for kind in listed for name in (kind.kind, *kind.suffixes, *(f"--{o}" for o in kind.options_taken()))]
+    every += [str(shape) for kind in listed for shape in SHAPES if kind.takes_array(shape)]
+    every += ["a folder" for kind in listed if kind.recognises(Path(__file__).parent)]
     return sorted({name for name in every if every.count(name) > 1})
 
 
@@ -196,7 +202,8 @@ def test_what_is_forgotten_is_named():
     assert f"{__name__.replace('.', '/')}.py: the class Half does not state `bounded`" in lines
     for lack in ("`draw`", "`to_network`", "`to_user`", "`read`", "`from_array`", "`file_bytes`", "['setps']", "`formats`"):
         assert lack in lines, lack
-    assert clashes((*KINDS, Half, type("Again", (Half, Table), {"kind": "sound", "suffixes": (".csv",)}))) == [".csv", "sound"]
+    again = type("Again", (Half, Table), {"kind": "sound", "suffixes": (".csv",), "recognises": lambda path: path.is_dir()})
+    assert clashes((*KINDS, Half, again)) == ["(9, 4)", ".csv", "a folder", "sound"]
     assert without_example([*KINDS, Half]) == ["tests/tinygan/data/test_kinds.py: EXAMPLES has no half"]
     with pytest.raises(TypeError, match="abstract"):
         Half((3,))
