@@ -12,7 +12,7 @@ PIXELS = np.random.default_rng(7).integers(0, 256, (3, 4, 5), dtype=np.uint8)
 
 
 def error_of(call, *args, **kwargs) -> str:
-    """The message of the DataError that `call` raises, checked to be one line."""
+    """Return the message of the DataError that `call` raises, checked to be one line."""
     with pytest.raises(DataError) as caught:
         call(*args, **kwargs)
     message = str(caught.value)
@@ -21,7 +21,7 @@ def error_of(call, *args, **kwargs) -> str:
 
 
 def shown(data) -> np.ndarray:
-    """The whole set in user units, after checking what every set promises."""
+    """Check what every set promises, and return the whole set in user units."""
     assert data.x.dtype == np.float32 and data.x.flags.c_contiguous and data.x.shape[1:] == data.codec.shape
     assert np.isfinite(data.x).all() and (not data.codec.bounded or np.abs(data.x).max() <= 1)
     return data.codec.decode(data.x)

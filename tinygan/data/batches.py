@@ -36,7 +36,7 @@ class Dataset:
 
     @property
     def is_mixture(self) -> bool:
-        """True where samples are drawn fresh from a known density, False where there are so many and no more."""
+        """True if samples are drawn fresh from a known density, False if there is a finite set of them."""
         return self.x is None
 
     def sampler(self, m: int, rng: np.random.Generator) -> Sampler:

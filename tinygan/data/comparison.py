@@ -29,7 +29,7 @@ def shortened(name: str, most: int = 40) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: the data set's name, real and generated samples in user units (n, *shape), and the latter's title."""
+    """Real and generated samples to compare, in user units (n, *shape), the data set's name, and a title for the generated ones."""
 
     name: str
     real: np.ndarray

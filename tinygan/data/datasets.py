@@ -1,7 +1,7 @@
-"""`load`: the data that a name or a path stands for.
+"""`load` finds the data that a name or a path stands for.
 
-Which kind a path is of, the kinds say themselves (kinds/). Nothing here draws at random; samplers do, from a generator that they
-are handed.
+The kinds themselves (kinds/) say which paths are theirs. Nothing here draws at random; samplers do, from a generator that they are
+handed.
 """
 
 from __future__ import annotations

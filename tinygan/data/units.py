@@ -149,9 +149,9 @@ class Codec(ABC):
 
     def column_problem(self) -> str | None:
         """Return what is wrong with `mean`, `std` and `columns`, or None. Only points and tables have them."""
-        return self._column_counts(0)
+        return self.column_count_problem(0)
 
-    def _column_counts(self, width: int) -> str | None:
+    def column_count_problem(self, width: int) -> str | None:
         """Return a complaint unless mean, std and columns have `width` entries each."""
         if any(not isinstance(v, tuple) or len(v) != width for v in (self.mean, self.std, self.columns)):
             return f"mean, std and columns need {width} entries each for {self.kind} of shape {self.shape}"

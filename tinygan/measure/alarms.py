@@ -1,4 +1,4 @@
-"""Alarms: what goes wrong in a run, noticed while it goes wrong. Each is one line with advice.
+"""Alarms tell what goes wrong in a run while it goes wrong, each in one line with advice.
 
 V near -log 4 proves nothing by itself: a D that never learnt gives it too. So the diagnosis trains a copy of D to its optimum
 against G as it is, and compares. No alarm draws from the run's own generators: a watched run is the same run.

@@ -53,7 +53,7 @@ def ascend_to_optimum(D: Sequential, goal: Callable[[], Tensor], iterations: int
 
 @dataclass(frozen=True)
 class Retrained:
-    """What retraining D with G fixed reached.
+    """The result of retraining D with G fixed.
 
     v: V of the retrained D on samples that it neither learnt from nor was chosen by. before: V of the D that was handed in, on the
     same samples. Both in nats.
@@ -69,7 +69,7 @@ class Retrained:
 
 
 class Pair(NamedTuple):
-    """As many real samples as generated ones, (n, *shape) each."""
+    """Equal numbers of real and generated samples, (n, *shape) each."""
 
     real: Tensor
     fake: Tensor

@@ -1,4 +1,4 @@
-"""Measures of samples: coverage of a mixture whose density is known, and what compares any samples with real ones.
+"""Measures of samples: coverage of a mixture whose density is known, and comparisons of any samples with real ones.
 
 A generator can make fair samples and still make only a few of the many things it was shown. So each measure of quality
 (precision, density, HQ share) stands beside one of variety (recall, coverage, modes).
@@ -90,7 +90,7 @@ def _kth_distance(points: np.ndarray, k: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """What a classifier makes of generated samples.
+    """A classifier's view of generated samples.
 
     confidence: its mean largest probability. real_confidence: the same on real samples that it was not fitted on. shares: of the
     samples in each class, by their likeliest one.
@@ -102,7 +102,7 @@ class ClassBalance:
 
     @property
     def rarest(self) -> float:
-        """The share of the class that has the fewest samples."""
+        """The share of the class with the fewest samples."""
         return min(self.shares)
 
 
@@ -127,7 +127,7 @@ def class_balance(real: np.ndarray, labels: np.ndarray, fake: np.ndarray) -> Cla
 
 @dataclass(frozen=True)
 class Memorisation:
-    """Whether generated samples repeat the real ones.
+    """Signs that generated samples repeat the real ones.
 
     distinct: how many different real samples are the nearest one of some fake. ratio: the median distance of a fake to its nearest
     real sample, over that of a real one to its nearest other: near 0 for copies, about 1 for fresh samples like the real ones.

@@ -21,13 +21,13 @@ from tinygan.data.named import NamedSet
 
 
 def numbered(n: int) -> Dataset:
-    """A set whose sample i holds the number i twice, so that a batch tells which samples it drew."""
+    """Return a set whose sample i holds the number i twice, so that a batch tells which samples it drew."""
     codec = Table((2,), mean=(0.0, 0.0), std=(1.0, 1.0), columns=("a", "b"))
     return Dataset("numbered", codec, np.arange(n, dtype=np.float32).repeat(2).reshape(n, 2))
 
 
 def drawn(sampler, batches: int) -> np.ndarray:
-    """The sample numbers of `batches` batches of a `numbered` set, end to end."""
+    """Return the sample numbers of `batches` batches of a `numbered` set, end to end."""
     found = np.concatenate([sampler.next() for _ in range(batches)])
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
     return found[:, 0].astype(int)

@@ -36,7 +36,7 @@ class DigitStringOptions(Options):
 
 @dataclass(frozen=True)
 class DigitStrings(Codec):
-    """Planted: lines of decimal digits, all of one length; its codec has a field of its own, its option leaves characters out."""
+    """A planted kind: lines of decimal digits, all of one length. Its codec has a field of its own, and it takes an option."""
 
     blank: str = "0"
 
@@ -134,7 +134,7 @@ def test_from_a_file_to_the_picture_that_ends_a_run(kind, tmp_path, planted):
 # ---- what fails when something was forgotten ------------------------------------------------------------------------
 
 def forgotten(kind):
-    """What the class of a kind lacks, a line each."""
+    """Return what the class of a kind lacks, a line each."""
     where = f"{kind.__module__.replace('.', '/')}.py: the class {kind.__name__}"
     lacking = [f"does not state `{name}`" for name in ("kind", "rank", "bounded") if not hasattr(kind, name)]
     lacking += [f"does not define `{name}`" for name in sorted(kind.__abstractmethods__)]
@@ -158,7 +158,7 @@ SHAPES = [(9,), (9, 4), (9, 8, 8), (9, 8, 8, 3), (9, 3, 8, 8), (9, 8, 8, 8), (9,
 
 
 def clashes(listed):
-    """Names, suffixes, options, shapes of arrays and "a folder", where more than one of the kinds claims them."""
+    """Return names, suffixes, options, shapes of arrays and "a folder", where more than one of the kinds claims them."""
     every = [name for kind in listed for name in (kind.kind, *kind.suffixes, *(f"--{o}" for o in kind.options_taken()))]
     every += [str(shape) for kind in listed for shape in SHAPES if kind.takes_array(shape)]
     every += ["a folder" for kind in listed if kind.recognises(Path(__file__).parent)]
@@ -166,7 +166,7 @@ def clashes(listed):
 
 
 def all_kinds(root=Codec):
-    """Every class of a kind that has been imported, whether it is in a list or not."""
+    """Return every class of a kind that has been imported, whether it is in a list or not."""
     return {kind for child in root.__subclasses__() for kind in (child, *all_kinds(child)) if hasattr(kind, "kind")}
 
 

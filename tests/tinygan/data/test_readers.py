@@ -184,7 +184,7 @@ WAVE = np.sin(np.arange(4000) * 0.05) * 0.5
 
 
 def wav24(path, values, rate=8000):
-    """24-bit PCM by hand: scipy writes none."""
+    """Write a 24-bit PCM file by hand, as scipy writes none."""
     data = b"".join(int(v).to_bytes(3, "little", signed=True) for v in values)
     head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 3, 3, 24,
                        b"data", len(data))

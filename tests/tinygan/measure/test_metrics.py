@@ -14,7 +14,7 @@ HQ = 1 - np.exp(-4.5)  # of an exact sampler: within 3 std of its mode, in two d
 
 
 def exact(name, n=2500, seed=0, spread=1.0):
-    """n samples of a mixture, its components `spread` times as wide as they should be."""
+    """Return n samples of a mixture, its components `spread` times as wide as they should be."""
     centres, std = MIXTURES[name]
     rng = np.random.default_rng(seed)
     return centres[rng.integers(len(centres), size=n)] + spread * std * rng.standard_normal((n, 2))

@@ -42,7 +42,7 @@ SETS = {
 
 
 def size_of(path):
-    """After decoding every pixel; (width, height)."""
+    """Decode every pixel of a PNG that is not empty, and return (width, height)."""
     with Image.open(path) as image:
         assert image.format == "PNG"
         image.load()
@@ -100,7 +100,7 @@ def metrics(path, n):
 
 
 def drawn(monkeypatch, path, n):
-    """The three panels' axes, before they became pixels."""
+    """Draw the curves of n readings, and return the axes of the three panels."""
     figures, write = [], pictures._write
     monkeypatch.setattr(pictures, "_write", lambda figure, to: (figures.append(figure), write(figure, to)))
     pictures.draw_curves(metrics(path / "metrics.jsonl", n), path / "c.png")
@@ -112,7 +112,7 @@ def drawn(monkeypatch, path, n):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 30, 1000])
 def test_curves_of_few_and_many_readings(tmp_path, monkeypatch, n):
-    """Each curve twice, as read and averaged, over the steps that it was read at, and every curve can be seen."""
+    """Each curve is drawn twice, as read and averaged, over the steps that it was read at, and can be seen."""
     lines = [line for axes in drawn(monkeypatch, tmp_path, n) for line in axes.lines if line.get_linestyle() == "-"]
     assert len(lines) == 10
     for read, averaged in zip(lines[::2], lines[1::2], strict=True):

@@ -16,7 +16,7 @@ CPU = load("cpu")
 
 
 class Sampler:
-    """Stands in for a trained G: samples whose numbers are known, asked for as from a run."""
+    """A stand-in for a trained G, whose samples have known numbers."""
 
     def __init__(self, make):
         self.make = make

@@ -27,7 +27,7 @@ class Columns(Codec):
     writes = (".csv",)
 
     def column_problem(self) -> str | None:
-        problem = self._column_counts(self.shape[0])
+        problem = self.column_count_problem(self.shape[0])
         if problem is None and (not all(map(is_finite, self.mean + self.std)) or min(self.std, default=1) <= 0):
             problem = "mean and std must be finite numbers, std above 0"
         if problem is None and not all(isinstance(name, str) for name in self.columns):
