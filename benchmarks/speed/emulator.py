@@ -1,7 +1,7 @@
-"""How long the emulator takes: `python -m benchmarks.speed.emulator [--json FILE]`
+"""Time the emulator: `python -m benchmarks.speed.emulator [--json FILE]`
 
-Matrix products of n^3 by the versions of the CUDA C++ ladder, with the sanitizer off and on, best of three, after compilation. Each
-result is compared with NumPy's first.
+Each row is a matrix product of n x n x n by one version of the CUDA C++ ladder, with the sanitizer off and on: the best of three,
+after compilation. Every result is compared with NumPy's before its time counts.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SIZES, VERSIONS = (128, 256), (1, 3, 4, 5)
 
 
 def seconds(n: int, version: int, checks: bool) -> float:
+    """Return the best time in seconds of three products of n x n matrices. Exits if a result is wrong."""
     backend = load("cupy", emulate=True, versions={"matmul": version})
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((n, n)).astype(np.float32) for _ in range(2))

@@ -27,7 +27,7 @@ def bits(kind: str) -> int:
 
 
 def kernel_text(body: str, inputs: list[str], results: list[str], declarations: str = "") -> str:
-    """A kernel that loads %a, %b, ... of the input types, runs `body`, stores %x, %y, ... of the result types."""
+    """Return the PTX of a kernel that loads %a, %b, ... of the input types, runs `body`, stores %x, %y, ... of the result types."""
     names_in, names_out = "abcdef"[: len(inputs)], "xyz"[: len(results)]
     lines = [".version 8.0", ".target sm_80", ".address_size 64", declarations]
     params = [f".param .u64 p{n}" for n in names_in + names_out]
@@ -62,7 +62,7 @@ def kernel_text(body: str, inputs: list[str], results: list[str], declarations: 
 def run(
     body: str, inputs: list[tuple[str, object]], result: str = "u32", more: tuple[str, ...] = (), declarations: str = ""
 ):
-    """The values of %x (and %y, %z for `more`) after `body`, for each position of the input vectors."""
+    """Return the values of %x (and %y, %z for `more`) after `body`, for each position of the input vectors."""
     arrays = [
         np.atleast_1d(np.asarray(values)).astype(DTYPE[kind]) if not _is(values, kind) else values
         for kind, values in inputs

@@ -102,7 +102,7 @@ def test_switch_with_and_without_fall_through():
 
 
 def test_branch_table():
-    """brx.idx, which compilers use for large switches."""
+    """Test brx.idx, which compilers use for large switches."""
     code = """.version 8.0
 .target sm_80
 .address_size 64
@@ -179,7 +179,7 @@ def test_barriers_in_loops_with_a_trip_count_per_block():
 
 
 def test_warps_that_work_as_producer_and_consumer():
-    """Named barriers, bar.arrive, and warps in different loops."""
+    """Test named barriers, bar.arrive, and warps in different loops."""
     code = """extern "C" __global__ void k(int* out, int n) {
   __shared__ int box[32];
   int lane = threadIdx.x % 32;
@@ -278,7 +278,7 @@ def test_trap_and_exit():
 # -- random programs: the same random control flow, interpreted lane by lane ----------------------------------------
 @st.composite
 def programs(draw, depth: int = 3):
-    """Statements over v0..v3: assignments, if/else, loops whose trip count depends on data, break and continue."""
+    """Draw statements over v0..v3: assignments, if/else, loops whose trip count depends on data, break and continue."""
     kinds = ["set", "set", "if", "loop", "escape"] if depth else ["set"]
     return [draw(statements(depth, kinds)) for _ in range(draw(st.integers(1, 3)))]
 

@@ -17,7 +17,7 @@ LD, ST = "l1tex__t_{}_pipe_lsu_mem_global_op_ld.sum", "l1tex__t_{}_pipe_lsu_mem_
 
 
 def aligned(n: int) -> np.ndarray:
-    """Zeros that start at a multiple of 128 bytes, as GPU allocations do."""
+    """Return zeros that start at a multiple of 128 bytes, as GPU allocations do."""
     raw = np.zeros(n + 32, "f4")
     return raw[-raw.ctypes.data % 128 // 4 :][:n]
 

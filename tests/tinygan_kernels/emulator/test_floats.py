@@ -12,12 +12,12 @@ LIMIT = {"f4": Fraction(2) ** 128, "f8": Fraction(2) ** 1024, "f2": Fraction(2) 
 
 
 def exactly(x, dtype: str) -> Fraction:
-    """The number; an infinity stands for the first power of two that is too large."""
+    """Return the number exactly; an infinity stands for the first power of two that is too large."""
     return Fraction(float(x)) if np.isfinite(x) else LIMIT[dtype] * (1 if x > 0 else -1)
 
 
 def rounded(exact: Fraction, dtype: str, mode: str = "rn"):
-    """The neighbour of `exact` that the mode picks."""
+    """Return the neighbour of `exact` that the rounding mode picks."""
     kind = np.dtype(dtype).type
     try:
         guess = kind(float(exact))
@@ -36,13 +36,13 @@ def rounded(exact: Fraction, dtype: str, mode: str = "rn"):
 
 @pytest.fixture(autouse=True)
 def quiet():
-    """The oracle overflows on purpose."""
+    """Ignore the warnings of the oracle, which overflows on purpose."""
     with np.errstate(all="ignore"):
         yield
 
 
 def hard_values(dtype: str, count: int, seed: int) -> np.ndarray:
-    """Finite: random bit patterns, few-bit numbers (which make ties), subnormals and the ends of the range."""
+    """Return finite values: random bit patterns, few-bit numbers (which make ties), subnormals and the ends of the range."""
     rng = np.random.default_rng(seed)
     size = np.dtype(dtype).itemsize
     raw = rng.integers(0, 256, (count, size), "u1").view(dtype).ravel()

@@ -43,7 +43,7 @@ def number(value, kind: str) -> int:
 
 
 def pairs(kind: str, extra: int = 200):
-    """All pairs of edge values, and random ones."""
+    """Return two vectors: all pairs of edge values, and random ones."""
     n = bits(kind)
     edges = np.array([(a, b) for a in EDGES[n] for b in EDGES[n]], dtype="u8")
     drawn = (
@@ -56,7 +56,7 @@ def pairs(kind: str, extra: int = 200):
 
 
 def check(instruction: str, kind: str, oracle, result: str | None = None) -> None:
-    """`instruction %x, %a, %b;` equals oracle(a, b) modulo the width, for every pair. Runs 1000 threads at a time."""
+    """Check that `instruction %x, %a, %b;` equals oracle(a, b) modulo the width, for every pair, 1000 threads at a time."""
     result = result or kind
     a, b = pairs(kind)
     for start in range(0, len(a), 1000):
@@ -145,7 +145,7 @@ def test_bit_counts(n):
 
 
 def extracted(a: int, position: int, length: int, n: int, is_signed: bool) -> int:
-    """bfe as the PTX manual's loop: bits beyond the top repeat the sign (0 if unsigned)."""
+    """Compute bfe by the PTX manual's loop: bits beyond the top repeat the sign (0 if unsigned)."""
     position, length = position & 255, length & 255
     sign = 0
     if is_signed and length:
@@ -178,7 +178,7 @@ def test_bit_field_extract_and_insert(kind):
 
 
 def inserted(a: int, b: int, position: int, length: int, n: int) -> int:
-    """bfi as the manual's loop."""
+    """Compute bfi by the manual's loop."""
     for i in range(length):
         if position + i < n:
             b = b & ~(1 << (position + i)) | (a >> i & 1) << (position + i)

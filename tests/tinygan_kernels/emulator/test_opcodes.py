@@ -1,4 +1,4 @@
-"""The table of opcodes: what a row must say, that every opcode is run by a test, and the opcodes that no other file runs."""
+"""The table of opcodes: what a row must say, that tests run every opcode, and tests of those that no other file runs."""
 
 import re
 from pathlib import Path

@@ -58,7 +58,7 @@ def name(kind: str, number: int) -> str:
 
 
 def assembled(program) -> str:
-    """The program between loads of %rv0 and %fv0 from %a and %b and stores of a mix of all registers."""
+    """Return a kernel: loads of %rv0 and %fv0 from %a and %b, the statements, a store of a mix of all registers."""
     lines = [f".reg .{CLASSES[k][0]} %{k}v<{COUNT}>;" for k in CLASSES]
     for k in CLASSES:
         for i in range(COUNT):

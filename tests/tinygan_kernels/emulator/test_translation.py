@@ -1,4 +1,4 @@
-"""translation(): what is shown is what runs, and each line stands beside the PTX and the CUDA source that it came from."""
+"""The listing of translation(): it is the source that runs, and each line stands beside its PTX and its CUDA source."""
 
 import re
 

@@ -11,7 +11,7 @@ LANE = np.arange(64, dtype="i4")
 
 
 def shuffled(mode: str, lane: int, b: int, c: int) -> tuple[int, bool]:
-    """The PTX manual's pseudocode: (source lane, predicate)."""
+    """Compute (source lane, predicate) of shfl by the PTX manual's pseudocode."""
     segment, clamp = c >> 8 & 31, c & 31
     most, least = (lane & segment) | (clamp & ~segment & 31), lane & segment
     if mode == "up":
@@ -126,7 +126,7 @@ def test_a_block_reduction_by_shuffles(block, n):
 
 # -- matrices ----------------------------------------
 def fragments(matrix: np.ndarray, p: int, rows_by_lane: bool) -> np.ndarray:
-    """(32, registers, p) elements of A (rows_by_lane) or B for each lane, straight from the PTX manual's tables."""
+    """Return the (32, registers, p) elements of A (rows_by_lane) or B that each lane holds, by the PTX manual's tables."""
     out = []
     for lane in range(32):
         g, t = lane // 4, lane % 4

@@ -77,7 +77,8 @@ class Emitter:
     def begin(self, ins: Instruction | None) -> None:
         """Attribute the lines written from here on to this instruction."""
         self.ins = ins
-        self.seen, self.written = set(), set()
+        self.seen.clear()
+        self.written.clear()
 
     def unsupported(self, why: str) -> UnsupportedInstruction:
         """Make the error, to be raised, that says what of the instruction at hand is not supported."""
@@ -104,7 +105,7 @@ class Emitter:
     # -- names ------------------------------------------------------------------------------------------------
     def bind(self, value, key=None) -> str:
         """Return the name of a constant or function in the generated source."""
-        return self.names.bind(value, key, made_for=self.ins.name)
+        return self.names.bind(value, key, self.ins)
 
     def register(self, name: str, code: str) -> str:
         """Return the name of one of the function's registers, seen as the NumPy type `code`."""

@@ -13,6 +13,7 @@ All blocks of a kernel share one `Names`; the Emitter of each block asks it for 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import numpy as np
 
@@ -31,26 +32,26 @@ class Names:
         self.specials: set[str] = set()
         self.lane_params: dict[tuple[str, str], tuple[int, int]] = {}
         self._bound: dict = {}
+        self._repeats: Counter[str] = Counter()
         self._numbers: dict[tuple[str, str], int] = {}  # (function, register) -> its number
         self._views: set[tuple[tuple[str, str], str]] = set()  # ((function, register), NumPy type it is seen as)
 
-    def bind(self, value, key=None, made_for: str = "") -> str:
+    def bind(self, value, key=None, ins: Instruction | None = None) -> str:
         """Return the name of a constant or function. Values with equal keys (by default: one object) share a name.
 
-        made_for: the instruction, by which a function without a name of its own is called.
+        ins: the instruction that is translated, by which a function without a name of its own is called.
         """
         key = key if key is not None else id(value)
         if key not in self._bound:
-            name = first = self._name_for(value, made_for)
-            times = 1
+            name = first = self._name_for(value, ins)
             while name in self.constants:
-                times += 1
-                name = f"{first}_{times}"
+                self._repeats[first] += 1
+                name = f"{first}_{self._repeats[first] + 1}"
             self._bound[key] = name
             self.constants[name] = value
         return self._bound[key]
 
-    def _name_for(self, value, made_for: str) -> str:
+    def _name_for(self, value, ins: Instruction | None) -> str:
         """Choose a name that tells what the value is, and that nothing which `execute.machine` binds can have."""
         if isinstance(value, Site):
             return f"site{value.number}"
@@ -59,7 +60,7 @@ class Names:
         if not callable(value) or isinstance(value, type):
             return f"k{len(self.constants)}"
         if "<" in value.__qualname__:  # a lambda, or a function defined inside of another
-            return "ptx_" + re.sub(r"\W", "_", made_for)
+            return "ptx_" + re.sub(r"\W", "_", ins.name if ins else "function")
         return f"{value.__module__.rsplit('.', 1)[-1]}_{value.__name__}"
 
     def register(self, function: Function, name: str, code: str) -> str:
