@@ -1,4 +1,4 @@
-"""What the commands share: the backend that they were asked for, and how they print."""
+"""The consoles that commands print to, and the backend that they were asked for."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Emulate = Annotated[bool, typer.Option("--emulate", help="Execute a CUDA backend
 
 
 def tell(console: Console, line: str) -> None:
-    """A line as it is: neither wrapped, nor searched for the brackets and colons of Rich's markup, which file names may have."""
+    """Print a line as it is: not wrapped, and without Rich's markup, whose brackets and colons file names may have."""
     console.print(Text(line), soft_wrap=True)
 
 
 def load_backend(name: str, emulate: bool = False) -> Backend:
-    """The backend, and on stderr a word if it has to compile something first. Raises BackendError."""
+    """Return the backend of that name; it says so on stderr if it has to compile something. Raises BackendError."""
     backend = load(name, emulate)
     if name == "cpu":
         from tinygan_kernels.cpu.backend import announce_compilation
@@ -36,7 +36,7 @@ def load_backend(name: str, emulate: bool = False) -> Backend:
 
 @contextmanager
 def unchecked(backend: Backend) -> Iterator[None]:
-    """Without the emulator's sanitizer, which slows every launch down; `tinygan kernels verify` is where it runs."""
+    """Switch the emulator's sanitizer off for a while: it slows every launch down, and `tinygan kernels verify` runs it."""
     if not backend.emulated:
         yield
         return

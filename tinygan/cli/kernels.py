@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, whet
 
 @app.command("list", epilog="Examples:  tinygan kernels list")
 def list_kernels() -> None:
-    """Every kernel of the contract, its versions on every backend, and where they can run."""
+    """List every kernel of the contract, its versions on every backend, and where they can run."""
     found = {name: _versions(name) for name in names()}
     for name, kernel in KERNELS.items():
         tell(out, f"{name}: {kernel.formula}")
@@ -26,7 +26,7 @@ def list_kernels() -> None:
 
 
 def _versions(backend: str) -> dict[str, list[str]]:
-    """The ladder of each kernel, as lines; of a CUDA backend without a GPU those that would be emulated."""
+    """Return the rungs of each kernel's ladder, as lines by kernel; without a GPU, a CUDA backend's as they would be emulated."""
     emulate = why_unavailable(backend) is not None
     if emulate and why_unavailable(backend, emulate=True) is not None:
         return {}
@@ -37,6 +37,7 @@ def _versions(backend: str) -> dict[str, list[str]]:
 
 
 def _where(backend: str) -> str:
+    """Say whether the backend can run here, and if not, why."""
     reason = why_unavailable(backend)
     if reason is None:
         return "available"
@@ -82,7 +83,7 @@ def profile(
     backend: Annotated[str, typer.Option("--backend", help="cupy (CUDA C++) or numba-cuda.")] = "cupy",
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
 ) -> int:
-    """What a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
+    """Show what a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
     from tinygan_kernels.profiling import report, view
     from tinygan_kernels.profiling.machine_code import InspectionError
 
@@ -99,9 +100,10 @@ def targets(
     backend: Annotated[list[str] | None, typer.Option("--backend", help="cupy, numba-cuda; both if not given.",
                                                       show_default=False)] = None,
 ) -> int:
-    """What the CUDA kernels are held to without a GPU: no spills, coalesced access, no bank conflicts, a busy inner loop.
+    """Check the CUDA kernels' targets without a GPU: no spills, coalesced access, no bank conflicts, a busy inner loop.
 
-    Also the counter that every step of every ladder improves. Takes a minute or two; exit code 1 if a target is missed.
+    Each rung of a ladder also has to improve the counter that it was written for. Takes a minute or two; exit code 1 if a target
+    is missed.
     """
     from tinygan_kernels.profiling import targets as static_targets
 
@@ -116,11 +118,14 @@ def targets(
     return 1 if any(result.ok is False for result in results) else 0
 
 
-NUMBERS = ("--shape", "--compare")
+NUMBERS = ("--shape", "--compare")  # the options that take several numbers
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """`--shape 512 512 512` as the parser takes it, the option before each number: options take one value each."""
+    """Repeat --shape and --compare before each of their numbers, as the parser takes one value an option.
+
+    `--shape 512 256` becomes `--shape 512 --shape 256`.
+    """
     spread_out: list[str] = []
     repeating = ""
     for argument in arguments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -10,13 +10,16 @@ from tinygan.engine.profiling import Profile
 
 from .console import err, out, tell, unchecked
 
-STEPS = 20  # timed, with the median taken: enough for a time slice that went to another program not to show
+if TYPE_CHECKING:
+    from tinygan.training.run import Run
+
+STEPS = 20  # whose median is shown, so that a time slice which went to another program does not matter
 
 
-def print_profile(job: Any) -> None:
-    """Time some more steps of a run, which are not saved, and print them."""
-    with unchecked(job.backend):
-        found = job.profile(STEPS)
+def print_profile(run: Run) -> None:
+    """Time STEPS more steps of a run, which are not saved, and print where their time went."""
+    with unchecked(run.backend):
+        found = run.profile(STEPS)
     if found is None:
         tell(err, "no step was made, so there is none to profile; raise --steps")
         return
@@ -37,4 +40,5 @@ def _table(found: Profile) -> Table:
 
 
 def _time(seconds: float, found: Profile) -> tuple[str, str]:
+    """Return the cells "ms a step" and "share"."""
     return f"{1e3 * seconds:.3f}", f"{seconds / found.seconds:.1%}"

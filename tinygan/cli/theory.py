@@ -21,7 +21,7 @@ def theory(
     backend: BackendName = "cpu",
     emulate: Emulate = False,
 ) -> int:
-    """Check what the papers state about this game, each claim by running it; exit code 1 if one fails."""
+    """Check what the papers state about this game, each claim by running it. Exit code 1 if one fails."""
     from tinygan.theory.all import claims, judge
 
     chosen = [claim for claim in claims() if only in claim.name]

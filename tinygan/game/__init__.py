@@ -6,10 +6,11 @@ from .packing import packed
 from .penalties import R1, R2, Judged, Penalty, WassersteinPenalty, gradient_penalty, wgan_gp
 from .readings import Logits, Readings
 from .remedies import Remedies
+from .rules import Rules
 from .unrolled import unrolled
 
 __all__ = [
-    "LOG4", "OBJECTIVES", "R1", "R2", "Game", "Judged", "Logits", "Objective", "Penalty", "Readings", "Remedies", "V",
+    "LOG4", "OBJECTIVES", "R1", "R2", "Game", "Judged", "Logits", "Objective", "Penalty", "Readings", "Remedies", "Rules", "V",
     "WassersteinPenalty", "goal_of_d", "gradient_penalty", "minimax", "nonsaturating", "packed", "total_loss", "unrolled", "value",
     "wgan_gp",
 ]

@@ -1,7 +1,7 @@
-"""One file holds all of a run: arrays as safetensors, everything else as JSON in its header. Nothing is ever unpickled.
+"""Checkpoints: one file holds all of a run, arrays as safetensors, everything else as JSON in its header. No pickle is used.
 
 The file is written beside its place, flushed to the disk, and renamed over the earlier one, which is there until that moment.
-A SHA-256 of the contents is kept in the header, so that a damaged file is refused and not trained on.
+The header has a SHA-256 of the contents, so that a damaged file is refused and not trained on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHECKPOINT = "checkpoint.safetensors"  # the name of the file in a run's folder
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be written or read. The message is one line."""
+    """A checkpoint cannot be written or read. The message is one line."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -39,7 +39,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The rename itself has to reach the disk; folders cannot be opened for that on Windows, where it is not needed."""
+    """Flush a rename to the disk. Windows needs no such thing, and could not open a folder for it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -49,7 +49,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Write arrays (bool, integers, float16 to float64, complex64) and state (JSON types) to `path` at once.
+    """Write arrays (bool, integers, float16 to float64, complex64) and state (JSON types) to the file `path`.
 
     Arrays come back in native byte order and C order. Raises CheckpointError.
     """
@@ -65,12 +65,12 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any])
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """C order and native bytes, as safetensors stores them; np.ascontiguousarray would give a 0-d array an axis."""
-    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    """Return the array in C order and native bytes, as safetensors stores it."""
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")  # np.ascontiguousarray would give a 0-d one an axis
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, state) as saved. Raises CheckpointError for a missing, truncated, damaged or foreign file."""
+    """Return (arrays, state) as saved. Raises CheckpointError for a missing, truncated, damaged or foreign file."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():

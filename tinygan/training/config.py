@@ -95,7 +95,10 @@ def defaults(dataset: Dataset, arch: str | None) -> dict[str, Any]:
 
 
 def with_defaults(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:
-    """Options that were given, over the defaults. Widths given for G hold for D too, even where the defaults differ for D."""
+    """Return the defaults for `dataset`, replaced by the options given.
+
+    Widths given for G hold for D too, even if the defaults have others for D.
+    """
     chosen = defaults(dataset, given.get("arch"))
     if "hidden" in given:
         chosen.pop("hidden_d", None)
@@ -103,5 +106,5 @@ def with_defaults(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_config(out: Path) -> Config:
-    """The configuration of the run in `out`. Raises CheckpointError."""
+    """Return the configuration of the run in `out`. Raises CheckpointError."""
     return Config.from_json(read_run(out)[1]["config"])

@@ -1,6 +1,6 @@
-"""Named sets of options for `tinygan train DATA --preset NAME`: results to reach, remedies one by one, and set-ups of papers.
+"""Presets: named sets of options for `tinygan train DATA --preset NAME`. Some are remedies one by one, some papers' set-ups.
 
-A preset says what differs from the defaults of its data set; options on the command line come on top of it.
+A preset holds the options that differ from the defaults of its data set; options on the command line come on top of it.
 """
 
 from __future__ import annotations
