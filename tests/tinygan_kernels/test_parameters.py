@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tinygan_kernels import KERNELS, Backend, ContractError, load, reference
 from tinygan_kernels.backend import check
+from tinygan_kernels.cuda import ladder
 from tinygan_kernels.parameters import REQUIRED, described, plain
 from tinygan_kernels.verification.cases import cases
 
@@ -103,6 +104,15 @@ def test_implementations_are_given_plain_values_by_the_door():
     backend = Backend("probe", {**implementations, "sum": lambda x, y, **params: seen.update(params)})
     backend.launch("sum", (np.zeros((2, 3), np.float32),), axes=(np.int64(1),), keepdims=np.True_)
     assert seen == {"axes": (1,), "keepdims": True} and type(seen["axes"][0]) is int and seen["keepdims"] is True
+
+
+def test_a_cuda_version_that_is_called_directly_is_given_plain_values_too(monkeypatch):
+    pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+    seen = {}
+    monkeypatch.setattr(ladder.Choice, "launches", lambda choice, device, arrays, params: seen.update(params) or ())
+    x, b, y = np.ones((2, 3), np.float32), np.ones(3, np.float32), np.ones((2, 3), np.float32)
+    load("numba-cuda", emulate=True).implementations["bias_act"](x, b, y, act="leaky_relu", slope=np.float32(0.5))
+    assert seen == {"act": "leaky_relu", "slope": 0.5} and type(seen["slope"]) is float
 
 
 def test_parameters_without_numpy_scalars_are_handed_on_as_they_are():

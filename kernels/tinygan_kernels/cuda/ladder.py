@@ -128,9 +128,9 @@ class Ladders:
         """Return a function that checks a call as the contract's door does, then launches the version for its dtype."""
 
         def implementation(*arrays: Any, **params: Any) -> None:
-            check(kernel, arrays, params)
+            checked = check(kernel, arrays, params)
             choice = self._for_dtype(kernel, by_dtype, arrays[0].dtype)
-            device.start_all(choice.launches(device, arrays, params))
+            device.start_all(choice.launches(device, arrays, checked))
 
         return implementation
 
