@@ -35,19 +35,22 @@ class Case(NamedTuple):
 
 
 def sizes(tile: int = TILE, least: int = 0) -> st.SearchStrategy[int]:
+    """Draw a side of an array, of at least `least`, at which a loop over tiles of that side goes wrong."""
     return st.sampled_from([n for n in (1, 0, tile - 1, tile, tile + 1, 2 * tile + 3) if n >= least])
 
 
 def shapes(least_ndim: int = 0, most_ndim: int = 3, least: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
+    """Draw a shape whose sides are `sizes`."""
     return st.lists(sizes(least=least), min_size=least_ndim, max_size=most_ndim).map(tuple)
 
 
 def generators() -> st.SearchStrategy[np.random.Generator]:
+    """Draw a random generator."""
     return st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 def arranged(array: np.ndarray, layout: str) -> np.ndarray:
-    """`array` in another memory layout. The same values, but for "zero": its last axis is one number seen many times."""
+    """Return the values of `array` in another memory layout; for "zero", each row is its first number, seen many times."""
     if array.ndim == 0 or layout == "contiguous":
         return array.copy()
     if layout == "permuted":
@@ -63,7 +66,7 @@ def arranged(array: np.ndarray, layout: str) -> np.ndarray:
 
 @st.composite
 def broadcasting_pairs(draw):
-    """Two shapes that broadcast against each other, either of them the smaller one."""
+    """Draw two shapes that broadcast against each other; either may be the smaller one."""
     whole = draw(shapes())
     part = [draw(st.sampled_from((n, 1))) for n in whole][draw(st.integers(0, len(whole))) :]
     return draw(st.permutations((whole, tuple(part))))
@@ -73,26 +76,28 @@ def broadcasting_pairs(draw):
 
 
 def normal(rng, shape, dtype=np.float64, scale=1.0) -> np.ndarray:
+    """Return numbers from N(0, scale^2)."""
     return np.asarray(rng.normal(size=shape) * scale, dtype)
 
 
 def off_zero(x: np.ndarray) -> np.ndarray:
-    """Each value moved away from 0 by MARGIN, on its own side."""
+    """Move each value away from 0 by MARGIN, on its own side."""
     return np.asarray(x + np.where(x < 0, -MARGIN, MARGIN), x.dtype)
 
 
 def with_zeros(rng, x: np.ndarray) -> np.ndarray:
+    """Return x with about a fifth of its numbers set to 0, where rectifiers have their kink."""
     return np.where(rng.random(x.shape) < 0.2, np.zeros((), x.dtype), x)
 
 
 def distinct(rng, shape, dtype) -> np.ndarray:
-    """Values of normal scale, any two at least MARGIN / 10 apart: no ties for a maximum to break."""
+    """Return values of normal scale, any two at least MARGIN / 10 apart: no ties for a maximum to break."""
     n = int(np.prod(shape))
     return np.asarray((rng.permutation(n).reshape(shape) - n / 2) * (MARGIN / 10), dtype)
 
 
 def _ranged(kernel, rng, shape, dtype, scale, smooth) -> np.ndarray:
-    """Values that `kernel` is defined on, at its kinks and far out too unless `smooth`."""
+    """Return values on which `kernel` is defined; unless `smooth`, some lie at its kinks and some far out."""
     x = normal(rng, shape, dtype, 1.0 if smooth else scale)
     if kernel in ("log", "sqrt"):
         return np.exp(np.clip(x, -60, 60)) + (x.dtype.type(MARGIN) if smooth else 0)
@@ -164,7 +169,7 @@ def _matmul(draw, kernel, rng, dtype, smooth):
 
 @st.composite
 def convolutions(draw, least=0):
-    """(x shape, w shape, y shape, stride, pad): every window fits, strides often leave pixels over at the edge."""
+    """Draw (x shape, w shape, y shape, stride, pad). The filter fits; strides often leave pixels at the edge that nothing reads."""
     n, c_in, c_out = (draw(sizes(IMAGE_TILE, least)) for _ in range(3))
     kh, kw, pad = draw(st.sampled_from((1, 2, 3, 5))), draw(st.sampled_from((1, 2, 3))), draw(st.sampled_from((0, 1, 2)))
     height, width = (max(draw(sizes(IMAGE_TILE, least)), k - 2 * pad, 0) for k in (kh, kw))
@@ -248,7 +253,7 @@ _FORMS = {
 
 @st.composite
 def inputs_for(draw, kernel: str, dtype: Any = np.float32, smooth: bool = False, layouts: tuple[str, ...] = LAYOUTS) -> Case:
-    """A Case of `kernel`. smooth: values of normal scale and away from kinks, fit for numeric derivatives.
+    """Draw a launch of `kernel`. smooth: values of normal scale and away from kinks, fit for numeric derivatives.
 
     layouts: what the inputs of strided kernels may look like in memory; the others are always C-contiguous.
     """

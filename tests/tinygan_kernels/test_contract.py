@@ -1,4 +1,5 @@
-"""The one door: what it refuses and in which words, what it hands on, who may watch, and what can be run again."""
+"""The door of a backend: which launches it refuses and in which words, what it passes to implementations and to watchers, and that
+a launch can be run again. Parameters have a file of their own, test_parameters.py."""
 
 import re
 import subprocess
@@ -224,7 +225,7 @@ def test_kernels_that_may_overwrite_their_first_input_give_the_same_bits(backend
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_poisoned_outputs_are_written_whole_and_given_back(backend, kernel, data):
-    """The same launch with and without out=, bit for bit; allocated outputs have the shapes and the dtype of the contract."""
+    """A launch gives the same bits with and without out=; allocated outputs have the shapes and the dtype of the contract."""
     dtype = data.draw(st.sampled_from(DTYPES))
     case = data.draw(inputs_for(kernel, dtype))
     if KERNELS[kernel].in_place:

@@ -1,5 +1,5 @@
-"""The meaning of every kernel, held against definitions that share no code with it: loops over the formula, the C library through
-`math`, scipy.signal, adjoint identities, and numbers known in closed form."""
+"""The reference against definitions that share no code with it: loops over the formula, the C library through `math`,
+scipy.signal, adjoint identities, and numbers known in closed form."""
 
 import inspect
 import itertools

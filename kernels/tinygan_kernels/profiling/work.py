@@ -1,8 +1,9 @@
-"""What a launch has to do: floating-point operations of its products, bytes of its arrays.
+"""The work of a launch: floating-point operations of products, and bytes of arrays.
 
-FLOPs count multiplications and additions of the matrix products and convolutions, the part that grows with the cube of the sizes; a
-direct algorithm is meant, so what does with less (Winograd, zeros left out) shows as a rate above the machine's. Bytes are those of
-all inputs and outputs, each once: what a launch moves if nothing of it is in a cache, and nothing is moved twice.
+FLOPs are the multiplications and additions of matrix products and convolutions, which grow with the cube of the sizes. They are
+those of the direct algorithm, so one that needs fewer (Winograd's, or one that skips zeros) may show a rate above the machine's
+peak. Bytes are those of all inputs and outputs, each once: what a launch moves if none of it is in a cache and nothing is moved
+twice.
 """
 
 from __future__ import annotations
@@ -19,20 +20,21 @@ def flops(launch: Launch) -> int:
 
 
 def moved(launch: Launch) -> int:
-    """Bytes of all inputs and outputs; broadcast inputs count once, outputs that are read as well (updates in place) twice."""
+    """Return the bytes of all inputs and outputs. A broadcast input counts as stored, an output that is updated in place twice."""
     read = sum(_stored(a) for a in launch.inputs)
     written = sum(a.nbytes for a in launch.outputs)
     return read + written * (2 if launch.kernel.in_place and launch.inputs else 1)
 
 
 def moved_together(launches: Sequence[Launch]) -> int:
-    """Bytes of launches that run as one: what one leaves to the next does not go to memory in between."""
+    """Return the bytes of launches that run as one call: what one of them leaves to the next does not go through memory."""
     inner = {a.__array_interface__["data"][0] for launch in launches[:-1] for a in launch.outputs}
     between = [a for launch in launches[1:] for a in launch.inputs if a.__array_interface__["data"][0] in inner]
     return sum(map(moved, launches)) - 2 * sum(map(_stored, between))
 
 
 def _stored(array) -> int:
+    """Return the bytes that an array takes in memory: an axis of stride 0, which broadcasting makes, is stored once."""
     size = array.itemsize
     for n, stride in zip(array.shape, array.strides, strict=True):
         size *= n if stride else min(n, 1)

@@ -1,4 +1,4 @@
-"""What launches cost, counted by hand: every kernel of the contract, and one whole step of a workload."""
+"""FLOPs and bytes of launches against counts by hand: of every kernel of the contract, and of one whole step of a workload."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Verification: right implementations pass it on every case, and each kind of wrong one fails and is told apart."""
+"""Verification on trial: right implementations pass on every case, and each kind of wrong one fails with its own verdict."""
 
 import dataclasses
 
@@ -133,7 +133,7 @@ def test_findings_alone_make_a_row_wrong():
 
 
 def test_arrays_of_another_memory_are_sent_and_fetched():
-    """As on a GPU: the implementation sees the backend's arrays, and what it wrote, in place too, comes back to be judged."""
+    """The implementation is given the backend's arrays, as on a GPU, and what it wrote, in place too, comes back to be judged."""
     backend = load("cpu")
     sent = []
 
