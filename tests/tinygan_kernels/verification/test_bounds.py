@@ -1,4 +1,4 @@
-"""The bounds on trial: wrong kernels, planted one by one, must exceed their bound; right ones must stay inside, and not by miles."""
+"""The bounds on trial: wrong kernels, planted one by one, exceed their bound; right ones stay inside, and not by miles."""
 
 import numpy as np
 import pytest
