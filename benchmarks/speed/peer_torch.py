@@ -85,7 +85,7 @@ class TorchStep:
     def step(
         self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None
     ) -> tuple[float, float]:
-        """As Step.step in workloads.py; x is NHWC."""
+        """As TinyganStep.step in workloads.py; x is NHWC."""
         if x is None:
             real, self.turn = self.real[self.turn % len(self.real)], self.turn + 1
             z_d, z_g = (torch.randn(self.m, self.workload.z, dtype=self.dtype) for _ in range(2))

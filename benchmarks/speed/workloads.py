@@ -16,6 +16,7 @@ import numpy as np
 from tinygan_kernels import Backend, normals
 
 from tinygan.engine.replay import Replayed
+from tinygan.engine.tensor import wrap
 from tinygan.game.moves import Game
 from tinygan.nn import layers as nn
 from tinygan.nn.init import lecun_uniform
@@ -48,7 +49,7 @@ WORKLOADS = {
 
 
 def networks(name: str, made: dict[str, Any]) -> tuple[nn.Sequential, nn.Sequential]:
-    """(G, D). made: backend, rng, dtype and init of every layer."""
+    """Return (G, D) of a workload. made: backend, rng, dtype and init of every layer."""
     return {"ring": _mlp, "mlp28": _mlp, "dcgan28": _dcgan28, "dcgan64": _dcgan64}[name](name, made)
 
 
@@ -94,8 +95,8 @@ def _dcgan64(_: str, made: dict[str, Any]) -> tuple[nn.Sequential, nn.Sequential
     return nn.Sequential(*up), nn.Sequential(*down)
 
 
-class Step:
-    """One workload, ready to step. `replay=False` runs the same step eagerly. m overrides the batch size."""
+class TinyganStep:
+    """One workload in tinygan, ready to step. `replay=False` runs the same step eagerly. m overrides the batch size."""
 
     def __init__(
         self, workload: Workload, backend: Backend, seed: int = 0, dtype: Any = np.float32, replay: bool = True,
@@ -126,16 +127,15 @@ class Step:
         if self.replay:
             d_loss, g_loss = self.replayed(x, z_d, z_g)
         else:
-            from tinygan.engine.tensor import wrap
-
             d_loss, g_loss = self._play(*(wrap(self.backend.asarray(a), self.backend) for a in (x, z_d, z_g)))
         return float(d_loss), float(g_loss)
 
     def params(self) -> list[np.ndarray]:
-        """All parameters as arrays, D's then G's, in tinygan's layouts."""
+        """Return copies of all parameters, D's then G's, in tinygan's layouts."""
         return [t.numpy().copy() for network in (self.game.D, self.game.G) for t in network.parameters().values()]
 
     def set_params(self, values: Sequence[np.ndarray]) -> None:
+        """Take over parameters in the order of `params`."""
         tensors = [t for network in (self.game.D, self.game.G) for t in network.parameters().values()]
         for tensor, value in zip(tensors, values, strict=True):
             tensor.array[...] = self.backend.asarray(value)
@@ -143,6 +143,6 @@ class Step:
 
 def build(
     name: str, backend: Backend, seed: int = 0, dtype: Any = np.float32, replay: bool = True, m: int | None = None
-) -> Step:
-    """The workload `name` on a backend. Raises KeyError for a name that is not in WORKLOADS."""
-    return Step(WORKLOADS[name], backend, seed, dtype, replay, m)
+) -> TinyganStep:
+    """Build the workload `name` on a backend, ready to step. Raises KeyError for a name that is not in WORKLOADS."""
+    return TinyganStep(WORKLOADS[name], backend, seed, dtype, replay, m)

@@ -13,10 +13,11 @@ from .replay import Plan
 
 
 @dataclass(frozen=True)
-class Row:
-    """All launches of one kernel in a step: how many, their seconds, floating-point operations and bytes together (cost.py).
+class KernelTime:
+    """The time of one kernel in a step: how many launches, and their seconds, floating-point operations and bytes moved in all.
 
-    Kernels that run as one in a plan are a row of their own, "matmul + bias_act" for one.
+    Operations and bytes are counted by tinygan_kernels/profiling/work.py. Kernels that run as one in a plan are counted together,
+    as "matmul + bias_act" for one.
     """
 
     kernel: str
@@ -27,37 +28,38 @@ class Row:
 
     @property
     def gflops(self) -> float:
-        """10^9 floating-point operations a second; 0 for kernels whose operations are not counted."""
+        """The rate in 10^9 floating-point operations a second; 0 for kernels whose operations are not counted."""
         return self.flops / self.seconds / 1e9
 
     @property
     def gigabytes(self) -> float:
-        """10^9 bytes a second, each array counted once: more than the memory's rate where they stay in a cache."""
+        """The rate in 10^9 bytes a second, each array counted once: more than the memory's own where arrays stay in a cache."""
         return self.moved / self.seconds / 1e9
 
 
 @dataclass(frozen=True)
 class Profile:
-    """rows: the costliest kernel first. rest: seconds of a step outside of all launches: batches, noise, inputs, and Python.
+    """Where the time of a step goes.
 
-    Every launch's time, and the rest, is its median over `steps` steps: what other programs take now and then does not show.
+    rows: the costliest kernel first. rest: seconds outside of all launches, for batches, noise, inputs and Python. Every launch's
+    time, and the rest, is its median over `steps` steps, so what other programs take now and then does not show.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[KernelTime, ...]
     rest: float
     steps: int
 
     @property
     def seconds(self) -> float:
-        """Of a whole step."""
+        """The seconds of a whole step."""
         return self.rest + sum(row.seconds for row in self.rows)
 
 
 def profile(plan: Plan, step: Callable[[], object], steps: int, wait: Callable[[], None] = lambda: None) -> Profile:
-    """Call `step`, which has to run `plan` once, `steps` times with a clock around every launch.
+    """Time every launch of a plan over `steps` calls of `step`, each of which has to run the plan once.
 
-    wait: called after each launch, for devices that run while Python goes on. The plan is afterwards as it was. Raises ValueError
-    for steps below 1.
+    wait: called after each launch, for devices that run while Python goes on. The plan is left as it was. Raises ValueError for
+    steps below 1.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one has to be timed")
@@ -74,6 +76,7 @@ def profile(plan: Plan, step: Callable[[], object], steps: int, wait: Callable[[
 
 
 def _timed(call: Callable[[], object], times: list[float], wait: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls `call` and appends the seconds that it took to `times`."""
     def timed() -> None:
         begun = time.perf_counter()
         call()
@@ -83,10 +86,11 @@ def _timed(call: Callable[[], object], times: list[float], wait: Callable[[], No
     return timed
 
 
-def _by_kernel(plan: Plan, seconds: Sequence[float]) -> tuple[Row, ...]:
+def _by_kernel(plan: Plan, seconds: Sequence[float]) -> tuple[KernelTime, ...]:
+    """Add up the launches of each kernel, given the seconds of each of the plan's calls."""
     totals: dict[str, tuple[int, float, int, int]] = {}
     for group, taken in zip(plan.groups, seconds, strict=True):
         name = " + ".join(launch.kernel.name for launch in group)
         count, spent, flops, moved = totals.get(name, (0, 0.0, 0, 0))
         totals[name] = (count + 1, spent + taken, flops + sum(map(work.flops, group)), moved + work.moved_together(group))
-    return tuple(sorted((Row(name, *total) for name, total in totals.items()), key=lambda row: -row.seconds))
+    return tuple(sorted((KernelTime(name, *total) for name, total in totals.items()), key=lambda row: -row.seconds))

@@ -5,40 +5,32 @@ list on the same buffers does the same work without building a graph, without al
 
 What may change from call to call has to live in arrays: inputs are copied into the recorded ones, and parameters, moments,
 step counts, rates and running statistics are arrays that launches update in place. A step that decides in Python by the
-values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (see draws.py).
+values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (randomness.py).
 While somebody watches the backend, steps run as they stand, so that all their launches are seen.
 
-The plan that is replayed does what was recorded, with five economies that change no bit of the result:
-- a launch that depends on nothing that changes is not run again;
-- a launch that an earlier one made needless, by doing the same to the same numbers, is left out;
-- a copy that is the last to touch its source disappears: what it copied was made at the destination, or put there if it came from
-  outside;
-- a kernel that may overwrite its input does so where it is the last to read it;
-- intermediate buffers whose lifetimes do not meet share memory, so that the working set stays in the cache.
-A backend may run two launches in a row as one where that gives the same bits: a product and its bias, say, or batch normalisation
-and its activation.
+The plan that is replayed does what was recorded with fewer launches and less memory, and changes no bit of the result: see
+economies.py. A backend may run two launches in a row as one where that gives the same bits: a product and its bias, say, or batch
+normalisation and its activation.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tinygan_kernels import KERNELS, Backend, Launch
+from tinygan_kernels import Backend, Launch
 
+from .economies import arrival_of, in_place, memory_id, share_memory, unchanging, without_copies, without_repeats
 from .tensor import Tensor, stop, wrap
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 class Replayed:
-    """A step, called with arrays, that is recorded on its first call, and replayed in this and all others.
+    """A step that is called with arrays, recorded on its first call, and replayed then and on every later one.
 
-    step(*inputs: Tensor) -> sequence of Tensors. Calling with NumPy arrays copies them into the recorded inputs and gives the
-    same output tensors each time, their values renewed. Inputs of other shapes or dtypes run the step as it stands, without
+    step(*inputs: Tensor) returns a sequence of Tensors. A call with NumPy arrays copies them into the recorded inputs and returns
+    the same output tensors each time, with new values. For inputs of other shapes or dtypes the step runs as it stands, without
     replay, and `say` is told so once.
     """
 
@@ -81,11 +73,13 @@ class Replayed:
 
 @dataclass
 class Plan:
-    """Launches in order, bound to their arrays, the tensors that they take the step's inputs from, which they may overwrite, and
-    those that they leave its results in.
+    """A recorded step, ready to run: its launches in order, bound to their arrays.
 
-    Each of `calls` runs the launches of one of `groups`. `joined` is what `run` runs: the same, in as few calls as the backend can,
-    after `copies` of the inputs from where `sources` are told, on a backend that has such.
+    inputs: the tensors that the launches read the step's inputs from, and may overwrite. outputs: those with its results.
+    calls: functions that run the launches, each those of one of `groups`. joined: what `run` calls, which does the same in as few
+    calls as the backend can. buffer_bytes: the memory of the step's own buffers, 0 on a backend that lays out its own.
+    copies, sources: on a backend that has such, the first of the joined calls, which fetch the inputs, and functions that tell each
+    of them from which array.
     """
 
     launches: list[Launch]
@@ -112,9 +106,9 @@ class Plan:
 
 
 class Recorder:
-    """A context in which a backend notes launches without running them, and which buffers it allocated for them.
+    """A context in which launches on a backend are noted without running, and so are the buffers that it allocates for them.
 
-    Memory that nothing was written to yet costs an operating system nothing, so a recording is small, however large its buffers.
+    Memory that nothing was written to costs an operating system nothing, so a recording is small, however large its buffers.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -142,28 +136,27 @@ class Recorder:
         self.launches.append(launch)
 
     def plan(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor] = ()) -> Plan:
-        """What to run from now on. Buffers allocated while recording are the plan's own, except those of `outputs`; so are those of
-        `inputs`, which are to be filled before each run.
+        """Return the plan to run from now on, after computing here what does not change from call to call.
 
-        What does not change from call to call is computed here. Launches are bound twice, as scratch memory grows to the largest
-        that any of them needs the first time.
+        Buffers that were allocated while recording are the plan's own, except those of `outputs`; so are those of `inputs`, which
+        each run fills. Launches are bound twice: the first time, scratch memory grows to the largest that any of them needs.
         """
-        allocated = {_key(a) for a in self.allocated}
+        allocated = {memory_id(a) for a in self.allocated}
         launches, own = self.launches, self.backend.xp is np  # elsewhere the arrays' memory is not NumPy's to lay out
         if own:
-            launches, instead = _without_repeats(launches, allocated)
-            outputs = [wrap(instead[_key(t.array)], t.backend) if _key(t.array) in instead else t for t in outputs]
-        constant, fixed = _constants(launches, allocated)
+            launches, instead = without_repeats(launches, allocated)
+            outputs = [wrap(instead[memory_id(t.array)], t.backend) if memory_id(t.array) in instead else t for t in outputs]
+        constant, fixed = unchanging(launches, allocated)
         for i in sorted(constant):
             launches[i].run()
         launches = [launch for i, launch in enumerate(launches) if i not in constant]
         size = 0
         if own:
-            shown = {_key(t.array) for t in outputs}
-            private = {_key(a) for a in self.allocated if a.size} - shown - fixed
+            shown = {memory_id(t.array) for t in outputs}
+            private = {memory_id(a) for a in self.allocated if a.size} - shown - fixed
             given = tuple(t.array for t in inputs)
-            launches = _without_copies([_arrival(given), *launches], private | ({_key(a) for a in given} - shown))
-            launches, size = _share_memory(_overwriting(launches, private), private, self.backend)
+            launches = without_copies([arrival_of(given), *launches], private | ({memory_id(a) for a in given} - shown))
+            launches, size = share_memory(in_place(launches, private), private, self.backend)
             arrival, *launches = launches
             inputs = [wrap(array, self.backend) for array in arrival.outputs]
         self.backend.bind_all(launches)
@@ -173,186 +166,3 @@ class Recorder:
         # without their graph, which would keep every array of the recorded step alive
         results, joined = tuple(stop(t) for t in outputs), self.backend.join([*copies, *calls])
         return Plan(launches, calls, groups, results, size, joined, tuple(inputs), copies, sources)
-
-
-# ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------
-
-
-def _root(array: Any) -> Any:
-    """The array that owns the memory that `array` is a view of."""
-    while getattr(array, "base", None) is not None and hasattr(array.base, "dtype"):
-        array = array.base
-    return array
-
-
-def _key(array: Any) -> int:
-    return id(_root(array))
-
-
-def _written(launch: Launch) -> set[int]:
-    return {_key(a) for a in launch.outputs}
-
-
-def _touched(launch: Launch) -> set[int]:
-    return {_key(a) for a in (*launch.inputs, *launch.outputs)}
-
-
-def _overwrites(launch: Launch) -> bool:
-    """Whether the outputs' old values do not matter: nothing but a fill works in place without reading them."""
-    return not launch.kernel.in_place or launch.kernel.name == "fill"
-
-
-def _overlap(array: Any, launch: Launch) -> bool:
-    return any(np.may_share_memory(array, other) for other in (*launch.inputs, *launch.outputs))
-
-
-# ---- the five economies --------------------------------------------------------------------------------------------------------
-
-
-def _constants(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int], set[int]]:
-    """(indices of launches that do the same every time, keys of the buffers that they leave their results in)."""
-    writers: dict[int, set[int]] = {}
-    for i, launch in enumerate(launches):
-        for key in _written(launch):
-            writers.setdefault(key, set()).add(i)
-    constant: set[int] = set()
-    buffers: set[int] = set()
-    for i, launch in enumerate(launches):
-        sole = all(key in allocated and writers[key] == {i} for key in _written(launch))
-        if sole and _overwrites(launch) and all(_key(a) in buffers for a in launch.inputs):
-            constant.add(i)
-            buffers |= _written(launch)
-    return constant, buffers
-
-
-def _without_repeats(launches: Sequence[Launch], allocated: set[int]) -> tuple[list[Launch], dict[int, Any]]:
-    """The launches without those that repeat an earlier one: the same kernel on the same arrays, which nothing wrote to since.
-
-    Also which array (by the key of the one that is gone) holds the result. Only results that are written once, whole, count.
-    """
-    writes = Counter(key for launch in launches for key in _written(launch))
-    written_at: dict[int, int] = {}
-    seen: dict[tuple, tuple[int, tuple[Any, ...]]] = {}
-    instead: dict[int, Any] = {}
-    kept: list[Launch] = []
-    for i, launch in enumerate(launches):
-        launch = replace(launch, inputs=tuple(_moved(a, instead) for a in launch.inputs))
-        outputs = launch.outputs
-        once = all(_key(a) in allocated and writes[_key(a)] == 1 and a.size == _root(a).size for a in outputs)
-        if once and _overwrites(launch):
-            sizes = [(a.shape, a.strides, a.dtype.str) for a in outputs]
-            deed = (launch.kernel.name, repr(sorted(launch.params.items())), str(sizes), *map(_place, launch.inputs))
-            at, earlier = seen.get(deed, (i, outputs))
-            if at < i and all(written_at.get(_key(a), -1) < at for a in launch.inputs):
-                instead |= {_key(mine): theirs for mine, theirs in zip(outputs, earlier, strict=True)}
-                continue
-            seen[deed] = (i, outputs)
-        written_at |= dict.fromkeys(_written(launch), i)
-        kept.append(launch)
-    return kept, instead
-
-
-def _place(array: Any) -> tuple[Any, ...]:
-    """Where an array lies and how it is read."""
-    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
-
-
-def _moved(array: Any, homes: Mapping[int, Any]) -> Any:
-    """The same view of the memory that took the place of the array's own; the array itself where nothing did."""
-    root = _root(array)
-    if id(root) not in homes:
-        return array
-    inner = _place(array)[0] - _place(root)[0]
-    home = homes[id(root)]
-    return np.ndarray(array.shape, array.dtype, home.reshape(-1).view(np.uint8), inner, array.strides)
-
-
-def _arrival(inputs: tuple[Any, ...]) -> Launch:
-    """What happens before the first launch: the inputs are written."""
-    return Launch(KERNELS["fill"], lambda *arrays: None, (), inputs, {})
-
-
-def _without_copies(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
-    """Where a copy of all of a private buffer is the last to touch it, it lies at the copy's destination from the beginning."""
-    kept, at = list(launches), 0
-    while at < len(kept):
-        if kept[at].kernel.name == "copy" and _may_move(kept, at, private):
-            launch = kept.pop(at)
-            kept = [_rehomed(other, {_key(launch.inputs[0]): launch.outputs[0]}) for other in kept]
-        else:
-            at += 1
-    return kept
-
-
-def _may_move(launches: Sequence[Launch], at: int, private: set[int]) -> bool:
-    """Whether the source of the copy at index `at` could be its destination: nobody else uses that while the source lives."""
-    source, destination = launches[at].inputs[0], launches[at].outputs[0]
-    key = _key(source)
-    whole = source.size == _root(source).size and source.flags.c_contiguous and destination.flags.c_contiguous
-    alike = source.shape == destination.shape and source.dtype == destination.dtype
-    if key not in private or key == _key(destination) or not (whole and alike):
-        return False
-    touching = [i for i, launch in enumerate(launches) if key in _touched(launch)]
-    return touching[-1] == at and not any(_overlap(destination, launch) for launch in launches[touching[0] : at])
-
-
-def _rehomed(launch: Launch, homes: Mapping[int, Any]) -> Launch:
-    """The launch with its arrays moved to where `homes` says."""
-    inputs, outputs = (tuple(_moved(a, homes) for a in arrays) for arrays in (launch.inputs, launch.outputs))
-    return replace(launch, inputs=inputs, outputs=outputs)
-
-
-def _overwriting(launches: Sequence[Launch], private: set[int]) -> list[Launch]:
-    """The launches with an output in the place of the first input where the kernel may do that, and both are private and whole,
-    the one not used before and the other not after.
-    """
-    kept = list(launches)
-    uses: dict[int, list[int]] = {}
-    for i, launch in enumerate(launches):
-        for key in _touched(launch):
-            uses.setdefault(key, []).append(i)
-    for i in range(len(kept)):
-        if not kept[i].kernel.overwrites:
-            continue
-        x, y = kept[i].inputs[0], kept[i].outputs[0]
-        old, new = _key(x), _key(y)
-        whole = x.shape == y.shape and all(a.size == _root(a).size and a.flags.c_contiguous for a in (x, y))
-        alone = sum(_key(a) == old for a in (*kept[i].inputs, *kept[i].outputs)) == 1
-        if whole and alone and old != new and {old, new} <= private and uses[old][-1] == i == uses[new][0]:
-            homes = {new: _root(x)}
-            for k in uses[new]:
-                kept[k] = _rehomed(kept[k], homes)
-            uses[old] += uses.pop(new)[1:]
-    return kept
-
-
-def _share_memory(launches: Sequence[Launch], private: set[int], backend: Backend) -> tuple[list[Launch], int]:
-    """The launches with every private buffer moved into one pool, where buffers lie on top of each other if their lives do not
-    meet: largest first, each at the lowest place that is free for as long as it lives. Returns the pool's bytes too.
-    """
-    lives: dict[int, list[int]] = {}
-    roots: dict[int, Any] = {}
-    for i, launch in enumerate(launches):
-        for array in (*launch.inputs, *launch.outputs):
-            if _key(array) in private:
-                lives.setdefault(_key(array), []).append(i)
-                roots[_key(array)] = _root(array)
-    placed: list[tuple[int, int, int, int]] = []  # start, end (bytes), first, last (launch)
-    offsets: dict[int, int] = {}
-    for key in sorted(roots, key=lambda k: -roots[k].nbytes):
-        size, first, last = -(-roots[key].nbytes // ALIGNMENT) * ALIGNMENT, lives[key][0], lives[key][-1]
-        start = 0
-        for low, high, born, died in sorted(placed):
-            if born <= last and first <= died and low < start + size and start < high:
-                start = high
-        placed.append((start, start + size, first, last))
-        offsets[key] = start
-    pool = _aligned(max((end for _, end, _, _ in placed), default=0), backend)
-    homes = {key: pool[start : start + roots[key].nbytes] for key, start in offsets.items()}
-    return [_rehomed(launch, homes) for launch in launches], pool.size
-
-
-def _aligned(size: int, backend: Backend) -> Any:
-    raw = backend.empty((size + ALIGNMENT,), np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]

@@ -1,1 +1,6 @@
-"""The theory of GANs as claims that are computed and judged."""
+"""The theory of GANs as claims that are computed and judged, and the checks of every gradient that they rest on."""
+
+from .all import claims, judge
+from .claim import Claim, Measured, Verdict
+
+__all__ = ["Claim", "Measured", "Verdict", "claims", "judge"]

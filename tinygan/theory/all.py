@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tinygan_kernels import Backend
 
+from . import collapse, convergence, optimal_d, value
 from .claim import Claim, Verdict
 
 
 def claims() -> list[Claim]:
-    """All claims, in the order in which the paper would be read."""
-    from tinygan.theory import collapse, convergence, optimal_d
-    from tinygan.theory import value as claims_value
-
-    return sorted(
-        (*claims_value.CLAIMS, *optimal_d.CLAIMS, *convergence.CLAIMS, *collapse.CLAIMS), key=lambda c: c.number
-    )
+    """Return all claims, in the order in which the 2014 paper comes to their subjects."""
+    return sorted((*value.CLAIMS, *optimal_d.CLAIMS, *convergence.CLAIMS, *collapse.CLAIMS), key=lambda claim: claim.number)
 
 
-def judge(chosen: list[Claim], backend: Backend) -> Iterator[Verdict]:
-    """Measure one claim after the other. A claim whose measurement raises counts as failed, and says what was raised."""
+def judge(chosen: Sequence[Claim], backend: Backend) -> Iterator[Verdict]:
+    """Measure the chosen claims one after the other, and yield a verdict on each as soon as it is there.
+
+    A claim whose measurement raises an ArithmeticError or ValueError counts as failed, and its verdict says what was raised.
+    """
     for claim in chosen:
         begun = time.perf_counter()
         try:

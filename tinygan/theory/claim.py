@@ -1,8 +1,8 @@
 """What the papers state about this game, each claim run and judged: `tinygan theory`.
 
 A claim is a sentence with its source, a function that measures it on this engine, and the reason for its tolerance. The claims
-stand by subject: claims_value.py (V, its gradients, the two objectives of G), claims_optimum.py (the optimal D), claims_dynamics.py
-(what converges) and claims_collapse.py (what goes wrong, and its cures).
+stand by subject: value.py (V, its gradients, the two objectives of G), optimal_d.py (the optimal D), convergence.py (what
+converges) and collapse.py (what goes wrong, and its cures).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Measured:
 
     @property
     def passed(self) -> bool:
-        """False for NaN in every relation."""
+        """True where the value is what it has to be; never for NaN."""
         if self.relation == "=":
             return abs(self.value - self.expected) <= self.tolerance
         if self.relation == "<=":
@@ -37,6 +37,7 @@ class Measured:
         return self.value >= self.expected - self.tolerance
 
     def to_json(self) -> dict[str, Any]:
+        """Return the number with all that judges it, as JSON's types."""
         return {
             "what": self.what, "value": self.value, "relation": self.relation, "expected": self.expected,
             "tolerance": self.tolerance, "passed": self.passed,
@@ -45,7 +46,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Claim:
-    """statement: one line; source: where it is made; because: why the tolerances are what they are; number: of the subject."""
+    """A sentence that a paper states, and how it is measured here.
+
+    statement: the sentence, on one line. source: where it is made. because: why the tolerances are what they are. number: the place
+    of its subject in the paper's order. measure: a function of a backend that returns what was measured.
+    """
 
     name: str
     number: int
@@ -57,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what was measured. No measurement, or one that raised, is no confirmation."""
+    """A claim with what was measured for it. No measurement, or one that raised, is no confirmation."""
 
     claim: Claim
     measured: list[Measured]
@@ -66,9 +71,11 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """True if everything that was measured is what it has to be."""
         return not self.error and bool(self.measured) and all(m.passed for m in self.measured)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the claim and its measurements, as JSON's types."""
         c = self.claim
         return {
             "name": c.name, "number": c.number, "statement": c.statement, "source": c.source, "because": c.because,

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tiny_runs import backend, start
 from tinygan_kernels import KERNELS, Launch, load
 
-from tinygan.engine import ops, replay
-from tinygan.engine.replay import ALIGNMENT, Recorder, Replayed
+from tinygan.engine import economies, ops
+from tinygan.engine.economies import ALIGNMENT
+from tinygan.engine.replay import Plan, Recorder, Replayed
 from tinygan.engine.tensor import wrap
 from tinygan.game.moves import Game
 from tinygan.nn.layers import Linear, Sequential
@@ -109,7 +110,7 @@ def test_other_rules_on_other_backends(rule, name):
         G = Sequential(Linear(2, 5, act="tanh", **made), Linear(5, 3, **made))
         D = Sequential(Linear(3, 5, act="leaky_relu", slope=0.2, **made), Linear(5, 1, **made))
         game = Game(D, G, rule(D.parameters()), rule(G.parameters()), r1=0.5)
-        step, curve = kind(game.losses, place), []
+        step, curve = kind(game.play, place), []
         for rate in (0.1, 0.1, 0.05, 0.2, 0.1):
             game.optim_d.rate = rate
             curve += bits([t.numpy() for t in step(*(rng.standard_normal((4, n)) for n in (3, 2, 2)))])
@@ -446,10 +447,10 @@ def test_a_destination_of_another_kind_is_not_written_by_the_producer(d):
     """The contract has no such copies; the planner does not rely on it."""
     x, s = np.ones((2, 4, 4), np.float32)[0], np.empty((4, 4), np.float32)
     launches = [Launch(KERNELS["neg"], np.negative, (x,), (s,), {}), Launch(KERNELS["copy"], np.copyto, (s,), (d,), {})]
-    private = {replay._key(s)}
-    assert not replay._may_move(launches, 1, private)
+    private = {economies.memory_id(s)}
+    assert not economies.may_move(launches, 1, private)
     alike = [launches[0], replace(launches[1], outputs=(np.empty_like(s),))]
-    assert replay._may_move(alike, 1, private) and not replay._may_move(alike, 1, set())
+    assert economies.may_move(alike, 1, private) and not economies.may_move(alike, 1, set())
 
 
 # ---- buffers that share memory --------------------------------------------------------------------------------------------------
@@ -460,7 +461,7 @@ def recording(step, *arrays):
     recorder = Recorder(CPU)
     with recorder:
         outputs = step(*(wrap(a, CPU) for a in arrays))
-    private = {replay._key(a) for a in recorder.allocated if a.size} - {replay._key(t.array) for t in outputs}
+    private = {economies.memory_id(a) for a in recorder.allocated if a.size} - {economies.memory_id(t.array) for t in outputs}
     return recorder.launches, private
 
 
@@ -474,12 +475,12 @@ def lives_and_places(before, after, private):
     found = {}
     for i, (old, new) in enumerate(zip(before, after, strict=True)):
         for a, b in zip((*old.inputs, *old.outputs), (*new.inputs, *new.outputs), strict=True):
-            if replay._key(a) not in private:
+            if economies.memory_id(a) not in private:
                 assert a is b
                 continue
-            life, place, _ = found.get(replay._key(a), (range(i, i + 1), span_of(b), None))
+            life, place, _ = found.get(economies.memory_id(a), (range(i, i + 1), span_of(b), None))
             joined = range(min(place.start, span_of(b).start), max(place.stop, span_of(b).stop))
-            found[replay._key(a)] = range(life.start, i + 1), joined, replay._root(a).nbytes
+            found[economies.memory_id(a)] = range(life.start, i + 1), joined, economies.owner_of(a).nbytes
     return found
 
 
@@ -492,14 +493,14 @@ def test_buffers_that_live_at_once_lie_apart(game, tmp_path):
     run = start(tmp_path, **{"backend": "cpu", **GAMES[game]})
     rng = np.random.default_rng(0)
     before, private = recording(run._play, *(rng.standard_normal(a.shape).astype(np.float32) for a in (run._x, run._z)))
-    after, size = replay._share_memory(before, private, CPU)
+    after, size = economies.share_memory(before, private, CPU)
     buffers = list(lives_and_places(before, after, private).values())
     assert len(buffers) > 20 and any(meet(a[0], b[0]) for a, b in combinations(buffers, 2))
     for (life, place, nbytes), (other_life, other_place, _) in combinations(buffers, 2):
         assert len(place) <= nbytes
         assert not (meet(life, other_life) and meet(place, other_place))
     together = sum(nbytes for _, _, nbytes in buffers)
-    pool = own_memory(replay.Plan(after, [], [], (), size))
+    pool = own_memory(Plan(after, [], [], (), size))
     assert size < together / 2 and pool.nbytes <= size + ALIGNMENT
     assert all(place.start >= span_of(pool).start and place.stop <= span_of(pool).stop for _, place, _ in buffers)
     assert all(place.start % ALIGNMENT == 0 for _, place, _ in buffers)
@@ -510,8 +511,8 @@ def test_the_check_of_lives_sees_a_buffer_that_is_laid_over_another():
     x = np.ones((4, 4), np.float32)
     before, private = recording(lambda t: (ops.exp(t + t) + t,), x)
     after = [
-        replace(launch, inputs=tuple(before[0].outputs[0] if replay._key(a) in private else a for a in launch.inputs),
-                outputs=tuple(before[0].outputs[0] if replay._key(a) in private else a for a in launch.outputs))
+        replace(launch, inputs=tuple(before[0].outputs[0] if economies.memory_id(a) in private else a for a in launch.inputs),
+                outputs=tuple(before[0].outputs[0] if economies.memory_id(a) in private else a for a in launch.outputs))
         for launch in before
     ]
     buffers = list(lives_and_places(before, after, private).values())
