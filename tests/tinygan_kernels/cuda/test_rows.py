@@ -4,16 +4,18 @@ import dataclasses
 import importlib
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
-from tinygan_kernels import ContractError, ladder
-from tinygan_kernels.cuda import cpp_backend, numba_backend
+from tinygan_kernels import KERNELS, ContractError, ladder
+from tinygan_kernels.cuda import array_kernels, cpp_backend, numba_backend
 from tinygan_kernels.cuda.cpp import entries
 from tinygan_kernels.cuda.device import NUMPY
 from tinygan_kernels.cuda.numba_kernels import hosts as numba_hosts
 from tinygan_kernels.emulator.host.nvrtc import compile_ptx
+from tinygan_kernels.profiling import calls
 
 
 def exported(text):
@@ -151,8 +153,6 @@ def test_an_unknown_number_names_the_kernel_and_the_numbers_that_there_are(backe
 
 def test_a_third_convolution_is_launched_as_itself():
     """Its kernel and its grid are those of its own row, not of the last one that the host function knew."""
-    import numpy as np
-
     second = cpp_backend.find("conv2d", 2)
     declaration = second.entries[0].replace("_v2", "_v3")
     third = dataclasses.replace(second, number=3, entries=(declaration,), tile=(128, 64), threads=(128,))
@@ -164,6 +164,20 @@ def test_a_third_convolution_is_launched_as_itself():
     third = dataclasses.replace(second, number=3, entries=("gemm_dx_kernel",), tile=(32, 16))
     (launch,) = third.host(numba_backend.NumbaDevice(NUMPY), third, x, w, y, 1, 1)
     assert launch.kernel is third.kernels[0] and launch.blocks == 4 * 5
+
+
+@pytest.mark.parametrize("backend", [cpp_backend, numba_backend])
+def test_every_kernel_of_the_contract_has_a_row_or_an_array_function(backend):
+    """`Ladders.versions` says "array functions" of each kernel without a row."""
+    rows, functions = {rung.kernel for rung in backend.LADDERS}, set(array_kernels.implementations(np))
+    assert rows | functions == set(KERNELS), f"{(rows | functions) ^ set(KERNELS)}: see array_kernels.py and {backend.__name__}"
+    assert not rows & functions, "a kernel with a row needs no array function"
+
+
+@pytest.mark.parametrize("backend", [cpp_backend, numba_backend])
+def test_every_kernel_with_a_row_can_be_profiled(backend):
+    missing = {rung.kernel for rung in backend.LADDERS} ^ set(calls.PROFILED)
+    assert not missing, f"profiling/calls.py: PROFILED says not how a call of {missing} is given, or has more than the ladders"
 
 
 def test_the_ladder_of_a_backend():

@@ -1,0 +1,62 @@
+"""Compiled code: nothing spills, shared memory is what the source asks for, and the linker's log is read right."""
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+
+from tinygan_kernels.cuda import numba_backend
+from tinygan_kernels.profiling import calls, machine_code, report
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("version", numba_backend.LADDERS, ids=lambda v: f"{v.kernel}-{v.number}")
+def test_no_kernel_spills(monkeypatch, version, arch):
+    monkeypatch.setattr(machine_code, "why_no_code", lambda: "not asked for here")
+    made = calls.call(version.kernel)
+    for started in report.recorded(version, made):
+        compiled = machine_code.inspect(started, arch)
+        assert compiled.spill_stores == compiled.spill_loads == 0, compiled
+        assert 0 < compiled.registers <= 255 and compiled.code is None
+        assert compiled.stack == 0, compiled
+
+
+def test_shared_memory_is_what_the_source_asks_for_on_every_architecture(monkeypatch):
+    monkeypatch.setattr(machine_code, "why_no_code", lambda: "not asked for here")
+    (version,) = [v for v in numba_backend.LADDERS if (v.kernel, v.number) == ("matmul", 4)]
+    (started,) = report.recorded(version, calls.call("matmul"))
+    assert [machine_code.inspect(started, arch).shared for arch in ("sm_80", "sm_90")] == [2 * 8 * 68 * 4] * 2
+
+
+LOG = """ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'other' for 'sm_80'
+ptxas         .     8 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 10 registers, used 0 barriers
+ptxas info    : Compiling entry function 'mine' for 'sm_80'
+ptxas info    : Function properties for mine
+ptxas         .     224 bytes stack frame, 124 bytes spill stores, 96 bytes spill loads
+ptxas info    : Used 128 registers, used 1 barriers
+info    : Function properties for 'mine':
+info    : used 128 registers, used 1 barriers, 224 stack, 5376 bytes smem, 568 bytes cmem[0], 0 bytes lmem
+"""
+
+
+def test_the_linkers_log_is_read_for_the_kernel_that_is_asked_for():
+    expected = {"registers": 128, "spill_stores": 124, "spill_loads": 96, "stack": 224, "shared": 5376}
+    assert machine_code._resources(LOG, "mine") == expected
+    with pytest.raises(machine_code.InspectionError, match="nothing of absent"):
+        machine_code._resources(LOG, "absent")
+
+
+def test_an_architecture_that_does_not_exist_is_one_line():
+    (started,) = report.recorded(numba_backend.LADDERS[0], calls.call("matmul"))
+    with pytest.raises(machine_code.InspectionError, match=r"sm_33: .*does not compile") as error:
+        machine_code.link(started.ptx("sm_80")[0], "sm_33")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(bool(machine_code.why_no_code()), reason=machine_code.why_no_code() or "-")
+def test_cuxray_reads_occupancy_and_the_inner_loop():
+    (found,) = report.profile("matmul", 4, (128, 128, 64), "numba-cuda", "sm_90")
+    (compiled,) = found.compiled
+    assert compiled.code.bank_conflicts == 1 and 0 < compiled.code.occupancy <= 1
+    assert compiled.code.inner_loop().multiply_adds == 512
