@@ -21,7 +21,7 @@ import numpy as np
 from tinygan_kernels.backend import Backend
 from tinygan_kernels.cuda import graph
 from tinygan_kernels.cuda.cpp import hosts
-from tinygan_kernels.cuda.cpp.entries import Entry, Instance, entry, source_path
+from tinygan_kernels.cuda.cpp.entries import Entry, Instance, Parameter, entry, source_path
 from tinygan_kernels.cuda.device import (
     NUMPY,
     CudaLaunch,
@@ -199,18 +199,21 @@ class CppDevice(Device):
         for parameter, arg in zip(kernel.parameters, args, strict=True):
             self._check_argument(kernel.name, parameter, arg)
 
-    def _check_argument(self, kernel: str, parameter: Any, arg: Any) -> None:
+    def _check_argument(self, kernel: str, parameter: Parameter, arg: Any) -> None:
         name, expected, pointer = parameter
-        dtype = getattr(arg, "dtype", None)
-        found = f"a {type_name(arg)}" if dtype is None else f"{dtype}"
-        if dtype != expected:
-            raise ContractError(f"{kernel}: {name} is {found}, it has to be {expected}")
+        if getattr(arg, "dtype", None) != expected:
+            raise ContractError(f"{kernel}: {name} is {_described(arg)}, it has to be {expected}")
         if pointer:
             self.check_type(kernel, name, arg)
             if not arg.flags.c_contiguous:
                 raise ContractError(f"{kernel}: {name} has strides {arg.strides}, it has to be C-contiguous")
         elif not isinstance(arg, np.generic):
-            raise ContractError(f"{kernel}: {name} is {found}, it has to be a NumPy scalar of type {expected}")
+            raise ContractError(f"{kernel}: {name} is {_described(arg)}, it has to be a NumPy scalar of type {expected}")
+
+
+def _described(arg: Any) -> str:
+    dtype = getattr(arg, "dtype", None)
+    return f"a {type_name(arg)}" if dtype is None else f"{dtype}"
 
 
 def emulated() -> CppDevice:

@@ -44,8 +44,10 @@ class Rung(Version):
 
     def blocks(self, shape: tuple[int, ...]) -> int:
         """Return how many blocks cover an output of this shape, tile by tile."""
-        sizes = (math.prod(shape),) if len(self.tile) == 1 else (math.prod(shape[:-1]), shape[-1])
-        return math.prod(ceil_div(size, side) for size, side in zip(sizes, self.tile, strict=True))
+        if len(self.tile) == 1:
+            return ceil_div(math.prod(shape), self.tile[0])
+        rows, columns = self.tile
+        return ceil_div(math.prod(shape[:-1]), rows) * ceil_div(shape[-1], columns)
 
     def record(self, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> list[RecordedLaunch]:
         """Return the launches of this version on NumPy arrays (inputs, then outputs), which are left as they are."""

@@ -153,15 +153,16 @@ class NumbaDevice(Device):
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         if len(args) != len(names):
             raise ContractError(f"{function.__name__} takes {len(names)} arguments ({', '.join(names)}), got {len(args)}")
-        dtype = next((a.dtype for a in args if isinstance(a, self.memory.array_type)), None)
+        array_type, kernel = self.memory.array_type, function.__name__
+        dtype = next((a.dtype for a in args if isinstance(a, array_type)), None)
+        known = dtype is not None and dtype.name in DTYPES
         for name, arg in zip(names, args, strict=True):
-            if not isinstance(arg, np.generic):
-                self._check_array(function.__name__, name, arg, dtype)
-
-    def _check_array(self, kernel: str, name: str, arg: Any, dtype: Any) -> None:
-        self.check_type(kernel, name, arg, or_else=" or a NumPy scalar")
-        if arg.dtype.name not in DTYPES or arg.dtype != dtype:
-            raise ContractError(f"{kernel}: {name} is {arg.dtype}; all arrays have to be float32, or all float64")
+            if isinstance(arg, np.generic):
+                continue
+            if not isinstance(arg, array_type):
+                self.check_type(kernel, name, arg, or_else=" or a NumPy scalar")
+            if arg.dtype != dtype or not known:
+                raise ContractError(f"{kernel}: {name} is {arg.dtype}; all arrays have to be float32, or all float64")
 
 
 class Emulated(NumbaDevice):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,8 @@ class Instance(NamedTuple):
     parameters: tuple[Parameter, ...]
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Entry:
     """A declared kernel: the file's stem, the name with its gaps, and the parameters as (C type, name)."""
 
     source: str
