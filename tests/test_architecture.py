@@ -70,7 +70,7 @@ FLOORS = [
     ["tinygan_kernels.contract"],
     ["tinygan_kernels.backend"],
     ["tinygan_kernels.reference", "tinygan_kernels.cpu.runtime"],
-    ["tinygan_kernels.cpu.memory", "tinygan_kernels.cpu.vector_math"],
+    ["tinygan_kernels.cpu.memory", "tinygan_kernels.cpu.ladder", "tinygan_kernels.cpu.vector_math"],
     ["tinygan_kernels.cpu.row_formulas", "tinygan_kernels.cpu.normal_rng"],
     ["tinygan_kernels.cpu.elementwise", "tinygan_kernels.cpu.matmul"],
     ["tinygan_kernels.cpu.conv"],

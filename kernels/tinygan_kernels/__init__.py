@@ -74,20 +74,23 @@ def ladder(name: str) -> tuple[Version, ...]:
     """
     if name not in _MODULES:
         raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(_MODULES)}")
-    return tuple(_module(name).LADDERS) if name in CUDA_BACKENDS else ()
+    return () if name == "reference" else tuple(_module(name).LADDERS)
 
 
 def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
     """A new backend value. Imports what it needs only now. Raises BackendError where it cannot run.
 
-    emulate: run a CUDA backend's kernels on the CPU, on NumPy arrays. versions: for the CUDA backends, the version of each kernel
-    that is not to run at its best, such as {"matmul": 1}.
+    emulate: run a CUDA backend's kernels on the CPU, on NumPy arrays. versions: the version to run of each kernel that is not to
+    run at its best, such as {"matmul": 1}; for every backend but `reference`. Raises ContractError for a version that does not
+    exist.
     """
     reason = why_unavailable(name, emulate)
     if reason is not None:
         raise BackendError(f"backend {name!r} is not available: {reason}")
     if name in CUDA_BACKENDS:
         return _module(name).backend(emulate, versions)
+    if name == "cpu":
+        return _module(name).backend(versions)
     if versions:
         raise BackendError(f"backend {name!r} has one version of each kernel; leave out versions")
     return _module(name).backend()

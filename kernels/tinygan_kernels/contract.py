@@ -8,8 +8,8 @@ so a launch can be recorded and run again on the same buffers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -72,8 +72,8 @@ class Kernel:
 class Version:
     """A row of a ladder: one implementation of a kernel. Tests, benchmarks and `tinygan kernels list` are made from these rows.
 
-    rule: the bound of verification/bounds.py that judges it, where that is not the kernel's own; such a version runs only if it is
-    asked for.
+    rule: the name of the bound of verification/bounds.py that judges it; "" for the kernel's own. A CUDA version with a rule of its
+    own runs only if it is asked for. suits(input shapes, params, dtype): whether the version can compute a launch at all.
     """
 
     kernel: str
@@ -81,6 +81,9 @@ class Version:
     title: str
     dtypes: tuple[str, ...] = DTYPES
     rule: str = ""
+    suits: Callable[[Sequence[Shape], Mapping[str, Any], Any], bool] = field(
+        default=lambda shapes, params, dtype: True, compare=False, repr=False
+    )
 
 
 # ---- parameters and work that several kernels share -----------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""The CPU backend: compiled loops, matrix products and convolutions, and the runtime that shares them out among threads."""
+"""The CPU backend: compiled loops, matrix products and convolutions, and the runtime that shares their parts among threads."""

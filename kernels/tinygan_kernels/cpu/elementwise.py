@@ -1,8 +1,8 @@
-"""The loops of the CPU backend: what NumPy would do in several passes over memory, in one, and in parts that threads share.
+"""Elementwise loops, reductions, normalisation and updates of the CPU backend: one pass over memory where NumPy needs several.
 
-Each takes flat arrays, or matrices (rows, C), does the part-th of `parts` parts of them, and leaves the others alone. Parts are cut
-out before they are looped over, so that the compiler knows that no index is negative and turns the inner loop into vector
-instructions. Sums over rows are taken in blocks of fixed length and added up in order: the number of threads changes no bit.
+Each loop takes flat arrays, or matrices (rows, C), does the part-th of `parts` parts, and leaves the others alone. A part is sliced
+out before it is looped over, so that the compiler knows that no index is negative and turns the inner loop into vector
+instructions. Sums over rows are taken in blocks of fixed length and added up in order, so the number of threads changes no bit.
 """
 
 from __future__ import annotations
@@ -10,116 +10,127 @@ from __future__ import annotations
 import numpy as np
 
 from tinygan_kernels.cpu import row_formulas, vector_math
-from tinygan_kernels.cpu.runtime.jit import piece
-from tinygan_kernels.cpu.runtime.stages import Loop, share, span
+from tinygan_kernels.cpu.runtime.jit import njit_inner
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop, share, span
 
 from .row_formulas import address_of
 
-SHORT = 16  # columns that rows of a matrix have at least for vectors to pay in each of them
-BLOCK = 64  # rows that are summed up before their sum is added to others: keeps rounding small, and the order fixed
+SHORT = 16  # columns below which the rows of a matrix are too short for vector instructions along each of them
+BLOCK = 64  # rows that are summed before their sum is added to others: keeps rounding errors small, and the order fixed
 
 
 # ---- elementwise: (flat inputs, numbers, flat output) ---------------------------------------------------------------------------
 
 
-@Loop
+@ParallelLoop
 def add(a, b, y, part, parts):
+    """y = a + b"""
     start, stop = span(y.size, parts, part)
     p, q, out = a[start:stop], b[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = p[i] + q[i]
 
 
-@Loop
+@ParallelLoop
 def mul(a, b, y, part, parts):
+    """y = a b"""
     start, stop = span(y.size, parts, part)
     p, q, out = a[start:stop], b[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = p[i] * q[i]
 
 
-@Loop
+@ParallelLoop
 def add_number(a, b, y, part, parts):
-    """y = a + b, b 0-d"""
+    """y = a + b, where b is 0-d"""
     start, stop = span(y.size, parts, part)
     p, q, out = a[start:stop], b[()], y[start:stop]
     for i in range(out.size):
         out[i] = p[i] + q
 
 
-@Loop
+@ParallelLoop
 def mul_number(a, b, y, part, parts):
-    """y = a b, b 0-d"""
+    """y = a b, where b is 0-d"""
     start, stop = span(y.size, parts, part)
     p, q, out = a[start:stop], b[()], y[start:stop]
     for i in range(out.size):
         out[i] = p[i] * q
 
 
-@Loop
+@ParallelLoop
 def neg(x, y, part, parts):
+    """y = -x"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = -a[i]
 
 
-@Loop
+@ParallelLoop
 def square(x, y, part, parts):
+    """y = x^2"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = a[i] * a[i]
 
 
-@Loop
+@ParallelLoop
 def reciprocal(x, y, part, parts):
+    """y = 1 / x"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = 1 / a[i]
 
 
-@Loop
+@ParallelLoop
 def inverse_root(x, y, part, parts):
+    """y = 1 / sqrt(x)"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = 1 / np.sqrt(a[i])
 
 
-@Loop
+@ParallelLoop
 def inverse_square(x, y, part, parts):
+    """y = 1 / x^2"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = 1 / (a[i] * a[i])
 
 
-@Loop
+@ParallelLoop
 def copy(x, y, part, parts):
+    """y = x"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = a[i]
 
 
-@Loop
+@ParallelLoop
 def fill(value, y, part, parts):
+    """y = value"""
     start, stop = span(y.size, parts, part)
     y[start:stop] = value
 
 
-@Loop
+@ParallelLoop
 def tanh(x, y, part, parts):
+    """y = tanh(x)"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = vector_math.tanh(a[i])
 
 
-@Loop
+@ParallelLoop
 def sigmoid(x, y, part, parts):
+    """y = 1 / (1 + e^-x), from e^-|x|, which cannot overflow"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
@@ -127,17 +138,21 @@ def sigmoid(x, y, part, parts):
         out[i] = (a.dtype.type(1) if a[i] >= 0 else e) / (1 + e)
 
 
-@Loop
+@ParallelLoop
 def tanh_in_place(y, part, parts):
-    """For a compiler that is not sure that x and y are one array, or two, writes slow code for one."""
+    """y = tanh(y)
+
+    A loop of its own: where x and y may be the same array, the compiler has to allow for an overlap and writes slower code.
+    """
     start, stop = span(y.size, parts, part)
     out = y[start:stop]
     for i in range(out.size):
         out[i] = vector_math.tanh(out[i])
 
 
-@Loop
+@ParallelLoop
 def sigmoid_in_place(y, part, parts):
+    """y = sigmoid(y), a loop of its own as tanh_in_place is."""
     start, stop = span(y.size, parts, part)
     out = y[start:stop]
     for i in range(out.size):
@@ -145,37 +160,42 @@ def sigmoid_in_place(y, part, parts):
         out[i] = (out.dtype.type(1) if out[i] >= 0 else e) / (1 + e)
 
 
-@Loop
+@ParallelLoop
 def softplus(x, y, part, parts):
+    """y = ln(1 + e^x), from e^-|x|, which cannot overflow"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = max(a[i], a.dtype.type(0)) + vector_math.log1p(vector_math.exp(-abs(a[i])))
 
 
-@Loop
+@ParallelLoop
 def leaky_relu(x, slope, y, part, parts):
+    """y = x where x is positive, else slope x. y may be x."""
     start, stop = span(y.size, parts, part)
     row_formulas.leaky_relu(x, (address_of(x[start:]), address_of(y[start:])), stop - start, (slope,))
 
 
-@Loop
+@ParallelLoop
 def leaky_relu_grad(g, x, slope, y, part, parts):
+    """y = g where x is positive, else slope g. y may be g."""
     start, stop = span(y.size, parts, part)
     at = (address_of(g[start:]), address_of(x[start:]), address_of(y[start:]))
     row_formulas.leaky_relu_grad(g, at, stop - start, (slope,))
 
 
-@Loop
+@ParallelLoop
 def tanh_grad(g, t, y, part, parts):
+    """y = g (1 - t^2), t = tanh(x)"""
     start, stop = span(y.size, parts, part)
     b, a, out = g[start:stop], t[start:stop], y[start:stop]
     for i in range(out.size):
         out[i] = b[i] * (1 - a[i] * a[i])
 
 
-@Loop
+@ParallelLoop
 def sigmoid_grad(g, s, y, part, parts):
+    """y = g s (1 - s), s = sigmoid(x)"""
     start, stop = span(y.size, parts, part)
     b, a, out = g[start:stop], s[start:stop], y[start:stop]
     for i in range(out.size):
@@ -185,9 +205,9 @@ def sigmoid_grad(g, s, y, part, parts):
 # ---- sums -----------------------------------------------------------------------------------------------------------------------
 
 
-@Loop
+@ParallelLoop
 def row_sums(x, sums, part, parts):
-    """sums (blocks, C): of x (rows, C) over BLOCK rows each."""
+    """sums (blocks, C) = x (rows, C) summed over BLOCK rows each."""
     first, last = share(sums.shape[0], parts, part)
     for block in range(first, last):
         total = sums[block]
@@ -198,9 +218,9 @@ def row_sums(x, sums, part, parts):
                 total[j] += a[j]
 
 
-@Loop
+@ParallelLoop
 def add_up(sums, y, part, parts):
-    """y (C,) = sums (blocks, C) over the blocks, in order."""
+    """y (C,) = sums (blocks, C) summed over the blocks, in order."""
     start, stop = span(y.size, parts, part)
     total = y[start:stop]
     total[:] = 0
@@ -210,9 +230,12 @@ def add_up(sums, y, part, parts):
             total[j] += a[j]
 
 
-@Loop
+@ParallelLoop
 def block_sums(x, sums, part, parts):
-    """sums (blocks,): of x (n,) over BLOCK runs of 16 each. As a sum of 16 runs side by side it is one of vector instructions."""
+    """sums (blocks,) = x (n,) summed over BLOCK runs of 16 numbers each.
+
+    The runs are added lane by lane, which the compiler turns into vector instructions, and the 16 lanes last.
+    """
     first, last = share(sums.size, parts, part)
     lanes = np.empty(16, x.dtype)
     for block in range(first, last):
@@ -230,17 +253,18 @@ def block_sums(x, sums, part, parts):
         sums[block] = total
 
 
-@Loop
+@ParallelLoop
 def total_of(sums, y, part, parts):
+    """y (0-d) = the sum of sums, in order."""
     total = sums.dtype.type(0)
     for i in range(sums.size):
         total += sums[i]
     y[()] = total
 
 
-@Loop
+@ParallelLoop
 def sums_of_rows(x, y, part, parts):
-    """y (rows,): of x (rows, C)."""
+    """y (rows,) = x (rows, C) summed over each row."""
     start, stop = span(y.size, parts, part)
     for r in range(start, stop):
         total = y.dtype.type(0)
@@ -249,9 +273,9 @@ def sums_of_rows(x, y, part, parts):
         y[r] = total
 
 
-@Loop
+@ParallelLoop
 def largest_of_rows(x, y, part, parts):
-    """y (rows,): of x (rows, C), C at least 1. NaN where a row has one."""
+    """y (rows,) = the largest number of each row of x (rows, C), C at least 1; NaN where a row has one."""
     start, stop = span(y.size, parts, part)
     for r in range(start, stop):
         largest = x[r, 0]
@@ -264,7 +288,7 @@ def largest_of_rows(x, y, part, parts):
 # ---- bias and activation over the last axis -------------------------------------------------------------------------------------
 
 
-@Loop
+@ParallelLoop
 def bias_leaky_relu(x, b, slope, y, part, parts):
     """y = x + b where that is positive, else slope (x + b); slope 1 is a bias alone. x, y (rows, C), b (C,)."""
     start, stop = share(x.shape[0], parts, part)
@@ -277,10 +301,11 @@ def bias_leaky_relu(x, b, slope, y, part, parts):
         row_formulas.bias_leaky_relu(x, (address_of(x[r]), address_of(biases), address_of(y[r])), count, (slope,))
 
 
-@Loop
+@ParallelLoop
 def bias_act_grad(g, y, curve, slope, dx, sums, part, parts):
-    """dx = g act'(y), act by its number in row_formulas.CURVES; sums (blocks, C): of dx over BLOCK rows each. Parts are runs
-    of blocks, or of columns where there are more parts than blocks.
+    """dx = g act'(y), and sums (blocks, C) = dx summed over BLOCK rows each. curve: the activation's number in row_formulas.CURVES.
+
+    Parts are runs of blocks, or of columns where there are more parts than blocks.
     """
     blocks, columns = sums.shape
     by_columns = blocks < parts and columns >= SHORT
@@ -301,27 +326,27 @@ def bias_act_grad(g, y, curve, slope, dx, sums, part, parts):
             sums[block, left + j] = total
 
 
-@piece
+@njit_inner
 def _rows_at_once(columns):
-    """How many rows of so many columns are gone along as one: rows that are too short for vectors, some registers full of them."""
+    """Return how many rows are passed as if they were one: several where rows are too short for vector instructions."""
     return np.int64(1) if columns >= SHORT else BLOCK // max(columns, 1) + 1
 
 
 # ---- batch normalisation --------------------------------------------------------------------------------------------------------
 
 
-@Loop
+@ParallelLoop
 def means(sums, n, mean, part, parts):
-    """mean (C,) = sums (blocks, C) over the blocks, in order, by n."""
+    """mean (C,) = sums (blocks, C) summed over the blocks, in order, divided by n."""
     mean[:] = 0
     for block in range(sums.shape[0]):
         mean += sums[block]
     mean /= n
 
 
-@Loop
+@ParallelLoop
 def inverse_stds(sums, n, eps, inv_std, part, parts):
-    """inv_std (C,) = 1 / sqrt(sums over the blocks by n + eps)"""
+    """inv_std (C,) = 1 / sqrt(v + eps), v = sums (blocks, C) summed over the blocks and divided by n."""
     inv_std[:] = 0
     for block in range(sums.shape[0]):
         inv_std += sums[block]
@@ -329,9 +354,9 @@ def inverse_stds(sums, n, eps, inv_std, part, parts):
         inv_std[j] = 1 / np.sqrt(inv_std[j] / n + eps)
 
 
-@Loop
+@ParallelLoop
 def square_sums(x, mean, sums, part, parts):
-    """sums (blocks, C): of (x - mean)^2."""
+    """sums (blocks, C) = (x - mean)^2 summed over BLOCK rows each."""
     first, last = share(sums.shape[0], parts, part)
     for block in range(first, last):
         total = sums[block]
@@ -343,9 +368,9 @@ def square_sums(x, mean, sums, part, parts):
                 total[j] += d * d
 
 
-@Loop
+@ParallelLoop
 def normalise(x, mean, inv_std, gamma, beta, slope, y, part, parts):
-    """y = gamma (x - mean) inv_std + beta where that is positive, else slope times that"""
+    """y = v where v = gamma (x - mean) inv_std + beta is positive, else slope v."""
     start, stop = share(x.shape[0], parts, part)
     for r in range(start, stop):
         a, out = x[r], y[r]
@@ -354,9 +379,10 @@ def normalise(x, mean, inv_std, gamma, beta, slope, y, part, parts):
             out[j] = value if value > 0 else slope * value
 
 
-@Loop
+@ParallelLoop
 def product_sums(g, y, slope, x, mean, inv_std, sums, part, parts):
-    """sums (blocks, 2, C): of g, and of g h, h = (x - mean) inv_std, where y is positive, and of slope times these elsewhere."""
+    """sums (blocks, 2, C) = d and d h summed over BLOCK rows each, d = g where y is positive, else slope g; h = (x - mean) inv_std.
+    """
     first, last = share(sums.shape[0], parts, part)
     for block in range(first, last):
         of_g, of_gh = sums[block, 0], sums[block, 1]
@@ -370,9 +396,9 @@ def product_sums(g, y, slope, x, mean, inv_std, sums, part, parts):
                 of_gh[j] += d * ((a[j] - mean[j]) * inv_std[j])
 
 
-@Loop
+@ParallelLoop
 def product_totals(sums, n, dbeta, dgamma, mean_g, mean_gh, part, parts):
-    """dbeta and dgamma (C,): sums (blocks, 2, C) over the blocks, in order; and both by n."""
+    """dbeta and dgamma (C,) = sums (blocks, 2, C) summed over the blocks, in order; mean_g and mean_gh = both divided by n."""
     dbeta[:] = 0
     dgamma[:] = 0
     for block in range(sums.shape[0]):
@@ -383,7 +409,7 @@ def product_totals(sums, n, dbeta, dgamma, mean_g, mean_gh, part, parts):
         mean_gh[j] = dgamma[j] / n
 
 
-@Loop
+@ParallelLoop
 def normalise_grad(g, y, slope, x, mean, inv_std, gamma, mean_g, mean_gh, dx, part, parts):
     """dx = gamma inv_std (g' - mean_g - h mean_gh), g' = g where y is positive, else slope g. dx may be g."""
     start, stop = share(x.shape[0], parts, part)
@@ -396,15 +422,15 @@ def normalise_grad(g, y, slope, x, mean, inv_std, gamma, mean_g, mean_gh, dx, pa
 # ---- the loss -------------------------------------------------------------------------------------------------------------------
 
 
-@Loop
+@ParallelLoop
 def bce_logits(s, t, sums, ds, part, parts):
-    """ds = ((1-t) sigmoid(s) - t sigmoid(-s)) / size; sums (blocks,), double: of the losses of BLOCK logits each."""
+    """ds = ((1-t) sigmoid(s) - t sigmoid(-s)) / size; sums (blocks,), float64 = the losses of BLOCK logits each, summed."""
     first, last = share(sums.size, parts, part)
     for block in range(first, last):
         start, stop = block * BLOCK, min((block + 1) * BLOCK, s.size)
         a, label, made = s[start:stop], t[start:stop], ds[start:stop]
         one, n, total = a.dtype.type(1), a.dtype.type(s.size), 0.0
-        for i in range(made.size):  # first the losses, in the place of the slopes
+        for i in range(made.size):  # first the losses, kept in the place of the gradients
             wrong = (one - label[i]) * a[i] if a[i] >= 0 else -label[i] * a[i]
             made[i] = wrong + vector_math.log1p(vector_math.exp(-abs(a[i])))
         for i in range(made.size):
@@ -416,8 +442,9 @@ def bce_logits(s, t, sums, ds, part, parts):
         sums[block] = total
 
 
-@Loop
+@ParallelLoop
 def mean_loss(sums, n, loss, part, parts):
+    """loss (0-d) = the sum of sums, divided by n."""
     total = 0.0
     for i in range(sums.size):
         total += sums[i]
@@ -427,17 +454,18 @@ def mean_loss(sums, n, loss, part, parts):
 # ---- updates --------------------------------------------------------------------------------------------------------------------
 
 
-@Loop
+@ParallelLoop
 def sgd(g, rate, sign, theta, part, parts):
-    """rate is 0-d"""
+    """theta += sign rate g, where rate is 0-d"""
     start, stop = span(g.size, parts, part)
     d, at, step = g[start:stop], theta[start:stop], theta.dtype.type(sign * rate[()])
     for i in range(at.size):
         at[i] += step * d[i]
 
 
-@Loop
+@ParallelLoop
 def momentum(g, rate, sign, mu, theta, velocity, part, parts):
+    """velocity = mu velocity + g; theta += sign rate velocity, where rate is 0-d."""
     start, stop = span(g.size, parts, part)
     d, at, v, step = g[start:stop], theta[start:stop], velocity[start:stop], theta.dtype.type(sign * rate[()])
     for i in range(at.size):
@@ -445,22 +473,26 @@ def momentum(g, rate, sign, mu, theta, velocity, part, parts):
         at[i] += step * v[i]
 
 
-@Loop
+@ParallelLoop
 def count(t, part, parts):
+    """t (0-d) += 1"""
     t[()] += 1
 
 
-@Loop
+@ParallelLoop
 def adam(g, rate, sign, beta1, beta2, eps, theta, m, v, t, part, parts):
-    """rate and t are 0-d, t counts this step already; beta1, beta2 and eps double."""
+    """Update theta, m and v as the contract's `adam` does. rate and t are 0-d, t counts this step already; beta1, beta2, eps are
+    float64.
+    """
     numbers = row_formulas.adam_numbers(theta, rate[()], sign, beta1, beta2, eps, np.float64(t[()]))
     start, stop = span(g.size, parts, part)
     at = (address_of(g[start:]), address_of(theta[start:]), address_of(m[start:]), address_of(v[start:]))
     row_formulas.adam(theta, at, stop - start, numbers)
 
 
-@Loop
+@ParallelLoop
 def ema(x, decay, rest, average, part, parts):
+    """average = decay average + rest x, rest = 1 - decay."""
     start, stop = span(x.size, parts, part)
     a, out = x[start:stop], average[start:stop]
     for i in range(out.size):

@@ -1,7 +1,7 @@
-"""Formulas applied along rows of numbers, in vector code, for the loops that go over whole arrays.
+"""Formulas applied along rows of numbers in vector code, for the loops of `elementwise` that pass over whole arrays.
 
-Each reads and writes some rows of equal length, given by their addresses, a register at a time, and what does not fill one number
-by number. A row may be read and written; Numba's own vectoriser would first have to make sure that none overlaps another.
+Each formula reads and writes some rows of equal length, given by their addresses, a register at a time, and the numbers that do not
+fill a register one by one. A row may be both read and written, which LLVM's loop vectoriser would first have to rule out.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinygan_kernels.cpu.runtime.jit import piece
+from tinygan_kernels.cpu.runtime.jit import njit_inner
 from tinygan_kernels.cpu.runtime.simd import WORD, Vectors, counted
 
 Formula = Callable[[Vectors, Sequence[ir.Value], Sequence[ir.Value]], None]
 
 
-@piece
+@njit_inner
 def address_of(array):
-    """Of an array's first element, signed: with an unsigned one, adding an offset would give a float."""
+    """Return the address of an array's first element as a signed integer: Numba adds an offset to an unsigned one in floating
+    point.
+    """
     return np.int64(array.ctypes.data)
 
 
 def along_rows(formula: Formula):
-    """run(like, rows, count, numbers): the formula(v, places, values) at each place along rows of `count` numbers.
+    """Return an intrinsic run(like, addresses, count, numbers) that applies the formula all along rows of `count` numbers.
 
-    like: an array of the dtype. rows: a tuple of addresses. numbers: a tuple of numbers of the dtype, in `values` spread out.
+    like: an array of the dtype. addresses: a tuple with the address of each row. numbers: a tuple of numbers of the dtype. The
+    formula is called as formula(v, addresses, values), with the addresses of one register in each row, and each number as a vector.
     """
 
     @intrinsic
-    def run(typing_context, like, rows, count, numbers):
+    def run(typing_context, like, addresses, count, numbers):
         def generate(context, builder, signature, arguments):
             _, at, length, given = arguments
             places, values = cgutils.unpack_tuple(builder, at), cgutils.unpack_tuple(builder, given)
@@ -42,13 +45,14 @@ def along_rows(formula: Formula):
                 places, length = _go_along(v, formula, places, length, values)
             return context.get_dummy_value()
 
-        return types.void(like, rows, types.int64, numbers), generate
+        return types.void(like, addresses, types.int64, numbers), generate
 
     return run
 
 
 def _go_along(v: Vectors, formula: Formula, places: Sequence[ir.Value], length: ir.Value, values: Sequence[ir.Value]):
-    """As many whole vectors as there are in `length` numbers. Returns (places behind them, how many numbers are left)."""
+    """Apply the formula to all whole vectors in `length` numbers. Returns (the addresses behind them, how many numbers are left).
+    """
     builder, spread = v.builder, [v.splat(value) for value in values]
     whole = builder.udiv(length, ir.Constant(WORD, v.lanes))
 
@@ -66,7 +70,7 @@ def _go_along(v: Vectors, formula: Formula, places: Sequence[ir.Value], length: 
 
 
 def _leaky(v: Vectors, value: ir.Value, where: ir.Value, slope: ir.Value) -> ir.Value:
-    """value where `where` is positive, else slope value"""
+    """Return value where `where` is positive, else slope value."""
     positive = v.builder.fcmp_ordered(">", where, v.constant(0.0))
     return v.builder.select(positive, value, v.builder.fmul(slope, value))
 
@@ -97,7 +101,7 @@ def _normalise_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Val
 
 
 def _grad_sum(v: Vectors, at: Sequence[ir.Value], d: ir.Value) -> None:
-    """A gradient d, to its place and added to a total."""
+    """Store a gradient d, and add it to a total. at: the addresses (g, y, dx, total)."""
     _, _, dx, total = at
     v.store(d, dx)
     v.store(v.builder.fadd(v.load(total), d), total)
@@ -128,21 +132,24 @@ def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> No
     v.store(b.fadd(v.load(theta), v.over_root(b.fmul(step, first), b.fmul(second, root), small)), theta)
 
 
-# of rows (g, y, dx, total): dx = g act'(y) and total += dx
+# rows (g, y, dx, total): dx = g act'(y) and total += dx
 leaky_relu_grad_sum, tanh_grad_sum, sigmoid_grad_sum = map(along_rows, (_leaky_relu_grad_sum, _tanh_grad_sum, _sigmoid_grad_sum))
-bias_leaky_relu = along_rows(_bias_leaky_relu)  # of (x, b, y): y = x + b where that is positive, else slope (x + b)
-leaky_relu = along_rows(_leaky_relu)  # of (x, y): y = x where that is positive, else slope x
-leaky_relu_grad = along_rows(_leaky_relu_grad)  # of (g, x, dx): dx = g where x is positive, else slope g
-# of (g, y, x, dx, mean, inv_std, gamma, mean_g, mean_gh): dx of x = gamma inv_std (g' - mean_g - h mean_gh), g' the dx above
+bias_leaky_relu = along_rows(_bias_leaky_relu)  # rows (x, b, y): y = x + b where that is positive, else slope (x + b)
+leaky_relu = along_rows(_leaky_relu)  # rows (x, y): y = x where that is positive, else slope x
+leaky_relu_grad = along_rows(_leaky_relu_grad)  # rows (g, x, dx): dx = g where x is positive, else slope g
+# rows (g, y, x, dx, mean, inv_std, gamma, mean_g, mean_gh): dx = gamma inv_std (g' - mean_g - h mean_gh), where
+# g' = g where y is positive, else slope g, and h = (x - mean) inv_std
 normalise_grad = along_rows(_normalise_grad)
-adam = along_rows(_adam)  # of (g, theta, m, v), with the numbers of adam_numbers
+adam = along_rows(_adam)  # rows (g, theta, m, v), with the numbers of adam_numbers
 
-CURVES = {"leaky_relu": 0, "linear": 0, "tanh": 1, "sigmoid": 2}  # a linear one is a leaky ReLU of slope 1
+CURVES = {"leaky_relu": 0, "linear": 0, "tanh": 1, "sigmoid": 2}  # linear is a leaky ReLU of slope 1
 
 
-@piece
+@njit_inner
 def act_grad_sum(like, curve, at, count, slope):
-    """dx = g act'(y), total += dx along rows of `count` numbers at (g, y, dx, total), the activation by its number in CURVES."""
+    """dx = g act'(y), total += dx along rows of `count` numbers. at: the addresses (g, y, dx, total). curve: act's number in
+    CURVES.
+    """
     if curve == 0:
         leaky_relu_grad_sum(like, at, count, (slope,))
     elif curve == 1:
@@ -151,12 +158,12 @@ def act_grad_sum(like, curve, at, count, slope):
         sigmoid_grad_sum(like, at, count, (slope,))
 
 
-@piece
+@njit_inner
 def adam_numbers(like, rate, sign, beta1, beta2, eps, steps):
-    """(beta1, 1 - beta1, beta2, 1 - beta2, step, root, eps) in the dtype of `like`: theta += step m / (sqrt(root v) + eps).
+    """Return (beta1, 1 - beta1, beta2, 1 - beta2, step, root, eps) in the dtype of `like`: theta += step m / (sqrt(root v) + eps).
 
-    All are double, and rounded to the dtype's precision once. steps: how many there were, this one included. The corrections of
-    both averages' bias are worked out in double precision, once for all elements.
+    The arguments are float64, and each result is rounded to the dtype once: the corrections of both averages' bias (Kingma and Ba
+    2015, algorithm 1) are computed in float64, once for all elements. steps: how many steps there were, this one included.
     """
     real = like.dtype.type
     step, root = real(sign * rate / (1 - beta1**steps)), real(1 / (1 - beta2**steps))

@@ -46,12 +46,18 @@ def edges(tile: int) -> tuple[int, ...]:
     return (0, 1, tile - 1, tile, tile + 1, 2 * tile + 3)
 
 
-def cases(kernel: str, dtype: Any = np.float32, tiles: Sequence[int] = TILES, seed: int = 0) -> Iterator[Case]:
+def cases(
+    kernel: str, dtype: Any = np.float32, tiles: Sequence[int] = TILES, seed: int = 0, large: bool = False
+) -> Iterator[Case]:
     """Yield the hard cases of a kernel, in arrays of `dtype`. Raises LookupError, naming the table, for a kernel without any.
 
-    tiles: the sides of the tiles whose edges products are to meet. seed: another one gives the same shapes with other numbers.
+    tiles: the sides of the tiles whose edges products are to meet. seed: another one gives the same shapes with other numbers. large:
+    also products and convolutions of some 10^7 multiplications, which versions made for large arrays need: seconds under emulation,
+    milliseconds elsewhere.
     """
-    for label, make in dict(_maker(kernel)(kernel, tiles)).items():  # tiles of several sides meet some shapes twice
+    more = _LARGE.get(kernel) if large else None
+    found = dict(_maker(kernel)(kernel, tiles)) | dict(more(kernel) if more else {})  # tiles of several sides meet some shapes twice
+    for label, make in found.items():
         draw = Draw(np.random.default_rng(zlib.crc32(f"{kernel} {label}".encode()) + seed), np.dtype(dtype))
         inputs, states, params = make(draw)
         # arithmetic turns 0-d arrays into scalars; kernels take arrays
@@ -118,6 +124,19 @@ def _matmul_case(m: int, n: int, k: int, trans_a: bool, trans_b: bool) -> tuple[
     return f"{m}x{k}{' transposed' if trans_a else ''} @ {k}x{n}{' transposed' if trans_b else ''}", make
 
 
+def _products_with_zeros(kernel: str) -> Labelled:
+    """A factor A as it comes out of a ReLU, zeros of both signs, in products large enough that leaving them out pays."""
+    for (m, n, k), (trans_a, trans_b) in zip(((130, 270, 300), (257, 264, 129), (128, 530, 160)), _FLAGS, strict=False):
+        label, dense = _matmul_case(m, n, k, trans_a, trans_b)
+
+        def make(draw: Draw, dense=dense) -> Made:
+            (a, b), states, params = dense(draw)
+            kept = draw.rng.random(a.shape) < 0.3
+            return (np.where(kept, a, np.copysign(np.zeros_like(a), a)), b), states, params
+
+        yield f"{label}, seven of ten numbers in A are 0", make
+
+
 # images, height, width, c_in, c_out, filter height and width, stride, pad
 _CONVOLUTIONS = (
     (1, 1, 1, 1, 1, 1, 1, 1, 0),
@@ -136,11 +155,26 @@ _CONVOLUTIONS = (
     (0, 4, 4, 2, 3, 3, 3, 1, 1),
     (2, 4, 4, 0, 3, 3, 3, 1, 1),  # no channels in: zeros out
     (2, 4, 4, 3, 0, 3, 3, 1, 1),
+    (3, 4, 3, 5, 18, 4, 3, 1, 0),  # filters as large as the image
+    (2, 9, 8, 17, 19, 4, 4, 2, 1),  # a DCGAN's layer, just enough channels to fill the widest registers, odd sides
+    (1, 5, 4, 16, 33, 4, 4, 2, 2),
+)
+_LARGE_CONVOLUTIONS = (
+    (17, 16, 17, 33, 32, 4, 4, 2, 1),  # enough channels and pixels for Winograd's transforms to pay
+    (70, 8, 8, 32, 35, 4, 4, 2, 1),
 )
 
 
 def _convolution(kernel: str, tiles: Sequence[int]) -> Labelled:
-    for sizes in _CONVOLUTIONS:
+    yield from _convolutions(kernel, _CONVOLUTIONS)
+
+
+def _large_convolution(kernel: str) -> Labelled:
+    yield from _convolutions(kernel, _LARGE_CONVOLUTIONS)
+
+
+def _convolutions(kernel: str, forms: Sequence[tuple[int, ...]]) -> Labelled:
+    for sizes in forms:
         images, height, width, c_in, c_out, kh, kw, stride, pad = sizes
         label = f"{images}x{height}x{width}x{c_in}, filter {kh}x{kw} to {c_out}, stride {stride}, pad {pad}"
         yield label, _convolution_maker(kernel, *sizes)
@@ -307,3 +341,7 @@ _MAKERS: dict[str, Maker] = {
     "bias_act": _bias_act, "bias_act_grad": _bias_act_grad, "sgd": _update, "momentum": _update, "adam": _update, "ema": _ema,
     "sum": _reduction, "max": _reduction, "fill": _fill,
 }  # fmt: skip
+
+_LARGE: dict[str, Callable[[str], Labelled]] = {
+    "matmul": _products_with_zeros, **dict.fromkeys(("conv2d", "conv2d_dx", "conv2d_dw"), _large_convolution),
+}

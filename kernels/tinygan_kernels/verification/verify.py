@@ -72,22 +72,28 @@ def rows(
             loaded = _with_version(backend, emulate, version)
             for dtype in version.dtypes:
                 if dtype in dtypes:
-                    yield verify_version(loaded, version, dtype, cases(version.kernel, dtype, tiles), emulate)
+                    chosen = cases(version.kernel, dtype, tiles, large=not emulate)
+                    yield verify_version(loaded, version, dtype, chosen, emulate)
 
 
 def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
-    """The backend with that version of its kernel, where there is a choice of versions."""
+    """Return the backend with that version of its kernel, where there is a choice of versions."""
     if version in ladder(backend):
         return load(backend, emulate, {version.kernel: version.number})
     return load(backend, emulate)
 
 
 def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> Row:
-    """One row: all `chosen` cases on the implementation that `backend` holds. It ends at the first exception."""
+    """Return the row of one version: all `chosen` cases that suit it, on the implementation that `backend` holds.
+
+    It ends at the first exception. A version that no case suits is wrong: nothing was verified.
+    """
     implementation = _on_host_arrays(backend, backend.implementations[version.kernel])
     count, worst, at, error = 0, 0.0, "", ""
     with _sanitizer(emulate) as findings:
         for case in chosen:
+            if not version.suits([a.shape for a in case.inputs], case.params, dtype):
+                continue
             count += 1
             try:
                 share = measure(implementation, case, version.rule)
@@ -96,6 +102,8 @@ def verify_version(backend: Backend, version: Version, dtype: str, chosen: Itera
                 break
             if share > worst:
                 worst, at = share, case.label
+    if not count:
+        error = "no case suits this version"
     found = tuple(map(str, findings))
     return Row(backend.name, version.kernel, version.number, version.title, dtype, count, worst, at, found, error)
 

@@ -15,9 +15,9 @@ from strategies import DTYPES, LAYOUTS, arranged, convolutions, generators, inpu
 from tinygan_kernels import KERNELS, load, reference
 from tinygan_kernels.backend import Launch
 from tinygan_kernels.cpu import backend as cpu
-from tinygan_kernels.cpu.conv import choice
+from tinygan_kernels.cpu.conv import im2col
 from tinygan_kernels.cpu.memory import Scratch
-from tinygan_kernels.cpu.runtime import stages as program
+from tinygan_kernels.cpu.runtime import stages
 from tinygan_kernels.verification import bounds
 
 BACKEND = load("cpu")
@@ -136,7 +136,7 @@ def test_nan_goes_through_every_strided_kernel(kernel):
 def test_the_size_of_chunks_does_not_show(kernel, patch_bytes, data):
     inputs, _, params = data.draw(inputs_for(kernel, np.float32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "PATCH_BYTES", patch_bytes)
+        patch.setattr(im2col, "PATCH_BYTES", patch_bytes)
         assert bounds.verify(through_the_door(kernel), kernel, inputs, **params) <= 1
 
 
@@ -144,8 +144,8 @@ def test_the_size_of_chunks_does_not_show(kernel, patch_bytes, data):
 @given(n=st.integers(0, 40), rows=st.integers(0, 30), patch=st.integers(0, 30), size=st.sampled_from((1, 4 << 5, 4 << 20)))
 def test_chunks_cover_every_image_once_and_keep_to_their_size(n, rows, patch, size):
     with pytest.MonkeyPatch.context() as monkey:
-        monkey.setattr(choice, "PATCH_BYTES", size)
-        chunks = choice.Convolution._chunks(n, rows, patch, np.dtype(np.float32))
+        monkey.setattr(im2col, "PATCH_BYTES", size)
+        chunks = im2col.chunks(n, rows, patch, np.dtype(np.float32))
     assert [i for start, stop in chunks for i in range(start, stop)] == list(range(n))
     assert all(stop - start == 1 or (stop - start) * rows * patch * 4 <= size for start, stop in chunks)
 
@@ -214,9 +214,9 @@ def test_col2im_is_the_adjoint_of_im2col(form, rng):
     (n, height, width, c), (kh, kw, _, _), (_, oh, ow, _), stride, pad = form
     x = rng.integers(-4, 5, (n, height, width, c)).astype(np.float32)
     cols, dx = np.full((n * oh * ow, kh * kw * c), np.nan, np.float32), np.full_like(x, np.nan)
-    choice.im2col(x, kh, kw, stride, pad, oh, ow, cols)
+    im2col.im2col(x, kh, kw, stride, pad, oh, ow, cols)
     g = rng.integers(-4, 5, cols.shape).astype(np.float32)
-    choice.col2im(g, kh, kw, stride, pad, oh, ow, dx)
+    im2col.col2im(g, kh, kw, stride, pad, oh, ow, dx)
     assert np.vdot(cols, g) == np.vdot(x, dx)
 
 
@@ -367,7 +367,7 @@ def test_the_rate_is_read_anew_at_every_run():
 
 def test_titles_say_how_each_kernel_is_made():
     titles = {row.kernel: row.title for row in BACKEND.versions}
-    assert titles["matmul"] == "register tiles" and "Winograd" in titles["conv2d"] and titles["adam"] == "compiled loops"
+    assert titles["adam"] == "compiled loops"
     for name in STRIDED:
         params = {"sum": {"axes": (0,)}, "max": {"axes": (1,)}, "fill": {"value": 1.0}, "power": {"exponent": 2}}.get(name, {})
         params = params or ({"slope": 0.2} if name.startswith("leaky") else {})
@@ -375,7 +375,7 @@ def test_titles_say_how_each_kernel_is_made():
         shapes = KERNELS[name].shapes(*[a.shape for a in inputs], **params)
         outputs = (np.ones((4, 4)),) if name == "fill" else tuple(np.empty(shape) for shape in shapes)
         made = BACKEND.bind(Launch(KERNELS[name], None, inputs, outputs, params))
-        assert (titles[name] == "NumPy") == (not isinstance(made, program.Work)) or name == "tanh"  # in float64 NumPy's
+        assert (titles[name] == "NumPy") == (not isinstance(made, stages.Pipeline)) or name == "tanh"  # in float64 NumPy's
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from tinygan_kernels.cpu.normal_rng import Normals, box_muller, philox
-from tinygan_kernels.cpu.runtime.stages import Work
+from tinygan_kernels.cpu.runtime.stages import Pipeline
 
 
 def drawn(n, seed=0, dtype=np.float32):
@@ -81,7 +81,7 @@ def test_the_loop_is_philox_whatever_the_parts():
     low, rng = 2**32 - 1, np.random.default_rng(1)
     key = np.array([*rng.integers(0, 2**64, 2, np.uint64)])
     words = np.zeros((4, 37), np.int32)
-    Work([philox.stage(5, key, words)])()
+    Pipeline([philox.stage(5, key, words)])()
     k, c = (int(word) for word in key)
     for i in (0, 1, 17, 36):
         assert philox_by_hand((i, 0, c & low, c >> 32), (k & low, k >> 32)) == words.view(np.uint32)[:, i].tolist()

@@ -8,7 +8,7 @@ from strategies import DTYPES, normal
 from tinygan_kernels.cpu import elementwise, row_formulas
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime import simd
-from tinygan_kernels.cpu.runtime.stages import Work
+from tinygan_kernels.cpu.runtime.stages import Pipeline
 from tinygan_kernels.verification import bounds
 
 LENGTHS = (0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100)
@@ -92,7 +92,7 @@ def test_parts_of_the_loops_over_rows_do_not_show(count, columns, dtype):
         dx, biased = np.full((2, count, columns), np.nan, dtype)
         sums = np.full((blocks, columns), np.nan, dtype)
         gradient = elementwise.bias_act_grad.stage(parts, g, y, 0, slope, dx, sums)
-        Work([gradient, elementwise.bias_leaky_relu.stage(parts, g, b, slope, biased)])()
+        Pipeline([gradient, elementwise.bias_leaky_relu.stage(parts, g, b, slope, biased)])()
         found.append((dx, sums, biased))
     for other in found[1:]:
         for a, first in zip(other, found[0], strict=True):

@@ -1,1 +1,1 @@
-"""Convolutions on the CPU."""
+"""Convolutions on the CPU: the ladder (`choice`) and its ways: im2col, direct, Winograd."""

@@ -8,7 +8,7 @@ filtering (Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308): m outputs of a
 
 in each direction, so (m+1)^2 instead of 4 m^2: for m = 3 fewer by 2.25, for m = 4 by 2.56. Over channels, each of the (m+1)^2
 products is a matrix product, tiles x 4C by 4C x C_out. The transforms, and all this in plain NumPy, are in
-`minimal_filtering`, and as vector code in `tile_maps`; how far rounding may carry the result is in `tolerance`.
+`winograd_formulas`, and as vector code in `winograd_transforms`; how far rounding may carry the result is in `verification.bounds`.
 
 The adjoints take the same three linear maps the other way: dx = B [(G w)^T (A g)], dw = G^T [(B^T d)^T (A g)].
 """
@@ -19,11 +19,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from tinygan_kernels.cpu.matmul.jobs import bound_products
+from tinygan_kernels.cpu.matmul.choice import bind_products
+from tinygan_kernels.cpu.matmul.jobs import TakeScratch
 from tinygan_kernels.cpu.matmul.microkernel import transpose_block
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime.simd import lanes
-from tinygan_kernels.cpu.runtime.stages import Loop, Work, pieces, share
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, parts_for_items, share
 from tinygan_kernels.winograd_formulas import best_tile
 
 from .winograd_transforms import Grid, Patch, Seams, apply
@@ -31,9 +32,9 @@ from .winograd_transforms import Grid, Patch, Seams, apply
 LANES_32, LANES_64 = lanes(4), lanes(8)
 
 
-@Loop
+@ParallelLoop
 def to_tiles(x, pad, th, tw, size, tiles, part, parts):
-    """x (N, H, W, C) -> B^T d B of every tile of the padded image's phases: tiles (n*n, N*th*tw, 4*C)."""
+    """Transform x (N, H, W, C): B^T d B of every tile of the padded image's phases, into tiles (n*n, N*th*tw, 4*C)."""
     n_images, height, width, c = x.shape
     m, item, plane, row = len(size), x.itemsize, tiles.strides[0], tiles.strides[1]
     for strip in range(*share(n_images * th, parts, part)):
@@ -47,12 +48,12 @@ def to_tiles(x, pad, th, tw, size, tiles, part, parts):
                 apply("B^T", "B^T", size, pixels, planes, c, outside)
 
 
-@Loop
+@ParallelLoop
 def from_tiles(tiles, pad, th, tw, size, dx, part, parts):
-    """The adjoint of to_tiles: tiles (n*n, N*th*tw, 4*C) -> dx (N, H, W, C), every pixel of which is written once.
+    """Transform tiles (n*n, N*th*tw, 4*C) back to dx (N, H, W, C), every pixel of which is written once. The adjoint of to_tiles.
 
-    A tile gives the first m rows and columns of its pixels, with what the tiles before add to them where they overlap. What the
-    last tiles have besides is done by itself.
+    A tile gives the first m rows and columns of its pixels, with what the tiles before it add where they overlap. The last row and
+    column of the last tiles are computed by themselves.
     """
     n_images, height, width, c = dx.shape
     m, item, plane, row = len(size), dx.itemsize, tiles.strides[0], tiles.strides[1]
@@ -74,14 +75,14 @@ def from_tiles(tiles, pad, th, tw, size, dx, part, parts):
                     apply("before", "seams", size, planes, pixels, c, outside)
                 else:
                     apply("before", "before", size, planes, pixels, c, outside)
-        if ti == th:  # the last row and column of an odd image, if no output sees them
+        if ti == th:  # where the image is odd, no output sees its last row and column
             dx[n, 2 * (th * m + 1) - pad :] = 0
             dx[n, :, 2 * (tw * m + 1) - pad :] = 0
 
 
-@Loop
+@ParallelLoop
 def to_outputs(tiles, th, tw, size, y, part, parts):
-    """tiles (n*n, N*th*tw, C) -> A^T t A of every tile, cut to y (N, OH, OW, C)."""
+    """Transform tiles (n*n, N*th*tw, C) back: A^T t A of every tile, cut to y (N, OH, OW, C)."""
     n_images, oh, ow, c = y.shape
     m, row, plane = len(size), c * y.itemsize, tiles.strides[0]
     for strip in range(*share(n_images * th, parts, part)):
@@ -92,9 +93,9 @@ def to_outputs(tiles, th, tw, size, y, part, parts):
             apply("A^T", "A^T", size, planes, pixels, c, outside)
 
 
-@Loop
+@ParallelLoop
 def from_outputs(g, th, tw, size, tiles, part, parts):
-    """The adjoint of to_outputs: g (N, OH, OW, C) -> A g A^T of every tile: tiles (n*n, N*th*tw, C)."""
+    """Transform g (N, OH, OW, C): A g A^T of every tile, into tiles (n*n, N*th*tw, C). The adjoint of to_outputs."""
     n_images, oh, ow, c = g.shape
     m, row, plane = len(size), c * g.itemsize, tiles.strides[0]
     for strip in range(*share(n_images * th, parts, part)):
@@ -105,9 +106,9 @@ def from_outputs(g, th, tw, size, tiles, part, parts):
             apply("A", "A", size, pixels, planes, c, outside)
 
 
-@Loop
+@ParallelLoop
 def to_filters(w, size, filters, part, parts):
-    """w (4, 4, C, C_out) -> G w G^T of every phase: filters (n*n, 4*C, C_out)."""
+    """Transform w (4, 4, C, C_out): G w G^T of every phase, into filters (n*n, 4*C, C_out)."""
     c, c_out = w.shape[2:]
     m, plane, tap, run = len(size), filters.strides[0], w[0, 0].nbytes, c_out * w.itemsize
     for row in range(*share(4 * c, parts, part)):
@@ -117,9 +118,11 @@ def to_filters(w, size, filters, part, parts):
         apply("G", "G", size, taps, planes, c_out, w)
 
 
-@Loop
+@ParallelLoop
 def to_turned_filters(w, size, filters, part, parts):
-    """As to_filters, transposed: filters (n*n, C_out, 4*C). Blocks of w are turned in registers and then stay in the cache."""
+    """Transform w as to_filters does, into transposed filters (n*n, C_out, 4*C). Blocks of w are transposed in registers and then
+    stay in the cache.
+    """
     c, c_out = w.shape[2:]
     m, item, plane, tap, run = len(size), w.itemsize, filters.strides[0], w[0, 0].nbytes, c_out * w.itemsize
     side = LANES_32 if item == 4 else LANES_64
@@ -138,9 +141,9 @@ def to_turned_filters(w, size, filters, part, parts):
             apply("G", "G", size, taps, planes, c, turned)
 
 
-@Loop
+@ParallelLoop
 def from_filters(filters, size, dw, part, parts):
-    """The adjoint of to_filters: filters (n*n, 4*C, C_out) -> dw (4, 4, C, C_out)."""
+    """Transform filters (n*n, 4*C, C_out) back to dw (4, 4, C, C_out). The adjoint of to_filters."""
     c, c_out = dw.shape[2:]
     m, plane, tap, run = len(size), filters.strides[0], dw[0, 0].nbytes, c_out * dw.itemsize
     for row in range(*share(4 * c, parts, part)):
@@ -154,35 +157,41 @@ def from_filters(filters, size, dw, part, parts):
 
 
 PAGE, LINE = 4096, 64  # bytes
-CHUNK_BYTES = 4 << 20  # of transformed tiles at a time: with what is made of them they stay in a small last-level cache
+CHUNK_BYTES = 4 << 20  # of transformed tiles at a time: with their products they stay in a small last-level cache
+# Where Winograd pays: channels in and out, and output pixels, from which multiplications cost more than the transforms.
+LEAST_CHANNELS, LEAST_PIXELS = 32, 1024
 
 
 def tiles_at_a_time(count: int, c: int, c_out: int, itemsize: int) -> int:
-    """As many tiles as CHUNK_BYTES hold, but as many bytes as there are of filters, which are read anew each time."""
+    """Return how many tiles CHUNK_BYTES hold; at least as many bytes as the filters have, which are read anew for each chunk."""
     return max(c_out, CHUNK_BYTES // (count * 4 * c * itemsize))
 
 
-class Transformed:
-    """conv2d and its adjoints for 4x4 filters of stride 2, as Work, over scratch memory handed out by
-    `take(use, shape, dtype)`.
+def suits(filters: tuple[int, ...], stride: int, pixels: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Return whether filters (KH, KW, C_in, C_out) and output pixels (N, OH, OW, C_out) can be computed this way: 4x4 filters of
+    stride 2, and channels that fill a register.
     """
+    return (*filters[:2], stride) == (4, 4, 2) and min(filters[2:]) >= lanes(dtype.itemsize) and min(pixels[:3]) > 0
 
-    def __init__(self, take) -> None:
+
+def pays(filters: tuple[int, ...], pixels: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Return whether this is worth its transforms: enough channels, and more pixels than transforming the filters costs.
+
+    float64 is for checking derivatives, which wants every digit.
+    """
+    n, oh, ow = pixels[:3]
+    large = n * oh * ow >= LEAST_PIXELS and min(oh, ow) >= 2
+    return dtype == np.float32 and min(filters[2:]) >= LEAST_CHANNELS and large
+
+
+class WinogradConvolution:
+    """Binds conv2d and its adjoints for 4x4 filters of stride 2, with scratch memory from `take`."""
+
+    def __init__(self, take: TakeScratch) -> None:
         self._take = take
 
-    @staticmethod
-    def suits(w_shape: tuple[int, ...], stride: int, n: int, oh: int, ow: int, dtype: np.dtype) -> bool:
-        """Whether this is worth its transforms: enough channels, and more pixels than transforming the filters costs.
-
-        float64 is for checking derivatives, which wants every digit.
-        """
-        kh, kw, c_in, c_out = w_shape
-        if (kh, kw, stride) != (4, 4, 2) or dtype != np.float32 or min(c_in, c_out) < 32 or min(oh, ow) < 2:
-            return False
-        return n * oh * ow >= 1024
-
     def _plan(self, n_images: int, oh: int, ow: int, c: int, c_out: int, dtype: np.dtype):
-        """(m numbers, tiles down, tiles across, products a tile, ranges of images to do at a time)"""
+        """Return (a tuple of m numbers, tiles down, tiles across, products per tile, ranges of images to do at a time)."""
         if min(c, c_out) < lanes(dtype.itemsize):
             raise ValueError(f"Winograd's transforms take at least {lanes(dtype.itemsize)} channels at once, not {c} and {c_out}")
         m = best_tile(n_images, oh, ow, c, c_out)
@@ -192,7 +201,7 @@ class Transformed:
         return (0,) * m, th, tw, count, [(start, stop) for start, stop in pairwise(edges) if start < stop]
 
     def _planes(self, use: str, count: int, rows: int, c: int, dtype: np.dtype) -> np.ndarray:
-        """Room for (count, rows, c), planes that begin on cache lines, one line more than a multiple of PAGE apart.
+        """Return room for (count, rows, c): planes that begin on cache lines, one line more than a multiple of PAGE apart.
 
         Transforms go through all planes at once, and a cache keeps what is a power of two apart in the same few places: planes of
         64 x 256 numbers, say, without gaps between them, would drive each other out (measured: up to 5 times slower).
@@ -204,44 +213,44 @@ class Transformed:
         return flat[start : start + count * stride].reshape(count, stride)[:, : rows * c].reshape(count, rows, c)
 
     def _pair(self, count: int, rows: int, c: int, c_out: int, dtype: np.dtype):
-        """Room for transformed inputs (products, tiles, 4C) and outputs (products, tiles, C_out)."""
+        """Return room for transformed inputs (products, tiles, 4C) and outputs (products, tiles, C_out)."""
         return self._planes("tiles", count, rows, 4 * c, dtype), self._planes("made", count, rows, c_out, dtype)
 
-    def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, pad: int) -> Work:
+    def conv2d(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, pad: int) -> Pipeline:
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], y.shape
         size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, x.dtype)
         filters = self._planes("filters", count, 4 * c, c_out, w.dtype)
-        stages = [to_filters.stage(pieces(4 * c, filters.size), w, size, filters)]
+        stages = [to_filters.stage(parts_for_items(4 * c, filters.size), w, size, filters)]
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
-            strips = pieces((stop - start) * th, tiles.size)
+            strips = parts_for_items((stop - start) * th, tiles.size)
             stages += [to_tiles.stage(strips, x[start:stop], pad, th, tw, size, tiles, size=tiles.size),
-                       *bound_products(tiles, filters, made, take=self._take).stages,
+                       *bind_products(tiles, filters, made, take=self._take).stages,
                        to_outputs.stage(strips, made, th, tw, size, y[start:stop])]
-        return Work(stages)
+        return Pipeline(stages)
 
-    def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, pad: int) -> Work:
+    def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, pad: int) -> Pipeline:
         (c, c_out), (n_images, oh, ow, _) = w.shape[2:], g.shape
         size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, g.dtype)
         filters = self._planes("filters", count, c_out, 4 * c, w.dtype)
-        stages = [to_turned_filters.stage(pieces(4 * -(-c_out // lanes(w.itemsize)), filters.size), w, size, filters)]
+        stages = [to_turned_filters.stage(parts_for_items(4 * -(-c_out // lanes(w.itemsize)), filters.size), w, size, filters)]
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, g.dtype)
-            strips = pieces((stop - start) * th, tiles.size)
+            strips = parts_for_items((stop - start) * th, tiles.size)
             stages += [from_outputs.stage(strips, g[start:stop], th, tw, size, made),
-                       *bound_products(made, filters, tiles, take=self._take).stages,
+                       *bind_products(made, filters, tiles, take=self._take).stages,
                        from_tiles.stage(strips, tiles, pad, th, tw, size, dx[start:stop])]
-        return Work(stages)
+        return Pipeline(stages)
 
-    def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, pad: int) -> Work:
+    def conv2d_dw(self, x: np.ndarray, g: np.ndarray, dw: np.ndarray, pad: int) -> Pipeline:
         (c, c_out), (n_images, oh, ow, _) = dw.shape[2:], g.shape
         size, th, tw, count, chunks = self._plan(n_images, oh, ow, c, c_out, g.dtype)
         total = self._planes("filters", count, 4 * c, c_out, x.dtype)
         stages = []
         for start, stop in chunks:
             tiles, made = self._pair(count, (stop - start) * th * tw, c, c_out, x.dtype)
-            strips = pieces((stop - start) * th, tiles.size)
+            strips = parts_for_items((stop - start) * th, tiles.size)
             stages += [to_tiles.stage(strips, x[start:stop], pad, th, tw, size, tiles, size=tiles.size),
                        from_outputs.stage(strips, g[start:stop], th, tw, size, made),
-                       *bound_products(tiles, made, total, trans_a=True, add=start > 0, take=self._take).stages]
-        return Work([*stages, from_filters.stage(pieces(4 * c, total.size), total, size, dw)])
+                       *bind_products(tiles, made, total, trans_a=True, add=start > 0, take=self._take).stages]
+        return Pipeline([*stages, from_filters.stage(parts_for_items(4 * c, total.size), total, size, dw)])

@@ -1,14 +1,14 @@
 """The linear maps of Winograd's convolution as straight-line vector code: M t N^T of a tile t, for a register full of channels.
 
 A tile's numbers are loaded from where they lie, N is applied along its rows and M down its columns in registers, with their entries
-as constants (no code for a 0, an addition for a 1), and the results are stored where they belong: so the only traffic is what the
-map has to read and to write. Where a tile lies is one of three forms of address:
+as constants (no code for a 0, an addition for a 1), and the results are stored where they belong. So each number is read and
+written once. The addresses of a tile's elements have one of three forms:
 
     Grid    evenly spaced: the (m+1)^2 planes of transformed tiles, or the taps of a filter
-    Patch   pixels of an image, some of them perhaps outside of it
+    Patch   pixels of an image, some of them perhaps outside it
     Seams   planes, together with the last ones of the tiles above and to the left, which overlap
 
-Numba compiles a loop once for each m, which it is told by the length of a tuple.
+Numba compiles a loop once for each m, which the length of a tuple argument tells it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Seams(NamedTuple):
 
 
 def seam_sums(m: int) -> np.ndarray:
-    """B for tiles that overlap by a pixel: (m, m + 2), from product m of the tile before and the tile's own to its first m pixels.
+    """Return B for tiles that overlap by a pixel: (m, m + 2), from product m of the tile before and the tile's own products to the
+    tile's first m pixels.
 
     As 0 and infinity are among the points, the first column of B^T is e_0 and the last e_m: pixel 0 enters product 0 alone, and
     pixel m, which is pixel 0 of the next tile, product m alone. The adjoint adds the two.
@@ -74,13 +75,15 @@ def seam_sums(m: int) -> np.ndarray:
 
 
 def matrix(name: str, m: int) -> np.ndarray:
-    """A map of F(m, 2); `seams` for tiles that overlap, of which `before` takes what the last one leaves to the next."""
+    """Return a map of F(m, 2) by name. "seams" is B for tiles that overlap; "before" takes what the last tile would leave to the
+    next.
+    """
     At, G, Bt = transforms(m)
     return {"A^T": At, "A": At.T, "G": G, "G^T": G.T, "B^T": Bt, "seams": seam_sums(m), "before": np.ones((1, 1))}[name]
 
 
 def _weighted(v: Vectors, weights: np.ndarray, terms: list[ir.Value]) -> ir.Value:
-    """The sum of weights * terms, begun with a term of weight 1 if there is one."""
+    """Return the sum of weights * terms, begun with a term of weight 1 if there is one."""
     total = None
     for weight, term in sorted(zip(weights.tolist(), terms, strict=True), key=lambda pair: pair[0] != 1):
         if weight == 0:
@@ -95,7 +98,7 @@ def _weighted(v: Vectors, weights: np.ndarray, terms: list[ir.Value]) -> ir.Valu
 
 
 def _map(v: Vectors, M: np.ndarray, N: np.ndarray, source: Address, target: Address) -> None:
-    """target = M source N^T. N is done with a row before the next is loaded, so that few unfinished numbers fill registers."""
+    """Write target = M source N^T. N is applied to one row before the next is loaded, so that few registers are needed."""
     rows = []
     for i in range(M.shape[1]):
         row = [v.load(source(i, j)) for j in range(N.shape[1])]
@@ -105,7 +108,8 @@ def _map(v: Vectors, M: np.ndarray, N: np.ndarray, source: Address, target: Addr
             v.store(_weighted(v, weights, [row[l] for row in rows]), target(k, l))
 
 
-# ---- addresses: from a form's fields, the bytes of a pixel, and where to go for what is outside ----------------------------------
+# ---- addresses, from a form's fields, the bytes of a pixel, and the address that stands for all outside
+# ----------------------------------
 
 
 def _grid(builder: ir.IRBuilder, grid: Grid, pixel: ir.Value, outside: ir.Value) -> Address:
@@ -119,7 +123,7 @@ def _grid(builder: ir.IRBuilder, grid: Grid, pixel: ir.Value, outside: ir.Value)
 def _patch(builder: ir.IRBuilder, patch: Patch, pixel: ir.Value, outside: ir.Value) -> Address:
     def place(start, k, size):
         at = builder.add(start, builder.mul(ir.Constant(WORD, k), patch.step))
-        return at, builder.icmp_unsigned("<", at, size)  # which takes negative numbers for huge ones
+        return at, builder.icmp_unsigned("<", at, size)  # unsigned, a negative index is a huge one
 
     def address(i, j):
         (y, y_inside), (x, x_inside) = place(patch.y, i, patch.height), place(patch.x, j, patch.width)
@@ -142,7 +146,7 @@ def _seams(m: int, builder: ir.IRBuilder, seams: Seams, pixel: ir.Value, outside
 
 
 def _table(builder: ir.IRBuilder, m: int, form: types.Type, fields: ir.Value, pixel: ir.Value, outside: ir.Value, shape) -> Address:
-    """The addresses of all elements, worked out here and now, before the loop over channels."""
+    """Compute the addresses of all elements, before the loop over channels."""
     addresses = {Grid: _grid, Patch: _patch, Seams: partial(_seams, m)}[form.instance_class]
     address = addresses(builder, form.instance_class(*cgutils.unpack_tuple(builder, fields)), pixel, outside)
     found = {(i, j): address(i, j) for i in range(shape[0]) for j in range(shape[1])}

@@ -1,48 +1,91 @@
-"""The innermost step of every matrix product on the CPU: a tile of C that stays in vector registers while the sum runs.
+"""The microkernel of every matrix product on the CPU: a tile of C that stays in vector registers while the sum runs.
 
     C[r, :] (+)= sum over s and k of A[r, s, k] B[s, k, :]        r < rows, columns x lanes numbers wide
 
-For each (s, k), `columns` registers of B are loaded, and each of `rows` numbers of A is spread over a register and multiplied with
+For each (s, k), `columns` registers of B are loaded, and each of `rows` numbers of A is broadcast to a register and multiplied with
 all of them: rows + columns loads for rows x columns multiply-adds, so that loading keeps up with multiplying. The same scheme
 serves the matrix product (one segment s) and convolution (a segment for each row of filter taps): "batch-reduce" in the words of
 Georganas et al. 2020 (arXiv 1906.06440), who build deep learning from this one block. B may be read where it lies, as long as a
-panel of it fits in the level-2 cache; `cpu_matmul` says when it is packed all the same.
+panel of it fits in the level-2 cache; `blocking` says when it is packed all the same.
+
+Addresses and steps are 64-bit integers, in bytes. Nothing checks them: the caller vouches for all that is read and written.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from tinygan_kernels.cpu.runtime.ir import either, unpacked, vectors
+from tinygan_kernels.cpu.runtime.ir import check_words, either, unpacked, vectors
 from tinygan_kernels.cpu.runtime.simd import WORD, Vectors, counted
 
-AHEAD = 16  # rows of B that are sent for before they are copied: as long as one may have to come from the level-3 cache
+AHEAD = 16  # rows of B between the one that is copied and the one that is prefetched: enough time for the level-3 cache to answer
+
+
+class RowsOfA(NamedTuple):
+    """A[r, s, k] lies at address + row_offsets[r] + s segment_step + k term_step; row_offsets is the address of a table."""
+
+    address: int
+    row_offsets: int
+    term_step: int
+    segment_step: int
+
+
+class RowsOfB(NamedTuple):
+    """B[s, k, :] begins at address + s segment_step + k term_step."""
+
+    address: int
+    term_step: int
+    segment_step: int
+
+
+class TileOfC(NamedTuple):
+    """Row r of the tile begins at address + r row_step."""
+
+    address: int
+    row_step: int
+
+
+class SumLength(NamedTuple):
+    """The terms of each sum: `segments` times `depth`, both at least 1."""
+
+    segments: int
+    depth: int
+
+
+class Epilogue(NamedTuple):
+    """add: not 0 where the sums are added to C. bias: the address of a bias as wide as the tile, or 0 for none; with a bias, C
+    becomes v = sum + bias where that is positive, slope v elsewhere.
+    """
+
+    add: int
+    bias: int
 
 
 @intrinsic
-def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, copy):
-    """One tile, as the module says. Addresses and steps are in bytes.
+def compute_tile(typing_context, rows, columns, like, a, b, c, length, epilogue, slope, copy):
+    """Compute one tile of C.
 
-    rows, columns: tuples whose lengths are the tile's height and its width in registers (a tuple's length is known when compiling).
-    like: an array of the dtype. a: (address, address of a table of rows' offsets, step of k, step of s). b: (address, step of k,
-    step of s). c: (address, step of rows). sizes: (segments, depth), both at least 1. finish: (whether C is added to, address of
-    a bias of the tile's width or 0); with a bias C becomes v = C + bias where that is positive, slope v elsewhere. copy:
-    where B is copied to on the way, its rows one after the other, or 0; it has one segment then.
+    rows, columns: tuples whose lengths, which are known when compiling, are the tile's height and its width in registers. like: an
+    array of the dtype. a: RowsOfA. b: RowsOfB. c: TileOfC. length: SumLength. epilogue: Epilogue. slope: a number of the dtype.
+    copy: the address to which B is packed on the way, its rows one after the other, or 0; with a copy there is one segment.
     """
+    check_words(a, b, c, length, epilogue)
     height, width = rows.count, columns.count
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
-        a_at, table, a_step, a_segment = unpacked(builder, arguments[3])
-        b_at, b_step, b_segment = unpacked(builder, arguments[4])
-        c_at, c_step = unpacked(builder, arguments[5])
-        segments, depth = unpacked(builder, arguments[6])
-        add, bias = unpacked(builder, arguments[7])
+        a = RowsOfA(*unpacked(builder, arguments[3]))
+        b = RowsOfB(*unpacked(builder, arguments[4]))
+        c = TileOfC(*unpacked(builder, arguments[5]))
+        length = SumLength(*unpacked(builder, arguments[6]))
+        epilogue = Epilogue(*unpacked(builder, arguments[7]))
         copy = arguments[9]
-        offsets = [builder.load(builder.inttoptr(v.at(table, 8 * r), WORD.as_pointer())) for r in range(height)]
-        places = [[v.at(v.at(c_at, builder.mul(c_step, ir.Constant(WORD, r))), q * v.bytes) for q in range(width)]
+        offsets = [builder.load(builder.inttoptr(v.at(a.row_offsets, 8 * r), WORD.as_pointer())) for r in range(height)]
+        places = [[v.at(v.at(c.address, builder.mul(c.row_step, ir.Constant(WORD, r))), q * v.bytes) for q in range(width)]
                   for r in range(height)]
 
         def multiplied(a_k, loaded, sums):
@@ -55,54 +98,50 @@ def tile(typing_context, rows, columns, like, a, b, c, sizes, finish, slope, cop
         def term(values):
             a_k, b_k, *sums = values
             loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
-            return [builder.add(a_k, a_step), builder.add(b_k, b_step), *multiplied(a_k, loaded, sums)]
+            return [builder.add(a_k, a.term_step), builder.add(b_k, b.term_step), *multiplied(a_k, loaded, sums)]
 
         def term_and_copy(values):
             a_k, b_k, copy_k, *sums = values
             for line in range(0, width * v.bytes, 64):
-                v.prefetch(v.at(v.at(b_k, line), builder.mul(b_step, ir.Constant(WORD, AHEAD))))
+                v.prefetch(v.at(v.at(b_k, line), builder.mul(b.term_step, ir.Constant(WORD, AHEAD))))
             loaded = [v.load(v.at(b_k, q * v.bytes)) for q in range(width)]
             for q in range(width):
                 v.store(loaded[q], v.at(copy_k, q * v.bytes))
-            next_places = [builder.add(a_k, a_step), builder.add(b_k, b_step), v.at(copy_k, width * v.bytes)]
+            next_places = [builder.add(a_k, a.term_step), builder.add(b_k, b.term_step), v.at(copy_k, width * v.bytes)]
             return [*next_places, *multiplied(a_k, loaded, sums)]
 
         def segment(values):
             a_s, b_s, *sums = values
-            _, _, *sums = counted(builder, depth, [a_s, b_s, *sums], term)
-            return [builder.add(a_s, a_segment), builder.add(b_s, b_segment), *sums]
+            _, _, *sums = counted(builder, length.depth, [a_s, b_s, *sums], term)
+            return [builder.add(a_s, a.segment_step), builder.add(b_s, b.segment_step), *sums]
 
-        sums = begun(builder, v, add, [place for row in places for place in row])
-        for row in places:  # C is needed last, and may have to come from far: it is sent for before the sums begin
+        sums = initial_sums(builder, v, epilogue.add, [place for row in places for place in row])
+        for row in places:  # C is written last, and may have to come from far: it is prefetched before the sums begin
             for q in range(0, width, max(1, 64 // v.bytes)):
                 v.prefetch(row[q], write=True)
             v.prefetch(v.at(row[-1], v.bytes - 1), write=True)
         sums = either(
             builder, builder.icmp_signed("!=", copy, ir.Constant(WORD, 0)),
-            lambda: counted(builder, depth, [a_at, b_at, copy, *sums], term_and_copy)[3:],
-            lambda: counted(builder, segments, [a_at, b_at, *sums], segment)[2:],
+            lambda: counted(builder, length.depth, [a.address, b.address, copy, *sums], term_and_copy)[3:],
+            lambda: counted(builder, length.segments, [a.address, b.address, *sums], segment)[2:],
         )
-        sums = finished(builder, v, bias, arguments[8], sums, width)
+        sums = apply_epilogue(builder, v, epilogue.bias, arguments[8], sums, width)
         for place, value in zip((place for row in places for place in row), sums, strict=True):
             v.store(value, place)
         return context.get_dummy_value()
 
-    numbers = types.UniTuple(types.int64, 2)
-    signature = types.void(
-        rows, columns, like, types.UniTuple(types.int64, 4), types.UniTuple(types.int64, 3), numbers, numbers, numbers, like.dtype,
-        types.int64,
-    )
+    signature = types.void(rows, columns, like, a, b, c, length, epilogue, like.dtype, types.int64)
     return signature, generate
 
 
-def begun(builder, v: Vectors, add, places) -> list[ir.Value]:
-    """The sums before the first product: C where it is added to, else 0."""
+def initial_sums(builder, v: Vectors, add, places) -> list[ir.Value]:
+    """Return the sums before their first term: C where `add` is not 0, else 0."""
     wanted = builder.icmp_signed("!=", add, ir.Constant(WORD, 0))
     return either(builder, wanted, lambda: [v.load(place) for place in places], lambda: [v.constant(0.0)] * len(places))
 
 
-def finished(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value]:
-    """bias and leaky ReLU, where there is a bias"""
+def apply_epilogue(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Value]:
+    """Return the sums with bias and leaky ReLU applied where the address `bias` is not 0. width: registers in a row of the tile."""
 
     def activated():
         shifts, slopes = [v.load(v.at(bias, q * v.bytes)) for q in range(width)], v.splat(slope)
@@ -118,7 +157,7 @@ def finished(builder, v: Vectors, bias, slope, sums, width: int) -> list[ir.Valu
 
 @intrinsic
 def transpose_block(typing_context, like, source, source_step, target, target_step):
-    """A square of lanes x lanes numbers at address `source`, rows `source_step` bytes apart, written transposed to `target`.
+    """Write a square of lanes x lanes numbers at address `source`, rows `source_step` bytes apart, transposed to `target`.
 
     Each of log2(lanes) rounds swaps halves, quarters, ... between pairs of registers (as in a butterfly network).
     """
@@ -149,7 +188,7 @@ def transpose_block(typing_context, like, source, source_step, target, target_st
 
 @intrinsic
 def copy_register(typing_context, like, source, target):
-    """A register full of numbers from one address to another."""
+    """Copy a register full of numbers from one address to another."""
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
@@ -161,7 +200,7 @@ def copy_register(typing_context, like, source, target):
 
 @intrinsic
 def copy_numbers(typing_context, like, source, target, count):
-    """As many numbers as the tuple `count` is long, from one address to another."""
+    """Copy as many numbers as the tuple `count` is long from one address to another."""
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
@@ -175,7 +214,7 @@ def copy_numbers(typing_context, like, source, target, count):
 
 @intrinsic
 def add_register(typing_context, like, source, target):
-    """A register full of numbers at one address, added to those at another."""
+    """Add a register full of numbers at address `source` to those at `target`."""
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)

@@ -1,64 +1,94 @@
-"""Lists of the terms that count in a sum of products, and a tile that goes by such a list: the vector code for `zeros`.
+"""Lists of the terms of a sum whose factor is not 0, and a tile that goes by such a list: the vector code of `zero_skipping`.
 
-A list is for a row of A, and holds the terms whose factor is not 0: how many there are, in 8 bytes, and then two runs, each with
-room for `room` of them: the factors, and the k, integers of the same size.
+A list belongs to a row of A: the number of its terms, in 8 bytes, and then two runs, each with room for `room` terms: the factors
+A[i, k], and the k, as integers of the same size.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinygan_kernels.cpu.runtime.ir import either, unpacked, vectors
+from tinygan_kernels.cpu.runtime.ir import check_words, either, unpacked, vectors
 from tinygan_kernels.cpu.runtime.simd import WORD, Vectors, counted, register_bytes
 
-from .microkernel import begun, finished
+from .microkernel import Epilogue, apply_epilogue, initial_sums
 
 COUNT = 8  # bytes before the first run
 
 
+class TermsOfA(NamedTuple):
+    """A[i, k] lies at address + (the row's offset) + k step."""
+
+    address: int
+    step: int
+
+
+class RowTable(NamedTuple):
+    """The rows first..last of A: `offsets` is the address of a table with the offset of each row of A. A row after `last` counts as
+    `last`.
+    """
+
+    offsets: int
+    first: int
+    last: int
+
+
+class Lists(NamedTuple):
+    """The address of the first list, the bytes from one to the next, and the terms that each has room for: more than there are
+    terms by at least a register's numbers.
+    """
+
+    address: int
+    step: int
+    room: int
+
+
 def _word(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
+    """Load the 8 bytes at an address."""
     return builder.load(builder.inttoptr(address, WORD.as_pointer()), align=4)
 
 
 def _entry(builder: ir.IRBuilder, table: ir.Value, row: ir.Value) -> ir.Value:
-    """Of a table of words at an address."""
+    """Load an entry of the table of words at an address."""
     return _word(builder, builder.add(table, builder.mul(row, ir.Constant(WORD, 8))))
 
 
 def _integer(v: Vectors) -> ir.IntType:
-    """As large as a number."""
+    """Return the integer type as large as a number."""
     return ir.IntType(8 * v.itemsize)
 
 
 def _runs(v: Vectors, head: ir.Value, room: ir.Value) -> list[ir.Value]:
-    """Where the two runs of a list begin."""
+    """Return the addresses of the two runs of the list at address `head`."""
     first = v.at(head, COUNT)
     return [first, v.at(first, v.builder.mul(room, ir.Constant(WORD, v.itemsize)))]
 
 
 def _places(v: Vectors, runs: list[ir.Value], n: ir.Value) -> list[ir.Value]:
-    """Of the n-th term, in both."""
+    """Return the addresses of the n-th term in both runs."""
     return [v.at(run, v.builder.mul(n, ir.Constant(WORD, v.itemsize))) for run in runs]
 
 
 @intrinsic
-def listed_tile(typing_context, columns, like, terms, b, c, finish, slope):
-    """A row of C, `columns` registers wide, the sum running over the terms of a list only.
+def compute_listed_tile(typing_context, columns, like, head, room, b, c, epilogue, slope):
+    """Compute a row of C, `columns` registers wide, the sum running over the terms of a list only.
 
-    terms: (address of the list, its room). b: address of B's rows, as wide as the tile, in one piece. c: address of the row.
-    finish and slope: as for a tile.
+    head: the address of the list; room: the terms it has room for. b: the address of a packed panel of B, as wide as the tile. c:
+    the address of the row. epilogue and slope: as for `microkernel.compute_tile`.
     """
+    check_words(epilogue)
     width = columns.count
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
-        head, room = unpacked(builder, arguments[2])
-        b_at, slope = arguments[3], arguments[6]
-        places = [v.at(arguments[4], q * v.bytes) for q in range(width)]
-        add, bias = unpacked(builder, arguments[5])
+        _, _, head, room, b_at, c_at, _, slope = arguments
+        places = [v.at(c_at, q * v.bytes) for q in range(width)]
+        epilogue = Epilogue(*unpacked(builder, arguments[6]))
         runs = _runs(v, head, room)
 
         def term(values):
@@ -70,45 +100,43 @@ def listed_tile(typing_context, columns, like, terms, b, c, finish, slope):
             spread = v.load_splat(number)
             return [v.at(n, 1), *[v.multiply_add(spread, v.load(v.at(row, q * v.bytes)), sums[q]) for q in range(width)]]
 
-        sums, count = begun(builder, v, add, places), _word(builder, head)
+        sums, count = initial_sums(builder, v, epilogue.add, places), _word(builder, head)
         some = builder.icmp_signed(">", count, ir.Constant(WORD, 0))
         sums = either(
             builder, some, lambda: counted(builder, count, [ir.Constant(WORD, 0), *sums], term)[1:], lambda: sums
         )
-        for place, value in zip(places, finished(builder, v, bias, slope, sums, width), strict=True):
+        for place, value in zip(places, apply_epilogue(builder, v, epilogue.bias, slope, sums, width), strict=True):
             v.store(value, place)
         return context.get_dummy_value()
 
-    two = types.UniTuple(types.int64, 2)
-    return types.void(columns, like, two, types.int64, types.int64, two, like.dtype), generate
+    return types.void(columns, like, *[types.int64] * 4, epilogue, like.dtype), generate
 
 
 @intrinsic
-def list_terms(typing_context, together, like, a, rows, depth, every, lists, room):
-    """Lists for `len(together)` rows of A.
+def list_terms(typing_context, together, like, a, rows, depth, every, lists):
+    """Write the lists of `len(together)` rows of A, each of the first `depth` terms from address `a` on.
 
-    a: (address, step of k). rows: (address of a table of rows' offsets, the first row, the last; those after it count as the last).
-    every: 1 where all terms are wanted, else 0. lists: (address of the first, bytes from one to the next). room: more than depth by
-    a register's numbers.
+    a: TermsOfA. rows: RowTable. every: 1 where the terms with a factor of 0 are listed too, else 0. lists: Lists.
     """
+    check_words(a, rows, lists)
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
-        a_at, a_step = unpacked(builder, arguments[2])
-        table, first, last = unpacked(builder, arguments[3])
-        depth, every, (lists, apart), room = *arguments[4:6], unpacked(builder, arguments[6]), arguments[7]
+        a, rows = TermsOfA(*unpacked(builder, arguments[2])), RowTable(*unpacked(builder, arguments[3]))
+        depth, every, lists = *arguments[4:6], Lists(*unpacked(builder, arguments[6]))
         zero = ir.Constant(WORD, 0)
 
         def row(r):
-            wanted = v.at(first, r)
-            return v.at(a_at, _entry(builder, table, builder.select(builder.icmp_signed("<", wanted, last), wanted, last)))
+            wanted = v.at(rows.first, r)
+            known = builder.select(builder.icmp_signed("<", wanted, rows.last), wanted, rows.last)
+            return v.at(a.address, _entry(builder, rows.offsets, known))
 
         all_rows = [row(r) for r in range(together.count)]
-        heads = [v.at(lists, builder.mul(apart, ir.Constant(WORD, r))) for r in range(together.count)]
-        all_runs = [_runs(v, head, room) for head in heads]
+        heads = [v.at(lists.address, builder.mul(lists.step, ir.Constant(WORD, r))) for r in range(together.count)]
+        all_runs = [_runs(v, head, lists.room) for head in heads]
         done, counts = zero, [zero] * together.count
         if register_bytes() == 64:
-            in_one_piece = builder.icmp_signed("==", a_step, ir.Constant(WORD, v.itemsize))
+            in_one_piece = builder.icmp_signed("==", a.step, ir.Constant(WORD, v.itemsize))
             chunks = builder.select(in_one_piece, builder.udiv(depth, ir.Constant(WORD, v.lanes)), zero)
             some, done = builder.icmp_signed(">", chunks, zero), builder.mul(chunks, ir.Constant(WORD, v.lanes))
             counts = [
@@ -118,20 +146,19 @@ def list_terms(typing_context, together, like, a, rows, depth, every, lists, roo
         left = builder.sub(depth, done)
         counts = either(
             builder, builder.icmp_signed(">", left, zero),
-            lambda: _one_by_one(v, all_rows, all_runs, a_step, (done, left), every, counts), lambda: counts,
+            lambda: _one_by_one(v, all_rows, all_runs, a.step, done, left, every, counts), lambda: counts,
         )
         for head, count in zip(heads, counts, strict=True):
             builder.store(count, builder.inttoptr(head, WORD.as_pointer()), align=v.itemsize)
         return context.get_dummy_value()
 
-    word, two = types.int64, types.UniTuple(types.int64, 2)
-    return types.void(together, like, two, types.UniTuple(word, 3), word, word, two, word), generate
+    return types.void(together, like, a, rows, types.int64, types.int64, lists), generate
 
 
-def _one_by_one(v: Vectors, all_rows, all_runs, a_step: ir.Value, terms: tuple[ir.Value, ir.Value], every: ir.Value, counts):
-    """Lists the terms (first, how many) of some rows, behind the `counts` that are listed already. Returns the new counts.
+def _one_by_one(v: Vectors, all_rows, all_runs, a_step: ir.Value, first: ir.Value, count: ir.Value, every: ir.Value, counts):
+    """List `count` terms from the `first` on of some rows, behind the `counts` that are listed already. Returns the new counts.
 
-    A term is always written, and the count goes up only if it is needed: so the processor has nothing to guess.
+    A term is always written, and the count goes up only if its factor is not 0: there is no branch to predict.
     """
     builder, whole = v.builder, _integer(v)
 
@@ -145,19 +172,18 @@ def _one_by_one(v: Vectors, all_rows, all_runs, a_step: ir.Value, terms: tuple[i
             x = builder.load(builder.inttoptr(v.at(row, distance), whole.as_pointer()), align=v.itemsize)
             for value, place in zip((x, number), _places(v, runs, count), strict=True):
                 put(value, place)
-            bits = builder.or_(builder.shl(x, ir.Constant(whole, 1)), always)  # of x all but the sign: -0 is 0 too
+            bits = builder.or_(builder.shl(x, ir.Constant(whole, 1)), always)  # all bits of x but the sign, as -0 is 0 too
             moved.append(v.at(count, builder.zext(builder.icmp_unsigned("!=", bits, ir.Constant(whole, 0)), WORD)))
         return [v.at(k, 1), v.at(distance, a_step), *moved]
 
-    first, count = terms
     always = every if v.itemsize == 8 else builder.trunc(every, whole)
     return counted(builder, count, [first, builder.mul(first, a_step), *counts], term)[2:]
 
 
 def _by_registers(v: Vectors, row: ir.Value, runs, chunks: ir.Value, every: ir.Value) -> ir.Value:
-    """Lists the first `chunks` registers full of terms of a row that lies in one piece. Returns how many that are.
+    """List the first `chunks` registers full of terms of a row that lies in one piece. Returns how many are listed.
 
-    AVX-512 has an instruction that moves those of a register's numbers together that a mask names.
+    AVX-512 has an instruction for this (compress), which moves the numbers of a register that a mask names to its front.
     """
     builder, whole = v.builder, _integer(v)
     numbers, mask = ir.VectorType(whole, v.lanes), ir.IntType(v.lanes)
@@ -167,7 +193,7 @@ def _by_registers(v: Vectors, row: ir.Value, runs, chunks: ir.Value, every: ir.V
     ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(mask, [mask]), f"llvm.ctpop.i{v.lanes}")
     nothing = ir.Constant(numbers, [0] * v.lanes)
     all_of_them = builder.icmp_signed("!=", every, ir.Constant(WORD, 0))
-    nowhere = builder.select(all_of_them, v.constant(float("nan")), v.constant(0.0))  # which nothing is equal to
+    nowhere = builder.select(all_of_them, v.constant(float("nan")), v.constant(0.0))  # to which no number is equal
 
     def register(values):
         count, at, ks = values
@@ -185,11 +211,11 @@ def _by_registers(v: Vectors, row: ir.Value, runs, chunks: ir.Value, every: ir.V
 
 @intrinsic
 def all_finite(typing_context, like, address, count):
-    """Whether none of `count` (at least 1) registers of numbers at an address holds an infinity or a NaN."""
+    """Return whether none of the `count` (at least 1) registers full of numbers at an address holds an infinity or a NaN."""
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
-        zero = v.constant(0.0)  # times which only these are not 0
+        zero = v.constant(0.0)  # infinities and NaN are the only numbers whose product with 0 is not 0
 
         def register(values):
             return [v.at(values[0], v.bytes), v.multiply_add(v.load(values[0]), zero, values[1])]
@@ -203,7 +229,7 @@ def all_finite(typing_context, like, address, count):
 
 @intrinsic
 def is_not_zero(typing_context, like, address):
-    """1 where the number at an address is not 0, else 0."""
+    """Return 1 where the number at an address is not 0, else 0."""
 
     def generate(context, builder, signature, arguments):
         v = vectors(builder, context, like)
@@ -215,7 +241,7 @@ def is_not_zero(typing_context, like, address):
 
 @intrinsic
 def word_at(typing_context, address):
-    """The 8 bytes at an address as a number."""
+    """Return the 8 bytes at an address as an integer."""
 
     def generate(context, builder, signature, arguments):
         return _word(builder, arguments[0])

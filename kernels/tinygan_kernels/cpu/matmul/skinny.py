@@ -1,8 +1,10 @@
-"""Matrix products with a side too thin for register tiles: a few rows, a few columns, sums of a few terms. They read or write one
-large matrix once, so memory decides how long they take, and a plain loop along what lies together in it is as fast as anything.
+"""Matrix products with a side too thin for register tiles: a few rows, a few columns, or sums of a few terms.
 
-    C (M, N) = A (M, K) B (K, N), or C += A B.   Few rows of C: multiples of B's rows are added up, or B's columns, where those lie
-    in one piece, are multiplied with A's rows. Few columns of C: likewise with A. Few terms: multiples of B's rows again.
+    C (M, N) = A (M, K) B (K, N), or C += A B
+
+They read or write one large matrix once, so memory decides how long they take, and a plain loop along what is contiguous in it is
+as fast as anything. Few rows of C: multiples of B's rows are added up, or, where B's columns are contiguous, those are multiplied
+with A's rows. Few columns of C: likewise with A. Few terms: multiples of B's rows again.
 """
 
 from __future__ import annotations
@@ -10,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from tinygan_kernels.cpu.runtime.simd import lanes
-from tinygan_kernels.cpu.runtime.stages import Loop, Work, parts_for, share
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, parts_for_elements, share
 
-SHALLOW = 4  # terms of a sum, up to which a tile would take longer to begin and to end than to multiply
+FEW_TERMS = 4  # terms of a sum up to which a tile takes longer to begin and to end than to multiply
 
 
-@Loop
+@ParallelLoop
 def scale_rows(a, b, c, add, part, parts):
     """C = or += A B, row by row of C: multiples of rows of B (K, N). a (M, K) in any layout. Parts are runs of columns."""
     left, right = share(c.shape[1], parts, part)
@@ -29,7 +31,7 @@ def scale_rows(a, b, c, add, part, parts):
                 out[j] += weight * row[j]
 
 
-@Loop
+@ParallelLoop
 def scale_columns(a, b, c, add, part, parts):
     """C = or += A^T B, column by column of C: multiples of rows of a (K, M). b (K, N) in any layout. Parts are rows of C."""
     top, bottom = share(c.shape[0], parts, part)
@@ -46,8 +48,10 @@ def scale_columns(a, b, c, add, part, parts):
 
 
 def dots(a, b, c, add, by_columns, part, parts):
-    """C = or += A B^T: rows of a (M, K) with rows of b (N, K), put into one piece first if they are not. Parts are runs of columns
-    of C, or of rows. Each sum is taken in an order of the compiler's, the same for every number of threads.
+    """C = or += A B^T: rows of a (M, K) with rows of b (N, K), copied into one piece first if they are not contiguous.
+
+    Parts are runs of columns of C, or of rows. The compiler chooses the order of each sum, the same one for every number of
+    threads.
     """
     top, bottom = (0, c.shape[0]) if by_columns else share(c.shape[0], parts, part)
     left, right = share(c.shape[1], parts, part) if by_columns else (0, c.shape[1])
@@ -61,13 +65,14 @@ def dots(a, b, c, add, by_columns, part, parts):
             c[top + i, left + j] = c[top + i, left + j] + total if add else total
 
 
-dots = Loop(dots, fastmath={"reassoc", "contract", "nsz"})
+dots = ParallelLoop(dots, fastmath={"reassoc", "contract", "nsz"})
 
 
-@Loop
+@ParallelLoop
 def add_terms(a, b, c, terms, add, bias, slope, biased, part, parts):
-    """C = or += A B, row by row, for as few terms as the tuple `terms` is long. a (M, K) and b (K, N) in any layout. Where the
-    tuple `biased` is not empty, C becomes v = A B + bias where that is positive, slope v elsewhere. Parts are rows of C.
+    """C = or += A B, row by row, for as few terms as the tuple `terms` is long. a (M, K) and b (K, N) in any layout.
+
+    Where the tuple `biased` is not empty, C becomes v = A B + bias where that is positive, slope v elsewhere. Parts are rows of C.
     """
     top, bottom = share(c.shape[0], parts, part)
     rows = np.ascontiguousarray(b)
@@ -83,28 +88,34 @@ def add_terms(a, b, c, terms, add, bias, slope, biased, part, parts):
             out[j] = total
 
 
-def shallow_product(
+def few_terms_suit(n: int, k: int, item: int) -> bool:
+    """Return whether `few_terms_product` takes sums of k terms and rows of n numbers of `item` bytes, which have to fill a
+    register.
+    """
+    return 0 < k <= FEW_TERMS and n >= lanes(item)
+
+
+def few_terms_product(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
     bias: np.ndarray | None = None, slope: float = 1.0,
-) -> Work | None:
-    """C = A B or C += A B as Work, with A or B transposed on request; with a bias (N,), v = A B + bias where that is positive,
-    slope v elsewhere. None where the sums have more terms than pays, or the rows of C do not fill a register.
+) -> Pipeline:
+    """Bind C = A B or C += A B, with A or B transposed on request, for sums of a few terms (`few_terms_suit`).
+
+    With a bias (N,), C = v where v = A B + bias is positive, slope v elsewhere.
     """
     a, b = a.T if trans_a else a, b.T if trans_b else b
-    if not 0 < a.shape[1] <= SHALLOW or c.shape[1] < lanes(c.itemsize):
-        return None
     shift, biased = (np.empty(0, c.dtype), ()) if bias is None else (bias, (0,))
-    return Work([add_terms.over(c.size, a, b, c, (0,) * a.shape[1], add, shift, c.dtype.type(slope), biased)])
+    return Pipeline([add_terms.over(c.size, a, b, c, (0,) * a.shape[1], add, shift, c.dtype.type(slope), biased)])
 
 
-def thin_product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool, trans_b: bool, add: bool) -> Work:
-    """C = A B or C += A B, with A or B transposed on request, as Work. Any shape is right, thin ones are fast."""
+def skinny_product(a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool, trans_b: bool, add: bool) -> Pipeline:
+    """Bind C = A B or C += A B, with A or B transposed on request. It is right for any shape, and fast for thin ones."""
     m, n = c.shape
     k = a.shape[0 if trans_a else 1]
     size = m * n * k
-    parts = parts_for(size)
+    parts = parts_for_elements(size)
     if n <= m and trans_a:
-        return Work([scale_columns.stage(parts, a, b.T if trans_b else b, c, add, size=size)])
+        return Pipeline([scale_columns.stage(parts, a, b.T if trans_b else b, c, add, size=size)])
     if n > m and not trans_b:
-        return Work([scale_rows.stage(parts, a.T if trans_a else a, b, c, add, size=size)])
-    return Work([dots.stage(parts, a.T if trans_a else a, b if trans_b else b.T, c, add, n > m, size=size)])
+        return Pipeline([scale_rows.stage(parts, a.T if trans_a else a, b, c, add, size=size)])
+    return Pipeline([dots.stage(parts, a.T if trans_a else a, b if trans_b else b.T, c, add, n > m, size=size)])

@@ -14,30 +14,45 @@ from numba.np.arrayobj import populate_array
 
 from .simd import WORD
 
-RECORDS: dict[str, np.dtype] = {}  # dtypes of records that arguments may have, by their `str`, which does not tell the fields
+
+def record_name(dtype: np.dtype) -> str:
+    """Return the name of a record's dtype: its fields, "{x=<i8;y=<f8}". Raises TypeError for records that have gaps or nested
+    fields.
+
+    `dtype.str` alone would be "|V16" for every record of 16 bytes.
+    """
+    fields = [(name, dtype[name].str) for name in dtype.names]
+    if np.dtype(fields) != dtype:
+        raise TypeError(f"a loop's records have plain fields without gaps, not {dtype}")
+    return "{" + ";".join(f"{name}={kind}" for name, kind in fields) + "}"
+
+
+def record_type(name: str) -> np.dtype:
+    """Return the dtype that `record_name` named: any process can rebuild it from the name."""
+    return np.dtype([tuple(field.split("=", 1)) for field in name.strip("{}").split(";")])
 
 
 @cache
-def _named(dtype: np.dtype, ndim: int, contiguous: bool) -> str:
-    """The name of an array's type: "<f42C" for float32 matrices in one piece."""
-    return f"{dtype.str}{ndim}{'C' if contiguous else 'A'}"
+def _array_name(dtype: np.dtype, ndim: int, contiguous: bool) -> str:
+    """Return the name of an array's type: "<f42C" for C-contiguous float32 matrices."""
+    return f"{record_name(dtype) if dtype.names else dtype.str}{ndim}{'C' if contiguous else 'A'}"
 
 
 @cache
-def _type_of(name: str) -> types.Type:
-    """The type that a name stands for: "i8", "f8" and "f4" for numbers, "t3" for tuples of three, otherwise an array."""
+def type_of(name: str) -> types.Type:
+    """Return the type that a name stands for: "i8", "f8" and "f4" are numbers, "t3" is a tuple of three, the others are arrays."""
     if name in ("i8", "f8", "f4"):
         return {"i8": types.int64, "f8": types.float64, "f4": types.float32}[name]
     if name.startswith("t"):
         return types.UniTuple(types.int64, int(name[1:]))
     dtype, ndim, layout = name[:-2], int(name[-2]), name[-1]
-    return types.Array(numba.from_dtype(RECORDS.get(dtype) or np.dtype(dtype)), ndim, layout)
+    return types.Array(numba.from_dtype(record_type(dtype) if dtype.startswith("{") else np.dtype(dtype)), ndim, layout)
 
 
-def _described(argument: Any) -> tuple[str, list[int]]:
-    """(the name of an argument's type, its words): an array's address, shape and strides; a number; none for a tuple."""
+def describe(argument: Any) -> tuple[str, list[int]]:
+    """Return (the name of an argument's type, its words): an array's address, shape and strides; a number; nothing for a tuple."""
     if isinstance(argument, np.ndarray):
-        name = _named(argument.dtype, argument.ndim, argument.flags.c_contiguous)
+        name = _array_name(argument.dtype, argument.ndim, argument.flags.c_contiguous)
         return name, [argument.ctypes.data, *argument.shape, *argument.strides]
     if isinstance(argument, tuple):
         return f"t{len(argument)}", []
@@ -47,12 +62,13 @@ def _described(argument: Any) -> tuple[str, list[int]]:
 
 
 @intrinsic(prefer_literal=True)
-def _arguments(typing_context, block, part, parts, thread, names):
-    """The arguments that lie at address `block`, as a tuple, and after them the last three numbers, or two where no thread is
-    wanted. names: of their types, as `_described` gives them, with a last word that says whether the thread is wanted.
+def load_arguments(typing_context, block, part, parts, thread, names):
+    """Return a tuple of the arguments whose words lie at address `block`, followed by part, parts and, where it is wanted, thread.
+
+    names: the names of their types, as `describe` gives them, and a last one, which is "thread" where the thread is wanted.
     """
     *found, threaded = names.literal_value.split()
-    wanted = [_type_of(name) for name in found]
+    wanted = [type_of(name) for name in found]
     last = (part, parts, thread) if threaded == "thread" else (part, parts)
 
     def generate(context, builder, signature, arguments):

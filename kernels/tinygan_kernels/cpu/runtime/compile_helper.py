@@ -1,7 +1,8 @@
-"""Compiling with a second process: a first step needs some fifty loops, each a few tenths of a second of one core.
+"""Compiling with the help of a second process: a first step needs some fifty loops, each a few tenths of a second of one core.
 
-Whoever finds that a loop is not on disk yet, and many more behind it, has a helper compile them from the other end of the list.
-What the helper is done with lies on disk, where it is found when its turn comes; where the two meet, a loop may be compiled twice.
+Where a loop is not on disk yet, and many more wait behind it, a helper process compiles them from the other end of the list. What
+the helper is done with lies on disk, where this process finds it when its turn comes; where the two meet, a loop may be compiled
+twice.
 
     python -m tinygan_kernels.cpu.runtime.compile_helper
 
@@ -18,12 +19,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-PACKAGE = f"{__package__.rpartition('.')[0]}."  # tinygan_kernels.cpu.: a helper imports modules from below it alone
-MANY = 6  # loops that take longer to compile than a helper takes to start
+PACKAGE = f"{__package__.rpartition('.')[0]}."  # tinygan_kernels.cpu.: the helper imports modules of this package alone
+MANY = 6  # so many loops take longer to compile than a helper takes to start
 
 
 def compile_all(wanted: Sequence[tuple[Any, str]]) -> None:
-    """Have the code of these loops, for arguments of these types, ready in this process."""
+    """Make the code of these (loop, names of its arguments' types) ready in this process."""
     waiting = list(dict.fromkeys(wanted))
     helper = None
     try:
@@ -38,12 +39,13 @@ def compile_all(wanted: Sequence[tuple[Any, str]]) -> None:
 
 
 def named(loop: Any) -> bool:
-    """Whether another process can find the loop by its name."""
+    """Return whether another process can find the loop by its module and name."""
     module = sys.modules.get(loop.function.__module__)
     return loop.function.__module__.startswith(PACKAGE) and getattr(module, loop.function.__name__, None) is loop
 
 
 def _helper(wanted: Sequence[tuple[Any, str]]) -> subprocess.Popen[bytes]:
+    """Start the helper process on these loops."""
     process = subprocess.Popen(
         [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -57,6 +59,7 @@ def _helper(wanted: Sequence[tuple[Any, str]]) -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
+    """Compile what standard input lists: the helper process."""
     for module, name, names in json.load(sys.stdin):
         getattr(import_module(module), name).compile(names)
 

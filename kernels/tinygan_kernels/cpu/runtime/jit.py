@@ -1,9 +1,9 @@
 """How the CPU's loops are compiled: by Numba, kept in its disk cache for as long as no file of this package changes.
 
-Two things are put right there. Numba's cache notices a change in the file that a function stands in, while our loops are made of
-pieces from several files: each function's cache is told to watch all of them, so that whoever edits a piece sees what it does. And
-it numbers the files of a function's variants one by one, so that two processes that compile different variants at the same time
-write both to one file, and the next process runs the one for the other: here a file is named after what is in it.
+Two things about Numba's cache are mended. It notices a change only in the file that a function stands in, while our loops are put
+together from functions in several files: each function's cache is told to watch all of them, so that whoever edits one sees what
+the edit does. And it numbers the files of a function's variants one by one, so that two processes that compile different variants
+at the same time write both to one file, and the next process runs the one for the other: here a file is named after what is in it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from typing import Any
 
 import numba
 
-# OpenMP's threads are ready sooner than those of Numba's own queue; it is everywhere but on some Macs.
+# OpenMP's threads are ready sooner than those of Numba's own queue, and OpenMP is everywhere but on some Macs.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 PACKAGE = Path(__file__).parents[2]  # tinygan_kernels
-OPTIONS = {"error_model": "numpy"}  # divides as NumPy does
+OPTIONS = {"error_model": "numpy"}  # division by 0 gives an infinity or NaN, as in NumPy, and raises nothing
 
 
 @lru_cache
 def stamp() -> tuple[float, int]:
-    """When a file last changed that loops are made of (the CPU backend's, and those that it stands on), and their total bytes."""
+    """Return when a file that loops are made of last changed (the CPU backend's, and those that it stands on), and their total
+    bytes.
+    """
     found = [path.stat() for path in (*PACKAGE.glob("*.py"), *(PACKAGE / "cpu").rglob("*.py"))]
     return max(s.st_mtime for s in found), sum(s.st_size for s in found)
 
 
 def _mend(function_cache: Any) -> None:
-    """The cache of a function, as described above; as Numba made it, should Numba keep its cache in another way one day."""
+    """Mend a function's cache as described above. It is left alone where Numba keeps its cache in another way one day."""
     cache = getattr(function_cache, "_cache_file", None)
     if not (hasattr(cache, "_source_stamp") and hasattr(cache, "_data_name_pattern")):
         return
@@ -46,26 +48,26 @@ def _mend(function_cache: Any) -> None:
 
 
 def njit(function: Callable, **options: Any) -> Any:
-    """Compiled for the thread that calls it. Runs without the interpreter's lock."""
+    """Compile a function that runs in the calling thread, without the interpreter's lock."""
     dispatcher = numba.njit(nogil=True, cache=True, **OPTIONS, **options)(function)
     _mend(getattr(dispatcher, "_cache", None))
     return dispatcher
 
 
 def njit_parallel(function: Callable) -> Any:
-    """The same, with the loops over `numba.prange` shared out among the threads."""
+    """Compile a function whose loops over `numba.prange` are shared out among the threads."""
     return njit(function, parallel=True)
 
 
-def piece(function: Callable, **options: Any) -> Any:
-    """Compiled as a piece of other compiled functions, which are kept whole: of its own it has neither a file nor a way in from
-    Python, so that it is compiled faster.
+def njit_inner(function: Callable, **options: Any) -> Any:
+    """Compile a function that only other compiled functions call. It has neither a cache file nor an entry from Python of its own,
+    so that it is compiled faster.
     """
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS, **options)(function)
 
 
 def code_of(function: Callable, signature: str) -> tuple[int, bool]:
-    """The function as a C function: (where it lies in memory for as long as the process lives, whether it was found on disk)."""
+    """Compile a C function. Returns (its address, valid for as long as the process lives; whether it was found on disk)."""
     from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
 
@@ -78,4 +80,4 @@ def code_of(function: Callable, signature: str) -> tuple[int, bool]:
     return made.address, made.cache_hits > 0
 
 
-_ALIVE: list[Any] = []
+_ALIVE: list[Any] = []  # compiled C functions, whose code would be freed with them

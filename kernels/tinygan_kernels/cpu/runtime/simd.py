@@ -1,8 +1,8 @@
-"""Vector instructions from Numba: LLVM code for the widest registers of the machine, where its loop vectoriser would not find them.
+"""Vector instructions from Numba: LLVM code for the widest registers of the machine, where LLVM's loop vectoriser finds none.
 
-An `@intrinsic` of Numba may write LLVM code of its own. `Vectors` holds the few words of it that our kernels need: load, store,
+An `@intrinsic` of Numba may write LLVM code of its own. `Vectors` writes the few operations that our kernels need: load, store,
 splat, multiply-add, on vectors of as many numbers as a register has room for. LLVM turns them into AVX-512, AVX2, SSE or NEON.
-Addresses are integers: bytes, and nothing checks them; who calls an intrinsic vouches for what it reads and writes.
+Addresses are integers, in bytes. Nothing checks them: the caller of an intrinsic vouches for all that it reads and writes.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ WORD = ir.IntType(64)
 
 @lru_cache
 def register_bytes() -> int:
-    """Of the machine's vector registers: 64, 32 or 16."""
+    """Return the bytes of the machine's vector registers: 64, 32 or 16."""
     features = binding.get_host_cpu_features()
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
 @lru_cache
 def registers() -> int:
-    """How many vector registers there are: 32 with AVX-512 and on 64-bit ARM, otherwise 16."""
+    """Return how many vector registers there are: 32 with AVX-512 and on 64-bit ARM, otherwise 16."""
     return 32 if register_bytes() == 64 or "aarch64" in binding.get_process_triple() else 16
 
 
 @lru_cache
 def level_2_bytes() -> int:
-    """Of a core's level-2 cache, as Linux tells it; elsewhere, as many as all but the smallest have."""
+    """Return the bytes of a core's level-2 cache as Linux tells it; elsewhere 512 KiB, which all but the smallest have."""
     caches = Path("/sys/devices/system/cpu/cpu0/cache")
     for size in caches.glob("index*/size"):
         with suppress(OSError, ValueError):
@@ -43,15 +43,15 @@ def level_2_bytes() -> int:
 
 
 def lanes(itemsize: int) -> int:
-    """Numbers of `itemsize` bytes in one register."""
+    """Return how many numbers of `itemsize` bytes one register holds."""
     return register_bytes() // itemsize
 
 
 class Vectors:
-    """Writes vector code for numbers of an LLVM type (float or double) where `builder` stands. Sizes and steps are in bytes."""
+    """Writes vector code for numbers of an LLVM type (float or double) at the builder's position. Sizes and steps are in bytes."""
 
     def __init__(self, builder: ir.IRBuilder, number: ir.Type, width: int | None = None) -> None:
-        """width: numbers in a vector, where that is not as many as a register has room for."""
+        """width: numbers in a vector; as many as a register has room for if None."""
         self.builder, self.number = builder, number
         self.itemsize = 4 if isinstance(number, ir.FloatType) else 8
         self.lanes = width or lanes(self.itemsize)
@@ -59,21 +59,24 @@ class Vectors:
         self.type = ir.VectorType(number, self.lanes)
 
     def constant(self, value: float) -> ir.Constant:
+        """Return a vector with this value in every lane."""
         return ir.Constant(self.type, [value] * self.lanes)
 
     def at(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
-        """address + offset"""
+        """Return address + offset."""
         return self.builder.add(address, ir.Constant(WORD, offset) if isinstance(offset, int) else offset)
 
     def load(self, address: ir.Value) -> ir.Value:
+        """Load a vector from an address of any alignment."""
         pointer = self.builder.inttoptr(address, self.type.as_pointer())
         return self.builder.load(pointer, align=self.itemsize)
 
     def store(self, vector: ir.Value, address: ir.Value) -> None:
+        """Store a vector to an address of any alignment."""
         self.builder.store(vector, self.builder.inttoptr(address, self.type.as_pointer()), align=self.itemsize)
 
     def prefetch(self, address: ir.Value, write: bool = False) -> None:
-        """Has the cache line at an address brought into the level-1 cache while other work goes on."""
+        """Bring the cache line at an address into the level-1 cache while other work goes on."""
         number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
         prefetch = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
@@ -81,31 +84,32 @@ class Vectors:
         self.builder.call(prefetch, [self.builder.inttoptr(address, pointer), *flags])
 
     def splat(self, scalar: ir.Value) -> ir.Value:
-        """The number in every lane."""
+        """Return a vector with the number in every lane."""
         nowhere = ir.Constant(self.type, ir.Undefined)
         index = ir.IntType(32)
         first = self.builder.insert_element(nowhere, scalar, ir.Constant(index, 0))
         return self.builder.shuffle_vector(first, nowhere, ir.Constant(ir.VectorType(index, self.lanes), [0] * self.lanes))
 
     def load_splat(self, address: ir.Value) -> ir.Value:
+        """Load one number and return a vector with it in every lane."""
         pointer = self.builder.inttoptr(address, self.number.as_pointer())
         return self.splat(self.builder.load(pointer, align=self.itemsize))
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """a b + c, rounded once where the machine can."""
+        """Return a b + c, rounded once where the machine can."""
         return self._called("fmuladd", a, b, c)
 
     def over_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
-        """number / (sqrt(a) + small), a at least 0, for finite numbers.
+        """Return number / (sqrt(a) + small), a at least 0, for finite numbers.
 
-        AVX-512 has estimates of 1 / sqrt(a) and of 1 / b, whose relative error is below 2^-14; a step of Newton's iteration after
-        each leaves little but rounding errors, and is sooner done than a root and a division.
+        AVX-512 has estimates of 1 / sqrt(a) and of 1 / b with a relative error below 2^-14. A step of Newton's iteration after each
+        leaves little but rounding errors, and takes less time than a root and a division.
         """
         b = self.builder
         if not (self.bytes == register_bytes() == 64 and self.itemsize == 4):
             return b.fdiv(number, b.fadd(self._called("sqrt", a), small))
         least, most = self.constant(1e-37), self.constant(3e38)
-        a = b.select(b.fcmp_ordered("<", a, least), least, a)  # 1 / sqrt(0) is none
+        a = b.select(b.fcmp_ordered("<", a, least), least, a)  # 1 / sqrt(0) is not finite
         a = b.select(b.fcmp_ordered(">", a, most), most, a)
         y = self._estimate("rsqrt14", a)
         root = b.fmul(a, y)
@@ -117,13 +121,13 @@ class Vectors:
         return self.multiply_add(y, missing, quotient)
 
     def _estimate(self, name: str, a: ir.Value) -> ir.Value:
-        """By an instruction of AVX-512 for vectors of 16 floats."""
+        """Apply one of AVX-512's estimating instructions to a vector of 16 floats."""
         kind = ir.FunctionType(self.type, [self.type, self.type, ir.IntType(16)])
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.x86.avx512.{name}.ps.512")
         return self.builder.call(function, [a, self.constant(0.0), ir.Constant(ir.IntType(16), 0xFFFF)])
 
     def _called(self, name: str, *vectors: ir.Value) -> ir.Value:
-        """LLVM's intrinsic of that name, applied to vectors."""
+        """Apply LLVM's intrinsic of that name to vectors."""
         kind = ir.FunctionType(self.type, [self.type] * len(vectors))
         name = f"llvm.{name}.v{self.lanes}f{8 * self.itemsize}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), vectors)
@@ -132,7 +136,9 @@ class Vectors:
 def counted(
     builder: ir.IRBuilder, count: ir.Value, start: Sequence[ir.Value], body: Callable[[Sequence[ir.Value]], Sequence[ir.Value]]
 ) -> list[ir.Value]:
-    """A loop that runs `count` (at least 1) times: the values `start` go through body each time. Returns what they are after it."""
+    """Write a loop that runs `count` (at least 1) times and passes the values `start` through `body` each time. Returns the last
+    ones.
+    """
     before, loop, after = builder.basic_block, builder.append_basic_block("loop"), builder.append_basic_block("after")
     builder.branch(loop)
     builder.position_at_end(loop)

@@ -1,4 +1,7 @@
-"""The team of threads that goes through a list of stages together, sharing out the parts of each by atomic counters."""
+"""The team of threads that goes through a list of stages together and shares out the parts of each by atomic counters.
+
+A `table` is an array of records, one for each stage: the address of its compiled loop, the address of its arguments, its parts.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import njit, njit_parallel, piece
+from .jit import njit, njit_inner, njit_parallel
 from .simd import WORD
 
-MOST_THREADS = numba.config.NUMBA_NUM_THREADS  # that there can be in this process: memory for each is there beforehand
+MOST_THREADS = numba.config.NUMBA_NUM_THREADS  # the most threads of this process: each has its scratch memory beforehand
 LINE = 8  # words of a cache line: counters of different threads keep that far from each other
-SPINS = 1000  # looks at a counter, some 40 nanoseconds each, after which a waiting thread lets others have its core
+SPINS = 1000  # looks at a counter, some 40 nanoseconds each, after which a waiting thread offers its core to others
 
 
-def _yielding() -> int:
-    """The address of the C function by which a thread offers its core to others; 0 where there is none."""
+def sched_yield_address() -> int:
+    """Return the address of the C function by which a thread offers its core to others; 0 where there is none."""
     function = None if sys.platform == "win32" else getattr(ctypes.CDLL(None), "sched_yield", None)
     return ctypes.cast(function, ctypes.c_void_p).value if function else 0
 
@@ -30,10 +33,10 @@ def _yielding() -> int:
 
 
 @intrinsic
-def _call(typing_context, function, numbers):
-    """function(*numbers): a C function of 64-bit numbers, given by its address.
+def call_address(typing_context, function, numbers):
+    """Call the C function at address `function` with a tuple of 64-bit numbers.
 
-    An address is a number and not a constant of the program, so what calls it can be kept in Numba's disk cache.
+    The address is an argument and not a constant of the program, so the caller can be kept in Numba's disk cache.
     """
 
     def generate(context, builder, signature, arguments):
@@ -46,8 +49,10 @@ def _call(typing_context, function, numbers):
 
 
 @intrinsic
-def _raised(typing_context, address, by):
-    """Adds to the counter at an address; what it was before. All that this thread wrote is seen by who sees the counter raised."""
+def atomic_add(typing_context, address, by):
+    """Add `by` to the counter at an address and return what it was before. Whoever sees the new value sees all that this thread
+    wrote.
+    """
 
     def generate(context, builder, signature, arguments):
         return builder.atomic_rmw("add", builder.inttoptr(arguments[0], WORD.as_pointer()), arguments[1], "acq_rel")
@@ -56,8 +61,8 @@ def _raised(typing_context, address, by):
 
 
 @intrinsic
-def _seen(typing_context, address):
-    """The counter at an address, as it is now."""
+def atomic_load(typing_context, address):
+    """Return the counter at an address as it is now."""
 
     def generate(context, builder, signature, arguments):
         return builder.load_atomic(builder.inttoptr(arguments[0], WORD.as_pointer()), "acquire", 8)
@@ -66,8 +71,8 @@ def _seen(typing_context, address):
 
 
 @intrinsic
-def _breathe(typing_context):
-    """Tells the core that this thread is waiting."""
+def pause(typing_context):
+    """Tell the core that this thread is waiting."""
 
     def generate(context, builder, signature, arguments):
         triple, number = binding.get_process_triple(), ir.IntType(32)
@@ -83,48 +88,54 @@ def _breathe(typing_context):
 
 
 @njit
-def _alone(table):
+def run_alone(table):
+    """Do all stages in the calling thread."""
     for s in range(len(table)):
         for part in range(table[s].parts):
-            _call(table[s].code, (table[s].block, part, table[s].parts, 0))
+            call_address(table[s].code, (table[s].block, part, table[s].parts, 0))
 
 
 @njit_parallel
-def _together(table, counters, yielding):
-    """counters (stages, threads + 1, LINE): of the parts taken from each thread's share, and last of the parts that are done."""
+def run_together(table, counters, yielding):
+    """Do all stages with a team of threads.
+
+    counters (stages, threads + 1, LINE): for each stage the parts taken of each thread's share, and last the parts that are done.
+    yielding: the address of `sched_yield`, or 0.
+    """
     threads = counters.shape[1] - 1
     counters[:] = 0
     for thread in numba.prange(threads):
-        _all_stages(table, counters, threads, thread, yielding)
+        run_all_stages(table, counters, threads, thread, yielding)
 
 
-@piece
-def _all_stages(table, counters, threads, thread, yielding):
+@njit_inner
+def run_all_stages(table, counters, threads, thread, yielding):
+    """Go through the stages as one thread of the team, waiting after each until all of its parts are done."""
     first, line, spins = np.int64(counters.ctypes.data), LINE * 8, 0
     for s in range(len(table)):
         row = first + s * (threads + 1) * line
         done = row + threads * line
-        mine = _parts_taken(table[s].code, table[s].block, table[s].parts, row, threads, thread, line)
+        mine = take_parts(table[s].code, table[s].block, table[s].parts, row, threads, thread, line)
         if mine:
-            _raised(done, mine)
-        while _seen(done) < table[s].parts:
-            _breathe()
+            atomic_add(done, mine)
+        while atomic_load(done) < table[s].parts:
+            pause()
             spins += 1
             if spins % SPINS == 0 and yielding:
-                _call(yielding, ())
+                call_address(yielding, ())
 
 
-@piece
-def _parts_taken(code, block, parts, row, threads, thread, line):
-    """Do parts of a stage until none is left: first of this thread's own share, then of the others'. How many it did."""
+@njit_inner
+def take_parts(code, block, parts, row, threads, thread, line):
+    """Do parts of a stage until none is left, first of this thread's own share, then of the others'. Returns how many it did."""
     mine = 0
     for turn in range(threads):
         owner = (thread + turn) % threads
         start, stop, taken = owner * parts // threads, (owner + 1) * parts // threads, row + owner * line
-        while _seen(taken) < stop - start:
-            part = start + _raised(taken, 1)
+        while atomic_load(taken) < stop - start:
+            part = start + atomic_add(taken, 1)
             if part >= stop:
                 break
-            _call(code, (block, part, parts, thread))
+            call_address(code, (block, part, parts, thread))
             mine += 1
     return mine

@@ -11,7 +11,7 @@ from tinygan_kernels import load
 from tinygan_kernels.backend import Launch
 from tinygan_kernels.contract import KERNELS
 from tinygan_kernels.cpu import memory as scratch
-from tinygan_kernels.cpu.conv import direct
+from tinygan_kernels.cpu.conv import choice, direct
 from tinygan_kernels.cpu.runtime import simd
 from tinygan_kernels.shapes import conv_size
 from tinygan_kernels.verification import bounds
@@ -50,8 +50,9 @@ def call_of(kind, form, dtype, seed=0):
     inputs, shape, params = launch_of(kind, form, dtype, seed)
     inputs = [placed(a)[0] for a in inputs]
     out, memory = placed(np.full(shape, np.nan, dtype))
-    way = direct.Direct(scratch.Scratch().take)
-    return inputs, params, out, memory, getattr(way, kind)(*inputs, out, params["stride"], params["pad"])
+    found = choice.Convolution(kind, *inputs, out, params["stride"], params["pad"], scratch.Scratch().take)
+    rung = choice.RUNGS[1]
+    return inputs, params, out, memory, rung.bind(found) if rung.suits(found) else None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -122,8 +123,8 @@ def test_the_backend_on_sizes_around_a_register(kind, n, side, c_in, c_out, k, s
 
 def test_who_goes_this_way():
     register = simd.lanes(4)
-    assert direct.thin((4, 4, 1, 64), 4) and direct.thin((4, 4, register, 64), 4)
-    assert not direct.thin((4, 4, register + 1, 64), 4) and not direct.thin((4, 0, 3, 64), 4) and not direct.thin((0, 4, 3, 64), 4)
+    assert direct.pays((4, 4, 1, 64), 4) and direct.pays((4, 4, register, 64), 4)
+    assert not direct.pays((4, 4, register + 1, 64), 4) and not direct.pays((4, 0, 3, 64), 4) and not direct.pays((0, 4, 3, 64), 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

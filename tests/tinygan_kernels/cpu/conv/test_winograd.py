@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from strategies import normal
 from tinygan_kernels import load, reference, winograd_formulas
-from tinygan_kernels.cpu.conv import choice, winograd
+from tinygan_kernels.cpu.conv import winograd
 from tinygan_kernels.cpu.runtime.stages import Stage
 from tinygan_kernels.shapes import conv_size
 from tinygan_kernels.verification import bounds
@@ -103,7 +103,7 @@ def fresh(use, shape, dtype):
 
 def launched(kind):
     """The compiled convolution as bounds.verify calls it."""
-    transformed = winograd.Transformed(fresh)
+    transformed = winograd.WinogradConvolution(fresh)
 
     def implementation(a, b, out, stride, pad, **_):
         getattr(transformed, kind)(a, b, out, pad)()
@@ -148,7 +148,7 @@ def test_chunks_are_all_images_once(monkeypatch):
     """Of about the size that is asked for, whether or not it divides the batch."""
     for tiles, parts in ((1, 7), (2, 4), (3, 2), (7, 1), (100, 1)):
         monkeypatch.setattr(winograd, "tiles_at_a_time", lambda *sizes, tiles=tiles: tiles)
-        *_, chunks = winograd.Transformed(fresh)._plan(7, 2, 2, 32, 32, np.dtype(np.float32))
+        *_, chunks = winograd.WinogradConvolution(fresh)._plan(7, 2, 2, 32, 32, np.dtype(np.float32))
         assert [i for start, stop in chunks for i in range(start, stop)] == list(range(7))
         assert len(chunks) == parts
 
@@ -311,7 +311,7 @@ def _turn(filters):
     filters[...] = filters.transpose(0, 2, 1).copy()
 
 
-REAL_PRODUCTS = winograd.bound_products
+REAL_PRODUCTS = winograd.bind_products
 CHANNELS = 16
 MISTAKES = {
     "a tile shifted": (_after("to_tiles", _shift), ("conv2d", "conv2d_dw")),
@@ -322,7 +322,7 @@ MISTAKES = {
     "padded on the wrong side": (_with("to_tiles", lambda x, pad, *rest: (x, 2 - pad, *rest)), ("conv2d", "conv2d_dw")),
     "the last row of outputs": (_after("to_outputs", _last_row), ("conv2d",)),
     "the last row of pixels": (_after("from_tiles", _last_row), ("conv2d_dx",)),
-    "chunks that overwrite each other": (("bound_products", _never_added), ("conv2d_dw",)),
+    "chunks that overwrite each other": (("bind_products", _never_added), ("conv2d_dw",)),
     "filters not transposed": (_after("to_turned_filters", _turn), ("conv2d_dx",)),
 }
 
@@ -347,7 +347,7 @@ def test_each_is_the_others_adjoint(shape, m):
     rng = np.random.default_rng(1)
     x, w, g, pad = arrays(shape, 17, 18, lambda s: rng.integers(-4, 5, s).astype(np.float32))
     y, dx, dw = (np.full_like(a, np.nan) for a in (g, x, w))
-    transformed = winograd.Transformed(fresh)
+    transformed = winograd.WinogradConvolution(fresh)
     transformed.conv2d(x, w, y, pad)()
     transformed.conv2d_dx(g, w, dx, pad)()
     transformed.conv2d_dw(x, g, dw, pad)()
@@ -361,27 +361,31 @@ def test_each_is_the_others_adjoint(shape, m):
 
 # ---- when the backend goes this way ---------------------------------------------------------------------------------------------
 
-SUITABLE = {"w_shape": (4, 4, 32, 32), "stride": 2, "n": 16, "oh": 8, "ow": 8, "dtype": np.dtype(np.float32)}
-UNSUITABLE = [
-    {"w_shape": (3, 4, 32, 32)}, {"w_shape": (4, 3, 32, 32)}, {"w_shape": (4, 4, 31, 32)}, {"w_shape": (4, 4, 32, 31)},
-    {"stride": 1}, {"stride": 4}, {"dtype": np.dtype(np.float64)}, {"n": 15}, {"n": 1, "oh": 31, "ow": 33},
-    {"n": 1024, "oh": 1}, {"n": 1024, "ow": 1},
+WORTH_IT = {"filters": (4, 4, 32, 32), "stride": 2, "pixels": (16, 8, 8, 32), "dtype": np.dtype(np.float32)}
+NOT_WORTH_IT = [
+    {"filters": (3, 4, 32, 32)}, {"filters": (4, 3, 32, 32)}, {"filters": (4, 4, 31, 32)}, {"filters": (4, 4, 32, 31)},
+    {"stride": 1}, {"stride": 4}, {"dtype": np.dtype(np.float64)}, {"pixels": (15, 8, 8, 32)}, {"pixels": (1, 31, 33, 32)},
+    {"pixels": (1024, 1, 8, 32)}, {"pixels": (1024, 8, 1, 32)},
 ]
 
 
-@pytest.mark.parametrize("change", UNSUITABLE, ids=str)
+def taken(filters, stride, pixels, dtype):
+    return winograd.suits(filters, stride, pixels, dtype) and winograd.pays(filters, pixels, dtype)
+
+
+@pytest.mark.parametrize("change", NOT_WORTH_IT, ids=str)
 def test_where_it_does_not_pay_it_is_not_taken(change):
-    assert winograd.Transformed.suits(**SUITABLE)
-    assert winograd.Transformed.suits(**{**SUITABLE, "n": 1, "oh": 32, "ow": 32})
-    assert not winograd.Transformed.suits(**{**SUITABLE, **change})
+    assert taken(**WORTH_IT)
+    assert taken(**{**WORTH_IT, "pixels": (1, 32, 32, 32)})
+    assert not taken(**{**WORTH_IT, **change})
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32_goes_this_way_and_float64_the_direct_one(kind, dtype, monkeypatch):
-    taken, place = [], load("cpu")
-    real = getattr(choice.Transformed, kind)
-    monkeypatch.setattr(choice.Transformed, kind, lambda *arguments: taken.append(kind) or real(*arguments))
+    entered, place = [], load("cpu")
+    real = getattr(winograd.WinogradConvolution, kind)
+    monkeypatch.setattr(winograd.WinogradConvolution, kind, lambda *arguments: entered.append(kind) or real(*arguments))
     inputs, params = case(kind, (16, 16, 16, 1), 32, 32, dtype)
 
     def implementation(a, b, out, **params):
@@ -389,4 +393,4 @@ def test_float32_goes_this_way_and_float64_the_direct_one(kind, dtype, monkeypat
 
     rule = f"{kind}_winograd" if dtype == np.float32 else kind
     assert bounds.verify(implementation, kind, inputs, rule=rule, **params) <= 1
-    assert taken == ([kind] if dtype == np.float32 else [])
+    assert entered == ([kind] if dtype == np.float32 else [])

@@ -46,8 +46,8 @@ def sizes(shape, m):
 def test_image_to_tiles_and_back(shape, m):
     (n, height, width, pad), (oh, ow, th, tw), Bt = shape, sizes(shape, m), formulas.transforms(m)[2]
     x, t = numbers(n, height, width, C), numbers((m + 1) ** 2, n * th * tw, 4 * C)
-    check(m, "to_tiles", x, planes(formulas._both(Bt, formulas._tiles(x, pad, th, tw, m))), pad, th, tw)
-    back = formulas._overlapped(formulas._both(Bt.T, tiles(t)), (n, oh, ow), pad, height, width)
+    check(m, "to_tiles", x, planes(formulas.transform_tiles(Bt, formulas.image_tiles(x, pad, th, tw, m))), pad, th, tw)
+    back = formulas.add_up_tiles(formulas.transform_tiles(Bt.T, tiles(t)), (n, oh, ow), pad, height, width)
     check(m, "from_tiles", t, back, pad, th, tw)
 
 
@@ -56,8 +56,8 @@ def test_image_to_tiles_and_back(shape, m):
 def test_tiles_to_outputs_and_back(shape, m):
     n, (oh, ow, th, tw), At = shape[0], sizes(shape, m), formulas.transforms(m)[0]
     t, g = numbers((m + 1) ** 2, n * th * tw, C), numbers(n, oh, ow, C)
-    check(m, "to_outputs", t, formulas._joined(formulas._both(At, tiles(t)), n, oh, ow), th, tw)
-    check(m, "from_outputs", g, planes(formulas._both(At.T, formulas._cut(g, m))), th, tw)
+    check(m, "to_outputs", t, formulas.join_tiles(formulas.transform_tiles(At, tiles(t)), n, oh, ow), th, tw)
+    check(m, "from_outputs", g, planes(formulas.transform_tiles(At.T, formulas.split_into_tiles(g, m))), th, tw)
 
 
 @pytest.mark.parametrize("m", [2, 3, 4])
@@ -65,7 +65,7 @@ def test_tiles_to_outputs_and_back(shape, m):
 def test_filters_to_planes_and_back(c, c_out, m):
     G, n = formulas.transforms(m)[1], m + 1
     w, f = numbers(4, 4, c, c_out), numbers(n * n, 4 * c, c_out)
-    expected = formulas._filters(w, G).reshape(f.shape)
+    expected = formulas.transform_filters(w, G).reshape(f.shape)
     check(m, "to_filters", w, expected)
     check(m, "to_turned_filters", w, expected.transpose(0, 2, 1))
     back = np.einsum("ka,lb,klpqco->apbqco", G, G, f.reshape(n, n, 2, 2, c, c_out)).reshape(w.shape)
@@ -92,7 +92,7 @@ def test_neighbouring_infinities_stay_where_they_belong():
 
 @pytest.mark.parametrize("rows,c", [(64, 256), (1, 32), (7, 33), (1024, 64)])
 def test_planes_begin_in_different_places_of_a_cache(rows, c):
-    transformed = winograd.Transformed(lambda use, shape, dtype: np.zeros(shape, dtype))
+    transformed = winograd.WinogradConvolution(lambda use, shape, dtype: np.zeros(shape, dtype))
     taken = transformed._planes("tiles", 25, rows, c, np.dtype(np.float32))
     assert taken.shape == (25, rows, c) and all(plane.flags.c_contiguous for plane in taken)
     starts = [plane.ctypes.data for plane in taken]

@@ -1,5 +1,5 @@
-"""Matrix products by tiles and by loops for thin ones: every class of shape inside the bound, memory beyond them untouched, any
-number of threads, and nothing compiled twice."""
+"""Matrix products by register tiles, and by plain loops for thin ones: every class of shape inside the bound, memory beyond them
+untouched, any number of threads, and nothing compiled twice."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ import tinygan_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DTYPES, normal
-from tinygan_kernels.cpu.matmul import blocking, jobs
-from tinygan_kernels.cpu.matmul.skinny import thin_product
-from tinygan_kernels.cpu.runtime import stages as program
+from tinygan_kernels.cpu.matmul import blocking, choice, jobs
+from tinygan_kernels.cpu.matmul.skinny import skinny_product
+from tinygan_kernels.cpu.runtime import stages
 from tinygan_kernels.verification import bounds
 
-WAYS = {"chosen": jobs.bound_product, "thin": thin_product}
+WAYS = {"chosen": choice.bind_product, "loops": skinny_product}
 SIZES = (1, 2, 15, 16, 17, 31, 33, 48, 49)  # parts are cut at multiples of 16
 SHAPES = [
     *[(m, n, k) for k in (0, 1, 2, 3, 4, 5) for m, n in ((1, 1), (7, 9), (33, 16))],  # few terms, and none
@@ -84,7 +84,7 @@ def test_sizes_around_the_cuts(shape, trans, dtype, add, splitting, blocks, way)
     with pytest.MonkeyPatch.context() as patch:
         if splitting:
             patch.setattr(jobs, "WORTH_SPLITTING", 0)
-            patch.setattr(program, "WORTH_SHARING", 0)
+            patch.setattr(stages, "WORTH_SHARING", 0)
         if blocks:
             patch.setattr(blocking, "PANEL_BYTES", 2 << 10)
             patch.setattr(blocking, "BLOCK_BYTES", 1 << 10)
@@ -109,7 +109,7 @@ def test_numbers_of_threads(shape, threads):
 
 @given(n=st.integers(0, 500), parts=st.integers(1, 9))
 def test_spans_cover_everything_once_in_multiples_of_16(n, parts):
-    spans = [program.span.py_func(n, parts, p) for p in range(parts)]
+    spans = [stages.span.py_func(n, parts, p) for p in range(parts)]
     assert [i for start, stop in spans for i in range(start, stop)] == list(range(n))
     assert all(start % 16 == 0 or start == n for start, _ in spans)
     sizes = [stop - start for start, stop in spans]
@@ -121,13 +121,13 @@ def test_nan_in_a_factor_comes_out_and_stays_in_its_row():
         a, b = operands(m, n, k, False, False, np.float32)
         a[7, 1] = np.nan
         c = np.zeros((m, n), np.float32)
-        jobs.bound_product(a, b, c)()
+        choice.bind_product(a, b, c)()
         assert np.isnan(c[7]).all() and np.isfinite(np.delete(c, 7, axis=0)).all()
 
 
 def test_the_judge_sees_a_product_that_is_wrong(monkeypatch):
     """Transposition dropped, C not added to, a part left out, one term left out, NaN around C written over."""
-    real = jobs.bound_product
+    real = choice.bind_product
 
     def wrong(change):
         def made(a, b, c, trans_a=False, trans_b=False, add=False):
@@ -162,8 +162,8 @@ def test_a_product_with_bias_and_activation_is_the_two_one_after_the_other(shape
     bias, memory = placed(normal(np.random.default_rng(2), (n,), dtype))
     for slope in (0.0, 0.2, 1.0):
         c, plain = (placed(np.full((m, n), np.nan, dtype))[0] for _ in range(2))
-        jobs.bound_linear(a, b, c, bias, slope, *trans)()
-        jobs.bound_product(a, b, plain, *trans)()
+        choice.bind_linear(a, b, c, bias, slope, *trans)()
+        choice.bind_product(a, b, plain, *trans)()
         shifted = plain + bias
         np.testing.assert_allclose(c, np.where(shifted > 0, shifted, slope * shifted), rtol=4 * np.finfo(dtype).eps, atol=1e-37)
     assert np.isnan(np.delete(memory, np.s_[64 : 64 + n])).all()
@@ -179,7 +179,7 @@ def test_more_threads_than_there_were_when_a_product_was_bound():
         for threads in (1, most):
             numba.set_num_threads(threads)
             c = np.empty((300, 200), np.float32)
-            calls.append((jobs.bound_product(a, b, c, True, True), c))
+            calls.append((choice.bind_product(a, b, c, True, True), c))
         for call, _ in calls:
             call()
     finally:
@@ -200,7 +200,7 @@ def test_stacks(shape, trans, count):
     a, b = (np.stack(side) for side in zip(*pairs, strict=True))
     for add in (False, True):
         c = np.full((count, m, n), 0.5 if add else np.nan, np.float32)
-        jobs.bound_products(a, b, c, *trans, add)()
+        choice.bind_products(a, b, c, *trans, add)()
         left, right = (np.swapaxes(x, 1, 2) if t else x for x, t in ((a, trans[0]), (b, trans[1])))
         exact = left.astype(float) @ right.astype(float) + add * 0.5
         allowed = bounds.gamma(k + 2, np.float32) * (np.abs(left) @ np.abs(right) + add * 0.5)
@@ -215,25 +215,25 @@ def test_a_bound_product_reads_its_arrays_anew(shape):
     m, n, k = shape
     a, b = operands(m, n, k, False, False, np.float32)
     c, direct = np.full((m, n), np.nan, np.float32), np.empty((m, n), np.float32)
-    call = jobs.bound_product(a, b, c)
+    call = choice.bind_product(a, b, c)
     for factor in (1, -3):
         a *= factor
         call()
-        jobs.bound_product(a, b, direct)()
+        choice.bind_product(a, b, direct)()
         np.testing.assert_array_equal(c, direct)
 
 
 def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
     """Addresses of code differ from process to process: compiled in, they would make the cache useless, or worse."""
     program = (
-        "import numpy as np; from tinygan_kernels.cpu import backend; from tinygan_kernels.cpu.matmul import jobs\n"
+        "import numpy as np; from tinygan_kernels.cpu import backend; from tinygan_kernels.cpu.matmul import choice\n"
         "backend.announce_compilation(print)\n"
         "for k in (3, 40):\n"
         "    a, b, c = (np.ones((k, k), np.float32) for _ in range(3))\n"
-        "    jobs.bound_product(a, b, c)(); assert (c == k).all()\n"
-        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); jobs.bound_product(a, b, c)(); assert (c == 96).all()\n"
+        "    choice.bind_product(a, b, c)(); assert (c == k).all()\n"
+        "a, b, c = (np.ones((96, 96), np.float32) for _ in range(3)); choice.bind_product(a, b, c)(); assert (c == 96).all()\n"
         "c = np.empty((2, 8, 8), np.float32)\n"
-        "jobs.bound_products(np.ones_like(c), np.ones_like(c), c)(); assert (c == 8).all()"
+        "choice.bind_products(np.ones_like(c), np.ones_like(c), c)(); assert (c == 8).all()"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     runs = [subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True) for _ in range(2)]
@@ -249,7 +249,7 @@ def test_an_edit_of_one_file_of_the_package_makes_all_compiled_loops_stale(tmp_p
     script = (
         "import numpy as np; from tinygan_kernels.cpu import backend, elementwise; from tinygan_kernels.cpu.runtime import stages\n"
         "backend.announce_compilation(print)\n"
-        "y = np.ones(8, np.float32); stages.Work([elementwise.add.stage(1, y.copy(), y.copy(), y)])(); print(y[0])"
+        "y = np.ones(8, np.float32); stages.Pipeline([elementwise.add.stage(1, y.copy(), y.copy(), y)])(); print(y[0])"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     environment.pop("NUMBA_CACHE_DIR", None)
@@ -267,7 +267,7 @@ def test_an_edit_of_one_file_of_the_package_makes_all_compiled_loops_stale(tmp_p
 MEETING = """
 import sys, time, numpy as np
 from numba.core.caching import IndexDataCacheFile as Cache
-from tinygan_kernels.cpu.matmul import blocking, jobs
+from tinygan_kernels.cpu.matmul import blocking, choice, jobs
 
 of_index, of_data, load, save = float(sys.argv[1]), float(sys.argv[2]), Cache._load_index, Cache._save_data
 
@@ -281,12 +281,12 @@ def save_slowly(cache, name, data):
     save(cache, name, data)
 
 Cache._load_index, Cache._save_data = load_slowly, save_slowly
-shapes = blocking.SHAPES
+shapes = blocking.TILES
 for across in sys.argv[3:]:
-    blocking.SHAPES = [shape for shape in shapes if shape[1] == int(across)][:1]
+    blocking.TILES = [shape for shape in shapes if shape[1] == int(across)][:1]
     jobs._plan.cache_clear()
     a, b, c = np.ones((30, 20), np.float32), np.ones((20, 90), np.float32), np.empty((30, 90), np.float32)
-    jobs.bound_product(a, b, c)()
+    choice.bind_product(a, b, c)()
     assert (c == 20).all(), c
 """
 
@@ -294,7 +294,7 @@ for across in sys.argv[3:]:
 def test_processes_that_compile_at_the_same_time_do_not_mix_up_their_code(tmp_path):
     """Both find an empty cache and compile a variant of the same loop. The second writes its index last, the first its code."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    variants = sorted({str(shape[1]) for shape in blocking.SHAPES})[:2]
+    variants = sorted({str(shape[1]) for shape in blocking.TILES})[:2]
 
     def start(of_index, of_data, *across):
         command = [sys.executable, "-c", MEETING, str(of_index), str(of_data), *across]

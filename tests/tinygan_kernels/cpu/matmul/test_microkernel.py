@@ -23,7 +23,7 @@ def one_tile(height, across, like, a, table, b, c, steps, sizes, finish, bias, s
     """steps: a, a segment, b, b segment, c in bytes. copy: where B goes on the way, or empty."""
     shift = address_of(bias) if bias.size else np.int64(0)
     panel = address_of(copy) if copy.size else np.int64(0)
-    microkernel.tile(
+    microkernel.compute_tile(
         height, across, like, (address_of(a), address_of(table), steps[0], steps[1]), (address_of(b), steps[2], steps[3]),
         (address_of(c), steps[4]), sizes, (finish, shift), slope, panel,
     )
@@ -85,25 +85,25 @@ def test_a_square_is_transposed_and_nothing_else_touched(dtype):
 )
 def test_cuts_cover_everything_once_with_tiles_that_fit(m, n, item, parts, depth, b_step, turned, gathered):
     """Every number of C is in one part, and none beyond it; parts are no smaller than a tile, and blocks are of whole tiles."""
-    chosen = jobs.cut(m, n, depth, item, parts, b_step, turned, gathered)
-    fitting = [shape for shape in blocking.SHAPES if shape[0] <= m and shape[2] * simd.lanes(item) <= n]
+    chosen = blocking.choose_blocking(m, n, depth, item, parts, b_step, turned, gathered)
+    fitting = [shape for shape in blocking.TILES if shape[0] <= m and shape[2] * simd.lanes(item) <= n]
     if depth * n * item > blocking.BLOCK_BYTES:
         fitting = [shape for shape in fitting if shape[0] >= blocking.FLAT]
     assert (chosen is None) == (not fitting)
     if chosen is None:
         return
-    assert (chosen.packed or not turned) and chosen.gathered == gathered
+    assert (chosen.pack_b or not turned) and chosen.pack_a == gathered
     assert chosen.block >= 1 and (not b_step or (chosen.block_rows >= 1 and chosen.block_rows % chosen.height == 0))
     covered = np.zeros((m, n), int)
     for top, bottom, left, right in chosen.regions(m, n):
         assert top >= 0 and bottom <= m and left >= 0 and right <= n
-        assert bottom - top >= chosen.height and right - left >= chosen.edge * simd.lanes(item)
+        assert bottom - top >= chosen.height and right - left >= chosen.narrow_across * simd.lanes(item)
         covered[top:bottom, left:right] += 1
     assert (covered == 1).all() and len(chosen.regions(m, n)) <= parts
 
 
 @given(
-    shape=st.sampled_from(blocking.SHAPES), columns=st.integers(1, 900), item=st.sampled_from((4, 8)), by_columns=st.booleans()
+    shape=st.sampled_from(blocking.TILES), columns=st.integers(1, 900), item=st.sampled_from((4, 8)), by_columns=st.booleans()
 )
 def test_wide_and_narrow_tiles_fill_a_run_of_columns(shape, columns, item, by_columns):
     """Both kinds begin within the run and none reaches beyond its start; with whole registers to spare nothing is done twice."""
@@ -111,8 +111,8 @@ def test_wide_and_narrow_tiles_fill_a_run_of_columns(shape, columns, item, by_co
     wide, narrow = across * simd.lanes(item), edge * simd.lanes(item)
     if columns < narrow:
         return
-    chosen = jobs.Cut(height, across, edge, item, by_columns, 1, False, False, False, 1, 1)
-    first, computed = chosen.wide(columns)
+    chosen = jobs.Blocking(height, across, edge, item, by_columns, 1, False, False, False, 1, 1)
+    first, computed = chosen.split_columns(columns)
     assert 0 <= first <= columns
     assert first == columns or first % wide == 0, "narrow tiles begin where a wide one ends"
     assert first == 0 or columns >= wide, "a wide tile that overlaps needs room to its left"
@@ -126,7 +126,7 @@ def test_wide_and_narrow_tiles_fill_a_run_of_columns(shape, columns, item, by_co
 
 @given(size=st.integers(0, 5000), most=st.integers(1, 400))
 def test_blocks_are_the_fewest_and_even(size, most):
-    block = blocking._evenly(size, most)
+    block = blocking.even_length(size, most)
     assert 1 <= block <= max(most, 1) and -(-size // block) == -(-size // most)
 
 
@@ -137,11 +137,11 @@ def test_a_product_with_its_bias_is_the_two_steps_bit_for_bit(shape, act_slope):
     rng = np.random.default_rng(0)
     a, b, bias = (normal(rng, s, np.float32) for s in ((m, k), (k, n), (n,)))
     c, plain = np.full((2, 1, m, n), np.nan, np.float32)
-    call = jobs.tiled(a[None], b[None], c, bias=bias, slope=act_slope)
+    call = jobs.tiled_products(a[None], b[None], c, bias=bias, slope=act_slope)
     if call is None:
         pytest.skip("no tile fits this shape on this machine's registers")
     call()
-    jobs.tiled(a[None], b[None], plain)()
+    jobs.tiled_products(a[None], b[None], plain)()
     plain += bias
     np.testing.assert_array_equal(c, np.where(plain > 0, plain, np.float32(act_slope) * plain))
 
@@ -167,7 +167,7 @@ from tinygan_kernels.verification import bounds
 
 cpu, rng, window = load("cpu"), np.random.default_rng(0), {"stride": 2, "pad": 1}
 assert simd.lanes(4) == int(sys.argv[1]) // 4
-assert blocking.SHAPES == (blocking._OF_32 if sys.argv[2] == "32" else blocking._OF_16)
+assert blocking.TILES == (blocking.TILES_OF_32_REGISTERS if sys.argv[2] == "32" else blocking.TILES_OF_16_REGISTERS)
 
 def verified(name, shapes, rule="", zeros=0, **params):
     arrays = [(rng.standard_normal(shape) * (rng.random(shape) >= zeros)).astype(np.float32) for shape in shapes]

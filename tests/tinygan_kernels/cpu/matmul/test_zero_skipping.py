@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DTYPES, normal
-from tinygan_kernels.cpu.matmul import jobs as cpu_matmul
-from tinygan_kernels.cpu.matmul import nonzero_lists, zero_skipping
+from tinygan_kernels.cpu.matmul import jobs, nonzero_lists, zero_skipping
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime import simd
 
@@ -33,7 +32,7 @@ def with_zeros(rng, rows, terms, pattern, dtype):
 
 
 def bound(a, b, c, trans_a, trans_b, add, bias, listed, threads=1):
-    """(C by tiles, with lists where they pay or with all terms, as Work; {use: scratch memory}).
+    """(C by tiles, with lists where they pay or with all terms, as Pipeline; {use: scratch memory}).
 
     The fewer columns a thread has, the less lists pay: with one it does not depend on the machine whether there are any.
     """
@@ -42,13 +41,12 @@ def bound(a, b, c, trans_a, trans_b, add, bias, listed, threads=1):
     def take(use, shape, dtype):
         return taken.setdefault(use, np.zeros(shape, dtype))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zero_skipping, "LEAST_WORK", 0 if listed else a.size * b.size)
-        try:
-            numba.set_num_threads(min(threads, before))
-            work = cpu_matmul.tiled(a[None], b[None], c[None], trans_a, trans_b, add, bias, 0.2, take, sparse=True)
-        finally:
-            numba.set_num_threads(before)
+    skip = zero_skipping.SkipZeros.WHERE_IT_PAYS if listed else None
+    try:
+        numba.set_num_threads(min(threads, before))
+        work = jobs.tiled_products(a[None], b[None], c[None], trans_a, trans_b, add, bias, 0.2, take, skip)
+    finally:
+        numba.set_num_threads(before)
     assert len(work.stages) == 1 + listed
     return work, taken
 
@@ -62,8 +60,8 @@ def product(*arguments, listed):
 
 def done_by_lists(work):
     """Of each job, the share of columns that were done by lists."""
-    (jobs,) = (a for a in work.stages[0].alive if isinstance(a, np.ndarray) and a.dtype == cpu_matmul.JOB)
-    return (jobs["done"] - jobs["left"]) / (jobs["right"] - jobs["left"])
+    (found,) = (a for a in work.stages[0].alive if isinstance(a, np.ndarray) and a.dtype == jobs.JOB)
+    return (found["done_to"] - found["left"]) / (found["right"] - found["left"])
 
 
 def placed(array):

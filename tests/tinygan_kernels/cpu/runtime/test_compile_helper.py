@@ -9,12 +9,12 @@ import numpy as np
 from tinygan_kernels.cpu import elementwise
 from tinygan_kernels.cpu.matmul import jobs, skinny
 from tinygan_kernels.cpu.runtime import compile_helper
-from tinygan_kernels.cpu.runtime.stages import Loop
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop
 
 
 def test_loops_of_the_package_can_be_named_and_others_cannot():
     assert all(compile_helper.named(loop) for loop in (elementwise.add, skinny.dots, jobs.run_job))
-    assert not compile_helper.named(Loop(lambda y, part, parts: None))
+    assert not compile_helper.named(ParallelLoop(lambda y, part, parts: None))
 
 
 def test_what_the_helper_compiles_is_found_on_disk(tmp_path):

@@ -9,21 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinygan_kernels.cpu.runtime import stages as program
-from tinygan_kernels.cpu.runtime import team as counters_of
-from tinygan_kernels.cpu.runtime.arguments import RECORDS
-from tinygan_kernels.cpu.runtime.stages import Loop, Stage, Work
+from tinygan_kernels.cpu.runtime import stages, team
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage
 
 KIND = np.dtype([("first", np.int64), ("second", np.float64)])
 
 
-@Loop
+@ParallelLoop
 def count(done, part, parts):
     """Each part raises its own number, so that one done twice, or not, shows."""
     done[part] += 1
 
 
-@Loop
+@ParallelLoop
 def sum_of_all(before, after, part, parts):
     """Each part needs all parts of the stage before, and takes a while that differs from part to part."""
     total = 0.0
@@ -34,7 +32,7 @@ def sum_of_all(before, after, part, parts):
     after[part] = total + part
 
 
-@Loop
+@ParallelLoop
 def describe(flat, matrix, view, single, records, whole, short, long, sizes, out, part, parts):
     out[0] = flat[1]
     out[1] = matrix[1, 2]
@@ -48,18 +46,15 @@ def describe(flat, matrix, view, single, records, whole, short, long, sizes, out
     out[9] = matrix.shape[1] * 100 + view.strides[0]
 
 
-@Loop
+@ParallelLoop
 def who(seen, part, parts, thread):
     seen[part] = thread
 
 
-RECORDS[KIND.str] = KIND
-
-
 @pytest.fixture
-def team(monkeypatch):
+def always_a_team(monkeypatch):
     """Threads start for any work, however small."""
-    monkeypatch.setattr(program, "WORTH_A_TEAM", 0)
+    monkeypatch.setattr(stages, "WORTH_A_TEAM", 0)
 
 
 # ---- cutting --------------------------------------------------------------------------------------------------------------------
@@ -67,7 +62,7 @@ def team(monkeypatch):
 
 @given(n=st.integers(0, 500), parts=st.integers(1, 9))
 def test_spans_and_shares_cover_everything_once(n, parts):
-    for cut, unit in ((program.span.py_func, 16), (program.share.py_func, 1)):
+    for cut, unit in ((stages.span.py_func, 16), (stages.share.py_func, 1)):
         runs = [cut(n, parts, p) for p in range(parts)]
         assert [i for start, stop in runs for i in range(start, stop)] == list(range(n))
         assert all(start % unit == 0 or start == n for start, _ in runs)
@@ -77,9 +72,9 @@ def test_spans_and_shares_cover_everything_once(n, parts):
 
 def test_what_is_small_is_not_shared_out():
     threads = numba.get_num_threads()
-    assert program.parts_for(program.WORTH_SHARING - 1) == 1 and program.parts_for(program.WORTH_SHARING) == threads
-    assert program.pieces(0, 10**9) == 0 and program.pieces(3, 10) == 1
-    assert program.pieces(10**6, 10**9) == (4 * threads) and program.pieces(2, 10**9) == 2
+    assert stages.parts_for_elements(stages.WORTH_SHARING - 1) == 1 and stages.parts_for_elements(stages.WORTH_SHARING) == threads
+    assert stages.parts_for_items(0, 10**9) == 0 and stages.parts_for_items(3, 10) == 1
+    assert stages.parts_for_items(10**6, 10**9) == (4 * threads) and stages.parts_for_items(2, 10**9) == 2
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------------------
@@ -94,7 +89,7 @@ def test_arguments_arrive_as_they_were_given():
 
 
 def test_a_loop_is_compiled_once_for_each_kind_of_arguments():
-    loop = Loop(count.function)
+    loop = ParallelLoop(count.function)
     first, again, other = (loop.stage(1, np.zeros(3, dtype)).names for dtype in (np.int64, np.int64, np.float64))
     loop.compile(first)
     assert not loop.compile(again)
@@ -106,7 +101,7 @@ def test_a_stage_keeps_its_arrays_alive():
     kept, stage = weakref.ref(done), count.stage(1, done)
     del done
     gc.collect()
-    Work([stage])()
+    Pipeline([stage])()
     assert kept()[0] == 1
 
 
@@ -114,18 +109,18 @@ def test_a_stage_keeps_its_arrays_alive():
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 64])
-def test_every_part_is_done_once(parts, team):
+def test_every_part_is_done_once(parts, always_a_team):
     done = [np.zeros(parts, np.int64) for _ in range(20)]
-    work = Work(count.stage(parts, d) for d in done)
+    work = Pipeline(count.stage(parts, d) for d in done)
     for times in range(1, 30):
         work()
         assert all((d == times).all() for d in done)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 5])
-def test_no_stage_begins_before_the_one_before_is_done(parts, team):
+def test_no_stage_begins_before_the_one_before_is_done(parts, always_a_team):
     rows = np.zeros((30, parts))
-    work = Work(sum_of_all.stage(parts, before, after) for before, after in pairwise(rows))
+    work = Pipeline(sum_of_all.stage(parts, before, after) for before, after in pairwise(rows))
     expected = rows.copy()
     for s in range(1, len(rows)):
         expected[s] = expected[s - 1].sum() + np.arange(parts)
@@ -137,15 +132,15 @@ def test_no_stage_begins_before_the_one_before_is_done(parts, team):
 
 @numba.njit
 def late_thread(table, counters, threads, thread):
-    counters_of._all_stages(table, counters, threads, thread, 0)
+    team.run_all_stages(table, counters, threads, thread, 0)
 
 
 @pytest.mark.parametrize("thread", [0, 1, 2])
 def test_one_of_three_gets_through_alone_and_the_others_find_nothing_left(thread):
     done = np.zeros((5, 7), np.int64)
-    stages = [count.stage(7, d) for d in done]
-    table = np.array([(s.loop.code(s.names), s.block.ctypes.data, s.parts) for s in stages], program.TABLE)
-    counters = np.zeros((5, 4, counters_of.LINE), np.int64)
+    bound = [count.stage(7, d) for d in done]
+    table = np.array([(s.loop.code(s.names), s.block.ctypes.data, s.parts) for s in bound], stages.TABLE)
+    counters = np.zeros((5, 4, team.LINE), np.int64)
     late_thread(table, counters, 3, thread)
     assert (done == 1).all()
     for other in range(3):
@@ -153,34 +148,34 @@ def test_one_of_three_gets_through_alone_and_the_others_find_nothing_left(thread
     assert (done == 1).all()
 
 
-def test_threads_are_numbered_for_their_scratch_memory(team):
+def test_threads_are_numbered_for_their_scratch_memory(always_a_team):
     seen = np.full(64, -1, np.int64)
-    Work([who.stage(64, seen)])()
+    Pipeline([who.stage(64, seen)])()
     assert seen.min() >= 0 and seen.max() < numba.get_num_threads()
 
 
 def test_small_work_is_done_by_the_thread_that_calls():
     seen = np.full(8, -1, np.int64)
-    Work([who.stage(8, seen, size=program.WORTH_A_TEAM - 1)])()
+    Pipeline([who.stage(8, seen, size=stages.WORTH_A_TEAM - 1)])()
     assert (seen == 0).all()
 
 
-def test_nothing_to_do(team):
-    Work([])()
+def test_nothing_to_do(always_a_team):
+    Pipeline([])()
     done = np.zeros(2, np.int64)
-    Work([Stage(count, "", np.zeros(1, np.int64), 0, (), 0), count.stage(2, done)])()
+    Pipeline([Stage(count, "", np.zeros(1, np.int64), 0, (), 0), count.stage(2, done)])()
     assert (done == 1).all()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_numbers_of_threads(threads, team):
+def test_numbers_of_threads(threads, always_a_team):
     before = numba.get_num_threads()
     if threads > before:
         pytest.skip(f"there is but {before} thread here")
     try:
         numba.set_num_threads(threads)
         done = np.zeros(9, np.int64)
-        Work([count.stage(9, done)] * 3)()
+        Pipeline([count.stage(9, done)] * 3)()
         assert (done == 3).all()
     finally:
         numba.set_num_threads(before)
@@ -191,14 +186,14 @@ def test_numbers_of_threads(threads, team):
 
 def test_neighbours_are_joined_and_what_stands_between_stays_there():
     order, done = [], np.zeros((4, 1), np.int64)
-    works = [Work([count.stage(1, d)]) for d in done]
+    works = [Pipeline([count.stage(1, d)]) for d in done]
 
     def between():
         order.append(done[:, 0].tolist())
 
-    calls = program.joined([works[0], works[1], between, works[2], works[3], between])
-    assert [type(call) is Work for call in calls] == [True, False, True, False]
+    calls = stages.joined([works[0], works[1], between, works[2], works[3], between])
+    assert [type(call) is Pipeline for call in calls] == [True, False, True, False]
     for call in calls:
         call()
     assert order == [[1, 1, 0, 0], [1, 1, 1, 1]]
-    assert program.joined([]) == [] and program.in_order(works[0], between) is None
+    assert stages.joined([]) == [] and stages.in_order(works[0], between) is None
