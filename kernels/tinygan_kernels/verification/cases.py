@@ -104,6 +104,7 @@ _MEETINGS = (
 )  # fmt: skip
 _BOTH_WAYS = ((4, 5, 2), (5, 4, 5))  # of these, all four combinations of transposed operands
 _FLAGS = tuple(product((False, True), repeat=2))
+_FEW_TERMS = ((17, 35, 2), (9, 64, 3), (33, 48, 4), (2, 31, 5))  # M, N, K: sums so short that they are a case of their own
 
 
 def _matmul(kernel: str, tiles: Sequence[int]) -> Labelled:
@@ -113,6 +114,8 @@ def _matmul(kernel: str, tiles: Sequence[int]) -> Labelled:
             yield _matmul_case(side[m], side[n], depth[k], *_FLAGS[at % 4])
         for (m, n, k), flags in product(_BOTH_WAYS, _FLAGS):
             yield _matmul_case(side[m], side[n], depth[k], *flags)
+    for sizes, flags in zip(_FEW_TERMS, _FLAGS, strict=True):
+        yield _matmul_case(*sizes, *flags)
 
 
 def _matmul_case(m: int, n: int, k: int, trans_a: bool, trans_b: bool) -> tuple[str, Callable[[Draw], Made]]:
