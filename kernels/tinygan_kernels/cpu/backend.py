@@ -271,7 +271,7 @@ _CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 _BY_NUMPY = ("maximum", "equal", "exp", "log", "sqrt", "abs", "sign")
 
 
-def _ladders() -> tuple[Version, ...]:
+def ladders() -> tuple[Version, ...]:
     """Return the rows of the kernels that have several: the rungs of `matmul.choice` and `conv.choice`."""
     products = [
         Version("matmul", rung.number, rung.title, rule=rung.rule, suits=partial(matmul_choice.suits, rung.number))
@@ -288,20 +288,27 @@ def _ladders() -> tuple[Version, ...]:
     return (*products, *convolutions)
 
 
-LADDERS = _ladders()
-_SINGLE = [name for name in KERNELS if name not in ("matmul", *_CONVOLUTIONS)]
-VERSIONS = LADDERS + tuple(Version(name, 1, "NumPy" if name in _BY_NUMPY else "compiled loops") for name in _SINGLE)
+LADDERS = ladders()
 
 
-def check_versions(versions: Mapping[str, int] | None) -> dict[str, int]:
+def all_versions() -> tuple[Version, ...]:
+    """Return the rows of all kernels: those of LADDERS, and one of each other kernel."""
+    single = [name for name in KERNELS if name not in ("matmul", *_CONVOLUTIONS)]
+    return LADDERS + tuple(Version(name, 1, "NumPy" if name in _BY_NUMPY else "compiled loops") for name in single)
+
+
+VERSIONS = all_versions()
+
+
+def check_versions(wanted: Mapping[str, int] | None) -> dict[str, int]:
     """Check that every kernel and version exists. Returns {kernel: the version to force}. Raises ContractError."""
-    for kernel, number in (versions or {}).items():
+    for kernel, number in (wanted or {}).items():
         if kernel not in KERNELS:
             raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
         have = [row.number for row in VERSIONS if row.kernel == kernel]
         if number not in have:
             raise ContractError(f"cpu: {kernel} has versions {', '.join(map(str, have))}; {number!r} is not one")
-    return dict(versions or {})
+    return dict(wanted or {})
 
 
 def _out(function: np.ufunc) -> Callable[..., None]:

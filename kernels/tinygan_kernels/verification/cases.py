@@ -51,12 +51,13 @@ def cases(
 ) -> Iterator[Case]:
     """Yield the hard cases of a kernel, in arrays of `dtype`. Raises LookupError, naming the table, for a kernel without any.
 
-    tiles: the sides of the tiles whose edges products are to meet. seed: another one gives the same shapes with other numbers. large:
-    also products and convolutions of some 10^7 multiplications, which versions made for large arrays need: seconds under emulation,
-    milliseconds elsewhere.
+    tiles: the sides of the tiles whose edges products are to meet. seed: another one gives the same shapes with other numbers.
+    large: also products and convolutions of some 10^7 multiplications, which versions made for large arrays need: seconds under
+    emulation, milliseconds elsewhere.
     """
     more = _LARGE.get(kernel) if large else None
-    found = dict(_maker(kernel)(kernel, tiles)) | dict(more(kernel) if more else {})  # tiles of several sides meet some shapes twice
+    # tiles of several sides meet some shapes twice
+    found = dict(_maker(kernel)(kernel, tiles)) | dict(more(kernel) if more else {})
     for label, make in found.items():
         draw = Draw(np.random.default_rng(zlib.crc32(f"{kernel} {label}".encode()) + seed), np.dtype(dtype))
         inputs, states, params = make(draw)

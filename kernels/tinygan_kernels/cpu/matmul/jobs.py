@@ -241,6 +241,11 @@ def _plan(
     return Plan(blocking, jobs.reshape(-1), row_offsets)
 
 
+def forget_plans() -> None:
+    """Forget the plans that are kept, for whoever changes the constants they were made from."""
+    _plan.cache_clear()
+
+
 _LIKE = {item: np.empty(1, f"f{item}") for item in (4, 8)}
 
 

@@ -88,9 +88,9 @@ def test_sizes_around_the_cuts(shape, trans, dtype, add, splitting, blocks, way)
         if blocks:
             patch.setattr(blocking, "PANEL_BYTES", 2 << 10)
             patch.setattr(blocking, "BLOCK_BYTES", 1 << 10)
-        jobs._plan.cache_clear()
+        jobs.forget_plans()
         assert used(*shape, *trans, dtype, add, way) <= 1
-    jobs._plan.cache_clear()
+    jobs.forget_plans()
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 60), (100, 90, 80), (33, 20, 3), (1, 17, 5)], ids=str)
@@ -284,7 +284,7 @@ Cache._load_index, Cache._save_data = load_slowly, save_slowly
 shapes = blocking.TILES
 for across in sys.argv[3:]:
     blocking.TILES = [shape for shape in shapes if shape[1] == int(across)][:1]
-    jobs._plan.cache_clear()
+    jobs.forget_plans()
     a, b, c = np.ones((30, 20), np.float32), np.ones((20, 90), np.float32), np.empty((30, 90), np.float32)
     choice.bind_product(a, b, c)()
     assert (c == 20).all(), c
