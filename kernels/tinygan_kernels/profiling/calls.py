@@ -77,34 +77,35 @@ def _adam(n: int) -> KernelCall:
 class Profiled:
     """How the calls of a kernel are given: the names of its sizes, an example, and `call(*sizes)`.
 
-    period(*sizes): {index of a size: after how many more of it the work of a block repeats}. A size that it leaves out is never
-    made smaller for counting.
+    small: the sizes at which targets.py measures, small enough to be counted themselves. period(*sizes): {index of a size: after
+    how many more of it the work of a block repeats}. A size that it leaves out is never made smaller for counting.
     """
 
     sizes: tuple[str, ...]
     example: tuple[int, ...]
+    small: tuple[int, ...]
     call: Callable[..., KernelCall]
     period: Callable[..., dict[int, int]]
 
 
 def _whole_tiles(images, height, width, c_in, c_out, side, stride, pad) -> dict[int, int]:
-    """The number of images whose pixels, in and out, are whole tiles of 128 rows."""
+    """Return the number of images whose pixels, in and out, are whole tiles of 128 rows."""
     pixels = conv_size(height, side, stride, pad) * conv_size(width, side, stride, pad)
     return {0: math.lcm(128 // math.gcd(128, max(1, pixels)), 128 // math.gcd(128, height * width))}
 
 
 _CONVOLUTION = ("images", "height", "width", "C_in", "C_out", "filter", "stride", "pad")
-_LAYER = (64, 16, 16, 32, 64, 4, 2, 1)
+_LAYER, _SMALL_LAYER = (64, 16, 16, 32, 64, 4, 2, 1), (1, 16, 16, 64, 64, 3, 1, 1)
 PROFILED: dict[str, Profiled] = {
-    "matmul": Profiled(("M", "N", "K"), (512, 512, 512), _matmul, lambda *_: {0: 128, 1: 128, 2: 64}),
+    "matmul": Profiled(("M", "N", "K"), (512, 512, 512), (256, 256, 128), _matmul, lambda *_: {0: 128, 1: 128, 2: 64}),
     **{
-        kernel: Profiled(_CONVOLUTION, _LAYER, functools.partial(_convolution, kernel), _whole_tiles)
+        kernel: Profiled(_CONVOLUTION, _LAYER, _SMALL_LAYER, functools.partial(_convolution, kernel), _whole_tiles)
         for kernel in ("conv2d", "conv2d_dx", "conv2d_dw")
     },
-    "bce_logits": Profiled(("n",), (256,), _bce_logits, lambda *_: {0: 1 << 18}),
-    "bias_act": Profiled(("rows", "channels"), (4096, 256), _bias_act, lambda *_: {0: 1024}),
-    "bias_act_grad": Profiled(("rows", "channels"), (4096, 256), _bias_act_grad, lambda *_: {0: 1024}),
-    "adam": Profiled(("n",), (1 << 16,), _adam, lambda *_: {0: 1024}),
+    "bce_logits": Profiled(("n",), (256,), (4096,), _bce_logits, lambda *_: {0: 1 << 18}),
+    "bias_act": Profiled(("rows", "channels"), (4096, 256), (512, 64), _bias_act, lambda *_: {0: 1024}),
+    "bias_act_grad": Profiled(("rows", "channels"), (4096, 256), (512, 64), _bias_act_grad, lambda *_: {0: 1024}),
+    "adam": Profiled(("n",), (1 << 16,), (8192,), _adam, lambda *_: {0: 1024}),
 }
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from tinygan_kernels import CUDA_BACKENDS, ladder
 from tinygan_kernels.cuda.ladder import Rung
 from tinygan_kernels.profiling import counts, machine_code
-from tinygan_kernels.profiling.calls import call
+from tinygan_kernels.profiling.calls import PROFILED, call
 from tinygan_kernels.profiling.report import recorded
 
 ARCHS = ("sm_80", "sm_90")
@@ -25,11 +25,6 @@ BUSY = 0.8  # the share of the FFMA that can be issued which the inner loop of t
 # A scheduler, one of four in a multiprocessor, issues a warp's 32 FFMA to its FP32 lanes: 16 of them on sm_75 and sm_80 (A100 white
 # paper: 64 a multiprocessor), 32 on sm_86, sm_89, sm_90 (H100 white paper: 128): one FFMA in two cycles, or in each, at most.
 FFMA_PER_CYCLE = {"sm_75": 0.5, "sm_80": 0.5, "sm_86": 1.0, "sm_89": 1.0, "sm_90": 1.0}
-_LAYER = (1, 16, 16, 64, 64, 3, 1, 1)
-SHAPES = {
-    "matmul": (256, 256, 128), "conv2d": _LAYER, "conv2d_dx": _LAYER, "conv2d_dw": _LAYER,
-    "bce_logits": (4096,), "bias_act": (512, 64), "bias_act_grad": (512, 64), "adam": (8192,),
-}  # fmt: skip
 
 _GLOBAL = "l1tex__t_{}_pipe_lsu_mem_global_op_{}.sum"
 _CONFLICTS = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum"
@@ -40,7 +35,11 @@ IMPROVEMENTS = {
     "warp instructions": ("smsp__inst_executed.sum",),
 }
 
-_counted = functools.cache(counts.count)  # several targets look at the same execution
+
+@functools.cache
+def _counted(backend: str, rung: Rung) -> counts.Counted:
+    """The counters of a version at its kernel's small sizes; several targets look at the same execution."""
+    return counts.count(rung.kernel, rung.number, PROFILED[rung.kernel].small, backend)
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def spills(backend: str, rungs: Iterable[Rung], arch: str) -> TargetResult:
 
 def coalescing(backend: str, rung: Rung) -> TargetResult:
     """Measure the least share of its sectors' bytes that a source line uses; lines with under 2 % of all sectors are left out."""
-    counted = _counted(rung.kernel, rung.number, SHAPES[rung.kernel], backend)
+    counted = _counted(backend, rung)
     lines = [metrics for kernel in counted.kernels() for metrics in counted.lines(kernel).values()]
     total = sum(map(_sectors, lines))
     worst = min(metrics.get("global_bytes", 0) / (32 * _sectors(metrics)) for metrics in lines if _sectors(metrics) > 0.02 * total)
@@ -101,7 +100,7 @@ def _sectors(metrics: dict[str, float]) -> float:
 
 def conflicts(backend: str, rung: Rung) -> TargetResult:
     """Measure the bank conflicts of a version."""
-    counted = _counted(rung.kernel, rung.number, SHAPES[rung.kernel], backend)
+    counted = _counted(backend, rung)
     found = counted.total(_CONFLICTS)
     where = f"{rung.kernel} {rung.number}"
     return TargetResult("no bank conflicts in the best product", backend, where, f"{found:,.0f}", found == 0)
@@ -139,7 +138,7 @@ def improvement(backend: str, before: Rung, after: Rung) -> TargetResult:
 
 
 def _improved(backend: str, rung: Rung, what: str) -> float:
-    counted = _counted(rung.kernel, rung.number, SHAPES[rung.kernel], backend)
+    counted = _counted(backend, rung)
     return sum(counted.total(metric) for metric in IMPROVEMENTS[what])
 
 
