@@ -19,7 +19,10 @@ from tinygan.nn.flat import Flat
 
 
 class Optimiser:
-    """theta <- theta +- rate * direction. Subclasses name the kernel, its states and its constants."""
+    """What all rules share: theta <- theta +- rate * direction. A subclass names the kernel, its states and its constants.
+
+    parameters: one network's, by name; they become views of one buffer. Raises ValueError for a rate that is not positive.
+    """
 
     kernel: str
     state_names: tuple[str, ...] = ()
@@ -40,10 +43,12 @@ class Optimiser:
 
     @property
     def parameters(self) -> list[Tensor]:
+        """The parameters in the order in which gradients are expected."""
         return list(self.flat.parameters.values())
 
     @property
     def rate(self) -> float:
+        """The learning rate; setting it takes effect in replayed steps too."""
         return float(self._rate)
 
     @rate.setter
@@ -65,7 +70,7 @@ class Optimiser:
 
 
 class SGD(Optimiser):
-    """direction = g"""
+    """Plain gradient steps: direction = g."""
 
     kernel = "sgd"
 
@@ -74,7 +79,7 @@ class SGD(Optimiser):
 
 
 class Momentum(Optimiser):
-    """velocity = mu velocity + g; direction = velocity (Polyak 1964; Sutskever et al. 2013)"""
+    """Momentum: velocity = mu velocity + g, direction = velocity (Polyak 1964; Sutskever et al. 2013)."""
 
     kernel = "momentum"
     state_names = ("velocity",)
@@ -84,7 +89,10 @@ class Momentum(Optimiser):
 
 
 class Adam(Optimiser):
-    """direction = m_hat / (sqrt(v_hat) + eps), bias-corrected running moments of g and g^2 (Kingma and Ba 2015, Algorithm 1)"""
+    """Adam: direction = m_hat / (sqrt(v_hat) + eps), with bias-corrected running moments of g and g^2.
+
+    Kingma and Ba 2015, Algorithm 1.
+    """
 
     kernel = "adam"
     state_names = ("m", "v", "t")
@@ -96,7 +104,7 @@ class Adam(Optimiser):
 
 
 def assert_disjoint(d: Optimiser, g: Optimiser) -> None:
-    """The two players must not share a parameter: each would undo what the other did. Raises ValueError."""
+    """Check that the two players share no parameter, as each would undo what the other did. Raises ValueError where they do."""
     if {id(t) for t in d.parameters} & {id(t) for t in g.parameters} or np.may_share_memory(
         d.flat.backend.to_numpy(d.flat.theta), g.flat.backend.to_numpy(g.flat.theta)
     ):

@@ -12,7 +12,7 @@ REFERENCE = load("reference")
 
 
 def leaf(values, backend: Backend = REFERENCE) -> Tensor:
-    """A float64 tensor that wants a gradient."""
+    """Return a float64 tensor that requires a gradient."""
     return Tensor(np.array(values, np.float64), backend, requires_grad=True)
 
 
@@ -22,7 +22,7 @@ def constant(values, backend: Backend = REFERENCE) -> Tensor:
 
 @contextmanager
 def launches(backend: Backend = REFERENCE) -> Iterator[list[Launch]]:
-    """Every launch made inside the `with`, in order."""
+    """Collect every launch made inside the `with`, in order."""
     seen: list[Launch] = []
 
     def watcher(launch, proceed):

@@ -1,4 +1,4 @@
-"""Is the VJP right? Analytic derivatives against numeric ones, with a report that names the worst element.
+"""The gradient checker: analytic derivatives against numeric ones, with a report that names the worst element.
 
 f's output is contracted with a random cotangent u (an all-ones one cannot see a permutation), L = <u, f(x)>, and L is
 differentiated by central differences at two step sizes, h and h/2. Together these give
@@ -32,7 +32,7 @@ class KinkError(ValueError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One derivative: in an element of an input, or along a random direction in all of them."""
+    """One derivative, analytic and numeric: in an element of an input, or along a random direction in all of them."""
 
     where: str
     analytic: float
@@ -49,13 +49,13 @@ class Comparison:
 
     @property
     def share(self) -> float:
-        """Error as a share of what is allowed; NaN and infinity count as infinitely wrong."""
+        """The error as a share of what is allowed; NaN and infinity count as infinitely wrong."""
         return self.error / self.allowed if math.isfinite(self.error) else math.inf
 
 
 @dataclass(frozen=True)
 class Report:
-    """What gradcheck found. `passed`, the `worst` comparison, and all of them; `str` is readable."""
+    """The result of gradcheck: whether it `passed`, the `worst` comparison, and all of them. `str` gives it on one line."""
 
     name: str
     order: int
@@ -67,7 +67,7 @@ class Report:
 
     @property
     def flat(self) -> bool:
-        """Every derivative is zero: the check would also pass a VJP that returns nothing."""
+        """True if every derivative is zero, where the check would also pass a VJP that returns nothing."""
         return all(c.analytic == 0 and abs(c.numeric) <= c.allowed for c in self.comparisons)
 
     @property
@@ -130,7 +130,7 @@ def _random_like(y: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
-    """(x..., u) -> all of J(x)^T u in one vector, and a random u."""
+    """Return the function (x..., u) -> J(x)^T u, all of it in one vector, and a random u."""
 
     def vjp(*args: Tensor) -> Tensor:
         *xs, u = args

@@ -1,6 +1,6 @@
 """Random arrays that a step needs inside itself: dropout's masks, instance noise, the points between real and fake.
 
-They all come through one door, from one generator whose state is in the checkpoint. Whoever records a step's launches can so
+They are all drawn by a `Draws`, from one generator whose state is in the checkpoint. So whoever records a step's launches can
 refill the very same arrays before running them again, in the order in which they were first drawn.
 """
 
@@ -17,7 +17,7 @@ Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 class Draws:
-    """draw(fill, like, shape) is fill(rng, shape) as a constant Tensor of the dtype and backend of `like`.
+    """A source of random arrays: draws(fill, like, shape) is fill(rng, shape) as a constant of the dtype and backend of `like`.
 
     While `recorded` is a list, every array drawn is put there with its fill; `refill` draws all of them anew, in place.
     """
@@ -34,19 +34,21 @@ class Draws:
         return wrap(array, like.backend)
 
     def refill(self) -> None:
-        """New values in every recorded array, from the same generator in the same order as an eager step takes them."""
+        """Draw new values into every recorded array, from the same generator in the same order as an eager step takes them."""
         for array, fill in self.recorded or ():
             array[...] = fill(self.rng, array.shape)
 
 
 def kept(p: float) -> Fill:
-    """1 / (1 - p) with probability 1 - p, else 0: dropout's mask, scaled so that the mean stays (inverted dropout)."""
+    """Return a fill with 1 / (1 - p) with probability 1 - p, else 0: dropout's mask, scaled so that the mean stays."""
     return lambda rng, shape: (rng.random(shape) >= p) / (1 - p)
 
 
 def standard_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Fill with N(0, 1), in float64."""
     return rng.standard_normal(shape)
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Fill with U[0, 1), in float64."""
     return rng.random(shape)

@@ -61,7 +61,7 @@ class Tensor:
 
     @property
     def tracked(self) -> bool:
-        """Whether a gradient can flow through here: a leaf that requires one, or computed from such a leaf."""
+        """True if a gradient can flow through here: to a leaf that requires one, or to what was computed from such a leaf."""
         return self.requires_grad or bool(self.parents)
 
     def numpy(self) -> np.ndarray:
@@ -98,12 +98,12 @@ class Tensor:
 
 
 def stop(x: Tensor) -> Tensor:
-    """The same values, held constant: no gradient flows through. The fakes of D's step, which must not reach G."""
+    """Return the same values, held constant: no gradient flows through. D's step holds its fakes so, as it must not reach G."""
     return wrap(x.array, x.backend)
 
 
 def wrap(array: Any, backend: Backend) -> Tensor:
-    """An array that is on the backend already, as a constant Tensor."""
+    """Return an array that is on the backend already as a constant Tensor."""
     tensor = Tensor.__new__(Tensor)
     tensor.array, tensor.backend, tensor.requires_grad, tensor.grad = array, backend, False, None
     tensor.parents, tensor.vjps = (), ()
@@ -111,7 +111,10 @@ def wrap(array: Any, backend: Backend) -> Tensor:
 
 
 def record(array: Any, parents: tuple[Tensor, ...], vjps: Vjps) -> Tensor:
-    """What every op ends with: its result, and, if any parent is tracked, how to go back."""
+    """Return the result of an op as a Tensor, which every op ends with; if a parent is tracked, it keeps the way back.
+
+    vjps: one for each parent, or one function for all (see Vjps).
+    """
     result = wrap(array, parents[0].backend)
     for parent in parents:
         if parent.requires_grad or parent.parents:
@@ -123,10 +126,11 @@ def record(array: Any, parents: tuple[Tensor, ...], vjps: Vjps) -> Tensor:
 def gradients(
     output: Tensor, wrt: Sequence[Tensor], cotangent: Tensor | None = None, create_graph: bool = False
 ) -> list[Tensor]:
-    """d output / d w for every w in wrt, weighted by the cotangent (1 if output is a single number). Raises ValueError.
+    """Compute d output / d w for every w in wrt, weighted by the cotangent (1 if output is a single number).
 
     Only what lies between wrt and output is computed, so parameters that are not asked for cost nothing. A w that output
-    does not depend on gets zeros. create_graph: the gradients are tensors that can be differentiated again.
+    does not depend on gets zeros. create_graph: the gradients are tensors that can be differentiated again. Raises ValueError for
+    an output of several numbers without a cotangent, and for a cotangent that does not fit.
     """
     if cotangent is None and output.size != 1:
         raise ValueError(f"output has shape {output.shape}; pass the cotangent, or reduce it to one number with sum() or mean()")
@@ -148,7 +152,7 @@ def _check_cotangent(u: Tensor, output: Tensor) -> None:
 
 
 def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
-    """The function that computes df/d(argument `argnum`), for f giving a single number. `grad(grad(f))` works."""
+    """Return the function that computes df/d(argument `argnum`), for an f that returns a single number. `grad(grad(f))` works."""
 
     def derivative(*args: Tensor) -> Tensor:
         x = args[argnum]
@@ -162,7 +166,7 @@ def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
 
 
 def filled(like: Tensor, value: float) -> Tensor:
-    """A constant tensor of the shape, dtype and backend of `like`."""
+    """Return a constant tensor of the shape, dtype and backend of `like`, every element of which is `value`."""
     array = like.backend.empty(like.shape, like.dtype)
     like.backend.launch("fill", (), out=array, value=value)
     return wrap(array, like.backend)
@@ -172,7 +176,7 @@ def filled(like: Tensor, value: float) -> Tensor:
 
 
 def _topological_order(output: Tensor) -> list[Tensor]:
-    """Every tracked tensor that output depends on, parents before children. A loop with a stack: graphs may be deep."""
+    """Return every tracked tensor that output depends on, parents before children. A loop with a stack, as graphs may be deep."""
     order: list[Tensor] = []
     seen: set[int] = set()
     stack: list[tuple[Tensor, bool]] = [(output, False)]
@@ -188,7 +192,7 @@ def _topological_order(output: Tensor) -> list[Tensor]:
 
 
 def _leading_to(wrt: Sequence[Tensor], order: list[Tensor]) -> set[int]:
-    """Ids of the tensors in `order` that are in wrt or were computed from one that is."""
+    """Return the ids of the tensors in `order` that are in wrt or were computed from one that is."""
     needed = {id(w) for w in wrt}
     for tensor in order:
         if any(id(parent) in needed for parent in tensor.parents):
@@ -197,7 +201,7 @@ def _leading_to(wrt: Sequence[Tensor], order: list[Tensor]) -> set[int]:
 
 
 def _sweep(order: list[Tensor], needed: set[int], seed: Tensor, create_graph: bool) -> dict[int, Tensor]:
-    """Children before parents: hand every tensor's cotangent through its VJPs, adding up where paths meet."""
+    """Hand every tensor's cotangent through its VJPs, children before parents, adding up where paths meet. Returns them by id."""
     cotangents = {id(order[-1]): seed} if order and id(order[-1]) in needed else {}
     for tensor in reversed(order):
         # every child has been handled, so this cotangent is complete
@@ -211,7 +215,7 @@ def _sweep(order: list[Tensor], needed: set[int], seed: Tensor, create_graph: bo
 
 
 def _pull_back(tensor: Tensor, g: Tensor, needed: set[int], create_graph: bool) -> list[tuple[Tensor, Tensor]]:
-    """(parent, its share of the cotangent) for each needed parent of one tensor.
+    """Return (parent, its share of the cotangent) for each needed parent of one tensor.
 
     Without create_graph the VJP sees the parents as constants, so what it computes leaves no graph behind.
     """

@@ -7,7 +7,7 @@ from tinygan.engine.tensor import Tensor
 
 
 def packed(x: Tensor, n: int) -> Tensor:
-    """n samples side by side as one: (m, ..., C) -> (m / n, ..., n C), joined along the last axis. Lin et al. 2018, section 3.1.
+    """Join n samples side by side into one: (m, ..., C) -> (m / n, ..., n C), joined along the last axis. Lin et al. 2018, 3.1.
 
     Raises ValueError where n does not divide m.
     """

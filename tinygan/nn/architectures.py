@@ -78,12 +78,12 @@ class Architecture(NetworkOptions):
 
     @property
     def judged(self) -> tuple[int, ...]:
-        """The shape that D gets: a pack of samples joined along the last axis."""
+        """The shape of what D judges: a pack of samples joined along the last axis."""
         return (*self.sample[:-1], self.sample[-1] * self.pack)
 
     @property
     def halvings(self) -> int:
-        """How often a DCGAN halves the image: until a side is odd or 4 pixels are left (64 -> 4, 28 -> 7, 8 -> 4)."""
+        """The number of times a DCGAN halves the image: until a side is odd or 4 pixels are left (64 -> 4, 28 -> 7, 8 -> 4)."""
         (height, width), times = self.sample[:2], 0
         while height % 2 == 0 and width % 2 == 0 and min(height, width) > 4:
             height, width, times = height // 2, width // 2, times + 1
@@ -91,13 +91,13 @@ class Architecture(NetworkOptions):
 
 
 def _made(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
-    """What every layer with weights is made with."""
+    """Return the arguments that every layer with weights is made with."""
     init = a.init or ("dcgan_normal" if a.arch == "dcgan" else "")
     return {"backend": backend, "rng": rng, "dtype": dtype, **({"init": INITS[init]} if init else {})}
 
 
 def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
-    """G: noise (m, z) -> samples (m, *sample)."""
+    """Return an untrained G: noise (m, z) -> samples (m, *sample)."""
     made = _made(a, backend, rng, dtype)
     return Sequential(*(_mlp_generator(a, made) if a.arch == "mlp" else _dcgan_generator(a, made)))
 
@@ -105,14 +105,14 @@ def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype
 def discriminator(
     a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32, draws: Draws | None = None
 ) -> Sequential:
-    """D: samples (m, *judged) -> logits (m, 1); D(x) in the paper's sense is the sigmoid of that. draws: for dropout's masks."""
+    """Return a new D: samples (m, *judged) -> logits (m, 1), whose sigmoid is the paper's D(x). draws: for dropout's masks."""
     made = _made(a, backend, rng, dtype)
     layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.arch == "mlp" else _dcgan_discriminator(a, made)
     return Sequential(*(_spectral(layers, rng) if a.spectral else layers))
 
 
 def _spectral(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
-    """Every layer that has a weight of inputs by outputs, inside a SpectralNorm."""
+    """Return the layers with every linear and convolutional one inside a SpectralNorm."""
     return [SpectralNorm(layer, rng) if isinstance(layer, (Linear, Conv2d)) else layer for layer in layers]
 
 
@@ -138,14 +138,14 @@ def _mlp_discriminator(a: Architecture, made: dict[str, Any], draws: Draws) -> l
 
 
 def _dcgan_sizes(a: Architecture) -> tuple[tuple[int, int], list[int]]:
-    """(sides of the smallest feature map, channels from there outwards)."""
+    """Return the sides of a DCGAN's smallest feature map, and the channels of its maps from there outwards."""
     height, width, _ = a.sample
     smallest = height >> a.halvings, width >> a.halvings
     return smallest, [a.width << i for i in reversed(range(a.halvings))]
 
 
 def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
-    """Radford et al. 2016, section 3, with NHWC maps: project and reshape, then 4x4 stride-2 transposed convolutions."""
+    """Return a DCGAN's G: project and reshape, then 4x4 stride-2 transposed convolutions. Radford et al. 2016, section 3."""
     (height, width), channels = _dcgan_sizes(a)
     norm = {"backend": made["backend"], "dtype": made["dtype"], **RELU}
     # the bias of a layer that feeds a batch normalisation is subtracted again with the mean, so those have none
@@ -159,7 +159,7 @@ def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
 
 
 def _dcgan_discriminator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
-    """The mirror image: 4x4 stride-2 convolutions, batch normalisation from the second on, one logit."""
+    """Return a DCGAN's D: 4x4 stride-2 convolutions, batch normalisation from the second on, one logit. Radford et al. 2016."""
     (height, width), channels = _dcgan_sizes(a)
     channels = channels[::-1]
     norm = {"backend": made["backend"], "dtype": made["dtype"], **LEAKY}

@@ -1,4 +1,4 @@
-"""All parameters of a network in one contiguous buffer, so that one launch updates or saves the whole network."""
+"""Flat: all parameters of a network in one contiguous buffer, so that one launch updates or saves the whole network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Flat:
         return views
 
     def gather(self, gradients: list[Tensor]) -> Tensor:
-        """The gradients, one for each parameter in order, as one vector (P,); the next call overwrites it. Raises ValueError."""
+        """Lay the gradients, one for each parameter in order, end to end.
+
+        Returns one vector (P,), which the next call overwrites. Raises ValueError where a gradient is missing or has another shape.
+        """
         if len(gradients) != len(self._parts):
             raise ValueError(f"{len(gradients)} gradients for {len(self._parts)} parameters; there has to be one for each")
         for (name, tensor), g in zip(self.parameters.items(), gradients, strict=True):
@@ -50,7 +53,7 @@ class Flat:
 
 
 def _check_alike(parameters: dict[str, Tensor]) -> Tensor:
-    """The first parameter, if all others can share a buffer with it."""
+    """Return the first parameter if all others can share a buffer with it. Raises ValueError where one cannot."""
     (first_name, first), *others = parameters.items()
     for name, tensor in others:
         if tensor.dtype != first.dtype:

@@ -1,4 +1,4 @@
-"""Layers that the GAN literature brought in: Maxout and Dropout (the 2014 paper's D), spectral normalisation."""
+"""Layers that the GAN literature brought in: maxout and dropout (in the 2014 paper's D), and spectral normalisation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Maxout(Layer):
 
 
 class Dropout(Layer):
-    """In training, x with each element zeroed with probability p and the others scaled by 1 / (1 - p); in eval, x itself.
+    """Dropout: in training, each element of x is 0 with probability p, and the others are scaled by 1 / (1 - p). In eval, x itself.
 
     Srivastava et al. 2014, section 4. The masks are drawn from `draws`, whose generator's state belongs in a checkpoint.
     """
@@ -85,5 +85,5 @@ class SpectralNorm(Layer):
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / |x|; the small number keeps a zero vector zero instead of NaN."""
+    """Return x / |x|. The small number keeps a zero vector zero instead of NaN."""
     return x * (ops.sum(x**2) + 1e-12) ** -0.5

@@ -114,14 +114,14 @@ class BatchNorm(Layer):
 
 
 def activation(x: Tensor, act: str, slope: float = 0.0) -> Tensor:
-    """One of the fused layers' activations on its own: linear, leaky_relu, tanh or sigmoid."""
+    """Apply an activation of the fused layers on its own: linear, leaky_relu, tanh or sigmoid."""
     if act == "linear":
         return x
     return ops.leaky_relu(x, slope) if act == "leaky_relu" else {"tanh": ops.tanh, "sigmoid": ops.sigmoid}[act](x)
 
 
 class Activation(Layer):
-    """An elementwise function as a layer: Activation("tanh"), Activation("leaky_relu", 0.2)."""
+    """An activation as a layer: Activation("tanh"), Activation("leaky_relu", 0.2)."""
 
     def __init__(self, act: str, slope: float = 0.0) -> None:
         self.act, self.slope = act, slope
@@ -147,7 +147,7 @@ def Sigmoid() -> Activation:
 
 
 class Reshape(Layer):
-    """(m, ...) -> (m, *shape)."""
+    """Reshape each sample: (m, ...) -> (m, *shape)."""
 
     def __init__(self, *shape: int) -> None:
         self.shape = shape
@@ -157,7 +157,7 @@ class Reshape(Layer):
 
 
 class Flatten(Layer):
-    """(m, ...) -> (m, everything else)."""
+    """Make a row of each sample: (m, ...) -> (m, product of the other sides)."""
 
     def __call__(self, x: Tensor) -> Tensor:
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))

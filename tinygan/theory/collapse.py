@@ -29,7 +29,7 @@ STEPS, BATCH = 2000, 64
 
 @dataclass(frozen=True)
 class Setting:
-    """What differs between the runs: D's steps k, R1's weight, packing, and both rates."""
+    """The options in which the runs differ: D's steps k, R1's weight, packing, and both rates."""
 
     k: int = 1
     r1: float = 0.0
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a run's G makes: how many of the eight modes, and what the collapse alarm sees."""
+    """The outcome of a run: which of the eight modes its G makes, and what the collapse alarm sees."""
 
     coverage: MixtureCoverage
     signs: CollapseSigns
@@ -60,7 +60,7 @@ def _game(setting: Setting, backend: Backend, rng: np.random.Generator) -> Game:
 
 @cache
 def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(512 real, 1024 generated) points after STEPS steps of Algorithm 1; a batch is of BATCH packs."""
+    """Train for STEPS steps of Algorithm 1, on batches of BATCH packs. Returns 512 real and 1024 generated points."""
     rng = np.random.default_rng(seed)
     game, m = _game(setting, backend, rng), BATCH * setting.pack
 
@@ -80,7 +80,7 @@ def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.nda
 
 
 def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
-    """What a run shows; the run itself is made once for each setting and seed."""
+    """Return the outcome of a run, which is made once for each setting and seed."""
     real, fake = generated(setting, backend, seed)
     return Shown(mixture_coverage(fake, ring_centres(), STD), collapse_signs(real, fake[:512]))
 

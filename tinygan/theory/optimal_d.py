@@ -38,13 +38,13 @@ class Fixed:
 
 
 def one_dimension() -> Fixed:
-    """Data: two Gaussians at -1 and 1.5, std 0.6. G(z) = 0.9 z + 0.5."""
+    """Return the grid and the densities in 1-d. Data: two Gaussians at -1 and 1.5, std 0.6. G(z) = 0.9 z + 0.5."""
     x = grid(-6, 7, 400, 1)
     return Fixed.of(x, mixture_density(x, np.array([[-1.0], [1.5]]), 0.6), normal_density(x, np.array([0.5]), np.array([[0.9]])))
 
 
 def two_dimensions() -> Fixed:
-    """Data: four Gaussians at (+-1, +-1), std 0.5. G(z) = z A + (0.3, -0.2)."""
+    """Return the grid and the densities in 2-d. Data: four Gaussians at (+-1, +-1), std 0.5. G(z) = z A + (0.3, -0.2)."""
     x = grid(-5, 5, 48, 2)
     centres = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     factor = np.array([[1.0, 0.3], [0.0, 0.8]])
@@ -52,14 +52,14 @@ def two_dimensions() -> Fixed:
 
 
 def fresh_d(inputs: int, backend: Backend, seed: int = 0, width: int = 24) -> Sequential:
-    """s(x) with two hidden layers of tanh: smooth, so that a quasi-Newton method can finish its work."""
+    """Return an untrained D with two hidden layers of tanh: smooth, so that a quasi-Newton method can finish its work."""
     made = {"backend": backend, "rng": np.random.default_rng(seed), "dtype": np.float64, "init": glorot_uniform}
     hidden = [Linear(inputs, width, act="tanh", **made), Linear(width, width, act="tanh", **made)]
     return Sequential(*hidden, Linear(width, 1, **made))
 
 
 def trained(fixed: Fixed, backend: Backend) -> tuple[float, np.ndarray]:
-    """(V, D at the grid's points (n,)) of a D trained to its optimum against a fixed G."""
+    """Train D to its optimum against a fixed G. Returns V, and D at the grid's points (n,)."""
     D = fresh_d(fixed.points.shape[1], backend)
     x, p, q = (Tensor(a.reshape(len(fixed.points), -1), backend) for a in (fixed.points, fixed.p, fixed.q))
     v = ascend_to_optimum(D, lambda: weighted_value(D(x), p, q))
@@ -95,7 +95,7 @@ def equilibrium(backend: Backend) -> list[Measured]:
 
 
 def constant_d(backend: Backend) -> list[Measured]:
-    """p_g far from p_data, and yet V = -log 4: D never learnt. A D retrained on samples tells the two apart."""
+    """Measure V = -log 4 although p_g is far from p_data, as D never learnt; a D retrained on samples tells the two apart."""
     from tinygan.measure.best_d import retrained_value
 
     fixed = one_dimension()
@@ -132,7 +132,10 @@ class LineG(Layer):
 
 
 def distance_along(k: int, backend: Backend, steps: int = 60, m: int = 256) -> float:
-    """Mean over Algorithm 1's steps of E |D - D*|, D* being that of the G of the moment. Data N(2, 0.5^2), G starts at N(-1, 1)."""
+    """Return the mean of E |D - D*| over the steps of Algorithm 1, D* being the optimal D for the G of each step.
+
+    Data N(2, 0.5^2), G starts at N(-1, 1); k steps of D for each of G.
+    """
     rng = np.random.default_rng(3)
     G, D = LineG(1.0, -1.0, backend), fresh_d(1, backend)
     game = Game(D, G, Adam(D.parameters(), 5e-3), Adam(G.parameters(), 2e-2), "nonsaturating")

@@ -31,7 +31,7 @@ def _logits(backend: Backend, m: int = 64) -> tuple[Tensor, Tensor]:
 
 
 def _largest(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """The largest difference of any pair, as a share of the pair's largest value."""
+    """Return the largest difference within any pair, as a share of the pair's largest value."""
     return max(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)) for a, b in parts)
 
 
@@ -62,7 +62,7 @@ def value_in_logits(backend: Backend) -> list[Measured]:
 
 
 def gradients_by_hand(theta_g: Sequence[np.ndarray], theta_d: Sequence[np.ndarray], x: np.ndarray, z: np.ndarray):
-    """(dV/dtheta_g, dV/dtheta_d) for G(z) = tanh(z A + a) B + b and s(x) = tanh(x C + c) w + d, by the chain rule on paper.
+    """Compute (dV/dtheta_g, dV/dtheta_d) for G(z) = tanh(z A + a) B + b and s(x) = tanh(x C + c) w + d, by the chain rule on paper.
 
     V = 1/m sum log sigma(s(x_i)) + 1/m sum log(1 - sigma(s(y_j))), y = G(z). With e = dV/ds:
         e_i = (1 - sigma(s_i))/m on data, e_j = -sigma(s_j)/m on fakes
@@ -87,7 +87,7 @@ def gradients_by_hand(theta_g: Sequence[np.ndarray], theta_d: Sequence[np.ndarra
 
 
 def two_layer_players(backend: Backend, rng: np.random.Generator) -> tuple[Sequential, Sequential]:
-    """(G, D) in float64: noise of 3 through 5 hidden units to points of 2, these through 6 to a logit. Biases are drawn too."""
+    """Return (G, D) in float64: noise of 3 through 5 units to points of 2, these through 6 to a logit. Biases are drawn too."""
     made = {"backend": backend, "rng": rng, "dtype": np.float64, "init": glorot_uniform}
     G = Sequential(Linear(3, 5, act="tanh", **made), Linear(5, 2, **made))
     D = Sequential(Linear(2, 6, act="tanh", **made), Linear(6, 1, **made))
@@ -118,7 +118,7 @@ def gradients_of_both(backend: Backend) -> list[Measured]:
 
 
 def _slope(loss: Callable[[Tensor], Tensor], p: float, backend: Backend) -> np.ndarray:
-    """dL/dtheta_g where D(G(z)) = p: G(z) = z w, s = 3 G + the offset that makes it so."""
+    """Compute dL/dtheta_g at a point where D(G(z)) = p: G(z) = z w, s = 3 G + the offset that makes it so."""
     z, w = Tensor(np.array([[0.5, -1.0]]), backend), _tensor([[0.3], [0.7]], backend)
     y = z @ w
     offset = float(np.log(p) - np.log1p(-p)) - 3 * float(y)

@@ -22,14 +22,14 @@ from tinygan.optim import SGD
 
 
 def velocity(goal_d: Tensor, loss_g: Tensor, theta_d: Sequence[Tensor], theta_g: Sequence[Tensor]) -> Tensor:
-    """v (P,), theta_d's part first, as a tensor that can be differentiated again."""
+    """Compute v (P,), theta_d's part first, as a tensor that can be differentiated again."""
     up = gradients(goal_d, theta_d, create_graph=True)
     down = gradients(loss_g, theta_g, create_graph=True)
     return ops.concat([ops.reshape(part, (part.size,)) for part in (*up, *(-g for g in down))])
 
 
 def jacobian(v: Tensor, theta: Sequence[Tensor]) -> np.ndarray:
-    """dv/dtheta (P, P), row i being the gradient of v_i: one Hessian-vector product a row."""
+    """Compute dv/dtheta (P, P), row i being the gradient of v_i: one Hessian-vector product a row."""
     rows = []
     for i in range(v.size):
         one = np.zeros(v.shape, v.dtype)
@@ -63,7 +63,7 @@ class LineD(Layer):
 
 
 def dirac_game(backend: Backend, start: tuple[float, float], h: float, objective: str, gamma: float = 0.0) -> Game:
-    """start: (theta, psi); plain gradient steps of size h for both."""
+    """Return the Dirac-GAN at (theta, psi) = start, with plain gradient steps of size h for both, and R1 of weight gamma."""
     G, D = PointG(start[0], backend), LineD(start[1], backend)
     return Game(D, G, SGD(D.parameters(), h), SGD(G.parameters(), h), objective, gamma)
 
@@ -72,7 +72,10 @@ def dirac_path(
     backend: Backend, alternating: bool, gamma: float = 0.0, *, start: tuple[float, float] = (1.0, -1.0), h: float = 0.2,
     steps: int = 500, objective: str = "minimax",
 ) -> np.ndarray:
-    """(steps + 1, 2): (theta, psi) from the start on. Data is the point 0. Alternating: D first, k = 1."""
+    """Play the Dirac-GAN, whose data is the point 0. Returns (theta, psi) from the start on, as (steps + 1, 2).
+
+    Alternating: D moves first, k = 1.
+    """
     game = dirac_game(backend, start, h, objective, gamma)
     zero = Tensor(np.zeros((1, 1)), backend)
     path = [start]
@@ -88,7 +91,10 @@ def dirac_path(
 def dirac_eigenvalues(
     backend: Backend, goal_d: Callable[[Tensor, Tensor], Tensor], loss_g: Callable[[Tensor], Tensor], gamma: float = 0.0
 ) -> np.ndarray:
-    """Eigenvalues of v's Jacobian at the equilibrium theta = psi = 0, with R1 of weight gamma; lowest imaginary part first."""
+    """Compute the eigenvalues (2,) of v's Jacobian at the equilibrium theta = psi = 0, with R1 of weight gamma.
+
+    The one with the lowest imaginary part comes first. loss_g(s_fake) is what G descends.
+    """
     G, D = PointG(0.0, backend), LineD(0.0, backend)
     zero = Tensor(np.zeros((1, 1)), backend)
     real, fake = variable(zero), G(zero)

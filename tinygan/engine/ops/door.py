@@ -14,11 +14,12 @@ Axes = int | Sequence[int] | None
 
 
 def launch(kernel: str, *tensors: Tensor, **params: Any) -> Any:
-    """The backend's one door, for tensors. Raises BackendMismatch, ContractError."""
+    """Launch a kernel on tensors, through their backend's one door. Returns its array. Raises BackendMismatch, ContractError."""
     return shared_backend(kernel, tensors).launch(kernel, [t.array for t in tensors], **params)
 
 
 def shared_backend(kernel: str, tensors: Sequence[Tensor]) -> Backend:
+    """Return the backend that all tensors live on. Raises BackendMismatch, naming the kernel, where they do not share one."""
     backend = tensors[0].backend
     for tensor in tensors:
         if tensor.backend is not backend:
@@ -27,7 +28,7 @@ def shared_backend(kernel: str, tensors: Sequence[Tensor]) -> Backend:
 
 
 def as_tensor(value: Tensor | Number | Any, like: Tensor) -> Tensor:
-    """A number or an array as a constant of the dtype and backend of `like`."""
+    """Return a number or an array as a constant of the dtype and backend of `like`; a Tensor as it is."""
     if isinstance(value, Tensor):
         return value
     if not isinstance(value, (int, float)):
@@ -38,5 +39,6 @@ def as_tensor(value: Tensor | Number | Any, like: Tensor) -> Tensor:
 
 
 def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Return both operands as tensors, of which one may be a number or an array."""
     like = a if isinstance(a, Tensor) else b
     return as_tensor(a, like), as_tensor(b, like)

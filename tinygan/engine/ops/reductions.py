@@ -30,6 +30,7 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape with the reduced axes kept, one element long."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
