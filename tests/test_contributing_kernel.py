@@ -76,8 +76,8 @@ from tinygan_kernels.verification import verify
 for name in names():
     emulate = name in CUDA_BACKENDS
     if why_unavailable(name, emulate) is None:
-        for row in verify.rows(name, emulate, [sys.argv[1]], tiles=(16,)):
-            print(row)
+        for verdict in verify.verdicts(name, emulate, [sys.argv[1]], tiles=(16,)):
+            print(verdict)
 """
 
 

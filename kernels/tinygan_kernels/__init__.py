@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: the kernels of tinygan on every backend. Knows nothing of gradients and never imports tinygan.
+"""The kernels of tinygan on every backend: arrays in, arrays out. This package knows no gradients and never imports tinygan.
 
     from tinygan_kernels import load
     cpu = load("cpu")
@@ -54,12 +54,12 @@ CUDA_BACKENDS = ("cupy", "numba-cuda")  # those whose kernels are written in CUD
 
 
 def names() -> tuple[str, ...]:
-    """Every backend that tinygan has, available here or not; the default, `cpu`, among them."""
+    """Return the names of all backends, available here or not; the default is `cpu`."""
     return tuple(_MODULES)
 
 
 def why_unavailable(name: str, emulate: bool = False) -> str | None:
-    """Why backend `name` cannot run on this machine and what would help, in one line; None if it can. Raises BackendError."""
+    """Say in one line why backend `name` cannot run on this machine and what would help; None if it can. Raises BackendError."""
     if name not in _MODULES:
         raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(_MODULES)}")
     if name in CUDA_BACKENDS:
@@ -78,7 +78,7 @@ def ladder(name: str) -> tuple[Version, ...]:
 
 
 def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] | None = None) -> Backend:
-    """A new backend value. Imports what it needs only now. Raises BackendError where it cannot run.
+    """Return a new backend. What it needs is imported only now. Raises BackendError where it cannot run.
 
     emulate: run a CUDA backend's kernels on the CPU, on NumPy arrays. versions: the version to run of each kernel that is not to
     run at its best, such as {"matmul": 1}; for every backend but `reference`. Raises ContractError for a version that does not
@@ -97,7 +97,7 @@ def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] |
 
 
 def normals(out: np.ndarray) -> Normals:
-    """What fills the array with N(0, 1) from a generator's random bits, again and again (cpu/normal_rng.py)."""
+    """Return an object that fills `out` with numbers from N(0, 1), each time from a generator's random bits (cpu/normal_rng.py)."""
     return import_module("tinygan_kernels.cpu.normal_rng").Normals(out)
 
 

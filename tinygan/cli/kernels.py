@@ -63,9 +63,9 @@ def verify(
     if not chosen:
         raise typer.BadParameter(f"no kernel has {only!r} in its name; there are {', '.join(KERNELS)}", param_hint="--only")
     count = wrong = 0
-    for row in verification.rows(backend, emulate, chosen):
-        tell(out, str(row))
-        count, wrong = count + 1, wrong + (not row.ok)
+    for verdict in verification.verdicts(backend, emulate, chosen):
+        tell(out, str(verdict))
+        count, wrong = count + 1, wrong + (not verdict.ok)
     tell(out, f"{count - wrong} of {count} right")
     return 1 if wrong else 0
 

@@ -1,11 +1,12 @@
-"""Every kernel x version x backend on hard cases: its worst error as a share of the bound, and what the sanitizer finds.
+"""Verification of every version of every kernel on a backend: hard cases, derived bounds, and under emulation the sanitizer.
 
-    from tinygan_kernels import verify
-    for row in verify.rows("numba-cuda", emulate=True):
-        print(row.kernel, row.version, row.worst, row.ok)
+    from tinygan_kernels.verification import verify
+    for verdict in verify.verdicts("numba-cuda", emulate=True):
+        print(verdict.kernel, verdict.version, verdict.worst, verdict.ok)
 
-Outputs are poisoned with NaN before each run (`tolerance.verify`), so a number that a kernel forgets to write is found. A share of
-at most 1 is right; under emulation, races, bad addresses, uninitialised reads and bad barriers count as failures too.
+Outputs are filled with NaN before each run (`bounds.verify`), so a number that a kernel forgets to write is found. An error is
+given as a share of its bound, and at most 1 is right; under emulation, races, bad addresses, uninitialised reads and bad barriers
+count as failures too.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from .cases import TILES, Case, cases
 
 
 @dataclass(frozen=True)
-class Row:
-    """One version of one kernel in one dtype. worst: its largest error as a share of its bound, reached in the case `worst_case`.
+class Verdict:
+    """The result for one version of one kernel in one dtype.
 
-    findings: what the sanitizer reported; error: the exception that stopped it, in one line, or "".
+    cases: how many hard cases were run. worst: the largest error as a share of its bound, reached in the case `worst_case`.
+    findings: what the sanitizer reported. error: the exception that stopped the version, in one line, or "".
     """
 
     backend: str
@@ -46,23 +48,27 @@ class Row:
 
     @property
     def ok(self) -> bool:
+        """True if every error is inside its bound, the sanitizer found nothing and no exception was raised."""
         return self.worst <= 1 and not self.findings and not self.error
 
     def __str__(self) -> str:
-        """One line to print: what was verified, how near to its bound it came and where, and all that is wrong."""
+        """Return one line to print: what was verified, how near to its bound it came and where, and everything that is wrong."""
         head = f"{'ok   ' if self.ok else 'WRONG'} {self.backend} {self.kernel} {self.version} {self.dtype}: {self.cases} cases"
         near = f", at most {self.worst:.2f} of the bound" + (f" ({self.worst_case})" if self.worst_case else "")
         return "; ".join([head + near, *self.findings, *([self.error] if self.error else [])])
 
 
-def rows(
+def verdicts(
     backend: str = "cpu",
     emulate: bool = False,
     kernels: Iterable[str] | None = None,
     dtypes: Sequence[str] = ("float32", "float64"),
     tiles: Sequence[int] = TILES,
-) -> Iterator[Row]:
-    """Verify the versions of `kernels` (all, unless named) one after the other. Raises BackendError, ContractError."""
+) -> Iterator[Verdict]:
+    """Verify the versions of `kernels` (all, unless named) one after the other and yield a verdict on each, for each dtype.
+
+    tiles: the sides of tiles whose edges the cases are to meet. Raises BackendError, ContractError.
+    """
     wanted = list(KERNELS if kernels is None else kernels)
     for name in wanted:
         if name not in KERNELS:
@@ -83,10 +89,10 @@ def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
     return load(backend, emulate)
 
 
-def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> Row:
-    """Return the row of one version: all `chosen` cases that suit it, on the implementation that `backend` holds.
+def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> Verdict:
+    """Return the verdict on one version: all `chosen` cases that suit it, on the implementation that `backend` holds.
 
-    It ends at the first exception. A version that no case suits is wrong: nothing was verified.
+    Verification ends at the first exception. A version that no case suits is wrong: nothing was verified.
     """
     implementation = _on_host_arrays(backend, backend.implementations[version.kernel])
     count, worst, at, error = 0, 0.0, "", ""
@@ -105,11 +111,14 @@ def verify_version(backend: Backend, version: Version, dtype: str, chosen: Itera
     if not count:
         error = "no case suits this version"
     found = tuple(map(str, findings))
-    return Row(backend.name, version.kernel, version.number, version.title, dtype, count, worst, at, found, error)
+    return Verdict(backend.name, version.kernel, version.number, version.title, dtype, count, worst, at, found, error)
 
 
 def measure(implementation: Callable[..., None], case: Case, rule: str = "") -> float:
-    """The worst error of one case as a share of its bound, or that of `rule`; `implementation` takes NumPy arrays."""
+    """Run `implementation`, which takes NumPy arrays, on one case; return its worst error as a share of the bound.
+
+    rule: the name of another bound than the kernel's own.
+    """
     if case.kernel == "fill":  # no inputs to compute a bound from: it is exact
         y = case.states[0].copy()
         implementation(y, **case.params)
@@ -118,7 +127,7 @@ def measure(implementation: Callable[..., None], case: Case, rule: str = "") -> 
 
 
 def _on_host_arrays(backend: Backend, implementation: Callable[..., None]) -> Callable[..., None]:
-    """`implementation` for NumPy arrays: on a GPU they are sent there and what has become of them is fetched."""
+    """Return `implementation` for NumPy arrays: where the backend has another memory, arrays are sent there and fetched after."""
     if backend.xp is np:
         return implementation
 
@@ -133,6 +142,7 @@ def _on_host_arrays(backend: Backend, implementation: Callable[..., None]) -> Ca
 
 @contextmanager
 def _sanitizer(emulate: bool) -> Iterator[list[Any]]:
+    """Collect the sanitizer's findings inside the `with`; without emulation there are none."""
     if not emulate:
         yield []
         return

@@ -96,7 +96,7 @@ def test_verify_enters_every_row_in_every_case_that_suits_it(row, dtype, entered
 
 
 def test_rows_of_verify_are_the_rows_of_the_ladder():
-    found = [(row.kernel, row.version) for row in verify.rows("cpu", kernels=["matmul"], dtypes=["float32"], tiles=(16,))]
+    found = [(row.kernel, row.version) for row in verify.verdicts("cpu", kernels=["matmul"], dtypes=["float32"], tiles=(16,))]
     assert found == [("matmul", row.number) for row in ROWS if row.kernel == "matmul"]
 
 

@@ -11,7 +11,7 @@ from tinygan_kernels.verification.cases import Case, cases, edges
 FLOAT32 = np.dtype("float32")
 
 
-def _row(kernel: str, implementation, chosen=None) -> verify.Row:
+def _verdict(kernel: str, implementation, chosen=None) -> verify.Verdict:
     backend = load("reference")
     backend.implementations = {**backend.implementations, kernel: implementation}
     found = cases(kernel, FLOAT32, (16,)) if chosen is None else chosen
@@ -20,9 +20,9 @@ def _row(kernel: str, implementation, chosen=None) -> verify.Row:
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
 def test_every_kernel_of_a_right_backend_passes(backend):
-    rows = list(verify.rows(backend, dtypes=["float32"], tiles=(16,)))
-    assert {row.kernel for row in rows} == set(KERNELS)
-    assert not [str(row) for row in rows if not row.ok]
+    verdicts = list(verify.verdicts(backend, dtypes=["float32"], tiles=(16,)))
+    assert {verdict.kernel for verdict in verdicts} == set(KERNELS)
+    assert not [str(verdict) for verdict in verdicts if not verdict.ok]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -80,9 +80,9 @@ def overwrites_an_input(a, b, c, trans_a=False, trans_b=False):
 
 @pytest.mark.parametrize("planted", [zero, unwritten, a_little_off, last_term_missing, infinite, overwrites_an_input])
 def test_a_wrong_product_is_caught(planted):
-    row = _row("matmul", planted)
-    assert not row.ok and row.worst > 1 and row.worst_case and not row.error
-    assert str(row).startswith("WRONG reference matmul 1 float32")
+    verdict = _verdict("matmul", planted)
+    assert not verdict.ok and verdict.worst > 1 and verdict.worst_case and not verdict.error
+    assert str(verdict).startswith("WRONG reference matmul 1 float32")
 
 
 def test_a_product_that_forgets_a_transpose_is_caught():
@@ -93,17 +93,17 @@ def test_a_product_that_forgets_a_transpose_is_caught():
 
     square = [case for case in cases("matmul", FLOAT32, (16,)) if case.inputs[0].shape == case.inputs[1].shape == (16, 16)]
     assert [case.params["trans_b"] for case in square] == [True]
-    assert _row("matmul", forgets, square).worst > 1
-    assert "ValueError" in _row("matmul", forgets).error
+    assert _verdict("matmul", forgets, square).worst > 1
+    assert "ValueError" in _verdict("matmul", forgets).error
 
 
 def test_an_exception_names_the_case_and_stops_the_version():
     def fails(x, y):
         raise RuntimeError("out of\nluck")
 
-    row = _row("neg", fails)
-    assert row.error == "(): RuntimeError: out of luck" and row.cases == 1 and not row.ok
-    assert "\n" not in str(row)
+    verdict = _verdict("neg", fails)
+    assert verdict.error == "(): RuntimeError: out of luck" and verdict.cases == 1 and not verdict.ok
+    assert "\n" not in str(verdict)
 
 
 def test_adjoints_that_miss_pixels_which_no_output_saw_are_caught():
@@ -113,7 +113,7 @@ def test_adjoints_that_miss_pixels_which_no_output_saw_are_caught():
         exact = reference.conv2d_dx(g, w, **params)
         np.copyto(dx, exact, where=exact != 0)
 
-    assert _row("conv2d_dx", adds_only).worst == float("inf")
+    assert _verdict("conv2d_dx", adds_only).worst == float("inf")
 
 
 @pytest.mark.parametrize("planted, ok", [
@@ -122,13 +122,13 @@ def test_adjoints_that_miss_pixels_which_no_output_saw_are_caught():
     (lambda y, value: y.reshape(-1)[1:].fill(value), False),
 ])  # fmt: skip
 def test_fill_is_judged_exactly(planted, ok):
-    assert _row("fill", planted).ok is ok
+    assert _verdict("fill", planted).ok is ok
 
 
-def test_findings_alone_make_a_row_wrong():
-    row = _row("neg", lambda x, y: np.negative(x, out=y))
-    assert row.ok and str(row).startswith("ok    reference neg 1 float32: 7 cases, at most 0.00 of the bound")
-    found = dataclasses.replace(row, findings=("racecheck: somewhere",))
+def test_findings_alone_make_a_verdict_wrong():
+    verdict = _verdict("neg", lambda x, y: np.negative(x, out=y))
+    assert verdict.ok and str(verdict).startswith("ok    reference neg 1 float32: 7 cases, at most 0.00 of the bound")
+    found = dataclasses.replace(verdict, findings=("racecheck: somewhere",))
     assert not found.ok and str(found).endswith("; racecheck: somewhere")
 
 
@@ -146,8 +146,8 @@ def test_arrays_of_another_memory_are_sent_and_fetched():
     backend.asarray, backend.to_numpy = Elsewhere, lambda far: far.values
     real = backend.implementations["sgd"]
     backend.implementations = {"sgd": lambda *far, **params: real(*[f.values for f in far], **params)}
-    row = verify.verify_version(backend, Version("sgd", 1, ""), "float32", cases("sgd"), emulate=False)
-    assert row.ok and row.cases == 6 and len(sent) == 18
+    verdict = verify.verify_version(backend, Version("sgd", 1, ""), "float32", cases("sgd"), emulate=False)
+    assert verdict.ok and verdict.cases == 6 and len(sent) == 18
 
 
 def test_a_version_is_judged_by_its_own_rule():
@@ -167,8 +167,8 @@ def test_a_version_is_judged_by_its_own_rule():
 
 def test_what_does_not_exist_is_refused():
     with pytest.raises(ContractError, match="there is no kernel 'matmull'"):
-        next(verify.rows("cpu", kernels=["matmull"]))
+        next(verify.verdicts("cpu", kernels=["matmull"]))
     with pytest.raises(BackendError, match="nothing to emulate"):
-        next(verify.rows("cpu", emulate=True))
+        next(verify.verdicts("cpu", emulate=True))
     with pytest.raises(BackendError, match="there is no backend 'gpu'"):
-        next(verify.rows("gpu"))
+        next(verify.verdicts("gpu"))
