@@ -1,6 +1,8 @@
 """The pages in docs/: their numbers are those of today's code, what they refer to exists, and their mathematics renders."""
 
+import importlib
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -117,7 +119,7 @@ def test_the_glossary_has_a_line_for_each_term_with_its_file():
     assert None not in terms, lines[terms.index(None)]
     names = [term[1] for term in terms]
     assert len(names) == len(set(names)) >= 90
-    assert all(term[3].rstrip("/").endswith(term[2]) for term in terms), "a link's text is the name of its file"
+    assert all(term[3].replace("/__init__.py", "/").endswith(term[2]) for term in terms), "a link's text is the name of its file"
     known = " ".join(names).lower()
     for word in ("vjp", "cotangent", "leaf", "logit", "r1", "ema", "packing", "unrolling", "mode", "hq share", "microkernel",
                  "tile", "panel", "pack", "blocking", "epilogue", "im2col", "winograd", "roofline", "coalesced", "bank conflict",
@@ -180,10 +182,21 @@ def test_the_reference_holds_what_users_import():
     assert len(names) > 150
 
 
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.module}.{entry.name}")
+def test_every_public_name_has_a_docstring(entry):
+    assert entry.doc, f"{entry.name} in {entry.module} has no docstring, and, if it is a constant, no comment"
+
+
+def test_every_package_names_its_public_part():
+    for package in api.PACKAGES:
+        module = importlib.import_module(package)
+        assert hasattr(module, "__all__") or not hasattr(module, "__path__"), f"{package} has no __all__"
+
+
 def _entry(source, name, tmp_path, monkeypatch):
     (tmp_path / "planted.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "planted", raising=False)
+    monkeypatch.delitem(sys.modules, "planted", raising=False)
     return api.entry(name, "planted")
 
 

@@ -16,7 +16,6 @@ import textwrap
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "api.md"
@@ -41,16 +40,13 @@ class Entry:
 def public_names(package: str) -> dict[str, str]:
     """Return the public names of a package or module, each with the module that defines it.
 
-    The names are those of `__all__`; a module without one has its functions and classes without a leading underscore, and a
-    package without one has those of its modules. Submodules that `__all__` names are left out: they have sections of their own.
+    The names are those of `__all__`, but for modules, which have sections of their own; a module without `__all__` has its functions
+    and classes without a leading underscore.
     """
     module = import_module(package)
     if hasattr(module, "__all__"):
         names = [name for name in module.__all__ if not name.startswith("__")]
         return {name: where for name in names if (where := _defined_in(name, package)) is not None}
-    if hasattr(module, "__path__"):
-        inner = [f"{package}.{m.name}" for m in iter_modules(module.__path__)]
-        return {name: where for each in inner for name, where in public_names(each).items()}
     nodes = _tree(package).body
     return {n.name: package for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith("_")}
 

@@ -129,6 +129,7 @@ def _binary(name: str, formula: str) -> Kernel:
     return _elementwise(name, ("a", "b"), formula)
 
 
+# The contract: every kernel by its name.
 KERNELS: dict[str, Kernel] = _table(
     # elementwise, with NumPy's broadcasting
     _binary("add", "y = a + b"),

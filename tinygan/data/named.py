@@ -95,4 +95,4 @@ NAMED_SETS = (
     NamedSet("faces", Images, _faces),
     NamedSet("mnist", Images, _mnist),
 )
-NAMES = tuple(row.name for row in NAMED_SETS)
+NAMES = tuple(row.name for row in NAMED_SETS)  # the data sets that have a name, such as `tinygan train digits` takes

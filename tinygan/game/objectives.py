@@ -136,6 +136,7 @@ class Objective:
     ascends_v: bool = False
 
 
+# Every objective by the name that its paper gave: what D ascends, what G descends, and the source.
 OBJECTIVES: dict[str, Objective] = {
     "minimax": Objective(value, _of_fakes(minimax), "Goodfellow et al. 2014, eq. 1", zero_sum=True, ascends_v=True),
     "nonsaturating": Objective(value, _of_fakes(nonsaturating), "Goodfellow et al. 2014, section 3", ascends_v=True),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 Init = Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]
+"""An initialisation: (rng, shape, fan_in, fan_out) -> weights of that shape."""
 
 
 def he_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
@@ -35,3 +36,4 @@ def dcgan_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, 
 
 
 INITS: dict[str, Init] = {f.__name__: f for f in (he_normal, glorot_uniform, lecun_uniform, dcgan_normal)}
+"""Every initialisation by its name, which is what the option `--init` and checkpoints hold."""

@@ -131,18 +131,22 @@ class Activation(Layer):
 
 
 def ReLU() -> Activation:
+    """Return the layer max(x, 0)."""
     return Activation("leaky_relu", 0.0)
 
 
 def LeakyReLU(slope: float = 0.2) -> Activation:
+    """Return the layer that is x where x > 0, and slope x elsewhere."""
     return Activation("leaky_relu", slope)
 
 
 def Tanh() -> Activation:
+    """Return the layer tanh x."""
     return Activation("tanh")
 
 
 def Sigmoid() -> Activation:
+    """Return the layer 1 / (1 + e^-x)."""
     return Activation("sigmoid")
 
 

@@ -40,8 +40,9 @@ PACGAN: dict[str, Any] = {
 }
 PLAIN: dict[str, Any] = {"r1": 0.0}
 
+# Every preset by the name that `--preset` takes.
 PRESETS: dict[str, Preset] = {
-    "best": Preset("the settings that reached the numbers in the README; also what runs without --preset"),
+    "best": Preset("the settings that reached the numbers in docs/results.md; also what runs without --preset"),
     "vanilla": Preset("the 2014 paper's game and nothing else: no R1, no average of G", {**PLAIN, "ema": 0.0}),
     "pacgan-gan": Preset("a vanilla GAN in PacGAN's own set-up, whose collapse is in its table", PACGAN, MIXTURES),
     "pacgan2": Preset("the same set-up, D judging packs of 2", {**PACGAN, "pack": 2, "batch": 200}, MIXTURES),

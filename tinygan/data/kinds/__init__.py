@@ -9,7 +9,7 @@ from .sound import Sound
 
 __all__ = ["KINDS", "DataOptions", "Images", "Points", "Sound", "Table", "codec_from_json"]
 
-KINDS: tuple[type[Codec], ...] = (Images, Points, Table, Sound)
+KINDS: tuple[type[Codec], ...] = (Images, Points, Table, Sound)  # every kind of data: the list to which a new one is added
 
 
 @dataclass(frozen=True, kw_only=True)
