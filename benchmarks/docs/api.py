@@ -40,8 +40,8 @@ class Entry:
 def public_names(package: str) -> dict[str, str]:
     """Return the public names of a package or module, each with the module that defines it.
 
-    The names are those of `__all__`, but for modules, which have sections of their own; a module without `__all__` has its functions
-    and classes without a leading underscore.
+    The names are those of `__all__`, but for modules, which have sections of their own. A module without `__all__` has its
+    functions and classes without a leading underscore.
     """
     module = import_module(package)
     if hasattr(module, "__all__"):
