@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.docs import api, emulator_page
+from benchmarks.docs.autodiff_page import worked
 from benchmarks.docs.figures import FIGURES
-from benchmarks.docs.numbers import BLOCKS, DOCS, SLOW, _number, _worked, render
+from benchmarks.docs.game_page import number
+from benchmarks.docs.numbers import BLOCKS, DOCS, SLOW, render
 from tinygan.cli.main import app
 from tinygan.engine.tensor import gradients
 from tinygan.theory.all import claims
@@ -62,7 +64,7 @@ def test_a_missing_block_is_an_error():
 
 def test_the_worked_graph_is_the_one_worked_by_hand():
     """The page shows both; here they are compared, and with the numeric derivative of the formula in plain NumPy."""
-    nodes, L, tensors = _worked()
+    nodes, L, tensors = worked()
     found = {name: float(g) for (name, _, _), g in zip(nodes, gradients(L, tensors), strict=True)}
 
     def loss(w, b, v):
@@ -161,9 +163,9 @@ def test_every_claim_has_its_row():
 
 def test_errors_are_quoted_by_their_bound():
     """A rounding error's digits are a machine's own; a value's first four are not."""
-    assert _number(Measured("", 1.2e-17, 0, 1e-15)) == "0 within 1e-15"
-    assert _number(Measured("", 0.69314718, 0.69314718, 1e-15)) == "0.6931"
-    assert _number(Measured("", 0.0, 0, 0.0)) == "0"
+    assert number(Measured("", 1.2e-17, 0, 1e-15)) == "0 within 1e-15"
+    assert number(Measured("", 0.69314718, 0.69314718, 1e-15)) == "0.6931"
+    assert number(Measured("", 0.0, 0, 0.0)) == "0"
 
 
 # ---- the reference of the public names ------------------------------------------------------------------------------------------

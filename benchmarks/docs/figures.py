@@ -1,4 +1,4 @@
-"""The figures of docs/, each drawn from what the engine computes."""
+"""The figures of docs/: those of the game are drawn from what the engine computes, those of a product by product_figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tinygan_kernels import load
 
+from benchmarks.docs import product_figures
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
 from tinygan.measure.densities import optimal
@@ -21,7 +22,7 @@ CPU = load("cpu")
 
 
 def optimal_d() -> Figure:
-    """p_data, p_g, and D trained to its optimum on D*."""
+    """Draw p_data and p_g, and a D trained to its optimum over D*."""
     fixed = one_dimension()
     _, d = trained(fixed, CPU)
     figure = Figure(figsize=(7, 3.2), layout="constrained", dpi=110)
@@ -38,7 +39,7 @@ def optimal_d() -> Figure:
 
 
 def two_losses() -> Figure:
-    """Both objectives of G, and the sizes of their gradients in the logit."""
+    """Draw both objectives of G over D(G(z)), and the sizes of their gradients in the logit."""
     figure = Figure(figsize=(8.5, 3), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2)
     s = np.linspace(-10, 6, 161)
@@ -55,7 +56,7 @@ def two_losses() -> Figure:
 
 
 def dirac() -> Figure:
-    """Three runs of the Dirac-GAN in the plane of both players' parameters."""
+    """Draw three runs of the Dirac-GAN in the plane of both players' parameters."""
     figure = Figure(figsize=(9.5, 3.3), layout="constrained", dpi=110)
     runs = ("simultaneous", False, 0.0), ("alternating", True, 0.0), ("simultaneous, R1 0.3", False, 0.3)
     for axes, (name, alternating, gamma) in zip(figure.subplots(1, 3), runs, strict=True):
@@ -70,7 +71,7 @@ def dirac() -> Figure:
 
 
 def collapse() -> Figure:
-    """Samples of the collapsed run and of its cures, over the data."""
+    """Draw samples of the collapsed run and of its cures, over the data."""
     figure = Figure(figsize=(11, 3), layout="constrained", dpi=110)
     settings: dict[str, Setting] = {"G's rate fifteen times D's": PLAIN, **CURES}
     for axes, (name, setting) in zip(figure.subplots(1, len(settings)), settings.items(), strict=True):
@@ -82,11 +83,13 @@ def collapse() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "collapse.png": collapse
+    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "collapse.png": collapse,
+    "product.png": product_figures.product, "tile.png": product_figures.tile,
 }
 
 
 def draw(folder: Path) -> None:
+    """Draw every figure into a folder, which is made if it is not there."""
     folder.mkdir(exist_ok=True)
     for name, make in FIGURES.items():
         make().savefig(folder / name)
