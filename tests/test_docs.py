@@ -6,12 +6,18 @@ import sys
 
 import numpy as np
 import pytest
+from tinygan_kernels.cpu.matmul.blocking import choose_blocking
+from tinygan_kernels.cpu.matmul.choice import RUNGS
+from tinygan_kernels.cpu.matmul.microkernel import compute_tile
+from tinygan_kernels.cpu.runtime.simd import lanes
 
-from benchmarks.docs import api, emulator_page
+from benchmarks.docs import api, emulator_page, product_numbers
 from benchmarks.docs.autodiff_page import worked
+from benchmarks.docs.excerpts import excerpt, nested
 from benchmarks.docs.figures import FIGURES
 from benchmarks.docs.game_page import number
 from benchmarks.docs.numbers import BLOCKS, DOCS, SLOW, render
+from benchmarks.docs.product_figures import CUT
 from tinygan.cli.main import app
 from tinygan.engine.tensor import gradients
 from tinygan.theory.all import claims
@@ -110,6 +116,21 @@ def test_links_lead_somewhere(page):
 def test_a_link_that_leads_nowhere_would_be_seen():
     assert broken("# A heading\n[a](#a-heading) [b](game.md#8-what-converges) [c](no.md) [d](#no) [e](game.md#no)", "game.md") == [
         "no.md", "#no", "game.md#no"]
+
+
+def misnamed(text):
+    """Links whose text is the name of a file, and which lead to another one."""
+    return [(name, target) for name, target in re.findall(r"\[`([^`\n]+\.(?:py|cu|md))`\]\(([^)#]+)", text) if not target.endswith(name)]
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_a_links_text_is_its_file(page):
+    assert misnamed(_text(page)) == []
+
+
+def test_a_misnamed_link_would_be_seen():
+    assert misnamed("[`old.py`](../a/new.py) [`b.py`](../a/b.py) [`Backend.launch`](x.md)") == [
+        ("old.py", "../a/new.py")]
 
 
 TERM = re.compile(r"- \*\*(.+?)\*\*: .+\. \[`([^`]+)`\]\((\.\./[^)]+)\)")
@@ -239,3 +260,26 @@ def test_a_stub_shows_what_is_public(tmp_path, monkeypatch):
     ]
     with pytest.raises(LookupError, match="planted defines no D"):
         api.entry("D", "planted")
+
+
+# ---- excerpts and the product of docs/kernels.md --------------------------------------------------------------------------------
+
+
+def test_an_excerpt_is_a_function_as_it_stands():
+    assert excerpt(number).startswith("[`benchmarks/docs/game_page.py`](../benchmarks/docs/game_page.py)\n```python\ndef number(m")
+    assert '"""' in excerpt(number) and '"""' not in excerpt(number, without_docstring=True)
+    assert "\ndef term(values):\n" in nested(compute_tile, "multiplied", "term")
+    with pytest.raises(LookupError, match="microkernel defines no nothing"):
+        nested(compute_tile, "nothing")
+
+
+@pytest.mark.skipif(not product_numbers.AVX_512, reason="the pictures show the registers of AVX-512")
+def test_the_pictures_show_the_blocking_that_is_chosen():
+    chosen = choose_blocking(CUT.m, CUT.n, CUT.k, 4, CUT.jobs, 4 * CUT.n)
+    assert (chosen.height, chosen.across, chosen.width, lanes(4)) == (CUT.height, CUT.across, CUT.width, CUT.lanes)
+    assert chosen.regions(CUT.m, CUT.n) == [(0, 48, 0, 144), (48, 96, 0, 144)] and CUT.n == 3 * CUT.width
+
+
+def test_every_rung_of_the_products_ladder_is_shown():
+    if product_numbers.AVX_512:
+        assert {product_numbers.rung_of(*shape) for shape in product_numbers.SHAPES} == {rung.number for rung in RUNGS}

@@ -37,6 +37,12 @@ def test_the_game_prints_what_stands_below_it():
     assert _printed(BLOCKS[first][1], {}) == BLOCKS[first + 1][1]
 
 
+def test_the_product_of_the_kernels_page_prints_what_stands_below_it():
+    blocks = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "docs" / "kernels.md").read_text(), re.S)
+    (at,) = (i for i, (language, text) in enumerate(blocks) if language == "python" and text.startswith("import numpy"))
+    assert _printed(blocks[at][1], {}) == blocks[at + 1][1] == "[[ 60.  70.  80.]\n [132. 158. 184.]]\n"
+
+
 def test_the_check_of_a_derivation_passes():
     rng, cpu = np.random.default_rng(0), load("cpu")
     a, b = (Tensor(rng.normal(size=shape), cpu) for shape in ((3, 4), (4, 2)))
