@@ -120,7 +120,8 @@ def test_a_link_that_leads_nowhere_would_be_seen():
 
 def misnamed(text):
     """Links whose text is the name of a file, and which lead to another one."""
-    return [(name, target) for name, target in re.findall(r"\[`([^`\n]+\.(?:py|cu|md))`\]\(([^)#]+)", text) if not target.endswith(name)]
+    links = re.findall(r"\[`([^`\n]+\.(?:py|cu|md))`\]\(([^)#]+)", text)
+    return [(name, target) for name, target in links if not target.endswith(name)]
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

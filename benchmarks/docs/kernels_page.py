@@ -64,7 +64,7 @@ def step_costs() -> str:
         proceed()
 
     with backend.watch(note):
-        run._one_step()
+        run.make_step()
     names_ = {launch.kernel.name for launch in launches}
     rows = []
     for name in names_:
