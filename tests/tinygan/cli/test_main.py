@@ -19,7 +19,7 @@ from tiny_runs import backend
 
 from tinygan.cli import main, progress
 from tinygan.data.kinds.images import contact_sheet
-from tinygan.engine import ops
+from tinygan.engine.ops import elementwise
 from tinygan.training import checkpoint, config, run
 from tinygan.training.checkpoint import CHECKPOINT
 from tinygan.training.samples import load_generator
@@ -345,7 +345,7 @@ def test_gradcheck(tinygan):
 
 @pytest.mark.parametrize("wrong", [lambda g, t: g * (1.001 - t * t), lambda g, t: g * 0.0, lambda g, t: g])
 def test_gradcheck_finds_a_wrong_derivative(monkeypatch, tinygan, wrong):
-    monkeypatch.setattr(ops, "tanh_grad", wrong)
+    monkeypatch.setattr(elementwise, "tanh_grad", wrong)
     code, stdout, _ = tinygan("gradcheck", "--only", "tanh: (3, 4)", "--backend", "reference")
     assert code == 1 and any("WRONG tanh" in line for line in stdout)
     assert any(line.startswith("tanh: (3, 4), order 1: FAILED") for line in stdout)
