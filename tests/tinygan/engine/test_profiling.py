@@ -1,4 +1,4 @@
-"""Profiles of a step: every launch is timed once a step, counts are cost.py's, and the plan is left as it was."""
+"""Profiles of a step: every launch is timed once a step, counts are profiling/work.py's, and the plan is left as it was."""
 
 import re
 
