@@ -4,129 +4,28 @@
         for report in run(case, backend, np.random.default_rng(0)):
             print(report)
 
-Points are drawn where a wrong VJP shows: at normal gradient scale (nothing saturates), with every element different, and clear of
-kinks, where there is no derivative to compare with. The tests and `tinygan gradcheck` go through these very rows.
+The tests and `tinygan gradcheck` go through these very rows. A new op needs a case whose name begins with the op's, in the family
+below that it belongs to.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from tinygan_kernels import Backend, Launch
+from tinygan_kernels import Backend
 
 from tinygan.engine import ops
-from tinygan.engine.gradcheck import MAX_ELEMENTS, Report, gradcheck
 from tinygan.engine.tensor import Tensor
 from tinygan.game import objectives
 from tinygan.game.penalties import gradient_penalty
 from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.layers import Sequential
 
-Function = Callable[..., Tensor]
-Draw = Callable[[np.random.Generator], np.ndarray]
-Build = Callable[[np.random.Generator, Backend], tuple[Function, list[Tensor]]]
+from .gradient_points import Case, Draw, Function, apart, case, clear, distinct, normal, positive, run, unit, view
 
-CLEARANCE = 5e-3  # no preactivation this close to a kink: ten times as far as the checker's steps carry it
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row: `build(rng, backend)` gives a function and the float64 inputs to differentiate it at, `orders` how often.
-
-    The name is "op: what is hard about it". elements: how many of each input are checked one by one (see gradcheck).
-    """
-
-    name: str
-    build: Build
-    orders: tuple[int, ...] = (1, 2)
-    elements: int = MAX_ELEMENTS
-
-    @property
-    def op(self) -> str:
-        return self.name.partition(":")[0]
-
-
-def run(case: Case, backend: Backend, rng: np.random.Generator) -> list[Report]:
-    """One report for each order of the case. Raises KinkError where the case has been built at a kink."""
-    f, inputs = case.build(rng, backend)
-    return [gradcheck(f, *inputs, order=order, rng=rng, name=case.name, elements=case.elements) for order in case.orders]
-
-
-# ---- points: each draw is a function of the generator ---------------------------------------------------------------------------
-
-
-def normal(*shape: int) -> Draw:
-    """N(0, 1)."""
-    return lambda rng: rng.standard_normal(shape)
-
-
-def apart(*shape: int) -> Draw:
-    """Both signs, at least 0.3 away from 0: for kinks and poles there."""
-    return lambda rng: rng.uniform(0.3, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
-
-
-def positive(*shape: int) -> Draw:
-    """Within [0.3, 2]: for logarithms and roots."""
-    return lambda rng: rng.uniform(0.3, 2.0, shape)
-
-
-def unit(*shape: int) -> Draw:
-    """Within [0.1, 0.9]: probabilities and soft labels."""
-    return lambda rng: rng.uniform(0.1, 0.9, shape)
-
-
-def distinct(*shape: int, offset: float = 0.0) -> Draw:
-    """Multiples of 0.15 in random order, plus the offset: no two alike, also between draws whose offsets differ by 0.07."""
-    n = math.prod(shape)
-    return lambda rng: (rng.permutation(n) - n / 2).reshape(shape) * 0.15 + offset
-
-
-def view(draw: Draw) -> Draw:
-    """Every second row from the last one up, transposed: a view with a negative stride. (4, 3) becomes (3, 2)."""
-    return lambda rng: draw(rng)[::-2].T
-
-
-def case(name: str, f: Function, *draws: Draw, orders: tuple[int, ...] = (1, 2)) -> Case:
-    return Case(name, lambda rng, backend: (f, [Tensor(draw(rng), backend) for draw in draws]), orders, 12)
-
-
-# ---- clear of kinks -------------------------------------------------------------------------------------------------------------
-
-
-def clearance(f: Function, inputs: list[Tensor]) -> float:
-    """How close any preactivation of f(*inputs) comes to the kink of its leaky ReLU; infinite where there is none.
-
-    0 where none of a layer's units is on: behind a ReLU that is flat, and there is nothing to check.
-    """
-    nearest = [math.inf]
-
-    def watcher(launch: Launch, proceed: Callable[[], None]) -> None:
-        if launch.kernel.name == "leaky_relu" or launch.params.get("act") == "leaky_relu":
-            # before the kernel runs, as bias_act may overwrite its input
-            x = launch.inputs[0] if launch.kernel.name == "leaky_relu" else launch.inputs[0] + launch.inputs[1]
-            nearest.append(float(abs(x).min()) if (x > 0).any() else 0.0)
-        proceed()
-
-    with inputs[0].backend.watch(watcher):
-        f(*inputs)
-    return min(nearest)
-
-
-def clear(case: Case) -> Case:
-    """The case, drawn anew until it is clear of kinks. Raises RuntimeError where that does not come about."""
-
-    def build(rng: np.random.Generator, backend: Backend) -> tuple[Function, list[Tensor]]:
-        for _ in range(1000):
-            f, inputs = case.build(rng, backend)
-            if clearance(f, inputs) > CLEARANCE:
-                return f, inputs
-        raise RuntimeError(f"{case.name}: a thousand draws, each with a kink near; it has too many units for this check")
-
-    return Case(case.name, build, case.orders, case.elements)
-
+__all__ = ["GAME_CASES", "OP_CASES", "Case", "run"]
 
 # ---- elementwise ----------------------------------------------------------------------------------------------------------------
 
@@ -147,7 +46,7 @@ def _unary() -> Iterator[Case]:
 
 
 def _binary() -> Iterator[Case]:
-    """Both operands, at every way of broadcasting; the second of maximum is offset, so that there are no ties."""
+    """Functions of two tensors, at every way of broadcasting; the second of maximum is offset, so that there are no ties."""
     pairs: dict[str, tuple[Callable[..., Draw], Callable[..., Draw]]] = {
         "add": (normal, normal), "sub": (normal, normal), "mul": (normal, normal), "div": (normal, apart),
         "maximum": (distinct, lambda *shape: distinct(*shape, offset=0.07)), "power": (positive, normal),
@@ -193,7 +92,7 @@ def _gradients_of_activations() -> Iterator[Case]:
 
 
 def _reductions() -> Iterator[Case]:
-    """Over all, one, several and negative axes, over axes of one element beside longer ones, kept and dropped."""
+    """Reductions over all, one, several and negative axes, over axes of one element beside longer ones, kept and dropped."""
     for name in ("sum", "mean", "var", "max"):
         f, draw = getattr(ops, name), distinct if name == "max" else normal
         for axis in (None, 0, -1, (0, 2), (2, 1)):
@@ -352,7 +251,7 @@ ARCHITECTURES = {
 
 
 def _redraw(network: Sequential, rng: np.random.Generator) -> None:
-    """Parameters at normal scale, biases too: a DCGAN's own start, N(0, 0.02^2), puts every unit next to its kink."""
+    """Draw parameters at normal scale, biases too: a DCGAN's own start, N(0, 0.02^2), puts every unit next to its kink."""
     for name, tensor in network.parameters().items():
         fan_in = tensor.size // tensor.shape[-1]
         centre = 1.0 if name.endswith("gamma") else 0.0
@@ -360,7 +259,7 @@ def _redraw(network: Sequential, rng: np.random.Generator) -> None:
 
 
 def _game_case(name: str, architecture: Architecture, player: str, goal: Goal, batch: int) -> Case:
-    """goal(D, G, x, z) as a function of the parameters of one player, which the networks hold themselves."""
+    """Return the case of goal(D, G, x, z) as a function of the parameters of one player, which the networks hold themselves."""
 
     def build(rng: np.random.Generator, backend: Backend) -> tuple[Function, list[Tensor]]:
         G, D = generator(architecture, backend, rng, np.float64), discriminator(architecture, backend, rng, np.float64)
@@ -377,6 +276,8 @@ def _game_case(name: str, architecture: Architecture, player: str, goal: Goal, b
 GOALS: dict[str, tuple[str, Goal]] = {
     "dV": ("dg", objectives.V),
     "dL_nonsaturating": ("g", lambda D, G, x, z: objectives.nonsaturating(D(G(z)))),
+    "dgoal_relativistic": ("d", lambda D, G, x, z: objectives.relativistic_goal(D(x), D(G(z)))),
+    "dL_relativistic": ("g", lambda D, G, x, z: objectives.relativistic(D(x), D(G(z)))),
     "d(V - R1)": ("d", lambda D, G, x, z: objectives.V(D, G, x, z) - gradient_penalty(D, x, 0.7)),
 }
 GAME_CASES: list[Case] = [

@@ -12,7 +12,8 @@ from tinygan_kernels import load
 from tinygan import Tensor, gradients
 from tinygan.engine import ops
 from tinygan.theory import gradient_cases
-from tinygan.theory.gradient_cases import GAME_CASES, OP_CASES, clearance, run
+from tinygan.theory.gradient_cases import GAME_CASES, OP_CASES, run
+from tinygan.theory.gradient_points import clearance
 
 BACKENDS = {"reference": REFERENCE, "cpu": load("cpu")}
 CASES = OP_CASES + GAME_CASES
