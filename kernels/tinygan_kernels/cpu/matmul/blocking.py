@@ -41,7 +41,7 @@ FAR = 2048  # bytes between rows from which A is packed: the level-1 cache holds
 
 @dataclass(frozen=True)
 class Blocking:
-    """How a product C (m, n) of numbers of `item` bytes is computed.
+    """The plan of a product C (m, n) of numbers of `item` bytes, as far as tiles, blocks and parts go.
 
     height, across: rows of a tile, and its width in registers. narrow_across: the width of the tiles that end a row of tiles where
     a wide one would overlap the one before by more. by_columns, parts: C is shared out in that many runs of columns, or of rows.

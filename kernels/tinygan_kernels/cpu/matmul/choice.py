@@ -55,8 +55,7 @@ class Product:
         return self.a[None], self.b[None], self.c[None], self.trans_a, self.trans_b, self.add
 
     def most_parts_with_lists(self) -> int | None:
-        """How many parts leave each wide enough for listed tiles, where these are forced; None where they are a matter of choice.
-        """
+        """Return how many parts of C are each wide enough for listed tiles, where these are forced; None where they are not."""
         if self.version is None:
             return None
         return max(1, self.c.shape[1] * self.c.itemsize // (2 * (WIDE - 1) * register_bytes()))

@@ -46,8 +46,7 @@ LISTING = (0.6, 2.3) if register_bytes() == 64 else (5.0, 5.0)
 
 
 class SkipZeros(Enum):
-    """Whether a product decides by a sample of A, each time it runs, that its zeros are left out, or leaves them out in any case.
-    """
+    """When a product leaves out A's zeros: where a sample of A, taken each time it runs, says that it pays, or always."""
 
     WHERE_IT_PAYS = 0
     ALWAYS = 1

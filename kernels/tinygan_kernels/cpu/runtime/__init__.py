@@ -1,1 +1,1 @@
-"""What runs compiled loops: stages, their arguments, the team of threads, the compiler and its cache."""
+"""The runtime of compiled loops: stages, their arguments, the team of threads, the compiler and its cache."""

@@ -1,4 +1,4 @@
-"""How the CPU's loops are compiled: by Numba, kept in its disk cache for as long as no file of this package changes.
+"""The compiler of the CPU's loops: Numba, with its disk cache, which is valid for as long as no file of this package changes.
 
 Two things about Numba's cache are mended. It notices a change only in the file that a function stands in, while our loops are put
 together from functions in several files: each function's cache is told to watch all of them, so that whoever edits one sees what

@@ -1,4 +1,4 @@
-"""What the CPU does in a step, as one compiled call: stages, one after the other, each shared out among the threads.
+"""A training step on the CPU as one compiled call: stages, one after the other, each shared out among the threads.
 
 A `ParallelLoop` is a compiled function that does one of several parts of some work on arrays. Bound to its arrays it is a `Stage`:
 the loop, and a block of words with the addresses, shapes and numbers that it works on. A `Pipeline` is a list of stages. All

@@ -233,7 +233,7 @@ ENTRIES = [(m, which, tuple(at)) for m in TILES for which in range(3) for at in 
 
 @pytest.mark.parametrize("m,which,at", ENTRIES)
 def test_a_coefficient_that_is_wrong_by_one_percent_is_caught(m, which, at, monkeypatch):
-    """In NumPy, as the compiled maps have theirs built in: test_tile_maps compares them."""
+    """In NumPy, as the compiled maps have theirs built in: test_winograd_transforms compares them."""
     changed = [a.astype(np.float32) for a in REAL(m)]
     shape, sizes = (2, 12, 10, 1), {"conv2d": (6, 5), "conv2d_dx": (12, 10), "conv2d_dw": ()}
     monkeypatch.setattr(winograd_formulas, "best_tile", lambda *sizes: m)

@@ -194,3 +194,16 @@ def test_machines_with_narrower_registers(nbytes, count, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@numba.njit
+def tile_with(like, a):
+    one = np.int64(1)
+    microkernel.compute_tile((0,), (0,), like, a, (one, one, one), (one, one), (one, one), (one, one), like.dtype.type(0), one)
+
+
+def test_addresses_that_are_no_whole_numbers_are_refused_when_compiling():
+    """An unsigned address plus an offset is a float in Numba; as an address it would point anywhere."""
+    numbers = np.ones(4, np.float32)
+    with pytest.raises(numba.TypingError, match="addresses and steps are tuples of int64"):
+        tile_with.compile(numba.typeof((numbers, (np.uint64(1), 1, 1, 1))).types)

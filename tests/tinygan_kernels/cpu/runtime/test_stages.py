@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinygan_kernels.cpu.runtime import stages, team
+from tinygan_kernels.cpu.runtime import arguments, stages, team
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage
 
 KIND = np.dtype([("first", np.int64), ("second", np.float64)])
@@ -86,6 +86,31 @@ def test_arguments_arrive_as_they_were_given():
     out = np.zeros(10)
     describe(np.array([3, -5]), matrix, matrix[:, ::2], np.array(2.5), records, -9, np.float32(0.1), 0.1, (0,) * 3, out)
     assert out.tolist() == [-5, 6, 10, 2.5, 7.25, -9, np.float32(0.1), 0.1, 3, 416]
+
+
+OTHER_KIND = np.dtype([("first", np.float64), ("second", np.int64)])
+
+
+@ParallelLoop
+def first_of(records, out, part, parts):
+    out[0] = records[0].first
+
+
+def test_records_of_one_size_are_told_apart_by_their_fields():
+    """Both are "|V16" to NumPy: keyed by that, one would be read with the other's fields."""
+    assert KIND.str == OTHER_KIND.str and KIND.itemsize == OTHER_KIND.itemsize == 16
+    for kind, value in ((KIND, 7), (OTHER_KIND, 0.5), (KIND, 3)):
+        out = np.zeros(1)
+        first_of(np.array([(value, 1)], kind), out)
+        assert out[0] == value
+    assert arguments.record_type(arguments.record_name(OTHER_KIND)) == OTHER_KIND
+    assert arguments.record_name(KIND) != arguments.record_name(OTHER_KIND)
+
+
+def test_records_with_gaps_are_refused():
+    gaps = np.dtype({"names": ["first", "second"], "formats": [np.int32, np.float64], "offsets": [0, 8], "itemsize": 16})
+    with pytest.raises(TypeError, match="without gaps"):
+        first_of.stage(1, np.zeros(1, gaps), np.zeros(1))
 
 
 def test_a_loop_is_compiled_once_for_each_kind_of_arguments():
