@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -294,7 +295,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less than two minutes, compiling included, and rougher")
     parser.add_argument("--json", type=Path, help="where to write the report")
     args = parser.parse_args()
-    report = {"stamp": stamp(), "quick": args.quick, "constants": measure(0.02 if args.quick else 0.5)}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # above 0, other work shared the cores: then values are rough
+    report = {"stamp": stamp(), "quick": args.quick, "load": load, "constants": measure(0.02 if args.quick else 0.5)}
     for name, row in report["constants"].items():
         print(f"{name:16s} {row['here']!s:>40s}   measured {row['measured']}   ({row['file']})")
     if args.json:
