@@ -94,22 +94,26 @@ class Tuner:
         return self.tiled(m, n, k) / (m * n * k)
 
     def copies(self, unit: float) -> dict[str, float]:
-        """Return what packing a number costs, as the difference between two products that differ in nothing else."""
-        m, n, k = 96, 48 * LANES, 192
-        plain = self.tiled(m, n, k, pack_b=False)
-        far = self.tiled(m, n, k, trans_a=True, pack_a=False)
+        """Return what copying a number costs: the difference between a product with the copy and one without, per number copied. Few
+        rows of A pass each panel of B, or few panels each row of A, so that the copy is a good part of the whole.
+        """
+        few, many, k = 16, 48 * LANES, 192
+        plain = self.tiled(few, many, k, pack_b=False)
+        rows, columns = 192, 6 * LANES
+        contiguous = self.tiled(rows, columns, k, pack_b=False)
+        size = 2 * level_2_bytes() // 4
         return {
-            "COPYING": (self.tiled(m, n, k, pack_b=True) - plain) / (n * k * unit),
-            "TRANSPOSING": (self.tiled(m, n, k, trans_b=True) - plain) / (n * k * unit),
-            "GATHERING": (self.tiled(m, n, k, trans_a=True, pack_a=True) - far) / (m * k * unit),
-            "FETCHING": self.least(elementwise_sum(2 * level_2_bytes() // 4)) / (2 * level_2_bytes() // 4 * unit),
+            "COPYING": (self.tiled(few, many, k, pack_b=True) - plain) / (many * k * unit),
+            "TRANSPOSING": (self.tiled(few, many, k, trans_b=True) - plain) / (many * k * unit),
+            "GATHERING": (self.tiled(rows, columns, k, trans_a=True, pack_a=True, pack_b=False) - contiguous) / (rows * k * unit),
+            "FETCHING": self.least(elementwise_sum(size)) / (size * unit),
         }
 
     def zeros(self) -> dict[str, Any]:
         """Return SLOWER, LOST and LISTING, from the times at two widths of C: those grow with the width, listing does not."""
         if register_bytes() < 32:
             return {}
-        m, k, widths = 128, 256, (20, 60)
+        m, k, widths = 128, 256, (8, 40)
 
         def lines(a: np.ndarray, **flags: bool) -> tuple[float, float]:
             """Return (the part that does not grow with the width, what each register of width adds), per term and row, in the time
