@@ -94,8 +94,8 @@ class Tuner:
         return self.tiled(m, n, k) / (m * n * k)
 
     def copies(self, unit: float) -> dict[str, float]:
-        """Return what copying a number costs: the difference between a product with the copy and one without, per number copied. Few
-        rows of A pass each panel of B, or few panels each row of A, so that the copy is a good part of the whole.
+        """Return what copying a number costs: the difference between a product with the copy and one without, per number copied.
+        Few rows of A pass each panel of B, or few panels each row of A, so that the copy is a good part of the whole.
         """
         few, many, k = 16, 48 * LANES, 192
         plain = self.tiled(few, many, k, pack_b=False)
