@@ -1,7 +1,7 @@
-"""A run that is killed again and again until it is done: `python kill_and_resume.py KIND FOLDER`, a process of its own.
+"""Kill a run again and again until it is done: `python kill_and_resume.py KIND FOLDER`, a process of its own.
 
-Leaves FOLDER/whole, never disturbed, and FOLDER/killed; prints the steps at which the kills found the checkpoint. Runs are forked,
-as a new interpreter for every kill would take longer than the run; so nothing here may launch a kernel before the fork.
+It leaves FOLDER/whole, never disturbed, and FOLDER/killed, and prints the steps at which the kills found the checkpoint. Runs are
+forked, as a new interpreter for every kill would take longer than the run; so nothing here may launch a kernel before the fork.
 """
 
 import os
@@ -64,7 +64,7 @@ def die_at(call: int, moment: str) -> None:
 
 
 def fork(out: Path, kind: str, prepare: Callable[[], None] = lambda: None) -> tuple[int, int]:
-    """(process, a pipe that it writes to as its steps begin): start the run in `out`, or go on with it."""
+    """Start the run in `out`, or go on with it. Returns the process, and a pipe that it writes to as its steps begin."""
     reader, writer = os.pipe()
     process = os.fork()
     if process:
@@ -79,7 +79,7 @@ def fork(out: Path, kind: str, prepare: Callable[[], None] = lambda: None) -> tu
 
 
 def wait(process: int, reader: int) -> bool:
-    """Whether the run ended by itself, and well; False if it was killed."""
+    """Wait for the end of a run. Returns True if it ended by itself, and well; False if it was killed."""
     os.close(reader)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if status not in (0, -signal.SIGKILL):
@@ -88,7 +88,7 @@ def wait(process: int, reader: int) -> bool:
 
 
 def undisturbed(out: Path, kind: str) -> float:
-    """How long its training takes, seconds."""
+    """Train a run without killing it, and return the seconds that it took."""
     process, reader = fork(out, kind)
     os.read(reader, 1)
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Runs small enough to be made by the hundred, and the comparison that two of them have to pass to the last bit."""
+"""Tiny runs, which tests make by the hundred, and a comparison of two of them to the last bit."""
 
 from functools import cache
 
@@ -20,7 +20,7 @@ backend = cache(load_backend)
 
 @cache
 def dataset(name: str) -> Dataset:
-    """A named set, or "pictures": 20 of 12x12, which a DCGAN halves twice; an epoch is no whole number of batches of 6."""
+    """Return a named set, or "pictures": 20 of 12x12, which a DCGAN halves twice; an epoch is no whole number of batches of 6."""
     if name != "pictures":
         return load(name)
     pixels = np.random.default_rng(7).integers(0, 256, (20, 12, 12, 1))
@@ -38,13 +38,13 @@ def resume(out, data="pictures", **given) -> Run:
 
 
 def after(steps):
-    """A `stopping` for Run.train that says so once, after this many more steps."""
+    """Return a `stopping` for Run.train that is True once, after this many more steps."""
     left = iter(range(steps - 1, -1, -1))
     return lambda: next(left) == 0
 
 
 def everything(out):
-    """All that a run leaves behind, to the bit: arrays, state, metrics, configuration."""
+    """Return all that a run leaves behind, to the bit: arrays, state, metrics, configuration."""
     arrays, state = checkpoint.load(out / CHECKPOINT)
     packed = {name: (str(array.dtype), array.shape, array.tobytes()) for name, array in arrays.items()}
     return packed, state, (out / METRICS).read_bytes(), (out / CONFIG).read_bytes()
@@ -56,7 +56,7 @@ def assert_same_runs(out, other):
 
 
 def refusal(call, *args, error=CheckpointError, **options) -> str:
-    """The message of the error that `call` raises, checked to be one line."""
+    """Return the message of the error that `call` raises, checked to be one line."""
     with pytest.raises(error) as caught:
         call(*args, **options)
     assert str(caught.value) and len(str(caught.value).splitlines()) == 1

@@ -30,13 +30,13 @@ LEFT = [CHECKPOINT, "config.json", "curves.png", "metrics.jsonl", "samples.png"]
 
 
 def contents(folder):
-    """Everything below a folder, by name."""
+    """Return the contents of every file below a folder, by its name."""
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
 
 
 @pytest.fixture
 def tinygan(capsys):
-    """A command -> (exit code, lines on stdout, lines on stderr)."""
+    """Return a function that runs a command and returns (exit code, lines on stdout, lines on stderr)."""
 
     def call(*arguments):
         capsys.readouterr()
@@ -72,7 +72,7 @@ SUFFIXES = {"images": (".png", ".npy"), "table": (".csv", ".npy"), "points": (".
 
 
 def read_back(path, codec):
-    """What a file of samples holds, as an array."""
+    """Return what a file of samples holds, as an array."""
     if path.suffix == ".npy":
         return np.load(path)
     if path.suffix == ".wav":

@@ -43,7 +43,7 @@ def command(*arguments) -> subprocess.Popen:
 
 
 def wait_for(path, seconds=60):
-    """Until a run has come as far as `path`."""
+    """Wait until a run has written `path`."""
     end = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < end, f"{path} did not come in {seconds} s"

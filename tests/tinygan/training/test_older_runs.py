@@ -1,4 +1,4 @@
-"""Runs that older code began: they go on, and what this code adds is neutral.
+"""Runs that older code began go on, and options that were added since are neutral in them.
 
 tests/support/run_of_0_1_0/ holds step 7 of 12 of the run below, saved by the code of commit 10f0943 (tinygan 0.1.0).
 """
@@ -31,7 +31,7 @@ def older(tmp_path):
 
 
 def test_an_older_run_goes_on_to_where_it_would_have_come(older, tmp_path):
-    """Its generators end in the same states, its weights within rounding (another machine's BLAS may round otherwise)."""
+    """The generators end in the same states, the weights within rounding (another machine's BLAS may round otherwise)."""
     whole = Run(Config(data="ring", **BEGUN), dataset("ring"), backend("reference"), tmp_path / "whole")
     whole.train()
     resumed = Run.resume(dataset("ring"), backend("reference"), older, {})

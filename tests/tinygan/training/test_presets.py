@@ -73,7 +73,7 @@ def test_resume_with_every_remedy_is_bit_for_bit(tmp_path):
 
 @pytest.mark.parametrize(("arch", "data"), [("mlp", "ring"), ("mlp", "digits"), ("dcgan", "digits")])
 def test_weights_start_as_told(arch, data):
-    """Else each layer has its own: he_normal, and N(0, 0.02^2) in a DCGAN."""
+    """Without --init each layer has its own initialisation: he_normal, and N(0, 0.02^2) in a DCGAN."""
     sample = load_data(data).codec.shape
     for init in ("", "lecun_uniform", "dcgan_normal"):
         a = Architecture(arch=arch, sample=sample, bounded=True, z=4, init=init)

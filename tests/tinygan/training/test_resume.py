@@ -119,7 +119,7 @@ def test_lines_that_the_checkpoint_does_not_know_are_taken_off(tmp_path, tail):
 
 @pytest.fixture
 def stopped(tmp_path):
-    """A run at step 7 of 12; whatever a test does, it has to be resumable afterwards."""
+    """Return the folder of a run at step 7 of 12, and check after the test that it is unchanged and can be resumed."""
     start(tmp_path / "run").train(stopping=after(7))
     before = everything(tmp_path / "run")
     yield tmp_path / "run"

@@ -33,7 +33,7 @@ def test_readings(tmp_path):
 
 
 def moved(tmp_path, **options):
-    """(run, its metrics) after training."""
+    """Train a run; return it and its metrics. Every array of both players has to have moved."""
     run = start(tmp_path, **options)
     before = {name: array.copy() for name, array in run.saved_arrays().items()}
     run.train()
@@ -193,7 +193,7 @@ def rewrite(out, change):
 @pytest.mark.parametrize("arch", ["mlp", "dcgan"])
 @pytest.mark.parametrize(("ema", "source"), [(0.9, "average."), (0.0, "G.")])
 def test_samples_need_one_generator_alone(tmp_path, arch, ema, source):
-    """Neither data nor D nor optimisers; and with a moving average, not even G itself."""
+    """A run is sampled without its data, D and optimisers; and with a moving average, even without G itself."""
     start(tmp_path, arch=arch, ema=ema).train()
     wanted = sample(tmp_path)
     assert wanted.shape == (5, 12, 12, 1) and wanted.dtype == np.float32 and np.abs(wanted).max() <= 1
@@ -207,7 +207,7 @@ def test_samples_need_one_generator_alone(tmp_path, arch, ema, source):
 
 @pytest.mark.parametrize("arch", ["mlp", "dcgan"])
 def test_samples_by_seed_and_one_by_one(tmp_path, arch):
-    """Also across the parts that samples are made in, and whatever samples are drawn beside."""
+    """A seed gives the same samples, however many are drawn with them, and whichever part of 256 they are made in."""
     start(tmp_path, arch=arch).train()
     many = sample(tmp_path, 600)
     assert many.shape == (600, 12, 12, 1)
