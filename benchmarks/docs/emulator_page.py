@@ -81,10 +81,10 @@ def graph() -> str:
     translated, rows = kernel().translated, []
     for number, block in enumerate(blocks_of(function, collectives())):
         inside = [*block.instructions, *([block.terminator] if block.terminator else [])]
-        span = f"{inside[0].ptx_line}-{inside[-1].ptx_line}" if inside else "-"
-        ends = f"`{_text(block.terminator)}`" if block.terminator else "-"
+        span = f"{inside[0].ptx_line}-{inside[-1].ptx_line}" if inside else "none"
+        ends = f"`{_text(block.terminator)}`" if block.terminator else "none"
         rows.append([str(number), f"`{block.label}`" if block.label else "", span, ends, way_on(translated.basic_blocks[number])])
-    return table(["block", "label", "PTX lines", "its last instruction", "lanes go"], rows)
+    return table(["block", "label", "PTX lines", "the jump, barrier or return that ends it", "lanes go"], rows)
 
 
 def _text(ins: Instruction) -> str:
