@@ -19,6 +19,8 @@ from functools import cache, cached_property
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
+import numpy as np
+
 METADATA = "option"
 KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", tuple: "a tuple of whole numbers"}
 
@@ -72,9 +74,20 @@ class Option:
     @cached_property
     def kind(self) -> type:
         """bool, int, float, str, or tuple: the annotated type without `None` and without a tuple's elements."""
-        types = typing.get_args(self.type) if self.may_be_none else (self.type,)
-        plain = next(t for t in types if t is not type(None))
-        return typing.get_origin(plain) or plain
+        return typing.get_origin(self._type_of_value) or self._type_of_value
+
+    @property
+    def elements(self) -> tuple[Any, ...]:
+        """The types of a tuple's elements: (int, ...)."""
+        return typing.get_args(self._type_of_value)
+
+    @property
+    def _type_of_value(self) -> Any:
+        """The annotated type without `None`."""
+        if not self.may_be_none:
+            return self.type
+        found = [t for t in typing.get_args(self.type) if t is not type(None)]
+        return found[0] if len(found) == 1 else typing.Union[tuple(found)]  # noqa: UP007  made of a list
 
     def check(self, value: Any) -> None:
         """Raise OptionError unless `value` has this option's type and lies in its range."""
@@ -84,7 +97,7 @@ class Option:
         if not self._has_kind(value):
             self._refuse(value, KINDS[self.kind])
         if not all(self._in_range(part) for part in parts):
-            self._refuse(value, self._range())
+            self._refuse(value, KINDS[float] if self.kind is float and not math.isfinite(value) else self._range())
 
     def _refuse(self, value: Any, wanted: str) -> None:
         shown = repr(value) if isinstance(value, str) else value
@@ -100,13 +113,13 @@ class Option:
         return isinstance(value, self.kind)
 
     def _in_range(self, value: Any) -> bool:
-        """Comparisons are written so that NaN fails them."""
+        """Check one number, text or bool. Comparisons are written so that NaN fails them."""
         if self.choices:
             return value in self.choices
         if isinstance(value, (str, bool)):
             return True
         return (
-            math.isfinite(value)
+            (isinstance(value, Integral) or math.isfinite(value))  # a whole number may be too large for a float
             and (self.at_least is None or value >= self.at_least) and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most) and (self.below is None or value < self.below)
         )
@@ -132,6 +145,13 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def plain(value: Any) -> Any:
+    """Return Python's own number, bool or text for a NumPy scalar, also inside a tuple; anything else as it is. JSON needs it."""
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def option(default: Any = NOTHING, **metadata: Any) -> Any:
     """Declare a dataclass field as an option. metadata: the fields of `Option`, of which `help` is required."""
     given = {} if default is NOTHING else {"default": default}
@@ -142,13 +162,17 @@ class Options:
     """The base of frozen dataclasses of options. An instance has been checked: every range, and what `conflicts` yields.
 
     Groups of options combine by inheritance, each checked by its own `conflicts`. Raises OptionError when an instance is made, and
-    TypeError when a class would inherit one option from two classes, of which Python would silently take the first.
+    TypeError when a class would inherit one option from two classes, of which Python would silently take the first, or gives an
+    option the name of something that every class of options has, such as `title`. NumPy scalars become Python's own numbers.
     """
 
     title = ""  # of the group's panel in `tinygan train --help`
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
+        for name, value in vars(cls).items():
+            if isinstance(value, dataclasses.Field) and hasattr(Options, name):
+                raise TypeError(f"{cls.__name__} declares an option {name}, which would hide Options.{name}; give it another name")
         declared: dict[str, type] = {}
         for owner in cls.__mro__:
             for name in inspect.get_annotations(owner):
@@ -157,7 +181,9 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, declared in options_of(type(self)).items():
-            declared.check(getattr(self, name))
+            value = plain(getattr(self, name))
+            declared.check(value)
+            object.__setattr__(self, name, value)  # the dataclass is frozen
         for owner in reversed(type(self).__mro__):
             for message in vars(owner).get("conflicts", lambda self: ())(self):
                 raise OptionError(message)
@@ -183,11 +209,16 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def _completed(cls: type, f: dataclasses.Field[Any], hint: Any) -> Option:
+    """Return the option that a field declares. Raises TypeError for a type that options cannot have."""
     declared = f.metadata[METADATA]
     owner = next(c for c in cls.__mro__ if f.name in inspect.get_annotations(c))
     default = NOTHING if f.default is dataclasses.MISSING else f.default
     flag = declared.flag or f"--{f.name.replace('_', '-')}"
-    return dataclasses.replace(declared, name=f.name, default=default, type=hint, owner=owner, flag=flag)
+    completed = dataclasses.replace(declared, name=f.name, default=default, type=hint, owner=owner, flag=flag)
+    if completed.kind not in KINDS or (completed.kind is tuple and completed.elements != (int, ...)):
+        raise TypeError(f"the option {f.name} of {owner.__name__} is a {hint}; options are bool, int, float, str or "
+                        f"tuple[int, ...], each also with `| None`")
+    return completed
 
 
 def from_record(cls: type[O], record: Mapping[str, Any]) -> O:

@@ -1,10 +1,12 @@
 """Options: what one field declares reaches the check, the message, the flag, the help, the JSON, and the rules of resuming."""
 
 import ast
+import inspect
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import tinygan
+from tinygan.cli import train
 from tinygan.cli.flags import takes_options
 from tinygan.game.remedies import Remedies
 from tinygan.game.rules import Rules
@@ -55,8 +58,8 @@ WRONG = {
     "count": [(0, "--count is 0, it has to be at least 1"), (1.0, "a whole number"), (True, "a whole number"), (None, "whole"),
               ("3", "--count is '3', it has to be a whole number")],
     "share": [(-0.1, "at least 0 and below 1"), (1.0, "at least 0 and below 1"), (float("nan"), "--share is nan"), ("0", "finite")],
-    "rate": [(0.0, "--rate is 0.0, it has to be a positive number"), (float("inf"), "positive"), (False, "finite number")],
-    "weight": [(1.5, "--weight is 1.5, it has to be between 0 and 1"), (float("nan"), "between 0 and 1")],
+    "rate": [(0.0, "--rate is 0.0, it has to be a positive number"), (float("inf"), "a finite number"), (False, "finite number")],
+    "weight": [(1.5, "--weight is 1.5, it has to be between 0 and 1"), (float("nan"), "--weight is nan, it has to be a finite n")],
     "kind_of": [("bitter", "--kind-of is 'bitter', it has to be one of sour, sweet, salty"), (1, "a text")],
     "way": [("up", "--way is 'up', it has to be left or right")],
     "wrapped": [(1, "true or false"), ("no", "true or false")],
@@ -90,6 +93,39 @@ def test_groups_that_are_combined_keep_their_own_conflicts():
     with pytest.raises(OptionError, match="--k is 2"):
         Config(data="ring", k=2, update="simultaneous")
     assert Shop(name="x", noise=0.5).part(Remedies) == Remedies(noise=0.5)
+
+
+SCALARS = [("count", np.int64(2)), ("count", np.uint8(2)), ("share", np.float32(0.25)), ("wrapped", np.True_),
+           ("layers", (np.int32(4), 5)), ("way", np.str_("left"))]
+
+
+@pytest.mark.parametrize(("name", "value"), SCALARS, ids=str)
+def test_numpy_scalars_become_python_s_own(name, value):
+    made = getattr(Sweets(**{name: value}), name)
+    assert made == value and type(made) in (int, float, bool, tuple, str)
+    assert from_record(Sweets, json.loads(json.dumps(asdict(Sweets(**{name: value}))))) == Sweets(**{name: made})
+
+
+def test_whole_numbers_may_be_larger_than_any_float():
+    assert Sweets(count=10**400).count == 10**400
+    with pytest.raises(OptionError, match=r"--count is -1000.* at least 1"):
+        Sweets(count=-(10**400))
+
+
+@pytest.mark.parametrize("name", ["title", "values", "part", "conflicts"])
+def test_an_option_does_not_hide_what_every_class_of_options_has(name):
+    with pytest.raises(TypeError, match=f"Hiding declares an option {name}, which would hide Options.{name}"):
+        type("Hiding", (Options,), {"__annotations__": {name: int}, name: option(1, help="Wrong.")})
+
+
+UNFIT = [list[int], tuple[float, ...], tuple[int, int], int | float, int | float | None, dict, bytes]
+
+
+@pytest.mark.parametrize("hint", UNFIT, ids=str)
+def test_a_type_that_no_option_can_have_is_refused_with_its_name(hint):
+    namespace = {"__annotations__": {"odd": hint}, "odd": option(None, help="Odd.")}
+    with pytest.raises(TypeError, match="the option odd of Odd is a "):
+        options_of(dataclass(frozen=True, kw_only=True)(type("Odd", (Options,), namespace)))
 
 
 def test_no_option_is_declared_twice():
@@ -178,6 +214,21 @@ def test_help_shows_every_option_in_the_panel_of_its_class():
         for declared in options_of(group).values():
             assert f"{declared.flag} " in panel and declared.help.split()[0] in panel
     assert "--no-wrapped" in text and text.index("Sweets") < text.index("Remedies")
+
+
+def flags_of_train():
+    """Return every name that a parameter of `tinygan train` goes by on the command line, those of options among them."""
+    parameters = inspect.signature(train.train).parameters.values()
+    return [flag for p in parameters for part in p.annotation.__metadata__ for flag in part.param_decls or ()]
+
+
+def test_every_option_of_a_run_has_a_flag_that_is_nobody_else_s():
+    """An option named like a parameter of the command itself would have none, in silence; of two equal flags one would win."""
+    found = [flag.split("/")[0] for flag in flags_of_train()]
+    missing = {declared.flag for name, declared in options_of(Config).items() if name != "data"} - set(found)
+    assert not missing, f"{missing} are parameters of `train` itself, in tinygan/cli/train.py"
+    assert len(found) == len(set(found)), f"one flag twice: {sorted(f for f in set(found) if found.count(f) > 1)}"
+    assert {"--resume", "--lr-d", "--spectral"} <= set(found)
 
 
 # ---- the configuration of a run -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -25,13 +26,22 @@ def tell(console: Console, line: str) -> None:
 
 
 def load_backend(name: str, emulate: bool = False) -> Backend:
-    """Return the backend of that name; it says so on stderr if it has to compile something. Raises BackendError."""
+    """Return the backend of that name. The first time in a process that one has to compile, a line on stderr says so.
+
+    Raises BackendError.
+    """
     backend = load(name, emulate)
     if name == "cpu":
-        from tinygan_kernels.cpu.backend import announce_compilation
-
-        announce_compilation(lambda line: print(f"tinygan: {line}", file=sys.stderr))
+        _announce_compilation()
     return backend
+
+
+@cache
+def _announce_compilation() -> None:
+    """Ask for the line about compiling, once in a process, however many backends are loaded in it."""
+    from tinygan_kernels.cpu.backend import announce_compilation
+
+    announce_compilation(lambda line: print(f"tinygan: {line}", file=sys.stderr))
 
 
 @contextmanager

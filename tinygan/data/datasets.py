@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygan.options import OptionError
+from tinygan.options import OptionError, plain
 
 from . import kinds, readers
 from .batches import Dataset
@@ -66,7 +66,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     known = {name: option for kind in kinds.KINDS for name, option in kind.options_taken().items()}
     if unknown := set(options) - set(known):
         raise TypeError(f"no kind of data has an option {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: plain(value) for name, value in options.items() if value is not None}
     try:
         for name, value in given.items():
             known[name].check(value)
@@ -78,9 +78,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
 def _refuse_foreign(name: str, kind: type[Codec], given: dict[str, Any]) -> None:
     """Raise DataError for an option that other kinds have, and this one has not."""
     for option in given:
-        owners = [other.kind for other in kinds.KINDS if option in other.options_taken()]
+        owners = {other.kind: other.options_taken()[option] for other in kinds.KINDS if option in other.options_taken()}
         if kind.kind not in owners:
-            raise DataError(f"{name}: --{option} is for {' and '.join(owners)}, this is {kind.kind}; leave it out")
+            flag = next(iter(owners.values())).flag
+            raise DataError(f"{name}: {flag} is for {' and '.join(owners)}, this is {kind.kind}; leave it out")
 
 
 def _named(row: NamedSet, given: dict[str, Any]) -> Dataset:

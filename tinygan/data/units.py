@@ -129,7 +129,7 @@ class Codec(ABC):
 
     def to_json(self) -> dict:
         """Return a dict of JSON types only; floats survive json.dumps and loads bit for bit. See `kinds.codec_from_json`."""
-        fields = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        fields = {name: _lists_for_tuples(value) for name, value in asdict(self).items()}
         return {"kind": self.kind, "bounded": self.bounded, **fields}
 
     def __post_init__(self):
@@ -187,6 +187,10 @@ class Codec(ABC):
     @abstractmethod
     def draw(self, pair: Comparison) -> Figure:
         """Return a picture of real samples beside generated ones."""
+
+
+def _lists_for_tuples(value: Any) -> Any:
+    return list(map(_lists_for_tuples, value)) if isinstance(value, tuple) else value
 
 
 def is_count(value) -> bool:

@@ -38,8 +38,10 @@ class Game:
     D maps samples (m, ...) to logits (m, 1), G noise (m, n_z) to samples; each is any Layer. objective: a name in OBJECTIVES.
     r1: weight gamma of R1, the penalty on D's slope at real data. penalties: further ones (see penalties.py).
     ema: decay of `average`, a second G of the same shape, which follows G slowly and is the one to sample from.
-    remedies: what else is in use. draws: where it takes random numbers from. noise: the present std of instance noise.
-    Raises ValueError if the players share parameters, an option is out of range, or the options do not fit together.
+    remedies: what else is in use. draws: where it takes random numbers from. noise: the present std of instance noise, which
+    begins at that of the remedies.
+    Raises ValueError if the players share parameters, if an optimiser moves the other player, if an option is out of range, or if
+    the options do not fit together.
     """
 
     D: Layer
@@ -52,11 +54,12 @@ class Game:
     average: Layer | None = None
     remedies: Remedies = field(default_factory=Remedies)
     draws: Draws | None = None
-    noise: float = 0.0
+    noise: float = field(default=0.0, init=False)
     penalties: Sequence[Penalty] = ()
 
     def __post_init__(self) -> None:
         assert_disjoint(self.optim_d, self.optim_g)
+        self._check_owners()
         if self.objective not in OBJECTIVES:
             raise ValueError(f"there is no objective {self.objective!r}; tinygan has {', '.join(OBJECTIVES)}")
         if not 0 <= self.ema < 1 or not 0 <= self.r1 < float("inf"):
@@ -65,9 +68,21 @@ class Game:
             raise ValueError(f"smooth is {self.remedies.smooth}, but the game {self.objective!r} has no labels to smooth")
         if self.remedies.draws and self.draws is None:
             raise ValueError("instance noise and the penalty between real and fake draw random points; hand the game its draws")
+        if self.ema and self.average is None:
+            raise ValueError(f"ema is {self.ema}, but there is no average to follow G; hand the game a second G")
+        for penalty in self.penalties:
+            if penalty.at not in ("real", "fake", "between"):
+                raise ValueError(f"a penalty is at {penalty.at!r}; it has to be at 'real', 'fake' or 'between'")
         self.noise = self.remedies.noise
         if self.average is not None:
             self._average_g(decay=0.0)
+
+    def _check_owners(self) -> None:
+        """Raise ValueError where an optimiser has parameters that only the other player holds, as two that were swapped."""
+        d, g = ({id(t) for t in network.parameters().values()} for network in (self.D, self.G))
+        for name, optimiser, others in (("optim_d", self.optim_d, g - d), ("optim_g", self.optim_g, d - g)):
+            if others & {id(t) for t in optimiser.parameters}:
+                raise ValueError(f"{name} moves parameters of the other player; hand the game D's optimiser first, then G's")
 
     @property
     def backend(self) -> Backend:
@@ -117,7 +132,12 @@ class Game:
         return Logits(s_real, s_fake, fake_of_g, real_of_g)
 
     def simultaneous_step(self, x: Tensor, z: Tensor) -> Logits:
-        """Both players move at once, from one forward pass: G is sampled and D run on the fakes once, not twice."""
+        """Move both players at once, from one forward pass: G is sampled and D run on the fakes once, not twice.
+
+        Raises ValueError where G is to look ahead of D's step: there is none to wait for.
+        """
+        if self.remedies.unroll:
+            raise ValueError(f"unroll is {self.remedies.unroll}, but simultaneous players do not wait; take alternating steps")
         theta_d, theta_g = self.optim_d.parameters, self.optim_g.parameters
         real, fake = self._judge(x, self.G(z))
         goal = self._goal_of_d(real, fake)

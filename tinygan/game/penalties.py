@@ -27,10 +27,11 @@ class Judged:
 
 
 class Penalty(Protocol):
-    """The interface of every penalty. weight: what it is multiplied by.
+    """The interface of every penalty. weight: the factor that it has inside.
 
     at: the points whose slopes count. Where it is "real" or "fake", the game makes that batch a variable before D judges it, so
-    that the penalty can take the slope from logits that are there already.
+    that the penalty can take the slope from logits that are there already. A penalty at "real" uses nothing of the fakes: it then
+    cannot move G, and a game of sum zero gets both players' gradients from one sweep.
     """
 
     weight: float
@@ -107,7 +108,12 @@ def squared_slope(s: Tensor, x: Tensor, weight: float) -> Tensor:
 
 
 def wgan_gp(D: Network, x: Tensor, fake: Tensor, weight: float, draws: Draws) -> Tensor:
-    """weight E (|grad s(y)| - 1)^2 () at y = e x + (1 - e) fake, e ~ U[0, 1] for each pair. Gulrajani et al. 2017, eq. 3."""
+    """Return weight E (|grad s(y)| - 1)^2 () at y = e x + (1 - e) fake, e ~ U[0, 1] for each pair. Gulrajani et al. 2017, eq. 3.
+
+    Raises ValueError for batches of different shapes.
+    """
+    if x.shape != fake.shape:
+        raise ValueError(f"wgan_gp: x {x.shape} and fake {fake.shape} do not form pairs; make the batches equal")
     e = draws(uniform, x, (x.shape[0], *(1 for _ in x.shape[1:])))
     y = variable(e * stop(x) + (1.0 - e) * stop(fake))
     (slope,) = gradients(ops.sum(D(y)), [y], create_graph=True)

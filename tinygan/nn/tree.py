@@ -1,7 +1,9 @@
 """Layer, and the tree that layers form: parameters, buffers and layers inside a layer are found by walking its attributes.
 
 A layer may hold tensors and other layers in attributes of its own, and in lists, tuples and dictionaries there. Nobody lists
-them by hand, so none is forgotten and silently left untrained.
+them by hand, so none is forgotten and silently left untrained. Layers and tensors in a set, which has no order, and in attributes
+of a class, which all its instances would share, are refused. What a function encloses, or an object of another class holds, is not
+searched: that belongs to somebody else.
 """
 
 from __future__ import annotations
@@ -45,6 +47,12 @@ class Layer:
     training: bool = True
     inlined: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        for name, value in vars(cls).items():
+            if isinstance(value, (Tensor, Layer)):
+                raise TypeError(f"{cls.__name__}.{name} belongs to the class, so all instances would share it; make it in __init__")
+
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
@@ -54,7 +62,8 @@ class Layer:
 
         A layer that does so itself, as batch normalisation, says `couples = True` in its class.
         """
-        return any(layer.couples for layer in self.inner_layers())
+        _, *inside = _layers(self, _says_whether_it_couples)
+        return any(layer.couples for layer in inside if _says_whether_it_couples(layer))
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the tensors that want a gradient, by name; the very objects, so that an optimiser can update them in place.
@@ -75,12 +84,12 @@ class Layer:
 
     def train(self, mode: bool = True) -> Layer:
         """Put this layer and all inside it into training mode, or with mode=False into eval mode. Returns the layer."""
-        self.training = mode
-        for layer in self.inner_layers():
-            layer.train(mode)
+        for layer in _layers(self):
+            layer.training = mode
         return self
 
     def eval(self) -> Layer:
+        """Put this layer and all inside it into eval mode. Returns the layer."""
         return self.train(False)
 
 
@@ -126,6 +135,24 @@ def _slots(layer: Layer, prefix: str, entered: set[int]) -> Iterator[Slot]:
             yield from _slots(content, f"{prefix}{path}." if path else prefix, entered)
 
 
+def _layers(layer: Layer, closed: Callable[[Layer], bool] = lambda layer: False) -> list[Layer]:
+    """Return the layer and all layers inside it, each once, as layers may hold one another in a circle.
+
+    The insides of a layer that is `closed` are left out, but for those of the first.
+    """
+    found = {id(layer): layer}
+    waiting = [layer]
+    while waiting:
+        new = {id(inner): inner for inner in waiting.pop().inner_layers() if id(inner) not in found}
+        found |= new
+        waiting += [inner for inner in new.values() if not closed(inner)]
+    return list(found.values())
+
+
+def _says_whether_it_couples(layer: Layer) -> bool:
+    return type(layer).couples is not Layer.couples
+
+
 def _contents(layer: Layer) -> Iterator[tuple[str, Any, Any, Tensor | Layer]]:
     """Yield (path, owner, key, content) for each tensor and layer that a layer holds itself."""
     for name, value in vars(layer).items():
@@ -138,6 +165,8 @@ def _inside(path: str, owner: Any, key: Any, value: Any) -> Iterator[tuple[str, 
     elif isinstance(value, (list, tuple, dict)):
         for inner_key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _inside(f"{path}.{inner_key}" if path else str(inner_key), value, inner_key, inner)
+    elif isinstance(value, (set, frozenset)) and any(isinstance(inner, (Tensor, Layer)) for inner in value):
+        raise TypeError(f"{path or key} is a set that holds a layer or a tensor; a set has no order: hold them in a list")
 
 
 def _named(layer: Layer, wanted: Callable[[Tensor], bool]) -> dict[str, Tensor]:

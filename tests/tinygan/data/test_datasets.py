@@ -11,6 +11,7 @@ import pytest
 from data_files import PIXELS, error_of, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.io import wavfile
 from scipy.stats import chi2
 from sklearn import datasets
 
@@ -182,6 +183,13 @@ def test_a_name_too_long_for_the_file_system():
 @pytest.mark.parametrize("size", [0, 1, -3, 5000, 2.5, "8"])
 def test_sizes_that_make_no_sense(size):
     assert "--size" in error_of(load, "digits", size=size)
+
+
+def test_options_may_be_numpy_s_own_numbers(tmp_path):
+    """A window of np.int64(512) is one of 512; nothing of NumPy's is left in the codec, which has to become JSON."""
+    wavfile.write(tmp_path / "a.wav", 8000, np.arange(4000, dtype=np.int16))
+    assert load(tmp_path / "a.wav", window=np.int64(512)).codec == load(tmp_path / "a.wav", window=512).codec
+    assert load("digits", size=np.uint8(4)).codec.to_json()["shape"] == [4, 4, 1]
 
 
 @pytest.mark.parametrize("window", [0, 1, -3, 2.5])

@@ -249,6 +249,21 @@ def test_the_command_line_takes_a_planted_kind(planted, tmp_path, monkeypatch, c
     assert ".digits or .npy only" in capsys.readouterr().err
 
 
+def test_tuples_in_tuples_survive_json():
+    """A resumed run compares its data's codec with the one from the checkpoint."""
+    @dataclass(frozen=True)
+    class Pairs(DigitStrings):
+        kind = "pairs"
+        pairs: tuple[tuple[str, int], ...] = ()
+
+    codec = Pairs((3,), pairs=(("a", 1), ("b", 2)))
+    record = json.loads(json.dumps(codec.to_json()))
+    assert record == codec.to_json()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinds, "KINDS", (*KINDS, Pairs))
+        assert codec_from_json(record) == codec
+
+
 # ---- what checkpoints hold ------------------------------------------------------------------------------------------
 
 RECORDS = {

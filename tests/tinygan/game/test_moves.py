@@ -365,8 +365,32 @@ def test_players_that_share_a_parameter_are_refused():
         Game(D, G, SGD(shared, 0.1), SGD(G.parameters(), 0.1))
 
 
+def test_optimisers_that_were_swapped_are_refused():
+    """Both players would stand still, as neither goal depends on the parameters that it is differentiated in."""
+    D, G = players()
+    with pytest.raises(ValueError, match="optim_d moves parameters of the other player"):
+        Game(D, G, SGD(G.parameters(), 0.1), SGD(D.parameters(), 0.1))
+    some = dict(list(D.parameters().items())[:1])
+    Game(D, G, SGD(some, 0.1), SGD(G.parameters(), 0.1))  # a part of D may be all that moves
+    with pytest.raises(ValueError, match="optim_g moves parameters of the other player"):
+        Game(D, G, SGD(some, 0.1), SGD(dict(list(D.parameters().items())[1:]), 0.1))
+
+
+def test_simultaneous_players_do_not_look_ahead():
+    game = new_game(remedies=Remedies(unroll=2))
+    with pytest.raises(ValueError, match="unroll is 2, but simultaneous players do not wait"):
+        game.simultaneous_step(drawn(4, 3), drawn(4, 2))
+
+
+def test_the_noise_of_a_game_is_that_of_its_remedies():
+    with pytest.raises(TypeError, match="noise"):
+        new_game(noise=0.5)  # would be without effect
+    assert new_game(remedies=Remedies(noise=0.5), draws=Draws(np.random.default_rng(0))).noise == 0.5
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"objective": "saturating"}, "there is no objective 'saturating'; tinygan has minimax, nonsaturating"),
+    ({"ema": 0.5}, "there is no average to follow G"),
     ({"ema": 1.0}, "ema has to lie in"), ({"ema": -0.1}, "ema has to lie in"), ({"r1": -1.0}, "r1 to be at least 0"),
 ])
 def test_options_out_of_range_are_refused(options, message):

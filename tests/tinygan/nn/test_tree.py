@@ -218,6 +218,52 @@ def test_what_cannot_be_exchanged_says_so():
         pass
 
 
+# ---- what would be forgotten in silence -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+@pytest.mark.parametrize("content", [lambda: linear(2, 2), lambda: leaf([1.0])], ids=["layer", "tensor"])
+def test_a_layer_in_a_set_is_refused(kind, content):
+    layer = Residual(2)
+    layer.names = kind({"not", "a", "layer"})
+    assert len(layer.parameters()) == 4
+    layer.held = {"inner": [kind({content()})]}
+    with pytest.raises(TypeError, match=r"held\.inner\.0 is a set that holds a layer or a tensor"):
+        layer.parameters()
+
+
+@pytest.mark.parametrize("content", [lambda: linear(2, 2), lambda: leaf([1.0])], ids=["layer", "tensor"])
+def test_a_layer_that_belongs_to_a_class_is_refused(content):
+    with pytest.raises(TypeError, match=r"Shared\.body belongs to the class, so all instances would share it"):
+        class Shared(Layer):
+            body = content()
+
+
+def test_layers_that_hold_one_another_are_walked_once():
+    """A layer inside knows the one around it: no walk goes round in a circle."""
+    network = Sequential(Residual(2), BatchNorm(2, backend=REFERENCE, dtype=np.float64))
+    network.layers[0].around = network
+    assert list(network.parameters()) == ["0.first.w", "0.first.b", "0.second.w", "0.second.b", "1.gamma", "1.beta"]
+    assert network.couples and network.layers[0].couples
+    assert not any(layer.training for layer in (network.eval(), *network.layers, network.layers[0].second))
+    assert network.layers[0].train() is network.layers[0] and network.training and network.layers[1].training
+
+
+def test_a_layer_may_answer_for_what_is_inside_it():
+    """`couples` in a class settles it for the layers inside; an answer that asks further with super() reaches them."""
+    class Apart(Sequential):
+        couples = False
+
+    class Asks(Sequential):
+        @property
+        def couples(self):
+            return super().couples
+
+    norm = BatchNorm(2, backend=REFERENCE, dtype=np.float64)
+    assert not Sequential(Apart(norm)).couples
+    assert Asks(norm).couples and Sequential(Asks(norm)).couples and not Sequential(Asks(Apart(norm))).couples
+
+
 # ---- planted faults -------------------------------------------------------------------------------------------------------------
 
 

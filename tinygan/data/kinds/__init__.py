@@ -1,6 +1,7 @@
 """The kinds of data, one class each, and the list that makes them known to everything else."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ..units import Codec, DataError
 from .columns import Points, Table
@@ -31,4 +32,8 @@ def codec_from_json(record: dict) -> Codec:
     if record["bounded"] is not kind.bounded:
         raise DataError(f"codec: bounded is {record['bounded']!r}, which {kind.kind} are not")
     stored = {name: value for name, value in record.items() if name not in ("kind", "bounded")}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+    return kind(**{name: _tuples_for_lists(value) for name, value in stored.items()})
+
+
+def _tuples_for_lists(value: Any) -> Any:
+    return tuple(map(_tuples_for_lists, value)) if isinstance(value, list) else value
