@@ -97,12 +97,12 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
-def broken(text, page):
-    """The links of a page that lead to no file, or to no heading of one."""
+def broken(text, page, folder=DOCS):
+    """The links of a page in a folder that lead to no file, or to no heading of one."""
     found = []
     for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```python.*?```", "", text, flags=re.DOTALL)):
         path, _, anchor = target.partition("#")
-        file = DOCS / (path or page)
+        file = folder / (path or page)
         if not file.exists() or (anchor and anchor not in anchors(text if not path else file.read_text())):
             found.append(target)
     return found
@@ -116,6 +116,11 @@ def test_links_lead_somewhere(page):
 def test_a_link_that_leads_nowhere_would_be_seen():
     assert broken("# A heading\n[a](#a-heading) [b](game.md#8-what-converges) [c](no.md) [d](#no) [e](game.md#no)", "game.md") == [
         "no.md", "#no", "game.md#no"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_the_pages_above_lead_somewhere(page):
+    assert broken((DOCS.parent / page).read_text(), page, DOCS.parent) == []
 
 
 def misnamed(text):
@@ -132,6 +137,20 @@ def test_a_links_text_is_its_file(page):
 def test_a_misnamed_link_would_be_seen():
     assert misnamed("[`old.py`](../a/new.py) [`b.py`](../a/b.py) [`Backend.launch`](x.md)") == [
         ("old.py", "../a/new.py")]
+
+
+def uncounted(text):
+    """The recipes, as headings, whose first paragraph does not say how many places there are."""
+    recipes = re.findall(r"^##+ ([^\n]+)\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL)
+    return [heading for heading, opening in recipes if not re.search(r" takes (?:no|\d) places?\b", opening)]
+
+
+def test_every_recipe_begins_with_the_number_of_its_places():
+    assert uncounted((DOCS.parent / "CONTRIBUTING.md").read_text()) == []
+
+
+def test_a_recipe_without_a_number_would_be_seen():
+    assert uncounted("# All\n\nText.\n\n## A\n\nIt takes 2 places.\n\n1. x\n\n### B\n\nHow to.\n\nIt takes 2 places.\n\n") == ["B"]
 
 
 TERM = re.compile(r"- \*\*(.+?)\*\*: .+\. \[`([^`]+)`\]\((\.\./[^)]+)\)")

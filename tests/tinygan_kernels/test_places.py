@@ -8,7 +8,7 @@ import pytest
 import tinygan_kernels
 from tinygan_kernels import KERNELS, reference
 from tinygan_kernels.cuda import array_kernels
-from tinygan_kernels.profiling import counts
+from tinygan_kernels.profiling.calls import PROFILED
 from tinygan_kernels.verification import bounds
 from tinygan_kernels.verification.cases import cases
 
@@ -56,8 +56,8 @@ def test_both_cuda_backends_compute_the_kernel(kernel, backend):
 
 def test_every_kernel_written_in_cuda_can_be_profiled():
     own = {version.kernel for backend in tinygan_kernels.CUDA_BACKENDS for version in tinygan_kernels.ladder(backend)}
-    missing = own - set(counts.PROFILED)
-    assert own and not missing, f"kernels/tinygan_kernels/profiling/counts.py: PROFILED has no line for {sorted(missing)}"
+    missing = own - set(PROFILED)
+    assert own and not missing, f"kernels/tinygan_kernels/profiling/calls.py: PROFILED has no line for {sorted(missing)}"
 
 
 def test_a_kernel_that_a_backend_lacks_is_refused_by_name():
