@@ -1,4 +1,7 @@
-"""The one door: a Backend launches every kernel of the contract, after checking its arguments, under the eyes of its watchers."""
+"""Backends, whose `launch` is the one door to the kernels of the contract: it checks the arguments, then runs the kernel.
+
+Every launch is handed to the backend's watchers on its way: recorders, profilers, the NaN trap.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .shapes import ANY_SHAPE, DTYPES, ContractError, Shape
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel with its arrays and parameters. `run` may be called again: the arrays are the same, their contents are read anew."""
+    """A kernel with its arrays and parameters. `run` may be called again: it reads what the same arrays then hold."""
 
     kernel: Kernel
     implementation: Callable[..., None]
@@ -28,7 +31,7 @@ class Launch:
         self.implementation(*self.inputs, *self.outputs, **self.params)
 
 
-Call = Callable[[], None]  # a launch that was bound: all that its shapes decide is decided
+Call = Callable[[], None]  # a launch that was bound: what its shapes decide was decided then
 Watcher = Callable[[Launch, Call], None]  # watcher(launch, proceed); proceed() runs the launch
 BindRefill = Callable[[Any], tuple[Call, Callable[[Any], None]]]
 
@@ -46,10 +49,10 @@ class Backend:
     xp: Any = np
     versions: Sequence[Version] = ()
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
-    bind: Callable[[Launch], Call] = lambda launch: launch.run  # a launch as a call without arguments
-    bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # two in a row as one call, where they can be
-    join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # bound calls in a row as fewer that do the same
-    bind_refill: BindRefill | None = None  # for an array: a call that copies to it, and a function that is told from which array
+    bind: Callable[[Launch], Call] = lambda launch: launch.run  # makes a launch a call without arguments
+    bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # one call for both, None if there is none
+    join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # makes fewer calls that do the same
+    bind_refill: BindRefill | None = None  # makes (a call that copies to the given array, a function that sets what it copies)
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
 
@@ -125,7 +128,7 @@ class Backend:
 
 
 def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
-    """Watch for the first kernel that writes a NaN though its inputs held none. Raises FloatingPointError."""
+    """Run a launch as a watcher does. Raises FloatingPointError if the kernel wrote a NaN though its inputs held none."""
     read = launch.inputs + (launch.outputs if launch.kernel.in_place else ())
     clean = not any(bool((a != a).any()) for a in read)
     proceed()

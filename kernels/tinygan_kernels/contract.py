@@ -28,7 +28,7 @@ class Kernel:
     rule: Callable[..., tuple[Shape, ...]]  # a rule of shapes.py
     formula: str
     params: tuple[Parameter, ...] = ()
-    flops: Callable[..., int] | None = None  # of (*input_shapes, *output_shapes, **params); None where there is no product
+    flops: Callable[..., int] | None = None  # flops(*input_shapes, *output_shapes, **params); None if no product
     elementwise: bool = False  # every output element depends on one element of each input, after broadcasting
     strided: bool = False  # elementwise kernels and reductions take views; the others want C-contiguous arrays
     overwrites: bool = False  # an output may be the very array of the first input
@@ -39,7 +39,7 @@ class Kernel:
         return self.rule(*inputs, **self.checked(params))
 
     def checked(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the parameters of a launch as implementations take them: NumPy scalars as Python's, defaults left out.
+        """Check the parameters of a launch and return them, with NumPy's scalars turned into Python's and nothing filled in.
 
         Raises ContractError, in one sentence that names kernel and parameter, for one that is unknown, wrong or missing.
         """
@@ -100,12 +100,12 @@ BETA = "a number of at least 0 and below 1"
 
 
 def product_flops(a: Shape, b: Shape, c: Shape, trans_a: bool = False, trans_b: bool = False) -> int:
-    """2 M N K: a multiplication and an addition for each term of each element."""
+    """Return the FLOPs of a matrix product, 2 M N K: a multiplication and an addition for each term of each element."""
     return 2 * math.prod(c) * a[0 if trans_a else 1]
 
 
 def convolution_flops(y: Shape, w: Shape) -> int:
-    """2 N OH OW C_out times KH KW C_in: those of the matrix product that a convolution, or either of its adjoints, is."""
+    """Return the FLOPs of a convolution or one of its adjoints, as a matrix product: 2 (N OH OW C_out) (KH KW C_in)."""
     return 2 * math.prod(y) * math.prod(w[:-1])
 
 

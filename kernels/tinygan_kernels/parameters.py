@@ -33,14 +33,14 @@ class Parameter:
 
 
 def plain(value: Any) -> Any:
-    """A NumPy scalar as the Python value that it stands for, in tuples too; everything else as it is."""
+    """Return a NumPy scalar as the Python value that it stands for, in tuples too, and everything else as it is."""
     if isinstance(value, tuple):
         return tuple(map(plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 
 def described(value: Any) -> str:
-    """A refused value in one line: as Python writes it, or its type where that is long."""
+    """Describe a refused value in one line: as Python writes it, or by its type where that is long."""
     text = "" if isinstance(value, int) and value.bit_length() > 128 else repr(value)  # Python refuses to write very long ones
     return text if 0 < len(text) <= 60 and "\n" not in text else f"of type {type(value).__name__}"
 
@@ -49,17 +49,20 @@ def described(value: Any) -> str:
 
 
 def flag(name: str, default: Any = REQUIRED) -> Parameter:
-    """True or False; 0 and 1 are refused, as another number would have no meaning."""
+    """Return a parameter that is True or False. 0 and 1 are refused, as other numbers would have no meaning."""
     return Parameter(name, lambda value: value is True or value is False, "True or False", default)
 
 
 def whole(name: str, least: int) -> Parameter:
-    """A whole number of at least `least`, such as a stride or a height."""
+    """Return a parameter that is a whole number of at least `least`, such as a stride or a height."""
     return Parameter(name, lambda value: type(value) is int and value >= least, f"a whole number of at least {least}")
 
 
 def axes(name: str) -> Parameter:
-    """A tuple of dimensions, negative ones counted from the last. Whether an array has them is for the rule of shape to say."""
+    """Return a parameter that is a tuple of dimensions, negative ones counted from the last.
+
+    The rule of shape, which knows the array, checks that it has them.
+    """
 
     def accepts(value: Any) -> bool:
         return type(value) is tuple and not set(map(type, value)) - {int}
@@ -68,12 +71,12 @@ def axes(name: str) -> Parameter:
 
 
 def sign(name: str) -> Parameter:
-    """The direction of an update: +1 ascends, -1 descends."""
+    """Return the parameter for the direction of an update: +1 ascends, -1 descends."""
     return Parameter(name, lambda value: type(value) is int and (value == 1 or value == -1), "+1 (ascend) or -1 (descend)")
 
 
 def one_of(name: str, options: Sequence[str]) -> Parameter:
-    """One of several words."""
+    """Return a parameter that is one of several words."""
     return Parameter(name, lambda value: isinstance(value, str) and value in options, f"one of {', '.join(options)}")
 
 
@@ -83,7 +86,7 @@ def number(
     allowed: Callable[[float], bool] = lambda value: True,
     default: Any = REQUIRED,
 ) -> Parameter:
-    """A finite real number for which `allowed` holds too; `wants` says so in words."""
+    """Return a parameter that is a finite real number for which `allowed` holds; `wants` says in words what is allowed."""
 
     def accepts(value: Any) -> bool:
         # the comparison refuses NaN, infinity, and whole numbers that no float can hold
@@ -93,7 +96,7 @@ def number(
 
 
 def any_number(name: str) -> Parameter:
-    """A real number; NaN and the infinities too, with which memory may be poisoned."""
+    """Return a parameter that is any real number, NaN and the infinities included, with which memory may be poisoned."""
 
     def accepts(value: Any) -> bool:
         if type(value) is float:

@@ -28,7 +28,7 @@ class ContractError(ValueError):
 
 
 def elementwise(kernel: str, labels: tuple[str, ...]) -> Callable[..., Shapes]:
-    """The rule of an elementwise kernel: its inputs, named `labels`, broadcast against each other as in NumPy."""
+    """Return the rule of an elementwise kernel: its inputs, named `labels`, broadcast against each other as in NumPy."""
 
     def rule(*given: Shape, **_: Any) -> Shapes:
         if given.count(given[0]) == len(given):  # the usual case, and np.broadcast_shapes takes longer than a small kernel
@@ -98,7 +98,7 @@ def matmul(a: Shape, b: Shape, trans_a: bool = False, trans_b: bool = False) -> 
 
 
 def conv_size(size: int, k: int, stride: int, pad: int) -> int:
-    """Output length of a convolution along one side: floor((size + 2 pad - k) / stride) + 1 (Dumoulin and Visin 2016, eq. 6)."""
+    """Return a convolution's output length along a side, floor((size + 2 pad - k) / stride) + 1 (Dumoulin, Visin 2016, eq. 6)."""
     return (size + 2 * pad - k) // stride + 1
 
 
@@ -141,7 +141,7 @@ def _four_dimensions(kernel: str, labels: tuple[str, str], shapes: Shapes) -> No
 
 
 def _output_sides(kernel: str, height: int, width: int, kh: int, kw: int, stride: int, pad: int) -> tuple[int, int]:
-    """Height and width of a convolution's output. Raises ContractError where the filter is empty or larger than the image."""
+    """Return a convolution's output height and width. Raises ContractError if the filter is empty or larger than the image."""
     if kh < 1 or kw < 1:
         raise ContractError(f"{kernel}: the filter is {kh}x{kw}, both sides have to be at least 1")
     if height + 2 * pad < kh or width + 2 * pad < kw:
@@ -210,7 +210,7 @@ def bias_act_grad(g: Shape, y: Shape, **_: Any) -> Shapes:
 
 
 def update(kernel: str, states: int, counts: bool = False) -> Callable[..., Shapes]:
-    """The rule of an update in place: theta and its `states` are as large as g, rate is a 0-d array.
+    """Return the rule of an update in place: theta and its `states` are as large as g, rate is a 0-d array.
 
     counts: whether the number of steps taken so far, a 0-d array, is updated too.
     """

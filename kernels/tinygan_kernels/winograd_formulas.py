@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-POINTS = (0, 1, -1, 2)  # of evaluation, besides infinity: transforms of small whole numbers round little
+POINTS = (0, 1, -1, 2)  # where polynomials are evaluated, besides infinity: small whole numbers round little
 
 Maps = tuple[np.ndarray, np.ndarray, np.ndarray]
 

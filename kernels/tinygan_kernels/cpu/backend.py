@@ -272,7 +272,7 @@ _BY_NUMPY = ("maximum", "equal", "exp", "log", "sqrt", "abs", "sign")
 
 
 def ladders() -> tuple[Version, ...]:
-    """Return the rows of the kernels that have several: the rungs of `matmul.choice` and `conv.choice`."""
+    """Return the versions of the kernels that have several: the rungs of `matmul.choice` and `conv.choice`."""
     products = [
         Version("matmul", rung.number, rung.title, rule=rung.rule, suits=partial(matmul_choice.suits, rung.number))
         for rung in matmul_choice.RUNGS
@@ -292,7 +292,7 @@ LADDERS = ladders()
 
 
 def all_versions() -> tuple[Version, ...]:
-    """Return the rows of all kernels: those of LADDERS, and one of each other kernel."""
+    """Return the versions of all kernels: those of LADDERS, and one of each other kernel."""
     single = [name for name in KERNELS if name not in ("matmul", *_CONVOLUTIONS)]
     return LADDERS + tuple(Version(name, 1, "NumPy" if name in _BY_NUMPY else "compiled loops") for name in single)
 
@@ -312,6 +312,8 @@ def check_versions(wanted: Mapping[str, int] | None) -> dict[str, int]:
 
 
 def _out(function: np.ufunc) -> Callable[..., None]:
+    """Return a function that takes inputs and the output, and applies a ufunc."""
+
     def run(*arrays: np.ndarray) -> None:
         function(*arrays[:-1], out=arrays[-1])
 
@@ -319,6 +321,7 @@ def _out(function: np.ufunc) -> Callable[..., None]:
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are the same memory in the same shape."""
     return a.shape == b.shape and a.ctypes.data == b.ctypes.data
 
 
@@ -383,8 +386,8 @@ def backend(versions: Mapping[str, int] | None = None) -> Backend:
 
         return run
 
-    # Where NumPy gives the same bits, it takes less time to start, which counts for the small arrays of one who steps through a
-    # game.
+    # Where NumPy gives the same bits it is taken, as it starts faster than a pipeline: this counts for the small arrays of a game
+    # that is played step by step.
     numpy_first = {name: _out(function) for name, function in _SAME_BITS.items()}
     implementations = {name: numpy_first.get(name) or at_once(name) for name in KERNELS}
     made = Backend("cpu", implementations, bind=bind, bind_pair=bind_pair, join=joined, bind_refill=_refill, versions=VERSIONS)

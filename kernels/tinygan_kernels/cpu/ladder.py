@@ -20,7 +20,7 @@ class Problem(Protocol):
     version: int | None
 
     def __str__(self) -> str:
-        """The kernel and the shapes, for messages."""
+        """Return the kernel and the shapes, for messages."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def box_muller(lengths, turns, first, second, part, parts):
 class Normals:
     """Fills one array, C-contiguous float32 or float64, with N(0, 1) again and again: normals(rng) does so and returns it.
 
-    Each call draws a key for Philox from rng. In float64 the numbers come from NumPy. Raises ValueError for another array.
+    Each call draws a key for Philox from rng. In float64 the numbers come from NumPy. Raises ValueError for any other array.
     """
 
     def __init__(self, out: np.ndarray) -> None:

@@ -36,7 +36,7 @@ class Workspace:
         return self._buffers[key][:size].reshape(shape)
 
     def _empty(self, size: int, dtype: np.dtype) -> Any:
-        """An array aligned to 512 bytes, as CuPy's are: how many sectors an emulated kernel touches depends on it."""
+        """Return an array aligned to 512 bytes, as CuPy's are: how many sectors an emulated kernel touches depends on it."""
         if self._xp is not np:
             return self._xp.empty(size, dtype)
         raw = np.empty(size * dtype.itemsize + 512, np.uint8)

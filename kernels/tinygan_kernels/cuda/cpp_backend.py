@@ -191,7 +191,7 @@ class CppDevice(Device):
         return self._functions[kernel.name]
 
     def check(self, launch: CudaLaunch) -> None:
-        """CUDA takes whatever bytes come: a float64 where the kernel has a float is read as half of itself, without a word."""
+        """Check the arguments against the C declaration. CUDA would take whatever bytes come: half of a float64 as a float."""
         kernel, args = launch.kernel, launch.args
         if len(args) != len(kernel.parameters):
             names = ", ".join(parameter.name for parameter in kernel.parameters)

@@ -129,8 +129,8 @@ NO_GPU = "there is no NVIDIA GPU with a driver; emulate it with --emulate"
 def missing_requirement(emulate: bool, numba: bool) -> str | None:
     """Return what is missing on this machine and what to do about it, in one line; None if a CUDA backend can run.
 
-    emulate: on the CPU. numba: the kernels are compiled by Numba CUDA, which the emulator needs in any case, as it brings NVIDIA's
-    compiler.
+    emulate: whether kernels are to run on the CPU. numba: whether Numba CUDA compiles them; the emulator needs it in any
+    case, as it brings NVIDIA's compiler.
     """
     if (numba or emulate) and importlib.util.find_spec("numba_cuda") is None:
         return f"Numba CUDA, which brings NVIDIA's compiler, is not installed; run: {install('emulator')}"

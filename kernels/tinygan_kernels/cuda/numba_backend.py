@@ -148,7 +148,10 @@ class NumbaDevice(Device):
     """A device whose kernels are functions decorated with cuda.jit."""
 
     def check(self, launch: CudaLaunch) -> None:
-        """Numba would compile whatever types come, a float64 scalar into a kernel of float32: slow, and right by accident."""
+        """Check the number of arguments, and that all arrays have one dtype, float32 or float64.
+
+        Numba would compile for any mixture: slow, and right by accident.
+        """
         function, args = launch.kernel.py_func, launch.args
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         if len(args) != len(names):
@@ -166,7 +169,7 @@ class NumbaDevice(Device):
 
 
 class Emulated(NumbaDevice):
-    """NumPy's memory, the emulator's execution."""
+    """A device whose arrays are NumPy's and whose kernels the emulator executes."""
 
     def __init__(self) -> None:
         from tinygan_kernels import emulator
@@ -179,7 +182,7 @@ class Emulated(NumbaDevice):
 
 
 class OnGpu(NumbaDevice):
-    """CuPy's memory and its current stream, so that CuPy's own kernels and these run in the order in which they were asked for."""
+    """A GPU with CuPy's arrays and current stream: CuPy's own kernels and these run in the order in which they were launched."""
 
     def __init__(self) -> None:
         from numba import cuda
@@ -197,7 +200,7 @@ class OnGpu(NumbaDevice):
 
     def _configure(self, kernel: Any, blocks: int, threads: tuple[int, ...], stream: int) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a grid is small: small products do have small grids
+            warnings.simplefilter("ignore")  # Numba warns of small grids, which small products have
             handle = self._cuda.external_stream(stream) if stream else self._cuda.default_stream()
             return kernel[blocks, threads, handle]
 

@@ -30,7 +30,7 @@ Not supported: recursion and calls through pointers, textures and surfaces, clus
 parallelism. Blocks of a grid run in order, some thousand threads at a time: a block that waits for a later one never ends
 (on a GPU, too, it is luck if it does). Sizes up to about 512 x 512 x 512 multiply-adds a launch take seconds.
 
-docs/emulator.md follows one kernel through the rooms. In reading order, each importing only from those above it:
+docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
     syntax      ptx (what PTX consists of), tokens, parser, cfg (basic blocks and their order)
     semantics   integers, floats, rounding, conversions, warps, matrix, atomics: what instructions compute, as pure functions

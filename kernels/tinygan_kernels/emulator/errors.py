@@ -2,12 +2,12 @@
 
 
 class EmulatorError(Exception):
-    """The emulator cannot do what it was asked: a wrong argument, a compile error, a deadlock, a trap."""
+    """Raised where the emulator cannot do what it was asked: a wrong argument, a compile error, a deadlock, a trap."""
 
 
 class UnsupportedInstruction(EmulatorError):
-    """The PTX holds an instruction (or a variant of one) that the emulator does not execute."""
+    """Raised for PTX with an instruction (or a variant of one) that the emulator does not execute."""
 
 
 class KernelAssertion(EmulatorError):
-    """`assert` failed inside a kernel (a GPU reports cudaErrorAssert)."""
+    """Raised where an `assert` inside a kernel fails (a GPU reports cudaErrorAssert)."""

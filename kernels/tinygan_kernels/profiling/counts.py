@@ -70,12 +70,12 @@ def count(kernel: str, number: int, shape: Sequence[int], backend: str) -> Count
 
 
 def _samples(shape: Sequence[int], period: Mapping[int, int]) -> dict[int, tuple[int, int]]:
-    """For each size of at least three periods: (a small size congruent to it, the period), so that size = small + whole periods."""
+    """Return {axis: (small size, period)} for each size of at least three periods; size = small + a whole number of periods."""
     return {axis: (step + shape[axis] % step, step) for axis, step in period.items() if shape[axis] >= 3 * step}
 
 
 def _extend(execute: Execute, shape, samples):
-    """The counts as a function of shape, and the shapes (corners) from which they follow.
+    """Return (the counts as a function of shape, the shapes from which they follow, called corners).
 
     The function is linear in each sampled size, through the counts at its small size and one period beyond it.
     """
@@ -96,13 +96,13 @@ def _extend(execute: Execute, shape, samples):
 
 
 def _at(shape: Sequence[int], samples: Mapping[int, tuple[int, int]], steps: Sequence[int]) -> tuple[int, ...]:
-    """The shape with its sampled sizes at small + steps periods."""
+    """Return the shape with each sampled size at its small size plus `steps` periods."""
     at = dict(zip(samples, steps, strict=True))
     return tuple(samples[axis][0] + at[axis] * samples[axis][1] if axis in at else size for axis, size in enumerate(shape))
 
 
 def _deviations(execute: Execute, values, shape, samples) -> list[float]:
-    """For each sampled size, two periods on (the others small): the extension's largest relative deviation from a real count."""
+    """Return, for each sampled size, how far the extension is off (relative, at worst) two periods on, the others small."""
     deviations = []
     for axis in samples:
         further = _at(shape, samples, [2 if other == axis else 0 for other in samples])
@@ -137,7 +137,7 @@ def _execute(kernel: str, number: int, backend: str, shape: Sequence[int]) -> di
 
 
 def _placed(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Random float32 between 0 and 1 at an address that is a multiple of ALIGNMENT."""
+    """Return random float32 between 0 and 1 at an address that is a multiple of ALIGNMENT."""
     size = ITEM * math.prod(shape)
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT

@@ -113,7 +113,7 @@ def recorded(rung: Rung, made: KernelCall) -> list[RecordedLaunch]:
 
 
 def _hot_lines(counted: Counted, launch: RecordedLaunch, most: int = 6) -> list[HotLine]:
-    """The lines of a CUDA kernel with the most warp instructions, the hottest first."""
+    """Return the lines of a CUDA kernel with the most warp instructions, the hottest first."""
     text = launch.source.read_text().splitlines()
     whole = counted.total("smsp__inst_executed.sum", launch.kernel)
     found = []

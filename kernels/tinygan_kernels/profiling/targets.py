@@ -38,7 +38,7 @@ IMPROVEMENTS = {
 
 @functools.cache
 def _counted(backend: str, rung: Rung) -> counts.Counted:
-    """The counters of a version at its kernel's small sizes; several targets look at the same execution."""
+    """Return the counters of a version at its kernel's small sizes, kept, as several targets look at them."""
     return counts.count(rung.kernel, rung.number, PROFILED[rung.kernel].small, backend)
 
 
@@ -69,7 +69,7 @@ def measure(backends: Sequence[str] = CUDA_BACKENDS, archs: Sequence[str] = ARCH
 
 
 def _best(rungs: Iterable[Rung]) -> list[Rung]:
-    """The version that runs unless another is asked for, kernel by kernel, matmul first."""
+    """Return the version of each kernel that runs unless another is asked for, matmul's first."""
     return list({rung.kernel: rung for rung in rungs if not rung.rule}.values())
 
 

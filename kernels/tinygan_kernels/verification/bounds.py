@@ -101,7 +101,7 @@ def _exact(inputs, outputs, dtype, **_):
 
 
 def _rounded(roundings):
-    """A bound relative to the result, for kernels that round `roundings` times and sum no terms of opposite signs."""
+    """Return a rule relative to the result, for kernels that round `roundings` times and add no terms of opposite signs."""
 
     def rule(inputs, outputs, dtype, **_):
         return [gamma(roundings, dtype) * np.abs(o) for o in outputs]

@@ -37,12 +37,12 @@ class Case:
 
     @property
     def size(self) -> int:
-        """How many numbers the inputs and states hold."""
+        """The count of numbers in inputs and states."""
         return sum(array.size for array in (*self.inputs, *self.states))
 
 
 def edges(tile: int) -> tuple[int, ...]:
-    """The sizes at which a loop over tiles of that side goes wrong."""
+    """Return the sizes at which a loop over tiles of that side goes wrong."""
     return (0, 1, tile - 1, tile, tile + 1, 2 * tile + 3)
 
 
@@ -66,7 +66,7 @@ def cases(
 
 
 def _maker(kernel: str) -> Maker:
-    """The maker of a kernel's cases: its own, or that of all elementwise kernels."""
+    """Return the maker of a kernel's cases: its own, or that of all elementwise kernels."""
     if kernel not in _MAKERS and not KERNELS[kernel].elementwise:
         raise LookupError(f"verification/cases.py: _MAKERS has no hard cases for {kernel}; only elementwise kernels need none")
     return _MAKERS.get(kernel, _elementwise)
@@ -79,15 +79,15 @@ class Draw:
         self.rng, self.dtype = rng, dtype
 
     def normal(self, *shape: int) -> np.ndarray:
-        """Numbers from N(0, 1)."""
+        """Return numbers from N(0, 1)."""
         return np.asarray(self.rng.standard_normal(shape), self.dtype)
 
     def between(self, low: float, high: float, *shape: int) -> np.ndarray:
-        """Numbers spread evenly over [low, high)."""
+        """Return numbers drawn evenly from [low, high)."""
         return np.asarray(self.rng.uniform(low, high, shape), self.dtype)
 
     def array(self, *values: float) -> np.ndarray:
-        """These very values."""
+        """Return these very values as an array."""
         return np.array(values, self.dtype)
 
 
@@ -129,7 +129,7 @@ def _matmul_case(m: int, n: int, k: int, trans_a: bool, trans_b: bool) -> tuple[
 
 
 def _products_with_zeros(kernel: str) -> Labelled:
-    """A factor A as it comes out of a ReLU, zeros of both signs, in products large enough that leaving them out pays."""
+    """Yield products whose factor A has zeros of both signs, as a ReLU makes them, large enough that leaving them out pays."""
     for (m, n, k), (trans_a, trans_b) in zip(((130, 270, 300), (257, 264, 129), (128, 530, 160)), _FLAGS, strict=False):
         label, dense = _matmul_case(m, n, k, trans_a, trans_b)
 

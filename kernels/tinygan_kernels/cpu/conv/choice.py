@@ -86,9 +86,9 @@ def _is_one_product(c: Convolution) -> bool:
 
 
 def _bind_one_product(c: Convolution) -> Pipeline:
-    """The image is its only patch, as at both ends of a DCGAN: nothing is unrolled.
+    """Bind one matrix product, for images that are their own only patch, as at both ends of a DCGAN: nothing is unrolled.
 
-    What is multiplied there is noise and D's last features, which have hardly any zeros.
+    No zeros are looked for, as the left factor is noise or D's last features there, which have hardly any.
     """
     n, c_out = c.pixels.shape[0], c.pixels.shape[3]
     patch = math.prod(c.filters.shape[:3])

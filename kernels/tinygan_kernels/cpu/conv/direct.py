@@ -23,12 +23,12 @@ from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage, pa
 from tinygan_kernels.cpu.runtime.team import MOST_THREADS
 
 FEW_REGISTERS = 4  # registers that a filter row's taps fill at most where this pays: wider filters leave the level-1 cache
-PATCH_BYTES = 1 << 20  # of patches' gradients that wait to be added to the input's gradient
+PATCH_BYTES = 1 << 20  # bytes of patches' gradients that are computed before they are added to the input's
 
 
 def suits(kernel: str, filters: tuple[int, ...], pixels: tuple[int, ...], itemsize: int) -> bool:
-    """Return whether filters (KH, KW, C_in, C_out) and output pixels (N, OH, OW, C_out) can be computed this way: whether there is
-    something to compute, and a tile as small as that.
+    """Return whether filters (KH, KW, C_in, C_out) and output pixels (N, OH, OW, C_out) can be computed this way: there has to be
+    something to compute, and a tile no larger than the result of one image.
     """
     return min(*filters, *pixels) > 0 and tile_blocking(kernel, filters, pixels, itemsize) is not None
 
@@ -39,7 +39,7 @@ def pays(filters: tuple[int, ...], itemsize: int) -> bool:
 
 
 def padded_run(filters: tuple[int, ...], itemsize: int) -> int:
-    """Return the taps of a filter row, KW C_in numbers, filled up to whole registers."""
+    """Return how many numbers the taps of a filter row are, KW C_in, when they are filled up to whole registers."""
     return -(-filters[1] * filters[2] // lanes(itemsize)) * lanes(itemsize)
 
 
@@ -105,7 +105,7 @@ def _flat_rows(images: np.ndarray) -> np.ndarray:
 
 
 def _jobs(blocking: Blocking, count: int, m: int, n: int) -> np.ndarray:
-    """Return a job for each of `count` images, with C (m, n)."""
+    """Return `count` jobs, one for each image, whose C is (m, n)."""
     jobs = np.zeros(count, JOB)
     jobs["bottom"], jobs["right"], jobs["slope"] = m, n, 1
     blocking.describe(jobs)

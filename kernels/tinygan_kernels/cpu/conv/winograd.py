@@ -163,7 +163,9 @@ LEAST_CHANNELS, LEAST_PIXELS = 32, 1024
 
 
 def tiles_at_a_time(count: int, c: int, c_out: int, itemsize: int) -> int:
-    """Return how many tiles CHUNK_BYTES hold; at least as many bytes as the filters have, which are read anew for each chunk."""
+    """Return how many tiles, of `count` products each, are done at a time: CHUNK_BYTES of them, or as many bytes as the filters
+    have if those are more, since the filters are read anew for each chunk.
+    """
     return max(c_out, CHUNK_BYTES // (count * 4 * c * itemsize))
 
 

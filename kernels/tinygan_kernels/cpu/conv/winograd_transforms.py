@@ -108,8 +108,7 @@ def _map(v: Vectors, M: np.ndarray, N: np.ndarray, source: Address, target: Addr
             v.store(_weighted(v, weights, [row[l] for row in rows]), target(k, l))
 
 
-# ---- addresses, from a form's fields, the bytes of a pixel, and the address that stands for all outside
-# ----------------------------------
+# ---- addresses, from a form's fields, the bytes of a pixel, and the address that stands for what lies outside --------------------
 
 
 def _grid(builder: ir.IRBuilder, grid: Grid, pixel: ir.Value, outside: ir.Value) -> Address:

@@ -32,8 +32,8 @@ TRANSPOSING = 10  # the same for a B that lies transposed
 GATHERING = 10  # copying a number of an A that lies transposed into a strip
 FETCHING = 16  # reading a number of A or B for the first time: it may lie in another core's cache
 
-PANEL_BYTES = level_2_bytes() // 6  # of a panel of B: a tile takes long enough over it for the level-2 cache to keep up
-BLOCK_BYTES = level_2_bytes() // 2  # of the block of A that is multiplied with one panel of B after another
+PANEL_BYTES = level_2_bytes() // 6  # of a panel of B, at most: tiles take so long over it that the level-2 cache keeps up
+BLOCK_BYTES = level_2_bytes() // 2  # of a block of A, at most: one panel of B after another is multiplied with it
 PACKING_ROWS = 32  # rows of A from which packing a panel of B, which each of them reads, pays
 LINE_NUMBERS = 16  # threads share out columns in multiples of a cache line of floats, so that no line is written to by two
 FAR = 2048  # bytes between rows from which A is packed: the level-1 cache holds few lines, the TLB few pages, at such a distance
@@ -102,8 +102,7 @@ class Blocking:
         flat["narrow_from"] = [left + self.split_columns(right - left)[0] for left, right in edges]
 
     def cost(self, m: int, n: int) -> int:
-        """Return the time per k of the part of C (m, n) with most to do, in multiply-adds: what its tiles compute, read and copy.
-        """
+        """Return the time for one k, in multiply-adds, of the part of C (m, n) that has most to compute, read and copy."""
 
         def of(rows: int, columns: int) -> int:
             rows, columns = -(-rows // self.height) * self.height, self.split_columns(columns)[1]

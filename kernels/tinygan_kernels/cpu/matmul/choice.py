@@ -51,7 +51,7 @@ class Product:
 
     @property
     def stack(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool, bool, bool]:
-        """The operands of `tiled_products`, which takes stacks of matrices."""
+        """The first arguments of `tiled_products`: each matrix as a stack of one, and the three flags."""
         return self.a[None], self.b[None], self.c[None], self.trans_a, self.trans_b, self.add
 
     def most_parts_with_lists(self) -> int | None:
@@ -86,7 +86,7 @@ def _zeros_pay(p: Product) -> bool:
 
 
 def _bind_zeros(p: Product) -> Pipeline:
-    """Bind with the sample of A that decides each time whether lists pay; a forced version goes without the sample."""
+    """Bind tiles that leave out A's zeros: where a sample of A, taken each time, says that it pays, or always if forced."""
     skip = SkipZeros.WHERE_IT_PAYS if p.version is None else SkipZeros.ALWAYS
     return tiled_products(*p.stack, p.bias, p.slope, p.take, skip, p.most_parts_with_lists())
 

@@ -161,7 +161,7 @@ TakeScratch = Callable[[str, tuple[int, ...], np.dtype], np.ndarray]
 
 
 def fresh_scratch(use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return scratch memory that nobody shares: a TakeScratch."""
+    """Return new scratch memory, which no other call shares (a TakeScratch)."""
     return np.empty(shape, dtype)
 
 
@@ -170,7 +170,9 @@ def _address(array: np.ndarray) -> int:
 
 
 class Plan(NamedTuple):
-    """A product's jobs as far as shapes decide them: addresses are counted from the start of each array. row_offsets: of A's rows.
+    """A product's jobs as far as shapes decide them: addresses are counted from the start of each array.
+
+    row_offsets: where each row of A begins, likewise in bytes from A's start.
     """
 
     blocking: Blocking

@@ -19,7 +19,10 @@ FEW_TERMS = 4  # terms of a sum up to which a tile takes longer to begin and to 
 
 @ParallelLoop
 def scale_rows(a, b, c, add, part, parts):
-    """C = or += A B, row by row of C: multiples of rows of B (K, N). a (M, K) in any layout. Parts are runs of columns."""
+    """C = A B, or C += A B with `add`, row by row of C: multiples of rows of b (K, N) are added up.
+
+    a (M, K) in any layout. Parts are runs of columns.
+    """
     left, right = share(c.shape[1], parts, part)
     for i in range(c.shape[0]):
         out = c[i, left:right]
@@ -33,7 +36,10 @@ def scale_rows(a, b, c, add, part, parts):
 
 @ParallelLoop
 def scale_columns(a, b, c, add, part, parts):
-    """C = or += A^T B, column by column of C: multiples of rows of a (K, M). b (K, N) in any layout. Parts are rows of C."""
+    """C = A^T B, or C += A^T B with `add`, column by column of C: multiples of rows of a (K, M) are added up.
+
+    b (K, N) in any layout. Parts are rows of C.
+    """
     top, bottom = share(c.shape[0], parts, part)
     total = np.empty(bottom - top, c.dtype)
     for j in range(c.shape[1]):
@@ -48,10 +54,10 @@ def scale_columns(a, b, c, add, part, parts):
 
 
 def dots(a, b, c, add, by_columns, part, parts):
-    """C = or += A B^T: rows of a (M, K) with rows of b (N, K), copied into one piece first if they are not contiguous.
+    """C = A B^T, or C += A B^T with `add`: products of rows of a (M, K) with rows of b (N, K).
 
-    Parts are runs of columns of C, or of rows. The compiler chooses the order of each sum, the same one for every number of
-    threads.
+    Rows that are not contiguous are copied into one piece first. Parts are runs of columns of C, or of rows. The compiler chooses
+    the order of each sum, the same one for every number of threads.
     """
     top, bottom = (0, c.shape[0]) if by_columns else share(c.shape[0], parts, part)
     left, right = share(c.shape[1], parts, part) if by_columns else (0, c.shape[1])
@@ -70,9 +76,10 @@ dots = ParallelLoop(dots, fastmath={"reassoc", "contract", "nsz"})
 
 @ParallelLoop
 def add_terms(a, b, c, terms, add, bias, slope, biased, part, parts):
-    """C = or += A B, row by row, for as few terms as the tuple `terms` is long. a (M, K) and b (K, N) in any layout.
+    """C = A B, or C += A B with `add`, row by row, for as few terms as the tuple `terms` is long.
 
-    Where the tuple `biased` is not empty, C becomes v = A B + bias where that is positive, slope v elsewhere. Parts are rows of C.
+    a (M, K) and b (K, N) in any layout. Where the tuple `biased` is not empty, C becomes v = A B + bias where that is positive,
+    slope v elsewhere. Parts are rows of C.
     """
     top, bottom = share(c.shape[0], parts, part)
     rows = np.ascontiguousarray(b)

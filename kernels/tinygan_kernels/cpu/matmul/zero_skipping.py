@@ -35,7 +35,7 @@ from .packing import LANES_32, LANES_64, pack_transposed_b
 # Registers across a wide panel of B; a narrow one has one less, so that few columns are left over. With so many sums at a time no
 # multiply-add waits for the one before.
 WIDE = 1 + max(256 // register_bytes(), 4)
-PANEL_BYTES = 32 << 10  # of a panel of B, which has to stay in the level-1 cache, as its rows are picked in any order
+PANEL_BYTES = 32 << 10  # of a panel of B, at most: it stays in the level-1 cache, as its rows are picked here and there
 ROWS = 128  # rows of A whose terms are listed at a time
 TOGETHER = 4  # rows listed at once, so that a cache line of an A that lies transposed is not fetched anew for each
 FIRST_LOOK, LOOKS = 16, 96  # numbers of A in the sample; where none of the first 16 is 0, lists are not considered
@@ -164,8 +164,8 @@ def lists_fit(n: int, item: int) -> bool:
 
 
 def may_pay(m: int, n: int, depth: int) -> bool:
-    """Return whether a C (m, n), sums of so many terms, is large enough for a sample of A. Not with narrow registers, where what
-    lists bring was never measured.
+    """Return whether a C (m, n), sums of `depth` terms, is large enough for a sample of A to be worth its time. With narrow
+    registers it never is, as the gain was not measured there.
     """
     return m * n * depth > LEAST_WORK and min(m, depth) >= LEAST and register_bytes() >= 32
 

@@ -76,9 +76,9 @@ def _entry(block, part, parts, thread):
 
 @dataclass(frozen=True)
 class Stage:
-    """Pipeline on certain arrays in `parts` parts: a loop, the names of its arguments' types, and the arguments as words. Keeps the
-    arrays alive.
+    """A loop bound to its arguments, to be run in `parts` parts.
 
+    names: the names of the arguments' types. block: the arguments as words. alive: the arrays whose addresses the words hold.
     size: how much there is to do, as the number of elements that a simple loop would pass in that time.
     """
 

@@ -13,7 +13,7 @@ __device__ __forceinline__ int ceil_div(int a, int b) { return (a + b - 1) / b; 
 
 // ---- 1: direct ----------------------------------------------------------------------------------------------------------------
 // One thread an output element, with consecutive threads on consecutive channels: stores are coalesced, and so are the loads of
-// conv2d and conv2d_dw; of the pixel that all lanes share, one broadcast.
+// conv2d and conv2d_dw, where the pixel that all lanes share is one broadcast.
 // Hurts: 2 global loads an FFMA, as each output gathers all of its inputs by itself. conv2d_dx reads w along C_in, whose
 // neighbours lie C_out apart: up to 32 sectors a request. conv2d_dw has few outputs, so few threads, each with a long sum.
 

@@ -77,6 +77,8 @@ def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int
 
 
 class _Device:
+    """The GPU that is not there, as far as Numba asks for it."""
+
     compute_capability = CAPABILITY
 
 

@@ -113,6 +113,8 @@ class Label:
 
 @dataclass
 class Instruction:
+    """An instruction with its operands, its guard, and where it stands in the PTX and in the source."""
+
     opcode: str  # "ld"
     modifiers: tuple[str, ...]  # ("global", "nc", "f32")
     operands: tuple
@@ -128,6 +130,8 @@ class Instruction:
 
 @dataclass
 class Variable:
+    """A declared variable or parameter, of a module or a function."""
+
     name: str
     space: str  # global, const, shared, local, param
     type: str
@@ -138,6 +142,8 @@ class Variable:
 
 @dataclass
 class Function:
+    """A kernel (an .entry) or a device function (.func), with everything declared in it."""
+
     name: str
     is_entry: bool
     params: list[Variable]
@@ -163,6 +169,8 @@ def names_in(operand, kind: type) -> list[str]:
 
 @dataclass
 class Module:
+    """Everything that one PTX text declares."""
+
     functions: dict[str, Function] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
     files: dict[int, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a translation produces: the record of one kernel, which `execute` runs and `sanitizer`, `counters` and reports
+"""The result of a translation: the record of one kernel, which `execute` runs and `sanitizer`, `counters` and reports
 refer to. Nothing here translates or runs anything.
 """
 
@@ -41,7 +41,7 @@ class Site:
 class TranslatedBlock:
     """A basic block in the list of all blocks of a kernel and of the functions it calls, as the scheduler needs it.
 
-    `end` says how lanes leave the block; its values and what `targets` and `after` then mean stand at `cfg.Block`.
+    `end` says how lanes leave the block; its values and what `targets` and `after` then mean stand at `cfg.BasicBlock`.
     """
 
     number: int

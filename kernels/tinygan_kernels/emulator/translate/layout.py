@@ -1,4 +1,4 @@
-"""Which functions a kernel calls, and where its parameters and variables lie."""
+"""The layout of a kernel: the functions that it calls, and the addresses of its parameters and variables."""
 
 from __future__ import annotations
 

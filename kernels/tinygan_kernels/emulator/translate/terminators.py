@@ -1,4 +1,4 @@
-"""How a block begins and ends: what its function returns to the scheduler, calls, and the member masks of collectives.
+"""Lowering of what begins and ends a block: member masks of collectives, calls, and what its function returns to the scheduler.
 
 A block's function returns (guard, payload): the predicate of the block's last instruction (None: unguarded), and what the
 scheduler needs to carry that instruction out (the operands of a barrier, the index of a brx.idx).

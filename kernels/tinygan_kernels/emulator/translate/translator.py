@@ -1,4 +1,4 @@
-"""From a kernel of a module to a TranslatedKernel: a Python function for every basic block.
+"""Translate a kernel of a module into a TranslatedKernel: a Python function for every basic block.
 
 Each function takes the set of lanes that run the block, and holds one NumPy statement or two an instruction. Registers are
 vectors over all lanes, changed in place: `add(r1_i4, r2_i4, out=r3_i4, where=w)`.
