@@ -12,23 +12,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygan_kernels.contract import KERNELS
-from tinygan_kernels.shapes import ContractError, conv_size
+from tinygan_kernels.shapes import ContractError, Shape, conv_size
 
 ITEM = 4  # bytes of a float32: what is profiled
 
 
 @dataclass(frozen=True)
 class KernelCall:
-    """A call of a kernel in float32: shapes of inputs and outputs, and parameters.
+    """A call of a kernel in float32: shapes of inputs and outputs, and parameters."""
 
-    flops: the floating-point operations that the mathematics asks for, 2 for a multiply-add; None for elementwise work, where the
-    count of what was executed has to serve.
-    """
-
-    inputs: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
+    kernel: str
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
     params: Mapping[str, Any]
-    flops: float | None
+
+    @property
+    def flops(self) -> int | None:
+        """The floating-point operations that the mathematics asks for, 2 for a multiply-add, as the contract counts them.
+
+        None for elementwise work, which the contract does not count: the count of what was executed has to serve.
+        """
+        count = KERNELS[self.kernel].flops
+        return count(*self.inputs, *self.outputs, **self.params) if count else None
 
     @property
     def bytes(self) -> int:
@@ -41,55 +46,63 @@ class KernelCall:
         return self.flops / 2 if self.flops is not None else 8 * max(math.prod(shape) for shape in self.outputs)
 
 
-def _matmul(m: int, n: int, k: int) -> KernelCall:
-    return KernelCall(((m, k), (k, n)), ((m, n),), {}, 2.0 * m * n * k)
+# ---- from sizes to (shapes of the inputs, parameters); the contract tells the outputs --------------------------------------------
+
+Arguments = tuple[tuple[Shape, ...], dict[str, Any]]
 
 
-def _convolution(kernel: str, images, height, width, c_in, c_out, side, stride, pad) -> KernelCall:
+def _matmul(m: int, n: int, k: int) -> Arguments:
+    return ((m, k), (k, n)), {}
+
+
+def _convolution(kernel: str, images, height, width, c_in, c_out, side, stride, pad) -> Arguments:
     x, w = (images, height, width, c_in), (side, side, c_in, c_out)
     y = (images, conv_size(height, side, stride, pad), conv_size(width, side, stride, pad), c_out)
-    params, flops = {"stride": stride, "pad": pad}, 2.0 * math.prod(y) * side * side * c_in
+    params = {"stride": stride, "pad": pad}
     if kernel == "conv2d":
-        return KernelCall((x, w), (y,), params, flops)
+        return (x, w), params
     if kernel == "conv2d_dx":
-        return KernelCall((y, w), (x,), params | {"height": height, "width": width}, flops)
-    return KernelCall((x, y), (w,), params | {"kh": side, "kw": side}, flops)
+        return (y, w), params | {"height": height, "width": width}
+    return (x, y), params | {"kh": side, "kw": side}
 
 
-def _bce_logits(n: int) -> KernelCall:
-    return KernelCall(((n,), (n,)), ((), (n,)), {}, None)
+def _bce_logits(n: int) -> Arguments:
+    return ((n,), (n,)), {}
 
 
-def _bias_act(rows: int, channels: int) -> KernelCall:
-    return KernelCall(((rows, channels), (channels,)), ((rows, channels),), {"act": "leaky_relu", "slope": 0.2}, None)
+def _bias_act(rows: int, channels: int) -> Arguments:
+    return ((rows, channels), (channels,)), {"act": "leaky_relu", "slope": 0.2}
 
 
-def _bias_act_grad(rows: int, channels: int) -> KernelCall:
-    shape = (rows, channels)
-    return KernelCall((shape, shape), (shape, (channels,)), {"act": "leaky_relu", "slope": 0.2}, None)
+def _bias_act_grad(rows: int, channels: int) -> Arguments:
+    return ((rows, channels), (rows, channels)), {"act": "leaky_relu", "slope": 0.2}
 
 
-def _adam(n: int) -> KernelCall:
-    return KernelCall(((n,), ()), ((n,), (n,), (n,), ()), {"sign": -1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}, None)
+def _adam(n: int) -> Arguments:
+    return ((n,), ()), {"sign": -1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
+
+
+# ---- the table -------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Profiled:
-    """How the calls of a kernel are given: the names of its sizes, an example, and `call(*sizes)`.
+    """How the calls of a kernel are given: the names of its sizes, an example, and what the sizes stand for.
 
-    small: the sizes at which targets.py measures, small enough to be counted themselves. period(*sizes): {index of a size: after
-    how many more of it the work of a block repeats}. A size that it leaves out is never made smaller for counting.
+    arguments(*sizes): the shapes of the inputs, and the parameters. small: the sizes at which targets.py measures, small enough
+    to be counted themselves. period(*sizes): {index of a size: after how many more of it the work of a block repeats}. A size that
+    it leaves out is never made smaller for counting.
     """
 
     sizes: tuple[str, ...]
     example: tuple[int, ...]
     small: tuple[int, ...]
-    call: Callable[..., KernelCall]
+    arguments: Callable[..., Arguments]
     period: Callable[..., dict[int, int]]
 
 
 def _whole_tiles(images, height, width, c_in, c_out, side, stride, pad) -> dict[int, int]:
-    """Return the number of images whose pixels, in and out, are whole tiles of 128 rows."""
+    """Return {0: the number of images whose pixels, in and out, are whole tiles of 128 rows}."""
     pixels = conv_size(height, side, stride, pad) * conv_size(width, side, stride, pad)
     return {0: math.lcm(128 // math.gcd(128, max(1, pixels)), 128 // math.gcd(128, height * width))}
 
@@ -120,9 +133,8 @@ def call(kernel: str, shape: Sequence[int] | None = None) -> KernelCall:
     if len(shape) != len(form.sizes) or min(shape, default=0) < 0:
         numbers = f"{len(form.sizes)} number{'s' if len(form.sizes) > 1 else ''}"
         raise ContractError(f"the shape of {kernel} is {numbers}: {' '.join(form.sizes)}, such as {spaced(form.example)}")
-    made = form.call(*shape)
-    KERNELS[kernel].shapes(*made.inputs, **made.params)
-    return made
+    inputs, params = form.arguments(*shape)
+    return KernelCall(kernel, inputs, KERNELS[kernel].shapes(*inputs, **params), params)
 
 
 def spaced(numbers: Iterable[int]) -> str:
