@@ -23,7 +23,7 @@ from typing import Any
 import numba
 import numpy as np
 from tinygan_kernels import winograd_formulas
-from tinygan_kernels.cpu import elementwise
+from tinygan_kernels.cpu import elementwise, reductions
 from tinygan_kernels.cpu.conv import choice as conv_choice
 from tinygan_kernels.cpu.conv import direct, winograd
 from tinygan_kernels.cpu.matmul import blocking, jobs, skinny, zero_skipping
@@ -221,8 +221,8 @@ class Tuner:
 def elementwise_sum(size: int) -> stages.Pipeline:
     """Return a pass that reads `size` numbers once."""
     x = np.ones(size, np.float32)
-    sums = np.empty(-(-size // (16 * elementwise.BLOCK)), np.float32)
-    return stages.Pipeline([elementwise.block_sums.stage(1, x, sums)])
+    sums = np.empty(-(-size // (16 * reductions.BLOCK)), np.float32)
+    return stages.Pipeline([reductions.block_sums.stage(1, x, sums)])
 
 
 def equal_cost(n: float, c: int, c_out: int) -> float:

@@ -2,10 +2,11 @@
 NumPy.
 
 Products and convolutions have ladders (`matmul.choice`, `conv.choice`): several ways to compute them, of which a launch takes the
-best one for its shapes. `elementwise` does in one pass what NumPy would do in several. NumPy does the rest: arrays that are not
-contiguous, and what no training step spends time on. A launch is bound to its arrays and then run, once or many times. Run alone or
-replayed in a recorded step it goes through the same code, but for `add`, `mul` and `neg`, which NumPy computes when they run alone
-(the same bits), and for pairs of launches that a recorded step computes in one pass (`bind_pair`).
+best one for its shapes. Loops (`elementwise`, `reductions`, `bias_act`, `batch_norm`, `bce`, `updates`) do in one pass what NumPy
+would do in several. NumPy does the rest: arrays that are not contiguous, and what no training step spends time on. A launch is
+bound to its arrays and then run, once or many times. Run alone or replayed in a recorded step it goes through the same code, but
+for `add`, `mul` and `neg`, which NumPy computes when they run alone (the same bits), and for pairs of launches that a recorded step
+computes in one pass (`bind_pair`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 
 from tinygan_kernels.backend import Backend, Call, Launch
 from tinygan_kernels.contract import KERNELS, Version
-from tinygan_kernels.cpu import elementwise
+from tinygan_kernels.cpu import batch_norm, bce, bias_act, elementwise, reductions, updates
 from tinygan_kernels.cpu.conv import choice as conv_choice
 from tinygan_kernels.cpu.matmul import choice as matmul_choice
-from tinygan_kernels.cpu.runtime.stages import Pipeline, Stage, joined
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage, joined
 from tinygan_kernels.shapes import ContractError
 
 from .memory import Scratch, as_matrix, empty
@@ -87,7 +88,7 @@ def _elementwise(launch: Launch) -> Call:
     return partial(_spread, _LOOPS[name], inputs, numbers, y)
 
 
-def _spread(loop: elementwise.ParallelLoop, inputs: tuple[np.ndarray, ...], numbers: list, y: np.ndarray) -> None:
+def _spread(loop: ParallelLoop, inputs: tuple[np.ndarray, ...], numbers: list, y: np.ndarray) -> None:
     """Run a loop on contiguous copies, for arrays that are not contiguous or overlap the output."""
     made = np.empty(y.shape, y.dtype)
     pieces = [np.ascontiguousarray(np.broadcast_to(a, y.shape)) for a in inputs]
@@ -134,28 +135,28 @@ def _sum(launch: Launch) -> Call:
     (x,), (y,), axes = launch.inputs, launch.outputs, sorted(a % launch.inputs[0].ndim for a in launch.params["axes"])
     if _contiguous(x, y) and x.size and axes:
         if y.size == 1:
-            sums = np.empty(-(-x.size // (16 * elementwise.BLOCK)), x.dtype)
-            total = elementwise.total_of.stage(1, sums, y.reshape(()))
-            return Pipeline([elementwise.block_sums.over(x.size, _flat(x), sums), total])
+            sums = np.empty(-(-x.size // (16 * reductions.BLOCK)), x.dtype)
+            total = reductions.total_of.stage(1, sums, y.reshape(()))
+            return Pipeline([reductions.block_sums.over(x.size, _flat(x), sums), total])
         if axes == list(range(len(axes))):
             rows = x.reshape(-1, y.size)
             sums = _blocks(rows)
-            return Pipeline([elementwise.row_sums.over(x.size, rows, sums), elementwise.add_up.stage(1, sums, _flat(y))])
+            return Pipeline([reductions.row_sums.over(x.size, rows, sums), reductions.add_up.stage(1, sums, _flat(y))])
         if axes == [x.ndim - 1]:
-            return Pipeline([elementwise.sums_of_rows.over(x.size, as_matrix(x), _flat(y))])
+            return Pipeline([reductions.sums_of_rows.over(x.size, as_matrix(x), _flat(y))])
     return partial(np.sum, x, axis=tuple(launch.params["axes"]), keepdims=launch.params.get("keepdims", False), out=y)
 
 
 def _max(launch: Launch) -> Call:
     (x,), (y,), axes = launch.inputs, launch.outputs, tuple(launch.params["axes"])
     if axes in ((-1,), (x.ndim - 1,)) and _contiguous(x, y) and x.size:
-        return Pipeline([elementwise.largest_of_rows.over(x.size, as_matrix(x), _flat(y))])
+        return Pipeline([reductions.largest_of_rows.over(x.size, as_matrix(x), _flat(y))])
     return partial(np.max, x, axis=axes, keepdims=launch.params.get("keepdims", False), out=y)
 
 
 def _blocks(rows: np.ndarray, *inner: int) -> np.ndarray:
     """Return room for the sums of each BLOCK rows of a matrix: (blocks, *inner, columns)."""
-    return np.empty((-(-rows.shape[0] // elementwise.BLOCK), *inner, rows.shape[1]), rows.dtype)
+    return np.empty((-(-rows.shape[0] // reductions.BLOCK), *inner, rows.shape[1]), rows.dtype)
 
 
 # ---- the game's loss, and normalisation ---------------------------------------------------------------------------------------
@@ -163,9 +164,9 @@ def _blocks(rows: np.ndarray, *inner: int) -> np.ndarray:
 
 def _bce_logits(launch: Launch) -> Call:
     (s, t), (loss, ds) = launch.inputs, launch.outputs
-    sums = np.empty(-(-s.size // elementwise.BLOCK))
-    return Pipeline([elementwise.bce_logits.over(16 * s.size, _flat(s), _flat(t), sums, _flat(ds)),
-                 elementwise.mean_loss.stage(1, sums, s.size, loss)])
+    sums = np.empty(-(-s.size // reductions.BLOCK))
+    return Pipeline([bce.bce_logits.over(16 * s.size, _flat(s), _flat(t), sums, _flat(ds)),
+                 bce.mean_loss.stage(1, sums, s.size, loss)])
 
 
 def _batch_norm(launch: Launch, slope: float = 1.0) -> Call:
@@ -174,11 +175,11 @@ def _batch_norm(launch: Launch, slope: float = 1.0) -> Call:
     rows, out = as_matrix(x), as_matrix(y)
     sums, n = _blocks(rows), real(rows.shape[0])
     return Pipeline([
-        elementwise.row_sums.over(x.size, rows, sums),
-        elementwise.means.stage(1, sums, n, mean),
-        elementwise.square_sums.over(x.size, rows, mean, sums),
-        elementwise.inverse_stds.stage(1, sums, n, real(launch.params["eps"]), inv_std),
-        elementwise.normalise.over(x.size, rows, mean, inv_std, gamma, beta, real(slope), out),
+        reductions.row_sums.over(x.size, rows, sums),
+        batch_norm.means.stage(1, sums, n, mean),
+        batch_norm.square_sums.over(x.size, rows, mean, sums),
+        batch_norm.inverse_stds.stage(1, sums, n, real(launch.params["eps"]), inv_std),
+        batch_norm.normalise.over(x.size, rows, mean, inv_std, gamma, beta, real(slope), out),
     ])
 
 
@@ -194,9 +195,9 @@ def _batch_norm_grad(launch: Launch, before: Launch | None = None) -> Call:
     sums, n, totals = _blocks(rows, 2), x.dtype.type(max(rows.shape[0], 1)), np.empty((4, rows.shape[1]), x.dtype)
     of_g, of_gh, mean_g, mean_gh = totals
     return Pipeline([
-        elementwise.product_sums.over(x.size, cotangent, *masked, rows, mean, inv_std, sums),
-        elementwise.product_totals.stage(1, sums, n, *totals),
-        elementwise.normalise_grad.over(x.size, cotangent, *masked, rows, mean, inv_std, gamma, mean_g, mean_gh, as_matrix(dx)),
+        batch_norm.product_sums.over(x.size, cotangent, *masked, rows, mean, inv_std, sums),
+        batch_norm.product_totals.stage(1, sums, n, *totals),
+        batch_norm.normalise_grad.over(x.size, cotangent, *masked, rows, mean, inv_std, gamma, mean_g, mean_gh, as_matrix(dx)),
         elementwise.copy.stage(1, of_g, dbeta), elementwise.copy.stage(1, of_gh, dgamma),
     ])
 
@@ -218,7 +219,7 @@ def _activation(y: np.ndarray, act: str) -> list[Stage]:
 
 def _bias_act(launch: Launch) -> Call:
     (x, b), (y,) = launch.inputs, launch.outputs
-    biased = elementwise.bias_leaky_relu.over(x.size, as_matrix(x), b, y.dtype.type(_slope(launch)), as_matrix(y))
+    biased = bias_act.bias_leaky_relu.over(x.size, as_matrix(x), b, y.dtype.type(_slope(launch)), as_matrix(y))
     return Pipeline([biased, *_activation(y, launch.params["act"])])
 
 
@@ -227,8 +228,8 @@ def _bias_act_grad(launch: Launch) -> Call:
     rows = as_matrix(dx)
     sums = _blocks(rows)
     curve, slope = CURVES[act], dx.dtype.type(_slope(launch))
-    stage = elementwise.bias_act_grad.over(g.size, as_matrix(g), as_matrix(y), curve, slope, rows, sums)
-    return Pipeline([stage, elementwise.add_up.over(sums.size, sums, db)])
+    stage = bias_act.bias_act_grad.over(g.size, as_matrix(g), as_matrix(y), curve, slope, rows, sums)
+    return Pipeline([stage, reductions.add_up.over(sums.size, sums, db)])
 
 
 # ---- updates ------------------------------------------------------------------------------------------------------------------
@@ -236,25 +237,25 @@ def _bias_act_grad(launch: Launch) -> Call:
 
 def _sgd(launch: Launch) -> Call:
     (g, rate), (theta,) = launch.inputs, launch.outputs
-    return Pipeline([elementwise.sgd.over(g.size, _flat(g), rate, launch.params["sign"], _flat(theta))])
+    return Pipeline([updates.sgd.over(g.size, _flat(g), rate, launch.params["sign"], _flat(theta))])
 
 
 def _momentum(launch: Launch) -> Call:
     (g, rate), (theta, velocity), params = launch.inputs, launch.outputs, launch.params
     mu = g.dtype.type(params["mu"])
-    return Pipeline([elementwise.momentum.over(g.size, _flat(g), rate, params["sign"], mu, _flat(theta), _flat(velocity))])
+    return Pipeline([updates.momentum.over(g.size, _flat(g), rate, params["sign"], mu, _flat(theta), _flat(velocity))])
 
 
 def _adam(launch: Launch) -> Call:
     (g, rate), (theta, m, v, t), params = launch.inputs, launch.outputs, launch.params
     numbers = (float(params[name]) for name in ("beta1", "beta2", "eps"))
-    states, count = map(_flat, (theta, m, v)), elementwise.count.stage(1, t)
-    return Pipeline([count, elementwise.adam.over(g.size, _flat(g), rate, params["sign"], *numbers, *states, t)])
+    states, count = map(_flat, (theta, m, v)), updates.count.stage(1, t)
+    return Pipeline([count, updates.adam.over(g.size, _flat(g), rate, params["sign"], *numbers, *states, t)])
 
 
 def _ema(launch: Launch) -> Call:
     (x,), (average,), real, decay = launch.inputs, launch.outputs, launch.inputs[0].dtype.type, launch.params["decay"]
-    return Pipeline([elementwise.ema.over(x.size, _flat(x), real(decay), real(1 - decay), _flat(average))])
+    return Pipeline([updates.ema.over(x.size, _flat(x), real(decay), real(1 - decay), _flat(average))])
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------------------

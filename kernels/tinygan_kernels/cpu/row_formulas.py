@@ -1,4 +1,4 @@
-"""Formulas applied along rows of numbers in vector code, for the loops of `elementwise` that pass over whole arrays.
+"""Formulas applied along rows of numbers in vector code, for loops of `elementwise`, `bias_act`, `batch_norm` and `updates`.
 
 Each formula reads and writes some rows of equal length, given by their addresses, a register at a time, and the numbers that do not
 fill a register one by one. A row may be both read and written, which LLVM's loop vectoriser would first have to rule out.

@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 from strategies import DTYPES, normal
-from tinygan_kernels.cpu import elementwise, row_formulas
+from tinygan_kernels.cpu import bias_act, reductions, row_formulas
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime import simd
 from tinygan_kernels.cpu.runtime.stages import Pipeline
@@ -86,13 +86,13 @@ def test_parts_of_the_loops_over_rows_do_not_show(count, columns, dtype):
     """In one part or in many, by blocks of rows or by columns: the same bits, and they are right."""
     rng, slope = np.random.default_rng(0), dtype(0.2)
     g, y, b = (normal(rng, shape, dtype) for shape in ((count, columns), (count, columns), (columns,)))
-    blocks = -(-count // elementwise.BLOCK)
+    blocks = -(-count // reductions.BLOCK)
     found = []
     for parts in (1, 2, 3, 7):
         dx, biased = np.full((2, count, columns), np.nan, dtype)
         sums = np.full((blocks, columns), np.nan, dtype)
-        gradient = elementwise.bias_act_grad.stage(parts, g, y, 0, slope, dx, sums)
-        Pipeline([gradient, elementwise.bias_leaky_relu.stage(parts, g, b, slope, biased)])()
+        gradient = bias_act.bias_act_grad.stage(parts, g, y, 0, slope, dx, sums)
+        Pipeline([gradient, bias_act.bias_leaky_relu.stage(parts, g, b, slope, biased)])()
         found.append((dx, sums, biased))
     for other in found[1:]:
         for a, first in zip(other, found[0], strict=True):
@@ -101,6 +101,6 @@ def test_parts_of_the_loops_over_rows_do_not_show(count, columns, dtype):
     np.testing.assert_array_equal(dx, np.where(y > 0, g, slope * g))
     np.testing.assert_array_equal(biased, np.where(g + b > 0, g + b, slope * (g + b)))
     for block in range(blocks):
-        part = dx[block * elementwise.BLOCK : (block + 1) * elementwise.BLOCK]
+        part = dx[block * reductions.BLOCK : (block + 1) * reductions.BLOCK]
         exact, size = part.astype(np.longdouble).sum(0), np.abs(part).astype(np.longdouble).sum(0)
-        assert bounds.share(sums[block], exact, bounds.gamma(elementwise.BLOCK, dtype) * size) <= 1
+        assert bounds.share(sums[block], exact, bounds.gamma(reductions.BLOCK, dtype) * size) <= 1

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tinygan_kernels.cpu import elementwise
+from tinygan_kernels.cpu import reductions
 from tinygan_kernels.cpu.matmul.blocking import Blocking, choose_blocking
 from tinygan_kernels.cpu.matmul.jobs import JOB, TakeScratch, stage_of
 from tinygan_kernels.cpu.matmul.microkernel import add_register
@@ -156,7 +156,7 @@ class DirectConvolution:
         jobs["b"], jobs["b_step"], jobs["b_segment"] = _starts(g), c_out * item, ow * c_out * item
         jobs["c"], jobs["c_step"] = _starts(sums), c_out * item
         jobs["segments"], jobs["depth"] = oh, ow
-        add_up = elementwise.add_up.over(sums.size, sums.reshape(n, taps * c_out), dw.reshape(taps * c_out))
+        add_up = reductions.add_up.over(sums.size, sums.reshape(n, taps * c_out), dw.reshape(taps * c_out))
         return Pipeline([fill, stage_of(blocking, jobs, x.dtype, self._take, padded, g, row_offsets), add_up])
 
     def conv2d_dx(self, g: np.ndarray, w: np.ndarray, dx: np.ndarray, stride: int, pad: int) -> Pipeline:
