@@ -1,4 +1,4 @@
-"""Ascent and descent rules. The sign of the step is a method's name: nothing is negated out of sight.
+"""Optimisers: SGD, momentum and Adam. The sign of a step is the method's name, so nothing is negated out of sight.
 
     optimiser.ascend(gradients)     theta <- theta + rate * direction      D, on V(D, G)
     optimiser.descend(gradients)    theta <- theta - rate * direction      G, on V(D, G) or on its own objective
@@ -19,9 +19,9 @@ from tinygan.nn.flat import Flat
 
 
 class Optimiser:
-    """What all rules share: theta <- theta +- rate * direction. A subclass names the kernel, its states and its constants.
+    """The base of all optimisers: theta <- theta +- rate * direction. A subclass names its kernel, its states and its constants.
 
-    parameters: one network's, by name; they become views of one buffer. Raises ValueError for a rate that is not positive.
+    parameters: those of one network, by name; they become views of one buffer. Raises ValueError for a rate that is not positive.
     """
 
     kernel: str
@@ -56,11 +56,11 @@ class Optimiser:
         self._rate[...] = value
 
     def ascend(self, gradients: Sequence[Tensor]) -> None:
-        """theta <- theta + rate * direction: go up along the gradients, one for each parameter in order."""
+        """Go up along the gradients, one for each parameter in order: theta <- theta + rate * direction."""
         self._step(gradients, sign=+1)
 
     def descend(self, gradients: Sequence[Tensor]) -> None:
-        """theta <- theta - rate * direction: go down along the gradients, one for each parameter in order."""
+        """Go down along the gradients, one for each parameter in order: theta <- theta - rate * direction."""
         self._step(gradients, sign=-1)
 
     def _step(self, gradients: Sequence[Tensor], sign: int) -> None:

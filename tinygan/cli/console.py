@@ -1,4 +1,4 @@
-"""The consoles that commands print to, and the backend that they were asked for."""
+"""The consoles that commands print to, and the loading of the backend that a command was asked for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _announce_compilation() -> None:
 
 @contextmanager
 def unchecked(backend: Backend) -> Iterator[None]:
-    """Switch the emulator's sanitizer off for a while: it slows every launch down, and `tinygan kernels verify` runs it."""
+    """Switch the emulator's sanitizer off within the `with`, as it slows every launch down; `tinygan kernels verify` uses it."""
     if not backend.emulated:
         yield
         return

@@ -13,7 +13,7 @@ from tinygan.options import Option, Options, options_of
 
 
 def takes_options(cls: type[Options]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command a flag for each option of `cls`, but for those that the command has a parameter for.
+    """Give a command a flag for each option of `cls`, except for those options that it has a parameter of its own for.
 
     The command gets the options that were given, checked one by one, as its keyword argument `given`: a dict by name. Flags stand
     in a panel for each class that declares options, in the order of the base classes.
@@ -40,6 +40,7 @@ def takes_options(cls: type[Options]) -> Callable[[Callable[..., int]], Callable
 
 
 def _in_panels(cls: type[Options]) -> dict[str, Option]:
+    """Return the options of `cls` by name, those of one panel of the help after another."""
     groups, declared = list(cls.__mro__), options_of(cls)
     return {name: declared[name] for name in sorted(declared, key=lambda name: groups.index(declared[name].owner))}
 

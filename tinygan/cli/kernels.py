@@ -26,7 +26,10 @@ def list_kernels() -> None:
 
 
 def _versions(backend: str) -> dict[str, list[str]]:
-    """Return the rungs of each kernel's ladder, as lines by kernel; without a GPU, a CUDA backend's as they would be emulated."""
+    """Return the versions that a backend has of each kernel, a line each, by the kernel's name.
+
+    Without a GPU, those of a CUDA backend are the ones that the emulator would run.
+    """
     emulate = why_unavailable(backend) is not None
     if emulate and why_unavailable(backend, emulate=True) is not None:
         return {}

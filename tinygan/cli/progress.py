@@ -1,4 +1,4 @@
-"""What a run shows while it trains, and how it is interrupted."""
+"""The progress bar of a run that trains, and what Ctrl-C does to the run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C or a SIGTERM came, which thus wait for the end of the step at hand.
+    """Yield a function that tells whether Ctrl-C or a SIGTERM came, so that the run can stop after the step at hand.
 
-    A second Ctrl-C does not wait: it raises KeyboardInterrupt.
+    A second Ctrl-C does not wait for that: it raises KeyboardInterrupt.
     """
     caught: list[int] = []
 
@@ -36,7 +36,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def progress(run: Run) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Yield a function that shows a reading on a live bar, if stderr is a terminal, and else does nothing."""
+    """Yield a function that shows a reading on a live bar if stderr is a terminal, and that does nothing otherwise."""
     if not err.is_terminal:
         yield lambda reading: None
         return

@@ -2,8 +2,8 @@
 
     min_G max_D V(D, G),    V(D, G) = E_x log D(x) + E_z log(1 - D(G(z))),    D(x) = sigmoid(s(x))
 
-D ascends V, less the penalties on its slope. G descends V, or a stand-in under its own name. objectives.py has the formulas of
-both, penalties.py those of the penalties; here are the moves:
+D ascends V, less the penalties on its slope. G descends V, or another loss in its place. objectives.py has the formulas of both,
+penalties.py those of the penalties; here are the moves:
 
     theta_d <- theta_d + rate d goal_D / d theta_d        theta_g <- theta_g - rate d loss_G / d theta_g
 """
@@ -66,7 +66,7 @@ class Game:
             raise ValueError(f"ema has to lie in [0, 1) and r1 to be at least 0, they are {self.ema} and {self.r1}")
         if self.remedies.smooth and not OBJECTIVES[self.objective].ascends_v:
             raise ValueError(f"smooth is {self.remedies.smooth}, but the game {self.objective!r} has no labels to smooth")
-        if self.remedies.draws and self.draws is None:
+        if self.remedies.needs_draws and self.draws is None:
             raise ValueError("instance noise and the penalty between real and fake draw random points; hand the game its draws")
         if self.ema and self.average is None:
             raise ValueError(f"ema is {self.ema}, but there is no average to follow G; hand the game a second G")
@@ -91,13 +91,13 @@ class Game:
     # ---- the moves ------------------------------------------------------------------------------------------------------------
 
     def ascend_d(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """One ascent step of D: theta_d <- theta_d + rate d goal_D / d theta_d. Returns the logits of real and fake samples."""
+        """Move D one ascent step: theta_d <- theta_d + rate d goal_D / d theta_d. Returns the logits of real and fake samples."""
         real, fake = self._judge(x, stop(self.G(z)))  # D learns about fakes; nothing of this reaches G
         self.optim_d.ascend(gradients(self._goal_of_d(real, fake), self.optim_d.parameters))
         return real.s, fake.s
 
     def descend_g(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """One descent step of G: theta_g <- theta_g - rate d loss_G / d theta_g. Returns the logits of real and fake samples.
+        """Move G one descent step: theta_g <- theta_g - rate d loss_G / d theta_g. Returns the logits of real and fake samples.
 
         x: data, which this step uses only where `g_needs_data`. The real logits are None unless the loss compares pairs.
         Raises ValueError where data are needed and missing.
@@ -120,7 +120,7 @@ class Game:
     # ---- whole steps ----------------------------------------------------------------------------------------------------------
 
     def alternating_step(self, batch: Callable[[], Tensor], noise: Callable[[], Tensor], k: int = 1) -> Logits:
-        """Algorithm 1: k ascent steps of D, each on a fresh batch of data and of noise, then one descent step of G.
+        """Play Algorithm 1: k ascent steps of D, each on a fresh batch of data and of noise, then one descent step of G.
 
         batch() is called k times, and once more where G's step needs data; noise() k + 1 times. Raises ValueError for a k below 1.
         """
@@ -166,12 +166,12 @@ class Game:
         return goal
 
     def _all_penalties(self) -> list[Penalty]:
-        """R1 first, then those of the remedies, then further ones: the order decides the last bit of the goal."""
+        """Return R1, then the penalties of the remedies, then further ones: the order decides the last bit of the goal."""
         r1 = [R1(self.r1)] if self.r1 else []
         return [*r1, *self.remedies.penalties(self.draws), *self.penalties]
 
     def _judge(self, x: Tensor, fake: Tensor) -> tuple[Judged, Judged]:
-        """Run D on data x and on fakes, each shown as D gets to see it, and as a variable where a penalty takes its slope."""
+        """Run D on data x and on fakes, as `_shown` shows them; a batch at which a penalty takes the slope is a variable."""
         places = {penalty.at for penalty in self._all_penalties()}
         real, shown = self._shown(x), self._shown(fake)
         if "real" in places:
@@ -202,7 +202,7 @@ class Game:
     # ---- what else is in use --------------------------------------------------------------------------------------------------
 
     def _shown(self, x: Tensor) -> Tensor:
-        """Return samples as D gets to see them: with instance noise where there is any, and packed."""
+        """Return samples as D gets to see them: with instance noise, if it is in use, and packed."""
         if self.remedies.noise:
             x = x + self.draws(lambda rng, shape: self.noise * standard_normal(rng, shape), x)
         return packed(x, self.remedies.pack)
@@ -217,7 +217,7 @@ class Game:
         return unrolled(self.D, goal, self.optim_d.flat.parameters, rem.unroll, rem.unroll_rate)
 
     def _average_g(self, decay: float) -> None:
-        """average <- decay average + (1 - decay) G; its running statistics are copied, being averages already."""
+        """Update average <- decay average + (1 - decay) G; running statistics, being averages already, are copied."""
         if self.average is None:
             return
         for mine, theirs in zip(self.average.parameters().values(), self.G.parameters().values(), strict=True):

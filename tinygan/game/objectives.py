@@ -1,4 +1,4 @@
-"""What each player wants, computed from logits: D ascends its goal, G descends its loss.
+"""Objectives: what each player wants, computed from logits. D ascends its goal, G descends its loss.
 
 Every objective goes by the name that its paper gave. s_real (m, 1) are D's logits of data, s_fake (m, 1) those of G(z). Where
 D(x) = sigmoid(s) is a probability, everything is computed from s itself, where it is finite: log D = -softplus(-s) and
@@ -25,27 +25,27 @@ LOG4 = float(np.log(4.0))  # V = -log 4 where D = 1/2 everywhere; Goodfellow et 
 
 
 def value(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """V from the logits of real and of fake samples: -(bce(s_real, 1) + bce(s_fake, 0)), in nats; Goodfellow 2014, eq. 1."""
+    """Compute V from the logits of real and of fake samples: -(bce(s_real, 1) + bce(s_fake, 0)), nats; Goodfellow 2014, eq. 1."""
     return -(ops.bce_logits(s_real, 1.0) + ops.bce_logits(s_fake, 0.0))
 
 
 def V(D: Layer, G: Layer, x: Tensor, z: Tensor) -> Tensor:
-    """V(D, G) estimated on a batch of data x (m, ...) and of noise z (m, n_z); eq. 1."""
+    """Estimate V(D, G) on a batch of data x (m, ...) and of noise z (m, n_z); eq. 1."""
     return value(D(x), D(G(z)))
 
 
 def minimax(s_fake: Tensor) -> Tensor:
-    """E log(1 - D(G(z))): the part of V that G can change, and descends. Saturates where D rejects; section 3, Algorithm 1."""
+    """Compute E log(1 - D(G(z))), the part of V that G can change. It saturates where D rejects; section 3, Algorithm 1."""
     return -ops.bce_logits(s_fake, 0.0)
 
 
 def nonsaturating(s_fake: Tensor) -> Tensor:
-    """-E log D(G(z)): same fixed point, a gradient that does not vanish where D rejects, but no longer V; section 3."""
+    """Compute -E log D(G(z)): same fixed point, a gradient that does not vanish where D rejects, but no longer V; section 3."""
     return ops.bce_logits(s_fake, 1.0)
 
 
 def total_loss(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """D's loss plus G's: (-V) + (-E log D(G(z))). With the non-saturating G loss both are minimised and lie in [0, inf).
+    """Compute D's loss plus G's: (-V) + (-E log D(G(z))). With this non-saturating loss of G, both lie in [0, inf).
 
     With the saturating one the sum would be bce(s_real, 1) alone, as G's loss is then minus a part of D's.
     """
@@ -53,7 +53,7 @@ def total_loss(s_real: Tensor, s_fake: Tensor) -> Tensor:
 
 
 def smoothed_value(s_real: Tensor, s_fake: Tensor, smooth: float) -> Tensor:
-    """V with the label of real samples at 1 - smooth: -(bce(s_real, 1 - smooth) + bce(s_fake, 0)). One-sided: fakes keep 0.
+    """Compute V with the label of real samples at 1 - smooth: -(bce(s_real, 1 - smooth) + bce(s_fake, 0)). Fakes keep label 0.
 
     The optimal D becomes (1 - smooth) p_data / (p_data + p_g): never sure. Salimans et al. 2016, section 3.4.
     """
@@ -115,7 +115,7 @@ def _margin(s: Tensor, other: Tensor) -> Tensor:
 
 
 def _of_fakes(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Turn a loss of the fakes' logits alone into one that is called with both players' logits, as those in the table are."""
+    """Turn a loss of the fakes' logits alone into one that takes real and fake logits, as every loss in the table does."""
     return lambda s_real, s_fake: loss(s_fake)
 
 
@@ -148,7 +148,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def goal_of_d(name: str, s_real: Tensor, s_fake: Tensor, smooth: float = 0.0) -> Tensor:
-    """What D ascends in the game of that name, with the label of real samples at 1 - smooth.
+    """Compute what D ascends in the game `name`, with the label of real samples at 1 - smooth.
 
     Raises ValueError where smooth is not 0 and the game has no labels.
     """

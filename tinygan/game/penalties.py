@@ -42,7 +42,7 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True)
 class R1:
-    """(weight / 2) E |grad_x s(x)|^2 at the data. Mescheder et al. 2018, eq. 9; the weight is their gamma."""
+    """The penalty (weight / 2) E |grad_x s(x)|^2 at the data. Mescheder et al. 2018, eq. 9; the weight is their gamma."""
 
     weight: float
     at: ClassVar[Literal["real"]] = "real"
@@ -53,7 +53,7 @@ class R1:
 
 @dataclass(frozen=True)
 class R2:
-    """(weight / 2) E |grad_x s(x)|^2 at the fakes. Mescheder et al. 2018, section 4.1; the weight is their gamma."""
+    """The penalty (weight / 2) E |grad_x s(x)|^2 at the fakes. Mescheder et al. 2018, section 4.1; the weight is their gamma."""
 
     weight: float
     at: ClassVar[Literal["fake"]] = "fake"
@@ -64,7 +64,7 @@ class R2:
 
 @dataclass(frozen=True)
 class WassersteinPenalty:
-    """weight E (|grad_y s(y)| - 1)^2 at random points y between real and fake ones: WGAN-GP. Gulrajani et al. 2017, eq. 3.
+    """The penalty weight E (|grad_y s(y)| - 1)^2 at random points y between real and fake: WGAN-GP. Gulrajani et al. 2017, eq. 3.
 
     The weight is their lambda. `draws` gives the random shares.
     """
@@ -80,8 +80,8 @@ class WassersteinPenalty:
 def _squared_slope_at(D: Network, batch: Judged, weight: float) -> Tensor:
     """Compute the penalty of R1 or R2 at a batch, from its logits if its points are a variable.
 
-    They are none where the fakes come straight from G, as in a simultaneous step: a slope taken there would be one more path to G.
-    D then runs once more, at the same points held still.
+    Fakes that come straight from G, as in a simultaneous step, are no variable: a slope taken there would be one more path to G.
+    D then runs once more, at the same points held constant.
     """
     return squared_slope(batch.s, batch.x, weight) if batch.x.requires_grad else gradient_penalty(D, batch.x, weight)
 
@@ -99,7 +99,7 @@ def gradient_penalty(D: Network, x: Tensor, weight: float) -> Tensor:
 
 
 def squared_slope(s: Tensor, x: Tensor, weight: float) -> Tensor:
-    """(weight / 2) E |grad_x s|^2 () from logits s (m, 1) that were computed from the variable x (m, ...).
+    """Compute (weight / 2) E |grad_x s|^2 () from logits s (m, 1) that were computed from the variable x (m, ...).
 
     It can be differentiated again in D's parameters. Mescheder et al. 2018, eq. 9.
     """

@@ -1,4 +1,4 @@
-"""What a step of the game leaves to be looked at: the logits that it computed, and the numbers read off them."""
+"""The logits that a step of the game has computed, and the readings: the numbers that are read off them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .objectives import OBJECTIVES, value
 
 @dataclass
 class Readings:
-    """What one step showed, before its updates. Python floats: V in nats, D(x) and D(G(z)) as batch means, losses minimised."""
+    """The numbers of one step, from before its updates: V in nats, D(x) and D(G(z)) as batch means, and both players' losses."""
 
     v: float
     d_real: float
@@ -25,8 +25,8 @@ class Readings:
 class Logits:
     """The logits (m, 1) that a step computed, before its updates.
 
-    real, fake: what D's step saw. fake_of_g: G's step on its own fakes. real_of_g: the data that G's step compared them with, in
-    a game of pairs; else None.
+    real, fake: of the data and the fakes in D's last step. fake_of_g: of the fakes in G's step. real_of_g: of the data that G's
+    step compared its fakes with, in a game of pairs; else None.
     """
 
     real: Tensor

@@ -1,6 +1,6 @@
-"""What the literature adds to the game so that it converges: penalties on D's slope, noise, packing, unrolled steps of D.
+"""Remedies: what the literature adds to the game so that it converges. Penalties on D's slope, noise, packing, unrolled steps of D.
 
-Each is small and on its own; `Remedies` says which of them a game uses. Penalties are subtracted from what D ascends.
+Each remedy works by itself; `Remedies` says which of them a game uses. Penalties are subtracted from what D ascends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Remedies(Options):
     unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, neutral=0.1)
 
     @property
-    def draws(self) -> bool:
+    def needs_draws(self) -> bool:
         """True where a step draws random numbers besides its batch and its noise z."""
         return bool(self.gp or self.noise)
 

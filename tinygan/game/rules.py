@@ -1,4 +1,4 @@
-"""The rules of the game: its objective, who moves when, and the average of G that samples come from."""
+"""The rules of the game as options: its objective, who moves when, and the average of G that samples come from."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Architecture(NetworkOptions):
         return times
 
 
-def _made(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
+def _layer_arguments(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
     """Return the arguments that every layer with weights is made with."""
     init = a.init or ("dcgan_normal" if a.arch == "dcgan" else "")
     return {"backend": backend, "rng": rng, "dtype": dtype, **({"init": INITS[init]} if init else {})}
@@ -98,15 +98,18 @@ def _made(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: An
 
 def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
     """Return an untrained G: noise (m, z) -> samples (m, *sample)."""
-    made = _made(a, backend, rng, dtype)
+    made = _layer_arguments(a, backend, rng, dtype)
     return Sequential(*(_mlp_generator(a, made) if a.arch == "mlp" else _dcgan_generator(a, made)))
 
 
 def discriminator(
     a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32, draws: Draws | None = None
 ) -> Sequential:
-    """Return a new D: samples (m, *judged) -> logits (m, 1), whose sigmoid is the paper's D(x). draws: for dropout's masks."""
-    made = _made(a, backend, rng, dtype)
+    """Return an untrained D: samples (m, *judged) -> logits (m, 1), whose sigmoid is the paper's D(x).
+
+    draws: the source of dropout's masks; without it they come from `rng`.
+    """
+    made = _layer_arguments(a, backend, rng, dtype)
     layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.arch == "mlp" else _dcgan_discriminator(a, made)
     return Sequential(*(_spectral(layers, rng) if a.spectral else layers))
 
@@ -148,7 +151,7 @@ def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """Return a DCGAN's G: project and reshape, then 4x4 stride-2 transposed convolutions. Radford et al. 2016, section 3."""
     (height, width), channels = _dcgan_sizes(a)
     norm = {"backend": made["backend"], "dtype": made["dtype"], **RELU}
-    # the bias of a layer that feeds a batch normalisation is subtracted again with the mean, so those have none
+    # a batch normalisation subtracts the bias of the layer before it with the mean, so convolutions before one have none
     layers: list[Layer] = [
         Linear(a.z, height * width * channels[0], **made), Reshape(height, width, channels[0]), BatchNorm(channels[0], **norm)
     ]

@@ -13,7 +13,7 @@ class Flat:
     """All parameters of a network in one contiguous buffer, `theta` (P,): each parameter becomes a view of its part.
 
     One launch then updates a whole network, and one copy saves it. `gather` lays gradients out in the same order.
-    Raises ValueError where there is none, or where they differ in dtype or backend.
+    Raises ValueError where there are no parameters, or where they differ in dtype or backend.
     """
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:

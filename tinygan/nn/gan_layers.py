@@ -75,6 +75,7 @@ class SpectralNorm(Layer):
             self.inner.w = w
 
     def _normalised(self, w: Tensor) -> Tensor:
+        """Compute w / sigma(w); in training, u takes a step of the power iteration first."""
         matrix = ops.reshape(w, (w.size // w.shape[-1], w.shape[-1]))
         fixed, u = wrap(matrix.array, w.backend), ops.reshape(self.u, (self.u.size, 1))
         v = _unit(fixed @ u)
@@ -85,5 +86,5 @@ class SpectralNorm(Layer):
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Return x / |x|. The small number keeps a zero vector zero instead of NaN."""
+    """Compute x / |x|. The 1e-12 keeps a zero vector zero instead of NaN."""
     return x * (ops.sum(x**2) + 1e-12) ** -0.5

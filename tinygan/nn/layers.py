@@ -108,6 +108,7 @@ class BatchNorm(Layer):
         return y
 
     def _remember(self, mean: Tensor, inv_std: Tensor, n: int) -> None:
+        """Move the running estimates towards those of a batch of n values a channel."""
         var = (inv_std**-2 - self.eps) * (n / max(n - 1, 1))
         for running, seen in ((self.mean, mean), (self.var, var)):
             seen.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)

@@ -38,10 +38,10 @@ class Slot:
 
 
 class Layer:
-    """A callable Tensor -> Tensor. A subclass says what it computes in `__call__`; its parameters and layers are found.
+    """The base of all layers: a callable Tensor -> Tensor. A subclass computes it in `__call__`; nothing else has to be said.
 
-    training: matters to layers that behave differently when they are used. inlined: names of attributes that are left out of the
-    names of what they hold, so that a Sequential's parameters are called "0.w" and not "layers.0.w".
+    training: True in training, False in eval; it matters to layers that behave differently there, such as dropout. inlined: the
+    attributes whose names are left out of the names of parameters, so that a Sequential's are called "0.w" and not "layers.0.w".
     """
 
     training: bool = True
@@ -66,14 +66,15 @@ class Layer:
         return any(layer.couples for layer in inside if _says_whether_it_couples(layer))
 
     def parameters(self) -> dict[str, Tensor]:
-        """Return the tensors that want a gradient, by name; the very objects, so that an optimiser can update them in place.
+        """Return the tensors that require a gradient, by name; the very objects, so that an optimiser can update them in place.
 
-        One that is in several places counts once, under the first of its names.
+        A tensor that is in several places counts once, under the first of its names. Raises ValueError where two tensors have one
+        name, TypeError for a layer or a tensor in a set.
         """
         return _named(self, lambda tensor: tensor.requires_grad)
 
     def buffers(self) -> dict[str, Tensor]:
-        """Return the tensors that are kept but not learnt by gradient, by name: running statistics, say."""
+        """Return the tensors that are kept but not learnt by gradient, by name, such as running statistics."""
         return _named(self, lambda tensor: not tensor.tracked)
 
     def inner_layers(self) -> Iterator[Layer]:
