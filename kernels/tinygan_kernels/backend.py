@@ -86,6 +86,7 @@ class Backend:
         return tuple(self.allocate(shape, inputs[0].dtype) for shape in shapes)
 
     def _run(self, launch: Launch, depth: int) -> None:
+        """Run a launch inside the watchers from number `depth` on."""
         if depth == len(self.watchers):
             launch.run()
         else:
@@ -158,6 +159,7 @@ def check(name: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> Mappin
 
 
 def _check_inputs(kernel: Kernel, inputs: tuple[Any, ...]) -> None:
+    """Refuse inputs that are too few or too many, or not arrays as the kernel takes them."""
     if len(inputs) != len(kernel.inputs):
         raise ContractError(f"{kernel.name} takes {len(kernel.inputs)} arrays ({', '.join(kernel.inputs)}), got {len(inputs)}")
     for label, array in zip(kernel.inputs, inputs, strict=True):
@@ -169,6 +171,7 @@ def _check_inputs(kernel: Kernel, inputs: tuple[Any, ...]) -> None:
 
 
 def _check_array(kernel: Kernel, label: str, array: Any, first: Any) -> None:
+    """Refuse what is no array of float32 or float64, or of another dtype than `first`."""
     dtype = getattr(array, "dtype", None)
     if dtype is None:
         raise ContractError(f"{kernel.name}: {label} is a {type(array).__name__}, it has to be an array")
@@ -179,6 +182,7 @@ def _check_array(kernel: Kernel, label: str, array: Any, first: Any) -> None:
 
 
 def _given_outputs(kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...], out: Any) -> tuple[Any, ...]:
+    """Return the outputs of a launch as a tuple, after checking their number, dtype, shape and memory."""
     outputs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
     if len(outputs) != len(shapes):
         raise ContractError(f"{kernel.name} gives {len(shapes)} arrays ({', '.join(kernel.outputs)}), out has {len(outputs)}")

@@ -54,6 +54,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def _in_large_pages(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an array in memory of its own, which Linux is asked to give in large pages."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         memory = mmap.mmap(-1, size + LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

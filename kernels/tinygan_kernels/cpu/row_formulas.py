@@ -76,23 +76,27 @@ def _leaky(v: Vectors, value: ir.Value, where: ir.Value, slope: ir.Value) -> ir.
 
 
 def _bias_leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    """Write y = leaky_relu(x + b), at (x, b, y)."""
     x, b, y = at
     total = v.builder.fadd(v.load(x), v.load(b))
     v.store(_leaky(v, total, total, numbers[0]), y)
 
 
 def _leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    """Write y = leaky_relu(x), at (x, y)."""
     x, y = at
     value = v.load(x)
     v.store(_leaky(v, value, value, numbers[0]), y)
 
 
 def _leaky_relu_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    """Write dx = g where x is positive, else slope g, at (g, x, dx)."""
     g, x, dx = at
     v.store(_leaky(v, v.load(g), v.load(x), numbers[0]), dx)
 
 
 def _normalise_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    """Write dx of batch normalisation, whose formula stands at `normalise_grad` below."""
     g, y, x, dx, *statistics = at
     (mean, inv_std, gamma, mean_g, mean_gh), b = map(v.load, statistics), v.builder
     d = b.fsub(_leaky(v, v.load(g), v.load(y), numbers[0]), mean_g)
@@ -122,6 +126,7 @@ def _sigmoid_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.V
 
 
 def _adam(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
+    """Update m, v and theta, at (g, theta, m, v). numbers: those of `adam_numbers`."""
     g, theta, m, v_at = at
     (b1, rest1, b2, rest2, step, root, small), b = numbers, v.builder
     d = v.load(g)

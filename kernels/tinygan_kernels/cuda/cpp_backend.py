@@ -185,6 +185,7 @@ class CppDevice(Device):
         function((launch.blocks, 1, 1), (*launch.threads, 1, 1)[:3], launch.args)
 
     def _compiled(self, kernel: Instance) -> Callable[..., None]:
+        """Return the function of a kernel, compiling its file if none of its kernels was started before."""
         if kernel.source not in self._modules:
             self._modules[kernel.source] = self._raw_module(code=source_text(kernel.source), options=OPTIONS)
         self._functions[kernel.name] = self._modules[kernel.source].get_function(kernel.name)
@@ -200,6 +201,7 @@ class CppDevice(Device):
             self._check_argument(kernel.name, parameter, arg)
 
     def _check_argument(self, kernel: str, parameter: Parameter, arg: Any) -> None:
+        """Check the type of one argument, and that an array is contiguous. Raises ContractError."""
         name, expected, pointer = parameter
         if getattr(arg, "dtype", None) != expected:
             raise ContractError(f"{kernel}: {name} is {_described(arg)}, it has to be {expected}")

@@ -38,10 +38,12 @@ class Captured:
         self._run()
 
     def _first(self) -> None:
+        """Run the calls one by one, so that all kernels are compiled and all memory is taken."""
         self._one_by_one()
         self._run = self._second
 
     def _second(self) -> None:
+        """Capture the calls and start the graph; if they cannot be captured, warn and run them one by one for good."""
         try:
             graph = self._capture()
         except RuntimeError as error:  # the base of all errors of CUDA in CuPy
@@ -61,6 +63,7 @@ class Captured:
                 call()
 
     def _capture(self) -> Any:
+        """Return the graph of the calls' launches, which capturing notes without running them."""
         self._stream.begin_capture()
         try:
             self._one_by_one()

@@ -28,7 +28,7 @@ Reading what runs:
 
 Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
 parallelism. Blocks of a grid run in order, some thousand threads at a time: a block that waits for a later one never ends
-(on a GPU, too, it is luck if it does). Sizes up to about 512 x 512 x 512 multiply-adds a launch take seconds.
+(on a GPU, too, it is luck if it does). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
 
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 

@@ -5,8 +5,8 @@ exact; the number of instructions is near that of the machine code, not equal to
 
 Rules, as NVIDIA documents them: a global request is one instruction of one warp, its sectors the different 32-byte
 pieces it touches; shared memory has 32 banks of 4 bytes, an access runs in phases of 32, 16 or 8 lanes for 4, 8 or 16
-bytes a lane, and each phase takes as many wavefronts as the most different words that fall into one bank. More than
-one a phase are conflicts.
+bytes per lane, and each phase takes as many wavefronts as the most different words that fall into one bank. More than
+one per phase are conflicts.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class LaunchCounter:
         self._line(basic.instructions[-1])[DIVERGENT] += int(both.sum())
 
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
-        """Count a memory instruction. address: one a lane, in lane order; operation: ld, st, atom or red."""
+        """Count a memory instruction. address: one per lane, in lane order; operation: ld, st, atom or red."""
         counts = self.lines[self.kernel.files.own_line(site.line)]
         table = _by_warp(address, lanes)
         if space == "shared":
@@ -206,9 +206,11 @@ class LaunchCounter:
                 counts._lines[self.kernel.title][line].update(found)
 
     def _line(self, ins: Instruction) -> Counter:
+        """Return the counter of the source line that an instruction belongs to."""
         return self.lines[self.kernel.files.own_line(ins.source)]
 
     def _instruction(self, ins: Instruction, warps: int, threads: int) -> None:
+        """Count an instruction that so many warps and threads have executed."""
         counts, name = self._line(ins), class_of(ins)
         counts[INSTRUCTIONS] += warps
         counts[THREAD_INSTRUCTIONS] += threads
@@ -252,7 +254,7 @@ def sectors_of(table: np.ndarray, size: int) -> int:
 
 
 def wavefronts(table: np.ndarray, size: int) -> tuple[int, int]:
-    """Count (wavefronts, phases) of the rows: accesses of `size` bytes a lane to 32 banks of 4 bytes."""
+    """Count (wavefronts, phases) of the rows: accesses of `size` bytes per lane to 32 banks of 4 bytes."""
     phases = max(1, size // 4)
     lanes = table.reshape(-1, WARP // phases)
     words = (lanes >> 2)[:, :, None] + np.arange(phases)

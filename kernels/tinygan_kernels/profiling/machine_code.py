@@ -184,6 +184,7 @@ def _cuxray(command: str, cubin: Path, *options: str) -> dict[str, Any]:
 
 
 def _code(cubin: bytes, entry: str, threads: int) -> MachineCode:
+    """Read a kernel's machine code by cuxray's commands `report` and `sched`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
@@ -205,6 +206,7 @@ def _code(cubin: bytes, entry: str, threads: int) -> MachineCode:
 
 
 def _loop(row: dict[str, Any]) -> MachineLoop:
+    """Return a row of cuxray's schedule as a MachineLoop."""
     multiply_adds = sum(op["count"] for op in row["top_stall_opcodes"] if op["opcode"] in ("FFMA", "DFMA"))
     lines = tuple(row["line_span"]) if row["line_span"] else None
     return MachineLoop(row["loop_depth"], lines, row["instructions"], multiply_adds, row["est_issue_stall_cycles_per_iter"])

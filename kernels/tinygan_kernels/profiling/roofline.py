@@ -50,5 +50,5 @@ def bound(gpu: Gpu, flops: float, memory_bytes: float) -> RooflineBound:
 
 
 def ridge(gpu: Gpu) -> float:
-    """Return the arithmetic intensity, in operations a byte, from which on arithmetic limits a kernel and not memory."""
+    """Return the arithmetic intensity, in operations per byte, from which on arithmetic limits a kernel and not memory."""
     return gpu.tflops * 1e3 / gpu.bandwidth

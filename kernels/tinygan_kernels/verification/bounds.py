@@ -93,7 +93,7 @@ def verify(
     return max(share(o, e, slack * b) for o, e, b in zip(outputs, expected, allowed, strict=True))
 
 
-# ---- rules: (inputs, outputs, dtype, **params) -> one bound an output ----------------------------------------------------------
+# ---- rules: (inputs, outputs, dtype, **params) -> a bound for each output --------------------------------------------------------
 
 
 def _exact(inputs, outputs, dtype, **_):

@@ -302,6 +302,7 @@ def _elementwise(kernel: str, tiles: Sequence[int]) -> Labelled:
 
 
 def _values(kernel: str, draw: Draw, shape: Shape) -> np.ndarray:
+    """Return numbers for an input: positive ones where the kernel wants them, else with ties and zeros among them."""
     if kernel in _POSITIVE:
         return draw.between(0.01, 8, *shape)
     values = draw.normal(*shape) * 3

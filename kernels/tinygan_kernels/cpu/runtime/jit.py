@@ -32,7 +32,7 @@ def stamp() -> tuple[float, int]:
 
 
 def _mend(function_cache: Any) -> None:
-    """Mend a function's cache as described above. It is left alone where Numba keeps its cache in another way one day."""
+    """Mend a function's cache as described above. A later Numba's cache, kept in another way, is left alone."""
     cache = getattr(function_cache, "_cache_file", None)
     if not (hasattr(cache, "_source_stamp") and hasattr(cache, "_data_name_pattern")):
         return

@@ -149,6 +149,7 @@ class Pipeline:
         self._run()
 
     def _prepared(self) -> Call:
+        """Compile the loops, make the table of stages, and return the call that runs it: alone, or with a team of threads."""
         stages = [stage for stage in self.stages if stage.parts]
         compile_all([(s.loop, s.names) for s in stages])
         table = np.array([(s.loop.code(s.names), s.block.ctypes.data, s.parts) for s in stages], TABLE)

@@ -147,7 +147,7 @@ def conv2d_dx_in_phases(device, rung, g, w, dx, stride, pad, height, width) -> I
 
 
 def conv2d_dw_in_parts(device, rung, x, g, dw, stride, pad, kh, kw) -> Iterator[CudaLaunch]:
-    """Launch several blocks a tile, which share its sum over pixels and each write a dw; a second kernel adds those up."""
+    """Launch several blocks for each tile, which share its sum over pixels and each write a dw; a second kernel adds those up."""
     product, total = (entry.of(dw) for entry in rung.declared)
     tiles, pixels = rung.blocks(dw.shape), math.prod(g.shape[:3])
     parts = max(1, min(ENOUGH_BLOCKS // max(tiles, 1), pixels // 128))

@@ -1,1 +1,1 @@
-"""The same kernels, written in Python for Numba CUDA."""
+"""The CUDA kernels written in Python for Numba, and the host code that launches them."""

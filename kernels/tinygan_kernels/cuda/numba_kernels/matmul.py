@@ -150,7 +150,7 @@ def register_tile_kernel(a, a_stride, a_k_stride, b, b_stride, b_k_stride, c, de
     Both tiles are loaded along whichever side is contiguous, and padded so that this costs no bank conflict.
     Why: 64 multiply-adds for 16 shared loads, where version 3 had 1 for 2; and 1/64 of the naive global traffic.
     What still hurts: one buffer only, so a block waits at the barrier for its loads; shared loads take 4 bytes, not 16; Numba's
-    indices are 64 bits wide; some 250 registers a thread leave room for 8 warps a multiprocessor. Small products give few blocks.
+    indices are 64 bits wide; some 250 registers per thread leave a multiprocessor room for 8 warps. Small products give few blocks.
     """
     a_tile = cuda.shared.array((DEPTH, PADDED), c.dtype)
     b_tile = cuda.shared.array((DEPTH, PADDED), c.dtype)

@@ -84,6 +84,7 @@ class Access:
             yield from self._pieces_in(space, site, local - base if base else local, some, operation)
 
     def _pieces_in(self, space: str, site: Site, address, lanes: Lanes, operation: str):
+        """Yield what `pieces` yields, for lanes whose addresses lie in one state space."""
         if self.counter:
             self.counter.access(site, space, address, lanes, operation)
         if site.bytes > 1 and int(np.bitwise_or.reduce(address)) & (site.bytes - 1):
@@ -102,6 +103,7 @@ class Access:
                 yield memory, positions, some
 
     def _fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str) -> None:
+        """Report lanes whose access cannot be carried out. With the checks off, raise at once."""
         action = "read" if operation == "ld" else "write"
         text = {
             "misaligned": f"misaligned {action} of {site.bytes} bytes",
@@ -130,7 +132,7 @@ class Access:
 
 
 def subset(lanes: Lanes, chosen: np.ndarray) -> Lanes:
-    """Return those of the lanes for which `chosen`, one value a lane in lane order, holds."""
+    """Return those of the lanes for which `chosen`, one value per lane in lane order, holds."""
     mask = np.zeros(lanes.mask.size, bool)
     mask[lanes.index[chosen]] = True
     return Lanes(mask)
@@ -169,6 +171,7 @@ class AsyncCopies:
             self.pending.append(_Copy(target, memory, some.index, positions, data[some.index], self.groups[some.index]))
 
     def _read(self, source: Site, data, address, length, lanes: Lanes) -> None:
+        """Read the bytes of copies of full length, then those of shorter ones."""
         full = lanes if length is None else lanes.only(np.broadcast_to(length >= source.bytes, lanes.mask.shape))
         for memory, positions, some in self.access.pieces(source, address, full):
             if self.access.check:
@@ -179,6 +182,7 @@ class AsyncCopies:
             self._read_short(source, data, address, length, lanes)
 
     def _read_short(self, source: Site, data, address, length, lanes: Lanes) -> None:
+        """Read copies of less than their full length byte by byte, by the lanes of each length."""
         for size in range(1, source.bytes):
             part = lanes.only(np.broadcast_to(length == size, lanes.mask.shape))
             for i in range(size if part.count else 0):
@@ -200,6 +204,7 @@ class AsyncCopies:
         self.pending = [c for c in self.pending if c.lane.size]
 
     def _arrive(self, copy: _Copy, ready: np.ndarray) -> None:
+        """Write the bytes of the lanes that are ready to shared memory, and keep those of the others."""
         positions = copy.position[ready]
         offsets = positions[:, None] + np.arange(copy.site.bytes)
         copy.memory.data[offsets - copy.memory.base] = copy.data[ready]

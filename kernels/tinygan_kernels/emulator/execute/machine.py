@@ -23,7 +23,7 @@ from .printing import assertfail, vprintf
 class Machine:
     """One chunk of a launch: `shape.blocks` thread blocks, the first of them number `first` of the grid.
 
-    memory: the GlobalMemory of the launch; dynamic_shared: bytes a block; instruments: what observes the launch
+    memory: the GlobalMemory of the launch; dynamic_shared: bytes per block; instruments: what observes the launch
     (`host.launch.Instruments`).
     """
 
@@ -77,6 +77,7 @@ class Machine:
                     self.names[name] = row if code == storage else row.view(code)
 
     def _bind_parameters(self) -> None:
+        """Bind the kernel's parameters (p_...) and those of its device functions, which each lane has for itself (q0_...)."""
         for code in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):
             self.names[f"p_{code}"] = self.kernel.param_buffer.view(code)
             for number, size in self.kernel.lane_params.values():
@@ -86,6 +87,7 @@ class Machine:
                 self.names[f"{name}_{code}"] = self.names[f"{name}_u1"].view(code)
 
     def _bind_specials(self, lanes: np.ndarray, dynamic_shared: int) -> None:
+        """Bind the special registers that the kernel reads (s_...), one value per lane."""
         shape, wanted = self.shape, self.kernel.specials
         block = self.first + lanes // shape.stride
         values = dict(zip(("tid.x", "tid.y", "tid.z"), shape.thread(lanes), strict=True))
@@ -119,6 +121,7 @@ class Machine:
                 self.names["s_" + name.replace(".", "_")] = np.ascontiguousarray(wide)
 
     def _bind_functions(self) -> None:
+        """Bind the functions that generated code calls by a fixed name."""
         access, check = self.access, self.check
         ignore = lambda lanes: None  # noqa: E731
         self.names |= {

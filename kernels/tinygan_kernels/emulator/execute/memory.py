@@ -66,6 +66,7 @@ class GlobalMemory:
             self.add_range(address, size, name, array.flags.writeable, unwritten)
 
     def add_range(self, address: int, size: int, name: str, writable: bool, unwritten: np.ndarray | None) -> None:
+        """Add a range of bytes, merged with the ranges that it overlaps."""
         touching = [r for r in self.ranges if r.base < address + size and address < r.end]
         start = min([address, *(r.base for r in touching)])
         end = max([address + size, *(r.end for r in touching)])
@@ -123,6 +124,7 @@ class GlobalSpace:
         yield from self._locate_each(address, size)
 
     def _locate_each(self, address, size):
+        """Yield (memory, positions, chosen) for lanes whose addresses lie in several arrays."""
         bases = np.array(self.memory.bases, "i8")
         which = np.searchsorted(bases, address, side="right") - 1
         ends = np.array([r.end for r in self.memory.ranges], "i8")

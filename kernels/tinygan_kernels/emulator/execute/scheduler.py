@@ -34,6 +34,7 @@ class Scheduler:
         self.turns = 0
 
     def run(self) -> None:
+        """Run group after group until no lane is left."""
         self.groups[(0,)] = self.live
         while self.groups or self.waiting or self.meeting:
             if not self.groups:
@@ -118,6 +119,7 @@ class Scheduler:
         return getattr(self, f"_{basic.end}")(basic, outer, lanes, payload)
 
     def _switch(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, index) -> None:
+        """Let each lane go on at the target that its index picks (brx.idx)."""
         index = np.broadcast_to(index, lanes.mask.shape)
         picked = np.unique(index[lanes.mask])
         if self.counter and picked.size > 1:
@@ -130,9 +132,11 @@ class Scheduler:
             self.add((*outer, 2 * basic.targets[int(i)]), lanes.only(index == i))
 
     def _call(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
+        """Let lanes go on in the device function that the block calls."""
         self.add((*outer, 2 * basic.number + 1, 2 * basic.callee), lanes)
 
     def _return(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
+        """Let lanes go on after the call that they came from; return from the kernel itself is an exit."""
         if not outer:
             self._exit(basic, outer, lanes, None)
             return
@@ -141,6 +145,7 @@ class Scheduler:
         self.add((*outer[:-1], 2 * self.basic_blocks[caller].after), lanes)
 
     def _exit(self, _basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
+        """Take lanes out of the kernel, and let those go on that waited for them."""
         self.live = Lanes(self.live.mask & ~lanes.mask, self.live.count - lanes.count)
         if self.waiting:
             self._release()
@@ -148,6 +153,7 @@ class Scheduler:
             self.add(key, self.meeting.pop(key))
 
     def _trap(self, basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
+        """Raise the error of a trap instruction, after what the sanitizer found."""
         of_grid, thread = self.machine.position(lanes.index[0])
         self.machine.report.deliver()
         raise EmulatorError(
@@ -173,6 +179,7 @@ class Scheduler:
         return self._wait(basic, outer, lanes, number, threads, predicate)
 
     def _wait(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, number, threads, predicate) -> None:
+        """Let lanes wait at a barrier, or only arrive there (bar.arrive) and go on."""
         self._check_convergence(basic, lanes)
         number = np.broadcast_to(number, lanes.mask.shape)
         for n in np.unique(number[lanes.mask]):
@@ -214,6 +221,7 @@ class Scheduler:
                 self._complete(there, complete, arrived)
 
     def _per_block(self, lanes: Lanes) -> np.ndarray:
+        """Return how many of the lanes each thread block has."""
         return lanes.mask.reshape(self.machine.shape.blocks, -1).sum(axis=1)
 
     def _wanted(self, there: list[_Waiting]) -> np.ndarray:
@@ -226,6 +234,7 @@ class Scheduler:
         return wanted
 
     def _complete(self, there: list[_Waiting], complete: np.ndarray, arrived: np.ndarray) -> None:
+        """Let the lanes of the complete thread blocks go on after the barrier."""
         mask = np.repeat(complete, self.machine.shape.stride)
         self._report_exited(there, complete, arrived)
         parts = [(w, w.lanes.only(mask)) for w in there]
@@ -300,6 +309,7 @@ class Scheduler:
         return False
 
     def _report_absent(self, basic: TranslatedBlock, lanes: Lanes, lacking: np.ndarray) -> None:
+        """Report a collective that names threads which do not execute it."""
         if self.machine.check:
             self.machine.report.add(
                 "synccheck",

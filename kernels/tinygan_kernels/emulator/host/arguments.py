@@ -32,10 +32,12 @@ def pack(kernel: TranslatedKernel, args: tuple, memory: GlobalMemory) -> None:
 
 
 def _is_pointer(variable: Variable) -> bool:
+    """Return whether an array may be passed for the parameter."""
     return variable.size == 8 and variable.type in ("u64", "b64", "s64")
 
 
 def _bytes_of(argument, variable: Variable, what: str) -> bytes:
+    """Return the bytes of one argument. `what` names it in errors."""
     if isinstance(argument, np.ndarray):
         if not _is_pointer(variable):
             raise EmulatorError(f"{what} is an array, but the kernel declares a {_describe(variable)} there")
@@ -55,6 +57,7 @@ def _bytes_of(argument, variable: Variable, what: str) -> bytes:
 
 
 def _scalar(argument: np.generic, variable: Variable, what: str) -> bytes:
+    """Return the bytes of a NumPy scalar, which has to be of the declared kind and size."""
     code = argument.dtype
     given = f"a {code.name}"
     if variable.type[0] == "f" and code.kind != "f" and variable.size == WIDTH[variable.type]:
@@ -69,6 +72,7 @@ def _scalar(argument: np.generic, variable: Variable, what: str) -> bytes:
 
 
 def _sized(raw: bytes, variable: Variable, what: str, given: str) -> bytes:
+    """Return the bytes as they are, if they are as many as the parameter has."""
     if len(raw) != variable.size:
         raise EmulatorError(
             f"{what} is {given} of {len(raw)} bytes, but the kernel declares a {_describe(variable)} of "
@@ -78,6 +82,7 @@ def _sized(raw: bytes, variable: Variable, what: str, given: str) -> bytes:
 
 
 def _describe(variable: Variable) -> str:
+    """Describe the type of a parameter, for errors."""
     if variable.size != WIDTH[variable.type]:
         return f"structure of {variable.size} bytes"
     kind = {"f": "float", "u": "integer", "s": "integer", "b": "value"}[variable.type[0]]
@@ -85,6 +90,7 @@ def _describe(variable: Variable) -> str:
 
 
 def _suggestion(variable: Variable) -> str:
+    """Say what to pass instead, for errors."""
     if variable.size != WIDTH[variable.type]:
         return "use a NumPy structured scalar of that size"
     size = 8 * variable.size

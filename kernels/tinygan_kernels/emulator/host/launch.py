@@ -82,6 +82,7 @@ def run_kernel(
 
 
 def _dimensions(given, what: str) -> tuple[int, int, int]:
+    """Return one to three sizes as (x, y, z), with 1 for those left out."""
     try:
         values = [int(v) for v in (given if isinstance(given, (tuple, list)) else (given,))]
     except (TypeError, ValueError):
@@ -93,6 +94,7 @@ def _dimensions(given, what: str) -> tuple[int, int, int]:
 
 
 def _check_limits(kernel: TranslatedKernel, grid, block, shared_mem: int) -> None:
+    """Raise EmulatorError where the grid, the block or its shared memory is larger than CUDA or the kernel allows."""
     threads = block[0] * block[1] * block[2]
     if not 1 <= threads <= MAX_THREADS or block[2] > 64:
         raise EmulatorError(f"a block of {block} has {threads} threads: 1 to {MAX_THREADS} are possible (and 64 in z)")
@@ -106,6 +108,7 @@ def _check_limits(kernel: TranslatedKernel, grid, block, shared_mem: int) -> Non
 
 
 def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
+    """Raise EmulatorError where a block needs more shared memory than there is."""
     total, most = kernel.static_shared + dynamic, SHARED_OF.get(kernel.module.target[:5], 227) * 1024
     if kernel.static_shared > STATIC_SHARED:
         raise EmulatorError(

@@ -13,6 +13,7 @@ INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
 
 
 def _nvrtc():
+    """Import NVRTC's bindings, or raise EmulatorError saying how to install them."""
     try:
         from cuda.bindings import nvrtc
     except ImportError:
@@ -49,6 +50,7 @@ def compile_ptx(
 
 
 def _compile(nvrtc, program, flags: list[str], names: tuple) -> tuple[str, dict[str, str]]:
+    """Compile a program that was created. Returns (PTX, {name expression: mangled name})."""
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
     result = nvrtc.nvrtcCompileProgram(program, len(flags), [f.encode() for f in flags])
@@ -60,6 +62,7 @@ def _compile(nvrtc, program, flags: list[str], names: tuple) -> tuple[str, dict[
 
 
 def _flags(options: tuple[str, ...], arch: str) -> list[str]:
+    """Return NVRTC's options for this compilation, the architecture and the include folders among them."""
     flags = list(options)
     if not any(o.startswith(("--gpu-architecture", "-arch")) for o in options):
         flags.append(f"--gpu-architecture={arch}")

@@ -111,6 +111,7 @@ def allocate(module: Module) -> dict[str, Memory]:
 
 
 def _room_for(variable: Variable) -> Memory:
+    """Return new zeroed memory for a variable."""
     align = max(16, variable.align)
     raw = np.zeros(variable.size + align, np.uint8)
     start = -raw.ctypes.data % align
@@ -119,6 +120,7 @@ def _room_for(variable: Variable) -> Memory:
 
 
 def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> None:
+    """Write a variable's initial value, in which addresses of other variables may stand, into its memory."""
     size = ptx.WIDTH[variable.type]
     for i, value in enumerate(variable.initial):
         if isinstance(value, Immediate):

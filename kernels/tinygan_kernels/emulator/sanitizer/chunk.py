@@ -15,7 +15,7 @@ from .shared_races import SharedRaces
 
 
 class ChunkSanitizer:
-    """Is told of every access, barrier and fence of a machine. between_blocks: the racecheck of the whole launch, if any."""
+    """Is told every access, barrier and fence of a machine, and checks them. between_blocks: the launch's racecheck, if any."""
 
     def __init__(self, machine, spaces: dict, report, between_blocks: GlobalRaces | None):
         self.machine, self.report = machine, report
@@ -30,6 +30,7 @@ class ChunkSanitizer:
 
     # -- accesses ---------------------------------------------------------------------------------------------
     def read(self, site, memory, positions, lanes: Lanes) -> None:
+        """Check a load for bytes that were never written and for races."""
         if memory.unwritten is not None:
             self._initialised(site, memory, positions, lanes)
         if memory is self.shared:
@@ -38,6 +39,7 @@ class ChunkSanitizer:
             self.between_blocks.read(site, memory, positions, lanes, self.block[lanes.index], self.machine)
 
     def write(self, site, memory, positions, lanes: Lanes, values=None, initialises: bool = True) -> None:
+        """Note that a store writes its bytes (if it `initialises` them) and check it for races. values: what it stores, or None."""
         if memory.unwritten is not None and initialises:
             view, index = self._mark_view(site, memory, positions)
             for j in range(site.count):
@@ -48,6 +50,7 @@ class ChunkSanitizer:
             self.between_blocks.write(site, memory, positions, lanes, self.block[lanes.index], self.machine, values)
 
     def atomic(self, site, memory, positions, lanes: Lanes) -> None:
+        """Check an atomic, which reads and writes, for bytes that were never written and for races with plain accesses."""
         if memory.unwritten is not None:
             self._initialised(site, memory, positions, lanes)
         if memory is self.shared:
@@ -57,6 +60,7 @@ class ChunkSanitizer:
 
     # -- initcheck --------------------------------------------------------------------------------------------
     def _mark_view(self, site, memory, positions):
+        """Return (the marks of unwritten bytes, seen in elements of the access's size; the index of each lane's first element)."""
         marks = self.marks.get(id(memory))
         if marks is None:
             marks = self.marks[id(memory)] = Memory(memory.unwritten.view("u1"), memory.base)
@@ -64,6 +68,7 @@ class ChunkSanitizer:
         return view, (positions - first) >> site.shift
 
     def _initialised(self, site, memory, positions, lanes: Lanes) -> None:
+        """Report the lanes that read bytes which were never written."""
         view, index = self._mark_view(site, memory, positions)
         bad = view[index] != 0
         for j in range(1, site.count):
@@ -92,21 +97,26 @@ class ChunkSanitizer:
 
     # -- order ------------------------------------------------------------------------------------------------
     def block_barrier(self, lanes: Lanes) -> None:
+        """Note a barrier that all threads of all blocks have passed."""
         if self.races:
             self.races.block_barrier()
 
     def barrier(self, lanes: Lanes, arrived: list) -> None:
+        """Note a barrier at which these lanes met, with what `arrive` returned for those that only arrived."""
         if self.races:
             self.races.barrier(lanes, arrived)
 
     def arrive(self, lanes: Lanes) -> np.ndarray | None:
+        """Note a bar.arrive. Return what the threads that wait at the barrier come after, as SharedRaces does."""
         return self.races.arrive(lanes) if self.races else None
 
     def warp_sync(self, lanes: Lanes) -> None:
+        """Note a __syncwarp of these lanes."""
         if self.races:
             self.races.warp_sync(lanes)
 
     def fence(self, lanes: Lanes) -> None:
+        """Note a __threadfence by these lanes."""
         if self.between_blocks:
             self.between_blocks.fence(self.block[lanes.index])
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import Lanes
 
-_FLAG, _BLOCK = 1, (1 << 32) - 1  # stamp: time << 33 | (block + 1) << 1 | flag
+_FLAG, _BLOCK = 1, (1 << 32) - 1  # stamp: time << 33 | (block + 1) << 1 | flag: an atomic, or several readers
 
 
 class GlobalRaces:
-    """The state of a whole launch: the times of each block's fences and atomics. Memory objects carry who touched what."""
+    """Tracks a whole launch: the times of each block's fences and atomics here, who touched what in the Memory objects."""
 
     def __init__(self, blocks: int, granule: int, report):
         self.granule, self.report = granule, report
@@ -51,6 +51,7 @@ class GlobalRaces:
                 readers[at[mixed]] |= _FLAG
 
     def write(self, site, memory, positions, lanes: Lanes, block, machine, values) -> None:
+        """Check a plain write against the last writers and readers, and against the other lanes of the same instruction."""
         writers, readers = self.records(memory)
         stamp = self.time << 33 | block << 1
         for j, at in self._granules(site, memory, positions):
@@ -74,6 +75,7 @@ class GlobalRaces:
             self._within_instruction(site, writers[at], stamp, positions, lanes, machine, block, value)
 
     def atomic(self, site, memory, positions, lanes: Lanes, block, machine) -> None:
+        """Check an atomic against plain writes of other blocks, and note that its block has told the others."""
         writers, _ = self.records(memory)
         self.time += 1
         self.told[block] = self.time
@@ -86,15 +88,18 @@ class GlobalRaces:
             writers[at] = self.time << 33 | block << 1 | _FLAG
 
     def _granules(self, site, memory, positions):
+        """Yield (number, each lane's granule of that number) for the granules that one access of a lane spans."""
         first = (positions - memory.base) // self.granule
         for j in range(max(1, site.bytes // self.granule)):
             yield j, first + j if j else first
 
     @staticmethod
     def _other(stamp, block):
+        """Mark the stamps that another block left."""
         return (stamp >> 1 & _BLOCK) != block
 
     def _unordered(self, race, stamp, block):
+        """Mark the races whose earlier access no fence and atomic puts before this block."""
         return race & ~self._ordered(stamp, block) if np.count_nonzero(race) else race
 
     def _ordered(self, stamp, block):
@@ -103,10 +108,12 @@ class GlobalRaces:
         return (fenced > stamp >> 33) & (self.told[block] > fenced)
 
     def _differs(self, site, memory, positions, j: int, value) -> np.ndarray:
+        """Mark the lanes whose store changes what is there."""
         view, first = memory.view(site.code)
         return view[(positions - first) // site.size + j * self.granule // site.size] != value
 
     def _within_instruction(self, site, winner, stamp, positions, lanes, machine, block, value) -> None:
+        """Report lanes of different blocks that write different values to one place in one instruction."""
         lost = self._other(winner, block)
         if not lost.any():
             return
@@ -118,6 +125,7 @@ class GlobalRaces:
         self._found(site, lost, positions, lanes, machine, winner, "write of bytes that another block writes")
 
     def _found(self, site, race, positions, lanes: Lanes, machine, stamp, message: str) -> None:
+        """Report a race, if there is one, with the other block of the first lane."""
         if not race.any():
             return
         i = int(np.flatnonzero(race)[0])

@@ -37,6 +37,7 @@ class SharedRaces:
 
     # -- accesses ---------------------------------------------------------------------------------------------
     def read(self, site, positions, lanes: Lanes) -> None:
+        """Check a load against the last writers, and note its lanes as readers."""
         index, now = lanes.index, self._now(lanes)
         warp = self.warp[index]
         stamp = now << 5 | self.thread[index] % WARP
@@ -48,6 +49,7 @@ class SharedRaces:
             self.first_reader[granules, warps] = stamps
 
     def write(self, site, positions, lanes: Lanes, values, atomic: bool = False) -> None:
+        """Check a store or an atomic against the last writers and readers, and note its lanes as writers."""
         stamp = self._now(lanes) << 11 | self.thread[lanes.index] << 1 | (_ATOMIC if atomic else 0)
         for j, granules in self._granules(site, positions):
             value = None if values is None else lanes.pick(np.asarray(values[j * self.granule // site.size]))
@@ -58,14 +60,17 @@ class SharedRaces:
                 self._within_instruction(site, granules, positions, lanes, stamp, value)
 
     def _granules(self, site, positions):
+        """Yield (number, each lane's granule of that number) for the granules that one access of a lane spans."""
         first = positions // self.granule
         for j in range(max(1, site.bytes // self.granule)):
             yield j, first + j if j else first
 
     def _now(self, lanes: Lanes) -> np.ndarray:
+        """Return the time of each lane's warp."""
         return self.clock[self.block[lanes.index], self.warp[lanes.index]]
 
     def _against_writer(self, site, granules, positions, lanes, action, earlier, value, atomic=False) -> None:
+        """Report lanes that access what another thread last wrote, with no barrier between."""
         last = self.writer[granules]
         writer = last >> 1 & 1023
         unordered = (last >> 11) > self.known.ravel()[self.row[lanes.index] + writer // WARP]
@@ -92,6 +97,7 @@ class SharedRaces:
         return view[place] != value
 
     def _against_readers(self, site, granules, positions, lanes: Lanes) -> None:
+        """Report lanes that write what another thread has read, with no barrier between."""
         index = lanes.index
         known = self.known.reshape(-1, self.shape.warps)[self.row[index] // self.shape.warps]
         own_warp, own_lane = self.warp[index][:, None], (self.thread[index] % WARP)[:, None]
@@ -132,6 +138,7 @@ class SharedRaces:
         )
 
     def _found(self, site, race, positions, lanes: Lanes, message: str, other) -> None:
+        """Report a race, if there is one, with the other thread of the first lane."""
         if not race.any():
             return
         i = int(np.flatnonzero(race)[0])
@@ -170,6 +177,7 @@ class SharedRaces:
         return told
 
     def _warps(self, lanes: Lanes) -> np.ndarray:
+        """Return (blocks, warps) booleans: the warps that have one of the lanes."""
         return lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
 
     def _told_by(self, here: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""The meaning of PTX instructions, as pure functions of NumPy vectors (one element a thread)."""
+"""The meaning of PTX instructions, as pure functions of NumPy vectors (one element per thread)."""

@@ -45,6 +45,7 @@ def dtype_of(kind: str) -> np.dtype:
 
 
 def _integer_to_integer(target: str, saturate: bool):
+    """Return the function that converts between integer types: it wraps, or clamps where `saturate`."""
     dtype = dtype_of(target)
     if not saturate:
         return lambda a: a.astype(dtype)
@@ -83,6 +84,7 @@ def _float_to_integer(target: str, source: str, flags: set):
 
 
 def _integer_to_float(target: str, flags: set):
+    """Return the function that converts an integer to a float type, rounded once."""
     mode = _mode(flags, ("rn", "rz", "rm", "rp"), "rn")
     saturated = floats.saturate if "sat" in flags else lambda x: x
     if target in ("f32", "f64") and mode == "rn":
@@ -104,6 +106,7 @@ def _integer_to_float(target: str, flags: set):
 
 
 def _float_to_float(target: str, source: str, flags: set):
+    """Return the function that converts between float types, or rounds to a whole number within one (.rni, .rzi, ...)."""
     whole = _mode(flags, _TO_INTEGER, None)
     mode = _mode(flags, ("rn", "rz", "rm", "rp", "rna"), "rn")
 
@@ -122,6 +125,7 @@ def _float_to_float(target: str, source: str, flags: set):
 
 
 def _narrow(wide, target: str, mode: str):
+    """Round float64 values, once, to the target type."""
     if target in ("f16", "bf16"):
         return floats.narrow_half(wide, target, mode)
     if target == "f64":
@@ -130,6 +134,7 @@ def _narrow(wide, target: str, mode: str):
 
 
 def _as_f64(a, source: str, flush: bool):
+    """Convert values of a float type to float64, exactly, but for subnormal float32, which `flush` turns into zeros."""
     if source in ("f16", "bf16"):
         return floats.widen_half(np.atleast_1d(a), source)
     return (floats.ftz(a) if flush and source == "f32" else a).astype("f8")

@@ -61,6 +61,7 @@ def fma_f64(a, b, c):
 
 
 def _calm(x, low: int, high: int):
+    """Mark the numbers whose magnitude lies between 2^low and 2^high."""
     size = np.abs(x)
     return (size > 2.0**low) & (size < 2.0**high)
 
@@ -149,6 +150,7 @@ def narrow_half(values, kind: str, mode: str = "rn"):
 
 
 def _half(operation: str, kind: str):
+    """Return the function of an operation on halves: exact, or rounded to odd, in float64, then rounded once to the type."""
     exact = {
         "add": sum_to_odd,
         "sub": lambda a, b: sum_to_odd(a, -b),

@@ -62,6 +62,7 @@ def blocks_of(function: Function, collectives: Collection[str] = ()) -> list[Bas
 
 
 def _end_of(instruction: Instruction) -> str | None:
+    """Return how the instruction ends a basic block (BasicBlock.end), None if it does not end one."""
     opcode, modifiers = instruction.opcode, instruction.modifiers
     if opcode in ("bra", "brx"):
         return "branch" if opcode == "bra" else "switch"
@@ -71,6 +72,7 @@ def _end_of(instruction: Instruction) -> str | None:
 
 
 def _split(function: Function, collectives: Collection[str]) -> list[BasicBlock]:
+    """Cut a function's body into basic blocks, in the order of the text."""
     blocks, labels = [BasicBlock("entry")], {}
     for item in function.body:
         current = blocks[-1]
@@ -96,6 +98,7 @@ def _split(function: Function, collectives: Collection[str]) -> list[BasicBlock]
 
 
 def _link(function: Function, blocks: list[BasicBlock], labels: dict[str, int]) -> None:
+    """Set `after` and `targets` of the blocks, as indices into the list. labels: the block that each label begins."""
     for i, block in enumerate(blocks[:-1]):
         block.after = i + 1
         names = ()
@@ -152,6 +155,7 @@ def _loops(successors: list[list[int]]) -> list[set[int]]:
 
 
 def _predecessors(successors: list[list[int]]) -> list[list[int]]:
+    """Return, for each block, the blocks that lead to it."""
     before: list[list[int]] = [[] for _ in successors]
     for node, following in enumerate(successors):
         for s in following:

@@ -185,6 +185,7 @@ class _Body:
         self.count = 0
 
     def parse(self) -> None:
+        """Read the statements up to the end of the body."""
         p = self.p
         self.scan_labels()
         while True:
@@ -212,12 +213,14 @@ class _Body:
             i += 1
 
     def declare(self, name: str, make) -> str:
+        """Give a name of the innermost scope its meaning, make(unique name); return the unique name."""
         unique = name if len(self.scopes) == 1 else f"{name}@{self.count}"
         self.count += 1
         self.scopes[-1][name] = make(unique)
         return unique
 
     def lookup(self, name: str):
+        """Return what a name stands for, from the innermost scope outward; None if nothing declares it."""
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]

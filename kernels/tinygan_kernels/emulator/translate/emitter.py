@@ -112,7 +112,7 @@ class Emitter:
         return self.names.register(self.function, name, code)
 
     def lane_param(self, name: str, function: Function | None = None) -> tuple[str, int]:
-        """Return (name in the source, bytes a lane) of a call parameter, of this function or of another one."""
+        """Return (name in the source, bytes per lane) of a call parameter, of this function or of another one."""
         return self.names.lane_param(function or self.function, name)
 
     def is_lane_param(self, name: str) -> bool:

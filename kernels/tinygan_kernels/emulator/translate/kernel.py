@@ -88,7 +88,7 @@ class SourceFiles:
 class TranslatedKernel:
     """One kernel, ready to run: its blocks, its Python source compiled, and where its variables lie.
 
-    The source is made once a kernel. `execute.machine` binds the names in it to vectors of the width that a launch needs.
+    The source is made once per kernel. `execute.machine` binds the names in it to vectors of the width that a launch needs.
     """
 
     name: str
@@ -104,8 +104,8 @@ class TranslatedKernel:
     registers: dict[str, list[list[tuple[str, str]]]]  # storage type -> for each register its (name in the source, type)
     register_names: dict[str, str]  # "r7" -> "%f3", or "function/%f3" outside of the kernel itself
     specials: set[str]  # special registers that are read: "%tid.x"
-    lane_params: dict[tuple[str, str], tuple[int, int]]  # (function, call parameter) -> (number, bytes a lane)
+    lane_params: dict[tuple[str, str], tuple[int, int]]  # (function, call parameter) -> (number, bytes per lane)
     params: dict[str, int]  # kernel parameter -> offset in param_buffer
     param_buffer: np.ndarray
-    static_shared: int  # bytes a block
-    local_bytes: int  # bytes a thread
+    static_shared: int  # bytes per block
+    local_bytes: int  # bytes per thread

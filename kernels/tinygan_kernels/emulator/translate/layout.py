@@ -49,6 +49,7 @@ class Layout:
         return function
 
     def _reachable(self) -> list[Function]:
+        """Return the kernel and the device functions that it calls, directly or through others."""
         found, work = [], [(self.entry, ())]
         while work:
             function, callers = work.pop(0)
@@ -63,6 +64,7 @@ class Layout:
         return found
 
     def _lay_out_parameters(self) -> tuple[dict[str, int], np.ndarray]:
+        """Return ({kernel parameter: its offset}, a buffer for all of them)."""
         params, at = {}, 0
         for variable in self.entry.params:
             at = -(-at // variable.align) * variable.align
@@ -91,6 +93,7 @@ class Layout:
         return at
 
     def _used_module_variables(self) -> dict[str, Variable]:
+        """Return the module's variables that some reachable function names."""
         used: set[str] = set()
         for function in self.functions:
             for instruction in function.body:

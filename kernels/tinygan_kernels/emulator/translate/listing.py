@@ -48,7 +48,7 @@ def listing(kernel: TranslatedKernel, source_lines: Callable[[int], list[str]]) 
 
 
 def _constants(kernel: TranslatedKernel) -> list[str]:
-    """Return the constants as assignments, several a line."""
+    """Return the constants as assignments, several to a line."""
     shown = [f"{name} = np.{value.dtype}({value})" for name, value in kernel.constants.items() if isinstance(value, np.generic)]
     shown += [f"{name} = np.dtype('{value}')" for name, value in kernel.constants.items() if isinstance(value, np.dtype)]
     return ["# " + "   ".join(shown[i : i + 6]) for i in range(0, len(shown), 6)]

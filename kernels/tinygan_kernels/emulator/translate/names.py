@@ -71,7 +71,7 @@ class Names:
         return f"r{number}_{code}"
 
     def lane_param(self, function: Function, name: str) -> tuple[str, int]:
-        """Return (name in the source, bytes a lane) of a call parameter of a device function."""
+        """Return (name in the source, bytes per lane) of a call parameter of a device function."""
         variables = {v.name: v for v in (*function.params, *function.returns, *function.variables.values())}
         size = variables[name].size
         number, _ = self.lane_params.setdefault((function.name, name), (len(self.lane_params), size))

@@ -1,4 +1,4 @@
-"""The instructions that the emulator executes: one row an opcode. (PTX ISA, chapter 9)
+"""The instructions that the emulator executes: one row for each opcode. (PTX ISA, chapter 9)
 
 A new instruction is one row here and the function that says what it computes (in `semantics`); CONTRIBUTING.md,
 "A PTX instruction", has the recipe. An opcode without a row is an UnsupportedInstruction, and the message names this file.

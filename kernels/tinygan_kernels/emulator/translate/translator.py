@@ -1,6 +1,6 @@
 """Translate a kernel of a module into a TranslatedKernel: a Python function for every basic block.
 
-Each function takes the set of lanes that run the block, and holds one NumPy statement or two an instruction. Registers are
+Each function takes the set of lanes that run the block, and holds one or two NumPy statements per instruction. Registers are
 vectors over all lanes, changed in place: `add(r1_i4, r2_i4, out=r3_i4, where=w)`.
 """
 
@@ -70,6 +70,7 @@ def _all_blocks(layout: Layout, names: Names) -> tuple[list[TranslatedBlock], li
 
 
 def _one_block(e: Emitter, block: cfg.BasicBlock, first: dict[str, int], i: int) -> TranslatedBlock:
+    """Translate a basic block, number `i` of its function. first: the number of each function's first block."""
     base = first[e.function.name]
     targets = tuple(_renumbered(t, base) for t in block.targets)
     made = TranslatedBlock(base + i, block.end, _renumbered(block.after, base), targets)
@@ -87,6 +88,7 @@ def _one_block(e: Emitter, block: cfg.BasicBlock, first: dict[str, int], i: int)
 
 
 def _one_instruction(e: Emitter, ins: Instruction) -> None:
+    """Translate an instruction inside a block, by the row of its opcode."""
     e.begin(ins)
     row = opcodes.OPCODES.get(ins.opcode)
     if row is None or row.lower is None:
