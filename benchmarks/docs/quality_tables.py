@@ -44,7 +44,6 @@ PAPER = {  # Lin et al. 2018, tables 1 and 2: ring and grid, modes, HQ %, revers
 }
 
 
-
 def digits_section(report: Record) -> str:
     """Return the measures of the digits that `make train` generates."""
     shown = {"precision": "precision", "recall": "recall", "density": "density", "coverage": "coverage", "confidence": "confidence",
@@ -124,7 +123,7 @@ def remedies_section(record: Record) -> str:
     rows = _rows(record, "remedies")
     lines = [[name, changes, when, mixture_cell(rows["ring", preset]), mixture_cell(rows["grid", preset])]
              for preset, (name, changes, when) in REMEDIES.items() if {("ring", preset), ("grid", preset)} <= set(rows)]
-    head = ["remedy", "what it changes", "when", "ring: modes / HQ % / reverse KL", "grid"]
+    head = ["remedy", "what it changes", "when", "ring: modes / HQ % / reverse KL", "grid: the same"]
     return f"{table(head, lines)}\n\n{_runs(record, 'remedies')}"
 
 
@@ -132,14 +131,14 @@ def faces_section(report: Record) -> str:
     """Return what a run on photographs of faces reached."""
     measures = ", ".join(f"{name} {report[name]:.2f}" for name in ("precision", "recall", "coverage", "density"))
     n, size, alarms = report["photographs"], report["side"], ", ".join(report["alarms"]) or "none"
-    washed = " (above 1: nearer to the middle of the data than photographs are, washed out)" if report["density"] > 1.5 else ""
+    washed = " (above 1, as samples are nearer to the middle of the data than photographs are: washed out)" if report["density"] > 1.5 else ""
     took = f" ({report['seconds'] / 60:.0f} minutes)" if "seconds" in report else ""
     told = (
         f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "
         f"{size} --steps {report['steps']:.0f}`{took} gives {measures}{washed} (k = 5, {n} samples) and a Frechet distance of "
         f"{report['frechet_pca32']:.2f} along 32 principal axes.\n\n"
         f"- Variety: {report['distinct']} different photographs are the nearest one of some sample "
-        f"({report['distinct_by_chance']:.0f} for {n} draws with replacement from the photographs themselves).\n"
+        f"({report['distinct_by_chance']:.0f} would be, for {n} draws with replacement from the photographs themselves).\n"
         f"- Memory: a sample is typically {report['ratio']:.2f} times as far from its nearest photograph as photographs are from "
         f"each other.\n- Alarms that went off: {alarms}."
     )

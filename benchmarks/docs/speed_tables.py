@@ -42,7 +42,7 @@ def _sides_somewhere(workloads: Report, sides: list[str]) -> list[str]:
     sentences = []
     for side in sides:
         times = [f"{three_digits(w['sides'][side]['median'])} ms on {name}" for name, w in workloads.items() if side in w["sides"]]
-        sentences.append(f"{side} takes {' and '.join(times)}.")
+        sentences.append(f"`{side}` takes {' and '.join(times)}.")
     return sentences
 
 
@@ -57,7 +57,7 @@ def _by_zero(workloads: Report) -> list[str]:
     shares = [f"{100 * w['by_zero']:.0f} % on {name}" for name, w in workloads.items() if w.get("by_zero", 0) >= 0.005]
     if not shares:
         return []
-    return [f"The floor counts multiplications by zeros that a ReLU made, which tinygan may leave out: {' and '.join(shares)}."]
+    return [f"The floor counts multiplications by zeros that a ReLU made, which tinygan may leave out: {' and '.join(shares)} of all."]
 
 
 def _memory_threads_start(report: Report) -> list[str]:
