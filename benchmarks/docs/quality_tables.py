@@ -131,7 +131,8 @@ def faces_section(report: Record) -> str:
     """Return what a run on photographs of faces reached."""
     measures = ", ".join(f"{name} {report[name]:.2f}" for name in ("precision", "recall", "coverage", "density"))
     n, size, alarms = report["photographs"], report["side"], ", ".join(report["alarms"]) or "none"
-    washed = " (above 1, as samples are nearer to the middle of the data than photographs are: washed out)" if report["density"] > 1.5 else ""
+    too_near = " (above 1, as samples are nearer to the middle of the data than photographs are: washed out)"
+    washed = too_near if report["density"] > 1.5 else ""
     took = f" ({report['seconds'] / 60:.0f} minutes)" if "seconds" in report else ""
     told = (
         f"On {n} photographs of faces (ORL, AT&T Laboratories Cambridge), resized to {size}x{size}, `tinygan train FOLDER --size "

@@ -57,7 +57,8 @@ def _by_zero(workloads: Report) -> list[str]:
     shares = [f"{100 * w['by_zero']:.0f} % on {name}" for name, w in workloads.items() if w.get("by_zero", 0) >= 0.005]
     if not shares:
         return []
-    return [f"The floor counts multiplications by zeros that a ReLU made, which tinygan may leave out: {' and '.join(shares)} of all."]
+    listed = " and ".join(shares)
+    return [f"The floor counts multiplications by zeros that a ReLU made, which tinygan may leave out: {listed} of all."]
 
 
 def _memory_threads_start(report: Report) -> list[str]:
