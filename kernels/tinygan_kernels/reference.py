@@ -142,7 +142,7 @@ def conv2d(x, w, stride, pad):
 
 
 def conv2d_dx(g, w, stride, pad, height, width):
-    """The adjoint of conv2d in x: every tap adds g w[u,v]^T back to the pixels that it saw.
+    """Return the adjoint of conv2d in x: every tap adds g w[u,v]^T back to the pixels that it saw.
 
     g (N, OH, OW, C_out) -> (N, height, width, C_in)
     """
@@ -155,7 +155,7 @@ def conv2d_dx(g, w, stride, pad, height, width):
 
 
 def conv2d_dw(x, g, stride, pad, kh, kw):
-    """The adjoint of conv2d in w: dw[u,v] = sum over images and positions of (pixel that the tap saw) (outer) g.
+    """Return the adjoint of conv2d in w: dw[u,v] = sum over images and positions of (pixel that the tap saw)^T g.
 
     -> (KH, KW, C_in, C_out)
     """
@@ -192,7 +192,7 @@ def batch_norm(x, gamma, beta, eps):
 
 
 def batch_norm_grad(g, x, gamma, mean, inv_std):
-    """The VJP of batch_norm (there, section 3), with h = (x - mean) inv_std: mean and variance depend on every x."""
+    """Return the VJP of batch_norm (Ioffe and Szegedy, section 3), h = (x - mean) inv_std: mean and variance depend on every x."""
     axes = tuple(range(x.ndim - 1))
     h = (x - mean) * inv_std
     dgamma, dbeta = (g * h).sum(axis=axes), g.sum(axis=axes)
@@ -212,7 +212,7 @@ def bias_act(x, b, act, slope=0.0):
 
 
 def bias_act_grad(g, y, act, slope=0.0):
-    """The VJP of bias_act in terms of its output y, so that x need not be kept: y > 0 exactly where x + b > 0."""
+    """Return the VJP of bias_act in terms of its output y, so that x need not be kept: y > 0 exactly where x + b > 0."""
     if act == "leaky_relu":
         dx = leaky_relu_grad(g, y, slope)
     else:
@@ -246,7 +246,7 @@ def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
 
 
 def ema(x, average, *, decay):
-    """The exponential moving average of x: decay is the share of the old average that stays."""
+    """Return the exponential moving average of x: decay is the share of the old average that stays."""
     real = x.dtype.type
     return (real(decay) * average + real(1 - decay) * x,)
 

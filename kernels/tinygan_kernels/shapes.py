@@ -43,12 +43,12 @@ def elementwise(kernel: str, labels: tuple[str, ...]) -> Callable[..., Shapes]:
 
 
 def same(x: Shape, **_: Any) -> Shapes:
-    """The rule of a kernel whose output is shaped like its input."""
+    """Return the output's shape of a kernel whose output is shaped like its input."""
     return (x,)
 
 
 def any_shape(**_: Any) -> Shapes:
-    """The rule of a kernel without inputs: its output is whatever the caller gives."""
+    """Return the output's shape of a kernel without inputs: any shape, as the caller gives the array."""
     return (ANY_SHAPE,)
 
 
@@ -67,7 +67,7 @@ def normal_axes(axes: Sequence[int] | int | None, ndim: int, kernel: str = "sum"
 
 
 def sum(x: Shape, axes: tuple[int, ...], keepdims: bool = False, kernel: str = "sum") -> Shapes:
-    """The rule of a reduction: the axes that are reduced go, or stay with length 1."""
+    """Return the output's shape of a reduction: the axes that are reduced go, or stay with length 1."""
     axes = normal_axes(axes, len(x), kernel)
     if keepdims:
         return (tuple(1 if i in axes else n for i, n in enumerate(x)),)
@@ -75,7 +75,7 @@ def sum(x: Shape, axes: tuple[int, ...], keepdims: bool = False, kernel: str = "
 
 
 def max(x: Shape, axes: tuple[int, ...], keepdims: bool = False) -> Shapes:
-    """The rule of `sum`, for a reduction that has no value on no elements."""
+    """Return the output's shape of max, as that of `sum`; a maximum of no elements is refused, as it has no value."""
     y = sum(x, axes, keepdims, "max")
     if not math.prod(x[axis] for axis in axes):
         raise ContractError(f"max: x has shape {x}; there is no largest of no elements along axes {axes}")

@@ -133,7 +133,7 @@ def _matmul(inputs, outputs, dtype, **trans):
 
 
 def _matmul_tf32(inputs, outputs, dtype, **trans):
-    """Both factors rounded to TF32's 11 significant bits (u = 2^-11), and sums of float32 that tensor cores may truncate (2 u)."""
+    """Allow for factors rounded to TF32's 11 significant bits (u = 2^-11), and float32 sums that tensor cores truncate (2 u)."""
     a, b = inputs
     k = a.shape[0 if trans.get("trans_a") else 1]
     u = 2.0**-11
@@ -224,7 +224,7 @@ def _bce_logits(inputs, outputs, dtype):
 
 
 def _batch_norm(inputs, outputs, dtype, eps):
-    """First order in the errors of mean and variance, doubled for the orders that are left out."""
+    """Bound to first order in the errors of mean and variance, doubled for the orders that are left out."""
     (x, scale, shift), (_, mean, inv_std) = inputs, outputs
     axes, n = tuple(range(x.ndim - 1)), x[..., 0].size if x.size else 1
     d_mean = gamma(n + 1, dtype) * np.abs(x).mean(axis=axes)
@@ -272,7 +272,7 @@ def _momentum(inputs, outputs, dtype, sign, mu):
 
 
 def _adam(inputs, outputs, dtype, sign, beta1, beta2, eps):
-    """The constants beta and 1 - beta are rounded too; rate / (1 - beta^t) is one number that the host or a thread rounds."""
+    """Allow for beta and 1 - beta, which are rounded too, and for rate / (1 - beta^t), which the host or a thread rounds."""
     g, rate, theta, m, _, t = inputs
     new_v, steps = outputs[2], float(t) + 1
     m_size = beta1 * np.abs(m) + (1 - beta1) * np.abs(g)

@@ -70,7 +70,7 @@ def mean_kernel(partial, count, loss):
 
 @cuda.jit
 def slope_kernel(s, t, count, ds):
-    """The second pass of version 1: the gradient."""
+    """Write the gradient ds: the second pass of version 1."""
     for n in range(cuda.grid(1), s.size, cuda.gridsize(1)):
         ds[n] = slope_term(s[n], t[n]) / count
 
