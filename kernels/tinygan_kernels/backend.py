@@ -139,11 +139,11 @@ def nan_trap(launch: Launch, proceed: Callable[[], None]) -> None:
             raise FloatingPointError(f"{launch.kernel.name} turned inputs without NaN ({shapes}) into NaN in {label}")
 
 
-# ---- checks at the door -------------------------------------------------------------------------------------------------------
+# ---- checks of a launch -------------------------------------------------------------------------------------------------------
 
 
 def check(name: str, arrays: Sequence[Any], params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check a direct call of an implementation as the door would; return its parameters as implementations take them.
+    """Check a direct call of an implementation as `Backend.launch` would, and return its parameters, NumPy scalars as Python's.
 
     arrays: inputs, then outputs. Raises ContractError.
     """

@@ -1,4 +1,4 @@
-"""The contract: which kernels there are, and what each takes and gives. This file is the table; `backend.py` is the door.
+"""The contract: which kernels there are, and what each takes and gives. This file is the table; `backend.py` checks and launches.
 
 Everything is row-major. Images are NHWC (batch, height, width, channels) and filters are (KH, KW, C_in, C_out). All arrays of a
 launch share one dtype, float32 or float64. A kernel writes into output arrays that it is handed; nothing is returned by value,

@@ -1,4 +1,4 @@
-"""The parameters of kernels: what each may be, and the words in which the door refuses anything else.
+"""The parameters of kernels: what each may be, and the words in which a launch refuses anything else.
 
 A parameter is everything that a kernel is given besides arrays: flags, sizes, constants, the name of an activation. The contract
 lists those of each kernel; `Kernel.checked` applies the checks at every launch, so a check is one cheap look at a plain Python

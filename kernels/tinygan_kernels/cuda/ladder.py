@@ -137,7 +137,7 @@ class Ladders:
         return implementation
 
     def _bind(self, device: Device, choices: Choices, launch: Launch) -> Call:
-        """Return a call that repeats a launch which passed the door.
+        """Return a call that repeats a launch which `Backend.launch` has checked.
 
         Its arrays stay the same and workspace is kept for good, so nothing is worked out or checked again: what is left of each
         call is to start the CUDA kernels.

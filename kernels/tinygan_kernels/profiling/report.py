@@ -108,7 +108,7 @@ def _profile(rung: Rung, shape: tuple[int, ...], backend: str, arch: str) -> Ker
 
 
 def recorded(rung: Rung, made: KernelCall) -> list[RecordedLaunch]:
-    """Return the launches of a call, recorded. np.zeros takes no memory until it is touched, and nobody touches it."""
+    """Return the launches of a call, recorded. Their arrays, of np.zeros, take no memory, as they are never touched."""
     return rung.record(tuple(np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)), made.params)
 
 

@@ -43,10 +43,10 @@ FAR = 2048  # bytes between rows from which A is packed: the level-1 cache holds
 class Blocking:
     """The plan of a product C (m, n) of numbers of `item` bytes, as far as tiles, blocks and parts go.
 
-    height, across: rows of a tile, and its width in registers. narrow_across: the width of the tiles that end a row of tiles where
-    a wide one would overlap the one before by more. by_columns, parts: C is shared out in that many runs of columns, or of rows.
-    pack_b: panels of B are copied into one piece. b_transposed: B lies transposed. pack_a: A lies transposed and is copied into
-    strips. block, block_rows: the length of a block of k, and of a block of A's rows.
+    height, across: rows of a tile, and its width in registers. narrow_across: the width of the narrower tiles, which end a row of
+    tiles where a wide one would compute more columns twice. by_columns, parts: C is shared out in that many runs of columns, or of
+    rows. pack_b: panels of B are copied into one piece. b_transposed: B lies transposed. pack_a: A lies transposed and is copied
+    into strips. block, block_rows: the length of a block of k, and of a block of A's rows.
     """
 
     height: int
@@ -82,7 +82,8 @@ class Blocking:
     def split_columns(self, columns: int) -> tuple[int, int]:
         """Split a run of columns between wide tiles, which come first, and narrow ones, so that all together compute the fewest.
 
-        Returns (columns left to wide tiles, columns that all tiles compute, those twice in which the last of a kind overlaps).
+        Returns (columns that wide tiles take, columns that all tiles compute). The last tile of a kind may overlap the one before;
+        columns that are computed twice count twice.
         """
         found = [(-(-columns // self.width) * self.width, columns)] if columns >= self.width else []
         for count in range(columns // self.width, max(-1, columns // self.width - self.across), -1):
