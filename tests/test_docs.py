@@ -139,6 +139,21 @@ def test_a_misnamed_link_would_be_seen():
         ("old.py", "../a/new.py")]
 
 
+def unknown_files(text):
+    """The files of code that a page names in backticks and that are not there, from the root or from the kernels' package on."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    roots = (DOCS.parent, DOCS.parent / "kernels" / "tinygan_kernels")
+    return [path for path in re.findall(r"`([\w/]+/\w+\.(?:py|cu|md))`", prose) if not any((root / path).exists() for root in roots)]
+
+
+def test_the_recipes_name_files_that_exist():
+    assert unknown_files((DOCS.parent / "CONTRIBUTING.md").read_text()) == []
+
+
+def test_a_file_that_is_gone_would_be_seen():
+    assert unknown_files("`tinygan/optim.py`, `cpu/backend.py`, `cpu/gone.py` ```\n`a/b.py`\n``` `cuda/cpp/<kernel>.cu`") == ["cpu/gone.py"]
+
+
 def uncounted(text):
     """The recipes, as headings, whose first paragraph does not say how many places there are."""
     recipes = re.findall(r"^##+ ([^\n]+)\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL)
