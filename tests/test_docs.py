@@ -143,7 +143,8 @@ def unknown_files(text):
     """The files of code that a page names in backticks and that are not there, from the root or from the kernels' package on."""
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     roots = (DOCS.parent, DOCS.parent / "kernels" / "tinygan_kernels")
-    return [path for path in re.findall(r"`([\w/]+/\w+\.(?:py|cu|md))`", prose) if not any((root / path).exists() for root in roots)]
+    named = re.findall(r"`([\w/]+/\w+\.(?:py|cu|md))`", prose)
+    return [path for path in named if not any((root / path).exists() for root in roots)]
 
 
 def test_the_recipes_name_files_that_exist():
@@ -151,7 +152,8 @@ def test_the_recipes_name_files_that_exist():
 
 
 def test_a_file_that_is_gone_would_be_seen():
-    assert unknown_files("`tinygan/optim.py`, `cpu/backend.py`, `cpu/gone.py` ```\n`a/b.py`\n``` `cuda/cpp/<kernel>.cu`") == ["cpu/gone.py"]
+    page = "`tinygan/optim.py`, `cpu/backend.py`, `cpu/gone.py` ```\n`a/b.py`\n``` `cuda/cpp/<kernel>.cu`"
+    assert unknown_files(page) == ["cpu/gone.py"]
 
 
 def uncounted(text):
