@@ -20,7 +20,7 @@ def draw(report: dict[str, Any], folder: Path) -> None:
 
 
 def _ratios(report: dict[str, Any]) -> Figure:
-    """Two bars a workload: the best peer's time of a step as 1, and tinygan's beside it."""
+    """Draw two bars for each workload: the best peer's time of a step as 1, and tinygan's beside it."""
     figure = Figure(figsize=(7, 2.6), layout="constrained", dpi=110)
     axes = figure.subplots()
     for row, (_name, w) in enumerate(reversed(report["workloads"].items())):
@@ -36,7 +36,7 @@ def _ratios(report: dict[str, Any]) -> Figure:
 
 
 def _scaling(report: dict[str, Any]) -> Figure:
-    """The time of a step over the batch size, with linear growth dashed beside it."""
+    """Draw the time of a step over the batch size, with linear growth dashed beside it."""
     figure = Figure(figsize=(7, 3), layout="constrained", dpi=110)
     axes = figure.subplots()
     for (name, rows), colour in zip(report["scaling"].items(), (MINE, LINE, "#5b8c5a", "#8c6d1f"), strict=False):

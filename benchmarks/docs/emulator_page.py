@@ -39,11 +39,12 @@ _made: list[str] = []
 
 
 def source() -> str:
+    """Return the kernel in CUDA C++."""
     return f"```cuda\n{SOURCE}```"
 
 
 def compiled_ptx() -> str:
-    """Compile SOURCE with the NVRTC that is installed: its version as a comment, then the kernel."""
+    """Compile SOURCE with the NVRTC that is installed. Returns its version as a comment, then the kernel in PTX."""
     text = emulator.RawModule(code=SOURCE, filename="mirror.cu").ptx
     version = re.search(r"release [\d.]+, V[\d.]+", text)[0]
     text = re.sub(r'"[^"]*/mirror\.cu"', '"mirror.cu"', text[text.index(".version") :])
@@ -52,6 +53,7 @@ def compiled_ptx() -> str:
 
 
 def ptx() -> str:
+    """Return the PTX that the installed NVRTC makes of SOURCE, from which the blocks after this one are then made."""
     _made[:] = [compiled_ptx()]
     return f"```\n{_made[0]}\n```"
 
@@ -77,6 +79,7 @@ def launched(mirror: RawKernel, n: int = N) -> np.ndarray:
 
 
 def graph() -> str:
+    """Return the table of the kernel's basic blocks, in the order in which the scheduler prefers them."""
     function = parse(quoted_ptx()).functions["mirror"]
     translated, rows = kernel().translated, []
     for number, block in enumerate(blocks_of(function, collectives())):
@@ -88,10 +91,12 @@ def graph() -> str:
 
 
 def _text(ins: Instruction) -> str:
+    """Return an instruction as it stands in the PTX of the page."""
     return " ".join(quoted_ptx().split("\n")[ins.ptx_line - 1].split())
 
 
 def translation() -> str:
+    """Return the Python that the kernel is translated to, beside its PTX."""
     return f"```python\n{emulator.translation(kernel()).rstrip()}\n```"
 
 
@@ -113,6 +118,7 @@ def _recorded(runs: list[tuple[int, int]]) -> Iterator[None]:
 
 
 def schedule() -> str:
+    """Return which basic blocks ran in which order in one launch, and with how many lanes."""
     runs: list[tuple[int, int]] = []
     with _recorded(runs):
         launched(kernel())
@@ -120,7 +126,7 @@ def schedule() -> str:
 
 
 def race() -> str:
-    """What is found once the barrier is gone, and once n is larger than the arrays."""
+    """Return what the sanitizer finds once the barrier is gone, and once n is larger than the arrays."""
     without = re.sub(r"\n[^\n]*bar\.sync[^\n]*", "", quoted_ptx())
     found = []
     for text, n in ((without, N), (None, N + 4)):
@@ -132,11 +138,12 @@ def race() -> str:
 
 
 def _printed(text: str) -> str:
-    """Global addresses differ from run to run: a finding with them left out."""
+    """Return the text of a finding without global addresses, which differ from run to run."""
     return re.sub(r"global address 0x[0-9a-f]+", "global address 0x...", text)
 
 
 def counted() -> str:
+    """Return what the counters count in one launch: some metrics of the whole, and the instructions of each line."""
     with emulator.count() as c:
         launched(kernel())
     names = [counters.INSTRUCTIONS, counters.THREAD_INSTRUCTIONS, counters.DIVERGENT,
@@ -149,7 +156,7 @@ def counted() -> str:
 
 
 def opcodes() -> str:
-    """The opcodes that the emulator executes, by the class that they are counted in."""
+    """Return the table of the opcodes that the emulator executes, by the class in which they are counted."""
     groups: dict[str, list[str]] = {}
     for name, row in OPCODES.items():
         group = "its type (fadd, fp32, integer ...)" if row.counted_as in TYPED else row.counted_as

@@ -67,6 +67,7 @@ def mixture_cell(row: Record) -> str:
 
 
 def _rows(record: Record, name: str) -> dict[tuple[str, str], Record]:
+    """Return the rows of a table by (data, preset)."""
     return {(row["data"], row["preset"]): row for row in record["tables"].get(name, [])}
 
 
@@ -90,6 +91,7 @@ def results_section(record: Record) -> str:
 
 
 def _reached(row: Record) -> str:
+    """Return the measures of a row's runs in words: those of a mixture, or those of other samples."""
     found = summary(row["runs"])
     if "modes" in found:
         return f"modes / HQ % / reverse KL: {mixture_cell(row)}; JSD {_value(*found['jsd'], 3)}"

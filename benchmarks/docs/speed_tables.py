@@ -62,6 +62,7 @@ def _by_zero(workloads: Report) -> list[str]:
 
 
 def _memory_threads_start(report: Report) -> list[str]:
+    """Return sentences on peak memory, on the use of all threads and on the first step, as far as they were measured."""
     sentences, memory = [], report.get("peak_mb")
     if memory and all(memory.values()):
         sentences.append(f"A dcgan64 run has a peak memory of {memory['tinygan']:.0f} MB, in PyTorch {memory['torch']:.0f} MB.")
