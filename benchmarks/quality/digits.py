@@ -22,7 +22,7 @@ from tinygan.training.samples import load_generator
 
 
 def measure(run: Path, seed: int) -> dict[str, float]:
-    """The numbers of one run; seed decides the noise that its samples are made from."""
+    """Return the numbers of one run; seed decides the noise that its samples are made from."""
     digits, trained = load_data("digits"), load_generator(run, load("cpu"))
     real = digits.x.reshape(len(digits.x), -1)
     fake = trained.sample(len(real), np.random.default_rng(seed)).reshape(len(real), -1)

@@ -35,7 +35,7 @@ from tinygan.training.samples import Trained, load_generator
 
 @dataclass(frozen=True)
 class SetUp:
-    """What is trained and measured for one row of a table: a data set, a preset, and options that differ from it."""
+    """The set-up of one row of a table: a data set, a preset, and options that differ from it."""
 
     data: str
     preset: str
@@ -127,7 +127,7 @@ def show(row: dict[str, Any]) -> str:
 
 
 def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
-    """Put a row into a table: in the place of an earlier measurement of the same set-up, else at the end."""
+    """Put a row into a table, in the place of an earlier measurement of the same set-up if there is one, else at the end."""
     same = [i for i, row in enumerate(rows) if (row["data"], row["preset"]) == (measured["data"], measured["preset"])]
     if same:
         rows[same[0]] = measured

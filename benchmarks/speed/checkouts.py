@@ -1,4 +1,4 @@
-"""One training step of this checkout against that of another one, such as the commit before a change:
+"""Compare one training step of this checkout with that of another one, such as the commit before a change:
 
     git worktree add ../before COMMIT
     python -m benchmarks.speed.checkouts ../before [--workload NAME ...] [--seconds 20] [--json FILE]
@@ -66,7 +66,7 @@ class Compared:
 
 
 def started(checkout: Path) -> subprocess.Popen[str]:
-    """A process that times steps in a checkout. Raises SystemExit where there is none."""
+    """Start a process that times steps in a checkout, and return it. Raises SystemExit where there is no checkout."""
     if not (checkout / "tinygan").is_dir():
         raise SystemExit(f"{checkout} is no checkout of tinygan")
     environment = {**os.environ, "PYTHONPATH": f"{checkout}{os.pathsep}{checkout / 'kernels'}"}
@@ -76,7 +76,7 @@ def started(checkout: Path) -> subprocess.Popen[str]:
 
 
 def asked(process: subprocess.Popen[str], name: str, steps: int) -> dict[str, Any]:
-    """What the process answers to a block of `steps` steps. Raises SystemExit where it has ended."""
+    """Ask the process for a block of `steps` steps, and return its answer. Raises SystemExit where it has ended."""
     to, answers = _pipes(process)
     try:
         to.write(f"{name} {steps}\n")
@@ -101,7 +101,7 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
 
 
 def compare(name: str, this: subprocess.Popen[str], other: subprocess.Popen[str], seconds: float) -> Compared:
-    """Time a workload in blocks, both sides in turns. seconds: for both together."""
+    """Time a workload in blocks, both sides in turns. seconds: the time for both together."""
     sides: dict[str, list[float]] = {"this": [], "other": []}
     processes = {"this": this, "other": other}
     bits = [asked(process, name, 3)["bits"] for process in processes.values()]  # compiles, records, warms up

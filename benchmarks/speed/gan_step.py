@@ -1,4 +1,4 @@
-"""One training step of a GAN, tinygan against PyTorch and JAX:
+"""Time one training step of a GAN, tinygan against PyTorch and JAX:
 
     python -m benchmarks.speed.gan_step [--workload NAME] [--json FILE]
 
@@ -36,7 +36,7 @@ BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 
 
 def verify(name: str) -> float:
-    """Run one step on `cpu` and on `reference` from one start; the largest relative difference of the losses. Raises SystemExit.
+    """Run one step on `cpu` and on `reference` from one start; return the losses' largest relative difference. Raises SystemExit.
 
     The limit for G's loss, which comes after D's first update, is wider: Adam's first step is rate * sign(g), so a weight whose
     gradient is rounding noise moves by a whole rate, either way.
@@ -50,7 +50,7 @@ def verify(name: str) -> float:
 
 
 def peers_of(workload: Workload, wanted: set[str]) -> tuple[dict[str, Callable[[], Any]], list[str]]:
-    """({side: step}, [what is missing and why])."""
+    """Return ({side: step}, [a line for each peer that is missing, and why])."""
     sides: dict[str, Callable[[], Any]] = {}
     missing: list[str] = []
     if wanted & {"torch", "torch-compile"}:
@@ -76,7 +76,7 @@ def peers_of(workload: Workload, wanted: set[str]) -> tuple[dict[str, Callable[[
 
 
 def measure(name: str, wanted: set[str], seconds: float) -> dict[str, Any]:
-    """Median and spread of every side, the ratio best peer / tinygan, and the floor."""
+    """Return the median and spread of every side, the ratio best peer / tinygan, and the floor."""
     workload = WORKLOADS[name]
     mine = build(name, load("cpu"))
     sides, missing = peers_of(workload, wanted)
@@ -95,7 +95,7 @@ def measure(name: str, wanted: set[str], seconds: float) -> dict[str, Any]:
 
 
 def share_by_zero(plan: Plan, step: Callable[[], Any]) -> float:
-    """Of a step's FLOPs, those that multiply with a 0 of a matrix product's left factor: what products may leave out."""
+    """Return the share of a step's FLOPs that multiply with a 0 in a matrix product's left factor, which products may leave out."""
     joined, found = plan.joined, []
 
     def watched(group: tuple[Launch, ...], call: Callable[[], None]) -> Callable[[], None]:
@@ -114,13 +114,13 @@ def share_by_zero(plan: Plan, step: Callable[[], Any]) -> float:
 
 
 def scaling(name: str, seconds: float) -> list[dict[str, float]]:
-    """Milliseconds a step over the batch size, tinygan alone, all sizes in turns."""
+    """Return the milliseconds of a step by batch size, tinygan alone, all sizes in turns."""
     times = interleaved({str(m): build(name, load("cpu"), m=m).step for m in BATCHES}, seconds)
     return [{"m": int(m), "ms": t.median} for m, t in times.items()]
 
 
 def all_threads(name: str, seconds: float) -> dict[str, float]:
-    """How many times as fast a step is on all threads as on one."""
+    """Return how many times as fast a step is on all threads as on one."""
     sides, count = {}, numba.get_num_threads()
     try:
         for threads in (1, count):
@@ -135,20 +135,20 @@ def all_threads(name: str, seconds: float) -> dict[str, float]:
 
 
 def peak_memory(name: str, side: str) -> float | None:
-    """Peak resident megabytes of a process that runs three steps of one side; None if it cannot."""
+    """Return the peak resident megabytes of a process that runs three steps of one side; None if it cannot."""
     printed = _in_a_process(name, "--memory-of", side)
     return printed[-1] if printed else None
 
 
 def start(name: str) -> dict[str, float]:
-    """Seconds that `import tinygan` takes, and the first step with nothing compiled yet and with everything in Numba's cache."""
+    """Return the seconds of `import tinygan`, and of the first step with nothing compiled and with all of it in Numba's cache."""
     with tempfile.TemporaryDirectory() as cache:
         (_, cold), (imported, warm) = (_in_a_process(name, "--first-step", NUMBA_CACHE_DIR=cache) for _ in range(2))
     return {"import": imported, "cold": cold, "warm": warm}
 
 
 def _in_a_process(name: str, *options: str, **environment: str) -> list[float]:
-    """The numbers that this script prints when it is run with these options; none if it fails."""
+    """Return the numbers that this script prints when it is run with these options; none if it fails."""
     command = [sys.executable, "-m", "benchmarks.speed.gan_step", "--workload", name, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     return [float(word) for word in done.stdout.split()] if done.returncode == 0 else []
@@ -175,7 +175,7 @@ def _print_memory(name: str, side: str) -> None:
 
 
 def _peak_megabytes() -> float:
-    """VmHWM where there is one: ru_maxrss also knows the process that this one was forked from."""
+    """Return this process's peak from VmHWM where there is one: ru_maxrss also counts the process that it was forked from."""
     status = Path("/proc/self/status")
     if status.exists():
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024

@@ -1,4 +1,4 @@
-"""The matmul ladders against cuBLAS, on a GPU: `python -m benchmarks.speed.gpu_matmul [--size N ...] [--json FILE]`
+"""Time the matmul ladders against cuBLAS on a GPU: `python -m benchmarks.speed.gpu_matmul [--size N ...] [--json FILE]`
 
 Every version is verified on the size (outputs poisoned with NaN) before it is timed with CUDA events, in turns with cuBLAS
 through CuPy. No figure of it is quoted anywhere unless somebody ran this.
@@ -21,7 +21,7 @@ BACKENDS = ("cupy", "numba-cuda")
 
 
 def milliseconds(cupy: Any, call: Callable[[], None], calls: int) -> list[float]:
-    """Times of single calls on the device, by events around each."""
+    """Return the times of single calls on the device, by events around each."""
     taken = []
     for _ in range(calls):
         begun, ended = cupy.cuda.Event(), cupy.cuda.Event()
@@ -34,7 +34,7 @@ def milliseconds(cupy: Any, call: Callable[[], None], calls: int) -> list[float]
 
 
 def versions(n: int, a: Any, b: Any, c: Any) -> dict[str, Callable[[], None]]:
-    """{name: launch of one version on these operands} of all versions of both languages."""
+    """Return {name: launch of one version on these operands} of all versions of both languages."""
     calls: dict[str, Callable[[], None]] = {}
     for name in BACKENDS:
         for version in load(name).versions:
@@ -45,7 +45,7 @@ def versions(n: int, a: Any, b: Any, c: Any) -> dict[str, Callable[[], None]]:
 
 
 def measure(cupy: Any, n: int, rounds: int = 5, calls: int = 5) -> dict[str, dict[str, float]]:
-    """{name: ms, tflops, share of cuBLAS, worst error over gamma_n |A||B| in units of float32} on n^3."""
+    """Return {name: ms, tflops, share of cuBLAS, worst error over gamma_n |A||B| in units of float32} on n^3."""
     rng = cupy.random.default_rng(0)
     a, b = (rng.standard_normal((n, n), dtype=cupy.float32) for _ in range(2))
     c = cupy.full((n, n), cupy.nan, cupy.float32)

@@ -1,4 +1,4 @@
-"""The products and convolutions of the four workloads, one by one:
+"""Time the products and convolutions of the four workloads, one by one:
 
     python -m benchmarks.speed.kernels [--peers torch] [--json FILE]
 
@@ -27,7 +27,7 @@ TIMED = ("matmul", "conv2d", "conv2d_dx", "conv2d_dw")
 
 
 def cases(least_share: float = 0.02) -> dict[str, Launch]:
-    """The launches of the workloads' steps, one of each shape, that do at least `least_share` of their step's FLOPs."""
+    """Return the launches of the workloads' steps, one of each shape, that do at least `least_share` of their step's FLOPs."""
     found: dict[str, Launch] = {}
     for name in WORKLOADS:
         step = build(name, load("cpu"))
@@ -47,13 +47,13 @@ def _shapes(launch: Launch) -> str:
 
 
 def fresh(launch: Launch, rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Random inputs of the launch's shapes, and a NaN-poisoned output."""
+    """Return random inputs of the launch's shapes, and a NaN-poisoned output."""
     inputs = tuple(rng.standard_normal(a.shape).astype(np.float32) for a in launch.inputs)
     return inputs, np.full(launch.outputs[0].shape, np.nan, np.float32)
 
 
 def verify(launch: Launch, inputs: tuple[np.ndarray, ...], out: np.ndarray) -> float:
-    """Largest difference from the reference in float64, as a share of the largest value. Raises SystemExit above 1e-4."""
+    """Return the largest difference from the reference in float64, over the largest value. Raises SystemExit above 1e-4."""
     load("cpu").launch(launch.kernel.name, inputs, out=out, **launch.params)
     exact = load("reference").launch(launch.kernel.name, [a.astype(np.float64) for a in inputs], **launch.params)
     worst = float(np.abs(out - exact).max() / np.abs(exact).max())
@@ -63,7 +63,7 @@ def verify(launch: Launch, inputs: tuple[np.ndarray, ...], out: np.ndarray) -> f
 
 
 def torch_call(launch: Launch, inputs: tuple[np.ndarray, ...]) -> Callable[[], Any]:
-    """The same op in PyTorch, convolutions in channels_last, which is the faster layout."""
+    """Return a call of the same op in PyTorch, convolutions in channels_last, which is the faster layout."""
     import torch
     from torch.nn import functional as F
     from torch.nn import grad
@@ -108,7 +108,7 @@ def measure(launch: Launch, peers: set[str], seconds: float) -> dict[str, Any]:
 
 
 def with_zeros(seconds: float) -> dict[str, float]:
-    """{share of zeros in A: how many times as fast as without any} for the product of mlp28's last layer, A's zeros anywhere."""
+    """Return {share of zeros in A: how many times as fast as without any} for the product of mlp28's last layer, zeros anywhere."""
     rng, backend, kernel = np.random.default_rng(0), load("cpu"), KERNELS["matmul"]
     sides: dict[str, Callable[[], Any]] = {}
     for zeros in ZEROS:

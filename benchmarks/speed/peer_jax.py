@@ -39,7 +39,7 @@ def _leaky(x):
 
 
 def _norm(p, x):
-    """Batch normalisation by the batch's own statistics; the running estimates are returned to be kept."""
+    """Normalise a batch by its own statistics, and return the running estimates too, to be kept."""
     axes = tuple(range(x.ndim - 1))
     mean, var, n = x.mean(axes), x.var(axes), x.size // x.shape[-1]
     kept = {"mean": 0.9 * p["mean"] + 0.1 * mean, "var": 0.9 * p["var"] + 0.1 * var * n / (n - 1)}
@@ -108,7 +108,7 @@ def _D(name, params, x):
 
 
 def _adam(params, grads, m, v, t):
-    """Adam over a tree; entries without a gradient (running statistics) get a zero one and stay."""
+    """Take a step of Adam over a tree; entries without a gradient (running statistics) get a zero one and stay."""
     m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, grads)
     v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, grads)
     step, root = RATE / (1 - BETA1**t), 1 / (1 - BETA2**t)

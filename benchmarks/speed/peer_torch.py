@@ -85,7 +85,7 @@ class TorchStep:
     def step(
         self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None
     ) -> tuple[float, float]:
-        """As TinyganStep.step in workloads.py; x is NHWC."""
+        """Take one step, as TinyganStep.step in workloads.py does; x is NHWC."""
         if x is None:
             real, self.turn = self.real[self.turn % len(self.real)], self.turn + 1
             z_d, z_g = (torch.randn(self.m, self.workload.z, dtype=self.dtype) for _ in range(2))
@@ -115,7 +115,7 @@ class TorchStep:
 
 
 def _converted(network: nn.Sequential, i: int, value: np.ndarray) -> np.ndarray:
-    """`value`, a parameter of the network's i-th module, in PyTorch's layout."""
+    """Return `value`, a parameter of the network's i-th module, in PyTorch's layout."""
     if value.ndim == 4:
         return value.transpose(3, 2, 0, 1)  # conv (O, I, KH, KW); transposed conv (I, O, KH, KW) from (KH, KW, O, I)
     if not isinstance(network[i], nn.Linear):
@@ -129,5 +129,5 @@ def _converted(network: nn.Sequential, i: int, value: np.ndarray) -> np.ndarray:
 
 
 def _channels_first(channels: int, size: int) -> np.ndarray:
-    """Where each element of a flattened (C, H, W) image lies in a flattened (H, W, C) one."""
+    """Return the index in a flattened (H, W, C) image of each element of the flattened (C, H, W) one."""
     return np.arange(size).reshape(-1, channels).T.reshape(-1)

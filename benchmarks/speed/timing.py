@@ -18,7 +18,7 @@ SETTLE = 2  # calls at the start of every block that do not count: the other sid
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds a call: median, and the quartiles as the spread."""
+    """The milliseconds of a call: the median, and the quartiles as the spread."""
 
     median: float
     low: float
@@ -53,13 +53,13 @@ def _summary(seconds: list[float]) -> Times:
 
 
 def sgemm_rate(size: int = 2048, calls: int = 9) -> float:
-    """FLOP/s of NumPy's BLAS on a float32 product of size^3: the yardstick for what the machine can do. Best of `calls`."""
+    """Return the FLOP/s of NumPy's BLAS on a float32 product of size^3, best of `calls`: a yardstick of what the machine can do."""
     a, b, c = (np.ones((size, size), np.float32) for _ in range(3))
     return 2 * size**3 / min(_once(lambda: np.matmul(a, b, out=c)) for _ in range(calls))
 
 
 def stamp() -> dict[str, object]:
-    """What a figure was measured on: CPU, cores, versions, commit and date."""
+    """Return the CPU, cores, versions, commit and date with which a figure was measured."""
     names = ("numpy", "numba", "scipy", "torch", "jax")
     return {
         "cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(), "date": datetime.date.today().isoformat(),

@@ -28,7 +28,7 @@ LEAKY, RELU = {"act": "leaky_relu", "slope": 0.2}, {"act": "leaky_relu"}
 
 @dataclass(frozen=True)
 class Workload:
-    """name, batch size m, length of the noise z, and the shape of a sample (NHWC for images)."""
+    """A workload: name, batch size m, length of the noise z, and the shape of a sample (NHWC for images)."""
 
     name: str
     m: int
@@ -120,7 +120,7 @@ class TinyganStep:
     def step(
         self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None
     ) -> tuple[float, float]:
-        """One step on the next real batch and fresh noise, or on those given. Returns D's loss (-V) and G's."""
+        """Take one step on the next real batch and fresh noise, or on those given. Returns D's loss (-V) and G's."""
         if x is None:
             x, self.turn = self.real[self.turn % len(self.real)], self.turn + 1
             z_d, z_g = self.noise(self.rng)

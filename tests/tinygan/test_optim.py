@@ -17,7 +17,7 @@ GRADIENTS = [[1.0, -2.0, 0.0], [0.5, 4.0, -1e-3], [-3.0, 0.25, 7.0], [2.0, 2.0, 
 
 
 def parameters(values=START, backend=REFERENCE, dtype=np.float64):
-    """Two tensors of different shapes."""
+    """Return two parameters of different shapes."""
     values = np.array(values, dtype)
     return {"w": Tensor(values[:2].reshape(1, 2).copy(), backend, True), "b": Tensor(values[2:].copy(), backend, True)}
 

@@ -27,7 +27,7 @@ GROUPS = (RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptions)
 
 @dataclass(frozen=True, kw_only=True)
 class Sweets(Options):
-    """Every kind of option once."""
+    """A class that declares every kind of option once."""
 
     title = "Sweets"
 
@@ -175,7 +175,7 @@ def test_what_a_newer_checkpoint_has_is_refused_by_name():
 
 
 def sell(*words):
-    """(exit code, output) of a command that prints the options that it was given."""
+    """Return (the result, its output) of a command that prints the options that it was given."""
     app = typer.Typer(rich_markup_mode="rich")
 
     @app.command()
@@ -242,7 +242,7 @@ def test_config_is_made_of_its_groups():
 
 
 def uses():
-    """Names that the package reads as attributes, or takes as parameters; `conflicts` alone is no use of an option."""
+    """Return the names that the package reads as attributes or takes as parameters; `conflicts` alone is no use of an option."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         stack = [ast.parse(path.read_text(encoding="utf-8"))]

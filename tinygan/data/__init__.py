@@ -1,4 +1,4 @@
-"""Data of every kind: `load` reads them, a `Dataset` holds them, its codec turns them into what networks see and back."""
+"""Data of every kind: `load` reads them, a `Dataset` holds them, and its codec maps them to what networks see and back."""
 
 from .batches import Dataset, Sampler
 from .datasets import NAMES, known_data, known_outputs, load

@@ -1,4 +1,4 @@
-"""A data set, and the batches that are drawn from it: in which order, and how that is saved and resumed mid-epoch."""
+"""Data sets, and samplers: the order in which batches are drawn from a set, and how it is saved and resumed in mid-epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .units import Codec, DataError
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Samples, and what they mean.
+    """A data set: its samples, their kind and their units.
 
     name     the name of a named set, or of the file or folder
     codec    its kind and its units
@@ -22,7 +22,7 @@ class Dataset:
     labels   (n,) int64 or None
     centres  (k, 2) float64 in user units, and `std` of every component: mixtures only
     notes    lines worth telling the user: what was skipped or scaled
-    own_defaults  options of a run that suit this very set; where there are none, those of its kind hold
+    own_defaults  options of a run that suit this very set; if empty, those of its kind hold
     """
 
     name: str
@@ -75,7 +75,7 @@ def _batch_size(m: Any) -> int:
 
 
 class Sampler:
-    """An endless source of batches of m samples. Whoever handed in `rng` saves its state beside `state()`.
+    """The base of samplers, which are endless sources of batches of m samples. Whoever owns `rng` saves its state beside `state()`.
 
     name: the data set's, for messages. codec: its units and the shape of one sample.
     """
@@ -98,7 +98,7 @@ class Sampler:
         raise NotImplementedError
 
     def restore(self, state: dict) -> None:
-        """Continue where `state()` was taken: with `rng` restored too, bit for bit. Raises DataError for a foreign state."""
+        """Go on from where `state()` was taken: bit for bit, if `rng` is restored too. Raises DataError for a foreign state."""
         raise NotImplementedError
 
     def _fill(self, out: np.ndarray) -> None:

@@ -1,6 +1,6 @@
-"""`load` finds the data that a name or a path stands for.
+"""`load`, which finds and reads the data that a name or a path stands for.
 
-The kinds themselves (kinds/) say which paths are theirs. Nothing here draws at random; samplers do, from a generator that they are
+The kinds of data (kinds/) say which paths are theirs. Nothing here draws at random; samplers do, from a generator that they are
 handed.
 """
 
@@ -31,8 +31,8 @@ def load(spec: str | Path, **options: Any) -> Dataset:
     grid    25 Gaussians on {-4, -2, 0, 2, 4}^2, std 0.05, encoded as a quarter of user units
     a path  a file or folder in one of the formats that `known_data()` lists; one named like a set is reached as ./digits
 
-    options: what the kind of data takes; None is as if it were left out. `size` resizes images to size x size, after cropping
-    to the central square. `window` is the number of samples in a window of sound (1024), a new window starting every
+    options: those that the kind of data takes; None is as if it were left out. `size` resizes images to size x size, after
+    cropping to the central square. `window` is the number of samples in a window of sound (1024), a new window starting every
     window // 2; a tail that fills no window is dropped.
     Raises DataError, one line, for everything that cannot be used; TypeError for an option that no kind has.
     """

@@ -19,8 +19,8 @@ from .units import Codec, DataError
 class NamedSet:
     """A data set with a name.
 
-    make: returns it, and takes the options of its kind by keyword. defaults: options of a run (fields of training.Config);
-    where there are none, those of the kind hold.
+    make: a function that returns the set, and takes the options of its kind by keyword. defaults: options of a run (fields of
+    training.Config) that suit it; if empty, those of its kind hold.
     """
 
     name: str

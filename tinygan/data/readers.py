@@ -1,6 +1,6 @@
 """Readers, one for each file format: from a path to plain NumPy arrays in the file's own units.
 
-Each raises DataError with one line for every file that it cannot use, however damaged; none unpickles anything.
+Each reader raises DataError with one line for every file that it cannot use, however damaged; none unpickles anything.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class Codec(ABC):
         return self.column_count_problem(0)
 
     def column_count_problem(self, width: int) -> str | None:
-        """Return a complaint unless mean, std and columns have `width` entries each."""
+        """Return what is wrong with the lengths of mean, std and columns, or None where each has `width` entries."""
         if any(not isinstance(v, tuple) or len(v) != width for v in (self.mean, self.std, self.columns)):
             return f"mean, std and columns need {width} entries each for {self.kind} of shape {self.shape}"
         return None
@@ -181,7 +181,7 @@ class Codec(ABC):
         return (*cls.writes, ".npy")
 
     def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
-        """Return the contents of a file of samples (n, *shape) in user units; `suffix` is one of `writes`. Raises DataError."""
+        """Return the bytes of a file of samples (n, *shape) in user units; `suffix` is one of `writes`. Raises DataError."""
         raise NotImplementedError(f"{self.kind} list {suffix} in `writes`, but do not write it")
 
     @abstractmethod
@@ -210,7 +210,7 @@ def _npy(user: np.ndarray) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write beside `path`, then rename over it: a full disk or a kill leaves the earlier file as it was."""
+    """Write a file beside `path` and rename it to `path`: a full disk or a kill leaves the earlier file as it was."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:

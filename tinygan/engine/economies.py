@@ -35,7 +35,7 @@ def owner_of(array: Any) -> Any:
 
 
 def memory_id(array: Any) -> int:
-    """Return what tells one buffer from another, whatever views of it are looked at."""
+    """Return the id of the buffer that an array is a view of: all views of one buffer have the same."""
     return id(owner_of(array))
 
 
@@ -48,7 +48,7 @@ def _touched(launch: Launch) -> set[int]:
 
 
 def _overwrites(launch: Launch) -> bool:
-    """Check that the outputs' old values do not matter. Of the kernels that work in place, only a fill does not read them."""
+    """Return whether a launch ignores its outputs' old values. Among kernels that work in place, only `fill` does."""
     return not launch.kernel.in_place or launch.kernel.name == "fill"
 
 
@@ -78,8 +78,8 @@ def unchanging(launches: Sequence[Launch], allocated: set[int]) -> tuple[set[int
 def without_repeats(launches: Sequence[Launch], allocated: set[int]) -> tuple[list[Launch], dict[int, Any]]:
     """Leave out launches that repeat an earlier one: the same kernel on the same arrays, which nothing wrote to since.
 
-    Returns those that are left, and for each buffer that is gone, by its id, the array that holds its values instead. Only a buffer
-    that is written once, as a whole, may go.
+    Returns the launches that are left, and for each buffer that is gone, by its id, the array that holds its values instead. Only a
+    buffer that is written once, as a whole, may go.
     """
     writes = Counter(key for launch in launches for key in _written(launch))
     written_at: dict[int, int] = {}
@@ -92,12 +92,12 @@ def without_repeats(launches: Sequence[Launch], allocated: set[int]) -> tuple[li
         once = all(memory_id(a) in allocated and writes[memory_id(a)] == 1 and a.size == owner_of(a).size for a in outputs)
         if once and _overwrites(launch):
             sizes = [(a.shape, a.strides, a.dtype.str) for a in outputs]
-            deed = (launch.kernel.name, repr(sorted(launch.params.items())), str(sizes), *map(_place, launch.inputs))
-            at, earlier = seen.get(deed, (i, outputs))
+            work = (launch.kernel.name, repr(sorted(launch.params.items())), str(sizes), *map(_place, launch.inputs))
+            at, earlier = seen.get(work, (i, outputs))
             if at < i and all(written_at.get(memory_id(a), -1) < at for a in launch.inputs):
                 instead |= {memory_id(mine): theirs for mine, theirs in zip(outputs, earlier, strict=True)}
                 continue
-            seen[deed] = (i, outputs)
+            seen[work] = (i, outputs)
         written_at |= dict.fromkeys(_written(launch), i)
         kept.append(launch)
     return kept, instead
@@ -122,7 +122,7 @@ def _moved(array: Any, homes: Mapping[int, Any]) -> Any:
 
 
 def arrival_of(inputs: tuple[Any, ...]) -> Launch:
-    """Return a launch that stands for what happens before the first one: the inputs are written. It does nothing itself."""
+    """Return a launch that does nothing, and stands for the arrival of the inputs: they are written before the first launch."""
     return Launch(KERNELS["fill"], lambda *arrays: None, (), inputs, {})
 
 

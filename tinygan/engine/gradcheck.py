@@ -115,6 +115,7 @@ def gradcheck(
 
 @contextmanager
 def _requiring_gradients(inputs):
+    """Make the inputs require gradients within the `with`."""
     before = [x.requires_grad for x in inputs]
     for x in inputs:
         x.requires_grad = True
@@ -176,7 +177,10 @@ def _elements(size: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _derivative(loss, moves, h, analytic, noise, where) -> Comparison:
-    """Difference L along `moves` ((tensor, index, direction), ...) and compare with the worst of `analytic`. Raises KinkError."""
+    """Return the worst comparison of `analytic` with the numeric derivative of L along `moves` ((tensor, index, direction), ...).
+
+    Raises KinkError.
+    """
     before = [x.array[index].copy() for x, index, _ in moves]  # elements too: on a GPU they are views
 
     def at(t: float) -> float:

@@ -1,4 +1,4 @@
-"""Where a step's time goes: the launches that a plan replays, timed one by one over some steps, and summed up by kernel."""
+"""Profiles that show where a step's time goes: a plan's launches, timed one by one over some steps, and summed up by kernel."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class KernelTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a step goes.
+    """The profile of a step: where its time goes.
 
-    rows: the costliest kernel first. rest: seconds outside of all launches, for batches, noise, inputs and Python. Every launch's
-    time, and the rest, is its median over `steps` steps, so what other programs take now and then does not show.
+    rows: the kernels, the costliest first. rest: seconds outside of all launches, for batches, noise, inputs and Python. Every
+    launch's time, and the rest, is its median over `steps` steps, so what other programs take now and then does not show.
     """
 
     rows: tuple[KernelTime, ...]

@@ -6,7 +6,7 @@ list on the same buffers does the same work without building a graph, without al
 What may change from call to call has to live in arrays: inputs are copied into the recorded ones, and parameters, moments,
 step counts, rates and running statistics are arrays that launches update in place. A step that decides in Python by the
 values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (randomness.py).
-While somebody watches the backend, steps run as they stand, so that all their launches are seen.
+While somebody watches the backend, steps run eagerly, so that all their launches are seen.
 
 The plan that is replayed does what was recorded with fewer launches and less memory, and changes no bit of the result: see
 economies.py. A backend may run two launches in a row as one where that gives the same bits: a product and its bias, say, or batch
@@ -30,7 +30,7 @@ class Replayed:
     """A step that is called with arrays, recorded on its first call, and replayed then and on every later one.
 
     step(*inputs: Tensor) returns a sequence of Tensors. A call with NumPy arrays copies them into the recorded inputs and returns
-    the same output tensors each time, with new values. For inputs of other shapes or dtypes the step runs as it stands, without
+    the same output tensors each time, with new values. For inputs of other shapes or dtypes the step runs eagerly, without
     replay, and `say` is told so once.
     """
 
@@ -75,11 +75,11 @@ class Replayed:
 class Plan:
     """A recorded step, ready to run: its launches in order, bound to their arrays.
 
-    inputs: the tensors that the launches read the step's inputs from, and may overwrite. outputs: those with its results.
-    calls: functions that run the launches, each those of one of `groups`. joined: what `run` calls, which does the same in as few
-    calls as the backend can. buffer_bytes: the memory of the step's own buffers, 0 on a backend that lays out its own.
-    copies, sources: on a backend that has such, the first of the joined calls, which fetch the inputs, and functions that tell each
-    of them from which array.
+    inputs: the tensors from which the launches read the step's inputs, and which they may overwrite. outputs: the tensors with its
+    results. calls: functions that run the launches, each call those of one of `groups`. joined: the calls that `run` makes, which
+    do the same in as few calls as the backend can. buffer_bytes: the memory of the step's own buffers, 0 on a backend that lays out
+    its own. copies: on a backend that binds them, the first of the joined calls, each of which copies one input. sources: for each
+    of the copies, a function that is told the array to copy from.
     """
 
     launches: list[Launch]
@@ -106,9 +106,9 @@ class Plan:
 
 
 class Recorder:
-    """A context in which launches on a backend are noted without running, and so are the buffers that it allocates for them.
+    """A context in which launches on a backend are noted and not run, and the buffers that it allocates for them are noted too.
 
-    Memory that nothing was written to costs an operating system nothing, so a recording is small, however large its buffers.
+    Memory that nothing was written to takes no room, so a recording is small, however large its buffers.
     """
 
     def __init__(self, backend: Backend) -> None:

@@ -1,4 +1,4 @@
-"""Measures of a game: distances between densities, D at its optimum, quality of samples, alarms, reports, pictures."""
+"""Measures of a game: distances between densities, D at its optimum, the quality of samples, alarms, reports and pictures."""
 
 from .alarms import Alarms, diagnose
 from .best_d import retrained_value

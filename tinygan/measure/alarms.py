@@ -24,15 +24,15 @@ from .samples import fake_samples
 
 
 def diagnose(run: Run, n: int = 4096) -> str:
-    """Return one line: V + log 4 by the run's own D and by one retrained on the G of the moment, and what to make of it.
+    """Return one line: V + log 4 by the run's own D and by a D retrained against the present G, and advice on both.
 
-    At most n real and n generated samples train and judge the latter.
+    At most n real and n generated samples train and judge the retrained D.
     """
     rng = np.random.default_rng([run.config.seed, run.step, 1])
     n = run.dataset.at_most(n)
     real, fake = run.dataset.some(n, rng), fake_samples(run, n, rng)
     found = [retrained_value(D, real, fake, rng, pack=run.config.pack) for D in (_copy_of_d(run, rng), _fresh_d(run, rng))]
-    best = max(r.gap for r in found)
+    best = max(retrained.gap for retrained in found)
     if not OBJECTIVES[run.config.objective].ascends_v:  # its own D is no probability, so it has no V to compare
         return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best)}"
     own = round(found[0].before + LOG4, 3) + 0.0  # no "-0.000"

@@ -1,4 +1,4 @@
-"""D at its optimum: an ascent of V until it stops growing, on densities that are known, or on samples.
+"""D at its optimum: D ascends V until V stops growing, on densities that are known, or on samples.
 
 V of densities is a sum over the cells of a grid, so it depends on no draw: p_i (data) and q_i (generated) are the probabilities
 of the cells, and V = sum p_i log D(x_i) + q_i log(1 - D(x_i)). Its maximum is at D* = p / (p + q) (densities.py).
@@ -29,8 +29,8 @@ def weighted_value(s: Tensor, p: Tensor, q: Tensor) -> Tensor:
 def ascend_to_optimum(D: Sequential, goal: Callable[[], Tensor], iterations: int = 500) -> float:
     """Move D's parameters to a maximum of goal() by L-BFGS; float64 networks. Returns the goal reached.
 
-    A quasi-Newton method (Liu and Nocedal 1989, as SciPy has it), because a plain gradient needs many thousands of steps for
-    the last digits. D's parameters become views of one buffer.
+    L-BFGS is a quasi-Newton method (Liu and Nocedal 1989, as SciPy has it); a plain gradient needs many thousands of steps for the
+    last digits. D's parameters become views of one buffer.
     """
     from scipy.optimize import minimize
 
@@ -78,10 +78,10 @@ class Pair(NamedTuple):
 def retrained_value(
     D: Sequential, real: np.ndarray, fake: np.ndarray, rng: np.random.Generator, steps: int = 800, rate: float = 4e-3, pack: int = 1
 ) -> Retrained:
-    """Ascend V with G fixed, by Adam at a rate that falls to 0, and measure how far it goes. D itself changes: hand in a copy.
+    """Retrain D with G fixed, by Adam at a rate that falls to 0, and measure V before and after. D changes: hand in a copy.
 
-    real, fake: (n, *shape), the same n. Half of them are learnt from, a quarter chooses when to stop, and V is measured on the
-    last quarter, so a D that has learnt its samples by heart gains nothing.
+    real, fake: (n, *shape), the same n. D learns from half of them, a quarter chooses when to stop, and V is measured on the last
+    quarter, so a D that has learnt its samples by heart gains nothing.
     """
     learn, choose, judge = _half_and_quarters(D, real, fake, pack)
     half, optimiser = len(learn.real.array), Adam(D.parameters(), rate, 0.5, 0.99)

@@ -16,7 +16,7 @@ from .densities import jsd, optimal
 
 @dataclass(frozen=True)
 class MixtureCoverage:
-    """How samples cover the modes of a mixture.
+    """The coverage of a mixture's modes by samples.
 
     modes: how many were captured, of how many there are (`of`). hq: the share of samples of high quality, within 3 std of a mode.
     reverse_kl: the divergence of those samples' histogram over the modes from the uniform one; nats.
@@ -29,10 +29,11 @@ class MixtureCoverage:
 
 
 def mixture_coverage(samples: np.ndarray, centres: np.ndarray, std: float) -> MixtureCoverage:
-    """Return how samples (n, 2) cover the modes at centres (k, 2), in user units. A mode counts if an HQ sample is nearest to it.
+    """Measure how samples (n, 2) cover the modes at centres (k, 2), in user units.
 
-    Srivastava et al. 2017 (VEEGAN) and Lin et al. 2018 (PacGAN), on 2,500 samples. An exact sampler has
-    1 - e^-4.5 = 98.889 % HQ. Without any HQ sample the reverse KL is infinite.
+    A mode is captured if it is the nearest one of a sample of high quality (HQ), one within 3 std of a mode. Srivastava et al.
+    2017 (VEEGAN) and Lin et al. 2018 (PacGAN) take 2,500 samples. An exact sampler has 1 - e^-4.5 = 98.889 % HQ. Without any HQ
+    sample the reverse KL is infinite.
     """
     distances = np.linalg.norm(samples[:, None, :] - centres[None, :, :], axis=2)
     nearest, good = distances.argmin(axis=1), distances.min(axis=1) <= 3 * std
@@ -90,10 +91,10 @@ def _kth_distance(points: np.ndarray, k: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """A classifier's view of generated samples.
+    """The classes of generated samples, as a classifier sees them.
 
-    confidence: its mean largest probability. real_confidence: the same on real samples that it was not fitted on. shares: of the
-    samples in each class, by their likeliest one.
+    confidence: the mean of the classifier's largest probability. real_confidence: the same on real samples that it was not fitted
+    on. shares: of the samples, the share whose likeliest class is this one, for each class.
     """
 
     confidence: float
@@ -109,7 +110,7 @@ class ClassBalance:
 def class_balance(real: np.ndarray, labels: np.ndarray, fake: np.ndarray) -> ClassBalance:
     """Classify fake (m, features) by a logistic regression that was fitted on one half of real (n, features) with labels (n,).
 
-    Its confidence on the other half is what to compare with: samples that look like digits are classified as surely.
+    Compare its confidence on the fakes with that on the other half: samples that look like real ones are classified as surely.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
@@ -324,7 +325,7 @@ class CollapseSigns:
     """Three signs by which mode collapse shows in samples.
 
     precision, coverage: those of `neighbours`. missed: the share of the data in regions that G stays away from (`missed_share`).
-    crowding: the typical distance of a generated sample to its nearest, over that of a real one (`typical_gap`).
+    crowding: the median distance of a generated sample to its nearest other one, over the same of real samples (`typical_gap`).
     """
 
     precision: float

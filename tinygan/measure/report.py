@@ -1,6 +1,6 @@
 """The numbers of a finished run: `tinygan evaluate`, and the map of D against D* that ends a run on a mixture.
 
-Which measures apply follows from what a data set has: a known density, samples, labels.
+A data set decides which measures apply: by whether its density is known, and whether its samples have labels.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _sample_measures(dataset: Dataset, trained: Trained, rng: np.random.Generato
 
 
 def _parzen_measure(dataset: Dataset, trained: Trained, rng: np.random.Generator) -> Measurement:
-    """Follow the 2014 paper as far as the data go: pixels in [0, 1], 10,000 samples, a tenth of the data to choose sigma."""
+    """Estimate as the 2014 paper does, as far as the data go: pixels in [0, 1], 10,000 samples, a tenth of the data for sigma."""
     real = dataset.some(11_000, rng)
     real, fake = (x.reshape(len(x), -1).astype(np.float64) for x in (real, trained.sample(10_000, rng)))
     if dataset.codec.bounded:
@@ -101,8 +101,8 @@ def _parzen_measure(dataset: Dataset, trained: Trained, rng: np.random.Generator
 def d_against_optimum(run: Run, n: int = 100_000) -> AgainstOptimum | None:
     """Compare D in play with D* for the G in play, on n samples of G.
 
-    Return None where that means nothing (no known density, packs, a D that is no probability), and on an emulated backend, which
-    would take hours over 100,000 samples.
+    Return None where D* is not what D approaches (no known density, packs, smoothed labels, a D that is no probability), and on an
+    emulated backend, which would take hours over 100,000 samples.
     """
     c = run.config
     if run.backend.emulated or not run.dataset.is_mixture:

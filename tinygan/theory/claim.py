@@ -1,4 +1,4 @@
-"""What the papers state about this game, each claim run and judged: `tinygan theory`.
+"""Claims: what the papers state about this game, measured and judged by `tinygan theory`.
 
 A claim is a sentence with its source, a function that measures it on this engine, and the reason for its tolerance. The claims
 stand by subject: value.py (V, its gradients, the two objectives of G), optimal_d.py (the optimal D), convergence.py (what
@@ -16,7 +16,7 @@ from tinygan_kernels import Backend
 
 @dataclass(frozen=True)
 class Measured:
-    """One number of a claim: how it came out, and what it has to be.
+    """One number of a claim: its measured value, and the value or bound that it has to meet.
 
     relation "=": |value - expected| <= tolerance. "<=" and ">=": value on that side of expected; tolerance is then 0 unless given.
     """
@@ -62,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what was measured for it. No measurement, or one that raised, is no confirmation."""
+    """A claim with what was measured for it. A claim without a measurement, or whose measurement raised, is not confirmed."""
 
     claim: Claim
     measured: list[Measured]

@@ -39,7 +39,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Outcome:
     """The outcome of a run: which of the eight modes its G makes, and what the collapse alarm sees."""
 
     coverage: MixtureCoverage
@@ -79,10 +79,10 @@ def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.nda
     return _real(rng, 512), fake
 
 
-def play(setting: Setting, backend: Backend, seed: int = 0) -> Shown:
+def play(setting: Setting, backend: Backend, seed: int = 0) -> Outcome:
     """Return the outcome of a run, which is made once for each setting and seed."""
     real, fake = generated(setting, backend, seed)
-    return Shown(mixture_coverage(fake, ring_centres(), STD), collapse_signs(real, fake[:512]))
+    return Outcome(mixture_coverage(fake, ring_centres(), STD), collapse_signs(real, fake[:512]))
 
 
 PLAIN = Setting()
@@ -90,15 +90,15 @@ CURES = {"k = 5": Setting(k=5), "R1 2": Setting(r1=2.0), "packing 4": Setting(pa
 SEEDS = range(10)
 
 
-def _runs(setting: Setting, backend: Backend) -> list[Shown]:
+def _runs(setting: Setting, backend: Backend) -> list[Outcome]:
     return [play(setting, backend, seed) for seed in SEEDS]
 
 
-def _missed(runs: list[Shown]) -> float:
+def _missed(runs: list[Outcome]) -> float:
     return float(np.mean([run.signs.missed for run in runs]))
 
 
-def _alarms(runs: list[Shown]) -> int:
+def _alarms(runs: list[Outcome]) -> int:
     return sum(run.signs.collapsed for run in runs)
 
 

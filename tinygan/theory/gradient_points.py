@@ -1,4 +1,4 @@
-"""What a gradient check is made of: a case, points that are hard for a VJP, and the draws that keep clear of kinks.
+"""The parts of a gradient check: a case, points that are hard for a VJP, and draws that keep clear of kinks.
 
 Points are drawn where a wrong VJP shows: at normal gradient scale (nothing saturates), with every element different, and clear of
 kinks, where there is no derivative to compare with.
@@ -25,9 +25,10 @@ CLEARANCE = 5e-3  # no preactivation this close to a kink: ten times as far as t
 
 @dataclass(frozen=True)
 class Case:
-    """One check: `build(rng, backend)` gives a function and the float64 inputs to differentiate it at, `orders` how often.
+    """One gradient check: `build(rng, backend)` gives a function and the float64 inputs at which it is differentiated.
 
-    The name is "op: what is hard about it". elements: how many of each input are checked one by one (see gradcheck).
+    The name is "op: what is hard about it". orders: the orders of the derivatives to check, 1 and 2. elements: how many of each
+    input are checked one by one (see gradcheck).
     """
 
     name: str

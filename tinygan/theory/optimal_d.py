@@ -21,15 +21,15 @@ from .claim import Claim, Measured
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """A fixed G as seen by D: points of a grid (n, d), and the probabilities of their cells under data (p) and G (q)."""
+class FixedG:
+    """A fixed G beside the data: the points of a grid (n, d), and the probabilities of their cells under data (p) and G (q)."""
 
     points: np.ndarray
     p: np.ndarray
     q: np.ndarray
 
     @classmethod
-    def of(cls, points: np.ndarray, data: np.ndarray, generated: np.ndarray) -> Fixed:
+    def of(cls, points: np.ndarray, data: np.ndarray, generated: np.ndarray) -> FixedG:
         return cls(points, data / data.sum(), generated / generated.sum())
 
     @property
@@ -37,18 +37,18 @@ class Fixed:
         return jsd(self.p, self.q)
 
 
-def one_dimension() -> Fixed:
+def one_dimension() -> FixedG:
     """Return the grid and the densities in 1-d. Data: two Gaussians at -1 and 1.5, std 0.6. G(z) = 0.9 z + 0.5."""
     x = grid(-6, 7, 400, 1)
-    return Fixed.of(x, mixture_density(x, np.array([[-1.0], [1.5]]), 0.6), normal_density(x, np.array([0.5]), np.array([[0.9]])))
+    return FixedG.of(x, mixture_density(x, np.array([[-1.0], [1.5]]), 0.6), normal_density(x, np.array([0.5]), np.array([[0.9]])))
 
 
-def two_dimensions() -> Fixed:
+def two_dimensions() -> FixedG:
     """Return the grid and the densities in 2-d. Data: four Gaussians at (+-1, +-1), std 0.5. G(z) = z A + (0.3, -0.2)."""
     x = grid(-5, 5, 48, 2)
     centres = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     factor = np.array([[1.0, 0.3], [0.0, 0.8]])
-    return Fixed.of(x, mixture_density(x, centres, 0.5), normal_density(x, np.array([0.3, -0.2]), factor))
+    return FixedG.of(x, mixture_density(x, centres, 0.5), normal_density(x, np.array([0.3, -0.2]), factor))
 
 
 def fresh_d(inputs: int, backend: Backend, seed: int = 0, width: int = 24) -> Sequential:
@@ -58,7 +58,7 @@ def fresh_d(inputs: int, backend: Backend, seed: int = 0, width: int = 24) -> Se
     return Sequential(*hidden, Linear(width, 1, **made))
 
 
-def trained(fixed: Fixed, backend: Backend) -> tuple[float, np.ndarray]:
+def trained(fixed: FixedG, backend: Backend) -> tuple[float, np.ndarray]:
     """Train D to its optimum against a fixed G. Returns V, and D at the grid's points (n,)."""
     D = fresh_d(fixed.points.shape[1], backend)
     x, p, q = (Tensor(a.reshape(len(fixed.points), -1), backend) for a in (fixed.points, fixed.p, fixed.q))
@@ -66,7 +66,7 @@ def trained(fixed: Fixed, backend: Backend) -> tuple[float, np.ndarray]:
     return v, ops.sigmoid(D(x)).numpy()[:, 0]
 
 
-def _at_optimum(fixed: Fixed, backend: Backend) -> list[Measured]:
+def _at_optimum(fixed: FixedG, backend: Backend) -> list[Measured]:
     v, d = trained(fixed, backend)
     distance = float((np.abs(d - optimal(fixed.p, fixed.q)) * (fixed.p + fixed.q) / 2).sum())
     return [
@@ -86,7 +86,7 @@ def optimum_2d(backend: Backend) -> list[Measured]:
 
 def equilibrium(backend: Backend) -> list[Measured]:
     fixed = one_dimension()
-    v, d = trained(Fixed(fixed.points, fixed.p, fixed.p), backend)
+    v, d = trained(FixedG(fixed.points, fixed.p, fixed.p), backend)
     return [
         Measured("V of a trained D where p_g = p_data", v, -LOG4, 1e-6),
         Measured("E |D - 1/2|", float((np.abs(d - 0.5) * fixed.p).sum()), 0, 1e-3),
@@ -153,7 +153,7 @@ def distance_along(k: int, backend: Backend, steps: int = 60, m: int = 256) -> f
         # Algorithm 1 in its two halves, as the distance is that of D after its k steps, before G moves
         for _ in range(k):
             game.ascend_d(batch(), noise())
-        fixed = Fixed.of(x, p, normal_density(x, G.b.numpy()[0], G.a.numpy()) + 1e-300)
+        fixed = FixedG.of(x, p, normal_density(x, G.b.numpy()[0], G.a.numpy()) + 1e-300)
         d = ops.sigmoid(D(points)).numpy()[:, 0]
         distances.append(float((np.abs(d - optimal(fixed.p, fixed.q)) * (fixed.p + fixed.q) / 2).sum()))
         game.descend_g(noise())

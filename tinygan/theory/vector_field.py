@@ -93,7 +93,7 @@ def dirac_eigenvalues(
 ) -> np.ndarray:
     """Compute the eigenvalues (2,) of v's Jacobian at the equilibrium theta = psi = 0, with R1 of weight gamma.
 
-    The one with the lowest imaginary part comes first. loss_g(s_fake) is what G descends.
+    The eigenvalue with the lowest imaginary part comes first. loss_g(s_fake) is what G descends.
     """
     G, D = PointG(0.0, backend), LineD(0.0, backend)
     zero = Tensor(np.zeros((1, 1)), backend)

@@ -1,4 +1,4 @@
-"""The folder of a run: config.json, metrics.jsonl and the checkpoint, kept in step with one another through crashes.
+"""The folder of a run: config.json, metrics.jsonl and the checkpoint, which agree with one another even after a crash.
 
 Metrics are written before the checkpoint; lines that a checkpoint does not know of yet are cut off when the run goes on.
 """

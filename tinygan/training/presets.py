@@ -1,4 +1,4 @@
-"""Presets: named sets of options for `tinygan train DATA --preset NAME`. Some are remedies one by one, some papers' set-ups.
+"""Presets: named sets of options for `tinygan train DATA --preset NAME`. Some are a single remedy, some the set-up of a paper.
 
 A preset holds the options that differ from the defaults of its data set; options on the command line come on top of it.
 """
@@ -21,7 +21,7 @@ class PresetError(OptionError):
 class Preset:
     """A named set of options.
 
-    about: what it is, in one line; options: fields of training.Config by name; data: the data sets it is for, empty for any.
+    about: a line for `tinygan presets`; options: fields of training.Config by name; data: the data sets it is for, empty for any.
     """
 
     about: str

@@ -67,7 +67,7 @@ class Run:
     def train(
         self, on_reading: Callable[[dict[str, float]], None] = lambda reading: None, stopping: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Make steps up to config.steps, saving as it goes. Return False if `stopping` said so first (the step is then saved).
+        """Make steps up to config.steps, saving as it goes. Return False if `stopping()` ended it before (that step is saved).
 
         on_reading gets {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"} every READ_EVERY steps. Raises FloatingPointError
         when a reading or anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError.
@@ -127,9 +127,10 @@ class Run:
         return Logits(*self._replayed(self._x, self._z))
 
     def _play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
-        """Make the moves of one step on x (batches, m, ...) and z (batches, m, n_z), as many of each as they ask for.
+        """Make the moves of one step on x (batches, m, ...) and z (batches, m, n_z), a batch for each move that needs one.
 
-        This is what is recorded. Returns D's logits of its last real and fake batch, and those of the fakes in G's move.
+        The launches of this function are what is recorded. Returns D's logits of its last real and fake batch, and those of the
+        fakes in G's move, then those of the data in G's move if it compares pairs.
         """
         xs, zs = iter(x), iter(z)
         if self.config.update == "simultaneous":
@@ -170,7 +171,7 @@ class Run:
         return live
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
-        """Return all arrays of a checkpoint, in NumPy, by name. They may be the live ones: copy what is to be kept."""
+        """Return all arrays of a checkpoint, in NumPy, by name. On the CPU they are the live ones: copy what is to be kept."""
         arrays = {name: self.backend.to_numpy(array) for name, array in self.live_arrays().items()}
         in_sampler = {k: v for k, v in self.sampler.state().items() if isinstance(v, np.ndarray)}
         return arrays | {f"sampler.{name}": array for name, array in in_sampler.items()}

@@ -15,7 +15,7 @@ X = RNG.uniform(0.5, 1.5, (3, 4))
 
 
 def planted(forward, *vjps):
-    """An op with the derivatives that one wants it to have."""
+    """Return an op with the given VJP, right or wrong, in the place of its own."""
 
     def op(*inputs):
         return record(forward(*(stop(x) for x in inputs)).array, inputs, vjps)

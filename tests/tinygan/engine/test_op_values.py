@@ -1,4 +1,4 @@
-"""What each op computes, against NumPy, SciPy or the formula written out, on shapes and strides that hypothesis makes hard."""
+"""The values of each op, against NumPy, SciPy or the formula written out, on shapes and strides that hypothesis makes hard."""
 
 import math
 
@@ -21,7 +21,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def arrays(draw, shape=None):
-    """Up to four axes of 0 to 4 elements, the axes permuted and some walked backwards or by twos."""
+    """Draw arrays of up to four axes of 0 to 4 elements, the axes permuted and some walked backwards or by twos."""
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)) if shape is None else shape
     steps = [draw(st.sampled_from([1, 1, -1, 2, -2])) for _ in shape]
     order = draw(st.permutations(range(len(shape))))
@@ -37,7 +37,7 @@ def broadcasting(draw, count=2):
 
 
 def held(*values):
-    """As tensors that keep the strides of what they are given."""
+    """Return the arrays as tensors that keep their strides."""
     return [ops.as_tensor(v, constant(0.0)) for v in values]
 
 
@@ -213,7 +213,7 @@ def test_matmul(m, k, n, ta, tb, data):
 
 @st.composite
 def convolutions(draw):
-    """(x, w, u, stride, pad): an image, filters that fit it, and a cotangent of their convolution."""
+    """Draw (x, w, u, stride, pad): an image, filters that fit it, and a cotangent of their convolution."""
     kh, kw, stride, pad = (draw(st.integers(low, high)) for low, high in ((1, 4), (1, 4), (1, 3), (0, 2)))
     height, width = (draw(st.integers(max(1, k - 2 * pad), 6)) for k in (kh, kw))
     n, c_in, c_out = (draw(st.integers(low, 3)) for low in (0, 1, 1))
@@ -223,7 +223,7 @@ def convolutions(draw):
 
 
 def convolved(x, w, stride, pad):
-    """The definition: every output is the product of the filter with the window that starts at (i stride, j stride)."""
+    """Compute a convolution by definition: each output is the filter's product with the window at (i stride, j stride)."""
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[:2], axis=(1, 2))[:, ::stride, ::stride]
     return np.einsum("nijcuv,uvco->nijo", windows, w)

@@ -21,7 +21,7 @@ CASES = OP_CASES + GAME_CASES
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Arrays of a dozen elements are not worth waking threads for, least of all while other tests run beside these."""
+    """Run the ops in one thread: arrays of a dozen elements are not worth waking others, least of all beside other tests."""
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     yield

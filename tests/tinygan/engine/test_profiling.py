@@ -15,7 +15,7 @@ from tinygan.training.checkpoint import CHECKPOINT
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that advances only when it is told to."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0
@@ -34,7 +34,7 @@ ONES = np.ones((2, 4, 4), np.float32)
 
 
 def recorded():
-    """A step of two products, an exponential and an addition, recorded."""
+    """Return a recorded step of two products, an exponential and an addition."""
     replayed = Replayed(lambda a, b: (ops.exp(a @ b) + a @ a,), backend("cpu"))
     replayed(*ONES)
     return replayed

@@ -26,14 +26,14 @@ CPU = backend("cpu")
 
 
 def own_memory(plan):
-    """The pool that the plan keeps its buffers in, as bytes; empty if it has none."""
+    """Return the pool that the plan keeps its buffers in, as bytes; empty if it has none."""
     arrays = [a for launch in plan.launches for a in (*launch.inputs, *launch.outputs)]
     pools = [a.base for a in arrays if a.base is not None and a.base.dtype == np.uint8]
     return pools[0] if pools else np.empty(0, np.uint8)
 
 
 class Poisoned(Replayed):
-    """Every replay finds NaN in the plan's own memory."""
+    """A replayed step that finds NaN in the plan's own memory at every call."""
 
     def __call__(self, *arrays):
         if self.plan is not None:
@@ -42,7 +42,7 @@ class Poisoned(Replayed):
 
 
 class Eager:
-    """The same step without replay."""
+    """A step that is run without replay, to compare with."""
 
     plan = None
 
@@ -81,7 +81,7 @@ GAMES = {
 
 
 def one_step(run):
-    """All that a step shows and leaves behind, to the bit."""
+    """Return all that a step shows and leaves behind, to the bit."""
     logits = run.make_step()
     run.step += 1
     shown = [t.numpy() for t in (logits.real, logits.fake, logits.fake_of_g)]
@@ -457,7 +457,7 @@ def test_a_destination_of_another_kind_is_not_written_by_the_producer(d):
 
 
 def recording(step, *arrays):
-    """(launches, private buffers) as the planner sees them before it lays out memory."""
+    """Return (launches, private buffers) as the planner sees them before it lays out memory."""
     recorder = Recorder(CPU)
     with recorder:
         outputs = step(*(wrap(a, CPU) for a in arrays))
@@ -471,7 +471,7 @@ def span_of(array):
 
 
 def lives_and_places(before, after, private):
-    """For every private buffer: the launches from its first to its last use, and the bytes that its uses cover in the new plan."""
+    """Return for every private buffer its launches, from the first use to the last, and the bytes that its uses cover."""
     found = {}
     for i, (old, new) in enumerate(zip(before, after, strict=True)):
         for a, b in zip((*old.inputs, *old.outputs), (*new.inputs, *new.outputs), strict=True):
@@ -552,7 +552,7 @@ def test_views_move_with_their_buffer():
 
 
 def kernels_of(step, *arrays):
-    """(names of the launches that are replayed, a Poisoned run of the step after its first call)"""
+    """Return (names of the launches that are replayed, a Poisoned run of the step after its first call)"""
     replayed = Poisoned(step, CPU)
     replayed(*arrays)
     return [launch.kernel.name for launch in replayed.plan.launches], replayed
@@ -661,12 +661,12 @@ def whole(a):
 
 
 def new(kernel, *views, **params):
-    """A result in memory of its own."""
+    """Return an instruction of a program: a launch whose result gets memory of its own."""
     return lambda run: run.keep(put(kernel, *(run.view(v) for v in views), **params))
 
 
 def onto(kernel, target, *views, **params):
-    """A result written over an earlier array, or over a view of it."""
+    """Return an instruction of a program: a launch whose result is written over an earlier array, or over a view of it."""
     return lambda run: put(kernel, *(run.view(v) for v in views), out=run.view(target), **params)
 
 

@@ -30,7 +30,7 @@ class Affine(Layer):
 
 
 def jensen_shannon():
-    """JSD(p, q) in nats, by adaptive quadrature."""
+    """Compute JSD(p, q) in nats by adaptive quadrature."""
     def integrand(x):
         p, q = P.pdf(x), Q.pdf(x)
         return 0.5 * (p * math.log(2 * p / (p + q)) + q * math.log(2 * q / (p + q)))
@@ -103,7 +103,7 @@ class Point(Layer):
 
 
 def dirac(update, r1=0.0, h=0.2, steps=500):
-    """(radius after every step), from (theta, psi) = (1, -1); the data are a single point at 0."""
+    """Return the radius after every step, from (theta, psi) = (1, -1); the data are a single point at 0."""
     D, G = Slope(-1.0), Point(1.0)
     game = Game(D, G, SGD(D.parameters(), h), SGD(G.parameters(), h), objective="minimax", r1=r1)
     x = z = constant([[0.0]])

@@ -21,7 +21,7 @@ def _tensor(values):
 
 
 def _logits(seed=0, m=9):
-    """Logits on both sides of 0 and of the hinge's corners at +-1, and never within 0.05 of either."""
+    """Draw logits on both sides of 0 and of the hinge's corners at +-1, and never within 0.05 of either."""
     s = 3 * np.random.default_rng(seed).standard_normal((m, 1))
     for corner in (-1, 0, 1):
         near = np.abs(s - corner) < 0.05

@@ -34,7 +34,7 @@ def _networks(seed=0, noise=2, data=3, pack=1):
 
 
 def _slopes_by_hand(D, x):
-    """grad_x s = C (w (1 - h^2)) for s = tanh(x C + c) w + d."""
+    """Compute grad_x s = C (w (1 - h^2)) for s = tanh(x C + c) w + d."""
     (C, c, w, _) = (t.numpy() for t in D.parameters().values())
     h = np.tanh(x @ C + c)
     return ((1 - h**2) * w.T) @ C.T

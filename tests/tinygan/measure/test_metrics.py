@@ -84,7 +84,7 @@ def test_no_sample_of_quality():
 
 
 def by_loops(real, fake, k):
-    """Kynkaanniemi et al. 2019, eq. 1 and 2, and Naeem et al. 2020, eq. 3 and 4, word for word."""
+    """Compute Kynkaanniemi et al. 2019, eq. 1 and 2, and Naeem et al. 2020, eq. 3 and 4, word for word."""
     def distance(a, b):
         return np.sqrt(((np.asarray(a, float) - b) ** 2).sum())
 

@@ -39,7 +39,7 @@ def test_every_subject_has_a_claim_with_a_source():
 
 
 def _fails(names, backend=CPU):
-    """Which of these claims fail."""
+    """Return the names of those claims that fail."""
     return {v.claim.name for v in judge([BY_NAME[name] for name in names], backend) if not v.passed}
 
 
@@ -48,7 +48,7 @@ def _with_kernel(name, wrong):
 
 
 def _bce(change):
-    """A bce_logits kernel whose loss and slope are changed before they are written."""
+    """Return a bce_logits kernel whose loss and slope are changed before they are written."""
 
     def wrong(s, t, loss, ds):
         loss[...], ds[...] = change(s, t)

@@ -29,7 +29,7 @@ STATE = {"step": 3, "rngs": {"noise": {"state": 2**127 + 1}}, "rate": 0.1, "code
 
 
 def refusal(call, *args) -> str:
-    """The message of the CheckpointError that `call` raises, checked to be one line."""
+    """Return the message of the CheckpointError that `call` raises, checked to be one line."""
     with pytest.raises(CheckpointError) as caught:
         call(*args)
     message = str(caught.value)
@@ -38,7 +38,7 @@ def refusal(call, *args) -> str:
 
 
 def assert_same(found, wanted):
-    """Equal to the last bit, NaN payloads and the sign of zero included."""
+    """Check that arrays are equal to the last bit, NaN payloads and the sign of zero included."""
     assert set(found) == set(wanted)
     for name, array in wanted.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype.newbyteorder("="), array.shape), name
@@ -262,7 +262,7 @@ UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "
 
 
 def unpickling(source: str) -> list[str]:
-    """Every way into an unpickler that a source names: imports of one, and allow_pickle that is not False."""
+    """Return every way into an unpickler that a source names: imports of one, and allow_pickle that is not False."""
     found = []
     for node in ast.walk(ast.parse(source)):
         imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []

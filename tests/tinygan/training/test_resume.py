@@ -53,7 +53,7 @@ def test_stopped_once(tmp_path, step):
 
 
 def touched(value):
-    """Something else of the same type and shape."""
+    """Return something else of the same type and shape."""
     if isinstance(value, dict):
         return {name: touched(v) if name in ("state", "inc") else v for name, v in value.items()}
     if isinstance(value, np.ndarray):

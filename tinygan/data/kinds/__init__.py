@@ -15,13 +15,13 @@ KINDS: tuple[type[Codec], ...] = (Images, Points, Table, Sound)  # every kind of
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(*dict.fromkeys(kind.options for kind in KINDS if kind.options)):
-    """The options with which data are read: those of all kinds."""
+    """The options with which data are read: those of all kinds together."""
 
     title = "Data"
 
 
 def codec_from_json(record: dict) -> Codec:
-    """Return the codec that `to_json` wrote. Raises DataError for anything else."""
+    """Return the codec whose `to_json` gave `record`. Raises DataError for a record of any other form."""
     name = record.get("kind") if isinstance(record, dict) else None
     kind = next((kind for kind in KINDS if kind.kind == name), None)
     names = {"kind", "bounded", *(field.name for field in fields(kind or Codec))}

@@ -53,7 +53,8 @@ class Points(Columns):
     """Points of the plane, drawn fresh from a mixture of Gaussians: no file holds them."""
 
     kind = "points"
-    # G deeper than D: the samples between the modes of a mixture are those z that G cannot tear apart, and depth makes it steeper.
+    # G is deeper than D: samples between the modes come from those z where G passes from one mode to the next, and a deeper G
+    # is steeper there.
     defaults: ClassVar = {
         "batch": 256, "z": 16, "r1": 0.01, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": (128, 128, 128, 128), "hidden_d": (128, 128, 128),
     }
@@ -139,8 +140,8 @@ def _moments(path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> tuple[tu
     for j in np.flatnonzero(largest > 1e300):
         raise DataError(f"{path}: column {j + 1} ({columns[j]}): its values pass 1e300, which cannot be standardised; "
                         f"rescale it")
-    # Of rows / largest, because the squares of tiny numbers are 0 and those of huge ones inf; and a constant column
-    # becomes exact ones, whose mean is exact and whose std is exactly 0.
+    # The moments are those of rows / largest, because the squares of tiny numbers are 0 and those of huge ones inf; and a
+    # constant column becomes exact ones, whose mean is exact and whose std is exactly 0.
     scaled = rows / np.where(largest == 0, 1.0, largest)
     mean, std = scaled.mean(axis=0) * largest, scaled.std(axis=0) * largest
     std = np.where(std == 0, 1.0, std)

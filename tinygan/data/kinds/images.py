@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions(Options):
-    """How images are read."""
+    """The options with which images are read."""
 
     title = "Data"
 

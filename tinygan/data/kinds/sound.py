@@ -24,7 +24,7 @@ DRAWN_WINDOWS = 6  # windows on each side of the picture
 
 @dataclass(frozen=True, kw_only=True)
 class SoundOptions(Options):
-    """How sound is read."""
+    """The options with which sound is read."""
 
     title = "Data"
 

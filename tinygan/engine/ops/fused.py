@@ -14,7 +14,7 @@ from .shapes import contiguous
 
 
 def _bias_act_grad(g: Tensor, y: Tensor, act: str, slope: float, want_db: bool) -> tuple[Tensor, Tensor | None]:
-    """(dx, db) of y = act(x + b), from y alone. One fused launch if nobody will differentiate it, else the same in ops."""
+    """Return (dx, db) of y = act(x + b), from y alone: one fused launch if nobody will differentiate it, else the same in ops."""
     if not (g.tracked or y.tracked):
         return tuple(wrap(part, g.backend) for part in launch("bias_act_grad", contiguous(g), y, act=act, slope=slope))
     through = {
@@ -71,7 +71,7 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> tup
 
 
 def _batch_norm_grad(g: Tensor, x: Tensor, gamma: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The derivative of batch_norm in ops, for those who differentiate it again."""
+    """Return (dx, dgamma, dbeta) of batch_norm, computed in ops, so that they can be differentiated again."""
     axes = range(x.ndim - 1)
     inv_std = power(var(x, axes) + eps, -0.5)
     h = (x - mean(x, axes)) * inv_std

@@ -9,7 +9,7 @@ from .shapes import contiguous, transpose
 
 
 def _row_major(x: Tensor, trans: bool) -> tuple[Tensor, bool]:
-    """x as matmul takes it: C-contiguous, where a transposed view is turned back and the flag flipped instead of copied."""
+    """Return (x, trans) with x C-contiguous: a transposed view is turned back and the flag flipped, any other view is copied."""
     if x.ndim == 2 and not x.array.flags.c_contiguous and x.array.T.flags.c_contiguous:
         return transpose(x), not trans
     return contiguous(x), trans

@@ -17,14 +17,14 @@ _SLICE = builtins.slice  # `slice` is an op in this file
 
 
 def contiguous(x: Tensor) -> Tensor:
-    """x itself if it is C-contiguous, else a copy that is.    dx = g"""
+    """y = x itself if it is C-contiguous, else a copy that is.    dx = g"""
     if x.array.flags.c_contiguous:
         return x
     return record(launch("copy", x), (x,), (lambda g, y, x: g,))
 
 
 def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same elements in the same (row-major) order; one side may be -1.    dx = g in x's shape"""
+    """y = the elements of x in the same (row-major) order, in another shape; one side may be -1.    dx = g in x's shape"""
     if x.shape == shape:
         return x
     x = contiguous(x)
@@ -50,7 +50,7 @@ def slice(x: Tensor, index: Any) -> Tensor:
 
 
 def _view(array: Any, index: Any) -> Any:
-    """array[index], but a 0-d view rather than a copied number where the index leaves no axis."""
+    """Return array[index], but a 0-d view rather than a copied number where the index leaves no axis."""
     parts = index if isinstance(index, tuple) else (index,)
     return array[parts if Ellipsis in parts else (*parts, ...)]
 
@@ -72,7 +72,7 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def concat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """y = the tensors one after the other along axis.    each one's dx = its part of g"""
+    """y = the tensors one after the other along axis.    the dx of each = its part of g"""
     if not tensors:
         raise ValueError("concat: there are no tensors to put one after the other")
     tensors, first = tuple(tensors), tensors[0]
