@@ -1,9 +1,11 @@
-"""The kernels of the contract for which no CUDA kernel is written here: array functions that NumPy and CuPy share compute them.
+"""Kernels of the two CUDA backends that are no CUDA code of this project: calls of array functions that CuPy and NumPy share.
 
-They are elementwise work, reductions and batch normalisation; `implementations(xp)` gives them for either array module. No function
-makes an array after its first call on a shape: intermediate results live in a Workspace, so that a recorded launch (or a CUDA
-graph) finds the same memory every time it is run again. Only CuPy's reductions borrow memory from its pool while they run, so a
-graph that captures them needs a pool of its own (graph.py). The output of an elementwise kernel may be the array of an input.
+These are the elementwise kernels, the reductions and batch normalisation of the table in contract.py. On a GPU, CuPy computes them;
+where the emulator stands in for the GPU, NumPy does. `implementations(xp)` gives them for either array module. After its first call
+on a shape, no function makes an array: intermediate results live in a Workspace, so that a launch which was recorded once, as a
+training step is, finds the same memory whenever it is run again. CuPy's reductions are the exception: while they run they borrow
+memory from CuPy's pool, so a CUDA graph that captures them needs a pool of its own (graph.py). The output of an elementwise kernel
+may be the array of an input.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from tinygan_kernels.contract import KERNELS
 
 
 class Workspace:
-    """Memory for the intermediate results of kernels. It is kept for good, as a launch that was captured may be replayed any time.
+    """Memory for the intermediate results of kernels. It is never freed, because a recorded launch may be run again at any time.
 
-    Sizes are rounded up to powers of two, so that all shapes together hold at most twice what the largest ones need.
+    Sizes are rounded up to powers of two, and each use, dtype and power has one buffer: less than four times the memory of the
+    largest request for each use and dtype.
     """
 
     def __init__(self, xp: Any) -> None:
@@ -36,7 +39,10 @@ class Workspace:
         return self._buffers[key][:size].reshape(shape)
 
     def _empty(self, size: int, dtype: np.dtype) -> Any:
-        """Return an array aligned to 512 bytes, as CuPy's are: how many sectors an emulated kernel touches depends on it."""
+        """Return an array whose address is a multiple of 512 bytes, as those of CuPy's arrays are.
+
+        The emulator counts the 32-byte sectors of memory that a kernel touches, and that number depends on the address.
+        """
         if self._xp is not np:
             return self._xp.empty(size, dtype)
         raw = np.empty(size * dtype.itemsize + 512, np.uint8)
@@ -52,7 +58,11 @@ def _ufunc(function: Callable) -> Callable:
 
 
 class ArrayKernels:
-    """A method for each kernel that takes more than one array function, named like it. Arguments: inputs, outputs, parameters."""
+    """One method for each kernel that is not simply a ufunc, under the kernel's name.
+
+    Its arguments are the kernel's inputs, outputs and parameters, in the order of contract.py. The outputs of the updates (theta,
+    velocity, average) are read as well as written.
+    """
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
@@ -67,7 +77,7 @@ class ArrayKernels:
         self.xp.power(x, x.dtype.type(exponent), out=y)
 
     def sigmoid(self, x, y):
-        """y = 1 / (1 + e^-x). The exponent is clipped short of overflow, where y is under the smallest normal number anyway."""
+        """y = 1 / (1 + e^-x). The exponent -x is clipped where e^-x would overflow: y is below the smallest normal float there."""
         xp = self.xp
         xp.negative(x, out=y)
         xp.minimum(y, 88.0 if x.dtype == np.float32 else 709.0, out=y)
@@ -76,7 +86,7 @@ class ArrayKernels:
         xp.reciprocal(y, out=y)
 
     def softplus(self, x, y):
-        """y = ln(e^0 + e^x), which both array modules evaluate as max(x, 0) + log1p(e^-|x|)."""
+        """y = ln(1 + e^x): logaddexp(x, 0), which both array modules evaluate as max(x, 0) + log1p(e^-|x|)."""
         self.xp.logaddexp(x, x.dtype.type(0), out=y)
 
     def leaky_relu(self, x, y, slope):
@@ -86,7 +96,10 @@ class ArrayKernels:
         self._rectified(g, x, y, slope)
 
     def _rectified(self, values, x, y, slope):
-        """y = values where x > 0, else slope values: the factor is 1 (1 - slope) + slope = 1, or 0 (1 - slope) + slope."""
+        """y = values * factor, where the factor is 1 for x > 0 and slope elsewhere.
+
+        The factor is (x > 0) * (1 - slope) + slope, made in the workspace: `where` would make a new array.
+        """
         xp, factor = self.xp, self._workspace.take("values", x.shape, x.dtype)
         xp.greater(x, 0, out=factor)
         xp.multiply(factor, 1.0 - slope, out=factor)
@@ -138,7 +151,9 @@ class ArrayKernels:
         xp.add(y, beta, out=y)
 
     def batch_norm_grad(self, g, x, gamma, mean, inv_std, dx, dgamma, dbeta):
-        """dx = gamma inv_std (g - dbeta/n - h dgamma/n) with h = (x - mean) inv_std. dx may be g."""
+        """dx = gamma * inv_std * (g - dbeta/n - h * dgamma/n), where h = (x - mean) * inv_std and n is the number of values that a
+        channel has in the batch. dx may be the array of g.
+        """
         if not x.size:
             dgamma[...] = 0
             dbeta[...] = 0
@@ -184,7 +199,7 @@ _METHODS = tuple(name for name in vars(ArrayKernels) if name in KERNELS)
 
 
 def _ufuncs(xp: Any) -> dict[str, Callable]:
-    """Return the kernels that are one array function; `equal` casts its truth values to the output's dtype."""
+    """Return the kernels that are one ufunc of `xp`. `out=` casts the truth values of `equal` to the output's dtype."""
     return {
         "add": xp.add, "mul": xp.multiply, "maximum": xp.maximum, "equal": xp.equal, "neg": xp.negative, "exp": xp.exp,
         "log": xp.log, "sqrt": xp.sqrt, "abs": xp.absolute, "sign": xp.sign, "tanh": xp.tanh,
@@ -194,8 +209,8 @@ def _ufuncs(xp: Any) -> dict[str, Callable]:
 def implementations(xp: Any) -> dict[str, Callable[..., None]]:
     """Return {kernel: function} for the arrays of `xp` (numpy or cupy), each called as f(*inputs, *outputs, **params).
 
-    Those missing are written in CUDA by both backends: the products (matmul, conv2d, conv2d_dx, conv2d_dw), bce_logits, bias_act,
-    bias_act_grad and adam.
+    The kernels that are missing here are CUDA code, in C++ and in Numba: the products (matmul, conv2d, conv2d_dx,
+    conv2d_dw), bce_logits, bias_act, bias_act_grad and adam.
     """
     methods = ArrayKernels(xp)
     return {name: _ufunc(f) for name, f in _ufuncs(xp).items()} | {name: getattr(methods, name) for name in _METHODS}

@@ -1,7 +1,7 @@
 """The ladder of convolutions on the CPU: the ways to compute conv2d, conv2d_dx and conv2d_dw, and the choice of one.
 
 RUNGS is the table, the same for the three kernels. `tinygan kernels list` prints it, `load("cpu", versions={"conv2d": 3})` forces
-one of its rows, and `verify` and the tests enter every row.
+one of its rows, and both `tinygan kernels verify` and the tests run every row.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from . import direct, im2col, winograd
 
 @dataclass(eq=False)
 class Convolution:
-    """One launch of conv2d (x, w, y), conv2d_dx (g, w, dx) or conv2d_dw (x, g, dw), C-contiguous NHWC arrays.
+    """One launch of conv2d (x, w -> y), conv2d_dx (g, w -> dx) or conv2d_dw (x, g -> dw).
 
-    take: scratch memory. version: the rung that is forced.
+    All arrays are C-contiguous: images x and dx (N, H, W, C_in), outputs y and g (N, OH, OW, C_out), filters w and dw
+    (KH, KW, C_in, C_out). Whatever the kernel, `image`, `filters` and `pixels` are the three arrays by their role.
+    take: a function that lends scratch memory. version: the number of the rung that is forced, or None.
     """
 
     kernel: str
@@ -86,9 +88,10 @@ def _is_one_product(c: Convolution) -> bool:
 
 
 def _bind_one_product(c: Convolution) -> Pipeline:
-    """Bind one matrix product, for images that are their own only patch, as at both ends of a DCGAN: nothing is unrolled.
+    """Bind one matrix product. Each image is one patch, as in the first layer of a DCGAN's G and the last of its D, so that im2col
+    would have nothing to copy.
 
-    No zeros are looked for, as the left factor is noise or D's last features there, which have hardly any.
+    The product does not look for zeros in its left factor: in those layers it is noise, D's features or gradients, which hold few.
     """
     n, c_out = c.pixels.shape[0], c.pixels.shape[3]
     patch = math.prod(c.filters.shape[:3])
@@ -110,9 +113,9 @@ RUNGS = (
 def suits(
     kernel: str, number: int, shapes: Sequence[tuple[int, ...]], params: Mapping[str, Any], dtype: Any
 ) -> bool:
-    """Return whether a rung can compute `kernel` of inputs of these shapes, with the parameters of the contract."""
+    """Return whether rung `number` can compute `kernel` for inputs of these shapes. params: those that contract.py lists."""
     (out,) = KERNELS[kernel].shapes(*shapes, **params)
-    first, second, made = (np.empty(shape, dtype) for shape in (*shapes, out))  # memory that is never touched
+    first, second, made = (np.empty(shape, dtype) for shape in (*shapes, out))  # allocated, never read or written
     launch = Convolution(kernel, first, second, made, params["stride"], params["pad"], version=number)
     return RUNGS[number - 1].suits(launch)
 
@@ -121,9 +124,10 @@ def bind_convolution(
     kernel: str, first: np.ndarray, second: np.ndarray, out: np.ndarray, stride: int, pad: int, take: TakeScratch = fresh_scratch,
     version: int | None = None, **_sizes: int,
 ) -> Pipeline:
-    """Bind a launch of conv2d, conv2d_dx or conv2d_dw. version: the rung to take; the best one if None.
+    """Bind a launch of conv2d, conv2d_dx or conv2d_dw.
 
-    Raises ContractError where that rung does not suit the shapes.
+    version: the rung that is forced; its shapes must suit it, else ContractError is raised. None: the highest rung that suits and
+    pays. `_sizes` are the parameters of conv2d_dx and conv2d_dw that the shape of `out` says already.
     """
     launch = Convolution(kernel, first, second, out, stride, pad, take, version)
     return choose(RUNGS, launch).bind(launch)

@@ -1,9 +1,10 @@
-"""The compiler of the CPU's loops: Numba, with its disk cache, which is valid for as long as no file of this package changes.
+"""The compiler of the CPU's loops: Numba with its disk cache, and a remedy for two faults of that cache.
 
-Two things about Numba's cache are mended. It notices a change only in the file that a function stands in, while our loops are put
-together from functions in several files: each function's cache is told to watch all of them, so that whoever edits one sees what
-the edit does. And it numbers the files of a function's variants one by one, so that two processes that compile different variants
-at the same time write both to one file, and the next process runs the one for the other: here a file is named after what is in it.
+1. Numba notices a change only in the file in which a compiled function stands, but a loop here calls functions from several files.
+   So the cache of each function is told to watch all files from which loops are made: an edit of any of them is compiled anew.
+2. Numba keeps one file for each variant of a function (its argument types), and numbers these files 1, 2, 3 in the order in which
+   they are compiled. Two processes that compile different variants at the same time can both write number 1, and a third process
+   then loads the code of the wrong variant. So the name of a file here holds a hash of its variant.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numba
 
-# OpenMP's threads are ready sooner than those of Numba's own queue, and OpenMP is everywhere but on some Macs.
+# OpenMP's threads begin work sooner than those of Numba's own queue (workqueue). OpenMP is there on all systems but some Macs.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 PACKAGE = Path(__file__).parents[2]  # tinygan_kernels
 OPTIONS = {"error_model": "numpy"}  # division by 0 gives an infinity or NaN, as in NumPy, and raises nothing
@@ -24,15 +25,15 @@ OPTIONS = {"error_model": "numpy"}  # division by 0 gives an infinity or NaN, as
 
 @lru_cache
 def stamp() -> tuple[float, int]:
-    """Return when a file that loops are made of last changed (the CPU backend's, and those that it stands on), and their total
-    bytes.
+    """Return (time of the latest change, total size in bytes) of the files from which loops are made: those in cpu/, and the
+    modules beside it.
     """
     found = [path.stat() for path in (*PACKAGE.glob("*.py"), *(PACKAGE / "cpu").rglob("*.py"))]
     return max(s.st_mtime for s in found), sum(s.st_size for s in found)
 
 
 def _mend(function_cache: Any) -> None:
-    """Mend a function's cache as described above. A later Numba's cache, kept in another way, is left alone."""
+    """Apply both remedies to the cache of a function. Leave it as it is if a future Numba keeps its cache in another way."""
     cache = getattr(function_cache, "_cache_file", None)
     if not (hasattr(cache, "_source_stamp") and hasattr(cache, "_data_name_pattern")):
         return
@@ -48,7 +49,7 @@ def _mend(function_cache: Any) -> None:
 
 
 def njit(function: Callable, **options: Any) -> Any:
-    """Compile a function that runs in the calling thread, without the interpreter's lock."""
+    """Compile a function, with a disk cache. It runs in the calling thread and does not hold the interpreter's lock."""
     dispatcher = numba.njit(nogil=True, cache=True, **OPTIONS, **options)(function)
     _mend(getattr(dispatcher, "_cache", None))
     return dispatcher
@@ -60,18 +61,22 @@ def njit_parallel(function: Callable) -> Any:
 
 
 def njit_inner(function: Callable, **options: Any) -> Any:
-    """Compile a function that only other compiled functions call. It has neither a cache file nor an entry from Python of its own,
-    so that it is compiled faster.
+    """Compile a function that only other compiled functions call, not Python.
+
+    It has no wrapper for calls from Python and no cache file of its own, which makes compiling faster.
     """
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS, **options)(function)
 
 
 def code_of(function: Callable, signature: str) -> tuple[int, bool]:
-    """Compile a C function. Returns (its address, valid for as long as the process lives; whether it was found on disk)."""
+    """Compile a Python function to a C function. Returns (its address, whether its code was found in the disk cache).
+
+    The address stays valid for as long as the process lives. signature: the C types, as Numba writes them.
+    """
     from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
 
-    # numba.cfunc, which compiles at once, would leave no time to mend the cache
+    # numba.cfunc compiles as soon as it is called, before the remedies could be applied to the cache
     made = CFunc(function, normalize_signature(signature), locals={}, options=dict(OPTIONS))
     made.enable_caching()
     _mend(made._cache)
@@ -80,4 +85,4 @@ def code_of(function: Callable, signature: str) -> tuple[int, bool]:
     return made.address, made.cache_hits > 0
 
 
-_ALIVE: list[Any] = []  # compiled C functions, whose code would be freed with them
+_ALIVE: list[Any] = []  # the C functions compiled so far: if Python freed such an object, its machine code would go too
