@@ -14,6 +14,7 @@ import numpy as np
 from .tensor import Tensor, wrap
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+"""A function (rng, shape) -> random values of that shape."""
 
 
 class Draws:
@@ -39,16 +40,16 @@ class Draws:
             array[...] = fill(self.rng, array.shape)
 
 
-def kept(p: float) -> Fill:
-    """Return a fill with 1 / (1 - p) with probability 1 - p, else 0: dropout's mask, scaled so that the mean stays."""
+def dropout_mask(p: float) -> Fill:
+    """Return a fill that draws 1 / (1 - p) with probability 1 - p, else 0: scaled so that the mean of what it multiplies stays."""
     return lambda rng, shape: (rng.random(shape) >= p) / (1 - p)
 
 
 def standard_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Fill with N(0, 1), in float64."""
+    """Draw from N(0, 1), in float64."""
     return rng.standard_normal(shape)
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Fill with U[0, 1), in float64."""
+    """Draw from U[0, 1), in float64."""
     return rng.random(shape)

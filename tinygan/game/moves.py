@@ -70,6 +70,7 @@ class Game:
             raise ValueError("instance noise and the penalty between real and fake draw random points; hand the game its draws")
         if self.ema and self.average is None:
             raise ValueError(f"ema is {self.ema}, but there is no average to follow G; hand the game a second G")
+        self.penalties = tuple(self.penalties)  # a generator would be empty from the second step on
         for penalty in self.penalties:
             if penalty.at not in ("real", "fake", "between"):
                 raise ValueError(f"a penalty is at {penalty.at!r}; it has to be at 'real', 'fake' or 'between'")

@@ -64,32 +64,41 @@ def smoothed_value(s_real: Tensor, s_fake: Tensor, smooth: float) -> Tensor:
 
 
 def hinge_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """-E max(0, 1 - s_real) - E max(0, 1 + s_fake): D wants real samples above 1, fakes below -1. Miyato et al. 2018, eq. 16."""
+    """Compute -E max(0, 1 - s_real) - E max(0, 1 + s_fake): D wants real samples above 1, fakes below -1.
+
+    Miyato et al. 2018, eq. 16.
+    """
     return -(ops.mean(ops.relu(1.0 - s_real)) + ops.mean(ops.relu(1.0 + s_fake)))
 
 
-def critic(s_fake: Tensor) -> Tensor:
-    """-E s_fake: what G descends in the hinge and the Wasserstein game. Miyato 2018, eq. 17; Arjovsky 2017, Algorithm 1."""
+def wasserstein(s_fake: Tensor) -> Tensor:
+    """Compute -E s_fake, which G descends in the Wasserstein game and in the hinge game.
+
+    Arjovsky et al. 2017, Algorithm 1; Miyato et al. 2018, eq. 17.
+    """
     return -ops.mean(s_fake)
 
 
 def least_squares_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """-(E (s_real - 1)^2 + E s_fake^2) / 2: D fits labels 1 and 0. Mao et al. 2017, eq. 2 with a = 0, b = 1, its sign turned."""
+    """Compute -(E (s_real - 1)^2 + E s_fake^2) / 2: D fits labels 1 and 0.
+
+    Mao et al. 2017, eq. 2 with a = 0, b = 1, its sign turned.
+    """
     return (ops.mean((s_real - 1.0) ** 2) + ops.mean(s_fake**2)) * -0.5
 
 
 def least_squares(s_fake: Tensor) -> Tensor:
-    """E (s_fake - 1)^2 / 2: G wants its samples labelled c = 1. Mao et al. 2017, eq. 2."""
+    """Compute E (s_fake - 1)^2 / 2: G wants its samples labelled c = 1. Mao et al. 2017, eq. 2."""
     return ops.mean((s_fake - 1.0) ** 2) * 0.5
 
 
 def wasserstein_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """E s_real - E s_fake: the Wasserstein-1 distance if D is 1-Lipschitz, as a penalty asks. Arjovsky et al. 2017, eq. 2."""
+    """Compute E s_real - E s_fake, the Wasserstein-1 distance if a penalty makes D 1-Lipschitz. Arjovsky et al. 2017, eq. 2."""
     return ops.mean(s_real) - ops.mean(s_fake)
 
 
 def relativistic_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """-E softplus(-(s_real - s_fake)): D wants each real sample's logit above that of the fake which it is paired with.
+    """Compute -E softplus(-(s_real - s_fake)): D wants each real sample's logit above that of the fake which it is paired with.
 
     Jolicoeur-Martineau 2018 (arXiv 1807.00734), section 4.1: RSGAN. Raises ValueError for batches of different sizes.
     """
@@ -97,7 +106,7 @@ def relativistic_goal(s_real: Tensor, s_fake: Tensor) -> Tensor:
 
 
 def relativistic(s_real: Tensor, s_fake: Tensor) -> Tensor:
-    """E softplus(-(s_fake - s_real)): G wants each fake's logit above that of the real sample which it is paired with.
+    """Compute E softplus(-(s_fake - s_real)): G wants each fake's logit above that of the real sample which it is paired with.
 
     Jolicoeur-Martineau 2018, section 4.1; the loss of R3GAN (Huang et al. 2024). Raises ValueError for batches of different sizes.
     """
@@ -140,9 +149,9 @@ class Objective:
 OBJECTIVES: dict[str, Objective] = {
     "minimax": Objective(value, _of_fakes(minimax), "Goodfellow et al. 2014, eq. 1", zero_sum=True, ascends_v=True),
     "nonsaturating": Objective(value, _of_fakes(nonsaturating), "Goodfellow et al. 2014, section 3", ascends_v=True),
-    "hinge": Objective(hinge_goal, _of_fakes(critic), "Miyato et al. 2018, eq. 16 and 17"),
+    "hinge": Objective(hinge_goal, _of_fakes(wasserstein), "Miyato et al. 2018, eq. 16 and 17"),
     "least-squares": Objective(least_squares_goal, _of_fakes(least_squares), "Mao et al. 2017, eq. 2"),
-    "wasserstein": Objective(wasserstein_goal, _of_fakes(critic), "Arjovsky et al. 2017, eq. 2", zero_sum=True),
+    "wasserstein": Objective(wasserstein_goal, _of_fakes(wasserstein), "Arjovsky et al. 2017, eq. 2", zero_sum=True),
     "relativistic": Objective(relativistic_goal, relativistic, "Jolicoeur-Martineau 2018, section 4.1", pairs=True),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan.engine import ops
-from tinygan.engine.randomness import Draws, kept
+from tinygan.engine.randomness import Draws, dropout_mask
 from tinygan.engine.tensor import Tensor, wrap
 
 from .init import Init, glorot_uniform
@@ -49,7 +49,7 @@ class Dropout(Layer):
         self.p, self.draws = p, draws
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x * self.draws(kept(self.p), x) if self.training and self.p else x
+        return x * self.draws(dropout_mask(self.p), x) if self.training and self.p else x
 
 
 class SpectralNorm(Layer):

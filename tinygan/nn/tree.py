@@ -176,7 +176,7 @@ def _named(layer: Layer, wanted: Callable[[Tensor], bool]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for slot in slots(layer):
         if names.setdefault(id(slot.tensor), slot.name) == slot.name:
-            if slot.name in tensors:
+            if tensors.get(slot.name, slot.tensor) is not slot.tensor:
                 raise ValueError(f"two tensors of the layer have the name {slot.name!r}; rename an attribute")
             tensors[slot.name] = slot.tensor
     return {name: tensor for name, tensor in tensors.items() if wanted(tensor)}

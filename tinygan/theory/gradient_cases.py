@@ -23,7 +23,7 @@ from tinygan.game.penalties import gradient_penalty
 from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.layers import Sequential
 
-from .gradient_points import Case, Draw, Function, apart, case, clear, distinct, normal, positive, run, unit, view
+from .gradient_points import Case, Draw, Function, apart, case, clear_of_kinks, distinct, normal, positive, run, unit, view
 
 __all__ = ["GAME_CASES", "OP_CASES", "Case", "run"]
 
@@ -204,13 +204,13 @@ def _fused() -> Iterator[Case]:
     for act, slope in ACTIVATIONS:
         text = f"{act} {slope}" if act == "leaky_relu" else act
         f = lambda x, b, a=act, s=slope: ops.bias_act(x, b, a, s)  # noqa: E731
-        yield clear(case(f"bias_act: {text}, (2, 2, 3)", f, normal(2, 2, 3), normal(3)))
-        yield clear(case(f"bias_act: {text}, negative stride", f, view(normal(4, 3)), normal(2)))
+        yield clear_of_kinks(case(f"bias_act: {text}, (2, 2, 3)", f, normal(2, 2, 3), normal(3)))
+        yield clear_of_kinks(case(f"bias_act: {text}, negative stride", f, view(normal(4, 3)), normal(2)))
         f = lambda x, w, b, a=act, s=slope: ops.linear(x, w, b, a, s)  # noqa: E731
         for m, k, n in ((3, 4, 2), (1, 2, 3), (4, 1, 1)):
-            yield clear(case(f"linear: {text}, {m}x{k}x{n}", f, normal(m, k), normal(k, n), normal(n)))
+            yield clear_of_kinks(case(f"linear: {text}, {m}x{k}x{n}", f, normal(m, k), normal(k, n), normal(n)))
         f = lambda x, w, b, a=act, s=slope: ops.linear(x.T, w.T, b, a, s)  # noqa: E731
-        yield clear(case(f"linear: {text}, transposed views", f, normal(2, 4), normal(3, 2), normal(3)))
+        yield clear_of_kinks(case(f"linear: {text}, transposed views", f, normal(2, 4), normal(3, 2), normal(3)))
 
 
 def _normalisation() -> Iterator[Case]:
@@ -270,7 +270,7 @@ def _game_case(name: str, architecture: Architecture, player: str, goal: Goal, b
         theta = list((D if player == "d" else G).parameters().values())
         return lambda *_: goal(D, G, x, z), theta
 
-    return clear(Case(f"{name} / dtheta_{player}: {architecture.arch}", build, elements=4))
+    return clear_of_kinks(Case(f"{name} / dtheta_{player}: {architecture.arch}", build, elements=4))
 
 
 GOALS: dict[str, tuple[str, Goal]] = {

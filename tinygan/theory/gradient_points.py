@@ -109,7 +109,7 @@ def clearance(f: Function, inputs: list[Tensor]) -> float:
     return min(nearest)
 
 
-def clear(case: Case) -> Case:
+def clear_of_kinks(case: Case) -> Case:
     """Return the case, drawn anew until it is clear of kinks. Raises RuntimeError where a thousand draws are not."""
 
     def build(rng: np.random.Generator, backend: Backend) -> tuple[Function, list[Tensor]]:

@@ -129,6 +129,12 @@ def test_points_between_batches_that_form_no_pairs_are_refused():
         wgan_gp(D, drawn(1, 3), drawn(4, 3), 1.0, draws())
 
 
+def test_penalties_from_a_generator_count_in_every_step():
+    (D, G), own = players(), Drift()
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), penalties=(penalty for penalty in [own]))
+    assert game._all_penalties() == game._all_penalties() == [own]
+
+
 def test_options_become_penalties_in_a_fixed_order():
     D, G = players()
     optimisers, own = (SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1)), Drift()

@@ -6,7 +6,7 @@ from tinygan_kernels import load
 
 from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
-from tinygan.engine.randomness import Draws, kept, uniform
+from tinygan.engine.randomness import Draws, dropout_mask, uniform
 from tinygan.engine.tensor import Tensor, gradients, stop
 from tinygan.game.moves import Game
 from tinygan.game.objectives import goal_of_d, value
@@ -237,9 +237,9 @@ def test_refilled_draws_are_those_of_an_eager_step():
     like = _constant(np.zeros((3, 2)))
     eager, recorded = Draws(np.random.default_rng(5)), Draws(np.random.default_rng(5))
     recorded.recorded = []
-    first = [recorded(uniform, like), recorded(kept(0.5), like, (4,))]
-    for t, e in zip(first, [eager(uniform, like), eager(kept(0.5), like, (4,))], strict=True):
+    first = [recorded(uniform, like), recorded(dropout_mask(0.5), like, (4,))]
+    for t, e in zip(first, [eager(uniform, like), eager(dropout_mask(0.5), like, (4,))], strict=True):
         np.testing.assert_array_equal(t.numpy(), e.numpy())
     recorded.refill()
-    for t, e in zip(first, [eager(uniform, like), eager(kept(0.5), like, (4,))], strict=True):
+    for t, e in zip(first, [eager(uniform, like), eager(dropout_mask(0.5), like, (4,))], strict=True):
         np.testing.assert_array_equal(t.numpy(), e.numpy())

@@ -103,6 +103,9 @@ def test_two_tensors_of_one_name_are_refused():
 
     with pytest.raises(ValueError, match="two tensors of the layer have the name 'w'"):
         Clash().parameters()
+    tied = Clash()
+    tied.w = tied.inner.w  # one tensor may have one name twice
+    assert list(tied.parameters()) == ["w", "b"]
 
 
 # What older checkpoints and the layout of Adam's buffers rest on: the names of every kind of network, in their order
