@@ -133,7 +133,7 @@ PLANTED = {
 
 
 def caught(kernel, number):
-    """Whether any hard case finds the kernel wrong, by its numbers or by the sanitizer."""
+    """Return whether any hard case finds the kernel wrong, by its numbers or by the sanitizer."""
     row = cpp_backend.find(kernel, number)
     implementation = cpp_backend.backend(emulate=True, versions={kernel: number}).implementations[kernel]
     for case in cases.cases(kernel, np.float32, (128,) if number > 4 else (32,)):

@@ -86,7 +86,7 @@ def test_a_wrong_product_is_caught(planted):
 
 
 def test_a_product_that_forgets_a_transpose_is_caught():
-    """Where the shape does not fit, by the exception; where it happens to, by the numbers."""
+    """An exception catches it if the shapes do not fit then, and the numbers catch it if they happen to fit."""
 
     def forgets(a, b, c, trans_a=False, trans_b=False):
         c[...] = _matmul(a, b, trans_a, False)

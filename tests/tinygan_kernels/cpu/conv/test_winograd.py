@@ -73,7 +73,7 @@ def test_the_three_convolutions_are_exact_in_fractions(m, shape):
 
 
 def test_the_tile_that_multiplies_least():
-    """Where there are so many that filters cost nothing."""
+    """With so many images that transforming the filters costs nothing, the best tile is the one with the fewest multiplications."""
     best = {(2, 2): 2, (3, 3): 3, (4, 4): 4, (6, 6): 3, (8, 8): 4, (1, 1): 2, (7, 7): 4, (3, 4): 4, (2, 3): 3}
     assert {size: winograd_formulas.best_tile(10**6, *size, 64, 64) for size in best} == best
 
@@ -145,7 +145,7 @@ def test_channels_of_real_networks_and_several_chunks(kind, m, monkeypatch):
 
 
 def test_chunks_are_all_images_once(monkeypatch):
-    """Of about the size that is asked for, whether or not it divides the batch."""
+    """Chunks have about the size that is asked for, whether or not it divides the batch."""
     for tiles, parts in ((1, 7), (2, 4), (3, 2), (7, 1), (100, 1)):
         monkeypatch.setattr(winograd, "tiles_at_a_time", lambda *sizes, tiles=tiles: tiles)
         *_, chunks = winograd.WinogradConvolution(fresh)._plan(7, 2, 2, 32, 32, np.dtype(np.float32))

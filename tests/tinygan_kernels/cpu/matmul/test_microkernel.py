@@ -189,7 +189,7 @@ for n, side, c, out, fast in ((3, 12, 3, 32, False), (32, 16, 32, 64, True)):
 
 @pytest.mark.parametrize("nbytes,count", [(32, 16), (16, 32)], ids=["as AVX2", "as NEON"])
 def test_machines_with_narrower_registers(nbytes, count, tmp_path):
-    """The same code for registers that this machine might not have: they are simd.py's word, and LLVM splits or joins them."""
+    """The code is right for other register widths than this machine's. simd.py names the width; LLVM splits or joins vectors."""
     command = [sys.executable, "-c", NARROWER, str(nbytes), str(count)]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

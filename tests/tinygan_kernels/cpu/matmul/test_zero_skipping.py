@@ -52,14 +52,14 @@ def bound(a, b, c, trans_a, trans_b, add, bias, listed, threads=1):
 
 
 def product(*arguments, listed):
-    """The same, done. Returns the memory for lists."""
+    """Bind the same product, run it, and return the scratch memory that holds its lists."""
     work, taken = bound(*arguments, listed)
     work()
     return taken.get("lists")
 
 
 def done_by_lists(work):
-    """Of each job, the share of columns that were done by lists."""
+    """Return, for each job, the share of its columns that were computed by lists."""
     (found,) = (a for a in work.stages[0].alive if isinstance(a, np.ndarray) and a.dtype == jobs.JOB)
     return (found["done_to"] - found["left"]) / (found["right"] - found["left"])
 
@@ -82,7 +82,7 @@ def listed_first(memory, terms, dtype):
 
 
 def panel_bytes(terms):
-    """Where the lists begin."""
+    """Return how many bytes of scratch memory the panel takes, after which the lists begin."""
     return zero_skipping.terms_at_a_time(terms) * zero_skipping.WIDE * simd.register_bytes()
 
 
@@ -142,7 +142,7 @@ def test_what_is_not_finite_in_a_counts(value, dtype):
 @pytest.mark.parametrize("trans_a", [False, True])
 @pytest.mark.parametrize("terms", [32, 77, 500])
 def test_lists_hold_the_terms_that_count(terms, trans_a, dtype):
-    """Of the last block of terms, whose lists are still there."""
+    """Scratch memory still holds the lists of the last block of terms: they name the terms that count, and no others."""
     rng, columns = np.random.default_rng(0), 13 * LANES[dtype]
     left = with_zeros(rng, 40, terms, "any", dtype)
     b, c = normal(rng, (terms, columns), dtype), np.empty((40, columns), dtype)
