@@ -104,6 +104,7 @@ class Option:
         raise OptionError(f"{self.flag} is {shown}, it has to be {wanted}")
 
     def _has_kind(self, value: Any) -> bool:
+        """Return whether a value has this option's type: a float may be a whole number, and no number may be a bool."""
         if self.kind is tuple:
             return isinstance(value, tuple) and all(_is_whole(part) for part in value)
         if self.kind is int:
@@ -125,6 +126,7 @@ class Option:
         )
 
     def _range(self) -> str:
+        """Return the range in the words that follow "it has to be"."""
         if self.choices:
             named = [choice for choice in self.choices if choice]
             return " or ".join(named) if len(named) < 3 else f"one of {', '.join(named)}"

@@ -29,6 +29,7 @@ def print_profile(run: Run) -> None:
 
 
 def _table(found: Profile) -> Table:
+    """Return the table: a row for each kernel, and one for the time between launches."""
     table = Table("kernel", box=None, header_style="bold")
     for heading in ("launches", "ms a step", "share", "GFLOP/s", "GB/s"):
         table.add_column(heading, justify="right")

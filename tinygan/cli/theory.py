@@ -43,6 +43,7 @@ def theory(
 
 
 def _show_verdict(verdict: Verdict) -> None:
+    """Print a verdict: its claim, source and tolerance, then a line for each number, those that fail marked with "!"."""
     claim = verdict.claim
     mark = "[green]confirmed[/]" if verdict.passed else "[bold red]FAILED[/]"
     out.print(f"\n{claim.number}. [bold]{claim.name}[/] {mark} ({verdict.seconds:.1f} s)", highlight=False)

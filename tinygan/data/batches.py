@@ -65,6 +65,7 @@ class Dataset:
 
 
 def _batch_size(m: Any) -> int:
+    """Return a batch size as an int. Raises DataError for anything but a whole number of at least 1."""
     try:
         number = operator.index(m)
     except TypeError:

@@ -90,6 +90,7 @@ def _named(row: NamedSet, given: dict[str, Any]) -> Dataset:
 
 
 def _from_path(spec: str, given: dict[str, Any]) -> Dataset:
+    """Return the data in a file or folder. Raises DataError."""
     path = Path(os.path.expanduser(spec))  # unlike Path.expanduser, leaves an unknown ~user alone
     if not spec.strip() or "\0" in spec or not path.exists():
         raise DataError(_unknown(spec))

@@ -142,6 +142,7 @@ def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
 
 
 def _compare(f, inputs, rng, elements) -> list[Comparison]:
+    """Compare the derivatives of <u, f> with numeric ones, element by element and along one random direction."""
     y = f(*inputs)
     u = _random_like(y, rng)
     # A VJP may be one fused kernel where nobody differentiates it again and ops where somebody does: both have to be right.

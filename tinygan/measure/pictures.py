@@ -66,6 +66,7 @@ def _curve(axes: Axes, step: np.ndarray, values: np.ndarray, label: str, colour:
 
 
 def _write(figure: Figure, path: Path) -> None:
+    """Write a figure to `path` as a PNG, as a whole or not at all. Raises CheckpointError."""
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a column's name in a script that the font lacks

@@ -120,6 +120,7 @@ def _spectral(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
 
 
 def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
+    """Return the layers of an MLP's G; with batch normalisation, ReLU comes after it."""
     size = math.prod(a.sample)
     widths = (a.z, *a.hidden)
     layers: list[Layer] = []
@@ -131,6 +132,7 @@ def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
 
 
 def _mlp_discriminator(a: Architecture, made: dict[str, Any], draws: Draws) -> list[Layer]:
+    """Return the layers of an MLP's D: leaky ReLU or maxout, each with dropout if it is in use."""
     widths = (math.prod(a.judged), *(a.hidden_d or reversed(a.hidden)))
     layers: list[Layer] = []
     for n, m in pairwise(widths):

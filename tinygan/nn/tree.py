@@ -161,6 +161,7 @@ def _contents(layer: Layer) -> Iterator[tuple[str, Any, Any, Tensor | Layer]]:
 
 
 def _inside(path: str, owner: Any, key: Any, value: Any) -> Iterator[tuple[str, Any, Any, Tensor | Layer]]:
+    """Yield (path, owner, key, content) for a value that is a tensor or a layer, or for each one in a container."""
     if isinstance(value, (Tensor, Layer)):
         yield path, owner, key, value
     elif isinstance(value, (list, tuple, dict)):

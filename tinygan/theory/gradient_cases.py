@@ -105,6 +105,7 @@ def _reductions() -> Iterator[Case]:
 
 
 def _shapes() -> Iterator[Case]:
+    """Ops that change the shape: reshape, transpose, broadcast_to and pad, of views too."""
     yield case("reshape: (2, 6) to (3, 2, 2)", lambda x: ops.reshape(x, (3, 2, 2)), normal(2, 6))
     yield case("reshape: -1", lambda x: ops.reshape(x, (-1, 3)), normal(2, 3, 2))
     yield case("reshape: negative stride", lambda x: ops.reshape(x, (6,)), view(normal(4, 3)))
@@ -120,6 +121,7 @@ def _shapes() -> Iterator[Case]:
 
 
 def _slices() -> Iterator[Case]:
+    """Slices with ints, steps and ellipses, overlapping ones too, and embed, their adjoint."""
     indices = {
         "1": 1, "-1": -1, "::-1, 1:3": (slice(None, None, -1), slice(1, 3)), "..., ::2": (..., slice(None, None, 2)),
         "3:0:-2, ..., 0": (slice(3, 0, -2), ..., 0), "-2:, :1": (slice(-2, None), slice(None, 1)), "2, 1, 0": (2, 1, 0),
@@ -134,6 +136,7 @@ def _slices() -> Iterator[Case]:
 
 
 def _concat() -> Iterator[Case]:
+    """Concatenation along each axis, of views too, and of one tensor with itself."""
     yield case("concat: axis 0", lambda *xs: ops.concat(xs), normal(2, 3), normal(1, 3), normal(3, 3))
     yield case("concat: axis -1, one a view", lambda *xs: ops.concat(xs, -1), normal(3, 1), view(normal(4, 3)))
     yield case("concat: axis 1 of 3", lambda *xs: ops.concat(xs, 1), normal(2, 1, 3), normal(2, 2, 3))
@@ -144,6 +147,7 @@ def _concat() -> Iterator[Case]:
 
 
 def _products() -> Iterator[Case]:
+    """Matrix products with each operand transposed or not, of views, and of a matrix with itself."""
     for (m, k, n) in ((3, 4, 2), (1, 5, 3), (4, 1, 2), (3, 2, 1)):
         for ta, tb in ((False, False), (True, False), (False, True), (True, True)):
             a, b = normal(*((k, m) if ta else (m, k))), normal(*((n, k) if tb else (k, n)))
@@ -170,6 +174,7 @@ GEOMETRIES = (
 
 
 def _convolutions() -> Iterator[Case]:
+    """The convolution and both of its adjoints, on every geometry above."""
     for (n, h, w, c), (kh, kw, c_out), stride, pad in GEOMETRIES:
         oh, ow = ((size + 2 * pad - k) // stride + 1 for size, k in ((h, kh), (w, kw)))
         text = f"{h}x{w}x{c}, {kh}x{kw}x{c_out}, stride {stride}, pad {pad}"
@@ -184,6 +189,7 @@ def _convolutions() -> Iterator[Case]:
 
 
 def _transposed_convolutions() -> Iterator[Case]:
+    """Transposed convolutions, one of them with a stride that leaves gaps."""
     for (n, h, w, c), (kh, kw, c_out), stride, pad in (
         ((2, 2, 2, 2), (4, 4, 1), 2, 1),  # a DCGAN's
         ((1, 3, 2, 1), (3, 3, 2), 1, 1),
@@ -201,6 +207,7 @@ ACTIVATIONS = (("linear", 0.0), ("leaky_relu", 0.0), ("leaky_relu", 0.2), ("tanh
 
 
 def _fused() -> Iterator[Case]:
+    """bias_act and linear with each activation, on views too."""
     for act, slope in ACTIVATIONS:
         text = f"{act} {slope}" if act == "leaky_relu" else act
         f = lambda x, b, a=act, s=slope: ops.bias_act(x, b, a, s)  # noqa: E731
@@ -214,6 +221,7 @@ def _fused() -> Iterator[Case]:
 
 
 def _normalisation() -> Iterator[Case]:
+    """Batch normalisation of rows and of images, and with an eps as large as the variance."""
     f = lambda x, gamma, beta: ops.batch_norm(x, gamma, beta)[0]  # noqa: E731
     for shape in ((5, 3), (2, 3, 2, 2), (4, 1), (2, 2)):
         yield case(f"batch_norm: {shape}", f, normal(*shape), apart(shape[-1]), normal(shape[-1]))
@@ -223,6 +231,7 @@ def _normalisation() -> Iterator[Case]:
 
 
 def _cross_entropy() -> Iterator[Case]:
+    """The cross-entropy at hard, soft and broadcast labels, some of which are differentiated in."""
     hard = np.array([[1.0], [0.0], [0.0], [1.0]])
     for label in (0.0, 1.0, 0.9):
         yield case(f"bce_logits: label {label}", lambda s, t=label: ops.bce_logits(s, t), normal(4, 1))

@@ -149,6 +149,7 @@ def contact_sheet(images: np.ndarray, gap: int = 2, least: int = 48) -> np.ndarr
 
 
 def _png(sheet: np.ndarray) -> bytes:
+    """Return a sheet (H, W, C), uint8, as the bytes of a PNG. Raises DataError for more than 4 channels."""
     from PIL import Image
 
     if sheet.shape[2] > 4:
