@@ -1,7 +1,7 @@
 """`load`, which finds and reads the data that a name or a path stands for.
 
-The kinds of data (kinds/) say which paths are theirs. Nothing here draws at random; samplers do, from a generator that they are
-handed.
+There are several kinds of data: images, points, tables, sound. Each has a class in kinds/, which recognises its files and reads
+them. `load` asks these classes, and refuses in one line what none of them can use.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ from .units import Codec, DataError
 __all__ = ["NAMES", "Dataset", "known_data", "known_outputs", "load"]
 
 
-def load(spec: str | Path, **options: Any) -> Dataset:
+def load(spec: str | os.PathLike, **options: Any) -> Dataset:
     """Return the data that `spec` names.
 
-    digits  scikit-learn's 1,797 8x8 digits          faces  400 64x64 faces, fetched once by scikit-learn
-    ring    8 Gaussians on the unit circle, std 0.01   mnist  70,000 28x28 digits, fetched once likewise
-    grid    25 Gaussians on {-4, -2, 0, 2, 4}^2, std 0.05, encoded as a quarter of user units
-    a path  a file or folder in one of the formats that `known_data()` lists; one named like a set is reached as ./digits
+    digits  1,797 images of handwritten digits, 8x8, which scikit-learn brings along
+    faces   400 images of faces, 64x64, which scikit-learn downloads once and keeps on disk
+    mnist   70,000 images of handwritten digits, 28x28, downloaded in the same way
+    ring    8 Gaussians on the unit circle, std 0.01
+    grid    25 Gaussians on {-4, -2, 0, 2, 4}^2, std 0.05; networks see a quarter of these numbers
+    a path  a file or folder in one of the formats that `known_data()` lists; a Path, or a string such as "./digits" where a file
+            has the name of a set
 
-    options: those that the kind of data takes; None is as if it were left out. `size` resizes images to size x size, after
-    cropping to the central square. `window` is the number of samples in a window of sound (1024), a new window starting every
-    window // 2; a tail that fills no window is dropped.
-    Raises DataError, one line, for everything that cannot be used; TypeError for an option that no kind has.
+    options: those that the kind of data takes; an option that is None counts as not given. `size` crops images to their central
+    square and resizes them to size x size. `window` is the number of samples in a window of sound, 1024 if it is not given; a new
+    window starts every window // 2 samples, and samples at the end that fill no window are dropped.
+    Raises DataError, whose message is one line, for data that cannot be used; TypeError for an option that no kind has.
     """
     given = _checked(options)
     name = str(spec)
     try:
-        row = next((row for row in NAMED_SETS if row.name == name), None)
+        row = None if isinstance(spec, os.PathLike) else next((row for row in NAMED_SETS if row.name == name), None)
         return _named(row, given) if row else _from_path(name, given)
     except MemoryError as error:
         raise DataError(f"{name}: too large for this machine's memory; use a part of it") from error

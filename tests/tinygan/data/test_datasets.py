@@ -4,6 +4,7 @@ import subprocess
 import sys
 import urllib.error
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -155,6 +156,7 @@ def test_a_folder_named_like_a_set_keeps_the_defaults_of_its_kind(tmp_path, monk
     (tmp_path / name).mkdir()
     for i in range(2):
         save(PIXELS[0], tmp_path / name / f"{i}.png")
+    assert (load(Path(name)).x == load(f"./{name}").x).all(), "a Path is a path, whatever its name"
     folder = load(f"./{name}")
     assert folder.name == name and folder.defaults() == Images.defaults != load(name).defaults()
 
