@@ -199,6 +199,13 @@ def test_importing_the_engine_brings_numpy_alone(statement):
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_layers_optimisers_and_the_game_are_imported_at_their_first_use():
+    names = "t.nn.Linear.__name__, t.game.V.__name__, t.optim.SGD.__name__"
+    code = f"import sys, tinygan as t; print('tinygan.nn' in sys.modules, {names})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["False", "Linear", "V", "SGD"], "")
+
+
 def test_the_probe_for_heavy_imports_sees_them():
     code = f"import sys\nimport PIL\nprint([m for m in {HEAVY} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip() == "['PIL']"

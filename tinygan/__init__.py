@@ -1,8 +1,9 @@
 """tinygan: a generator, a discriminator and the game between them, on an autodiff engine written from scratch."""
 
 import sys
+from importlib import import_module
+from types import ModuleType
 
-from tinygan import game, nn, optim
 from tinygan.engine import ops  # binds + * @ and the methods onto Tensor
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import Tensor, grad, gradients, stop
@@ -12,3 +13,10 @@ __all__ = ["Tensor", "__version__", "game", "grad", "gradcheck", "gradients", "n
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
 sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"] for short in ("ops", "gradcheck")}
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import `tinygan.game`, `tinygan.nn` or `tinygan.optim` at its first use, so that `import tinygan` stays quick."""
+    if name in ("game", "nn", "optim"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
