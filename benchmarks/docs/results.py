@@ -1,8 +1,8 @@
-"""Write what was measured into docs/results.md, and its headlines into README.md: `python -m benchmarks.docs.results [--check]`
+"""Write what was measured and tried into docs/, and its headlines into README.md: `python -m benchmarks.docs.results [--check]`
 
-The numbers come from benchmarks/results/*.json, which the scripts in benchmarks/speed/ and benchmarks/quality/ wrote, each with the
-machine and the commit that it was measured on. A block whose file or table is missing stays as it is, and the script says so. With
---check nothing is written, and a page that is out of date is an error.
+The numbers come from benchmarks/results/*.json, which the scripts in benchmarks/speed/, quality/ and environments/ wrote, each with
+the machine and the commit that it was measured on. A block whose file or table is missing stays as it is, and the script says so.
+With --check nothing is written, and a page that is out of date is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.quality.presets import summary
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-README, DOCS = ROOT / "README.md", ROOT / "docs"
+DOCS = ROOT / "docs"
 Report = dict[str, Any]
 
 # page: {block: (file of results, what makes Markdown of it)}
@@ -87,7 +87,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     stale = []
-    for name, path in (("docs/results.md", DOCS / "results.md"), ("README.md", README)):
+    for name in SECTIONS:
+        path = ROOT / name
         before = path.read_text()
         after = render(before, name)
         if after != before:
