@@ -201,12 +201,12 @@ struct Stream<true> {
         for (int n = 0; n < 4; ++n) offset[n] = 4u * ((unsigned)min(i + 32 * n, rows - 1 - row0) * K + k);
     }
 
-    // Start copying element n (0, 1, ..., 7 in turn) of the next tile, of which `left` k's exist, to place(k, i).
-    template <typename Place>
-    __device__ __forceinline__ void copy(int n, int left, Place place) {
+    // Start copying element n (0, 1, ..., 7 in turn) of the next tile, of which `left` k's exist, to the Stage's place for (k, i).
+    template <typename Stage, int PITCH>
+    __device__ __forceinline__ void copy(int n, int left, float (*tile)[PITCH]) {
         int kn = k + n % 2 * 8;
         const char* from = base + offset[n / 2] + n % 2 * 8 * sizeof(float);
-        copy_async(place(kn, i + 32 * (n / 2)), reinterpret_cast<const float*>(from), kn < left);
+        copy_async(&tile[kn][Stage::place(kn, i + 32 * (n / 2))], reinterpret_cast<const float*>(from), kn < left);
         if (n == 7) base += DEPTH5 * sizeof(float);
     }
 };
@@ -222,9 +222,9 @@ struct Stream<false> {
         step = 2 * (i64)rows;
     }
 
-    template <typename Place>
-    __device__ __forceinline__ void copy(int n, int left, Place place) {
-        copy_async(place(k + 2 * n, i), from, k + 2 * n < left);
+    template <typename Stage, int PITCH>
+    __device__ __forceinline__ void copy(int n, int left, float (*tile)[PITCH]) {
+        copy_async(&tile[k + 2 * n][Stage::place(k + 2 * n, i)], from, k + 2 * n < left);
         from += step;
     }
 };
@@ -257,14 +257,15 @@ __device__ __forceinline__ void multiply5(float (*sum)[8], const Stage5& stage, 
     }
 }
 
-// The 8x32 results that a warp has put into its own corner of shared memory go to C, 32 lanes to 32 neighbours.
-template <int PITCH, typename Row>
-__device__ __forceinline__ void drain(const float* mine, float* c, int M, int N, int col, Row row_of) {
+// The 8x32 results that a warp has put into its own corner of shared memory go to C, 32 lanes to 32 neighbours; its rows there
+// are row0, row0 + APART, and so on.
+template <int PITCH, int APART>
+__device__ __forceinline__ void drain(const float* mine, float* c, int M, int N, int row0, int col) {
     int lane = threadIdx.x % 32;
     __syncwarp();
 #pragma unroll 1  // all 64 results are alive here, addresses of 8 lines at a time would not fit beside them
     for (int line = 0; line < 8; ++line) {
-        int row = row_of(line);
+        int row = row0 + line * APART;
         if (row < M && col + lane < N) c[(i64)row * N + col + lane] = mine[line * PITCH + lane];
     }
     __syncwarp();
@@ -280,30 +281,55 @@ __device__ __forceinline__ void store5(float (*sum)[8], float* shared, float* c,
     for (int r = 0; r < 8; ++r) {
         here[0] = make_float4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
         here[4] = make_float4(sum[r][4], sum[r][5], sum[r][6], sum[r][7]);
-        drain<PITCH>(mine, c, M, N, col0, [&](int line) { return row0 + line * 4 + r % 4 + r / 4 * 32; });
+        drain<PITCH, 4>(mine, c, M, N, row0 + r % 4 + r / 4 * 32, col0);
     }
 }
 
-// Tile by tile: wait for one, then multiply(stage, copy) it, which calls copy(0), ..., copy(7) to have the next one copied
+// What copies one tile of both operands into a stage: copies(n) starts element n of this thread's 8 of each. Structures stand here and
+// below where one would write a lambda: before CUDA 13.2, NVRTC takes a generic lambda in a device function for one of the host.
+template <typename StreamA, typename StreamB, typename Stage>
+struct Copies {
+    StreamA& a;
+    StreamB& b;
+    Stage& stage;
+    int left;
+
+    __device__ __forceinline__ void operator()(int n) const {
+        a.template copy<Stage>(n, left, stage.a);
+        b.template copy<Stage>(n, left, stage.b);
+    }
+};
+
+// Tile by tile: wait for one, then multiply(stage, copies) it, which calls copies(0), ..., copies(7) to have the next one copied
 // meanwhile. After the last tile nothing is left to copy: the other stage is filled with zeros, which nobody reads.
 template <bool TRANS_A, bool TRANS_B, typename Stage, typename Multiply>
 __device__ __forceinline__ void pipeline(const float* a, const float* b, Stage* stages, int M, int N, int K, int row0, int col0,
                                          Multiply multiply) {
-    Stream<!TRANS_A> a_stream(a, M, row0, K);
-    Stream<TRANS_B> b_stream(b, N, col0, K);
-    auto copy = [&](int n, Stage& stage, int left) {
-        a_stream.copy(n, left, [&](int k, int i) { return &stage.a[k][Stage::place(k, i)]; });
-        b_stream.copy(n, left, [&](int k, int i) { return &stage.b[k][Stage::place(k, i)]; });
-    };
+    using StreamA = Stream<!TRANS_A>;
+    using StreamB = Stream<TRANS_B>;
+    using CopyTile = Copies<StreamA, StreamB, Stage>;
+    StreamA a_stream(a, M, row0, K);
+    StreamB b_stream(b, N, col0, K);
+    CopyTile first{a_stream, b_stream, stages[0], K};
 #pragma unroll
-    for (int n = 0; n < 8; ++n) copy(n, stages[0], K);
+    for (int n = 0; n < 8; ++n) first(n);
     int now = 0;
     for (int left = K; left > 0; left -= DEPTH5, now ^= 1) {
         copies_arrive();  // and nobody reads the other stage any more
-        multiply(stages[now], [&](int n) { copy(n, stages[now ^ 1], left - DEPTH5); });
+        multiply(stages[now], CopyTile{a_stream, b_stream, stages[now ^ 1], left - DEPTH5});
     }
     copies_arrive();
 }
+
+struct Multiply5 {
+    float (*sum)[8];
+    int i, j;
+
+    template <typename Copy>
+    __device__ __forceinline__ void operator()(const Stage5& stage, Copy copy) const {
+        multiply5(sum, stage, i, j, copy);
+    }
+};
 
 template <bool TRANS_A, bool TRANS_B>
 __device__ __forceinline__ void warp_tile(const float* a, const float* b, float* c, int M, int N, int K) {
@@ -311,7 +337,7 @@ __device__ __forceinline__ void warp_tile(const float* a, const float* b, float*
     int tiles = ceil_div(N, TILE5), row0 = blockIdx.x / tiles * TILE5, col0 = blockIdx.x % tiles * TILE5;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, wi = warp / 4 * 64, wj = warp % 4 * 32;
     float sum[8][8] = {};
-    auto multiply = [&](const Stage5& stage, auto copy) { multiply5(sum, stage, wi + lane / 4 * 4, wj + lane % 4 * 4, copy); };
+    Multiply5 multiply{sum, wi + lane / 4 * 4, wj + lane % 4 * 4};
     pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, multiply);
     store5(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
 }
@@ -378,9 +404,21 @@ __device__ __forceinline__ void store6(float (*sum)[4][4], float* shared, float*
     for (int r = 0; r < 8; ++r) {
 #pragma unroll
         for (int j = 0; j < 4; ++j) here[j * 4] = make_float2(sum[r / 2][j][r % 2 * 2], sum[r / 2][j][r % 2 * 2 + 1]);
-        drain<PITCH>(mine, c, M, N, col0, [&](int line) { return row0 + r * 8 + line; });
+        drain<PITCH, 1>(mine, c, M, N, row0 + r * 8, col0);
     }
 }
+
+struct Multiply6 {
+    float (*sum)[4][4];
+    int wi, wj;
+
+    template <typename Copy>
+    __device__ __forceinline__ void operator()(const Stage6& stage, Copy copy) const {
+#pragma unroll
+        for (int n = 0; n < 8; ++n) copy(n);
+        multiply6(sum, stage, wi, wj);
+    }
+};
 
 template <bool TRANS_A, bool TRANS_B>
 __device__ __forceinline__ void tensor_cores(const float* a, const float* b, float* c, int M, int N, int K) {
@@ -388,11 +426,7 @@ __device__ __forceinline__ void tensor_cores(const float* a, const float* b, flo
     int tiles = ceil_div(N, TILE5), row0 = blockIdx.x / tiles * TILE5, col0 = blockIdx.x % tiles * TILE5;
     int warp = threadIdx.x / 32, wi = warp / 4 * 64, wj = warp % 4 * 32;
     float sum[4][4][4] = {};
-    auto multiply = [&](const Stage6& stage, auto copy) {
-#pragma unroll
-        for (int n = 0; n < 8; ++n) copy(n);
-        multiply6(sum, stage, wi, wj);
-    };
+    Multiply6 multiply{sum, wi, wj};
     pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, multiply);
     store6(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
 }
