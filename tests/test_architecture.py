@@ -105,7 +105,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def room_of(module: str) -> str:
-    """The longest name among the rooms that the module is in."""
+    """Return the room that a module is in: the longest of the rooms' names that its own name begins with."""
     return max((room for room in FLOOR if module == room or module.startswith(f"{room}.")), key=len)
 
 
@@ -130,7 +130,9 @@ def test_every_floor_is_in_use():
 
 
 def test_there_are_no_circles():
-    """Within rooms too. A module's import of the package that it stands in is none: that is loaded before it."""
+    """Imports form no circle, within rooms too. A module's import of its own package does not count, as the package is loaded
+    before it.
+    """
     inner = {name: {o for o in others if not name.startswith(f"{o}.")} for name, others in GRAPH.items()}
     done: set[str] = set()
     while ready := [name for name, others in inner.items() if name not in done and others <= done]:
@@ -139,7 +141,7 @@ def test_there_are_no_circles():
 
 
 def reachable(name: str) -> set[str]:
-    """Everything that comes along when a module is imported."""
+    """Return every module that is loaded when a module is imported."""
     seen, stack = set(), [name]
     while stack:
         for other in GRAPH[stack.pop()] - seen:

@@ -93,12 +93,12 @@ def test_three_ways_to_one_second_derivative():
 
 
 def anchors(text):
-    """The anchors that GitHub makes of a page's headings."""
+    """Return the anchors that GitHub makes of a page's headings."""
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
 def broken(text, page, folder=DOCS):
-    """The links of a page in a folder that lead to no file, or to no heading of one."""
+    """Return the links of a page that lead to no file, or to no heading of one."""
     found = []
     for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```python.*?```", "", text, flags=re.DOTALL)):
         path, _, anchor = target.partition("#")
@@ -124,7 +124,7 @@ def test_links_of_the_pages_above_lead_somewhere(page):
 
 
 def misnamed(text):
-    """Links whose text is the name of a file, and which lead to another one."""
+    """Return the links whose text is the name of a file and which lead to another file."""
     links = re.findall(r"\[`([^`\n]+\.(?:py|cu|md))`\]\(([^)#]+)", text)
     return [(name, target) for name, target in links if not target.endswith(name)]
 
@@ -140,7 +140,7 @@ def test_a_misnamed_link_would_be_seen():
 
 
 def unknown_files(text):
-    """The files of code that a page names in backticks and that are not there, from the root or from the kernels' package on."""
+    """Return the files of code that a page names in backticks and that exist neither from the root nor from the kernels' package."""
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     roots = (DOCS.parent, DOCS.parent / "kernels" / "tinygan_kernels")
     named = re.findall(r"`([\w/]+/\w+\.(?:py|cu|md))`", prose)
@@ -157,7 +157,7 @@ def test_a_file_that_is_gone_would_be_seen():
 
 
 def uncounted(text):
-    """The recipes, as headings, whose first paragraph does not say how many places there are."""
+    """Return the headings of recipes whose first paragraph does not say how many places there are."""
     recipes = re.findall(r"^##+ ([^\n]+)\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL)
     return [heading for heading, opening in recipes if not re.search(r" takes (?:no|\d) places?\b", opening)]
 

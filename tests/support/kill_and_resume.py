@@ -79,7 +79,7 @@ def fork(out: Path, kind: str, prepare: Callable[[], None] = lambda: None) -> tu
 
 
 def wait(process: int, reader: int) -> bool:
-    """Wait for the end of a run. Returns True if it ended by itself, and well; False if it was killed."""
+    """Wait for the end of a run and return True if it ended by itself with exit code 0, False if it was killed."""
     os.close(reader)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if status not in (0, -signal.SIGKILL):

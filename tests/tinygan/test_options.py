@@ -128,7 +128,7 @@ def test_a_type_that_no_option_can_have_is_refused_with_its_name(hint):
 
 
 def test_no_option_is_declared_twice():
-    """Python would take the first one's range and default in silence."""
+    """An option declared twice is refused; Python would take the first one's range and default in silence."""
     with pytest.raises(TypeError, match="Twice and Sweets both declare the option rate"):
         class Twice(Sweets):
             rate: float = option(1.0, help="Again.")
@@ -259,7 +259,7 @@ def uses():
 
 
 def test_every_option_is_used():
-    """One that nothing reads would be accepted, recorded, and without effect."""
+    """Every option is read by some code; one that nothing reads would be accepted and recorded without effect."""
     read = uses()
     for name, declared in options_of(Config).items():
         assert name in read, f"nothing in tinygan/ reads {name}, which {declared.owner.__name__} declares"
@@ -280,6 +280,6 @@ def test_every_option_is_fit_to_be_shown_and_checked(name):
 
 
 def test_neutral_values_together_make_a_configuration():
-    """As an older checkpoint lacks several options at once."""
+    """The neutral values of all newer options are set together, because an older checkpoint lacks several options at once."""
     required = {name: declared.default for name, declared in options_of(Config).items() if declared.neutral is NOTHING}
     assert from_record(Config, {**required, "data": "ring"}).part(Remedies) == Remedies()

@@ -116,7 +116,7 @@ def test_a_cuda_version_that_is_called_directly_is_given_plain_values_too(monkey
 
 
 def test_parameters_without_numpy_scalars_are_handed_on_as_they_are():
-    """No copy on the way: the check of a launch in a hot loop makes no object."""
+    """Parameters without NumPy scalars are handed on uncopied, because the check of a launch in a hot loop must make no object."""
     given = {"trans_a": True, "trans_b": False}
     assert KERNELS["matmul"].checked(given) is given
 

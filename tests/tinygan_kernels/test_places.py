@@ -14,7 +14,7 @@ from tinygan_kernels.verification.cases import cases
 
 
 def ordinary(kernel):
-    """A hard case of the kernel that is not empty."""
+    """Return a hard case of the kernel that is not empty."""
     return next(case for case in cases(kernel) if all(a.size for a in (*case.inputs, *case.states)))
 
 
@@ -47,7 +47,7 @@ def test_the_cpu_computes_the_kernel(kernel):
 @pytest.mark.parametrize("backend", tinygan_kernels.CUDA_BACKENDS)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_both_cuda_backends_compute_the_kernel(kernel, backend):
-    """By a version of their own, or by functions of the array module."""
+    """Both CUDA backends compute every kernel, by a version of their own or by functions of the array module."""
     own = {version.kernel for version in tinygan_kernels.ladder(backend)}
     assert kernel in own | set(array_kernels.implementations(np)), (
         f"kernels/tinygan_kernels/cuda/array_kernels.py has no method {kernel}, and the ladder of {backend} no version"

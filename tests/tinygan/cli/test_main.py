@@ -236,7 +236,7 @@ def test_unreadable_files(tmp_path, tinygan):
 
 
 def test_a_diverging_run(tmp_path, tinygan):
-    """No warnings beside the one line, and what there was is still there."""
+    """A diverging run ends in one line without further warnings, and the files written before are kept."""
     rates = ("--lr-d", 1e30, "--lr-g", 1e30)
     code, stdout, stderr = tinygan("train", "ring", *FAST, "--steps", 50, *rates, "--out", tmp_path / "run")
     assert (code, stdout, len(stderr)) == (2, [], 1) and "diverged" in stderr[0]

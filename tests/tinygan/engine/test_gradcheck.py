@@ -95,7 +95,7 @@ def test_a_wrong_first_derivative_is_caught(name):
 
 
 def test_the_planted_permutations_would_pass_with_a_cotangent_of_ones():
-    """Which is why the checker draws one."""
+    """A cotangent of ones cannot tell these permutations from the right VJP, so the checker draws a random cotangent."""
     for name in ("a permutation not undone", "a permutation undone the wrong way", "rows reversed"):
         f, (point,) = FIRST_ORDER[name]
         report = gradcheck(lambda x, f=f: ops.sum(f(x)), leaf(point))

@@ -153,7 +153,7 @@ def test_outputs_are_the_same_tensors_with_new_values_and_no_graph():
 
 
 def test_outputs_outlive_what_runs_after_them():
-    """An output is computed early, and views of it are outputs too; later buffers must not be laid over it."""
+    """No later buffer is laid over an output that is computed early, nor over one whose views are outputs too."""
 
     def step(x):
         early = ops.exp(x)
@@ -204,7 +204,7 @@ def kernels(replayed):
 
 
 def test_constants_are_computed_once():
-    """2 x exp(0) + x: the fills and the exponential stay away, what depends on x stays."""
+    """In 2 x exp(0) + x the fills and the exponential run once, when the step is recorded; only what depends on x is replayed."""
 
     def step(x):
         zero = ops.as_tensor(0.0, x)
@@ -347,7 +347,9 @@ def of_a_state(x, d):
 
 
 def two_to_one_place(x, d):
-    """Eager: d holds the second copy. Its producer comes first, so it must not take d."""
+    """Build a step that copies two buffers to one place. Eagerly d holds the second copy, so the producer that runs first must not
+    write to d.
+    """
     second, first = put("exp", x), put("neg", x)
     put("copy", first, out=d)
     put("copy", second, out=d)
@@ -444,7 +446,7 @@ def test_a_source_that_is_an_output_stays():
 
 @pytest.mark.parametrize("d", [np.empty((4, 4)), np.empty((2, 8), np.float32)], ids=["dtype", "shape"])
 def test_a_destination_of_another_kind_is_not_written_by_the_producer(d):
-    """The contract has no such copies; the planner does not rely on it."""
+    """The contract has no copy between dtypes, and the planner must be right without relying on that."""
     x, s = np.ones((2, 4, 4), np.float32)[0], np.empty((4, 4), np.float32)
     launches = [Launch(KERNELS["neg"], np.negative, (x,), (s,), {}), Launch(KERNELS["copy"], np.copyto, (s,), (d,), {})]
     private = {economies.memory_id(s)}
@@ -507,7 +509,7 @@ def test_buffers_that_live_at_once_lie_apart(game, tmp_path):
 
 
 def test_the_check_of_lives_sees_a_buffer_that_is_laid_over_another():
-    """The planner with lives cut short by one launch: the check above has to object."""
+    """A planted fault cuts the lives of buffers short by one launch; the check above must object."""
     x = np.ones((4, 4), np.float32)
     before, private = recording(lambda t: (ops.exp(t + t) + t,), x)
     after = [
@@ -559,7 +561,7 @@ def kernels_of(step, *arrays):
 
 
 def test_what_was_computed_already_is_not_computed_again():
-    """Repeats of repeats too; both results of the step are right, though one buffer is all that is left of them."""
+    """Repeated launches share one buffer, repeats of repeats too, and both results of the step are still right."""
 
     def step(x):
         return ops.exp(ops.tanh(x)) + 1.0, ops.exp(ops.tanh(x)) * 2.0, ops.exp(ops.tanh(x)), ops.exp(ops.tanh(x))
@@ -617,7 +619,7 @@ def test_what_changed_in_between_is_computed_again():
 @pytest.mark.parametrize("act", ["linear", "leaky_relu", "tanh", "sigmoid"])
 @pytest.mark.parametrize(("k", "n"), [(20, 64), (2, 64), (20, 5)])
 def test_a_linear_layer_is_one_call_where_tiles_fit(act, k, n):
-    """Bit for bit the two launches; n = 5 is too thin and stays two."""
+    """matmul and bias_act become one call with the bits of two launches; a product of 5 columns is too thin and stays two."""
     rng = np.random.default_rng(0)
     w, b = wrap(rng.standard_normal((k, n)).astype(np.float32), CPU), wrap(rng.standard_normal(n).astype(np.float32), CPU)
 
@@ -632,7 +634,7 @@ def test_a_linear_layer_is_one_call_where_tiles_fit(act, k, n):
 
 
 def test_a_product_that_is_read_again_is_not_taken_for_a_layer():
-    """The bias goes elsewhere, so the bare product has to be there as well."""
+    """A product that is read again besides the bias must not be fused away: its bare values are still needed."""
     rng = np.random.default_rng(0)
     w, b = (wrap(rng.standard_normal(s).astype(np.float32), CPU) for s in ((20, 64), (64,)))
 

@@ -253,7 +253,7 @@ def test_the_simultaneous_step_in_every_game(objective, remedies, r1):
 
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_one_sweep_gives_both_gradients_in_games_of_sum_zero(objective):
-    """In others a second sweep goes back through all layers of D, by a product each."""
+    """Games that are not zero-sum need a second sweep back through D, which costs one more product for each of its layers."""
     products = {}
     for name in (objective, "nonsaturating"):
         game = new_game(objective=name)

@@ -115,7 +115,7 @@ def test_a_penalty_of_one_s_own(update, objective):
 
 
 def test_a_penalty_at_no_known_place_is_refused():
-    """Its batch would not become a variable, and its slope there would be 0."""
+    """A penalty at an unknown place is refused: its batch would not become a variable, and its slope there would be 0."""
     (D, G), misspelt = players(), Drift()
     misspelt.at = "fakes"
     with pytest.raises(ValueError, match="a penalty is at 'fakes'; it has to be at 'real', 'fake' or 'between'"):
@@ -123,7 +123,7 @@ def test_a_penalty_at_no_known_place_is_refused():
 
 
 def test_points_between_batches_that_form_no_pairs_are_refused():
-    """A batch of one would be repeated, with one random share for all."""
+    """Batches of different sizes form no pairs: a batch of one would be repeated, with one random share for all."""
     D, _ = players()
     with pytest.raises(ValueError, match=r"wgan_gp: x \(1, 3\) and fake \(4, 3\) do not form pairs"):
         wgan_gp(D, drawn(1, 3), drawn(4, 3), 1.0, draws())

@@ -72,7 +72,7 @@ def test_wgan_gp_gradient_in_theta_d():
 
 
 def test_wgan_gp_where_d_is_flat():
-    """A D without slope has no direction either; the gradient stays finite."""
+    """Where D is flat its slope has no direction; the gradient of the penalty must stay finite."""
     _, D, rng = _networks()
     for t in D.parameters().values():
         t.array[...] = 0

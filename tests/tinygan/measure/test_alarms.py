@@ -119,7 +119,7 @@ def test_collapse_is_seen(fake):
 
 
 def test_healthy_samples_raise_no_alarm():
-    """Real against real, 40 draws: not one alarm, and nowhere near one."""
+    """Forty draws of real against real samples raise no alarm and come nowhere near one."""
     looks = [collapse_signs(_ring(512, seed=s), _ring(512, seed=1000 + s)) for s in range(40)]
     assert not any(seen.collapsed for seen in looks)
     assert max(seen.missed for seen in looks) < 0.15 and min(seen.coverage for seen in looks) > 0.8

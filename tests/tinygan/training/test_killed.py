@@ -51,7 +51,7 @@ def wait_for(path, seconds=60):
 
 
 def test_the_command_line_killed_and_resumed(tmp_path):
-    """Resumed to its pictures, which are drawn from the same samples too."""
+    """A command that is killed and resumed ends with the same files, its pictures included."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     beside = command(*TRAIN, "--out", whole)
     process = command(*TRAIN, "--out", killed)

@@ -31,7 +31,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_stopped_after_every_single_step(tmp_path, kind):
-    """At each step of an epoch and of the pause between checkpoints; and a run may be resumed any number of times."""
+    """A run is stopped after each step of an epoch and of the interval between checkpoints, and resumed, any number of times."""
     options = KINDS[kind]
     data = options.get("data", "pictures")
     assert start(tmp_path / "whole", **options).train()

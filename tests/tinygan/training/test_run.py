@@ -47,7 +47,9 @@ def moved(tmp_path, **options):
 @pytest.mark.parametrize(("update", "k"), [("alternating", 1), ("alternating", 3), ("simultaneous", 1)])
 @pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
 def test_steps_of_both_players(tmp_path, arch, update, k, objective):
-    """k batches and k + 1 draws of noise a step, or one of each; as many moves of each player; G's loss by its name."""
+    """An alternating step takes k batches and k + 1 draws of noise, a simultaneous one takes one of each; each player moves as
+    often as it should.
+    """
     run, metrics = moved(tmp_path, arch=arch, update=update, k=k, objective=objective)
     c = run.config
     sampler, arrays = run.sampler.state(), run.saved_arrays()

@@ -336,7 +336,7 @@ def test_the_same_launch_gives_the_same_bits(kernel, data):
 
 
 def test_many_steps_of_adam_stay_with_the_reference():
-    """Each step is within its bound, so are 50: a wrong t or a state that is not kept would grow."""
+    """Fifty steps of Adam stay with the reference: the error of a wrong t, or of a state that is not kept, would grow."""
     rng = np.random.default_rng(0)
     theta = normal(rng, 33)
     ours = [theta.copy(), np.zeros(33), np.zeros(33), np.zeros(())]
@@ -380,7 +380,7 @@ def test_titles_say_how_each_kernel_is_made():
 
 @pytest.fixture
 def heard(monkeypatch):
-    """What announce_compilation says; its listener leaves with the test."""
+    """Collect what announce_compilation says; its listener is removed after the test."""
     said, registered, real = [], [], event.register
     with monkeypatch.context() as patch:
         patch.setattr(event, "register", lambda kind, listener: (registered.append((kind, listener)), real(kind, listener)))
@@ -399,7 +399,7 @@ def test_compilation_is_announced_once_and_calls_without_it_are_not(heard):
 
 
 def test_what_is_compiled_is_cached_on_disk(tmp_path):
-    """A first process announces; the next finds the cache and says nothing."""
+    """The first process announces that it compiles; the next finds the code on disk and says nothing."""
     program = (
         "import numpy as np; from tinygan_kernels import load; from tinygan_kernels.cpu import backend\n"
         "backend.announce_compilation(print)\n"

@@ -57,7 +57,7 @@ class Entered(Counter):
 
 @pytest.fixture
 def entered(monkeypatch):
-    """The loops that have run, seen where pipelines are called."""
+    """Yield a spy that notes the loops that run, where pipelines are called."""
     seen, real = Entered(), Pipeline.__call__
 
     def spied(pipeline):
@@ -173,7 +173,7 @@ def test_drawn_shapes_enter_every_row_and_stay_inside_its_bound(row, dtype, ente
 
 
 def test_a_row_that_is_not_entered_is_noticed(entered, monkeypatch):
-    """Planted: a row that quietly computes as another one does. The numbers are right, and the spy sees it."""
+    """A planted row quietly computes as another row does: its numbers are right, and the spy must notice."""
     other = matmul_choice.RUNGS[1]
     monkeypatch.setattr(matmul_choice, "_bind_zeros", matmul_choice.RUNGS[2].bind)
     planted = ladders.Rung(3, "planted", matmul_choice.RUNGS[2].suits, matmul_choice.RUNGS[2].pays, other.bind)

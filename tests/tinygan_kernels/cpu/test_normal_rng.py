@@ -88,7 +88,7 @@ def test_the_loop_is_philox_whatever_the_parts():
 
 
 def test_the_extreme_bits():
-    """No word gives an infinite number, or one that is none."""
+    """No word of random bits gives an infinite number or NaN."""
     extreme = np.array([0, 1, 2**24 - 1, 2**31 - 1, 2**31, 2**32 - 1], np.uint32).view(np.int32)
     lengths, turns = (grid.reshape(-1) for grid in np.meshgrid(extreme, extreme))
     x = np.full((2, lengths.size), np.nan, np.float32)

@@ -83,7 +83,7 @@ def test_adams_quotient_at_the_ends_of_its_range(dtype):
 @pytest.mark.parametrize("columns", [1, 2, 3, simd.lanes(4) - 1, simd.lanes(4), simd.lanes(4) + 1, 100])
 @pytest.mark.parametrize("count", [0, 1, 5, 63, 64, 65, 200])
 def test_parts_of_the_loops_over_rows_do_not_show(count, columns, dtype):
-    """In one part or in many, by blocks of rows or by columns: the same bits, and they are right."""
+    """Loops over rows give the same right bits in one part or in many, cut by blocks of rows or by columns."""
     rng, slope = np.random.default_rng(0), dtype(0.2)
     g, y, b = (normal(rng, shape, dtype) for shape in ((count, columns), (count, columns), (columns,)))
     blocks = -(-count // reductions.BLOCK)

@@ -65,7 +65,9 @@ def test_nan_comes_out(name):
 
 
 def test_the_compiler_makes_vector_instructions_of_them():
-    """What they are written for: as calls of the C library they would take ten times as long."""
+    """The functions are written so that LLVM turns them into vector instructions; as calls of the C library they would take ten
+    times as long.
+    """
     from tinygan_kernels.cpu.runtime import simd
 
     register = {64: "zmm", 32: "ymm"}.get(simd.register_bytes())

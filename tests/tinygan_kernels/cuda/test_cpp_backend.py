@@ -187,7 +187,7 @@ def test_a_replayed_adam_counts_on_and_reads_its_rate_anew(rng):
 
 
 class Listener(cpp_backend.CppDevice):
-    """Notes what it is asked to start, and starts nothing."""
+    """A listener that notes what it is asked to start and starts nothing."""
 
     def __init__(self):
         super().__init__(NUMPY)

@@ -110,7 +110,7 @@ def test_the_best_version_is_coalesced_and_free_of_bank_conflicts(kernel):
 
 
 def test_counting_sees_an_uncoalesced_kernel():
-    """The naive product is what the test above has to be able to fail on."""
+    """The naive product is uncoalesced, so the counters of the test above must tell it from the best version."""
     counts = counted("matmul", 1)
     assert counts[SECTORS.format("st")] == 32 * counts[REQUESTS.format("st")]
 

@@ -20,7 +20,7 @@ GPU_MISSING = cpp_backend.why_unavailable()
 
 
 class Cuda:
-    """Streams, pools and graphs. `do` is what every launch comes down to."""
+    """A stand-in for CUDA's streams, memory pools and graphs; every launch ends in `do`."""
 
     def __init__(self):
         self.current, self.allocator, self.launched, self.noted = None, None, 0, None
@@ -80,7 +80,7 @@ class Cuda:
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """NumPy, whose functions with `out=` and whose kernels go through the stream."""
+    """A stand-in for CuPy: NumPy, whose functions with `out=` and whose kernels go through the stream."""
     made, cuda = types.ModuleType("cupy"), Cuda()
     made.__dict__.update({name: getattr(np, name) for name in dir(np) if not name.startswith("__")})
 

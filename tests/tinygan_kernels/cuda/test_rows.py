@@ -152,7 +152,7 @@ def test_an_unknown_number_names_the_kernel_and_the_numbers_that_there_are(backe
 
 
 def test_a_third_convolution_is_launched_as_itself():
-    """Its kernel and its grid are those of its own row, not of the last one that the host function knew."""
+    """A third version of a convolution launches the kernel and the grid of its own row, not those of the second version."""
     second = cpp_backend.find("conv2d", 2)
     declaration = second.entries[0].replace("_v2", "_v3")
     third = dataclasses.replace(second, number=3, entries=(declaration,), tile=(128, 64), threads=(128,))

@@ -33,7 +33,7 @@ def test_both_networks_and_both_players_are_covered():
 
 
 def readings(backend, folder, data, options, steps=4):
-    """What four training steps read, on networks small enough to be emulated."""
+    """Return the readings of four training steps on networks small enough to be emulated."""
     config = Config(data=data, steps=steps, batch=8, z=4, save_every=100, **options)
     run, seen = Run(config, load_data(data), backend, folder), []
     for _ in range(steps):

@@ -92,7 +92,7 @@ def _one_element(y):
 
 
 def _rolled(y):
-    """An index that is off by one."""
+    """Return the array rolled by one element: an index that is off by one."""
     y[...] = np.roll(y.reshape(-1), 1).reshape(y.shape)
 
 

@@ -129,7 +129,7 @@ def test_who_goes_this_way():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_no_tile_fits_is_left_to_others(kind):
-    """Fewer output channels than a register holds, or no image at all."""
+    """The direct convolution declines fewer output channels than a register holds, and batches of no image."""
     if kind != "conv2d_dx":
         assert call_of(kind, (2, 8, 3, simd.lanes(4) - 1, 3, 1, 1), np.dtype(np.float32))[-1] is None
     assert call_of(kind, (0, 8, 3, 64, 3, 1, 1), np.dtype(np.float32))[-1] is None
@@ -137,7 +137,7 @@ def test_what_no_tile_fits_is_left_to_others(kind):
 
 @pytest.mark.parametrize("height,width", [(0, 3), (3, 0), (0, 0)])
 def test_images_without_pixels(height, width):
-    """All that the filters see is padding: y is 0, so is dw, and dx has no number."""
+    """Where the filters see padding alone, y and dw are 0 and dx has no elements."""
     x, w = np.ones((2, height, width, 3), np.float32), np.ones((3, 3, 3, 64), np.float32)
     backend, window = load("cpu"), {"stride": 1, "pad": 3}
     y = backend.launch("conv2d", (x, w), **window)

@@ -90,19 +90,19 @@ def test_few_tiles_do_not_pay_for_many_filters(n, m):
 
 @pytest.fixture(params=TILES)
 def m(request, monkeypatch):
-    """Every tile in turn, for kernel and bound alike."""
+    """Run the test with every Winograd tile in turn; kernel and bound use the same tile."""
     for place in (winograd, winograd_formulas):
         monkeypatch.setattr(place, "best_tile", lambda *sizes: request.param)
     return request.param
 
 
 def fresh(use, shape, dtype):
-    """Scratch memory as bad as it can be: whatever is read before it is written shows."""
+    """Return scratch memory full of NaN, so that whatever is read before it is written shows."""
     return np.full(shape, 0xFF, np.uint8) if dtype == np.uint8 else np.full(shape, np.nan, dtype)  # bytes of NaN
 
 
 def launched(kind):
-    """The compiled convolution as bounds.verify calls it."""
+    """Return the compiled convolution as an implementation that bounds.verify can call."""
     transformed = winograd.WinogradConvolution(fresh)
 
     def implementation(a, b, out, stride, pad, **_):
@@ -112,7 +112,7 @@ def launched(kind):
 
 
 def case(kind, shape, c, c_out, dtype=np.float32, seed=0):
-    """(inputs, parameters) in the contract's order."""
+    """Return (inputs, parameters) of a convolution in the contract's order."""
     rng = np.random.default_rng(seed)
     x, w, g, pad = arrays(shape, c, c_out, lambda s: normal(rng, s, dtype))
     inputs, extra = {
@@ -124,7 +124,7 @@ def case(kind, shape, c, c_out, dtype=np.float32, seed=0):
 
 
 def used(kind, shape, c, c_out):
-    """The worst error as a share of the bound."""
+    """Return the worst error as a share of the bound."""
     inputs, params = case(kind, shape, c, c_out)
     return bounds.verify(launched(kind), kind, inputs, rule=f"{kind}_winograd", **params)
 
@@ -132,7 +132,7 @@ def used(kind, shape, c, c_out):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_hard_sizes(kind, shape, m):
-    """With the fewest channels that fill a register, and with one more than that."""
+    """Hard sizes are inside the bound with the fewest channels that fill a register and with one more."""
     assert used(kind, shape, 16, 17) <= 1
 
 
@@ -155,7 +155,7 @@ def test_chunks_are_all_images_once(monkeypatch):
 
 @pytest.mark.parametrize("c,c_out", [(15, 32), (32, 15)])
 def test_channels_that_do_not_fill_a_register_are_refused(c, c_out, monkeypatch):
-    """They would be read and written beyond the arrays' ends."""
+    """Vectors of such channels would be read and written beyond the arrays' ends."""
     monkeypatch.setattr(winograd, "lanes", lambda itemsize: 64 // itemsize)
     for kind in KINDS:
         with pytest.raises(ValueError, match=f"at least 16 channels at once, not {c} and {c_out}"):
@@ -175,7 +175,7 @@ def test_one_thread_and_two(kind, m):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bound_is_not_far_above_what_happens(kind, m):
-    """Half of all elements use more than a ten-thousandth of it."""
+    """The bound is not loose: half of all elements have an error above a ten-thousandth of it."""
     inputs, params = case(kind, (8, 16, 16, 1), 32, 32)
     exact = [a.astype(np.float64) for a in inputs]
     expected = getattr(reference, kind)(*exact, **params)
@@ -221,7 +221,7 @@ def test_the_bound_is_for_the_convolution_it_was_derived_for(filters, stride):
 
 
 def test_a_bound_that_there_is_not_is_refused():
-    """Silently, it would be the bound of an elementary function."""
+    """An unknown bound must be refused, or the kernel would be judged by the bound of an elementary function."""
     with pytest.raises(ValueError, match=r"no bound named 'conv2d_fft'; .* conv2d_winograd"):
         bounds.bound("conv2d", (), (), np.float32, rule="conv2d_fft")
 
@@ -233,7 +233,9 @@ ENTRIES = [(m, which, tuple(at)) for m in TILES for which in range(3) for at in 
 
 @pytest.mark.parametrize("m,which,at", ENTRIES)
 def test_a_coefficient_that_is_wrong_by_one_percent_is_caught(m, which, at, monkeypatch):
-    """In NumPy, as the compiled maps have theirs built in: test_winograd_transforms compares them."""
+    """Coefficients are changed in the NumPy formulas, because the compiled maps have theirs built in; test_winograd_transforms
+    compares the two.
+    """
     changed = [a.astype(np.float32) for a in REAL(m)]
     shape, sizes = (2, 12, 10, 1), {"conv2d": (6, 5), "conv2d_dx": (12, 10), "conv2d_dw": ()}
     monkeypatch.setattr(winograd_formulas, "best_tile", lambda *sizes: m)
@@ -290,7 +292,7 @@ def _shift(tiles):
 
 
 def _swap_phases(axis):
-    """(0, 1) for (1, 0)"""
+    """Return the transform with the phases (0, 1) and (1, 0) exchanged: a planted mistake."""
 
     def spoil(planes):
         parts = np.split(planes, 4, axis)

@@ -74,7 +74,7 @@ def test_filters_to_planes_and_back(c, c_out, m):
 
 @pytest.mark.parametrize("m", [2, 3, 4])
 def test_first_and_last_pixel_of_a_tile_enter_one_product_each(m):
-    """What the sums at the seams rest on."""
+    """The first and the last pixel of a tile enter one product each, which the sums at the seams between tiles rely on."""
     Bt = formulas.transforms(m)[2]
     np.testing.assert_array_equal(Bt[:, [0, m]], np.eye(m + 1)[:, [0, m]])
 

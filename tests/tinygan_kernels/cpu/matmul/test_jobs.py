@@ -80,7 +80,9 @@ def test_every_class_of_shape(shape, trans, dtype, way):
     way=st.sampled_from(sorted(WAYS)),
 )
 def test_sizes_around_the_cuts(shape, trans, dtype, add, splitting, blocks, way):
-    """Also with every product cut into parts, however small, and into blocks of a few terms and rows."""
+    """Sizes around the tile's edges are inside the bound, also when every product is cut into parts and into blocks of a few terms
+    and rows.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if splitting:
             patch.setattr(jobs, "WORTH_SPLITTING", 0)
@@ -224,7 +226,9 @@ def test_a_bound_product_reads_its_arrays_anew(shape):
 
 
 def test_products_are_compiled_once_and_then_found_on_disk(tmp_path):
-    """Addresses of code differ from process to process: compiled in, they would make the cache useless, or worse."""
+    """Compiled products must not contain addresses of code, which differ from process to process: the cache would be useless or
+    wrong.
+    """
     program = (
         "import numpy as np; from tinygan_kernels.cpu import backend; from tinygan_kernels.cpu.matmul import choice\n"
         "backend.announce_compilation(print)\n"

@@ -113,7 +113,9 @@ def test_the_same_numbers_as_with_all_terms(rows, terms, registers, more, trans,
 @pytest.mark.parametrize("trans_a", [False, True])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_zero_times_what_is_not_finite_is_nan(value, trans_a, dtype):
-    """Wherever it is in B: in wide panels, in the last registers, in the last columns, in the first or the last block of terms."""
+    """0 times infinity or NaN is NaN wherever it lies in B: in wide panels, the last registers, the last columns, the first or
+    last block of terms.
+    """
     rng, terms, columns = np.random.default_rng(0), 400, 14 * LANES[dtype] + 3
     left = with_zeros(rng, 40, terms, "any", dtype)
     a = np.ascontiguousarray(left.T if trans_a else left)
@@ -161,7 +163,7 @@ def test_lists_hold_the_terms_that_count(terms, trans_a, dtype):
 @pytest.mark.parametrize("pattern", ["anywhere", "whole columns"])
 @pytest.mark.parametrize("trans_a", [False, True])
 def test_lists_are_made_where_they_pay(trans_a, pattern, kept, expected):
-    """In either case all columns are done in the end, and in the next run the same jobs see other numbers."""
+    """Lists of terms are made where they pay; with or without lists all columns are computed, and a second run sees other numbers."""
     rng, columns = np.random.default_rng(0), 20 * LANES[np.float32]
     mask = rng.random((128, 300) if pattern == "anywhere" else (1, 300)) < kept
     left = (rng.uniform(1, 2, (128, 300)) * mask).astype(np.float32)
@@ -201,7 +203,7 @@ def test_one_number_that_is_not_finite_is_seen_anywhere(dtype):
 
 
 def test_the_comparison_sees_a_term_that_is_lost():
-    """Each row's last: the planted mistake changes numbers, and the test above says so."""
+    """A planted mistake loses each row's last term; the comparison of the test above must see it."""
     rng = np.random.default_rng(0)
     a, b = with_zeros(rng, 64, 100, "any", np.float32), normal(rng, (100, 6 * LANES[np.float32]), np.float32)
     lost = a.copy()

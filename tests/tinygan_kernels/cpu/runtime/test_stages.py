@@ -17,13 +17,13 @@ KIND = np.dtype([("first", np.int64), ("second", np.float64)])
 
 @ParallelLoop
 def count(done, part, parts):
-    """Each part raises its own number, so that one done twice, or not, shows."""
+    """Make stages whose parts each raise a number of their own, so that a part done twice or never shows."""
     done[part] += 1
 
 
 @ParallelLoop
 def sum_of_all(before, after, part, parts):
-    """Each part needs all parts of the stage before, and takes a while that differs from part to part."""
+    """Make stages whose parts need every part of the stage before and take different times."""
     total = 0.0
     for _ in range(1 + 50 * (part % 3)):
         total = 0.0
@@ -53,7 +53,7 @@ def who(seen, part, parts, thread):
 
 @pytest.fixture
 def always_a_team(monkeypatch):
-    """Threads start for any work, however small."""
+    """Make every piece of work, however small, start a team of threads."""
     monkeypatch.setattr(stages, "WORTH_A_TEAM", 0)
 
 
@@ -97,7 +97,7 @@ def first_of(records, out, part, parts):
 
 
 def test_records_of_one_size_are_told_apart_by_their_fields():
-    """Both are "|V16" to NumPy: keyed by that, one would be read with the other's fields."""
+    """NumPy calls both records "|V16": keyed by that name, one would be read with the other's fields."""
     assert KIND.str == OTHER_KIND.str and KIND.itemsize == OTHER_KIND.itemsize == 16
     for kind, value in ((KIND, 7), (OTHER_KIND, 0.5), (KIND, 3)):
         out = np.zeros(1)
