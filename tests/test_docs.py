@@ -140,7 +140,7 @@ def test_a_misnamed_link_would_be_seen():
 
 
 def unknown_files(text):
-    """Return the files of code that a page names in backticks and that exist neither from the root nor from the kernels' package."""
+    """Return the code files that a page names in backticks and that exist neither from the root nor from the kernels' package."""
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     roots = (DOCS.parent, DOCS.parent / "kernels" / "tinygan_kernels")
     named = re.findall(r"`([\w/]+/\w+\.(?:py|cu|md))`", prose)

@@ -128,7 +128,7 @@ def test_longer_than_it_was(saved, tail):
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_mutated_bytes_never_pass_for_another_run(saved, data):
-    """A checkpoint with mutated bytes is refused, or every array and the state are unchanged (a space in the header was touched)."""
+    """A checkpoint with mutated bytes is refused, or every array and the state are unchanged (a space in its header)."""
     whole = saved.read_bytes()
     raw = bytearray(whole)
     places = st.one_of(st.integers(0, len(raw) - 1), st.integers(0, 16))

@@ -163,7 +163,7 @@ def test_lists_hold_the_terms_that_count(terms, trans_a, dtype):
 @pytest.mark.parametrize("pattern", ["anywhere", "whole columns"])
 @pytest.mark.parametrize("trans_a", [False, True])
 def test_lists_are_made_where_they_pay(trans_a, pattern, kept, expected):
-    """Lists of terms are made where they pay; with or without lists all columns are computed, and a second run sees other numbers."""
+    """Lists are made where they pay; with or without lists all columns are computed, and a second run has other numbers."""
     rng, columns = np.random.default_rng(0), 20 * LANES[np.float32]
     mask = rng.random((128, 300) if pattern == "anywhere" else (1, 300)) < kept
     left = (rng.uniform(1, 2, (128, 300)) * mask).astype(np.float32)
