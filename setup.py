@@ -5,7 +5,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-EMULATOR = ["numba-cuda[cu13]>=0.20"]
+# Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
+CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
+TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6"]
 
 setup(
     name="tinygan",
@@ -28,11 +30,14 @@ setup(
         "rich>=13",
     ],
     extras_require={
-        "emulator": EMULATOR,
-        "gpu": ["cupy-cuda13x", *EMULATOR],
+        "emulator": CUDA_13,
+        "emulator-cuda12": CUDA_12,  # beside packages that pin CUDA 12
+        "gpu-cuda12": ["cupy-cuda12x>=14", *CUDA_12],  # drivers from 525 on
+        "gpu-cuda13": ["cupy-cuda13x>=14", *CUDA_13],  # drivers from 580 on, GPUs from Turing on
         "inspect": ["cuxray", "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"],
         "peers": ["torch", "jax"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6", *EMULATOR],
+        "test": [*TESTS, *CUDA_13],
+        "test-cuda12": [*TESTS, *CUDA_12],
     },
     entry_points={"console_scripts": ["tinygan = tinygan.cli.main:main"]},
 )

@@ -59,6 +59,7 @@ GRAPH = {name: (imports(path) & set(MODULES)) - {name} for name, path in MODULES
 FLOORS = [
     # -- the emulator, in the order in which a kernel passes through it; its front door on top
     ["tinygan_kernels.emulator.errors", "tinygan_kernels.extras"],
+    ["tinygan_kernels.doctor"],
     ["tinygan_kernels.emulator.syntax", "tinygan_kernels.emulator.semantics"],
     ["tinygan_kernels.emulator.translate"],
     ["tinygan_kernels.emulator.execute"],

@@ -73,7 +73,7 @@ def test_commands_exist():
     lines = (re.fullmatch(r"(?:python -m )?tinygan (.+)", line) for line in COMMANDS)
     found = 0
     for command in {*re.findall(r"`tinygan ([^`]+)`", README), *(line[1] for line in lines if line)}:
-        words = re.match(r"(kernels (?:list|verify|profile|targets)|[a-z]+)(?= |$)", command)
+        words = re.match(r"(kernels (?:list|verify|profile|targets|doctor)|[a-z]+)(?= |$)", command)
         if words and words[1] != "COMMAND":
             help_ = io.StringIO()
             with contextlib.redirect_stdout(help_):

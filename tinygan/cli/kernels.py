@@ -1,4 +1,4 @@
-"""`tinygan kernels list | verify | profile | targets`: which kernels there are, whether they are right, what they do to memory."""
+"""`tinygan kernels list | verify | profile | targets | doctor`: which kernels there are, whether they are right, what they need."""
 
 from __future__ import annotations
 
@@ -119,6 +119,23 @@ def targets(
     results = list(static_targets.measure(backends))
     out.print(static_targets.table(results))
     return 1 if any(result.ok is False for result in results) else 0
+
+
+@app.command(epilog="Examples:  tinygan kernels doctor")
+def doctor() -> int:
+    """Look at what is installed for CUDA: driver, CuPy, Numba CUDA, compilers; what does not fit together, and what to install.
+
+    Nothing is downloaded or changed. Without a GPU it says whether the emulator has what it needs. Exit code 1 if there is a
+    problem.
+    """
+    from tinygan_kernels.doctor.diagnoses import PROBLEM, diagnose, summary
+    from tinygan_kernels.doctor.installed import look
+
+    findings = diagnose(look())
+    for finding in findings:
+        tell(out, str(finding))
+    tell(out, summary(findings))
+    return 1 if any(finding.state == PROBLEM for finding in findings) else 0
 
 
 NUMBERS = ("--shape", "--compare")  # the options that take several numbers

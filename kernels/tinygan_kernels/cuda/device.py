@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygan_kernels.cuda.array_kernels import Workspace
-from tinygan_kernels.extras import install
+from tinygan_kernels.doctor.driver import find_driver
+from tinygan_kernels.extras import install, install_gpu
 from tinygan_kernels.shapes import ContractError
 
 MOST_BLOCKS = 0x7FFFFFFF  # of a one-dimensional grid (CUDA C++ Programming Guide, "Compute Capabilities")
@@ -124,6 +125,7 @@ def type_name(value: Any) -> str:
 
 
 NO_GPU = "there is no NVIDIA GPU with a driver; emulate it with --emulate"
+ADVICE = "`tinygan kernels doctor` says what to do, --emulate needs no GPU"
 
 
 def missing_requirement(emulate: bool, numba: bool) -> str | None:
@@ -133,15 +135,28 @@ def missing_requirement(emulate: bool, numba: bool) -> str | None:
     case, as it brings NVIDIA's compiler.
     """
     if (numba or emulate) and importlib.util.find_spec("numba_cuda") is None:
-        return f"Numba CUDA, which brings NVIDIA's compiler, is not installed; run: {install('emulator')}"
-    if emulate:
-        return None
-    if importlib.util.find_spec("cupy") is None:
-        return f"CuPy is not installed; run: {install('gpu')}, or emulate it with --emulate"
-    import cupy
+        wanted = install("emulator") if emulate else install_gpu(find_driver().fitting_cuda())
+        return f"Numba CUDA, which brings NVIDIA's compiler, is not installed; run: {wanted}"
+    return None if emulate else _missing_for_cupy()
 
+
+def _missing_for_cupy() -> str | None:
+    """Return what CuPy lacks to run kernels on a GPU, in one line; None if it lacks nothing."""
+    if importlib.util.find_spec("cupy") is None:
+        return f"CuPy is not installed; run: {install_gpu(find_driver().fitting_cuda())}, or emulate it with --emulate"
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError:  # no driver, or none that is new enough
-        count = 0
-    return None if count else NO_GPU
+        import cupy
+
+        runtime, nvrtc = cupy.cuda.runtime, cupy.cuda.nvrtc
+    except Exception as error:  # whatever goes wrong in a package that is broken, or of which a folder was left behind
+        return f"CuPy is installed and cannot be imported ({type(error).__name__}); {ADVICE}"
+    try:
+        if not runtime.getDeviceCount():
+            return NO_GPU
+    except runtime.CUDARuntimeError:  # no driver, or none that is new enough
+        return NO_GPU
+    try:
+        nvrtc.getVersion()
+    except RuntimeError:
+        return f"CuPy finds no NVRTC, with which it compiles kernels; {ADVICE}"
+    return None
