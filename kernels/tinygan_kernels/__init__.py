@@ -3,12 +3,15 @@
     from tinygan_kernels import load
     cpu = load("cpu")
     c = cpu.launch("matmul", (a, b), trans_b=True)
+
+`load` makes a new backend each time. `shared` gives the one that all who name it share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -35,6 +38,7 @@ __all__ = [
     "names",
     "nan_trap",
     "normals",
+    "shared",
     "why_unavailable",
 ]
 
@@ -94,6 +98,21 @@ def load(name: str = "cpu", emulate: bool = False, versions: Mapping[str, int] |
     if versions:
         raise BackendError(f"backend {name!r} has one version of each kernel; leave out versions")
     return _module(name).backend()
+
+
+_SHARED: dict[str, Backend] = {}
+_MAKING = Lock()
+
+
+def shared(name: str = "cpu") -> Backend:
+    """Return the backend of this name that everybody shares who asks for it by name: made at its first use, the same ever after.
+
+    Raises BackendError where it cannot run.
+    """
+    with _MAKING:
+        if name not in _SHARED:
+            _SHARED[name] = load(name)
+        return _SHARED[name]
 
 
 def normals(out: np.ndarray) -> Normals:

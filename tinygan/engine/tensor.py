@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from tinygan_kernels import Backend
 
+from .conversion import backend_of, described, real_array, real_dtype
+
 # One VJP for each parent, called as vjp(g, y, *parents) and giving the parent's cotangent; None where it is zero everywhere.
 # Or one function for all of them, called as vjp(needed, g, y, *parents) with a bool for each parent, giving a sequence.
 Vjps = Sequence[Callable[..., "Tensor"] | None] | Callable[..., Sequence["Tensor | None"]]
@@ -26,18 +28,24 @@ class Tensor:
     """An array on a backend, and how it was computed.
 
     data: an array, nested lists or a number. float32 and float64 arrays keep their dtype and are not copied where the backend
-    can use them as they are; everything else becomes float32. requires_grad: `backward` writes `.grad` here.
+    can use them as they are; everything else becomes float32 (see conversion.py), or the `dtype` that is given. backend: one from
+    `load`, or the name of one; without it the tensor lives on `cpu`. requires_grad: `backward` writes `.grad` here.
+    A constant Tensor as data is taken with its values and, unless another is given, its backend; a name always stands for the same
+    backend, while each `load` makes another. Raises TypeError, ValueError.
     """
 
     __slots__ = ("__weakref__", "array", "backend", "grad", "parents", "requires_grad", "vjps")
     __array_ufunc__ = None  # so that numpy_array * tensor asks the tensor
 
-    def __init__(self, data: Any, backend: Backend, requires_grad: bool = False) -> None:
-        dtype = getattr(data, "dtype", None)
-        if dtype is None or dtype.name not in ("float32", "float64"):
-            data = np.asarray(data, np.float32)
-        self.array = backend.asarray(data)
-        self.backend = backend
+    def __init__(
+        self, data: Any, backend: Backend | str | None = None, requires_grad: bool = False, *, dtype: Any = None
+    ) -> None:
+        if requires_grad is not True and requires_grad is not False:
+            raise TypeError(f"Tensor: requires_grad is {described(requires_grad)}, it has to be True or False")
+        if isinstance(data, Tensor):
+            data, backend = _constant_values(data, backend)
+        self.backend = backend_of(backend)
+        self.array = self.backend.asarray(real_array(data, "Tensor: data", dtype if dtype is None else real_dtype(dtype, "dtype")))
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
         self.parents: tuple[Tensor, ...] = ()
@@ -95,6 +103,14 @@ class Tensor:
             raise ValueError("nothing to differentiate: no leaf with requires_grad=True leads to this tensor")
         for leaf, g in zip(leaves, gradients(self, leaves, cotangent), strict=True):
             leaf.grad = g
+
+
+def _constant_values(x: Tensor, backend: Backend | str | None) -> tuple[Any, Backend | str]:
+    """Return the values of a tensor that becomes the data of another one, and the backend of that."""
+    if x.tracked:
+        raise TypeError("Tensor: data is a tensor that gradients flow through, and a new one would be cut from them; use it as it "
+                        "is, or stop(x) for its values as a constant")
+    return (x.array, x.backend) if backend is None or backend_of(backend) is x.backend else (x.numpy(), backend)
 
 
 def stop(x: Tensor) -> Tensor:

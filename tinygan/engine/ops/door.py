@@ -7,9 +7,11 @@ from typing import Any
 
 from tinygan_kernels import Backend
 
+from tinygan.engine.conversion import is_number, real_array, real_number
 from tinygan.engine.tensor import BackendMismatch, Tensor, wrap
 
 Number = float | int
+_FLOAT32_MAX = 3.4028234663852886e38
 Axes = int | Sequence[int] | None
 
 
@@ -27,18 +29,25 @@ def shared_backend(kernel: str, tensors: Sequence[Tensor]) -> Backend:
     return backend
 
 
-def as_tensor(value: Tensor | Number | Any, like: Tensor) -> Tensor:
-    """Return a number or an array as a constant of the dtype and backend of `like`; a Tensor as it is."""
+def as_tensor(value: Any, like: Tensor) -> Tensor:
+    """Return a number, a list or an array as a constant of the dtype and backend of `like`; a Tensor as it is.
+
+    Raises TypeError, ValueError for what that dtype cannot hold (conversion.py).
+    """
     if isinstance(value, Tensor):
         return value
     if not isinstance(value, (int, float)):
-        return wrap(like.backend.asarray(value, like.dtype), like.backend)
+        if not is_number(value):
+            return wrap(like.backend.asarray(real_array(value, "the operand", like.dtype)), like.backend)
+        value = real_number(value, like.dtype, "the operand")
+    elif not -_FLOAT32_MAX <= value <= _FLOAT32_MAX or value is True or value is False:
+        value = real_number(value, like.dtype, "the operand")
     number = like.backend.empty((), like.dtype)
     like.backend.launch("fill", (), out=number, value=value)  # a launch, so that a recording knows that it never changes
     return wrap(number, like.backend)
 
 
 def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """Return both operands as tensors, of which one may be a number or an array."""
-    like = a if isinstance(a, Tensor) else b
+    """Return both operands as tensors, of which one may be a number or an array; two that are no tensors live on `cpu`."""
+    like = a if isinstance(a, Tensor) else b if isinstance(b, Tensor) else Tensor(a)
     return as_tensor(a, like), as_tensor(b, like)
