@@ -8,6 +8,7 @@ when there is something to refuse.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,10 @@ def normal_axes(axes: Sequence[int] | int | None, ndim: int, kernel: str = "sum"
     """Return `axes` (None means all) as a sorted tuple of non-negative ints. Raises ContractError."""
     if axes is None:
         return tuple(range(ndim))
-    listed = [axes] if isinstance(axes, int) else list(axes)
+    try:
+        listed = [axes] if isinstance(axes, int) else [operator.index(axes)] if _one_number(axes) else [*map(operator.index, axes)]
+    except TypeError:
+        raise ContractError(f"{kernel}: axis is {axes!r}, it has to be a whole number, several of them, or None for all") from None
     for axis in listed:
         if not -ndim <= axis < ndim:
             raise ContractError(f"{kernel}: axis {axis} is out of range for {ndim} dimensions")
@@ -64,6 +68,11 @@ def normal_axes(axes: Sequence[int] | int | None, ndim: int, kernel: str = "sum"
     if len(set(normal)) != len(normal):
         raise ContractError(f"{kernel}: axes {tuple(listed)} name a dimension twice")
     return normal
+
+
+def _one_number(axes: Any) -> bool:
+    """Return True for a number that is not Python's own: a NumPy scalar or an array without axes."""
+    return isinstance(axes, np.generic) or getattr(axes, "shape", None) == ()
 
 
 def sum(x: Shape, axes: tuple[int, ...], keepdims: bool = False, kernel: str = "sum") -> Shapes:

@@ -1,4 +1,4 @@
-"""What people hand in where a tensor is wanted, made into what kernels take: numbers, lists and arrays of any dtype; backends by name.
+"""What people hand in where a tensor is wanted, made into what kernels take: numbers, lists and arrays; backends by name.
 
 One rule holds for every op. Nothing is promoted: plain numbers, lists and arrays take the dtype of the tensor that they meet, and
 two tensors of different dtypes are refused. Floats are rounded to that dtype; whole numbers in arrays and lists, which are data,
@@ -100,7 +100,7 @@ def real_array(data: Any, what: str, dtype: Any = None) -> Array:
         raise TypeError(f"{what} holds {_NO_NUMBERS.get(kind, f'values of dtype {array.dtype}, which are no real numbers')}")
     if dtype is None:  # a list's float64 is NumPy's choice, an array's is its owner's
         owned = hasattr(data, "__array__") or hasattr(data, "__cuda_array_interface__")
-        dtype = np.float64 if array.dtype.char == "g" or (array.dtype == np.float64 and owned) else np.float32
+        dtype = np.float64 if array.dtype.char == "g" or (array.dtype.char == "d" and owned) else np.float32
     return _rounded(array, np.dtype(dtype), what)
 
 
@@ -113,7 +113,7 @@ def _as_array(data: Any, what: str) -> Array:
     if isinstance(data, (list, tuple)) and _holds_tensor(data):
         raise TypeError(f"{what} is a list with tensors in it, which would be cut from their graph; join them by ops.concat")
     try:
-        array = np.asarray(data)
+        array = np.asarray(data if isinstance(data, (int, np.generic)) or not isinstance(data, Real) else float(data))
     except ValueError as error:
         if "inhomogeneous" in str(error):
             raise ValueError(f"{what} is a ragged list: its rows have different lengths; a tensor is rectangular") from None
@@ -132,10 +132,10 @@ def _object_found(array: np.ndarray) -> str:
     """Say of an array of objects what is in it that is no number."""
     if array.ndim == 0:
         return f"is {described(array.item())}, it has to be a number, a list of numbers or an array"
-    odd = next((item for item in array.flat if not is_number(item)), None)
-    if odd is None and array.size and array.flat[0] is not None:
-        return "holds Python numbers as objects, some perhaps too large; write np.asarray(data, dtype=np.float64)"
-    return f"holds {described(odd)} among its elements, it has to hold numbers"
+    for item in array.flat:
+        if not is_number(item):
+            return f"holds {described(item)} among its elements, it has to hold numbers"
+    return "holds Python numbers as objects, some perhaps too large; write np.asarray(data, dtype=np.float64)"
 
 
 def _rounded(array: Array, dtype: np.dtype, what: str) -> Array:

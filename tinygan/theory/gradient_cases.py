@@ -125,6 +125,7 @@ def _slices() -> Iterator[Case]:
     indices = {
         "1": 1, "-1": -1, "::-1, 1:3": (slice(None, None, -1), slice(1, 3)), "..., ::2": (..., slice(None, None, 2)),
         "3:0:-2, ..., 0": (slice(3, 0, -2), ..., 0), "-2:, :1": (slice(-2, None), slice(None, 1)), "2, 1, 0": (2, 1, 0),
+        "None, 1": (None, 1),
     }
     for text, index in indices.items():
         yield case(f"slice: [{text}]", lambda x, i=index: x[i], normal(4, 3, 2))

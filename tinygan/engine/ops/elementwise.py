@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygan.engine.conversion import is_number, real_array, real_number
 from tinygan.engine.tensor import Tensor, filled, record
 
 from .door import Number, launch, pair
@@ -55,11 +56,25 @@ def power(x: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     if isinstance(exponent, Tensor):
         x, exponent = pair(x, exponent)
         return exp(mul(exponent, log(x)))
+    if not isinstance(x, Tensor):
+        x = Tensor(x)
+    if type(exponent) is not float and type(exponent) is not int:
+        exponent = _one_exponent(exponent, x)
     if exponent == 0:  # x^0 = 1 also at x = 0, where p x^(p-1) would be 0 * inf
         return record(filled(x, 1.0).array, (x,), (None,))
     return record(launch("power", x, exponent=exponent), (x,), (
         lambda g, y, x: g * (exponent * power(x, exponent - 1)),
     ))
+
+
+def _one_exponent(exponent: Any, x: Tensor) -> float:
+    """Return an exponent that is one number of another kind as a float. Raises TypeError for several, ValueError."""
+    if is_number(exponent):
+        return real_number(exponent, x.dtype, "power: the exponent")
+    values = real_array(exponent, "power: the exponent", x.dtype)
+    if values.size == 0 or bool((values != values.flat[0]).any()):
+        raise TypeError("power: the exponent holds different numbers; where x > 0, write x ** Tensor(exponent)")
+    return float(values.flat[0])
 
 
 def exp(x: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinygan.engine.tensor import Tensor
 
 from .door import as_tensor
@@ -13,10 +15,24 @@ from .shapes import reshape, slice, transpose
 OPERATORS = {
     "__add__": add, "__radd__": lambda a, b: add(b, a), "__mul__": mul, "__rmul__": lambda a, b: mul(b, a),
     "__sub__": sub, "__rsub__": lambda a, b: sub(b, a), "__truediv__": div, "__rtruediv__": lambda a, b: div(b, a),
-    "__pow__": power, "__rpow__": lambda a, b: power(as_tensor(b, a), a), "__matmul__": matmul, "__neg__": neg, "__abs__": abs,
+    "__pow__": power, "__rpow__": lambda a, b: power(as_tensor(b, a), a), "__neg__": neg, "__abs__": abs,
+    "__matmul__": lambda a, b: matmul(a, as_tensor(b, a)), "__rmatmul__": lambda a, b: matmul(as_tensor(b, a), a),
     "__getitem__": slice, "T": property(transpose),
 }
-METHODS = (exp, log, sqrt, tanh, sigmoid, softplus, log_sigmoid, relu, leaky_relu, sum, mean, var, max, reshape, transpose)
+METHODS = (exp, log, sqrt, tanh, sigmoid, softplus, log_sigmoid, relu, leaky_relu, sum, mean, var, max)
+
+
+def _reshape(x: Tensor, *sides: Any, shape: Any = None) -> Tensor:
+    """Return x in another shape: x.reshape((3, 4)) or x.reshape(3, 4)."""
+    return reshape(x, shape if shape is not None else sides[0] if len(sides) == 1 else sides)
+
+
+def _transpose(x: Tensor, *order: Any, axes: Any = None) -> Tensor:
+    """Return x with its axes in another order: x.transpose((0, 2, 1)) or x.transpose(0, 2, 1); reversed without one."""
+    return transpose(x, axes if axes is not None or not order else order[0] if len(order) == 1 else order)
+
+
+Tensor.reshape, Tensor.transpose = _reshape, _transpose
 
 for _name, _function in OPERATORS.items():
     setattr(Tensor, _name, _function)
