@@ -69,6 +69,8 @@ def verify(
     for verdict in verification.verdicts(backend, emulate, chosen):
         tell(out, str(verdict))
         count, wrong = count + 1, wrong + (not verdict.ok)
+    for line in verification.left_out(backend, emulate, chosen):
+        tell(out, line)
     tell(out, f"{count - wrong} of {count} right")
     return 1 if wrong else 0
 

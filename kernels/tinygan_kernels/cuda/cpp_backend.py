@@ -23,12 +23,14 @@ from tinygan_kernels.cuda import graph
 from tinygan_kernels.cuda.cpp import hosts
 from tinygan_kernels.cuda.cpp.entries import Entry, Instance, Parameter, entry, source_path
 from tinygan_kernels.cuda.device import (
+    EMULATED_CAPABILITY,
     NUMPY,
     CudaLaunch,
     Device,
     Memory,
     RecordedLaunch,
     cupy_memory,
+    gpu_capability,
     missing_requirement,
     type_name,
 )
@@ -173,7 +175,9 @@ def compile_ptx(source: str, name: str, arch: str) -> tuple[str, str]:
 class CppDevice(Device):
     """A device that compiles .cu files with `raw_module` (cupy.RawModule, or the emulator's) when a kernel of theirs is started."""
 
-    def __init__(self, memory: Memory, raw_module: Callable[..., Any] | None = None, capability: int = 80) -> None:
+    def __init__(
+        self, memory: Memory, raw_module: Callable[..., Any] | None = None, capability: int = EMULATED_CAPABILITY
+    ) -> None:
         super().__init__(memory, capability)
         self.ticket = memory.xp.zeros(1, np.uint32)  # 0 before and after every launch that draws from it
         self._raw_module = raw_module
@@ -218,17 +222,17 @@ def _described(arg: Any) -> str:
     return f"a {type_name(arg)}" if dtype is None else f"{dtype}"
 
 
-def emulated() -> CppDevice:
-    """Return a device with NumPy's memory and the emulator's execution."""
+def emulated(capability: int = EMULATED_CAPABILITY) -> CppDevice:
+    """Return a device with NumPy's memory and the emulator's execution, for which code is compiled as for this capability."""
     from tinygan_kernels import emulator
 
-    return CppDevice(NUMPY, emulator.RawModule)
+    return CppDevice(NUMPY, functools.partial(emulator.RawModule, arch=f"compute_{capability}"), capability)
 
 
 def on_gpu() -> CppDevice:
     """Return the current GPU as a device, with CuPy's memory, compiler cache and current stream."""
     memory = cupy_memory()
-    return CppDevice(memory, memory.xp.RawModule, int(memory.xp.cuda.Device().compute_capability))
+    return CppDevice(memory, memory.xp.RawModule, gpu_capability())
 
 
 # ---- the backend --------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ from tinygan_kernels.shapes import ContractError
 MOST_BLOCKS = 0x7FFFFFFF  # of a one-dimensional grid (CUDA C++ Programming Guide, "Compute Capabilities")
 
 
+EMULATED_CAPABILITY = 80  # of a device that the emulator plays, unless another is asked for
+
+
 class CudaLaunch(NamedTuple):
     """One CUDA kernel with its arguments, in a one-dimensional grid of `blocks` blocks.
 
@@ -71,13 +74,20 @@ def cupy_memory() -> Memory:
     return Memory(cupy, cupy.ndarray, "a CuPy array", cupy.asnumpy)
 
 
+def gpu_capability() -> int:
+    """Return the current GPU's compute capability, 10 x major + minor. CuPy gives it as a string of digits: "75", "120"."""
+    import cupy
+
+    return int(cupy.cuda.Device().compute_capability)
+
+
 class Device:
     """Checks and starts launches, and lends workspace. A subclass for each language says how; `Device` itself starts nothing.
 
     capability: what the code may use, 10 x major + minor of the compute capability.
     """
 
-    def __init__(self, memory: Memory, capability: int = 80) -> None:
+    def __init__(self, memory: Memory, capability: int = EMULATED_CAPABILITY) -> None:
         self.memory, self.capability = memory, capability
         self.workspace = Workspace(memory.xp).take
 

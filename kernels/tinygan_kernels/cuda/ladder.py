@@ -30,7 +30,7 @@ class Rung(Version):
     the output, as (rows, columns) of a matrix whose columns are the last axis, or as (numbers,) of the flat array. threads: the
     sides of a block. improves: the counter that falls against the version before, a key of profiling.targets.IMPROVEMENTS; ""
     only for a first version. unasked: the host function where this is the best version and no version was asked for. capability:
-    the least compute capability, 10 x major + minor.
+    the least compute capability that it needs, 10 x major + minor.
     """
 
     source: str
@@ -59,6 +59,19 @@ def ceil_div(size: int, part: int) -> int:
     return -(-size // part)
 
 
+NEWEST = 1 << 30  # a compute capability that every version runs on
+
+
+def dotted(capability: int) -> str:
+    """Return a compute capability as NVIDIA writes it: 75 is 7.5, 120 is 12.0."""
+    return f"{capability // 10}.{capability % 10}"
+
+
+def needs(rung: Rung) -> str:
+    """Return what a version needs of a GPU, as the beginning of a sentence."""
+    return f"{rung.kernel} version {rung.number} ({rung.title}) needs compute capability {dotted(rung.capability)}"
+
+
 class Choice(NamedTuple):
     """A version that was chosen for a kernel and a dtype, and the host function that launches it."""
 
@@ -67,13 +80,7 @@ class Choice(NamedTuple):
 
     def launches(self, device: Device, arrays: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[CudaLaunch, ...]:
         """Return the launches of one call, checked. arrays: inputs, then outputs. Raises ContractError."""
-        rung = self.rung
-        if device.capability < rung.capability:
-            raise ContractError(
-                f"{rung.kernel} version {rung.number} ({rung.title}) needs compute capability {rung.capability}, "
-                f"this GPU has {device.capability}"
-            )
-        return device.checked(self.host(device, rung, *arrays, **params))
+        return device.checked(self.host(device, self.rung, *arrays, **params))
 
 
 Choices = Mapping[str, Mapping[str, Choice]]  # by kernel, then by the name of the dtype
@@ -87,6 +94,11 @@ class Ladders:
     language: str
     rungs: tuple[Rung, ...]
 
+    def __post_init__(self) -> None:
+        for rung in self.rungs:
+            if rung.number == 1 and (rung.capability or rung.rule):
+                raise ValueError(f"{self.backend}: {rung.kernel} version 1 has to run everywhere, within the kernel's own bound")
+
     def find(self, kernel: str, number: int) -> Rung:
         """Return a rung. Raises ContractError naming the kernel and the numbers that there are."""
         if kernel not in KERNELS:
@@ -97,34 +109,45 @@ class Ladders:
             raise ContractError(f"{self.backend}: {kernel} has {ladder}; {number!r} is not one")
         return rungs[number]
 
-    def versions(self) -> tuple[Version, ...]:
-        """Return the rungs, and a version for each kernel without a ladder, which array functions compute."""
-        have = {rung.kernel for rung in self.rungs}
-        return self.rungs + tuple(Version(name, 1, "array functions") for name in KERNELS if name not in have)
+    def versions(self, capability: int = NEWEST) -> tuple[Version, ...]:
+        """Return the rungs that a device of this compute capability can run, and a version for each kernel without a ladder.
 
-    def choose(self, versions: Mapping[str, int] | None = None) -> dict[str, dict[str, Choice]]:
+        Array functions compute the latter.
+        """
+        able = tuple(rung for rung in self.rungs if rung.capability <= capability)
+        have = {rung.kernel for rung in self.rungs}
+        return able + tuple(Version(name, 1, "array functions") for name in KERNELS if name not in have)
+
+    def choose(self, versions: Mapping[str, int] | None = None, capability: int = NEWEST) -> dict[str, dict[str, Choice]]:
         """Choose the version of every kernel with a ladder, for each dtype: what `versions` asks for, otherwise the best.
 
-        The best is the last that can compute in the dtype and keeps the kernel's own bound. One that was asked for runs for its
-        dtypes alone: another dtype is refused at the launch. Raises ContractError.
+        The best is the last that a device of this compute capability can run, that can compute in the dtype and that keeps the
+        kernel's own bound. One that was asked for runs for its dtypes alone: another dtype is refused at the launch. Raises
+        ContractError, also for a version that the device cannot run.
         """
         chosen: dict[str, dict[str, Choice]] = {}
         for rung in self.rungs:
-            if not rung.rule:
+            if not rung.rule and rung.capability <= capability:
                 chosen.setdefault(rung.kernel, {}).update(dict.fromkeys(rung.dtypes, Choice(rung, rung.unasked or rung.host)))
         for kernel, number in (versions or {}).items():
             rung = self.find(kernel, number)
+            if rung.capability > capability:
+                best = max(choice.rung.number for choice in chosen[kernel].values())
+                raise ContractError(
+                    f"{self.backend}: {needs(rung)}, this GPU has {dotted(capability)}; "
+                    f"ask for no version of {kernel}, and version {best} runs"
+                )
             chosen[kernel] = dict.fromkeys(rung.dtypes, Choice(rung, rung.host))
         return chosen
 
     def on(self, device: Device, versions: Mapping[str, int] | None, emulated: bool) -> Backend:
         """Return the backend whose kernels run on `device`, at the versions that were asked for. Raises ContractError."""
-        choices = self.choose(versions)
+        choices = self.choose(versions, device.capability)
         implementations = array_kernels.implementations(device.memory.xp)
         implementations |= {kernel: self._implementation(device, kernel, choices[kernel]) for kernel in choices}
-        bind = functools.partial(self._bind, device, choices)
-        memory = device.memory
-        return Backend(self.backend, implementations, memory.xp, self.versions(), memory.to_numpy, bind=bind, emulated=emulated)
+        bind, memory = functools.partial(self._bind, device, choices), device.memory
+        listed = self.versions(device.capability)
+        return Backend(self.backend, implementations, memory.xp, listed, memory.to_numpy, bind=bind, emulated=emulated)
 
     def _implementation(self, device: Device, kernel: str, by_dtype: Mapping[str, Choice]) -> Callable[..., None]:
         """Return a function that checks a call as the contract's door does, then launches the version for its dtype."""

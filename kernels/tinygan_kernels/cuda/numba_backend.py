@@ -24,12 +24,14 @@ import numpy as np
 
 from tinygan_kernels.backend import Backend
 from tinygan_kernels.cuda.device import (
+    EMULATED_CAPABILITY,
     NO_GPU,
     NUMPY,
     CudaLaunch,
     Device,
     RecordedLaunch,
     cupy_memory,
+    gpu_capability,
     missing_requirement,
 )
 from tinygan_kernels.cuda.ladder import Ladders, Rung
@@ -169,13 +171,13 @@ class NumbaDevice(Device):
 
 
 class Emulated(NumbaDevice):
-    """A device whose arrays are NumPy's and whose kernels the emulator executes."""
+    """A device whose arrays are NumPy's and whose kernels the emulator executes, compiled as for this compute capability."""
 
-    def __init__(self) -> None:
+    def __init__(self, capability: int = EMULATED_CAPABILITY) -> None:
         from tinygan_kernels import emulator
 
-        super().__init__(NUMPY)
-        self._launch = emulator.launch
+        super().__init__(NUMPY, capability)
+        self._launch = functools.partial(emulator.launch, capability=divmod(capability, 10))
 
     def start(self, launch: CudaLaunch) -> None:
         self._launch(launch.kernel, (launch.blocks, 1, 1), (*launch.threads, 1, 1)[:3], *launch.args)
@@ -187,7 +189,7 @@ class OnGpu(NumbaDevice):
     def __init__(self) -> None:
         from numba import cuda
 
-        super().__init__(cupy_memory())
+        super().__init__(cupy_memory(), gpu_capability())
         self._cuda = cuda
         self._configured = functools.lru_cache(maxsize=1024)(self._configure)
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygan_kernels import ladder, load
+from tinygan_kernels import CUDA_BACKENDS, ladder, load
 from tinygan_kernels.backend import Backend
 from tinygan_kernels.contract import KERNELS, Version
+from tinygan_kernels.cuda.ladder import needs
 from tinygan_kernels.shapes import ContractError
 from tinygan_kernels.verification import bounds
 
@@ -67,7 +68,8 @@ def verdicts(
 ) -> Iterator[Verdict]:
     """Verify the versions of `kernels` (all, unless named) one after the other and yield a verdict on each, for each dtype.
 
-    tiles: the sides of tiles whose edges the cases are to meet. Raises BackendError, ContractError.
+    Versions that this GPU is too old for are left out (`left_out` names them). tiles: the sides of tiles whose edges the cases are
+    to meet. Raises BackendError, ContractError.
     """
     wanted = list(KERNELS if kernels is None else kernels)
     for name in wanted:
@@ -80,6 +82,18 @@ def verdicts(
                 if dtype in dtypes:
                     chosen = cases(version.kernel, dtype, tiles, large=not emulate)
                     yield verify_version(loaded, version, dtype, chosen, emulate)
+
+
+def left_out(backend: str, emulate: bool = False, kernels: Iterable[str] | None = None) -> list[str]:
+    """Return a line for each version of `kernels` (all, unless named) that this GPU cannot run and `verdicts` therefore leaves out.
+
+    Raises BackendError.
+    """
+    if backend not in CUDA_BACKENDS:
+        return []
+    able, wanted = load(backend, emulate).versions, list(KERNELS if kernels is None else kernels)
+    absent = [version for version in ladder(backend) if version not in able and version.kernel in wanted]
+    return [f"left out {backend}: {needs(version)}, which this GPU lacks" for version in absent]
 
 
 def _with_version(backend: str, emulate: bool, version: Version) -> Backend:

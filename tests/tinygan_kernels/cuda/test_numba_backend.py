@@ -339,7 +339,9 @@ def test_the_path_to_a_gpu_keeps_to_the_current_stream_and_does_not_wait(monkeyp
     """Without a GPU: stand-ins for CuPy and for Numba's driver calls, which note what they are asked, over the emulator."""
     cupy = types.ModuleType("cupy")
     cupy.__dict__.update({name: getattr(np, name) for name in dir(np) if not name.startswith("__")})
-    cupy.asnumpy, cupy.cuda = np.asarray, types.SimpleNamespace(get_current_stream=lambda: types.SimpleNamespace(ptr=stream))
+    current = {"get_current_stream": lambda: types.SimpleNamespace(ptr=stream)}
+    cupy.asnumpy = np.asarray
+    cupy.cuda = types.SimpleNamespace(Device=lambda: types.SimpleNamespace(compute_capability="120"), **current)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     asked = []
 
@@ -356,6 +358,7 @@ def test_the_path_to_a_gpu_keeps_to_the_current_stream_and_does_not_wait(monkeyp
         return array
 
     stream, gpu = 7, numba_backend.OnGpu()
+    assert gpu.capability == 120
     streams = {"external_stream": lambda ptr: f"stream {ptr}", "default_stream": lambda: "null"}
     gpu._cuda = types.SimpleNamespace(as_cuda_array=view, **streams)
     a, b, c = rng.standard_normal((16, 16)).astype("f4"), np.eye(16, dtype="f4"), np.full((16, 16), np.nan, "f4")

@@ -286,7 +286,7 @@ __device__ __forceinline__ void store5(float (*sum)[8], float* shared, float* c,
 }
 
 // Copies one tile of both operands into a stage: copies(n) starts element n of this thread's 8 of each. Here and below a structure
-// stands where one would write a lambda: before CUDA 13.2, NVRTC refuses lambdas in device functions as functions of the host.
+// stands where one would write a lambda: before CUDA 13.2, NVRTC takes a generic lambda in a device function for one of the host.
 template <typename StreamA, typename StreamB, typename Stage>
 struct Copies {
     StreamA& a;

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -17,14 +18,15 @@ from .rawmodule import allocate, parsed
 CAPABILITY = (8, 0)
 
 
-def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
+def launch(kernel, grid, block, *args, shared_mem: int = 0, capability: tuple[int, int] = CAPABILITY) -> None:
     """Run `kernel[grid, block](*args)` on the CPU; arrays are changed in place.
 
     kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers,
-    tuples of numbers, with Numba's types (a Python int is an int64, a float a float64). Raises what a RawModule
-    kernel raises, and EmulatorError if the kernel does not compile for these types.
+    tuples of numbers, with Numba's types (a Python int is an int64, a float a float64); capability: the compute
+    capability to compile for. Raises what a RawModule kernel raises, and EmulatorError if the kernel does not compile
+    for these types.
     """
-    ready = compiled(kernel, args)
+    ready = compiled(kernel, args, capability)
     values, arrays = [], []
     for i, argument in enumerate(args):
         values += _flatten(argument, arrays, f"argument {i} of kernel {ready.translated.title}")
@@ -34,15 +36,15 @@ def launch(kernel, grid, block, *args, shared_mem: int = 0) -> None:
 class _Compiled:
     """A Numba kernel compiled and translated for one list of argument types."""
 
-    def __init__(self, function, types: tuple, fastmath: bool):
-        self.ptx = to_ptx(function, types, fastmath)
+    def __init__(self, function, types: tuple, fastmath: bool, capability: tuple[int, int] = CAPABILITY):
+        self.ptx = to_ptx(function, types, fastmath, capability)
         module = parsed(self.ptx)
         self.variables = allocate(module)
         name = next(n for n, f in module.functions.items() if f.is_entry)
         self.translated = translate(module, name, {n: m.base for n, m in self.variables.items()}, title=function.__name__)
 
 
-def compiled(kernel, args) -> _Compiled:
+def compiled(kernel, args, capability: tuple[int, int] = CAPABILITY) -> _Compiled:
     """Return the kernel translated for the types of these arguments, which is kept for the next launch."""
     try:
         from numba import typeof
@@ -57,7 +59,7 @@ def compiled(kernel, args) -> _Compiled:
         raise EmulatorError(
             f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}"
         ) from None
-    return _compiled(kernel.py_func, types, bool(kernel.targetoptions.get("fastmath")))
+    return _compiled(kernel.py_func, types, bool(kernel.targetoptions.get("fastmath")), capability)
 
 
 _compiled = lru_cache(maxsize=256)(_Compiled)
@@ -69,21 +71,22 @@ def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int
     from numba.core.errors import NumbaError
 
     try:
-        with _device_to_ask():
+        with _device_to_ask(capability):
             text, _ = cuda.compile_ptx(function, types, cc=capability, lineinfo=True, fastmath=fastmath)
     except NumbaError as error:
         raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
     return text
 
 
+@dataclass(frozen=True)
 class _Device:
     """The GPU that is not there, as far as Numba asks for it."""
 
-    compute_capability = CAPABILITY
+    compute_capability: tuple[int, int]
 
 
 @contextmanager
-def _device_to_ask():
+def _device_to_ask(capability: tuple[int, int]):
     """Answer for the driver while Numba compiles: for a device function it asks which compute capability the GPU has."""
     from numba.cuda import dispatcher
     from numba.cuda.cudadrv.error import CudaDriverError, CudaSupportError
@@ -93,7 +96,7 @@ def _device_to_ask():
         original()
         found = original
     except (CudaSupportError, CudaDriverError):
-        found = _Device
+        found = partial(_Device, capability)
     dispatcher.get_current_device = found
     try:
         yield
