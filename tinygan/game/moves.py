@@ -10,7 +10,8 @@ penalties.py those of the penalties; here are the moves:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tinygan_kernels import Backend
@@ -26,7 +27,7 @@ from .packing import packed
 from .penalties import R1, Judged, Penalty, variable
 from .readings import Logits, Readings
 from .remedies import Remedies
-from .unrolled import at, unrolled
+from .unrolled import at, kept_buffers, unrolled
 
 __all__ = ["Game", "Logits", "Readings"]
 
@@ -106,10 +107,11 @@ class Game:
         if self.g_needs_data and x is None:
             raise ValueError("G's step needs data, as it compares pairs or unrolls D: descend_g(z, x)")
         fake, game = self.G(z), OBJECTIVES[self.objective]
-        with at(self.D, self._d_ahead(x, fake) if self.remedies.unroll else {}):
+        with self._looking_ahead(x, fake):
             s_fake = self.D(self._shown(fake))
             s_real = self.D(self._shown(x)) if game.pairs else None
-        self.optim_g.descend(gradients(game.loss(s_real, s_fake), self.optim_g.parameters))
+            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.parameters)
+        self.optim_g.descend(slopes)
         self._average_g(self.ema)
         return s_real, s_fake
 
@@ -207,6 +209,15 @@ class Game:
         if self.remedies.noise:
             x = x + self.draws(lambda rng, shape: self.noise * standard_normal(rng, shape), x)
         return packed(x, self.remedies.pack)
+
+    @contextmanager
+    def _looking_ahead(self, x: Tensor | None, fake: Tensor) -> Iterator[None]:
+        """Put D at theta_d after the unrolled steps, if they are in use, within the `with`; afterwards nothing of D has moved."""
+        if not self.remedies.unroll:
+            yield
+            return
+        with kept_buffers(self.D), at(self.D, self._d_ahead(x, fake)):
+            yield
 
     def _d_ahead(self, x: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Compute theta_d after the unrolled steps on D's goal without penalties, as functions of theta_g."""

@@ -24,6 +24,27 @@ def unrolled(D: Layer, goal: Callable[[], Tensor], parameters: dict[str, Tensor]
 
 
 @contextmanager
+def kept_buffers(network: Layer) -> Iterator[None]:
+    """Let the network's running statistics move within the `with`, and give them the values from before afterwards, bit for bit.
+
+    In Metz et al. 2017, section 2.2, the discriminator that looks ahead is a copy, thrown away after G's step. Its parameters are
+    tensors of their own here (`unrolled`), but batch normalisation updates its statistics in place. The copies are launches, so a
+    replayed step makes them too.
+    """
+    own = list(network.buffers().values())
+    before = []
+    for tensor in own:
+        copy = tensor.backend.empty(tensor.shape, tensor.dtype)
+        tensor.backend.launch("copy", (tensor.array,), out=copy)
+        before.append(copy)
+    try:
+        yield
+    finally:
+        for tensor, copy in zip(own, before, strict=True):
+            tensor.backend.launch("copy", (copy,), out=tensor.array)
+
+
+@contextmanager
 def at(network: Layer, parameters: dict[str, Tensor]) -> Iterator[None]:
     """Evaluate the network at other parameters, by name, within the `with`; its own are back afterwards.
 

@@ -77,6 +77,7 @@ GAMES = {
     "penalty between": {"gp": 2.0, "noise": 0.1},
     "packed, smoothed": {"pack": 2, "smooth": 0.1},
     "unrolled": {"unroll": 2, "r1": 0.0},
+    "unrolled, spectral": {"unroll": 1, "r1": 0.0, "spectral": True},
 }
 
 

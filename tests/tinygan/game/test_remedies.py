@@ -7,15 +7,16 @@ from tinygan_kernels import load
 from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.randomness import Draws, dropout_mask, uniform
+from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor, gradients, stop
 from tinygan.game.moves import Game
 from tinygan.game.objectives import goal_of_d, value
 from tinygan.game.packing import packed
 from tinygan.game.penalties import gradient_penalty, wgan_gp
 from tinygan.game.remedies import Remedies
-from tinygan.game.unrolled import at, unrolled
+from tinygan.game.unrolled import at, kept_buffers, unrolled
 from tinygan.nn.init import glorot_uniform
-from tinygan.nn.layers import Linear, Sequential
+from tinygan.nn.layers import BatchNorm, Linear, Sequential
 from tinygan.optim import SGD
 
 CPU = load("cpu")
@@ -219,6 +220,50 @@ def test_unrolled_descent_in_the_game():
         np.testing.assert_array_equal(t.numpy(), e)
     with pytest.raises(ValueError, match="needs data"):
         game.descend_g(z)
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize("unroll", [1, 3])
+def test_looking_ahead_leaves_the_running_statistics_of_d(unroll, replayed):
+    """In Metz et al. 2017 a copy of D looks ahead. After several whole steps, D's running statistics are those of its own ascents
+    alone, to the bit; G's steps move G's.
+    """
+
+    def new_game():
+        rng = np.random.default_rng(8)
+        made = {"backend": CPU, "rng": rng, "dtype": np.float64}
+        norm = {"backend": CPU, "dtype": np.float64}
+        G = Sequential(Linear(2, 5, **made), BatchNorm(5, **norm), Linear(5, 3, **made))
+        D = Sequential(Linear(3, 6, **made), BatchNorm(6, act="tanh", **norm), Linear(6, 1, **made))
+        return Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=Remedies(unroll=unroll, unroll_rate=0.5))
+
+    played, rng = new_game(), np.random.default_rng(9)
+    step = Replayed(played.play, CPU) if replayed else lambda *batch: played.play(*map(_constant, batch))
+    moved = set()
+    for _ in range(4):
+        batch = [rng.standard_normal((4, n)) for n in (3, 2, 2)]
+        alone = new_game()  # D and G as they are now, and a step of D by itself
+        for mine, theirs in zip((alone.D, alone.G), (played.D, played.G), strict=True):
+            for name, tensor in (theirs.parameters() | theirs.buffers()).items():
+                (mine.parameters() | mine.buffers())[name].array[...] = tensor.array
+        alone.ascend_d(_constant(batch[0]), _constant(batch[1]))
+        step(*batch)
+        for name, tensor in played.D.buffers().items():
+            np.testing.assert_array_equal(tensor.numpy(), alone.D.buffers()[name].numpy(), err_msg=name)
+            moved.add(tensor.numpy().tobytes())
+        assert any((t.numpy() != alone.G.buffers()[name].numpy()).any() for name, t in played.G.buffers().items())
+    assert len(moved) == 8  # mean and variance, new in each of the four steps
+
+
+def test_running_statistics_are_back_after_an_error():
+    norm = BatchNorm(3, backend=CPU, dtype=np.float64)
+    before = {name: t.numpy().copy() for name, t in norm.buffers().items()}
+    with pytest.raises(RuntimeError), kept_buffers(norm):
+        norm(_constant(np.random.default_rng(0).standard_normal((4, 3))))
+        assert (norm.mean.numpy() != before["mean"]).any()
+        raise RuntimeError
+    for name, t in norm.buffers().items():
+        np.testing.assert_array_equal(t.numpy(), before[name])
 
 
 def test_parameters_are_back_after_an_error():
