@@ -82,7 +82,7 @@ def test_a_place_left_out_is_missed_where_it_belongs(tmp_path, left_out):
 @pytest.mark.parametrize(
     ("written", "instead", "error"),
     [
-        (', "integer"),', "),", "missing 1 required positional argument: 'counted_as'"),
+        (', "integer", ', ', ', "missing 1 required positional argument: 'counted_as'"),
         ('"integer"', '"integers"', "translate/opcodes.py: no class 'integers'"),
         (", members=-1", "", "translate/opcodes.py: elect is in translate/warp.py, so its row needs members="),
     ],

@@ -112,10 +112,54 @@ def test_what_only_a_no_result_instruction_reads_counts_as_read():
     assert {"%a", "%b", "%pt1"} <= opcodes.registers_read(function)
 
 
-@pytest.mark.parametrize("text", ["popc.sat.b32 %x, %a;", "bmsk.sat.b32 %x, %a, %a;"])
-def test_modifiers_that_are_not_known_are_refused(text):
-    with pytest.raises(UnsupportedInstruction, match=r"modifier \.sat is not supported"):
-        run(text, [("u32", WORDS)])
+OF_ITS_OWN = {
+    "bra": "bra.planted DONE; DONE:",
+    "brx": "BOTH: .branchtargets DONE; brx.idx.planted %a, BOTH; DONE:",
+    "call": "call.planted vprintf;",
+    "barrier": "barrier.sync.planted 0;",
+    "bar": "bar.sync.planted 0;",
+}
+"""PTX of opcodes that end a block, where the operands matter before the modifiers are looked at."""
+
+
+def refused(body: str, modifier: str) -> bool:
+    """Check that a kernel is refused, with a message that names the modifier and its line."""
+    with pytest.raises(UnsupportedInstruction, match=rf"at PTX line \d+ .*modifier \.{modifier} is not supported"):
+        emulator.RawModule(code=kernel_text(body, ["u32", "u32"], ["u32"])).get_function("k")
+    return True
+
+
+@pytest.mark.parametrize("opcode", OPCODES)
+def test_a_modifier_that_the_row_does_not_know_is_refused_by_name(opcode):
+    """Left aside, it would be a silent wrong result: min.xorsign, mma.satfinite, ld.unified, barrier.cluster."""
+    assert refused(OF_ITS_OWN.get(opcode, f"{opcode}.planted.u32 %x, %a, %b;"), "planted")
+
+
+@pytest.mark.parametrize(("text", "modifier"), [
+    ("popc.sat.b32 %x, %a;", "sat"),
+    ("bmsk.sat.b32 %x, %a, %a;", "sat"),
+    ("min.xorsign.abs.f32 %x, %a, %b;", "xorsign"),
+    ("max.relu.s16x2 %x, %a, %b;", "relu"),
+    ("add.f32.sat.sub %x, %a, %b;", "sub"),
+    ("mul24.lo.sat.s32 %x, %a, %b;", "sat"),
+    ("redux.sync.min.abs.s32 %x, %a, -1;", "abs"),
+    ("cvt.rn.satfinite.f16.f32 %x, %a;", "satfinite"),
+    ("st.async.global.u32 [%pt1], %a;", "async"),
+    ("barrier.cluster.arrive;", "cluster"),
+    ("fence.mbarrier_init.release.cluster;", "mbarrier_init"),
+    ("isspacep.shared::cluster %a, %b;", "shared::cluster"),
+    ("cp.async.ca.shared.global.L2::cache_hint [%pt1], [%pt1], 4, %rd1;", "L2::cache_hint"),
+    ("add.sat.bf16x2 %x, %a, %b;", "sat"),
+    ("add.rz.f16x2 %x, %a, %b;", "rz"),
+    ("fma.rn.relu.f32 %x, %a, %b, %a;", "relu"),
+])  # fmt: skip
+def test_modifiers_of_other_opcodes_and_types_are_refused(text, modifier):
+    assert refused(text, modifier)
+
+
+def test_hints_and_scopes_change_nothing():
+    body = """ld.global.relaxed.gpu.L1::evict_last.L2::128B.u32 %x, [%pt1]; st.weak.global.wb.u32 [%pt1], %x; mov.u32 %x, %a;"""
+    assert emulator.RawModule(code=kernel_text(body, ["u32"], ["u32"])).get_function("k")
 
 
 def test_hints_write_nothing():
@@ -124,6 +168,33 @@ def test_hints_write_nothing():
 applypriority.global.L2::evict_normal [%pt1], 128;
 nanosleep.u32 20; pmevent 3; membar.gl; fence.acq_rel.gpu; mov.u32 %x, %a;"""
     np.testing.assert_array_equal(run(body, [("u32", WORDS)]), WORDS)
+
+
+def halves(*values: float) -> np.ndarray:
+    return np.array(values, np.float16).view(np.uint32)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("add.sat.f16x2 %x, %a, %b;", halves(1.0, 0.0)),
+    ("add.ftz.f16x2 %x, %a, %c;", halves(0.75, -1.0)),
+    ("add.f16x2 %x, %a, %c;", np.array([0x3A00, 0xBC00], np.uint16).view(np.uint32) + np.uint32(0)),
+])  # fmt: skip
+def test_saturation_and_flushing_reach_both_halves(text, expected):
+    a, b, c = halves(0.75, -1.0), halves(0.5, 0.25), np.array([1, 0x8001], np.uint16).view(np.uint32)
+    assert run(text, [("u32", a), ("u32", b), ("u32", c)]).tolist() == expected.tolist()
+
+
+def test_flushing_of_subnormal_halves_doubles_and_bf16():
+    """setp.ftz.f16 and ex2.ftz.bf16, whose subnormal operands and results are zeros; rcp.ftz.f64 of a subnormal is infinite."""
+    tiny = np.array([1, 0x0400, 0x8001], np.uint16).astype(np.uint32)
+    body = ".reg .b16 %h, %z; .reg .pred %p; cvt.u16.u32 %h, %a; mov.b16 %z, 0; setp.ne{}.f16 %p, %h, %z; selp.u32 %x, 1, 0, %p;"
+    assert run("{ " + body.format("") + " }", [("u32", tiny)]).tolist() == [1, 1, 1]
+    assert run("{ " + body.format(".ftz") + " }", [("u32", tiny)]).tolist() == [0, 1, 0]
+    low = np.array([np.float32(v).view(np.uint32) >> 16 for v in (-130.0, -126.0, -3.0)], np.uint32)
+    body = "{ .reg .b16 %h; cvt.u16.u32 %h, %a; ex2.approx.ftz.bf16 %h, %h; cvt.u32.u16 %x, %h; }"
+    assert run(body, [("u32", low)]).tolist() == [0, 0x0080, 0x3E00]
+    subnormal = np.array([2.0**-1030, -(2.0**-1030), 2.0])
+    assert run("rcp.approx.ftz.f64 %x, %a;", [("f64", subnormal)], "f64").tolist() == [np.inf, -np.inf, 0.5]
 
 
 # ---- opcodes that no other file runs, against Python's integers -----------------------------------------------------

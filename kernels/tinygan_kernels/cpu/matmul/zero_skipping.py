@@ -73,6 +73,14 @@ def memory_bytes(terms: int, item: int) -> int:
 
 
 @njit_inner
+def listed_time(across, needed, lost, slower, listing):
+    """Return the time per term and row of a panel `across` registers wide, by lists, in multiply-adds of a register. needed: the
+    share of A's numbers that are not 0. lost, slower, listing: as LOST, SLOWER and LISTING.
+    """
+    return across * (lost + (slower - lost) * needed) + listing
+
+
+@njit_inner
 def lists_pay(like, job):
     """Estimate, from a sample of A, whether so many terms can be left out that lists are worth their time."""
     needed = 0
@@ -83,7 +91,7 @@ def lists_pay(like, job):
             return False
     across = (job.right - job.left) // (LANES_32 if like.itemsize == 4 else LANES_64)
     listing = LISTING[0] if job.a_step == like.itemsize else LISTING[1]
-    return across >= WIDE - 1 and across * (LOST + (SLOWER - LOST) * needed / LOOKS) + listing < across
+    return across >= WIDE - 1 and listed_time(across, needed / LOOKS, LOST, SLOWER, listing) < across
 
 
 @njit_inner
@@ -128,12 +136,12 @@ def _compute_columns(columns, together, like, job, j, block, panel, lists):
 
 
 @ParallelLoop
-def leave_out_zeros(wide, narrow, together, like, jobs, most, always, memory, part, parts, thread):
+def leave_out_zeros(wide, narrow, together, like, jobs, most, rows, always, memory, part, parts, thread):
     """Compute a job's C up to its column `done_to`, which is set: the left edge if lists do not pay, otherwise the right edge, or a
     few registers before it, where tiles of these widths cannot fill up the columns.
 
-    wide, narrow: tuples of WIDE and of WIDE - 1 numbers; together: of TOGETHER. most: terms to take at a time. always: not 0 where
-    lists are used whether they pay or not. memory (threads, bytes).
+    wide, narrow: tuples of WIDE and of WIDE - 1 numbers; together: of TOGETHER. most, rows: terms, and rows of A, to take at a
+    time. always: not 0 where lists are used whether they pay or not. memory (threads, bytes).
     """
     job, item = jobs[part], like.itemsize
     job.done_to = job.left
@@ -145,9 +153,9 @@ def leave_out_zeros(wide, narrow, together, like, jobs, most, always, memory, pa
     wides = min(across % len(narrow), across // len(wide))  # so that narrow panels do the rest, unless there are very few columns
     narrows = (across - wides * len(wide)) // len(narrow)
     lists = Lists(panel + most * len(wide) * side * item, np.int64(COUNT + 2 * room * item), room)
-    for top in range(job.top, job.bottom, ROWS):
+    for top in range(job.top, job.bottom, rows):
         for start in range(0, job.depth, most):
-            block, j = TermRows(start, min(most, job.depth - start), top, min(top + ROWS, job.bottom)), job.left
+            block, j = TermRows(start, min(most, job.depth - start), top, min(top + rows, job.bottom)), job.left
             _list_all(together, like, job, block, np.int64(0), lists)
             for _ in range(wides):
                 _compute_columns(wide, together, like, job, j, block, panel, lists)
@@ -180,5 +188,5 @@ def stage(
     size = -(-memory_bytes(most, like.itemsize) // LINE) * LINE
     memory = take("lists", (MOST_THREADS, size), np.dtype(np.uint8))
     tuples = [(0,) * length for length in (WIDE, WIDE - 1, TOGETHER)]
-    made = leave_out_zeros.stage(len(jobs), *tuples, like, jobs, most, skip.value, memory)
+    made = leave_out_zeros.stage(len(jobs), *tuples, like, jobs, most, ROWS, skip.value, memory)
     return replace(made, alive=(*made.alive, *alive))

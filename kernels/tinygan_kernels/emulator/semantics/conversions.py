@@ -11,7 +11,7 @@ from .rounding import F32, F64, TF32, one_by_one, round_to
 
 _TO_INTEGER = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 _FLOATS = ("f16", "bf16", "f32", "f64")
-KNOWN = ("sat", "ftz", "relu", "satfinite", *_TO_INTEGER, "rn", "rz", "rm", "rp", "rna")
+KNOWN = ("sat", "ftz", "relu", *_TO_INTEGER, "rn", "rz", "rm", "rp", "rna")
 
 
 def is_float(kind: str) -> bool:

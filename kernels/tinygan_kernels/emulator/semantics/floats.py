@@ -199,8 +199,10 @@ def half_extremum(operation: str, kind: str, nan: bool):
 
 
 def ftz(x):
-    """Flush subnormal numbers, float32 or float16, to zeros of the same sign (.ftz)."""
-    limit = _TINY32 if x.dtype == "f4" else np.float16(2.0**-14)
+    """Flush subnormal numbers of any float type, bf16 as its bits, to zeros of the same sign (.ftz)."""
+    if x.dtype == "u2":
+        return np.where(x & np.uint16(0x7F80), x, x & np.uint16(0x8000))
+    limit = _TINY32 if x.dtype == "f4" else np.finfo(x.dtype).smallest_normal
     return np.where(np.abs(x) < limit, np.copysign(x.dtype.type(0), x), x)
 
 

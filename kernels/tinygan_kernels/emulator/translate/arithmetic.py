@@ -10,22 +10,26 @@ import numpy as np
 
 from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import join_halves, split_halves
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Symbol
+from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair, Symbol
 
 from .emitter import Emitter
 from .types import FLOAT, PACKED, code_of, rounding_of, types_of, wide_of
 
 
 def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -> None:
-    """Write d = function(operands), with .ftz on what goes in and out, and .sat at the end."""
-    arguments = [e.read(o, kind) for o in operands]
+    """Write d = function(operands), with .ftz on what goes in and out, and .sat at the end; of packed halves, on each half."""
+    arguments, single = [e.read(o, kind) for o in operands], PACKED.get(kind, kind)
+    if "sat" in ins.modifiers and single == "bf16":
+        raise e.unsupported("modifier .sat is not supported for bf16")
+    if rounding_of(ins) != "rn" and single in ("f16", "bf16"):
+        raise e.unsupported(f"modifier .{rounding_of(ins)} is not supported for halves, which are rounded to nearest")
+    before = [floats.ftz] if "ftz" in ins.modifiers else []
+    after = before + ([floats.saturate] if "sat" in ins.modifiers else [])
     if kind in PACKED:
-        e.apply(ins.operands[0], kind, packed(function, PACKED[kind]), *arguments)
+        e.apply(ins.operands[0], kind, packed(steps(before, function, after), single), *arguments)
         return
-    flush = "ftz" in ins.modifiers and kind in ("f32", "f16")
-    if flush:
-        arguments = [e.call(floats.ftz, a) for a in arguments]
-    after = ([floats.ftz] if flush else []) + ([floats.saturate] if "sat" in ins.modifiers else [])
+    for step in before:
+        arguments = [e.call(step, a) for a in arguments]
     if not after:
         e.apply(ins.operands[0], kind, function, *arguments)
         return
@@ -33,6 +37,22 @@ def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -
     for step in after:
         value = e.call(step, value)
     e.write(ins.operands[0], kind, value)
+
+
+def steps(before: list, function, after: list):
+    """Return the function that applies the functions in `before` to each argument, then `function`, then those in `after`."""
+    if not before and not after:
+        return function
+
+    def apply(*arguments):
+        for step in before:
+            arguments = [step(a) for a in arguments]
+        result = function(*arguments)
+        for step in after:
+            result = step(result)
+        return result
+
+    return apply
 
 
 def packed(function, kind: str):
@@ -124,6 +144,8 @@ def fma(e: Emitter, ins: Instruction) -> None:
     if "relu" in ins.modifiers:
         inner, function = function, None
         single = PACKED.get(kind, kind)
+        if single not in ("f16", "bf16"):
+            raise e.unsupported(f"modifier .relu is not supported for {kind}")
 
         def function(a, b, c):
             return floats.relu_half(inner(a, b, c), single)
@@ -184,19 +206,11 @@ def min_max(e: Emitter, ins: Instruction) -> None:
         e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
 
 
-def check_modifiers(e: Emitter, ins: Instruction, *known: str) -> None:
-    """Refuse an instruction with a modifier that is neither a type nor among `known`: left aside, it would be a wrong result."""
-    other = [m for m in ins.modifiers if m not in WIDTH and m not in known]
-    if other:
-        raise e.unsupported(f"modifier .{other[0]} is not supported")
-
-
 def simple(function, result: str | None = None, *kinds: str | None):
     """Make the lowering of d = function(a, b, ...). Operand i has the type kinds[i], d has `result`; None stands for the
     instruction's own type."""
 
     def lower(e: Emitter, ins: Instruction) -> None:
-        check_modifiers(e, ins)
         kind = e.kind_of(ins)
         wanted = [*kinds, *[None] * 8]
         arguments = [e.read(o, wanted[i] or kind) for i, o in enumerate(ins.operands[1:])]
@@ -225,7 +239,6 @@ def clamped(function, *kinds):
     kinds[i]; None stands for the instruction's own type."""
 
     def lower(e: Emitter, ins: Instruction) -> None:
-        check_modifiers(e, ins, "clamp", "wrap")
         kind = e.kind_of(ins)
         arguments = [e.read(o, k or kind) for o, k in zip(ins.operands[1:], kinds, strict=True)]
         e.write(ins.operands[0], kind, e.call(function, *arguments, str("clamp" in ins.modifiers)))

@@ -45,7 +45,7 @@ def comparison(operation: str, is_float: bool):
 def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[list[str], object]:
     """Return (source texts of the arguments, function that compares them) of setp and set."""
     arguments = [e.read(o, kind) for o in ins.operands[1:3]]
-    if "ftz" in ins.modifiers and kind == "f32":
+    if "ftz" in ins.modifiers and kind in ("f32", "f16"):
         arguments = [e.call(floats.ftz, a) for a in arguments]
     if kind == "bf16":
         arguments = [e.call(floats.bf16_to_f32, a) for a in arguments]
@@ -177,7 +177,7 @@ def cvt(e: Emitter, ins: Instruction) -> None:
     flags = tuple(m for m in ins.modifiers if m not in WIDTH)
     target, source = kinds[0], kinds[-1]
     value = [e.read(o, source) for o in ins.operands[1:]]
-    if target == "tf32":
+    if target == "tf32" and len(flags) == 1:
         e.write(ins.operands[0], "b32", e.call(to_tf32(flags[0]), *value))
     elif target in PACKED:
         e.write(ins.operands[0], "b32", e.call(pack_halves(PACKED[target], flags), *value))

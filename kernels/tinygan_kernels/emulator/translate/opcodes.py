@@ -6,16 +6,18 @@ A new instruction is one row here and the function that says what it computes (i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinygan_kernels.emulator.errors import UnsupportedInstruction
 from tinygan_kernels.emulator.semantics import floats, integers
-from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Register, names_in
+from tinygan_kernels.emulator.semantics.conversions import KNOWN as CONVERSIONS
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Function, Instruction, Register, names_in
 
 from . import arithmetic, data, memory, warp
 from .emitter import Emitter
-from .types import types_of
+from .types import ROUNDING, types_of
 
 TYPED = {"by type": "", "add": "add", "mul": "mul", "fma": "fma"}
 """Ways to count that depend on the instruction's type: integers are "integer"; of floats, "by type" gives fp32, fp64 or
@@ -36,6 +38,9 @@ class Opcode:
     members: of a collective (an instruction in which lanes of a warp meet, so that a block begins at it), the position of
     the operand with the member mask, WHOLE_WARP if there is none, NOBODY if it waits for nobody.
     destination: whether the first operand is where the result goes.
+    modifiers: the words, besides types, that `lower` knows, each a regular expression. Any other is an UnsupportedInstruction
+    that names it: left aside, it would be a silent wrong result. A word is known where it is carried out, and where it changes
+    no result here, such as a cache hint.
 
     Raises ValueError for a class that does not exist, and for a function of translate/warp.py without `members`.
     """
@@ -44,6 +49,7 @@ class Opcode:
     counted_as: str
     members: int | str | None = None
     destination: bool = True
+    modifiers: str = ""
 
     def __post_init__(self):
         if self.counted_as not in (*FIXED, *TYPED):
@@ -62,75 +68,96 @@ def _rows(names: str, *row, **fields) -> dict[str, Opcode]:
 
 
 _simple, _clamped = arithmetic.simple, arithmetic.clamped
+_ROUND = " ".join(ROUNDING)
+_COMPARE = "eq ne lt le gt ge lo ls hi hs equ neu ltu leu gtu geu num nan and or xor ftz"
+_SPACE = "global shared shared::cta local const param"
+_SCOPE = "cta cluster gpu sys"
+_CACHE = r"ca cg cs cv lu wb wt L1::\w+ L2::\w+"  # hints: no result depends on them
+_LOAD = f"{_SPACE} {_SCOPE} {_CACHE} v2 v4 v8 weak volatile relaxed mmio"
+_SPACE_OF_ANOTHER = "shared::cluster param::func param::entry"  # these are refused by the function itself, which says why
+_ATOMIC = f"{_SPACE} {_SCOPE} relaxed acquire release acq_rel add min max and or xor exch cas inc dec noftz v2 v4 v8"
+_COPY = r"async ca cg shared shared::cta shared::cluster global L2::\d+B commit_group wait_group wait_all bulk mbarrier"
+_PREFETCH = r"global local L1 L2 L2::\w+"
+_MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
+_BARRIER = "sync arrive red popc and or cta"
 _VIDEO = "vadd2 vadd4 vsub2 vsub4 vmin2 vmin4 vmax2 vmax4 vabsdiff2 vabsdiff4 vavrg2 vavrg4"
 
 OPCODES: dict[str, Opcode] = {
     # -- arithmetic
-    **_rows("add sub", arithmetic.add_sub, "add"),
-    **_rows("addc subc", arithmetic.add_sub, "integer"),
-    "mul": Opcode(arithmetic.mul, "mul"),
-    "mul24": Opcode(arithmetic.mul, "integer"),
-    "mad": Opcode(arithmetic.mad, "fma"),
-    **_rows("mad24 madc", arithmetic.mad, "integer"),
-    "fma": Opcode(arithmetic.fma, "fma"),
-    "div": Opcode(arithmetic.div, "by type"),
+    **_rows("add sub", arithmetic.add_sub, "add", modifiers=f"{_ROUND} ftz sat cc"),
+    **_rows("addc subc", arithmetic.add_sub, "integer", modifiers="cc"),
+    "mul": Opcode(arithmetic.mul, "mul", modifiers=f"{_ROUND} ftz sat hi lo wide"),
+    "mul24": Opcode(arithmetic.mul, "integer", modifiers="hi lo"),
+    "mad": Opcode(arithmetic.mad, "fma", modifiers=f"{_ROUND} ftz sat hi lo wide cc"),
+    "mad24": Opcode(arithmetic.mad, "integer", modifiers="hi lo sat"),
+    "madc": Opcode(arithmetic.mad, "integer", modifiers="hi lo cc"),
+    "fma": Opcode(arithmetic.fma, "fma", modifiers=f"{_ROUND} ftz sat relu"),
+    "div": Opcode(arithmetic.div, "by type", modifiers=f"{_ROUND} ftz approx full"),
     "rem": Opcode(_simple(integers.remainder), "integer"),
-    **_rows("neg abs", arithmetic.neg_abs, "by type"),
-    **_rows("min max", arithmetic.min_max, "by type"),
-    **_rows("rcp sqrt rsqrt ex2 lg2 sin cos tanh", arithmetic.unary_float, "by type"),
+    **_rows("neg abs", arithmetic.neg_abs, "by type", modifiers="ftz"),
+    **_rows("min max", arithmetic.min_max, "by type", modifiers="ftz NaN"),
+    **_rows("rcp sqrt rsqrt ex2 lg2 sin cos tanh", arithmetic.unary_float, "by type", modifiers=f"{_ROUND} ftz approx"),
     "copysign": Opcode(_simple(floats.copysign), "by type"),
     "sad": Opcode(_simple(integers.sad), "integer"),
-    **_rows("dp4a dp2a", arithmetic.dot, "integer"),
-    **_rows(_VIDEO, arithmetic.packed_video, "integer"),
+    "dp4a": Opcode(arithmetic.dot, "integer"),
+    "dp2a": Opcode(arithmetic.dot, "integer", modifiers="lo hi"),
+    **_rows(_VIDEO, arithmetic.packed_video, "integer", modifiers="sat add"),
     # -- bits
     **_rows("and or xor not", arithmetic.logic, "integer"),
     "cnot": Opcode(_simple(integers.cnot), "integer"),
     "lop3": Opcode(arithmetic.lop3, "integer"),
     "shl": Opcode(_simple(integers.shl, None, None, "u32"), "integer"),
     "shr": Opcode(_simple(integers.shr, None, None, "u32"), "integer"),
-    "shf": Opcode(arithmetic.funnel, "integer"),
+    "shf": Opcode(arithmetic.funnel, "integer", modifiers="l r clamp wrap"),
     "popc": Opcode(_simple(integers.popc, "u32"), "integer"),
     "clz": Opcode(_simple(integers.clz, "u32"), "integer"),
     "brev": Opcode(_simple(integers.brev), "integer"),
-    "bfind": Opcode(arithmetic.bfind, "integer"),
+    "bfind": Opcode(arithmetic.bfind, "integer", modifiers="shiftamt"),
     "bfe": Opcode(_simple(integers.bfe, None, None, "u32", "u32"), "integer"),
     "bfi": Opcode(_simple(integers.bfi, None, None, None, "u32", "u32"), "integer"),
-    "bmsk": Opcode(_clamped(integers.bmsk, "u32", "u32"), "integer"),
-    "szext": Opcode(_clamped(integers.szext, None, "u32"), "integer"),
-    "prmt": Opcode(arithmetic.prmt, "misc"),
+    "bmsk": Opcode(_clamped(integers.bmsk, "u32", "u32"), "integer", modifiers="clamp wrap"),
+    "szext": Opcode(_clamped(integers.szext, None, "u32"), "integer", modifiers="clamp wrap"),
+    "prmt": Opcode(arithmetic.prmt, "misc", modifiers="f4e b4e rc8 ecl ecr rc16"),
     "fns": Opcode(_simple(integers.find_nth_set, "b32", "b32", "u32", "s32"), "integer"),
     # -- comparison, selection, moves, conversions
-    "setp": Opcode(data.setp, "integer"),
-    "set": Opcode(data.set_, "integer"),
+    "setp": Opcode(data.setp, "integer", modifiers=_COMPARE),
+    "set": Opcode(data.set_, "integer", modifiers=_COMPARE),
     "selp": Opcode(data.selp, "misc"),
-    "slct": Opcode(data.slct, "integer"),
+    "slct": Opcode(data.slct, "integer", modifiers="ftz"),
     "mov": Opcode(data.mov, "misc"),
-    "cvt": Opcode(data.cvt, "conversion"),
-    "cvta": Opcode(data.cvta, "misc"),
-    "isspacep": Opcode(data.isspacep, "integer"),
-    "testp": Opcode(data.testp, "by type"),
-    # -- memory
-    **_rows("ld ldu", memory.ld, "memory"),
-    "st": Opcode(memory.st, "memory", destination=False),
-    "atom": Opcode(memory.atom, "memory"),
-    "red": Opcode(memory.atom, "memory", destination=False),
-    "cp": Opcode(memory.cp_async, "memory", destination=False),
-    **_rows("membar fence", memory.fence, "memory", destination=False),
-    **_rows("prefetch prefetchu discard applypriority", memory.nothing, "memory", destination=False),
+    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join(CONVERSIONS)),
+    "cvta": Opcode(data.cvta, "misc", modifiers=f"to {_SPACE}"),
+    "isspacep": Opcode(data.isspacep, "integer", modifiers=_SPACE),
+    "testp": Opcode(data.testp, "by type", modifiers="finite infinite number notanumber normal subnormal"),
+    # -- memory. Fences and what touches caches count as "memory", nanosleep as "control" and pmevent as "misc": NVIDIA does not list
+    # the metrics' instructions one by one, but the SASS that these become (MEMBAR, CCTL; NANOSLEEP; PMTRIG) stands in the groups
+    # load/store, control and miscellaneous of "Instruction Set Reference" (CUDA Binary Utilities), and the metrics were called
+    # inst_compute_ld_st, inst_control and inst_misc in nvprof (Nsight Compute CLI, "nvprof Metric Comparison").
+    **_rows("ld ldu", memory.ld, "memory", modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} acquire nc"),
+    "st": Opcode(memory.st, "memory", destination=False, modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} release"),
+    "atom": Opcode(memory.atom, "memory", modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER}"),
+    "red": Opcode(memory.atom, "memory", destination=False, modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER}"),
+    "cp": Opcode(memory.cp_async, "memory", destination=False, modifiers=_COPY),
+    "membar": Opcode(memory.fence, "memory", destination=False, modifiers="cta gl sys proxy"),
+    "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release proxy"),
+    **_rows("prefetch prefetchu discard applypriority", memory.nothing, "memory", destination=False, modifiers=_PREFETCH),
     "nanosleep": Opcode(memory.nothing, "control", destination=False),
-    "pmevent": Opcode(memory.nothing, "misc", destination=False),
+    "pmevent": Opcode(memory.nothing, "misc", destination=False, modifiers="mask"),
     # -- collectives: lanes of a warp meet
-    **_rows("shfl", warp.shfl, "inter_thread_communication", members=-1),
-    "vote": Opcode(warp.vote, "inter_thread_communication", members=-1),
-    "match": Opcode(warp.match, "inter_thread_communication", members=-1),
-    "redux": Opcode(warp.redux, "inter_thread_communication", members=-1),
+    "shfl": Opcode(warp.shfl, "inter_thread_communication", members=-1, modifiers="sync up down bfly idx"),
+    "vote": Opcode(warp.vote, "inter_thread_communication", members=-1, modifiers="sync all any uni ballot"),
+    "match": Opcode(warp.match, "inter_thread_communication", members=-1, modifiers="sync all any"),
+    "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
-    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP),
-    "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP),
+    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=r"sync aligned row col sp m\d+n\d+k\d+"),
+    "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=_MATRICES),
     # bar.warp.sync is lowered; the other forms of bar end a block
-    "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False),
+    "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False, modifiers=f"{_BARRIER} warp"),
     # -- the ends of blocks (syntax/cfg.py finds them, execute/scheduler.py acts on them)
-    **_rows("bra brx ret exit trap barrier call", None, "control", destination=False),
+    "barrier": Opcode(None, "control", destination=False, modifiers=f"{_BARRIER} aligned"),
+    "brx": Opcode(None, "control", destination=False, modifiers="idx uni"),
+    **_rows("bra ret call", None, "control", destination=False, modifiers="uni"),
+    **_rows("exit trap", None, "control", destination=False),
 }
 
 
@@ -171,6 +198,17 @@ def registers_read(function: Function) -> set[str]:
             skipped = 1 if row is None or row.destination else 0
             read.update(names_in((ins.guard, *ins.operands[skipped:]), Register))
     return read
+
+
+def check_modifiers(e: Emitter, ins: Instruction) -> None:
+    """Raise UnsupportedInstruction for the first modifier that is neither a type nor a word of the opcode's row."""
+    words = OPCODES[ins.opcode].modifiers.split()
+    for modifier in ins.modifiers:
+        if modifier not in WIDTH and not any(re.fullmatch(word, modifier) for word in words):
+            raise e.unsupported(
+                f"modifier .{modifier} is not supported; besides types, the row of {ins.opcode} in emulator/translate/opcodes.py "
+                f"knows {', '.join(words) or 'none'}"
+            )
 
 
 def check_destination(e: Emitter, ins: Instruction, row: Opcode) -> None:

@@ -12,7 +12,7 @@ from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Symbol, 
 from .emitter import Emitter
 from .kernel import TranslatedBlock
 from .layout import BUILTIN
-from .opcodes import WHOLE_WARP, Opcode
+from .opcodes import WHOLE_WARP, Opcode, check_modifiers
 
 
 def members(e: Emitter, ins: Instruction, row: Opcode, number: int) -> str:
@@ -33,6 +33,7 @@ def finish(e: Emitter, made: TranslatedBlock, block: BasicBlock, first: dict[str
     if ins is None:
         e.line("return None, None")
         return
+    check_modifiers(e, ins)
     if block.end == "switch":
         payload = e.read(ins.operands[0], "u32")
     elif block.end == "barrier":

@@ -93,6 +93,7 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
     row = opcodes.OPCODES.get(ins.opcode)
     if row is None or row.lower is None:
         raise e.unsupported(opcodes.unknown(ins.opcode))
+    opcodes.check_modifiers(e, ins)
     with e.under_guard(ins):
         row.lower(e, ins)
     opcodes.check_destination(e, ins, row)
