@@ -148,7 +148,7 @@ def blocks(bench: Bench) -> list[Finding]:
 
     def bind(m: int, n: int, k: int, trans_a: bool = False) -> Any:
         a, b = bench.normal(*((k, m) if trans_a else (m, k))), bench.normal(k, n)
-        return lambda: bind_product(a, b, np.empty((m, n), np.float32), trans_a, look_for_zeros=False)
+        return lambda: bind_product(a, b, np.empty((m, n), np.float32), trans_a, look_for_zeros=False)  # for each value anew
 
     large = {"512x512, 2048 terms": bind(512, 512, 2048), "the same, A transposed": bind(512, 512, 2048, True)}
     side = max(256, int((3 * level_2_bytes() / 4) ** 0.5) // 16 * 16)  # B takes three times the level-2 cache

@@ -135,14 +135,15 @@ class Bench:
         return self.compare({0: call})[0]
 
     def sweep(self, module: Any, name: str, values: Iterable[Any], workloads: Mapping[Hashable, Callable[[], Call]]) -> Finding:
-        """Judge a constant by timing workloads under each value. A workload binds its arrays and returns the call to time."""
+        """Judge a constant by timing workloads under each value. A workload binds its arrays, which is when it sees the value, and
+        returns the call to time.
+        """
         times, tried = {}, list(values)
         for label, bind in workloads.items():
             calls = {}
             for value in tried:
                 with changed(module, **{name: value}):
                     calls[value] = bind()
-                    calls[value]()
             times[label] = self.compare(calls)
         how = f"under {tried}: {', '.join(map(str, workloads))}"
         return Finding.judged(module, name, judge(times, getattr(module, name)), how)

@@ -1,7 +1,7 @@
 """Blocking of a matrix product: which register tile it takes, how C is shared out among threads, how long its cache blocks are.
 
-The constants of this choice are measured by `python -m benchmarks.speed.tune`; benchmarks/results/tune.json has what a machine
-gave.
+All constants of this choice are measured by `python -m benchmarks.speed.tune`; benchmarks/results/tune.json has what a machine
+gave, and what each set value costs there.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ TILES_OF_16_REGISTERS = (
     (4, 3, 2, 1.0), (6, 2, 1, 1.01), (5, 2, 1, 1.02), (4, 2, 1, 1.28), (8, 1, 1, 1.7), (2, 4, 2, 2.5), (1, 4, 2, 4.0),
 )  # fmt: skip
 TILES = TILES_OF_32_REGISTERS if registers() == 32 else TILES_OF_16_REGISTERS
+# `python -m benchmarks.speed.tune` measures what these values cost next to others.
 FLAT = 4  # rows below which a tile reads so much of B per multiplication that B has to lie in the level-2 cache
 
-# Costs in multiply-adds per number.
+# Costs in multiply-adds per number, measured by `python -m benchmarks.speed.tune`.
 COPYING = 3  # copying a number of B into a packed panel
 TRANSPOSING = 10  # the same for a B that lies transposed
 GATHERING = 10  # copying a number of an A that lies transposed into a strip
 FETCHING = 16  # reading a number of A or B for the first time: it may lie in another core's cache
 
+# Sizes of pieces, parts of the level-2 cache: `python -m benchmarks.speed.tune` tries others.
 PANEL_BYTES = level_2_bytes() // 6  # of a panel of B, at most: tiles take so long over it that the level-2 cache keeps up
 BLOCK_BYTES = level_2_bytes() // 2  # of a block of A, at most: one panel of B after another is multiplied with it
+# Where copying pays: `python -m benchmarks.speed.tune` times both ways on both sides of these values.
 PACKING_ROWS = 32  # rows of A from which packing a panel of B, which each of them reads, pays
-LINE_NUMBERS = 16  # threads share out columns in multiples of a cache line of floats, so that no line is written to by two
 FAR = 2048  # bytes between rows from which A is packed: the level-1 cache holds few lines, the TLB few pages, at such a distance
+LINE_NUMBERS = 16  # threads share out columns in multiples of a cache line of floats, so that no line is written to by two
 
 
 @dataclass(frozen=True)

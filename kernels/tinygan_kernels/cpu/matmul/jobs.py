@@ -29,7 +29,8 @@ from .blocking import FAR, LINE_NUMBERS, Blocking, choose_blocking
 from .microkernel import Epilogue, RowsOfA, RowsOfB, SumLength, TileOfC, compute_tile
 from .packing import LANES_32, LANES_64, load_tile, pack_a_into_strips, pack_transposed_b, store_rest_of_tile
 
-WORTH_SPLITTING = 30_000  # multiplications below which a second thread costs more than it brings
+# `python -m benchmarks.speed.tune` measures both.
+WORTH_SPLITTING = 30_000  # multiplications below which a second thread of a team costs more than it brings
 PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
 
 _ADDRESSES = ("a", "row_offsets", "b", "c", "bias")

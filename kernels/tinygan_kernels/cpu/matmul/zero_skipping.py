@@ -32,12 +32,14 @@ from .microkernel import Epilogue, copy_register
 from .nonzero_lists import COUNT, Lists, RowTable, TermsOfA, all_finite, compute_listed_tile, is_not_zero, list_terms, word_at
 from .packing import LANES_32, LANES_64, pack_transposed_b
 
+# The sizes of pieces: `python -m benchmarks.speed.tune` times products under these values and others.
 # Registers across a wide panel of B; a narrow one has one less, so that few columns are left over. With so many sums at a time no
 # multiply-add waits for the one before.
 WIDE = 1 + max(256 // register_bytes(), 4)
 PANEL_BYTES = 32 << 10  # of a panel of B, at most: it stays in the level-1 cache, as its rows are picked here and there
 ROWS = 128  # rows of A whose terms are listed at a time
 TOGETHER = 4  # rows listed at once, so that a cache line of an A that lies transposed is not fetched anew for each
+# The decision: `python -m benchmarks.speed.tune` measures the costs, and what each value costs next to others.
 FIRST_LOOK, LOOKS = 16, 96  # numbers of A in the sample; where none of the first 16 is 0, lists are not considered
 LEAST_WORK, LEAST = 1 << 23, 16  # multiplications, and rows and terms, from which a sample of A is worth its time
 SLOWER, LOST = 1.28, 0.1  # the time of a listed tile, relative to register tiles: with all terms in its list, and with none

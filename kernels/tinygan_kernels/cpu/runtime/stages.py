@@ -30,6 +30,7 @@ from .jit import code_of, njit_inner
 from .team import LINE, run_alone, run_together, sched_yield_address
 
 Call = Callable[[], None]
+# `python -m benchmarks.speed.tune` times both ways on both sides of these values.
 WORTH_SHARING = 1 << 12  # elements from which a stage is shared out, where a team of threads is at work
 WORTH_A_TEAM = 1 << 16  # elements of all stages together from which it pays to start one
 TABLE = np.dtype([("code", np.int64), ("block", np.int64), ("parts", np.int64)])

@@ -129,8 +129,8 @@ OPCODES: dict[str, Opcode] = {
     "cvta": Opcode(data.cvta, "misc", modifiers=f"to {_SPACE}"),
     "isspacep": Opcode(data.isspacep, "integer", modifiers=_SPACE),
     "testp": Opcode(data.testp, "by type", modifiers="finite infinite number notanumber normal subnormal"),
-    # -- memory. Fences and what touches caches count as "memory", nanosleep as "control" and pmevent as "misc": NVIDIA does not list
-    # the metrics' instructions one by one, but the SASS that these become (MEMBAR, CCTL; NANOSLEEP; PMTRIG) stands in the groups
+    # -- memory. Fences and what touches caches count as "memory", nanosleep as "control" and pmevent as "misc": NVIDIA does not
+    # list the metrics' instructions one by one, but the SASS that these become (MEMBAR, CCTL; NANOSLEEP; PMTRIG) is in the groups
     # load/store, control and miscellaneous of "Instruction Set Reference" (CUDA Binary Utilities), and the metrics were called
     # inst_compute_ld_st, inst_control and inst_misc in nvprof (Nsight Compute CLI, "nvprof Metric Comparison").
     **_rows("ld ldu", memory.ld, "memory", modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} acquire nc"),
