@@ -14,6 +14,8 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from .conversion import backend_of, described, real_array, real_dtype
+from .elsewhere import unknown_keyword
+from .values import Values
 
 # One VJP for each parent, called as vjp(g, y, *parents) and giving the parent's cotangent; None where it is zero everywhere.
 # Or one function for all of them, called as vjp(needed, g, y, *parents) with a bool for each parent, giving a sequence.
@@ -24,7 +26,7 @@ class BackendMismatch(ValueError):
     """Two tensors of different backends in one computation."""
 
 
-class Tensor:
+class Tensor(Values):
     """An array on a backend, and how it was computed.
 
     data: an array, nested lists or a number. float32 and float64 arrays keep their dtype and are not copied where the backend
@@ -35,7 +37,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "array", "backend", "grad", "parents", "requires_grad", "vjps")
-    __array_ufunc__ = None  # so that numpy_array * tensor asks the tensor
 
     def __init__(
         self, data: Any, backend: Backend | str | None = None, requires_grad: bool = False, *, dtype: Any = None
@@ -92,12 +93,14 @@ class Tensor:
         values = np.array2string(self.numpy(), precision=4, threshold=20, prefix="Tensor(")
         return f"Tensor({values}, {self.dtype}, {self.backend.name}{', requires_grad' if self.requires_grad else ''})"
 
-    def backward(self, cotangent: Tensor | None = None) -> None:
+    def backward(self, cotangent: Tensor | None = None, **unknown: Any) -> None:
         """Write dL/dleaf into `.grad` of every leaf that requires a gradient and that this tensor L was computed from.
 
         `.grad` is replaced, never added to: a second call, from here or from another tensor, forgets the first. To add
         gradients up, add the tensors up. L has to be a single number unless its cotangent is given. Raises ValueError.
         """
+        if unknown:
+            raise TypeError(unknown_keyword("backward", next(iter(unknown)), ("cotangent",)))
         leaves = [t for t in _topological_order(self) if t.requires_grad]
         if not leaves:
             raise ValueError("nothing to differentiate: no leaf with requires_grad=True leads to this tensor")
@@ -170,8 +173,8 @@ def _check_cotangent(u: Tensor, output: Tensor) -> None:
 def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
     """Return the function that computes df/d(argument `argnum`), for an f that returns a single number. `grad(grad(f))` works."""
 
-    def derivative(*args: Tensor) -> Tensor:
-        x = args[argnum]
+    def derivative(*args: Any) -> Tensor:
+        x = _argument(args, argnum)
         # a node of its own, so that an outer grad sees x and an inner one does not see past it
         own = record(x.array, (x,), (lambda g, y, x: g,)) if x.tracked else wrap(x.array, x.backend)
         own.requires_grad = not x.tracked
@@ -179,6 +182,16 @@ def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
         return gradients(output, [own], create_graph=True)[0]
 
     return derivative
+
+
+def _argument(args: Sequence[Any], argnum: int) -> Tensor:
+    """Return the argument that f is differentiated in; a number or an array becomes a tensor like the first one beside it."""
+    if not -len(args) <= argnum < len(args):
+        raise TypeError(f"grad: there is no argument {argnum} among the {len(args)} that f was called with")
+    x, others = args[argnum], [a for a in args if isinstance(a, Tensor)]
+    if isinstance(x, Tensor):
+        return x
+    return Tensor(x, others[0].backend, dtype=others[0].dtype) if others else Tensor(x)
 
 
 def filled(like: Tensor, value: float) -> Tensor:

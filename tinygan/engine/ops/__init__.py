@@ -7,27 +7,34 @@
     fused        what layers and losses need, in one pass over memory
     door         how an op reaches a kernel
     operators    +, *, @, [] and the methods of Tensor
+    numpy_calls  np.exp(t), np.mean(t): NumPy's functions on tensors
+    front        what users call: ops that also take numbers and arrays
 
 Shapes first, then the derivative, in the letters of the code: g is the cotangent dL/dy, y the result. A VJP is a lambda for each
 input, (g, y, *inputs) -> dL/dinput. What can be derived is derived (a - b = a + (-b)): fewer derivatives to verify.
 
 Each function without a leading underscore in the first five modules is an op. It is public here without being listed, and
-needs a case in tinygan/theory/gradient_cases.py.
+needs a case in tinygan/theory/gradient_cases.py. Users call it through `front`, which turns numbers and arrays into tensors; VJPs
+call it as it stands.
 """
 
 import inspect
+from typing import Any
 
+from tinygan.engine.elsewhere import MODULE, TENSOR, missing_attribute
 from tinygan.engine.tensor import BackendMismatch
 
-from . import elementwise, fused, operators, products, reductions, shapes  # noqa: F401  operators binds what it defines
+from . import elementwise, fused, numpy_calls, operators, products, reductions, shapes  # noqa: F401  two bind what they define
 from .door import as_tensor, launch
-from .elementwise import *  # noqa: F403
-from .fused import *  # noqa: F403
-from .products import *  # noqa: F403
-from .reductions import *  # noqa: F403
-from .shapes import *  # noqa: F403
+from .front import front
 
 __all__ = ["BackendMismatch", "as_tensor", "launch"]
 for _module in (shapes, reductions, elementwise, products, fused):
-    __all__ += [name for name, op in vars(_module).items()
-                if inspect.isfunction(op) and op.__module__ == _module.__name__ and not name.startswith("_")]
+    for _name, _op in vars(_module).items():
+        if inspect.isfunction(_op) and _op.__module__ == _module.__name__ and not _name.startswith("_"):
+            globals()[_name] = front(_op)
+            __all__ += [_name]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(missing_attribute("tinygan.ops", name, __all__, TENSOR | MODULE))

@@ -25,8 +25,15 @@ def shared_backend(kernel: str, tensors: Sequence[Tensor]) -> Backend:
     backend = tensors[0].backend
     for tensor in tensors:
         if tensor.backend is not backend:
-            raise BackendMismatch(f"{kernel}: its tensors live on different backends, {backend!r} and {tensor.backend!r}")
+            raise BackendMismatch(f"{kernel}: its tensors live on different backends, {backend!r} and {tensor.backend!r}"
+                                  f"{_two_of_one_name(backend, tensor.backend)}")
     return backend
+
+
+def _two_of_one_name(a: Backend, b: Backend) -> str:
+    """Say how two backends of one name come to be, and what to do."""
+    same = "; each `load` makes one of its own: load one and hand it to both, or give both its name"
+    return same if a.name == b.name else ""
 
 
 def as_tensor(value: Any, like: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from tinygan.engine.tensor import Tensor
 
 from .door import as_tensor
 from .elementwise import abs, add, div, exp, leaky_relu, log, log_sigmoid, mul, neg, power, relu, sigmoid, softplus, sqrt, sub, tanh
+from .front import front
 from .products import matmul
 from .reductions import max, mean, sum, var
 from .shapes import reshape, slice, transpose
@@ -16,6 +17,7 @@ OPERATORS = {
     "__add__": add, "__radd__": lambda a, b: add(b, a), "__mul__": mul, "__rmul__": lambda a, b: mul(b, a),
     "__sub__": sub, "__rsub__": lambda a, b: sub(b, a), "__truediv__": div, "__rtruediv__": lambda a, b: div(b, a),
     "__pow__": power, "__rpow__": lambda a, b: power(as_tensor(b, a), a), "__neg__": neg, "__abs__": abs,
+    "__pos__": lambda x: x,
     "__matmul__": lambda a, b: matmul(a, as_tensor(b, a)), "__rmatmul__": lambda a, b: matmul(as_tensor(b, a), a),
     "__getitem__": slice, "T": property(transpose),
 }
@@ -37,4 +39,4 @@ Tensor.reshape, Tensor.transpose = _reshape, _transpose
 for _name, _function in OPERATORS.items():
     setattr(Tensor, _name, _function)
 for _function in METHODS:
-    setattr(Tensor, _function.__name__, _function)
+    setattr(Tensor, _function.__name__, front(_function))

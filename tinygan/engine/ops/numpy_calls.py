@@ -1,0 +1,103 @@
+"""NumPy's functions on tensors: np.exp(t), np.mean(t), array @ t. The Tensor's side of NumPy's two protocols, bound when imported.
+
+Where tinygan has the op, NumPy's function is the op and the result a tensor, with its graph. Every other function computes on the
+values of constants, and is refused for a tensor that gradients flow through, as its result would be cut from the graph without a
+word. Functions that only look, such as np.shape and np.allclose, take every tensor. np.asarray(t) is t.numpy() (values.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygan.engine.tensor import Tensor
+
+from .door import pair
+from .elementwise import abs, add, div, exp, log, maximum, mul, neg, power, sign, sqrt, sub, tanh
+from .products import matmul
+from .reductions import broadcast_to, max, mean, sum, var
+from .shapes import concat, reshape, transpose
+
+UFUNCS: dict[np.ufunc, Callable[..., Tensor]] = {
+    np.add: add, np.subtract: sub, np.multiply: mul, np.divide: div, np.power: power, np.maximum: maximum, np.negative: neg,
+    np.absolute: abs, np.exp: exp, np.log: log, np.sqrt: sqrt, np.tanh: tanh, np.sign: sign,
+    np.matmul: lambda a, b: matmul(*pair(a, b)), np.positive: lambda x: x, np.square: lambda x: power(x, 2),
+    np.reciprocal: lambda x: div(1.0, x),
+}
+COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
+REDUCTIONS: dict[Any, Callable[..., Tensor]] = {np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.var: var}
+MOVES: dict[Any, Callable[..., Tensor]] = {
+    np.concatenate: concat, np.reshape: reshape, np.transpose: transpose, np.broadcast_to: broadcast_to,
+}
+LOOKING = {
+    np.shape, np.ndim, np.size, np.allclose, np.isclose, np.array_equal, np.array_equiv, np.array2string, np.array_repr,
+    np.array_str, np.save, np.savetxt, np.savez, np.savez_compressed,
+    np.iscomplexobj, np.isrealobj, np.atleast_1d, np.may_share_memory,
+    np.shares_memory, np.histogram, np.result_type,
+}
+
+
+def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+    """Compute a ufunc of NumPy's on tensors (NEP 13). Raises TypeError where there is no op and a gradient would be lost."""
+    if method == "__call__" and not options:
+        if ufunc in UFUNCS:
+            return UFUNCS[ufunc](*inputs)
+        if ufunc in COMPARISONS:
+            return ufunc(*_values(inputs))
+    if any(isinstance(out, Tensor) for out in options.get("out", ())):
+        raise TypeError(f"np.{ufunc.__name__}: out is a tensor, and a tensor does not change in place")
+    if options.get("out") and self.tracked:
+        raise TypeError(f"np.{ufunc.__name__}: an array cannot hold a tensor that gradients flow through: write a = a + t, or "
+                        "a += t.numpy() for the values")
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    return _on_values(name, getattr(ufunc, method), inputs, options)
+
+
+def array_function(self: Tensor, function: Callable[..., Any], types: Any, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Compute a function of NumPy's on tensors (NEP 18). Raises TypeError where there is no op and a gradient would be lost."""
+    if function in REDUCTIONS:
+        return _reduced(function, *given, **named)
+    if function in MOVES:
+        return MOVES[function](*given, **named)
+    if function in LOOKING:
+        return function(*_values(given), **_values(named))
+    return _on_values(function.__name__, function, given, named)
+
+
+def _reduced(function: Any, a: Any, axis: Any = None, *rest: Any, keepdims: bool = False, **others: Any) -> Tensor:
+    """Compute np.sum, np.mean, np.max or np.var of a tensor as the op of that name."""
+    if rest or others:
+        odd = ", ".join(others) or "more arguments"
+        raise TypeError(f"np.{function.__name__} of a tensor takes axis and keepdims, not {odd}; for the values, pass t.numpy()")
+    return REDUCTIONS[function](a, axis, keepdims)
+
+
+def _on_values(name: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Call a function for which there is no op on the values of tensors. Raises TypeError if a gradient would flow through one."""
+    if any(t.tracked for t in _tensors((given, named))):
+        raise TypeError(f"np.{name} is no op of tinygan's, so its result would be cut from the graph of the tensor that it is "
+                        f"given; for the values write np.{name}(t.numpy())")
+    return function(*_values(given), **_values(named))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in an argument, in lists, tuples and dictionaries too."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(inner)
+
+
+def _values(value: Any) -> Any:
+    """Return an argument with arrays for the tensors in it."""
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if type(value) in (list, tuple):
+        return type(value)(map(_values, value))
+    return {key: _values(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+Tensor.__array_ufunc__, Tensor.__array_function__ = array_ufunc, array_function  # type: ignore[attr-defined]
