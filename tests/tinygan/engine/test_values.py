@@ -269,9 +269,9 @@ permute pin_memory pow prod qr reciprocal register_hook relu relu_ repeat requir
 reshape_as resize_ retain_grad roll round rsqrt scatter select shape sigmoid sign sin size softmax sort split sqrt
 square squeeze std storage stride sub sub_ sum svd t tan tanh tile to tolist topk trace transpose tril triu type type_as
 unbind uniform_ unsqueeze unique var view view_as where zero_ zero_grad
-""".split()
-MICROGRAD = "data grad backward relu exp tanh zero_grad parameters".split()
-NAMES = sorted({*TORCH, *MICROGRAD, *(name for name in dir(np.ndarray) if not name.startswith("_"))})
+"""
+MICROGRAD = ["data", "grad", "backward", "relu", "exp", "tanh", "zero_grad", "parameters"]
+NAMES = sorted({*TORCH.split(), *MICROGRAD, *(name for name in dir(np.ndarray) if not name.startswith("_"))})
 
 
 def test_every_method_name_of_other_libraries_works_or_is_answered():
