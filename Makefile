@@ -1,8 +1,9 @@
 # The two commands: `make train` and `make test`. Everything is installed into .venv, nothing outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint bench docs gpu gpu-checks clean
+.PHONY: help train test lint bench docs beside gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -25,21 +26,32 @@ docs: .venv/.test  ## rewrite the numbers, excerpts, figures and tables of docs/
 	$(BIN)/python -m benchmarks.docs.results
 	$(BIN)/python -m benchmarks.docs.api
 
-gpu: .venv/.core  ## on a machine with an NVIDIA GPU: its tests, every kernel verified on it, matmul timed against cuBLAS
-	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) --no-print-directory gpu-checks; else \
-	echo "no NVIDIA GPU was found (nvidia-smi lists none), so there is nothing to run; --emulate executes the CUDA kernels without one"; fi
+beside: .venv/.test  ## run the CUDA tests beside PyTorch, CuPy and CUDA 12, in environments made for it in .cache/
+	$(BIN)/python -m benchmarks.environments.beside; status=$$?; $(BIN)/python -m benchmarks.docs.results && exit $$status
 
-gpu-checks: .venv/.gpu
-	$(BIN)/python -m pytest -m gpu
-	$(BIN)/tinygan kernels verify --backend cupy
-	$(BIN)/tinygan kernels verify --backend numba-cuda
-	$(BIN)/python -m benchmarks.speed.gpu_matmul --json benchmarks/results/gpu_matmul.json
+# Which CUDA packages fit is asked of the driver; `make gpu CUDA=12` overrides it. Each major version has an environment of its own.
+gpu:  ## on a machine with an NVIDIA GPU: doctor, tests, verification, times beside cuBLAS's, all of it in gpu-report.md
+	@$(CHECK_PYTHON)
+	@cuda="$(CUDA)"; if [ -z "$$cuda" ]; then cuda=$$($(PYTHON) kernels/tinygan_kernels/doctor/driver.py); case $$? in 0) ;; \
+	1) echo "there is nothing to run without a GPU; --emulate executes the CUDA kernels without one"; exit 0;; *) exit 1;; esac; fi; \
+	$(MAKE) --no-print-directory gpu-checks CUDA=$$cuda
 
-clean:  ## remove the virtual environment, runs/ stays
-	rm -rf .venv *.egg-info
+gpu-checks: .venv-cuda$(CUDA)/.made
+	.venv-cuda$(CUDA)/bin/python -m benchmarks.environments.gpu_report
+
+TESTS_12 := test-cuda12
+TESTS_13 := test
+.venv-cuda%/.made: setup.py
+	$(if $(TESTS_$*),,$(error CUDA is 12 or 13, not $*))
+	$(PYTHON) -m venv --clear .venv-cuda$*
+	.venv-cuda$*/bin/pip install --quiet --disable-pip-version-check -e '.[$(TESTS_$*),gpu-cuda$*]'
+	@touch $@
+
+clean:  ## remove the virtual environments, runs/ stays
+	rm -rf .venv .venv-cuda* .cache *.egg-info
 
 .venv/.pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv .venv
 	@touch $@
 
@@ -49,10 +61,6 @@ clean:  ## remove the virtual environment, runs/ stays
 
 .venv/.test: .venv/.core
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
-	@touch $@
-
-.venv/.gpu: .venv/.test
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[gpu]'
 	@touch $@
 
 .venv/.peers: .venv/.core

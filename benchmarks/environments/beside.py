@@ -17,6 +17,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,12 @@ def make(environment: Environment, cache: Path) -> Path:
     return python
 
 
-def versions(python: Path) -> dict[str, str]:
-    """Return the versions of the packages that matter here."""
+def installed_versions(names: Iterable[str], python: Path | str = sys.executable) -> dict[str, str]:
+    """Return the versions of those of these packages that a Python has."""
     command = [str(python), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
     listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     have = {package["name"].lower(): package["version"] for package in listed}
-    return {name: have[name] for name in NAMED if name in have}
+    return {name: have[name] for name in names if name in have}
 
 
 def doctor(python: Path) -> dict[str, Any]:
@@ -127,7 +128,8 @@ def tried(environment: Environment, cache: Path, whole: bool) -> dict[str, Any]:
     made = stamp()
     return {
         "title": environment.title, "beside": list(environment.beside), "extra": environment.extra, "tests": list(tests),
-        **{name: made[name] for name in ("python", "commit", "date")}, "versions": versions(python), "doctor": doctor(python),
+        **{name: made[name] for name in ("python", "commit", "date")},
+        "versions": installed_versions(NAMED, python), "doctor": doctor(python),
         **run_tests(python, tests),
     }
 

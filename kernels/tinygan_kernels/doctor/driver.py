@@ -79,7 +79,8 @@ def _cuda_of(version: str, banner: str) -> Version:
 
 
 def main() -> int:
-    """Print the major version of the CUDA packages that fit; without any, say why on stderr and return 1."""
+    """Print the major version of the CUDA packages that fit. Without any, say why on stderr: 1 if there is no GPU to use, 2 if
+    the driver is too old."""
     driver = find_driver()
     fitting = driver.fitting_cuda()
     if fitting:
@@ -87,7 +88,7 @@ def main() -> int:
         return 0
     old = f"driver {driver.version} is too old for CUDA 12, which needs driver {FIRST_BRANCH[12]} or newer"
     print(driver.problem or old, file=sys.stderr)
-    return 1
+    return 1 if driver.problem else 2
 
 
 if __name__ == "__main__":
