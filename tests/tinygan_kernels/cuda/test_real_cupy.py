@@ -159,7 +159,7 @@ def test_cupys_launch_refuses_what_it_does_not_take(device):
             launch(*wrong)
     if CONVERTS:
         for argument in ("text", [1], np.zeros(3), object()):
-            with pytest.raises(TypeError, match="Unsupported type|pass a cupy.ndarray"):
+            with pytest.raises(TypeError, match=r"Unsupported type|pass a cupy\.ndarray"):
                 launch((1, 1, 1), (1, 1, 1), (x, argument))
 
 
