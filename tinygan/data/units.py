@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tinygan.atomic_files import write_atomically
 from tinygan.options import Option, Options, options_of
 
 from .comparison import Comparison
@@ -210,16 +211,8 @@ def _npy(user: np.ndarray) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file beside `path` and rename it to `path`: a full disk or a kill leaves the earlier file as it was."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file, all of it or nothing. Raises DataError."""
     try:
-        try:
-            with open(beside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_atomically(path, content, mark=f".{os.getpid()}")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinygan.atomic_files import write_atomically
 from tinygan.data import Dataset
 from tinygan.data.comparison import FAKE, REAL, Comparison, new_figure
 from tinygan.game.objectives import LOG4
-from tinygan.training.checkpoint import CheckpointError, write_atomically
+from tinygan.training.checkpoint import CheckpointError
 
 from .metrics import AgainstOptimum
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tinygan.atomic_files import write_atomically
 
 FORMAT = "tinygan-1"
 CHECKPOINT = "checkpoint.safetensors"  # the name of the file in a run's folder
@@ -21,31 +22,6 @@ CHECKPOINT = "checkpoint.safetensors"  # the name of the file in a run's folder
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be written or read. The message is one line."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by a file with `content`, or leave it as it was. Raises OSError."""
-    beside = path.with_name(f"{path.name}.tmp")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:  # a second Ctrl-C too
-        beside.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush a rename to the disk. Windows needs no such thing, and could not open a folder for it."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:

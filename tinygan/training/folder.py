@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygan.atomic_files import write_atomically
 from tinygan.game.moves import Readings
 from tinygan.version import __version__
 
@@ -42,7 +43,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             text = json.dumps({**asdict(config), "tinygan": __version__}, indent=1)
-            checkpoint.write_atomically(self.path / CONFIG, text.encode())
+            write_atomically(self.path / CONFIG, text.encode())
             _cut_lines(self.path / METRICS, step)
         except OSError as error:
             raise CheckpointError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
@@ -69,7 +70,7 @@ def _cut_lines(path: Path, step: int) -> None:
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     kept = takewhile(lambda line: _step_of(line) <= step, lines)
-    checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+    write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _step_of(line: str) -> float:

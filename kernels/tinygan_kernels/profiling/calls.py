@@ -56,14 +56,11 @@ def _matmul(m: int, n: int, k: int) -> Arguments:
 
 
 def _convolution(kernel: str, images, height, width, c_in, c_out, side, stride, pad) -> Arguments:
+    sizes = {"conv2d": {}, "conv2d_dx": {"height": height, "width": width}, "conv2d_dw": {"kh": side, "kw": side}}
+    params = KERNELS[kernel].checked({"stride": stride, "pad": pad, **sizes[kernel]})  # first, as a stride of 0 divides by 0 below
     x, w = (images, height, width, c_in), (side, side, c_in, c_out)
     y = (images, conv_size(height, side, stride, pad), conv_size(width, side, stride, pad), c_out)
-    params = {"stride": stride, "pad": pad}
-    if kernel == "conv2d":
-        return (x, w), params
-    if kernel == "conv2d_dx":
-        return (y, w), params | {"height": height, "width": width}
-    return (x, y), params | {"kh": side, "kw": side}
+    return {"conv2d": (x, w), "conv2d_dx": (y, w), "conv2d_dw": (x, y)}[kernel], dict(params)
 
 
 def _bce_logits(n: int) -> Arguments:

@@ -108,8 +108,17 @@ def _profile(rung: Rung, shape: tuple[int, ...], backend: str, arch: str) -> Ker
 
 
 def recorded(rung: Rung, made: KernelCall) -> list[RecordedLaunch]:
-    """Return the launches of a call, recorded. Their arrays, of np.zeros, take no memory, as they are never touched."""
-    return rung.record(tuple(np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)), made.params)
+    """Return the launches of a call, recorded. Their arrays, of np.zeros, take no memory, as they are never touched.
+
+    Raises ContractError where an array is larger than the machine can address.
+    """
+    try:
+        arrays = tuple(np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs))
+    except (ValueError, MemoryError):
+        shapes = " and ".join(map(str, (*made.inputs, *made.outputs)))
+        message = f"{made.kernel} on arrays {shapes} is too large for this machine's memory; give smaller sizes"
+        raise ContractError(message) from None
+    return rung.record(arrays, made.params)
 
 
 def _hot_lines(counted: Counted, launch: RecordedLaunch, most: int = 6) -> list[HotLine]:

@@ -62,6 +62,14 @@ def test_the_best_version_is_the_default_and_the_c_backend_reports_too():
     ({"kernel": "conv2d", "shape": (1, 2, 2, 1, 1, 5, 1, 0)}, "5x5 filter does not fit"),
     ({"kernel": "matmul", "version": 9, "backend": "numba-cuda"}, "matmul has versions 1, 2, 3, 4; 9 is not one"),
     ({"kernel": "conv2d", "shape": (1, 4096, 4096, 64, 64, 3, 1, 1)}, "too large to count here"),
+    *[({"kernel": k, "shape": (1, 8, 8, 3, 4, 4, 0, 1)}, f"{k}: stride is 0, it has to be a whole number of at least 1")
+      for k in ("conv2d", "conv2d_dx", "conv2d_dw")],
+    ({"kernel": "conv2d_dw", "shape": (1, 8, 8, 3, 4, 0, 1, 1)}, "conv2d_dw: kh is 0"),
+    ({"kernel": "conv2d_dx", "shape": (1, 8, 8, 3, 4, 0, 1, 1)}, "the filter is 0x0"),
+    ({"kernel": "conv2d", "shape": (1, 8, 8, 3, 4, 4, 1, -1)}, "8 numbers"),
+    ({"kernel": "conv2d", "shape": (1, 8, 8, 3, 4, 4, 1, 10**10)}, "too large to count here"),
+    ({"kernel": "matmul", "shape": (10**11, 10**11, 10**11)}, "too large for this machine's memory; give smaller sizes"),
+    ({"kernel": "adam", "shape": (10**23,)}, "too large for this machine's memory"),
 ])  # fmt: skip
 def test_what_cannot_be_profiled_is_refused_in_one_sentence(arguments, sentence):
     with pytest.raises(ContractError, match=sentence):
