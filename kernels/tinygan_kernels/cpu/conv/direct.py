@@ -20,7 +20,7 @@ from tinygan_kernels.cpu.matmul.packing import LANES_32, LANES_64
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime.simd import lanes
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage, parts_for_items, share
-from tinygan_kernels.cpu.runtime.team import MOST_THREADS
+from tinygan_kernels.cpu.runtime.threads import MOST_THREADS
 
 # `python -m benchmarks.speed.tune` times both ways on both sides of the first value, and pieces of other sizes than the second.
 FEW_REGISTERS = 4  # registers that a filter row's taps fill at most where this pays: wider filters leave the level-1 cache

@@ -16,14 +16,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tinygan_kernels.cpu.matmul import zero_skipping
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime.jit import njit_inner
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage
-from tinygan_kernels.cpu.runtime.team import MOST_THREADS
+from tinygan_kernels.cpu.runtime.threads import MOST_THREADS, thread_count
 
 from .blocking import FAR, LINE_NUMBERS, Blocking, choose_blocking
 from .microkernel import Epilogue, RowsOfA, RowsOfB, SumLength, TileOfC, compute_tile
@@ -183,7 +182,7 @@ class Plan(NamedTuple):
 
 def threads_for(c_size: int, k: int) -> int:
     """Return how many threads a product with C of that size and sums of k terms is worth."""
-    return numba.get_num_threads() if c_size * k >= WORTH_SPLITTING else 1
+    return thread_count() if c_size * k >= WORTH_SPLITTING else 1
 
 
 def plan_of(

@@ -26,7 +26,7 @@ from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime.jit import njit_inner
 from tinygan_kernels.cpu.runtime.simd import register_bytes
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Stage
-from tinygan_kernels.cpu.runtime.team import MOST_THREADS
+from tinygan_kernels.cpu.runtime.threads import MOST_THREADS
 
 from .microkernel import Epilogue, copy_register
 from .nonzero_lists import COUNT, Lists, RowTable, TermsOfA, all_finite, compute_listed_tile, is_not_zero, list_terms, word_at

@@ -17,8 +17,6 @@ from typing import Any
 
 import numba
 
-# OpenMP's threads begin work sooner than those of Numba's own queue (workqueue). OpenMP is there on all systems but some Macs.
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 PACKAGE = Path(__file__).parents[2]  # tinygan_kernels
 OPTIONS = {"error_model": "numpy"}  # division by 0 gives an infinity or NaN, as in NumPy, and raises nothing
 

@@ -19,20 +19,23 @@ import types as python_types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
-import numba
 import numpy as np
 
 from .arguments import describe, load_arguments
 from .compile_helper import compile_all
 from .jit import code_of, njit_inner
-from .team import LINE, run_alone, run_together, sched_yield_address
+from .team import MOST_PARTS, run_alone, run_together, run_with_numbas_threads
+from .threads import thread_count
+from .workers import the_team
 
 Call = Callable[[], None]
 # `python -m benchmarks.speed.tune` times both ways on both sides of these values.
 WORTH_SHARING = 1 << 12  # elements from which a stage is shared out, where a team of threads is at work
 WORTH_A_TEAM = 1 << 16  # elements of all stages together from which it pays to start one
+_SERIALS = count(1)  # of tables
 TABLE = np.dtype([("code", np.int64), ("block", np.int64), ("parts", np.int64)])
 
 
@@ -54,7 +57,7 @@ def share(n, parts, p):
 
 def parts_for_elements(size: int) -> int:
     """Return how many parts a pass over so many elements is worth: one for each thread, or one where there are few."""
-    return numba.get_num_threads() if size >= WORTH_SHARING else 1
+    return thread_count() if size >= WORTH_SHARING else 1
 
 
 def parts_for_items(count: int, size: int) -> int:
@@ -137,6 +140,14 @@ class ParallelLoop:
         return not found
 
 
+def run_with_the_team(serial: int, table: int, length: int, threads: int) -> None:
+    """Do the stages of a table with the process's team, which is another one after a fork."""
+    team = the_team()
+    team.make_room(length)
+    run = run_together if team.has_workers else run_with_numbas_threads
+    run(team.address, serial, table, length, threads)
+
+
 class Pipeline:
     """Stages as one call without arguments. Not to be called from two threads at once."""
 
@@ -154,10 +165,10 @@ class Pipeline:
         stages = [stage for stage in self.stages if stage.parts]
         compile_all([(s.loop, s.names) for s in stages])
         table = np.array([(s.loop.code(s.names), s.block.ctypes.data, s.parts) for s in stages], TABLE)
-        threads = numba.get_num_threads()
-        if threads == 1 or sum(s.size for s in stages) < WORTH_A_TEAM:
-            return partial(run_alone, table)
-        return partial(run_together, table, np.zeros((len(table), threads + 1, LINE), np.int64), sched_yield_address())
+        self._table, threads = table, thread_count()  # the calls hold only its address
+        if threads == 1 or sum(s.size for s in stages) < WORTH_A_TEAM or any(s.parts > MOST_PARTS for s in stages):
+            return partial(run_alone, table.ctypes.data, len(table))
+        return partial(run_with_the_team, next(_SERIALS), table.ctypes.data, len(table), threads)
 
 
 def in_order(*calls: Call) -> Pipeline | None:

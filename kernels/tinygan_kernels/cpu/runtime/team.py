@@ -1,141 +1,197 @@
-"""The team of threads that goes through a list of stages together and shares out the parts of each by atomic counters.
+"""How a team of threads goes through a list of stages together and shares out the parts of each by atomic counters.
 
 A `table` is an array of records, one for each stage: the address of its compiled loop, the address of its arguments, its parts.
+
+The thread that calls is the first of the team, and the others, the workers, stay from one job to the next. A job ends as soon as
+all its parts are done: nobody waits for a worker that was late and found nothing left. So each job has a number, its generation,
+and every counter carries the number of the job that it counts for. A part is taken by compare-and-swap from a counter of the
+taker's own job. A worker that comes late to a job finds the counters full, or of a later job, and leaves. What it may still read
+then, the table and the counters, is the team's own memory (`workers`), which is never freed.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
-
 import numba
-import numpy as np
-from llvmlite import binding, ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from . import waiting
+from .atomics import atomic_add, atomic_load, atomic_store, call_address, compare_and_swap
 from .jit import njit, njit_inner, njit_parallel
-from .simd import WORD
+from .waiting import (
+    BUSY,
+    DOCK,
+    GENERATION,
+    JOB,
+    LINE,
+    MONOTONIC,
+    STAGES,
+    STOP,
+    THREADS,
+    WORD,
+    begin_window,
+    leave_window,
+    read_clock,
+    resume_window,
+)
 
-MOST_THREADS = numba.config.NUMBA_NUM_THREADS  # the most threads of this process: each has its scratch memory beforehand
-LINE = 8  # words of a cache line: counters of different threads keep that far from each other
-SPINS = 1000  # looks at a counter, some 40 nanoseconds each, after which a waiting thread offers its core to others
+BITS = 24  # of a counter that count parts; above them lies the generation
+MOST_PARTS = (1 << BITS) - 1
+ROW = 3 * WORD  # bytes of a stage in a table
+# Of the job: the addresses of its table and counters, its stages, its threads. Of the team: how many stages it has room for, the
+# addresses of that room, its threads.
+ROWS, COUNTERS, LENGTH, SHARES, CAPACITY, TEAM_ROWS, TEAM_COUNTERS, MOST = (JOB + WORD * i for i in range(8))
+SERIAL = BUSY + WORD  # the serial number of the table that lies in TEAM_ROWS
 
 
-def sched_yield_address() -> int:
-    """Return the address of the C function by which a thread offers its core to others; 0 where there is none."""
-    function = None if sys.platform == "win32" else getattr(ctypes.CDLL(None), "sched_yield", None)
-    return ctypes.cast(function, ctypes.c_void_p).value if function else 0
+# ---- the work of a thread --------------------------------------------------------------------------------------------------------
 
 
-# ---- running them ---------------------------------------------------------------------------------------------------------------
+@njit_inner
+def go_through(team, me, job, rows, counters, length, threads):
+    """Go through the stages of a job as thread `me` of `threads`, waiting after each until all of its parts are done.
 
-
-@intrinsic
-def call_address(typing_context, function, numbers):
-    """Call the C function at address `function` with a tuple of 64-bit numbers.
-
-    The address is an argument and not a constant of the program, so the caller can be kept in Numba's disk cache.
+    job: the generation. rows, counters: addresses of the job's table and of its counters: for each stage a line for the parts taken
+    of each thread's share, and one for the parts that are done.
     """
+    most = atomic_load(team + MOST)
+    mine, base = team + THREADS + me * LINE, job << BITS
+    for s in range(length):
+        row, taken = rows + s * ROW, counters + s * (most + 1) * LINE
+        done, parts = taken + most * LINE, atomic_load(row + 2 * WORD)
+        count = take_parts(row, taken, parts, me, job, threads)
+        if count < 0:
+            return
+        if count and atomic_add(done, count) + count == base + parts:
+            waiting.wake(team, STAGES)
+        elif atomic_load(done) < base + parts:
+            waiting.wait_for(team, mine, STAGES, done, base + parts)
 
-    def generate(context, builder, signature, arguments):
-        words = [builder.extract_value(arguments[1], i) for i in range(signature.args[1].count)]
-        target = builder.inttoptr(arguments[0], ir.FunctionType(ir.VoidType(), [WORD] * len(words)).as_pointer())
-        builder.call(target, words)
-        return context.get_dummy_value()
 
-    return types.void(types.int64, numbers), generate
+@njit_inner
+def take_parts(row, taken, parts, me, job, threads):
+    """Do parts of a stage until none is left, first of this thread's own share, then of the others'.
 
-
-@intrinsic
-def atomic_add(typing_context, address, by):
-    """Add `by` to the counter at an address and return what it was before. Whoever sees the new value sees all that this thread
-    wrote.
+    Returns how many it did; -1 if the job is over.
     """
-
-    def generate(context, builder, signature, arguments):
-        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], WORD.as_pointer()), arguments[1], "acq_rel")
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def atomic_load(typing_context, address):
-    """Return the counter at an address as it is now."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.load_atomic(builder.inttoptr(arguments[0], WORD.as_pointer()), "acquire", 8)
-
-    return types.int64(types.int64), generate
-
-
-@intrinsic
-def pause(typing_context):
-    """Tell the core that this thread is waiting."""
-
-    def generate(context, builder, signature, arguments):
-        triple, number = binding.get_process_triple(), ir.IntType(32)
-        if triple.startswith("x86_64"):
-            pause = ir.FunctionType(ir.VoidType(), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
-        elif triple.startswith(("aarch64", "arm64")):
-            hint = ir.FunctionType(ir.VoidType(), [number])
-            builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.aarch64.hint"), [ir.Constant(number, 1)])
-        return context.get_dummy_value()
-
-    return types.void(), generate
+    code, block, count = atomic_load(row), atomic_load(row + WORD), 0
+    for turn in range(threads):
+        owner = (me + turn) % threads
+        start, stop, counter = owner * parts // threads, (owner + 1) * parts // threads, taken + owner * LINE
+        now = atomic_load(counter)
+        while now >> BITS == job and now - (job << BITS) < stop - start:
+            found = compare_and_swap(counter, now, now + 1)
+            if found == now:
+                call_address(code, (block, start + now - (job << BITS), parts, me))
+                count += 1
+                found = atomic_load(counter)
+            now = found
+        if now >> BITS != job:
+            return -1
+    return count
 
 
 @njit
-def run_alone(table):
-    """Do all stages in the calling thread."""
-    for s in range(len(table)):
-        for part in range(table[s].parts):
-            call_address(table[s].code, (table[s].block, part, table[s].parts, 0))
+def work(team, me):
+    """Be thread `me` of a team: wait for jobs and help with each, until the team stops."""
+    mine, next_job = team + THREADS + me * LINE, 2
+    begin_window(team, mine, read_clock(team, mine, MONOTONIC))
+    while atomic_load(team + STOP) == 0:
+        waiting.wait_for(team, mine, DOCK, team + GENERATION, next_job)
+        job = atomic_load(team + GENERATION)
+        rows, counters = atomic_load(team + ROWS), atomic_load(team + COUNTERS)
+        length, threads = atomic_load(team + LENGTH), atomic_load(team + SHARES)
+        next_job = job + 1
+        if job & 1 or atomic_load(team + GENERATION) != job:  # the next job is just being written down
+            continue
+        next_job = job + 2
+        if me < threads:
+            go_through(team, me, job, rows, counters, length, threads)
+
+
+# ---- the work of the thread that calls -------------------------------------------------------------------------------------------
+
+
+@njit
+def run_alone(table, length):
+    """Do all stages in the calling thread. table: its address. length: its stages."""
+    run_stages_alone(table, length)
+
+
+@njit_inner
+def run_stages_alone(table, length):
+    for row in range(table, table + length * ROW, ROW):
+        parts = atomic_load(row + 2 * WORD)
+        for part in range(parts):
+            call_address(atomic_load(row), (atomic_load(row + WORD), part, parts, 0))
+
+
+@njit
+def run_together(team, serial, table, length, threads):
+    """Do all stages with `threads` threads of the team, the calling one included; alone, if the team has another job.
+
+    serial: a number that no other table has.
+    """
+    if length > atomic_load(team + CAPACITY) or compare_and_swap(team + BUSY, 0, 1) != 0:
+        run_stages_alone(table, length)
+        return
+    resume_window(team, team + THREADS)
+    job = publish(team, serial, table, length, threads)
+    go_through(team, 0, job, atomic_load(team + ROWS), atomic_load(team + COUNTERS), length, threads)
+    leave_window(team, team + THREADS)
+    atomic_store(team + BUSY, 0)
 
 
 @njit_parallel
-def run_together(table, counters, yielding):
-    """Do all stages with a team of threads.
+def run_with_numbas_threads(team, serial, table, length, threads):
+    """Do the same with threads of Numba's, which come for each job, instead of workers."""
+    if length > atomic_load(team + CAPACITY) or compare_and_swap(team + BUSY, 0, 1) != 0:
+        run_stages_alone(table, length)
+        return
+    job = publish(team, serial, table, length, threads)
+    for me in numba.prange(threads):
+        mine = team + THREADS + me * LINE
+        begin_window(team, mine, read_clock(team, mine, MONOTONIC))
+        go_through(team, me, job, atomic_load(team + ROWS), atomic_load(team + COUNTERS), length, threads)
+        leave_window(team, mine)
+    atomic_store(team + BUSY, 0)
 
-    counters (stages, threads + 1, LINE): for each stage the parts taken of each thread's share, and last the parts that are done.
-    yielding: the address of `sched_yield`, or 0.
+
+@njit_inner
+def publish(team, serial, table, length, threads):
+    """Write a job down where the workers find it, and wake them. Returns its generation. The rows are there already if the job
+    before had the same ones.
+
+    A worker that is late may still read what is overwritten here. So the generation is odd meanwhile; counters are set before the
+    rows, so that whoever reads a new row also finds that its counter is not of the job that it knows.
     """
-    threads = counters.shape[1] - 1
-    counters[:] = 0
-    for thread in numba.prange(threads):
-        run_all_stages(table, counters, threads, thread, yielding)
+    job = atomic_add(team + GENERATION, 1) + 2
+    rows, counters, most = atomic_load(team + TEAM_ROWS), atomic_load(team + TEAM_COUNTERS), atomic_load(team + MOST)
+    for counter in range(counters, counters + length * (most + 1) * LINE, LINE):
+        atomic_store(counter, job << BITS)
+    if atomic_load(team + SERIAL) != serial or atomic_load(team + ROWS) != rows:
+        for offset in range(0, length * ROW, WORD):
+            atomic_store(rows + offset, atomic_load(table + offset))
+        atomic_store(team + SERIAL, serial)
+    atomic_store(team + ROWS, rows)
+    atomic_store(team + COUNTERS, counters)
+    atomic_store(team + LENGTH, length)
+    atomic_store(team + SHARES, threads)
+    atomic_add(team + GENERATION, 1)
+    waiting.wake(team, DOCK)
+    return job
 
 
-@njit_inner
-def run_all_stages(table, counters, threads, thread, yielding):
-    """Go through the stages as one thread of the team, waiting after each until all of its parts are done."""
-    first, line, spins = np.int64(counters.ctypes.data), LINE * 8, 0
-    for s in range(len(table)):
-        row = first + s * (threads + 1) * line
-        done = row + threads * line
-        mine = take_parts(table[s].code, table[s].block, table[s].parts, row, threads, thread, line)
-        if mine:
-            atomic_add(done, mine)
-        while atomic_load(done) < table[s].parts:
-            pause()
-            spins += 1
-            if spins % SPINS == 0 and yielding:
-                call_address(yielding, ())
+@njit
+def dismiss(team):
+    """Tell the workers to stop and wake them. Returns whether it could: not while the team has a job."""
+    if compare_and_swap(team + BUSY, 0, 1) != 0:
+        return False
+    atomic_store(team + STOP, 1)
+    atomic_add(team + GENERATION, 2)
+    waiting.wake(team, DOCK)
+    return True
 
 
-@njit_inner
-def take_parts(code, block, parts, row, threads, thread, line):
-    """Do parts of a stage until none is left, first of this thread's own share, then of the others'. Returns how many it did."""
-    mine = 0
-    for turn in range(threads):
-        owner = (thread + turn) % threads
-        start, stop, taken = owner * parts // threads, (owner + 1) * parts // threads, row + owner * line
-        while atomic_load(taken) < stop - start:
-            part = start + atomic_add(taken, 1)
-            if part >= stop:
-                break
-            call_address(code, (block, part, parts, thread))
-            mine += 1
-    return mine
+@njit
+def prepare(function, memory):
+    """Let a function of the system make ready a mutex or a condition variable."""
+    call_address(function, (memory, 0))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinygan_kernels.cpu.runtime import arguments, stages, team
+from tinygan_kernels.cpu.runtime import arguments, stages
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage
+from tinygan_kernels.cpu.runtime.threads import thread_count
 
 KIND = np.dtype([("first", np.int64), ("second", np.float64)])
 
@@ -71,7 +72,7 @@ def test_spans_and_shares_cover_everything_once(n, parts):
 
 
 def test_what_is_small_is_not_shared_out():
-    threads = numba.get_num_threads()
+    threads = thread_count()
     assert stages.parts_for_elements(stages.WORTH_SHARING - 1) == 1 and stages.parts_for_elements(stages.WORTH_SHARING) == threads
     assert stages.parts_for_items(0, 10**9) == 0 and stages.parts_for_items(3, 10) == 1
     assert stages.parts_for_items(10**6, 10**9) == (4 * threads) and stages.parts_for_items(2, 10**9) == 2
@@ -155,28 +156,10 @@ def test_no_stage_begins_before_the_one_before_is_done(parts, always_a_team):
         np.testing.assert_array_equal(rows, expected)
 
 
-@numba.njit
-def late_thread(table, counters, threads, thread):
-    team.run_all_stages(table, counters, threads, thread, 0)
-
-
-@pytest.mark.parametrize("thread", [0, 1, 2])
-def test_one_of_three_gets_through_alone_and_the_others_find_nothing_left(thread):
-    done = np.zeros((5, 7), np.int64)
-    bound = [count.stage(7, d) for d in done]
-    table = np.array([(s.loop.code(s.names), s.block.ctypes.data, s.parts) for s in bound], stages.TABLE)
-    counters = np.zeros((5, 4, team.LINE), np.int64)
-    late_thread(table, counters, 3, thread)
-    assert (done == 1).all()
-    for other in range(3):
-        late_thread(table, counters, 3, other)
-    assert (done == 1).all()
-
-
 def test_threads_are_numbered_for_their_scratch_memory(always_a_team):
     seen = np.full(64, -1, np.int64)
     Pipeline([who.stage(64, seen)])()
-    assert seen.min() >= 0 and seen.max() < numba.get_num_threads()
+    assert seen.min() >= 0 and seen.max() < thread_count()
 
 
 def test_small_work_is_done_by_the_thread_that_calls():

@@ -1,0 +1,273 @@
+"""A team of threads: every part once and in order, whoever comes late, however they wait, and on one core."""
+
+import ctypes
+import os
+import threading
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numba
+import numpy as np
+import pytest
+from tinygan_kernels.cpu.runtime import atomics, stages, team, waiting
+from tinygan_kernels.cpu.runtime.stages import ParallelLoop
+from tinygan_kernels.cpu.runtime.workers import Team
+
+
+@ParallelLoop
+def count(done, part, parts):
+    done[part] += 1
+
+
+@ParallelLoop
+def sum_before(before, after, part, parts):
+    """Each part needs all parts of the stage before, and takes a time of its own."""
+    total = 0
+    for _ in range(1 + 300 * (part % 3)):
+        total = 0
+        for i in range(before.size):
+            total += before[i]
+    after[part] = total + 1
+
+
+@ParallelLoop
+def who(seen, part, parts, thread):
+    seen[part] = thread
+
+
+@ParallelLoop
+def meet(arrived, met, part, parts):
+    """Each part waits until all have begun, which needs a thread for each; it gives up after a minute or so."""
+    address = arrived.ctypes.data
+    atomics.atomic_add(address, 1)
+    for _ in range(10**9):
+        if atomics.atomic_load(address) >= parts:
+            met[part] += 1
+            break
+        atomics.pause()
+
+
+@numba.njit
+def go_through(*arguments):
+    team.go_through(*arguments)
+
+
+@numba.njit
+def publish(*arguments):
+    return team.publish(*arguments)
+
+
+@numba.njit
+def expect_a_crowd(*arguments):
+    waiting.expect_a_crowd(*arguments)
+
+
+KEPT = []  # a table holds only addresses: somebody has to keep what lies there
+
+
+def table_of(bound):
+    KEPT.extend(bound)
+    return np.array([(s.loop.code(s.names), s.block.ctypes.data, s.parts) for s in bound], stages.TABLE)
+
+
+def run(crew, table, serial=1, threads=None):
+    crew.make_room(len(table))
+    team.run_together(crew.address, serial, table.ctypes.data, len(table), threads or crew.threads)
+
+
+def word(crew, offset):
+    return ctypes.c_int64.from_address(crew.address + offset)
+
+
+@pytest.fixture
+def crew():
+    made = []
+
+    def make(threads, **options):
+        made.append(Team(threads, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@contextmanager
+def pinned():
+    """Let all threads of this process that start meanwhile run on one core."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system cannot pin a process to a core")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def expected_sums(rows):
+    """What `sum_before` writes, stage by stage, from the first row."""
+    made = rows.copy()
+    for s in range(1, len(made)):
+        made[s] = made[s - 1].sum() + 1
+    return made
+
+
+# ---- each part once, in order ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sleepless", [0, 5_000, 1 << 62], ids=["asleep at once", "awake a while", "always awake"])
+def test_no_wake_up_is_lost_and_no_stage_begins_early(crew, sleepless):
+    """Thousands of rounds with more threads than cores; whoever waits sleeps at once, after a moment, never."""
+    threads = 6 if sleepless < 1 << 62 else 2
+    together, rounds = crew(threads), 2000 if sleepless < 1 << 62 else 300
+    word(together, waiting.PATIENCE).value = word(together, waiting.SHORT_PATIENCE).value = sleepless
+    rows = np.zeros((4, 5), np.int64)
+    expected = expected_sums(rows)
+    table = table_of([sum_before.stage(5, before, after) for before, after in pairwise(rows)])
+    for _ in range(rounds):
+        rows[1:] = -1
+        run(together, table)
+        np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_all_threads_take_part(crew, threads):
+    together, arrived, met = crew(threads), np.zeros(1, np.int64), np.zeros(threads, np.int64)
+    table = table_of([meet.stage(threads, arrived, met)])
+    for times in range(1, 20):
+        arrived[0] = 0
+        run(together, table)
+        assert (met == times).all()
+
+
+def test_many_threads_on_one_core(crew):
+    with pinned():
+        together, done = crew(8), np.zeros((20, 16), np.int64)
+        table = table_of([count.stage(16, row) for row in done])
+        for times in range(1, 200):
+            run(together, table)
+            assert (done == times).all()
+
+
+def test_other_tables_in_turns(crew):
+    """The rows in the team's memory have to be those of the job, whether its table is the one before or another."""
+    together, done = crew(3), np.zeros((3, 7), np.int64)
+    tables = [table_of([count.stage(7, row)] * (k + 1)) for k, row in enumerate(done)]
+    for turn, k in enumerate([0, 0, 1, 2, 2, 1, 0, 1, 0, 2] * 30):
+        run(together, tables[k], serial=k + 1)
+        assert done[k].min() == done[k].max(), turn
+    assert done[:, 0].tolist() == [1 * 4 * 30, 2 * 3 * 30, 3 * 3 * 30]
+
+
+def test_a_job_that_is_longer_than_all_before(crew):
+    """The team's memory grows between two jobs."""
+    together, done = crew(3), np.zeros(5, np.int64)
+    for serial, length in enumerate((1, 300, 3, 1000, 300)):
+        run(together, table_of([count.stage(5, done)] * length), serial)
+    assert (done == 1 + 300 + 3 + 1000 + 300).all()
+
+
+def test_without_room_a_job_is_done_alone(crew):
+    together, done = crew(2), np.zeros(64, np.int64)
+    table = table_of([who.stage(64, done)] * 257)
+    done[:] = -1
+    team.run_together(together.address, 1, table.ctypes.data, len(table), 2)
+    assert (done == 0).all()
+
+
+def test_fewer_threads_than_the_team_has(crew):
+    together, seen = crew(4), np.full(64, -1, np.int64)
+    for _ in range(50):
+        run(together, table_of([who.stage(64, seen)]), threads=2)
+        assert set(seen) <= {0, 1}
+
+
+# ---- whoever comes late ----------------------------------------------------------------------------------------------------------
+
+
+def late(crew, me, job, length, threads=3):
+    rows, counters = word(crew, team.TEAM_ROWS).value, word(crew, team.TEAM_COUNTERS).value
+    go_through(crew.address, me, job, rows, counters, length, threads)
+
+
+def test_one_of_three_gets_through_alone_and_the_others_find_nothing_left(crew):
+    alone, done = crew(3, workers=False), np.zeros((5, 7), np.int64)
+    table = table_of([count.stage(7, row) for row in done])
+    for times in range(1, 4):
+        run(alone, table)
+        assert (done == times).all()
+        for other in (1, 2):
+            late(alone, other, 2 * times, len(table))
+        assert (done == times).all()
+
+
+def test_a_worker_of_an_older_job_touches_nothing_of_a_newer_one(crew):
+    """It finds the new job's rows and untouched counters, as after a preemption of a whole job's length, and has to leave."""
+    alone, done = crew(3, workers=False), np.zeros((2, 7), np.int64)
+    first, second = (table_of([count.stage(7, row)]) for row in done)
+    run(alone, first, serial=1)
+    publish(alone.address, 2, second.ctypes.data, 1, 3)
+    late(alone, 1, 2, 1)
+    assert (done[0] == 1).all() and (done[1] == 0).all()
+    late(alone, 1, 4, 1)  # the planted fault: with the newer job's number the same call does its parts
+    assert (done[1] == 1).all()
+
+
+def test_two_callers_at_once(crew):
+    """The second one does its job alone instead of waiting or spoiling the first's."""
+    together, failures = crew(2), []
+
+    def call(serial):
+        done = np.zeros((10, 8), np.int64)
+        table = table_of([count.stage(8, row) for row in done])
+        for times in range(1, 300):
+            run(together, table, serial)
+            if not (done == times).all():
+                failures.append((serial, times))
+
+    callers = [threading.Thread(target=call, args=(serial,)) for serial in (1, 2, 3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not failures
+
+
+def test_a_team_that_stopped_still_does_its_jobs(crew):
+    together, seen = crew(3), np.full(9, -1, np.int64)
+    together.stop()
+    assert not any(worker.is_alive() for worker in together._workers)
+    run(together, table_of([who.stage(9, seen)]))
+    assert (seen == 0).all()
+
+
+# ---- the crowd -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_crowd_is_noticed_and_forgotten(crew):
+    """Four threads that never sleep on one core take each other's time; later the machine does not count as crowded any more."""
+    with pinned():
+        together, done = crew(4), np.zeros((40, 16), np.int64)
+        if word(together, waiting.THREAD_CLOCK).value < 0:
+            pytest.skip("this system has no clock of a thread's own")
+        assert word(together, waiting.CROWDED_UNTIL).value == 0
+        table = table_of([count.stage(16, row) for row in done])
+        for _ in range(3000):
+            run(together, table)
+            if word(together, waiting.CROWDED_UNTIL).value:
+                break
+        assert word(together, waiting.CROWDED_UNTIL).value and together.shares()[1] > 0
+    assert word(together, waiting.HOLD).value <= 640_000_000
+
+
+def test_the_time_of_a_crowd_doubles_while_it_lasts_and_starts_anew_after_a_pause(crew):
+    alone = crew(2, workers=False)
+    holds, now = [], 10**12
+    for wait in (1, 1, 1, 1, 1, 1, 1, 2, 1):
+        expect_a_crowd(alone.address, now)
+        until, hold = word(alone, waiting.CROWDED_UNTIL).value, word(alone, waiting.HOLD).value
+        assert until == now + hold
+        holds.append(hold // 10**6)
+        now = until + (10**6 if wait == 1 else hold + 10**6)
+    assert holds == [20, 40, 80, 160, 320, 640, 640, 640, 20]

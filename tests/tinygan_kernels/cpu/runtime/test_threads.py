@@ -1,0 +1,135 @@
+"""How many threads there are and how they wait, as the environment says; beside other libraries, in any order of imports; after a
+fork."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from tinygan_kernels.cpu.runtime import threads
+
+# A step that is worth a team, printed as bits, with what else the process has to say
+STEP = """
+import hashlib, os, sys, threading
+import numpy as np
+from tinygan_kernels.cpu.runtime import stages, threads, workers
+from tinygan_kernels.cpu.elementwise import square, tanh
+
+x = np.linspace(-3, 3, 1 << 17)
+y = np.empty_like(x)
+work = stages.Pipeline([square.over(x.size, x, y), tanh.over(x.size, y, y)])
+def step():
+    work()
+    return hashlib.sha256(y.tobytes()).hexdigest()[:16]
+def workers_alive():
+    return sum(t.name.startswith("tinygan-") for t in threading.enumerate())
+"""
+
+
+def run(code, first="", **environment):
+    """Run `first`, STEP and `code` in a process of its own, with NUMBA_NUM_THREADS=2 unless told otherwise.
+
+    Returns the words that it prints.
+    """
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "NUMBA_NUM", "NUMBA_THREADING"))}
+    told = {"NUMBA_NUM_THREADS": "2", **environment}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", f"{first}\n{STEP}\n{code}"], env={**clean, **{k: v for k, v in told.items() if v}},
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The bits that one thread gives."""
+    return run("print(step(), workers_alive())", NUMBA_NUM_THREADS="1")
+
+
+def test_one_thread_needs_no_team(alone):
+    assert alone[1] == "0"
+
+
+@pytest.mark.parametrize(("environment", "cores", "found"), [
+    ({}, 8, 8),
+    ({"OMP_NUM_THREADS": "3"}, 8, 3),
+    ({"OMP_NUM_THREADS": "3,2"}, 8, 3),
+    ({"OMP_NUM_THREADS": "16"}, 8, 8),
+    ({"OMP_NUM_THREADS": "3", "NUMBA_NUM_THREADS": "8"}, 8, 8),
+    ({"OMP_NUM_THREADS": "0"}, 8, 8),
+    ({"OMP_NUM_THREADS": "many"}, 8, 8),
+    ({"OMP_NUM_THREADS": ""}, 8, 8),
+])
+def test_most_threads(environment, cores, found):
+    assert threads.most_threads(environment, cores) == found
+
+
+def test_patience():
+    assert threads.patience({}) == (threads.IDLE, threads.CROWDED)
+    assert threads.patience({"OMP_WAIT_POLICY": "PASSIVE"}) == (0, 0)
+    assert threads.patience({"OMP_WAIT_POLICY": "active"}) == (threads.FOR_EVER, threads.FOR_EVER)
+    assert threads.patience({"OMP_WAIT_POLICY": "neither"}) == (threads.IDLE, threads.CROWDED)
+
+
+@pytest.mark.parametrize("policy", ["passive", "active"])
+def test_the_users_wait_policy(policy, alone):
+    assert run("print(step(), workers_alive(), os.environ['OMP_WAIT_POLICY'])", OMP_WAIT_POLICY=policy) == [alone[0], "1", policy]
+
+
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_the_users_threading_layer(layer, alone):
+    code = "import numba\nfor _ in range(200): bits = step()\nprint(bits, workers_alive(), numba.threading_layer())"
+    if sys.platform == "darwin" and layer == "omp":
+        pytest.skip("Numba has OpenMP on a Mac only where it is installed besides")
+    assert run(code, NUMBA_THREADING_LAYER=layer) == [alone[0], "0", layer]
+
+
+def test_numbas_own_threads_and_the_environment_stay_as_they_were(alone):
+    code = """
+before = dict(os.environ)
+from numba.np.ufunc import parallel
+print(step(), workers_alive(), getattr(parallel, "_is_initialized", False), dict(os.environ) == before)
+"""
+    assert run(code) == [alone[0], "1", "False", "True"]
+
+
+def test_numbas_number_of_threads_counts(alone):
+    assert run("import numba; numba.set_num_threads(1); print(threads.thread_count(), step(), workers_alive())") == ["1", alone[0], "0"]
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("library", ["sklearn", "torch"])
+def test_beside_other_libraries_in_any_order(library, order, alone):
+    """Each of them brings an OpenMP of its own."""
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    use = {
+        "sklearn": "from sklearn.utils._openmp_helpers import _openmp_effective_n_threads as n; n()",
+        "torch": "import torch; torch.ones(300, 300) @ torch.ones(300, 300)",
+    }[library]
+    if order == "before":
+        found = run("print(step(), workers_alive())", use)
+    else:
+        found = run(f"step()\n{use}\nprint(step(), workers_alive())")
+    assert found == [alone[0], "1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_after_a_fork_goes_on_with_a_team_of_its_own(alone):
+    """With OpenMP the child died in its first step and the parent waited for it for ever."""
+    code = """
+import warnings; warnings.simplefilter("ignore", DeprecationWarning)  # "this process is multi-threaded, fork may deadlock"
+step(); parent = workers.the_team()
+sys.stdout.flush()
+child = os.fork()
+if child == 0:
+    print("child", step(), step(), workers_alive(), workers.the_team() is not parent, flush=True)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+print("parent", step(), workers_alive(), status, workers.the_team() is parent)
+"""
+    assert run(code) == ["child", alone[0], alone[0], "1", "True", "parent", alone[0], "1", "0", "True"]
+
+
+def test_steps_after_the_end_are_done_alone(alone):
+    """What was registered before the team's own end comes after it."""
+    first = "import atexit, sys\natexit.register(lambda: print(step(), workers_alive()))"
+    assert run("print(step(), workers_alive())", first) == [alone[0], "1", alone[0], "0"]
