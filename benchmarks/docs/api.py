@@ -1,10 +1,11 @@
-"""Write docs/api.md, the reference of the public names, from their docstrings: `python -m benchmarks.docs.api [--check]`
+"""Write docs/api.md and docs/api/, the reference of the public names: `python -m benchmarks.docs.api [--check]`
 
 A name's entry is what a stub file would hold: the signature as it stands in the source, and the docstring below it, word for word.
-Sources are parsed rather than live objects printed, so that the page is the same on every machine. With --check nothing is
+Sources are parsed rather than live objects printed, so that the pages are the same on every machine. With --check nothing is
 written, and a page that is out of date is an error.
 
-A documentation generator such as pdoc makes a site of many HTML pages; this makes one file, which GitHub shows as it is.
+A documentation generator such as pdoc makes a site of HTML pages; this makes a Markdown page for each package, which GitHub shows
+as it is, and docs/api.md, which lists them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "api.md"
+INDEX, FOLDER = ROOT / "docs" / "api.md", ROOT / "docs" / "api"
 PACKAGES = (
     "tinygan", "tinygan.engine.ops", "tinygan.nn", "tinygan.optim", "tinygan.game", "tinygan.data", "tinygan.training",
     "tinygan.measure", "tinygan.theory", "tinygan_kernels", "tinygan_kernels.emulator",
@@ -156,40 +157,60 @@ def _quoted(doc: str, indent: str) -> str:
     return textwrap.indent(text, indent, lambda line: bool(line.strip()))
 
 
-def section(package: str) -> str:
-    """Return a package's part of the page: its docstring, then every public name."""
+def page(package: str) -> str:
+    """Return a package's page: its docstring, then every public name."""
     intro = ast.get_docstring(_tree(package)) or ""
-    parts = [f"## {package}", f"```text\n{intro}\n```"]
+    parts = [f"# {package}", "[All packages](../api.md)", f"```text\n{intro}\n```"]
     for name, module in public_names(package).items():
         made = entry(name, module)
         where = _path(module).relative_to(ROOT)
-        parts.append(f"### {name}\n\n[`{where}`](../{where})\n```python\n{stub(made)}\n```")
-    return "\n\n".join(parts)
+        parts.append(f"## {name}\n\n[`{where}`](../../{where})\n```python\n{stub(made)}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
-def page() -> str:
-    """Return the whole of docs/api.md."""
+def index() -> str:
+    """Return docs/api.md: the packages, and the names of each with links to their entries."""
     contents = []
     for package in PACKAGES:
-        names = ", ".join(f"`{name}`" for name in public_names(package))
-        contents.append(f"- [`{package}`](#{package.replace('.', '')}): {names}")
+        names = ", ".join(f"[`{name}`](api/{package}.md#{name.lower()})" for name in public_names(package))
+        contents.append(f"- [**{package}**](api/{package}.md): {names}")
     opening = (
-        "# The public names\n\nEvery name that the packages make public, with its signature and docstring as they stand in the\n"
-        "source. [`benchmarks/docs/api.py`](../benchmarks/docs/api.py) writes this page (`python -m benchmarks.docs.api`).\n"
-        "A test fails when it is out of date, or when a public name has no docstring."
+        "# The public names\n\nEvery name that the packages make public, a page for each package, with signature and docstring\n"
+        "as they stand in the source. [`benchmarks/docs/api.py`](../benchmarks/docs/api.py) writes these pages\n"
+        "(`python -m benchmarks.docs.api`). A test fails when one is out of date, or when a public name has no docstring."
     )
-    return "\n\n".join([opening, "\n".join(contents), *map(section, PACKAGES)]) + "\n"
+    return "\n\n".join([opening, "\n".join(contents)]) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return all pages of the reference, by path."""
+    return {INDEX: index(), **{FOLDER / f"{package}.md": page(package) for package in PACKAGES}}
+
+
+def stale(wanted: dict[Path, str]) -> list[Path]:
+    """Return the paths of pages that are missing, out of date, or no longer wanted."""
+    there = [INDEX, *FOLDER.glob("*.md")]
+    return sorted({
+        *(path for path, text in wanted.items() if not path.exists() or path.read_text() != text),
+        *(path for path in there if path not in wanted),
+    })  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    fresh = PAGE.exists() and PAGE.read_text() == page()
-    if not fresh and not check:
-        PAGE.write_text(page())
-    print("up to date" if fresh else "out of date" if check else "written anew")
-    return 1 if check and not fresh else 0
+    check, wanted = parser.parse_args().check, pages()
+    found = stale(wanted)
+    if not check:
+        FOLDER.mkdir(exist_ok=True)
+        for path in found:
+            if path in wanted:
+                path.write_text(wanted[path])
+            else:
+                path.unlink()
+    state = "out of date" if check else "written anew"
+    print(f"{state}: {', '.join(path.relative_to(ROOT).as_posix() for path in found)}" if found else "up to date")
+    return 1 if check and found else 0
 
 
 if __name__ == "__main__":
