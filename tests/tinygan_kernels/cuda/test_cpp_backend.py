@@ -299,6 +299,19 @@ def test_every_function_of_the_array_module_that_is_used_exists_in_cupy():
 
 # ---- the GPU's path -------------------------------------------------------------------------------------------------------------
 
+# What CuPy adds to the options of a RawModule (cupy/cuda/compiler.py, 13.6 and 14.2: _compile_with_cache_cuda and
+# _compile_using_nvrtc_no_warning): denormal numbers are flushed to zero, and functions without an annotation are the device's.
+ADDED_BY_CUPY = ("-ftz=true", "--device-as-default-execution-space")
+
+
+@pytest.mark.parametrize("row", cpp_backend.LADDERS, ids=lambda row: f"{row.kernel}-{row.number}")
+def test_what_cupy_adds_to_the_options_leaves_every_version_inside_its_bound(monkeypatch, row):
+    monkeypatch.setattr(cpp_backend, "OPTIONS", (*cpp_backend.OPTIONS, *ADDED_BY_CUPY))
+    backend, found = emulated(row.kernel, row.number), version_cases(row, "float32")
+    for case in found[:: -(len(found) // -4)]:
+        assert judge(backend, row, case.inputs, case.states, **case.params) <= 1, case.label
+
+
 
 def test_the_path_to_a_gpu_passes_what_cupy_takes(monkeypatch, rng):
     """CuPy is played by NumPy and the emulator, whose RawModule has CuPy's calling convention."""
