@@ -67,7 +67,7 @@ FLOORS = [
     ["tinygan_kernels.emulator.host"],
     ["tinygan_kernels.emulator"],
     # -- tinygan_kernels: arrays in, arrays out
-    ["tinygan_kernels.parameters", "tinygan_kernels.shapes", "tinygan_kernels.winograd_formulas"],
+    ["tinygan_kernels.parameters", "tinygan_kernels.shapes", "tinygan_kernels.winograd_formulas", "tinygan_kernels.writes"],
     ["tinygan_kernels.contract"],
     ["tinygan_kernels.backend"],
     ["tinygan_kernels.reference", "tinygan_kernels.cpu.runtime"],

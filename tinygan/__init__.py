@@ -5,11 +5,14 @@ from importlib import import_module
 from types import ModuleType
 
 from tinygan.engine import ops  # binds + * @ and the methods onto Tensor
+from tinygan.engine.changes import detect_changes
 from tinygan.engine.gradcheck import gradcheck
-from tinygan.engine.tensor import Tensor, grad, gradients, stop
+from tinygan.engine.tensor import ChangedArray, Tensor, grad, gradients, stop
 from tinygan.version import __version__
 
-__all__ = ["Tensor", "__version__", "game", "grad", "gradcheck", "gradients", "nn", "ops", "optim", "stop"]
+__all__ = [
+    "ChangedArray", "Tensor", "__version__", "detect_changes", "game", "grad", "gradcheck", "gradients", "nn", "ops", "optim", "stop",
+]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
 sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"] for short in ("ops", "gradcheck")}

@@ -38,7 +38,7 @@ class Optimiser:
 
     def _zeros(self, shape: tuple[int, ...]) -> Any:
         array = self.flat.backend.empty(shape, self.flat.theta.dtype)
-        self.flat.backend.launch("fill", (), out=array, value=0.0)
+        self.flat.backend.launch("fill", (), out=array, fresh=True, value=0.0)
         return array
 
     @property

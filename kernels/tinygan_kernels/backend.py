@@ -14,6 +14,7 @@ import numpy as np
 
 from .contract import KERNELS, Kernel, Version
 from .shapes import ANY_SHAPE, DTYPES, ContractError, Shape
+from .writes import Writes
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,17 @@ class Backend:
     bind_refill: BindRefill | None = None  # makes (a call that copies to the given array, a function that sets what it copies)
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
+    writes: Writes = field(default_factory=Writes)  # notes of the launches that wrote into arrays which were there before
 
     def __post_init__(self) -> None:
         self.allocate: Callable[[Shape, Any], Any] = self.xp.empty  # a recorder may put a function of its own here
 
-    def launch(self, name: str, inputs: Sequence[Any], out: Any = None, **params: Any) -> Any:
+    def launch(self, name: str, inputs: Sequence[Any], out: Any = None, *, fresh: bool = False, **params: Any) -> Any:
         """Run one kernel and return its outputs; the one door for all array work.
 
         inputs: arrays of this backend, in the order of the contract. out: the output array (a tuple where the kernel has several);
-        without it, new ones are allocated. The outputs are returned in the same form. params: as the contract lists them for the
+        without it, new ones are allocated. The outputs are returned in the same form. A write into `out` is noted in `writes`,
+        unless it is fresh: allocated by the caller, who has not shown it to anybody. params: as the contract lists them for the
         kernel. Raises ContractError where arrays or parameters are not what the contract says.
         """
         kernel = KERNELS.get(name)
@@ -78,6 +81,8 @@ class Backend:
         if implementation is None:
             raise ContractError(f"the backend {self.name} has no implementation of {name}")
         self._run(Launch(kernel, implementation, inputs, outputs, params), 0)
+        if out is not None and not fresh:
+            self.writes.note(outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _allocate(self, kernel: Kernel, shapes: tuple[Shape, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:

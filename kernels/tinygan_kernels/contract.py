@@ -134,6 +134,7 @@ KERNELS: dict[str, Kernel] = _table(
     # elementwise, with NumPy's broadcasting
     _binary("add", "y = a + b"),
     _binary("mul", "y = a b"),
+    _binary("div", "y = a / b, correctly rounded"),
     _binary("maximum", "y = max(a, b)"),
     _binary("equal", "y = 1 where a = b, else 0"),
     _unary("neg", "y = -x"),

@@ -25,6 +25,12 @@ def mul(a, b):
     return a * b
 
 
+def div(a, b):
+    """Divide as IEEE 754 does: x / 0 is an infinity, 0 / 0 NaN, and no warning says so."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(a / b)
+
+
 def maximum(a, b):
     return np.maximum(a, b)
 

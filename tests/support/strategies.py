@@ -134,6 +134,8 @@ def _binary(draw, kernel, rng, dtype, smooth):
         return Case((a, b), (), {"slope": draw(st.sampled_from((0.0, 0.2, 1.0)))})
     if kernel in ("maximum", "equal"):  # half whole numbers, so that there are ties, or none at all
         a, b = (np.round(a * 2), np.round(b * 2)) if not smooth else (np.round(a), np.round(b) + a.dtype.type(0.5))
+    if kernel == "div":
+        b = off_zero(b)
     if kernel == "tanh_grad":
         b = np.tanh(b)
     if kernel == "sigmoid_grad":
@@ -241,7 +243,7 @@ def _hard_case(draw, kernel, rng, dtype, smooth):
 
 
 _FORMS = {
-    **dict.fromkeys(("add", "mul", "maximum", "equal", "leaky_relu_grad", "tanh_grad", "sigmoid_grad"), _binary),
+    **dict.fromkeys(("add", "mul", "div", "maximum", "equal", "leaky_relu_grad", "tanh_grad", "sigmoid_grad"), _binary),
     **dict.fromkeys(("neg", "exp", "log", "sqrt", "abs", "sign", "tanh", "sigmoid", "softplus", "leaky_relu"), _unary),
     **dict.fromkeys(("conv2d", "conv2d_dx", "conv2d_dw"), _conv),
     **dict.fromkeys(("batch_norm", "batch_norm_grad"), _batch_norm),

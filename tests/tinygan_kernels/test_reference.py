@@ -57,6 +57,7 @@ def test_arguments_have_the_names_of_the_contract(kernel):
 BY_DEFINITION = {
     "add": lambda a, b: a + b,
     "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
     "maximum": lambda a, b: a if a > b else b,
     "equal": lambda a, b: 1.0 if a == b else 0.0,
     "neg": lambda x: -x,

@@ -21,17 +21,11 @@ from typing import Any
 
 import numpy as np
 from tinygan_kernels import KERNELS, Backend, Launch
+from tinygan_kernels.writes import owner_of
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 # ---- memory: which launches touch which buffer ---------------------------------------------------------------------------------
-
-
-def owner_of(array: Any) -> Any:
-    """Return the array that owns the memory that `array` is a view of."""
-    while getattr(array, "base", None) is not None and hasattr(array.base, "dtype"):
-        array = array.base
-    return array
 
 
 def memory_id(array: Any) -> int:

@@ -16,11 +16,12 @@ normalisation and its activation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from tinygan_kernels import Backend, Launch
+from tinygan_kernels.writes import Spans, Writes, merged
 
 from .economies import arrival_of, in_place, memory_id, share_memory, unchanging, without_copies, without_repeats
 from .tensor import Tensor, stop, wrap
@@ -79,7 +80,8 @@ class Plan:
     results. calls: functions that run the launches, each call those of one of `groups`. joined: the calls that `run` makes, which
     do the same in as few calls as the backend can. buffer_bytes: the memory of the step's own buffers, 0 on a backend that lays out
     its own. copies: on a backend that binds them, the first of the joined calls, each of which copies one input. sources: for each
-    of the copies, a function that is told the array to copy from.
+    of the copies, a function that is told the array to copy from. writes: where each run is noted, with the memory that it writes to,
+    `written`: what was computed eagerly from a parameter or an output before is then known to be out of date.
     """
 
     launches: list[Launch]
@@ -91,6 +93,8 @@ class Plan:
     inputs: tuple[Tensor, ...] = ()
     copies: Sequence[Callable[[], None]] = ()
     sources: Sequence[Callable[[Any], None]] = ()
+    writes: Writes = field(default_factory=Writes)
+    written: Spans = ()
 
     def run(self, arrays: Sequence[Any]) -> None:
         """Run the step on these inputs, of the shapes and dtypes that were recorded."""
@@ -103,6 +107,7 @@ class Plan:
                 tensor.array[...] = tensor.backend.asarray(array)
         for call in self.joined:
             call()
+        self.writes.note_spans(self.written, self.written)
 
 
 class Recorder:
@@ -165,4 +170,5 @@ class Recorder:
         copies, sources = [call for call, _ in refills], [source for _, source in refills]
         # without their graph, which would keep every array of the recorded step alive
         results, joined = tuple(stop(t) for t in outputs), self.backend.join([*copies, *calls])
-        return Plan(launches, calls, groups, results, size, joined, tuple(inputs), copies, sources)
+        written = merged([*(t.array for t in inputs), *(array for launch in launches for array in launch.outputs)])
+        return Plan(launches, calls, groups, results, size, joined, tuple(inputs), copies, sources, self.backend.writes, written)

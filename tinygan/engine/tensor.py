@@ -7,11 +7,13 @@ very functions that users call. So the sweep can leave a graph behind, and a gra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from tinygan_kernels import Backend
+from tinygan_kernels.writes import owner_of
 
 from .conversion import backend_of, described, real_array, real_dtype
 from .elsewhere import unknown_keyword
@@ -26,17 +28,36 @@ class BackendMismatch(ValueError):
     """Two tensors of different backends in one computation."""
 
 
-class Tensor(Values):
+class ChangedArray(RuntimeError):
+    """An array was changed between the forward pass, which computed with it, and the sweep, which needs it as it was."""
+
+
+# Each is called for every op that is recorded, guard(array, parents, vjps), and returns the VJPs to keep. See changes.py.
+guards: list[Callable[[Any, "tuple[Tensor, ...]", Vjps], Vjps]] = []
+
+
+class _Fields(Values):
+    """The fields of a Tensor, without the notes that a Tensor takes where one of them is set."""
+
+    # stamp: the number of the latest write (see tinygan_kernels.writes) when an op's result was recorded; of a leaf, the number of
+    # the event by which it came to require a gradient
+    __slots__ = ("__weakref__", "array", "backend", "grad", "parents", "requires_grad", "stamp", "vjps")
+
+
+class Tensor(_Fields):
     """An array on a backend, and how it was computed.
 
-    data: an array, nested lists or a number. float32 and float64 arrays keep their dtype and are not copied where the backend
-    can use them as they are; everything else becomes float32 (see conversion.py), or the `dtype` that is given. backend: one from
+    data: an array, nested lists or a number, of which the tensor has a copy. float32 and float64 arrays keep their dtype;
+    everything else becomes float32 (see conversion.py), or the `dtype` that is given. backend: one from
     `load`, or the name of one; without it the tensor lives on `cpu`. requires_grad: `backward` writes `.grad` here.
     A constant Tensor as data is taken with its values and, unless another is given, its backend; a name always stands for the same
     backend, while each `load` makes another. Raises TypeError, ValueError.
+
+    array: the values in the backend's memory. `x.array = values` and `x.array += 1` are noted, and a sweep through what was computed
+    from x before raises ChangedArray. `x.array[0] = 1` goes past the tensor: nobody notes it outside of `detect_changes`.
     """
 
-    __slots__ = ("__weakref__", "array", "backend", "grad", "parents", "requires_grad", "vjps")
+    __slots__ = ()
 
     def __init__(
         self, data: Any, backend: Backend | str | None = None, requires_grad: bool = False, *, dtype: Any = None
@@ -45,12 +66,19 @@ class Tensor(Values):
             raise TypeError(f"Tensor: requires_grad is {described(requires_grad)}, it has to be True or False")
         if isinstance(data, Tensor):
             data, backend = _constant_values(data, backend)
-        self.backend = backend_of(backend)
-        self.array = self.backend.asarray(real_array(data, "Tensor: data", dtype if dtype is None else real_dtype(dtype, "dtype")))
-        self.requires_grad = requires_grad
-        self.grad: Tensor | None = None
-        self.parents: tuple[Tensor, ...] = ()
-        self.vjps: Vjps = ()
+        backend = backend_of(backend)
+        array = backend.xp.array(real_array(data, "Tensor: data", dtype if dtype is None else real_dtype(dtype, "dtype")))
+        fields = {"array": array, "backend": backend, "requires_grad": requires_grad, "grad": None, "parents": (), "vjps": ()}
+        for name, value in (fields | {"stamp": backend.writes.now}).items():
+            super().__setattr__(name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field. A new array is noted as a write; what is to require a gradient does so from now on."""
+        if name == "requires_grad" and value and not (self.requires_grad or self.parents):
+            super().__setattr__("stamp", self.backend.writes.tick())
+        super().__setattr__(name, value)
+        if name == "array":
+            self.backend.writes.note((value,))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,13 +102,15 @@ class Tensor(Values):
         return self.requires_grad or bool(self.parents)
 
     def numpy(self) -> np.ndarray:
-        """The values as a NumPy array; on the CPU it shares this tensor's memory."""
-        return self.backend.to_numpy(self.array)
+        """Return the values as a NumPy array. On the CPU it shares this tensor's memory, and is read-only: change a copy of it."""
+        values = self.backend.to_numpy(self.array).view()
+        values.flags.writeable = False
+        return values
 
     def __float__(self) -> float:
         if self.size != 1:
             raise ValueError(f"a tensor of shape {self.shape} is not one number; take sum() or mean() first")
-        return float(self.numpy().reshape(()))
+        return float(self.backend.to_numpy(self.array).reshape(()))
 
     item = __float__
 
@@ -93,11 +123,12 @@ class Tensor(Values):
         values = np.array2string(self.numpy(), precision=4, threshold=20, prefix="Tensor(")
         return f"Tensor({values}, {self.dtype}, {self.backend.name}{', requires_grad' if self.requires_grad else ''})"
 
-    def backward(self, cotangent: Tensor | None = None, **unknown: Any) -> None:
+    def backward(self, cotangent: Tensor | np.ndarray | None = None, **unknown: Any) -> None:
         """Write dL/dleaf into `.grad` of every leaf that requires a gradient and that this tensor L was computed from.
 
         `.grad` is replaced, never added to: a second call, from here or from another tensor, forgets the first. To add
-        gradients up, add the tensors up. L has to be a single number unless its cotangent is given. Raises ValueError.
+        gradients up, add the tensors up. Each `.grad` has an array of its own. L has to be a single number unless its cotangent is
+        given. Raises ValueError, and ChangedArray where an array was changed since L was computed from it.
         """
         if unknown:
             raise TypeError(unknown_keyword("backward", next(iter(unknown)), ("cotangent",)))
@@ -116,16 +147,20 @@ def _constant_values(x: Tensor, backend: Backend | str | None) -> tuple[Any, Bac
     return (x.array, x.backend) if backend is None or backend_of(backend) is x.backend else (x.numpy(), backend)
 
 
+_new = _Fields.__new__
+
+
 def stop(x: Tensor) -> Tensor:
     """Return the same values, held constant: no gradient flows through. D's step holds its fakes so, as it must not reach G."""
     return wrap(x.array, x.backend)
 
 
 def wrap(array: Any, backend: Backend) -> Tensor:
-    """Return an array that is on the backend already as a constant Tensor."""
-    tensor = Tensor.__new__(Tensor)
+    """Return an array that is on the backend already as a constant Tensor, which shares its memory."""
+    tensor: Any = _new(_Fields)
     tensor.array, tensor.backend, tensor.requires_grad, tensor.grad = array, backend, False, None
-    tensor.parents, tensor.vjps = (), ()
+    tensor.parents, tensor.vjps, tensor.stamp = (), (), 0
+    tensor.__class__ = Tensor  # only now, as a Tensor takes notes of what is set
     return tensor
 
 
@@ -134,49 +169,66 @@ def record(array: Any, parents: tuple[Tensor, ...], vjps: Vjps) -> Tensor:
 
     vjps: one for each parent, or one function for all (see Vjps).
     """
-    result = wrap(array, parents[0].backend)
     for parent in parents:
         if parent.requires_grad or parent.parents:
-            result.parents, result.vjps = parents, vjps
             break
+    else:
+        return wrap(array, parents[0].backend)
+    for guard in guards:
+        vjps = guard(array, parents, vjps)
+    result: Any = _new(_Fields)
+    result.array, result.backend, result.requires_grad, result.grad = array, parents[0].backend, False, None
+    result.parents, result.vjps, result.stamp = parents, vjps, result.backend.writes.now
+    result.__class__ = Tensor
     return result
 
 
+def move(tensor: Tensor, array: Any) -> None:
+    """Let a tensor hold its values in another array, where they are already. What was computed from it stays valid."""
+    object.__setattr__(tensor, "array", array)
+
+
 def gradients(
-    output: Tensor, wrt: Sequence[Tensor], cotangent: Tensor | None = None, create_graph: bool = False
+    output: Tensor, wrt: Tensor | Iterable[Tensor] | Mapping[str, Tensor], cotangent: Tensor | np.ndarray | None = None,
+    create_graph: bool = False, unused: Literal["error", "zeros"] = "error",
 ) -> list[Tensor]:
     """Compute d output / d w for every w in wrt, weighted by the cotangent (1 if output is a single number).
 
-    Only what lies between wrt and output is computed, so parameters that are not asked for cost nothing. A w that output
-    does not depend on gets zeros. create_graph: the gradients are tensors that can be differentiated again. Raises ValueError for
-    an output of several numbers without a cotangent, and for a cotangent that does not fit.
+    wrt: tensors in a list or another iterable, a dictionary of them (its values count), or a single one; the gradients are a list in
+    the same order, each in an array of its own. Only what lies between wrt and output is computed, so parameters that are not asked
+    for cost nothing. create_graph: the gradients are tensors that can be differentiated again. unused: what a w gets that output was
+    not computed from, an error or zeros.
+
+    Raises ValueError for a w that does not require a gradient or, unless unused is "zeros", has no part in output; for an output of
+    several numbers without a cotangent, and a cotangent that does not fit. Raises ChangedArray where an array was changed in place
+    since output was computed from it. Raises TypeError for what is no tensor.
     """
+    if not isinstance(output, Tensor):
+        raise TypeError(f"gradients: output is a {type(output).__name__}, it has to be a Tensor that was computed from wrt")
+    if unused not in ("error", "zeros"):
+        raise ValueError(f"gradients: unused is {unused!r}, it has to be 'error' or 'zeros'")
     if cotangent is None and output.size != 1:
         raise ValueError(f"output has shape {output.shape}; pass the cotangent, or reduce it to one number with sum() or mean()")
-    if cotangent is not None:
-        _check_cotangent(cotangent, output)
-    seed = filled(output, 1.0) if cotangent is None else cotangent
+    wrt, names = _listed(wrt)
+    seed = filled(output, 1.0) if cotangent is None else _checked_cotangent(cotangent, output)
     order = _topological_order(output)
     needed = _leading_to(wrt, order)
+    _check_wrt(wrt, names, order, unused)
     cotangents = _sweep(order, needed, seed if create_graph else stop(seed), create_graph)
-    return [cotangents[id(w)] if id(w) in cotangents else filled(w, 0.0) for w in wrt]
-
-
-def _check_cotangent(u: Tensor, output: Tensor) -> None:
-    if (u.shape, u.dtype) != (output.shape, output.dtype):
-        sides = f"the cotangent is {u.dtype} of shape {u.shape}, output is {output.dtype} of shape {output.shape}"
-        raise ValueError(f"{sides}; they have to be the same")
-    if u.backend is not output.backend:
-        raise BackendMismatch(f"cotangent and output live on different backends, {u.backend!r} and {output.backend!r}")
+    found = _apart([cotangents[id(w)] if id(w) in cotangents else filled(w, 0.0) for w in wrt], seed)
+    return [_function_of(w, g) for g, w in zip(found, wrt, strict=True)] if create_graph else found
 
 
 def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
-    """Return the function that computes df/d(argument `argnum`), for an f that returns a single number. `grad(grad(f))` works."""
+    """Return the function that computes df/d(argument `argnum`), for an f that returns a single number. `grad(grad(f))` works.
+
+    Raises TypeError where f returns no Tensor, ValueError where what it returns was not computed from the argument.
+    """
 
     def derivative(*args: Any) -> Tensor:
         x = _argument(args, argnum)
         # a node of its own, so that an outer grad sees x and an inner one does not see past it
-        own = record(x.array, (x,), (lambda g, y, x: g,)) if x.tracked else wrap(x.array, x.backend)
+        own = record(x.array, (x,), (_as_it_is,)) if x.tracked else wrap(x.array, x.backend)
         own.requires_grad = not x.tracked
         output = f(*args[:argnum], own, *args[argnum + 1 :])
         return gradients(output, [own], create_graph=True)[0]
@@ -194,11 +246,93 @@ def _argument(args: Sequence[Any], argnum: int) -> Tensor:
     return Tensor(x, others[0].backend, dtype=others[0].dtype) if others else Tensor(x)
 
 
+def _function_of(w: Tensor, g: Tensor) -> Tensor:
+    """Return g as a function of w, if only a constant one: a gradient that is differentiated again in w is 0 there, and no error."""
+    declared = record(g.array, (g, w), (_as_it_is, None))
+    declared.stamp = sys.maxsize  # the VJP reads no values, so whatever is written to them later
+    return declared
+
+
+def _as_it_is(g: Tensor, *_: Tensor) -> Tensor:
+    """Return the cotangent itself: the VJP of what hands its input on."""
+    return g
+
+
 def filled(like: Tensor, value: float) -> Tensor:
     """Return a constant tensor of the shape, dtype and backend of `like`, every element of which is `value`."""
     array = like.backend.empty(like.shape, like.dtype)
-    like.backend.launch("fill", (), out=array, value=value)
+    like.backend.launch("fill", (), out=array, fresh=True, value=value)
     return wrap(array, like.backend)
+
+
+# ---- what `gradients` is given ------------------------------------------------------------------------------------------------
+
+
+def _listed(wrt: Any) -> tuple[list[Tensor], Sequence[Any]]:
+    """Return the tensors of wrt, and the name of each within it: its key or its number. Raises TypeError, ValueError."""
+    if isinstance(wrt, Tensor):
+        wrt = [wrt]
+    if isinstance(wrt, (str, bytes, set, frozenset, np.ndarray)) or not isinstance(wrt, Iterable):
+        say = " (a layer's are layer.parameters())" if hasattr(wrt, "parameters") else ""
+        raise TypeError(f"gradients: wrt is a {type(wrt).__name__}, it has to be a list of tensors{say}")
+    names, tensors = (list(wrt), list(wrt.values())) if isinstance(wrt, Mapping) else (None, list(wrt))
+    names = names or range(len(tensors))
+    for name, w in zip(names, tensors, strict=True):
+        if not isinstance(w, Tensor):
+            raise TypeError(f"gradients: wrt[{name!r}] is a {type(w).__name__}, it has to be a Tensor")
+        if not (w.requires_grad or w.parents):
+            raise ValueError(f"gradients: {_described(name, w)} does not require a gradient, so what was computed from it has kept no "
+                             f"way back to it; make it with requires_grad=True before output is computed")
+    return tensors, names
+
+
+def _described(name: Any, w: Tensor) -> str:
+    return f"wrt[{name!r}], {w.dtype} of shape {w.shape},"
+
+
+def _check_wrt(wrt: list[Tensor], names: Sequence[Any], order: list[Tensor], unused: str) -> None:
+    """Raise ValueError for a w that output was not computed from, or that came to require a gradient after it had been used."""
+    used = {id(tensor) for tensor in order}
+    oldest = min((tensor.stamp for tensor in order if tensor.parents), default=0)
+    for name, w in zip(names, wrt, strict=True):
+        if unused == "error" and id(w) not in used:
+            what = "output was computed from no tensor that requires a gradient" if not order else "output was not computed from it"
+            raise ValueError(f"gradients: {_described(name, w)} has no part in output: {what}, or the way was cut by stop(), numpy(), "
+                             f"float() or the like; pass unused='zeros' if its gradient is to be zeros")
+        if not w.parents and w.stamp > oldest:
+            _check_flag(name, w, order)
+
+
+def _check_flag(name: Any, w: Tensor, order: list[Tensor]) -> None:
+    """Raise ValueError where a leaf came to require a gradient after output had been computed from it: only in part would count."""
+    for tensor in order:
+        if tensor.stamp < w.stamp and any(parent is w for parent in tensor.parents):
+            raise ValueError(f"gradients: {_described(name, w)} was made to require a gradient after output had been computed from it; "
+                             "compute output again")
+
+
+def _checked_cotangent(u: Any, output: Tensor) -> Tensor:
+    """Return the cotangent as a tensor like output. Raises TypeError, ValueError or BackendMismatch where it cannot be one."""
+    if not isinstance(u, Tensor):
+        u = wrap(output.backend.xp.array(real_array(u, "the cotangent", output.dtype)), output.backend)
+    if (u.shape, u.dtype) != (output.shape, output.dtype):
+        sides = f"the cotangent is {u.dtype} of shape {u.shape}, output is {output.dtype} of shape {output.shape}"
+        raise ValueError(f"{sides}; they have to be the same")
+    if u.backend is not output.backend:
+        raise BackendMismatch(f"cotangent and output live on different backends, {u.backend!r} and {output.backend!r}")
+    return u
+
+
+def _apart(found: list[Tensor], seed: Tensor) -> list[Tensor]:
+    """Return the gradients, each in memory of its own that can be written: where one shares the seed's or another's, a copy."""
+    taken = {id(owner_of(seed.array))}
+    for i, g in enumerate(found):
+        owner = id(owner_of(g.array))
+        if owner in taken or not getattr(g.array.flags, "writeable", True) or 0 in g.array.strides:
+            found[i] = g = record(g.backend.launch("copy", (g.array,)), (g,), (_as_it_is,))
+            owner = id(g.array)
+        taken.add(owner)
+    return found
 
 
 # ---- the sweep ----------------------------------------------------------------------------------------------------------------
@@ -252,9 +386,31 @@ def _pull_back(tensor: Tensor, g: Tensor, needed: set[int], create_graph: bool) 
     wanted = [id(parent) in needed for parent in parents]
     if not any(wanted):
         return []
+    if tensor.stamp < tensor.backend.writes.latest:
+        _check_unchanged(tensor)
     y, seen = (tensor, parents) if create_graph else (stop(tensor), [stop(parent) for parent in parents])
     if callable(tensor.vjps):
         shares = tensor.vjps(wanted, g, y, *seen)
     else:
         shares = [vjp(g, y, *seen) if want and vjp else None for want, vjp in zip(wanted, tensor.vjps, strict=True)]
     return [(parent, share) for parent, want, share in zip(parents, wanted, shares, strict=True) if want and share is not None]
+
+
+def _check_unchanged(result: Tensor) -> None:
+    """Raise ChangedArray where what an op computed with, or its result, was written to since."""
+    for place, tensor in [*enumerate(result.parents), ("its result", result)]:
+        if tensor.backend.writes.since(tensor.array, result.stamp):
+            raise changed(result.vjps, place, tensor.array)
+
+
+def op_name(vjps: Vjps) -> str:
+    """Return the name of the function in which an op's VJPs stand: the op's."""
+    vjp = vjps if callable(vjps) else next((vjp for vjp in vjps if vjp), None)
+    return getattr(vjp, "__qualname__", "an op").removesuffix(".<lambda>").removesuffix(".vjp").removesuffix(".<locals>").split(".")[-1]
+
+
+def changed(vjps: Vjps, place: int | str, array: Any) -> ChangedArray:
+    """Return the error that says which array of which op was changed. place: the number of an input, or "its result"."""
+    what = f"input {place}" if isinstance(place, int) else place
+    return ChangedArray(f"{op_name(vjps)}: {what}, {array.dtype} of shape {array.shape}, was changed in place after the op had run, and its "
+                        "derivative needs the values as they were; compute the output again after a change, or change a copy")

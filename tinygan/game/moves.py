@@ -95,7 +95,7 @@ class Game:
     def ascend_d(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Move D one ascent step: theta_d <- theta_d + rate d goal_D / d theta_d. Returns the logits of real and fake samples."""
         real, fake = self._judge(x, stop(self.G(z)))  # D learns about fakes; nothing of this reaches G
-        self.optim_d.ascend(gradients(self._goal_of_d(real, fake), self.optim_d.parameters))
+        self.optim_d.ascend(gradients(self._goal_of_d(real, fake), self.optim_d.flat.parameters))
         return real.s, fake.s
 
     def descend_g(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
@@ -110,7 +110,7 @@ class Game:
         with self._looking_ahead(x, fake):
             s_fake = self.D(self._shown(fake))
             s_real = self.D(self._shown(x)) if game.pairs else None
-            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.parameters)
+            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.flat.parameters)
         self.optim_g.descend(slopes)
         self._average_g(self.ema)
         return s_real, s_fake

@@ -39,6 +39,7 @@ def ascend_to_optimum(D: Sequential, goal: Callable[[], Tensor], iterations: int
 
     def minus_goal(theta: np.ndarray) -> tuple[float, np.ndarray]:
         flat.theta[...] = theta
+        flat.backend.writes.note((flat.theta,))
         reached = goal()
         return -float(reached), -flat.gather(gradients(reached, parameters)).numpy()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygan_kernels import Backend
 
-from tinygan.engine.tensor import Tensor, wrap
+from tinygan.engine.tensor import Tensor, move, wrap
 
 
 class Flat:
@@ -27,8 +27,8 @@ class Flat:
         self._gradient = self.backend.empty((size,), first.dtype)
         self._parts = self._views(self._gradient)
         for tensor, part in zip(parameters.values(), self._views(self.theta), strict=True):
-            self.backend.launch("copy", (tensor.array,), out=part)
-            tensor.array = part
+            self.backend.launch("copy", (tensor.array,), out=part, fresh=True)
+            move(tensor, part)
 
     def _views(self, buffer: Any) -> list[Any]:
         views, start = [], 0
@@ -48,7 +48,8 @@ class Flat:
             if g.shape != tensor.shape:
                 raise ValueError(f"the gradient of {name} has shape {g.shape}, the parameter {tensor.shape}")
         for g, part in zip(gradients, self._parts, strict=True):
-            self.backend.launch("copy", (g.array,), out=part)
+            self.backend.launch("copy", (g.array,), out=part, fresh=True)
+        self.backend.writes.note((self._gradient,))  # once for all parts
         return wrap(self._gradient, self.backend)
 
 

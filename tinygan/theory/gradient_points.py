@@ -14,7 +14,7 @@ import numpy as np
 from tinygan_kernels import Backend, Launch
 
 from tinygan.engine.gradcheck import MAX_ELEMENTS, Report, gradcheck
-from tinygan.engine.tensor import Tensor
+from tinygan.engine.tensor import Tensor, wrap
 
 Function = Callable[..., Tensor]
 Draw = Callable[[np.random.Generator], np.ndarray]
@@ -83,8 +83,8 @@ def view(draw: Draw) -> Draw:
 
 
 def case(name: str, f: Function, *draws: Draw, orders: tuple[int, ...] = (1, 2)) -> Case:
-    """Return the case of f at points from the draws, one for each of its inputs."""
-    return Case(name, lambda rng, backend: (f, [Tensor(draw(rng), backend) for draw in draws]), orders, 12)
+    """Return the case of f at points from the draws, one for each of its inputs. Views stay views: a Tensor would copy them."""
+    return Case(name, lambda rng, backend: (f, [wrap(backend.asarray(draw(rng)), backend) for draw in draws]), orders, 12)
 
 
 # ---- clear of kinks -------------------------------------------------------------------------------------------------------------

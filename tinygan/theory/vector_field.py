@@ -34,7 +34,7 @@ def jacobian(v: Tensor, theta: Sequence[Tensor]) -> np.ndarray:
     for i in range(v.size):
         one = np.zeros(v.shape, v.dtype)
         one[i] = 1
-        parts = gradients(v, theta, Tensor(one, v.backend))
+        parts = gradients(v, theta, Tensor(one, v.backend), unused="zeros")  # a player's move need not depend on all of theta
         rows.append(np.concatenate([part.numpy().reshape(-1) for part in parts]))
     return np.array(rows)
 

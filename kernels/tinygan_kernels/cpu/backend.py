@@ -96,6 +96,14 @@ def _spread(loop: ParallelLoop, inputs: tuple[np.ndarray, ...], numbers: list, y
     np.copyto(y, made)
 
 
+def _div(launch: Launch) -> Call:
+    """Bind a loop also where the divisor alone is a single number."""
+    (a, b), (y,) = launch.inputs, launch.outputs
+    if b.size == 1 and a.size == y.size and _contiguous(a, b, y) and _apart(y, a, b):
+        return Pipeline([elementwise.div_by_number.over(y.size, _flat(a), b.reshape(()), _flat(y))])
+    return _elementwise(launch)
+
+
 def _ufunc(launch: Launch) -> Call:
     return partial(_UFUNCS[launch.kernel.name], *launch.inputs, out=launch.outputs[0])
 
@@ -262,7 +270,7 @@ def _ema(launch: Launch) -> Call:
 
 _BOUND: dict[str, Callable[[Launch], Call]] = {
     **dict.fromkeys(_UFUNCS, _ufunc), **dict.fromkeys(_LOOPS, _elementwise),
-    "tanh": _tanh, "equal": _equal, "power": _power, "fill": _fill, "sum": _sum, "max": _max,
+    "tanh": _tanh, "equal": _equal, "div": _div, "power": _power, "fill": _fill, "sum": _sum, "max": _max,
     "bce_logits": _bce_logits, "batch_norm": _batch_norm, "batch_norm_grad": _batch_norm_grad, "bias_act": _bias_act,
     "bias_act_grad": _bias_act_grad, "sgd": _sgd, "momentum": _momentum, "adam": _adam, "ema": _ema,
 }

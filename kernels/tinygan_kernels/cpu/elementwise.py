@@ -36,6 +36,24 @@ def mul(a, b, y, part, parts):
 
 
 @ParallelLoop
+def div(a, b, y, part, parts):
+    """y = a / b"""
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] / q[i]
+
+
+@ParallelLoop
+def div_by_number(a, b, y, part, parts):
+    """y = a / b, where b is 0-d"""
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[()], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] / q
+
+
+@ParallelLoop
 def add_number(a, b, y, part, parts):
     """y = a + b, where b is 0-d"""
     start, stop = span(y.size, parts, part)

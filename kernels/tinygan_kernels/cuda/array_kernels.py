@@ -73,6 +73,10 @@ class ArrayKernels:
 
     # ---- elementwise ----------------------------------------------------------------------------------------------------------
 
+    def div(self, a, b, y):
+        with np.errstate(divide="ignore", invalid="ignore"):  # NumPy's warnings, under emulation
+            self.xp.divide(a, b, out=y)
+
     def power(self, x, y, exponent):
         self.xp.power(x, x.dtype.type(exponent), out=y)
 

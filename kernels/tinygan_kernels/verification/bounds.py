@@ -295,6 +295,7 @@ _RULES = {
     **dict.fromkeys(_EXACT, _exact),
     "add": _rounded(1),
     "mul": _rounded(1),
+    "div": _rounded(1),
     "sqrt": _rounded(2),
     "power": _power,
     "leaky_relu": _rounded(2),

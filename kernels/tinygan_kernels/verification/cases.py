@@ -305,11 +305,21 @@ def _values(kernel: str, draw: Draw, shape: Shape) -> np.ndarray:
     """Return numbers for an input: positive ones where the kernel wants them, else with ties and zeros among them."""
     if kernel in _POSITIVE:
         return draw.between(0.01, 8, *shape)
+    if kernel == "div":
+        return _divisors(draw, shape)
     values = draw.normal(*shape) * 3
     flat = values.reshape(-1)
     # ties and zeros, where max, equal, sign and the rectifiers decide
     flat[1::4] = 0
     flat[2::4] = 1
+    return values
+
+
+def _divisors(draw: Draw, shape: Shape) -> np.ndarray:
+    """Return numbers of both signs, from about 2^-60 to 2^60 in size, with ones among them."""
+    values = draw.normal(*shape)
+    values *= (2.0 ** draw.between(-60, 60, *shape)).astype(values.dtype)
+    values.reshape(-1)[2::4] = 1
     return values
 
 

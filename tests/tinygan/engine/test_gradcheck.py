@@ -7,7 +7,7 @@ from engine_parts import REFERENCE, constant, leaf
 from tinygan import Tensor, gradients
 from tinygan.engine import ops
 from tinygan.engine.gradcheck import Comparison, KinkError, Report, gradcheck
-from tinygan.engine.tensor import record, stop
+from tinygan.engine.tensor import record, stop, wrap
 from tinygan.theory.gradient_cases import Case, run
 
 RNG = np.random.default_rng(3)
@@ -239,7 +239,7 @@ def test_inputs_are_restored_to_the_bit_also_after_a_kink_or_an_error(order):
 
 def test_views_are_moved_in_place_and_put_back():
     whole = np.arange(1.0, 13.0).reshape(4, 3)
-    x = Tensor(whole[::-2].T, REFERENCE)
+    x = wrap(whole[::-2].T, REFERENCE)
     assert gradcheck(lambda x: ops.exp(x * 0.1), x).passed
     np.testing.assert_array_equal(whole, np.arange(1.0, 13.0).reshape(4, 3))
 

@@ -134,9 +134,9 @@ def test_any_tensor_of_one_element_is_a_single_number(shape):
 # ---- gradients with respect to anything -----------------------------------------------------------------------------------------
 
 
-def test_what_the_output_does_not_depend_on_gets_zeros_of_its_own_shape():
+def test_what_the_output_does_not_depend_on_gets_zeros_of_its_own_shape_on_request():
     x, other = leaf([1.0, 2.0]), Tensor(np.ones((2, 3), np.float32), REFERENCE, requires_grad=True)
-    gx, g_other = gradients(ops.sum(x * x), [x, other])
+    gx, g_other = gradients(ops.sum(x * x), [x, other], unused="zeros")
     np.testing.assert_array_equal(gx.numpy(), [2.0, 4.0])
     np.testing.assert_array_equal(g_other.numpy(), np.zeros((2, 3)))
     assert g_other.dtype == np.float32
@@ -281,9 +281,22 @@ def test_numbers_arrays_and_gradients_take_the_dtype_of_the_tensor(dtype):
         assert gradients(ops.sum(y), [x], create_graph=True)[0].dtype == dtype
 
 
-def test_arrays_of_a_fitting_dtype_are_not_copied():
+def test_a_tensor_has_a_copy_of_what_it_was_given():
     data = np.ones(3)
-    assert Tensor(data, REFERENCE).numpy() is data
+    x = Tensor(data, REFERENCE, requires_grad=True)
+    y = ops.sum(x * x * data)  # an operand is copied too
+    data *= 5
+    np.testing.assert_array_equal(x.numpy(), np.ones(3))
+    np.testing.assert_array_equal(gradients(y, [x])[0].numpy(), np.full(3, 2.0))
+
+
+def test_the_values_as_numpy_gives_them_are_read_only_and_show_later_changes():
+    x = leaf([1.0, 2.0])
+    values = x.numpy()
+    with pytest.raises(ValueError, match="read-only"):
+        values += 1
+    x.array += 1
+    np.testing.assert_array_equal(values, [2.0, 3.0])
 
 
 # ---- no work that nobody asked for ----------------------------------------------------------------------------------------------

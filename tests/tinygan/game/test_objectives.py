@@ -93,7 +93,7 @@ def test_gradients_of_both_players(name):
 def test_the_flags_of_an_objective_are_true(name):
     """pairs: loss depends on real logits. zero_sum: loss and goal have the same slope in the fakes'. ascends_v: goal is V."""
     objective, r, f = OBJECTIVES[name], _tensor(_logits(5)), _tensor(_logits(6))
-    to_real, to_fake = (g.numpy() for g in gradients(objective.loss(r, f), [r, f]))
+    to_real, to_fake = (g.numpy() for g in gradients(objective.loss(r, f), [r, f], unused="zeros"))
     of_goal = gradients(objective.goal(r, f), [f])[0].numpy()
     assert to_real.any() == objective.pairs
     assert np.allclose(to_fake, of_goal, rtol=1e-12) == objective.zero_sum

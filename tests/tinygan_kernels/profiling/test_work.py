@@ -13,7 +13,7 @@ ITEM = 4  # bytes of a float32
 
 # kernel: (shapes of inputs, shapes of outputs updated in place, parameters, FLOPs, elements moved)
 BY_HAND = {
-    **dict.fromkeys(("add", "mul", "maximum", "equal", "tanh_grad", "sigmoid_grad"), (((5, 7), (5, 7)), (), {}, 0, 3 * 35)),
+    **dict.fromkeys(("add", "mul", "div", "maximum", "equal", "tanh_grad", "sigmoid_grad"), (((5, 7), (5, 7)), (), {}, 0, 3 * 35)),
     **dict.fromkeys(("neg", "exp", "log", "sqrt", "abs", "sign", "tanh", "sigmoid", "softplus"), (((5, 7),), (), {}, 0, 70)),
     "copy": (((5, 7),), (), {}, 0, 70),
     "power": (((5, 7),), (), {"exponent": 2}, 0, 70),

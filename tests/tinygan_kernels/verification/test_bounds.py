@@ -200,6 +200,7 @@ R = reference
 WRONG = [
     ("add", "minus", lambda a, b: a - b),
     ("mul", "squared", lambda a, b: a * a),
+    ("div", "upside down", lambda a, b: b / a),
     ("maximum", "minimum", np.minimum),
     ("equal", "close", lambda a, b: (np.abs(a - b) < 1.5).astype(a.dtype)),
     ("neg", "kept", lambda x: x),

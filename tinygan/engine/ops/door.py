@@ -37,7 +37,7 @@ def _two_of_one_name(a: Backend, b: Backend) -> str:
 
 
 def as_tensor(value: Any, like: Tensor) -> Tensor:
-    """Return a number, a list or an array as a constant of the dtype and backend of `like`; a Tensor as it is.
+    """Return a number, or a copy of a list or an array, as a constant of the dtype and backend of `like`; a Tensor as it is.
 
     Raises TypeError, ValueError for what that dtype cannot hold (conversion.py).
     """
@@ -45,12 +45,12 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
         return value
     if not isinstance(value, (int, float)):
         if not is_number(value):
-            return wrap(like.backend.asarray(real_array(value, "the operand", like.dtype)), like.backend)
+            return wrap(like.backend.xp.array(real_array(value, "the operand", like.dtype)), like.backend)
         value = real_number(value, like.dtype, "the operand")
     elif not -_FLOAT32_MAX <= value <= _FLOAT32_MAX or value is True or value is False:
         value = real_number(value, like.dtype, "the operand")
     number = like.backend.empty((), like.dtype)
-    like.backend.launch("fill", (), out=number, value=value)  # a launch, so that a recording knows that it never changes
+    like.backend.launch("fill", (), out=number, fresh=True, value=value)  # a launch, so that a recording knows that it never changes
     return wrap(number, like.backend)
 
 

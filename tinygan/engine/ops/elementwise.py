@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygan.engine.conversion import is_number, real_array, real_number
-from tinygan.engine.tensor import Tensor, filled, record
+from tinygan.engine.tensor import Tensor, filled, record, wrap
 
 from .door import Number, launch, pair
 from .reductions import unbroadcast
@@ -43,9 +43,12 @@ def sub(a: Any, b: Any) -> Tensor:
 
 
 def div(a: Any, b: Any) -> Tensor:
-    """y = a / b = a b^-1"""
+    """y = a / b, broadcast.    da = g / b   db = -g y / b, which unlike -g a / b^2 does not overflow before its value does"""
     a, b = pair(a, b)
-    return mul(a, power(b, -1))
+    return record(launch("div", a, b), (a, b), (
+        lambda g, y, a, b: unbroadcast(g / b, a.shape),
+        lambda g, y, a, b: unbroadcast(-(g * y / b), b.shape),
+    ))
 
 
 def power(x: Tensor | Number, exponent: Tensor | Number) -> Tensor:
@@ -106,9 +109,18 @@ def maximum(a: Any, b: Any) -> Tensor:
     """y = max(a, b), broadcast.    da = g where a > b, g/2 where a = b; db = the rest of g"""
     a, b = pair(a, b)
     return record(launch("maximum", a, b), (a, b), (
-        lambda g, y, a, b: unbroadcast(g * (0.5 + 0.5 * sign(a - b)), a.shape),
-        lambda g, y, a, b: unbroadcast(g * (0.5 + 0.5 * sign(b - a)), b.shape),
+        lambda g, y, a, b: unbroadcast(g * _share_of_the_larger(a, b, y), a.shape),
+        lambda g, y, a, b: unbroadcast(g * _share_of_the_larger(b, a, y), b.shape),
     ))
+
+
+def _share_of_the_larger(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
+    """Return the constant that is 1 where a > b, 1/2 where a = b, else 0, given y = max(a, b). An infinity equals itself.
+
+    The sign of a - b would do, but for infinities, whose difference is NaN.
+    """
+    is_a, is_b = (wrap(launch("equal", t, y), t.backend) for t in (a, b))
+    return 0.5 + 0.5 * (is_a - is_b)
 
 
 # ---- activations --------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor, act: str = "linear", slope: float = 
     """
     x, w, b = contiguous(x), contiguous(w), contiguous(b)
     y = launch("matmul", x, w)
-    launch("bias_act", wrap(y, x.backend), b, out=y, act=act, slope=slope)
+    launch("bias_act", wrap(y, x.backend), b, out=y, fresh=True, act=act, slope=slope)
 
     def vjp(need: list[bool], g: Tensor, y: Tensor, x: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:
         u, db = _bias_act_grad(g, y, act, slope, need[2])

@@ -43,11 +43,11 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """y = (1/n) sum of x over axis. Raises ValueError where n = 0."""
+    """y = sum of x over axis, divided by their number n. Raises ValueError where n = 0."""
     n = math.prod(x.shape[i] for i in normal_axes(axis, x.ndim, "mean"))
     if n == 0:
         raise ValueError(f"mean: x has shape {x.shape}; the mean over no elements has no value")
-    return sum(x, axis, keepdims) * (1.0 / n)
+    return sum(x, axis, keepdims) / n
 
 
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:

@@ -91,8 +91,8 @@ def _view(array: Any, index: tuple[Any, ...]) -> Any:
 def embed(x: Tensor, shape: tuple[int, ...], index: Any) -> Tensor:
     """y = zeros of `shape` with x at y[index]: the adjoint of slice.    dx = g[index]"""
     y = x.backend.empty(shape, x.dtype)
-    x.backend.launch("fill", (), out=y, value=0.0)
-    x.backend.launch("copy", (x.array,), out=_view(y, _plain_index(index)))
+    x.backend.launch("fill", (), out=y, fresh=True, value=0.0)
+    x.backend.launch("copy", (x.array,), out=_view(y, _plain_index(index)), fresh=True)
     return record(y, (x,), (lambda g, y, x: slice(g, index),))
 
 
@@ -122,7 +122,7 @@ def concat(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
     parts = [(*lead, _SLICE(start, stop)) for start, stop in pairwise(ends)]
     y = first.backend.empty((*first.shape[:axis], ends[-1], *first.shape[axis + 1 :]), first.dtype)
     for t, part in zip(tensors, parts, strict=True):
-        launch("copy", t, out=y[part])
+        launch("copy", t, out=y[part], fresh=True)
     return record(y, tensors, [lambda g, y, *_, part=part: slice(g, part) for part in parts])
 
 
