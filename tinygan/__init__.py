@@ -11,7 +11,8 @@ from tinygan.engine.tensor import ChangedArray, Tensor, grad, gradients, stop
 from tinygan.version import __version__
 
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "detect_changes", "game", "grad", "gradcheck", "gradients", "nn", "ops", "optim", "stop",
+    "ChangedArray", "Tensor", "__version__", "detect_changes", "game", "grad", "gradcheck", "gradients", "nn", "ops", "optim",
+    "stop",
 ]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms

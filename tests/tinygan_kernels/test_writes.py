@@ -7,7 +7,7 @@ from tinygan_kernels.writes import Writes, merged, span
 
 BUFFER = np.zeros((6, 8))
 VIEWS = {
-    "all": BUFFER, "rows": BUFFER[2:4], "backwards": BUFFER[4:1:-1], "transposed": BUFFER.T[1:3], "every second": BUFFER[1::2, ::-3],
+    "all": BUFFER, "rows": BUFFER[2:4], "backwards": BUFFER[4:1:-1], "transposed": BUFFER.T[1:3], "steps": BUFFER[1::2, ::-3],
     "one number": BUFFER[3, 3, ...], "repeated": np.broadcast_to(BUFFER[0], (3, 8)), "reversed number": BUFFER[::-1, ::-1][:1, :1],
 }
 

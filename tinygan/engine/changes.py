@@ -40,7 +40,7 @@ def _guarded(array: Any, parents: tuple[Tensor, ...], vjps: Vjps) -> Vjps:
             return list(vjps(needed, g, y, *seen))
         return [one(g, y, *seen) if need and one else None for need, one in zip(needed, vjps, strict=True)]
 
-    vjp.__qualname__ = op_name(vjps)
+    vjp.__qualname__ = f"{op_name(vjps)}.<locals>.vjp"
     return vjp
 
 

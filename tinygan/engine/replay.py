@@ -80,8 +80,8 @@ class Plan:
     results. calls: functions that run the launches, each call those of one of `groups`. joined: the calls that `run` makes, which
     do the same in as few calls as the backend can. buffer_bytes: the memory of the step's own buffers, 0 on a backend that lays out
     its own. copies: on a backend that binds them, the first of the joined calls, each of which copies one input. sources: for each
-    of the copies, a function that is told the array to copy from. writes: where each run is noted, with the memory that it writes to,
-    `written`: what was computed eagerly from a parameter or an output before is then known to be out of date.
+    of the copies, a function that is told the array to copy from. writes: where each run is noted, with the memory that it writes
+    to, `written`: what was computed eagerly from a parameter or an output before is then known to be out of date.
     """
 
     launches: list[Launch]

@@ -33,7 +33,7 @@ class ChangedArray(RuntimeError):
 
 
 # Each is called for every op that is recorded, guard(array, parents, vjps), and returns the VJPs to keep. See changes.py.
-guards: list[Callable[[Any, "tuple[Tensor, ...]", Vjps], Vjps]] = []
+guards: list[Callable[[Any, tuple[Tensor, ...], Vjps], Vjps]] = []
 
 
 class _Fields(Values):
@@ -53,8 +53,8 @@ class Tensor(_Fields):
     A constant Tensor as data is taken with its values and, unless another is given, its backend; a name always stands for the same
     backend, while each `load` makes another. Raises TypeError, ValueError.
 
-    array: the values in the backend's memory. `x.array = values` and `x.array += 1` are noted, and a sweep through what was computed
-    from x before raises ChangedArray. `x.array[0] = 1` goes past the tensor: nobody notes it outside of `detect_changes`.
+    array: the values in the backend's memory. `x.array = values` and `x.array += 1` are noted, and a sweep through what was
+    computed from x before raises ChangedArray. `x.array[0] = 1` goes past the tensor: only `detect_changes` finds it.
     """
 
     __slots__ = ()
@@ -194,10 +194,10 @@ def gradients(
 ) -> list[Tensor]:
     """Compute d output / d w for every w in wrt, weighted by the cotangent (1 if output is a single number).
 
-    wrt: tensors in a list or another iterable, a dictionary of them (its values count), or a single one; the gradients are a list in
-    the same order, each in an array of its own. Only what lies between wrt and output is computed, so parameters that are not asked
-    for cost nothing. create_graph: the gradients are tensors that can be differentiated again. unused: what a w gets that output was
-    not computed from, an error or zeros.
+    wrt: tensors in a list or another iterable, a dictionary of them (its values count), or a single one; the gradients are a list
+    in the same order, each in an array of its own. Only what lies between wrt and output is computed, so parameters that are not
+    asked for cost nothing. create_graph: the gradients are tensors that can be differentiated again. unused: what a w gets that
+    output was not computed from, an error or zeros.
 
     Raises ValueError for a w that does not require a gradient or, unless unused is "zeros", has no part in output; for an output of
     several numbers without a cotangent, and a cotangent that does not fit. Raises ChangedArray where an array was changed in place
@@ -247,7 +247,7 @@ def _argument(args: Sequence[Any], argnum: int) -> Tensor:
 
 
 def _function_of(w: Tensor, g: Tensor) -> Tensor:
-    """Return g as a function of w, if only a constant one: a gradient that is differentiated again in w is 0 there, and no error."""
+    """Return g as a function of w, if only a constant one: differentiated again in w it is 0 there, and no error."""
     declared = record(g.array, (g, w), (_as_it_is, None))
     declared.stamp = sys.maxsize  # the VJP reads no values, so whatever is written to them later
     return declared
@@ -281,8 +281,8 @@ def _listed(wrt: Any) -> tuple[list[Tensor], Sequence[Any]]:
         if not isinstance(w, Tensor):
             raise TypeError(f"gradients: wrt[{name!r}] is a {type(w).__name__}, it has to be a Tensor")
         if not (w.requires_grad or w.parents):
-            raise ValueError(f"gradients: {_described(name, w)} does not require a gradient, so what was computed from it has kept no "
-                             f"way back to it; make it with requires_grad=True before output is computed")
+            raise ValueError(f"gradients: {_described(name, w)} does not require a gradient, so no way back to it was kept; "
+                             "make it with requires_grad=True before output is computed from it")
     return tensors, names
 
 
@@ -296,9 +296,9 @@ def _check_wrt(wrt: list[Tensor], names: Sequence[Any], order: list[Tensor], unu
     oldest = min((tensor.stamp for tensor in order if tensor.parents), default=0)
     for name, w in zip(names, wrt, strict=True):
         if unused == "error" and id(w) not in used:
-            what = "output was computed from no tensor that requires a gradient" if not order else "output was not computed from it"
-            raise ValueError(f"gradients: {_described(name, w)} has no part in output: {what}, or the way was cut by stop(), numpy(), "
-                             f"float() or the like; pass unused='zeros' if its gradient is to be zeros")
+            what = "it was not computed from this tensor" if order else "it was computed from no tensor that requires a gradient"
+            raise ValueError(f"gradients: {_described(name, w)} has no part in output: {what}, or the way was cut by stop(), "
+                             "numpy(), float() or the like; pass unused='zeros' if its gradient is to be zeros")
         if not w.parents and w.stamp > oldest:
             _check_flag(name, w, order)
 
@@ -307,8 +307,8 @@ def _check_flag(name: Any, w: Tensor, order: list[Tensor]) -> None:
     """Raise ValueError where a leaf came to require a gradient after output had been computed from it: only in part would count."""
     for tensor in order:
         if tensor.stamp < w.stamp and any(parent is w for parent in tensor.parents):
-            raise ValueError(f"gradients: {_described(name, w)} was made to require a gradient after output had been computed from it; "
-                             "compute output again")
+            raise ValueError(f"gradients: {_described(name, w)} was made to require a gradient after output had been computed "
+                             "from it; compute output again")
 
 
 def _checked_cotangent(u: Any, output: Tensor) -> Tensor:
@@ -406,11 +406,12 @@ def _check_unchanged(result: Tensor) -> None:
 def op_name(vjps: Vjps) -> str:
     """Return the name of the function in which an op's VJPs stand: the op's."""
     vjp = vjps if callable(vjps) else next((vjp for vjp in vjps if vjp), None)
-    return getattr(vjp, "__qualname__", "an op").removesuffix(".<lambda>").removesuffix(".vjp").removesuffix(".<locals>").split(".")[-1]
+    *around, name = getattr(vjp, "__qualname__", "an op").split(".<locals>.")
+    return (around[-1] if around else name).split(".")[-1]
 
 
 def changed(vjps: Vjps, place: int | str, array: Any) -> ChangedArray:
     """Return the error that says which array of which op was changed. place: the number of an input, or "its result"."""
     what = f"input {place}" if isinstance(place, int) else place
-    return ChangedArray(f"{op_name(vjps)}: {what}, {array.dtype} of shape {array.shape}, was changed in place after the op had run, and its "
-                        "derivative needs the values as they were; compute the output again after a change, or change a copy")
+    return ChangedArray(f"{op_name(vjps)}: {what}, {array.dtype} of shape {array.shape}, was changed in place after the op ran, "
+                        "and its derivative needs the values as they were; compute output again after it, or change a copy")

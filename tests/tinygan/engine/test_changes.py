@@ -1,4 +1,4 @@
-"""What is changed in place between a forward pass and its sweep: a refusal, or the gradient of what was computed; never another one."""
+"""A change in place between forward pass and sweep is refused, or does not matter: no gradient is another function's."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,11 @@ CPU = load("cpu")
 
 def network(backend=REFERENCE):
     made = {"backend": backend, "rng": np.random.default_rng(0), "dtype": np.float64}
-    return nn.Sequential(nn.Linear(2, 3, act="tanh", **made), nn.BatchNorm(3, backend=backend, dtype=np.float64), nn.Linear(3, 1, **made))
+    norm = nn.BatchNorm(3, backend=backend, dtype=np.float64)
+    return nn.Sequential(nn.Linear(2, 3, act="tanh", **made), norm, nn.Linear(3, 1, **made))
 
 
-# ---- what tinygan notes always ----------------------------------------------------------------------------------------------------
+# ---- what tinygan notes always --------------------------------------------------------------------------------------------------
 
 
 def add_ten(x):
@@ -187,7 +188,7 @@ def test_notes_cost_no_launch():
     assert names(seen) == ["mul", "sum", "fill"]
 
 
-# ---- what only checksums show -------------------------------------------------------------------------------------------------------
+# ---- what only checksums show ---------------------------------------------------------------------------------------------------
 
 
 def behind_its_back(x):

@@ -10,7 +10,7 @@ import pytest
 from engine_parts import REFERENCE, constant, launches, leaf, names
 from tinygan_kernels import load
 
-from tinygan import Tensor, grad, gradients, stop
+from tinygan import Tensor, grad, gradients, nn, stop
 from tinygan.engine import ops
 
 # ---- deep graphs ----------------------------------------------------------------------------------------------------------------
@@ -140,6 +140,172 @@ def test_what_the_output_does_not_depend_on_gets_zeros_of_its_own_shape_on_reque
     np.testing.assert_array_equal(gx.numpy(), [2.0, 4.0])
     np.testing.assert_array_equal(g_other.numpy(), np.zeros((2, 3)))
     assert g_other.dtype == np.float32
+
+
+FORMS = {
+    "a list": lambda a, b: [a, b], "a tuple": lambda a, b: (a, b), "a generator": lambda a, b: (t for t in (a, b)),
+    "a dictionary": lambda a, b: {"a": a, "b": b}, "its values": lambda a, b: {"a": a, "b": b}.values(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tensors_to_differentiate_by_may_come_in_any_order_that_is_one(form):
+    a, b = leaf([[1.0, 2.0], [3.0, 4.0]]), leaf([1.0, 2.0])
+    ga, gb = gradients(ops.sum(a * a * b), FORMS[form](a, b))
+    np.testing.assert_array_equal(ga.numpy(), 2 * a.numpy() * b.numpy())
+    np.testing.assert_array_equal(gb.numpy(), (a.numpy() ** 2).sum(axis=0))
+
+
+@pytest.mark.parametrize("value", [[[1.0, 2.0], [3.0, 4.0]], 3.0])
+def test_a_single_tensor_to_differentiate_by_gives_a_list_of_one(value):
+    w = leaf(value)
+    (g,) = gradients(ops.sum(w * w), w)
+    np.testing.assert_array_equal(g.numpy(), 2 * w.numpy())
+
+
+W, X0 = leaf([1.0, 2.0]), constant([3.0, 4.0])
+LOSS = ops.sum(W * W * X0)
+NOT_TENSORS = {
+    "a number": (3.0, "wrt is a float, it has to be a list of tensors"), "None": (None, "wrt is a NoneType"),
+    "an array": (np.ones(2), "wrt is a ndarray"), "text": ("w", "wrt is a str"), "a set": ({W}, "wrt is a set"),
+    "a list of names": (["w"], r"wrt\[0\] is a str, it has to be a Tensor"),
+    "an array among them": ({"w": W, "b": np.ones(2)}, r"wrt\['b'\] is a ndarray"),
+    "a layer": (nn.ReLU(), r"wrt is a Activation, it has to be a list of tensors \(a layer's are layer.parameters\(\)\)"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TENSORS)
+def test_what_is_no_tensor_cannot_be_differentiated_by(name):
+    given, message = NOT_TENSORS[name]
+    with pytest.raises(TypeError, match=message):
+        gradients(LOSS, given)
+
+
+def test_only_tensors_can_be_differentiated():
+    with pytest.raises(TypeError, match="output is a float, it has to be a Tensor"):
+        gradients(3.0, [W])
+
+
+USELESS = {
+    "a constant that was used": (X0, r"wrt\[1\], float64 of shape \(2,\), does not require a gradient"),
+    "a leaf that was not": (leaf([5.0, 6.0, 7.0]), r"wrt\[1\], float64 of shape \(3,\), has no part in output"),
+    "a result that was not": (W * 2.0, "has no part in output"),
+    "the output of another op": (ops.exp(LOSS), "has no part in output"),
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("name", USELESS)
+def test_what_output_was_not_computed_from_is_an_error_and_no_zeros(name, create_graph):
+    other, message = USELESS[name]
+    with pytest.raises(ValueError, match=message):
+        gradients(LOSS, [W, other], create_graph=create_graph)
+
+
+def test_a_constant_has_no_gradient_on_request_either():
+    """Only in part would its ways to the output be known: x * 2 keeps none."""
+    with pytest.raises(ValueError, match="does not require a gradient"):
+        gradients(LOSS, [X0], unused="zeros")
+    with pytest.raises(ValueError, match="unused is 'none', it has to be 'error' or 'zeros'"):
+        gradients(LOSS, [W], unused="none")
+
+
+def test_a_way_that_was_cut_is_said():
+    w = leaf([1.0, 2.0])
+    for cut in (ops.sum(stop(w) * 2.0), ops.sum(ops.exp(constant(w.numpy())))):
+        with pytest.raises(ValueError, match=r"computed from no tensor that requires a gradient, or the way was cut by stop\(\)"):
+            gradients(cut, [w])
+
+
+def test_where_the_derivative_is_zero_zeros_are_no_error():
+    x = leaf([1.0, -2.0])
+    np.testing.assert_array_equal(gradients(ops.sum(ops.sign(x)), [x])[0].numpy(), [0.0, 0.0])
+    (g,) = gradients(ops.sum(3.0 * x), [x], create_graph=True)
+    np.testing.assert_array_equal(gradients(ops.sum(g), [x])[0].numpy(), [0.0, 0.0])
+    assert float(grad(grad(lambda t: 3.0 * t))(leaf(2.0))) == 0.0
+    assert float(grad(grad(grad(lambda t: t * t)))(leaf(2.0))) == 0.0
+
+
+def test_a_slope_that_does_not_depend_on_another_input_says_so():
+    a, x = leaf(2.0), leaf(3.0)
+    (slope,) = gradients(a * x, [x], create_graph=True)
+    assert [float(g) for g in gradients(slope, [a, x])] == [1.0, 0.0]
+    with pytest.raises(ValueError, match="has no part in output"):
+        gradients(slope * 1.0, [leaf(1.0)])
+
+
+# ---- gradients have memory of their own -------------------------------------------------------------------------------------
+
+BOTH = {
+    "added": lambda a, b: a + b, "subtracted": lambda a, b: a - b, "joined": lambda a, b: ops.concat([a, b]),
+    "twice": lambda a, b: a + a + b, "reshaped": lambda a, b: ops.reshape(a, (2, 1)) + ops.reshape(b, (2, 1)),
+    "summed": lambda a, b: ops.sum(a) + ops.sum(b), "repeated": lambda a, b: ops.broadcast_to(a, (3, 2)) + b,
+    "transposed": lambda a, b: ops.transpose(ops.reshape(a, (1, 2))) + ops.transpose(ops.reshape(b, (1, 2))),
+    "sliced": lambda a, b: a[::-1] + b[::-1], "itself": lambda a, b: a + 0.0 * b,
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_gradients_share_memory_with_nothing(name, create_graph, backend):
+    backend = load(backend)
+    a, b = leaf([1.0, 2.0], backend), leaf([3.0, 4.0], backend)
+    y = BOTH[name](a, b)
+    u = constant(np.ones(y.shape), backend)
+    found = gradients(y, [a, b, a, y], u, create_graph=create_graph)
+    arrays = [g.array for g in found]
+    for i, array in enumerate(arrays):
+        others = [*arrays[:i], *arrays[i + 1 :], u.array, a.array, b.array, y.array]
+        assert array.flags.writeable and not any(np.may_share_memory(array, other) for other in others)
+    before = [g.numpy().copy() for g in found]
+    found[0].array /= 2
+    np.testing.assert_array_equal(found[0].numpy(), before[0] / 2)
+    for g, values in zip(found[1:], before[1:], strict=True):
+        np.testing.assert_array_equal(g.numpy(), values)
+    np.testing.assert_array_equal(u.numpy(), np.ones(y.shape))
+
+
+def test_backward_gives_every_leaf_an_array_of_its_own():
+    w, b = leaf([1.0, 1.0]), leaf([0.0, 0.0])
+    ops.sum((w + b) * constant([3.0, 4.0])).backward()
+    for p in (w, b):
+        p.grad.array /= 2
+    np.testing.assert_array_equal([w.grad.numpy(), b.grad.numpy()], [[1.5, 2.0]] * 2)
+    x = leaf([1.0, 2.0, 3.0])
+    ops.sum(x).backward()
+    x.grad.array *= 0.5
+    np.testing.assert_array_equal(x.grad.numpy(), np.full(3, 0.5))
+
+
+def test_a_fresh_gradient_is_not_copied():
+    x, w, b = leaf(np.ones((2, 3))), leaf(np.ones((3, 4))), leaf(np.ones(4))
+    y = ops.linear(x, w, b, "tanh")
+    with launches() as seen:
+        gradients(ops.sum(y * y), [x, w, b])
+    assert "copy" not in names(seen)
+
+
+def test_second_derivatives_flow_through_the_copies():
+    """d/da of (a + b)^3 and d/db of it share the cotangent 3 (a + b)^2, and differentiate to 6 (a + b) each."""
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    first = gradients(ops.sum((a + b) ** 3), [a, b], create_graph=True)
+    for g in first:
+        for second in gradients(ops.sum(g), [a, b]):
+            np.testing.assert_array_equal(second.numpy(), 6 * (a.numpy() + b.numpy()))
+
+
+# ---- rows -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_can_be_gone_through_and_a_number_has_none():
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal([row.numpy() for row in x], x.numpy())
+    np.testing.assert_array_equal(gradients(ops.sum(sum(row * row for row in x)), [x])[0].numpy(), 2 * x.numpy())
+    assert float(sum(leaf([1.0, 2.0]))) == 3.0
+    for nothing in (list, sum, tuple, iter, max):
+        with pytest.raises(TypeError, match="a 0-d tensor is one number and has no rows"):
+            nothing(leaf(3.0))
 
 
 def test_shared_subexpressions_and_diamonds_add_up():

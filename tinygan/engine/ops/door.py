@@ -37,7 +37,7 @@ def _two_of_one_name(a: Backend, b: Backend) -> str:
 
 
 def as_tensor(value: Any, like: Tensor) -> Tensor:
-    """Return a number, or a copy of a list or an array, as a constant of the dtype and backend of `like`; a Tensor as it is.
+    """Return a number, or a copy of a list or array, as a constant of the dtype and backend of `like`; a Tensor as it is.
 
     Raises TypeError, ValueError for what that dtype cannot hold (conversion.py).
     """
@@ -50,7 +50,7 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
     elif not -_FLOAT32_MAX <= value <= _FLOAT32_MAX or value is True or value is False:
         value = real_number(value, like.dtype, "the operand")
     number = like.backend.empty((), like.dtype)
-    like.backend.launch("fill", (), out=number, fresh=True, value=value)  # a launch, so that a recording knows that it never changes
+    like.backend.launch("fill", (), out=number, fresh=True, value=value)  # a launch, so a recording knows that it never changes
     return wrap(number, like.backend)
 
 
