@@ -4,15 +4,18 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from tinygan_kernels import load
+
 from tinygan.engine import ops  # binds + * @ and the methods onto Tensor
 from tinygan.engine.changes import detect_changes
+from tinygan.engine.elsewhere import MODULE, missing_attribute
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import ChangedArray, Tensor, grad, gradients, stop
 from tinygan.version import __version__
 
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "detect_changes", "game", "grad", "gradcheck", "gradients", "nn", "ops", "optim",
-    "stop",
+    "ChangedArray", "Tensor", "__version__", "detect_changes", "game", "grad", "gradcheck", "gradients", "load", "nn", "ops",
+    "optim", "stop",
 ]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
@@ -23,4 +26,8 @@ def __getattr__(name: str) -> ModuleType:
     """Import `tinygan.game`, `tinygan.nn` or `tinygan.optim` at its first use, so that `import tinygan` stays quick."""
     if name in ("game", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(missing_attribute(__name__, name, __all__, MODULE))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,28 +9,40 @@ count) live in arrays, so that recorded launches read them anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
+from tinygan.engine.conversion import described, is_number
+from tinygan.engine.elsewhere import MODULE, OPTIMISER, check_keywords, missing_attribute
 from tinygan.engine.tensor import Tensor
 from tinygan.nn.flat import Flat
+from tinygan.nn.tree import Layer
+
+Parameters = Layer | Mapping[str, Tensor] | Iterable[Tensor] | Tensor
 
 
 class Optimiser:
     """The base of all optimisers: theta <- theta +- rate * direction. A subclass names its kernel, its states and its constants.
 
-    parameters: those of one network, by name; they become views of one buffer. Raises ValueError for a rate that is not positive.
+    parameters: those of one network; they become views of one buffer. They are G.parameters(), a layer whose parameters count, or a
+    list of tensors. Raises ValueError for a rate that is not positive and for tensors that are not to be trained, TypeError.
     """
 
     kernel: str
     state_names: tuple[str, ...] = ()
 
-    def __init__(self, parameters: dict[str, Tensor], rate: float, **constants: float) -> None:
-        if not rate > 0:
+    def __new__(cls, *given: Any, **named: Any) -> Any:
+        check_keywords(cls, named)
+        return super().__new__(cls)
+
+    def __init__(self, parameters: Parameters, rate: float, **constants: float) -> None:
+        if not is_number(rate):
+            raise TypeError(f"{type(self).__name__}: the learning rate is {described(rate)}, it has to be a number")
+        if not 0 < rate < float("inf"):
             raise ValueError(f"the learning rate is {rate}, it has to be positive")
-        self.flat = Flat(parameters)
+        self.flat = Flat(named_parameters(parameters, type(self).__name__))
         self.constants = constants
         backend, theta = self.flat.backend, self.flat.theta
         self._rate = backend.asarray(np.asarray(rate, theta.dtype))
@@ -63,8 +75,19 @@ class Optimiser:
         """Go down along the gradients, one for each parameter in order: theta <- theta - rate * direction."""
         self._step(gradients, sign=-1)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(missing_attribute(type(self).__name__, name, [*dir(type(self)), *vars(self)], OPTIMISER))
+
+    def __repr__(self) -> str:
+        constants = "".join(f", {name}={value}" for name, value in self.constants.items())
+        return f"{type(self).__name__}({self.flat.theta.size:,} parameters, rate={self.rate:g}{constants})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is not copied or pickled, as its parameters are views of its buffer, which a copy "
+                        "would lose; make a new one of the copied network's parameters and copy `states` into its own")
+
     def _step(self, gradients: Sequence[Tensor], sign: int) -> None:
-        g = self.flat.gather(list(gradients))
+        g = self.flat.gather(gradients if isinstance(gradients, Tensor) else list(gradients))
         out = (self.flat.theta, *self.states.values())
         self.flat.backend.launch(self.kernel, (g.array, self._rate), out=out, sign=sign, **self.constants)
 
@@ -74,7 +97,7 @@ class SGD(Optimiser):
 
     kernel = "sgd"
 
-    def __init__(self, parameters: dict[str, Tensor], rate: float) -> None:
+    def __init__(self, parameters: Parameters, rate: float) -> None:
         super().__init__(parameters, rate)
 
 
@@ -84,23 +107,58 @@ class Momentum(Optimiser):
     kernel = "momentum"
     state_names = ("velocity",)
 
-    def __init__(self, parameters: dict[str, Tensor], rate: float, mu: float = 0.9) -> None:
+    def __init__(self, parameters: Parameters, rate: float, mu: float = 0.9) -> None:
         super().__init__(parameters, rate, mu=mu)
 
 
 class Adam(Optimiser):
     """Adam: direction = m_hat / (sqrt(v_hat) + eps), with bias-corrected running moments of g and g^2.
 
-    Kingma and Ba 2015, Algorithm 1.
+    Kingma and Ba 2015, Algorithm 1, with their rate of 0.001 unless another is given, and the beta1 of Radford et al. 2016.
     """
 
     kernel = "adam"
     state_names = ("m", "v", "t")
 
     def __init__(
-        self, parameters: dict[str, Tensor], rate: float, beta1: float = 0.5, beta2: float = 0.999, eps: float = 1e-8
+        self, parameters: Parameters, rate: float = 0.001, beta1: float = 0.5, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
         super().__init__(parameters, rate, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def named_parameters(given: Parameters, what: str) -> dict[str, Tensor]:
+    """Return the parameters by name: of a layer, a dictionary, one tensor, or an iterable of tensors or of (name, tensor) pairs.
+
+    Tensors without names are called by their position. Raises TypeError for what is no tensor, ValueError for what does not require
+    a gradient and for a tensor given twice.
+    """
+    if isinstance(given, Layer):
+        found = given.parameters()
+    elif isinstance(given, Mapping):
+        found = dict(given)
+    elif isinstance(given, Tensor):
+        found = {"0": given}
+    elif isinstance(given, Iterable) and not isinstance(given, (str, np.ndarray)):
+        found = dict(pair if isinstance(pair, tuple) and len(pair) == 2 else (str(i), pair) for i, pair in enumerate(given))
+    else:
+        raise TypeError(f"{what}: parameters is {described(given)}, it has to be G.parameters() or a list of tensors")
+    for name, tensor in found.items():
+        _check_parameter(what, name, tensor)
+    if len({id(tensor) for tensor in found.values()}) < len(found):
+        raise ValueError(f"{what}: one tensor is twice among the parameters; an optimiser updates each once")
+    return found
+
+
+def _check_parameter(what: str, name: str, tensor: Any) -> None:
+    """Refuse what an optimiser cannot train, and say what was probably meant."""
+    if isinstance(tensor, str):
+        raise TypeError(f"{what}: parameters holds the name {tensor!r}; write G.parameters() or list(G.parameters().values())")
+    if isinstance(tensor, (Layer, dict)):
+        raise TypeError(f"{what}: parameters holds {described(tensor)}; make one optimiser for each network or group")
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{what}: the parameter {name} is {described(tensor)}, it has to be a Tensor")
+    if not tensor.requires_grad:
+        raise ValueError(f"{what}: the parameter {name} does not require a gradient; make it by Tensor(values, requires_grad=True)")
 
 
 def assert_disjoint(d: Optimiser, g: Optimiser) -> None:
@@ -109,3 +167,7 @@ def assert_disjoint(d: Optimiser, g: Optimiser) -> None:
         d.flat.backend.to_numpy(d.flat.theta), g.flat.backend.to_numpy(g.flat.theta)
     ):
         raise ValueError("theta_d and theta_g share parameters; each player has to have its own")
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(missing_attribute(__name__, name, ("Optimiser", "SGD", "Momentum", "Adam", "assert_disjoint"), MODULE))

@@ -129,6 +129,10 @@ class Backend:
         """Return `values` as an array in this backend's memory, copied only where it has to be."""
         return self.xp.asarray(values, dtype=dtype)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Backend:
+        """Return the backend itself: a copy of what lives on it lives on it too."""
+        return self
+
     def __repr__(self) -> str:
         return f"Backend({self.name!r})"
 

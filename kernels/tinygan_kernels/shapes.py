@@ -98,7 +98,8 @@ def matmul(a: Shape, b: Shape, trans_a: bool = False, trans_b: bool = False) -> 
     """a (M, K), or (K, M) if trans_a; b (K, N), or (N, K) if trans_b -> (M, N)"""
     if len(a) != 2 or len(b) != 2:
         label, shape = ("a", a) if len(a) != 2 else ("b", b)
-        raise ContractError(f"matmul: {label} has shape {shape}, it has to have two dimensions")
+        hint = "; one sample is a batch of one: x[None]" if len(shape) == 1 else "; x.reshape(len(x), -1) makes rows of samples"
+        raise ContractError(f"matmul: {label} has shape {shape}, it has to have two dimensions{hint if label == 'a' else ''}")
     (m, k), (k_b, n) = (a[::-1] if trans_a else a), (b[::-1] if trans_b else b)
     if k != k_b:
         sides = f"a {a}{' transposed' if trans_a else ''} and b {b}{' transposed' if trans_b else ''}"
@@ -115,10 +116,21 @@ def conv2d(x: Shape, w: Shape, stride: int, pad: int) -> Shapes:
     """x (N, H, W, C_in), w (KH, KW, C_in, C_out) -> (N, OH, OW, C_out)"""
     _four_dimensions("conv2d", ("x", "w"), (x, w))
     (n, height, width, c), (kh, kw, c_in, c_out) = x, w
-    oh, ow = _output_sides("conv2d", height, width, kh, kw, stride, pad)
     if c != c_in:
-        raise ContractError(f"conv2d: x has {c} channels (last axis of {x}), w wants {c_in} (third axis of {w})")
+        sides = f"x has {c} channels (last axis of {x}), w wants {c_in} (third axis of {w})"
+        raise ContractError(f"conv2d: {sides}{_other_layout(x, w)}")
+    oh, ow = _output_sides("conv2d", height, width, kh, kw, stride, pad)
     return ((n, oh, ow, c_out),)
+
+
+def _other_layout(x: Shape, w: Shape) -> str:
+    """Say so if images or filters that do not fit are laid out as PyTorch does, channels first."""
+    if x[1] == w[2]:
+        return "; x looks like NCHW, images here are NHWC: pass x.transpose(0, 2, 3, 1)"
+    if x[3] == w[1] or x[1] == w[1]:
+        nchw = " and x.transpose(0, 2, 3, 1)" if x[1] == w[1] and x[3] != w[1] else ""
+        return f"; w looks like (C_out, C_in, KH, KW), filters here are (KH, KW, C_in, C_out): pass w.transpose(2, 3, 1, 0){nchw}"
+    return ""
 
 
 def conv2d_dx(g: Shape, w: Shape, stride: int, pad: int, height: int, width: int) -> Shapes:
@@ -127,7 +139,8 @@ def conv2d_dx(g: Shape, w: Shape, stride: int, pad: int, height: int, width: int
     (n, oh, ow, c), (kh, kw, c_in, c_out) = g, w
     expected = _output_sides("conv2d_dx", height, width, kh, kw, stride, pad)
     if c != c_out:
-        raise ContractError(f"conv2d_dx: g has {c} channels (last axis of {g}), w gives {c_out} (last axis of {w})")
+        nchw = "; images here are NHWC: pass x.transpose(0, 2, 3, 1)" if g[1] == c_out else ""
+        raise ContractError(f"conv2d_dx: g has {c} channels (last axis of {g}), w gives {c_out} (last axis of {w}){nchw}")
     _cotangent_fits("conv2d_dx", (oh, ow), expected, height, width)
     return ((n, height, width, c_in),)
 
@@ -146,7 +159,8 @@ def conv2d_dw(x: Shape, g: Shape, stride: int, pad: int, kh: int, kw: int) -> Sh
 def _four_dimensions(kernel: str, labels: tuple[str, str], shapes: Shapes) -> None:
     for label, shape in zip(labels, shapes, strict=True):
         if len(shape) != 4:
-            raise ContractError(f"{kernel}: {label} has shape {shape}, it has to have four dimensions")
+            one = "; one image is a batch of one: x[None]" if label == "x" and len(shape) == 3 else ""
+            raise ContractError(f"{kernel}: {label} has shape {shape}, it has to have four dimensions{one}")
 
 
 def _output_sides(kernel: str, height: int, width: int, kh: int, kw: int, stride: int, pad: int) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_TAKES_ANY = 0x08  # the flag of code with a **keywords parameter
+
 # names of a tensor's: what to write; a test runs every row but those that begin with "nothing"
 TENSOR = {
     "detach": "stop(x)", "detach_": "stop(x)", "data": "x.array", "value": "x.numpy()", "no_grad": "stop(x)",
@@ -148,6 +150,17 @@ def unknown_keyword(owner: str, name: str, known: Iterable[str]) -> str:
         return f"{owner} takes no {name}; {_advice(here)}"
     near = nearest(name, known)
     return f"{owner} takes no {name}; {f'did you mean {near}?' if near else f'it takes {_listed(known)}'}"
+
+
+def check_keywords(cls: type, named: Iterable[str]) -> None:
+    """Refuse keyword arguments that the class's `__init__` does not take, in a sentence. Raises TypeError."""
+    code = getattr(cls.__init__, "__code__", None)
+    if code is None or code.co_flags & _TAKES_ANY:
+        return
+    known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    for name in named:
+        if name not in known:
+            raise TypeError(unknown_keyword(cls.__name__, name, known))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -11,20 +11,32 @@ from typing import Any
 
 import numpy as np
 
+from .conversion import described, whole_number
 from .tensor import Tensor, wrap
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 """A function (rng, shape) -> random values of that shape."""
 
 
+def generator_of(rng: Any, what: str) -> np.random.Generator:
+    """Return a generator as it is, and of a whole number the generator with this seed. Raises TypeError for anything else."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+        return np.random.default_rng(whole_number(rng, f"{what}: the seed", 0))
+    raise TypeError(f"{what}: rng is {described(rng)}; randomness is an argument here: write rng=np.random.default_rng(0), "
+                    "shared by all layers, or a seed such as rng=0")
+
+
 class Draws:
     """A source of random arrays: draws(fill, like, shape) is fill(rng, shape) as a constant of the dtype and backend of `like`.
 
-    While `recorded` is a list, every array drawn is put there with its fill; `refill` draws all of them anew, in place.
+    rng: a generator, or a seed. While `recorded` is a list, every array drawn is put there with its fill; `refill` draws all of
+    them anew, in place.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator | int) -> None:
+        self.rng = generator_of(rng, "Draws")
         self.recorded: list[tuple[Any, Fill]] | None = None
 
     def __call__(self, fill: Fill, like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:

@@ -1,5 +1,9 @@
 """Layers, initialisations, and the generators and discriminators built of them."""
 
+from typing import NoReturn
+
+from tinygan.engine.elsewhere import MODULE, missing_attribute
+
 from .architectures import Architecture, discriminator, generator
 from .flat import Flat
 from .gan_layers import Dropout, Maxout, SpectralNorm
@@ -20,6 +24,7 @@ from .layers import (
     Tanh,
     count_parameters,
 )
+from .summary import summary
 
 __all__ = [
     "INITS",
@@ -49,4 +54,9 @@ __all__ = [
     "glorot_uniform",
     "he_normal",
     "lecun_uniform",
+    "summary",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(missing_attribute(__name__, name, __all__, MODULE))

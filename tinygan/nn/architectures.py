@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from tinygan_kernels import Backend
 
-from tinygan.engine.randomness import Draws
+from tinygan.engine.conversion import backend_of
+from tinygan.engine.randomness import Draws, generator_of
 from tinygan.options import Options, option
 
 from .gan_layers import Dropout, Maxout, SpectralNorm
@@ -96,19 +97,24 @@ def _layer_arguments(a: Architecture, backend: Backend, rng: np.random.Generator
     return {"backend": backend, "rng": rng, "dtype": dtype, **({"init": INITS[init]} if init else {})}
 
 
-def generator(a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
-    """Return an untrained G: noise (m, z) -> samples (m, *sample)."""
+def generator(
+    a: Architecture, backend: Backend | str | None = None, rng: np.random.Generator | int | None = None, dtype: Any = np.float32
+) -> Sequential:
+    """Return an untrained G: noise (m, z) -> samples (m, *sample). backend: also by name. rng: also a seed."""
+    backend, rng = backend_of(backend), generator_of(rng, "generator")
     made = _layer_arguments(a, backend, rng, dtype)
     return Sequential(*(_mlp_generator(a, made) if a.arch == "mlp" else _dcgan_generator(a, made)))
 
 
 def discriminator(
-    a: Architecture, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32, draws: Draws | None = None
+    a: Architecture, backend: Backend | str | None = None, rng: np.random.Generator | int | None = None, dtype: Any = np.float32,
+    draws: Draws | None = None,
 ) -> Sequential:
     """Return an untrained D: samples (m, *judged) -> logits (m, 1), whose sigmoid is the paper's D(x).
 
     draws: the source of dropout's masks; without it they come from `rng`.
     """
+    backend, rng = backend_of(backend), generator_of(rng, "discriminator")
     made = _layer_arguments(a, backend, rng, dtype)
     layers = _mlp_discriminator(a, made, draws or Draws(rng)) if a.arch == "mlp" else _dcgan_discriminator(a, made)
     return Sequential(*(_spectral(layers, rng) if a.spectral else layers))

@@ -42,9 +42,13 @@ class Flat:
 
         Returns one vector (P,), which the next call overwrites. Raises ValueError where a gradient is missing or has another shape.
         """
+        if isinstance(gradients, Tensor):
+            raise TypeError("gradients is one tensor; pass one gradient for each parameter: gradients(loss, optimiser.parameters)")
         if len(gradients) != len(self._parts):
             raise ValueError(f"{len(gradients)} gradients for {len(self._parts)} parameters; there has to be one for each")
         for (name, tensor), g in zip(self.parameters.items(), gradients, strict=True):
+            if g is None:
+                raise ValueError(f"the gradient of {name} is None; call backward() on a loss that depends on it first")
             if g.shape != tensor.shape:
                 raise ValueError(f"the gradient of {name} has shape {g.shape}, the parameter {tensor.shape}")
         for g, part in zip(gradients, self._parts, strict=True):

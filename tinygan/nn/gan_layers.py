@@ -8,7 +8,8 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan.engine import ops
-from tinygan.engine.randomness import Draws, dropout_mask
+from tinygan.engine.conversion import described, is_number, whole_number
+from tinygan.engine.randomness import Draws, dropout_mask, generator_of
 from tinygan.engine.tensor import Tensor, wrap
 
 from .init import Init, glorot_uniform
@@ -25,30 +26,37 @@ class Maxout(Layer):
     inlined = ("product",)
 
     def __init__(
-        self, n_in: int, n_out: int, pieces: int, *, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32,
-        init: Init = glorot_uniform,
+        self, n_in: int, n_out: int, pieces: int, *, backend: Backend | str | None = None,
+        rng: np.random.Generator | int | None = None, dtype: Any = np.float32, init: Init = glorot_uniform,
     ) -> None:
+        n_out, pieces = whole_number(n_out, "Maxout: n_out", 1), whole_number(pieces, "Maxout: pieces", 0)
         if pieces < 2:
             raise ValueError(f"a maxout unit has at least 2 pieces, not {pieces}")
         self.n_out, self.pieces = n_out, pieces
+        rng = generator_of(rng, "Maxout")
         self.product = Linear(n_in, n_out * pieces, backend=backend, rng=rng, dtype=dtype, init=init)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return ops.max(ops.reshape(self.product(x), (x.shape[0], self.n_out, self.pieces)), axis=2)
+        y = self.product(x)
+        return ops.max(ops.reshape(y, (y.shape[0], self.n_out, self.pieces)), axis=2)
 
 
 class Dropout(Layer):
     """Dropout: in training, each element of x is 0 with probability p, and the others are scaled by 1 / (1 - p). In eval, x itself.
 
-    Srivastava et al. 2014, section 4. The masks are drawn from `draws`, whose generator's state belongs in a checkpoint.
+    Srivastava et al. 2014, section 4. The masks are drawn from `draws` (a Draws, a generator, or a seed), whose generator's
+    state belongs in a checkpoint. Raises ValueError, TypeError.
     """
 
-    def __init__(self, p: float, draws: Draws) -> None:
+    def __init__(self, p: float, draws: Draws | np.random.Generator | int | None = None) -> None:
+        if not is_number(p):
+            raise TypeError(f"Dropout: p is {described(p)}, it has to be a number")
         if not 0 <= p < 1:
             raise ValueError(f"the dropout probability is {p}, it has to be at least 0 and below 1")
-        self.p, self.draws = p, draws
+        self.p, self.draws = p, draws if isinstance(draws, Draws) else Draws(generator_of(draws, "Dropout"))
 
     def __call__(self, x: Tensor) -> Tensor:
+        x = x if isinstance(x, Tensor) else Tensor(x)
         return x * self.draws(dropout_mask(self.p), x) if self.training and self.p else x
 
 
@@ -61,10 +69,12 @@ class SpectralNorm(Layer):
 
     inlined = ("inner",)
 
-    def __init__(self, inner: Layer, rng: np.random.Generator) -> None:
+    def __init__(self, inner: Layer, rng: np.random.Generator | int | None = None) -> None:
+        if not isinstance(inner, Layer) or "w" not in inner.parameters():
+            raise TypeError(f"SpectralNorm: inner is {described(inner)}, it has to be a layer with a weight w, such as Linear")
         self.inner = inner
         w = inner.parameters()["w"]
-        u = rng.standard_normal(w.shape[-1])
+        u = generator_of(rng, "SpectralNorm").standard_normal(w.shape[-1])
         self.u = wrap(w.backend.asarray((u / np.linalg.norm(u)).astype(w.dtype)), w.backend)
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -7,12 +7,17 @@ handed; initialisations go by the names of the papers that proposed them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tinygan_kernels import Backend
+from tinygan_kernels.shapes import ACTIVATIONS
 
 from tinygan.engine import ops
+from tinygan.engine.conversion import backend_of, described, is_number, real_dtype, whole_number
+from tinygan.engine.elsewhere import nearest
+from tinygan.engine.randomness import generator_of
 from tinygan.engine.tensor import Tensor
 
 from .init import Init, he_normal
@@ -28,15 +33,47 @@ def _weight(values: np.ndarray, backend: Backend, dtype: Any) -> Tensor:
     return Tensor(values.astype(dtype), backend, requires_grad=True)
 
 
+def fused_activation(act: str, slope: float, what: str) -> tuple[str, float]:
+    """Return (act, slope) of a layer that has an activation of ops.linear's; "relu" is leaky_relu with slope 0.
+
+    Raises ValueError for an activation that there is not, naming the nearest, and for a slope outside of 0 to 1.
+    """
+    act, slope = named_activation(act, slope, what)
+    if not 0 <= slope <= 1:
+        raise ValueError(f"{what}: slope is {slope}, it has to be a number between 0 and 1")
+    return act, slope
+
+
+def named_activation(act: str, slope: float, what: str) -> tuple[str, float]:
+    """Return (act, slope) of an activation by its name; "relu" is leaky_relu with slope 0. Raises ValueError, TypeError."""
+    if not is_number(slope) or not np.isfinite(slope):
+        raise TypeError(f"{what}: slope is {described(slope)}, it has to be a finite number")
+    if act == "relu":
+        if slope:
+            raise ValueError(f"{what}: act 'relu' has no slope; with slope {slope} it is act='leaky_relu'")
+        return "leaky_relu", 0.0
+    if not isinstance(act, str) or act not in ACTIVATIONS:
+        near = nearest(act, ("relu", *ACTIVATIONS)) if isinstance(act, str) else None
+        meant = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(f"{what}: act is {described(act)}, it has to be relu, {', '.join(ACTIVATIONS)}{meant}")
+    return act, float(slope)
+
+
 class Linear(Layer):
-    """y = act(x w + b), in one fused pass: x (m, n_in), w (n_in, n_out), b (n_out,). act as in ops.linear."""
+    """y = act(x w + b), in one fused pass: x (m, n_in), w (n_in, n_out), b (n_out,).
+
+    act: as in ops.linear, or "relu". rng: the generator to draw w from, or a seed; layers of one seed and shape begin with the same
+    weights. backend: one from `load`, or its name. Raises TypeError, ValueError where an argument does not fit, and at once.
+    """
 
     def __init__(
-        self, n_in: int, n_out: int, *, backend: Backend, rng: np.random.Generator, dtype: Any = np.float32,
-        init: Init = he_normal, act: str = "linear", slope: float = 0.0,
+        self, n_in: int, n_out: int, *, backend: Backend | str | None = None, rng: np.random.Generator | int | None = None,
+        dtype: Any = np.float32, init: Init = he_normal, act: str = "linear", slope: float = 0.0,
     ) -> None:
-        self.act, self.slope = act, slope
-        self.w = _weight(init(rng, (n_in, n_out), n_in, n_out), backend, dtype)
+        n_in, n_out = whole_number(n_in, "Linear: n_in", 1), whole_number(n_out, "Linear: n_out", 1)
+        backend, dtype = backend_of(backend), real_dtype(dtype, "Linear: dtype")
+        self.act, self.slope = fused_activation(act, slope, "Linear")
+        self.w = _weight(init(generator_of(rng, "Linear"), (n_in, n_out), n_in, n_out), backend, dtype)
         self.b = _weight(np.zeros(n_out), backend, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -44,15 +81,25 @@ class Linear(Layer):
 
 
 class Conv2d(Layer):
-    """Convolution, x (N, H, W, c_in) -> (N, OH, OW, c_out), with an optional bias and an activation."""
+    """Convolution, x (N, H, W, c_in) -> (N, OH, OW, c_out), with an optional bias and an activation; the rest as in Linear."""
 
     def __init__(
-        self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, *, backend: Backend, rng: np.random.Generator,
-        dtype: Any = np.float32, init: Init = he_normal, bias: bool = True, act: str = "linear", slope: float = 0.0,
+        self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, *, backend: Backend | str | None = None,
+        rng: np.random.Generator | int | None = None, dtype: Any = np.float32, init: Init = he_normal, bias: bool = True,
+        act: str = "linear", slope: float = 0.0,
     ) -> None:
-        self.stride, self.pad, self.act, self.slope = stride, pad, act, slope
-        self.w = _weight(init(rng, (k, k, c_in, c_out), k * k * c_in, k * k * c_out), backend, dtype)
+        name = type(self).__name__
+        c_in, c_out = whole_number(c_in, f"{name}: c_in", 1), whole_number(c_out, f"{name}: c_out", 1)
+        k, self.stride = whole_number(k, f"{name}: k", 1), whole_number(stride, f"{name}: stride", 1)
+        self.pad = whole_number(pad, f"{name}: pad", 0)
+        backend, dtype = backend_of(backend), real_dtype(dtype, f"{name}: dtype")
+        self.act, self.slope = fused_activation(act, slope, name)
+        self.w = self._filters(init, generator_of(rng, name), k, c_in, c_out, backend, dtype)
         self.b = _weight(np.zeros(c_out), backend, dtype) if bias else None
+
+    @staticmethod
+    def _filters(init: Init, rng: np.random.Generator, k: int, c_in: int, c_out: int, backend: Backend, dtype: Any) -> Tensor:
+        return _weight(init(rng, (k, k, c_in, c_out), k * k * c_in, k * k * c_out), backend, dtype)
 
     def _convolve(self, x: Tensor) -> Tensor:
         return ops.conv2d(x, self.w, self.stride, self.pad)
@@ -68,12 +115,9 @@ class ConvTranspose2d(Conv2d):
     The fans that `init` gets are this layer's own, k^2 c_in and k^2 c_out: those of the convolution that it undoes, swapped.
     """
 
-    def __init__(self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, **options: Any) -> None:
-        init = options.get("init", he_normal)
-        swapped = {"init": lambda rng, shape, fan_out, fan_in: init(rng, shape, fan_in, fan_out)}
-        super().__init__(c_out, c_in, k, stride, pad, **{**options, **swapped, "bias": False})
-        if options.get("bias", True):
-            self.b = _weight(np.zeros(c_out), options["backend"], options.get("dtype", np.float32))
+    @staticmethod
+    def _filters(init: Init, rng: np.random.Generator, k: int, c_in: int, c_out: int, backend: Backend, dtype: Any) -> Tensor:
+        return _weight(init(rng, (k, k, c_out, c_in), k * k * c_in, k * k * c_out), backend, dtype)
 
     def _convolve(self, x: Tensor) -> Tensor:
         return ops.conv_transpose2d(x, self.w, self.stride, self.pad)
@@ -89,16 +133,24 @@ class BatchNorm(Layer):
     couples = True
 
     def __init__(
-        self, channels: int, *, backend: Backend, dtype: Any = np.float32, momentum: float = 0.1, eps: float = 1e-5,
-        act: str = "linear", slope: float = 0.0,
+        self, channels: int, *, backend: Backend | str | None = None, dtype: Any = np.float32, momentum: float = 0.1,
+        eps: float = 1e-5, act: str = "linear", slope: float = 0.0,
     ) -> None:
-        self.momentum, self.eps, self.act, self.slope = momentum, eps, act, slope
+        channels, dtype = whole_number(channels, "BatchNorm: channels", 1), real_dtype(dtype, "BatchNorm: dtype")
+        backend = backend_of(backend)
+        if not (is_number(momentum) and 0 <= momentum <= 1):
+            raise ValueError(f"BatchNorm: momentum is {described(momentum)}, it has to be a number between 0 and 1")
+        if not (is_number(eps) and eps > 0):
+            raise ValueError(f"BatchNorm: eps is {described(eps)}, it has to be a positive number")
+        self.momentum, self.eps = momentum, eps
+        self.act, self.slope = named_activation(act, slope, "BatchNorm")
         self.gamma = _weight(np.ones(channels), backend, dtype)
         self.beta = _weight(np.zeros(channels), backend, dtype)
         self.mean = Tensor(np.zeros(channels, dtype), backend)
         self.var = Tensor(np.ones(channels, dtype), backend)
 
     def __call__(self, x: Tensor) -> Tensor:
+        x = ops.as_tensor(x, self.gamma)
         if not self.training:
             y = (x - self.mean) * (self.gamma * (self.var + self.eps) ** -0.5) + self.beta
             return activation(y, self.act, self.slope)
@@ -122,42 +174,52 @@ def activation(x: Tensor, act: str, slope: float = 0.0) -> Tensor:
 
 
 class Activation(Layer):
-    """An activation as a layer: Activation("tanh"), Activation("leaky_relu", 0.2)."""
+    """An activation as a layer: Activation("tanh"), Activation("leaky_relu", 0.2), Activation("relu"). Raises ValueError."""
 
     def __init__(self, act: str, slope: float = 0.0) -> None:
-        self.act, self.slope = act, slope
+        self.act, self.slope = named_activation(act, slope, type(self).__name__)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return activation(x, self.act, self.slope)
+        return activation(x if isinstance(x, Tensor) else Tensor(x), self.act, self.slope)
 
 
-def ReLU() -> Activation:
-    """Return the layer max(x, 0)."""
-    return Activation("leaky_relu", 0.0)
+class ReLU(Activation):
+    """The layer max(x, 0)."""
+
+    def __init__(self) -> None:
+        super().__init__("relu")
 
 
-def LeakyReLU(slope: float = 0.2) -> Activation:
-    """Return the layer that is x where x > 0, and slope x elsewhere."""
-    return Activation("leaky_relu", slope)
+class LeakyReLU(Activation):
+    """The layer that is x where x > 0, and slope x elsewhere."""
+
+    def __init__(self, slope: float = 0.2) -> None:
+        super().__init__("leaky_relu", slope)
 
 
-def Tanh() -> Activation:
-    """Return the layer tanh x."""
-    return Activation("tanh")
+class Tanh(Activation):
+    """The layer tanh x."""
+
+    def __init__(self) -> None:
+        super().__init__("tanh")
 
 
-def Sigmoid() -> Activation:
-    """Return the layer 1 / (1 + e^-x)."""
-    return Activation("sigmoid")
+class Sigmoid(Activation):
+    """The layer 1 / (1 + e^-x)."""
+
+    def __init__(self) -> None:
+        super().__init__("sigmoid")
 
 
 class Reshape(Layer):
-    """Reshape each sample: (m, ...) -> (m, *shape)."""
+    """Reshape each sample: (m, ...) -> (m, *shape), for Reshape(7, 7, 64) or Reshape((7, 7, 64)). One side may be -1."""
 
-    def __init__(self, *shape: int) -> None:
-        self.shape = shape
+    def __init__(self, *shape: int | Sequence[int]) -> None:
+        sides = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        self.shape = tuple(whole_number(side, "Reshape: a side", -1) for side in sides)
 
     def __call__(self, x: Tensor) -> Tensor:
+        x = x if isinstance(x, Tensor) else Tensor(x)
         return ops.reshape(x, (x.shape[0], *self.shape))
 
 
@@ -165,4 +227,5 @@ class Flatten(Layer):
     """Make a row of each sample: (m, ...) -> (m, product of the other sides)."""
 
     def __call__(self, x: Tensor) -> Tensor:
+        x = x if isinstance(x, Tensor) else Tensor(x)
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))

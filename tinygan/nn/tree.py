@@ -8,10 +8,13 @@ searched: that belongs to somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
+from tinygan.engine import ops
+from tinygan.engine.conversion import described
+from tinygan.engine.elsewhere import LAYER, check_keywords, missing_attribute
 from tinygan.engine.tensor import Tensor
 
 
@@ -53,8 +56,20 @@ class Layer:
             if isinstance(value, (Tensor, Layer)):
                 raise TypeError(f"{cls.__name__}.{name} belongs to the class, so all instances would share it; make it in __init__")
 
+    def __new__(cls, *given: Any, **named: Any) -> Any:
+        if named:
+            check_keywords(cls, named)
+        return super().__new__(cls)
+
     def __call__(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what it computes; give it __call__(self, x)")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(missing_attribute(type(self).__name__, name, [*dir(type(self)), *vars(self)], LAYER))
+
+    def __repr__(self) -> str:
+        """Return the layer with its settings and shapes, and one line for each layer inside it."""
+        return "\n".join(_outline(self, "", {id(self)}))
 
     @property
     def couples(self) -> bool:
@@ -95,14 +110,24 @@ class Layer:
 
 
 class Sequential(Layer):
-    """Layers one after the other; their parameters are named "0.w", "0.b", "2.w", ... by position."""
+    """Layers one after the other; their parameters are named "0.w", "0.b", "2.w", ... by position.
+
+    layers: the layers, or one list or other iterable of them. What is called with plain data, such as a NumPy array, converts it to
+    the dtype and backend of its parameters. Raises TypeError for what is no layer and no other function of a tensor.
+    """
 
     inlined = ("layers",)
 
-    def __init__(self, *layers: Layer) -> None:
-        self.layers = layers
+    def __init__(self, *layers: Layer | Iterable[Layer]) -> None:
+        if len(layers) == 1 and not callable(layers[0]):
+            layers = _listed(layers[0])
+        for i, layer in enumerate(layers):
+            _check_callable(i, layer)
+        self.layers: tuple[Any, ...] = layers
 
     def __call__(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            x = as_input(self, x)
         for layer in self.layers:
             x = layer(x)
         return x
@@ -110,10 +135,66 @@ class Sequential(Layer):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return the layer at a position, or a Sequential of those in a slice, which shares them."""
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def _listed(layers: Any) -> tuple[Any, ...]:
+    """Return what is in a list or another iterable of layers. Raises TypeError."""
+    if isinstance(layers, dict):
+        raise TypeError("Sequential: layers is a dict; layers are named by their position here: pass list(layers.values())")
+    try:
+        return tuple(layers)
+    except TypeError:
+        raise TypeError(f"Sequential: layers is {described(layers)}, it has to be layers, or a list of them") from None
+
+
+def _check_callable(i: int, layer: Any) -> None:
+    if isinstance(layer, type):
+        raise TypeError(f"Sequential: layer {i} is the class {layer.__name__}; make one of it: {layer.__name__}(...)")
+    if not callable(layer):
+        raise TypeError(f"Sequential: layer {i} is {described(layer)}, it has to be a layer or another function of a tensor")
+
+
+def as_input(layer: Layer, x: Any) -> Tensor:
+    """Return plain data as a constant of the dtype and backend of a layer's parameters; on `cpu` if the layer has no tensors."""
+    for slot in slots(layer):
+        return ops.as_tensor(x, slot.tensor)
+    return x if isinstance(x, Tensor) else Tensor(x)
+
 
 def count_parameters(layer: Layer) -> int:
     """Return how many numbers the layer learns."""
     return sum(t.size for t in layer.parameters().values())
+
+
+def _outline(layer: Layer, indent: str, seen: set[int]) -> Iterator[str]:
+    """Yield the lines of a layer's repr: its own, then those of the layers that it holds, each layer once."""
+    shown = {name: value for name, value in vars(layer).items() if _is_setting(value)}
+    shapes = {path: content.shape for path, _, _, content in _contents(layer) if isinstance(content, Tensor)}
+    settings = [f"{name}={value!r}" for name, value in shown.items() if name not in ("training", *layer.inlined)]
+    settings += [f"{path} {shape}" for path, shape in shapes.items()]
+    count = count_parameters(layer)
+    yield f"{type(layer).__name__}({', '.join(settings)}): {count:,} parameter{'s' * (count != 1)}"
+    for path, _, _, inner in _contents(layer):
+        if isinstance(inner, Layer) and id(inner) not in seen:
+            seen.add(id(inner))
+            first, *rest = _outline(inner, indent + "  ", seen)
+            yield f"{indent}  {f'{path}: ' if path else ''}{first}"
+            yield from rest
+
+
+def _is_setting(value: Any) -> bool:
+    """Return True for a number, a word, or several numbers."""
+    several = isinstance(value, tuple) and value and all(isinstance(n, (int, float)) for n in value)
+    return isinstance(value, (bool, int, float, str)) or bool(several)
 
 
 # ---- the walk -----------------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_names_tell_the_position_and_stay_the_same():
     assert list(network.parameters()) == ["0.w", "0.b", "2.0.gamma", "2.0.beta", "3.w", "3.b"]
     assert all(a is b for a, b in zip(network.parameters().values(), network.parameters().values(), strict=True))
     assert count_parameters(network) == 9 * 2 + 2 + 2 + 2 + 2 + 1
-    assert [type(layer) for layer in network] == [Conv2d, Activation, Sequential, Linear]
+    assert [type(layer) for layer in network] == [Conv2d, ReLU, Sequential, Linear]
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

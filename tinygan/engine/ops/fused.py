@@ -86,12 +86,20 @@ def bce_logits(s: Tensor, t: Tensor | Number) -> Tensor:
     One launch gives the loss and ds. Finite, with all its digits, at every finite logit: no 1e-8 anywhere.
     """
     s = contiguous(s)
-    t = contiguous(broadcast_to(as_tensor(t, s), s.shape))
+    t = _labels(as_tensor(t, s), s)
     loss, slope = launch("bce_logits", s, t)
     return record(loss, (s, t), (
         lambda g, y, s, t: g * _bce_slope(s, t, slope),
         lambda g, y, s, t: g * s * (-1.0 / s.size),
     ))
+
+
+def _labels(t: Tensor, s: Tensor) -> Tensor:
+    """Return labels in the shape of the logits: one number for all, or as many axes as they have. Raises ValueError."""
+    if t.ndim and (t.ndim != s.ndim or any(n not in (1, m) for n, m in zip(t.shape, s.shape, strict=True))):
+        fits = f"; write t.reshape{s.shape}" if t.size == s.size else ""
+        raise ValueError(f"bce_logits: the labels t have shape {t.shape}, the logits s {s.shape}; they have to be the same{fits}")
+    return contiguous(broadcast_to(t, s.shape))
 
 
 def _bce_slope(s: Tensor, t: Tensor, computed: Any) -> Tensor:
