@@ -24,10 +24,10 @@ from tinygan_kernels.cpu.runtime import stages
 
 from .timing import stamp
 from .tuning import convolutions, products, teams, zeros
-from .tuning.trials import Bench, Finding
+from .tuning.trials import Bench, Tuned
 
 Names = Sequence[tuple[Any, str]]
-Measurement = tuple[Callable[[Bench], list[Finding]], Names]
+Measurement = tuple[Callable[[Bench], list[Tuned]], Names]
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     (products.tiles, [(blocking, name) for name in ("TILES", "COPYING", "TRANSPOSING", "GATHERING", "FETCHING")]),
@@ -59,7 +59,7 @@ NOT_MEASURED: Mapping[tuple[Any, str], str] = {
 """The other constants of these modules, and what they are instead of a choice."""
 
 
-def measure(bench: Bench, measurements: Sequence[Measurement] = MEASUREMENTS) -> list[Finding]:
+def measure(bench: Bench, measurements: Sequence[Measurement] = MEASUREMENTS) -> list[Tuned]:
     """Measure all constants, in one thread where it does not matter. Raises RuntimeError if a measurement has other constants than
     MEASUREMENTS says.
     """
@@ -87,7 +87,7 @@ def rounded(value: Any) -> Any:
     return [rounded(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def as_row(finding: Finding) -> dict[str, Any]:
+def as_row(finding: Tuned) -> dict[str, Any]:
     """Return a finding as the report has it."""
     value = finding.value
     if finding.name == "TILES":

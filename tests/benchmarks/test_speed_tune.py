@@ -18,7 +18,7 @@ from tinygan_kernels.cpu.runtime import stages
 
 from benchmarks.speed import tune
 from benchmarks.speed.tuning import teams, zeros
-from benchmarks.speed.tuning.trials import Bench, Finding, around, changed, judge, judge_choice
+from benchmarks.speed.tuning.trials import Bench, Tuned, around, changed, judge, judge_choice
 
 ROOT = Path(__file__).resolve().parents[2]
 CHOOSING = (blocking, jobs, skinny, zero_skipping, direct, im2col, winograd, winograd_formulas, stages)
@@ -69,7 +69,7 @@ def test_every_measured_constant_has_a_comment_and_names_the_script(module, name
 
 def test_a_measurement_that_forgets_a_constant_is_an_error():
     def forgetful(bench):
-        return [Finding(blocking, "FLAT", None, None, None, "made up")]
+        return [Tuned(blocking, "FLAT", None, None, None, "made up")]
 
     wanted = [(blocking, "FLAT"), (blocking, "FAR")]
     with pytest.raises(RuntimeError, match=r"forgetful measures other constants .*blocking\.py: FAR"):
@@ -186,5 +186,5 @@ def test_the_committed_report_has_every_constant_and_its_machine():
     report = json.loads((ROOT / "benchmarks" / "results" / "tune.json").read_text())
     assert report["stamp"]["cpu"] and report["stamp"]["commit"]
     named = {(row["file"], row["name"]) for row in report["constants"]}
-    wanted = {(Finding(module, name, None, None, None, "").file, name) for module, name in MEASURED}
+    wanted = {(Tuned(module, name, None, None, None, "").file, name) for module, name in MEASURED}
     assert named == wanted, "run python -m benchmarks.speed.tune --json benchmarks/results/tune.json"

@@ -13,7 +13,7 @@ from tinygan_kernels import Backend
 from .console import BackendName, Emulate, load_backend, out, tell
 
 if TYPE_CHECKING:
-    from tinygan.engine.gradcheck import Report
+    from tinygan.engine.gradcheck import GradcheckReport
     from tinygan.theory.gradient_cases import Case
 
 EXAMPLES = "Examples:  tinygan gradcheck   |   tinygan gradcheck --only conv2d"
@@ -41,11 +41,11 @@ def gradcheck(
     return 1 if wrong else 0
 
 
-def _checked(cases: list[Case], backend: Backend, seed: int) -> dict[tuple[str, int], list[Report]]:
+def _checked(cases: list[Case], backend: Backend, seed: int) -> dict[tuple[str, int], list[GradcheckReport]]:
     """Run the checks; return their reports by (the op or the game's case, the order of the derivative)."""
     from tinygan.theory.gradient_cases import GAME_CASES, run
 
-    groups: dict[tuple[str, int], list[Report]] = {}
+    groups: dict[tuple[str, int], list[GradcheckReport]] = {}
     for case in cases:
         label = case.name if case in GAME_CASES else case.op
         for report in run(case, backend, np.random.default_rng(seed)):
@@ -53,7 +53,7 @@ def _checked(cases: list[Case], backend: Backend, seed: int) -> dict[tuple[str, 
     return groups
 
 
-def _table(groups: dict[tuple[str, int], list[Report]]) -> Table:
+def _table(groups: dict[tuple[str, int], list[GradcheckReport]]) -> Table:
     table = Table("", "order", "checks", "worst error / allowed", box=None, header_style="bold")
     for (label, order), group in groups.items():
         mark = Text("ok ", "green") if all(report.passed for report in group) else Text("WRONG ", "bold red")

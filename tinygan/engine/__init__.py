@@ -2,12 +2,12 @@
 
 from . import ops
 from .changes import detect_changes
-from .gradcheck import Comparison, KinkError, Report, gradcheck
+from .gradcheck import GradcheckComparison, GradcheckReport, KinkError, gradcheck
 from .randomness import Draws
 from .replay import Plan, Replayed
 from .tensor import BackendMismatch, ChangedArray, Tensor, grad, gradients, stop
 
 __all__ = [
-    "BackendMismatch", "ChangedArray", "Comparison", "Draws", "KinkError", "Plan", "Replayed", "Report", "Tensor", "detect_changes",
-    "grad", "gradcheck", "gradients", "ops", "stop",
+    "BackendMismatch", "ChangedArray", "Draws", "GradcheckComparison", "GradcheckReport", "KinkError", "Plan", "Replayed", "Tensor",
+    "detect_changes", "grad", "gradcheck", "gradients", "ops", "stop",
 ]

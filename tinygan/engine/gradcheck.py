@@ -31,7 +31,7 @@ class KinkError(ValueError):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GradcheckComparison:
     """One derivative, analytic and numeric: in an element of an input, or along a random direction in all of them."""
 
     where: str
@@ -54,15 +54,15 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Report:
+class GradcheckReport:
     """The result of gradcheck: whether it `passed`, the `worst` comparison, and all of them. `str` gives it on one line."""
 
     name: str
     order: int
-    comparisons: list[Comparison] = field(repr=False)
+    comparisons: list[GradcheckComparison] = field(repr=False)
 
     @property
-    def worst(self) -> Comparison:
+    def worst(self) -> GradcheckComparison:
         return max(self.comparisons, key=lambda c: c.share)
 
     @property
@@ -90,7 +90,7 @@ class Report:
 def gradcheck(
     f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | None = None, name: str = "",
     elements: int = MAX_ELEMENTS,
-) -> Report:
+) -> GradcheckReport:
     """Compare the derivatives of f(*inputs) with numeric ones.
 
     inputs: float64 tensors, perturbed in place and restored; f may also reach them from elsewhere, as a network does its
@@ -105,12 +105,12 @@ def gradcheck(
     name = name or getattr(f, "__name__", "f")
     with _requiring_gradients(inputs):
         if order == 1:
-            return Report(name, 1, _compare(f, inputs, rng, elements))
+            return GradcheckReport(name, 1, _compare(f, inputs, rng, elements))
         if order != 2:
             raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")
         vjp, cotangent = _vjp_of(f, inputs, rng)
         with _requiring_gradients([cotangent]):
-            return Report(name, 2, _compare(vjp, (*inputs, cotangent), rng, elements))
+            return GradcheckReport(name, 2, _compare(vjp, (*inputs, cotangent), rng, elements))
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
     return vjp, _random_like(f(*inputs), rng)
 
 
-def _compare(f, inputs, rng, elements) -> list[Comparison]:
+def _compare(f, inputs, rng, elements) -> list[GradcheckComparison]:
     """Compare the derivatives of <u, f> with numeric ones, element by element and along one random direction."""
     y = f(*inputs)
     u = _random_like(y, rng)
@@ -178,7 +178,7 @@ def _elements(size: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
     return np.arange(size) if size <= at_most else np.sort(rng.choice(size, at_most, replace=False))
 
 
-def _derivative(loss, moves, h, analytic, noise, where) -> Comparison:
+def _derivative(loss, moves, h, analytic, noise, where) -> GradcheckComparison:
     """Return the worst comparison of `analytic` with the numeric derivative of L along `moves` ((tensor, index, direction), ...).
 
     Raises KinkError.
@@ -202,5 +202,5 @@ def _derivative(loss, moves, h, analytic, noise, where) -> Comparison:
     if max(abs(wide - narrow), abs(jump_wide - 2 * jump_narrow)) > KINK * scale + 10 * rounding:
         slopes = f"slopes {wide:.6g} and {narrow:.6g} at h and h/2"
         raise KinkError(f"gradcheck: f has a kink within {h:.1e} of {where} ({slopes}); move the point away from it")
-    found = [Comparison(where, a, numeric, RTOL * max(abs(numeric), abs(a)) + rounding) for a in analytic]
+    found = [GradcheckComparison(where, a, numeric, RTOL * max(abs(numeric), abs(a)) + rounding) for a in analytic]
     return max(found, key=lambda c: c.share)

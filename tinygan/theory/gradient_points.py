@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from tinygan_kernels import Backend, Launch
 
-from tinygan.engine.gradcheck import MAX_ELEMENTS, Report, gradcheck
+from tinygan.engine.gradcheck import MAX_ELEMENTS, GradcheckReport, gradcheck
 from tinygan.engine.tensor import Tensor, wrap
 
 Function = Callable[..., Tensor]
@@ -42,7 +42,7 @@ class Case:
         return self.name.partition(":")[0]
 
 
-def run(case: Case, backend: Backend, rng: np.random.Generator) -> list[Report]:
+def run(case: Case, backend: Backend, rng: np.random.Generator) -> list[GradcheckReport]:
     """Check a case. Returns one report for each of its orders. Raises KinkError where the case has been built at a kink."""
     f, inputs = case.build(rng, backend)
     return [gradcheck(f, *inputs, order=order, rng=rng, name=case.name, elements=case.elements) for order in case.orders]

@@ -10,7 +10,7 @@ from tinygan_kernels.cpu.conv import choice, direct, im2col, winograd
 from tinygan_kernels.cpu.runtime.simd import lanes
 from tinygan_kernels.cpu.runtime.stages import Pipeline
 
-from .trials import Bench, Finding, around, changed, judge_choice
+from .trials import Bench, Tuned, around, changed, judge_choice
 
 LANES = lanes(4)
 KERNELS = ("conv2d", "conv2d_dx", "conv2d_dw")
@@ -29,7 +29,7 @@ def bind(
     return choice.bind_convolution(kernel, x, y, np.empty(out, np.float32), stride, 1, version=version)
 
 
-def few_registers(bench: Bench) -> list[Finding]:
+def few_registers(bench: Bench) -> list[Tuned]:
     """FEW_REGISTERS: the direct way next to im2col, by how many registers a filter row's taps fill. Filters of 3x3, stride 1, and
     those of 4x4, stride 2, with so few channels that Winograd is not considered.
     """
@@ -43,10 +43,10 @@ def few_registers(bench: Bench) -> list[Finding]:
                     ways[registers, kernel, size] = bench.compare(calls)
     verdict = judge_choice(ways, [0, *filled], direct.FEW_REGISTERS, lambda v, w: 2 if w[0] <= v else 1)
     how = f"(registers, kernel, filter's side): 4 images of 24x24 pixels, 64 channels out, taps of {filled} registers, both ways"
-    return [Finding.judged(direct, "FEW_REGISTERS", verdict, how)]
+    return [Tuned.judged(direct, "FEW_REGISTERS", verdict, how)]
 
 
-def winograd_from(bench: Bench) -> list[Finding]:
+def winograd_from(bench: Bench) -> list[Tuned]:
     """LEAST_CHANNELS and LEAST_PIXELS: Winograd next to the way that is taken without it."""
     channels = [c for c in (16, 24, 32, 48, 64) if c >= LANES]
     pixels = (64, 256, 512, 1024, 2048)
@@ -63,11 +63,11 @@ def winograd_from(bench: Bench) -> list[Finding]:
         ("LEAST_PIXELS", by_pixels, pixels, "64 channels in and out"),
     ):
         verdict = judge_choice(ways, [*values, 2 * values[-1]], getattr(winograd, name), lambda v, w: w[0] >= v)
-        rows.append(Finding.judged(winograd, name, verdict, f"{how}, {tuple(values)}, three kernels, with Winograd and without"))
+        rows.append(Tuned.judged(winograd, name, verdict, f"{how}, {tuple(values)}, three kernels, with Winograd and without"))
     return rows
 
 
-def moved(bench: Bench) -> list[Finding]:
+def moved(bench: Bench) -> list[Tuned]:
     """MOVED: the tiles m = 2, 3 and 4 for several numbers of images, output sizes and channels."""
     ways: dict[tuple[int, int, int], dict[int, float]] = {}
     for side, c in ((8, 64), (8, 128), (16, 64)):
@@ -86,10 +86,10 @@ def moved(bench: Bench) -> list[Finding]:
     values = [0, *around(winograd_formulas.MOVED, (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 4))]
     verdict = judge_choice(ways, values, winograd_formulas.MOVED, pick)
     how = f"(images, their side, channels): the m chosen for {len(ways)} convolutions"
-    return [Finding.judged(winograd_formulas, "MOVED", verdict, how)]
+    return [Tuned.judged(winograd_formulas, "MOVED", verdict, how)]
 
 
-def pieces(bench: Bench) -> list[Finding]:
+def pieces(bench: Bench) -> list[Tuned]:
     """The bytes of patches or tiles that are made at a time: large convolutions under several values."""
 
     def workload(kernel: str, n: int, side: int, c: int, c_out: int, version: int) -> Callable[[], Pipeline]:

@@ -16,7 +16,7 @@ from tinygan_kernels.cpu.matmul.choice import bind_product
 from tinygan_kernels.cpu.runtime import stages
 from tinygan_kernels.cpu.runtime.simd import lanes, level_2_bytes
 
-from .trials import Bench, Finding, around, changed, judge, judge_choice, slope
+from .trials import Bench, Tuned, around, changed, judge, judge_choice, slope
 
 LANES = lanes(4)
 # Products to choose tiles for: m, n, k, and whether A or B lies transposed.
@@ -110,7 +110,7 @@ def chosen_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool) -> str | N
     return f"{plan.blocking.height}x{plan.blocking.across}" if plan else None
 
 
-def tiles(bench: Bench) -> list[Finding]:
+def tiles(bench: Bench) -> list[Tuned]:
     """TILES and the costs of copying: each by its definition, and by the time of the tiles that are chosen with it."""
     unit, speeds = multiply_add(bench), slowness(bench)
     costs = copying_costs(bench, unit)
@@ -135,15 +135,15 @@ def tiles(bench: Bench) -> list[Finding]:
     of_all = max(ways[shape][chosen_tile(*shape)] / min(ways[shape].values()) for shape in SHAPES) - 1
     how = f"the tiles chosen for {len(SHAPES)} products; all set values together cost up to {of_all:.1%} more than the best tiles"
     verdict = judge(picks("TILES", [blocking.TILES, measured]), blocking.TILES)
-    rows = [Finding(blocking, "TILES", speeds, None, verdict.cost, how, str(verdict.where))]
+    rows = [Tuned(blocking, "TILES", speeds, None, verdict.cost, how, str(verdict.where))]
     for name, here in costs.items():
         set_value = getattr(blocking, name)
         verdict = judge(picks(name, [0, *around(set_value)]), set_value)
-        rows.append(Finding.judged(blocking, name, verdict, how, here))
+        rows.append(Tuned.judged(blocking, name, verdict, how, here))
     return rows
 
 
-def blocks(bench: Bench) -> list[Finding]:
+def blocks(bench: Bench) -> list[Tuned]:
     """PANEL_BYTES, BLOCK_BYTES and FLAT: products with operands larger than the level-2 cache, under several values."""
 
     def bind(m: int, n: int, k: int, trans_a: bool = False) -> Any:
@@ -160,7 +160,7 @@ def blocks(bench: Bench) -> list[Finding]:
     ]
 
 
-def packing(bench: Bench) -> list[Finding]:
+def packing(bench: Bench) -> list[Tuned]:
     """PACKING_ROWS and FAR: products with the copy and without it."""
     tiled = Tiled(bench)
     rows, steps = (8, 16, 24, 32, 48, 64, 96, 128), (256, 512, 1024, 2048, 4096, 8192)
@@ -172,12 +172,12 @@ def packing(bench: Bench) -> list[Finding]:
     b = judge_choice(of_b, [1, *rows, 256], blocking.PACKING_ROWS, lambda v, m: m >= v)
     a = judge_choice(of_a, [1, *steps, 16384], blocking.FAR, lambda v, sizes: sizes[0] >= v)
     return [
-        Finding.judged(blocking, "PACKING_ROWS", b, f"n = 1024, k = 256, m in {rows}, with the copy and without"),
-        Finding.judged(blocking, "FAR", a, f"A (512, 64) transposed, bytes between its rows in {steps}, C of 256 and 1024 columns"),
+        Tuned.judged(blocking, "PACKING_ROWS", b, f"n = 1024, k = 256, m in {rows}, with the copy and without"),
+        Tuned.judged(blocking, "FAR", a, f"A (512, 64) transposed, bytes between its rows in {steps}, C of 256 and 1024 columns"),
     ]
 
 
-def few_terms(bench: Bench) -> list[Finding]:
+def few_terms(bench: Bench) -> list[Tuned]:
     """FEW_TERMS: multiples of B's rows next to tiles."""
     ways, terms = {}, (1, 2, 3, 4, 5, 6, 8)
     for m, n in ((256, 256), (64, 1024), (2048, 64)):
@@ -186,7 +186,7 @@ def few_terms(bench: Bench) -> list[Finding]:
             with changed(skinny, FEW_TERMS=terms[-1]):
                 ways[k, m, n] = bench.compare({way: bind_product(a, b, c, version=way) for way in (2, 4)})
     verdict = judge_choice(ways, [0, *terms], skinny.FEW_TERMS, lambda v, sizes: 4 if sizes[0] <= v else 2)
-    return [Finding.judged(skinny, "FEW_TERMS", verdict, f"(terms, rows, columns): three shapes, sums of {terms} terms, both ways")]
+    return [Tuned.judged(skinny, "FEW_TERMS", verdict, f"(terms, rows, columns): three shapes, sums of {terms} terms, both ways")]
 
 
 def per_element(bench: Bench, unit: float) -> float:

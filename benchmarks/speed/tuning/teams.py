@@ -18,7 +18,7 @@ from tinygan_kernels.cpu.matmul.choice import bind_product
 from tinygan_kernels.cpu.runtime import stages
 
 from .products import multiply_add, per_element
-from .trials import Bench, Finding, changed, judge_choice, threads
+from .trials import Bench, Tuned, changed, judge_choice, threads
 
 PATIENCE = 3  # times as long as other calls are these timed, as only the least of many times is one that no other work met
 SIZES = [1 << power for power in range(10, 21)]
@@ -62,13 +62,13 @@ def shared_or_not(
         return bench.compare(calls, time.perf_counter, PATIENCE)
 
 
-def all_constants(bench: Bench) -> list[Finding]:
+def all_constants(bench: Bench) -> list[Tuned]:
     """The constants of this module."""
     many = numba.config.NUMBA_NUM_THREADS
     here = per_element(bench, multiply_add(bench))
     if many == 1:
         how = "one thread only: nothing is shared out"
-        return [Finding(m, name, here if name == "PER_ELEMENT" else None, None, None, how) for m, name in NAMES]
+        return [Tuned(m, name, here if name == "PER_ELEMENT" else None, None, None, how) for m, name in NAMES]
     loops = {size: team_or_alone(bench, many, copy_loop(bench, size)) for size in SIZES}
     products = {side**3: team_or_alone(bench, many, product(bench, side)) for side in SIDES}
     stage = {size: shared_or_not(bench, many, stages, "WORTH_SHARING", copy_loop(bench, size, 16)) for size in SIZES[:8]}
@@ -81,9 +81,9 @@ def all_constants(bench: Bench) -> list[Finding]:
         (jobs, "WORTH_SPLITTING", split, works, "16 products of so many multiplications by a team, split and not"),
     ):
         verdict = judge_choice(ways, values, getattr(module, name), lambda v, size: size >= v)
-        rows.append(Finding.judged(module, name, verdict, f"{what}; {many} threads"))
+        rows.append(Tuned.judged(module, name, verdict, f"{what}; {many} threads"))
     verdict = judge_choice(
         products, [1, 2, 4, 8, 16, 32, 64], jobs.PER_ELEMENT, lambda v, work: work // v >= stages.WORTH_A_TEAM
     )
     how = f"products of so many multiplications, alone and by a team; {many} threads; here: a copying loop"
-    return [*rows, Finding.judged(jobs, "PER_ELEMENT", verdict, how, here)]
+    return [*rows, Tuned.judged(jobs, "PER_ELEMENT", verdict, how, here)]

@@ -28,7 +28,7 @@ Times = Mapping[Hashable, Mapping[Any, float]]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """The judgement of a constant's values: the range of the good ones, the cost of the set one, and where that does worst."""
 
     good: tuple[Any, Any]
@@ -37,7 +37,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Tuned:
     """What was measured of one constant.
 
     module, name: where it stands. here: its value by its own definition on this machine, or None where it is judged only by what it
@@ -54,7 +54,7 @@ class Finding:
     where: str = ""
 
     @classmethod
-    def judged(cls, module: Any, name: str, verdict: Verdict, how: str, here: Any = None) -> Finding:
+    def judged(cls, module: Any, name: str, verdict: Judgement, how: str, here: Any = None) -> Tuned:
         """Make a finding of a verdict."""
         return cls(module, name, here, verdict.good, verdict.cost, how, str(verdict.where))
 
@@ -69,7 +69,7 @@ class Finding:
         return getattr(self.module, self.name)
 
 
-def judge(times: Times, value: Any) -> Verdict:
+def judge(times: Times, value: Any) -> Judgement:
     """Judge a set value by `times[workload][value]`, in seconds: every workload timed under the same values, the set one included.
     """
     values = list(next(iter(times.values())))
@@ -78,10 +78,10 @@ def judge(times: Times, value: Any) -> Verdict:
     least = min(worst.values())
     good = [v for v in values if worst[v] <= AS_GOOD * least]
     where = max(times, key=lambda workload: times[workload][value] / best[workload])
-    return Verdict((good[0], good[-1]), worst[value] / least - 1, where)
+    return Judgement((good[0], good[-1]), worst[value] / least - 1, where)
 
 
-def judge_choice(ways: Times, values: Iterable[Any], value: Any, pick: Callable[[Any, Any], Hashable]) -> Verdict:
+def judge_choice(ways: Times, values: Iterable[Any], value: Any, pick: Callable[[Any, Any], Hashable]) -> Judgement:
     """Judge a constant that only chooses between ways. ways[workload][way]: seconds. pick(value, workload): the way it chooses."""
     tried = dict.fromkeys([*sorted({*values, value})])
     return judge({workload: {v: taken[pick(v, workload)] for v in tried} for workload, taken in ways.items()}, value)
@@ -134,7 +134,7 @@ class Bench:
         """Return the least time of one call, in seconds."""
         return self.compare({0: call})[0]
 
-    def sweep(self, module: Any, name: str, values: Iterable[Any], workloads: Mapping[Hashable, Callable[[], Call]]) -> Finding:
+    def sweep(self, module: Any, name: str, values: Iterable[Any], workloads: Mapping[Hashable, Callable[[], Call]]) -> Tuned:
         """Judge a constant by timing workloads under each value. A workload binds its arrays, which is when it sees the value, and
         returns the call to time.
         """
@@ -146,7 +146,7 @@ class Bench:
                     calls[value] = bind()
             times[label] = self.compare(calls)
         how = f"under {tried}: {', '.join(map(str, workloads))}"
-        return Finding.judged(module, name, judge(times, getattr(module, name)), how)
+        return Tuned.judged(module, name, judge(times, getattr(module, name)), how)
 
 
 @contextmanager

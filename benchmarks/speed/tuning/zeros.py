@@ -14,7 +14,7 @@ from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime.simd import lanes, register_bytes
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline
 
-from .trials import Bench, Finding, around, changed, judge, judge_choice, slope
+from .trials import Bench, Tuned, around, changed, judge, judge_choice, slope
 
 LANES = lanes(4)
 NAMES = ("SLOWER", "LOST", "LISTING", "LOOKS", "FIRST_LOOK", "LEAST_WORK", "LEAST", "WIDE", "PANEL_BYTES", "ROWS", "TOGETHER")
@@ -81,7 +81,7 @@ def takes_lists(workload: tuple[float, int, bool], lost: float, slower: float, l
     return 3 if zero_skipping.listed_time.py_func(across, kept, lost, slower, listing[trans_a]) < across else 2
 
 
-def decision(bench: Bench) -> list[Finding]:
+def decision(bench: Bench) -> list[Tuned]:
     """SLOWER, LOST and LISTING, and what the sample of A is worth."""
     here, ways = costs(bench)
     names = ("LOST", "SLOWER", "LISTING")
@@ -96,7 +96,7 @@ def decision(bench: Bench) -> list[Finding]:
 
         verdict = judge_choice(ways, values, value, pick)
         how = f"(share of A kept, registers across C, A transposed): the way taken for {len(ways)} products"
-        rows.append(Finding.judged(zero_skipping, name, verdict, how, here[name]))
+        rows.append(Tuned.judged(zero_skipping, name, verdict, how, here[name]))
     return [*rows, *sample(bench, here)]
 
 
@@ -116,7 +116,7 @@ def look_time(bench: Bench) -> float:
     return (taken[True] - taken[False]) / many / (zero_skipping.LOOKS - zero_skipping.FIRST_LOOK)
 
 
-def sample(bench: Bench, here: dict[str, Any]) -> list[Finding]:
+def sample(bench: Bench, here: dict[str, Any]) -> list[Tuned]:
     """LOOKS and FIRST_LOOK, by the time that is to be expected with them in the smallest product that is sampled: so much for each
     look, and so much for the wrong way where the sample misleads. The times of both ways are those of the lines measured before.
     """
@@ -143,11 +143,11 @@ def sample(bench: Bench, here: dict[str, Any]) -> list[Finding]:
     for name, value, model in (("LOOKS", looks, expected), ("FIRST_LOOK", first, expected_first)):
         times = {float(kept): {v: model(float(kept), v) for v in around(value)} for kept in shares}
         verdict = judge(times, value)
-        found.append(Finding.judged(zero_skipping, name, verdict, how))
+        found.append(Tuned.judged(zero_skipping, name, verdict, how))
     return found
 
 
-def least_sizes(bench: Bench) -> list[Finding]:
+def least_sizes(bench: Bench) -> list[Tuned]:
     """LEAST_WORK and LEAST: products with a sample of A next to products without, on an A of which half is 0, and on a full one
     with one zero that makes the sample a long one.
     """
@@ -168,12 +168,12 @@ def least_sizes(bench: Bench) -> list[Finding]:
     work = judge_choice(works, [0, *(side**3 for side in sides)], zero_skipping.LEAST_WORK, lambda v, w: w[0] > v)
     least = judge_choice(thin, [1, 8, 16, 32, 64, 128], zero_skipping.LEAST, lambda v, w: w[0] >= v)
     return [
-        Finding.judged(zero_skipping, "LEAST_WORK", work, f"(work, share of A kept): m = n = k in {sides}, A half empty and full"),
-        Finding.judged(zero_skipping, "LEAST", least, "(rows or terms, share of A kept, rows): 8 to 64, A half empty and full"),
+        Tuned.judged(zero_skipping, "LEAST_WORK", work, f"(work, share of A kept): m = n = k in {sides}, A half empty and full"),
+        Tuned.judged(zero_skipping, "LEAST", least, "(rows or terms, share of A kept, rows): 8 to 64, A half empty and full"),
     ]
 
 
-def panels(bench: Bench) -> list[Finding]:
+def panels(bench: Bench) -> list[Tuned]:
     """WIDE, PANEL_BYTES, ROWS and TOGETHER: products of an A that is half empty, by lists, under several values."""
 
     def workload(n: int, trans_a: bool = False) -> Callable[[], Pipeline]:
@@ -190,9 +190,9 @@ def panels(bench: Bench) -> list[Finding]:
     ]
 
 
-def all_constants(bench: Bench) -> list[Finding]:
+def all_constants(bench: Bench) -> list[Tuned]:
     """All of them; none where registers are so narrow that zeros are never left out."""
     if register_bytes() < 32:
         how = "registers are too narrow here: zeros are not left out"
-        return [Finding(zero_skipping, name, None, None, None, how) for name in NAMES]
+        return [Tuned(zero_skipping, name, None, None, None, how) for name in NAMES]
     return [*decision(bench), *least_sizes(bench), *panels(bench)]

@@ -21,13 +21,13 @@ import numpy as np
 from tinygan_kernels.backend import Backend
 from tinygan_kernels.cuda import graph
 from tinygan_kernels.cuda.cpp import hosts
-from tinygan_kernels.cuda.cpp.entries import Entry, Instance, Parameter, entry, source_path
+from tinygan_kernels.cuda.cpp.entries import Entry, EntryParameter, Instance, entry, source_path
 from tinygan_kernels.cuda.device import (
     EMULATED_CAPABILITY,
     NUMPY,
+    ArrayMemory,
     CudaLaunch,
     Device,
-    Memory,
     RecordedLaunch,
     cupy_memory,
     gpu_capability,
@@ -176,7 +176,7 @@ class CppDevice(Device):
     """A device that compiles .cu files with `raw_module` (cupy.RawModule, or the emulator's) when a kernel of theirs is started."""
 
     def __init__(
-        self, memory: Memory, raw_module: Callable[..., Any] | None = None, capability: int = EMULATED_CAPABILITY
+        self, memory: ArrayMemory, raw_module: Callable[..., Any] | None = None, capability: int = EMULATED_CAPABILITY
     ) -> None:
         super().__init__(memory, capability)
         self.ticket = memory.xp.zeros(1, np.uint32)  # 0 before and after every launch that draws from it
@@ -204,7 +204,7 @@ class CppDevice(Device):
         for parameter, arg in zip(kernel.parameters, args, strict=True):
             self._check_argument(kernel.name, parameter, arg)
 
-    def _check_argument(self, kernel: str, parameter: Parameter, arg: Any) -> None:
+    def _check_argument(self, kernel: str, parameter: EntryParameter, arg: Any) -> None:
         """Check the type of one argument, and that an array is contiguous. Raises ContractError."""
         name, expected, pointer = parameter
         if getattr(arg, "dtype", None) != expected:

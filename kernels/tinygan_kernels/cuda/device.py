@@ -55,7 +55,7 @@ class RecordedLaunch:
 
 
 @dataclass(frozen=True)
-class Memory:
+class ArrayMemory:
     """The arrays that a device takes: their module, their type, what a message calls one, and how one becomes a NumPy array."""
 
     xp: Any
@@ -64,14 +64,14 @@ class Memory:
     to_numpy: Callable[[Any], np.ndarray]
 
 
-NUMPY = Memory(np, np.ndarray, "a NumPy array", np.asarray)
+NUMPY = ArrayMemory(np, np.ndarray, "a NumPy array", np.asarray)
 
 
-def cupy_memory() -> Memory:
+def cupy_memory() -> ArrayMemory:
     """Return the memory of the current GPU, whose arrays are CuPy's. Imports CuPy."""
     import cupy
 
-    return Memory(cupy, cupy.ndarray, "a CuPy array", cupy.asnumpy)
+    return ArrayMemory(cupy, cupy.ndarray, "a CuPy array", cupy.asnumpy)
 
 
 def gpu_capability() -> int:
@@ -87,7 +87,7 @@ class Device:
     capability: what the code may use, 10 x major + minor of the compute capability.
     """
 
-    def __init__(self, memory: Memory, capability: int = EMULATED_CAPABILITY) -> None:
+    def __init__(self, memory: ArrayMemory, capability: int = EMULATED_CAPABILITY) -> None:
         self.memory, self.capability = memory, capability
         self.workspace = Workspace(memory.xp).take
 

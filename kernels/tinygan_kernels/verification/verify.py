@@ -29,7 +29,7 @@ from .cases import TILES, Case, cases
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VersionVerdict:
     """The result for one version of one kernel in one dtype.
 
     cases: how many hard cases were run. worst: the largest error as a share of its bound, reached in the case `worst_case`.
@@ -65,7 +65,7 @@ def verdicts(
     kernels: Iterable[str] | None = None,
     dtypes: Sequence[str] = ("float32", "float64"),
     tiles: Sequence[int] = TILES,
-) -> Iterator[Verdict]:
+) -> Iterator[VersionVerdict]:
     """Verify the versions of `kernels` (all, unless named) one after the other and yield a verdict on each, for each dtype.
 
     Versions that this GPU is too old for are left out (`left_out` names them). tiles: the sides of tiles whose edges the cases are
@@ -103,7 +103,7 @@ def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
     return load(backend, emulate)
 
 
-def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> Verdict:
+def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> VersionVerdict:
     """Return the verdict on one version: all `chosen` cases that suit it, on the implementation that `backend` holds.
 
     Verification ends at the first exception. A version that no case suits is wrong: nothing was verified.
@@ -125,7 +125,7 @@ def verify_version(backend: Backend, version: Version, dtype: str, chosen: Itera
     if not count:
         error = "no case suits this version"
     found = tuple(map(str, findings))
-    return Verdict(backend.name, version.kernel, version.number, version.title, dtype, count, worst, at, found, error)
+    return VersionVerdict(backend.name, version.kernel, version.number, version.title, dtype, count, worst, at, found, error)
 
 
 def measure(implementation: Callable[..., None], case: Case, rule: str = "") -> float:

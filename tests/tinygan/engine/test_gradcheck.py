@@ -6,7 +6,7 @@ from engine_parts import REFERENCE, constant, leaf
 
 from tinygan import Tensor, gradients
 from tinygan.engine import ops
-from tinygan.engine.gradcheck import Comparison, KinkError, Report, gradcheck
+from tinygan.engine.gradcheck import GradcheckComparison, GradcheckReport, KinkError, gradcheck
 from tinygan.engine.tensor import record, stop, wrap
 from tinygan.theory.gradient_cases import Case, run
 
@@ -273,8 +273,8 @@ def test_the_report_names_the_worst_element_with_both_values():
 
 
 def test_nan_counts_as_the_worst():
-    fine, bad = Comparison("a", 1.0, 1.5, 0.1), Comparison("b", float("nan"), 1.0, 0.1)
-    report = Report("f", 1, [fine, bad, fine])
+    fine, bad = GradcheckComparison("a", 1.0, 1.5, 0.1), GradcheckComparison("b", float("nan"), 1.0, 0.1)
+    report = GradcheckReport("f", 1, [fine, bad, fine])
     assert report.worst is bad and not bad.passed and not report.passed
 
 

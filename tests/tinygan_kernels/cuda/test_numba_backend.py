@@ -30,7 +30,7 @@ def _cases(version: Version, dtype: str):
     return cases(version.kernel, dtype, (64,) if getattr(version, "tile", ()) == (64, 64) else (16,))
 
 
-def _verified(version: Version, dtype: str) -> verify.Verdict:
+def _verified(version: Version, dtype: str) -> verify.VersionVerdict:
     chosen = {version.kernel: version.number} if version in LADDERS else {}
     backend = load("numba-cuda", emulate=True, versions=chosen)
     return verify.verify_version(backend, version, dtype, _cases(version, dtype), emulate=True)

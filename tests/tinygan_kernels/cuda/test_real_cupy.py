@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tinygan_kernels.cuda import cpp_backend
-from tinygan_kernels.cuda.device import CudaLaunch, Memory
+from tinygan_kernels.cuda.device import ArrayMemory, CudaLaunch
 from tinygan_kernels.shapes import ContractError
 from tinygan_kernels.verification import bounds, cases
 
@@ -129,7 +129,7 @@ def device(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)  # CuPy 13 tells that way that there is no current stream
     launched: list = []
     memory_of_host = SimpleNamespace(zeros=lambda n, t: on_host(np.zeros(n, t)), empty=lambda n, t: on_host(np.empty(n, t)))
-    described = Memory(memory_of_host, cupy.ndarray, "a CuPy array", cupy.asnumpy)
+    described = ArrayMemory(memory_of_host, cupy.ndarray, "a CuPy array", cupy.asnumpy)
     return cpp_backend.CppDevice(described, functools.partial(RecordingModule, launched), 90), launched
 
 

@@ -11,7 +11,7 @@ from tinygan_kernels.verification.cases import Case, cases, edges
 FLOAT32 = np.dtype("float32")
 
 
-def _verdict(kernel: str, implementation, chosen=None) -> verify.Verdict:
+def _verdict(kernel: str, implementation, chosen=None) -> verify.VersionVerdict:
     backend = load("reference")
     backend.implementations = {**backend.implementations, kernel: implementation}
     found = cases(kernel, FLOAT32, (16,)) if chosen is None else chosen

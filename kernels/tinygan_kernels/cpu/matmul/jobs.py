@@ -169,7 +169,7 @@ def _address(array: np.ndarray) -> int:
     return array.ctypes.data
 
 
-class Plan(NamedTuple):
+class ProductPlan(NamedTuple):
     """A product's jobs as far as shapes decide them: addresses are counted from the start of each array.
 
     row_offsets: where each row of A begins, likewise in bytes from A's start.
@@ -188,7 +188,7 @@ def threads_for(c_size: int, k: int) -> int:
 def plan_of(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, trans_a: bool = False, trans_b: bool = False, add: bool = False,
     most_parts: int | None = None,
-) -> Plan | None:
+) -> ProductPlan | None:
     """Return the plan for `tiled_products` on these stacks; None where the matrices are too thin for tiles. Plans are kept, as a
     step that runs without replay asks for the same few products again and again.
     """
@@ -225,7 +225,7 @@ def tiled_products(
 def _plan(
     shape: tuple[int, int, int], k: int, item: int, strides: tuple[tuple[int, ...], ...], trans_a: bool, trans_b: bool, add: bool,
     parts: int,
-) -> Plan | None:
+) -> ProductPlan | None:
     (count, m, n), (of_a, of_b, of_c) = shape, strides
     blocking = choose_blocking(m, n, k, item, parts, of_b[1], trans_b, trans_a and of_a[1] >= FAR) if k else None
     if blocking is None:
@@ -240,7 +240,7 @@ def _plan(
     jobs["row_offsets"], jobs["a_step"], jobs["b_step"], jobs["c_step"] = _address(row_offsets), a_step, of_b[1], of_c[1]
     jobs["segments"], jobs["depth"], jobs["add"] = 1, k, add
     blocking.describe(jobs)
-    return Plan(blocking, jobs.reshape(-1), row_offsets)
+    return ProductPlan(blocking, jobs.reshape(-1), row_offsets)
 
 
 def forget_plans() -> None:

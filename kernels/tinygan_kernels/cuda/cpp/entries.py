@@ -26,7 +26,7 @@ def source_path(source: str) -> Path:
     return FOLDER / f"{source}.cu"
 
 
-class Parameter(NamedTuple):
+class EntryParameter(NamedTuple):
     """A parameter of an instance: an array of `dtype` where `pointer`, else a NumPy scalar of that type."""
 
     name: str
@@ -39,7 +39,7 @@ class Instance(NamedTuple):
 
     source: str
     name: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[EntryParameter, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Entry:
     def instance(self, dtype: str = "f32", operands: str = "nn") -> Instance:
         """Return the instance for arrays of a dtype (f32, f64), or for a product's operands."""
         real = DTYPES[dtype if "{dtype}" in self.name else "f32"]
-        found = tuple(Parameter(name, C_TYPES.get(c.rstrip("*"), real), c.endswith("*")) for c, name in self.parameters)
+        found = tuple(EntryParameter(name, C_TYPES.get(c.rstrip("*"), real), c.endswith("*")) for c, name in self.parameters)
         return Instance(self.source, self.name.format(dtype=dtype, operands=operands), found)
 
     def of(self, array: Any) -> Instance:
