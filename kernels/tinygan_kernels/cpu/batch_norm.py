@@ -11,25 +11,21 @@ import numpy as np
 from tinygan_kernels.cpu import row_formulas
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, share
 
-from .reductions import BLOCK
+from .reductions import BLOCK, add_blocks
 from .row_formulas import address_of
 
 
 @ParallelLoop
 def means(sums, n, mean, part, parts):
     """mean (C,) = sums (blocks, C) summed over the blocks, in order, divided by n."""
-    mean[:] = 0
-    for block in range(sums.shape[0]):
-        mean += sums[block]
+    add_blocks(sums, 0, mean.size, mean)
     mean /= n
 
 
 @ParallelLoop
 def inverse_stds(sums, n, eps, inv_std, part, parts):
     """inv_std (C,) = 1 / sqrt(v + eps), v = sums (blocks, C) summed over the blocks and divided by n."""
-    inv_std[:] = 0
-    for block in range(sums.shape[0]):
-        inv_std += sums[block]
+    add_blocks(sums, 0, inv_std.size, inv_std)
     for j in range(inv_std.size):
         inv_std[j] = 1 / np.sqrt(inv_std[j] / n + eps)
 

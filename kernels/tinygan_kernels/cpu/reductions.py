@@ -8,9 +8,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygan_kernels.cpu.runtime.jit import njit_inner
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, share, span
 
 BLOCK = 64  # rows that are summed before their sum is added to others: keeps rounding errors small, and the order fixed
+
+
+@njit_inner
+def add_blocks(sums, start, stop, y):
+    """y (C,) = sums (blocks, C) summed over the blocks, in order, in the columns start..stop.
+
+    The columns are cut out of each row: of a matrix of some columns the compiler would not know that its rows are in one piece.
+    """
+    total = y[start:stop]
+    total[:] = 0
+    for block in range(sums.shape[0]):
+        a = sums[block, start:stop]
+        for j in range(total.size):
+            total[j] += a[j]
 
 
 @ParallelLoop
@@ -30,12 +45,7 @@ def row_sums(x, sums, part, parts):
 def add_up(sums, y, part, parts):
     """y (C,) = sums (blocks, C) summed over the blocks, in order."""
     start, stop = span(y.size, parts, part)
-    total = y[start:stop]
-    total[:] = 0
-    for block in range(sums.shape[0]):
-        a = sums[block, start:stop]
-        for j in range(total.size):
-            total[j] += a[j]
+    add_blocks(sums, start, stop, y)
 
 
 @ParallelLoop
