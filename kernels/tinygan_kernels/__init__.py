@@ -68,6 +68,8 @@ def why_unavailable(name: str, emulate: bool = False) -> str | None:
         raise BackendError(f"there is no backend {name!r}; tinygan has {', '.join(_MODULES)}")
     if name in CUDA_BACKENDS:
         return _module(name).why_unavailable(emulate)
+    if name == "cpu" and not emulate:
+        return import_module("tinygan_kernels.cpu.runtime.target").why_unusable()
     return "it needs no GPU, so there is nothing to emulate; leave out --emulate" if emulate else None
 
 

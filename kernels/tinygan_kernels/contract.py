@@ -74,6 +74,7 @@ class Version:
 
     rule: the name of the bound of verification/bounds.py that judges it; "" for the kernel's own. A CUDA version with a rule of its
     own runs only if it is asked for. suits(input shapes, params, dtype): whether the version can compute a launch at all.
+    lacks: what this machine does not have and the version needs, so that it suits no launch; "" where it has all.
     """
 
     kernel: str
@@ -84,6 +85,7 @@ class Version:
     suits: Callable[[Sequence[Shape], Mapping[str, Any], Any], bool] = field(
         default=lambda shapes, params, dtype: True, compare=False, repr=False
     )
+    lacks: str = field(default="", compare=False)
 
 
 # ---- parameters and work that several kernels share -----------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def verify(
     count = wrong = 0
     for verdict in verification.verdicts(backend, emulate, chosen):
         tell(out, str(verdict))
-        count, wrong = count + 1, wrong + (not verdict.ok)
+        count, wrong = count + (not verdict.lacks), wrong + (not verdict.ok)
     for line in verification.left_out(backend, emulate, chosen):
         tell(out, line)
     tell(out, f"{count - wrong} of {count} right")

@@ -283,13 +283,15 @@ _BY_NUMPY = ("maximum", "equal", "exp", "log", "sqrt", "abs", "sign")
 def ladders() -> tuple[Version, ...]:
     """Return the versions of the kernels that have several: the rungs of `matmul.choice` and `conv.choice`."""
     products = [
-        Version("matmul", rung.number, rung.title, rule=rung.rule, suits=partial(matmul_choice.suits, rung.number))
+        Version(
+            "matmul", rung.number, rung.title, rule=rung.rule, suits=partial(matmul_choice.suits, rung.number), lacks=rung.lacks,
+        )
         for rung in matmul_choice.RUNGS
     ]
     convolutions = [
         Version(
             kernel, rung.number, rung.title, rule=rung.rule and f"{kernel}_{rung.rule}",
-            suits=partial(conv_choice.suits, kernel, rung.number),
+            suits=partial(conv_choice.suits, kernel, rung.number), lacks=rung.lacks,
         )
         for kernel in _CONVOLUTIONS
         for rung in conv_choice.RUNGS

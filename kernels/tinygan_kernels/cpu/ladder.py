@@ -30,6 +30,7 @@ class Rung:
     suits(problem): whether this way can compute it at all. pays(problem): whether it is taken, where it suits and no version is
     forced, before the rungs below it. bind(problem): the computation, prepared. rule: the bound that judges it, as
     `verification.bounds` names it (for a convolution without the kernel's name before it); "" for the kernel's own bound.
+    lacks: what the processor does not have and this way needs, so that it suits nothing; "" where it has all.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Rung:
     pays: Callable[[Any], bool]
     bind: Callable[[Any], Pipeline]
     rule: str = ""
+    lacks: str = ""
 
 
 def choose(rungs: Sequence[Rung], problem: Problem) -> Rung:

@@ -61,8 +61,9 @@ def cases(
     for label, make in found.items():
         draw = Draw(np.random.default_rng(zlib.crc32(f"{kernel} {label}".encode()) + seed), np.dtype(dtype))
         inputs, states, params = make(draw)
-        # arithmetic turns 0-d arrays into scalars; kernels take arrays
-        yield Case(kernel, label, tuple(map(np.asarray, inputs)), tuple(map(np.asarray, states)), params)
+        # Kernels take arrays of one dtype. Arithmetic turns 0-d arrays into scalars, in NumPy 1 also float32 into float64.
+        inputs, states = (tuple(np.asarray(a, draw.dtype) for a in arrays) for arrays in (inputs, states))
+        yield Case(kernel, label, inputs, states, params)
 
 
 def _maker(kernel: str) -> Maker:

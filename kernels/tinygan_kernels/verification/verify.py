@@ -33,7 +33,8 @@ class VersionVerdict:
     """The result for one version of one kernel in one dtype.
 
     cases: how many hard cases were run. worst: the largest error as a share of its bound, reached in the case `worst_case`.
-    findings: what the sanitizer reported. error: the exception that stopped the version, in one line, or "".
+    findings: what the sanitizer reported. error: the exception that stopped the version, in one line, or "". lacks: what this
+    machine does not have and the version needs, so that nothing was verified and nothing is wrong; "" where it ran.
     """
 
     backend: str
@@ -46,6 +47,7 @@ class VersionVerdict:
     worst_case: str
     findings: tuple[str, ...] = ()
     error: str = ""
+    lacks: str = ""
 
     @property
     def ok(self) -> bool:
@@ -54,6 +56,8 @@ class VersionVerdict:
 
     def __str__(self) -> str:
         """Return one line to print: what was verified, how near to its bound it came and where, and everything that is wrong."""
+        if self.lacks:
+            return f"none  {self.backend} {self.kernel} {self.version} {self.dtype}: not run, it needs {self.lacks}"
         head = f"{'ok   ' if self.ok else 'WRONG'} {self.backend} {self.kernel} {self.version} {self.dtype}: {self.cases} cases"
         near = f", at most {self.worst:.2f} of the bound" + (f" ({self.worst_case})" if self.worst_case else "")
         return "; ".join([head + near, *self.findings, *([self.error] if self.error else [])])
@@ -106,8 +110,11 @@ def _with_version(backend: str, emulate: bool, version: Version) -> Backend:
 def verify_version(backend: Backend, version: Version, dtype: str, chosen: Iterable[Case], emulate: bool) -> VersionVerdict:
     """Return the verdict on one version: all `chosen` cases that suit it, on the implementation that `backend` holds.
 
-    Verification ends at the first exception. A version that no case suits is wrong: nothing was verified.
+    Verification ends at the first exception. A version that no case suits is wrong: nothing was verified. A version that needs what
+    this machine does not have is not run, and its verdict says so.
     """
+    if version.lacks:
+        return Verdict(backend.name, version.kernel, version.number, version.title, dtype, 0, 0.0, "", lacks=version.lacks)
     implementation = _on_host_arrays(backend, backend.implementations[version.kernel])
     count, worst, at, error = 0, 0.0, "", ""
     with _sanitizer(emulate) as findings:

@@ -17,7 +17,7 @@ from tinygan_kernels.cpu.runtime.stages import Pipeline
 
 from .jobs import TakeScratch, fresh_scratch, plan_of, tiled_products
 from .skinny import few_terms_product, few_terms_suit, skinny_product
-from .zero_skipping import WIDE, SkipZeros, lists_fit, may_pay, register_bytes
+from .zero_skipping import WIDE, SkipZeros, lists_fit, may_pay, narrow, register_bytes
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ LOOPS = Rung(1, "plain loops along contiguous rows", _always, _always, _bind_loo
 RUNGS = (
     LOOPS,
     Rung(2, "register tiles in cache blocks", _tiles_suit, _always, _bind_tiles),
-    Rung(3, "register tiles, A's zeros left out", _zeros_suit, _zeros_pay, _bind_zeros),
+    Rung(3, "register tiles, A's zeros left out", _zeros_suit, _zeros_pay, _bind_zeros, lacks=narrow()),
     Rung(4, "a few multiples of B's rows", _few_terms_suit, _always, _bind_few_terms),
 )
 

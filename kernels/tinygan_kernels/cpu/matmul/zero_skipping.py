@@ -168,16 +168,22 @@ def leave_out_zeros(wide, narrow, together, like, jobs, most, rows, always, memo
             job.done_to = j
 
 
+def narrow() -> str:
+    """Say which registers lists need, if the processor's are too narrow, where the gain was not measured; "" if they are not."""
+    width = register_bytes()
+    return "" if width >= 32 else f"registers of 32 bytes or more, and those of the processor that Numba compiles for have {width}"
+
+
 def lists_fit(n: int, item: int) -> bool:
     """Return whether C has enough columns for a listed tile, and the machine registers as wide as its code wants them."""
-    return register_bytes() >= 32 and n * item >= (WIDE - 1) * register_bytes()
+    return not narrow() and n * item >= (WIDE - 1) * register_bytes()
 
 
 def may_pay(m: int, n: int, depth: int) -> bool:
     """Return whether a C (m, n), sums of `depth` terms, is large enough for a sample of A to be worth its time. With narrow
-    registers it never is, as the gain was not measured there.
+    registers it never is.
     """
-    return m * n * depth > LEAST_WORK and min(m, depth) >= LEAST and register_bytes() >= 32
+    return m * n * depth > LEAST_WORK and min(m, depth) >= LEAST and not narrow()
 
 
 def stage(

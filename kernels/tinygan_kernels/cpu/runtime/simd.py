@@ -1,4 +1,4 @@
-"""Vector instructions from Numba: LLVM code for the widest registers of the machine, where LLVM's loop vectoriser finds none.
+"""Vector instructions from Numba: LLVM code for the target's widest registers, where LLVM's loop vectoriser finds none.
 
 An `@intrinsic` of Numba may write LLVM code of its own. `Vectors` writes the few operations that our kernels need: load, store,
 splat, multiply-add, on vectors of as many numbers as a register has room for. LLVM turns them into AVX-512, AVX2, SSE or NEON.
@@ -12,23 +12,24 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import cgutils
+
+from .target import target, vector_bytes
 
 WORD = ir.IntType(64)
 
 
 @lru_cache
 def register_bytes() -> int:
-    """Return the bytes of the machine's vector registers: 64, 32 or 16."""
-    features = binding.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    """Return the bytes of the vector registers of the processor that Numba compiles for: 64, 32 or 16."""
+    return vector_bytes(*target())
 
 
 @lru_cache
 def registers() -> int:
-    """Return how many vector registers there are: 32 with AVX-512 and on 64-bit ARM, otherwise 16."""
-    return 32 if register_bytes() == 64 or "aarch64" in binding.get_process_triple() else 16
+    """Return how many vector registers that processor has: 32 with AVX-512 and on 64-bit ARM, otherwise 16."""
+    return 32 if register_bytes() == 64 or target()[0].startswith(("aarch64", "arm64")) else 16
 
 
 @lru_cache
