@@ -114,7 +114,8 @@ def verify_version(backend: Backend, version: Version, dtype: str, chosen: Itera
     this machine does not have is not run, and its verdict says so.
     """
     if version.lacks:
-        return Verdict(backend.name, version.kernel, version.number, version.title, dtype, 0, 0.0, "", lacks=version.lacks)
+        found = (backend.name, version.kernel, version.number, version.title, dtype, 0, 0.0, "")
+        return VersionVerdict(*found, lacks=version.lacks)
     implementation = _on_host_arrays(backend, backend.implementations[version.kernel])
     count, worst, at, error = 0, 0.0, "", ""
     with _sanitizer(emulate) as findings:
