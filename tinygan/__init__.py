@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from tinygan_kernels import load
 
@@ -13,19 +13,28 @@ from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import ChangedArray, Tensor, grad, gradients, stop
 from tinygan.version import __version__
 
+if TYPE_CHECKING:
+    from tinygan.fitting import fit
+    from tinygan.training import load_generator
+
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "detect_changes", "game", "grad", "gradcheck", "gradients", "load", "nn", "ops",
-    "optim", "stop",
+    "ChangedArray", "Tensor", "__version__", "detect_changes", "fit", "game", "grad", "gradcheck", "gradients", "load",
+    "load_generator", "nn", "ops", "optim", "stop",
 ]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
 sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"] for short in ("ops", "gradcheck")}
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import `tinygan.game`, `tinygan.nn` or `tinygan.optim` at its first use, so that `import tinygan` stays quick."""
+_FUNCTIONS = {"fit": "fitting", "load_generator": "training"}  # by name, each with the package that it comes from
+
+
+def __getattr__(name: str) -> Any:
+    """Import `game`, `nn`, `optim`, `fit` and `load_generator` at their first use, so that `import tinygan` stays quick."""
     if name in ("game", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
     raise AttributeError(missing_attribute(__name__, name, __all__, MODULE))
 
 

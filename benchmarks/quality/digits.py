@@ -25,7 +25,7 @@ def measure(run: Path, seed: int) -> dict[str, float]:
     """Return the numbers of one run; seed decides the noise that its samples are made from."""
     digits, trained = load_data("digits"), load_generator(run, load("cpu"))
     real = digits.x.reshape(len(digits.x), -1)
-    fake = trained.sample(len(real), np.random.default_rng(seed)).reshape(len(real), -1)
+    fake = trained.encoded(len(real), np.random.default_rng(seed)).reshape(len(real), -1)
     balance = class_balance(real, digits.labels, fake)
     return {
         **asdict(neighbours(real, fake)), "confidence": balance.confidence, "real_confidence": balance.real_confidence,

@@ -71,7 +71,7 @@ def train_and_measure(data: str, dataset: Dataset, picture: Path | None, **optio
         run.train(alarms)
         seconds = time.perf_counter() - begun
         trained, rng = load_generator(Path(folder), run.backend), np.random.default_rng([run.config.seed, 1])
-    fake = trained.sample(len(dataset.x), rng)
+    fake = trained.encoded(len(dataset.x), rng)
     if picture:
         title = f"generated: step {trained.step:,}, none picked"
         draw_samples(dataset, fake[:64], title, picture, rng)

@@ -76,12 +76,12 @@ def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
     """Measure a trained G against its data, as the module's docstring says."""
     rng = np.random.default_rng([seed, 1])
     if dataset.is_mixture:
-        fake = dataset.codec.decode(trained.sample(25_000, rng))
+        fake = dataset.codec.decode(trained.encoded(25_000, rng))
         coverage = mixture_coverage(fake[:2500], dataset.centres, dataset.std)
         return {"modes": coverage.modes, "hq": coverage.hq, "reverse_kl": coverage.reverse_kl,
                 "jsd": mixture_jsd(fake, dataset.centres, dataset.std)}
     real = dataset.x.reshape(len(dataset.x), -1)
-    fake = trained.sample(len(real), rng).reshape(len(real), -1)
+    fake = trained.encoded(len(real), rng).reshape(len(real), -1)
     features, balance = PcaFeatures.of(real), class_balance(real, dataset.labels, fake)
     return {**asdict(neighbours(real, fake)), "frechet_pca32": frechet_distance(features(real), features(fake)),
             "confidence": balance.confidence, "rarest_class": balance.rarest}

@@ -28,5 +28,5 @@ def sample(
 
     trained = load_generator(run_folder, load_backend(backend, emulate))
     with unchecked(trained.backend):
-        trained.codec.write(file, trained.sample(n, np.random.default_rng(seed)))
+        trained.codec.write(file, trained.encoded(n, np.random.default_rng(seed)))
     tell(out, f"{n} samples of {run_folder} (step {trained.step:,}) in {file}")

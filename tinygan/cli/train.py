@@ -13,11 +13,12 @@ import typer
 from tinygan.data import DataOptions, known_data
 from tinygan.options import options_of
 from tinygan.training.config import Config, RunOptions
+from tinygan.training.interrupt import interruptible
 
 from .console import err, load_backend, out, tell, unchecked
 from .flags import takes_options
 from .profile import print_profile
-from .progress import interruptible, progress
+from .progress import progress
 
 if TYPE_CHECKING:
     from tinygan.training.run import Run
@@ -130,7 +131,7 @@ def _draw(run: Run) -> list[str]:
     rng = np.random.default_rng(run.config.seed)
     of = "the average of G" if run.config.ema else "G"
     with unchecked(run.backend):
-        fake = trained.sample(run.dataset.codec.drawn, rng)
+        fake = trained.encoded(run.dataset.codec.drawn, rng)
     draw_samples(run.dataset, fake, f"generated: {of}, step {run.step:,}", run.out / "samples.png", rng)
     draw_curves(run.out / METRICS, run.out / "curves.png")
     with unchecked(run.backend):

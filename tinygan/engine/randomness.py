@@ -6,7 +6,8 @@ refill the very same arrays before running them again, in the order in which the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,28 +29,51 @@ def generator_of(rng: Any, what: str) -> np.random.Generator:
                     "shared by all layers, or a seed such as rng=0")
 
 
+Recorded = list[tuple[Any, Fill, np.random.Generator]]
+"""Arrays that were drawn, in order, each with its fill and the generator that it came from."""
+
+
 class Draws:
     """A source of random arrays: draws(fill, like, shape) is fill(rng, shape) as a constant of the dtype and backend of `like`.
 
-    rng: a generator, or a seed. While `recorded` is a list, every array drawn is put there with its fill; `refill` draws all of
-    them anew, in place.
+    rng: a generator, or a seed. While `recorded` is a list, every array drawn is put there with its fill and generator; several
+    sources may share one list. `refill` draws all of them anew, in place.
     """
 
     def __init__(self, rng: np.random.Generator | int) -> None:
         self.rng = generator_of(rng, "Draws")
-        self.recorded: list[tuple[Any, Fill]] | None = None
+        self.recorded: Recorded | None = None
 
     def __call__(self, fill: Fill, like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
         values = fill(self.rng, like.shape if shape is None else shape)
         array = like.backend.asarray(values, like.dtype)
         if self.recorded is not None:
-            self.recorded.append((array, fill))
+            self.recorded.append((array, fill, self.rng))
         return wrap(array, like.backend)
 
     def refill(self) -> None:
-        """Draw new values into every recorded array, from the same generator in the same order as an eager step takes them."""
-        for array, fill in self.recorded or ():
-            array[...] = fill(self.rng, array.shape)
+        """Draw new values into every recorded array, as the function `refill` does."""
+        refill(self.recorded or [])
+
+
+def refill(recorded: Recorded) -> None:
+    """Draw new values into every recorded array, from the same generators in the same order as an eager step takes them."""
+    for array, fill, rng in recorded:
+        array[...] = fill(rng, array.shape)
+
+
+@contextmanager
+def recording(sources: Iterable[Draws]) -> Iterator[Recorded]:
+    """Yield a list in which all that the sources draw within the `with` is put, in order; afterwards they record no more."""
+    recorded: Recorded = []
+    held = list(sources)
+    for source in held:
+        source.recorded = recorded
+    try:
+        yield recorded
+    finally:
+        for source in held:
+            source.recorded = None
 
 
 def dropout_mask(p: float) -> Fill:

@@ -48,7 +48,7 @@ def quality_report(dataset: Dataset, trained: Trained, rng: np.random.Generator,
 
 def _mixture_measures(dataset: Dataset, trained: Trained, rng: np.random.Generator) -> list[Measurement]:
     """Measure against the mixture's known density."""
-    fake = dataset.codec.decode(trained.sample(25_000, rng))
+    fake = dataset.codec.decode(trained.encoded(25_000, rng))
     found = mixture_coverage(fake[:2500], dataset.centres, dataset.std)
     return [
         Measurement("modes", f"{found.modes} of {found.of}", "with a sample within 3 std, of 2,500 samples"),
@@ -63,7 +63,7 @@ def _sample_measures(dataset: Dataset, trained: Trained, rng: np.random.Generato
     """Measure against the data's own samples, and by a classifier where those have labels."""
     real = dataset.x.reshape(len(dataset.x), -1)
     some = rng.permutation(len(real))[:MOST_COMPARED]
-    fake = trained.sample(len(some), rng).reshape(len(some), -1)
+    fake = trained.encoded(len(some), rng).reshape(len(some), -1)
     near, features = neighbours(real[some], fake), PcaFeatures.of(real)
     axes = features.axes.shape[1]
     found = [
@@ -88,7 +88,7 @@ def _sample_measures(dataset: Dataset, trained: Trained, rng: np.random.Generato
 def _parzen_measure(dataset: Dataset, trained: Trained, rng: np.random.Generator) -> Measurement:
     """Estimate as the 2014 paper does, as far as the data go: pixels in [0, 1], 10,000 samples, a tenth of the data for sigma."""
     real = dataset.some(11_000, rng)
-    real, fake = (x.reshape(len(x), -1).astype(np.float64) for x in (real, trained.sample(10_000, rng)))
+    real, fake = (x.reshape(len(x), -1).astype(np.float64) for x in (real, trained.encoded(10_000, rng)))
     if dataset.codec.bounded:
         real, fake = (real + 1) / 2, (fake + 1) / 2
     cut = max(2, min(1000, len(real) // 10))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan.engine.tensor import wrap
 from tinygan.training.run import Run
+from tinygan.training.samples import samples_of
 
 
 def fake_samples(run: Run, n: int, rng: np.random.Generator, average: bool = True) -> np.ndarray:
@@ -13,9 +13,5 @@ def fake_samples(run: Run, n: int, rng: np.random.Generator, average: bool = Tru
 
     With average=False they are of the G in play.
     """
-    G = ((average and run.game.average) or run.game.G).eval()
-    try:
-        z = rng.standard_normal((n, run.config.z), np.float32)
-        return np.concatenate([G(wrap(run.backend.asarray(part), run.backend)).numpy() for part in np.array_split(z, -(-n // 512))])
-    finally:
-        G.train()
+    G = (average and run.game.average) or run.game.G
+    return samples_of(G, rng.standard_normal((n, run.config.z), np.float32), run.backend, rng, at_once=512)

@@ -77,7 +77,7 @@ class Layer:
 
         A layer that does so itself, as batch normalisation, says `couples = True` in its class.
         """
-        _, *inside = _layers(self, _says_whether_it_couples)
+        _, *inside = all_layers(self, _says_whether_it_couples)
         return any(layer.couples for layer in inside if _says_whether_it_couples(layer))
 
     def parameters(self) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ class Layer:
 
     def train(self, mode: bool = True) -> Layer:
         """Put this layer and all inside it into training mode, or with mode=False into eval mode. Returns the layer."""
-        for layer in _layers(self):
+        for layer in all_layers(self):
             layer.training = mode
         return self
 
@@ -217,7 +217,7 @@ def _slots(layer: Layer, prefix: str, entered: set[int]) -> Iterator[Slot]:
             yield from _slots(content, f"{prefix}{path}." if path else prefix, entered)
 
 
-def _layers(layer: Layer, closed: Callable[[Layer], bool] = lambda layer: False) -> list[Layer]:
+def all_layers(layer: Layer, closed: Callable[[Layer], bool] = lambda layer: False) -> list[Layer]:
     """Return the layer and all layers inside it, each once, as layers may hold one another in a circle.
 
     The insides of a layer that is `closed` are left out, but for those of the first.

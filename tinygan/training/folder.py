@@ -64,6 +64,40 @@ class RunFolder:
         checkpoint.save(self.path / CHECKPOINT, arrays, state)
 
 
+    def cut_back(self, step: int) -> None:
+        """Forget the readings after `step`, as the run goes back to it. Raises CheckpointError."""
+        self._unsaved = [line for line in self._unsaved if _step_of(line) <= step]
+        try:
+            _cut_lines(self.path / METRICS, step)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.path / METRICS}: {error.strerror}; the checkpoint is untouched") from error
+
+    def readings(self, step: int) -> list[dict[str, Any]]:
+        """Return the readings up to `step` that were saved here."""
+        path = self.path / METRICS
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        return [json.loads(line) for line in takewhile(lambda line: _step_of(line) <= step, lines)]
+
+
+class NoFolder:
+    """The folder of a run that keeps nothing on disk: it takes everything and writes nothing."""
+
+    def claim(self, config: Config, step: int) -> None:
+        pass
+
+    def add_reading(self, reading: dict[str, Any]) -> None:
+        pass
+
+    def save(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        pass
+
+    def cut_back(self, step: int) -> None:
+        pass
+
+    def readings(self, step: int) -> list[dict[str, Any]]:
+        return []
+
+
 def _cut_lines(path: Path, step: int) -> None:
     """Cut metrics back to the lines up to `step`, and to whole ones."""
     if not path.exists():

@@ -6,80 +6,97 @@ a step draws. The states of the last three are in the checkpoint.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from tinygan_kernels import Backend, normals
 
 from tinygan.data.datasets import Dataset
 from tinygan.engine.profiling import Profile, profile
-from tinygan.engine.randomness import Draws
+from tinygan.engine.randomness import Draws, Recorded, recording, refill
 from tinygan.engine.replay import Replayed
-from tinygan.engine.tensor import Tensor
+from tinygan.engine.tensor import Tensor, wrap
 from tinygan.game.moves import Game, Logits
 from tinygan.game.remedies import Remedies
-from tinygan.nn.architectures import discriminator, generator
-from tinygan.optim import Adam
 from tinygan.options import OptionError, options_of
 
 from .checkpoint import CHECKPOINT, CheckpointError, read_run
 from .config import Config
-from .folder import RunFolder
+from .folder import NoFolder, RunFolder
+from .players import Players, players_of
 
 READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
 
 
 class Run:
-    """One training run in its folder `out`.
+    """One training run in its folder `out`, or without a folder where that is None.
 
     Run(config, dataset, backend, out) starts afresh, Run.resume(dataset, backend, out, given) goes on from the checkpoint in
-    `out`; `train` makes the steps, reads the losses and saves.
+    `out`; `train` makes the steps, reads the losses and saves. players: networks and optimisers of the user's own; without them
+    the options say what is built. eager: steps run without replay.
     """
 
-    def __init__(self, config: Config, dataset: Dataset, backend: Backend, out: Path) -> None:
-        self.config, self.dataset, self.backend, self.out = config, dataset, backend, Path(out)
-        self.step = 0
-        self.folder = RunFolder(out)
+    def __init__(
+        self, config: Config, dataset: Dataset, backend: Backend, out: Path | None, players: Players | None = None
+    ) -> None:
+        self.config, self.dataset, self.backend = config, dataset, backend
+        self.out = None if out is None else Path(out)
+        self.step, self.eager = 0, False
+        self.folder = NoFolder() if out is None else RunFolder(out)
         weights, data, noise, inside = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(4))
         self.rngs = {"data": data, "noise": noise, "inside": inside}  # inside: what a step draws besides its batch and z
         self.sampler = dataset.sampler(config.batch, data)
         self.draws = Draws(self.rngs["inside"])
-        self.game = self._new_game(weights)
+        self.players = players or players_of(config, dataset.codec, backend, weights, self.draws)
+        own = [] if self.players.built_here else self.players.generators
+        self.rngs |= {f"networks.{i}": rng for i, rng in enumerate(own)}
+        self.game = self._new_game()
+        self._base_rates = self.players.rates or (config.lr_d, config.lr_g)
         self._checksum = _checksum(dataset)
         self._x, self._z = self._inputs()
         self._draw_noise = normals(self._z)
-        self._replayed = Replayed(self._play, backend)
+        self.sources = [self.draws, *(source for source in self.players.draws if source is not self.draws)]
+        self.forget_recording()
 
-    def _new_game(self, rng: np.random.Generator) -> Game:
-        c, a = self.config, self.config.architecture(self.dataset.codec)
-        G, D = generator(a, self.backend, rng), discriminator(a, self.backend, rng, draws=self.draws)
-        average = generator(a, self.backend, np.random.default_rng(0)) if c.ema else None
-        optim_d = Adam(D.parameters(), c.lr_d, c.beta1, c.beta2)
-        optim_g = Adam(G.parameters(), c.lr_g, c.beta1, c.beta2)
-        return Game(D, G, optim_d, optim_g, c.objective, c.r1, c.ema, average, c.part(Remedies), self.draws)
+    def _new_game(self) -> Game:
+        c, p = self.config, self.players
+        return Game(p.D, p.G, p.optim_d, p.optim_g, c.objective, c.r1, c.ema, p.average, c.part(Remedies), self.draws, p.penalties)
 
     # ---- the life of a run ----------------------------------------------------------------------------------------------------
 
     def train(
-        self, on_reading: Callable[[dict[str, float]], None] = lambda reading: None, stopping: Callable[[], bool] = lambda: False
+        self, on_reading: Callable[[dict[str, float]], None] = lambda reading: None, stopping: Callable[[], bool] = lambda: False,
+        make_step: Callable[[], Logits] | None = None, also_every: int = 0,
     ) -> bool:
         """Make steps up to config.steps, saving as it goes. Return False if `stopping()` ended it before (that step is saved).
 
-        on_reading gets {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"} every READ_EVERY steps. Raises FloatingPointError
-        when a reading or anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError.
+        on_reading gets {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"} every READ_EVERY steps, and every `also_every` if
+        that is not 0. make_step: what plays a step in the place of `self.make_step`. Raises FloatingPointError when a reading or
+        anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError. Runs on one backend, whose
+        memory they share, wait for one another where they are in several threads.
         """
+        with _turn_of(self.backend):
+            return self._train(on_reading, stopping, make_step or self.make_step, also_every)
+
+    def _train(
+        self, on_reading: Callable[[dict[str, float]], None], stopping: Callable[[], bool], make_step: Callable[[], Logits],
+        also_every: int,
+    ) -> bool:
         self.folder.claim(self.config, self.step)
         if self.step == 0:
             self.save()  # a run that is killed from here on can be resumed, and falls back on this if it diverges
         while self.step < self.config.steps:
             with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is told so in one line, by `_read`
-                logits = self.make_step()
+                logits = make_step()
             self.step += 1
-            if self.step % READ_EVERY == 0 or self.step == self.config.steps:
+            due = also_every and self.step % also_every == 0
+            if self.step % READ_EVERY == 0 or self.step == self.config.steps or due:
                 on_reading(self._read(logits))
             if stopping():
                 self.save()
@@ -95,7 +112,7 @@ class Run:
         odd = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
         if odd:
             raise self._diverged(f"{odd} is not finite")
-        self.folder.save(arrays, self._state())
+        self.folder.save(arrays, self.state())
 
     def profile(self, steps: int) -> Profile | None:
         """Measure where a step's time goes, on `steps` more steps, which are not saved. None before the first step of a run."""
@@ -111,22 +128,34 @@ class Run:
     def make_step(self) -> Logits:
         """Play the step whose number is self.step, on new data, noise and rates; self.step itself stays.
 
-        A process records the launches of its first step, and replays them from then on.
+        A process records the launches of its first step, and replays them from then on, unless the run is `eager`.
         """
+        self._prepare()
+        if self.eager or self.backend.watchers:
+            return Logits(*self.play(wrap(self.backend.asarray(self._x), self.backend),
+                                      wrap(self.backend.asarray(self._z), self.backend)))
+        if self._replayed.plan is None:
+            with recording(self.sources) as self._drawn:
+                return Logits(*self._replayed(self._x, self._z))
+        refill(self._drawn)
+        return Logits(*self._replayed(self._x, self._z))
+
+    def forget_recording(self) -> None:
+        """Let the next step be recorded anew."""
+        self._replayed = Replayed(self.play, self.backend)
+        self._drawn: Recorded = []
+
+    def _prepare(self) -> None:
+        """Set the rates and the instance noise of the step at hand, and fill its batches."""
         c, game = self.config, self.game
         if c.decay:
-            game.optim_d.rate, game.optim_g.rate = c.rate(c.lr_d, self.step), c.rate(c.lr_g, self.step)
+            game.optim_d.rate, game.optim_g.rate = (c.rate(base, self.step) for base in self._base_rates)
         game.noise = c.noise * (1 - self.step / c.steps)
         for x in self._x:
             self.sampler.next(out=x)
         self._draw_noise(self.rngs["noise"])
-        if self._replayed.plan is None:
-            self.draws.recorded = []
-        else:
-            self.draws.refill()
-        return Logits(*self._replayed(self._x, self._z))
 
-    def _play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+    def play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Make the moves of one step on x (batches, m, ...) and z (batches, m, n_z), a batch for each move that needs one.
 
         The launches of this function are what is recorded. Returns D's logits of its last real and fake batch, and those of the
@@ -145,6 +174,10 @@ class Run:
         of_x, of_z = (1, 1) if c.update == "simultaneous" else (c.k + self.game.g_needs_data, c.k + 1)
         return np.empty((of_x, *self.sampler.shape), np.float32), np.empty((of_z, c.batch, c.z), np.float32)
 
+    def fresh_inputs(self) -> tuple[Tensor, Tensor]:
+        """Return tensors of the shapes that `play` takes, in memory of their own, with arbitrary contents."""
+        return tuple(wrap(self.backend.empty(a.shape, a.dtype), self.backend) for a in (self._x, self._z))
+
     def _read(self, logits: Logits) -> dict[str, float]:
         """Compute the step's numbers and add them to the metrics. Raises FloatingPointError."""
         reading = {"step": self.step, **asdict(logits.read(self.config.objective))}
@@ -154,8 +187,8 @@ class Run:
         return reading
 
     def _diverged(self, sign: str) -> FloatingPointError:
-        return FloatingPointError(f"step {self.step}: {sign}; the run has diverged. Lower --lr-d and --lr-g, or raise --r1; "
-                                  f"{self.out / CHECKPOINT} holds an earlier step")
+        kept = "" if self.out is None else f"; {self.out / CHECKPOINT} holds an earlier step"
+        return FloatingPointError(f"step {self.step}: {sign}; the run has diverged. Lower --lr-d and --lr-g, or raise --r1{kept}")
 
     # ---- what is saved, and taken back ----------------------------------------------------------------------------------------
 
@@ -167,7 +200,7 @@ class Run:
             if network is not None:
                 live |= {f"{player}.{name}": t.array for name, t in (network.parameters() | network.buffers()).items()}
         for player, optimiser in (("D", game.optim_d), ("G", game.optim_g)):
-            live |= {f"{player}.adam.{name}": array for name, array in optimiser.states.items()}
+            live |= {f"{player}.{optimiser.kernel}.{name}": array for name, array in optimiser.states.items()}
         return live
 
     def saved_arrays(self) -> dict[str, np.ndarray]:
@@ -176,13 +209,21 @@ class Run:
         in_sampler = {k: v for k, v in self.sampler.state().items() if isinstance(v, np.ndarray)}
         return arrays | {f"sampler.{name}": array for name, array in in_sampler.items()}
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds besides arrays, in JSON's types."""
+        own = {} if self.players.built_here else {"networks": self.players.description()}
         return {
-            "step": self.step,
+            **own,
+            **self.course(),
             "config": asdict(self.config),
             "codec": self.dataset.codec.to_json(),
             "data": self._checksum,
+        }
+
+    def course(self) -> dict[str, Any]:
+        """Return the part of `state` that changes from step to step."""
+        return {
+            "step": self.step,
             "rngs": {name: rng.bit_generator.state for name, rng in self.rngs.items()},
             "sampler": {k: v for k, v in self.sampler.state().items() if not isinstance(v, np.ndarray)},
         }
@@ -195,6 +236,8 @@ class Run:
         if wanted != found:
             odd = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
             raise CheckpointError(f"the checkpoint's networks are not this run's: {odd} differs; resume with the same options")
+        if set(state["rngs"]) != set(self.rngs):
+            raise CheckpointError("the checkpoint's networks draw other random numbers; resume with the same networks")
         for name, array in live.items():
             array[...] = self.backend.asarray(arrays[name])
         for name, rng in self.rngs.items():
@@ -204,12 +247,17 @@ class Run:
         self.step = state["step"]
 
     @classmethod
-    def resume(cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any]) -> Run:
+    def resume(
+        cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any],
+        players: Callable[[Config], Players] | None = None,
+    ) -> Run:
         """Return the run in `out` as its checkpoint left it. given: the options asked for now, by name.
 
-        They have to be the run's own, but for those declared with may_change. Raises CheckpointError, OptionError.
+        They have to be the run's own, but for those declared with may_change. players: makes the networks of a run whose user
+        built them. Raises CheckpointError, OptionError.
         """
         arrays, state = read_run(out)
+        _check_builder(state.get("networks"), players, out)
         config = Config.from_json(state["config"])
         changed = _changed(config, given, out)
         if (state["codec"], state["data"]) != (dataset.codec.to_json(), _checksum(dataset)):
@@ -217,9 +265,31 @@ class Run:
                               f"scale or contents differ; give the same data, or start a new run")
         if changed.steps < state["step"]:
             raise OptionError(f"--steps is {changed.steps}, but the run in {out} is at step {state['step']} already")
-        run = cls(changed, dataset, backend, out)
+        run = cls(changed, dataset, backend, out, players(changed) if players else None)
+        own = run.players.description()["optimisers"]
+        if players and own != state["networks"]["optimisers"]:
+            raise OptionError(f"the run in {out} began with the optimisers {state['networks']['optimisers']}, not with {own}; "
+                              f"give the same, or start a new run")
         run.restore(arrays, state)
         return run
+
+
+def _check_builder(networks: Any, players: Callable[[Config], Players] | None, out: Path) -> None:
+    """Raise CheckpointError where a run's networks were built by its user and are not given, or the other way round."""
+    if networks and not players:
+        raise CheckpointError(f"the run in {out} has networks of its user's own; go on with it in Python: "
+                              f"tinygan.fit(G, D, data, out=..., resume=True)")
+    if players and not networks:
+        raise CheckpointError(f"the run in {out} has networks that tinygan built from its options; go on with it on the command "
+                              f"line: tinygan train DATA --out {out} --resume")
+
+
+_turns: WeakKeyDictionary[Backend, threading.RLock] = WeakKeyDictionary()
+
+
+def _turn_of(backend: Backend) -> threading.RLock:
+    """Return the lock of a backend. Its scratch memory is for one caller at a time, and so is the recording of a step."""
+    return _turns.setdefault(backend, threading.RLock())
 
 
 def _changed(config: Config, given: dict[str, Any], out: Path) -> Config:

@@ -2,53 +2,157 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tinygan_kernels
 from tinygan_kernels import Backend
 
 from tinygan.data.kinds import codec_from_json
 from tinygan.data.units import Codec
-from tinygan.engine.tensor import wrap
+from tinygan.engine.tensor import Tensor, wrap
 from tinygan.nn.architectures import generator
-from tinygan.nn.layers import Sequential
+from tinygan.nn.blueprint import BlueprintError, built
+from tinygan.nn.sources import seeded
+from tinygan.nn.tree import Layer, all_layers
+from tinygan.optim import Adam
 
 from .checkpoint import CheckpointError, read_run
 from .config import Config
 
+AT_ONCE = 256  # samples that G makes in one go
+
 
 @dataclass(frozen=True)
 class Trained:
-    """G of a run, without its data: the average of G if the run kept one."""
+    """G of a run, without its data: the average of G if the run kept one.
+
+    config: the run's options. codec: the units of the data. G: a Layer in eval mode, noise (m, z) -> samples (m, *shape) in the
+    units of the networks; `generate` gives them in the user's. step: how far it was trained.
+    """
 
     config: Config
     codec: Codec
-    G: Sequential
+    G: Layer
     step: int
 
     @property
     def backend(self) -> Backend:
         return next(iter(self.G.parameters().values())).backend
 
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, n: int, seed: int = 0) -> np.ndarray:
+        """Draw n samples (n, *shape) in the units of the data: float64 for tables and points, uint8 images, int16 sound.
+
+        seed: decides the noise z, and whatever G draws itself. Raises ValueError for an n below 1 or a seed below 0, TypeError for
+        what is no whole number.
+        """
+        return self.codec.decode(self.encoded(_whole("n", n, 1), np.random.default_rng(_whole("seed", seed, 0))))
+
+    def latent(self, n: int, seed: int = 0) -> np.ndarray:
+        """Draw noise z (n, z) from N(0, 1), float32: the very noise that `sample(n, seed)` is made from."""
+        rng = np.random.default_rng(_whole("seed", seed, 0))
+        return rng.standard_normal((_whole("n", n, 1), self.config.z), np.float32)
+
+    def generate(self, z: Any, seed: int = 0) -> np.ndarray:
+        """Return the samples (m, *shape) that G makes from noise z (m, z), in the units of the data.
+
+        z: an array or a Tensor, such as points on the way between two rows of `latent(2)`. seed: decides what G draws itself.
+        Raises ValueError for another shape.
+        """
+        z = np.asarray(z.numpy() if isinstance(z, Tensor) else z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.config.z or not len(z):
+            raise ValueError(f"z has shape {z.shape}, it has to be (m, {self.config.z}): a row of noise for each sample")
+        return self.codec.decode(self._made_of(z, np.random.default_rng(_whole("seed", seed, 0))))
+
+    def encoded(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units."""
-        backend = self.backend
-        z = rng.standard_normal((n, self.config.z), np.float32)
-        parts = [self.G(wrap(backend.asarray(part), backend)).numpy() for part in np.array_split(z, max(1, -(-n // 256)))]
-        return np.concatenate(parts)
+        return self._made_of(rng.standard_normal((n, self.config.z), np.float32), rng)
+
+    def _made_of(self, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return samples_of(self.G, z, self.backend, rng)
 
 
-def load_generator(out: Path, backend: Backend) -> Trained:
-    """Load the generator that the run in `out` has reached. Raises CheckpointError."""
-    arrays, state = read_run(out)
+def samples_of(G: Layer, z: np.ndarray, backend: Backend, rng: np.random.Generator, at_once: int = AT_ONCE) -> np.ndarray:
+    """Return what G makes of noise z (n, z), in eval mode: (n, *shape), float32. rng: decides what G draws itself.
+
+    G is left as it was: each of its layers in its own mode, its generators of random numbers in their states.
+    """
+    parts = np.array_split(z, max(1, -(-len(z) // at_once)))
+    with evaluating(G), seeded(G, rng):
+        return np.concatenate([G(wrap(backend.asarray(part), backend)).numpy() for part in parts])
+
+
+@contextmanager
+def evaluating(layer: Layer) -> Iterator[None]:
+    """Put a layer and all inside it into eval mode within the `with`; afterwards each is in its own mode again."""
+    modes = [(one, one.training) for one in all_layers(layer)]
+    layer.eval()
+    try:
+        yield
+    finally:
+        for one, training in modes:
+            one.training = training
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number. Raises TypeError for what is none, ValueError for one below `least`."""
+    if isinstance(value, np.random.Generator):
+        raise TypeError(f"{name} is a generator, it has to be a whole number; encoded(n, rng) takes a generator, and gives samples "
+                        f"as the networks see them")
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is {value!r}, it has to be a whole number")
+    if value < least:
+        raise ValueError(f"{name} is {value}, it has to be at least {least}")
+    return int(value)
+
+
+def load_generator(
+    out: str | Path, backend: Backend | str = "cpu", *, classes: Iterable[type[Layer]] = (), G: Layer | None = None
+) -> Trained:
+    """Load the generator that the run in the folder `out` has reached: a run of `tinygan train`, of `fit`, or of `Fitted.save`.
+
+    backend: where G is to be, a backend or its name. classes: the user's own classes of layers that G is made of, if it is; a
+    checkpoint holds their names and numbers, and never their code. G: a layer to fill instead, built as the run's was, where G
+    holds what a checkpoint cannot describe, such as functions. Raises CheckpointError, BackendError.
+    """
+    arrays, state = read_run(Path(out))
     config, codec = Config.from_json(state["config"]), codec_from_json(state["codec"])
-    G = generator(config.architecture(codec), backend, np.random.default_rng(0))
+    if isinstance(backend, str):
+        backend = tinygan_kernels.load(backend)
+    if G is None:
+        G = _built_anew(Path(out), state, config, codec, backend, classes)
     source = "average" if config.ema else "G"
+    moved_by = state["networks"]["optimisers"][1]["kind"] if "networks" in state else Adam.kernel
+    stored = {name.removeprefix(f"{source}."): array for name, array in arrays.items()
+              if name.startswith(f"{source}.") and not name.startswith(f"{source}.{moved_by}.")}
     for name, tensor in (G.parameters() | G.buffers()).items():
-        stored = arrays.get(f"{source}.{name}")
-        if stored is None or stored.shape != tensor.shape:
+        array = stored.pop(name, None)
+        if array is None or array.shape != tensor.shape:
             raise CheckpointError(f"the checkpoint in {out} has no {source}.{name} of shape {tensor.shape}")
-        tensor.array[...] = backend.asarray(stored)
+        tensor.array[...] = tensor.backend.asarray(array)
+    if stored:
+        raise CheckpointError(f"the checkpoint in {out} has {source}.{next(iter(stored))}, which this G has not; hand over a G "
+                              f"that is built as the run's was")
     G.eval()
     return Trained(config, codec, G, state["step"])
+
+
+def _built_anew(
+    out: Path, state: dict[str, Any], config: Config, codec: Codec, backend: Backend, classes: Iterable[type[Layer]]
+) -> Layer:
+    """Return G as a run's checkpoint describes it, without its values. Raises CheckpointError."""
+    networks = state.get("networks")
+    if networks is None:
+        return generator(config.architecture(codec), backend, np.random.default_rng(0))
+    if "G" not in networks:
+        raise CheckpointError(f"{networks['reason']}, so G of the run in {out} cannot be built from its checkpoint alone; build it "
+                              f"and hand it over: load_generator({str(out)!r}, G=...)")
+    try:
+        return built(networks["G"], backend, classes)
+    except BlueprintError as error:
+        raise CheckpointError(f"G of the run in {out}: {error}; in Python: load_generator({str(out)!r}, classes=[...])") from None

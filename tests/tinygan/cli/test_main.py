@@ -98,7 +98,7 @@ def test_trains_and_samples(tmp_path, monkeypatch, tinygan, name):
     of_mixtures = ["optimum.png"] if name == "ring" else []  # D against D*, where the density is known
     assert sorted(os.listdir(out)) == sorted([*LEFT, *of_mixtures])
     trained = load_generator(out, backend("reference"))
-    wanted = trained.codec.decode(trained.sample(7, np.random.default_rng(3)))
+    wanted = trained.codec.decode(trained.encoded(7, np.random.default_rng(3)))
     for suffix in SUFFIXES[trained.codec.kind]:
         file = tmp_path / f"s{suffix}"
         code, stdout, stderr = tinygan("sample", out, "-n", 7, "--seed", 3, "-o", file, "--backend", "reference")

@@ -121,7 +121,7 @@ def test_from_a_file_to_the_picture_that_ends_a_run(kind, tmp_path, planted):
     Run(config, dataset, backend, tmp_path / "run").train()
     trained, rng = load_generator(tmp_path / "run", backend), np.random.default_rng(0)
     assert trained.codec == dataset.codec
-    fake = trained.sample(10, rng)
+    fake = trained.encoded(10, rng)
     for suffix in trained.codec.written():
         trained.codec.write(tmp_path / f"s{suffix}", fake)
         assert (tmp_path / f"s{suffix}").stat().st_size > 0

@@ -92,7 +92,7 @@ def one_step(run):
 @pytest.mark.parametrize("game", GAMES)
 def test_replayed_steps_are_eager_steps_to_the_last_bit(game, tmp_path):
     replayed, eager = (start(tmp_path / name, **{"backend": "cpu", **GAMES[game]}) for name in ("replayed", "eager"))
-    replayed._replayed, eager._replayed = Poisoned(replayed._play, CPU), Eager(eager._play, CPU)
+    replayed._replayed, eager._replayed = Poisoned(replayed.play, CPU), Eager(eager.play, CPU)
     moments = []
     for step in range(6):
         moments.append(one_step(replayed))
@@ -495,7 +495,7 @@ def meet(a, b):
 def test_buffers_that_live_at_once_lie_apart(game, tmp_path):
     run = start(tmp_path, **{"backend": "cpu", **GAMES[game]})
     rng = np.random.default_rng(0)
-    before, private = recording(run._play, *(rng.standard_normal(a.shape).astype(np.float32) for a in (run._x, run._z)))
+    before, private = recording(run.play, *(rng.standard_normal(a.shape).astype(np.float32) for a in (run._x, run._z)))
     after, size = economies.share_memory(before, private, CPU)
     buffers = list(lives_and_places(before, after, private).values())
     assert len(buffers) > 20 and any(meet(a[0], b[0]) for a, b in combinations(buffers, 2))

@@ -43,7 +43,7 @@ def test_an_older_run_goes_on_to_where_it_would_have_come(older, tmp_path):
 
 
 def test_samples_of_an_older_run(older):
-    assert load_generator(older, backend("reference")).sample(5, np.random.default_rng(0)).shape == (5, 2)
+    assert load_generator(older, backend("reference")).encoded(5, np.random.default_rng(0)).shape == (5, 2)
 
 
 def test_every_option_since_is_neutral_in_an_older_run():

@@ -126,7 +126,7 @@ def test_options_out_of_range(tmp_path, options):
                                      {"batch": 99}], ids=str)
 def test_options_at_the_edge_of_their_range(tmp_path, options):
     assert start(tmp_path, **options).train()
-    assert load_generator(tmp_path, backend("reference")).sample(2, np.random.default_rng(0)).shape == (2, 12, 12, 1)
+    assert load_generator(tmp_path, backend("reference")).encoded(2, np.random.default_rng(0)).shape == (2, 12, 12, 1)
 
 
 @pytest.mark.parametrize("data", ["ring", "digits", "pictures"])
@@ -184,7 +184,7 @@ def test_the_working_folder_is_not_moved(tmp_path, monkeypatch, place):
 
 
 def sample(out, n=5, seed=0):
-    return load_generator(out, backend("reference")).sample(n, np.random.default_rng(seed))
+    return load_generator(out, backend("reference")).encoded(n, np.random.default_rng(seed))
 
 
 def rewrite(out, change):

@@ -1,0 +1,200 @@
+"""`fit`: train two networks of one's own on one's own data, with the options of the command line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinygan_kernels import Backend
+
+from tinygan.data import Dataset
+from tinygan.game.penalties import Penalty
+from tinygan.measure.alarms import Alarms
+from tinygan.nn.architectures import NetworkOptions
+from tinygan.nn.tree import Layer
+from tinygan.optim import Optimiser
+from tinygan.options import OptionError, options_of, plain
+from tinygan.training.checkpoint import CheckpointError, read_run
+from tinygan.training.config import Config, with_defaults
+from tinygan.training.folder import set_aside
+from tinygan.training.interrupt import interruptible
+from tinygan.training.run import Run
+from tinygan.training.watched import WatchedSteps
+
+from .arrays import dataset_of
+from .fitted import Fitted, Moment, history_of
+from .networks import check_networks, check_optimiser, players, try_networks, width_of_noise
+from .progress import progress as shown
+from .words import check_names, in_python
+
+Callback = Callable[[Moment], Any]
+
+
+def _on_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def fit(
+    G: Layer, D: Layer, data: Any, *, standardise: bool = True, penalties: Sequence[Penalty] = (), optim_d: Optimiser | None = None,
+    optim_g: Optimiser | None = None, callback: Callback | None = None, every: int = 100, progress: bool = True,
+    out: str | Path | None = None, resume: bool = False, replay: bool = True, say: Callable[[str], None] = _on_stderr,
+    **options: Any,
+) -> Fitted:
+    """Train G and D against each other on the data, in place, and return what came of it.
+
+    G: noise (m, z) -> samples (m, *shape). D: samples (m, *shape) -> logits (m, 1), whose sigmoid is D(x). Each is a Layer in
+    float32, of `tinygan.nn` or of the user's own class; both are on one backend. data: an array (n, F), whose columns the networks
+    see standardised (not so with standardise=False); images (n, H, W) or (n, H, W, C), channels last, as integers in [0, 255] or
+    floats in [0, 1] or [-1, 1], which they see in [-1, 1]; a Dataset; a name or path that `tinygan train` takes.
+
+    options: those of `tinygan train`, by name, with its defaults for such data: steps, batch, seed, objective, k, update, r1, r2,
+    gp, smooth, noise, pack, unroll, ema, lr_d, lr_g, beta1, beta2, decay, save_every, and z, the length of the noise, if G's first
+    layer is no Linear one. penalties: further ones on D's slope. optim_d, optim_g: optimisers made of D.parameters() and
+    G.parameters(), in the place of Adam by the options.
+
+    callback: called with a `Moment` after every `every` steps; returns None to go on, True to stop. progress: show a bar on a
+    terminal, else a line now and then. say: takes every line of progress, alarms and notes; stderr by default. out: a folder with
+    checkpoints every `save_every` steps; an earlier run there is moved aside, or goes on, bit for bit, with resume=True.
+    replay=False plays each step eagerly, which is slow and gives the same bits. Ctrl-C ends the run after the step at hand.
+
+    Steps are recorded once and replayed. Code of the user's own, in layers and penalties, is checked first and again later; where
+    a replay would not do what it does, steps run without one, and a line says why (training/watched.py).
+
+    Raises OptionError (a ValueError) for an option out of range, TypeError for an unknown one, DataError (a ValueError) for data
+    that cannot be used, ValueError for networks that do not fit the data, CheckpointError (a ValueError), and FloatingPointError
+    when the run diverges.
+    """
+    backend = check_networks(G, D)
+    check_names(options, FIT_ARGUMENTS)
+    _check_backend(options.pop("backend", None), backend)
+    check_optimiser("optim_d", optim_d, D, "D")
+    check_optimiser("optim_g", optim_g, G, "G")
+    _check_callback(callback, every)
+    with _in_pythons_words():
+        dataset = dataset_of(data, standardise)
+        given = {**_given(options, optim_d, optim_g), "backend": backend.name, "emulate": backend.emulated}
+        if "z" not in given and (width := width_of_noise(G)):
+            given["z"] = width
+        run = _run(G, D, dataset, backend, out, resume, given, players(G, D, list(penalties), optim_d, optim_g), say)
+        run.eager = not replay
+        return _train(run, callback, plain(every), progress, say)
+
+
+FIT_ARGUMENTS = ("G", "D", "data", *fit.__kwdefaults__)
+
+
+def _check_callback(callback: Any, every: Any) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {callback!r}; it has to be a function of one argument, the moment")
+    if isinstance(plain(every), bool) or not isinstance(plain(every), int) or every < 1:
+        raise ValueError(f"every is {every!r}; it has to be a whole number of steps, at least 1")
+
+
+def _check_backend(wanted: Any, backend: Backend) -> None:
+    """Raise ValueError where a backend is asked for on which the networks are not."""
+    if wanted is not None and wanted is not backend and wanted != backend.name:
+        raise ValueError(f"backend is {wanted!r}, but G and D were built on {backend.name}; build them where they are to train")
+
+
+def _given(options: dict[str, Any], optim_d: Any, optim_g: Any) -> dict[str, Any]:
+    """Return the options given, lists as tuples. Raises ValueError for Adam's options beside an optimiser that they do not set."""
+    for name, optimiser, rate in (("optim_d", optim_d, "lr_d"), ("optim_g", optim_g, "lr_g")):
+        if optimiser is not None and rate in options:
+            raise ValueError(f"{rate} and {name} are both given; the optimiser has a rate of its own, leave out {rate}")
+    if optim_d is not None and optim_g is not None and (odd := [n for n in ("beta1", "beta2") if n in options]):
+        raise ValueError(f"{odd[0]} is an option of Adam by the options, and optim_d and optim_g are given; leave it out")
+    if "steps" in options and plain(options["steps"]) == 0:
+        raise OptionError("--steps is 0, it has to be at least 1")
+    return {name: plain(value) for name, value in options.items()}
+
+
+def _run(
+    G: Layer, D: Layer, dataset: Dataset, backend: Backend, out: Any, resume: bool, given: dict[str, Any], made: Any,
+    say: Callable[[str], None],
+) -> Run:
+    """Return the run: a new one, or the one in `out` as its checkpoint left it."""
+    if resume and out is None:
+        raise CheckpointError("resume=True goes on with the run in a folder; say which: out=...")
+    if resume:
+        config = Config.from_json(read_run(Path(out))[1]["config"])
+        try_networks(G, D, config, dataset, backend)
+        for network in (G, D):
+            network.train()
+        return Run.resume(dataset, backend, Path(out), {"data": dataset.name, **given}, made)
+    config = _config(dataset, given)
+    try_networks(G, D, config, dataset, backend)
+    for network in (G, D):
+        network.train()
+    run = Run(config, dataset, backend, None if out is None else Path(out), made(config))
+    if out is not None and (kept := set_aside(Path(out))):
+        say(f"the earlier run in {out} is now in {kept}")
+    return run
+
+
+def _config(dataset: Dataset, given: dict[str, Any]) -> Config:
+    """Return the options of a new run: those given, and the defaults for such data. Raises OptionError."""
+    if "z" not in given:
+        raise OptionError("the length of G's noise is not to be seen, as its first layer is no Linear one; give it: z=32")
+    of_built_networks = set(options_of(NetworkOptions)) - {"z"}
+    chosen = {name: value for name, value in with_defaults(dataset, given).items() if name not in of_built_networks}
+    return Config(data=dataset.name, **chosen)
+
+
+def _train(run: Run, callback: Callback | None, every: int, progress: bool, say: Callable[[str], None]) -> Fitted:
+    """Train a run to its end, or until Ctrl-C or the callback ends it."""
+    readings = run.folder.readings(run.step)
+    stopped: list[bool] = []
+    alarms = Alarms(run, lambda line: say(in_python(line)))
+    own = list(dict.fromkeys(run.players.code_of_others()))
+    watched = WatchedSteps(run, own, say, lambda: _forget(readings, run.step)) if own and not run.eager else None
+
+    with interruptible((signal.SIGINT,)) as interrupted, shown(run, progress, say) as show:
+
+        def on_reading(reading: dict[str, float]) -> None:
+            readings.append(reading)
+            show(reading)
+            alarms(reading)
+            if callback is not None and run.step % every == 0:
+                stopped.extend([True] * _wants_to_stop(callback(_moment(run, reading))))
+
+        finished = run.train(on_reading, lambda: bool(stopped) or interrupted(), watched, every if callback else 0)
+    if not finished and interrupted():
+        say(f"interrupted: step {run.step:,} of {run.config.steps:,} is what is returned")
+    eager = (watched.reason or "") if watched else "replay=False" if run.eager else ""
+    G = run.game.average or run.game.G
+    for network in (run.game.D, run.game.G, G):
+        network.eval()
+    said = {name: in_python(line) for name, line in alarms.said.items()}
+    return Fitted(run.config, run.dataset.codec, G, run.step, run.game.D, history_of(readings), said, not finished, eager,
+                  run.game, run)
+
+
+def _moment(run: Run, reading: dict[str, float]) -> Moment:
+    return Moment(run.config, run.dataset.codec, run.game.average or run.game.G, run.step, run.game.D, reading)
+
+
+def _wants_to_stop(answer: Any) -> bool:
+    """Return whether a callback's answer ends the run. Raises TypeError for an answer that is none."""
+    if answer is None or isinstance(answer, bool):
+        return bool(answer)
+    raise TypeError(f"the callback returned {answer!r}; it has to return None to go on, or True to stop")
+
+
+def _forget(readings: list[dict[str, float]], step: int) -> None:
+    """Drop the readings after `step`, as the run has gone back to it."""
+    readings[:] = [reading for reading in readings if reading["step"] <= step]
+
+
+@contextmanager
+def _in_pythons_words() -> Iterator[None]:
+    """Have the flags of the command line in messages of errors replaced by Python's arguments."""
+    try:
+        yield
+    except (OptionError, CheckpointError, FloatingPointError) as error:
+        if (message := in_python(error)) == str(error):
+            raise
+        raise type(error)(message) from None

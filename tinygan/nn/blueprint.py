@@ -1,0 +1,134 @@
+"""A layer as plain data, of JSON's types: what it is built of, without the values of its tensors and without any code.
+
+A checkpoint keeps the blueprint of a network that a user built, so that the network can be built again. Only names of classes
+are kept. Those of `tinygan.nn` are known; a class of the user's own has to be handed over by whoever builds it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from tinygan_kernels import Backend
+
+from tinygan.engine.randomness import Draws
+from tinygan.engine.tensor import Tensor
+from tinygan.options import plain
+
+from . import gan_layers, layers, tree
+from .tree import Layer
+
+DTYPES = ("float32", "float64")
+
+
+class BlueprintError(ValueError):
+    """A layer cannot be described as plain data, or not be built from such a description. The message is one line."""
+
+
+def own_classes(layer: Layer) -> list[type[Layer]]:
+    """Return the classes of a layer and of the layers inside it that are not tinygan's own, each once, in the order of the walk."""
+    found: dict[type[Layer], None] = {}
+    waiting, entered = [layer], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in entered:
+            entered.add(id(one))
+            found |= {} if type(one) in _known().values() else {type(one): None}
+            waiting += one.inner_layers()
+    return list(found)
+
+
+def describe(layer: Layer) -> dict[str, Any]:
+    """Return the blueprint of a layer. Raises BlueprintError for an attribute that plain data cannot hold, such as a function."""
+    return _described(layer, type(layer).__name__, {})
+
+
+def _described(value: Any, path: str, seen: dict[int, int]) -> Any:
+    value = plain(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if id(value) in seen:
+        return {"same": seen[id(value)]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_described(v, f"{path}[{i}]", seen) for i, v in enumerate(value)]}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: _described(v, f"{path}[{key!r}]", seen) for key, v in value.items()}}
+    if isinstance(value, Tensor) and not value.parents:
+        seen[id(value)] = len(seen)
+        return {"tensor": list(value.shape), "dtype": value.dtype.name, "learnt": value.requires_grad}
+    if isinstance(value, Draws):
+        seen[id(value)] = len(seen)
+        return {"draws": True}
+    if isinstance(value, Backend):
+        return {"backend": True}
+    if isinstance(value, Layer):
+        seen[id(value)] = len(seen)
+        state = {name: _described(inner, f"{path}.{name}", seen) for name, inner in vars(value).items()}
+        return {"layer": type(value).__qualname__, "known": type(value) in _known().values(), "state": state}
+    raise BlueprintError(f"{path} is a {type(value).__name__}, which a checkpoint does not describe")
+
+
+def built(blueprint: Any, backend: Backend, classes: Iterable[type[Layer]] = ()) -> Layer:
+    """Return the layer that a blueprint describes, all its tensors 0, on `backend`. No code of a layer runs, nor its `__init__`.
+
+    classes: the user's own classes of layers that it is made of. Raises BlueprintError for a class that is not among them, and for
+    what is no blueprint.
+    """
+    own = {cls.__qualname__: cls for cls in classes}
+    try:
+        layer = _built(blueprint, backend, own, [])
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        if isinstance(error, BlueprintError):
+            raise
+        raise BlueprintError(f"the description of the network is damaged: {type(error).__name__} {error}") from error
+    if not isinstance(layer, Layer):
+        raise BlueprintError("the description of the network is damaged: it describes no layer")
+    return layer
+
+
+def _built(value: Any, backend: Backend, own: dict[str, type[Layer]], made: list[Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "same" in value:
+        return made[value["same"]]
+    if "list" in value or "tuple" in value:
+        (kind, parts), = value.items()
+        return {"list": list, "tuple": tuple}[kind](_built(part, backend, own, made) for part in parts)
+    if "dict" in value:
+        return {key: _built(part, backend, own, made) for key, part in value["dict"].items()}
+    if "backend" in value:
+        return backend
+    if "draws" in value:
+        made.append(Draws(np.random.default_rng(0)))
+        return made[-1]
+    if "tensor" in value:
+        made.append(_zeros(value, backend))
+        return made[-1]
+    layer = _class_of(value, own).__new__(_class_of(value, own))
+    made.append(layer)
+    vars(layer).update({name: _built(part, backend, own, made) for name, part in value["state"].items()})
+    return layer
+
+
+def _zeros(value: dict[str, Any], backend: Backend) -> Tensor:
+    if value["dtype"] not in DTYPES:
+        raise BlueprintError(f"the description of the network is damaged: a tensor of {value['dtype']!r}")
+    return Tensor(np.zeros(value["tensor"], value["dtype"]), backend, requires_grad=bool(value["learnt"]))
+
+
+def _class_of(value: dict[str, Any], own: dict[str, type[Layer]]) -> type[Layer]:
+    """Return the class of a layer that a blueprint names: tinygan's, or one of those handed over. Raises BlueprintError."""
+    name = value["layer"]
+    found = (_known() if value["known"] else own).get(name)
+    if found is None or not (isinstance(found, type) and issubclass(found, Layer)):
+        raise BlueprintError(f"the network has a layer of the class {name}, which "
+                             + ("this version of tinygan does not have" if value["known"] else "has to be handed over"))
+    return found
+
+
+def _known() -> dict[str, type[Layer]]:
+    """Return tinygan's own classes of layers by name."""
+    named = {name: cls for module in (tree, layers, gan_layers) for name, cls in vars(module).items()}
+    return {name: cls for name, cls in named.items()
+            if isinstance(cls, type) and issubclass(cls, Layer) and cls.__module__.startswith("tinygan.nn.")}
