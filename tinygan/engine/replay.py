@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,13 @@ class Plan:
 class Recorder:
     """A context in which launches on a backend are noted and not run, and the buffers that it allocates for them are noted too.
 
-    Memory that nothing was written to takes no room, so a recording is small, however large its buffers.
+    Memory that nothing was written to takes no room, so a recording is small, however large its buffers. What other threads
+    launch in the meantime is none of the recording's: it runs as ever.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self._thread = get_ident()
         self.launches: list[Launch] = []
         self.allocated: list[Any] = []
 
@@ -134,11 +137,15 @@ class Recorder:
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         array = self._plain_allocate(shape, dtype)
-        self.allocated.append(array)
+        if get_ident() == self._thread:
+            self.allocated.append(array)
         return array
 
     def _note(self, launch: Launch, proceed: Callable[[], None]) -> None:
-        self.launches.append(launch)
+        if get_ident() == self._thread:
+            self.launches.append(launch)
+        else:
+            proceed()
 
     def plan(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor] = ()) -> Plan:
         """Return the plan to run from now on, after computing here what does not change from call to call.

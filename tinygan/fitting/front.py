@@ -22,7 +22,7 @@ from tinygan.training.checkpoint import CheckpointError, read_run
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.folder import set_aside
 from tinygan.training.interrupt import interruptible
-from tinygan.training.run import Run
+from tinygan.training.run import Run, turn_of
 from tinygan.training.watched import WatchedSteps
 
 from .arrays import dataset_of
@@ -74,7 +74,7 @@ def fit(
     check_optimiser("optim_d", optim_d, D, "D")
     check_optimiser("optim_g", optim_g, G, "G")
     _check_callback(callback, every)
-    with _in_pythons_words():
+    with _in_pythons_words(), turn_of(backend):
         dataset = dataset_of(data, standardise)
         given = {**_given(options, optim_d, optim_g), "backend": backend.name, "emulate": backend.emulated}
         if "z" not in given and (width := width_of_noise(G)):

@@ -81,7 +81,7 @@ class Run:
         anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError. Runs on one backend, whose
         memory they share, wait for one another where they are in several threads.
         """
-        with _turn_of(self.backend):
+        with turn_of(self.backend):
             return self._train(on_reading, stopping, make_step or self.make_step, also_every)
 
     def _train(
@@ -287,7 +287,7 @@ def _check_builder(networks: Any, players: Callable[[Config], Players] | None, o
 _turns: WeakKeyDictionary[Backend, threading.RLock] = WeakKeyDictionary()
 
 
-def _turn_of(backend: Backend) -> threading.RLock:
+def turn_of(backend: Backend) -> threading.RLock:
     """Return the lock of a backend. Its scratch memory is for one caller at a time, and so is the recording of a step."""
     return _turns.setdefault(backend, threading.RLock())
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tinygan_kernels
 from tinygan_kernels import Backend
 
 from tinygan.data.kinds import codec_from_json
 from tinygan.data.units import Codec
+from tinygan.engine.conversion import backend_of, whole_number
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.nn.architectures import generator
 from tinygan.nn.blueprint import BlueprintError, built
@@ -51,12 +50,12 @@ class Trained:
         seed: decides the noise z, and whatever G draws itself. Raises ValueError for an n below 1 or a seed below 0, TypeError for
         what is no whole number.
         """
-        return self.codec.decode(self.encoded(_whole("n", n, 1), np.random.default_rng(_whole("seed", seed, 0))))
+        return self.codec.decode(self.encoded(whole_number(n, "n", 1), np.random.default_rng(_seed(seed))))
 
     def latent(self, n: int, seed: int = 0) -> np.ndarray:
         """Draw noise z (n, z) from N(0, 1), float32: the very noise that `sample(n, seed)` is made from."""
-        rng = np.random.default_rng(_whole("seed", seed, 0))
-        return rng.standard_normal((_whole("n", n, 1), self.config.z), np.float32)
+        rng = np.random.default_rng(_seed(seed))
+        return rng.standard_normal((whole_number(n, "n", 1), self.config.z), np.float32)
 
     def generate(self, z: Any, seed: int = 0) -> np.ndarray:
         """Return the samples (m, *shape) that G makes from noise z (m, z), in the units of the data.
@@ -67,7 +66,7 @@ class Trained:
         z = np.asarray(z.numpy() if isinstance(z, Tensor) else z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.config.z or not len(z):
             raise ValueError(f"z has shape {z.shape}, it has to be (m, {self.config.z}): a row of noise for each sample")
-        return self.codec.decode(self._made_of(z, np.random.default_rng(_whole("seed", seed, 0))))
+        return self.codec.decode(self._made_of(z, np.random.default_rng(_seed(seed))))
 
     def encoded(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units."""
@@ -99,16 +98,12 @@ def evaluating(layer: Layer) -> Iterator[None]:
             one.training = training
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number. Raises TypeError for what is none, ValueError for one below `least`."""
+def _seed(value: Any) -> int:
+    """Return a seed as an int. Raises TypeError for what is no whole number, ValueError for one below 0."""
     if isinstance(value, np.random.Generator):
-        raise TypeError(f"{name} is a generator, it has to be a whole number; encoded(n, rng) takes a generator, and gives samples "
-                        f"as the networks see them")
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} is {value!r}, it has to be a whole number")
-    if value < least:
-        raise ValueError(f"{name} is {value}, it has to be at least {least}")
-    return int(value)
+        raise TypeError("seed is a generator, it has to be a whole number; encoded(n, rng) takes a generator, and gives samples as "
+                        "the networks see them")
+    return whole_number(value, "seed", 0)
 
 
 def load_generator(
@@ -122,8 +117,7 @@ def load_generator(
     """
     arrays, state = read_run(Path(out))
     config, codec = Config.from_json(state["config"]), codec_from_json(state["codec"])
-    if isinstance(backend, str):
-        backend = tinygan_kernels.load(backend)
+    backend = backend_of(backend)
     if G is None:
         G = _built_anew(Path(out), state, config, codec, backend, classes)
     source = "average" if config.ema else "G"
