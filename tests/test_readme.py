@@ -49,8 +49,13 @@ def test_the_check_of_a_derivation_passes():
     assert ": passed" in _printed(BLOCKS[SNIPPETS[1]][1], {"a": a, "b": b})
 
 
+def test_the_fit_prints_what_its_comment_says(capsys):
+    code = BLOCKS[SNIPPETS[2]][1]
+    assert _printed(code, {}) == code.rsplit("# ", 1)[1]
+
+
 def test_every_snippet_is_run():
-    assert len(SNIPPETS) == 2
+    assert len(SNIPPETS) == 3
 
 
 # ---- links and commands ---------------------------------------------------------------------------------------------------------
