@@ -149,7 +149,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
     readings = run.folder.readings(run.step)
     stopped: list[bool] = []
     alarms = Alarms(run, lambda line: say(in_python(line)))
-    own = list(dict.fromkeys(run.players.code_of_others()))
+    own = run.players.code_of_others()
     watched = WatchedSteps(run, own, say, lambda: _forget(readings, run.step)) if own and not run.eager else None
 
     with interruptible((signal.SIGINT,)) as interrupted, shown(run, progress, say) as show:

@@ -7,17 +7,19 @@ are kept. Those of `tinygan.nn` are known; a class of the user's own has to be h
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from tinygan_kernels import Backend
 
+from tinygan.engine import ops
 from tinygan.engine.randomness import Draws
 from tinygan.engine.tensor import Tensor
 from tinygan.options import plain
 
 from . import gan_layers, layers, tree
-from .tree import Layer
+from .tree import Layer, Sequential, all_layers
 
 DTYPES = ("float32", "float64")
 
@@ -26,17 +28,24 @@ class BlueprintError(ValueError):
     """A layer cannot be described as plain data, or not be built from such a description. The message is one line."""
 
 
-def own_classes(layer: Layer) -> list[type[Layer]]:
-    """Return the classes of a layer and of the layers inside it that are not tinygan's own, each once, in the order of the walk."""
-    found: dict[type[Layer], None] = {}
-    waiting, entered = [layer], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) not in entered:
-            entered.add(id(one))
-            found |= {} if type(one) in _known().values() else {type(one): None}
-            waiting += one.inner_layers()
+def code_of_others(layer: Layer) -> list[Any]:
+    """Return what a layer runs that is not tinygan's own: classes of layers, and functions that stand in a Sequential.
+
+    Each comes once, in the order of the walk; for an object that is called, its class.
+    """
+    found: dict[Any, None] = {}
+    for one in all_layers(layer):
+        found |= {} if type(one) in _known().values() else {type(one): None}
+        for held in one.layers if isinstance(one, Sequential) else ():
+            if not isinstance(held, Layer) and _op_name(held) is None:
+                found |= {held if isinstance(held, FunctionType) else type(held): None}
     return list(found)
+
+
+def _op_name(value: Any) -> str | None:
+    """Return the name of an op of tinygan's; None for anything else."""
+    name = getattr(value, "__name__", None)
+    return name if isinstance(name, str) and not name.startswith("_") and getattr(ops, name, None) is value else None
 
 
 def describe(layer: Layer) -> dict[str, Any]:
@@ -62,6 +71,8 @@ def _described(value: Any, path: str, seen: dict[int, int]) -> Any:
         return {"draws": True}
     if isinstance(value, Backend):
         return {"backend": True}
+    if isinstance(value, FunctionType) and (name := _op_name(value)):
+        return {"op": name}
     if isinstance(value, Layer):
         seen[id(value)] = len(seen)
         state = {name: _described(inner, f"{path}.{name}", seen) for name, inner in vars(value).items()}
@@ -99,6 +110,8 @@ def _built(value: Any, backend: Backend, own: dict[str, type[Layer]], made: list
         return {key: _built(part, backend, own, made) for key, part in value["dict"].items()}
     if "backend" in value:
         return backend
+    if "op" in value:
+        return _op_called(value["op"])
     if "draws" in value:
         made.append(Draws(np.random.default_rng(0)))
         return made[-1]
@@ -109,6 +122,13 @@ def _built(value: Any, backend: Backend, own: dict[str, type[Layer]], made: list
     made.append(layer)
     vars(layer).update({name: _built(part, backend, own, made) for name, part in value["state"].items()})
     return layer
+
+
+def _op_called(name: Any) -> Any:
+    """Return the op of this name. Raises BlueprintError for what is none."""
+    if name not in ops.__all__:
+        raise BlueprintError(f"the network has the op {name!r}, which this version of tinygan does not have")
+    return getattr(ops, name)
 
 
 def _zeros(value: dict[str, Any], backend: Backend) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tinygan.data import Codec
 from tinygan.engine.randomness import Draws
 from tinygan.game.penalties import Penalty
 from tinygan.nn.architectures import discriminator, generator
-from tinygan.nn.blueprint import BlueprintError, describe, own_classes
+from tinygan.nn.blueprint import BlueprintError, code_of_others, describe
 from tinygan.nn.sources import draws_of, generators_of
 from tinygan.nn.tree import Layer
 from tinygan.optim import Adam, Optimiser
@@ -49,14 +49,10 @@ class Players:
         """The generators of random numbers inside the networks."""
         return list({id(rng): rng for rng in (*generators_of(self.G), *generators_of(self.D))}.values())
 
-    def code_of_others(self) -> Iterator[str]:
-        """Yield the names of classes of layers and penalties that are not tinygan's: what they do is not known beforehand."""
-        for cls in dict.fromkeys((*own_classes(self.G), *own_classes(self.D), *map(type, self.penalties))):
-            if not cls.__module__.startswith("tinygan."):
-                yield cls.__name__
-        for draws in self.draws:
-            if type(draws) is not Draws:
-                yield type(draws).__name__
+    def code_of_others(self) -> list[Any]:
+        """Return the classes and functions in layers and penalties that are not tinygan's: what they do is not known beforehand."""
+        found = [*code_of_others(self.G), *code_of_others(self.D), *map(type, self.penalties), *map(type, self.draws)]
+        return [code for code in dict.fromkeys(found) if not code.__module__.startswith("tinygan.")]
 
     def description(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of networks that a user built: the blueprint of G, and how both are moved."""

@@ -124,6 +124,8 @@ class _Walk:
             self.entered[id(function)] = function
         if not self._is_users(function):
             return
+        for name, inner in vars(function).items():
+            self.enter(f"{path}.{name}", inner)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 self.enter(f"{path}, variable {name}", cell.cell_contents)

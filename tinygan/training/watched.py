@@ -27,7 +27,6 @@ from tinygan.engine.economies import memory_id
 from tinygan.engine.randomness import recording
 from tinygan.engine.replay import Recorder
 from tinygan.game.moves import Logits
-from tinygan.nn.tree import all_layers
 
 from . import python_state
 from .run import Run
@@ -39,12 +38,12 @@ FILLS = (np.nan, -1e30, 1e30)  # what memory holds while the step is recorded: w
 class WatchedSteps:
     """Plays the steps of a run whose networks or penalties hold code that is not tinygan's; to be given to `Run.train`.
 
-    say: is told in one line why the run goes on without replay, which `reason` then holds. on_going_back: is called after the
-    run has gone back to an earlier step.
+    own: the classes and functions that are not tinygan's. say: is told in one line why the run goes on without replay, which
+    `reason` then holds. on_going_back: is called after the run has gone back to an earlier step.
     """
 
     def __init__(
-        self, run: Run, own: Sequence[str], say: Callable[[str], None], on_going_back: Callable[[], None] = lambda: None
+        self, run: Run, own: Sequence[Any], say: Callable[[str], None], on_going_back: Callable[[], None] = lambda: None
     ) -> None:
         self.run, self.own, self.say, self.on_going_back = run, list(own), say, on_going_back
         self.reason: str | None = None
@@ -100,8 +99,7 @@ class WatchedSteps:
 
     def _remembered(self) -> python_state.Snapshot:
         players = self.run.players
-        classes = {type(layer) for root in (players.G, players.D) for layer in all_layers(root)} | set(map(type, players.penalties))
-        packages = {cls.__module__.split(".")[0] for cls in classes} - {"tinygan"}
+        packages = {code.__module__.split(".")[0] for code in self.own}
         roots = [("G", players.G), ("D", players.D), *((f"penalties[{i}]", p) for i, p in enumerate(players.penalties))]
         return python_state.snapshot(roots, packages)
 
@@ -166,7 +164,7 @@ class WatchedSteps:
         self.on_going_back()
 
     def _give_up(self, reason: str) -> None:
-        self.reason, self.run.eager = f"{_listed(self.own)}: {reason}", True
+        self.reason, self.run.eager = f"{_listed([code.__name__ for code in self.own])}: {reason}", True
         self._eager_steps.clear()
         self.say(f"steps run without replay, many times slower: {self.reason}. See docs/training.md#what-can-be-replayed")
 

@@ -10,7 +10,7 @@ from fit_parts import SILENT, bits, networks, parts, points
 from tiny_runs import TINY, assert_same_runs, backend, refusal
 from tiny_runs import start as start_run
 
-from tinygan import Tensor, fit, load_generator
+from tinygan import Tensor, fit, load_generator, ops
 from tinygan.cli.main import run as command_line
 from tinygan.data import DataError, load
 from tinygan.fitting.progress import lines
@@ -295,6 +295,13 @@ def test_classes_of_ones_own_come_back_only_from_who_hands_them_over(tmp_path):
     np.testing.assert_array_equal(filled.sample(6, 1), fitted.sample(6, 1))
     assert "which this G has not" in refusal(load_generator, tmp_path / "run", G=Sequential(networks()[0].layers[0]))
     assert "no average.1.w of shape (5, 2)" in refusal(load_generator, tmp_path / "run", G=networks()[0])
+
+
+def test_ops_in_a_sequential_are_replayed_and_come_back(tmp_path):
+    fitted = fit(*networks(ops.tanh), points(), **RUN)
+    assert fitted.eager == ""
+    fitted.save(tmp_path / "run")
+    np.testing.assert_array_equal(load_generator(tmp_path / "run", "reference").sample(6, 1), fitted.sample(6, 1))
 
 
 def test_a_layer_that_no_checkpoint_describes(tmp_path):

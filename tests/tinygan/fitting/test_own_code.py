@@ -207,7 +207,18 @@ class Remembers(Layer):
         return y
 
 
+def function(rng):
+    """Return a function, as a Sequential takes it, whose calls are counted by its own attribute."""
+    def counted(x):
+        counted.calls += 1
+        return x * (1.0 + 0.01 * counted.calls)
+
+    counted.calls = 0
+    return counted
+
+
 BROKEN = [
+    (function, "calls"),
     (Counts, "calls"), (CountsInTheClass, "CountsInTheClass.calls"), (encloses, "variable calls"), (Iterates, "numbers"),
     (DrawsItself, "rng"), (DrawsFromAGlobal, "GENERATOR"), (Asks, "asks for the values"), (Looks, "launches, or fewer"),
     (LooksAtItsWeight, "decided in Python"), (Halves, "more launches, or fewer"),
