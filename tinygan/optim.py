@@ -9,6 +9,7 @@ count) live in arrays, so that recorded launches read them anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -65,6 +66,8 @@ class Optimiser:
 
     @rate.setter
     def rate(self, value: float) -> None:
+        if not 0 <= value < math.inf:
+            raise ValueError(f"the learning rate is {value}, it has to be at least 0; the sign of a step is its method's")
         self._rate[...] = value
 
     def ascend(self, gradients: Sequence[Tensor]) -> None:

@@ -166,3 +166,12 @@ def test_shared_memory_is_found_behind_tensors_of_their_own():
     g.flat.theta = d.flat.theta[1:]
     with pytest.raises(ValueError, match="share parameters"):
         assert_disjoint(d, g)
+
+
+@pytest.mark.parametrize("rate", [-1e-3, float("nan"), float("inf")])
+def test_a_rate_that_would_turn_the_step_round_is_refused_later_too(rate):
+    sgd = SGD({"w": Tensor(np.ones(2), REFERENCE, requires_grad=True)}, 0.1)
+    with pytest.raises(ValueError, match=f"the learning rate is {rate}, it has to be at least 0"):
+        sgd.rate = rate
+    sgd.rate = 0.0
+    assert sgd.rate == 0.0

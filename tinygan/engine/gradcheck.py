@@ -10,11 +10,13 @@ differentiated by central differences at two step sizes, h and h/2. Together the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from tinygan_kernels.writes import span
 
 from tinygan.engine import ops
 
@@ -96,21 +98,67 @@ def gradcheck(
     inputs: float64 tensors, perturbed in place and restored; f may also reach them from elsewhere, as a network does its
     parameters. order 2 checks the VJP itself as a function of inputs and cotangent. rng draws cotangent and directions
     (default: seed 0). elements: how many of each input are checked one by one; a random direction covers the rest.
-    Raises KinkError at a kink, ValueError for inputs that are not float64.
+    Raises KinkError at a kink. Raises ValueError for inputs that are not float64, that were computed from others, that are
+    read-only or share memory, and for an f that gives two values for one input. Raises TypeError for what is no tensor.
     """
     rng = rng or np.random.default_rng(0)
-    for i, x in enumerate(inputs):
-        if x.dtype != np.float64:
-            raise ValueError(f"gradcheck: input {i} is {x.dtype}; differences need float64")
+    _check_inputs(inputs)
+    if order not in (1, 2):
+        raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")
     name = name or getattr(f, "__name__", "f")
+    _check_function(f, inputs)
     with _requiring_gradients(inputs):
         if order == 1:
             return GradcheckReport(name, 1, _compare(f, inputs, rng, elements))
-        if order != 2:
-            raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")
         vjp, cotangent = _vjp_of(f, inputs, rng)
         with _requiring_gradients([cotangent]):
             return GradcheckReport(name, 2, _compare(vjp, (*inputs, cotangent), rng, elements))
+
+
+def _check_inputs(inputs: Sequence[Tensor]) -> None:
+    """Refuse inputs of which one element cannot be moved while all others stay. Raises TypeError, ValueError."""
+    if not inputs:
+        raise TypeError("gradcheck: there are no inputs to differentiate f in; pass them after f: gradcheck(f, x, y)")
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"gradcheck: input {i} is a {type(x).__name__}, it has to be a Tensor")
+        if x.dtype != np.float64:
+            raise ValueError(f"gradcheck: input {i} is {x.dtype}; differences need float64: Tensor(array, dtype=np.float64)")
+        if x.parents:
+            raise ValueError(f"gradcheck: input {i} was computed from other tensors, which do not move with it; take stop(input)")
+        if x.size and (not getattr(x.array.flags, "writeable", True) or _repeats(x.array)):
+            raise ValueError(f"gradcheck: input {i} is a read-only or repeated view, whose elements cannot be moved one by one; "
+                             "pass a copy: Tensor(x.numpy(), x.backend)")
+        for j, other in enumerate(inputs[:i]):
+            if x is other or _overlap(x, other):
+                raise ValueError(f"gradcheck: inputs {j} and {i} share memory, so one moves with the other; pass copies, or one "
+                                 "input that f uses twice")
+
+
+def _repeats(array: Any) -> bool:
+    """Return whether an array has the same memory in several places, as one that was broadcast."""
+    return any(n > 1 and stride == 0 for n, stride in zip(array.shape, array.strides, strict=True))
+
+
+def _overlap(x: Tensor, other: Tensor) -> bool:
+    (a, b), (c, d) = span(x.array), span(other.array)
+    if not (a < d and c < b):
+        return False
+    both = isinstance(x.array, np.ndarray) and isinstance(other.array, np.ndarray)
+    return bool(np.shares_memory(x.array, other.array)) if both else True  # interleaved views may meet nowhere
+
+
+def _check_function(f: Callable[..., Tensor], inputs: Sequence[Tensor]) -> None:
+    """Refuse an f that returns no tensor, or two values for one input. Raises TypeError, ValueError."""
+    first, second = f(*inputs), f(*inputs)
+    if not isinstance(first, Tensor):
+        several = "; join several results by ops.concat" if isinstance(first, (list, tuple, dict)) else ""
+        raise TypeError(f"gradcheck: f returned a {type(first).__name__}, it has to return one Tensor{several}")
+    if first.dtype != np.float64:
+        raise ValueError(f"gradcheck: f returned {first.dtype}; differences need float64 throughout")
+    if not np.array_equal(first.numpy(), second.numpy(), equal_nan=True):
+        raise ValueError("gradcheck: f gives different values for the same input, so it has no derivative to compare with; fix "
+                         "the seed of what f draws inside f, or draw it outside; put a layer with a state into eval mode")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ so it never moves G.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
@@ -40,12 +41,20 @@ class Penalty(Protocol):
     def __call__(self, D: Network, real: Judged, fake: Judged) -> Tensor: ...
 
 
+def _check_weight(name: str, weight: float) -> None:
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"{name}: the weight is {weight}, it has to be at least 0 and finite, as a negative penalty is a reward")
+
+
 @dataclass(frozen=True)
 class R1:
     """The penalty (weight / 2) E |grad_x s(x)|^2 at the data. Mescheder et al. 2018, eq. 9; the weight is their gamma."""
 
     weight: float
     at: ClassVar[Literal["real"]] = "real"
+
+    def __post_init__(self) -> None:
+        _check_weight("R1", self.weight)
 
     def __call__(self, D: Network, real: Judged, fake: Judged) -> Tensor:
         return _squared_slope_at(D, real, self.weight)
@@ -57,6 +66,9 @@ class R2:
 
     weight: float
     at: ClassVar[Literal["fake"]] = "fake"
+
+    def __post_init__(self) -> None:
+        _check_weight("R2", self.weight)
 
     def __call__(self, D: Network, real: Judged, fake: Judged) -> Tensor:
         return _squared_slope_at(D, fake, self.weight)
@@ -72,6 +84,9 @@ class WassersteinPenalty:
     weight: float
     draws: Draws
     at: ClassVar[Literal["between"]] = "between"
+
+    def __post_init__(self) -> None:
+        _check_weight("WassersteinPenalty", self.weight)
 
     def __call__(self, D: Network, real: Judged, fake: Judged) -> Tensor:
         return wgan_gp(D, real.x, fake.x, self.weight, self.draws)
@@ -94,7 +109,8 @@ def variable(x: Tensor) -> Tensor:
 
 
 def gradient_penalty(D: Network, x: Tensor, weight: float) -> Tensor:
-    """Run D at the points x (m, ...) and return (weight / 2) E |grad_x s(x)|^2 (): R1 on data, R2 on fakes."""
+    """Run D at the points x (m, ...) and return (weight / 2) E |grad_x s(x)|^2 (): R1 on data, R2 on fakes. Raises ValueError."""
+    _check_weight("gradient_penalty", weight)
     return squared_slope(D(point := variable(x)), point, weight)
 
 
@@ -110,8 +126,9 @@ def squared_slope(s: Tensor, x: Tensor, weight: float) -> Tensor:
 def wgan_gp(D: Network, x: Tensor, fake: Tensor, weight: float, draws: Draws) -> Tensor:
     """Return weight E (|grad s(y)| - 1)^2 () at y = e x + (1 - e) fake, e ~ U[0, 1] for each pair. Gulrajani et al. 2017, eq. 3.
 
-    Raises ValueError for batches of different shapes.
+    Raises ValueError for batches of different shapes, and for a negative weight.
     """
+    _check_weight("wgan_gp", weight)
     if x.shape != fake.shape:
         raise ValueError(f"wgan_gp: x {x.shape} and fake {fake.shape} do not form pairs; make the batches equal")
     e = draws(uniform, x, (x.shape[0], *(1 for _ in x.shape[1:])))

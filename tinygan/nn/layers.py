@@ -128,6 +128,7 @@ class BatchNorm(Layer):
 
     In training: by the batch's own mean and biased variance, which also move the running estimates (the variance unbiased) by
     `momentum`. In eval: by the running estimates, so that a sample does not depend on its batch (there, Algorithm 2).
+    Raises ValueError in training for a batch with one value a channel, as one sample of a vector or of an image of 1x1.
     """
 
     couples = True
@@ -160,8 +161,8 @@ class BatchNorm(Layer):
         return y
 
     def _remember(self, mean: Tensor, inv_std: Tensor, n: int) -> None:
-        """Move the running estimates towards those of a batch of n values a channel."""
-        var = (inv_std**-2 - self.eps) * (n / max(n - 1, 1))
+        """Move the running estimates towards those of a batch of n values a channel, n > 1."""
+        var = (inv_std**-2 - self.eps) * (n / (n - 1))
         for running, seen in ((self.mean, mean), (self.var, var)):
             seen.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)
 

@@ -62,6 +62,8 @@ class Config(RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptio
         """Yield a line for each combination of options of different groups that makes no sense."""
         if self.batch % self.pack:
             yield f"--batch is {self.batch}, --pack {self.pack} has to divide it"
+        if self.batch_norm and self.batch == 1:
+            yield "--batch is 1, but --batch-norm normalises over a batch, where one sample is its own mean; take at least 2"
         if self.smooth and not OBJECTIVES[self.objective].ascends_v:
             labelled = ", ".join(name for name, objective in OBJECTIVES.items() if objective.ascends_v)
             yield f"--smooth is for objectives with labels ({labelled}), not for {self.objective}"

@@ -299,3 +299,48 @@ def test_gradients_asked_of_a_planted_op_go_through_its_vjp():
     """The planting itself works: what gradcheck judges is what gradients computes."""
     x = leaf([2.0])
     assert float(gradients(planted(ops.exp, lambda g, y, x: g * 7.0)(x), [x])[0]) == 7.0
+
+
+# ---- what cannot be checked is refused ------------------------------------------------------------------------------------------
+
+POOL = np.arange(1.0, 9.0)
+DRAWN = np.random.default_rng(0)
+UNFIT = {
+    "one tensor twice": (lambda a, b: a * b, [W := leaf([1.0, 2.0]), W], ValueError, "inputs 0 and 1 share memory"),
+    "two views of one buffer": (ops.mul, [wrap(POOL[:4], REFERENCE), wrap(POOL[2:6], REFERENCE)], ValueError, "share memory"),
+    "a read-only view": (ops.exp, [wrap(np.broadcast_to(np.ones(1), (2,)), REFERENCE)], ValueError, "input 0 is a read-only"),
+    "what was computed": (ops.exp, [leaf([1.0]) * 2.0], ValueError, "input 0 was computed from other tensors"),
+    "an array": (ops.exp, [np.ones(2)], TypeError, "input 0 is a ndarray, it has to be a Tensor"),
+    "no input": (lambda: leaf([1.0]), [], TypeError, "no inputs"),
+    "a list from f": (lambda a: [a], [leaf([1.0])], TypeError, "f returned a list, it has to return one Tensor; join several"),
+    "a number from f": (lambda a: 3.0, [leaf([1.0])], TypeError, "f returned a float, it has to return one Tensor$"),
+    "random numbers in f": (lambda a: a * float(DRAWN.normal()), [leaf([1.0])], ValueError, "different values for the same input"),
+    "float32 from f": (lambda a: Tensor(np.ones(2, np.float32), REFERENCE), [leaf([1.0])], ValueError, "f returned float32"),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_has_no_numeric_derivative_is_refused_in_a_sentence(name, order):
+    f, inputs, error, message = UNFIT[name]
+    with pytest.raises(error, match=message):
+        gradcheck(f, *inputs, order=order)
+
+
+def test_neighbours_in_one_buffer_can_be_checked():
+    """Also views whose elements take turns: they lie in one stretch of memory and share none of it."""
+    for a, b in ((POOL[:4], POOL[4:]), (POOL[::2], POOL[1::2])):
+        report = gradcheck(ops.mul, wrap(a, REFERENCE), wrap(b, REFERENCE), order=2)
+        assert report.passed, str(report)
+
+
+def test_a_seed_inside_f_is_enough_for_random_numbers():
+    f = lambda a: a * a * float(np.random.default_rng(0).normal())  # noqa: E731
+    assert gradcheck(f, leaf([1.0, 2.0])).passed
+
+
+def test_an_input_that_f_does_not_use_has_a_zero_that_is_compared():
+    a, b = leaf([1.0, 2.0]), leaf([3.0])
+    assert gradcheck(lambda a, b: a * a, a, b).passed
+    cut = gradcheck(lambda a, b: a * a * stop(b), a, b)
+    assert not cut.passed and "input 1" in cut.worst.where

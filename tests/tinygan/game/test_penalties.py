@@ -141,3 +141,13 @@ def test_options_become_penalties_in_a_fixed_order():
     game = Game(D, G, *optimisers, r1=0.2, remedies=Remedies(r2=0.3, gp=4.0), draws=draws(), penalties=[own])
     assert game._all_penalties() == [R1(0.2), R2(0.3), WassersteinPenalty(4.0, game.draws), own]
     assert Game(D, G, *optimisers)._all_penalties() == []
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_negative_penalty_is_refused_as_it_would_be_a_reward(weight):
+    D, _ = players()
+    x = drawn(4, 3)
+    for make in (R1, R2, lambda w: WassersteinPenalty(w, Draws(np.random.default_rng(0))), lambda w: gradient_penalty(D, x, w),
+                 lambda w: wgan_gp(D, x, x, w, Draws(np.random.default_rng(0)))):
+        with pytest.raises(ValueError, match=f"the weight is {weight}, it has to be at least 0 and finite"):
+            make(weight)

@@ -101,6 +101,7 @@ def test_spectral_norm_resumes_too(tmp_path):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"pack": 3, "batch": 128}, "--batch is 128, --pack 3 has to divide it"),
+    ({"batch": 1, "batch_norm": True}, "--batch is 1, but --batch-norm normalises over a batch"),
     ({"smooth": 0.1, "objective": "hinge"}, "--smooth is for objectives with labels"),
     ({"unroll": 1, "update": "simultaneous"}, "--unroll looks ahead"),
     ({"smooth": 0.7}, "--smooth is 0.7"),
@@ -119,6 +120,7 @@ def test_options_that_do_not_fit(options, message):
     (["ring", "--pack", "0"], "--pack is 0, it has to be at least 1"),
     (["ring", "--init", "nope"], "--init is 'nope', it has to be one of he_normal"),
     (["ring", "--maxout", "1"], "at least 2 pieces"),
+    (["ring", "--batch", "1", "--batch-norm"], "--batch is 1, but --batch-norm normalises over a batch"),
     (["ring", "--arch", "dcgan"], "dcgan wants images"),
 ])
 def test_the_command_line_refuses_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):

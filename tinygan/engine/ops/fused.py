@@ -56,8 +56,11 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> tup
     given g:   dx = gamma inv_std (g - mean(g) - h mean(g h))     dgamma = sum g h     dbeta = sum g
 
     x (..., C), gamma and beta (C,). Returns y, and the batch's mean and inv_std (C,) as constants, for running estimates.
-    Ioffe and Szegedy 2015, Algorithm 1 and section 3.
+    Ioffe and Szegedy 2015, Algorithm 1 and section 3. Raises ValueError where a channel has a single value.
     """
+    if x.size == x.shape[-1] > 0:
+        raise ValueError(f"batch_norm: x has shape {x.shape}, one value for each channel; less its own mean each is 0, whatever it "
+                         "was, so take a batch of at least 2")
     x, gamma, beta = contiguous(x), contiguous(gamma), contiguous(beta)
     y, mean_, inv_std = (wrap(part, x.backend) for part in launch("batch_norm", x, gamma, beta, eps=eps))
 
@@ -83,10 +86,13 @@ def bce_logits(s: Tensor, t: Tensor | Number) -> Tensor:
     """Mean binary cross-entropy of logits s, labels t in [0, 1]: the mean of t softplus(-s) + (1 - t) softplus(s); any shape -> ()
     given g:   ds = g ((1-t) sigmoid(s) - t sigmoid(-s)) / size     dt = -g s / size
 
-    One launch gives the loss and ds. Finite, with all its digits, at every finite logit: no 1e-8 anywhere.
+    One launch gives the loss and ds. Finite, with all its digits, at every finite logit: no 1e-8 anywhere. Raises ValueError for a
+    label that is no probability, with which the loss would have no lower bound; not while a step is recorded, as it has no values.
     """
     s = contiguous(s)
-    t = _labels(as_tensor(t, s), s)
+    labels = as_tensor(t, s)
+    _check_labels(t if isinstance(t, (int, float)) else labels)
+    t = _labels(labels, s)
     loss, slope = launch("bce_logits", s, t)
     return record(loss, (s, t), (
         lambda g, y, s, t: g * _bce_slope(s, t, slope),
@@ -100,6 +106,22 @@ def _labels(t: Tensor, s: Tensor) -> Tensor:
         fits = f"; write t.reshape{s.shape}" if t.size == s.size else ""
         raise ValueError(f"bce_logits: the labels t have shape {t.shape}, the logits s {s.shape}; they have to be the same{fits}")
     return contiguous(broadcast_to(t, s.shape))
+
+
+def _check_labels(t: Tensor | Number) -> None:
+    """Raise ValueError unless all labels lie in [0, 1].
+
+    Labels that are differentiated are left alone, as a numeric derivative steps over the border; and no array is read while somebody
+    watches the launches, which a recorder does not run.
+    """
+    if not isinstance(t, Tensor):
+        low = high = float(t)
+    elif t.size and not t.tracked and not t.backend.watchers:
+        low, high = float(t.array.min()), float(t.array.max())
+    else:
+        return
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"bce_logits: labels are probabilities, between 0 and 1, and these reach from {low:g} to {high:g}")
 
 
 def _bce_slope(s: Tensor, t: Tensor, computed: Any) -> Tensor:
