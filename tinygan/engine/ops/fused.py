@@ -111,8 +111,8 @@ def _labels(t: Tensor, s: Tensor) -> Tensor:
 def _check_labels(t: Tensor | Number) -> None:
     """Raise ValueError unless all labels lie in [0, 1].
 
-    Labels that are differentiated are left alone, as a numeric derivative steps over the border; and no array is read while somebody
-    watches the launches, which a recorder does not run.
+    Labels that are differentiated are left alone, as a numeric derivative steps over the border; and no array is read while
+    somebody watches the launches, which a recorder does not run.
     """
     if not isinstance(t, Tensor):
         low = high = float(t)
