@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.docs import charts, quality_tables, speed_tables
 from benchmarks.docs.markdown import filled, machine
+from benchmarks.environments import beside
 from benchmarks.quality.presets import summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,9 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "pacgan": ("presets.json", quality_tables.pacgan_section),
         "remedies": ("presets.json", quality_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
+    },
+    "docs/environments.md": {
+        "beside": ("beside.json", beside.section),
     },
     "README.md": {
         "speed": ("gan_step.json", lambda report: speed_headline(report)),
