@@ -1,4 +1,4 @@
-"""Run the CUDA tests beside the packages that people have: `python -m benchmarks.environments.beside [--whole] [--only NAME ...]`
+"""Run the CUDA tests beside the packages that people have: `python -m benchmarks.environments.beside [--whole] [--keep] [--only NAME ...]`
 
 Each environment is made from nothing in a cache folder: first the other packages, as their users install them, then this checkout
 with an extra. The record, benchmarks/results/beside.json, says for each what was installed, what the doctor says of it, how many
@@ -61,12 +61,13 @@ class InstallationError(RuntimeError):
     """pip could not make an environment. The message ends with what pip says."""
 
 
-def make(environment: Environment, cache: Path) -> Path:
-    """Make an environment from nothing and return its Python. Raises InstallationError."""
+def make(environment: Environment, cache: Path, keep: bool = False) -> Path:
+    """Make an environment from nothing, or with `keep` complete one that is there, and return its Python. Raises InstallationError."""
     folder = cache / environment.name
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
+    if not (keep and python.exists()):
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     for requirements in (environment.beside, ("-e", f"{ROOT}[{environment.extra}]")):
         if requirements:
             command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
@@ -121,9 +122,9 @@ def _first_line(message: str | None) -> str:
     return (message or "no reason").strip().splitlines()[0][:200]
 
 
-def tried(environment: Environment, cache: Path, whole: bool) -> dict[str, Any]:
+def tried(environment: Environment, cache: Path, whole: bool, keep: bool = False) -> dict[str, Any]:
     """Make an environment, run its tests, and return its part of the record. Raises InstallationError, RuntimeError."""
-    python = make(environment, cache)
+    python = make(environment, cache, keep)
     tests = ("tests",) if whole else environment.tests
     made = stamp()
     return {
@@ -179,13 +180,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=[e.name for e in ENVIRONMENTS], help="only these; the record keeps the others")
     parser.add_argument("--whole", action="store_true", help="all tests, not those of CUDA alone")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "environments", help="where the environments are made")
+    parser.add_argument("--keep", action="store_true", help="complete the environments that are there, and make only the others")
     args = parser.parse_args(arguments)
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {"environments": {}}
     found, wrong = record["environments"], 0
     for environment in ENVIRONMENTS:
         if args.only is None or environment.name in args.only:
             try:
-                row = found[environment.name] = tried(environment, args.cache.resolve(), args.whole)
+                row = found[environment.name] = tried(environment, args.cache.resolve(), args.whole, args.keep)
             except (InstallationError, RuntimeError) as error:
                 print(f"{environment.title}: {error}", flush=True)
                 wrong += 1

@@ -68,7 +68,7 @@ def test_an_environment_asks_for_what_exists(environment):
 
 
 def test_an_environment_that_cannot_be_made_is_told_and_the_next_is_tried(tmp_path, monkeypatch, capsys):
-    def tried(environment, cache, whole):
+    def tried(environment, cache, whole, keep):
         if environment is ENVIRONMENTS[0]:
             raise beside.InstallationError("torch cannot be installed")
         return row(title=environment.title)
