@@ -1,4 +1,4 @@
-"""Run the CUDA tests beside the packages that people have: `python -m benchmarks.environments.beside [--whole] [--keep] [--only NAME ...]`
+"""Run the CUDA tests beside the packages that people have: `python -m benchmarks.environments.beside [--only NAME ...] [--keep]`
 
 Each environment is made from nothing in a cache folder: first the other packages, as their users install them, then this checkout
 with an extra. The record, benchmarks/results/beside.json, says for each what was installed, what the doctor says of it, how many
@@ -62,7 +62,7 @@ class InstallationError(RuntimeError):
 
 
 def make(environment: Environment, cache: Path, keep: bool = False) -> Path:
-    """Make an environment from nothing, or with `keep` complete one that is there, and return its Python. Raises InstallationError."""
+    """Make an environment from nothing, or complete the one that is there, and return its Python. Raises InstallationError."""
     folder = cache / environment.name
     python = folder / "bin" / "python"
     if not (keep and python.exists()):
