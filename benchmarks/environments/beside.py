@@ -96,7 +96,8 @@ def run_tests(python: Path, tests: tuple[str, ...]) -> dict[str, Any]:
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "record.xml"
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={record}", *tests]
+        as_make_does = ("-n", "2", "--dist", "worksteal")
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={record}", *as_make_does, *tests]
         begun = time.perf_counter()
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
         if not record.exists():
