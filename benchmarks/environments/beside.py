@@ -153,7 +153,7 @@ def section(record: dict[str, Any]) -> str:
         for reason, count in row["skipped"].items():
             reasons.setdefault(reason, []).append(f"{count} ({row['title']})")
     skipped = [f"- {reason.removeprefix('Skipped: ')}: {', '.join(counts)}." for reason, counts in reasons.items()]
-    failed = [f"- {row['title']}: `{test}`" for row in found.values() for test in row["failed"]]
+    failed = [f"- {row['title']}: `{test.split(': ')[0]}`" for row in found.values() for test in row["failed"]]
     commits = "; ".join(dict.fromkeys(f"commit {row['commit']}, {row['date']}" for row in found.values()))
     pythons = ", ".join(dict.fromkeys(row["python"] for row in found.values()))
     parts = [table(head, rows), f"Python {pythons}; {commits}.", *_listed("What was skipped, and why", skipped)]
