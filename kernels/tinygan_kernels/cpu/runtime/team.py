@@ -16,6 +16,7 @@ import numba
 from . import waiting
 from .atomics import atomic_add, atomic_load, atomic_store, call_address, compare_and_swap
 from .jit import njit, njit_inner, njit_parallel
+from .pace import chosen_threads, note_pace
 from .waiting import (
     BUSY,
     DOCK,
@@ -133,10 +134,14 @@ def run_together(team, serial, table, length, threads):
     if length > atomic_load(team + CAPACITY) or compare_and_swap(team + BUSY, 0, 1) != 0:
         run_stages_alone(table, length)
         return
-    resume_window(team, team + THREADS)
-    job = publish(team, serial, table, length, threads)
-    go_through(team, 0, job, atomic_load(team + ROWS), atomic_load(team + COUNTERS), length, threads)
-    leave_window(team, team + THREADS)
+    begun = resume_window(team, team + THREADS)
+    if chosen_threads(team, begun, threads) == 1:
+        run_stages_alone(table, length)
+    else:
+        job = publish(team, serial, table, length, threads)
+        go_through(team, 0, job, atomic_load(team + ROWS), atomic_load(team + COUNTERS), length, threads)
+    now = leave_window(team, team + THREADS)
+    note_pace(team, now, now - begun, length)
     atomic_store(team + BUSY, 0)
 
 

@@ -27,7 +27,8 @@ DOCK, STAGES = 3 * LINE, 6 * LINE  # two places to sleep at: where workers wait 
 MUTEX, CONDITION = LINE, 2 * LINE  # at a place: how many sleep there (one word), a mutex, a condition variable
 GENERATION, BUSY, STOP = 9 * LINE, 10 * LINE, 11 * LINE  # used by `team`
 JOB = 12 * LINE  # used by `team`
-THREADS = 13 * LINE  # from here on: a line for each thread
+PACE = 13 * LINE  # used by `pace`
+THREADS = 14 * LINE  # from here on: a line for each thread
 # In a thread's line: two words for a clock; its window: when it began, with how much CPU time, how long it slept since, until when
 # the caller's last job went; the sums of all windows.
 TIME, BEGUN, BEGUN_CPU, SLEPT, LEFT, USED, TAKEN = (WORD * i for i in (0, 2, 3, 4, 5, 6, 7))
@@ -90,19 +91,24 @@ def expect_a_crowd(team, now):
 
 @njit_inner
 def resume_window(team, mine):
-    """Begin a window, as the thread that calls, at the start of a job; go on with the one before, if that job has just ended."""
+    """Begin a window, as the thread that calls, at the start of a job; go on with the one before, if that job has just ended.
+
+    Returns the time.
+    """
     now = read_clock(team, mine, MONOTONIC)
     if now - atomic_load(mine + LEFT) > GAP:
         begin_window(team, mine, now)
+    return now
 
 
 @njit_inner
 def leave_window(team, mine):
-    """End the window, as the thread that calls, at the end of a job, if it has been long enough."""
+    """End the window, as the thread that calls, at the end of a job, if it has been long enough. Returns the time."""
     now = read_clock(team, mine, MONOTONIC)
     if now - atomic_load(mine + BEGUN) > SHORT_WINDOW:
         end_window(team, mine, now)
     atomic_store(mine + LEFT, now)
+    return now
 
 
 # ---- waiting and waking ----------------------------------------------------------------------------------------------------------

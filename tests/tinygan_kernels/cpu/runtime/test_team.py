@@ -9,7 +9,7 @@ from itertools import pairwise
 import numba
 import numpy as np
 import pytest
-from tinygan_kernels.cpu.runtime import atomics, stages, team, waiting
+from tinygan_kernels.cpu.runtime import atomics, pace, stages, team, waiting
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop
 from tinygan_kernels.cpu.runtime.workers import Team
 
@@ -40,7 +40,7 @@ def meet(arrived, met, part, parts):
     """Each part waits until all have begun, which needs a thread for each; it gives up after a minute or so."""
     address = arrived.ctypes.data
     atomics.atomic_add(address, 1)
-    for _ in range(10**9):
+    for _ in range(3 * 10**8):
         if atomics.atomic_load(address) >= parts:
             met[part] += 1
             break
@@ -60,6 +60,16 @@ def publish(*arguments):
 @numba.njit
 def expect_a_crowd(*arguments):
     waiting.expect_a_crowd(*arguments)
+
+
+@numba.njit
+def choose(*arguments):
+    return pace.chosen_threads(*arguments)
+
+
+@numba.njit
+def note(*arguments):
+    pace.note_pace(*arguments)
 
 
 KEPT = []  # a table holds only addresses: somebody has to keep what lies there
@@ -121,6 +131,7 @@ def test_no_wake_up_is_lost_and_no_stage_begins_early(crew, sleepless):
     """Thousands of rounds with more threads than cores; whoever waits sleeps at once, after a moment, never."""
     threads = 6 if sleepless < 1 << 62 else 2
     together, rounds = crew(threads), 2000 if sleepless < 1 << 62 else 300
+    word(together, waiting.THREAD_CLOCK).value = -1  # all threads, though this is a crowd
     word(together, waiting.PATIENCE).value = word(together, waiting.SHORT_PATIENCE).value = sleepless
     rows = np.zeros((4, 5), np.int64)
     expected = expected_sums(rows)
@@ -134,6 +145,7 @@ def test_no_wake_up_is_lost_and_no_stage_begins_early(crew, sleepless):
 @pytest.mark.parametrize("threads", [2, 5])
 def test_all_threads_take_part(crew, threads):
     together, arrived, met = crew(threads), np.zeros(1, np.int64), np.zeros(threads, np.int64)
+    word(together, waiting.THREAD_CLOCK).value = -1  # no crowd is noticed, which could leave the job to one thread
     table = table_of([meet.stage(threads, arrived, met)])
     for times in range(1, 20):
         arrived[0] = 0
@@ -271,3 +283,22 @@ def test_the_time_of_a_crowd_doubles_while_it_lasts_and_starts_anew_after_a_paus
         holds.append(hold // 10**6)
         now = until + (10**6 if wait == 1 else hold + 10**6)
     assert holds == [20, 40, 80, 160, 320, 640, 640, 640, 20]
+
+
+def test_on_a_crowded_machine_the_faster_number_of_threads_is_kept(crew):
+    """Played with times that are given: first all threads are tried, then one, then the faster of both is kept for a while."""
+    alone, now, trial = crew(3, workers=False), 10**12, 100_000_000
+    assert choose(alone.address, now, 3) == 3  # idle
+    word(alone, waiting.CROWDED_UNTIL).value = 10**15
+    for all_take, one_takes, kept in ((5, 4, 1), (4, 5, 3)):  # hundredths of a trial
+        seen = []
+        for _ in range(900):
+            seen.append(choose(alone.address, now, 3))
+            note(alone.address, now, trial // 100 * (one_takes if seen[-1] == 1 else all_take), 7)
+        tried_all, tried_one = 100 // all_take, 100 // one_takes
+        assert seen[: tried_all + tried_one] == [3] * tried_all + [1] * tried_one
+        later = seen[tried_all + tried_one :]
+        assert later[:400] == [kept] * 400 and set(later) == {1, 3}  # 16 trials long; then both are tried anew
+        word(alone, waiting.CROWDED_UNTIL).value = 0
+        assert choose(alone.address, now, 3) == 3  # idle again: all, and everything is forgotten
+        word(alone, waiting.CROWDED_UNTIL).value = 10**15
