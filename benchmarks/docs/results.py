@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "pacgan": ("presets.json", quality_tables.pacgan_section),
         "remedies": ("presets.json", quality_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
+        "busy": ("busy.json", speed_tables.busy_section),
     },
     "docs/environments.md": {
         "beside": ("beside.json", beside.section),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.docs.markdown import measured_on, table, three_digits
+from benchmarks.speed.busy import verdicts
 from benchmarks.speed.workloads import WORKLOADS
 
 Report = dict[str, Any]
@@ -120,3 +121,21 @@ def emulator_section(report: Report) -> str:
         of = {row["n"]: row for row in report["rows"] if row["version"] == version}
         rows.append([f"{version}: {of[sizes[0]]['title']}", *(f"{of[n]['off']:.2f} s / {of[n]['on']:.2f} s" for n in sizes)])
     return f"{table(head, rows)}\n\n{measured_on(report['stamp'])}"
+
+
+def busy_section(report: Report) -> str:
+    """Return the table of a step's time on the idle and the busy machine, by workload and side, and what follows from it."""
+    conditions = list(report["loops"])
+    rows = []
+    for name, sides in report["workloads"].items():
+        for title, by in sides.items():
+            times = [three_digits(by[condition]["ms"]) if condition in by else "not measured" for condition in conditions]
+            rows.append([name, title, *times, f"{by['busy']['ms'] / by['idle']['ms']:.2f}", three_digits(by["busy"]["cpu_ms"])])
+    head = ["workload", "side", *(f"{condition}, ms" for condition in conditions), "busy / idle", "CPU time of a busy step, ms"]
+    told = [
+        f"- {name}: {', '.join(f'{what} {ratio:.2f}' for what, ratio in verdicts(sides).items())}"
+        for name, sides in report["workloads"].items()
+    ]
+    peers = any(title.startswith("PyTorch") for sides in report["workloads"].values() for title in sides)
+    missing = [] if peers else ["Not measured, as not installed there: torch."]
+    return "\n\n".join([table(head, rows), "\n".join(told), *missing, measured_on(report["stamp"])])
