@@ -29,7 +29,7 @@ from .timing import stamp
 from .workloads import WORKLOADS, build
 
 CONDITIONS = {"idle": 0, "busy": 1, "four a core": 4}  # busy loops for each core
-LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6):\n        pass"
+LOOP = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    for _ in range(10**6):\n        pass"
 SETTLE = 0.15  # seconds at the start of a block that do not count: until the system shares the cores as it will
 
 
@@ -106,13 +106,13 @@ def serve(kind: str, name: str) -> None:
 
 
 @contextmanager
-def busy_loops(count: int) -> Iterator[None]:
-    """Keep so many loops running, each in a process of its own. They also end when this process does."""
-    loops = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(count)]
+def busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Keep so many loops running, each in a process of its own, and give these. They also end when this process does."""
+    loops = [subprocess.Popen([sys.executable, "-c", LOOP, str(os.getpid())]) for _ in range(count)]
     try:
         if count:
             time.sleep(0.3)  # until they have started
-        yield
+        yield loops
     finally:
         for loop in loops:
             loop.kill()

@@ -54,6 +54,7 @@ class Backend:
     bind_pair: Callable[[Launch, Launch], Call | None] = lambda first, second: None  # one call for both, None if there is none
     join: Callable[[Sequence[Call]], Sequence[Call]] = lambda calls: calls  # makes fewer calls that do the same
     bind_refill: BindRefill | None = None  # makes (a call that copies to the given array, a function that sets what it copies)
+    shares: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)  # seconds that its threads ran; that others had their cores
     emulated: bool = False  # CUDA kernels executed on the CPU
     watchers: list[Watcher] = field(default_factory=list)
     writes: Writes = field(default_factory=Writes)  # notes of the launches that wrote into arrays which were there before

@@ -162,3 +162,18 @@ def test_the_headlines():
     assert "takes 2.50 (ring) times as long" in results.speed_headline(report)
     text = results.quality_headline(_record())
     assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "commit abc" in text
+
+
+@pytest.mark.parametrize("peer", [True, False])
+def test_the_busy_machine_is_told_from_its_record(peer):
+    def side(idle, busy, **more):
+        return {"idle": {"ms": idle, "cpu_ms": 2 * idle}, "busy": {"ms": busy, "cpu_ms": 7.0}, **more}
+
+    sides = {"tinygan": side(1.0, 2.0, **{"four a core": {"ms": 5.0, "cpu_ms": 3.0}}), "tinygan, one thread": side(1.5, 3.0)}
+    if peer:
+        sides |= {"PyTorch": side(4.0, 40.0), "PyTorch, passive": side(5.0, 8.0)}
+    record = {"stamp": STAMP, "loops": {"idle": 0, "busy": 1, "four a core": 4}, "workloads": {"ring": sides}}
+    text = speed_tables.busy_section(record)
+    assert "| ring | tinygan | 1 | 2 | 5 | 2.00 | 7 |" in text and "| 1.5 | 3 | not measured | 2.00 | 7 |" in text
+    assert "busy / idle 2.00, one thread / all, busy 1.50" in text
+    assert ("best PyTorch / tinygan, busy 4.00" in text) is peer and ("not installed there: torch" in text) is not peer

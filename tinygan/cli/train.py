@@ -101,13 +101,16 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
 def _finish(run: Run, diagnosing: bool) -> bool:
     """Train to the last step with a progress bar and the alarms, then draw. Return False if interrupted: the step is saved."""
     from tinygan.measure.alarms import Alarms
+    from tinygan.training.crowd import CrowdNotice
 
     begun, first = time.perf_counter(), run.step
     alarms = Alarms(run, lambda line: tell(err, line), diagnosing=diagnosing)
+    crowd = CrowdNotice(run.backend, lambda line: tell(err, line))
 
     def on_reading(reading: dict[str, float]) -> None:
         show(reading)
         alarms(reading)
+        crowd()
 
     with interruptible() as interrupted, progress(run) as show, unchecked(run.backend):
         finished = run.train(on_reading, interrupted)

@@ -22,6 +22,7 @@ from tinygan_kernels.cpu import batch_norm, bce, bias_act, elementwise, reductio
 from tinygan_kernels.cpu.conv import choice as conv_choice
 from tinygan_kernels.cpu.matmul import choice as matmul_choice
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage, joined
+from tinygan_kernels.cpu.runtime.workers import shares
 from tinygan_kernels.shapes import ContractError
 
 from .memory import Scratch, as_matrix, empty
@@ -401,6 +402,8 @@ def backend(versions: Mapping[str, int] | None = None) -> Backend:
     # that is played step by step.
     numpy_first = {name: _out(function) for name, function in _SAME_BITS.items()}
     implementations = {name: numpy_first.get(name) or at_once(name) for name in KERNELS}
-    made = Backend("cpu", implementations, bind=bind, bind_pair=bind_pair, join=joined, bind_refill=_refill, versions=VERSIONS)
+    made = Backend(
+        "cpu", implementations, bind=bind, bind_pair=bind_pair, join=joined, bind_refill=_refill, versions=VERSIONS, shares=shares
+    )
     made.allocate = empty
     return made

@@ -98,6 +98,14 @@ def the_team() -> Team:
     return _TEAM[0]
 
 
+def shares() -> tuple[float, float]:
+    """Return the seconds that this process's team ran, and those in which it wanted to run while others had its cores.
+
+    As `Team.shares`; zeros before there is a team.
+    """
+    return _TEAM[0].shares() if _TEAM else (0.0, 0.0)
+
+
 def _forget() -> None:
     """Forget the team in a child after a fork: its threads are the parent's. The child starts one of its own when it needs one."""
     global _MAKING
