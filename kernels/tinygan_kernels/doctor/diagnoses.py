@@ -139,7 +139,7 @@ def _for_architecture(nvrtc: Compiler, capability: int, driver: Driver) -> str:
 
 def _numba_cuda(found: Installed) -> Iterator[Finding]:
     numba, driver = found.numba_cuda, found.driver
-    wanted = install_gpu(driver.fitting_cuda()) if driver.version else install("emulator")
+    wanted = install_gpu(driver.fitting_cuda()) if driver.version else install(_emulator_beside(found))
     if numba.package is None:
         state = PROBLEM if driver.version else NOTE
         yield Finding("Numba CUDA", state, f"not installed; the emulator and the backend numba-cuda need it: {wanted}")
@@ -156,6 +156,12 @@ def _numba_cuda(found: Installed) -> Iterator[Finding]:
     brings = install("emulator" if cuda == 13 else "emulator-cuda12")
     yield from _compiler("Numba CUDA and the emulator", numba.nvrtc, driver, f"run: {brings}")
     yield from _numba_libraries(numba, brings)
+
+
+def _emulator_beside(found: Installed) -> str:
+    """Return the extra of the emulator that is of one CUDA version with what else is installed."""
+    others = [package.cuda for package in (found.cupy.package, found.torch) if package is not None]
+    return "emulator-cuda12" if 12 in others and 13 not in others else "emulator"
 
 
 def _numba_libraries(numba: NumbaCuda, brings: str) -> Iterator[Finding]:

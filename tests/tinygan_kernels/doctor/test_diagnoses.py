@@ -136,6 +136,14 @@ def test_without_anything_the_doctor_only_notes():
     assert "pip install -e '.[emulator]'" in str(diagnose(nothing)[2])
 
 
+@pytest.mark.parametrize(("torch", "cupy", "extra"), [(12, 12, "-cuda12"), (13, 0, ""), (12, 0, "-cuda12"), (12, 13, ""), (0, 0, "")])
+def test_the_emulator_is_to_be_of_one_cuda_version_with_what_is_there(torch, cupy, extra):
+    made = Cupy(Package("cupy", "14.2.0", cupy), nvrtc=NVRTC) if cupy else Cupy()
+    found = replace(NO_GPU, numba_cuda=NumbaCuda(), cupy=made, torch=Package("torch", "2.9.0", torch))
+    (line,) = [str(finding) for finding in diagnose(found) if finding.topic == "Numba CUDA"]
+    assert line.startswith(NOTE) and line.endswith(f"pip install -e '.[emulator{extra}]'")
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_every_finding_is_one_line(name):
     for finding in diagnose(PLANTED[name][0]):
