@@ -136,7 +136,10 @@ def test_without_anything_the_doctor_only_notes():
     assert "pip install -e '.[emulator]'" in str(diagnose(nothing)[2])
 
 
-@pytest.mark.parametrize(("torch", "cupy", "extra"), [(12, 12, "-cuda12"), (13, 0, ""), (12, 0, "-cuda12"), (12, 13, ""), (0, 0, "")])
+BESIDE = [(12, 12, "-cuda12"), (13, 0, ""), (12, 0, "-cuda12"), (12, 13, ""), (0, 0, "")]
+
+
+@pytest.mark.parametrize(("torch", "cupy", "extra"), BESIDE)
 def test_the_emulator_is_to_be_of_one_cuda_version_with_what_is_there(torch, cupy, extra):
     made = Cupy(Package("cupy", "14.2.0", cupy), nvrtc=NVRTC) if cupy else Cupy()
     found = replace(NO_GPU, numba_cuda=NumbaCuda(), cupy=made, torch=Package("torch", "2.9.0", torch))
