@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def excerpt(function: Callable, without_docstring: bool = False) -> str:
     """Return a function's source as a block of Markdown below a link to its file; of a compiled function, its Python source."""
-    function = getattr(function, "py_func", function)
+    function = inspect.unwrap(getattr(function, "py_func", function))  # an op is wrapped by its front
     lines = textwrap.dedent(inspect.getsource(function)).rstrip().splitlines()
     if without_docstring:
         (node,) = ast.parse("\n".join(lines)).body
