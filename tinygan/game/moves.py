@@ -41,8 +41,8 @@ class Game:
     ema: decay of `average`, a second G of the same shape, which follows G slowly and is the one to sample from.
     remedies: what else is in use. draws: where it takes random numbers from. noise: the present std of instance noise, which
     begins at that of the remedies.
-    Raises ValueError if the players share parameters, if an optimiser moves the other player, if an option is out of range, or if
-    the options do not fit together.
+    Raises TypeError for a player that is no Layer. Raises ValueError if the players share parameters, if an optimiser moves the
+    other player, if an option is out of range, or if the options do not fit together.
     """
 
     D: Layer
@@ -59,6 +59,9 @@ class Game:
     penalties: Sequence[Penalty] = ()
 
     def __post_init__(self) -> None:
+        for name, network in (("D", self.D), ("G", self.G)):
+            if not isinstance(network, Layer):
+                raise TypeError(f"{name} is a {type(network).__name__}, it has to be a Layer: derive its class from nn.Layer")
         assert_disjoint(self.optim_d, self.optim_g)
         self._check_owners()
         if self.objective not in OBJECTIVES:

@@ -55,7 +55,8 @@ def at(network: Layer, parameters: dict[str, Tensor]) -> Iterator[None]:
     instead = {}
     for name, tensor in parameters.items():
         if name not in own or not any(slot.tensor is own[name] for slot in held):
-            raise ValueError(f"the network holds no parameter {name!r} in its attributes; it has {', '.join(own)}")
+            where = "which no attribute of a layer inside it holds" if name in own else f"which it has not: it has {', '.join(own)}"
+            raise ValueError(f"the network cannot be put at its parameter {name!r}, {where}; hold layers and tensors in attributes")
         instead[id(own[name])] = tensor
     places = [(slot, slot.tensor) for slot in held if id(slot.tensor) in instead]
     try:

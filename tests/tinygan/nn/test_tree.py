@@ -187,6 +187,63 @@ def test_a_residual_layer_unrolls():
         np.testing.assert_array_equal(v, start[name])
 
 
+class Renamed(Residual):
+    def parameters(self):
+        return {f"mine.{name}": t for name, t in super().parameters().items()}
+
+
+class Enclosed(Layer):
+    """Its layer is in a function, where nobody finds it."""
+
+    def __init__(self, layer):
+        self.compute, self.given = lambda x: layer(x), lambda: layer.parameters()
+
+    def __call__(self, x):
+        return self.compute(x)
+
+    def parameters(self):
+        return self.given()
+
+
+def test_a_layer_that_names_its_parameters_itself_trains_and_unrolls_like_one_that_does_not():
+    moved = []
+    for made_of in (Residual, Renamed):
+        D, G = made_of(1, seed=1), made_of(1, seed=2)
+        game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=Remedies(unroll=2))
+        before = list(values(D).values())
+        game.alternating_step(lambda: drawn(4, 1), lambda: drawn(4, 1))
+        moved.append([*values(D).values(), *values(G).values()])
+        assert all((new != old).any() for new, old in zip(values(D).values(), before, strict=True))
+    for one, other in zip(*moved, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_parameters_that_no_attribute_holds_train_but_cannot_be_exchanged():
+    D, G = Enclosed(Residual(1, seed=1)), Residual(1, seed=2)
+    plain = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1))
+    plain.alternating_step(lambda: drawn(4, 1), lambda: drawn(4, 1))
+    unrolling = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=Remedies(unroll=1))
+    with pytest.raises(ValueError, match=r"parameter 'first\.w', which no attribute of a layer inside it holds; hold layers"):
+        unrolling.alternating_step(lambda: drawn(4, 1), lambda: drawn(4, 1))
+
+
+def test_a_player_that_is_no_layer_is_refused_in_a_sentence():
+    G = Residual(1)
+    with pytest.raises(TypeError, match=r"D is a function, it has to be a Layer: derive its class from nn\.Layer"):
+        Game(lambda x: x, G, SGD(Residual(1).parameters(), 0.1), SGD(G.parameters(), 0.1))
+
+
+def test_a_layer_that_is_held_but_never_called_is_named():
+    class Forgetful(Residual):
+        def __call__(self, x):
+            return self.first(x)
+
+    D, G = Forgetful(1), Residual(1)
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1))
+    with pytest.raises(ValueError, match=r"wrt\['second\.w'\], float64 of shape .* has no part in output"):
+        game.ascend_d(drawn(4, 1), drawn(4, 1))
+
+
 def test_train_and_eval_reach_layers_wherever_they_are():
     holder = Holder()
     inside = [holder, *holder.inner_layers()]
@@ -217,7 +274,7 @@ def test_what_cannot_be_exchanged_says_so():
             at(layer, {"first.w": constant(np.ones((2, 2))), "pair.1": constant([3.0])}):
         pass
     assert layer.first.w is own
-    with pytest.raises(ValueError, match=r"no parameter 'third\.w' in its attributes; it has first"), at(layer, {"third.w": own}):
+    with pytest.raises(ValueError, match=r"its parameter 'third\.w', which it has not: it has first"), at(layer, {"third.w": own}):
         pass
 
 
