@@ -4,8 +4,8 @@
 
 All sides train the same networks on the same data with the options that the command line takes by default. They train in turns, a
 run each, and each run is timed from its first reading to its last, so that recording and checks at the beginning are left out, and
-alarms and readings are in. With --clock cpu the CPU time of the process counts, which other programs disturb less: for one thread, as
-waiting threads take CPU time too. Before that it is verified that `fit` and the command line's loop have the same bits.
+alarms and readings are in. With --clock cpu the CPU time of the process counts, which other programs disturb less: for one thread,
+as waiting threads take CPU time too. Before that it is verified that `fit` and the command line's loop have the same bits.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of a run; the loop by hand makes a twentieth of them")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    report: dict[str, Any] = {"stamp": stamp(), "steps": args.steps, "clock": args.clock, "threads": numba.get_num_threads(), "data": {}}
+    threads = numba.get_num_threads()
+    report: dict[str, Any] = {"stamp": stamp(), "steps": args.steps, "clock": args.clock, "threads": threads, "data": {}}
     for data in args.data or DATA:
         report["data"][data] = found = measure(data, args.steps, args.rounds, CLOCKS[args.clock])
         for name, side in found.items():
