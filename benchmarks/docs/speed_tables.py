@@ -139,3 +139,15 @@ def busy_section(report: Report) -> str:
     peers = any(title.startswith("PyTorch") for sides in report["workloads"].values() for title in sides)
     missing = [] if peers else ["Not measured, as not installed there: torch."]
     return "\n\n".join([table(head, rows), "\n".join(told), *missing, measured_on(report["stamp"])])
+
+
+def fit_section(report: Report) -> str:
+    """Return what a step takes on the command line, by `fit` and by hand, and each as a multiple of the command line's."""
+    sides = list(dict.fromkeys(side for of in report["data"].values() for side in of))
+    rows = [[data, *(f"{three_digits(of[side]['ms'])} ms ({of[side]['ratio']:.2f})" for side in sides)]
+            for data, of in report["data"].items()]
+    what = "CPU time" if report["clock"] == "cpu" else "time"
+    threads = f"{report['threads']} thread{'s' * (report['threads'] != 1)}"
+    told = (f"Medians of {len(next(iter(report['data'].values()))[sides[0]]['rounds'])} runs of {report['steps']:,} steps each, on "
+            f"{threads}; {what} of a step, and in brackets its ratio to the command line's, the median of those within a round.")
+    return f"{table(['data', *sides], rows)}\n\n{told}\n\n{measured_on(report['stamp'])}"

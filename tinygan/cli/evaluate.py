@@ -23,12 +23,17 @@ def evaluate(
     backend: BackendName = "cpu",
 ) -> None:
     """Measure a run: quality and variety of its samples against the data that it was trained on."""
+    from tinygan.data import DataError
     from tinygan.data import load as load_data
+    from tinygan.fitting.arrays import ARRAY
     from tinygan.measure.report import quality_report
     from tinygan.training.samples import load_generator
 
     trained = load_generator(run_folder, load_backend(backend))
     config = trained.config
+    if config.data == ARRAY:
+        raise DataError(f"the run in {run_folder} was trained in Python, on an array that it does not hold; measure it there: "
+                        f"tinygan.measure.quality_report(dataset, load_generator(run), rng)")
     dataset = load_data(config.data, **config.values(DataOptions))
     table = Table("", "", "what it means", box=None, header_style="bold")
     for row in quality_report(dataset, trained, np.random.default_rng(seed), with_parzen):

@@ -61,6 +61,7 @@ class Run:
         self._checksum = _checksum(dataset)
         self._x, self._z = self._inputs()
         self._draw_noise = normals(self._z)
+        self.live_arrays()  # refuses names that a checkpoint could not tell apart, before any step
         self.sources = [self.draws, *(source for source in self.players.draws if source is not self.draws)]
         self.forget_recording()
 
@@ -200,7 +201,11 @@ class Run:
             if network is not None:
                 live |= {f"{player}.{name}": t.array for name, t in (network.parameters() | network.buffers()).items()}
         for player, optimiser in (("D", game.optim_d), ("G", game.optim_g)):
-            live |= {f"{player}.{optimiser.kernel}.{name}": array for name, array in optimiser.states.items()}
+            moved = {f"{player}.{optimiser.kernel}.{name}": array for name, array in optimiser.states.items()}
+            if live.keys() & moved.keys():
+                raise ValueError(f"{player} holds tensors under the name {optimiser.kernel!r}, as checkpoints call what its "
+                                 f"optimiser remembers; give the attribute another name")
+            live |= moved
         return live
 
     def saved_arrays(self) -> dict[str, np.ndarray]:

@@ -255,6 +255,25 @@ def test_an_earlier_run_is_moved_aside(tmp_path):
     assert (tmp_path / "run.1" / CHECKPOINT).exists() and "run.1" in told[0]
 
 
+class HoldsAdam(Layer):
+    """A layer whose parameters would be called as the moments of its optimiser are."""
+
+    def __init__(self, rng):
+        self.adam = {"m": Tensor(np.ones(5, np.float32), backend("reference"), requires_grad=True)}
+
+
+def test_names_that_a_checkpoint_could_not_tell_apart():
+    G, D = networks()
+
+    class Whole(HoldsAdam):
+        def __call__(self, z):
+            return self.last(self.first(z) * self.adam["m"])
+
+    whole = Whole(None)
+    whole.first, whole.last = G.layers
+    assert "under the name 'adam'" in refusal(fit, whole, D, points(), z=3, error=ValueError, **RUN)
+
+
 class Swish(Layer):
     def __init__(self, slope=1.5):
         self.slope = slope
@@ -280,6 +299,8 @@ def test_saved_and_loaded(tmp_path, capsys):
     assert command_line(["sample", str(tmp_path / "run"), "-n", "6", "--seed", "1", "--backend", "reference", "-o",
                          str(tmp_path / "x.npy")]) == 0
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), fitted.sample(6, 1))
+    assert command_line(["evaluate", str(tmp_path / "run"), "--backend", "reference"]) == 2
+    assert "trained in Python, on an array" in capsys.readouterr().err
     resumed = fit(*networks(lambda rng: BatchNorm(5, backend=backend("reference"))), points(), out=tmp_path / "run",
                   resume=True, **{**RUN, "steps": 30})
     assert resumed.step == 30
