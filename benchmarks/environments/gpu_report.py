@@ -118,10 +118,11 @@ def _user() -> str:
 def report(results: list[Result], driver: Driver) -> str:
     """Return the whole report, as Markdown without names of people, machines or folders."""
     made = stamp()
-    gpus = ", ".join(gpu.name for gpu in driver.gpus) or driver.problem
+    gpus = ", ".join(gpu.name for gpu in driver.gpus)
+    gpu = f"{gpus}; driver {driver.version}, CUDA {driver.cuda[0]}.{driver.cuda[1]}" if gpus else f"none ({driver.problem})"
     versions = ", ".join(f"{name} {version}" for name, version in installed_versions(NAMED).items())
     head = (
-        f"# tinygan on a GPU\n\n- GPU: {gpus}; driver {driver.version or 'none'}, CUDA {driver.cuda[0]}.{driver.cuda[1]}\n"
+        f"# tinygan on a GPU\n\n- GPU: {gpu}\n"
         f"- commit {made['commit']}{_changed()}, {made['date']}\n"
         f"- {platform.system()} {platform.release()} {platform.machine()}, {made['cpu']}, {made['cores']} cores\n"
         f"- Python {made['python']}, {versions}\n"
@@ -157,7 +158,7 @@ def main(arguments: list[str] | None = None, steps: tuple[Step, ...] = STEPS) ->
         args.report.write_text(report(results, driver))  # after each, so that something is left whatever happens
     for result in results:
         print(f"{result.verdict:16s} {result.step.name}")
-    print(f"All of it is in {args.report}; no names of users, machines or folders are, so it can be sent as it is.")
+    print(f"All of it is in {args.report}, which names no user, machine or folder and can be sent as it is.")
     return 0 if all(result.verdict == "done" for result in results) else 1
 
 
