@@ -20,6 +20,7 @@ from tinygan.optim import Optimiser
 from tinygan.options import OptionError, options_of, plain
 from tinygan.training.checkpoint import CheckpointError, read_run
 from tinygan.training.config import Config, with_defaults
+from tinygan.training.crowd import CrowdNotice
 from tinygan.training.folder import set_aside
 from tinygan.training.interrupt import interruptible
 from tinygan.training.run import Run, turn_of
@@ -149,6 +150,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
     readings = run.folder.readings(run.step)
     stopped: list[bool] = []
     alarms = Alarms(run, lambda line: say(in_python(line)))
+    crowd = CrowdNotice(run.backend, say)
     own = run.players.code_of_others()
     watched = WatchedSteps(run, own, say, lambda: _forget(readings, run.step)) if own and not run.eager else None
 
@@ -158,6 +160,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
             readings.append(reading)
             show(reading)
             alarms(reading)
+            crowd()
             if callback is not None and run.step % every == 0:
                 stopped.extend([True] * _wants_to_stop(callback(_moment(run, reading))))
 

@@ -2,12 +2,16 @@
 
 import ctypes
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
 from tinygan_kernels import load
 from tinygan_kernels.cpu.runtime import waiting, workers
 
+from tinygan import nn
+from tinygan.cli import main
+from tinygan.fitting.front import fit
 from tinygan.training.crowd import CrowdNotice
 
 
@@ -54,3 +58,24 @@ def test_the_cpu_backend_tells_the_shares_of_its_team(monkeypatch):
         for word, value in ((waiting.USED, used), (waiting.TAKEN, taken)):
             ctypes.c_int64.from_address(team.address + waiting.THREADS + me * waiting.LINE + word).value = value
     np.testing.assert_allclose(load("cpu").shares(), (3.0, 5.0))
+
+
+@pytest.fixture
+def crowded(monkeypatch):
+    """Let the CPU backend's threads want three times what they get, and let a run look at once."""
+    asked = count()
+    monkeypatch.setattr("tinygan_kernels.cpu.backend.shares", lambda: (float(n := next(asked)), 2.0 * n))
+    monkeypatch.setattr("tinygan.training.crowd.EVERY", 0.0)
+
+
+def test_the_command_line_says_it_once(crowded, tmp_path, capsys):
+    assert main.run(["train", "ring", "--steps", "20", "--out", str(tmp_path / "run")]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "other programs use the cores" in line]
+    assert len(lines) == 1 and "3.0 times as long" in lines[0]
+
+
+def test_fit_says_it_once(crowded):
+    cpu, rng, told = load("cpu"), np.random.default_rng(0), []
+    G, D = (nn.Sequential(nn.Linear(a, b, backend=cpu, rng=rng)) for a, b in ((4, 2), (2, 1)))
+    fit(G, D, rng.standard_normal((30, 2)), steps=40, batch=8, progress=False, say=told.append)
+    assert sum("other programs use the cores: steps take about 3.0 times" in line for line in told) == 1
