@@ -1,9 +1,9 @@
-# The two commands: `make train` and `make test`. Everything is installed into .venv, nothing outside this folder is touched.
+# The two commands: `make train` and `make test`. Everything is installed into .venv; outside this folder only a cache of `make toolkits`.
 PYTHON ?= python3
 BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint bench docs beside gpu gpu-checks clean
+.PHONY: help train test lint bench docs beside toolkits gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -28,6 +28,10 @@ docs: .venv/.test  ## rewrite the numbers, excerpts, figures and tables of docs/
 
 beside: .venv/.test  ## run the CUDA tests beside PyTorch, CuPy and CUDA 12, in environments made for it in .cache/
 	$(BIN)/python -m benchmarks.environments.beside; status=$$?; $(BIN)/python -m benchmarks.docs.results && exit $$status
+
+toolkits: .venv/.test  ## compile the CUDA kernels with every CUDA toolkit from 12.0 on, fetched into ~/.cache/tinygan; half an hour
+	nice $(BIN)/python -m benchmarks.environments.toolkits --json benchmarks/results/toolkits.json; status=$$?; \
+	$(BIN)/python -m benchmarks.docs.results && exit $$status
 
 # Which CUDA packages fit is asked of the driver; `make gpu CUDA=12` overrides it. Each major version has an environment of its own.
 gpu:  ## on a machine with an NVIDIA GPU: doctor, tests, verification, times beside cuBLAS's, all of it in gpu-report.md

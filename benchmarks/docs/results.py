@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.docs import charts, quality_tables, speed_tables
+from benchmarks.docs import charts, quality_tables, speed_tables, toolkit_tables
 from benchmarks.docs.markdown import filled, machine
 from benchmarks.environments import beside
 from benchmarks.quality.presets import summary
@@ -38,6 +38,9 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "busy": ("busy.json", speed_tables.busy_section),
     },
     "docs/environments.md": {
+        "toolkits": ("toolkits.json", toolkit_tables.toolkits),
+        "architectures": ("toolkits.json", toolkit_tables.architectures),
+        "numba-toolkits": ("toolkits.json", toolkit_tables.numba),
         "beside": ("beside.json", beside.section),
     },
     "README.md": {

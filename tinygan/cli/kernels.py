@@ -89,13 +89,14 @@ def profile(
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
 ) -> int:
     """Show what a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
+    from tinygan_kernels.emulator import EmulatorError
     from tinygan_kernels.profiling import report, view
     from tinygan_kernels.profiling.machine_code import InspectionError
 
     try:
         profiles = report.profile(kernel, version, shape, backend, arch, compare)
-    except InspectionError as error:
-        raise BackendError(str(error)) from None
+    except (InspectionError, EmulatorError) as error:
+        raise BackendError(str(error).splitlines()[0]) from None
     view.render(profiles, out)
     return 0
 
@@ -104,13 +105,17 @@ def profile(
 def targets(
     backend: Annotated[list[str] | None, typer.Option("--backend", help="cupy, numba-cuda; both if not given.",
                                                       show_default=False)] = None,
+    arch: Annotated[list[str] | None, typer.Option("--arch", help="What to compile for; sm_80 and sm_90 if not given.",
+                                                   show_default=False)] = None,
 ) -> int:
     """Check the CUDA kernels' targets without a GPU: no spills, coalesced access, no bank conflicts, a busy inner loop.
 
-    Each rung of a ladder also has to improve the counter that it was written for. Takes a minute or two; exit code 1 if a target
-    is missed.
+    Each kernel has to stay within the architecture's limits and to be launched as its launch bounds say, and each rung of a ladder
+    has to improve the counter that it was written for. Takes a minute or two; exit code 1 if a target is missed.
     """
+    from tinygan_kernels.emulator import EmulatorError
     from tinygan_kernels.profiling import targets as static_targets
+    from tinygan_kernels.profiling.machine_code import InspectionError
 
     backends = tuple(backend or CUDA_BACKENDS)
     for name in backends:
@@ -118,7 +123,10 @@ def targets(
             raise BackendError(f"backend {name!r} has no CUDA kernels; those with are {', '.join(CUDA_BACKENDS)}")
         if reason := why_unavailable(name, emulate=True):
             raise BackendError(f"backend {name!r} cannot be emulated: {reason}")
-    results = list(static_targets.measure(backends))
+    try:
+        results = list(static_targets.measure(backends, tuple(arch or static_targets.ARCHS)))
+    except (InspectionError, EmulatorError) as error:
+        raise BackendError(str(error).splitlines()[0]) from None
     out.print(static_targets.table(results))
     return 1 if any(result.ok is False for result in results) else 0
 

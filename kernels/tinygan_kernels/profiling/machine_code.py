@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tinygan_kernels.cuda.device import RecordedLaunch
+from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.emulator.host.toolkit import dotted
 from tinygan_kernels.extras import install
 
 RESERVED_FROM = 90  # from sm_90 on, the linker counts 1 KiB of shared memory that the system keeps for itself
@@ -87,6 +89,7 @@ class Compiled:
     missing: str
 
 
+@functools.lru_cache(maxsize=32)  # the kernels of a .cu file share their PTX
 def link(ptx: str, arch: str) -> tuple[bytes, str]:
     """Compile PTX for `arch` (such as "sm_90"). Returns the cubin and the linker's log. Raises InspectionError."""
     from cuda.bindings import nvjitlink
@@ -97,12 +100,23 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
         nvjitlink.complete(handle)
     except nvjitlink.nvJitLinkError as error:
-        raise InspectionError(f"{arch}: the kernel does not compile for this architecture ({error})") from None
+        raise InspectionError(f"{arch}: the kernel does not compile for this architecture ({error}){_older_linker()}") from None
     log, cubin = bytearray(nvjitlink.get_info_log_size(handle)), bytearray(nvjitlink.get_linked_cubin_size(handle))
     nvjitlink.get_info_log(handle, log)
     nvjitlink.get_linked_cubin(handle, cubin)
     nvjitlink.destroy(handle)
     return bytes(cubin), log.decode(errors="replace")
+
+
+def _older_linker() -> str:
+    """Return what to do where the linker is older than the compiler, whose PTX it then does not know; "" otherwise."""
+    from cuda.bindings import nvjitlink
+
+    linker, compiler = tuple(nvjitlink.version()), nvrtc.version()
+    if linker >= compiler:
+        return ""
+    package = f"'nvidia-nvjitlink{'' if compiler[0] > 12 else '-cu12'}>={dotted(compiler)}'"
+    return f"; nvJitLink {dotted(linker)} is older than NVRTC {dotted(compiler)}, whose PTX it links: pip install {package}"
 
 
 def inspect(launch: RecordedLaunch, arch: str) -> Compiled:
@@ -129,17 +143,27 @@ def _compiled(launch: RecordedLaunch, arch: str) -> tuple[bytes, dict[str, int],
 
 
 def _resources(log: str, entry: str) -> dict[str, int]:
-    """Read an entry's numbers out of the linker's log: its sections begin "Compiling entry function" and "Function properties"."""
-    found = {}
+    """Read an entry's numbers out of the linker's log. Raises InspectionError where it has none."""
+    found = resources_in(log)
+    if entry not in found:
+        raise InspectionError(f"the linker's log says nothing of {entry}")
+    return found[entry]
+
+
+def resources_in(log: str) -> dict[str, dict[str, int]]:
+    """Return the numbers of `resources` for every entry that a log of ptxas (-v), NVRTC or nvJitLink tells of, by its name.
+
+    The sections of such a log begin "Compiling entry function" and "Function properties". An entry has up to three.
+    """
+    found: dict[str, dict[str, int]] = {}
     for section in re.split(r"(?=info +: (?:Compiling entry function|Function properties for) )", log):
-        if f"'{entry}'" in section.split("\n", 1)[0] or f"for {entry}" in section.split("\n", 1)[0]:
+        head = re.match(r"info +: (?:Compiling entry function|Function properties for) '?([\w$.]+)'?", section)
+        if head:
             for name, pattern in _PATTERNS.items():
                 match = re.search(pattern, section)
                 if match:
-                    found[name] = int(match[1])
-    if "registers" not in found:
-        raise InspectionError(f"the linker's log says nothing of {entry}")
-    return {name: found.get(name, 0) for name in _PATTERNS}
+                    found.setdefault(head[1], {})[name] = int(match[1])
+    return {entry: {name: own.get(name, 0) for name in _PATTERNS} for entry, own in found.items() if "registers" in own}
 
 
 _PATTERNS = {

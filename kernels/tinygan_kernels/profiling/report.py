@@ -16,6 +16,7 @@ from tinygan_kernels import CUDA_BACKENDS, ladder
 from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.cuda.ladder import Rung
 from tinygan_kernels.profiling import machine_code, roofline
+from tinygan_kernels.profiling.architectures import capability_of
 from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
 from tinygan_kernels.profiling.counts import Counted, count
 from tinygan_kernels.shapes import ContractError
@@ -82,6 +83,7 @@ def profile(
     if backend not in CUDA_BACKENDS:
         raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA_BACKENDS)}")
     call(kernel, shape)
+    capability_of(arch)
     rungs = {rung.number: rung for rung in ladder(backend) if rung.kernel == kernel and "float32" in rung.dtypes}
     best = max(number for number, rung in rungs.items() if not rung.rule)
     chosen = list(compare) if compare else [best if version is None else version]

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from tinygan_kernels import CUDA_BACKENDS, ladder
 from tinygan_kernels.cuda.ladder import Rung
-from tinygan_kernels.profiling import counts, machine_code
+from tinygan_kernels.profiling import counts, machine_code, static_checks
+from tinygan_kernels.profiling.architectures import capability_of
 from tinygan_kernels.profiling.calls import PROFILED, call
 from tinygan_kernels.profiling.report import recorded
 
@@ -54,11 +55,14 @@ class TargetResult:
 
 
 def measure(backends: Sequence[str] = CUDA_BACKENDS, archs: Sequence[str] = ARCHS) -> Iterator[TargetResult]:
-    """Measure target by target. Takes a minute or two for both backends."""
+    """Measure target by target. Takes a minute or two for both backends. Raises ContractError for an unknown architecture."""
+    for arch in archs:
+        capability_of(arch)
     for backend in backends:
         rungs = ladder(backend)
         for arch in archs:
             yield spills(backend, rungs, arch)
+            yield limits(backend, rungs, arch)
         for rung in _best(rungs):
             yield coalescing(backend, rung)
         yield conflicts(backend, _best(rungs)[0])
@@ -82,6 +86,16 @@ def spills(backend: str, rungs: Iterable[Rung], arch: str) -> TargetResult:
             found[launch.kernel] = numbers["spill_stores"] + numbers["spill_loads"]
     guilty = [f"{name} {spilled}" for name, spilled in found.items() if spilled]
     return TargetResult("no spills", backend, f"{len(found)} kernels, {arch}", ", ".join(guilty) or "0 bytes", not guilty)
+
+
+def limits(backend: str, rungs: Iterable[Rung], arch: str) -> TargetResult:
+    """Check blocks, registers, shared memory and launch bounds of all versions against what the architecture allows."""
+    checks = {}
+    for rung in rungs:
+        for row in static_checks.check_launches(recorded(rung, call(rung.kernel)), arch):
+            checks[row.kernel] = [fault for fault in row.faults if not fault.startswith("spills")]
+    guilty = [f"{name}: {fault}" for name, found in checks.items() for fault in found]
+    return TargetResult("within the limits", backend, f"{len(checks)} kernels, {arch}", ", ".join(guilty) or "all", not guilty)
 
 
 def coalescing(backend: str, rung: Rung) -> TargetResult:
@@ -112,10 +126,12 @@ def busy_inner_loop(backend: str, arch: str) -> TargetResult:
     (launch,) = recorded(rung, call(rung.kernel))
     code = machine_code.inspect(launch, arch).code
     loop = code.inner_loop() if code else None
-    limit = FFMA_PER_CYCLE[arch]
+    limit = FFMA_PER_CYCLE.get(arch)
     where, target = f"{rung.kernel} {rung.number}, {arch}", f"inner loop issues {BUSY:.0%} of the FFMA it can"
     if loop is None:
         return TargetResult(target, backend, where, machine_code.why_no_code() or "cuxray found no loop", None)
+    if limit is None:
+        return TargetResult(target, backend, where, f"how many FFMA {arch} can issue is not in the table", None)
     rate = loop.multiply_adds_per_cycle
     value = f"{loop.multiply_adds} in {loop.cycles} cycles: {rate:.2f} of at most {limit:.2f}"
     return TargetResult(target, backend, where, value, rate >= BUSY * limit)

@@ -60,3 +60,19 @@ def test_cuxray_reads_occupancy_and_the_inner_loop():
     (compiled,) = found.compiled
     assert compiled.code.bank_conflicts == 1 and 0 < compiled.code.occupancy <= 1
     assert compiled.code.inner_loop().multiply_adds == 512
+
+
+def test_a_linker_that_is_older_than_the_compiler_is_named(monkeypatch):
+    ptx = ".version 99.0\n.target sm_80\n.address_size 64\n.visible .entry k() { ret; }"
+    with pytest.raises(machine_code.InspectionError, match=r"does not compile for this architecture \([^)]*\)+$"):
+        machine_code.link(ptx, "sm_80")
+    monkeypatch.setattr(machine_code.nvrtc, "version", lambda: (99, 1))
+    with pytest.raises(machine_code.InspectionError, match=r"is older than NVRTC 99\.1, whose .*'nvidia-nvjitlink>=99\.1'"):
+        machine_code.link(ptx, "sm_80")
+
+
+def test_a_log_is_read_for_all_its_kernels():
+    found = machine_code.resources_in(LOG)
+    assert {entry: numbers["registers"] for entry, numbers in found.items()} == {"other": 10, "mine": 128}
+    assert found["mine"]["spill_stores"] == 124 and found["other"]["shared"] == 0
+    assert machine_code.resources_in("") == {}

@@ -76,3 +76,21 @@ def test_without_cuxray_the_inner_loop_is_said_to_be_not_measured(monkeypatch):
 def test_the_sizes_at_which_targets_are_measured_are_counted_themselves():
     for kernel, profiled in calls.PROFILED.items():
         assert calls.call(kernel, profiled.small).work <= counts.MOST_WORK, kernel
+
+
+def test_a_kernel_beyond_the_limits_is_reported_and_one_within_them_is_not(monkeypatch):
+    """The 1024 threads of the shared-memory tile have 64 registers each, and not one more."""
+    rung = cpp_backend.find("matmul", 3)
+    right = targets.limits("cupy", [rung], "sm_80")
+    assert right.ok is True and right.where == "1 kernels, sm_80"
+    told = {"registers": 65, "spill_stores": 0, "spill_loads": 0, "stack": 0, "shared": 8448}
+    monkeypatch.setattr(machine_code, "resources", lambda started, arch: told)
+    wrong = targets.limits("cupy", [rung], "sm_80")
+    assert wrong.ok is False and wrong.value == "matmul_v3_f32: not one block of 1024 threads fits a multiprocessor"
+
+
+def test_an_architecture_whose_rate_is_unknown_is_not_judged(monkeypatch):
+    compiled = machine_code.Compiled("k", "sm_107", 256, 128, 0, 0, 0, 0, _code(128, 128), "")
+    monkeypatch.setattr(machine_code, "inspect", lambda started, arch: compiled)
+    row = targets.busy_inner_loop("cupy", "sm_107")
+    assert row.ok is None and "sm_107" in row.value

@@ -339,6 +339,12 @@ __device__ __forceinline__ void warp_tile(const float* a, const float* b, float*
     float sum[8][8] = {};
     Multiply5 multiply{sum, wi + lane / 4 * 4, wj + lane % 4 * 4};
     pipeline<TRANS_A, TRANS_B>(a, b, stages, M, N, K, row0, col0, multiply);
+#if __CUDA_ARCH__ >= 1000
+    // Worked out again, from a number that the compiler cannot know to be the same: kept over the loop, both would be spilled there.
+    unsigned block;
+    asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
+    row0 = block / tiles * TILE5, col0 = block % tiles * TILE5;
+#endif
     store5(sum, &stages[0].a[0][0], c, M, N, row0 + wi, col0 + wj);
 }
 
@@ -433,6 +439,12 @@ __device__ __forceinline__ void tensor_cores(const float* a, const float* b, flo
 
 // ---- entry points: matmul_v4_nn, ..._nt, _tn, _tt; the letters say which operand is transposed ----------------------------------
 
+#if __CUDA_ARCH__ == 750
+constexpr int BLOCKS5 = 1;  // a multiprocessor of sm_75 has 64 KiB of shared memory, two blocks of version 5 take 66
+#else
+constexpr int BLOCKS5 = 2;
+#endif
+
 #define TILED(name, function, blocks, TRANS_A, TRANS_B) \
     extern "C" __global__ void __launch_bounds__(256, blocks) \
         name(const float* a, const float* b, float* c, int M, int N, int K) { \
@@ -444,5 +456,5 @@ __device__ __forceinline__ void tensor_cores(const float* a, const float* b, flo
     TILED(name##_tn, function, blocks, true, false) \
     TILED(name##_tt, function, blocks, true, true)
 TRANSPOSES(matmul_v4, register_tile, 2)
-TRANSPOSES(matmul_v5, warp_tile, 2)
+TRANSPOSES(matmul_v5, warp_tile, BLOCKS5)
 TRANSPOSES(matmul_v6, tensor_cores, 1)

@@ -11,9 +11,11 @@ import numpy as np
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.translate.translator import translate
 
+from . import nvrtc
 from .launch import run_kernel
 from .nvrtc import INSTALL
 from .rawmodule import allocate, parsed
+from .toolkit import on_architecture
 
 CAPABILITY = (8, 0)
 
@@ -69,10 +71,14 @@ def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int
     """Return a kernel's PTX for these Numba types, compiled without a driver. Raises EmulatorError if it does not compile."""
     from numba import cuda
     from numba.core.errors import NumbaError
+    from numba.cuda.cudadrv import error as cuda_errors
 
     try:
         with _device_to_ask(capability):
             text, _ = cuda.compile_ptx(function, types, cc=capability, lineinfo=True, fastmath=fastmath)
+    except getattr(cuda_errors, "CCSupportError", ()) as error:
+        why = on_architecture(nvrtc.version(), nvrtc.architectures(), 10 * capability[0] + capability[1])
+        raise EmulatorError(f"Numba cannot compile {function.__name__}: {why}\n{error}") from None
     except NumbaError as error:
         raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
     return text

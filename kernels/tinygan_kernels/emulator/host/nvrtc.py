@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cache, lru_cache
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.extras import install
+
+from . import toolkit
 
 INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
 
@@ -21,12 +21,21 @@ def _nvrtc():
     return nvrtc
 
 
-def include_folders() -> list[str]:
-    """Return the folders in which NVIDIA's wheels keep cuda_fp16.h and the like, and libcu++ (cuda/std) beside them."""
-    spec = find_spec("nvidia")
-    roots = [Path(p) for p in spec.submodule_search_locations] if spec and spec.submodule_search_locations else []
-    found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
-    return [str(folder) for each in found for folder in (each, each / "cccl") if folder.is_dir()]
+@cache
+def version() -> tuple[int, int]:
+    """Return the version of the NVRTC that is loaded, as (major, minor). Raises EmulatorError where there is none."""
+    nvrtc = _nvrtc()
+    try:
+        return tuple(_check(nvrtc, nvrtc.nvrtcVersion()))
+    except RuntimeError as error:  # cuda.bindings finds the library only when it is called
+        raise EmulatorError(f"{INSTALL} ({str(error).splitlines()[0]})") from None
+
+
+def architectures() -> list[int]:
+    """Return the architectures that the loaded NVRTC compiles for, by number: 75, 80, and so on. Raises EmulatorError."""
+    version()
+    nvrtc = _nvrtc()
+    return list(_check(nvrtc, nvrtc.nvrtcGetSupportedArchs())[0])
 
 
 @lru_cache(maxsize=256)
@@ -38,37 +47,36 @@ def compile_ptx(
     options: NVRTC's; arch: the virtual architecture, unless the options name one; names: templates to instantiate; filename:
     what reports call the source. Raises EmulatorError, with the compiler's log if the code is wrong.
     """
+    given = flags(options, arch, toolkit.header_folders(version()))
     nvrtc = _nvrtc()
+    program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), 0, [], []))[0]
     try:
-        program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), 0, [], []))[0]
-    except RuntimeError as error:  # cuda.bindings finds the library only when it is called
-        raise EmulatorError(f"{INSTALL} ({str(error).splitlines()[0]})") from None
-    try:
-        return _compile(nvrtc, program, _flags(options, arch), names)
+        return _compile(nvrtc, program, given, names)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 
 
-def _compile(nvrtc, program, flags: list[str], names: tuple) -> tuple[str, dict[str, str]]:
+def _compile(nvrtc, program, given: list[str], names: tuple) -> tuple[str, dict[str, str]]:
     """Compile a program that was created. Returns (PTX, {name expression: mangled name})."""
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
-    result = nvrtc.nvrtcCompileProgram(program, len(flags), [f.encode() for f in flags])
+    result = nvrtc.nvrtcCompileProgram(program, len(given), [f.encode() for f in given])
     if result[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         log = _text(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
-        raise EmulatorError(f"the CUDA C++ does not compile:\n{log or result[0]}")
+        why = toolkit.advice(version(), architectures(), given, log)
+        raise EmulatorError(f"the CUDA C++ does not compile:{why and f' {why}'}\n{log or result[0]}")
     lowered = {n: _check(nvrtc, nvrtc.nvrtcGetLoweredName(program, n.encode()))[0].decode() for n in names}
     return _text(nvrtc, program, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX), lowered
 
 
-def _flags(options: tuple[str, ...], arch: str) -> list[str]:
-    """Return NVRTC's options for this compilation, the architecture and the include folders among them."""
-    flags = list(options)
+def flags(options: tuple[str, ...], arch: str, folders: list[str]) -> list[str]:
+    """Return NVRTC's options for code for the emulator to execute: `options`, architecture, line numbers, folders of headers."""
+    given = list(options)
     if not any(o.startswith(("--gpu-architecture", "-arch")) for o in options):
-        flags.append(f"--gpu-architecture={arch}")
+        given.append(f"--gpu-architecture={arch}")
     if not any(o in ("-lineinfo", "--generate-line-info") for o in options):
-        flags.append("--generate-line-info")
-    return flags + [f"--include-path={folder}" for folder in include_folders()]
+        given.append("--generate-line-info")
+    return given + [f"--include-path={folder}" for folder in folders]
 
 
 def _check(nvrtc, result):

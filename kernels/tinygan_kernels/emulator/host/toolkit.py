@@ -1,0 +1,108 @@
+"""Which CUDA toolkit the compiler is of: its headers, and what to install where it is too old for something.
+
+NVRTC, the headers that kernels include and Numba CUDA come in packages of their own, and other packages choose their versions too
+(PyTorch pins one), so what is installed need not fit together.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+# The first CUDA version whose NVRTC compiles for an architecture, where that is not the oldest supported one, and the last.
+FIRST_WITH = {
+    100: (12, 8), 101: (12, 8), 120: (12, 8), 103: (12, 9), 121: (12, 9), 88: (13, 0), 110: (13, 0), 107: (13, 4),
+}  # fmt: skip
+LAST_WITH = {**dict.fromkeys((50, 52, 53, 60, 61, 62, 70, 72), (12, 9)), 101: (12, 9)}
+# CUDA versions that brought headers which others lack
+HEADER_SINCE = {"cuda_fp4.h": (12, 8), "cuda_fp6.h": (12, 8)}
+CCCL_SINCE = (12, 4)  # NVIDIA's packages of 12.0 and 12.1 have an empty one in its place
+_CCCL = ("cuda/", "cub/", "thrust/", "nv/")
+
+Version = tuple[int, int]
+
+
+def dotted(version: Version) -> str:
+    """Return a version as NVIDIA writes it: 12.0."""
+    return f"{version[0]}.{version[1]}"
+
+
+def header_folders(version: Version, roots: list[Path] | None = None) -> list[str]:
+    """Return the folders with cuda_fp16.h and the like, and with libcu++ (cuda/std) beside it, for a compiler of this version.
+
+    roots: where packages have their `nvidia` folders, by default those of this Python. Headers of the compiler's own major
+    version come first: where both CUDA 12's and 13's are installed, the others may not even compile.
+    """
+    if roots is None:
+        spec = find_spec("nvidia")
+        roots = [Path(p) for p in spec.submodule_search_locations] if spec and spec.submodule_search_locations else []
+    found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
+    found.sort(key=lambda folder: (headers_version(folder) or (0, 0))[0] != version[0])
+    folders = [each for folder in found for each in (folder, folder / "cccl", folder.parents[1] / "cuda_cccl" / "include")]
+    return [str(folder) for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def headers_version(folder: Path) -> Version | None:
+    """Return the CUDA version of a folder of headers, as its cuda_runtime_api.h states it; None if there is none."""
+    header = folder / "cuda_runtime_api.h"
+    stated = re.search(r"#define\s+CUDART_VERSION\s+(\d+)", header.read_text(errors="replace")) if header.exists() else None
+    return (int(stated[1]) // 1000, int(stated[1]) % 1000 // 10) if stated else None
+
+
+def advice(version: Version, offered: list[int], options: list[str], log: str) -> str:
+    """Return a sentence on why NVRTC of this version refuses code, if the toolkit is the reason; "" otherwise.
+
+    offered: the architectures that it compiles for; options: those that it was given; log: what it said.
+    """
+    for option in options:
+        architecture = re.fullmatch(r"(?:--gpu-architecture|-arch)=(?:compute|sm|lto)_(\d+)([af]?)", option)
+        if architecture and "gpu-architecture" in log:
+            return on_architecture(version, offered, int(architecture[1]), architecture[2])
+    if "nvrtc: error:" in log:
+        return f"NVRTC {dotted(version)} does not take one of the options {' '.join(_plain(options))}; a newer one may"
+    missing = re.search(r'cannot open source file "([^"]+)"', log)
+    if missing:
+        return _on_header(version, missing[1])
+    foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
+                      if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
+    if foreign:
+        return (
+            f"the errors are in headers of CUDA {dotted(foreign[0])}, while the compiler is NVRTC {dotted(version)}; "
+            f"headers that fit it: {_install('cudart', version)}"
+        )
+    return ""
+
+
+def on_architecture(version: Version, offered: list[int], number: int, suffix: str = "") -> str:
+    """Return a sentence on why NVRTC of this version, which offers these architectures, does not compile for another."""
+    name, here = f"{number}{suffix}", f"the one that is installed is {dotted(version)}"
+    if number in LAST_WITH and version > LAST_WITH[number]:
+        return f"architecture {name} needs NVRTC {dotted(LAST_WITH[number])} or older, {here}"
+    since = max(FIRST_WITH.get(number, (0, 0)), (12, 9) if suffix == "f" else (0, 0))
+    if version < since:
+        return f"architecture {name} needs NVRTC {dotted(since)} or newer, {here}: {_install('nvrtc', since)}"
+    return f"NVRTC {dotted(version)} does not know architecture {name}; it offers {', '.join(map(str, offered))}"
+
+
+def _on_header(version: Version, header: str) -> str:
+    since = HEADER_SINCE.get(header)
+    if since and version < since:
+        return f"{header} came with CUDA {dotted(since)}, this is {dotted(version)}: {_install('nvrtc,cudart', since)}"
+    if header.startswith("crt/"):
+        return f"{header} is in another package: {_install('crt' if version[0] > 12 else 'nvcc', version)}"
+    if header.startswith(_CCCL) and version < CCCL_SINCE:
+        return f"{header} is not in the packages of CUDA {dotted(version)}, but in later ones: {_install('nvrtc,cccl', CCCL_SINCE)}"
+    if header.startswith(_CCCL):
+        return f"{header} is of the CUDA Core Compute Libraries: {_install('cccl', version)}"
+    if re.match(r"(cuda|cooperative_groups|mma|math_constants|vector_types)\w*\.h$", header):
+        return f"{header} is in a package of headers: {_install('cudart', version)}"
+    return ""
+
+
+def _install(parts: str, version: Version) -> str:
+    return f"pip install 'cuda-toolkit[{parts}]=={dotted(version)}.*'"
+
+
+def _plain(options: list[str]) -> list[str]:
+    return [option for option in options if not option.startswith("--include-path")]

@@ -1,0 +1,102 @@
+"""The CUDA toolkit that the emulator finds: which headers it takes, and what it says where the toolkit is too old, or too new."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+
+from tinygan_kernels.emulator import EmulatorError, RawModule
+from tinygan_kernels.emulator.host import nvrtc, toolkit
+
+RECORD = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "toolkits.json"
+KERNEL = 'extern "C" __global__ void k(float* x) { x[0] = 1; }'
+OFFERED = {(12, 0): [70, 72, 75, 80, 86, 87, 89, 90], (13, 5): [75, 80, 86, 87, 88, 89, 90, 100, 103, 107, 110, 120, 121]}
+
+
+def headers(root: Path, package: str, version: int) -> Path:
+    folder = root / package / "include"
+    folder.mkdir(parents=True)
+    (folder / "cuda_fp16.h").touch()
+    (folder / "cuda_runtime_api.h").write_text(f"/* ... */\n#define CUDART_VERSION  {version}\n")
+    return folder
+
+
+def test_headers_of_the_compilers_own_major_version_come_first(tmp_path):
+    """As beside PyTorch: two toolkits in one environment, in NVIDIA's two ways to name folders."""
+    newer, older = headers(tmp_path, "cu13", 13050), headers(tmp_path, "cuda_runtime", 12080)
+    (newer / "cccl").mkdir()
+    (tmp_path / "cuda_cccl" / "include").mkdir(parents=True)
+    cccl = str(tmp_path / "cuda_cccl" / "include")
+    assert toolkit.headers_version(newer) == (13, 5) and toolkit.headers_version(older) == (12, 8)
+    assert toolkit.headers_version(tmp_path) is None
+    assert toolkit.header_folders((13, 0), [tmp_path]) == [str(newer), str(newer / "cccl"), cccl, str(older)]
+    assert toolkit.header_folders((12, 0), [tmp_path]) == [str(older), cccl, str(newer), str(newer / "cccl")]
+
+
+def advice(version, option, log):
+    return toolkit.advice(version, OFFERED[version], [option, "--include-path=/a"], log)
+
+
+@pytest.mark.parametrize("version, option, log, sentence", [
+    ((12, 0), "-arch=compute_120", "nvrtc: error: invalid value for --gpu-architecture (-arch)",
+     "architecture 120 needs NVRTC 12.8 or newer, the one that is installed is 12.0: pip install 'cuda-toolkit[nvrtc]==12.8.*'"),
+    ((12, 0), "--gpu-architecture=compute_90f", "nvrtc: error: invalid value for --gpu-architecture (-arch)",
+     "architecture 90f needs NVRTC 12.9 or newer, the one that is installed is 12.0: pip install 'cuda-toolkit[nvrtc]==12.9.*'"),
+    ((13, 5), "--gpu-architecture=sm_70", "nvrtc: error: invalid value for --gpu-architecture (-arch)",
+     "architecture 70 needs NVRTC 12.9 or older, the one that is installed is 13.5"),
+    ((12, 0), "--gpu-architecture=compute_140", "nvrtc: error: invalid value for --gpu-architecture (-arch)",
+     "NVRTC 12.0 does not know architecture 140; it offers 70, 72, 75, 80, 86, 87, 89, 90"),
+    ((12, 0), "--std=c++23", "nvrtc: error: invalid value for --std (-std)",
+     "NVRTC 12.0 does not take one of the options --std=c++23; a newer one may"),
+    ((12, 0), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cuda_fp4.h"',
+     "cuda_fp4.h came with CUDA 12.8, this is 12.0: pip install 'cuda-toolkit[nvrtc,cudart]==12.8.*'"),
+    ((12, 0), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cuda_fp16.h"',
+     "cuda_fp16.h is in a package of headers: pip install 'cuda-toolkit[cudart]==12.0.*'"),
+    ((13, 5), "-dw", 'mma.h(55): catastrophic error: cannot open source file "crt/mma.h"',
+     "crt/mma.h is in another package: pip install 'cuda-toolkit[crt]==13.5.*'"),
+    ((12, 0), "-dw", 'mma.h(55): catastrophic error: cannot open source file "crt/mma.h"',
+     "crt/mma.h is in another package: pip install 'cuda-toolkit[nvcc]==12.0.*'"),
+    ((12, 0), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cuda/std/complex"',
+     "cuda/std/complex is not in the packages of CUDA 12.0, but in later ones: pip install 'cuda-toolkit[nvrtc,cccl]==12.4.*'"),
+    ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cub/cub.cuh"',
+     "cub/cub.cuh is of the CUDA Core Compute Libraries: pip install 'cuda-toolkit[cccl]==13.5.*'"),
+    ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mine.h"', ""),
+    ((13, 5), "-dw", 'kernel.cu(1): error: identifier "y" is undefined', ""),
+])  # fmt: skip
+def test_one_sentence_says_what_the_toolkit_lacks(version, option, log, sentence):
+    assert advice(version, option, log) == sentence
+
+
+def test_errors_in_headers_of_another_toolkit_are_recognised(tmp_path):
+    newer = headers(tmp_path, "cu13", 13050)
+    log = f"{newer}/cuda_fp8.hpp(2430): error: this declaration has no storage class or type specifier\n"
+    assert advice((12, 0), "-dw", log) == (
+        "the errors are in headers of CUDA 13.5, while the compiler is NVRTC 12.0; "
+        "headers that fit it: pip install 'cuda-toolkit[cudart]==12.0.*'"
+    )
+    assert not advice((13, 5), "-dw", log), "its own headers"
+
+
+@pytest.mark.parametrize("code, options, message", [
+    (KERNEL, ("--gpu-architecture=compute_999",), r"does not compile: NVRTC [\d.]+ does not know architecture 999; it offers .*90"),
+    (KERNEL, ("--nonsense",), r"does not compile: NVRTC [\d.]+ does not take one of the options --nonsense"),
+    (f"#include <cuda_fpx.h>\n{KERNEL}", (), r"does not compile: cuda_fpx.h is in a package of headers: pip install"),
+    ("__global__ void k(float* x) { x[0] = y; }", (), r"does not compile:\nkernel.cu\(1\): error: identifier \"y\""),
+])  # fmt: skip
+def test_the_emulator_passes_the_sentence_on(code, options, message):
+    with pytest.raises(EmulatorError, match=message):
+        RawModule(code=code, options=options)
+
+
+def test_which_toolkit_brought_and_dropped_which_architecture_is_as_it_was_tried():
+    rows = list(json.loads(RECORD.read_text())["toolkits"].values())
+    here = {"version": toolkit.dotted(nvrtc.version()), "archs": [number for number in nvrtc.architectures() if number >= 70]}
+    every = {number for row in rows for number in row["archs"]}
+    assert {70, 90, 120} <= every
+    for row in (*rows, here):
+        version = tuple(map(int, row["version"].split(".")))
+        for number in every:
+            expected = toolkit.FIRST_WITH.get(number, (0, 0)) <= version <= toolkit.LAST_WITH.get(number, (99, 0))
+            assert (number in row["archs"]) is expected, (row["version"], number)
