@@ -164,7 +164,8 @@ def _reason(trace: str) -> str:
 
 def short(path: str) -> str:
     """Return a path as a report may show it: without the folder of the environment, of the user, or the user's name."""
-    for folder, name in ((sys.prefix, "ENVIRONMENT"), (str(Path.home()), "~")):
+    prefix = Path(sys.prefix)
+    for folder, name in ((str(prefix), "ENVIRONMENT"), (str(prefix.resolve()), "ENVIRONMENT"), (str(Path.home()), "~")):
         path = path.replace(folder, name)
     return path
 
