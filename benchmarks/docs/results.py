@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "remedies": ("presets.json", quality_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
         "busy": ("busy.json", speed_tables.busy_section),
+        "fit": ("fit.json", speed_tables.fit_section),
     },
     "docs/environments.md": {
         "toolkits": ("toolkits.json", toolkit_tables.toolkits),
