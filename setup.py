@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
 CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
-TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6"]
+TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6", "uv>=0.9"]
 
 setup(
     name="tinygan",
@@ -26,7 +26,7 @@ setup(
         "safetensors>=0.4",
         "matplotlib>=3.8",
         "pillow>=10",
-        "typer>=0.12",
+        "typer>=0.15.4",  # earlier ones take any Click, and fail with those from 8.2 on
         "rich>=13",
     ],
     extras_require={

@@ -260,7 +260,8 @@ def inputs_for(draw, kernel: str, dtype: Any = np.float32, smooth: bool = False,
     layouts: what the inputs of strided kernels may look like in memory; the others are always C-contiguous.
     """
     case = _FORMS.get(kernel, _hard_case)(draw, kernel, draw(generators()), np.dtype(dtype), smooth)
-    case = Case(*(tuple(np.asarray(a, order="C") for a in arrays) for arrays in case[:2]), case.params)
+    # in NumPy 1, arithmetic on 0-d arrays of float32 and Python's numbers gives float64
+    case = Case(*(tuple(np.asarray(a, dtype, order="C") for a in arrays) for arrays in case[:2]), case.params)
     if not KERNELS[kernel].strided:
         return case
     views = LAYOUTS[:-1] if smooth and kernel == "max" else LAYOUTS  # zero strides would bring back the ties

@@ -31,6 +31,8 @@ def derivative(f, x, direction, h=1e-6):
     return (f(x + h * direction) - f(x - h * direction)) / (2 * h)
 
 
+NUMPY_1 = np.lib.NumpyVersion(np.__version__) < "2.0.0"
+
 # ---- the list -----------------------------------------------------------------------------------------------------------------
 
 
@@ -406,4 +408,5 @@ def test_the_reference_stays_in_the_precision_it_is_given(kernel, dtype, data):
     inputs, states, params = data.draw(inputs_for(kernel, dtype))
     values = getattr(reference, kernel)(*inputs, *states, **params)
     for value in values if isinstance(values, tuple) else (values,):
-        assert value.dtype == dtype
+        # NumPy 1 computes with scalars of float32 and Python's numbers in float64; the backend rounds them into its outputs
+        assert value.dtype == dtype or (NUMPY_1 and value.ndim == 0 and value.dtype == np.float64)

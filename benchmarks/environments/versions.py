@@ -1,0 +1,309 @@
+"""Run tests with the versions that setup.py allows: `python -m benchmarks.environments.versions [--whole] [--only NAME]`
+
+For each Python there are up to three environments: with the lowest version of every dependency that its bound allows and that has a
+wheel, with those of one day between, and with the newest. Each is made from nothing in a cache folder, by uv. The record,
+benchmarks/results/versions.json, says what was installed, how many tests passed, failed and were skipped. Then the CPU's kernels are
+compiled for other processors than this machine's, verified, and a GAN is trained with them.
+
+    python -m benchmarks.environments.versions --lowest
+
+makes one environment with the lowest versions, keeps it until setup.py changes, and runs a small part of the tests: `make test`
+does that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from benchmarks.docs.markdown import table
+from benchmarks.environments.beside import outcome
+from benchmarks.speed.timing import stamp
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "benchmarks" / "results" / "versions.json"
+CACHE = ROOT / ".cache" / "versions"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+LOWEST, BETWEEN, NEWEST = "lowest", "between", "newest"
+# The day whose newest versions are taken as those between; Python 3.14 was not out on the first one.
+DAYS = {**dict.fromkeys(PYTHONS, "2025-07-01"), "3.14": "2026-02-01"}
+NAMED = ("numpy", "numba", "scipy", "scikit-learn", "matplotlib", "pillow", "safetensors", "typer", "rich", "pytest", "hypothesis")
+KERNELS, ENGINE = "tests/tinygan_kernels", "tests/tinygan"
+# What NumPy 1 and 2 do differently shows first in these: definitions of every kernel and the precision that they keep, hard cases
+# and planted mistakes, gradients of every op.
+SMALL = (
+    f"{KERNELS}/test_reference.py", f"{KERNELS}/verification/test_verify.py", f"{ENGINE}/engine/test_ops.py",
+    f"{KERNELS}/cpu/test_backend.py", "-k", "not cpu or (test_every_kernel_against_the_reference and float32 and "
+    "(add or mul or leaky_relu_grad or adam))",
+)  # fmt: skip
+PART = (
+    *SMALL[:3], f"{KERNELS}/verification/test_bounds.py", f"{ENGINE}/data/test_units.py", f"{ENGINE}/training/test_checkpoint.py",
+    f"{ENGINE}/measure/test_pictures.py", f"{ENGINE}/cli/test_console.py", "-k", "not cpu",
+)  # fmt: skip
+WHOLE = ("tests", "-m", "not gpu and not peers")
+
+
+class NoEnvironment(RuntimeError):
+    """An environment cannot be made here. The message says why, and what to do."""
+
+
+# ---- environments ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python and the versions that go into it. python: such as "3.10". which: LOWEST, BETWEEN or NEWEST."""
+
+    python: str
+    which: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.python}-{self.which}"
+
+    @property
+    def resolution(self) -> list[str]:
+        """The options by which uv chooses the versions; none of them is built from source."""
+        chosen = {LOWEST: ["--resolution", "lowest-direct"], BETWEEN: ["--exclude-newer", DAYS[self.python]], NEWEST: []}
+        return ["--no-build", *chosen[self.which]]
+
+
+ENVIRONMENTS = tuple(Environment(python, which) for python in PYTHONS for which in (LOWEST, BETWEEN, NEWEST))
+
+
+def requirements() -> list[str]:
+    """Return what setup.py demands of tinygan's users and of its tests, but for the CUDA compilers, which no test here needs."""
+    said: dict[str, Any] = {}
+    stand_in = SimpleNamespace(setup=said.update, find_packages=lambda *args, **options: [])
+    with mock.patch.dict(sys.modules, {"setuptools": stand_in}):
+        made = runpy.run_path(str(ROOT / "setup.py"))
+    return [*said["install_requires"], *made["TESTS"]]
+
+
+def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run uv, that of this Python's environment or else the one on the path. Raises NoEnvironment where there is none."""
+    beside = Path(sys.executable).with_name("uv")
+    command = str(beside) if beside.exists() else shutil.which("uv")
+    if command is None:
+        raise NoEnvironment("uv is not installed; make .venv/.test installs it")
+    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+
+
+def find_python(version: str) -> str:
+    """Return the path of a Python of that version on this machine. Raises NoEnvironment."""
+    candidates = [shutil.which(f"python{version}"), sys.executable, *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+    for candidate in filter(None, candidates):
+        code = "import sys; print('%d.%d' % sys.version_info[:2])"
+        said = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+        if said == version:
+            return str(candidate)
+    found = uv("python", "find", "--no-python-downloads", version)
+    if found.returncode:
+        raise NoEnvironment(f"there is no Python {version} on this machine; `uv python install {version}` brings it")
+    return found.stdout.strip()
+
+
+def make(environment: Environment, folder: Path) -> Path:
+    """Make an environment from nothing in `folder` and return its Python. Raises NoEnvironment."""
+    shutil.rmtree(folder, ignore_errors=True)
+    python = folder / "bin" / "python"
+    steps = (
+        ("venv", "--quiet", "--python", find_python(environment.python), str(folder)),
+        ("pip", "install", "--quiet", "--python", str(python), *environment.resolution, *requirements()),
+    )
+    for step in steps:
+        done = uv(*step)
+        if done.returncode:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise NoEnvironment(" ".join(done.stderr.split())[-600:])
+    return python
+
+
+def installed(python: Path) -> dict[str, str]:
+    """Return the versions of Python and of the packages in NAMED that an environment has."""
+    listed = json.loads(uv("pip", "list", "--format=json", "--python", str(python)).stdout)
+    have = {package["name"]: package["version"] for package in listed}
+    said = subprocess.run([str(python), "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
+    return {"python": said, **{name: have[name] for name in NAMED if name in have}}
+
+
+def variables(**more: str) -> dict[str, str]:
+    """Return this process's environment variables with this checkout to import from, and more."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "kernels"))), **more}
+
+
+def run_tests(python: Path, tests: tuple[str, ...]) -> dict[str, Any]:
+    """Run tests with that Python. Returns what `outcome` makes of pytest's record, and the seconds. Raises RuntimeError."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "record.xml"
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={record}", *tests]
+        begun = time.perf_counter()
+        own = variables(NUMBA_CACHE_DIR=str(python.parents[1] / "numba"))
+        done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+        if not record.exists():
+            raise RuntimeError(f"pytest left no record:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return {**outcome(record.read_text()), "seconds": round(time.perf_counter() - begun)}
+
+
+def tried(environment: Environment, tests: tuple[str, ...]) -> dict[str, Any]:
+    """Make an environment, run its tests, and return its part of the record; {"missing": why} where it cannot be made."""
+    made = {name: value for name, value in stamp().items() if name in ("commit", "date")}
+    try:
+        python = make(environment, CACHE / environment.name)
+    except NoEnvironment as error:
+        return {**made, "missing": str(error)}
+    return {**made, "versions": installed(python), **run_tests(python, tests)}
+
+
+# ---- other processors -----------------------------------------------------------------------------------------------------------
+
+# What NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are set to. Without the second one Numba adds the features of this machine.
+TARGETS: dict[str, dict[str, str]] = {
+    "generic": {"NUMBA_CPU_NAME": "generic"},
+    "haswell": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""},
+    "skylake-avx512": {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""},
+    "znver4": {"NUMBA_CPU_NAME": "znver4", "NUMBA_CPU_FEATURES": ""},
+}
+
+
+def tried_target(name: str) -> dict[str, Any]:
+    """Verify the CPU's kernels compiled for a processor, train 20 steps with them, and return its part of the record."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = variables(NUMBA_CACHE_DIR=folder, **TARGETS[name])
+        row: dict[str, Any] = {key: value for key, value in stamp().items() if key in ("commit", "date", "cpu")}
+        train = ("train", "ring", "--steps", "20", "--out", f"{folder}/run")
+        for part, arguments in (("verify", ("kernels", "verify")), ("train", train)):
+            command = [sys.executable, "-m", "tinygan", *arguments]
+            done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+            said = (done.stdout + done.stderr).strip().splitlines() or [""]
+            row[part] = {"code": done.returncode, "said": said[-1] if part == "verify" or done.returncode else "20 steps"}
+        return row
+
+
+def tried_arm() -> dict[str, Any]:
+    """Compile the CPU's loops for 64-bit ARM, and return its part of the record."""
+    command = [sys.executable, "-m", "benchmarks.environments.cross"]
+    with tempfile.TemporaryDirectory() as folder:
+        own = variables(NUMBA_CACHE_DIR=folder)
+        done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).strip().splitlines() or [""]
+    row = {key: value for key, value in stamp().items() if key in ("commit", "date", "cpu")}
+    return {**row, "verify": {"code": done.returncode, "said": said[-1]}, "train": {"code": 0, "said": "not run"}}
+
+
+# ---- the small part that `make test` runs ---------------------------------------------------------------------------------------
+
+
+def run_lowest(python: str, ci: bool) -> int:
+    """Run SMALL with the lowest versions; return an exit code. Without an environment that is 0, but 1 where `ci` is set."""
+    environment = Environment(python, LOWEST)
+    folder = CACHE / f"test-{environment.name}"
+    wanted = json.dumps([requirements(), environment.resolution])
+    stored = folder / "made-for.json"
+    try:
+        if not stored.exists() or stored.read_text() != wanted:
+            make(environment, folder)
+            stored.write_text(wanted)
+    except NoEnvironment as error:
+        print(f"the lowest versions were NOT tried: no environment of Python {python} could be made: {error}")
+        return 1 if ci else 0
+    versions = installed(folder / "bin" / "python")
+    print("the lowest versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()), flush=True)
+    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *SMALL]
+    return subprocess.run(command, cwd=ROOT, env=variables(NUMBA_CACHE_DIR=str(folder / "numba")), check=False).returncode
+
+
+# ---- the page -------------------------------------------------------------------------------------------------------------------
+
+
+def section(record: Mapping[str, Any]) -> str:
+    """Return the tables of the versions and of the processors, and what failed."""
+    short = {"numpy": "NumPy", "numba": "Numba", "scipy": "SciPy", "scikit-learn": "scikit-learn", "matplotlib": "Matplotlib",
+             "typer": "Typer"}  # fmt: skip
+    head = ["Python", "versions", *short.values(), "passed", "skipped", "failed", "commit"]
+    found = record["environments"]
+    rows = []
+    for name, row in found.items():
+        python, which = name.split("-")
+        if "missing" in row:
+            rows.append([python, which, *["–"] * len(short), "not run", "", "", row["commit"]])
+            continue
+        counts = [str(row["passed"]), str(sum(row["skipped"].values())), str(len(row["failed"]))]
+        rows.append([row["versions"]["python"], which, *(row["versions"].get(key, "–") for key in short), *counts, row["commit"]])
+    parts = [table(head, rows)]
+    notes = [f"- Python {name.replace('-', ', ')}: {row['missing']}" for name, row in found.items() if "missing" in row]
+    notes += [f"- Python {name.replace('-', ', ')}: `{test}`" for name, row in found.items() for test in row.get("failed", ())]
+    if notes:
+        parts.append("What failed or was not run:\n\n" + "\n".join(notes))
+    if record.get("targets"):
+        head = ["compiled for", "`tinygan kernels verify`", "`tinygan train ring --steps 20`", "commit"]
+        parts.append(table(head, _targets(record)))
+        parts.append(f"On {', '.join(dict.fromkeys(row['cpu'] for row in record['targets'].values()))}.")
+    return "\n\n".join(parts)
+
+
+def _targets(record: Mapping[str, Any]) -> Iterator[list[str]]:
+    for name, row in record["targets"].items():
+        yield [name, *(_told(row[part]) for part in ("verify", "train")), row["commit"]]
+
+
+def _told(part: Mapping[str, Any]) -> str:
+    return f"exit code {part['code']}: {part['said']}" if part["code"] else part["said"]
+
+
+def is_right(row: Mapping[str, Any]) -> bool:
+    """Return whether nothing failed; an environment that could not be made has failed nothing."""
+    return not row.get("failed") and all(row[part]["code"] == 0 for part in ("verify", "train") if part in row)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    jobs: dict[str, tuple[str, Callable[[tuple[str, ...]], dict[str, Any]]]] = {
+        **{e.name: ("environments", lambda tests, e=e: tried(e, tests)) for e in ENVIRONMENTS},
+        **{name: ("targets", lambda tests, name=name: tried_target(name)) for name in TARGETS},
+        "aarch64": ("targets", lambda tests: tried_arm()),
+    }
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=list(jobs), help="only these; the record keeps the others")
+    parser.add_argument("--whole", action="store_true", help="all tests that need no GPU, not a part of them")
+    parser.add_argument("--lowest", action="store_true", help="a small part with the lowest versions, without a record")
+    parser.add_argument("--python", default="3.11", choices=PYTHONS, help="the Python of --lowest")
+    args = parser.parse_args(arguments)
+    if args.lowest:
+        return run_lowest(args.python, ci=bool(os.environ.get("CI")))
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"environments": {}, "targets": {}}
+    wrong = 0
+    for name, (kind, job) in jobs.items():
+        if args.only is None or name in args.only:
+            row = record[kind][name] = job(WHOLE if args.whole else PART)
+            wrong += not is_right(row)
+            print(f"{name}: {_line(row)}", flush=True)
+            for part in ("environments", "targets"):
+                record[part] = {key: record[part][key] for key in jobs if key in record[part]}
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    return 1 if wrong else 0
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Return what came out, in one line."""
+    if "missing" in row:
+        return f"not run: {row['missing']}"
+    if "verify" in row:
+        return f"{row['verify']['said']}; {row['train']['said']}"
+    return f"{row['passed']} passed, {len(row['failed'])} failed, {sum(row['skipped'].values())} skipped, {row['seconds']} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
