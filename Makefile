@@ -3,18 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint bench docs beside toolkits gpu gpu-checks clean
-help:  ## list the targets
+.PHONY: help train test lint lowest bench docs versions beside toolkits gpu gpu-checks clean
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
 train: .venv/.core  ## train a GAN on real handwritten digits; pictures, numbers and a checkpoint land in runs/digits/
 	$(BIN)/tinygan train digits --out runs/digits
 
-test: .venv/.test lint  ## verify every kernel and every gradient, and the whole project around them
+test: .venv/.test lint lowest  ## verify every kernel and every gradient, and the whole project around them
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/.test  ## ruff, as strict as CI
 	$(BIN)/ruff check .
+
+lowest: .venv/.test  ## run a small part of the tests with the lowest versions that setup.py allows
+	$(BIN)/python -m benchmarks.environments.versions --lowest
 
 bench: .venv/.peers  ## time training steps and kernels against PyTorch and JAX, and rewrite docs/results.md from what was measured
 	$(BIN)/python -m benchmarks.speed.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json
@@ -25,6 +27,9 @@ docs: .venv/.test  ## rewrite the numbers, excerpts, figures and tables of docs/
 	$(BIN)/python -m benchmarks.docs.numbers
 	$(BIN)/python -m benchmarks.docs.results
 	$(BIN)/python -m benchmarks.docs.api
+
+versions: .venv/.test  ## run tests with the lowest, between and newest versions on every Python, and the kernels for other CPUs
+	$(BIN)/python -m benchmarks.environments.versions; status=$$?; $(BIN)/python -m benchmarks.docs.results && exit $$status
 
 beside: .venv/.test  ## run the CUDA tests beside PyTorch, CuPy and CUDA 12, in environments made for it in .cache/
 	$(BIN)/python -m benchmarks.environments.beside; status=$$?; $(BIN)/python -m benchmarks.docs.results && exit $$status

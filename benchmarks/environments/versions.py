@@ -2,13 +2,13 @@
 
 For each Python there are up to three environments: with the lowest version of every dependency that its bound allows and that has a
 wheel, with those of one day between, and with the newest. Each is made from nothing in a cache folder, by uv. The record,
-benchmarks/results/versions.json, says what was installed, how many tests passed, failed and were skipped. Then the CPU's kernels are
-compiled for other processors than this machine's, verified, and a GAN is trained with them.
+benchmarks/results/versions.json, says what was installed and how many tests passed, failed and were skipped. Then the CPU's kernels
+are compiled for other processors than this machine's, verified, and a GAN is trained with them.
 
     python -m benchmarks.environments.versions --lowest
 
-makes one environment with the lowest versions, keeps it until setup.py changes, and runs a small part of the tests: `make test`
-does that.
+makes one environment with the lowest versions, keeps it until setup.py changes, and runs a small part of the tests. `make test`
+does that, with the first Python of OLD that this machine has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "results" / "versions.json"
 CACHE = ROOT / ".cache" / "versions"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+OLD = ("3.11", "3.10", "3.12")  # those for which NumPy 1 has wheels
 LOWEST, BETWEEN, NEWEST = "lowest", "between", "newest"
 # The day whose newest versions are taken as those between; Python 3.14 was not out on the first one.
 DAYS = {**dict.fromkeys(PYTHONS, "2025-07-01"), "3.14": "2026-02-01"}
@@ -158,9 +160,14 @@ def run_tests(python: Path, tests: tuple[str, ...]) -> dict[str, Any]:
         return {**outcome(record.read_text()), "seconds": round(time.perf_counter() - begun)}
 
 
+def made_on() -> dict[str, Any]:
+    """Return the commit, the day and the processor of a part of the record."""
+    return {name: value for name, value in stamp().items() if name in ("commit", "date", "cpu")}
+
+
 def tried(environment: Environment, tests: tuple[str, ...]) -> dict[str, Any]:
     """Make an environment, run its tests, and return its part of the record; {"missing": why} where it cannot be made."""
-    made = {name: value for name, value in stamp().items() if name in ("commit", "date")}
+    made = made_on()
     try:
         python = make(environment, CACHE / environment.name)
     except NoEnvironment as error:
@@ -183,7 +190,7 @@ def tried_target(name: str) -> dict[str, Any]:
     """Verify the CPU's kernels compiled for a processor, train 20 steps with them, and return its part of the record."""
     with tempfile.TemporaryDirectory() as folder:
         own = variables(NUMBA_CACHE_DIR=folder, **TARGETS[name])
-        row: dict[str, Any] = {key: value for key, value in stamp().items() if key in ("commit", "date", "cpu")}
+        row: dict[str, Any] = made_on()
         train = ("train", "ring", "--steps", "20", "--out", f"{folder}/run")
         for part, arguments in (("verify", ("kernels", "verify")), ("train", train)):
             command = [sys.executable, "-m", "tinygan", *arguments]
@@ -200,25 +207,35 @@ def tried_arm() -> dict[str, Any]:
         own = variables(NUMBA_CACHE_DIR=folder)
         done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).strip().splitlines() or [""]
-    row = {key: value for key, value in stamp().items() if key in ("commit", "date", "cpu")}
-    return {**row, "verify": {"code": done.returncode, "said": said[-1]}, "train": {"code": 0, "said": "not run"}}
+    return {**made_on(), "verify": {"code": done.returncode, "said": said[-1]}, "train": {"code": 0, "said": "not run"}}
 
 
 # ---- the small part that `make test` runs ---------------------------------------------------------------------------------------
 
 
-def run_lowest(python: str, ci: bool) -> int:
-    """Run SMALL with the lowest versions; return an exit code. Without an environment that is 0, but 1 where `ci` is set."""
-    environment = Environment(python, LOWEST)
-    folder = CACHE / f"test-{environment.name}"
-    wanted = json.dumps([requirements(), environment.resolution])
-    stored = folder / "made-for.json"
+def first_found(versions: Sequence[str]) -> str:
+    """Return the first of these versions of Python that this machine has. Raises NoEnvironment."""
+    for version in versions:
+        with suppress(NoEnvironment):
+            find_python(version)
+            return version
+    raise NoEnvironment(f"this machine has no Python {', '.join(versions)}; `uv python install {versions[0]}` brings one")
+
+
+def run_lowest(pythons: Sequence[str], ci: bool) -> int:
+    """Run SMALL with the lowest versions, on the first of these Pythons that is here. Returns an exit code.
+
+    Where no environment can be made, as without a network, nothing is run, a line says why, and the code is 0, but 1 if `ci`.
+    """
     try:
+        environment = Environment(first_found(pythons), LOWEST)
+        folder = CACHE / f"test-{environment.name}"
+        stored, wanted = folder / "made-for.json", json.dumps([requirements(), environment.resolution])
         if not stored.exists() or stored.read_text() != wanted:
             make(environment, folder)
             stored.write_text(wanted)
     except NoEnvironment as error:
-        print(f"the lowest versions were NOT tried: no environment of Python {python} could be made: {error}")
+        print(f"the lowest versions were NOT tried: {error}")
         return 1 if ci else 0
     versions = installed(folder / "bin" / "python")
     print("the lowest versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()), flush=True)
@@ -233,31 +250,33 @@ def section(record: Mapping[str, Any]) -> str:
     """Return the tables of the versions and of the processors, and what failed."""
     short = {"numpy": "NumPy", "numba": "Numba", "scipy": "SciPy", "scikit-learn": "scikit-learn", "matplotlib": "Matplotlib",
              "typer": "Typer"}  # fmt: skip
-    head = ["Python", "versions", *short.values(), "passed", "skipped", "failed", "commit"]
+    head = ["Python", "versions", *short.values(), "passed", "skipped", "failed"]
     found = record["environments"]
     rows = []
     for name, row in found.items():
         python, which = name.split("-")
         if "missing" in row:
-            rows.append([python, which, *["–"] * len(short), "not run", "", "", row["commit"]])
+            rows.append([python, which, *["–"] * len(short), "not run", "", ""])
             continue
         counts = [str(row["passed"]), str(sum(row["skipped"].values())), str(len(row["failed"]))]
-        rows.append([row["versions"]["python"], which, *(row["versions"].get(key, "–") for key in short), *counts, row["commit"]])
+        rows.append([row["versions"]["python"], which, *(row["versions"].get(key, "–") for key in short), *counts])
     parts = [table(head, rows)]
     notes = [f"- Python {name.replace('-', ', ')}: {row['missing']}" for name, row in found.items() if "missing" in row]
     notes += [f"- Python {name.replace('-', ', ')}: `{test}`" for name, row in found.items() for test in row.get("failed", ())]
     if notes:
         parts.append("What failed or was not run:\n\n" + "\n".join(notes))
     if record.get("targets"):
-        head = ["compiled for", "`tinygan kernels verify`", "`tinygan train ring --steps 20`", "commit"]
+        head = ["compiled for", "`tinygan kernels verify`", "`tinygan train ring --steps 20`"]
         parts.append(table(head, _targets(record)))
-        parts.append(f"On {', '.join(dict.fromkeys(row['cpu'] for row in record['targets'].values()))}.")
-    return "\n\n".join(parts)
+    made = [*found.values(), *record["targets"].values()]
+    machines = ", ".join(dict.fromkeys(row["cpu"] for row in made))
+    commits = "; ".join(dict.fromkeys(f"commit {row['commit']}, {row['date']}" for row in made))
+    return "\n\n".join([*parts, f"On {machines}; {commits}."])
 
 
 def _targets(record: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, row in record["targets"].items():
-        yield [name, *(_told(row[part]) for part in ("verify", "train")), row["commit"]]
+        yield [name, *(_told(row[part]) for part in ("verify", "train"))]
 
 
 def _told(part: Mapping[str, Any]) -> str:
@@ -279,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=list(jobs), help="only these; the record keeps the others")
     parser.add_argument("--whole", action="store_true", help="all tests that need no GPU, not a part of them")
     parser.add_argument("--lowest", action="store_true", help="a small part with the lowest versions, without a record")
-    parser.add_argument("--python", default="3.11", choices=PYTHONS, help="the Python of --lowest")
+    parser.add_argument("--python", nargs="+", default=OLD, choices=PYTHONS, help="of --lowest: the first of these that is here")
     args = parser.parse_args(arguments)
     if args.lowest:
         return run_lowest(args.python, ci=bool(os.environ.get("CI")))
