@@ -7,7 +7,8 @@ from setuptools import find_packages, setup
 
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
 CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
-TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5", "ruff>=0.6", "uv>=0.9"]
+TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
+TOOLS = ["ruff>=0.6", "uv>=0.9"]
 
 setup(
     name="tinygan",
@@ -23,7 +24,7 @@ setup(
         "numba>=0.60",
         "scikit-learn>=1.4",
         "scipy>=1.11",
-        "safetensors>=0.4",
+        "safetensors>=0.7",  # the first that stores complex numbers, which checkpoints may hold
         "matplotlib>=3.8",
         "pillow>=10",
         "typer>=0.15.4",  # earlier ones take any Click, and fail with those from 8.2 on
@@ -36,8 +37,8 @@ setup(
         "gpu-cuda13": ["cupy-cuda13x>=14", *CUDA_13],  # drivers from 580 on, GPUs from Turing on
         "inspect": ["cuxray", "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"],
         "peers": ["torch", "jax"],
-        "test": [*TESTS, *CUDA_13],
-        "test-cuda12": [*TESTS, *CUDA_12],
+        "test": [*TESTS, *TOOLS, *CUDA_13],
+        "test-cuda12": [*TESTS, *TOOLS, *CUDA_12],
     },
     entry_points={"console_scripts": ["tinygan = tinygan.cli.main:main"]},
 )

@@ -40,8 +40,7 @@ CACHE = ROOT / ".cache" / "versions"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OLD = ("3.11", "3.10", "3.12")  # those for which NumPy 1 has wheels
 LOWEST, BETWEEN, NEWEST = "lowest", "between", "newest"
-# The day whose newest versions are taken as those between; Python 3.14 was not out on the first one.
-DAYS = {**dict.fromkeys(PYTHONS, "2025-07-01"), "3.14": "2026-02-01"}
+DAY = "2026-02-01"  # whose newest versions are taken as those between: all bounds of setup.py were out by then
 NAMED = ("numpy", "numba", "scipy", "scikit-learn", "matplotlib", "pillow", "safetensors", "typer", "rich", "pytest", "hypothesis")
 KERNELS, ENGINE = "tests/tinygan_kernels", "tests/tinygan"
 # What NumPy 1 and 2 do differently shows first in these: definitions of every kernel and the precision that they keep, hard cases
@@ -79,7 +78,7 @@ class Environment:
     @property
     def resolution(self) -> list[str]:
         """The options by which uv chooses the versions; none of them is built from source."""
-        chosen = {LOWEST: ["--resolution", "lowest-direct"], BETWEEN: ["--exclude-newer", DAYS[self.python]], NEWEST: []}
+        chosen = {LOWEST: ["--resolution", "lowest-direct"], BETWEEN: ["--exclude-newer", DAY], NEWEST: []}
         return ["--no-build", *chosen[self.which]]
 
 
@@ -200,16 +199,6 @@ def tried_target(name: str) -> dict[str, Any]:
         return row
 
 
-def tried_arm() -> dict[str, Any]:
-    """Compile the CPU's loops for 64-bit ARM, and return its part of the record."""
-    command = [sys.executable, "-m", "benchmarks.environments.cross"]
-    with tempfile.TemporaryDirectory() as folder:
-        own = variables(NUMBA_CACHE_DIR=folder)
-        done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
-    said = (done.stdout + done.stderr).strip().splitlines() or [""]
-    return {**made_on(), "verify": {"code": done.returncode, "said": said[-1]}, "train": {"code": 0, "said": "not run"}}
-
-
 # ---- the small part that `make test` runs ---------------------------------------------------------------------------------------
 
 
@@ -292,7 +281,6 @@ def main(arguments: list[str] | None = None) -> int:
     jobs: dict[str, tuple[str, Callable[[tuple[str, ...]], dict[str, Any]]]] = {
         **{e.name: ("environments", lambda tests, e=e: tried(e, tests)) for e in ENVIRONMENTS},
         **{name: ("targets", lambda tests, name=name: tried_target(name)) for name in TARGETS},
-        "aarch64": ("targets", lambda tests: tried_arm()),
     }
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=list(jobs), help="only these; the record keeps the others")

@@ -83,9 +83,4 @@ def code_of(function: Callable, signature: str) -> tuple[int, bool]:
     return made.address, made.cache_hits > 0
 
 
-def compiled() -> tuple[Any, ...]:
-    """Return the C functions that this process has compiled or loaded, as Numba's objects."""
-    return tuple(_ALIVE)
-
-
 _ALIVE: list[Any] = []  # the C functions compiled so far: if Python freed such an object, its machine code would go too
