@@ -63,9 +63,9 @@ def test_an_op_takes_two_places(copy):
     assert set(places) == {OPS, f"{CASES}: _numbers"}
     add_op(copy, places[OPS])
     insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
-    done = pytest_of(copy, OPS_TESTS, "without_a_case or square")
+    done = pytest_of(copy, OPS_TESTS, "without_a_case or cubed")
     assert done.returncode == 0 and re.search(r"\b8 passed", done.stdout), done.stdout + done.stderr
-    use = "from tinygan.ops import square; import tinygan; print(tinygan.ops.square is square)"
+    use = "from tinygan.ops import cubed; import tinygan; print(tinygan.ops.cubed is cubed)"
     assert python(copy, "-c", use).stdout == "True\n"
 
 
@@ -73,15 +73,15 @@ def test_an_op_without_its_case_fails_a_test_that_names_the_file(copy):
     add_op(copy, blocks("An op")[OPS])
     done = pytest_of(copy, OPS_TESTS, "test_no_op_is_without_a_case")
     assert done.returncode == 1
-    assert re.search(r"no gradient check for square: add a case .* to \S*theory/gradient_cases\.py", done.stdout), done.stdout
+    assert re.search(r"no gradient check for cubed: add a case .* to \S*theory/gradient_cases\.py", done.stdout), done.stdout
 
 
 def test_a_wrong_vjp_in_the_example_fails_its_case(copy):
     places = blocks("An op")
-    add_op(copy, places[OPS].replace("2.0 * g * x", "2.001 * g * x"))
+    add_op(copy, places[OPS].replace("3.0 * g * x", "3.001 * g * x"))
     insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
-    done = pytest_of(copy, OPS_TESTS, "square and reference")
-    assert done.returncode == 1 and "square: (3, 4), order 1: FAILED" in done.stdout, done.stdout
+    done = pytest_of(copy, OPS_TESTS, "cubed and reference")
+    assert done.returncode == 1 and "cubed: (3, 4), order 1: FAILED" in done.stdout, done.stdout
 
 
 # ---- an objective ---------------------------------------------------------------------------------------------------------------

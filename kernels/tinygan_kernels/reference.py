@@ -39,6 +39,16 @@ def equal(a, b):
     return (a == b).astype(a.dtype)
 
 
+def pow(a, b):
+    """Compute C's pow: NaN for a negative a and a b that is not whole, an infinity at a pole."""
+    return np.power(a, b)
+
+
+def where(c, a, b):
+    """Choose: what is not chosen has no part in y, not even as NaN."""
+    return np.where(c != 0, a, b)
+
+
 def neg(x):
     return -x
 
@@ -57,6 +67,14 @@ def sqrt(x):
 
 def abs(x):
     return np.abs(x)
+
+
+def sin(x):
+    return np.sin(x)
+
+
+def cos(x):
+    return np.cos(x)
 
 
 def sign(x):

@@ -33,7 +33,8 @@ __all__ = ["GAME_CASES", "OP_CASES", "Case", "run"]
 def _unary() -> Iterator[Case]:
     """Each function of one tensor, on a matrix, a view with a negative stride, and a single number."""
     domains: dict[str, Callable[..., Draw]] = {
-        **dict.fromkeys(("neg", "exp", "tanh", "sigmoid", "softplus", "log_sigmoid", "contiguous"), normal),
+        **dict.fromkeys(("neg", "exp", "square", "sin", "cos", "tanh", "sigmoid", "softplus", "log_sigmoid"), normal),
+        "contiguous": normal,
         **dict.fromkeys(("abs", "relu", "leaky_relu"), apart),
         **dict.fromkeys(("log", "sqrt"), positive),
     }
@@ -49,7 +50,8 @@ def _binary() -> Iterator[Case]:
     """Functions of two tensors, at every way of broadcasting; the second of maximum is offset, so that there are no ties."""
     pairs: dict[str, tuple[Callable[..., Draw], Callable[..., Draw]]] = {
         "add": (normal, normal), "sub": (normal, normal), "mul": (normal, normal), "div": (normal, apart),
-        "maximum": (distinct, lambda *shape: distinct(*shape, offset=0.07)), "power": (positive, normal),
+        "maximum": (distinct, lambda *shape: distinct(*shape, offset=0.07)),
+        "minimum": (distinct, lambda *shape: distinct(*shape, offset=0.07)), "power": (positive, normal),
     }
     for name, (a, b) in pairs.items():
         f = getattr(ops, name)
@@ -75,7 +77,24 @@ def _numbers() -> Iterator[Case]:
         yield case(f"power: tensor ** {exponent}", lambda x, p=exponent: x**p, apart(3, 2))
     for exponent in (0.5, -0.5, 2.5):
         yield case(f"power: tensor ** {exponent}", lambda x, p=exponent: x**p, positive(3, 2))
+    whole = np.array([[3.0, -2.0], [0.0, 1.0], [2.0, -1.0]])
+    yield case("power: whole exponents of both signs, negative x too", lambda x: x**whole, apart(3, 2))
+    yield case("power: x (3,), exponents (2, 3)", lambda x: x ** np.full((2, 3), 2.0), apart(3))
     yield case("leaky_relu: slope 0.5", lambda x: ops.leaky_relu(x, 0.5), apart(3, 4))
+
+
+def _choices() -> Iterator[Case]:
+    """Choices by a constant condition, and borders, with every operand broadcast."""
+    chosen = np.array([[True, False, True, True], [False, False, True, False], [True, True, False, False]])
+    yield case("where: (3, 4)", lambda a, b: ops.where(chosen, a, b), normal(3, 4), normal(3, 4))
+    yield case("where: both broadcast", lambda a, b: ops.where(chosen, a, b) ** 2, normal(3, 1), normal(4))
+    yield case("where: a wide condition, views", lambda a, b: ops.where(chosen.T[:2, 1:], a, b) * a, view(normal(4, 2)), normal())
+    yield case("where: a number, and numbers as condition", lambda a: ops.where([0.0, 2.0], a * a, 1.0), normal(3, 2))
+    yield case("clip: both borders", lambda x: ops.clip(x, -0.5, 0.5) * x, distinct(3, 4))
+    yield case("clip: one border", lambda x: ops.clip(x, low=-0.2), distinct(3, 4))
+    borders = np.array([-0.5, 0.0, 0.5, 9.0])
+    yield case("clip: a border for each column", lambda x: ops.clip(x, high=borders) ** 2, distinct(3, 4, offset=0.04))
+    yield case("clip: broadcast by its border", lambda x: ops.clip(x, np.full((2, 1), -0.2)) ** 2, distinct(5, offset=0.07))
 
 
 def _gradients_of_activations() -> Iterator[Case]:
@@ -93,13 +112,18 @@ def _gradients_of_activations() -> Iterator[Case]:
 
 def _reductions() -> Iterator[Case]:
     """Reductions over all, one, several and negative axes, over axes of one element beside longer ones, kept and dropped."""
-    for name in ("sum", "mean", "var", "max"):
-        f, draw = getattr(ops, name), distinct if name == "max" else normal
+    for name in ("sum", "mean", "var", "max", "min", "prod", "norm", "softmax", "log_softmax", "logsumexp"):
+        f, draw = getattr(ops, name), distinct if name in ("max", "min") else normal
         for axis in (None, 0, -1, (0, 2), (2, 1)):
             yield case(f"{name}: axis {axis}", lambda x, f=f, a=axis: f(x, a), draw(2, 3, 2))
-        yield case(f"{name}: keepdims", lambda x, f=f: f(x, (1,), keepdims=True), draw(2, 3, 2))
+        if "softmax" not in name:
+            yield case(f"{name}: keepdims", lambda x, f=f: f(x, (1,), keepdims=True), draw(2, 3, 2))
         yield case(f"{name}: axes of one element", lambda x, f=f: f(x, (0, 1)), draw(1, 4, 1))
         yield case(f"{name}: negative stride", lambda x, f=f: f(x, 1), view(draw(4, 3)))
+    zeros = np.array([[1.0, 0.0, 2.0, 1.0, 1.0], [0.0, 3.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 0.0]])
+    yield case("prod: with one zero and with two", lambda x: ops.prod(x, 1), lambda rng: zeros.copy())
+    yield case("norm: far from 1", lambda x: ops.norm(x * 1e-200, 1) * 1e200, normal(3, 4))
+    yield case("softmax: far from 0, one far below", lambda x: ops.softmax(x + np.array([1e4, 1e4, -1e4])), normal(2, 3))
     yield case("sum: no axis", lambda x: ops.sum(x, ()), normal(2, 3))
     yield case("mean: () of ()", ops.mean, normal())
 
@@ -136,8 +160,22 @@ def _slices() -> Iterator[Case]:
     yield case("embed: a number", lambda x: ops.embed(x, (2, 3), (1, 2)), normal())
 
 
+def _picks() -> Iterator[Case]:
+    """Elements picked by arrays of whole numbers, with repeats, along each axis, of views too; and by masks."""
+    yield case("take: repeats", lambda x: ops.take(x, [2, 0, 2, -1], 0) ** 2, normal(3, 2))
+    yield case("take: axis 1, indices (2, 2)", lambda x: ops.take(x, [[0, 1], [1, 3]], 1) ** 2, normal(2, 4, 2))
+    yield case("take: flattened", lambda x: ops.take(x, [5, 1, 1]), view(normal(4, 3)))
+    yield case("index: labels", lambda x: ops.log_softmax(x)[range(3), [1, 1, 0]], normal(3, 2))
+    yield case("index: a list between slices", lambda x: x[::-1, [0, 0, 2], 1:] ** 2, normal(2, 3, 3))
+    yield case("index: a number beside arrays", lambda x: x[1, [[0], [2]], [1, 1]] ** 2, normal(2, 3, 2))
+    yield case("index: a mask", lambda x: x[np.array([[True, False], [True, True]])] ** 2, normal(2, 2, 3))
+
+
 def _concat() -> Iterator[Case]:
-    """Concatenation along each axis, of views too, and of one tensor with itself."""
+    """Concatenation along each axis, of views too, and of one tensor with itself; and side by side."""
+    yield case("stack: axis 0", lambda *xs: ops.stack(xs) ** 2, normal(2, 3), normal(2, 3))
+    yield case("stack: axis -1, a tensor twice", lambda x: ops.stack([x, x * x], -1), view(normal(4, 3)))
+    yield case("stack: numbers", lambda x, y: ops.stack([x, y, x]), normal(), normal())
     yield case("concat: axis 0", lambda *xs: ops.concat(xs), normal(2, 3), normal(1, 3), normal(3, 3))
     yield case("concat: axis -1, one a view", lambda *xs: ops.concat(xs, -1), normal(3, 1), view(normal(4, 3)))
     yield case("concat: axis 1 of 3", lambda *xs: ops.concat(xs, 1), normal(2, 1, 3), normal(2, 2, 3))
@@ -239,14 +277,14 @@ def _cross_entropy() -> Iterator[Case]:
     yield case("bce_logits: labels 0 and 1", lambda s: ops.bce_logits(s, hard), normal(4, 1))
     yield case("bce_logits: soft labels", ops.bce_logits, normal(3, 2), unit(3, 2))
     yield case("bce_logits: at labels 0 and 1", ops.bce_logits, normal(4, 1), lambda rng: hard.copy())
-    yield case("bce_logits: broadcast labels", ops.bce_logits, normal(3, 2), unit(2))
+    yield case("bce_logits: broadcast labels", ops.bce_logits, normal(3, 2), unit(1, 2))
     yield case("bce_logits: negative stride", ops.bce_logits, view(normal(4, 3)), unit(3, 2))
     yield case("bce_logits: ()", ops.bce_logits, normal(), unit())
 
 
 _FAMILIES = (
-    _unary, _binary, _numbers, _gradients_of_activations, _reductions, _shapes, _slices, _concat, _products, _convolutions,
-    _transposed_convolutions, _fused, _normalisation, _cross_entropy,
+    _unary, _binary, _numbers, _choices, _gradients_of_activations, _reductions, _shapes, _slices, _picks, _concat, _products,
+    _convolutions, _transposed_convolutions, _fused, _normalisation, _cross_entropy,
 )
 OP_CASES: list[Case] = [row for family in _FAMILIES for row in family()]
 

@@ -29,7 +29,8 @@ from .memory import Scratch, as_matrix, empty
 from .row_formulas import CURVES
 
 _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "neg": np.negative, "exp": np.exp, "log": np.log,
-           "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh}
+           "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign,
+           "tanh": np.tanh, "sin": np.sin, "cos": np.cos}
 _LOOPS = {name: getattr(elementwise, name) for name, kernel in KERNELS.items() if kernel.elementwise and hasattr(elementwise, name)}
 _SAME_BITS = {name: _UFUNCS[name] for name in ("add", "mul", "neg")}  # a loop gives the same bits as NumPy for these
 _BY_A_NUMBER = {"add": elementwise.add_number, "mul": elementwise.mul_number}
@@ -278,7 +279,7 @@ _BOUND: dict[str, Callable[[Launch], Call]] = {
 _ABSENT = set(KERNELS) - {*_BOUND, "matmul", "conv2d", "conv2d_dx", "conv2d_dw"}
 _PAIRS = {("matmul", "bias_act"), ("batch_norm", "leaky_relu"), ("leaky_relu_grad", "batch_norm_grad")}
 _CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
-_BY_NUMPY = ("maximum", "equal", "exp", "log", "sqrt", "abs", "sign")
+_BY_NUMPY = ("maximum", "equal", "exp", "log", "sqrt", "abs", "sign", "sin", "cos")
 
 
 def ladders() -> tuple[Version, ...]:

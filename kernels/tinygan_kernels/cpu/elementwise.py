@@ -54,6 +54,24 @@ def div_by_number(a, b, y, part, parts):
 
 
 @ParallelLoop
+def pow(a, b, y, part, parts):
+    """y = a^b, by the C library: NumPy's vectors and its way with overlapping arrays differ in the last digit"""
+    start, stop = span(y.size, parts, part)
+    p, q, out = a[start:stop], b[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] ** q[i]
+
+
+@ParallelLoop
+def where(c, a, b, y, part, parts):
+    """y = a where c is not 0, else b"""
+    start, stop = span(y.size, parts, part)
+    chosen, p, q, out = c[start:stop], a[start:stop], b[start:stop], y[start:stop]
+    for i in range(out.size):
+        out[i] = p[i] if chosen[i] != 0 else q[i]
+
+
+@ParallelLoop
 def add_number(a, b, y, part, parts):
     """y = a + b, where b is 0-d"""
     start, stop = span(y.size, parts, part)

@@ -77,6 +77,13 @@ class ArrayKernels:
         with np.errstate(divide="ignore", invalid="ignore"):  # NumPy's warnings, under emulation
             self.xp.divide(a, b, out=y)
 
+    def where(self, c, a, b, y):
+        chosen, values = self._workspace.take("chosen", c.shape, bool), self._like(y)  # y may be the array of an input
+        self.xp.not_equal(c, 0, out=chosen)
+        self.xp.copyto(values, b)
+        self.xp.copyto(values, a, where=chosen)
+        self.xp.copyto(y, values)
+
     def power(self, x, y, exponent):
         self.xp.power(x, x.dtype.type(exponent), out=y)
 
@@ -206,7 +213,8 @@ def _ufuncs(xp: Any) -> dict[str, Callable]:
     """Return the kernels that are one ufunc of `xp`. `out=` casts the truth values of `equal` to the output's dtype."""
     return {
         "add": xp.add, "mul": xp.multiply, "maximum": xp.maximum, "equal": xp.equal, "neg": xp.negative, "exp": xp.exp,
-        "log": xp.log, "sqrt": xp.sqrt, "abs": xp.absolute, "sign": xp.sign, "tanh": xp.tanh,
+        "log": xp.log, "sqrt": xp.sqrt, "abs": xp.absolute, "sign": xp.sign, "tanh": xp.tanh, "sin": xp.sin, "cos": xp.cos,
+        "pow": xp.power,
     }  # fmt: skip
 
 

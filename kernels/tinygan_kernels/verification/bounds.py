@@ -120,6 +120,14 @@ def _power(inputs, outputs, dtype, exponent):
     return [(gamma(FUNCTION, dtype) + swing * np.finfo(dtype).eps) * np.abs(outputs[0])]
 
 
+def _pow(inputs, outputs, dtype):
+    """|a^b| = e^(b ln |a|): a rounding of the exponent moves the result by |b ln |a|| roundings."""
+    a, b = inputs
+    with np.errstate(divide="ignore", invalid="ignore"):
+        swing = np.where(a == 0, 0, np.abs(b * np.log(np.abs(a))))
+    return [(gamma(FUNCTION, dtype) + swing * np.finfo(dtype).eps) * np.abs(outputs[0])]
+
+
 def _sum(inputs, outputs, dtype, axes, keepdims=False):
     (x,) = inputs
     terms = int(np.prod([x.shape[a] for a in axes])) if axes else 1
@@ -297,7 +305,7 @@ _RULES = {
     "mul": _rounded(1),
     "div": _rounded(1),
     "sqrt": _rounded(2),
-    "power": _power,
+    "power": _power, "pow": _pow, "where": _exact,
     "leaky_relu": _rounded(2),
     "leaky_relu_grad": _rounded(2),
     "tanh_grad": _tanh_grad,

@@ -284,7 +284,7 @@ _PARAMS: dict[str, list[dict[str, Any]]] = {
     "leaky_relu": [{"slope": s} for s in (0.0, 0.2)],
     "leaky_relu_grad": [{"slope": s} for s in (0.0, 0.2)],
 }
-_POSITIVE = ("log", "sqrt", "power")
+_POSITIVE = ("log", "sqrt", "power", "pow")
 _UNARY_SHAPES: tuple[Shape, ...] = ((), (0,), (1,), (1025,), (3, 0, 2), (17, 5))
 _PAIRS: tuple[tuple[Shape, Shape], ...] = (
     ((), ()), ((5,), ()), ((3, 1), (4,)), ((2, 3, 4), (3, 4)), ((0, 4), (4,)), ((129,), (129,)),
@@ -294,7 +294,8 @@ _PAIRS: tuple[tuple[Shape, Shape], ...] = (
 def _elementwise(kernel: str, tiles: Sequence[int]) -> Labelled:
     if KERNELS[kernel].params and kernel not in _PARAMS:
         raise LookupError(f"verification/cases.py: _PARAMS has no values for the parameters of {kernel}")
-    groups = [(s,) for s in _UNARY_SHAPES] if len(KERNELS[kernel].inputs) == 1 else list(_PAIRS)
+    pairs = [(a, b, a)[: len(KERNELS[kernel].inputs)] for a, b in _PAIRS]
+    groups = [(s,) for s in _UNARY_SHAPES] if len(KERNELS[kernel].inputs) == 1 else pairs
     for shapes, params in product(groups, _PARAMS.get(kernel, [{}])):
         label = f"{' and '.join(map(str, shapes))}{''.join(f', {k} {v}' for k, v in params.items())}"
         yield label, lambda d, s=shapes, p=params: ([_values(kernel, d, shape) for shape in s], (), p)

@@ -301,7 +301,7 @@ def test_an_index_may_be_numpys_and_may_add_an_axis():
         expected = np.zeros((2, 3))
         expected[index] = 2 * values[index]
         np.testing.assert_array_equal(g, expected)
-    for wrong in ([0, 1], np.array([0, 1]), True, np.bool_(True), np.array([True, False]), "0", 1.0, constant(1.0)):
+    for wrong in (True, np.bool_(True), "0", 1.0, constant(1.0)):
         with pytest.raises(TypeError, match="indexed by ints"):
             x[wrong]
     with pytest.raises(IndexError, match=r"x has shape \(2, 3\)"):

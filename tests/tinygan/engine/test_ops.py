@@ -85,7 +85,7 @@ def test_graphs_of_every_op_are_released_with_their_last_name():
             f, inputs = wanting_gradients(case)
             y = f(*inputs)
             parts = gradients(y, inputs, constant(np.ones(y.shape)), create_graph=True)
-            dead = [weakref.ref(tensor) for tensor in (y, *parts) if tensor not in inputs]
+            dead = [weakref.ref(tensor) for tensor in (y, *parts) if all(tensor is not x for x in inputs)]
             del y, parts
             assert dead and all(ref() is None for ref in dead), case.name
     finally:
@@ -282,7 +282,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("index", [True, [0, 1], np.array([0, 1]), 1.0, (slice(None), False)])
-def test_indices_that_would_copy_are_refused(index):
-    with pytest.raises(TypeError, match=r"indexed by ints, slices, \.\.\. and None"):
+@pytest.mark.parametrize("index", [True, 1.0, "0", {0}, (slice(None), False), ([0, 1], True)])
+def test_what_is_no_index_is_refused(index):
+    with pytest.raises(TypeError, match=r"indexed by ints, slices, \.\.\., None and arrays|have to be whole numbers"):
         X[index]

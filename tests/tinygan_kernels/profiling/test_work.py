@@ -15,6 +15,9 @@ ITEM = 4  # bytes of a float32
 BY_HAND = {
     **dict.fromkeys(("add", "mul", "div", "maximum", "equal", "tanh_grad", "sigmoid_grad"), (((5, 7), (5, 7)), (), {}, 0, 3 * 35)),
     **dict.fromkeys(("neg", "exp", "log", "sqrt", "abs", "sign", "tanh", "sigmoid", "softplus"), (((5, 7),), (), {}, 0, 70)),
+    **dict.fromkeys(("sin", "cos"), (((5, 7),), (), {}, 0, 70)),
+    "pow": (((5, 7), (5, 7)), (), {}, 0, 3 * 35),
+    "where": (((5, 7), (5, 7), (5, 7)), (), {}, 0, 4 * 35),
     "copy": (((5, 7),), (), {}, 0, 70),
     "power": (((5, 7),), (), {"exponent": 2}, 0, 70),
     "leaky_relu": (((5, 7),), (), {"slope": 0.2}, 0, 70),

@@ -203,11 +203,17 @@ WRONG = [
     ("div", "upside down", lambda a, b: b / a),
     ("maximum", "minimum", np.minimum),
     ("equal", "close", lambda a, b: (np.abs(a - b) < 1.5).astype(a.dtype)),
+    ("pow", "a whole exponent", lambda a, b: a ** np.floor(b)),
+    ("where", "sides exchanged", lambda c, a, b: np.where(c != 0, b, a)),
+    ("where", "where c is positive", lambda c, a, b: np.where(c > 0, a, b)),
+    ("where", "a sum", lambda c, a, b: a * (c != 0) + b * c),
     ("neg", "kept", lambda x: x),
     ("exp", "short series", lambda x: 1 + x + x**2 / 2 + x**3 / 6 + x**4 / 24),
     ("log", "base two", np.log2),
     ("sqrt", "one Newton step", lambda x: (1 + x) / 2),
     ("abs", "kept", lambda x: x),
+    ("sin", "short series", lambda x: x - x**3 / 6 + x**5 / 120),
+    ("cos", "of degrees", lambda x: np.cos(x / 180 * np.pi)),
     ("sign", "never zero", lambda x: np.where(x < 0, -1, 1)),
     ("power", "whole", lambda x, exponent: x ** int(exponent)),
     ("tanh", "sigmoid", R.sigmoid),
@@ -332,7 +338,7 @@ def test_a_variance_from_the_mean_square_is_caught():
 
 # ---- right kernels stay inside, and not by miles ------------------------------------------------------------------------------
 
-EXACT = {"maximum", "equal", "neg", "abs", "sign", "max", "copy", "fill"}
+EXACT = {"maximum", "equal", "where", "neg", "abs", "sign", "max", "copy", "fill"}
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

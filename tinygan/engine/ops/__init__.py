@@ -1,8 +1,10 @@
 """Every op: its forward over its VJP, both on one screen, both in ops.
 
     shapes       views of the same memory, and what has to be moved
+    indexing     elements that arrays of whole numbers pick
     reductions   sums, means, maxima; broadcasting, which a sum undoes
     elementwise  arithmetic and activations
+    composed     reductions made of arithmetic: softmax, norm, prod
     products     matmul and the convolutions, each other's derivatives
     fused        what layers and losses need, in one pass over memory
     door         how an op reaches a kernel
@@ -13,7 +15,7 @@
 Shapes first, then the derivative, in the letters of the code: g is the cotangent dL/dy, y the result. A VJP is a lambda for each
 input, (g, y, *inputs) -> dL/dinput. What can be derived is derived (a - b = a + (-b)): fewer derivatives to verify.
 
-Each function without a leading underscore in the first five modules is an op. It is public here without being listed, and
+Each function without a leading underscore in the first seven modules is an op. It is public here without being listed, and
 needs a case in tinygan/theory/gradient_cases.py. Users call it through `front`, which turns numbers and arrays into tensors; VJPs
 call it as it stands.
 """
@@ -24,12 +26,12 @@ from typing import Any
 from tinygan.engine.elsewhere import MODULE, TENSOR, missing_attribute
 from tinygan.engine.tensor import BackendMismatch
 
-from . import elementwise, fused, numpy_calls, operators, products, reductions, shapes  # noqa: F401  two bind what they define
+from . import composed, elementwise, fused, indexing, numpy_calls, operators, products, reductions, shapes  # noqa: F401  two bind
 from .door import as_tensor, launch
 from .front import front
 
 __all__ = ["BackendMismatch", "as_tensor", "launch"]
-for _module in (shapes, reductions, elementwise, products, fused):
+for _module in (shapes, indexing, reductions, elementwise, composed, products, fused):
     for _name, _op in vars(_module).items():
         if inspect.isfunction(_op) and _op.__module__ == _module.__name__ and not _name.startswith("_"):
             globals()[_name] = front(_op)

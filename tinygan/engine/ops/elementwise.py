@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygan.engine.conversion import is_number, real_array, real_number
-from tinygan.engine.tensor import Tensor, filled, record, wrap
+import numpy as np
 
-from .door import Number, launch, pair
+from tinygan.engine.conversion import is_number, real_array, real_number
+from tinygan.engine.tensor import Tensor, filled, record, stop, wrap
+
+from .door import as_tensor, launch, pair
 from .reductions import unbroadcast
 
 # ---- arithmetic ---------------------------------------------------------------------------------------------------------------
@@ -51,18 +53,19 @@ def div(a: Any, b: Any) -> Tensor:
     ))
 
 
-def power(x: Tensor | Number, exponent: Tensor | Number) -> Tensor:
-    """y = x^p    dx = p g x^(p-1)
+def power(x: Any, exponent: Any) -> Tensor:
+    """y = x^p, broadcast.    dx = p g x^(p-1)   dp = g y ln x
 
-    With a tensor in the exponent, x^b = e^(b ln x), for x > 0 only.
+    A negative x has a power where p is whole, and NaN elsewhere; so its dp, which is asked for only where p is a tensor that wants
+    a gradient, is NaN. At x = 0, dp is 0 for p >= 0 and dx is 0 for p = 0: x^0 = 1 there too.
     """
+    if not isinstance(exponent, Tensor):
+        if not isinstance(x, Tensor):
+            x = Tensor(x)
+        if type(exponent) is not float and type(exponent) is not int:
+            exponent = _one_exponent(exponent, x)
     if isinstance(exponent, Tensor):
-        x, exponent = pair(x, exponent)
-        return exp(mul(exponent, log(x)))
-    if not isinstance(x, Tensor):
-        x = Tensor(x)
-    if type(exponent) is not float and type(exponent) is not int:
-        exponent = _one_exponent(exponent, x)
+        return _power_of_tensors(*pair(x, exponent))
     if exponent == 0:  # x^0 = 1 also at x = 0, where p x^(p-1) would be 0 * inf
         return record(filled(x, 1.0).array, (x,), (None,))
     return record(launch("power", x, exponent=exponent), (x,), (
@@ -70,14 +73,39 @@ def power(x: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     ))
 
 
-def _one_exponent(exponent: Any, x: Tensor) -> float:
-    """Return an exponent that is one number of another kind as a float. Raises TypeError for several, ValueError."""
+def _one_exponent(exponent: Any, x: Tensor) -> float | Tensor:
+    """Return an exponent that is no plain number as a float where it is one number, else as a tensor like x. Raises TypeError."""
     if is_number(exponent):
         return real_number(exponent, x.dtype, "power: the exponent")
     values = real_array(exponent, "power: the exponent", x.dtype)
-    if values.size == 0 or bool((values != values.flat[0]).any()):
-        raise TypeError("power: the exponent holds different numbers; where x > 0, write x ** Tensor(exponent)")
-    return float(values.flat[0])
+    # an array of equal numbers is one number, unless y has its shape rather than x's
+    if values.size and np.broadcast_shapes(x.shape, values.shape) == x.shape and bool((values == values.flat[0]).all()):
+        return float(values.flat[0])
+    return as_tensor(values, x)
+
+
+def _power_of_tensors(x: Tensor, p: Tensor) -> Tensor:
+    """y = x^p, the exponents a tensor of their own.    dx = p g x^(p-1)   dp = g y ln x, and both as `power` says at x = 0"""
+    return record(launch("pow", x, p), (x, p), (
+        lambda g, y, x, p: unbroadcast(g * _slope_in_x(x, p), x.shape),
+        lambda g, y, x, p: unbroadcast(g * (y * log(where(_is(x, 0.0), 1.0, x))), p.shape),
+    ))
+
+
+def _slope_in_x(x: Tensor, p: Tensor) -> Tensor:
+    """Return p x^(p-1), and 0 where x = p = 0. The base is 1 there, so that 0 * inf is not computed for what is not chosen."""
+    at_zero = _is(x, 0.0) * _is(p, 0.0)
+    return where(at_zero, 0.0, p * _power_of_tensors(where(at_zero, 1.0, x), p - 1.0))
+
+
+def _is(x: Tensor, value: Any) -> Tensor:
+    """Return the constant that is 1 where x is the value, else 0."""
+    return wrap(launch("equal", x, as_tensor(value, x)), x.backend)
+
+
+def square(x: Tensor) -> Tensor:
+    """y = x^2    dx = 2 g x"""
+    return power(x, 2)
 
 
 def exp(x: Tensor) -> Tensor:
@@ -98,6 +126,16 @@ def sqrt(x: Tensor) -> Tensor:
 def abs(x: Tensor) -> Tensor:
     """y = |x|    dx = g sign(x), 0 at the kink"""
     return record(launch("abs", x), (x,), (lambda g, y, x: g * sign(x),))
+
+
+def sin(x: Tensor) -> Tensor:
+    """y = sin x, x in radians    dx = g cos x"""
+    return record(launch("sin", x), (x,), (lambda g, y, x: g * cos(x),))
+
+
+def cos(x: Tensor) -> Tensor:
+    """y = cos x, x in radians    dx = -g sin x"""
+    return record(launch("cos", x), (x,), (lambda g, y, x: -(g * sin(x)),))
 
 
 def sign(x: Tensor) -> Tensor:
@@ -121,6 +159,44 @@ def _share_of_the_larger(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
     """
     is_a, is_b = (wrap(launch("equal", t, y), t.backend) for t in (a, b))
     return 0.5 + 0.5 * (is_a - is_b)
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """y = min(a, b) = -max(-a, -b), broadcast; where a = b the gradient is shared equally"""
+    a, b = pair(a, b)
+    return neg(maximum(neg(a), neg(b)))
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """y = a where the condition holds, else b; all three broadcast.    da = g where it holds, else 0; db = the rest of g
+
+    condition: an array of bools such as x > 0, or numbers, of which 0 is False; no gradient flows through it. What is not chosen
+    has no part in y nor in the gradient, be it NaN. To keep NaN out of an op before it, choose first: log(where(x > 0, x, 1)).
+    A step that is recorded for replay must not read values: there the condition is an input, or a tensor that ops computed.
+    """
+    tensors = [t for t in (a, b, condition) if isinstance(t, Tensor)]
+    a, b = pair(a, b) if not tensors else (as_tensor(a, tensors[0]), as_tensor(b, tensors[0]))
+    chosen = stop(as_tensor(condition, a))
+    return record(launch("where", chosen, a, b), (a, b), (
+        lambda g, y, a, b: unbroadcast(where(chosen, g, 0.0), a.shape),
+        lambda g, y, a, b: unbroadcast(where(chosen, 0.0, g), b.shape),
+    ))
+
+
+def clip(x: Tensor, low: Any = None, high: Any = None) -> Tensor:
+    """y = x, but low where x < low and high where x > high    dx = g where low <= x <= high (so at the borders: g), else 0
+
+    low, high: numbers or arrays that broadcast, constants; None for no border. Where low > high, y is high, as in NumPy.
+    """
+    borders = [stop(as_tensor(border, x)) for border in (low, high) if border is not None]
+    if not borders:
+        raise ValueError("clip: give low, high or both")
+    above = stop(x) if low is None else maximum(stop(x), borders[0])
+    y = above if high is None else minimum(above, borders[-1])
+    if not x.tracked:
+        return y
+    kept = wrap(launch("equal", x, y), x.backend)
+    return record(y.array, (x,), (lambda g, y, x: unbroadcast(where(kept, g, 0.0), x.shape),))
 
 
 # ---- activations --------------------------------------------------------------------------------------------------------------

@@ -14,22 +14,30 @@ import numpy as np
 
 from tinygan.engine.tensor import Tensor
 
+from . import elementwise
+from .composed import min, prod
 from .door import pair
 from .elementwise import abs, add, div, exp, log, maximum, mul, neg, power, sign, sqrt, sub, tanh
+from .indexing import take
 from .products import matmul
 from .reductions import broadcast_to, max, mean, sum, var
-from .shapes import concat, reshape, transpose
+from .shapes import concat, reshape, stack, transpose
 
 UFUNCS: dict[np.ufunc, Callable[..., Tensor]] = {
-    np.add: add, np.subtract: sub, np.multiply: mul, np.divide: div, np.power: power, np.maximum: maximum, np.negative: neg,
+    np.add: add, np.subtract: sub, np.multiply: mul, np.divide: div, np.power: power, np.maximum: maximum,
+    np.minimum: elementwise.minimum, np.negative: neg, np.sin: elementwise.sin, np.cos: elementwise.cos,
     np.absolute: abs, np.exp: exp, np.log: log, np.sqrt: sqrt, np.tanh: tanh, np.sign: sign,
-    np.matmul: lambda a, b: matmul(*pair(a, b)), np.positive: lambda x: x, np.square: lambda x: power(x, 2),
+    np.matmul: lambda a, b: matmul(*pair(a, b)), np.positive: lambda x: x, np.square: elementwise.square,
     np.reciprocal: lambda x: div(1.0, x),
 }
 COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
-REDUCTIONS: dict[Any, Callable[..., Tensor]] = {np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.var: var}
+REDUCTIONS: dict[Any, Callable[..., Tensor]] = {
+    np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.min: min, np.amin: min, np.var: var, np.prod: prod,
+}
 MOVES: dict[Any, Callable[..., Tensor]] = {
     np.concatenate: concat, np.reshape: reshape, np.transpose: transpose, np.broadcast_to: broadcast_to,
+    np.stack: stack, np.take: take, np.where: elementwise.where,
+    np.clip: lambda a, a_min=None, a_max=None: elementwise.clip(a, a_min, a_max),
 }
 LOOKING = {
     np.shape, np.ndim, np.size, np.allclose, np.isclose, np.array_equal, np.array_equiv, np.array2string, np.array_repr,

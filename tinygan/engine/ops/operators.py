@@ -6,22 +6,26 @@ from typing import Any
 
 from tinygan.engine.tensor import Tensor
 
+from . import composed, elementwise, indexing, reductions
 from .door import as_tensor
-from .elementwise import abs, add, div, exp, leaky_relu, log, log_sigmoid, mul, neg, power, relu, sigmoid, softplus, sqrt, sub, tanh
+from .elementwise import add, div, mul, neg, power, sub
 from .front import front
+from .indexing import index
 from .products import matmul
-from .reductions import max, mean, sum, var
-from .shapes import reshape, slice, transpose
+from .shapes import reshape, transpose
 
 OPERATORS = {
     "__add__": add, "__radd__": lambda a, b: add(b, a), "__mul__": mul, "__rmul__": lambda a, b: mul(b, a),
     "__sub__": sub, "__rsub__": lambda a, b: sub(b, a), "__truediv__": div, "__rtruediv__": lambda a, b: div(b, a),
-    "__pow__": power, "__rpow__": lambda a, b: power(as_tensor(b, a), a), "__neg__": neg, "__abs__": abs,
+    "__pow__": power, "__rpow__": lambda a, b: power(as_tensor(b, a), a), "__neg__": neg, "__abs__": elementwise.abs,
     "__pos__": lambda x: x,
     "__matmul__": lambda a, b: matmul(a, as_tensor(b, a)), "__rmatmul__": lambda a, b: matmul(as_tensor(b, a), a),
-    "__getitem__": slice, "T": property(transpose),
+    "__getitem__": index, "T": property(transpose),
 }
-METHODS = (exp, log, sqrt, tanh, sigmoid, softplus, log_sigmoid, relu, leaky_relu, sum, mean, var, max)
+METHODS = tuple(getattr(module, name) for module, names in {
+    elementwise: "exp log sqrt square abs sin cos tanh sigmoid softplus log_sigmoid relu leaky_relu clip",
+    reductions: "sum mean var max", composed: "min prod norm softmax log_softmax logsumexp", indexing: "take",
+}.items() for name in names.split())
 
 
 def _reshape(x: Tensor, *sides: Any, shape: Any = None) -> Tensor:

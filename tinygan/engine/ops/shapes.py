@@ -80,7 +80,7 @@ def _position(part: Any) -> int:
             return operator.index(part)
     except TypeError:
         pass
-    raise TypeError(f"tensors are indexed by ints, slices, ... and None, got {part!r}") from None
+    raise TypeError(f"tensors are indexed by ints, slices, ..., None and arrays of whole numbers, got {part!r}") from None
 
 
 def _view(array: Any, index: tuple[Any, ...]) -> Any:
@@ -124,6 +124,16 @@ def concat(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
     for t, part in zip(tensors, parts, strict=True):
         launch("copy", t, out=y[part], fresh=True)
     return record(y, tensors, [lambda g, y, *_, part=part: slice(g, part) for part in parts])
+
+
+def stack(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
+    """y = tensors of one shape side by side along a new axis    the dx of each = its slice of g"""
+    tensors = _all_tensors("stack", tensors)
+    shape = tensors[0].shape
+    if any(t.shape != shape for t in tensors):
+        raise ValueError(f"stack: the shapes {[t.shape for t in tensors]} have to be the same; concat joins along an axis")
+    at = normal_axes(axis, len(shape) + 1, "stack")[0]
+    return concat([reshape(t, (*shape[:at], 1, *shape[at:])) for t in tensors], at)
 
 
 def _all_tensors(op: str, given: Iterable[Any]) -> tuple[Tensor, ...]:
