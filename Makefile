@@ -4,6 +4,7 @@ BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
 .PHONY: help train test lint lowest bench docs versions beside toolkits gpu gpu-checks clean
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
 train: .venv/.core  ## train a GAN on real handwritten digits; pictures, numbers and a checkpoint land in runs/digits/
