@@ -13,8 +13,9 @@ train: .venv/.core  ## train a GAN on real handwritten digits; pictures, numbers
 test: .venv/.test lint lowest  ## verify every kernel and every gradient, and the whole project around them
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-lint: .venv/.test  ## ruff, as strict as CI
+lint: .venv/.test  ## ruff and mypy, as strict as CI
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 lowest: .venv/.test  ## run a small part of the tests with the lowest versions that setup.py allows
 	$(BIN)/python -m benchmarks.environments.versions --lowest

@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
 CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
 TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
-TOOLS = ["ruff>=0.6", "uv>=0.9"]
+TOOLS = ["ruff>=0.6", "mypy>=1.15", "uv>=0.9"]
 
 setup(
     name="tinygan",

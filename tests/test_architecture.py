@@ -85,7 +85,8 @@ FLOORS = [
     ["tinygan_kernels.verification"],
     ["tinygan_kernels.profiling"],
     # -- tinygan: gradients and the game
-    ["tinygan.version", "tinygan.options", "tinygan.atomic_files", "tinygan.engine.conversion", "tinygan.engine.elsewhere"],
+    ["tinygan.version", "tinygan.options", "tinygan.atomic_files", "tinygan.engine.conversion", "tinygan.engine.elsewhere",
+     "tinygan.engine.operations"],
     ["tinygan.engine.values"],
     ["tinygan.engine.tensor"],
     ["tinygan.engine.ops"],

@@ -44,7 +44,7 @@ class Optimiser:
         if not 0 < rate < float("inf"):
             raise ValueError(f"the learning rate is {rate}, it has to be positive")
         self.flat = Flat(named_parameters(parameters, type(self).__name__))
-        self.constants = constants
+        self.constants: dict[str, Any] = dict(constants)
         backend, theta = self.flat.backend, self.flat.theta
         self._rate = backend.asarray(np.asarray(rate, theta.dtype))
         self.states = {name: self._zeros(() if name == "t" else theta.shape) for name in self.state_names}

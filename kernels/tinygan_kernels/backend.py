@@ -75,13 +75,13 @@ class Backend:
             raise ContractError(f"there is no kernel {name!r}; the contract has {', '.join(KERNELS)}")
         inputs = tuple(inputs)
         _check_inputs(kernel, inputs)
-        params = kernel.checked(params)
-        shapes = kernel.rule(*[a.shape for a in inputs], **params)
+        checked = kernel.checked(params)
+        shapes = kernel.rule(*[a.shape for a in inputs], **checked)
         outputs = self._allocate(kernel, shapes, inputs) if out is None else _given_outputs(kernel, shapes, inputs, out)
         implementation = self.implementations.get(name)
         if implementation is None:
             raise ContractError(f"the backend {self.name} has no implementation of {name}")
-        self._run(Launch(kernel, implementation, inputs, outputs, params), 0)
+        self._run(Launch(kernel, implementation, inputs, outputs, checked), 0)
         if out is not None and not fresh:
             self.writes.note(outputs)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -115,7 +115,7 @@ class Backend:
         calls: list[tuple[Call, tuple[Launch, ...]]] = []
         waiting = list(reversed(launches))
         while waiting:
-            group = (waiting.pop(),)
+            group: tuple[Launch, ...] = (waiting.pop(),)
             both = self.bind_pair(group[0], waiting[-1]) if waiting else None
             if both:
                 group = (*group, waiting.pop())

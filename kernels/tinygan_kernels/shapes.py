@@ -57,8 +57,10 @@ def normal_axes(axes: Sequence[int] | int | None, ndim: int, kernel: str = "sum"
     """Return `axes` (None means all) as a sorted tuple of non-negative ints. Raises ContractError."""
     if axes is None:
         return tuple(range(ndim))
+    given: Any = axes
     try:
-        listed = [axes] if isinstance(axes, int) else [operator.index(axes)] if _one_number(axes) else [*map(operator.index, axes)]
+        one = isinstance(given, int) or _one_number(given)
+        listed = [operator.index(given)] if one else [*map(operator.index, given)]
     except TypeError:
         raise ContractError(f"{kernel}: axis is {axes!r}, it has to be a whole number, several of them, or None for all") from None
     for axis in listed:

@@ -159,7 +159,7 @@ def unknown_keyword(owner: str, name: str, known: Iterable[str]) -> str:
 
 def check_keywords(cls: type, named: Iterable[str]) -> None:
     """Refuse keyword arguments that the class's `__init__` does not take, in a sentence. Raises TypeError."""
-    code = getattr(cls.__init__, "__code__", None)
+    code = getattr(cls.__init__, "__code__", None)  # type: ignore[misc]  # cls is a class, not an instance
     if code is None or code.co_flags & _TAKES_ANY:
         return
     known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]

@@ -10,7 +10,7 @@ differentiated by central differences at two step sizes, h and h/2. Together the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from tinygan.engine import ops
 
 from .tensor import Tensor, gradients
 
+Moves = Sequence[tuple[Tensor, Any, Any]]  # (tensor, index, direction) of what is moved together
 STEP = 2e-4  # of max(|x|, 0.1): truncation and rounding are then both near 1e-12 of the values that are differenced
 RTOL = 1e-6  # a VJP that is wrong by 0.1 % is a thousand times out
 KINK = 1e-3  # slopes that disagree by this share are no rounding and no curvature
@@ -162,7 +163,7 @@ def _check_function(f: Callable[..., Tensor], inputs: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def _requiring_gradients(inputs):
+def _requiring_gradients(inputs: Sequence[Tensor]) -> Iterator[None]:
     """Make the inputs require gradients within the `with`."""
     before = [x.requires_grad for x in inputs]
     for x in inputs:
@@ -178,7 +179,7 @@ def _random_like(y: Tensor, rng: np.random.Generator) -> Tensor:
     return ops.as_tensor(rng.standard_normal(y.shape), y)
 
 
-def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
+def _vjp_of(f: Callable[..., Tensor], inputs: Sequence[Tensor], rng: np.random.Generator) -> tuple[Callable[..., Tensor], Tensor]:
     """Return the function (x..., u) -> J(x)^T u, all of it in one vector, and a random u."""
 
     def vjp(*args: Tensor) -> Tensor:
@@ -189,7 +190,9 @@ def _vjp_of(f, inputs, rng) -> tuple[Callable[..., Tensor], Tensor]:
     return vjp, _random_like(f(*inputs), rng)
 
 
-def _compare(f, inputs, rng, elements) -> list[GradcheckComparison]:
+def _compare(
+    f: Callable[..., Tensor], inputs: Sequence[Tensor], rng: np.random.Generator, elements: int
+) -> list[GradcheckComparison]:
     """Compare the derivatives of <u, f> with numeric ones, element by element and along one random direction."""
     y = f(*inputs)
     u = _random_like(y, rng)
@@ -217,7 +220,7 @@ def _compare(f, inputs, rng, elements) -> list[GradcheckComparison]:
     return comparisons
 
 
-def _along(directions, gradient: list[np.ndarray]) -> float:
+def _along(directions: Moves, gradient: list[np.ndarray]) -> float:
     with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN, which does not pass
         return float(sum((g * d).sum() for g, (_, _, d) in zip(gradient, directions, strict=True)))
 
@@ -226,7 +229,9 @@ def _elements(size: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
     return np.arange(size) if size <= at_most else np.sort(rng.choice(size, at_most, replace=False))
 
 
-def _derivative(loss, moves, h, analytic, noise, where) -> GradcheckComparison:
+def _derivative(
+    loss: Callable[[], float], moves: Moves, h: float, analytic: Sequence[float], noise: float, where: str
+) -> GradcheckComparison:
     """Return the worst comparison of `analytic` with the numeric derivative of L along `moves` ((tensor, index, direction), ...).
 
     Raises KinkError.

@@ -63,7 +63,8 @@ def profile(plan: Plan, step: Callable[[], object], steps: int, wait: Callable[[
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one has to be timed")
-    joined, taken = plan.joined, [[] for _ in plan.calls]
+    joined = plan.joined
+    taken: list[list[float]] = [[] for _ in plan.calls]
     plan.joined = [*plan.copies, *(_timed(call, times, wait) for call, times in zip(plan.calls, taken, strict=True))]
     whole: list[float] = []
     try:

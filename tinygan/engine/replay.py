@@ -47,21 +47,23 @@ class Replayed:
     def __call__(self, *arrays: np.ndarray) -> Sequence[Tensor]:
         if self.backend.watchers:
             return self._eager(arrays)
-        if self.plan is None:
-            self._capture(arrays)
+        plan = self.plan
+        if plan is None:
+            plan = self._capture(arrays)
         elif any(a.shape != t.shape or a.dtype != t.dtype for a, t in zip(arrays, self.inputs, strict=True)):
             self._tell(arrays)
             return self._eager(arrays)
-        self.plan.run(arrays)
-        return self.plan.outputs
+        plan.run(arrays)
+        return plan.outputs
 
-    def _capture(self, arrays: Sequence[np.ndarray]) -> None:
+    def _capture(self, arrays: Sequence[np.ndarray]) -> Plan:
         self.inputs = tuple(wrap(self.backend.asarray(a).copy(), self.backend) for a in arrays)
         recorder = Recorder(self.backend)
         with recorder:
             outputs = self.step(*self.inputs)
-        self.plan = recorder.plan(outputs, self.inputs)
-        self.inputs = self.plan.inputs
+        self.plan = plan = recorder.plan(outputs, self.inputs)
+        self.inputs = plan.inputs
+        return plan
 
     def _tell(self, arrays: Sequence[np.ndarray]) -> None:
         if not self._told:

@@ -17,6 +17,7 @@ from tinygan_kernels.writes import owner_of
 
 from .conversion import backend_of, described, real_array, real_dtype
 from .elsewhere import unknown_keyword
+from .operations import Operations
 from .values import Values
 
 # One VJP for each parent, called as vjp(g, y, *parents) and giving the parent's cotangent; None where it is zero everywhere.
@@ -36,12 +37,17 @@ class ChangedArray(RuntimeError):
 guards: list[Callable[[Any, tuple[Tensor, ...], Vjps], Vjps]] = []
 
 
-class _Fields(Values):
+class _Fields(Operations, Values):
     """The fields of a Tensor, without the notes that a Tensor takes where one of them is set."""
 
     # stamp: the number of the latest write (see tinygan_kernels.writes) when an op's result was recorded; of a leaf, the number of
     # the event by which it came to require a gradient
     __slots__ = ("__weakref__", "array", "backend", "grad", "parents", "requires_grad", "stamp", "vjps")
+
+    grad: Tensor | None
+    parents: tuple[Tensor, ...]
+    stamp: int
+    vjps: Vjps
 
 
 class Tensor(_Fields):
@@ -275,8 +281,8 @@ def _listed(wrt: Any) -> tuple[list[Tensor], Sequence[Any]]:
     if isinstance(wrt, (str, bytes, set, frozenset, np.ndarray)) or not isinstance(wrt, Iterable):
         say = " (a layer's are layer.parameters())" if hasattr(wrt, "parameters") else ""
         raise TypeError(f"gradients: wrt is a {type(wrt).__name__}, it has to be a list of tensors{say}")
-    names, tensors = (list(wrt), list(wrt.values())) if isinstance(wrt, Mapping) else (None, list(wrt))
-    names = names or range(len(tensors))
+    tensors = list(wrt.values()) if isinstance(wrt, Mapping) else list(wrt)
+    names: Sequence[Any] = list(wrt) if isinstance(wrt, Mapping) else range(len(tensors))
     for name, w in zip(names, tensors, strict=True):
         if not isinstance(w, Tensor):
             raise TypeError(f"gradients: wrt[{name!r}] is a {type(w).__name__}, it has to be a Tensor")
@@ -398,7 +404,8 @@ def _pull_back(tensor: Tensor, g: Tensor, needed: set[int], create_graph: bool) 
 
 def _check_unchanged(result: Tensor) -> None:
     """Raise ChangedArray where what an op computed with, or its result, was written to since."""
-    for place, tensor in [*enumerate(result.parents), ("its result", result)]:
+    places: list[tuple[int | str, Tensor]] = [*enumerate(result.parents), ("its result", result)]
+    for place, tensor in places:
         if tensor.backend.writes.since(tensor.array, result.stamp):
             raise changed(result.vjps, place, tensor.array)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 from tinygan_kernels import Backend
@@ -27,24 +27,32 @@ class Values:
     backend: Backend
     requires_grad: bool
     grad: Any
-    shape: tuple[int, ...]
-    ndim: int
-    size: int
-    tracked: bool
-    numpy: Callable[[], np.ndarray]
+
+    if TYPE_CHECKING:  # Tensor has them
+
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def ndim(self) -> int: ...
+        @property
+        def size(self) -> int: ...
+        @property
+        def tracked(self) -> bool: ...
+        def numpy(self) -> np.ndarray: ...
+        def __float__(self) -> float: ...
 
     # ---- one number -------------------------------------------------------------------------------------------------------------
 
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"a tensor of shape {self.shape} is not one truth value; write (t != 0).any() or (t != 0).all()")
-        return bool(float(self))  # type: ignore[arg-type]
+        return bool(float(self))
 
     def __int__(self) -> int:
-        return int(float(self))  # type: ignore[arg-type]
+        return int(float(self))
 
     def __round__(self, digits: int | None = None) -> float:
-        return round(float(self), digits)  # type: ignore[arg-type]
+        return round(float(self), digits)
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -52,7 +60,7 @@ class Values:
         if self.size != 1:
             raise ValueError(f"the format {spec!r} is for one number, and a tensor of shape {self.shape} has {self.size}; "
                              "format the elements of t.tolist(), or use np.array2string(t.numpy())")
-        return format(float(self), spec)  # type: ignore[arg-type]
+        return format(float(self), spec)
 
     # ---- many numbers -----------------------------------------------------------------------------------------------------------
 
@@ -149,5 +157,7 @@ class Values:
             raise TypeError(f"a tensor that was computed from others is not {done}, as a copy would be cut from them; "
                             "take stop(t), or copy what it was computed from")
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(missing_attribute("Tensor", name, dir(type(self))))
+    if not TYPE_CHECKING:  # a checker is to report a name that does not exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(missing_attribute("Tensor", name, dir(type(self))))

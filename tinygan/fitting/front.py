@@ -85,7 +85,7 @@ def fit(
         return _train(run, callback, plain(every), progress, say)
 
 
-FIT_ARGUMENTS = ("G", "D", "data", *fit.__kwdefaults__)
+FIT_ARGUMENTS = ("G", "D", "data", *(fit.__kwdefaults__ or ()))
 
 
 def _check_callback(callback: Any, every: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 
@@ -30,7 +31,8 @@ def bar(run: Run, console: Console) -> Iterator[Show]:
 
         def show(reading: dict[str, float]) -> None:
             rate = (run.step - first) / (time.perf_counter() - begun)
-            shown.update(task, completed=run.step, rate=rate, **{name: reading[name] for name in ("v", "d_real", "d_fake")})
+            fields: dict[str, Any] = {name: reading[name] for name in ("v", "d_real", "d_fake")}
+            shown.update(task, completed=run.step, rate=rate, **fields)
 
         yield show
 

@@ -112,8 +112,8 @@ class Game:
         fake, game = self.G(z), OBJECTIVES[self.objective]
         with self._looking_ahead(x, fake):
             s_fake = self.D(self._shown(fake))
-            s_real = self.D(self._shown(x)) if game.pairs else None
-            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.flat.parameters)
+            s_real = self.D(self._shown(x)) if game.pairs and x is not None else None
+            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.flat.parameters)  # type: ignore[arg-type]  # real ones in pairs alone
         self.optim_g.descend(slopes)
         self._average_g(self.ema)
         return s_real, s_fake
@@ -173,7 +173,7 @@ class Game:
 
     def _all_penalties(self) -> list[Penalty]:
         """Return R1, then the penalties of the remedies, then further ones: the order decides the last bit of the goal."""
-        r1 = [R1(self.r1)] if self.r1 else []
+        r1: list[Penalty] = [R1(self.r1)] if self.r1 else []
         return [*r1, *self.remedies.penalties(self.draws), *self.penalties]
 
     def _judge(self, x: Tensor, fake: Tensor) -> tuple[Judged, Judged]:
@@ -210,7 +210,8 @@ class Game:
     def _shown(self, x: Tensor) -> Tensor:
         """Return samples as D gets to see them: with instance noise, if it is in use, and packed."""
         if self.remedies.noise:
-            x = x + self.draws(lambda rng, shape: self.noise * standard_normal(rng, shape), x)
+            draw = lambda rng, shape: self.noise * standard_normal(rng, shape)  # noqa: E731
+            x = x + self.draws(draw, x)  # type: ignore[misc]  # there are draws, as Remedies.needs_draws says
         return packed(x, self.remedies.pack)
 
     @contextmanager
@@ -219,8 +220,10 @@ class Game:
         if not self.remedies.unroll:
             yield
             return
-        with kept_buffers(self.D), at(self.D, self._d_ahead(x, fake)):
-            yield
+        with kept_buffers(self.D):
+            ahead = self._d_ahead(x, fake)  # type: ignore[arg-type]  # there are data, as g_needs_data says
+            with at(self.D, ahead):
+                yield
 
     def _d_ahead(self, x: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Compute theta_d after the unrolled steps on D's goal without penalties, as functions of theta_g."""

@@ -35,8 +35,11 @@ class Penalty(Protocol):
     cannot move G, and a game of sum zero gets both players' gradients from one sweep.
     """
 
-    weight: float
-    at: Literal["real", "fake", "between"]
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def at(self) -> Literal["real", "fake", "between"]: ...
 
     def __call__(self, D: Network, real: Judged, fake: Judged) -> Tensor: ...
 

@@ -48,4 +48,4 @@ class Remedies(Options):
         if self.r2:
             yield R2(self.r2)
         if self.gp:
-            yield WassersteinPenalty(self.gp, draws)
+            yield WassersteinPenalty(self.gp, draws)  # type: ignore[arg-type]  # there are draws, as needs_draws says

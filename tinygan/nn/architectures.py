@@ -22,8 +22,8 @@ from .gan_layers import Dropout, Maxout, SpectralNorm
 from .init import INITS
 from .layers import BatchNorm, Conv2d, ConvTranspose2d, Flatten, Layer, Linear, Reshape, Sequential
 
-LEAKY = {"act": "leaky_relu", "slope": 0.2}
-RELU = {"act": "leaky_relu", "slope": 0.0}
+LEAKY: dict[str, Any] = {"act": "leaky_relu", "slope": 0.2}
+RELU: dict[str, Any] = {"act": "leaky_relu", "slope": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tinygan_kernels import Backend
@@ -37,7 +38,7 @@ class Flat:
             start += tensor.size
         return views
 
-    def gather(self, gradients: list[Tensor]) -> Tensor:
+    def gather(self, gradients: Sequence[Tensor] | Tensor) -> Tensor:
         """Lay the gradients, one for each parameter in order, end to end.
 
         Returns one vector (P,), which the next call overwrites. Raises ValueError where a gradient is missing or has another shape.

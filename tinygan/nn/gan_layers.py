@@ -72,7 +72,7 @@ class SpectralNorm(Layer):
     def __init__(self, inner: Layer, rng: np.random.Generator | int | None = None) -> None:
         if not isinstance(inner, Layer) or "w" not in inner.parameters():
             raise TypeError(f"SpectralNorm: inner is {described(inner)}, it has to be a layer with a weight w, such as Linear")
-        self.inner = inner
+        self.inner: Any = inner  # a layer with a weight w
         w = inner.parameters()["w"]
         u = generator_of(rng, "SpectralNorm").standard_normal(w.shape[-1])
         self.u = wrap(w.backend.asarray((u / np.linalg.norm(u)).astype(w.dtype)), w.backend)

@@ -68,7 +68,7 @@ class _Walk:
     def _inside(self, path: str, value: Any) -> None:
         if isinstance(value, np.ndarray):
             contents = repr(value.tolist()).encode() if value.dtype.hasobject else np.ascontiguousarray(value)
-            self.found[path] = (value.shape, value.dtype.str, hashlib.sha256(contents).hexdigest())
+            self.found[path] = (value.shape, value.dtype.str, hashlib.sha256(contents).hexdigest())  # type: ignore[arg-type]
         elif isinstance(value, Tensor):
             self.found[path] = (id(value), id(value.array), value.requires_grad)  # its numbers are arrays, which launches change
         elif isinstance(value, Draws):

@@ -19,7 +19,7 @@ from tinygan_kernels import Backend, normals
 
 from tinygan.data.datasets import Dataset
 from tinygan.engine.profiling import Profile, profile
-from tinygan.engine.randomness import Draws, Recorded, recording, refill
+from tinygan.engine.randomness import Draws, recording, refill
 from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.game.moves import Game, Logits
@@ -144,7 +144,7 @@ class Run:
     def forget_recording(self) -> None:
         """Let the next step be recorded anew."""
         self._replayed = Replayed(self.play, self.backend)
-        self._drawn: Recorded = []
+        self._drawn = []
 
     def _prepare(self) -> None:
         """Set the rates and the instance noise of the step at hand, and fill its batches."""
@@ -177,7 +177,8 @@ class Run:
 
     def fresh_inputs(self) -> tuple[Tensor, Tensor]:
         """Return tensors of the shapes that `play` takes, in memory of their own, with arbitrary contents."""
-        return tuple(wrap(self.backend.empty(a.shape, a.dtype), self.backend) for a in (self._x, self._z))
+        x, z = (wrap(self.backend.empty(a.shape, a.dtype), self.backend) for a in (self._x, self._z))
+        return x, z
 
     def _read(self, logits: Logits) -> dict[str, float]:
         """Compute the step's numbers and add them to the metrics. Raises FloatingPointError."""
@@ -309,4 +310,4 @@ def _changed(config: Config, given: dict[str, Any], out: Path) -> Config:
 
 def _checksum(dataset: Dataset) -> int | None:
     """Return a number that tells whether data are still the same; None for mixtures, which their codec tells apart."""
-    return None if dataset.x is None else zlib.crc32(dataset.x)
+    return None if dataset.x is None else zlib.crc32(dataset.x)  # type: ignore[arg-type]  # an array is a buffer

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from tinygan_kernels import Launch
 
 from tinygan.engine.economies import memory_id
 from tinygan.engine.randomness import recording
@@ -71,8 +72,13 @@ class WatchedSteps:
     def _try(self) -> Logits:
         """Play one of the first steps eagerly; after the last of them, decide whether the others are replayed."""
         asked: list[str] = []
-        counted: list[Any] = []
-        with _values_asked(self.run, asked), self.run.backend.watch(lambda launch, proceed: (counted.append(None), proceed())):
+        counted: list[None] = []
+
+        def count(launch: Launch, proceed: Callable[[], None]) -> None:
+            counted.append(None)
+            proceed()
+
+        with _values_asked(self.run, asked), self.run.backend.watch(count):
             logits = self.run.make_step()
         self._launches = len(counted)
         self._eager_steps.append((_Moment(self.run), _bytes_of(logits)))
@@ -156,7 +162,7 @@ class WatchedSteps:
 
     def _go_back(self) -> None:
         run, step = self.run, self.run.step
-        self._verified.restore(run)
+        self._verified.restore(run)  # type: ignore[union-attr]  # called after a moment was verified
         run.step += 1  # a moment is taken within its step
         run.folder.cut_back(run.step)
         run.save()

@@ -170,7 +170,7 @@ NOT_TENSORS = {
     "an array": (np.ones(2), "wrt is a ndarray"), "text": ("w", "wrt is a str"), "a set": ({W}, "wrt is a set"),
     "a list of names": (["w"], r"wrt\[0\] is a str, it has to be a Tensor"),
     "an array among them": ({"w": W, "b": np.ones(2)}, r"wrt\['b'\] is a ndarray"),
-    "a layer": (nn.ReLU(), r"wrt is a Activation, it has to be a list of tensors \(a layer's are layer.parameters\(\)\)"),
+    "a layer": (nn.ReLU(), r"wrt is a ReLU, it has to be a list of tensors \(a layer's are layer.parameters\(\)\)"),
 }
 
 

@@ -21,7 +21,7 @@ call it as it stands.
 """
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygan.engine.elsewhere import MODULE, TENSOR, missing_attribute
 from tinygan.engine.tensor import BackendMismatch
@@ -38,5 +38,15 @@ for _module in (shapes, indexing, reductions, elementwise, composed, products, f
             __all__ += [_name]
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(missing_attribute("tinygan.ops", name, __all__, TENSOR | MODULE))
+if TYPE_CHECKING:  # what the loop above makes public, for checkers and editors
+    from .composed import *  # noqa: F403
+    from .elementwise import *  # noqa: F403
+    from .fused import *  # noqa: F403
+    from .indexing import *  # noqa: F403
+    from .products import *  # noqa: F403
+    from .reductions import *  # noqa: F403
+    from .shapes import *  # noqa: F403
+else:  # a checker is to report a name that does not exist
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing_attribute("tinygan.ops", name, __all__, TENSOR | MODULE))

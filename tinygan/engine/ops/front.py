@@ -37,13 +37,16 @@ def front(op: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def _converted(places: list[tuple[int, str]], given: Any, named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _converted(
+    places: list[tuple[int, str]], arguments: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call with tensors for the plain data among them."""
-    given, named = list(given), dict(named)
-    wanted = [(given, i) if i < len(given) else (named, name) for i, name in places if i < len(given) or name in named]
+    given, named = list(arguments), dict(named)
+    asked = [(i, name) for i, name in places if i < len(given) or name in named]
+    wanted: list[tuple[Any, Any]] = [(given, i) if i < len(given) else (named, name) for i, name in asked]
     tensors = [place[key] for place, key in wanted if isinstance(place[key], Tensor)]
     for place, key in wanted:
         if not isinstance(place[key], Tensor):
             place[key] = as_tensor(place[key], tensors[0]) if tensors else Tensor(place[key])
             tensors = tensors or [place[key]]
-    return given, named
+    return tuple(given), named

@@ -16,7 +16,8 @@ from .shapes import contiguous
 def _bias_act_grad(g: Tensor, y: Tensor, act: str, slope: float, want_db: bool) -> tuple[Tensor, Tensor | None]:
     """Return (dx, db) of y = act(x + b), from y alone: one fused launch if nobody will differentiate it, else the same in ops."""
     if not (g.tracked or y.tracked):
-        return tuple(wrap(part, g.backend) for part in launch("bias_act_grad", contiguous(g), y, act=act, slope=slope))
+        dx, db = (wrap(part, g.backend) for part in launch("bias_act_grad", contiguous(g), y, act=act, slope=slope))
+        return dx, db
     through = {
         "linear": lambda: g,
         "leaky_relu": lambda: leaky_relu_grad(g, y, slope),

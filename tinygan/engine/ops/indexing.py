@@ -58,33 +58,37 @@ def _runs(positions: Sequence[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
+def _part(axis: int, start: int, n: int) -> tuple[slice, ...]:
+    """Return the index of n elements along axis, from start on."""
+    return (*(slice(None) for _ in range(axis)), slice(start, start + n))
+
+
 def _picked(x: Tensor, positions: tuple[int, ...], axis: int) -> Tensor:
     """y = x at positions along axis    dx = g added up at the positions"""
     y = x.backend.empty((*x.shape[:axis], len(positions), *x.shape[axis + 1 :]), x.dtype)
-    lead = (slice(None),) * axis
     for to, start, n in _runs(positions):
-        x.backend.launch("copy", (x.array[(*lead, slice(start, start + n))],), out=y[(*lead, slice(to, to + n))], fresh=True)
+        x.backend.launch("copy", (x.array[_part(axis, start, n)],), out=y[_part(axis, to, n)], fresh=True)
     return record(y, (x,), (lambda g, y, x: _added_up(g, positions, axis, x.shape[axis]),))
 
 
 def _added_up(x: Tensor, positions: tuple[int, ...], axis: int, n: int) -> Tensor:
     """y = zeros, n long along axis, with each slice of x added at its position: adjoint of _picked    dx = g at the positions"""
-    backend, lead = x.backend, (slice(None),) * axis
+    backend = x.backend
     y = backend.empty((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype)
     backend.launch("fill", (), out=y, fresh=True, value=0.0)
     if len(set(positions)) == len(positions):
         for start, to, length in _runs(positions):
-            part = x.array[(*lead, slice(start, start + length))]
-            backend.launch("copy", (part,), out=y[(*lead, slice(to, to + length))], fresh=True)
+            part = x.array[_part(axis, start, length)]
+            backend.launch("copy", (part,), out=y[_part(axis, to, length)], fresh=True)
         return record(y, (x,), (lambda g, y, x: _picked(g, positions, axis),))
     sources: dict[int, list[int]] = {}
     for i, position in enumerate(positions):
         sources.setdefault(position, []).append(i)
     for to, (first, *rest) in sources.items():
-        total = x.array[(*lead, slice(first, first + 1))]
+        total = x.array[_part(axis, first, 1)]
         for i in rest:
-            total = backend.launch("add", (total, x.array[(*lead, slice(i, i + 1))]))
-        backend.launch("copy", (total,), out=y[(*lead, slice(to, to + 1))], fresh=True)
+            total = backend.launch("add", (total, x.array[_part(axis, i, 1)]))
+        backend.launch("copy", (total,), out=y[_part(axis, to, 1)], fresh=True)
     return record(y, (x,), (lambda g, y, x: _picked(g, positions, axis),))
 
 
@@ -97,10 +101,10 @@ def index(x: Tensor, at: Any) -> Tensor:
     dx = g at the places, added up where a place is picked more than once. Arrays of bools pick where they are True. All arrays
     stand side by side, and None is not mixed with them. The arrays are constants.
     """
-    parts = at if isinstance(at, tuple) else (at,)
-    if not any(isinstance(part, (list, range, np.ndarray, Tensor)) and np.ndim(part) for part in parts):
+    given = at if isinstance(at, tuple) else (at,)
+    if not any(isinstance(part, (list, range, np.ndarray, Tensor)) and np.ndim(part) for part in given):
         return basic_slice(x, at)
-    parts = _spelled_out(x, parts)
+    parts = _spelled_out(x, given)
     picking = [i for i, part in enumerate(parts) if isinstance(part, np.ndarray)]
     first, last = picking[0], picking[-1] + 1
     if picking != list(range(first, last)):

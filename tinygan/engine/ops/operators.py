@@ -38,9 +38,7 @@ def _transpose(x: Tensor, *order: Any, axes: Any = None) -> Tensor:
     return transpose(x, axes if axes is not None or not order else order[0] if len(order) == 1 else order)
 
 
-Tensor.reshape, Tensor.transpose = _reshape, _transpose
-
-for _name, _function in OPERATORS.items():
+for _name, _function in {**OPERATORS, "reshape": _reshape, "transpose": _transpose}.items():
     setattr(Tensor, _name, _function)
 for _function in METHODS:
     setattr(Tensor, _function.__name__, front(_function))

@@ -98,11 +98,11 @@ def embed(x: Tensor, shape: tuple[int, ...], index: Any) -> Tensor:
 
 def pad(x: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
     """y = x with (before, after) zeros along each axis.    dx = the middle of g"""
-    given, widths = widths, [_whole_numbers("pad: a pair of widths", pair) for pair in widths]
-    if len(widths) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in widths):
-        raise ValueError(f"pad: widths {list(given)} have to be one pair of non-negative ints for each axis of x {x.shape}")
-    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
-    return embed(x, shape, tuple(_SLICE(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True)))
+    pairs = [_whole_numbers("pad: a pair of widths", pair) for pair in widths]
+    if len(pairs) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        raise ValueError(f"pad: widths {list(widths)} have to be one pair of non-negative ints for each axis of x {x.shape}")
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True))
+    return embed(x, shape, tuple(_SLICE(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True)))
 
 
 def concat(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
