@@ -58,7 +58,7 @@ def test_what_the_page_says_is_refused_is_refused():
     other = Tensor(np.ones(2, np.float32), "reference")
     for refused in (
         lambda: x + other, lambda: x + None, lambda: x + "1", lambda: x + 1j, lambda: other + 1e300, lambda: Tensor([x, x]),
-        lambda: w.__iadd__(x), lambda: x.__setitem__(0, 1.0), lambda: bool(x), lambda: np.sin(w),
+        lambda: w.__iadd__(x), lambda: x.__setitem__(0, 1.0), lambda: bool(x), lambda: np.arctan(w),
         lambda: other + np.array([2**24 + 1, 0]),
         lambda: ops.add(x, Tensor(np.ones(2))),
     ):

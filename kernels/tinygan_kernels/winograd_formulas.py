@@ -32,7 +32,8 @@ def transforms(m: int) -> Maps:
     At = np.hstack([V[:m, :m].T, np.eye(m)[:, -1:]])
     whole = np.round(np.linalg.det(V))
     Bt = np.round(np.linalg.inv(V).T * whole) / whole
-    return tuple(np.ascontiguousarray(a) for a in (At, G, Bt))  # one layout, so that loops over them are compiled once
+    # one layout, so that loops over them are compiled once
+    return np.ascontiguousarray(At), np.ascontiguousarray(G), np.ascontiguousarray(Bt)
 
 
 # Multiply-adds in the time of writing and reading one number, so chosen that m = 2 and m = 4 cost the same where they take the same
@@ -56,7 +57,8 @@ def best_tile(n: int, oh: int, ow: int, c: int, c_out: int) -> int:
 
 def magnitudes(maps: Maps) -> Maps:
     """Return (|A^T|, |G|, |B^T|)."""
-    return tuple(np.abs(a) for a in maps)
+    At, G, Bt = maps
+    return np.abs(At), np.abs(G), np.abs(Bt)
 
 
 # ---- 4x4 filters of stride 2, as 2x2 filters over the image's four phases -------------------------------------------------------

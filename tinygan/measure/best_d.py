@@ -113,4 +113,9 @@ def _half_and_quarters(D: Sequential, real: np.ndarray, fake: np.ndarray, pack: 
     like = next(iter(D.parameters().values()))
     half, quarter = _whole_packs(len(real) // 2, pack), _whole_packs(len(real) // 4, pack)
     spans = (0, half), (half, half + quarter), (half + quarter, half + 2 * quarter)
-    return tuple(Pair(*(wrap(like.backend.asarray(x[a:b], like.dtype), like.backend) for x in (real, fake))) for a, b in spans)
+
+    def on(x: np.ndarray) -> Tensor:
+        return wrap(like.backend.asarray(x, like.dtype), like.backend)
+
+    first, second, third = (Pair(on(real[a:b]), on(fake[a:b])) for a, b in spans)
+    return first, second, third

@@ -73,6 +73,6 @@ def test_lint_runs_mypy_on_all_that_is_public():
     assert 'files = ["tinygan", "kernels/tinygan_kernels", "tests/typing"]' in config
     listed = config.partition("# What is not checked yet")[2].partition("ignore_errors")[0]
     excluded = re.findall(r'"((?:tinygan|tinygan_kernels)\.[\w.*]+)"', listed)
-    assert 0 < len(excluded) <= 13, "the list of modules that are not checked only gets shorter"
+    assert 0 < len(excluded) <= 12, "the list of modules that are not checked only gets shorter"
     public = ("tinygan.engine", "tinygan.nn", "tinygan.optim", "tinygan.game", "tinygan.fitting", "tinygan.training")
     assert not [name for name in excluded if name.startswith(public)]
