@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .atomics import atomic_load, atomic_store
 from .jit import njit_inner
-from .waiting import CROWDED_UNTIL, PACE, WORD
+from .waiting import CROWDED_UNTIL, HOLD, PACE, WORD
 
 STATE, SPENT, DONE, LIMIT, PACE_OF_ALL = (PACE + WORD * i for i in range(5))  # nanoseconds, stages, nanoseconds; per 1024 stages
 TRY_ALL, TRY_ONE, KEEP_ALL, KEEP_ONE = range(4)
@@ -21,8 +21,10 @@ PERIODS = 16
 @njit_inner
 def chosen_threads(team, now, threads):
     """Return with how many of its `threads` threads the team does a job that begins now: all, or one."""
-    if now >= atomic_load(team + CROWDED_UNTIL):
-        begin(team, TRY_ALL, TRIAL)
+    idle_for = now - atomic_load(team + CROWDED_UNTIL)
+    if idle_for >= 0:
+        if idle_for >= atomic_load(team + HOLD):
+            begin(team, TRY_ALL, TRIAL)
         return threads
     state = atomic_load(team + STATE)
     return 1 if state in (TRY_ONE, KEEP_ONE) else threads

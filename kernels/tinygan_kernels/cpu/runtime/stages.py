@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -93,6 +93,11 @@ class Stage:
     alive: tuple[Any, ...]
     size: int
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled, alone or in a Pipeline: a copy would write to the original's arrays."""
+        raise TypeError("a Stage holds the addresses of its arrays, so it can be neither copied nor pickled; copy the arrays, and "
+                        "bind the loop to the copies")
+
 
 class ParallelLoop:
     """A compiled loop whose parts threads share: function(*arrays and numbers, part, parts) does one of the parts.
@@ -141,8 +146,11 @@ class ParallelLoop:
 
 
 def run_with_the_team(serial: int, table: int, length: int, threads: int) -> None:
-    """Do the stages of a table with the process's team, which is another one after a fork."""
+    """Do the stages of a table with the process's team, which is another one after a fork; alone, if it has none."""
     team = the_team()
+    if team is None:
+        run_alone(table, length)
+        return
     team.make_room(length)
     run = run_together if team.has_workers else run_with_numbas_threads
     run(team.address, serial, table, length, threads)

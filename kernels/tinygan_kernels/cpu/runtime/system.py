@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,11 @@ FOREVER = 0xFFFFFFFF  # INFINITE in Windows; pthread_cond_wait does not look at 
 class SystemFunctions:
     """Addresses of C functions, and the numbers that they are called with.
 
-    clock(monotonic, address of two words): writes the time, first word * unit + second word, in nanoseconds. thread_clock: the
-    number of the clock of this thread's own CPU time; -1 where there is none. lock, unlock (mutex); sleep (condition, mutex,
-    FOREVER, 0); wake_all (condition). prepare_lock, prepare_condition (memory, 0): make 64 bytes ready; 0 where zeros will do.
+    clock(monotonic, address of two words): writes the time, first word * unit + second word, in nanoseconds.
+    thread_clock: the number of the clock of this thread's own CPU time; -1 where there is none that is fine enough.
+    lock(mutex), unlock(mutex), sleep(condition, mutex, FOREVER, 0), wake_all(condition): what they are called with.
+    prepare_lock, prepare_condition(memory, 0): make a mutex or a condition variable of 64 bytes of memory, the most that one takes
+    (macOS: 64; glibc and musl on 64-bit machines: 48); 0 where zeros will do.
     """
 
     clock: int
@@ -46,11 +49,20 @@ def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
+def moves_on(clock: Callable[[], int]) -> bool:
+    """Return whether a clock of CPU time moves on within a fraction of a millisecond of work.
+
+    Some sandboxes count whole ticks of 4 or 10 ms. By such a clock a thread that ran all the time seems to have been put aside.
+    """
+    return len({clock() for _ in range(300)}) > 2  # one tick may fall in between
+
+
 def _posix() -> SystemFunctions:
     c = ctypes.CDLL(None)
     names = ("pthread_mutex_lock", "pthread_mutex_unlock", "pthread_cond_wait", "pthread_cond_broadcast",
              "pthread_mutex_init", "pthread_cond_init")
-    thread_clock = getattr(time, "CLOCK_THREAD_CPUTIME_ID", -1)
+    fine = hasattr(time, "CLOCK_THREAD_CPUTIME_ID") and moves_on(time.thread_time_ns)
+    thread_clock = time.CLOCK_THREAD_CPUTIME_ID if fine else -1
     clock = _address(c.clock_gettime)
     return SystemFunctions(clock, time.CLOCK_MONOTONIC, thread_clock, 10**9, *(_address(getattr(c, name)) for name in names))
 
@@ -62,4 +74,4 @@ def _windows() -> SystemFunctions:
     names = ("AcquireSRWLockExclusive", "ReleaseSRWLockExclusive", "SleepConditionVariableSRW", "WakeAllConditionVariable")
     clock = _address(kernel.QueryPerformanceCounter)
     # QueryPerformanceCounter takes the address first: the team hands the address over in the place of the clock's number too
-    return SystemFunctions(clock, -1, -1, 10**9 // a_second.value, *(_address(getattr(kernel, name)) for name in names))
+    return SystemFunctions(clock, -1, -1, max(1, 10**9 // a_second.value), *(_address(getattr(kernel, name)) for name in names))

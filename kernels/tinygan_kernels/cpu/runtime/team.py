@@ -34,8 +34,9 @@ from .waiting import (
     resume_window,
 )
 
-BITS = 24  # of a counter that count parts; above them lies the generation
+BITS = 20  # of a counter that count parts; above them lies the generation
 MOST_PARTS = (1 << BITS) - 1
+LAST_GENERATION = 1 << (62 - BITS)  # from here on jobs are done alone, before a counter overflows; a year of jobs does not reach it
 ROW = 3 * WORD  # bytes of a stage in a table
 # Of the job: the addresses of its table and counters, its stages, its threads. Of the team: how many stages it has room for, the
 # addresses of that room, its threads.
@@ -125,13 +126,21 @@ def run_stages_alone(table, length):
             call_address(atomic_load(row), (atomic_load(row + WORD), part, parts, 0))
 
 
+@njit_inner
+def occupy(team, length):
+    """Occupy the team for a job of so many stages. Returns whether it could: the team has no other job, has room, and goes on."""
+    if length > atomic_load(team + CAPACITY) or atomic_load(team + STOP) != 0 or atomic_load(team + GENERATION) >= LAST_GENERATION:
+        return False
+    return compare_and_swap(team + BUSY, 0, 1) == 0
+
+
 @njit
 def run_together(team, serial, table, length, threads):
-    """Do all stages with `threads` threads of the team, the calling one included; alone, if the team has another job.
+    """Do all stages with `threads` threads of the team, the calling one included; alone, if the team cannot be occupied.
 
     serial: a number that no other table has.
     """
-    if length > atomic_load(team + CAPACITY) or compare_and_swap(team + BUSY, 0, 1) != 0:
+    if not occupy(team, length):
         run_stages_alone(table, length)
         return
     begun = resume_window(team, team + THREADS)
@@ -148,7 +157,7 @@ def run_together(team, serial, table, length, threads):
 @njit_parallel
 def run_with_numbas_threads(team, serial, table, length, threads):
     """Do the same with threads of Numba's, which come for each job, instead of workers."""
-    if length > atomic_load(team + CAPACITY) or compare_and_swap(team + BUSY, 0, 1) != 0:
+    if not occupy(team, length):
         run_stages_alone(table, length)
         return
     job = publish(team, serial, table, length, threads)
@@ -186,11 +195,23 @@ def publish(team, serial, table, length, threads):
 
 
 @njit
+def give_room(team, rows, counters, capacity):
+    """Give the team other memory, for jobs of `capacity` stages. rows, counters: its addresses.
+
+    Another thread may be starting a job meanwhile. It reads the capacity first and the addresses after it; here they are written in
+    the opposite order. So the memory that it finds has at least the room that it has read.
+    """
+    atomic_store(team + TEAM_ROWS, rows)
+    atomic_store(team + TEAM_COUNTERS, counters)
+    atomic_store(team + CAPACITY, capacity)
+
+
+@njit
 def dismiss(team):
-    """Tell the workers to stop and wake them. Returns whether it could: not while the team has a job."""
+    """Let no further job begin, and send the workers away. Returns whether they go: not as long as the team has a job."""
+    atomic_store(team + STOP, 1)
     if compare_and_swap(team + BUSY, 0, 1) != 0:
         return False
-    atomic_store(team + STOP, 1)
     atomic_add(team + GENERATION, 2)
     waiting.wake(team, DOCK)
     return True

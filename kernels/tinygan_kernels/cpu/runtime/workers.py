@@ -6,6 +6,8 @@ import atexit
 import ctypes
 import os
 import threading
+import time
+import warnings
 from dataclasses import astuple
 
 import numba
@@ -13,7 +15,7 @@ import numpy as np
 
 from . import waiting
 from .system import system_functions
-from .team import CAPACITY, MOST, ROW, TEAM_COUNTERS, TEAM_ROWS, dismiss, prepare, work
+from .team import MOST, ROW, dismiss, give_room, prepare, work
 from .threads import MOST_THREADS, numbas_own, patience
 from .waiting import DOCK, LINE, STAGES, THREADS, WORD
 
@@ -36,30 +38,62 @@ class Team:
             for offset, function in ((waiting.MUTEX, prepare_lock), (waiting.CONDITION, prepare_condition)):
                 if function:
                     prepare(function, self.address + place + offset)
+        self._growing, self._stopped = threading.Lock(), False
         self.make_room(256)
-        self._workers = [
-            threading.Thread(target=work, args=(self.address, me), name=f"tinygan-{me}", daemon=True)
-            for me in range(1, threads if workers else 1)
-        ]
-        if self._workers:
-            work.compile("void(int64, int64)")  # here, and not in every worker at once
-        for worker in self._workers:
-            worker.start()
+        self._workers: list[threading.Thread] = []
+        if workers and threads > 1:
+            try:
+                self._start_workers()
+            except BaseException:  # such as Ctrl-C: nobody else knows of those that have started
+                self.stop()
+                raise
+
+    def _start_workers(self) -> None:
+        """Start the other threads, or as many of them as the system allows: whoever is there does the parts of all."""
+        work.compile("void(int64, int64)")  # here, and not in every worker at once
+        for me in range(1, self.threads):
+            worker = threading.Thread(target=work, args=(self.address, me), name=f"tinygan-{me}", daemon=True)
+            try:
+                worker.start()
+            except RuntimeError as error:
+                warnings.warn(
+                    f"the CPU backend works with {me} of {self.threads} threads, as the system starts no more of them ({error}); "
+                    f"NUMBA_NUM_THREADS={me} asks for no more", RuntimeWarning, stacklevel=2,
+                )
+                return
+            self._workers.append(worker)
 
     def make_room(self, stages: int) -> None:
-        """See to it that jobs of so many stages find room. The memory before stays: somebody may still be in it."""
-        if stages <= self._capacity:
-            return
-        self._capacity = max(stages, 2 * self._capacity)
-        self._write(TEAM_ROWS, _kept_for_ever(self._capacity * ROW))
-        self._write(TEAM_COUNTERS, _kept_for_ever(self._capacity * (self.threads + 1) * LINE))
-        self._write(CAPACITY, self._capacity)
+        """See to it that jobs of so many stages find room. The memory before stays: somebody may still be in it.
 
-    def stop(self) -> None:
-        """End the workers, if the team has no job. What is run afterwards is done by the thread that calls."""
-        if dismiss(self.address):
-            for worker in self._workers:
-                worker.join()
+        Nothing is done if another thread is at it, or the code that a signal's handler interrupted: then a job that is too long is
+        done by the thread that calls, alone.
+        """
+        if stages <= self._capacity or not self._growing.acquire(blocking=False):
+            return
+        try:
+            capacity = max(stages, 2 * self._capacity)
+            rows, counters = (_kept_for_ever(capacity * size) for size in (ROW, (self.threads + 1) * LINE))
+            give_room(self.address, rows, counters, capacity)
+            self._capacity = capacity  # last: if Ctrl-C comes in between, the next call does it again
+        finally:
+            self._growing.release()
+
+    def stop(self, patience: float = 1.0) -> None:
+        """End the workers. From now on whoever calls does the job alone.
+
+        patience: for how many seconds to wait for a job of another thread. If it takes longer, the workers leave after it.
+        """
+        if self._stopped:
+            return
+        deadline = time.monotonic() + patience
+        while not dismiss(self.address):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.001)
+        self._stopped = True
+        for worker in self._workers:
+            worker.join()
 
     def shares(self) -> tuple[float, float]:
         """Return the seconds that the team's threads ran, and those in which they wanted to run while others had their cores.
@@ -89,13 +123,23 @@ _TEAM: list[Team] = []  # the process's own, from the first job on
 _MAKING = threading.Lock()
 
 
-def the_team() -> Team:
-    """Return the process's team; the first call starts it."""
-    if not _TEAM:
-        with _MAKING:
-            if not _TEAM:
-                _TEAM.append(Team(MOST_THREADS, workers=not numbas_own(numba.config.THREADING_LAYER)))
-    return _TEAM[0]
+def the_team() -> Team | None:
+    """Return the process's team; the first call starts it.
+
+    Returns None, and a job is then done alone, while another thread starts the team, or the code that a signal's handler
+    interrupted, which cannot go on before the handler returns; also at the end of the process, if there has been no team before.
+    """
+    if _TEAM:
+        return _TEAM[0]
+    making = _MAKING  # a fork in a signal's handler would put another one in its place
+    if not making.acquire(blocking=False):
+        return None
+    try:
+        if not _TEAM:
+            _TEAM.append(Team(MOST_THREADS, workers=not numbas_own(numba.config.THREADING_LAYER)))
+        return _TEAM[0]
+    finally:
+        making.release()
 
 
 def shares() -> tuple[float, float]:
@@ -115,7 +159,8 @@ def _forget() -> None:
 
 @atexit.register
 def _stop() -> None:
-    """Stop the workers before the interpreter takes the machine code away that they run."""
+    """Stop the workers before the interpreter takes the machine code away that they run, and let nobody start a team any more."""
+    _MAKING.acquire(timeout=1.0)  # and never release it; another thread may be starting the team just now
     for team in _TEAM:
         team.stop()
 

@@ -1,5 +1,6 @@
 """A team of threads: every part once and in order, whoever comes late, however they wait, and on one core."""
 
+import copy
 import ctypes
 import os
 import threading
@@ -9,7 +10,7 @@ from itertools import pairwise
 import numba
 import numpy as np
 import pytest
-from tinygan_kernels.cpu.runtime import atomics, pace, stages, team, waiting
+from tinygan_kernels.cpu.runtime import atomics, pace, stages, system, team, waiting, workers
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop
 from tinygan_kernels.cpu.runtime.workers import Team
 
@@ -302,3 +303,144 @@ def test_on_a_crowded_machine_the_faster_number_of_threads_is_kept(crew):
         word(alone, waiting.CROWDED_UNTIL).value = 0
         assert choose(alone.address, now, 3) == 3  # idle again: all, and everything is forgotten
         word(alone, waiting.CROWDED_UNTIL).value = 10**15
+
+
+def played(crew, seconds, crowded):
+    """Play a run with times that are given: 3 ms for a job with all threads in a crowd, 1 ms otherwise, so that one is faster.
+
+    Only a job of all threads notices the crowd. crowded(t): whether there is one. Returns [(t, threads of the job), ...].
+    """
+    alone, start, seen, now = crew(2, workers=False), 10**12, [], 10**12
+    while now < start + seconds * 10**9:
+        t = (now - start) / 1e9
+        chosen = choose(alone.address, now, 2)
+        seen.append((t, chosen))
+        begun, now = now, now + (3_000_000 if chosen == 2 and crowded(t) else 1_000_000)
+        if chosen == 2 and crowded(t):
+            expect_a_crowd(alone.address, now)
+        note(alone.address, now, now - begun, 7)
+    return seen
+
+
+def test_a_decision_outlives_a_moment_in_which_the_crowd_was_not_noticed(crew):
+    """One thread alone does not notice a crowd that leaves it a core, but that is no reason to try everything anew."""
+    seen = played(crew, 8, lambda t: True)
+    assert sum(chosen == 2 for _, chosen in seen) * 0.003 < 0.08 * 8
+
+
+def test_a_crowd_that_left_is_forgotten(crew):
+    """All threads work again after LONGEST_HOLD at the latest, and go on to; a crowd long after it is judged anew."""
+    seen = played(crew, 5, lambda t: t < 2 or t > 4)
+    assert {chosen for t, chosen in seen if 2.65 < t < 4} == {2}
+    assert {chosen for t, chosen in seen if 4.003 < t < 4.1} == {2} and any(chosen == 1 for t, chosen in seen if t > 4.1)
+
+
+# ---- what goes wrong -------------------------------------------------------------------------------------------------------------
+
+
+def test_after_a_year_of_jobs_they_are_still_done(crew):
+    """The generation stands above the parts in a counter: when it gets too large for that, jobs are done alone."""
+    together, seen = crew(3), np.zeros((4, 7), np.int64)
+    table = table_of([count.stage(7, row) for row in seen])
+    for times, generation in enumerate((1 << 39, team.LAST_GENERATION - 2, team.LAST_GENERATION, 1 << 61), 1):
+        word(together, waiting.GENERATION).value = generation
+        run(together, table)
+        assert (seen == times).all()
+
+
+def test_a_system_that_starts_no_more_threads(crew, monkeypatch):
+    """The threads that there are do the parts of all, and one line says so."""
+    start = threading.Thread.start
+
+    def limited(thread):
+        if thread.name in ("tinygan-2", "tinygan-3"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.warns(RuntimeWarning, match="works with 2 of 4 threads") as said:
+        together = crew(4)
+    assert len(said) == 1
+    done = np.zeros((5, 9), np.int64)
+    run(together, table_of([count.stage(9, row) for row in done]))
+    assert (done == 1).all()
+
+
+def test_ctrl_c_while_the_workers_start_leaves_none_behind(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def interrupted(thread):
+        if thread.name == "tinygan-2":
+            raise KeyboardInterrupt
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Team(3)
+    assert [thread.is_alive() for thread in started] == [False]
+
+
+def test_a_team_grows_for_one_thread_at_a_time(crew, monkeypatch):
+    """Were the memory for the rows of a short job and the counters of a long one, the long one would write beyond its end."""
+    alone, kept = crew(2, workers=False), workers._kept_for_ever
+    sizes = []
+
+    def interrupted(size):
+        sizes.append(size)
+        if len(sizes) == 1:
+            alone.make_room(5000)  # as another thread does, or a signal's handler
+        return kept(size)
+
+    monkeypatch.setattr(workers, "_kept_for_ever", interrupted)
+    alone.make_room(300)
+    assert sizes == [512 * team.ROW, 512 * 3 * waiting.LINE] and word(alone, team.CAPACITY).value == 512
+    alone.make_room(5000)
+    assert word(alone, team.CAPACITY).value == 5000
+
+
+def test_ctrl_c_while_a_team_grows_is_made_up_for(crew, monkeypatch):
+    alone, done = crew(2, workers=False), np.zeros(3, np.int64)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_kept_for_ever", lambda size: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            alone.make_room(300)
+    run(alone, table_of([count.stage(3, done)] * 300))
+    assert (done == 300).all() and word(alone, team.CAPACITY).value == 512
+
+
+def test_a_team_stops_after_the_job_that_it_has(crew):
+    """At the end of the process another thread may be in the middle of a job: no further one begins, and the workers go."""
+    together, begun, stopping = crew(2), threading.Event(), threading.Event()
+    done = np.zeros((10, 8), np.int64)
+    table, times = table_of([count.stage(8, row) for row in done]), [0]
+
+    def call():
+        while not stopping.is_set():
+            run(together, table)
+            times[0] += 1
+            begun.set()
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    begun.wait()
+    together.stop(patience=60.0)
+    alive = [worker.is_alive() for worker in together._workers]
+    stopping.set()
+    caller.join()
+    assert alive == [False] and (done == times[0]).all()
+
+
+def test_a_stage_is_neither_copied_nor_pickled():
+    """A copy would hold the addresses of the original's arrays, and write there."""
+    bound = stages.Pipeline([count.stage(3, np.zeros(3, np.int64))])
+    for attempt in (lambda: copy.deepcopy(bound), lambda: bound.stages[0].__reduce_ex__(4)):  # which is what pickle calls
+        with pytest.raises(TypeError, match="holds the addresses of its arrays"):
+            attempt()
+
+
+def test_a_clock_that_counts_whole_ticks_is_not_used():
+    """By such a clock every thread would seem to be put aside all the time."""
+    reads = iter(range(10**6))
+    assert system.moves_on(lambda: 1000 * next(reads))
+    assert not system.moves_on(lambda: 10_000_000 * (next(reads) // 250)) and not system.moves_on(lambda: 0)

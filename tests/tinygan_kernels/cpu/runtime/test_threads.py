@@ -134,3 +134,33 @@ def test_steps_after_the_end_are_done_alone(alone):
     """What was registered before the team's own end comes after it."""
     first = "import atexit, sys\natexit.register(lambda: print(step(), workers_alive()))"
     assert run("print(step(), workers_alive())", first) == [alone[0], "1", alone[0], "0"]
+
+
+def test_a_signals_handler_that_computes_while_the_team_starts(alone):
+    """Its job is done alone: it cannot wait for the team, as the code that starts the team waits for the handler."""
+    code = """
+make_room, inside = workers.Team.make_room, []
+def interrupted(team, stages):
+    if not inside:
+        inside.append(None)
+        inside.append(step())
+    make_room(team, stages)
+workers.Team.make_room = interrupted
+print(step(), inside[1], workers_alive())
+"""
+    assert run(code) == [alone[0], alone[0], "1"]
+
+
+def test_the_process_ends_while_another_thread_computes(alone):
+    """No worker runs any more when the interpreter goes, and nobody starts a team then."""
+    first = "import atexit\natexit.register(lambda: print(workers_alive()))"
+    code = """
+print(step())
+def for_ever():
+    while True:
+        work()
+threading.Thread(target=for_ever, daemon=True).start()
+"""
+    assert run(code, first) == [alone[0], "0"]
+    first = "import atexit\natexit.register(lambda: print(step(), workers_alive()))"
+    assert run("", first) == [alone[0], "0"]
