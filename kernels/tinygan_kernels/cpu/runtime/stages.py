@@ -151,7 +151,8 @@ def run_with_the_team(serial: int, table: int, length: int, threads: int) -> Non
     if team is None:
         run_alone(table, length)
         return
-    team.make_room(length)
+    if length > team.capacity:
+        team.make_room(length)
     run = run_together if team.has_workers else run_with_numbas_threads
     run(team.address, serial, table, length, threads)
 

@@ -36,7 +36,7 @@ from .waiting import (
 
 BITS = 20  # of a counter that count parts; above them lies the generation
 MOST_PARTS = (1 << BITS) - 1
-LAST_GENERATION = 1 << (62 - BITS)  # from here on jobs are done alone, before a counter overflows; a year of jobs does not reach it
+LAST_GENERATION = 1 << (62 - BITS)  # the last job's: then the team stops, before a counter overflows, which takes more than a year
 ROW = 3 * WORD  # bytes of a stage in a table
 # Of the job: the addresses of its table and counters, its stages, its threads. Of the team: how many stages it has room for, the
 # addresses of that room, its threads.
@@ -129,7 +129,7 @@ def run_stages_alone(table, length):
 @njit_inner
 def occupy(team, length):
     """Occupy the team for a job of so many stages. Returns whether it could: the team has no other job, has room, and goes on."""
-    if length > atomic_load(team + CAPACITY) or atomic_load(team + STOP) != 0 or atomic_load(team + GENERATION) >= LAST_GENERATION:
+    if length > atomic_load(team + CAPACITY) or atomic_load(team + STOP) != 0:
         return False
     return compare_and_swap(team + BUSY, 0, 1) == 0
 
@@ -178,6 +178,8 @@ def publish(team, serial, table, length, threads):
     rows, so that whoever reads a new row also finds that its counter is not of the job that it knows.
     """
     job = atomic_add(team + GENERATION, 1) + 2
+    if job >= LAST_GENERATION:
+        atomic_store(team + STOP, 1)
     rows, counters, most = atomic_load(team + TEAM_ROWS), atomic_load(team + TEAM_COUNTERS), atomic_load(team + MOST)
     for counter in range(counters, counters + length * (most + 1) * LINE, LINE):
         atomic_store(counter, job << BITS)

@@ -23,11 +23,12 @@ from .waiting import DOCK, LINE, STAGES, THREADS, WORD
 class Team:
     """A team of `threads` threads, of which the caller's is the first. Jobs with more stages than it has room for are done alone.
 
-    workers: whether it starts the other threads itself; otherwise its jobs are for `run_with_numbas_threads`.
+    workers: whether it starts the other threads itself; otherwise its jobs are for `run_with_numbas_threads`. capacity: the stages
+    that it has room for.
     """
 
     def __init__(self, threads: int, workers: bool = True) -> None:
-        self.threads, self.has_workers, self._capacity = threads, workers, 0
+        self.threads, self.has_workers, self.capacity = threads, workers, 0
         self.address = _kept_for_ever(THREADS + threads * LINE)
         system = system_functions()
         *words, prepare_lock, prepare_condition = astuple(system)
@@ -69,13 +70,13 @@ class Team:
         Nothing is done if another thread is at it, or the code that a signal's handler interrupted: then a job that is too long is
         done by the thread that calls, alone.
         """
-        if stages <= self._capacity or not self._growing.acquire(blocking=False):
+        if stages <= self.capacity or not self._growing.acquire(blocking=False):
             return
         try:
-            capacity = max(stages, 2 * self._capacity)
+            capacity = max(stages, 2 * self.capacity)
             rows, counters = (_kept_for_ever(capacity * size) for size in (ROW, (self.threads + 1) * LINE))
             give_room(self.address, rows, counters, capacity)
-            self._capacity = capacity  # last: if Ctrl-C comes in between, the next call does it again
+            self.capacity = capacity  # last: if Ctrl-C comes in between, the next call does it again
         finally:
             self._growing.release()
 
