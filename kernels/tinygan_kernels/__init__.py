@@ -69,7 +69,8 @@ def why_unavailable(name: str, emulate: bool = False) -> str | None:
     if name in CUDA_BACKENDS:
         return _module(name).why_unavailable(emulate)
     if name == "cpu" and not emulate:
-        return import_module("tinygan_kernels.cpu.runtime.target").why_unusable()
+        needed = ("tinygan_kernels.cpu.runtime.target", "tinygan_kernels.cpu.runtime.threads")
+        return next(filter(None, (import_module(module).why_unusable() for module in needed)), None)
     return "it needs no GPU, so there is nothing to emulate; leave out --emulate" if emulate else None
 
 

@@ -47,3 +47,16 @@ def patience(environment: Mapping[str, str]) -> tuple[int, int]:
 def numbas_own(setting: str) -> bool:
     """Return whether Numba's threads are to be used. setting: `numba.config.THREADING_LAYER`, by which a user chooses them."""
     return setting.lower() != "default"
+
+
+def why_unusable() -> str | None:
+    """Say in one line why the threads that NUMBA_THREADING_LAYER asks for cannot be had; None if they can, or if nobody asks."""
+    layer = numba.config.THREADING_LAYER
+    if not numbas_own(layer):
+        return None
+    try:
+        numba.get_num_threads()  # which starts them
+    except ValueError as error:
+        said = ": ".join(line.strip(" .:") for line in str(error).splitlines())
+        return f"NUMBA_THREADING_LAYER is {layer!r}, and Numba has no such threads here ({said}); leave the variable out"
+    return None

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from tinygan_kernels import BackendError, load, why_unavailable
 from tinygan_kernels.cpu.runtime import threads
 
 # A step that is worth a team, printed as bits, with what else the process has to say
@@ -81,6 +82,20 @@ def test_the_users_threading_layer(layer, alone):
     if sys.platform == "darwin" and layer == "omp":
         pytest.skip("Numba has OpenMP on a Mac only where it is installed besides")
     assert run(code, NUMBA_THREADING_LAYER=layer) == [alone[0], "0", layer]
+
+
+@pytest.mark.parametrize("layer", ["tbb", "rubbish"])
+def test_threads_that_numba_does_not_have_are_said_in_one_line(layer, monkeypatch):
+    def launch():
+        raise ValueError(f"No threading layer could be loaded.\nHINT:\nIntel TBB is required for {layer}")
+
+    monkeypatch.setattr(threads.numba.config, "THREADING_LAYER", layer)
+    monkeypatch.setattr(threads.numba, "get_num_threads", launch)
+    with pytest.raises(BackendError, match=f"NUMBA_THREADING_LAYER is '{layer}', and Numba has no such") as said:
+        load("cpu")
+    assert "\n" not in str(said.value)
+    monkeypatch.setattr(threads.numba.config, "THREADING_LAYER", "default")
+    assert why_unavailable("cpu") is None
 
 
 def test_numbas_own_threads_and_the_environment_stay_as_they_were(alone):
