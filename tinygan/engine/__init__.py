@@ -5,9 +5,9 @@ from .changes import detect_changes
 from .gradcheck import GradcheckComparison, GradcheckReport, KinkError, gradcheck
 from .randomness import Draws
 from .replay import Plan, Replayed
-from .tensor import BackendMismatch, ChangedArray, Tensor, grad, gradients, stop
+from .tensor import BackendMismatch, ChangedArray, Tensor, ValuesNotThere, grad, gradients, stop
 
 __all__ = [
     "BackendMismatch", "ChangedArray", "Draws", "GradcheckComparison", "GradcheckReport", "KinkError", "Plan", "Replayed", "Tensor",
-    "detect_changes", "grad", "gradcheck", "gradients", "ops", "stop",
+    "ValuesNotThere", "detect_changes", "grad", "gradcheck", "gradients", "ops", "stop",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .tensor import Tensor, Vjps, changed, guards, op_name
+from .tensor import Tensor, ValuesNotThere, Vjps, changed, guards, op_name
 
 
 @contextmanager
@@ -30,7 +30,10 @@ def detect_changes() -> Iterator[None]:
 def _guarded(array: Any, parents: tuple[Tensor, ...], vjps: Vjps) -> Vjps:
     """Return VJPs that compare the arrays of an op, its result's last, with those of now before they compute."""
     to_numpy = parents[0].backend.to_numpy
-    before = [_checksum(to_numpy(a)) for a in (*(parent.array for parent in parents), array)]
+    try:
+        before = [_checksum(to_numpy(a)) for a in (*(parent.array for parent in parents), array)]
+    except ValuesNotThere:  # a step is being recorded
+        return vjps
 
     def vjp(needed: list[bool], g: Tensor, y: Tensor, *seen: Tensor) -> list[Tensor | None]:
         for place, (tensor, checksum) in enumerate(zip((*seen, y), before, strict=True)):

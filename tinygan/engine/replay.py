@@ -5,8 +5,8 @@ list on the same buffers does the same work without building a graph, without al
 
 What may change from call to call has to live in arrays: inputs are copied into the recorded ones, and parameters, moments,
 step counts, rates and running statistics are arrays that launches update in place. A step that decides in Python by the
-values that it sees must not be captured, and one that draws random numbers has to refill them before each replay (randomness.py).
-While somebody watches the backend, steps run eagerly, so that all their launches are seen.
+values that it sees cannot be captured and raises ValuesNotThere, and one that draws random numbers has to refill them before each
+replay (randomness.py). While somebody watches the backend, steps run eagerly, so that all their launches are seen.
 
 The plan that is replayed does what was recorded with fewer launches and less memory, and changes no bit of the result: see
 economies.py. A backend may run two launches in a row as one where that gives the same bits: a product and its bias, say, or batch
@@ -25,7 +25,7 @@ from tinygan_kernels import Backend, Launch
 from tinygan_kernels.writes import Spans, Writes, merged
 
 from .economies import arrival_of, in_place, memory_id, share_memory, unchanging, without_copies, without_repeats
-from .tensor import Tensor, stop, wrap
+from .tensor import Tensor, ValuesNotThere, stop, wrap
 
 
 class Replayed:
@@ -117,7 +117,8 @@ class Recorder:
     """A context in which launches on a backend are noted and not run, and the buffers that it allocates for them are noted too.
 
     Memory that nothing was written to takes no room, so a recording is small, however large its buffers. What other threads
-    launch in the meantime is none of the recording's: it runs as ever.
+    launch in the meantime is none of the recording's: it runs as ever. Whoever asks for values of a tensor within the context gets
+    ValuesNotThere: nothing has been computed, and what is decided by values now would be decided for every replay.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -127,15 +128,21 @@ class Recorder:
         self.allocated: list[Any] = []
 
     def __enter__(self) -> Recorder:
-        self._plain_allocate = self.backend.allocate
-        self.backend.allocate = self._allocate
+        self._plain_allocate, self._plain_to_numpy = self.backend.allocate, self.backend.to_numpy
+        self.backend.allocate, self.backend.to_numpy = self._allocate, self._to_numpy
         self._watching = self.backend.watch(self._note)
         self._watching.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._watching.__exit__(*error)
-        self.backend.allocate = self._plain_allocate
+        self.backend.allocate, self.backend.to_numpy = self._plain_allocate, self._plain_to_numpy
+
+    def _to_numpy(self, array: Any) -> np.ndarray:
+        if get_ident() == self._thread:
+            raise ValuesNotThere("the step asks for a tensor's values, by numpy(), float(), a comparison or if, while it is recorded for "
+                                 "replay; return the tensor and look at it outside, or run the step without replay")
+        return self._plain_to_numpy(array)
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         array = self._plain_allocate(shape, dtype)

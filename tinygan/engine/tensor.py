@@ -33,6 +33,10 @@ class ChangedArray(RuntimeError):
     """An array was changed between the forward pass, which computed with it, and the sweep, which needs it as it was."""
 
 
+class ValuesNotThere(RuntimeError):
+    """Code asked for the values of a tensor while a step is recorded for replay: its launches are noted and have not run yet."""
+
+
 # Each is called for every op that is recorded, guard(array, parents, vjps), and returns the VJPs to keep. See changes.py.
 guards: list[Callable[[Any, tuple[Tensor, ...], Vjps], Vjps]] = []
 

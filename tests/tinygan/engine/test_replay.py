@@ -15,9 +15,10 @@ from tiny_runs import backend, start
 from tinygan_kernels import KERNELS, Launch, load
 
 from tinygan.engine import economies, ops
+from tinygan.engine.changes import detect_changes
 from tinygan.engine.economies import ALIGNMENT
 from tinygan.engine.replay import Plan, Recorder, Replayed
-from tinygan.engine.tensor import wrap
+from tinygan.engine.tensor import ValuesNotThere, gradients, wrap
 from tinygan.game.moves import Game
 from tinygan.nn.layers import Linear, Sequential
 from tinygan.optim import SGD, Momentum
@@ -195,6 +196,39 @@ def test_a_step_that_fails_while_it_is_recorded_leaves_the_backend_as_it_was():
         step(np.ones((2, 3), np.float32))
     assert place.allocate == allocate and place.watchers == [] and step.plan is None
     assert step(np.ones((3, 3), np.float32)) is not None
+
+
+LOOKS = {
+    "numpy": lambda x: x.numpy(), "float": lambda x: float(x.sum()), "if": lambda x: bool(x.sum()), "comparison": lambda x: x > 0,
+    "where": lambda x: ops.where(x > 0, x, 0), "asarray": np.asarray, "tolist": lambda x: x.tolist(), "in": lambda x: 1.0 in x,
+    "format": lambda x: f"{x.sum():.2f}",
+}
+
+
+@pytest.mark.parametrize("name", ["cpu", "reference"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_step_that_looks_at_values_cannot_be_recorded(look, name):
+    """A recorded step has no values yet, so whoever asks for them gets an error and no empty memory; eagerly the step is right."""
+    place = load(name)
+
+    def step(x):
+        look(x * 2)
+        return (x + 1,)
+
+    with pytest.raises(ValuesNotThere, match="recorded for replay"):
+        Replayed(step, place)(np.ones(3))
+    assert (Eager(step, place)(np.ones(3))[0].numpy() == 2).all(), "the backend is not as it was"
+
+
+def test_a_recording_leaves_checksums_out():
+    with detect_changes():
+        def step(x):
+            x.requires_grad = True
+            return gradients((x * x).sum(), [x])
+
+        replayed = Replayed(step, CPU)
+        assert (replayed(np.ones(2))[0].numpy() == 2).all()
+        assert (replayed(np.full(2, 3.0))[0].numpy() == 6).all()
 
 
 # ---- what never changes is not run again ----------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 
     condition: an array of bools such as x > 0, or numbers, of which 0 is False; no gradient flows through it. What is not chosen
     has no part in y nor in the gradient, be it NaN. To keep NaN out of an op before it, choose first: log(where(x > 0, x, 1)).
-    A step that is recorded for replay must not read values: there the condition is an input, or a tensor that ops computed.
+    A step that is recorded for replay cannot read values: there the condition is an input, or a tensor that ops computed.
     """
     tensors = [t for t in (a, b, condition) if isinstance(t, Tensor)]
     a, b = pair(a, b) if not tensors else (as_tensor(a, tensors[0]), as_tensor(b, tensors[0]))
