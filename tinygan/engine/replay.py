@@ -140,8 +140,8 @@ class Recorder:
 
     def _to_numpy(self, array: Any) -> np.ndarray:
         if get_ident() == self._thread:
-            raise ValuesNotThere("the step asks for a tensor's values, by numpy(), float(), a comparison or if, while it is recorded "
-                                 "for replay; return the tensor and look at it outside, or run the step without replay")
+            raise ValuesNotThere("a step asks for a tensor's values, by numpy(), float(), a comparison or if, while it is recorded"
+                                 " for replay; return the tensor and look at it outside, or run the step without replay")
         return self._plain_to_numpy(array)
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
