@@ -1,8 +1,8 @@
 """Intrinsics by which threads share counters in memory, call C functions by address, and say that they wait.
 
 A counter is a 64-bit word, given by its address. `atomic_add`, `atomic_load` and `compare_and_swap` are sequentially consistent:
-of two threads that each add to one word and then read the other's, at least one sees what the other wrote. Sleeping and waking in
-`waiting` rest on that.
+if each of two threads adds to a word of its own and then reads the other's, at least one of them sees what the other wrote.
+Sleeping and waking in `waiting` rest on that. `atomic_store` promises less, and says what.
 """
 
 from __future__ import annotations

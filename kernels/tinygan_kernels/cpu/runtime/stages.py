@@ -1,10 +1,10 @@
 """A training step on the CPU as one compiled call: stages, one after the other, each shared out among the threads.
 
-A `ParallelLoop` is a compiled function that does one of several parts of some work on arrays. Bound to its arrays it is a `Stage`:
-the loop, and a block of words with the addresses, shapes and numbers that it works on. A `Pipeline` is a list of stages. All
-threads enter it once and go through the stages together, taking parts as they come; nobody begins a stage before the one before it
-is done. A training step of a hundred launches is so one call from Python, and between two stages lies not the start of a team of
-threads (some microseconds) but a counter that all of them watch (some tenths of one).
+A `ParallelLoop` is a compiled function that does one of several parts of a computation on arrays. Bound to its arrays it is a
+`Stage`: the loop, and a block of words with the addresses, shapes and numbers that it works on. A `Pipeline` is a list of
+stages. All threads enter it once and go through the stages together, taking parts as they come; nobody begins a stage before
+the one before it is done. A training step of a hundred launches is so one call from Python, and between two stages lies not the
+start of a team of threads (some microseconds) but a counter that all of them watch (some tenths of one).
 
 Each thread takes first the parts that are its own share, so that it finds in its cache what it wrote a stage before; then it helps
 out where parts are left. So any number of threads gets through, however late they come. What a part computes does not depend on who
@@ -35,7 +35,7 @@ Call = Callable[[], None]
 # `python -m benchmarks.speed.tune` times both ways on both sides of these values.
 WORTH_SHARING = 1 << 12  # elements from which a stage is shared out, where a team of threads is at work
 WORTH_A_TEAM = 1 << 16  # elements of all stages together from which it pays to start one
-_SERIALS = count(1)  # of tables
+_SERIALS = count(1)  # a number for each table, by which a team knows whether the rows that it has are those of the table
 TABLE = np.dtype([("code", np.int64), ("block", np.int64), ("parts", np.int64)])
 
 

@@ -1,12 +1,18 @@
 """How a team of threads goes through a list of stages together and shares out the parts of each by atomic counters.
 
-A `table` is an array of records, one for each stage: the address of its compiled loop, the address of its arguments, its parts.
+A list of stages that the team is to do is a job. It is given as a `table`: an array of records, one for each stage, with the
+address of its compiled loop, the address of its arguments, and the number of its parts.
 
-The thread that calls is the first of the team, and the others, the workers, stay from one job to the next. A job ends as soon as
-all its parts are done: nobody waits for a worker that was late and found nothing left. So each job has a number, its generation,
-and every counter carries the number of the job that it counts for. A part is taken by compare-and-swap from a counter of the
-taker's own job. A worker that comes late to a job finds the counters full, or of a later job, and leaves. What it may still read
-then, the table and the counters, is the team's own memory (`workers`), which is never freed.
+The thread that calls is the first of the team, and the others, the workers, stay from one job to the next. A job ends as soon
+as all its parts are done: nobody waits for a worker that was late and found nothing left. Such a worker may wake up in the
+middle of the next job, or while that job is being written down. Three things keep it from doing harm:
+
+- Each job has a number, its generation, which every counter holds above the parts that it counts. A thread takes a part by
+  compare-and-swap, which fails unless the counter is of the job that the thread knows. A late worker finds its counters full, or of
+  a later job, and leaves.
+- The generation is odd while a job is written down. A worker reads it before and after it reads the job, and takes the job only if
+  both are the same even number (a seqlock).
+- What a late worker may still read, the rows of the table and the counters, is memory of the team's own, which is never freed.
 """
 
 from __future__ import annotations
@@ -38,8 +44,9 @@ BITS = 20  # of a counter that count parts; above them lies the generation
 MOST_PARTS = (1 << BITS) - 1
 LAST_GENERATION = 1 << (62 - BITS)  # the last job's: then the team stops, before a counter overflows, which takes more than a year
 ROW = 3 * WORD  # bytes of a stage in a table
-# Of the job: the addresses of its table and counters, its stages, its threads. Of the team: how many stages it has room for, the
-# addresses of that room, its threads.
+# Where these words lie in the team's memory. The first four describe the job: the addresses of its rows and counters, the number of
+# its stages, the number of its threads. The others describe the team: for how many stages it has room, the addresses of that room
+# for rows and counters, the number of its threads.
 ROWS, COUNTERS, LENGTH, SHARES, CAPACITY, TEAM_ROWS, TEAM_COUNTERS, MOST = (JOB + WORD * i for i in range(8))
 SERIAL = BUSY + WORD  # the serial number of the table that lies in TEAM_ROWS
 
@@ -156,7 +163,7 @@ def run_together(team, serial, table, length, threads):
 
 @njit_parallel
 def run_with_numbas_threads(team, serial, table, length, threads):
-    """Do the same with threads of Numba's, which come for each job, instead of workers."""
+    """Do the same as `run_together` with threads that Numba starts or wakes for this call, in a team that has no workers."""
     if not occupy(team, length):
         run_stages_alone(table, length)
         return
@@ -171,11 +178,11 @@ def run_with_numbas_threads(team, serial, table, length, threads):
 
 @njit_inner
 def publish(team, serial, table, length, threads):
-    """Write a job down where the workers find it, and wake them. Returns its generation. The rows are there already if the job
-    before had the same ones.
+    """Write a job down where the workers find it, and wake them. Returns its generation.
 
-    A worker that is late may still read what is overwritten here. So the generation is odd meanwhile; counters are set before the
-    rows, so that whoever reads a new row also finds that its counter is not of the job that it knows.
+    A worker that is late may still read what is overwritten here. So the generation is odd meanwhile, and all counters are set
+    before any row: whoever has read a new row finds afterwards that the counter is not of the job that it knows. The rows are not
+    written if those of the same table are still there.
     """
     job = atomic_add(team + GENERATION, 1) + 2
     if job >= LAST_GENERATION:
@@ -221,5 +228,5 @@ def dismiss(team):
 
 @njit
 def prepare(function, memory):
-    """Let a function of the system make ready a mutex or a condition variable."""
+    """Call a function of the system that makes a mutex or a condition variable of memory. Both are addresses."""
     call_address(function, (memory, 0))

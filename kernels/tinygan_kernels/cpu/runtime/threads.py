@@ -1,6 +1,7 @@
 """How many threads there are, and how long they wait awake: what the environment says, and where it says nothing, a default.
 
-    NUMBA_NUM_THREADS, OMP_NUM_THREADS   the most threads; without them, one for each core that the process may use
+    NUMBA_NUM_THREADS, OMP_NUM_THREADS   the most threads; without them, one for each core that the process may use, and in a
+                                         container no more than its limit says (docker run --cpus=2)
     OMP_WAIT_POLICY                      "passive": whoever waits sleeps at once; "active": nobody ever sleeps
     NUMBA_THREADING_LAYER                "omp", "tbb" or "workqueue": Numba's threads of that kind in place of the team's own
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import numba
 from numba.np.ufunc import parallel
@@ -20,15 +23,34 @@ IDLE, CROWDED = 1_000_000, 5_000  # nanoseconds: PATIENCE and SHORT_PATIENCE of 
 FOR_EVER = 1 << 62
 
 
-def most_threads(environment: Mapping[str, str], cores: int) -> int:
-    """Return the most threads of this process. cores: what Numba says, which has read NUMBA_NUM_THREADS."""
-    wanted = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is for nested teams; its first is the outermost
-    if "NUMBA_NUM_THREADS" in environment or not wanted.isdecimal() or int(wanted) == 0:
+def container_cores(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return how many cores' time a container of Linux lets its processes use, rounded up; None if there is no limit.
+
+    groups: the container's control group, of version 2 (the file cpu.max) or 1 (a folder cpu). A limit is a time for each period.
+    """
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        if (groups / "cpu.max").exists():
+            quota, period = (groups / "cpu.max").read_text().split()  # "200000 100000", or "max 100000"
+        else:
+            quota, period = ((groups / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))  # -1: no limit
+        return -(-int(quota) // int(period)) if int(quota) > 0 else None
+    return None
+
+
+def most_threads(environment: Mapping[str, str], cores: int, limit: int | None = None) -> int:
+    """Return the most threads of this process.
+
+    cores: what Numba says, which has read NUMBA_NUM_THREADS. limit: of the container, which counts where the user says nothing.
+    """
+    if "NUMBA_NUM_THREADS" in environment:
         return cores
-    return min(int(wanted), cores)
+    wanted = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is for nested teams; its first is the outermost
+    if wanted.isdecimal() and int(wanted) > 0:
+        return min(int(wanted), cores)
+    return min(limit or cores, cores)
 
 
-MOST_THREADS = most_threads(os.environ, numba.config.NUMBA_NUM_THREADS)  # each has its scratch memory beforehand
+MOST_THREADS = most_threads(os.environ, numba.config.NUMBA_NUM_THREADS, container_cores())  # each has its scratch memory beforehand
 
 
 def thread_count() -> int:
@@ -45,7 +67,10 @@ def patience(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def numbas_own(setting: str) -> bool:
-    """Return whether Numba's threads are to be used. setting: `numba.config.THREADING_LAYER`, by which a user chooses them."""
+    """Return whether Numba's threads are to be used instead of the team's own.
+
+    setting: `numba.config.THREADING_LAYER`, which is "default" unless the user has chosen Numba's threads by it.
+    """
     return setting.lower() != "default"
 
 

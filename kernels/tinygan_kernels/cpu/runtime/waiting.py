@@ -29,8 +29,10 @@ GENERATION, BUSY, STOP = 9 * LINE, 10 * LINE, 11 * LINE  # used by `team`
 JOB = 12 * LINE  # used by `team`
 PACE = 13 * LINE  # used by `pace`
 THREADS = 14 * LINE  # from here on: a line for each thread
-# In a thread's line: two words for a clock; its window: when it began, with how much CPU time, how long it slept since, until when
-# the caller's last job went; the sums of all windows.
+# Words in a thread's line. TIME: two words into which the system writes what a clock says. BEGUN, BEGUN_CPU: the time, and the
+# thread's CPU time, when its window began, the stretch that is being measured. SLEPT: how long it has slept in that window.
+# LEFT: when its last job ended, if it is the thread that calls. USED, TAKEN: how long it ran, and how much time others took, in
+# all windows before.
 TIME, BEGUN, BEGUN_CPU, SLEPT, LEFT, USED, TAKEN = (WORD * i for i in (0, 2, 3, 4, 5, 6, 7))
 
 LOOKS = 64  # looks at a counter between two looks at the clock: a microsecond or two
@@ -39,6 +41,7 @@ SHORT_WINDOW = 300_000  # the same at the end of a job
 GAP = 50_000  # nanoseconds between two jobs that count as one stretch of work of the thread that calls
 A_FEW_PERCENT = 10  # a thread whose time was taken by this part, one tenth, is on a crowded machine
 AT_LEAST = 100_000  # nanoseconds: less than that is an interrupt
+A_STOP = 1_000_000_000  # nanoseconds: more than that, with next to no work beside it, is Ctrl-Z or a debugger, not a crowd
 SHORTEST_HOLD, LONGEST_HOLD = 20_000_000, 640_000_000  # nanoseconds
 
 
@@ -64,12 +67,14 @@ def begin_window(team, mine, now):
 
 @njit_inner
 def end_window(team, mine, now):
-    """Work out how much of this thread's time others took, say so if it was much, and begin anew."""
+    """Work out how much of this thread's time others took, let the machine count as crowded if it was much, and begin a window."""
     if atomic_load(team + THREAD_CLOCK) < 0:
         return
     cpu = read_clock(team, mine, THREAD_CLOCK)
     begun, used = atomic_load(mine + BEGUN), cpu - atomic_load(mine + BEGUN_CPU)
     taken = now - begun - used - atomic_load(mine + SLEPT)
+    if taken > A_STOP and taken > 100 * used:
+        taken = 0
     if taken > AT_LEAST and taken * A_FEW_PERCENT > now - begun:
         expect_a_crowd(team, now)
     atomic_store(mine + USED, atomic_load(mine + USED) + used)
@@ -81,7 +86,11 @@ def end_window(team, mine, now):
 
 @njit_inner
 def expect_a_crowd(team, now):
-    """Let the machine count as crowded for a while: for twice as long as the last time, if it was so until just before."""
+    """Let the machine count as crowded for HOLD nanoseconds from now on.
+
+    HOLD is set when a crowd is noticed on a machine that does not count as crowded: to twice as much if the last crowd ended less
+    than HOLD ago, as it is probably the same one, otherwise to SHORTEST_HOLD.
+    """
     until, hold = atomic_load(team + CROWDED_UNTIL), atomic_load(team + HOLD)
     if now > until:
         hold = min(2 * hold, LONGEST_HOLD) if now - until < hold else SHORTEST_HOLD
@@ -143,7 +152,11 @@ def sleep(team, place, counter, target):
     """Sleep until the word is at least `target`."""
     here = team + place
     call_address(atomic_load(team + LOCK), (here + MUTEX,))
-    atomic_add(here, 1)  # from now on, whoever raises the word wakes this thread; whoever has raised it before is seen below
+    # Here and in `wake` lies the promise that no wake-up is lost. This thread first counts itself in and then looks at the
+    # word; who raises the word does so first and then looks at the count. Both are sequentially consistent, so one of them sees
+    # the other: either this thread does not fall asleep, or it is woken. Between its look and its sleep it holds the mutex,
+    # without which nobody wakes.
+    atomic_add(here, 1)
     while atomic_load(counter) < target:
         call_address(atomic_load(team + SLEEP), (here + CONDITION, here + MUTEX, FOREVER, 0))
     atomic_add(here, -1)
@@ -152,9 +165,9 @@ def sleep(team, place, counter, target):
 
 @njit_inner
 def wake(team, place):
-    """Wake whoever sleeps at `place`. The word that they wait for has been raised before, by `atomic_add`."""
+    """Wake all who sleep at `place`. The caller has raised the word that they wait for before, by `atomic_add` (see `sleep`)."""
     here = team + place
     if atomic_load(here) > 0:
-        call_address(atomic_load(team + LOCK), (here + MUTEX,))  # a thread between its last look and its sleep holds this lock
+        call_address(atomic_load(team + LOCK), (here + MUTEX,))
         call_address(atomic_load(team + WAKE_ALL), (here + CONDITION,))
         call_address(atomic_load(team + UNLOCK), (here + MUTEX,))

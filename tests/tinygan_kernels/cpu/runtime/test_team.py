@@ -4,6 +4,7 @@ import copy
 import ctypes
 import os
 import threading
+import time
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -61,6 +62,11 @@ def publish(*arguments):
 @numba.njit
 def expect_a_crowd(*arguments):
     waiting.expect_a_crowd(*arguments)
+
+
+@numba.njit
+def end_window(*arguments):
+    waiting.end_window(*arguments)
 
 
 @numba.njit
@@ -303,6 +309,19 @@ def test_on_a_crowded_machine_the_faster_number_of_threads_is_kept(crew):
         word(alone, waiting.CROWDED_UNTIL).value = 0
         assert choose(alone.address, now, 3) == 3  # idle again: all, and everything is forgotten
         word(alone, waiting.CROWDED_UNTIL).value = 10**15
+
+
+def test_ctrl_z_is_no_crowd(crew):
+    """A stopped process loses a minute, but not to other programs. If it also worked for seconds meanwhile, it was a crowd."""
+    alone = crew(2, workers=False)
+    if word(alone, waiting.THREAD_CLOCK).value < 0:
+        pytest.skip("this system has no clock of a thread's own")
+    now, line = 10**15, waiting.THREADS
+    for used, crowded in ((2 * 10**6, False), (10**10, True)):
+        word(alone, line + waiting.BEGUN).value = now - 60 * 10**9
+        word(alone, line + waiting.BEGUN_CPU).value = time.thread_time_ns() - used
+        end_window(alone.address, alone.address + line, now)
+        assert (word(alone, waiting.CROWDED_UNTIL).value > 0) == crowded == (alone.shares()[1] > 40)
 
 
 def played(crew, seconds, crowded):

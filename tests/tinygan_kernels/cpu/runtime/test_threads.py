@@ -64,6 +64,35 @@ def test_most_threads(environment, cores, found):
     assert threads.most_threads(environment, cores) == found
 
 
+@pytest.mark.parametrize(("environment", "limit", "found"), [
+    ({}, 2, 2),
+    ({}, 16, 8),
+    ({"OMP_NUM_THREADS": "3"}, 2, 3),
+    ({"NUMBA_NUM_THREADS": "8"}, 2, 8),
+    ({"OMP_NUM_THREADS": "many"}, 2, 2),
+])
+def test_most_threads_in_a_container(environment, limit, found):
+    assert threads.most_threads(environment, 8, limit) == found
+
+
+@pytest.mark.parametrize(("files", "found"), [
+    ({"cpu.max": "200000 100000\n"}, 2),
+    ({"cpu.max": "150000 100000\n"}, 2),
+    ({"cpu.max": "50000 100000\n"}, 1),
+    ({"cpu.max": "max 100000\n"}, None),
+    ({"cpu.max": "rubbish"}, None),
+    ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+    ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+    ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "0\n"}, None),
+    ({}, None),
+])
+def test_the_cores_of_a_container(files, found, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert threads.container_cores(tmp_path) == found
+
+
 def test_patience():
     assert threads.patience({}) == (threads.IDLE, threads.CROWDED)
     assert threads.patience({"OMP_WAIT_POLICY": "PASSIVE"}) == (0, 0)
