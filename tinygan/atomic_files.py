@@ -1,8 +1,14 @@
-"""Files that are replaced as a whole or not at all, however a write ends: a full disk, a kill, a power cut."""
+"""Files that are replaced as a whole or not at all, however a write ends: a full disk, a kill, a power cut.
+
+Whether a folder takes files can be asked before there is anything to write.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -33,3 +39,20 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def nearest_that_exists(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists. Raises OSError for a path that cannot be, as below a file."""
+    for candidate in (path, *path.parents):
+        with suppress(FileNotFoundError):
+            candidate.stat()
+            return candidate
+    return Path.cwd()
+
+
+def require_writable_folder(folder: Path) -> None:
+    """Raise OSError where no file could be written into the folder. Nothing is written."""
+    if not stat.S_ISDIR(folder.stat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

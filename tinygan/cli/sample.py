@@ -27,6 +27,7 @@ def sample(
     from tinygan.training.samples import load_generator
 
     trained = load_generator(run_folder, load_backend(backend, emulate))
+    trained.codec.check_path(file)  # before anything is compiled and drawn
     with unchecked(trained.backend):
         trained.codec.write(file, trained.encoded(n, np.random.default_rng(seed)))
     tell(out, f"{n} samples of {run_folder} (step {trained.step:,}) in {file}")

@@ -76,11 +76,12 @@ def _new(data: str, place: Path, given: dict[str, Any]) -> Run:
     """Return a run that starts afresh in `place`; an earlier one there is moved aside."""
     from tinygan.data import load as load_data
     from tinygan.training.config import with_defaults
-    from tinygan.training.folder import set_aside
+    from tinygan.training.folder import require_writable, set_aside
     from tinygan.training.run import Run
 
     dataset = load_data(data, **{name: given.get(name) for name in options_of(DataOptions)})
     config = Config(data=data, **with_defaults(dataset, given))
+    require_writable(place)  # before a backend is loaded, which may compile
     run = Run(config, dataset, load_backend(config.backend, config.emulate), place)
     if kept := set_aside(place):
         tell(err, f"the earlier run in {place} is now in {kept}")
@@ -91,9 +92,11 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
     """Return the run in `place` as its checkpoint left it."""
     from tinygan.data import load as load_data
     from tinygan.training.config import read_config
+    from tinygan.training.folder import require_writable
     from tinygan.training.run import Run
 
     config = read_config(place)
+    require_writable(place)
     dataset = load_data(data, **{name: given.get(name, own) for name, own in config.values(DataOptions).items()})
     return Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
 

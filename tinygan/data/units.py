@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tinygan.atomic_files import write_atomically
+from tinygan.atomic_files import require_writable_folder, write_atomically
 from tinygan.options import Option, Options, options_of
 
 from .comparison import Comparison
@@ -166,15 +166,27 @@ class Codec(ABC):
         .npy, for any kind, holds the array that `decode` returns; each kind's `file_bytes` says what its other formats hold.
         The file appears complete or not at all. Raises DataError for another suffix or an unwritable path.
         """
-        path = Path(path)
-        suffix = path.suffix.lower()
-        if suffix not in self.written():
-            raise DataError(f"{path}: {self.kind} can be written to {' or '.join(self.written())} only; "
-                            f"give a file name that ends so")
+        path, suffix = Path(path), self.suffix_of(path)
         user = self.decode(x)
         if len(user) == 0:
             raise DataError(f"{path}: no samples to write; ask for at least 1")
         _replace(path, _npy(user) if suffix == ".npy" else self.file_bytes(suffix, user))
+
+    def check_path(self, path) -> None:
+        """Raise DataError where `write` could not write to `path`: for another suffix, or a folder that takes no files."""
+        self.suffix_of(path)
+        try:
+            require_writable_folder(Path(path).parent)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def suffix_of(self, path) -> str:
+        """Return the suffix of a file of samples, in small letters. Raises DataError for one that this kind does not write."""
+        suffix = Path(path).suffix.lower()
+        if suffix not in self.written():
+            raise DataError(f"{path}: {self.kind} can be written to {' or '.join(self.written())} only; "
+                            f"give a file name that ends so")
+        return suffix
 
     @classmethod
     def written(cls) -> tuple[str, ...]:
@@ -215,4 +227,8 @@ def _replace(path: Path, content: bytes) -> None:
     try:
         write_atomically(path, content, mark=f".{os.getpid()}")
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path, error: OSError) -> DataError:
+    return DataError(f"{path}: cannot be written ({error.strerror or error}); choose another place")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygan.atomic_files import write_atomically
+from tinygan.atomic_files import nearest_that_exists, require_writable_folder, write_atomically
 from tinygan.game.moves import Readings
 from tinygan.version import __version__
 
@@ -62,7 +62,6 @@ class RunFolder:
             raise CheckpointError(f"cannot write {metrics}: {error.strerror}; the checkpoint is untouched") from error
         self._unsaved.clear()
         checkpoint.save(self.path / CHECKPOINT, arrays, state)
-
 
     def cut_back(self, step: int) -> None:
         """Forget the readings after `step`, as the run goes back to it. Raises CheckpointError."""
@@ -114,6 +113,17 @@ def _step_of(line: str) -> float:
         return float(reading["step"]) if set(reading) == READING else np.inf
     except (ValueError, TypeError, KeyError):
         return np.inf
+
+
+def require_writable(out: Path) -> None:
+    """Raise CheckpointError where a run could not write to the folder `out`, or make it. Nothing is written.
+
+    `RunFolder.claim` finds the same later; the command line asks before it loads a backend, which may compile for a while.
+    """
+    try:
+        require_writable_folder(nearest_that_exists(Path(out)))
+    except OSError as error:
+        raise CheckpointError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
 
 def set_aside(out: Path) -> Path | None:

@@ -22,7 +22,7 @@ from tinygan.data.kinds.images import contact_sheet
 from tinygan.engine.ops import elementwise
 from tinygan.training import checkpoint, config, run
 from tinygan.training.checkpoint import CHECKPOINT
-from tinygan.training.samples import load_generator
+from tinygan.training.samples import Trained, load_generator
 
 RNG = np.random.default_rng(7)
 FAST = ("--batch", "4", "--steps", "3", "--backend", "reference")
@@ -225,6 +225,29 @@ def test_wrong_input_gives_one_line_and_loses_nothing(place, monkeypatch, tinyga
     assert (code, stdout, len(stderr)) == (2, [], 1), stderr
     assert stderr[0].startswith("tinygan: ") and WRONG[words] in stderr[0]
     assert contents(place) == before
+
+
+@pytest.mark.parametrize("words", [
+    "train ring --out file", "train ring --out file/run", f"train ring --out {'a' * 300}",
+    "sample run -o x.png", "sample run -o file/x.csv", "sample run -o nowhere/x.csv",
+], ids=lambda words: words[:60])  # fmt: skip
+def test_a_place_that_takes_no_files_is_told_before_anything_is_compiled(place, monkeypatch, tinygan, words):
+    """A run, and samples, would compile kernels where the cache is cold: that takes a while, and a line on stderr says so."""
+    monkeypatch.chdir(place)
+    for method in ("__init__", "make_step"):
+        monkeypatch.setattr(run.Run, method, lambda *_, **__: pytest.fail("the run began"))
+    monkeypatch.setattr(Trained, "encoded", lambda *_: pytest.fail("samples were drawn"))
+    code, _, stderr = tinygan(*words.split())
+    assert code == 2 and len(stderr) == 1 and WRONG[words] in stderr[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_folder_that_is_read_only(place, monkeypatch, tinygan):
+    monkeypatch.chdir(place)
+    (place / "shut").mkdir(mode=0o500)
+    for words in ("train ring --out shut", "train ring --out shut/run", "sample run -o shut/x.csv"):
+        code, _, stderr = tinygan(*words.split())
+        assert code == 2 and len(stderr) == 1 and "Permission denied" in stderr[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable to root")
