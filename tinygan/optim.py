@@ -66,6 +66,8 @@ class Optimiser:
 
     @rate.setter
     def rate(self, value: float) -> None:
+        if not is_number(value):
+            raise TypeError(f"the learning rate is {described(value)}, it has to be a number")
         if not 0 <= value < math.inf:
             raise ValueError(f"the learning rate is {value}, it has to be at least 0; the sign of a step is its method's")
         self._rate[...] = value
@@ -81,6 +83,14 @@ class Optimiser:
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(missing_attribute(type(self).__name__, name, [*dir(type(self)), *vars(self)], OPTIMISER))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Refuse other libraries' names of settings, and constants: nothing would read what was set there."""
+        if name in OPTIMISER:
+            raise AttributeError(missing_attribute(type(self).__name__, name, (), OPTIMISER))
+        if name in vars(self).get("constants", ()):
+            raise AttributeError(f"{name} of {type(self).__name__} stays what it was made with; make a new optimiser for another")
+        super().__setattr__(name, value)
+
     def __repr__(self) -> str:
         constants = "".join(f", {name}={value}" for name, value in self.constants.items())
         return f"{type(self).__name__}({self.flat.theta.size:,} parameters, rate={self.rate:g}{constants})"
@@ -90,6 +100,7 @@ class Optimiser:
                         "would lose; make a new one of the copied network's parameters and copy `states` into its own")
 
     def _step(self, gradients: Sequence[Tensor], sign: int) -> None:
+        self.flat.rejoin()
         g = self.flat.gather(gradients if isinstance(gradients, Tensor) else list(gradients))
         out = (self.flat.theta, *self.states.values())
         self.flat.backend.launch(self.kernel, (g.array, self._rate), out=out, sign=sign, **self.constants)

@@ -9,6 +9,7 @@ from tinygan_kernels import load
 
 from tinygan import Tensor, gradients
 from tinygan.engine import ops
+from tinygan.engine.tensor import ChangedArray
 from tinygan.nn.layers import Linear, Sequential
 from tinygan.optim import SGD, Adam, Momentum, assert_disjoint
 
@@ -175,3 +176,76 @@ def test_a_rate_that_would_turn_the_step_round_is_refused_later_too(rate):
         sgd.rate = rate
     sgd.rate = 0.0
     assert sgd.rate == 0.0
+
+
+# ---- parameters that are no longer where the optimiser put them -----------------------------------------------------------------
+
+
+def moved_by(optimiser):
+    before = values_of(optimiser)
+    optimiser.descend(as_gradients([1.0, 1.0, 1.0]))
+    return values_of(optimiser) - before
+
+
+def test_two_optimisers_of_the_same_parameters_both_move_them():
+    theta = parameters()
+    first = SGD(theta, RATE)
+    second = SGD(theta, 2 * RATE)
+    assert np.allclose(moved_by(first), -RATE) and np.allclose(moved_by(second), -2 * RATE) and np.allclose(moved_by(first), -RATE)
+    assert np.allclose(values_of(first), np.array(START) - 4 * RATE)
+
+
+def test_an_optimiser_of_some_parameters_leaves_the_others_to_the_first():
+    theta = parameters()
+    both, one = SGD(theta, RATE), SGD([theta["b"]], RATE)
+    assert np.allclose(moved_by(both), -RATE)
+    one.descend([Tensor(np.ones(1), REFERENCE)])
+    assert np.allclose(moved_by(both), -RATE) and np.allclose(theta["b"].numpy(), START[2] - 3 * RATE)
+
+
+def test_values_set_after_the_optimiser_was_made_are_trained_on():
+    theta = parameters()
+    optimiser = Adam(theta, RATE)
+    theta["w"].array = np.array([[5.0, 6.0]])
+    assert np.all(moved_by(optimiser) < 0)
+    assert np.all(theta["w"].numpy() < [[5.0, 6.0]]) and np.all(theta["w"].numpy() > [[4.5, 5.5]])
+
+
+@pytest.mark.parametrize("odd", [np.zeros((2, 2)), np.zeros((1, 2), np.float32)])
+def test_values_of_another_shape_or_dtype_are_refused_by_the_optimiser(odd):
+    theta = parameters()
+    optimiser = SGD(theta, RATE)
+    theta["w"].array = odd
+    with pytest.raises(ValueError, match=r"the parameter w is .* now, and was float64 of shape"):
+        optimiser.descend(as_gradients([1.0, 1.0, 1.0]))
+
+
+def test_a_gradient_of_values_that_were_replaced_is_refused_after_they_came_home():
+    theta = parameters()
+    optimiser = SGD(theta, RATE)
+    loss = ops.sum(theta["w"] * theta["w"])
+    theta["w"].array = np.array([[5.0, 6.0]])
+    optimiser.descend(as_gradients([0.0, 0.0, 0.0]))
+    with pytest.raises(ChangedArray):
+        gradients(loss, [theta["w"]])
+
+
+# ---- what would be set or handed over without a word ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "said"), [("lr", "write optimiser.rate"), ("param_groups", "optimiser.rate"),
+                                            ("beta1", "stays what it was made with")])
+def test_a_setting_that_nothing_would_read_is_refused(name, said):
+    optimiser = Adam(parameters(), RATE)
+    with pytest.raises(AttributeError, match=said):
+        setattr(optimiser, name, 0.5)
+    optimiser.rate = 0.5
+    assert optimiser.rate == 0.5
+    with pytest.raises(TypeError, match=r"learning rate is '0.1'"):
+        optimiser.rate = "0.1"
+
+
+@pytest.mark.parametrize("odd", [[1.0, 2.0], [np.ones((1, 2)), np.ones(1)], {"w": 1.0, "b": 2.0}])
+def test_gradients_that_are_no_tensors_are_refused(odd):
+    with pytest.raises(TypeError, match="pass a list of tensors"):
+        SGD(parameters(), RATE).descend(odd)

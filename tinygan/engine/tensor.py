@@ -282,7 +282,7 @@ def _listed(wrt: Any) -> tuple[list[Tensor], Sequence[Any]]:
     """Return the tensors of wrt, and the name of each within it: its key or its number. Raises TypeError, ValueError."""
     if isinstance(wrt, Tensor):
         wrt = [wrt]
-    if isinstance(wrt, (str, bytes, set, frozenset, np.ndarray)) or not isinstance(wrt, Iterable):
+    if isinstance(wrt, (str, bytes, set, frozenset, np.ndarray)) or not isinstance(wrt, Iterable) or hasattr(wrt, "parameters"):
         say = " (a layer's are layer.parameters())" if hasattr(wrt, "parameters") else ""
         raise TypeError(f"gradients: wrt is a {type(wrt).__name__}, it has to be a list of tensors{say}")
     tensors = list(wrt.values()) if isinstance(wrt, Mapping) else list(wrt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygan.data import KINDS, DataError, Dataset, load
+from tinygan.engine.conversion import described, is_number
 from tinygan.engine.tensor import Tensor
 
 ARRAY = "an array"  # the name of data that were handed over as an array
@@ -50,17 +52,33 @@ def _as_it_is(dataset: Dataset, array: np.ndarray) -> Dataset:
 
 def _checked(data: Any) -> np.ndarray:
     """Return the data as an array of finite real numbers. Raises DataError."""
+    if np.ma.is_masked(data):
+        raise DataError("data has masked elements; leave out their samples, or fill them first: data.filled(value)")
+    if isinstance(data, (Iterator, Mapping, set, frozenset)) or data is None:
+        what = "None" if data is None else f"a {type(data).__name__}"
+        columns = "np.column_stack(list(data.values()))" if isinstance(data, Mapping) else "np.array(list(data))"
+        raise DataError(f"data is {what}; give an array of numbers, one sample a row{f', such as {columns}' if data else ''}")
     try:
         array = np.asarray(data.numpy() if isinstance(data, Tensor) else data)
     except (ValueError, TypeError) as error:
         what = f"data is a {type(data).__name__} that is no array ({error})"
         raise DataError(f"{what}; give an array of numbers, one sample a row") from None
+    if array.dtype.kind == "O":
+        raise DataError(f"data {_what_is_no_number(array)}")
     if array.dtype.kind not in "fiub":
         raise DataError(f"data has dtype {array.dtype}; give real numbers: floats, integers or bools")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise DataError(f"data{list(place)} is {array[place]}; leave out samples with NaN or infinity, or replace them")
     return array
+
+
+def _what_is_no_number(array: np.ndarray) -> str:
+    """Say of an array of objects which of them is no number, or, where all are numbers, how to make it an array of numbers."""
+    for place, value in np.ndenumerate(array):
+        if not is_number(value):
+            return f"holds {described(value)} at {list(map(int, place))}; leave out, or turn into numbers, what is none"
+    return "holds numbers as objects, as a data frame of several types does; write data.astype(float)"
 
 
 def _reshaped(array: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from tinygan.game.moves import Game
 from tinygan.nn.tree import Layer
+from tinygan.training.checkpoint import CheckpointError
 from tinygan.training.folder import RunFolder, set_aside
 from tinygan.training.run import Run
 from tinygan.training.samples import Trained
@@ -49,12 +51,19 @@ class Fitted(Trained):
     eager: str
     game: Game = field(repr=False)
     run: Run = field(repr=False)
+    checksums: dict[str, int] = field(repr=False)  # of the parameters as the run left them
 
     def save(self, folder: str | Path) -> Path:
         """Write the run to a folder, as `tinygan train` does; an earlier run there is moved aside. Returns the folder.
 
-        `load_generator(folder)`, `tinygan sample` and `fit(..., out=folder, resume=True)` read it. Raises CheckpointError.
+        `load_generator(folder)`, `tinygan sample` and `fit(..., out=folder, resume=True)` read it. Raises CheckpointError,
+        also where the networks were trained on, by another `fit`, or changed by hand since.
         """
+        now = checksums_of(self.run)
+        if now != self.checksums:
+            odd = next(name for name, checksum in self.checksums.items() if now.get(name) != checksum)
+            raise CheckpointError(f"{odd} has changed since this run ended at step {self.step:,}, as by another fit of the same "
+                                  f"networks, so what it trained is no longer there; save a run before its networks go on")
         folder = Path(folder)
         if self.run.out is None or folder.resolve() != self.run.out.resolve():
             set_aside(folder)
@@ -70,6 +79,14 @@ class Fitted(Trained):
     def __repr__(self) -> str:
         last = {name: round(float(values[-1]), 3) for name, values in self.history.items() if len(values) and name != "step"}
         return f"Fitted(step {self.step:,}, {json.dumps(last)}{', interrupted' if self.interrupted else ''})"
+
+
+def checksums_of(run: Run) -> dict[str, int]:
+    """Return a checksum for each parameter of a run's networks, by name."""
+    game = run.game
+    networks = {"G": game.G, "D": game.D} | ({"average": game.average} if game.average is not None else {})
+    return {f"{player}.{name}": zlib.crc32(np.ascontiguousarray(t.numpy()))
+            for player, network in networks.items() for name, t in network.parameters().items()}
 
 
 def history_of(readings: list[dict[str, float]]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from tinygan_kernels import Backend
 
 from tinygan.data import Dataset
+from tinygan.engine.conversion import described
 from tinygan.game.penalties import Penalty
 from tinygan.measure.alarms import Alarms
 from tinygan.nn.architectures import NetworkOptions
@@ -27,8 +29,8 @@ from tinygan.training.run import Run, turn_of
 from tinygan.training.watched import WatchedSteps
 
 from .arrays import dataset_of
-from .fitted import Fitted, Moment, history_of
-from .networks import check_networks, check_optimiser, players, try_networks, width_of_noise
+from .fitted import Fitted, Moment, checksums_of, history_of
+from .networks import check_networks, check_optimiser, check_structure, checked_penalties, players, try_networks, width_of_noise
 from .progress import progress as shown
 from .words import check_names, in_python
 
@@ -75,12 +77,14 @@ def fit(
     check_optimiser("optim_d", optim_d, D, "D")
     check_optimiser("optim_g", optim_g, G, "G")
     _check_callback(callback, every)
+    if out is not None and not isinstance(out, (str, os.PathLike)):
+        raise TypeError(f"out is {described(out)}; it has to be the path of a folder")
     with _in_pythons_words(), turn_of(backend):
         dataset = dataset_of(data, standardise)
         given = {**_given(options, optim_d, optim_g), "backend": backend.name, "emulate": backend.emulated}
         if "z" not in given and (width := width_of_noise(G)):
             given["z"] = width
-        run = _run(G, D, dataset, backend, out, resume, given, players(G, D, list(penalties), optim_d, optim_g), say)
+        run = _run(G, D, dataset, backend, out, resume, given, players(G, D, checked_penalties(penalties), optim_d, optim_g), say)
         run.eager = not replay
         return _train(run, callback, plain(every), progress, say)
 
@@ -121,8 +125,10 @@ def _run(
     if resume and out is None:
         raise CheckpointError("resume=True goes on with the run in a folder; say which: out=...")
     if resume:
-        config = Config.from_json(read_run(Path(out))[1]["config"])
+        state = read_run(Path(out))[1]
+        config = Config.from_json(state["config"])
         try_networks(G, D, config, dataset, backend)
+        check_structure(G, D, state.get("networks", {}), say)
         for network in (G, D):
             network.train()
         return Run.resume(dataset, backend, Path(out), {"data": dataset.name, **given}, made)
@@ -173,7 +179,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
         network.eval()
     said = {name: in_python(line) for name, line in alarms.said.items()}
     return Fitted(run.config, run.dataset.codec, G, run.step, run.game.D, history_of(readings), said, not finished, eager,
-                  run.game, run)
+                  run.game, run, checksums_of(run))
 
 
 def _moment(run: Run, reading: dict[str, float]) -> Moment:
@@ -182,9 +188,9 @@ def _moment(run: Run, reading: dict[str, float]) -> Moment:
 
 def _wants_to_stop(answer: Any) -> bool:
     """Return whether a callback's answer ends the run. Raises TypeError for an answer that is none."""
-    if answer is None or isinstance(answer, bool):
+    if answer is None or isinstance(plain(answer), bool):
         return bool(answer)
-    raise TypeError(f"the callback returned {answer!r}; it has to return None to go on, or True to stop")
+    raise TypeError(f"the callback returned {described(answer)}; it has to return None to go on, or True to stop")
 
 
 def _forget(readings: list[dict[str, float]], step: int) -> None:

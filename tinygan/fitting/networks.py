@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,13 +11,16 @@ import numpy as np
 from tinygan_kernels import Backend, ContractError
 
 from tinygan.data import Dataset
+from tinygan.engine.conversion import described
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.game.packing import packed
 from tinygan.game.penalties import Penalty
+from tinygan.nn.blueprint import BlueprintError, describe, differences
 from tinygan.nn.layers import Linear
 from tinygan.nn.sources import seeded
 from tinygan.nn.tree import Layer, all_layers
 from tinygan.optim import Optimiser
+from tinygan.training.checkpoint import CheckpointError
 from tinygan.training.config import Config
 from tinygan.training.players import Players, adam
 from tinygan.training.samples import evaluating
@@ -135,6 +138,37 @@ def check_optimiser(name: str, optimiser: Any, network: Layer, player: str) -> N
         raise TypeError(f"{name} is {optimiser!r}; it has to be an optimiser of {player}, such as SGD({player}.parameters(), 0.01)")
     if {id(t) for t in optimiser.parameters} != {id(t) for t in network.parameters().values()}:
         raise ValueError(f"{name} does not move the parameters of {player}; make it of {player}.parameters()")
+
+
+def checked_penalties(penalties: Any) -> list[Penalty]:
+    """Return the penalties as a list. Raises TypeError for what is none."""
+    if not isinstance(penalties, Iterable):
+        raise TypeError(f"penalties is {described(penalties)}; it has to be a list of penalties: penalties=[R2(1.0)]")
+    given = list(penalties)
+    for i, penalty in enumerate(given):
+        if isinstance(penalty, type) or not callable(penalty) or not hasattr(penalty, "at"):
+            raise TypeError(f"penalties[{i}] is {described(penalty)}; a penalty is an object that is called as (D, real, fake) and "
+                            f"says where D's slope counts: at = 'real', 'fake' or 'between' (tinygan/game/penalties.py)")
+    return given
+
+
+def check_structure(G: Layer, D: Layer, saved: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Check networks against what a checkpoint says of those that it goes on with, as the shapes of arrays do not tell all.
+
+    Raises CheckpointError where a layer of tinygan's is another one, or has other settings. Of an attribute of the user's own
+    classes that is different, a line is said: it may be a count of steps, which starts again here.
+    """
+    for name, network in (("G", G), ("D", D)):
+        if name not in saved:
+            continue
+        try:
+            found = differences(saved[name], describe(network), name)
+        except BlueprintError:
+            continue
+        for difference in found:
+            if difference.known:
+                raise CheckpointError(f"the networks are not the run's: {difference}; build them as they were, or start a new run")
+            say(f"note: {difference}, and the run goes on with that")
 
 
 def _copy_of(G: Layer) -> Layer:

@@ -241,4 +241,7 @@ class Game:
         for mine, theirs in zip(self.average.parameters().values(), self.G.parameters().values(), strict=True):
             self.backend.launch("ema", (theirs.array,), out=mine.array, decay=decay)
         for mine, theirs in zip(self.average.buffers().values(), self.G.buffers().values(), strict=True):
-            self.backend.launch("copy", (theirs.array,), out=mine.array)
+            if mine.shape == theirs.shape:
+                self.backend.launch("copy", (theirs.array,), out=mine.array)
+            else:  # of a layer that keeps what it saw last, and the average saw another number of samples
+                mine.array = self.backend.launch("copy", (theirs.array,))

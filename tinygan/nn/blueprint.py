@@ -6,7 +6,8 @@ are kept. Those of `tinygan.nn` are known; a class of the user's own has to be h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
@@ -78,6 +79,66 @@ def _described(value: Any, path: str, seen: dict[int, int]) -> Any:
         state = {name: _described(inner, f"{path}.{name}", seen) for name, inner in vars(value).items()}
         return {"layer": type(value).__qualname__, "known": type(value) in _known().values(), "state": state}
     raise BlueprintError(f"{path} is a {type(value).__name__}, which a checkpoint does not describe")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two blueprints differ. known: in a layer of tinygan's, or in which layers there are."""
+
+    path: str
+    saved: Any
+    now: Any
+    known: bool
+
+    def __str__(self) -> str:
+        return f"{self.path} is {_in_words(self.now)} here and {_in_words(self.saved)} in the checkpoint"
+
+
+def differences(saved: Any, now: Any, path: str, known: bool = True) -> Iterator[Difference]:
+    """Yield where the blueprint of one layer differs from that of another, but for modes and for what tensors hold.
+
+    path: the name of the layer, such as "G". known: whether what is compared belongs to a layer of tinygan's.
+    """
+    kinds = [next((key for key in ("layer", "dict", "list", "tuple") if isinstance(part, dict) and key in part), None)
+             for part in (saved, now)]
+    if kinds[0] != kinds[1] or kinds[0] is None:
+        if saved != now and not (_is_tensor(saved) and _is_tensor(now)):  # shapes are compared with the arrays themselves
+            layers = "layer" in kinds
+            yield Difference(path, saved, now, known or layers)
+    elif kinds[0] == "layer":
+        if saved["layer"] != now["layer"]:
+            yield Difference(path, saved, now, True)
+        else:
+            parts = ({key: part for key, part in one["state"].items() if key != "training"} for one in (saved, now))
+            yield from _parts_differ(*parts, path, ".{}", bool(saved["known"]))
+    elif kinds[0] == "dict":
+        yield from _parts_differ(saved["dict"], now["dict"], path, "[{!r}]", known)
+    else:
+        parts = (dict(enumerate(one[kind])) for one, kind in zip((saved, now), kinds, strict=True))
+        yield from _parts_differ(*parts, path, "[{}]", known)
+
+
+def _parts_differ(saved: dict[Any, Any], now: dict[Any, Any], path: str, form: str, known: bool) -> Iterator[Difference]:
+    for key in dict.fromkeys([*saved, *now]):
+        yield from differences(saved.get(key, _NONE), now.get(key, _NONE), path + form.format(key), known)
+
+
+_NONE = {"nothing": True}
+
+
+def _is_tensor(part: Any) -> bool:
+    return isinstance(part, dict) and "tensor" in part
+
+
+def _in_words(part: Any) -> str:
+    """Return a part of a blueprint in a few words."""
+    if not isinstance(part, dict):
+        return repr(part)
+    if "layer" in part or "op" in part:
+        return f"a {part['layer']}" if "layer" in part else f"the op {part['op']}"
+    words = {"nothing": "not there", "same": "what stands elsewhere too", "tensor": "a tensor", "draws": "a Draws",
+             "backend": "a backend", "dict": "a dictionary"}
+    return next((said for key, said in words.items() if key in part), "a list or tuple")
 
 
 def built(blueprint: Any, backend: Backend, classes: Iterable[type[Layer]] = ()) -> Layer:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygan_kernels import Backend
 
+from tinygan.engine.conversion import described
 from tinygan.engine.tensor import Tensor, move, wrap
 
 
@@ -27,9 +28,30 @@ class Flat:
         self.theta = self.backend.empty((size,), first.dtype)
         self._gradient = self.backend.empty((size,), first.dtype)
         self._parts = self._views(self._gradient)
-        for tensor, part in zip(parameters.values(), self._views(self.theta), strict=True):
+        self._homes = list(zip(parameters.values(), self._views(self.theta), strict=True))
+        for tensor, part in self._homes:
             self.backend.launch("copy", (tensor.array,), out=part, fresh=True)
             move(tensor, part)
+
+    def rejoin(self) -> None:
+        """Bring parameters home whose values are elsewhere: after `p.array = values`, or in the buffer of a later optimiser.
+
+        Otherwise a step would move a buffer that no parameter is a view of any more, and the network would stay as it is.
+        Raises ValueError where the values have another shape, dtype or backend than the parameter had.
+        """
+        for tensor, part in self._homes:
+            if tensor.array is not part:
+                self._bring_home(tensor, part)
+
+    def _bring_home(self, tensor: Tensor, part: Any) -> None:
+        array = tensor.array
+        if (array.shape, array.dtype) != (part.shape, part.dtype) or tensor.backend is not self.backend:
+            name = next(name for name, t in self.parameters.items() if t is tensor)
+            raise ValueError(f"the parameter {name} is {array.dtype} of shape {array.shape} now, and was {part.dtype} of shape "
+                             f"{part.shape} when its optimiser was made; make a new optimiser")
+        part[...] = array  # no launch, which a recording would repeat in every step
+        move(tensor, part)
+        self.backend.writes.note((part,))
 
     def _views(self, buffer: Any) -> list[Any]:
         views, start = [], 0
@@ -45,6 +67,10 @@ class Flat:
         """
         if isinstance(gradients, Tensor):
             raise TypeError("gradients is one tensor; pass one gradient for each parameter: gradients(loss, optimiser.parameters)")
+        odd = next((g for g in gradients if not (g is None or isinstance(g, Tensor))), None)
+        if odd is not None:
+            raise TypeError(f"the gradients hold {described(odd)}; pass a list of tensors, one for each parameter in order: "
+                            f"gradients(loss, optimiser.parameters)")
         if len(gradients) != len(self._parts):
             raise ValueError(f"{len(gradients)} gradients for {len(self._parts)} parameters; there has to be one for each")
         for (name, tensor), g in zip(self.parameters.items(), gradients, strict=True):

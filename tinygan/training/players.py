@@ -55,11 +55,13 @@ class Players:
         return [code for code in dict.fromkeys(found) if not code.__module__.startswith("tinygan.")]
 
     def description(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of networks that a user built: the blueprint of G, and how both are moved."""
-        try:
-            blueprint: dict[str, Any] = {"G": describe(self.average or self.G)}
-        except BlueprintError as error:
-            blueprint = {"reason": str(error)}
+        """Return what a checkpoint keeps of networks that a user built: their blueprints, and how both are moved."""
+        blueprint: dict[str, Any] = {}
+        for name, network, missing in (("G", self.average or self.G, "reason"), ("D", self.D, "reason of D")):
+            try:
+                blueprint[name] = describe(network)
+            except BlueprintError as error:
+                blueprint[missing] = str(error)
         return {**blueprint, "optimisers": [settings_of(o) for o in (self.optim_d, self.optim_g)]}
 
 

@@ -132,6 +132,8 @@ class Run:
         A process records the launches of its first step, and replays them from then on, unless the run is `eager`.
         """
         self._prepare()
+        for optimiser in (self.game.optim_d, self.game.optim_g):
+            optimiser.flat.rejoin()  # a recording knows the parameters where they were
         if self.eager or self.backend.watchers:
             return Logits(*self.play(wrap(self.backend.asarray(self._x), self.backend),
                                       wrap(self.backend.asarray(self._z), self.backend)))

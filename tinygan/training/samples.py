@@ -16,7 +16,7 @@ from tinygan.data.units import Codec
 from tinygan.engine.conversion import backend_of, whole_number
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.nn.architectures import generator
-from tinygan.nn.blueprint import BlueprintError, built
+from tinygan.nn.blueprint import BlueprintError, built, describe, differences
 from tinygan.nn.sources import seeded
 from tinygan.nn.tree import Layer, all_layers
 from tinygan.optim import Adam
@@ -118,6 +118,7 @@ def load_generator(
     arrays, state = read_run(Path(out))
     config, codec = Config.from_json(state["config"]), codec_from_json(state["codec"])
     backend = backend_of(backend)
+    given = G
     if G is None:
         G = _built_anew(Path(out), state, config, codec, backend, classes)
     source = "average" if config.ema else "G"
@@ -132,8 +133,21 @@ def load_generator(
     if stored:
         raise CheckpointError(f"the checkpoint in {out} has {source}.{next(iter(stored))}, which this G has not; hand over a G "
                               f"that is built as the run's was")
+    if given is not None:
+        _check_as_built(given, state.get("networks", {}), out)
     G.eval()
     return Trained(config, codec, G, state["step"])
+
+
+def _check_as_built(G: Layer, networks: dict[str, Any], out: str | Path) -> None:
+    """Raise CheckpointError where a G to be filled has other layers of tinygan's, or others' settings, than the run's."""
+    try:
+        found = list(differences(networks["G"], describe(G), "G")) if "G" in networks else []
+    except BlueprintError:
+        return
+    for difference in found:
+        if difference.known:
+            raise CheckpointError(f"{difference} in {out}; hand over a G that is built as the run's was")
 
 
 def _built_anew(

@@ -375,7 +375,7 @@ REFUSED = {
     "one axis": (lambda G, D: (G, D, points()[:, 0]), {}, DataError, "data.reshape(-1, 1)"),
     "text": (lambda G, D: (G, D, np.array([["a", "b"]])), {}, DataError, "real numbers"),
     "complex": (lambda G, D: (G, D, points() + 1j), {}, DataError, "complex128"),
-    "None": (lambda G, D: (G, D, None), {}, DataError, "dtype object"),
+    "None": (lambda G, D: (G, D, None), {}, DataError, "data is None"),
     "ragged": (lambda G, D: (G, D, [[1, 2], [3]]), {}, DataError, "no array"),
     "NCHW": (lambda G, D: (G, D, np.zeros((9, 3, 8, 8))), {}, DataError, "x.transpose(0, 2, 3, 1)"),
     "pixels": (lambda G, D: (G, D, np.full((9, 8, 8, 3), 300)), {}, DataError, "[0, 255]"),

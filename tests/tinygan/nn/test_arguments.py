@@ -259,7 +259,7 @@ def test_gradients_that_do_not_fit_are_answered():
     G = network()
     optimiser = optim.SGD(G, 0.1)
     with pytest.raises(TypeError, match=r"one gradient for each parameter: gradients\(loss"):
-        optimiser.descend(G(np.ones((1, 2))).sum())
+        optimiser.descend(G(np.ones((2, 2))).sum())
     with pytest.raises(ValueError, match=r"gradient of 0\.w is None; call backward"):
         optimiser.descend([p.grad for p in optimiser.parameters])
 

@@ -39,6 +39,16 @@ MOVES: dict[Any, Callable[..., Tensor]] = {
     np.stack: stack, np.take: take, np.where: elementwise.where,
     np.clip: lambda a, a_min=None, a_max=None: elementwise.clip(a, a_min, a_max),
 }
+# what is no op under NumPy's name: what to write; x and y are tensors
+INSTEAD = {
+    "dot": "x @ y", "vdot": "(x * y).sum()", "inner": "(x * y).sum()", "outer": "x.reshape(-1, 1) * y.reshape(1, -1)",
+    "norm": "ops.norm(x)", "std": "ops.var(x) ** 0.5", "average": "ops.mean(x)", "ravel": "x.reshape(-1)",
+    "squeeze": "x.reshape(shape)", "expand_dims": "x[None]", "swapaxes": "x.transpose(1, 0)", "moveaxis": "x.transpose(1, 0)",
+    "vstack": "ops.concat([x, y], 0)", "hstack": "ops.concat([x, y], 1)", "tile": "ops.concat([x, x], 0)",
+    "repeat": "x[[0, 0, 1, 1]]", "flip": "x[::-1]", "diff": "x[1:] - x[:-1]", "split": "x[:n], x[n:]",
+    "log1p": "ops.log(1 + x)", "expm1": "ops.exp(x) - 1", "logaddexp": "ops.maximum(x, y) + ops.softplus(-abs(x - y))",
+    "hypot": "(x ** 2 + y ** 2) ** 0.5",
+}
 LOOKING = {
     np.shape, np.ndim, np.size, np.allclose, np.isclose, np.array_equal, np.array_equiv, np.array2string, np.array_repr,
     np.array_str, np.save, np.savetxt, np.savez, np.savez_compressed,
@@ -71,7 +81,8 @@ def array_function(self: Tensor, function: Callable[..., Any], types: Any, given
         return MOVES[function](*given, **named)
     if function in LOOKING:
         return function(*_values(given), **_values(named))
-    return _on_values(function.__name__, function, given, named)
+    module = (getattr(function, "__module__", None) or "numpy").removeprefix("numpy").lstrip(".")
+    return _on_values(f"{module}.{function.__name__}" if module else function.__name__, function, given, named)
 
 
 def _reduced(function: Any, a: Any, axis: Any = None, *rest: Any, keepdims: bool = False, **others: Any) -> Tensor:
@@ -85,6 +96,9 @@ def _reduced(function: Any, a: Any, axis: Any = None, *rest: Any, keepdims: bool
 def _on_values(name: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> Any:
     """Call a function for which there is no op on the values of tensors. Raises TypeError if a gradient would flow through one."""
     if any(t.tracked for t in _tensors((given, named))):
+        here = INSTEAD.get(name.rpartition(".")[2])
+        if here is not None:
+            raise TypeError(f"np.{name} is no op of tinygan's; write {here}, or for the values np.{name}(t.numpy())")
         raise TypeError(f"np.{name} is no op of tinygan's, so its result would be cut from the graph of the tensor that it is "
                         f"given; for the values write np.{name}(t.numpy())")
     return function(*_values(given), **_values(named))

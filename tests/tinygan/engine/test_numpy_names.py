@@ -1,0 +1,49 @@
+"""Functions of NumPy's that are no ops: for a tensor in a graph, what is written in their place computes the same."""
+
+import numpy as np
+import pytest
+from engine_parts import REFERENCE
+
+from tinygan import Tensor, gradients, ops
+from tinygan.engine.ops.numpy_calls import INSTEAD
+
+rng = np.random.default_rng(0)
+MATRICES = (rng.normal(size=(2, 2)), rng.normal(size=(2, 2)))
+VECTORS = (rng.normal(size=4), rng.normal(size=4))
+CALLS = {
+    "dot": (np.dot, MATRICES), "vdot": (np.vdot, VECTORS), "inner": (np.inner, VECTORS), "outer": (np.outer, VECTORS),
+    "norm": (np.linalg.norm, MATRICES[:1]), "std": (np.std, MATRICES[:1]), "average": (np.average, MATRICES[:1]),
+    "ravel": (np.ravel, MATRICES[:1]), "squeeze": (np.squeeze, MATRICES[:1]),
+    "expand_dims": (lambda x: np.expand_dims(x, 0), MATRICES[:1]), "swapaxes": (lambda x: np.swapaxes(x, 0, 1), MATRICES[:1]),
+    "moveaxis": (lambda x: np.moveaxis(x, 0, 1), MATRICES[:1]), "vstack": (lambda *xs: np.vstack(xs), MATRICES),
+    "hstack": (lambda *xs: np.hstack(xs), MATRICES), "tile": (lambda x: np.tile(x, (2, 1)), MATRICES[:1]),
+    "repeat": (lambda x: np.repeat(x, 2, axis=0), MATRICES[:1]), "flip": (lambda x: np.flip(x, 0), MATRICES[:1]),
+    "diff": (lambda x: np.diff(x, axis=0), MATRICES[:1]), "split": (lambda x: np.split(x, 2), MATRICES[:1]),
+    "log1p": (np.log1p, tuple(map(abs, MATRICES[:1]))), "expm1": (np.expm1, MATRICES[:1]),
+    "logaddexp": (np.logaddexp, MATRICES), "hypot": (np.hypot, MATRICES),
+}
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_what_is_written_in_its_place_gives_the_same(name):
+    function, values = CALLS[name]
+    x, *rest = (Tensor(value, REFERENCE, True) for value in values)
+    y = rest[0] if rest else None
+    with pytest.raises(TypeError) as caught:
+        function(x, *rest)
+    assert f"write {INSTEAD[name]}, or for the values np." in str(caught.value)
+    found = eval(INSTEAD[name], {"ops": ops, "x": x, "y": y, "n": 1, "shape": np.squeeze(values[0]).shape})
+    wanted = function(*values)
+    for one, numbers in zip(found, wanted, strict=True) if isinstance(found, tuple) else [(found, wanted)]:
+        assert np.allclose(one.numpy(), numbers)
+        gradients(one.sum(), [x])  # its graph is whole
+
+
+def test_the_name_is_the_one_that_can_be_called():
+    x = Tensor(MATRICES[0], REFERENCE, True)
+    with pytest.raises(TypeError, match=r"np\.linalg\.det\(t\.numpy\(\)\)"):
+        np.linalg.det(x)
+    with pytest.raises(TypeError, match=r"np\.fft\.fft\(t\.numpy\(\)\)"):
+        np.fft.fft(x)
+    with pytest.raises(TypeError, match=r"np\.cumsum\(t\.numpy\(\)\)"):
+        np.cumsum(x)
