@@ -17,7 +17,6 @@ that was compared. Wherever one of these fails, the run goes on without replay, 
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -95,8 +94,7 @@ class WatchedSteps:
         if path is not None:
             return self._give_up(f"{path} changes from step to step")
         after = self._eager_steps[-1][0]
-        with _global_generators_kept():
-            why = self._why_recordings_differ() or self._why_replay_differs()
+        why = self._why_recordings_differ() or self._why_replay_differs()
         after.restore(self.run)
         if why is not None:
             return self._give_up(why)
@@ -193,17 +191,6 @@ class _Moment:
         now = run.saved_arrays()
         same = all(np.array_equal(_bits(array), _bits(self.arrays[name])) for name, array in now.items())
         return same and set(now) == set(self.arrays) and run.course() == self.state
-
-
-@contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    """Put NumPy's and Python's global generators back afterwards: a check that calls the user's code draws nothing of theirs."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - what a user's code may draw from
-    try:
-        yield
-    finally:
-        np.random.set_state(of_numpy)  # noqa: NPY002
-        random.setstate(of_python)
 
 
 class _Runaway(Exception):

@@ -1,6 +1,5 @@
 """What would go wrong in `fit` without a word: other networks on resuming, parameters that moved, data that are no numbers."""
 
-import random
 from collections import OrderedDict
 
 import numpy as np
@@ -33,13 +32,6 @@ class Remembers(Layer):
     def __call__(self, x):
         self.last = stop(x)
         return x * 1.0
-
-
-class DrawsGlobally(Layer):
-    """Draws from the global generators of NumPy and of Python."""
-
-    def __call__(self, x):
-        return x + np.random.standard_normal(x.shape) * random.random()  # noqa: NPY002 - this is what is tested
 
 
 # ---- networks that are not the run's --------------------------------------------------------------------------------------------
@@ -124,16 +116,6 @@ def test_a_layer_of_g_may_keep_what_it_saw_last():
     runs = [fit(*networks(Remembers()), points(), callback=lambda moment: len(moment.sample(3)) == 0, every=2, replay=replay, **RUN)
             for replay in (True, False)]
     assert bits(runs[0]) == bits(runs[1]) and runs[0].step == RUN["steps"]
-
-
-def test_checks_draw_nothing_from_global_generators():
-    found = []
-    for replay in (True, False):
-        np.random.seed(0)  # noqa: NPY002 - this is what is tested
-        random.seed(0)
-        found.append(fit(*networks(DrawsGlobally()), points(), replay=replay, **RUN))
-    assert found[0].eager
-    assert bits(found[0]) == bits(found[1])
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------------------
