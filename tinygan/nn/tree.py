@@ -64,6 +64,13 @@ class Layer:
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} does not say what it computes; give it __call__(self, x)")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. A layer of tinygan's refuses other libraries' names, such as weight: it would compute as before."""
+        if name == "requires_grad" or (name in LAYER and type(self).__module__.startswith("tinygan.nn.")):
+            known = "requires_grad_" if name == "requires_grad" else name
+            raise AttributeError(missing_attribute(type(self).__name__, known, (), LAYER))
+        super().__setattr__(name, value)
+
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(missing_attribute(type(self).__name__, name, [*dir(type(self)), *vars(self)], LAYER))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from engine_parts import REFERENCE, constant, leaf
 
-from tinygan import gradients
+from tinygan import Tensor, gradients
 from tinygan.engine import ops
 from tinygan.engine.randomness import Draws
 from tinygan.game.moves import Game
@@ -338,3 +338,20 @@ def test_a_walk_that_passes_over_lists_is_noticed(monkeypatch):
         test_lists_tuples_and_dictionaries_are_searched_and_everything_else_is_passed_over()
     with pytest.raises(ValueError, match="without parameters has nothing to train"):
         test_a_residual_layer_in_a_game_trains()  # Sequential keeps its layers in a tuple
+
+
+@pytest.mark.parametrize(("name", "said"), [("weight", "write layer.w"), ("bias", "write layer.b"),
+                                            ("requires_grad", "p.requires_grad = False for each")])
+def test_what_a_layer_would_not_read_is_not_set(name, said):
+    layer = Linear(2, 3, backend=REFERENCE, rng=np.random.default_rng(0))
+    with pytest.raises(AttributeError, match=said):
+        setattr(layer, name, False)
+    assert name not in vars(layer)
+
+
+def test_a_layer_of_the_users_own_names_its_tensors_as_it_likes():
+    class Mine(Layer):
+        def __init__(self):
+            self.weight = Tensor(np.ones(2), REFERENCE, True)
+
+    assert list(Mine().parameters()) == ["weight"]
