@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.docs import charts, quality_tables, speed_tables, toolkit_tables
 from benchmarks.docs.markdown import filled, machine
-from benchmarks.environments import beside
+from benchmarks.environments import beside, versions
 from benchmarks.quality.presets import summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "architectures": ("toolkits.json", toolkit_tables.architectures),
         "numba-toolkits": ("toolkits.json", toolkit_tables.numba),
         "beside": ("beside.json", beside.section),
+        "versions": ("versions.json", versions.section),
     },
     "README.md": {
         "speed": ("gan_step.json", lambda report: speed_headline(report)),

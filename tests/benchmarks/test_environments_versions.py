@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks.environments import versions
 from benchmarks.environments.versions import BETWEEN, LOWEST, NEWEST, Environment, NoEnvironment
+from tinygan.version import __version__
 
 
 def test_requirements_are_those_of_setup_py():
@@ -70,7 +72,8 @@ def test_a_python_is_found_by_its_version():
 
 def record(**more):
     made = {"commit": "abcdef0", "date": "2026-01-01", "cpu": "a CPU"}
-    right = {**made, "versions": {"python": "3.10.13", "numpy": "1.26.0"}, "passed": 7, "skipped": {"no GPU": 2}, "failed": []}
+    right = {**made, "versions": {"python": "3.10.13", "numpy": "1.26.0"}, "tests": "a part", "passed": 7,
+             "skipped": {"no GPU": 2}, "failed": [], "train": {"code": 0, "said": "20 steps"}}
     target = {**made, "verify": {"code": 0, "said": "9 of 9 right"}, "train": {"code": 0, "said": "20 steps"}}
     return {"environments": {"3.10-lowest": right, **more}, "targets": {"generic": target}}
 
@@ -78,13 +81,38 @@ def record(**more):
 def test_the_page_has_what_came_out():
     lost = {"commit": "abcdef0", "date": "2026-01-01", "cpu": "a CPU", "missing": "there is no Python 3.14 on this machine"}
     wrong = {**record()["environments"]["3.10-lowest"], "failed": ["a::b: one is not two"]}
-    text = versions.section(record(**{"3.14-newest": lost, "3.11-newest": wrong}))
-    assert "| 3.10.13 | lowest | 1.26.0 | – | – | – | – | – | 7 | 2 | 0 |" in text and "| 7 | 2 | 1 |" in text
+    aborted = {**record()["environments"]["3.10-lowest"], "train": {"code": -6, "said": "LLVM ERROR"}}
+    text = versions.section(record(**{"3.14-newest": lost, "3.11-newest": wrong, "3.12-newest": aborted}))
+    assert "| 3.10.13 | lowest | 1.26.0 | – | – | – | – | – | a part | 7 | 2 | 0 | 20 steps |" in text and "| 7 | 2 | 1 |" in text
+    assert "| 7 | 2 | 0 | exit code -6: LLVM ERROR |" in text
     assert "| 3.14 | newest | – | – | – | – | – | – | not run |" in text
     assert "- Python 3.14, newest: there is no Python 3.14 on this machine" in text
     assert "- Python 3.11, newest: `a::b: one is not two`" in text
-    assert "| generic | 9 of 9 right | 20 steps |" in text and text.endswith("On a CPU; commit abcdef0, 2026-01-01.")
-    assert "What failed" not in versions.section(record())
+    assert "| `generic` | not set | 9 of 9 right | 20 steps |" in text and "| `znver4` | empty | not run |" in text
+    assert text.endswith("On a CPU; commit abcdef0, 2026-01-01.")
+
+
+def test_the_page_has_a_row_for_every_environment_and_says_which_were_left_out():
+    text = versions.section(record())
+    assert text.count("| not run |") == len(versions.ENVIRONMENTS) - 1 + len(versions.TARGETS) - 1
+    assert "- Python 3.10 between, 3.10 newest, 3.11 lowest, " in text and ", 3.14 newest: left out so far" in text
+    right = record()["environments"]["3.10-lowest"]
+    assert "What failed" not in versions.section(record(**{e.name: right for e in versions.ENVIRONMENTS}))
+
+
+@pytest.mark.parametrize("arguments,code,said", [
+    (["--version"], 0, f"tinygan {__version__}"), (["train", "rnig"], 2, "did you mean 'ring'"),
+])  # fmt: skip
+def test_a_command_is_told_by_its_code_and_its_last_line(arguments, code, said):
+    done = versions.command(Path(sys.executable), versions.variables(), *arguments)
+    assert done["code"] == code and said in done["said"]
+
+
+def test_a_training_run_that_fails_is_told_so(monkeypatch):
+    monkeypatch.setattr(versions, "command", lambda *arguments: {"code": -6, "said": "LLVM ERROR"})
+    assert versions.trained(Path("python"), {}) == {"code": -6, "said": "LLVM ERROR"}
+    monkeypatch.setattr(versions, "command", lambda *arguments: {"code": 0, "said": "ring: step 20"})
+    assert versions.trained(Path("python"), {}) == {"code": 0, "said": "20 steps"}
 
 
 @pytest.mark.parametrize("row,right", [
@@ -93,6 +121,7 @@ def test_the_page_has_what_came_out():
     ({"failed": ["a::b"]}, False),
     ({"verify": {"code": 0}, "train": {"code": 0}}, True),
     ({"verify": {"code": 0}, "train": {"code": -6}}, False),
+    ({"failed": [], "train": {"code": 1}}, False),
 ])  # fmt: skip
 def test_what_counts_as_wrong(row, right):
     assert versions.is_right(row) == right
@@ -105,7 +134,7 @@ def test_the_command_ends_with_an_error_where_something_failed(monkeypatch, tmp_
     monkeypatch.setattr(versions, "tried", lambda environment, tests: {**wrong, "failed": failed[environment.python]})
     assert versions.main(["--only", "3.10-newest"]) == 0
     assert versions.main(["--only", "3.11-newest"]) == 1
-    assert "3.11-newest: 7 passed, 1 failed, 2 skipped, 1 s" in capsys.readouterr().out
+    assert "3.11-newest: 7 passed, 1 failed, 2 skipped, 1 s; 20 steps" in capsys.readouterr().out
     assert list(json.loads((tmp_path / "versions.json").read_text())["environments"]) == ["3.10-newest", "3.11-newest"]
 
 
