@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from tinygan_kernels import Backend
 
@@ -110,10 +111,11 @@ class Game:
         if self.g_needs_data and x is None:
             raise ValueError("G's step needs data, as it compares pairs or unrolls D: descend_g(z, x)")
         fake, game = self.G(z), OBJECTIVES[self.objective]
-        with self._looking_ahead(x, fake):
+        data: Any = x  # None only where nothing below looks at it
+        with self._looking_ahead(data, fake):
             s_fake = self.D(self._shown(fake))
-            s_real = self.D(self._shown(x)) if game.pairs and x is not None else None
-            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.flat.parameters)  # type: ignore[arg-type]  # real ones in pairs alone
+            s_real = self.D(self._shown(data)) if game.pairs else None
+            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.flat.parameters)
         self.optim_g.descend(slopes)
         self._average_g(self.ema)
         return s_real, s_fake
@@ -215,15 +217,13 @@ class Game:
         return packed(x, self.remedies.pack)
 
     @contextmanager
-    def _looking_ahead(self, x: Tensor | None, fake: Tensor) -> Iterator[None]:
+    def _looking_ahead(self, x: Tensor, fake: Tensor) -> Iterator[None]:
         """Put D at theta_d after the unrolled steps, if they are in use, within the `with`; afterwards nothing of D has moved."""
         if not self.remedies.unroll:
             yield
             return
-        with kept_buffers(self.D):
-            ahead = self._d_ahead(x, fake)  # type: ignore[arg-type]  # there are data, as g_needs_data says
-            with at(self.D, ahead):
-                yield
+        with kept_buffers(self.D), at(self.D, self._d_ahead(x, fake)):
+            yield
 
     def _d_ahead(self, x: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Compute theta_d after the unrolled steps on D's goal without penalties, as functions of theta_g."""

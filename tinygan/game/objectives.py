@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,7 @@ class Objective:
     """
 
     goal: Callable[[Tensor, Tensor], Tensor]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Callable[[Any, Tensor], Tensor]  # s_real is None where loss ignores it and nobody has computed it
     source: str
     zero_sum: bool = False
     pairs: bool = False
