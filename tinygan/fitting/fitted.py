@@ -85,7 +85,7 @@ def checksums_of(run: Run) -> dict[str, int]:
     """Return a checksum for each parameter of a run's networks, by name."""
     game = run.game
     networks = {"G": game.G, "D": game.D} | ({"average": game.average} if game.average is not None else {})
-    return {f"{player}.{name}": zlib.crc32(np.ascontiguousarray(t.numpy()))
+    return {f"{player}.{name}": zlib.crc32(t.numpy().tobytes())
             for player, network in networks.items() for name, t in network.parameters().items()}
 
 

@@ -109,13 +109,13 @@ def differences(saved: Any, now: Any, path: str, known: bool = True) -> Iterator
         if saved["layer"] != now["layer"]:
             yield Difference(path, saved, now, True)
         else:
-            parts = ({key: part for key, part in one["state"].items() if key != "training"} for one in (saved, now))
-            yield from _parts_differ(*parts, path, ".{}", bool(saved["known"]))
+            was, is_now = ({key: part for key, part in one["state"].items() if key != "training"} for one in (saved, now))
+            yield from _parts_differ(was, is_now, path, ".{}", bool(saved["known"]))
     elif kinds[0] == "dict":
         yield from _parts_differ(saved["dict"], now["dict"], path, "[{!r}]", known)
     else:
-        parts = (dict(enumerate(one[kind])) for one, kind in zip((saved, now), kinds, strict=True))
-        yield from _parts_differ(*parts, path, "[{}]", known)
+        kind = kinds[0]
+        yield from _parts_differ(dict(enumerate(saved[kind])), dict(enumerate(now[kind])), path, "[{}]", known)
 
 
 def _parts_differ(saved: dict[Any, Any], now: dict[Any, Any], path: str, form: str, known: bool) -> Iterator[Difference]:

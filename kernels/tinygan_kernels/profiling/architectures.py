@@ -42,6 +42,7 @@ ARCHITECTURES: Mapping[int, Architecture] = {
     89: Architecture(100 * 1024, 1536, 24),
     90: Architecture(228 * 1024, 2048, 32),
     100: Architecture(228 * 1024, 2048, 32),
+    101: Architecture(228 * 1024, 1536, 24),  # the name of 110 in CUDA 12.8 and 12.9
     103: Architecture(228 * 1024, 2048, 32),
     107: Architecture(228 * 1024, 1024, 16),
     110: Architecture(228 * 1024, 1536, 24),
