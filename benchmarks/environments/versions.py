@@ -98,7 +98,9 @@ def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = str(beside) if beside.exists() else shutil.which("uv")
     if command is None:
         raise NoEnvironment("uv is not installed; make .venv/.test installs it")
-    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    # as pip does, uv is to trust the certificates that the system trusts, such as those of a proxy at work
+    environment = {"UV_NATIVE_TLS": "1", **os.environ}
+    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
 def find_python(version: str) -> str:
