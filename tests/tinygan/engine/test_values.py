@@ -169,7 +169,7 @@ LOST = {
 
 @pytest.mark.parametrize("name", LOST)
 def test_what_numpy_alone_can_compute_is_refused_in_a_graph_and_done_for_constants(name):
-    with pytest.raises(TypeError, match=r"the graph|gradients flow"):
+    with pytest.raises(TypeError, match=r"the graph|gradients flow|is no op of tinygan's; write"):
         LOST[name](leaf([1.0, 2.0]))
     found = LOST[name](constant([1.0, 2.0]))
     assert not isinstance(found, Tensor)

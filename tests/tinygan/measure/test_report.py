@@ -21,7 +21,7 @@ class Sampler:
     def __init__(self, make):
         self.make = make
 
-    def sample(self, n, rng):
+    def encoded(self, n, rng):
         return self.make(n, rng)
 
 
