@@ -1,4 +1,4 @@
-"""What is installed for CUDA on this machine, what of it does not fit together, and what to install instead.
+"""Say what is installed for CUDA on this machine, what of it does not fit together, and what to install instead.
 
     tinygan kernels doctor         python -m tinygan_kernels.doctor
 

@@ -1,4 +1,4 @@
-"""What is installed for CUDA: packages, by their metadata, and the compilers that they load, asked in processes of their own."""
+"""Find what is installed for CUDA: packages, by their metadata, and the compilers that they load, in processes of their own."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Entered(Counter):
 
 @pytest.fixture
 def entered(monkeypatch):
-    """Yield a spy that notes the loops that run, where pipelines are called."""
+    """Return a record of the loops that run during the test, kept by a spy where pipelines are called."""
     seen, real = Entered(), Pipeline.__call__
 
     def spied(pipeline):

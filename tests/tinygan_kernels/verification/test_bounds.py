@@ -92,7 +92,7 @@ def _one_element(y):
 
 
 def _rolled(y):
-    """Return the array rolled by one element: an index that is off by one."""
+    """Shift the output by one element, in place: a planted index that is off by one."""
     y[...] = np.roll(y.reshape(-1), 1).reshape(y.shape)
 
 

@@ -292,7 +292,7 @@ def _shift(tiles):
 
 
 def _swap_phases(axis):
-    """Return the transform with the phases (0, 1) and (1, 0) exchanged: a planted mistake."""
+    """Return a planted mistake: a function that exchanges the phases (0, 1) and (1, 0) of transformed planes in place."""
 
     def spoil(planes):
         parts = np.split(planes, 4, axis)

@@ -18,13 +18,13 @@ KIND = np.dtype([("first", np.int64), ("second", np.float64)])
 
 @ParallelLoop
 def count(done, part, parts):
-    """Make stages whose parts each raise a number of their own, so that a part done twice or never shows."""
+    """Raise the number that belongs to this part, so that a part done twice or never shows."""
     done[part] += 1
 
 
 @ParallelLoop
 def sum_of_all(before, after, part, parts):
-    """Make stages whose parts need every part of the stage before and take different times."""
+    """Add up what every part of the stage before wrote; parts take different times, so one that does not wait gets a wrong sum."""
     total = 0.0
     for _ in range(1 + 50 * (part % 3)):
         total = 0.0

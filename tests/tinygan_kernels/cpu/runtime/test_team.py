@@ -23,7 +23,7 @@ def count(done, part, parts):
 
 @ParallelLoop
 def sum_before(before, after, part, parts):
-    """Each part needs all parts of the stage before, and takes a time of its own."""
+    """Add up what every part of the stage before wrote; parts take different times, so one that does not wait gets a wrong sum."""
     total = 0
     for _ in range(1 + 300 * (part % 3)):
         total = 0
