@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from tinygan_kernels import winograd_formulas
@@ -10,7 +11,7 @@ from tinygan_kernels.cpu.conv import choice, direct, im2col, winograd
 from tinygan_kernels.cpu.runtime.simd import lanes
 from tinygan_kernels.cpu.runtime.stages import Pipeline
 
-from .trials import Bench, Tuned, around, changed, judge_choice
+from .trials import Bench, Tuned, around, changed, changing, judge_choice
 
 LANES = lanes(4)
 KERNELS = ("conv2d", "conv2d_dx", "conv2d_dw")
@@ -39,8 +40,8 @@ def few_registers(bench: Bench) -> list[Tuned]:
             for size, stride in ((3, 1), (4, 2)):
                 c = registers * LANES // size
                 if size == 3 or c < winograd.LEAST_CHANNELS:
-                    calls = {way: bind(bench, kernel, 4, 24, c, 64, way, size, stride) for way in (1, 2)}
-                    ways[registers, kernel, size] = bench.compare(calls)
+                    binds = {way: partial(bind, bench, kernel, 4, 24, c, 64, way, size, stride) for way in (1, 2)}
+                    ways[registers, kernel, size] = bench.compare_bound(binds)
     verdict = judge_choice(ways, [0, *filled], direct.FEW_REGISTERS, lambda v, w: 2 if w[0] <= v else 1)
     how = f"(registers, kernel, filter's side): 4 images of 24x24 pixels, 64 channels out, taps of {filled} registers, both ways"
     return [Tuned.judged(direct, "FEW_REGISTERS", verdict, how)]
@@ -72,11 +73,9 @@ def moved(bench: Bench) -> list[Tuned]:
     ways: dict[tuple[int, int, int], dict[int, float]] = {}
     for side, c in ((8, 64), (8, 128), (16, 64)):
         for n in (2, 8, 32, 64):
-            calls = {}
-            for m in (2, 3, 4):
-                with changed(winograd, best_tile=lambda *sizes, m=m: m):
-                    calls[m] = bind(bench, "conv2d", n, side, c, c, 3)
-            ways[n, side, c] = bench.compare(calls)
+            whole = partial(bind, bench, "conv2d", n, side, c, c, 3)
+            binds = {m: changing(winograd, "best_tile", lambda *sizes, m=m: m, whole) for m in (2, 3, 4)}
+            ways[n, side, c] = bench.compare_bound(binds)
 
     def pick(value: float, workload: tuple[int, int, int]) -> int:
         n, side, c = workload

@@ -6,7 +6,9 @@ multiplications.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -164,11 +166,13 @@ def packing(bench: Bench) -> list[Tuned]:
     """PACKING_ROWS and FAR: products with the copy and without it."""
     tiled = Tiled(bench)
     rows, steps = (8, 16, 24, 32, 48, 64, 96, 128), (256, 512, 1024, 2048, 4096, 8192)
-    of_b = {m: bench.compare({way: tiled.bind(m, 1024, 256, pack_b=way) for way in (False, True)}) for m in rows}
-    of_a = {
-        (step, n): bench.compare({way: tiled.bind(64, n, 512, trans_a=True, row=step // 4, pack_a=way) for way in (False, True)})
-        for step in steps for n in (256, 1024)
-    }
+
+    def both(of_a: bool, *sizes: int, **layout: Any) -> dict[bool, float]:
+        name = "pack_a" if of_a else "pack_b"
+        return bench.compare_bound({way: partial(tiled.bind, *sizes, **layout, **{name: way}) for way in (False, True)})
+
+    of_b = {m: both(False, m, 1024, 256) for m in rows}
+    of_a = {(step, n): both(True, 64, n, 512, trans_a=True, row=step // 4) for step in steps for n in (256, 1024)}
     b = judge_choice(of_b, [1, *rows, 256], blocking.PACKING_ROWS, lambda v, m: m >= v)
     a = judge_choice(of_a, [1, *steps, 16384], blocking.FAR, lambda v, sizes: sizes[0] >= v)
     return [
@@ -180,11 +184,14 @@ def packing(bench: Bench) -> list[Tuned]:
 def few_terms(bench: Bench) -> list[Tuned]:
     """FEW_TERMS: multiples of B's rows next to tiles."""
     ways, terms = {}, (1, 2, 3, 4, 5, 6, 8)
+
+    def bind(m: int, n: int, k: int, way: int) -> Callable[[], stages.Pipeline]:
+        return lambda: bind_product(bench.normal(m, k), bench.normal(k, n), np.empty((m, n), np.float32), version=way)
+
     for m, n in ((256, 256), (64, 1024), (2048, 64)):
         for k in terms:
-            a, b, c = bench.normal(m, k), bench.normal(k, n), np.empty((m, n), np.float32)
             with changed(skinny, FEW_TERMS=terms[-1]):
-                ways[k, m, n] = bench.compare({way: bind_product(a, b, c, version=way) for way in (2, 4)})
+                ways[k, m, n] = bench.compare_bound({way: bind(m, n, k, way) for way in (2, 4)})
     verdict = judge_choice(ways, [0, *terms], skinny.FEW_TERMS, lambda v, sizes: 4 if sizes[0] <= v else 2)
     return [Tuned.judged(skinny, "FEW_TERMS", verdict, f"(terms, rows, columns): three shapes, sums of {terms} terms, both ways")]
 

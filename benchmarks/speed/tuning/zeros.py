@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import comb
 from typing import Any
 
@@ -65,8 +66,8 @@ def costs(bench: Bench) -> tuple[dict[str, Any], dict[Any, dict[int, float]]]:
     for trans_a in (False, True):
         for across in widths:
             for kept in KEPT:
-                calls = {way: bind(bench, m, across * LANES, k, kept, way, trans_a) for way in (2, 3)}
-                ways[kept, across, trans_a] = bench.compare(calls)
+                binds = {way: partial(bind, bench, m, across * LANES, k, kept, way, trans_a) for way in (2, 3)}
+                ways[kept, across, trans_a] = bench.compare_bound(binds)
     unit = min(taken[2] / (m * k * across) for (_, across, _), taken in ways.items())
     listing = [listing_time(bench, trans_a) / unit for trans_a in (False, True)]
     relative = {w: taken[3] / taken[2] - listing[w[2]] / w[1] for w, taken in ways.items()}
@@ -155,9 +156,12 @@ def least_sizes(bench: Bench) -> list[Tuned]:
     def both(m: int, n: int, k: int, kept: float) -> dict[bool, float]:
         a = sparse(bench, kept, m, k) if kept < 1 else np.abs(bench.normal(m, k)) + np.float32(1)
         a[0, 0] = 0  # the first look falls on it
+
+        def product(version: int | None) -> Pipeline:
+            return bind_product(a.copy(), bench.normal(k, n), np.empty((m, n), np.float32), version=version)
+
         with changed(zero_skipping, LEAST_WORK=0, LEAST=0):
-            b, c = bench.normal(k, n), np.empty((m, n), np.float32)
-            return bench.compare({way: bind_product(a, b, c, version=None if way else 2) for way in (False, True)})
+            return bench.compare_bound({way: partial(product, None if way else 2) for way in (False, True)})
 
     sides = (64, 96, 128, 160, 204, 256)
     works = {(side**3, kept): both(side, side, side, kept) for side in sides for kept in (0.5, 1.0)}

@@ -23,7 +23,7 @@ from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, Stage, pa
 from tinygan_kernels.cpu.runtime.threads import MOST_THREADS
 
 # `python -m benchmarks.speed.tune` times both ways on both sides of the first value, and pieces of other sizes than the second.
-FEW_REGISTERS = 4  # registers that a filter row's taps fill at most where this pays: wider filters leave the level-1 cache
+FEW_REGISTERS = 16  # registers that a filter row's taps fill at most where this pays: wider filters leave the level-1 cache
 PATCH_BYTES = 1 << 20  # bytes of patches' gradients that are computed before they are added to the input's
 
 

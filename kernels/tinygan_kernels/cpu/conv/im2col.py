@@ -17,7 +17,7 @@ from tinygan_kernels.cpu.memory import as_matrix
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Stage, parts_for_items, share
 
 # `python -m benchmarks.speed.tune` times pieces of other sizes.
-PATCH_BYTES = 4 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache
+PATCH_BYTES = 2 << 20  # patches unrolled at a time: as much as a core's share of the last-level cache
 
 
 @ParallelLoop

@@ -158,9 +158,9 @@ def from_filters(filters, size, dw, part, parts):
 
 PAGE, LINE = 4096, 64  # bytes
 # `python -m benchmarks.speed.tune` times pieces of other sizes, and both ways on both sides of the least sizes.
-CHUNK_BYTES = 4 << 20  # of transformed tiles at a time: with their products they stay in a small last-level cache
+CHUNK_BYTES = 1 << 20  # of transformed tiles at a time: with their products they stay in a small last-level cache
 # Where Winograd pays: channels in and out, and output pixels, from which multiplications cost more than the transforms.
-LEAST_CHANNELS, LEAST_PIXELS = 32, 1024
+LEAST_CHANNELS, LEAST_PIXELS = 16, 64
 
 
 def tiles_at_a_time(count: int, c: int, c_out: int, itemsize: int) -> int:

@@ -25,13 +25,13 @@ TILES_OF_16_REGISTERS = (
 )  # fmt: skip
 TILES = TILES_OF_32_REGISTERS if registers() == 32 else TILES_OF_16_REGISTERS
 # `python -m benchmarks.speed.tune` measures what these values cost next to others.
-FLAT = 4  # rows below which a tile reads so much of B per multiplication that B has to lie in the level-2 cache
+FLAT = 2  # rows below which a tile reads so much of B per multiplication that B has to lie in the level-2 cache
 
 # Costs in multiply-adds per number, measured by `python -m benchmarks.speed.tune`.
 COPYING = 3  # copying a number of B into a packed panel
 TRANSPOSING = 10  # the same for a B that lies transposed
 GATHERING = 10  # copying a number of an A that lies transposed into a strip
-FETCHING = 16  # reading a number of A or B for the first time: it may lie in another core's cache
+FETCHING = 4  # reading a number of A or B for the first time: it may lie in another core's cache
 
 # Sizes of pieces, parts of the level-2 cache: `python -m benchmarks.speed.tune` tries others.
 PANEL_BYTES = level_2_bytes() // 6  # of a panel of B, at most: tiles take so long over it that the level-2 cache keeps up

@@ -30,7 +30,7 @@ from .packing import LANES_32, LANES_64, load_tile, pack_a_into_strips, pack_tra
 
 # `python -m benchmarks.speed.tune` measures both.
 WORTH_SPLITTING = 30_000  # multiplications below which a second thread of a team costs more than it brings
-PER_ELEMENT = 16  # multiply-adds that take as long as a simple loop over one element
+PER_ELEMENT = 3  # multiply-adds that take as long as a simple loop over one element
 
 _ADDRESSES = ("a", "row_offsets", "b", "c", "bias")
 _STEPS = ("a_step", "a_segment", "b_step", "b_segment", "c_step")

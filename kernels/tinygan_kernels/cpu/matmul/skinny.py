@@ -15,7 +15,7 @@ from tinygan_kernels.cpu.runtime.simd import lanes
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, parts_for_elements, share
 
 # `python -m benchmarks.speed.tune` times both ways on both sides of this value.
-FEW_TERMS = 4  # terms of a sum up to which a tile takes longer to begin and to end than to multiply
+FEW_TERMS = 6  # terms of a sum up to which a tile takes longer to begin and to end than to multiply
 
 
 @ParallelLoop

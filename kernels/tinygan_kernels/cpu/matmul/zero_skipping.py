@@ -36,15 +36,17 @@ from .packing import LANES_32, LANES_64, pack_transposed_b
 # Registers across a wide panel of B; a narrow one has one less, so that few columns are left over. With so many sums at a time no
 # multiply-add waits for the one before.
 WIDE = 1 + max(256 // register_bytes(), 4)
-PANEL_BYTES = 32 << 10  # of a panel of B, at most: it stays in the level-1 cache, as its rows are picked here and there
+# Of a panel of B, at most: it stays in the level-1 cache, as its rows are picked here and there. Half as much is 5 % faster in a
+# product alone and 2 % slower in a step of mlp28, where other arrays want room in the cache too.
+PANEL_BYTES = 32 << 10
 ROWS = 128  # rows of A whose terms are listed at a time
 TOGETHER = 4  # rows listed at once, so that a cache line of an A that lies transposed is not fetched anew for each
 # The decision: `python -m benchmarks.speed.tune` measures the costs, and what each value costs next to others.
 FIRST_LOOK, LOOKS = 16, 96  # numbers of A in the sample; where none of the first 16 is 0, lists are not considered
-LEAST_WORK, LEAST = 1 << 23, 16  # multiplications, and rows and terms, from which a sample of A is worth its time
-SLOWER, LOST = 1.28, 0.1  # the time of a listed tile, relative to register tiles: with all terms in its list, and with none
+LEAST_WORK, LEAST = 1 << 20, 16  # multiplications, and rows and terms, from which a sample of A is worth its time
+SLOWER, LOST = 1.28, 0.15  # the time of a listed tile, relative to register tiles: with all terms in its list, and with none
 # The time to list one term, in multiply-adds of a register: where A's rows lie in one piece, and where A lies transposed.
-LISTING = (0.6, 2.3) if register_bytes() == 64 else (5.0, 5.0)
+LISTING = (0.8, 3.0) if register_bytes() == 64 else (5.0, 5.0)
 
 
 class SkipZeros(Enum):

@@ -34,7 +34,7 @@ from .workers import the_team
 Call = Callable[[], None]
 # `python -m benchmarks.speed.tune` times both ways on both sides of these values.
 WORTH_SHARING = 1 << 12  # elements from which a stage is shared out, where a team of threads is at work
-WORTH_A_TEAM = 1 << 16  # elements of all stages together from which it pays to start one
+WORTH_A_TEAM = 1 << 15  # elements of all stages together from which it pays to start one
 _SERIALS = count(1)  # a number for each table, by which a team knows whether the rows that it has are those of the table
 TABLE = np.dtype([("code", np.int64), ("block", np.int64), ("parts", np.int64)])
 
