@@ -75,7 +75,7 @@ FLOORS = [
     ["tinygan_kernels.cpu.row_formulas", "tinygan_kernels.cpu.normal_rng"],
     ["tinygan_kernels.cpu.elementwise", "tinygan_kernels.cpu.reductions", "tinygan_kernels.cpu.updates"],
     ["tinygan_kernels.cpu.bias_act", "tinygan_kernels.cpu.batch_norm", "tinygan_kernels.cpu.bce", "tinygan_kernels.cpu.matmul"],
-    ["tinygan_kernels.cpu.conv"],
+    ["tinygan_kernels.cpu.conv", "tinygan_kernels.cpu.bindings"],
     ["tinygan_kernels.cuda.array_kernels"],
     ["tinygan_kernels.cuda.device"],
     ["tinygan_kernels.cuda.ladder", "tinygan_kernels.cuda.graph"],

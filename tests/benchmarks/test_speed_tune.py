@@ -17,7 +17,7 @@ from tinygan_kernels.cpu.matmul import blocking, choice, jobs, skinny, zero_skip
 from tinygan_kernels.cpu.runtime import stages
 
 from benchmarks.speed import tune
-from benchmarks.speed.tuning import teams, zeros
+from benchmarks.speed.tuning import teams, trials, zeros
 from benchmarks.speed.tuning.trials import Bench, Tuned, around, changed, judge, judge_choice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_a_measurement_that_forgets_a_constant_is_an_error():
 def test_every_measurement_binds_its_workloads_and_gives_the_constants_it_promises(monkeypatch):
     """All but those of teams of threads, with times made up instead of measured, so that nothing is compiled."""
     rng = np.random.default_rng(0)
-    monkeypatch.setattr(Bench, "compare", lambda self, calls, *clock: {key: rng.uniform(1, 2) for key in calls})
+    monkeypatch.setattr(Bench, "compare", lambda self, calls, *clock, **patience: {key: rng.uniform(1, 2) for key in calls})
     alone = [row for row in tune.MEASUREMENTS if row[0] is not teams.all_constants]
     rows = [tune.as_row(finding) for finding in tune.measure(Bench(0), alone)]
     assert len(rows) == sum(len(names) for _, names in alone)
@@ -142,7 +142,7 @@ def test_a_constant_is_timed_under_every_value(monkeypatch):
     """A sweep binds each workload under each value; here the value is how long the call takes."""
     module = SimpleNamespace(SIZE=2)
     bench = Bench(0)
-    monkeypatch.setattr(bench, "compare", lambda calls: {value: call() for value, call in calls.items()})
+    monkeypatch.setattr(bench, "compare", lambda calls, patience: {key: call() for key, call in calls.items()})
 
     def bind():
         size = module.SIZE
@@ -150,6 +150,21 @@ def test_a_constant_is_timed_under_every_value(monkeypatch):
 
     found = bench.sweep(module, "SIZE", (1, 2, 4), {"only": bind})
     assert found.good == (1, 1) and found.cost == 1 and module.SIZE == 2
+
+
+def test_the_place_where_a_workload_is_fastest_counts():
+    """Each binding lies at another place; the first way is fast at one of them alone, and still the faster one."""
+    takes = {"first": iter([9.0, 9.0, 2.0, 9.0]), "second": iter([3.0, 4.0, 5.0, 6.0])}
+    bench, bound = Bench(0), []
+
+    def bind(way):
+        taken = next(takes[way])
+        bound.append(way)
+        return lambda: taken
+
+    bench.compare = lambda calls, patience: {key: call() for key, call in calls.items()}
+    assert bench.compare_bound({way: partial(bind, way) for way in takes}) == {"first": 2.0, "second": 3.0}
+    assert bound == ["first", "second"] * trials.PLACES
 
 
 def test_times_are_the_least_of_several_calls_in_turn():

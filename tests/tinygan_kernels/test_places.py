@@ -41,7 +41,7 @@ def test_the_kernel_has_a_bound(kernel):
 def test_the_cpu_computes_the_kernel(kernel):
     case = ordinary(kernel)
     out = tuple(s.copy() for s in case.states) or None
-    tinygan_kernels.load("cpu").launch(kernel, case.inputs, out=out, **case.params)  # cpu/backend.py names its table
+    tinygan_kernels.load("cpu").launch(kernel, case.inputs, out=out, **case.params)  # cpu/bindings.py names its table
 
 
 @pytest.mark.parametrize("backend", tinygan_kernels.CUDA_BACKENDS)

@@ -13,6 +13,7 @@ import pytest
 from strategies import normal
 from tinygan_kernels import load, reference, winograd_formulas
 from tinygan_kernels.cpu.conv import winograd
+from tinygan_kernels.cpu.runtime import simd
 from tinygan_kernels.cpu.runtime.stages import Stage
 from tinygan_kernels.shapes import conv_size
 from tinygan_kernels.verification import bounds
@@ -363,11 +364,12 @@ def test_each_is_the_others_adjoint(shape, m):
 
 # ---- when the backend goes this way ---------------------------------------------------------------------------------------------
 
-WORTH_IT = {"filters": (4, 4, 32, 32), "stride": 2, "pixels": (16, 8, 8, 32), "dtype": np.dtype(np.float32)}
+C, PIXELS = max(winograd.LEAST_CHANNELS, simd.lanes(4)), winograd.LEAST_PIXELS
+WORTH_IT = {"filters": (4, 4, C, C), "stride": 2, "pixels": (1, 2, PIXELS // 2, C), "dtype": np.dtype(np.float32)}
 NOT_WORTH_IT = [
-    {"filters": (3, 4, 32, 32)}, {"filters": (4, 3, 32, 32)}, {"filters": (4, 4, 31, 32)}, {"filters": (4, 4, 32, 31)},
-    {"stride": 1}, {"stride": 4}, {"dtype": np.dtype(np.float64)}, {"pixels": (15, 8, 8, 32)}, {"pixels": (1, 31, 33, 32)},
-    {"pixels": (1024, 1, 8, 32)}, {"pixels": (1024, 8, 1, 32)},
+    {"filters": (3, 4, C, C)}, {"filters": (4, 3, C, C)}, {"filters": (4, 4, C - 1, C)}, {"filters": (4, 4, C, C - 1)},
+    {"stride": 1}, {"stride": 4}, {"dtype": np.dtype(np.float64)}, {"pixels": (1, 2, PIXELS // 2 - 1, C)},
+    {"pixels": (1024, 1, 8, C)}, {"pixels": (1024, 8, 1, C)},
 ]
 
 
@@ -378,7 +380,7 @@ def taken(filters, stride, pixels, dtype):
 @pytest.mark.parametrize("change", NOT_WORTH_IT, ids=str)
 def test_where_it_does_not_pay_it_is_not_taken(change):
     assert taken(**WORTH_IT)
-    assert taken(**{**WORTH_IT, "pixels": (1, 32, 32, 32)})
+    assert taken(**{**WORTH_IT, "pixels": (PIXELS // 4, 2, 2, C)})
     assert not taken(**{**WORTH_IT, **change})
 
 
