@@ -86,8 +86,9 @@ FLOORS = [
     ["tinygan_kernels.profiling"],
     # -- tinygan: gradients and the game
     ["tinygan.version", "tinygan.options", "tinygan.atomic_files", "tinygan.engine.conversion", "tinygan.engine.elsewhere",
-     "tinygan.engine.operations"],
+     "tinygan.engine.operations", "tinygan.engine.numpy_callers"],
     ["tinygan.engine.values"],
+    ["tinygan.engine.wrt"],
     ["tinygan.engine.tensor"],
     ["tinygan.engine.ops"],
     ["tinygan.engine"],

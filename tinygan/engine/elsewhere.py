@@ -6,7 +6,12 @@ does the same here, and otherwise it names the nearest name that there is. In th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _TAKES_ANY = 0x08  # the flag of code with a **keywords parameter
 
@@ -127,7 +132,21 @@ KEYWORD = {
     "create_graph": "gradients(loss, wrt, create_graph=True)", "gradient": "cotangent", "inputs": "gradients(loss, wrt)",
     "correction": "no correction: var is the biased variance", "unbiased": "no correction: var is the biased variance",
     "ddof": "no correction: var is the biased variance",
+    "argnums": "argnum", "allow_unused": "unused", "materialize_grads": "unused", "grad_outputs": "cotangent", "outputs": "output",
+    "tangents": "cotangent", "is_grads_batched": "one call for each cotangent", "only_inputs": "nothing: only wrt counts",
+    "has_aux": "f so that it returns the loss alone; what else it makes, compute outside", "variables": "wrt", "loss": "output",
+    "children": "nothing: a tensor that is computed knows what from", "label": "nothing: a tensor has no name",
+    "copy": "nothing: a tensor is a copy of its data", "order": "nothing: an array keeps its order", "ndmin": "x[None]",
+    "pin_memory": "nothing: the memory is the backend's", "force": "nothing: x.numpy() always gives the values",
+    "foreach": "nothing: one launch updates all parameters", "fused": "nothing: one launch updates all parameters",
+    "maximize": "optimiser.ascend(gradients)", "inplace": "nothing: a tensor does not change in place",
+    "padding_mode": "nothing: convolutions pad with zeros", "affine": "nothing: BatchNorm always scales and shifts",
+    "track_running_stats": "nothing: BatchNorm always keeps them",
+    "func": "f", "fun": "f", "fn": "f", "values": "data", "object": "data", "x": "data", "value": "data",
 }
+
+# what to write where the argument that does the same is not there either
+KEYWORD_ELSE = {"momentum": "optim.Momentum(parameters, rate, mu)"}
 
 
 def missing_attribute(owner: str, name: str, known: Iterable[str], table: dict[str, str] = TENSOR) -> str:
@@ -151,8 +170,10 @@ def unknown_keyword(owner: str, name: str, known: Iterable[str]) -> str:
     """Return the sentence for a keyword argument that `owner` does not take, with what it takes instead."""
     known = tuple(known)
     here = KEYWORD.get(name)
-    if here is not None and (here in known or " " in here or "." in here):
-        return f"{owner} takes no {name}; {_advice(here)}"
+    if here is not None and not (here in known or " " in here or "." in here):
+        here = KEYWORD_ELSE.get(name)
+    if here is not None:
+        return f"{owner} takes no {name}; {_advice(here).replace('write nothing', 'leave it out')}"
     near = nearest(name, known)
     return f"{owner} takes no {name}; {f'did you mean {near}?' if near else f'it takes {_listed(known)}'}"
 
@@ -166,6 +187,20 @@ def check_keywords(cls: type, named: Iterable[str]) -> None:
     for name in named:
         if name not in known:
             raise TypeError(unknown_keyword(cls.__name__, name, known))
+
+
+def answers_keywords(function: Function) -> Function:
+    """Return the function with an answer to keywords that it does not take: a TypeError that says what to write."""
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    known = frozenset(names)
+
+    @wraps(function)
+    def called(*given: Any, **named: Any) -> Any:
+        if named and not known.issuperset(named):
+            raise TypeError(unknown_keyword(function.__name__, next(name for name in named if name not in known), names))
+        return function(*given, **named)
+
+    return cast(Function, called)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

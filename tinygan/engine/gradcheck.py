@@ -20,6 +20,7 @@ from tinygan_kernels.writes import span
 
 from tinygan.engine import ops
 
+from .elsewhere import answers_keywords
 from .tensor import Tensor, gradients
 
 Moves = Sequence[tuple[Tensor, Any, Any]]  # (tensor, index, direction) of what is moved together
@@ -90,6 +91,7 @@ class GradcheckReport:
         )
 
 
+@answers_keywords
 def gradcheck(
     f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | None = None, name: str = "",
     elements: int = MAX_ELEMENTS,

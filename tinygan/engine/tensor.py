@@ -15,10 +15,11 @@ import numpy as np
 from tinygan_kernels import Backend
 from tinygan_kernels.writes import owner_of
 
-from .conversion import backend_of, described, real_array, real_dtype
-from .elsewhere import unknown_keyword
+from .conversion import backend_of, described, real_array, real_dtype, whole_number
+from .elsewhere import answers_keywords, check_keywords, missing_attribute
 from .operations import Operations
 from .values import Values
+from .wrt import check_wrt, listed
 
 # One VJP for each parent, called as vjp(g, y, *parents) and giving the parent's cotangent; None where it is zero everywhere.
 # Or one function for all of them, called as vjp(needed, g, y, *parents) with a bool for each parent, giving a sequence.
@@ -69,6 +70,11 @@ class Tensor(_Fields):
 
     __slots__ = ()
 
+    def __new__(cls, *given: Any, **named: Any) -> Any:
+        if named:
+            check_keywords(cls, named)
+        return super().__new__(cls)
+
     def __init__(
         self, data: Any, backend: Backend | str | None = None, requires_grad: bool = False, *, dtype: Any = None
     ) -> None:
@@ -83,7 +89,11 @@ class Tensor(_Fields):
             super().__setattr__(name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field. A new array is noted as a write; what is to require a gradient does so from now on."""
+        """Set a field. A new array is noted as a write; what is to require a gradient does so from now on.
+
+        Raises TypeError, ValueError for what the field cannot be, AttributeError for what is no field or stays as it was made.
+        """
+        value = _settable(self, name, value)
         if name == "requires_grad" and value and not (self.requires_grad or self.parents):
             super().__setattr__("stamp", self.backend.writes.tick())
         super().__setattr__(name, value)
@@ -111,6 +121,7 @@ class Tensor(_Fields):
         """True if a gradient can flow through here: to a leaf that requires one, or to what was computed from such a leaf."""
         return self.requires_grad or bool(self.parents)
 
+    @answers_keywords
     def numpy(self) -> np.ndarray:
         """Return the values as a NumPy array. On the CPU it shares this tensor's memory, and is read-only: change a copy of it."""
         values = self.backend.to_numpy(self.array).view()
@@ -133,15 +144,14 @@ class Tensor(_Fields):
         values = np.array2string(self.numpy(), precision=4, threshold=20, prefix="Tensor(")
         return f"Tensor({values}, {self.dtype}, {self.backend.name}{', requires_grad' if self.requires_grad else ''})"
 
-    def backward(self, cotangent: Tensor | np.ndarray | None = None, **unknown: Any) -> None:
+    @answers_keywords
+    def backward(self, cotangent: Tensor | np.ndarray | None = None) -> None:
         """Write dL/dleaf into `.grad` of every leaf that requires a gradient and that this tensor L was computed from.
 
         `.grad` is replaced, never added to: a second call, from here or from another tensor, forgets the first. To add
         gradients up, add the tensors up. Each `.grad` has an array of its own. L has to be a single number unless its cotangent is
         given. Raises ValueError, and ChangedArray where an array was changed since L was computed from it.
         """
-        if unknown:
-            raise TypeError(unknown_keyword("backward", next(iter(unknown)), ("cotangent",)))
         leaves = [t for t in _topological_order(self) if t.requires_grad]
         if not leaves:
             raise ValueError("nothing to differentiate: no leaf with requires_grad=True leads to this tensor")
@@ -157,12 +167,55 @@ def _constant_values(x: Tensor, backend: Backend | str | None) -> tuple[Any, Bac
     return (x.array, x.backend) if backend is None or backend_of(backend) is x.backend else (x.numpy(), backend)
 
 
+def _settable(x: Tensor, name: str, value: Any) -> Any:
+    """Return what the field is set to. Raises TypeError, ValueError for what it cannot be, AttributeError for what is not set."""
+    if name == "array":
+        return _held(x, value)
+    if name == "requires_grad":
+        if value is not True and value is not False:
+            raise TypeError(f"requires_grad is {described(value)}, it has to be True or False")
+    elif name == "grad":
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"grad is {described(value)}, it has to be a Tensor, such as Tensor(values, x.backend), or None")
+        if value is not None and value.shape != x.shape:
+            raise ValueError(f"grad has shape {value.shape} and the tensor {x.shape}; they have to be the same")
+    elif name not in ("stamp", "parents", "vjps"):
+        raise AttributeError(_INSTEAD[name] if name in _INSTEAD else missing_attribute("Tensor", name, dir(Tensor)))
+    return value
+
+
+_INSTEAD = {  # what to write where someone sets what a tensor was made with
+    "backend": "the backend of a tensor stays what it was made with; write Tensor(x.numpy(), 'cpu')",
+    "dtype": "the dtype of a tensor stays what it was made with; write Tensor(x.numpy(), dtype=np.float64)",
+    "shape": "the shape of a tensor is not set; write y = x.reshape(shape)",
+    "T": "x.T is not set; to update a parameter write x.array[...] = values",
+}
+
+
+def _held(x: Tensor, array: Any) -> Any:
+    """Return an array that x can hold its values in. Raises TypeError for anything but one of floats in its backend's memory."""
+    if isinstance(array, np.floating):
+        array = x.backend.asarray(np.asarray(array))  # what NumPy makes of a 0-d array by `x.array - 0.1`
+    kind = x.backend.xp.ndarray
+    if not isinstance(array, kind) or array.dtype not in (np.float32, np.float64):
+        found = f"an array of {array.dtype}" if isinstance(array, kind) else described(array)
+        raise TypeError(f"array is {found}, it has to be an array of float32 or float64 in the backend's memory; write "
+                        "x.array[...] = values to set the values, or x.array = x.backend.asarray(np.float32(values))")
+    return array
+
+
 _new = _Fields.__new__
 
 
 def stop(x: Tensor) -> Tensor:
-    """Return the same values, held constant: no gradient flows through. D's step holds its fakes so, as it must not reach G."""
-    return wrap(x.array, x.backend)
+    """Return the same values, held constant: no gradient flows through. D's step holds its fakes so, as it must not reach G.
+
+    Raises TypeError for what is no tensor.
+    """
+    try:
+        return wrap(x.array, x.backend)
+    except AttributeError:
+        raise TypeError(f"stop: x is {described(x)}, it has to be a Tensor; each of a list: [stop(t) for t in x]") from None
 
 
 def wrap(array: Any, backend: Backend) -> Tensor:
@@ -198,6 +251,7 @@ def move(tensor: Tensor, array: Any) -> None:
     object.__setattr__(tensor, "array", array)
 
 
+@answers_keywords
 def gradients(
     output: Tensor, wrt: Tensor | Iterable[Tensor] | Mapping[str, Tensor], cotangent: Tensor | np.ndarray | None = None,
     create_graph: bool = False, unused: Literal["error", "zeros"] = "error",
@@ -214,33 +268,52 @@ def gradients(
     since output was computed from it. Raises TypeError for what is no tensor.
     """
     if not isinstance(output, Tensor):
-        raise TypeError(f"gradients: output is a {type(output).__name__}, it has to be a Tensor that was computed from wrt")
+        raise TypeError(f"gradients: output is a {type(output).__name__}, it has to be a Tensor that was computed from wrt"
+                        f"{_how_it_became(output)}")
     if unused not in ("error", "zeros"):
         raise ValueError(f"gradients: unused is {unused!r}, it has to be 'error' or 'zeros'")
     if cotangent is None and output.size != 1:
         raise ValueError(f"output has shape {output.shape}; pass the cotangent, or reduce it to one number with sum() or mean()")
-    wrt, names = _listed(wrt)
+    wrt, names = listed(wrt)
     seed = filled(output, 1.0) if cotangent is None else _checked_cotangent(cotangent, output)
     order = _topological_order(output)
     needed = _leading_to(wrt, order)
-    _check_wrt(wrt, names, order, unused)
+    check_wrt(wrt, names, order, unused)
     cotangents = _sweep(order, needed, seed if create_graph else stop(seed), create_graph)
     found = _apart([cotangents[id(w)] if id(w) in cotangents else filled(w, 0.0) for w in wrt], seed)
     return [_function_of(w, g) for g, w in zip(found, wrt, strict=True)] if create_graph else found
 
 
+def _how_it_became(output: Any) -> str:
+    """Say of what is no tensor how it was probably made, and what to write."""
+    if isinstance(output, (list, tuple)):
+        return "; add several outputs up, a + b, as their gradients would be"
+    if isinstance(output, (float, np.generic, np.ndarray)):
+        return "; float(t), t.numpy() and NumPy's functions of a list, such as np.exp([a, b]), give values: join by ops.stack"
+    return ""
+
+
+@answers_keywords
 def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
     """Return the function that computes df/d(argument `argnum`), for an f that returns a single number. `grad(grad(f))` works.
 
-    Raises TypeError where f returns no Tensor, ValueError where what it returns was not computed from the argument.
+    The function takes what f takes; arguments that are given by name are constants. Raises TypeError where f is no function or
+    returns no Tensor, ValueError where what it returns was not computed from the argument.
     """
+    if isinstance(f, Tensor) or not callable(f):
+        write = "; write gradients(loss, [x]) for a tensor that is computed already" if isinstance(f, Tensor) else ""
+        raise TypeError(f"grad: f is {described(f)}, it has to be a function that returns a Tensor{write}")
+    if isinstance(argnum, (tuple, list)):
+        raise TypeError(f"grad: argnum is {argnum!r}, it has to be one number; for several arguments write "
+                        "gradients(f(a, b), [a, b])")
+    argnum = whole_number(argnum, "grad: argnum", -sys.maxsize)
 
-    def derivative(*args: Any) -> Tensor:
+    def derivative(*args: Any, **named: Any) -> Tensor:
         x = _argument(args, argnum)
         # a node of its own, so that an outer grad sees x and an inner one does not see past it
         own = record(x.array, (x,), (_as_it_is,)) if x.tracked else wrap(x.array, x.backend)
         own.requires_grad = not x.tracked
-        output = f(*args[:argnum], own, *args[argnum + 1 :])
+        output = f(*args[:argnum], own, *args[argnum + 1 if argnum != -1 else len(args) :], **named)
         return gradients(output, [own], create_graph=True)[0]
 
     return derivative
@@ -273,52 +346,6 @@ def filled(like: Tensor, value: float) -> Tensor:
     array = like.backend.empty(like.shape, like.dtype)
     like.backend.launch("fill", (), out=array, fresh=True, value=value)
     return wrap(array, like.backend)
-
-
-# ---- what `gradients` is given ------------------------------------------------------------------------------------------------
-
-
-def _listed(wrt: Any) -> tuple[list[Tensor], Sequence[Any]]:
-    """Return the tensors of wrt, and the name of each within it: its key or its number. Raises TypeError, ValueError."""
-    if isinstance(wrt, Tensor):
-        wrt = [wrt]
-    if isinstance(wrt, (str, bytes, set, frozenset, np.ndarray)) or not isinstance(wrt, Iterable) or hasattr(wrt, "parameters"):
-        say = " (a layer's are layer.parameters())" if hasattr(wrt, "parameters") else ""
-        raise TypeError(f"gradients: wrt is a {type(wrt).__name__}, it has to be a list of tensors{say}")
-    tensors = list(wrt.values()) if isinstance(wrt, Mapping) else list(wrt)
-    names: Sequence[Any] = list(wrt) if isinstance(wrt, Mapping) else range(len(tensors))
-    for name, w in zip(names, tensors, strict=True):
-        if not isinstance(w, Tensor):
-            raise TypeError(f"gradients: wrt[{name!r}] is a {type(w).__name__}, it has to be a Tensor")
-        if not (w.requires_grad or w.parents):
-            raise ValueError(f"gradients: {_described(name, w)} does not require a gradient, so no way back to it was kept; "
-                             "make it with requires_grad=True before output is computed from it")
-    return tensors, names
-
-
-def _described(name: Any, w: Tensor) -> str:
-    return f"wrt[{name!r}], {w.dtype} of shape {w.shape},"
-
-
-def _check_wrt(wrt: list[Tensor], names: Sequence[Any], order: list[Tensor], unused: str) -> None:
-    """Raise ValueError for a w that output was not computed from, or that came to require a gradient after it had been used."""
-    used = {id(tensor) for tensor in order}
-    oldest = min((tensor.stamp for tensor in order if tensor.parents), default=0)
-    for name, w in zip(names, wrt, strict=True):
-        if unused == "error" and id(w) not in used:
-            what = "it was not computed from this tensor" if order else "it was computed from no tensor that requires a gradient"
-            raise ValueError(f"gradients: {_described(name, w)} has no part in output: {what}, or the way was cut by stop(), "
-                             "numpy(), float() or the like; pass unused='zeros' if its gradient is to be zeros")
-        if not w.parents and w.stamp > oldest:
-            _check_flag(name, w, order)
-
-
-def _check_flag(name: Any, w: Tensor, order: list[Tensor]) -> None:
-    """Raise ValueError where a leaf came to require a gradient after output had been computed from it: only in part would count."""
-    for tensor in order:
-        if tensor.stamp < w.stamp and any(parent is w for parent in tensor.parents):
-            raise ValueError(f"gradients: {_described(name, w)} was made to require a gradient after output had been computed "
-                             "from it; compute output again")
 
 
 def _checked_cotangent(u: Any, output: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from .elsewhere import missing_attribute
+from .numpy_callers import check_caller
 
 Self = TypeVar("Self", bound="Values")
 
@@ -71,9 +72,12 @@ class Values:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return the values for NumPy: np.asarray(t) is t.numpy(), without a copy where the dtype is the tensor's.
 
-        That holds for a tensor in a graph too: who asks for an array gets the values, and no gradient flows through them.
-        Raises ValueError where a copy is forbidden and cannot be avoided.
+        That holds for a tensor in a graph too: who asks for an array gets the values, and no gradient flows through them. It holds
+        for lists, so np.array([t, u]) is values. Raises TypeError where a function of NumPy's would compute on the values of a
+        tensor in a graph (numpy_callers.py), ValueError where a copy is forbidden and cannot be avoided.
         """
+        if self.tracked:
+            check_caller()
         values = self.numpy()
         if dtype is not None and np.dtype(dtype) != values.dtype:
             if copy is False:
@@ -85,8 +89,8 @@ class Values:
         return bool(np.any(self == value))
 
     def _compared(self, other: Any, compare: Callable[[Any, Any], Any]) -> Any:
-        """Return a NumPy array of bools, element by element; NotImplemented for what is no number."""
-        values = np.asarray(other)
+        """Return an array of bools, element by element, masked as `other` is; NotImplemented for what is no number."""
+        values = other if isinstance(other, np.ma.MaskedArray) else np.asarray(other)
         return compare(self.numpy(), values) if values.dtype.kind in "biuf" else NotImplemented
 
     def __eq__(self, other: object) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygan.engine.conversion import described, whole_number
+from tinygan.engine.elsewhere import answers_keywords
 from tinygan.engine.tensor import Tensor
 
 from .tree import Layer, Sequential, as_input, count_parameters
@@ -16,6 +17,7 @@ from .tree import Layer, Sequential, as_input, count_parameters
 Row = tuple[str, str, str]
 
 
+@answers_keywords
 def summary(layer: Layer, sample: int | tuple[int, ...] | Tensor | np.ndarray) -> str:
     """Return a table of a network: each layer, the shape that it gives for a batch of m samples, its number of parameters.
 

@@ -393,6 +393,25 @@ def test_an_inner_grad_does_not_confuse_its_variable_with_the_outer_one():
     assert float(grad(f)(constant(4.0))) == 1.0
 
 
+def test_functional_grad_counts_arguments_from_the_end_and_takes_names():
+    f = lambda x, y, scale=1.0: x * x * y * scale  # noqa: E731
+    assert float(grad(f, argnum=-1)(constant(3.0), constant(5.0))) == 9.0
+    assert float(grad(f, argnum=-2)(constant(3.0), constant(5.0))) == 30.0
+    assert float(grad(f)(constant(3.0), y=constant(5.0), scale=2.0)) == 60.0
+    assert float(grad(grad(f))(constant(3.0), y=constant(5.0))) == 10.0
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda: grad(leaf(1.0)), r"f is a Tensor.*write gradients\(loss, \[x\]\)"), (lambda: grad(3.0), r"f is 3.0 \(float\)"),
+    (lambda: grad(ops.sum, (0, 1)), r"argnum is \(0, 1\), it has to be one number.*gradients\(f\(a, b\), \[a, b\]\)"),
+    (lambda: grad(ops.sum, 1.5), "argnum is 1.5"), (lambda: grad(ops.sum, 2)(leaf(1.0)), "there is no argument 2 among the 1"),
+    (lambda: stop([leaf(1.0)]), r"stop: x is a list.*\[stop\(t\) for t in x\]"), (lambda: stop(np.ones(2)), "stop: x is array"),
+])
+def test_what_is_no_function_or_no_tensor_is_refused(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
 def test_an_outer_backward_goes_through_functional_grad():
     x = leaf(2.0)
     grad(lambda v: v**3)(x).backward()

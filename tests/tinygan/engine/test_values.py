@@ -11,7 +11,7 @@ import pytest
 from engine_parts import REFERENCE, constant, leaf
 from tinygan_kernels import load, shared
 
-from tinygan import Tensor, grad, gradients, ops
+from tinygan import Tensor, grad, gradcheck, gradients, nn, ops, optim
 from tinygan.engine import elsewhere
 
 # ---- one number -----------------------------------------------------------------------------------------------------------------
@@ -312,7 +312,19 @@ def test_the_table_does_not_answer_for_names_that_exist():
     (lambda x: ops.leaky_relu(x, negative_slope=0.1), "write slope"), (lambda x: ops.conv2d(x, x, padding=1), "write pad"),
     (lambda x: x.sum(axes=0), "write axis"), (lambda x: x.max(axsi=0), "did you mean axis"),
     (lambda x: x.sum(where=1), "it takes x, axis and"),
-    (lambda x: x.sum().backward(retain_graph=True), "backward takes no retain_graph; write nothing"),
+    (lambda x: x.sum().backward(retain_graph=True), "backward takes no retain_graph; leave it out: "),
+    (lambda x: gradients(x.sum(), [x], retain_graph=True), "gradients takes no retain_graph; leave it out: the graph"),
+    (lambda x: gradients(x.sum(), [x], allow_unused=True), "gradients takes no allow_unused; write unused"),
+    (lambda x: gradients(outputs=x.sum(), inputs=[x]), "gradients takes no outputs; write output"),
+    (lambda x: grad(ops.sum, argnums=0)(x), "grad takes no argnums; write argnum"),
+    (lambda x: grad(ops.sum, has_aux=True), "grad takes no has_aux; write f so that it returns the loss alone"),
+    (lambda x: Tensor(x.array, device="cuda"), "Tensor takes no device; write backend"),
+    (lambda x: Tensor(x.array, dtyp=np.float32), "Tensor takes no dtyp; did you mean dtype"),
+    (lambda x: Tensor(value=1.0), "Tensor takes no value; write data"),
+    (lambda x: x.numpy(force=True), r"numpy takes no force; leave it out: x.numpy\(\) always gives the values"),
+    (lambda x: gradcheck(ops.sum, x, atol=1e-6), "gradcheck takes no atol; it takes f, inputs, order,"),
+    (lambda x: nn.summary(nn.ReLU(), input_size=(2,)), "summary takes no input_size; it takes layer and sample"),
+    (lambda x: optim.SGD([x], 0.1, momentum=0.9), r"SGD takes no momentum; write optim\.Momentum\(parameters, rate, mu\)"),
     (lambda x: x.sum().backward(create_graph=True), r"write gradients\(loss, wrt, create_graph=True\)"),
 ])
 def test_keywords_of_other_libraries_are_answered(call, said):

@@ -32,11 +32,18 @@ def take(x: Tensor, indices: Any, axis: int | None = None) -> Tensor:
 
 
 def _whole_array(what: str, given: Any) -> np.ndarray:
-    """Return whole numbers in a list or an array as an array of ints. Raises TypeError."""
-    array = np.asarray(given.numpy() if isinstance(given, Tensor) else given)
+    """Return whole numbers in a list or an array as an array of ints. Raises TypeError, ValueError for masked ones."""
+    array = _unmasked(what, given)
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"{what} are {array.dtype}, they have to be whole numbers, such as labels.astype(int)")
     return array.astype(np.intp)
+
+
+def _unmasked(what: str, given: Any) -> np.ndarray:
+    """Return indices as an array. Raises ValueError for masked ones, which say nothing of where to look."""
+    if np.ma.is_masked(given):
+        raise ValueError(f"{what} have masked elements; fill them first: indices.filled(value)")
+    return np.asarray(given.numpy() if isinstance(given, Tensor) else given)
 
 
 def _in_range(places: np.ndarray, n: int, what: str) -> np.ndarray:
@@ -133,7 +140,7 @@ def _spelled_out(x: Tensor, parts: tuple[Any, ...]) -> list[Any]:
         if part is Ellipsis or isinstance(part, slice):
             spelled.append(part)
             continue
-        values = np.asarray(part.numpy() if isinstance(part, Tensor) else part)
+        values = _unmasked("indices of a tensor", part)
         if values.dtype == bool and values.ndim:
             spelled += np.nonzero(values)
             masks.append((spelled[-values.ndim], values.shape))

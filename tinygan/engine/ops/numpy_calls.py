@@ -2,7 +2,8 @@
 
 Where tinygan has the op, NumPy's function is the op and the result a tensor, with its graph. Every other function computes on the
 values of constants, and is refused for a tensor that gradients flow through, as its result would be cut from the graph without a
-word. Functions that only look, such as np.shape and np.allclose, take every tensor. np.asarray(t) is t.numpy() (values.py).
+word. Functions that only look, such as np.shape and np.allclose, take every tensor. np.asarray(t) is t.numpy() (values.py). What
+NumPy makes of a list of tensors where it has no hook: numpy_callers.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygan.engine import numpy_callers
 from tinygan.engine.tensor import Tensor
 
 from . import elementwise
@@ -30,13 +32,16 @@ UFUNCS: dict[np.ufunc, Callable[..., Tensor]] = {
     np.matmul: lambda a, b: matmul(*pair(a, b)), np.positive: lambda x: x, np.square: elementwise.square,
     np.reciprocal: lambda x: div(1.0, x),
 }
-COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
+TRUTHS = (
+    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isnan, np.isinf, np.isfinite, np.signbit,
+    np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
+)
 REDUCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.min: min, np.amin: min, np.var: var, np.prod: prod,
 }
-MOVES: dict[Any, Callable[..., Tensor]] = {
+MOVES: dict[Any, Callable[..., Any]] = {
     np.concatenate: concat, np.reshape: reshape, np.transpose: transpose, np.broadcast_to: broadcast_to,
-    np.stack: stack, np.take: take, np.where: elementwise.where,
+    np.stack: stack, np.take: take, np.where: lambda *given: _where(*given),
     np.clip: lambda a, a_min=None, a_max=None: elementwise.clip(a, a_min, a_max),
 }
 # what is no op under NumPy's name: what to write; x and y are tensors
@@ -49,12 +54,12 @@ INSTEAD = {
     "log1p": "ops.log(1 + x)", "expm1": "ops.exp(x) - 1", "logaddexp": "ops.maximum(x, y) + ops.softplus(-abs(x - y))",
     "hypot": "(x ** 2 + y ** 2) ** 0.5",
 }
-LOOKING = {
-    np.shape, np.ndim, np.size, np.allclose, np.isclose, np.array_equal, np.array_equiv, np.array2string, np.array_repr,
-    np.array_str, np.save, np.savetxt, np.savez, np.savez_compressed,
-    np.iscomplexobj, np.isrealobj, np.atleast_1d, np.may_share_memory,
-    np.shares_memory, np.histogram, np.result_type,
-}
+LOOKING = {getattr(np, name) for name in numpy_callers.LOOKING}
+
+
+def _where(condition: Any, *ab: Any) -> Any:
+    """Return what np.where does: a where the condition holds, else b; without these the places where it holds, as arrays."""
+    return elementwise.where(condition, *ab) if ab else np.nonzero(_values(condition))
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -62,7 +67,7 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **opti
     if method == "__call__" and not options:
         if ufunc in UFUNCS:
             return UFUNCS[ufunc](*inputs)
-        if ufunc in COMPARISONS:
+        if ufunc in TRUTHS:
             return ufunc(*_values(inputs))
     if any(isinstance(out, Tensor) for out in options.get("out", ())):
         raise TypeError(f"np.{ufunc.__name__}: out is a tensor, and a tensor does not change in place")
