@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -25,7 +26,29 @@ METADATA = "option"
 KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", tuple: "a tuple of whole numbers"}
 
 
-class OptionError(ValueError):
+class NamesOptions(Exception):
+    """The base of errors whose messages name options. They are written with the flags of the command line, such as --lr-d.
+
+    `str(error)` names them as Python does, by the arguments (lr_d); `error.with_flags` is what the command line says.
+    names: the arguments of those flags that are not made of them.
+    """
+
+    def __init__(self, message: str, names: Mapping[str, str] | None = None) -> None:
+        super().__init__(as_arguments(message, names))
+        self.with_flags = str(message)
+
+
+def as_arguments(message: str, names: Mapping[str, str] | None = None) -> str:
+    """Return a message with each flag, such as --lr-d, as the argument that it is in Python: lr_d.
+
+    A command that is quoted, such as "tinygan train DATA --resume", stays as it is. names: as in `NamesOptions`.
+    """
+    of_flag = names or {}
+    return re.sub(r"(tinygan [a-z]+ [^;]*)|(?<![\w/.-])(--[a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w-])",
+                  lambda found: found[1] or of_flag.get(found[2], found[2][2:].replace("-", "_")), str(message))
+
+
+class OptionError(NamesOptions, ValueError):
     """An option has a value outside its range, or one that does not fit the other options or the run. The message is one line."""
 
 
@@ -46,6 +69,7 @@ class Option:
 
     help        one sentence for `tinygan train --help`
     at_least, at_most, above, below   the range of a number, and of every number in a tuple; floats have to be finite too
+    longest     the most numbers in a tuple
     choices     the texts that are allowed; empty where any is
     neutral     the value with which a run does what runs did before this option existed: a checkpoint that lacks the option gets
                 it. Left out only for the options of the first checkpoints, which no checkpoint lacks.
@@ -58,6 +82,7 @@ class Option:
     at_most: float | None = None
     above: float | None = None
     below: float | None = None
+    longest: int | None = None
     choices: tuple[str, ...] = ()
     neutral: Any = NOTHING
     may_change: bool = False
@@ -96,12 +121,13 @@ class Option:
         parts = value if self.kind is tuple and isinstance(value, tuple) else (value,)
         if not self._has_kind(value):
             self._refuse(value, KINDS[self.kind])
+        if self.longest is not None and len(value) > self.longest:
+            raise OptionError(f"{self.flag} has {len(value):,} numbers, at most {self.longest} are allowed", {self.flag: self.name})
         if not all(self._in_range(part) for part in parts):
-            self._refuse(value, KINDS[float] if self.kind is float and not math.isfinite(value) else self._range())
+            self._refuse(value, KINDS[float] if self.kind is float and not self._is_finite(value) else self._range())
 
     def _refuse(self, value: Any, wanted: str) -> None:
-        shown = repr(value) if isinstance(value, str) else value
-        raise OptionError(f"{self.flag} is {shown}, it has to be {wanted}")
+        raise OptionError(f"{self.flag} is {_shown(value)}, it has to be {wanted}", {self.flag: self.name})
 
     def _has_kind(self, value: Any) -> bool:
         """Return whether a value has this option's type: a float may be a whole number, and no number may be a bool."""
@@ -120,10 +146,17 @@ class Option:
         if isinstance(value, (str, bool)):
             return True
         return (
-            (isinstance(value, Integral) or math.isfinite(value))  # a whole number may be too large for a float
+            self._is_finite(value)
             and (self.at_least is None or value >= self.at_least) and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most) and (self.below is None or value < self.below)
         )
+
+    def _is_finite(self, value: Any) -> bool:
+        """Return whether a number is finite; a whole number may be too large for a float where none is wanted."""
+        try:
+            return math.isfinite(value)
+        except OverflowError:
+            return self.kind is not float
 
     def _range(self) -> str:
         """Return the range in the words that follow "it has to be"."""
@@ -133,7 +166,7 @@ class Option:
         if (self.above, self.at_most, self.below) == (0, None, None):
             return "a positive number"
         if None not in (self.at_least, self.at_most):
-            return f"between {self.at_least} and {self.at_most}"
+            return f"between {_bound(self.at_least)} and {_bound(self.at_most)}"
         bounds = {"at least": self.at_least, "above": self.above, "at most": self.at_most, "below": self.below}
         named = [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
         return " and ".join(named) or KINDS[self.kind]
@@ -141,6 +174,18 @@ class Option:
     def from_json(self, value: Any) -> Any:
         """Return the value that was written to JSON, where tuples are lists."""
         return tuple(value) if self.kind is tuple and isinstance(value, list) else value
+
+
+def _bound(number: float | None) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: on one line, and not at length."""
+    if _is_whole(value) and abs(value) >= 10**40:
+        return f"{'-' if value < 0 else ''}a whole number of more than 40 digits"
+    shown = repr(value) if isinstance(value, (str, tuple, list, dict)) else str(value)
+    return shown if len(shown) <= 80 else f"{shown[:76]} ..."
 
 
 def _is_whole(value: Any) -> bool:
@@ -185,6 +230,7 @@ class Options:
         for name, declared in options_of(type(self)).items():
             value = plain(getattr(self, name))
             declared.check(value)
+            value = float(value) if declared.kind is float and value is not None else value  # 0 and 0.0 are one value, and one text
             object.__setattr__(self, name, value)  # the dataclass is frozen
         for owner in reversed(type(self).__mro__):
             for message in vars(owner).get("conflicts", lambda self: ())(self):

@@ -18,7 +18,7 @@ from tinygan.cli.flags import takes_options
 from tinygan.game.remedies import Remedies
 from tinygan.game.rules import Rules
 from tinygan.nn.architectures import NetworkOptions
-from tinygan.options import NOTHING, OptionError, Options, from_record, option, options_of
+from tinygan.options import NOTHING, OptionError, Options, as_arguments, from_record, option, options_of
 from tinygan.training.config import AdamOptions, Config, DataOptions, RunOptions
 
 PACKAGE = Path(tinygan.__file__).parent
@@ -54,16 +54,16 @@ class Shop(Sweets, Remedies):
 # ---- checks ---------------------------------------------------------------------------------------------------------------------
 
 WRONG = {
-    "count": [(0, "--count is 0, it has to be at least 1"), (1.0, "a whole number"), (True, "a whole number"), (None, "whole"),
-              ("3", "--count is '3', it has to be a whole number")],
-    "share": [(-0.1, "at least 0 and below 1"), (1.0, "at least 0 and below 1"), (float("nan"), "--share is nan"), ("0", "finite")],
-    "rate": [(0.0, "--rate is 0.0, it has to be a positive number"), (float("inf"), "a finite number"), (False, "finite number")],
-    "weight": [(1.5, "--weight is 1.5, it has to be between 0 and 1"), (float("nan"), "--weight is nan, it has to be a finite n")],
-    "kind_of": [("bitter", "--kind-of is 'bitter', it has to be one of sour, sweet, salty"), (1, "a text")],
-    "way": [("up", "--way is 'up', it has to be left or right")],
+    "count": [(0, "count is 0, it has to be at least 1"), (1.0, "a whole number"), (True, "a whole number"), (None, "whole"),
+              ("3", "count is '3', it has to be a whole number")],
+    "share": [(-0.1, "at least 0 and below 1"), (1.0, "at least 0 and below 1"), (float("nan"), "share is nan"), ("0", "finite")],
+    "rate": [(0.0, "rate is 0.0, it has to be a positive number"), (float("inf"), "a finite number"), (False, "finite number")],
+    "weight": [(1.5, "weight is 1.5, it has to be between 0 and 1"), (float("nan"), "weight is nan, it has to be a finite n")],
+    "kind_of": [("bitter", "kind_of is 'bitter', it has to be one of sour, sweet, salty"), (1, "a text")],
+    "way": [("up", "way is 'up', it has to be left or right")],
     "wrapped": [(1, "true or false"), ("no", "true or false")],
-    "layers": [((4, 0), "--layers is (4, 0), it has to be at least 1"), ([4], "tuple"), ((4, 5.0), "tuple"), (4, "tuple")],
-    "place": [(1, "--spot is 1, it has to be at least 2"), (2.5, "whole")],
+    "layers": [((4, 0), "layers is (4, 0), it has to be at least 1"), ([4], "tuple"), ((4, 5.0), "tuple"), (4, "tuple")],
+    "place": [(1, "place is 1, it has to be at least 2"), (2.5, "whole")],
 }
 
 
@@ -72,6 +72,41 @@ def test_what_is_out_of_range_is_refused_in_one_line(name, value, message):
     with pytest.raises(OptionError) as caught:
         Sweets(**{name: value})
     assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_a_message_names_arguments_and_on_the_command_line_flags():
+    """Both names are checked of an option whose flag is not made of its name, of two words, and of one in a conflict."""
+    for wrong, argument, flag in (
+        ({"place": 1}, "place is 1", "--spot is 1"), ({"kind_of": "x"}, "kind_of is 'x'", "--kind-of is 'x'"),
+        ({"wrapped": True, "count": 13}, "wrapped is not for 13", "--wrapped is not for 13"),
+    ):  # fmt: skip
+        with pytest.raises(OptionError) as caught:
+            Sweets(**wrong)
+        assert str(caught.value).startswith(argument) and caught.value.with_flags.startswith(flag)
+
+
+@pytest.mark.parametrize(("message", "told"), [
+    ("lower --lr-d and --lr-g, or raise --r1; runs/my--run/a--b.csv", "lower lr_d and lr_g, or raise r1; runs/my--run/a--b.csv"),
+    ("go on: tinygan train DATA --out x --resume; else --steps 3", "go on: tinygan train DATA --out x --resume; else steps 3"),
+    ("a -- b, --, ---, --9", "a -- b, --, ---, --9"),
+])  # fmt: skip
+def test_flags_become_arguments_and_nothing_else_does(message, told):
+    assert as_arguments(message) == told
+
+
+LONG = [{"kind_of": "x" * 10_000}, {"layers": (0,) * 10_000}, {"count": -(10**6000)}, {"share": 10**6000},
+        {"kind_of": {"a": "x" * 999}}]
+
+
+@pytest.mark.parametrize("wrong", LONG, ids=["text", "tuple", "whole", "share", "dict"])
+def test_a_huge_value_is_refused_in_a_line_that_one_can_read(wrong):
+    with pytest.raises(OptionError) as caught:
+        Sweets(**wrong)
+    assert len(str(caught.value)) < 200 and len(str(caught.value).splitlines()) == 1
+
+
+def test_a_whole_number_is_a_float_where_one_is_wanted():
+    assert type(Sweets(share=0, rate=3).share) is float and repr(Sweets(share=0)) == repr(Sweets(share=0.0))
 
 
 def test_every_kind_of_option_has_a_wrong_value_above():
@@ -85,11 +120,11 @@ def test_the_edge_of_a_range_is_in_it(edge):
 
 
 def test_groups_that_are_combined_keep_their_own_conflicts():
-    with pytest.raises(OptionError, match="--wrapped is not for 13"):
+    with pytest.raises(OptionError, match="wrapped is not for 13"):
         Shop(name="x", wrapped=True, count=13)
-    with pytest.raises(OptionError, match="--noise is -1"):
+    with pytest.raises(OptionError, match="noise is -1"):
         Shop(name="x", noise=-1)
-    with pytest.raises(OptionError, match="--k is 2"):
+    with pytest.raises(OptionError, match="k is 2"):
         Config(data="ring", k=2, update="simultaneous")
     assert Shop(name="x", noise=0.5).part(Remedies) == Remedies(noise=0.5)
 
@@ -107,7 +142,7 @@ def test_numpy_scalars_become_python_s_own(name, value):
 
 def test_whole_numbers_may_be_larger_than_any_float():
     assert Sweets(count=10**400).count == 10**400
-    with pytest.raises(OptionError, match=r"--count is -1000.* at least 1"):
+    with pytest.raises(OptionError, match=r"count is -a whole number of more than 40 digits, .* at least 1"):
         Sweets(count=-(10**400))
 
 
@@ -200,7 +235,7 @@ def test_flags_give_what_was_given_and_nothing_else():
 
 def test_a_flag_is_checked_before_the_command_does_anything():
     result, _ = sell("x", "--count", 0)
-    assert isinstance(result.exception, OptionError) and str(result.exception) == "--count is 0, it has to be at least 1"
+    assert isinstance(result.exception, OptionError) and result.exception.with_flags == "--count is 0, it has to be at least 1"
     assert sell("x", "--count", "many")[0].exit_code == 2
     result, text = sell("x", "--layers", "4,x")
     assert result.exit_code == 2 and "'4,x' is no list of widths" in text and "--layers" in text

@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
         hint = f" (see: {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         return _complain(f"{error.format_message()}{hint}")
     except USER_ERRORS as error:
-        return _complain(str(error))
+        return _complain(getattr(error, "with_flags", str(error)))
     except MemoryError as error:
         return _complain(f"not enough memory ({error}); take a smaller --batch, --z or -n, or fewer data")
     except OSError as error:

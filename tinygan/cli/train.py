@@ -91,14 +91,19 @@ def _new(data: str, place: Path, given: dict[str, Any]) -> Run:
 def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
     """Return the run in `place` as its checkpoint left it."""
     from tinygan.data import load as load_data
+    from tinygan.training.checkpoint import folder_of
     from tinygan.training.config import read_config
     from tinygan.training.folder import require_writable
-    from tinygan.training.run import Run
+    from tinygan.training.run import Run, finished
 
     config = read_config(place)
+    place = folder_of(place)
     require_writable(place)
     dataset = load_data(data, **{name: given.get(name, own) for name, own in config.values(DataOptions).items()})
-    return Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
+    run = Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
+    if line := finished(run):
+        tell(err, line)
+    return run
 
 
 def _finish(run: Run, diagnosing: bool) -> bool:

@@ -74,7 +74,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         for name, value in given.items():
             known[name].check(value)
     except OptionError as error:
-        raise DataError(str(error)) from None
+        raise DataError(error.with_flags) from None
     return given
 
 

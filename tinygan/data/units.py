@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinygan.atomic_files import require_writable_folder, write_atomically
-from tinygan.options import Option, Options, options_of
+from tinygan.options import NamesOptions, Option, Options, options_of
 
 from .comparison import Comparison
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class DataError(ValueError):
+class DataError(NamesOptions, ValueError):
     """Data that cannot be used. The message is always one line: what is wrong, where, and what to do."""
 
     def __init__(self, message: str):

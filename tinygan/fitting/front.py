@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,21 @@ from tinygan.measure.alarms import Alarms
 from tinygan.nn.architectures import NetworkOptions
 from tinygan.nn.tree import Layer
 from tinygan.optim import Optimiser
-from tinygan.options import OptionError, options_of, plain
-from tinygan.training.checkpoint import CheckpointError, read_run
+from tinygan.options import OptionError, as_arguments, options_of, plain
+from tinygan.training.checkpoint import CheckpointError, folder_of
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.crowd import CrowdNotice
 from tinygan.training.folder import set_aside
 from tinygan.training.interrupt import interruptible
-from tinygan.training.run import Run, turn_of
+from tinygan.training.run import Run, finished, turn_of
+from tinygan.training.state import read_state
 from tinygan.training.watched import WatchedSteps
 
 from .arrays import dataset_of
 from .fitted import Fitted, Moment, checksums_of, history_of
 from .networks import check_networks, check_optimiser, check_structure, checked_penalties, players, try_networks, width_of_noise
 from .progress import progress as shown
-from .words import check_names, in_python
+from .words import check_names
 
 Callback = Callable[[Moment], Any]
 
@@ -79,7 +79,7 @@ def fit(
     _check_callback(callback, every)
     if out is not None and not isinstance(out, (str, os.PathLike)):
         raise TypeError(f"out is {described(out)}; it has to be the path of a folder")
-    with _in_pythons_words(), turn_of(backend):
+    with turn_of(backend):
         dataset = dataset_of(data, standardise)
         given = {**_given(options, optim_d, optim_g), "backend": backend.name, "emulate": backend.emulated}
         if "z" not in given and (width := width_of_noise(G)):
@@ -125,13 +125,15 @@ def _run(
     if resume and out is None:
         raise CheckpointError("resume=True goes on with the run in a folder; say which: out=...")
     if resume:
-        state = read_run(Path(out))[1]
-        config = Config.from_json(state["config"])
-        try_networks(G, D, config, dataset, backend)
-        check_structure(G, D, state.get("networks", {}), say)
+        state = read_state(out)[1]
+        try_networks(G, D, state.config, dataset, backend)
+        check_structure(G, D, state.networks or {}, say)
         for network in (G, D):
             network.train()
-        return Run.resume(dataset, backend, Path(out), {"data": dataset.name, **given}, made)
+        run = Run.resume(dataset, backend, folder_of(Path(out)), {"data": dataset.name, **given}, made)
+        if line := finished(run):
+            say(as_arguments(line))
+        return run
     config = _config(dataset, given)
     try_networks(G, D, config, dataset, backend)
     for network in (G, D):
@@ -155,7 +157,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
     """Train a run to its end, or until Ctrl-C or the callback ends it."""
     readings = run.folder.readings(run.step)
     stopped: list[bool] = []
-    alarms = Alarms(run, lambda line: say(in_python(line)))
+    alarms = Alarms(run, lambda line: say(as_arguments(line)))
     crowd = CrowdNotice(run.backend, say)
     own = run.players.code_of_others()
     watched = WatchedSteps(run, own, say, lambda: _forget(readings, run.step)) if own and not run.eager else None
@@ -177,7 +179,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
     G = run.game.average or run.game.G
     for network in (run.game.D, run.game.G, G):
         network.eval()
-    said = {name: in_python(line) for name, line in alarms.said.items()}
+    said = {name: as_arguments(line) for name, line in alarms.said.items()}
     return Fitted(run.config, run.dataset.codec, G, run.step, run.game.D, history_of(readings), said, not finished, eager,
                   run.game, run, checksums_of(run))
 
@@ -197,13 +199,3 @@ def _forget(readings: list[dict[str, float]], step: int) -> None:
     """Drop the readings after `step`, as the run has gone back to it."""
     readings[:] = [reading for reading in readings if reading["step"] <= step]
 
-
-@contextmanager
-def _in_pythons_words() -> Iterator[None]:
-    """Have the flags of the command line in messages of errors replaced by Python's arguments."""
-    try:
-        yield
-    except (OptionError, CheckpointError, FloatingPointError) as error:
-        if (message := in_python(error)) == str(error):
-            raise
-        raise type(error)(message) from None

@@ -1,11 +1,9 @@
-"""Names of options, and messages, in the words of Python: `lr_d` where the command line has --lr-d."""
+"""The names that `fit` knows its options by, and those that other libraries have for them."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
-from typing import Any
 
 from tinygan.nn.architectures import NetworkOptions
 from tinygan.options import options_of
@@ -38,8 +36,3 @@ def check_names(given: Iterable[str], own: Iterable[str]) -> None:
 
 NOT_HERE = {"data", "emulate", "size", "window"}  # of the run's options: those that say what a command line reads and where
 
-
-def in_python(message: Any) -> str:
-    """Return a message with every flag of the command line as the argument that it is in Python."""
-    flags = {option.flag: option.name for option in options_of(Config).values()} | {"--out": "out", "--resume": "resume"}
-    return re.sub(r"--[a-z][a-z0-9-]*", lambda found: flags.get(found[0], found[0]), str(message))

@@ -28,15 +28,17 @@ class Remedies(Options):
 
     title = "Remedies"
 
-    r2: float = option(0.0, help="Weight gamma of R2, the same penalty at generated samples.", at_least=0, neutral=0.0)
-    gp: float = option(0.0, help="Weight lambda of the penalty between real and generated; its paper has 10.", at_least=0,
+    r2: float = option(0.0, help="Weight gamma of R2, the same penalty at generated samples.", at_least=0, at_most=1e38,
                        neutral=0.0)
+    gp: float = option(0.0, help="Weight lambda of the penalty between real and generated; its paper has 10.", at_least=0,
+                       at_most=1e38, neutral=0.0)
     smooth: float = option(0.0, help="One-sided label smoothing: real labels become 1 minus this.", at_least=0, below=0.5,
                            neutral=0.0)
-    noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, neutral=0.0)
-    pack: int = option(1, help="PacGAN: how many samples D judges together.", at_least=1, neutral=1)
-    unroll: int = option(0, help="Ascent steps of D that G looks ahead.", at_least=0, neutral=0)
-    unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, neutral=0.1)
+    noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, at_most=1e38,
+                         neutral=0.0)
+    pack: int = option(1, help="PacGAN: how many samples D judges together.", at_least=1, at_most=1000, neutral=1)
+    unroll: int = option(0, help="Ascent steps of D that G looks ahead.", at_least=0, at_most=1000, neutral=0)
+    unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, at_most=1e38, neutral=0.1)
 
     @property
     def needs_draws(self) -> bool:

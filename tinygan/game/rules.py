@@ -16,9 +16,9 @@ class Rules(Options):
 
     title = "The game"
 
-    k: int = option(1, help="D's ascent steps for each step of G (Algorithm 1).", at_least=1)
+    k: int = option(1, help="D's ascent steps for each step of G (Algorithm 1).", at_least=1, at_most=1000)
     objective: str = option("nonsaturating", help=f"Which game: {', '.join(OBJECTIVES)}.", choices=tuple(OBJECTIVES))
-    r1: float = option(0.3, help="Weight gamma of the R1 penalty on D's slope at real data; 0 is off.", at_least=0)
+    r1: float = option(0.3, help="Weight gamma of the R1 penalty on D's slope at real data; 0 is off.", at_least=0, at_most=1e38)
     ema: float = option(0.999, help="Decay of the average of G that samples come from; 0 is off.", at_least=0, below=1)
     update: str = option("alternating", help="alternating (Algorithm 1) or simultaneous (one forward pass for both).",
                          choices=("alternating", "simultaneous"))

@@ -22,6 +22,7 @@ from .gan_layers import Dropout, Maxout, SpectralNorm
 from .init import INITS
 from .layers import BatchNorm, Conv2d, ConvTranspose2d, Flatten, Layer, Linear, Reshape, Sequential
 
+MOST_WEIGHTS = 2**29  # of G and D together: 2 GiB in float32, and six times that with gradients, Adam's moments and the average
 LEAKY: dict[str, Any] = {"act": "leaky_relu", "slope": 0.2}
 RELU: dict[str, Any] = {"act": "leaky_relu", "slope": 0.0}
 
@@ -41,13 +42,15 @@ class NetworkOptions(Options):
     title = "Networks"
 
     arch: str = option("mlp", help="mlp, or dcgan for images.", choices=("mlp", "dcgan"))
-    hidden: tuple[int, ...] = option((256, 256), help="Widths of G's hidden layers (and D's, reversed): 256,512.", at_least=1)
-    hidden_d: tuple[int, ...] = option((), help="Widths of D's hidden layers, where they differ.", at_least=1, neutral=())
-    width: int = option(64, help="Channels of a DCGAN's largest feature maps.", at_least=1)
-    z: int = option(32, help="Length of the noise vector.", at_least=1)
+    hidden: tuple[int, ...] = option((256, 256), help="Widths of G's hidden layers (and D's, reversed): 256,512.", at_least=1,
+                                     at_most=2**20, longest=100)
+    hidden_d: tuple[int, ...] = option((), help="Widths of D's hidden layers, where they differ.", at_least=1,
+                                       at_most=2**20, longest=100, neutral=())
+    width: int = option(64, help="Channels of a DCGAN's largest feature maps.", at_least=1, at_most=2**12)
+    z: int = option(32, help="Length of the noise vector.", at_least=1, at_most=2**20)
     init: str = option("", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.", choices=("", *INITS),
                        neutral="")
-    maxout: int = option(0, help="Pieces of D's maxout units, at least 2; 0 is leaky ReLU.", at_least=0, neutral=0)
+    maxout: int = option(0, help="Pieces of D's maxout units, at least 2; 0 is leaky ReLU.", at_least=0, at_most=100, neutral=0)
     dropout: float = option(0.0, help="Probability of dropout in D's hidden layers.", at_least=0, below=1, neutral=0.0)
     spectral: bool = option(False, help="Spectral normalisation of D.", neutral=False)
     batch_norm: bool = option(False, help="Batch normalisation in the MLP's G.", neutral=False)
@@ -76,6 +79,21 @@ class Architecture(NetworkOptions):
     def conflicts(self) -> Iterator[str]:
         if self.arch == "dcgan" and (len(self.sample) != 3 or not self.halvings):
             yield f"dcgan wants images with even sides of at least 6 pixels, a sample here is {self.sample}; take --arch mlp"
+        elif sum(self.weights) > MOST_WEIGHTS:
+            yield (f"these networks have {sum(self.weights):,} weights, at most {MOST_WEIGHTS:,} are allowed; take a smaller "
+                   f"{'--width' if self.arch == 'dcgan' else '--hidden'} or --z")
+
+    @property
+    def weights(self) -> tuple[int, int]:
+        """How many weights G and D have, without biases and what normalises; nothing is built to count them."""
+        if self.arch == "dcgan":
+            (height, width), channels = _dcgan_sizes(self)
+            flat, inner = height * width * channels[0], sum(n * m for n, m in pairwise(channels))
+            g, d = (16 * (inner + sides[-1] * channels[-1]) for sides in (self.sample, self.judged))
+            return flat * self.z + g, flat + d
+        of_g, of_d = _mlp_widths(self)
+        *hidden, last = (n * m for n, m in pairwise(of_d))
+        return sum(n * m for n, m in pairwise(of_g)), max(1, self.maxout) * sum(hidden) + last
 
     @property
     def judged(self) -> tuple[int, ...]:
@@ -125,10 +143,14 @@ def _spectral(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
     return [SpectralNorm(layer, rng) if isinstance(layer, (Linear, Conv2d)) else layer for layer in layers]
 
 
+def _mlp_widths(a: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the widths of an MLP's G, from noise to sample, and of its D, from what it judges to the logit."""
+    return (a.z, *a.hidden, math.prod(a.sample)), (math.prod(a.judged), *(a.hidden_d or reversed(a.hidden)), 1)
+
+
 def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """Return the layers of an MLP's G; with batch normalisation, ReLU comes after it."""
-    size = math.prod(a.sample)
-    widths = (a.z, *a.hidden)
+    (*widths, size), _ = _mlp_widths(a)
     layers: list[Layer] = []
     for n, m in pairwise(widths):
         norm = BatchNorm(m, backend=made["backend"], dtype=made["dtype"], **RELU)
@@ -139,7 +161,7 @@ def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
 
 def _mlp_discriminator(a: Architecture, made: dict[str, Any], draws: Draws) -> list[Layer]:
     """Return the layers of an MLP's D: leaky ReLU or maxout, each with dropout if it is in use."""
-    widths = (math.prod(a.judged), *(a.hidden_d or reversed(a.hidden)))
+    _, (*widths, _one) = _mlp_widths(a)
     layers: list[Layer] = []
     for n, m in pairwise(widths):
         layers.append(Maxout(n, m, a.maxout, **made) if a.maxout else Linear(n, m, **LEAKY, **made))

@@ -6,7 +6,8 @@ are kept. Those of `tinygan.nn` are known; a class of the user's own has to be h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -79,6 +80,50 @@ def _described(value: Any, path: str, seen: dict[int, int]) -> Any:
         state = {name: _described(inner, f"{path}.{name}", seen) for name, inner in vars(value).items()}
         return {"layer": type(value).__qualname__, "known": type(value) in _known().values(), "state": state}
     raise BlueprintError(f"{path} is a {type(value).__name__}, which a checkpoint does not describe")
+
+
+def check_blueprint(blueprint: Any) -> int:
+    """Return how many numbers the tensors of a blueprint hold. Raises BlueprintError for what has not the form of one.
+
+    Whether the layers that it names can be built of it, and compute anything, is seen where they are built and called.
+    """
+    if not (isinstance(blueprint, dict) and "layer" in blueprint):
+        raise BlueprintError("the description of the network is damaged: it describes no layer")
+    return _numbers_in(blueprint)
+
+
+def _numbers_in(value: Any) -> int:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return 0
+    if not isinstance(value, dict):
+        raise BlueprintError(f"the description of the network is damaged: it holds a {type(value).__name__}")
+    for keys, fits, inside in _FORMS:
+        if set(value) == keys:
+            if not fits(value):
+                break
+            return math.prod(value["tensor"]) if "tensor" in keys else sum(map(_numbers_in, inside(value)))
+    raise BlueprintError(f"the description of the network is damaged: a part has {', '.join(map(repr, sorted(value)[:4]))}")
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(type(side) is int and side >= 0 for side in value)
+
+
+# The forms that a part of a blueprint has: its keys, whether their values are of their types, and the parts inside it.
+_FORMS: tuple[tuple[set[str], Callable[[Any], bool], Callable[[Any], Iterable[Any]]], ...] = (
+    ({"same"}, lambda v: type(v["same"]) is int and v["same"] >= 0, lambda v: ()),
+    ({"list"}, lambda v: isinstance(v["list"], list), lambda v: v["list"]),
+    ({"tuple"}, lambda v: isinstance(v["tuple"], list), lambda v: v["tuple"]),
+    ({"dict"}, lambda v: isinstance(v["dict"], dict), lambda v: v["dict"].values()),
+    ({"draws"}, lambda v: v["draws"] is True, lambda v: ()),
+    ({"backend"}, lambda v: v["backend"] is True, lambda v: ()),
+    ({"op"}, lambda v: isinstance(v["op"], str), lambda v: ()),
+    ({"tensor", "dtype", "learnt"},
+     lambda v: _is_shape(v["tensor"]) and v["dtype"] in DTYPES and isinstance(v["learnt"], bool), lambda v: ()),
+    ({"layer", "known", "state"},
+     lambda v: isinstance(v["layer"], str) and isinstance(v["known"], bool) and isinstance(v["state"], dict),
+     lambda v: v["state"].values()),
+)
 
 
 @dataclass(frozen=True)

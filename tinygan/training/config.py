@@ -29,12 +29,12 @@ class RunOptions(Options):
     title = "The run"
 
     data: str = option(help="The data's name or path.", may_change=True)  # the same data may lie elsewhere by now
-    steps: int = option(10_000, help="How many steps in all.", at_least=0, may_change=True)
-    batch: int = option(128, help="Batch size m.", at_least=1)
-    seed: int = option(0, help="Decides weights, noise and the order of the data.", at_least=0)
+    steps: int = option(10_000, help="How many steps in all.", at_least=0, at_most=10**12, may_change=True)
+    batch: int = option(128, help="Batch size m.", at_least=1, at_most=10**6)
+    seed: int = option(0, help="Decides weights, noise and the order of the data.", at_least=0, at_most=2**128 - 1)
     backend: str = option("cpu", help=f"Where kernels run: {', '.join(names())}.")
     emulate: bool = option(False, help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.", neutral=False)
-    save_every: int = option(500, help="Steps between checkpoints.", at_least=1, may_change=True)
+    save_every: int = option(500, help="Steps between checkpoints.", at_least=1, at_most=10**12, may_change=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class AdamOptions(Options):
 
     title = "Learning"
 
-    lr_d: float = option(5e-4, help="Adam's rate for D.", above=0)
-    lr_g: float = option(5e-4, help="Adam's rate for G.", above=0)
+    lr_d: float = option(5e-4, help="Adam's rate for D.", at_least=1e-38, at_most=1e38)
+    lr_g: float = option(5e-4, help="Adam's rate for G.", at_least=1e-38, at_most=1e38)
     beta1: float = option(0.0, help="Adam's decay of the mean gradient.", at_least=0, below=1)
     beta2: float = option(0.99, help="Adam's decay of the squared gradient.", at_least=0, below=1)
     decay: float = option(0.0, help="Share of the run, at its end, over which both rates fall to 0.", at_least=0, at_most=1)
@@ -71,14 +71,14 @@ class Config(RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptio
             yield "--unroll looks ahead of D's step, and simultaneous players do not wait; leave --update alternating"
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Config:
+    def from_json(cls, record: Any) -> Config:
         """Return the configuration that a checkpoint recorded, neutral values filled in. Raises CheckpointError."""
         if not isinstance(record, dict):
             raise CheckpointError("the checkpoint's configuration is no record of options; another version of tinygan wrote it")
         try:
             return from_record(cls, record)
         except OptionError as error:
-            raise CheckpointError(str(error)) from None
+            raise CheckpointError(error.with_flags) from None
 
     def architecture(self, codec: Codec) -> Architecture:
         """Return the architecture of G and D for samples such as `codec` describes. Raises OptionError."""
@@ -109,4 +109,4 @@ def with_defaults(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:
 
 def read_config(out: Path) -> Config:
     """Return the configuration of the run in `out`. Raises CheckpointError."""
-    return Config.from_json(read_run(out)[1]["config"])
+    return Config.from_json(read_run(out)[1].get("config"))

@@ -7,8 +7,7 @@ a step draws. The states of the last three are in the checkpoint.
 from __future__ import annotations
 
 import threading
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,25 @@ import numpy as np
 from tinygan_kernels import Backend, normals
 
 from tinygan.data.datasets import Dataset
+from tinygan.data.units import DataError
 from tinygan.engine.profiling import Profile, profile
 from tinygan.engine.randomness import Draws, recording, refill
 from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.game.moves import Game, Logits
 from tinygan.game.remedies import Remedies
-from tinygan.options import OptionError, options_of
+from tinygan.options import NamesOptions, OptionError, options_of
 
-from .checkpoint import CHECKPOINT, CheckpointError, read_run
+from .checkpoint import CHECKPOINT, CheckpointError, folder_of
 from .config import Config
 from .folder import NoFolder, RunFolder
 from .players import Players, players_of
+from .state import RunState, check_arrays, check_weights, checksum_of, read_state, set_generator, state_of_generator
+
+
+class Diverged(NamesOptions, FloatingPointError):
+    """A reading or an array of a run is not finite. The message is one line, and says what helps."""
+
 
 READ_EVERY = 10  # steps between readings; reading a loss costs a little, and a curve of 10,000 steps needs no more
 
@@ -58,7 +64,7 @@ class Run:
         self.rngs |= {f"networks.{i}": rng for i, rng in enumerate(own)}
         self.game = self._new_game()
         self._base_rates = self.players.rates or (config.lr_d, config.lr_g)
-        self._checksum = _checksum(dataset)
+        self._checksum = checksum_of(dataset)
         self._x, self._z = self._inputs()
         self._draw_noise = normals(self._z)
         self.live_arrays()  # refuses names that a checkpoint could not tell apart, before any step
@@ -190,9 +196,9 @@ class Run:
         self.folder.add_reading(reading)
         return reading
 
-    def _diverged(self, sign: str) -> FloatingPointError:
+    def _diverged(self, sign: str) -> Diverged:
         kept = "" if self.out is None else f"; {self.out / CHECKPOINT} holds an earlier step"
-        return FloatingPointError(f"step {self.step}: {sign}; the run has diverged. Lower --lr-d and --lr-g, or raise --r1{kept}")
+        return Diverged(f"step {self.step}: {sign}; the run has diverged. Lower --lr-d and --lr-g, or raise --r1{kept}")
 
     # ---- what is saved, and taken back ----------------------------------------------------------------------------------------
 
@@ -219,40 +225,43 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds besides arrays, in JSON's types."""
-        own = {} if self.players.built_here else {"networks": self.players.description()}
-        return {
-            **own,
-            **self.course(),
-            "config": asdict(self.config),
-            "codec": self.dataset.codec.to_json(),
-            "data": self._checksum,
-        }
+        networks = None if self.players.built_here else self.players.description()
+        course = self.course()
+        return RunState(step=course["step"], rngs=course["rngs"], sampler=course["sampler"], config=self.config,
+                        codec=self.dataset.codec, data=self._checksum, networks=networks).to_json()
 
     def course(self) -> dict[str, Any]:
         """Return the part of `state` that changes from step to step."""
         return {
             "step": self.step,
-            "rngs": {name: rng.bit_generator.state for name, rng in self.rngs.items()},
+            "rngs": {name: state_of_generator(rng.bit_generator) for name, rng in self.rngs.items()},
             "sampler": {k: v for k, v in self.sampler.state().items() if not isinstance(v, np.ndarray)},
         }
 
-    def restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
-        """Take over everything that `save` wrote. Raises CheckpointError where it does not fit this run."""
-        live = self.live_arrays()
-        wanted = {name: array.shape for name, array in live.items()}
-        found = {name: a.shape for name, a in arrays.items() if not name.startswith("sampler.")}
-        if wanted != found:
-            odd = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-            raise CheckpointError(f"the checkpoint's networks are not this run's: {odd} differs; resume with the same options")
-        if set(state["rngs"]) != set(self.rngs):
-            raise CheckpointError("the checkpoint's networks draw other random numbers; resume with the same networks")
-        for name, array in live.items():
+    def restore(self, arrays: Mapping[str, np.ndarray], course: Mapping[str, Any]) -> None:
+        """Take over arrays and a course that fit this run: its own, or those that `take_over` has checked."""
+        for name, array in self.live_arrays().items():
             array[...] = self.backend.asarray(arrays[name])
         for name, rng in self.rngs.items():
-            rng.bit_generator.state = state["rngs"][name]
+            set_generator(rng.bit_generator, course["rngs"][name])
         kept = {name.removeprefix("sampler."): a for name, a in arrays.items() if name.startswith("sampler.")}
-        self.sampler.restore({**state["sampler"], **kept})
-        self.step = state["step"]
+        self.sampler.restore({**course["sampler"], **kept})
+        self.step = course["step"]
+
+    def take_over(self, arrays: Mapping[str, np.ndarray], state: RunState) -> None:
+        """Go on from a checkpoint. Raises CheckpointError where it does not fit this run, or could not come from it."""
+        of_networks = {name: array for name, array in arrays.items() if not name.startswith("sampler.")}
+        check_arrays(of_networks, self.live_arrays(), "this run's")
+        now = {name: rng.bit_generator.state["bit_generator"] for name, rng in self.rngs.items()}
+        if {name: rng["bit_generator"] for name, rng in state.rngs.items()} != now:
+            raise CheckpointError("the checkpoint's networks draw other random numbers; resume with the same networks")
+        try:
+            self.restore(arrays, {"step": state.step, "rngs": state.rngs, "sampler": state.sampler})
+        except DataError as error:
+            raise CheckpointError(error.with_flags) from None
+        if self.course()["sampler"] != state.sampler or self.saved_arrays().keys() != arrays.keys():
+            raise CheckpointError("the checkpoint's sampler is not that of these data; resume with the data that the run "
+                                  "began with")
 
     @classmethod
     def resume(
@@ -264,22 +273,32 @@ class Run:
         They have to be the run's own, but for those declared with may_change. players: makes the networks of a run whose user
         built them. Raises CheckpointError, OptionError.
         """
-        arrays, state = read_run(out)
-        _check_builder(state.get("networks"), players, out)
-        config = Config.from_json(state["config"])
+        out = folder_of(Path(out))
+        arrays, state = read_state(out)
+        _check_builder(state.networks, players, out)
+        config = state.config
         changed = _changed(config, given, out)
-        if (state["codec"], state["data"]) != (dataset.codec.to_json(), _checksum(dataset)):
+        if not state.is_of(dataset):
             raise OptionError(f"{given.get('data', config.data)} is not what the run in {out} began with ({config.data}): shape, "
                               f"scale or contents differ; give the same data, or start a new run")
-        if changed.steps < state["step"]:
-            raise OptionError(f"--steps is {changed.steps}, but the run in {out} is at step {state['step']} already")
+        if changed.steps < state.step:
+            raise OptionError(f"--steps is {changed.steps}, but the run in {out} is at step {state.step} already")
+        if not players:
+            check_weights(changed, state.codec, arrays)
         run = cls(changed, dataset, backend, out, players(changed) if players else None)
         own = run.players.description()["optimisers"]
-        if players and own != state["networks"]["optimisers"]:
-            raise OptionError(f"the run in {out} began with the optimisers {state['networks']['optimisers']}, not with {own}; "
+        if state.networks and own != state.networks["optimisers"]:
+            raise OptionError(f"the run in {out} began with the optimisers {state.networks['optimisers']}, not with {own}; "
                               f"give the same, or start a new run")
-        run.restore(arrays, state)
+        run.take_over(arrays, state)
         return run
+
+
+def finished(run: Run) -> str | None:
+    """Return the line that says of a run which goes on that it has made all its steps; None if it has not."""
+    if run.step < run.config.steps:
+        return None
+    return f"the run in {run.out} is finished: all its {run.step:,} steps are made; to go on with it, give a larger --steps"
 
 
 def _check_builder(networks: Any, players: Callable[[Config], Players] | None, out: Path) -> None:
@@ -308,8 +327,3 @@ def _changed(config: Config, given: dict[str, Any], out: Path) -> Config:
         if not known[name].may_change and own != value:
             raise OptionError(f"{flag} is {value}, but the run in {out} has {own}; leave it out, or start a new run")
     return replace(config, **{name: value for name, value in given.items() if known[name].may_change})
-
-
-def _checksum(dataset: Dataset) -> int | None:
-    """Return a number that tells whether data are still the same; None for mixtures, which their codec tells apart."""
-    return None if dataset.x is None else zlib.crc32(dataset.x)  # type: ignore[arg-type]  # an array is a buffer

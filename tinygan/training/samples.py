@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from tinygan_kernels import Backend
 
-from tinygan.data.kinds import codec_from_json
 from tinygan.data.units import Codec
 from tinygan.engine.conversion import backend_of, whole_number
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.nn.architectures import generator
-from tinygan.nn.blueprint import BlueprintError, built, describe, differences
+from tinygan.nn.blueprint import BlueprintError, built, check_blueprint, code_of_others, describe, differences
 from tinygan.nn.sources import seeded
 from tinygan.nn.tree import Layer, all_layers
 from tinygan.optim import Adam
 
-from .checkpoint import CheckpointError, read_run
+from .checkpoint import CheckpointError
 from .config import Config
+from .state import RunState, check_arrays, check_weights, read_state
 
 AT_ONCE = 256  # samples that G makes in one go
 
@@ -109,34 +109,38 @@ def _seed(value: Any) -> int:
 def load_generator(
     out: str | Path, backend: Backend | str = "cpu", *, classes: Iterable[type[Layer]] = (), G: Layer | None = None
 ) -> Trained:
-    """Load the generator that the run in the folder `out` has reached: a run of `tinygan train`, of `fit`, or of `Fitted.save`.
+    """Load the generator that a run has reached, of `tinygan train`, of `fit`, or of `Fitted.save`.
 
-    backend: where G is to be, a backend or its name. classes: the user's own classes of layers that G is made of, if it is; a
-    checkpoint holds their names and numbers, and never their code. G: a layer to fill instead, built as the run's was, where G
-    holds what a checkpoint cannot describe, such as functions. Raises CheckpointError, BackendError.
+    out: the run's folder, or a checkpoint file. backend: where G is to be, a backend or its name. classes: the user's own classes
+    of layers that G is made of, if it is; a checkpoint holds their names and numbers, and never their code. G: a layer to fill
+    instead, built as the run's was, where G holds what a checkpoint cannot describe, such as functions. Raises CheckpointError,
+    BackendError.
     """
-    arrays, state = read_run(Path(out))
-    config, codec = Config.from_json(state["config"]), codec_from_json(state["codec"])
+    arrays, state = read_state(out)
+    config, codec = state.config, state.codec
     backend = backend_of(backend)
     given = G
     if G is None:
-        G = _built_anew(Path(out), state, config, codec, backend, classes)
+        G = _built_anew(Path(out), arrays, state, backend, classes)
     source = "average" if config.ema else "G"
-    moved_by = state["networks"]["optimisers"][1]["kind"] if "networks" in state else Adam.kernel
+    moved_by = state.networks["optimisers"][1]["kind"] if state.networks else Adam.kernel
     stored = {name.removeprefix(f"{source}."): array for name, array in arrays.items()
               if name.startswith(f"{source}.") and not name.startswith(f"{source}.{moved_by}.")}
     for name, tensor in (G.parameters() | G.buffers()).items():
         array = stored.pop(name, None)
         if array is None or array.shape != tensor.shape:
             raise CheckpointError(f"the checkpoint in {out} has no {source}.{name} of shape {tensor.shape}")
+        check_arrays({f"{source}.{name}": array}, {f"{source}.{name}": tensor}, "this G's")
         tensor.array[...] = tensor.backend.asarray(array)
     if stored:
         raise CheckpointError(f"the checkpoint in {out} has {source}.{next(iter(stored))}, which this G has not; hand over a G "
                               f"that is built as the run's was")
-    if given is not None:
-        _check_as_built(given, state.get("networks", {}), out)
     G.eval()
-    return Trained(config, codec, G, state["step"])
+    if given is not None:
+        _check_as_built(given, state.networks or {}, out)
+    elif state.networks and not code_of_others(G):
+        _check_that_it_works(G, state, backend, out)
+    return Trained(config, codec, G, state.step)
 
 
 def _check_as_built(G: Layer, networks: dict[str, Any], out: str | Path) -> None:
@@ -150,16 +154,31 @@ def _check_as_built(G: Layer, networks: dict[str, Any], out: str | Path) -> None
             raise CheckpointError(f"{difference} in {out}; hand over a G that is built as the run's was")
 
 
+def _check_that_it_works(G: Layer, state: RunState, backend: Backend, out: str | Path) -> None:
+    """Raise CheckpointError where a G of tinygan's layers, built as a checkpoint says, makes no samples of the data's shape."""
+    try:
+        made = samples_of(G, np.zeros((2, state.config.z), np.float32), backend, np.random.default_rng(0)).shape
+    except Exception as error:  # whatever layers raise whose attributes are not what their own code gives them
+        raise CheckpointError(f"the checkpoint in {out} is damaged: it describes a G that does not work ({type(error).__name__}: "
+                              f"{' '.join(str(error).split())})") from error
+    if made != (2, *state.codec.shape):
+        raise CheckpointError(f"the checkpoint in {out} is damaged: it describes a G that makes samples of shape {made[1:]}, and "
+                              f"those of the data have {state.codec.shape}")
+
+
 def _built_anew(
-    out: Path, state: dict[str, Any], config: Config, codec: Codec, backend: Backend, classes: Iterable[type[Layer]]
+    out: Path, arrays: dict[str, np.ndarray], state: RunState, backend: Backend, classes: Iterable[type[Layer]]
 ) -> Layer:
     """Return G as a run's checkpoint describes it, without its values. Raises CheckpointError."""
-    networks = state.get("networks")
+    networks = state.networks
     if networks is None:
-        return generator(config.architecture(codec), backend, np.random.default_rng(0))
+        check_weights(state.config, state.codec, arrays, of_d=False)
+        return generator(state.config.architecture(state.codec), backend, np.random.default_rng(0))
     if "G" not in networks:
         raise CheckpointError(f"{networks['reason']}, so G of the run in {out} cannot be built from its checkpoint alone; build it "
                               f"and hand it over: load_generator({str(out)!r}, G=...)")
+    if check_blueprint(networks["G"]) > sum(array.size for array in arrays.values()):
+        raise CheckpointError(f"the checkpoint in {out} is damaged: it describes a G of more numbers than it holds")
     try:
         return built(networks["G"], backend, classes)
     except BlueprintError as error:

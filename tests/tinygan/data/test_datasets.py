@@ -145,7 +145,7 @@ def test_a_planted_row_makes_a_named_set(monkeypatch):
     row = NamedSet("planted", Table, lambda: numbered(5), {"steps": 7})
     monkeypatch.setattr(sources, "NAMED_SETS", (*sources.NAMED_SETS, row))
     assert load("planted").defaults() == {"steps": 7} and load("planted").defaults("dcgan")["steps"] == 10_000
-    assert "--size is for images, this is table" in error_of(load, "planted", size=4)
+    assert "size is for images, this is table" in error_of(load, "planted", size=4)
     monkeypatch.setattr(sources, "NAMED_SETS", (NamedSet("planted", Table, lambda: numbered(5)),))
     assert load("planted").defaults() == Table.defaults
 
@@ -184,7 +184,7 @@ def test_a_name_too_long_for_the_file_system():
 
 @pytest.mark.parametrize("size", [0, 1, -3, 5000, 2.5, "8"])
 def test_sizes_that_make_no_sense(size):
-    assert "--size" in error_of(load, "digits", size=size)
+    assert "size" in error_of(load, "digits", size=size)
 
 
 def test_options_may_be_numpy_s_own_numbers(tmp_path):
@@ -196,12 +196,12 @@ def test_options_may_be_numpy_s_own_numbers(tmp_path):
 
 @pytest.mark.parametrize("window", [0, 1, -3, 2.5])
 def test_windows_that_make_no_sense(window):
-    assert "--window" in error_of(load, "digits", window=window)
+    assert "window" in error_of(load, "digits", window=window)
 
 
 def test_options_of_other_kinds_are_refused():
-    assert "--size is for images" in error_of(load, "ring", size=8)
-    assert "--window is for sound" in error_of(load, "digits", window=512)
+    assert "size is for images" in error_of(load, "ring", size=8)
+    assert "window is for sound" in error_of(load, "digits", window=512)
 
 
 def test_importing_is_cheap():

@@ -220,10 +220,10 @@ def test_a_planted_kind_is_known_wherever_kinds_are_listed(planted, tmp_path):
 
 def test_its_own_option_and_its_refusals(planted, tmp_path):
     assert load(digits_file(tmp_path), first=2).codec.shape == (2,)
-    assert "--first is for digit-strings, this is points" in error_of(load, "ring", first=2)
-    assert "--first is for digit-strings, this is table" in error_of(load, table_file(tmp_path), first=2)
-    assert "--size is for images, this is digit-strings" in error_of(load, digits_file(tmp_path), size=8)
-    assert "--first is 0, it has to be at least 1" in error_of(load, digits_file(tmp_path), first=0)
+    assert "first is for digit-strings, this is points" in error_of(load, "ring", first=2)
+    assert "first is for digit-strings, this is table" in error_of(load, table_file(tmp_path), first=2)
+    assert "size is for images, this is digit-strings" in error_of(load, digits_file(tmp_path), size=8)
+    assert "first is 0, it has to be at least 1" in error_of(load, digits_file(tmp_path), first=0)
     with pytest.raises(TypeError, match="no kind of data has an option 'second'"):
         load("ring", second=1)
 
@@ -232,7 +232,10 @@ def test_its_codec_survives_json_and_other_kinds_are_as_they_were(planted):
     codec = DigitStrings((3,), blank="7")
     record = json.loads(json.dumps(codec.to_json()))
     assert codec_from_json(record) == codec and record["blank"] == "7"
-    assert "expected the fields" in error_of(codec_from_json, {name: v for name, v in record.items() if name != "blank"})
+    older = {name: v for name, v in record.items() if name != "blank"}
+    assert codec_from_json(older) == DigitStrings((3,))  # a field that the kind got since has its default
+    assert "expected the fields" in error_of(codec_from_json, {**record, "colour": 1})
+    assert "expected the fields" in error_of(codec_from_json, {name: v for name, v in record.items() if name != "shape"})
     assert "rate" in error_of(DigitStrings, (3,), rate=8000) and "3 positive" not in error_of(DigitStrings, (3, 3))
 
 

@@ -381,7 +381,7 @@ REFUSED = {
     "pixels": (lambda G, D: (G, D, np.full((9, 8, 8, 3), 300)), {}, DataError, "[0, 255]"),
     "raw images": (lambda G, D: (G, D, np.zeros((9, 8, 8, 3))), {"standardise": False}, DataError, "[-1, 1]"),
     "steps 0": (lambda G, D: (G, D, points()), {"steps": 0}, OptionError, "steps is 0, it has to be at least 1"),
-    "steps -1": (lambda G, D: (G, D, points()), {"steps": -1}, OptionError, "steps is -1, it has to be at least 0"),
+    "steps -1": (lambda G, D: (G, D, points()), {"steps": -1}, OptionError, "steps is -1, it has to be between 0 and 1,000,"),
     "steps 2.5": (lambda G, D: (G, D, points()), {"steps": 2.5}, OptionError, "steps is 2.5, it has to be a whole number"),
     "rate": (lambda G, D: (G, D, points()), {"lr_d": -1}, OptionError, "lr_d is -1"),
     "near": (lambda G, D: (G, D, points()), {"objectve": "hinge"}, TypeError, "did you mean objective?"),

@@ -125,7 +125,7 @@ def test_spectral_dcgan_has_no_batch_normalisation_in_d():
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"arch": "dcgan", "sample": (8, 8, 1), "maxout": 2}, "options of the mlp"),
     ({"maxout": 1}, "at least 2 pieces"),
-    ({"dropout": 1.0}, r"--dropout is 1\.0, it has to be at least 0 and below 1"),
+    ({"dropout": 1.0}, r"dropout is 1\.0, it has to be at least 0 and below 1"),
     ({"maxout": 2, "spectral": True}, "leave out maxout or spectral"),
 ])
 def test_architectures_that_do_not_fit(wrong, message):

@@ -100,13 +100,13 @@ def test_spectral_norm_resumes_too(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"pack": 3, "batch": 128}, "--batch is 128, --pack 3 has to divide it"),
-    ({"batch": 1, "batch_norm": True}, "--batch is 1, but --batch-norm normalises over a batch"),
-    ({"smooth": 0.1, "objective": "hinge"}, "--smooth is for objectives with labels"),
-    ({"unroll": 1, "update": "simultaneous"}, "--unroll looks ahead"),
-    ({"smooth": 0.7}, "--smooth is 0.7"),
-    ({"noise": -1.0}, "--noise is -1.0"),
-    ({"unroll_rate": -1.0}, "--unroll-rate is -1.0"),
+    ({"pack": 3, "batch": 128}, "batch is 128, pack 3 has to divide it"),
+    ({"batch": 1, "batch_norm": True}, "batch is 1, but batch_norm normalises over a batch"),
+    ({"smooth": 0.1, "objective": "hinge"}, "smooth is for objectives with labels"),
+    ({"unroll": 1, "update": "simultaneous"}, "unroll looks ahead"),
+    ({"smooth": 0.7}, "smooth is 0.7"),
+    ({"noise": -1.0}, "noise is -1.0"),
+    ({"unroll_rate": -1.0}, "unroll_rate is -1.0"),
 ])
 def test_options_that_do_not_fit(options, message):
     with pytest.raises(OptionError, match=message):
@@ -117,7 +117,7 @@ def test_options_that_do_not_fit(options, message):
     (["ring", "--preset", "nope"], "--preset is 'nope', it has to be one of best"),
     (["digits", "--preset", "pacgan2"], "--preset pacgan2 is for ring and grid, not for digits"),
     (["ring", "--hidden", "8,x"], "'8,x' is no list of widths"),
-    (["ring", "--pack", "0"], "--pack is 0, it has to be at least 1"),
+    (["ring", "--pack", "0"], "--pack is 0, it has to be between 1 and 1,000"),
     (["ring", "--init", "nope"], "--init is 'nope', it has to be one of he_normal"),
     (["ring", "--maxout", "1"], "at least 2 pieces"),
     (["ring", "--batch", "1", "--batch-norm"], "--batch is 1, but --batch-norm normalises over a batch"),

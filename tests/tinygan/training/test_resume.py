@@ -131,7 +131,7 @@ def stopped(tmp_path):
                                    {"lr_d": 1.0}, {"ema": 0.0}, {"backend": "cpu"}, {"size": 8}, {"window": 8}], ids=str)
 def test_other_options(stopped, given):
     message = refusal(resume, stopped, error=OptionError, **given)
-    assert f"--{next(iter(given)).replace('_', '-')} is" in message and str(stopped) in message
+    assert message.startswith(f"{next(iter(given))} is ") and str(stopped) in message
 
 
 def test_fewer_steps_than_done(stopped):
@@ -233,5 +233,5 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("kept")
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         message = refusal(start(place).train)
-        assert "cannot write" in message and "--out" in message
+        assert "cannot write" in message and "another out" in message
     assert (tmp_path / "file").read_text() == "kept"

@@ -118,7 +118,7 @@ WRONG = [{"steps": -1}, {"batch": 0}, {"k": 0}, {"z": 0}, {"seed": -1}, {"save_e
 def test_options_out_of_range(tmp_path, options):
     message = refusal(start, tmp_path / "run", error=OptionError, **options)
     option = next(iter(options))
-    assert f"--{option.replace('_', '-')}" in message or option == "arch"
+    assert option in message.split() or option == "arch"
     assert not (tmp_path / "run").exists()
 
 

@@ -1,6 +1,6 @@
 """The kinds of data, one class each, and the list that makes them known to everything else."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from ..units import Codec, DataError
@@ -21,12 +21,16 @@ class DataOptions(*dict.fromkeys(kind.options for kind in KINDS if kind.options)
 
 
 def codec_from_json(record: dict) -> Codec:
-    """Return the codec whose `to_json` gave `record`. Raises DataError for a record of any other form."""
+    """Return the codec whose `to_json` gave `record`; a field that was added since has its default.
+
+    Raises DataError for a record of any other form.
+    """
     name = record.get("kind") if isinstance(record, dict) else None
     kind = next((kind for kind in KINDS if kind.kind == name), None)
-    names = {"kind", "bounded", *(field.name for field in fields(kind or Codec))}
-    if not isinstance(record, dict) or set(record) != names:
-        raise DataError(f"codec: expected the fields {', '.join(sorted(names))}")
+    known = {"kind": True, "bounded": True, **{field.name: field.default is MISSING for field in fields(kind or Codec)}}
+    required = {name for name, is_required in known.items() if is_required}
+    if not isinstance(record, dict) or not required <= set(record) <= set(known):
+        raise DataError(f"codec: expected the fields {', '.join(sorted(known))}")
     if kind is None:
         raise DataError(f"codec: unknown kind {name!r}; known: {', '.join(kind.kind for kind in KINDS)}")
     if record["bounded"] is not kind.bounded:
