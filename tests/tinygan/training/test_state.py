@@ -254,7 +254,7 @@ def test_what_is_written_today_has_the_parts_of_the_kept_file(tmp_path):
 
 def test_a_newer_format_is_refused_in_a_line(run):
     arrays, state = contents(run)
-    for form, words in (("tinygan-2", "newer version of tinygan: its format is 2"), ("tinygan-999999999", "its format is 999999999"),
+    for form, words in (("tinygan-2", "newer version of tinygan: its format is 2"), ("tinygan-99999", "its format is 99999"),
                         ("tinygan-0", "not a checkpoint of tinygan"), ("tinygan-", "not a"), ("tinygan--1", "not a"),
                         ("tinygan-1.5", "not a"), ("tinygan-" + "9" * 5000, "not a"), ("pt", "not a"), ("", "not a")):
         sign(run, arrays, state, form)
