@@ -331,8 +331,10 @@ def test_a_blueprint_that_does_not_work_is_refused(tmp_path):
     fit(G, D, np.random.default_rng(0).normal(size=(9, 2)), out=tmp_path, steps=2, batch=4, progress=False)
     arrays, state = contents(tmp_path)
     load_generator(tmp_path, backend("reference")).sample(2)
-    for change in ({"act": "no such"}, {"act": 3}, {"slope": None}, {"b": None}, {"w": {"tensor": [10**9, 10**9], "dtype": "float32",
-                    "learnt": True}}, {"w": {"same": 99}}, {"w": {"op": "exp"}}, {"w": {"odd": 1}}, {"w": 3}):  # fmt: skip
+    huge = {"tensor": [10**9, 10**9], "dtype": "float32", "learnt": True}
+    for change in ({"act": "no such"}, {"act": 3},
+                   {"slope": None}, {"b": None}, {"w": huge}, {"w": {"same": 99}}, {"w": {"op": "exp"}},
+                   {"w": {"odd": 1}}, {"w": 3}):  # fmt: skip
         wrong = copy.deepcopy(state)
         wrong["networks"]["G"]["state"]["layers"]["tuple"][0]["state"].update(change)
         sign(tmp_path, arrays, wrong)
