@@ -123,18 +123,13 @@ def report(results: list[Result], driver: Driver) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in installed_versions(NAMED).items())
     head = (
         f"# tinygan on a GPU\n\n- GPU: {gpu}\n"
-        f"- commit {made['commit']}{_changed()}, {made['date']}\n"
+        f"- commit {made['commit']}, {made['date']}\n"
         f"- {platform.system()} {platform.release()} {platform.machine()}, {made['cpu']}, {made['cores']} cores\n"
         f"- Python {made['python']}, {versions}\n"
     )
     rows = [[result.step.name, result.verdict, str(result.code), f"{result.seconds:.0f}"] for result in results]
     parts = [head, table(["step", "result", "exit code", "seconds"], rows), *map(_printed, results)]
     return anonymous("\n\n".join(part.strip() for part in parts)) + "\n"
-
-
-def _changed() -> str:
-    done = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return " with changes" if done.stdout.strip() else ""
 
 
 def _printed(result: Result) -> str:

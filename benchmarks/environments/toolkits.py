@@ -258,12 +258,6 @@ def faults_of(record: dict[str, Any]) -> list[str]:
     return found
 
 
-def with_stamp(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of the record with the commit and the date of this run."""
-    made = stamp()
-    return row | {"commit": made["commit"], "date": made["date"]}
-
-
 def tried(names: Sequence[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Try toolkits by name, "nvcc", and names of NUMBA_TOOLKITS, and yield (part of the record, name, what was found)."""
     for each in TOOLKITS:
@@ -292,8 +286,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="the record, which is made or brought up to date")
     args = parser.parse_args()
     record: dict[str, Any] = {"toolkits": {}, "nvcc": {}, "numba": {}}
+    made = {key: value for key, value in stamp().items() if key in ("commit", "date")}  # of the sources that are read from now on
     for part, name, row in tried(args.only):
-        record[part][name] = with_stamp(row)
+        record[part][name] = row | made
         if args.json:
             kept = json.loads(args.json.read_text()) if args.json.exists() else {part: {} for part in record}
             args.json.write_text(json.dumps({part: kept[part] | record[part] for part in record}, indent=1) + "\n")

@@ -10,9 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 
+ROOT = Path(__file__).resolve().parents[2]
+# What a figure may depend on. Records and pages are left out: they change while measurements are written into them.
+CODE = ("setup.py", "pyproject.toml", "tinygan", "kernels", "benchmarks", "tests", ":(exclude)benchmarks/results")
 SETTLE = 2  # calls at the start of every block that do not count: the other side's threads and cache lines go first
 
 
@@ -59,11 +63,14 @@ def sgemm_rate(size: int = 2048, calls: int = 9) -> float:
 
 
 def stamp() -> dict[str, object]:
-    """Return the CPU, cores, versions, commit and date with which a figure was measured."""
+    """Return the CPU, cores, versions, commit and date with which a figure was measured.
+
+    The commit is followed by "with changes" where files of CODE differ from it, or are there that it does not have.
+    """
     names = ("numpy", "numba", "scipy", "torch", "jax")
     return {
         "cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(), "date": datetime.date.today().isoformat(),
-        "commit": _commit(), "versions": {name: v for name in names if (v := _version(name))},
+        "commit": commit(), "versions": {name: v for name in names if (v := _version(name))},
     }
 
 
@@ -78,9 +85,23 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+def commit(root: Path = ROOT) -> str:
+    """Return the short hash of a checkout's commit, with the words "with changes" if its CODE is not that commit's.
+
+    It is "unknown" where there is no Git or no repository.
+    """
+    head, changes = _git(root, "rev-parse", "--short=7", "HEAD"), _git(root, "status", "--porcelain", "--", *CODE)
+    if not head:
+        return "unknown"
+    return f"{head} with changes" if changes else head
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:  # there is no Git
+        return ""
+    return done.stdout.strip()
 
 
 def _version(name: str) -> str | None:
