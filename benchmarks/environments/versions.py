@@ -183,9 +183,9 @@ def trained(python: Path, own: dict[str, str]) -> dict[str, Any]:
         return row if row["code"] else {**row, "said": "20 steps"}
 
 
-def command(python: Path, own: dict[str, str], *arguments: str) -> dict[str, Any]:
+def command(python: Path, own: dict[str, str], *arguments: str, module: str = "tinygan") -> dict[str, Any]:
     """Run a command of tinygan with that Python. Returns its exit code and its last line, of stderr where it failed with one."""
-    words = [str(python), "-m", "tinygan", *arguments]
+    words = [str(python), "-m", module, *arguments]
     done = subprocess.run(words, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr if done.returncode else done.stdout
     return {"code": done.returncode, "said": (said.strip().splitlines() or [""])[-1]}
@@ -199,13 +199,19 @@ TARGETS: dict[str, dict[str, str]] = {
     "haswell": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""},
     "skylake-avx512": {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""},
     "znver4": {"NUMBA_CPU_NAME": "znver4", "NUMBA_CPU_FEATURES": ""},
+    "aarch64": {"NUMBA_CPU_NAME": "generic"},  # compiled for 64-bit ARM beside (arm_process.py)
 }
 
 
 def tried_target(name: str) -> dict[str, Any]:
-    """Verify the CPU's kernels compiled for a processor, train 20 steps with them, and return its part of the record."""
+    """Verify the CPU's kernels compiled for a processor, train 20 steps with them, and return its part of the record.
+
+    What is compiled for 64-bit ARM is verified with ARM's vectors, as code for x86-64, and nothing is trained with it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         own, python = variables(NUMBA_CACHE_DIR=folder, **TARGETS[name]), Path(sys.executable)
+        if name == "aarch64":
+            return {**made_on(), "verify": command(python, own, module="benchmarks.environments.arm_process")}
         return {**made_on(), "verify": command(python, own, "kernels", "verify"), "train": trained(python, own)}
 
 
@@ -281,7 +287,7 @@ def section(record: Mapping[str, Any]) -> str:
 def _targets(record: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, variables_of in TARGETS.items():
         row = record["targets"].get(name)
-        cells = ["not run", ""] if row is None else [_told(row[part]) for part in ("verify", "train")]
+        cells = ["not run", ""] if row is None else [_told(row[part]) if part in row else "–" for part in ("verify", "train")]
         yield [f"`{name}`", "empty" if "NUMBA_CPU_FEATURES" in variables_of else "not set", *cells]
 
 
@@ -331,7 +337,7 @@ def _line(row: Mapping[str, Any]) -> str:
     if "missing" in row:
         return f"not run: {row['missing']}"
     if "verify" in row:
-        return f"{row['verify']['said']}; {row['train']['said']}"
+        return "; ".join(_told(row[part]) for part in ("verify", "train") if part in row)
     counts = f"{row['passed']} passed, {len(row['failed'])} failed, {sum(row['skipped'].values())} skipped, {row['seconds']} s"
     return f"{counts}; {_told(row['train'])}"
 

@@ -75,7 +75,8 @@ def record(**more):
     right = {**made, "versions": {"python": "3.10.13", "numpy": "1.26.0"}, "tests": "a part", "passed": 7,
              "skipped": {"no GPU": 2}, "failed": [], "train": {"code": 0, "said": "20 steps"}}
     target = {**made, "verify": {"code": 0, "said": "9 of 9 right"}, "train": {"code": 0, "said": "20 steps"}}
-    return {"environments": {"3.10-lowest": right, **more}, "targets": {"generic": target}}
+    arm = {**made, "verify": {"code": 0, "said": "8 of 8 right; 5 modules"}}
+    return {"environments": {"3.10-lowest": right, **more}, "targets": {"generic": target, "aarch64": arm}}
 
 
 def test_the_page_has_what_came_out():
@@ -89,12 +90,13 @@ def test_the_page_has_what_came_out():
     assert "- Python 3.14, newest: there is no Python 3.14 on this machine" in text
     assert "- Python 3.11, newest: `a::b: one is not two`" in text
     assert "| `generic` | not set | 9 of 9 right | 20 steps |" in text and "| `znver4` | empty | not run |" in text
+    assert "| `aarch64` | not set | 8 of 8 right; 5 modules | – |" in text
     assert text.endswith("On a CPU; commit abcdef0, 2026-01-01.")
 
 
 def test_the_page_has_a_row_for_every_environment_and_says_which_were_left_out():
     text = versions.section(record())
-    assert text.count("| not run |") == len(versions.ENVIRONMENTS) - 1 + len(versions.TARGETS) - 1
+    assert text.count("| not run |") == len(versions.ENVIRONMENTS) - 1 + len(versions.TARGETS) - 2
     assert "- Python 3.10 between, 3.10 newest, 3.11 lowest, " in text and ", 3.14 newest: left out so far" in text
     right = record()["environments"]["3.10-lowest"]
     assert "What failed" not in versions.section(record(**{e.name: right for e in versions.ENVIRONMENTS}))
@@ -121,6 +123,7 @@ def test_a_training_run_that_fails_is_told_so(monkeypatch):
     ({"failed": ["a::b"]}, False),
     ({"verify": {"code": 0}, "train": {"code": 0}}, True),
     ({"verify": {"code": 0}, "train": {"code": -6}}, False),
+    ({"verify": {"code": -6}}, False),
     ({"failed": [], "train": {"code": 1}}, False),
 ])  # fmt: skip
 def test_what_counts_as_wrong(row, right):
