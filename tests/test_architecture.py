@@ -88,7 +88,7 @@ FLOORS = [
     ["tinygan.version", "tinygan.options", "tinygan.atomic_files", "tinygan.engine.conversion", "tinygan.engine.elsewhere",
      "tinygan.engine.operations", "tinygan.engine.numpy_callers"],
     ["tinygan.engine.values"],
-    ["tinygan.engine.wrt"],
+    ["tinygan.engine.wrt", "tinygan.engine.settings"],
     ["tinygan.engine.tensor"],
     ["tinygan.engine.ops"],
     ["tinygan.engine"],

@@ -9,8 +9,9 @@ from tinygan_kernels import load
 from tinygan.engine import ops  # binds + * @ and the methods onto Tensor
 from tinygan.engine.changes import detect_changes
 from tinygan.engine.elsewhere import MODULE, missing_attribute
+from tinygan.engine.functional import grad
 from tinygan.engine.gradcheck import gradcheck
-from tinygan.engine.tensor import ChangedArray, Tensor, grad, gradients, stop
+from tinygan.engine.tensor import ChangedArray, Tensor, gradients, stop
 from tinygan.version import __version__
 
 if TYPE_CHECKING:

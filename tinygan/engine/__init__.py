@@ -2,12 +2,13 @@
 
 from . import ops
 from .changes import detect_changes
+from .functional import grad
 from .gradcheck import GradcheckComparison, GradcheckReport, KinkError, gradcheck
 from .randomness import Draws
 from .replay import Plan, Replayed
-from .tensor import BackendMismatch, ChangedArray, Tensor, ValuesNotThere, grad, gradients, stop
+from .tensor import BackendMismatch, ChangedArray, NotReplayable, Tensor, ValuesNotThere, gradients, stop
 
 __all__ = [
-    "BackendMismatch", "ChangedArray", "Draws", "GradcheckComparison", "GradcheckReport", "KinkError", "Plan", "Replayed", "Tensor",
-    "ValuesNotThere", "detect_changes", "grad", "gradcheck", "gradients", "ops", "stop",
+    "BackendMismatch", "ChangedArray", "Draws", "GradcheckComparison", "GradcheckReport", "KinkError", "NotReplayable", "Plan",
+    "Replayed", "Tensor", "ValuesNotThere", "detect_changes", "grad", "gradcheck", "gradients", "ops", "stop",
 ]

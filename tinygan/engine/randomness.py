@@ -6,14 +6,17 @@ refill the very same arrays before running them again, in the order in which the
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from .conversion import described, whole_number
-from .tensor import Tensor, wrap
+from .tensor import NotReplayable, Tensor, wrap
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 """A function (rng, shape) -> random values of that shape."""
@@ -49,6 +52,8 @@ class Draws:
         array = like.backend.asarray(values, like.dtype)
         if self.recorded is not None:
             self.recorded.append((array, fill, self.rng))
+        elif get_ident() in _unclaimed:
+            _unclaimed[get_ident()].append((array, fill, self.rng))
         return wrap(array, like.backend)
 
     def refill(self) -> None:
@@ -74,6 +79,68 @@ def recording(sources: Iterable[Draws]) -> Iterator[Recorded]:
     finally:
         for source in held:
             source.recorded = None
+
+
+_unclaimed: dict[int, Recorded] = {}  # by thread, where what is drawn by sources that record for nobody else is put
+
+
+@contextmanager
+def recording_all(step: Callable[..., Any]) -> Iterator[Recorded]:
+    """Yield a list in which all is put that this thread draws within the `with` by a `Draws` that records for nobody else.
+
+    What the step draws past any `Draws`, from the generators of NumPy and Python or from one that it names, cannot be refilled and
+    raises NotReplayable at the end.
+    """
+    recorded = _unclaimed[get_ident()] = []
+    try:
+        with _claimed(step, recorded):
+            yield recorded
+    finally:
+        del _unclaimed[get_ident()]
+
+
+@contextmanager
+def _claimed(step: Callable[..., Any], recorded: Recorded) -> Iterator[None]:
+    """Raise NotReplayable where a generator has moved within the `with` that drew none of the recorded arrays."""
+    generators = _generators_named(step)
+    before = {name: _state(rng) for name, rng in generators.items()}
+    yield
+    ours = {id(rng) for _, _, rng in recorded}
+    for name, rng in generators.items():
+        if id(rng) not in ours and _state(rng) != before[name]:
+            raise NotReplayable(f"the step draws random numbers from {name}, and a replay would use the same ones each time; draw "
+                                "them by a tinygan.engine.Draws, which is refilled, pass them as an input, or run without replay")
+
+
+def _generators_named(step: Callable[..., Any]) -> dict[str, Any]:
+    """Return the generators that NumPy and Python keep, and those among the variables of a step, by name."""
+    found: dict[str, Any] = {"np.random": np.random, "random": random}
+    function = getattr(step, "__func__", step)
+    if not isinstance(function, FunctionType):
+        return found
+    own = vars(step.__self__) if hasattr(getattr(step, "__self__", None), "__dict__") else {}  # type: ignore[attr-defined]
+    enclosed = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    for name, value in [
+        *((name, function.__globals__.get(name)) for name in function.__code__.co_names), *own.items(),
+        *((name, cell.cell_contents) for name, cell in enclosed if _is_bound(cell)),
+    ]:
+        if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
+            found[name] = value
+    return found
+
+
+def _is_bound(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _state(rng: Any) -> str:
+    """Return the state of a generator in a form that can be compared."""
+    if isinstance(rng, np.random.Generator):
+        return repr(rng.bit_generator.state)
+    return repr(rng.get_state() if hasattr(rng, "get_state") else rng.getstate())
 
 
 def dropout_mask(p: float) -> Fill:

@@ -15,9 +15,10 @@ import numpy as np
 from tinygan_kernels import Backend
 from tinygan_kernels.writes import owner_of
 
-from .conversion import backend_of, described, real_array, real_dtype, whole_number
-from .elsewhere import answers_keywords, check_keywords, missing_attribute
+from .conversion import backend_of, described, real_array, real_dtype
+from .elsewhere import answers_keywords, check_keywords
 from .operations import Operations
+from .settings import settable
 from .values import Values
 from .wrt import check_wrt, listed
 
@@ -34,7 +35,11 @@ class ChangedArray(RuntimeError):
     """An array was changed between the forward pass, which computed with it, and the sweep, which needs it as it was."""
 
 
-class ValuesNotThere(RuntimeError):
+class NotReplayable(RuntimeError):
+    """A step that is recorded for replay does what a replay, which runs no Python, would not do again."""
+
+
+class ValuesNotThere(NotReplayable):
     """Code asked for the values of a tensor while a step is recorded for replay: its launches are noted and have not run yet."""
 
 
@@ -93,7 +98,7 @@ class Tensor(_Fields):
 
         Raises TypeError, ValueError for what the field cannot be, AttributeError for what is no field or stays as it was made.
         """
-        value = _settable(self, name, value)
+        value = settable(self, name, value)
         if name == "requires_grad" and value and not (self.requires_grad or self.parents):
             super().__setattr__("stamp", self.backend.writes.tick())
         super().__setattr__(name, value)
@@ -165,43 +170,6 @@ def _constant_values(x: Tensor, backend: Backend | str | None) -> tuple[Any, Bac
         raise TypeError("Tensor: data is a tensor that gradients flow through, and a new one would be cut from them; use it as it "
                         "is, or stop(x) for its values as a constant")
     return (x.array, x.backend) if backend is None or backend_of(backend) is x.backend else (x.numpy(), backend)
-
-
-def _settable(x: Tensor, name: str, value: Any) -> Any:
-    """Return what the field is set to. Raises TypeError, ValueError for what it cannot be, AttributeError for what is not set."""
-    if name == "array":
-        return _held(x, value)
-    if name == "requires_grad":
-        if value is not True and value is not False:
-            raise TypeError(f"requires_grad is {described(value)}, it has to be True or False")
-    elif name == "grad":
-        if value is not None and not isinstance(value, Tensor):
-            raise TypeError(f"grad is {described(value)}, it has to be a Tensor, such as Tensor(values, x.backend), or None")
-        if value is not None and value.shape != x.shape:
-            raise ValueError(f"grad has shape {value.shape} and the tensor {x.shape}; they have to be the same")
-    elif name not in ("stamp", "parents", "vjps"):
-        raise AttributeError(_INSTEAD[name] if name in _INSTEAD else missing_attribute("Tensor", name, dir(Tensor)))
-    return value
-
-
-_INSTEAD = {  # what to write where someone sets what a tensor was made with
-    "backend": "the backend of a tensor stays what it was made with; write Tensor(x.numpy(), 'cpu')",
-    "dtype": "the dtype of a tensor stays what it was made with; write Tensor(x.numpy(), dtype=np.float64)",
-    "shape": "the shape of a tensor is not set; write y = x.reshape(shape)",
-    "T": "x.T is not set; to update a parameter write x.array[...] = values",
-}
-
-
-def _held(x: Tensor, array: Any) -> Any:
-    """Return an array that x can hold its values in. Raises TypeError for anything but one of floats in its backend's memory."""
-    if isinstance(array, np.floating):
-        array = x.backend.asarray(np.asarray(array))  # what NumPy makes of a 0-d array by `x.array - 0.1`
-    kind = x.backend.xp.ndarray
-    if not isinstance(array, kind) or array.dtype not in (np.float32, np.float64):
-        found = f"an array of {array.dtype}" if isinstance(array, kind) else described(array)
-        raise TypeError(f"array is {found}, it has to be an array of float32 or float64 in the backend's memory; write "
-                        "x.array[...] = values to set the values, or x.array = x.backend.asarray(np.float32(values))")
-    return array
 
 
 _new = _Fields.__new__
@@ -293,50 +261,14 @@ def _how_it_became(output: Any) -> str:
     return ""
 
 
-@answers_keywords
-def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
-    """Return the function that computes df/d(argument `argnum`), for an f that returns a single number. `grad(grad(f))` works.
-
-    The function takes what f takes; arguments that are given by name are constants. Raises TypeError where f is no function or
-    returns no Tensor, ValueError where what it returns was not computed from the argument.
-    """
-    if isinstance(f, Tensor) or not callable(f):
-        write = "; write gradients(loss, [x]) for a tensor that is computed already" if isinstance(f, Tensor) else ""
-        raise TypeError(f"grad: f is {described(f)}, it has to be a function that returns a Tensor{write}")
-    if isinstance(argnum, (tuple, list)):
-        raise TypeError(f"grad: argnum is {argnum!r}, it has to be one number; for several arguments write "
-                        "gradients(f(a, b), [a, b])")
-    argnum = whole_number(argnum, "grad: argnum", -sys.maxsize)
-
-    def derivative(*args: Any, **named: Any) -> Tensor:
-        x = _argument(args, argnum)
-        # a node of its own, so that an outer grad sees x and an inner one does not see past it
-        own = record(x.array, (x,), (_as_it_is,)) if x.tracked else wrap(x.array, x.backend)
-        own.requires_grad = not x.tracked
-        output = f(*args[:argnum], own, *args[argnum + 1 if argnum != -1 else len(args) :], **named)
-        return gradients(output, [own], create_graph=True)[0]
-
-    return derivative
-
-
-def _argument(args: Sequence[Any], argnum: int) -> Tensor:
-    """Return the argument that f is differentiated in; a number or an array becomes a tensor like the first one beside it."""
-    if not -len(args) <= argnum < len(args):
-        raise TypeError(f"grad: there is no argument {argnum} among the {len(args)} that f was called with")
-    x, others = args[argnum], [a for a in args if isinstance(a, Tensor)]
-    if isinstance(x, Tensor):
-        return x
-    return Tensor(x, others[0].backend, dtype=others[0].dtype) if others else Tensor(x)
-
-
 def _function_of(w: Tensor, g: Tensor) -> Tensor:
     """Return g as a function of w, if only a constant one: differentiated again in w it is 0 there, and no error."""
-    declared = record(g.array, (g, w), (_as_it_is, None))
+    declared = record(g.array, (g, w), (as_it_is, None))
     declared.stamp = sys.maxsize  # the VJP reads no values, so whatever is written to them later
     return declared
 
 
-def _as_it_is(g: Tensor, *_: Tensor) -> Tensor:
+def as_it_is(g: Tensor, *_: Tensor) -> Tensor:
     """Return the cotangent itself: the VJP of what hands its input on."""
     return g
 
@@ -366,7 +298,7 @@ def _apart(found: list[Tensor], seed: Tensor) -> list[Tensor]:
     for i, g in enumerate(found):
         owner = id(owner_of(g.array))
         if owner in taken or not getattr(g.array.flags, "writeable", True) or 0 in g.array.strides:
-            found[i] = g = record(g.backend.launch("copy", (g.array,)), (g,), (_as_it_is,))
+            found[i] = g = record(g.backend.launch("copy", (g.array,)), (g,), (as_it_is,))
             owner = id(g.array)
         taken.add(owner)
     return found

@@ -8,7 +8,8 @@ from typing import Any
 from tinygan_kernels import Backend
 
 from tinygan.engine.conversion import described
-from tinygan.engine.tensor import Tensor, move, wrap
+from tinygan.engine.replay import is_recorded
+from tinygan.engine.tensor import NotReplayable, Tensor, move, wrap
 
 
 class Flat:
@@ -49,6 +50,10 @@ class Flat:
             name = next(name for name, t in self.parameters.items() if t is tensor)
             raise ValueError(f"the parameter {name} is {array.dtype} of shape {array.shape} now, and was {part.dtype} of shape "
                              f"{part.shape} when its optimiser was made; make a new optimiser")
+        if is_recorded(self.backend):
+            name = next(name for name, t in self.parameters.items() if t is tensor)
+            raise NotReplayable(f"the parameter {name} was given another array after its optimiser was made, and the step that is "
+                                f"recorded reads it there; write p.array[...] = values, or call optimiser.flat.rejoin() first")
         part[...] = array  # no launch, which a recording would repeat in every step
         move(tensor, part)
         self.backend.writes.note((part,))

@@ -191,7 +191,7 @@ def test_other_shapes_and_dtypes_run_eagerly_and_say_so_once(other):
 
 def test_a_step_that_fails_while_it_is_recorded_leaves_the_backend_as_it_was():
     place = load("cpu")
-    allocate, step = place.allocate, Replayed(lambda x: ops.matmul(x, x), place)
+    allocate, step = place.allocate, Replayed(lambda x: (ops.matmul(x, x),), place)
     with pytest.raises(ValueError, match="inner lengths"):
         step(np.ones((2, 3), np.float32))
     assert place.allocate == allocate and place.watchers == [] and step.plan is None
