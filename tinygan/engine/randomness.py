@@ -81,6 +81,7 @@ def recording(sources: Iterable[Draws]) -> Iterator[Recorded]:
             source.recorded = None
 
 
+_NUMPYS = np.random  # the generator that everyone shares, here only to see whether somebody draws from it
 _unclaimed: dict[int, Recorded] = {}  # by thread, where what is drawn by sources that record for nobody else is put
 
 
@@ -114,7 +115,7 @@ def _claimed(step: Callable[..., Any], recorded: Recorded) -> Iterator[None]:
 
 def _generators_named(step: Callable[..., Any]) -> dict[str, Any]:
     """Return the generators that NumPy and Python keep, and those among the variables of a step, by name."""
-    found: dict[str, Any] = {"np.random": np.random, "random": random}
+    found: dict[str, Any] = {"np.random": _NUMPYS, "random": random}
     function = getattr(step, "__func__", step)
     if not isinstance(function, FunctionType):
         return found
@@ -124,7 +125,7 @@ def _generators_named(step: Callable[..., Any]) -> dict[str, Any]:
         *((name, function.__globals__.get(name)) for name in function.__code__.co_names), *own.items(),
         *((name, cell.cell_contents) for name, cell in enclosed if _is_bound(cell)),
     ]:
-        if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
+        if isinstance(value, (np.random.Generator, _NUMPYS.RandomState, random.Random)):
             found[name] = value
     return found
 
