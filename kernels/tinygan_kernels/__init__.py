@@ -69,7 +69,8 @@ def why_unavailable(name: str, emulate: bool = False) -> str | None:
     if name in CUDA_BACKENDS:
         return _module(name).why_unavailable(emulate)
     if name == "cpu" and not emulate:
-        needed = ("tinygan_kernels.cpu.runtime.target", "tinygan_kernels.cpu.runtime.threads")
+        needed = ("tinygan_kernels.cpu.runtime.numba_settings", "tinygan_kernels.cpu.runtime.target",
+                  "tinygan_kernels.cpu.runtime.threads")
         return next(filter(None, (import_module(module).why_unusable() for module in needed)), None)
     return "it needs no GPU, so there is nothing to emulate; leave out --emulate" if emulate else None
 
@@ -119,7 +120,12 @@ def shared(name: str = "cpu") -> Backend:
 
 
 def normals(out: np.ndarray) -> Normals:
-    """Return an object that fills `out` with numbers from N(0, 1), each time from a generator's random bits (cpu/normal_rng.py)."""
+    """Return an object that fills `out` with numbers from N(0, 1), each time from a generator's random bits (cpu/normal_rng.py).
+
+    Raises BackendError where the environment keeps Numba from compiling it.
+    """
+    if reason := import_module("tinygan_kernels.cpu.runtime.numba_settings").why_unusable():
+        raise BackendError(f"random numbers cannot be drawn: {reason}")
     return import_module("tinygan_kernels.cpu.normal_rng").Normals(out)
 
 

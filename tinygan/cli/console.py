@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 from tinygan_kernels import Backend, load, names
 
-out = Console()
-err = Console(stderr=True)
 
+class Results(Console):
+    """The console of a command's results. A reader that has gone away, as in `tinygan theory | head -1`, raises BrokenPipeError."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class Remarks(Console):
+    """The console of what is told on the way. A remark that cannot be printed, as on a full disk, is lost, and the run goes on."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with suppress(OSError, ValueError):
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = Results()
+err = Remarks(stderr=True)
+
+RunPlace = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a checkpoint file.", show_default=False)]
 BackendName = Annotated[str, typer.Option("--backend", help=f"Where kernels run: {', '.join(names())}.")]
 Emulate = Annotated[bool, typer.Option("--emulate", help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.")]
 
@@ -41,7 +62,26 @@ def _announce_compilation() -> None:
     """Ask for the line about compiling, once in a process, however many backends are loaded in it."""
     from tinygan_kernels.cpu.backend import announce_compilation
 
-    announce_compilation(lambda line: print(f"tinygan: {line}", file=sys.stderr))
+    announce_compilation(lambda line: tell(err, f"tinygan: {line}"))
+
+
+@contextmanager
+def every_name_printable() -> Iterator[None]:
+    """Print what a stream's encoding has no character for as an escape such as \\xe9 within the `with`.
+
+    Names of files and columns may hold anything, a terminal may be ASCII, and no result is to be lost to that.
+    """
+    before: list[tuple[Any, str]] = []
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and stream.errors == "strict":
+            before.append((stream, stream.errors))
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in before:
+            with suppress(OSError, ValueError):  # what could not be written still cannot
+                stream.reconfigure(errors=errors)
 
 
 @contextmanager

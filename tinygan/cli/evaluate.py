@@ -3,39 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from rich.table import Table
 
-from tinygan.data import DataOptions
+from tinygan.data import DataOptions, known_data
 
-from .console import BackendName, load_backend, out
+from .console import BackendName, RunPlace, load_backend, out
 
-EXAMPLES = "Examples:  tinygan evaluate runs/ring   |   tinygan evaluate runs/digits --parzen"
+if TYPE_CHECKING:
+    from tinygan.data import Dataset
+    from tinygan.training.state import RunState
+
+EXAMPLES = (
+    "Examples:  tinygan evaluate runs/ring   |   tinygan evaluate runs/digits --parzen   |   "
+    "tinygan evaluate runs/heights --data held-out.csv"
+)
 
 
 def evaluate(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    run_folder: RunPlace,
     with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1.")] = False,
+    data: Annotated[str | None, typer.Option("--data", help="Measure against other data, such as samples that were held out: "
+                                                            f"{known_data()}.", show_default=False)] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which samples are drawn.")] = 0,
     backend: BackendName = "cpu",
 ) -> None:
-    """Measure a run: quality and variety of its samples against the data that it was trained on."""
-    from tinygan.data import DataError
-    from tinygan.data import load as load_data
-    from tinygan.fitting.arrays import ARRAY
+    """Measure a run: quality and variety of its samples against the data that it was trained on, or against others of their kind.
+
+    Data that have changed since the run began are refused; --data measures against them.
+    """
     from tinygan.measure.report import quality_report
     from tinygan.training.samples import load_generator
+    from tinygan.training.state import read_state
 
+    state = read_state(run_folder)[1]
+    dataset = _own_data(run_folder, state) if data is None else _other_data(data, state)
     trained = load_generator(run_folder, load_backend(backend))
-    config = trained.config
-    if config.data == ARRAY:
-        raise DataError(f"the run in {run_folder} was trained in Python, on an array that it does not hold; measure it there: "
-                        f"tinygan.measure.quality_report(dataset, load_generator(run), rng)")
-    dataset = load_data(config.data, **config.values(DataOptions))
     table = Table("", "", "what it means", box=None, header_style="bold")
     for row in quality_report(dataset, trained, np.random.default_rng(seed), with_parzen):
         table.add_row(*row)
     out.print(table)
+
+
+def _own_data(run_folder: Path, state: RunState) -> Dataset:
+    """Return the data that a run was trained on. Raises DataError where they are not at hand, or are others by now."""
+    from tinygan.data import DataError
+    from tinygan.data import load as load_data
+    from tinygan.fitting.arrays import ARRAY
+
+    config = state.config
+    if config.data == ARRAY:
+        raise DataError(f"the run in {run_folder} was trained in Python, on an array that it does not hold; measure it there: "
+                        f"tinygan.measure.quality_report(dataset, load_generator(run), rng); or give a file of the data by --data")
+    dataset = load_data(config.data, **config.values(DataOptions))
+    if not state.is_of(dataset):
+        raise DataError(f"{config.data} is not what the run in {run_folder} was trained on: shape, scale or contents differ; to "
+                        f"measure against it as it is now, give it by --data")
+    return dataset
+
+
+def _other_data(data: str, state: RunState) -> Dataset:
+    """Return other data in the units of a run's own. Raises DataError where their samples are of another kind or shape."""
+    from tinygan.data import load as load_data
+
+    return load_data(data, **state.config.values(DataOptions)).in_units_of(state.codec)

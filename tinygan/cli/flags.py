@@ -9,7 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tinygan.options import Option, Options, options_of
+from tinygan.data import KINDS
+from tinygan.data.named import NAMED_SETS
+from tinygan.options import NOTHING, Option, Options, options_of
+
+# The options of a run for which a kind of data, a named set or an architecture has a value of its own.
+SUITED = {name for kind in KINDS for values in (kind.defaults, *kind.defaults_by_arch.values()) for name in values}
+SUITED |= {name for row in NAMED_SETS for name in row.defaults}
 
 
 def takes_options(cls: type[Options]) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -53,9 +59,22 @@ def _parameter(option: Option) -> inspect.Parameter:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     elif kind is tuple:
         kind, parser = str, widths
-    declared = typer.Option(flag, help=option.help, rich_help_panel=option.owner.title, show_default=False, parser=parser)
+    help = f"{option.help} {shown_default(option)}".strip()
+    declared = typer.Option(flag, help=help, rich_help_panel=option.owner.title, show_default=False, parser=parser)
     annotation = Annotated[kind | None, declared]
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def shown_default(option: Option) -> str:
+    """Return the sentence of the help that says an option's default; "" where there is none to say.
+
+    A data set, or an architecture, may bring defaults of its own: of those options the help says so.
+    """
+    if option.default is NOTHING or option.default is None or option.default in ("", ()):
+        return "Default: what suits the data." if option.name in SUITED else ""
+    value = {True: "on", False: "off"}[option.default] if option.kind is bool else option.default
+    shown = ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+    return f"Default: {shown}, or what suits the data." if option.name in SUITED else f"Default: {shown}."
 
 
 def widths(text: str) -> tuple[int, ...]:

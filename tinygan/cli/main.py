@@ -5,7 +5,10 @@ Each command is in the file of its name. Modules that take long to load are impo
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -17,7 +20,9 @@ from tinygan.training.checkpoint import CheckpointError
 from tinygan.version import __version__
 
 from . import evaluate, gradcheck, kernels, presets, sample, theory, train
+from .console import every_name_printable
 
+READER_GONE = 141  # 128 + SIGPIPE, which other programs die of there
 USER_ERRORS = (OptionError, DataError, CheckpointError, BackendError, ContractError, FloatingPointError)
 # Typer carries a copy of Click inside in newer versions and imports it in older ones; this is the base of its errors in both.
 UsageErrors = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -37,12 +42,41 @@ app.add_typer(kernels.app, name="kernels")
 
 
 def main() -> None:
-    """Run the console script. Exit codes: 0 done, 1 a check failed, 2 wrong input, 130 interrupted by Ctrl-C."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the console script.
+
+    Exit codes: 0 done, 1 a check failed, 2 wrong input or no place for the output, 130 interrupted by Ctrl-C, 141 the reader of
+    the output has gone away.
+    """
+    sys.exit(_with_output(run(sys.argv[1:])))
 
 
-def run(arguments: list[str]) -> int:
-    """Execute the command line `arguments` (without the program's name) and return the exit code."""
+def _with_output(code: int) -> int:
+    """Write what is still in the buffers, and return the exit code: `code`, or another one where that cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError) as error:
+            with suppress(OSError, ValueError):  # Python flushes once more at its end, and would complain
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if stream is sys.stdout and code in (0, 1):
+                code = READER_GONE if isinstance(error, BrokenPipeError) else _unwritten(error)
+    return code
+
+
+def _unwritten(error: OSError | ValueError) -> int:
+    return _complain(f"the standard output cannot be written: {getattr(error, 'strerror', None) or error}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Execute the command line `arguments` (without the program's name) and return the exit code. In any thread."""
+    with every_name_printable():
+        return _run([str(argument) for argument in arguments])
+
+
+def _run(arguments: list[str]) -> int:
+    if any("\0" in argument for argument in arguments):
+        return _complain("an argument holds a NUL character, which no name has")
     try:
         return app(args=kernels.spread(arguments), prog_name="tinygan", standalone_mode=False) or 0
     except UsageErrors as error:
@@ -54,6 +88,8 @@ def run(arguments: list[str]) -> int:
         return _complain(getattr(error, "with_flags", str(error)))
     except MemoryError as error:
         return _complain(f"not enough memory ({error}); take a smaller --batch, --z or -n, or fewer data")
+    except BrokenPipeError:
+        return READER_GONE
     except OSError as error:
         return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
@@ -62,7 +98,8 @@ def run(arguments: list[str]) -> int:
 
 def _complain(message: str) -> int:
     """Print the message as one line on stderr; return the exit code of wrong input."""
-    print(f"tinygan: {' '.join(message.split())}", file=sys.stderr)
+    with suppress(OSError, ValueError):
+        print(f"tinygan: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return 2
 
 

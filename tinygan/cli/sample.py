@@ -10,14 +10,14 @@ import typer
 
 from tinygan.data import known_outputs
 
-from .console import BackendName, Emulate, load_backend, out, tell, unchecked
+from .console import BackendName, Emulate, RunPlace, load_backend, out, tell, unchecked
 
 EXAMPLES = "Examples:  tinygan sample runs/digits -n 100 -o digits.png   |   tinygan sample runs/ring -n 2500 -o points.csv"
 
 
 def sample(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 64,
+    run_folder: RunPlace,
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000_000, help="How many samples.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the noise that they are made from.")] = 0,
     file: Annotated[Path, typer.Option("-o", "--output", help=f"{known_outputs()}.")] = Path("samples.npy"),
     backend: BackendName = "cpu",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,18 @@ class Dataset:
     def some(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return `at_most(n)` encoded samples without repetition, float32."""
         return self.sampler(n, rng).next() if self.is_mixture else self.x[rng.permutation(len(self.x))[:n]]
+
+    def in_units_of(self, codec: Codec) -> Dataset:
+        """Return these data as a network sees them that was trained on data of `codec`: with its scale, in the place of their own.
+
+        Raises DataError for samples of another kind, shape or columns, which such a network does not make.
+        """
+        theirs, wanted = ((one.kind, one.shape, one.columns) for one in (self.codec, codec))
+        for what, own, other in zip(("kind", "shape", "columns"), theirs, wanted, strict=True):
+            if own != other:
+                raise DataError(f"{self.name}: its samples have the {what} {own}, and those of the run {other}; give such data")
+        x = None if self.x is None else codec.encode(self.codec.decode(self.x))
+        return replace(self, codec=codec, x=x)
 
     def defaults(self, arch: str | None = None) -> dict[str, Any]:
         """Return the options of a run (fields of training.Config) that suit this set, or else its kind.

@@ -23,7 +23,11 @@ def new_figure(width: float, height: float, gap: float = 0.04) -> Figure:
 
 
 def shortened(name: str, most: int = 40) -> str:
-    """Return `name`, cut to `most` characters with an ellipsis at its end."""
+    """Return `name` as a picture can show it, cut to `most` characters with an ellipsis at its end.
+
+    What is no character, as in the name of a file that is not UTF-8, or no printable one, is shown as an escape such as \\xff.
+    """
+    name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 

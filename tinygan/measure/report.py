@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygan.data import Dataset
+from tinygan.data import DataError, Dataset
 from tinygan.engine.tensor import wrap
 from tinygan.game.objectives import OBJECTIVES
 from tinygan.training.run import Run
@@ -29,6 +29,7 @@ from .metrics import (
 )
 from .samples import fake_samples
 
+FEWEST = 6  # samples: each has 5 nearest neighbours
 MOST_COMPARED = 2000  # real samples, and generated ones, for measures that compare each with each
 
 
@@ -41,7 +42,15 @@ class Measurement(NamedTuple):
 
 
 def quality_report(dataset: Dataset, trained: Trained, rng: np.random.Generator, with_parzen: bool = False) -> list[Measurement]:
-    """Measure samples of a trained G against its data, every random draw from `rng`. Raises ValueError for fewer than 6 data."""
+    """Measure samples of a trained G against its data, every random draw from `rng`.
+
+    Raises DataError for fewer than FEWEST samples, and for data that are not in the units of those that G was trained on.
+    """
+    if dataset.codec != trained.codec:
+        raise DataError(f"{dataset.name} is not in the units of the run's data; bring it: dataset.in_units_of(trained.codec)")
+    if not dataset.is_mixture and len(dataset.x) < FEWEST:
+        raise DataError(f"{dataset.name} has {len(dataset.x)} samples, too few to be compared by their nearest neighbours; it has "
+                        f"to have at least {FEWEST}")
     found = _mixture_measures(dataset, trained, rng) if dataset.is_mixture else _sample_measures(dataset, trained, rng)
     return [*found, _parzen_measure(dataset, trained, rng)] if with_parzen else found
 

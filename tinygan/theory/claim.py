@@ -7,6 +7,7 @@ converges) and collapse.py (what goes wrong, and its cures).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,17 +32,23 @@ class Measured:
     def passed(self) -> bool:
         """True where the value is what it has to be; never for NaN."""
         if self.relation == "=":
-            return abs(self.value - self.expected) <= self.tolerance
+            return bool(abs(self.value - self.expected) <= self.tolerance)
         if self.relation == "<=":
-            return self.value <= self.expected + self.tolerance
-        return self.value >= self.expected - self.tolerance
+            return bool(self.value <= self.expected + self.tolerance)
+        return bool(self.value >= self.expected - self.tolerance)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the number with all that judges it, as JSON's types."""
+        """Return the number with all that judges it, as JSON's types. A NaN or an infinity, which JSON has not, is a text."""
+        value, expected, tolerance = map(_number, (self.value, self.expected, self.tolerance))
         return {
-            "what": self.what, "value": self.value, "relation": self.relation, "expected": self.expected,
-            "tolerance": self.tolerance, "passed": self.passed,
+            "what": self.what, "value": value, "relation": self.relation, "expected": expected, "tolerance": tolerance,
+            "passed": self.passed,
         }
+
+
+def _number(value: Any) -> float | str:
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ from tinygan.game.moves import Readings
 from tinygan.version import __version__
 
 from . import checkpoint
-from .checkpoint import CHECKPOINT, CheckpointError
+from .checkpoint import CHECKPOINT, CheckpointError, depth_of
 from .config import Config
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
+LONGEST = 10_000  # characters in a line of metrics
 READING = {"step", *(f.name for f in fields(Readings))}  # the keys of a line of metrics
 
 
@@ -107,11 +108,14 @@ def _cut_lines(path: Path, step: int) -> None:
 
 
 def _step_of(line: str) -> float:
-    """Return the step of a line of metrics; infinity for anything that is not a whole reading."""
+    """Return the step of a line of metrics; infinity for anything that is not a whole reading, of a step and finite numbers."""
+    if len(line) > LONGEST or depth_of(line) > 1:
+        return np.inf
     try:
         reading = json.loads(line)
-        return float(reading["step"]) if set(reading) == READING else np.inf
-    except (ValueError, TypeError, KeyError):
+        whole = set(reading) == READING and all(type(v) in (int, float) and np.isfinite(v) for v in reading.values())
+        return float(reading["step"]) if whole and type(reading["step"]) is int else np.inf
+    except (ValueError, TypeError, OverflowError):
         return np.inf
 
 

@@ -18,15 +18,16 @@ CPU = load("cpu")
 class Sampler:
     """A stand-in for a trained G, whose samples have known numbers."""
 
-    def __init__(self, make):
-        self.make = make
+    def __init__(self, make, codec):
+        self.make, self.codec = make, codec
 
     def encoded(self, n, rng):
         return self.make(n, rng)
 
 
 def _values(dataset, make, **options):
-    return {name: value for name, value, _ in quality_report(dataset, Sampler(make), np.random.default_rng(0), **options)}
+    rows = quality_report(dataset, Sampler(make, dataset.codec), np.random.default_rng(0), **options)
+    return {name: value for name, value, _ in rows}
 
 
 def test_an_exact_sampler_scores_what_it_should():
@@ -59,7 +60,7 @@ def test_the_digits_themselves_and_noise():
 
 def test_parzen_comes_with_its_caution():
     ring = load_data("ring")
-    G = Sampler(lambda n, rng: ring.sampler(min(n, 500), rng).next())
+    G = Sampler(lambda n, rng: ring.sampler(min(n, 500), rng).next(), ring.codec)
     rows = quality_report(ring, G, np.random.default_rng(0), with_parzen=True)
     name, value, meaning = rows[-1]
     assert name == "Parzen" and " ± " in value and "advise against" in meaning and "fresh samples" in meaning
