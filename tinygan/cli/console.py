@@ -18,19 +18,24 @@ from tinygan_kernels import Backend, load, names
 class Results(Console):
     """The console of a command's results. A reader that has gone away, as in `tinygan theory | head -1`, raises BrokenPipeError."""
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except (OSError, ValueError):
+            self.begin_capture()  # takes what was not printed out of the buffer, where the next print would find it
+            self.end_capture()
+            raise
+
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
-class Remarks(Console):
+class Remarks(Results):
     """The console of what is told on the way. A remark that cannot be printed, as on a full disk, is lost, and the run goes on."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         with suppress(OSError, ValueError):
             super().print(*objects, **options)
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
 
 
 out = Results()

@@ -95,7 +95,7 @@ def test_a_picture_can_show_any_name(table, monkeypatch, capsys, recwarn, name):
     assert not [w for w in recwarn if "Glyph" not in str(w.message)]
 
 
-def test_a_stream_that_cannot_be_written_to_loses_remarks_alone(monkeypatch):
+def test_a_stream_that_cannot_be_written_to_loses_remarks_alone(monkeypatch, capsys):
     class Full:
         encoding, errors = "utf-8", "strict"
 
@@ -115,6 +115,9 @@ def test_a_stream_that_cannot_be_written_to_loses_remarks_alone(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
         patch.setattr(sys, "stdout", Full())
         console.tell(console.out, "a result")
+    console.tell(console.out, "now")
+    console.tell(console.err, "and here")
+    assert capsys.readouterr() == ("now\n", "and here\n")
 
 
 def test_streams_are_left_as_they_were(capfd):
