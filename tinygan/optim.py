@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygan.engine.conversion import described, is_number
-from tinygan.engine.elsewhere import MODULE, OPTIMISER, check_keywords, missing_attribute
+from tinygan.engine.elsewhere import MODULE, OPTIMISER, check_keywords, missing_attribute, nearest
 from tinygan.engine.tensor import Tensor
 from tinygan.nn.flat import Flat
 from tinygan.nn.tree import Layer
@@ -39,10 +39,12 @@ class Optimiser:
         return super().__new__(cls)
 
     def __init__(self, parameters: Parameters, rate: float, **constants: float) -> None:
-        if not is_number(rate):
+        if not _is_plain_number(rate):
             raise TypeError(f"{type(self).__name__}: the learning rate is {described(rate)}, it has to be a number")
         if not 0 < rate < float("inf"):
             raise ValueError(f"the learning rate is {rate}, it has to be positive")
+        for name, value in constants.items():
+            _check_constant(type(self).__name__, name, value)
         self.flat = Flat(named_parameters(parameters, type(self).__name__))
         self.constants: dict[str, Any] = dict(constants)
         backend, theta = self.flat.backend, self.flat.theta
@@ -66,7 +68,7 @@ class Optimiser:
 
     @rate.setter
     def rate(self, value: float) -> None:
-        if not is_number(value):
+        if not _is_plain_number(value):
             raise TypeError(f"the learning rate is {described(value)}, it has to be a number")
         if not 0 <= value < math.inf:
             raise ValueError(f"the learning rate is {value}, it has to be at least 0; the sign of a step is its method's")
@@ -89,6 +91,11 @@ class Optimiser:
             raise AttributeError(missing_attribute(type(self).__name__, name, (), OPTIMISER))
         if name in vars(self).get("constants", ()):
             raise AttributeError(f"{name} of {type(self).__name__} stays what it was made with; make a new optimiser for another")
+        if name == "parameters" or (name in ("flat", "states", "constants") and name in vars(self)):
+            raise AttributeError(f"{name} of {type(self).__name__} are not exchanged; make a new optimiser, and copy values by "
+                                 "optimiser.states['m'][...] = values")
+        if not (name.startswith("_") or name in vars(self) or hasattr(type(self), name)) and (near := nearest(name, ("rate",))):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; did you mean {near!r}?")
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
@@ -138,6 +145,26 @@ class Adam(Optimiser):
         self, parameters: Parameters, rate: float = 0.001, beta1: float = 0.5, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
         super().__init__(parameters, rate, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def _is_plain_number(value: Any) -> bool:
+    return is_number(value) and not isinstance(value, (bool, np.bool_))
+
+
+def _check_constant(what: str, name: str, value: Any) -> None:
+    """Raise TypeError, ValueError for a constant of an optimiser that no step could be taken with.
+
+    A decay of a running mean lies in [0, 1): at 1 it would forget nothing and learn nothing. A momentum that shrinks may also be
+    negative (Gidel et al. 2019).
+    """
+    if not _is_plain_number(value):
+        raise TypeError(f"{what}: {name} is {described(value)}, it has to be a number")
+    if name == "eps" and not 0 <= value < math.inf:
+        raise ValueError(f"{what}: eps is {value}, it has to be a number of at least 0")
+    if name in ("beta1", "beta2") and not 0 <= value < 1:
+        raise ValueError(f"{what}: {name} is {value}, it has to be at least 0 and below 1")
+    if name == "mu" and not -1 < value < 1:
+        raise ValueError(f"{what}: mu is {value}, it has to lie between -1 and 1")
 
 
 def named_parameters(given: Parameters, what: str) -> dict[str, Tensor]:

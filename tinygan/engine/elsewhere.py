@@ -74,7 +74,10 @@ LAYER = {
     "register_parameter": "an attribute that holds a Tensor with requires_grad=True", "append": "Sequential(*G, layer)",
     "extend": "Sequential(*G, *layers)", "insert": "Sequential(*layers)", "compile": "Replayed(step, backend), of tinygan.engine",
     "num_params": "count_parameters(G)", "summary": "nn.summary(G, shape)", "predict": "G.eval()(x)",
-    "in_features": "layer.w.shape[0]", "out_features": "layer.w.shape[1]",
+    "in_features": "layer.w.shape[0]", "out_features": "layer.w.shape[1]", "n_in": "layer.w.shape[0]", "k": "layer.w.shape[0]",
+    "kernel_size": "layer.w.shape[0]", "c_in": "layer.w.shape[2]", "c_out": "layer.w.shape[3]", "in_channels": "layer.w.shape[2]",
+    "out_channels": "layer.w.shape[3]", "channels": "layer.gamma.size", "num_features": "layer.gamma.size",
+    "dtype": "layer.w.dtype", "device": "layer.w.backend", "backend": "layer.w.backend",
 }
 
 # names of an optimiser's

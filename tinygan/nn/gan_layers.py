@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tinygan_kernels import Backend
@@ -24,6 +24,7 @@ class Maxout(Layer):
     """
 
     inlined = ("product",)
+    fixed = ("n_out", "pieces")
 
     def __init__(
         self, n_in: int, n_out: int, pieces: int, *, backend: Backend | str | None = None,
@@ -41,6 +42,18 @@ class Maxout(Layer):
         return ops.max(ops.reshape(y, (y.shape[0], self.n_out, self.pieces)), axis=2)
 
 
+def _probability(p: Any) -> Any:
+    if not is_number(p):
+        raise TypeError(f"Dropout: p is {described(p)}, it has to be a number")
+    if not 0 <= p < 1:
+        raise ValueError(f"the dropout probability is {p}, it has to be at least 0 and below 1")
+    return p
+
+
+def _source(draws: Any) -> Draws:
+    return draws if isinstance(draws, Draws) else Draws(generator_of(draws, "Dropout"))
+
+
 class Dropout(Layer):
     """Dropout: in training, each element of x is 0 with probability p, and the others are scaled by 1 / (1 - p). In eval, x itself.
 
@@ -48,12 +61,11 @@ class Dropout(Layer):
     state belongs in a checkpoint. Raises ValueError, TypeError.
     """
 
+    checks: ClassVar = {"p": lambda p, what: _probability(p), "draws": lambda draws, what: _source(draws)}
+
     def __init__(self, p: float, draws: Draws | np.random.Generator | int | None = None) -> None:
-        if not is_number(p):
-            raise TypeError(f"Dropout: p is {described(p)}, it has to be a number")
-        if not 0 <= p < 1:
-            raise ValueError(f"the dropout probability is {p}, it has to be at least 0 and below 1")
-        self.p, self.draws = p, draws if isinstance(draws, Draws) else Draws(generator_of(draws, "Dropout"))
+        self.p = p
+        self.draws: Any = draws  # a Draws, as the check makes one
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tinygan_kernels import Backend
@@ -59,12 +59,31 @@ def named_activation(act: str, slope: float, what: str) -> tuple[str, float]:
     return act, float(slope)
 
 
+def checked_act(act: Any, what: str) -> str:
+    """Return an activation that a layer is set to, as its layers hold it. Raises ValueError."""
+    if act == "relu":
+        raise ValueError(f"{what} 'relu' is a leaky_relu of slope 0 here; write layer.act, layer.slope = 'leaky_relu', 0.0")
+    return named_activation(act, 0.0, what.split(":")[0])[0]
+
+
+def checked_slope(slope: Any, what: str) -> float:
+    """Return a slope of a fused layer, a number between 0 and 1. Raises TypeError, ValueError."""
+    return fused_activation("leaky_relu", slope, what.split(":")[0])[1]
+
+
+def any_slope(slope: Any, what: str) -> float:
+    """Return a slope of an activation, a finite number. Raises TypeError."""
+    return named_activation("leaky_relu", slope, what.split(":")[0])[1]
+
+
 class Linear(Layer):
     """y = act(x w + b), in one fused pass: x (m, n_in), w (n_in, n_out), b (n_out,).
 
     act: as in ops.linear, or "relu". rng: the generator to draw w from, or a seed; layers of one seed and shape begin with the same
     weights. backend: one from `load`, or its name. Raises TypeError, ValueError where an argument does not fit, and at once.
     """
+
+    checks: ClassVar = {"act": checked_act, "slope": checked_slope}
 
     def __init__(
         self, n_in: int, n_out: int, *, backend: Backend | str | None = None, rng: np.random.Generator | int | None = None,
@@ -82,6 +101,9 @@ class Linear(Layer):
 
 class Conv2d(Layer):
     """Convolution, x (N, H, W, c_in) -> (N, OH, OW, c_out), with an optional bias and an activation; the rest as in Linear."""
+
+    checks: ClassVar = Linear.checks | {
+        "stride": lambda n, what: whole_number(n, what, 1), "pad": lambda n, what: whole_number(n, what, 0)}
 
     def __init__(
         self, c_in: int, c_out: int, k: int, stride: int = 1, pad: int = 0, *, backend: Backend | str | None = None,
@@ -123,6 +145,18 @@ class ConvTranspose2d(Conv2d):
         return ops.conv_transpose2d(x, self.w, self.stride, self.pad)
 
 
+def _share(value: Any, what: str) -> Any:
+    if not (is_number(value) and 0 <= value <= 1):
+        raise ValueError(f"{what} is {described(value)}, it has to be a number between 0 and 1")
+    return value
+
+
+def _positive(value: Any, what: str) -> Any:
+    if not (is_number(value) and 0 < value < math.inf):
+        raise ValueError(f"{what} is {described(value)}, it has to be a positive number")
+    return value
+
+
 class BatchNorm(Layer):
     """Normalise each channel (last axis) over the batch, then scale and shift (Ioffe and Szegedy 2015, Algorithm 1).
 
@@ -132,6 +166,9 @@ class BatchNorm(Layer):
     """
 
     couples = True
+    checks: ClassVar = {
+        "act": checked_act, "slope": any_slope, "momentum": lambda value, what: _share(value, what),
+        "eps": lambda value, what: _positive(value, what)}
 
     def __init__(
         self, channels: int, *, backend: Backend | str | None = None, dtype: Any = np.float32, momentum: float = 0.1,
@@ -139,10 +176,6 @@ class BatchNorm(Layer):
     ) -> None:
         channels, dtype = whole_number(channels, "BatchNorm: channels", 1), real_dtype(dtype, "BatchNorm: dtype")
         backend = backend_of(backend)
-        if not (is_number(momentum) and 0 <= momentum <= 1):
-            raise ValueError(f"BatchNorm: momentum is {described(momentum)}, it has to be a number between 0 and 1")
-        if not (is_number(eps) and eps > 0):
-            raise ValueError(f"BatchNorm: eps is {described(eps)}, it has to be a positive number")
         self.momentum, self.eps = momentum, eps
         self.act, self.slope = named_activation(act, slope, "BatchNorm")
         self.gamma = _weight(np.ones(channels), backend, dtype)
@@ -176,6 +209,8 @@ def activation(x: Tensor, act: str, slope: float = 0.0) -> Tensor:
 
 class Activation(Layer):
     """An activation as a layer: Activation("tanh"), Activation("leaky_relu", 0.2), Activation("relu"). Raises ValueError."""
+
+    checks: ClassVar = {"act": checked_act, "slope": any_slope}
 
     def __init__(self, act: str, slope: float = 0.0) -> None:
         self.act, self.slope = named_activation(act, slope, type(self).__name__)
@@ -215,13 +250,22 @@ class Sigmoid(Activation):
 class Reshape(Layer):
     """Reshape each sample: (m, ...) -> (m, *shape), for Reshape(7, 7, 64) or Reshape((7, 7, 64)). One side may be -1."""
 
+    checks: ClassVar = {"shape": lambda shape, what: _sides(shape)}
+
     def __init__(self, *shape: int | Sequence[int]) -> None:
-        sides = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        self.shape = tuple(whole_number(side, "Reshape: a side", -1) for side in sides)
+        self.shape: Any = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)
         return ops.reshape(x, (x.shape[0], *self.shape))
+
+
+def _sides(shape: Any) -> tuple[int, ...]:
+    """Return the sides that samples are given, of which one may be -1. Raises TypeError, ValueError."""
+    sides = tuple(whole_number(side, "Reshape: a side", -1) for side in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+    if sides.count(-1) > 1:
+        raise ValueError(f"Reshape: shape is {sides}; only one side may be -1, as it is what the others leave")
+    return sides
 
 
 class Flatten(Layer):
@@ -229,4 +273,6 @@ class Flatten(Layer):
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x if isinstance(x, Tensor) else Tensor(x)
+        if not x.ndim:
+            raise ValueError("Flatten: x is a single number; it has to be a batch of samples, (m, ...)")
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+
 from tinygan.engine import ops
 from tinygan.engine.conversion import described
 from tinygan.engine.elsewhere import LAYER, check_keywords, missing_attribute
@@ -45,10 +47,14 @@ class Layer:
 
     training: True in training, False in eval; it matters to layers that behave differently there, such as dropout. inlined: the
     attributes whose names are left out of the names of parameters, so that a Sequential's are called "0.w" and not "layers.0.w".
+    checks: for each setting of the class, a function (value, what) that returns what is set, and raises for what it cannot be.
+    fixed: settings that stay what they were made with, as the weights have their shapes.
     """
 
     training: bool = True
     inlined: ClassVar[tuple[str, ...]] = ()
+    checks: ClassVar[dict[str, Callable[[Any, str], Any]]] = {}
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
@@ -65,10 +71,18 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} does not say what it computes; give it __call__(self, x)")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. A layer of tinygan's refuses other libraries' names, such as weight: it would compute as before."""
-        if name == "requires_grad" or (name in LAYER and type(self).__module__.startswith("tinygan.nn.")):
+        """Set an attribute. A layer of tinygan's refuses what it would not read, such as weight, and what would fail in a call."""
+        if name == "requires_grad" or (name in LAYER and _is_tinygans(self)):
             known = "requires_grad_" if name == "requires_grad" else name
             raise AttributeError(missing_attribute(type(self).__name__, known, (), LAYER))
+        if name == "training" and not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"training is {described(value)}, it has to be True or False; layer.train() and layer.eval() set it")
+        if name in self.fixed and name in vars(self):
+            raise AttributeError(f"{name} of {type(self).__name__} stays what it was made with; make a new layer for another")
+        if name in self.checks:
+            value = self.checks[name](value, f"{type(self).__name__}: {name}")
+        elif _is_tinygans(self):
+            _check_tensor(self, name, value)
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -116,6 +130,20 @@ class Layer:
         return self.train(False)
 
 
+def _is_tinygans(layer: Layer) -> bool:
+    """Return whether the layer's class is one of tinygan.nn, of which is known what it reads."""
+    return type(layer).__module__.startswith("tinygan.nn.")
+
+
+def _check_tensor(layer: Layer, name: str, value: Any) -> None:
+    """Raise where a tensor of one of tinygan's layers is exchanged for what is none, or for one of another shape."""
+    old, what = vars(layer).get(name), f"{type(layer).__name__}.{name}"
+    if isinstance(old, Tensor) and not isinstance(value, Tensor):
+        raise TypeError(f"{what} is {described(value)}, it has to be a Tensor; write layer.{name}.array[...] = values")
+    if isinstance(old, Tensor) and value.shape != old.shape:
+        raise ValueError(f"{what} has shape {value.shape}, and had {old.shape}; make a new layer for another shape")
+
+
 class Sequential(Layer):
     """Layers one after the other; their parameters are named "0.w", "0.b", "2.w", ... by position.
 
@@ -124,13 +152,10 @@ class Sequential(Layer):
     """
 
     inlined = ("layers",)
+    checks: ClassVar = {"layers": lambda layers, what: _callables(layers)}
 
     def __init__(self, *layers: Layer | Iterable[Layer]) -> None:
-        if len(layers) == 1 and not callable(layers[0]):
-            layers = _listed(layers[0])
-        for i, layer in enumerate(layers):
-            _check_callable(i, layer)
-        self.layers: tuple[Any, ...] = layers
+        self.layers: tuple[Any, ...] = layers[0] if len(layers) == 1 and not callable(layers[0]) else layers  # type: ignore
 
     def __call__(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):
@@ -151,6 +176,14 @@ class Sequential(Layer):
     def __getitem__(self, index: int | slice) -> Any:
         """Return the layer at a position, or a Sequential of those in a slice, which shares them."""
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def _callables(layers: Any) -> tuple[Any, ...]:
+    """Return the layers of a Sequential as a tuple. Raises TypeError for what is no layer and no other function of a tensor."""
+    listed = _listed(layers)
+    for i, layer in enumerate(listed):
+        _check_callable(i, layer)
+    return listed
 
 
 def _listed(layers: Any) -> tuple[Any, ...]:

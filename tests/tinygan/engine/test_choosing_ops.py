@@ -118,7 +118,7 @@ def test_what_is_not_chosen_has_no_part_in_the_gradient(backend):
 def test_borders_of_clip_belong_to_the_inside():
     x = leaf([-2.0, -1.0, 0.0, 1.0, 2.0])
     assert slope(ops.clip(x, -1, 1), x)[0].tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]
-    assert slope(ops.clip(x, 1, -1), x)[0].tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]  # as NumPy: high wins
+    assert slope(ops.clip(x, np.ones(5), -1), x)[0].tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]  # as NumPy: high wins
 
 
 def test_the_smallest_share_the_gradient_when_they_tie():
@@ -211,6 +211,11 @@ REFUSED = {
     "too many arrays": (lambda: T[[0], [0], [0]], IndexError, "too many indices"),
     "a mask of another shape": (lambda: T[np.ones((3, 2), bool)], IndexError, "a mask of shape"),
     "a mask of the last axis": (lambda: T[np.ones(3, bool)], IndexError, r"mask of shape \(3,\) does not fit its axes from 0"),
+    "clip: swapped borders": (lambda: T.clip(1, 0), ValueError, "low is 1 and high 0; low has to be at most high"),
+    "clip: NaN": (lambda: T.clip(float("nan"), 1), ValueError, "low is nan"),
+    "pad: a number": (lambda: ops.pad(T, 1), TypeError, r"pad: widths is 1, .* a pair \(before, after\) for each axis"),
+    "pad: one pair": (lambda: ops.pad(T, (1, 1)), TypeError, "a pair"),
+    "broadcast_to": (lambda: ops.broadcast_to(T, (7, 9)), ValueError, r"broadcast_to: x has shape .* broadcast to \(7, 9\)"),
     "clip to nothing": (lambda: T.clip(), ValueError, "give low, high or both"),
     "stack of odd shapes": (lambda: ops.stack([T, T[0]]), ValueError, "have to be the same; concat"),
     "stack along too far an axis": (lambda: ops.stack([T], 3), ValueError, "axis 3 is out of range"),

@@ -186,8 +186,12 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 def clip(x: Tensor, low: Any = None, high: Any = None) -> Tensor:
     """y = x, but low where x < low and high where x > high    dx = g where low <= x <= high (so at the borders: g), else 0
 
-    low, high: numbers or arrays that broadcast, constants; None for no border. Where low > high, y is high, as in NumPy.
+    low, high: numbers or arrays that broadcast, constants; None for no border. Where low > high in arrays, y is high, as in NumPy.
+    Raises ValueError for two numbers of which low is the larger, and for NaN.
     """
+    numbers = [float(border) for border in (low, high) if is_number(border)]
+    if any(border != border for border in numbers) or (len(numbers) == 2 and numbers[0] > numbers[1]):
+        raise ValueError(f"clip: low is {low} and high {high}; low has to be at most high, or every y would be the same")
     borders = [stop(as_tensor(border, x)) for border in (low, high) if border is not None]
     if not borders:
         raise ValueError("clip: give low, high or both")

@@ -26,7 +26,11 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """y = x repeated to `shape`, as a view.    dx = g summed over the repetitions"""
     if x.shape == shape:
         return x
-    return record(x.backend.xp.broadcast_to(x.array, shape), (x,), (lambda g, y, x: unbroadcast(g, x.shape),))
+    try:
+        y = x.backend.xp.broadcast_to(x.array, shape)
+    except (ValueError, TypeError):
+        raise ValueError(f"broadcast_to: x has shape {x.shape}, which does not broadcast to {shape}") from None
+    return record(y, (x,), (lambda g, y, x: unbroadcast(g, x.shape),))
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -98,6 +98,8 @@ def embed(x: Tensor, shape: tuple[int, ...], index: Any) -> Tensor:
 
 def pad(x: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
     """y = x with (before, after) zeros along each axis.    dx = the middle of g"""
+    if not isinstance(widths, (list, tuple)) or any(isinstance(pair, (int, np.integer)) for pair in widths):
+        raise TypeError(f"pad: widths is {widths!r}, it has to be a list with a pair (before, after) for each axis of x {x.shape}")
     pairs = [_whole_numbers("pad: a pair of widths", pair) for pair in widths]
     if len(pairs) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
         raise ValueError(f"pad: widths {list(widths)} have to be one pair of non-negative ints for each axis of x {x.shape}")
