@@ -7,8 +7,9 @@ trained with the CPU's kernels. Then these are compiled for other processors tha
 
     python -m benchmarks.environments.versions --lowest
 
-makes one environment with the lowest versions, keeps it until setup.py changes, and runs a small part of the tests. `make test`
-does that, with the first Python of OLD that this machine has.
+makes one environment with the lowest versions, keeps it until setup.py changes, runs a small part of the tests, and looks for what
+NumPy 1 computes in another precision than NumPy 2 (promotion.py). `make test` does that, with the first Python of OLD that this
+machine has. `--sweep` looks for it in more tests.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.docs.markdown import table
+from benchmarks.environments import promotion
 from benchmarks.environments.beside import outcome
 from benchmarks.speed.timing import stamp
 
@@ -47,8 +49,8 @@ KERNELS, ENGINE = "tests/tinygan_kernels", "tests/tinygan"
 # and planted mistakes, gradients of every op.
 SMALL = (
     f"{KERNELS}/test_reference.py", f"{KERNELS}/verification/test_verify.py", f"{ENGINE}/engine/test_ops.py",
-    f"{KERNELS}/cpu/test_backend.py", "-k", "not cpu or (test_every_kernel_against_the_reference and float32 and "
-    "(add or mul or leaky_relu_grad or adam))",
+    f"{KERNELS}/cpu/test_backend.py", "tests/benchmarks/test_environments_promotion.py",
+    "-k", "not cpu or (test_every_kernel_against_the_reference and float32 and (add or mul or leaky_relu_grad or adam))",
 )  # fmt: skip
 # Without what the training run covers, the CPU's compiled kernels, and with checkpoints and the command line.
 PART = (*SMALL[:3], f"{ENGINE}/training/test_checkpoint.py", f"{ENGINE}/cli/test_console.py", "-k", "not cpu")
@@ -227,25 +229,36 @@ def first_found(versions: Sequence[str]) -> str:
     raise NoEnvironment(f"this machine has no Python {', '.join(versions)}; `uv python install {versions[0]}` brings one")
 
 
-def run_lowest(pythons: Sequence[str], ci: bool) -> int:
-    """Run SMALL with the lowest versions, on the first of these Pythons that is here. Returns an exit code.
+def run_lowest(pythons: Sequence[str], ci: bool, sweep: bool = False) -> int:
+    """Run SMALL and promotion.SMALL with the lowest versions, on the first of these Pythons that is here. Returns an exit code.
 
     Where no environment can be made, as without a network, nothing is run, a line says why, and the code is 0, but 1 if `ci`.
+    sweep: run promotion.ALL instead of both.
     """
     try:
-        environment = Environment(first_found(pythons), LOWEST)
-        folder = CACHE / f"test-{environment.name}"
-        stored, wanted = folder / "made-for.json", json.dumps([requirements(), environment.resolution])
-        if not stored.exists() or stored.read_text() != wanted:
-            make(environment, folder)
-            stored.write_text(wanted)
+        python = lowest(pythons)
     except NoEnvironment as error:
         print(f"the lowest versions were NOT tried: {error}")
         return 1 if ci else 0
-    versions = installed(folder / "bin" / "python")
+    versions = installed(python)
     print("the lowest versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()), flush=True)
-    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *SMALL]
-    return subprocess.run(command, cwd=ROOT, env=variables(NUMBA_CACHE_DIR=str(folder / "numba")), check=False).returncode
+    own = variables(NUMBA_CACHE_DIR=str(python.parents[1] / "numba"))
+    if sweep:
+        return promotion.sweep(python, own, ROOT, promotion.ALL)
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *SMALL]
+    code = subprocess.run(command, cwd=ROOT, env=own, check=False).returncode
+    return promotion.sweep(python, own, ROOT) or code
+
+
+def lowest(pythons: Sequence[str]) -> Path:
+    """Return the Python of the environment that is kept, which is made anew after setup.py changed. Raises NoEnvironment."""
+    environment = Environment(first_found(pythons), LOWEST)
+    folder = CACHE / f"test-{environment.name}"
+    stored, wanted = folder / "made-for.json", json.dumps([requirements(), environment.resolution])
+    if not stored.exists() or stored.read_text() != wanted:
+        make(environment, folder)
+        stored.write_text(wanted)
+    return folder / "bin" / "python"
 
 
 # ---- the page -------------------------------------------------------------------------------------------------------------------
@@ -309,10 +322,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=list(jobs), help="only these; the record keeps the others")
     parser.add_argument("--whole", action="store_true", help="all tests that need no GPU, not a part of them")
     parser.add_argument("--lowest", action="store_true", help="a small part with the lowest versions, without a record")
-    parser.add_argument("--python", nargs="+", default=OLD, choices=PYTHONS, help="of --lowest: the first of these that is here")
+    parser.add_argument("--sweep", action="store_true", help="with the lowest versions: where does NumPy 1 differ from NumPy 2?")
+    parser.add_argument("--python", nargs="+", default=OLD, choices=PYTHONS, help="of these two: the first that is here")
     args = parser.parse_args(arguments)
-    if args.lowest:
-        return run_lowest(args.python, ci=bool(os.environ.get("CI")))
+    if args.lowest or args.sweep:
+        return run_lowest(args.python, ci=bool(os.environ.get("CI")), sweep=args.sweep)
     wrong = 0
     for name, (kind, job) in jobs.items():
         if args.only is None or name in args.only:

@@ -92,7 +92,7 @@ def tanh(x):
 def sigmoid(x):
     """e^x overflows for large x and e^-x for small: each side uses the exponential that stays below 1."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return np.where(x >= 0, e.dtype.type(1), e) / (1 + e)
 
 
 def softplus(x):
