@@ -96,6 +96,7 @@ FLOORS = [
     ["tinygan.optim"],
     ["tinygan.data.comparison"],
     ["tinygan.data.units"],
+    ["tinygan.data.reading"],
     ["tinygan.data.readers", "tinygan.data.batches"],
     ["tinygan.data.kinds"],
     ["tinygan.game", "tinygan.data"],

@@ -10,7 +10,7 @@ import typer
 
 from tinygan.data import known_outputs
 
-from .console import BackendName, Emulate, RunPlace, load_backend, out, tell, unchecked
+from .console import BackendName, Emulate, RunPlace, err, load_backend, out, tell, unchecked
 
 EXAMPLES = "Examples:  tinygan sample runs/digits -n 100 -o digits.png   |   tinygan sample runs/ring -n 2500 -o points.csv"
 
@@ -30,4 +30,6 @@ def sample(
     trained.codec.check_path(file)  # before anything is compiled and drawn
     with unchecked(trained.backend):
         trained.codec.write(file, trained.encoded(n, np.random.default_rng(seed)))
+    for note in trained.codec.writing_notes(file.suffix.lower()):
+        tell(err, note)
     tell(out, f"{n} samples of {run_folder} (step {trained.step:,}) in {file}")

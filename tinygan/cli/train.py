@@ -55,7 +55,7 @@ def train(
     given = {**_of_preset(preset, data), **given}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     run = _resumed(data, place, given) if resume else _new(data, place, given)
-    for note in run.dataset.notes:
+    for note in (run.dataset.summary, *run.dataset.notes):
         tell(err, note)
     if not _finish(run, diagnose):
         again = shlex.join(["tinygan", "train", run.config.data, "--out", str(run.out), "--resume"])
@@ -79,7 +79,7 @@ def _new(data: str, place: Path, given: dict[str, Any]) -> Run:
     from tinygan.training.folder import require_writable, set_aside
     from tinygan.training.run import Run
 
-    dataset = load_data(data, **{name: given.get(name) for name in options_of(DataOptions)})
+    dataset = load_data(data, say=lambda line: tell(err, line), **{name: given.get(name) for name in options_of(DataOptions)})
     config = Config(data=data, **with_defaults(dataset, given))
     require_writable(place)  # before a backend is loaded, which may compile
     run = Run(config, dataset, load_backend(config.backend, config.emulate), place)
@@ -99,7 +99,8 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
     config = read_config(place)
     place = folder_of(place)
     require_writable(place)
-    dataset = load_data(data, **{name: given.get(name, own) for name, own in config.values(DataOptions).items()})
+    read_with = {name: given.get(name, own) for name, own in config.values(DataOptions).items()}
+    dataset = load_data(data, say=lambda line: tell(err, line), **read_with)
     run = Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
     if line := finished(run):
         tell(err, line)

@@ -23,6 +23,7 @@ class Dataset:
     centres  (k, 2) float64 in user units, and `std` of every component: mixtures only
     notes    lines worth telling the user: what was skipped or scaled
     own_defaults  options of a run that suit this very set; if empty, those of its kind hold
+    chosen   options with which it was read that were not given, such as the size of mixed pictures; a run stores them
     """
 
     name: str
@@ -33,6 +34,12 @@ class Dataset:
     std: float | None = None
     notes: tuple[str, ...] = ()
     own_defaults: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """What was understood, in a line: the name, and how many samples of what there are."""
+        return f"{self.name}: {self.codec.described(None if self.x is None else len(self.x))}"
 
     @property
     def is_mixture(self) -> bool:
@@ -73,7 +80,7 @@ class Dataset:
 
         An architecture that has settings of its own, as "dcgan" has those of its paper, brings them.
         """
-        return {**(self.own_defaults or self.codec.defaults), **self.codec.defaults_by_arch.get(arch, {})}
+        return {**(self.own_defaults or self.codec.defaults), **self.codec.defaults_by_arch.get(arch, {}), **self.chosen}
 
 
 def _batch_size(m: Any) -> int:

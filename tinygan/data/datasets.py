@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygan.options import OptionError, plain
+from tinygan.options import OptionError, options_of, plain
 
 from . import kinds, readers
 from .batches import Dataset
 from .named import NAMED_SETS, NAMES, NamedSet
+from .reading import ReadingOptions, reading
 from .units import Codec, DataError
 
 __all__ = ["NAMES", "Dataset", "known_data", "known_outputs", "load"]
 
 
-def load(spec: str | os.PathLike, **options: Any) -> Dataset:
+def load(spec: str | os.PathLike, *, say: Callable[[str], None] | None = None, **options: Any) -> Dataset:
     """Return the data that `spec` names.
 
     digits  1,797 images of handwritten digits, 8x8, which scikit-learn brings along
@@ -36,14 +39,20 @@ def load(spec: str | os.PathLike, **options: Any) -> Dataset:
 
     options: those that the kind of data takes; an option that is None counts as not given. `size` crops images to their central
     square and resizes them to size x size. `window` is the number of samples in a window of sound, 1024 if it is not given; a new
-    window starts every window // 2 samples, and samples at the end that fill no window are dropped.
+    window starts every window // 2 samples, and samples at the end that fill no window are dropped. `columns` and `categories` are
+    names of a table's columns, separated by commas: those to read, and those of numbers to take as categories; `drop_missing`
+    leaves out rows that lack a value. `max_memory` is for any data: gigabytes that they, and networks for samples of their size,
+    may take, 4 if it is not given; what is larger is refused by its header, before it is read.
+
+    say: is told now and then how far a reading is that takes long.
     Raises DataError, whose message is one line, for data that cannot be used; TypeError for an option that no kind has.
     """
     given = _checked(options)
     name = str(spec)
     try:
-        row = None if isinstance(spec, os.PathLike) else next((row for row in NAMED_SETS if row.name == name), None)
-        return _named(row, given) if row else _from_path(name, given)
+        with reading(given.pop("max_memory", None), say):
+            row = None if isinstance(spec, os.PathLike) else next((row for row in NAMED_SETS if row.name == name), None)
+            return _named(row, given) if row else _from_path(name, given)
     except MemoryError as error:
         raise DataError(f"{name}: too large for this machine's memory; use a part of it") from error
     except OSError as error:
@@ -66,7 +75,7 @@ def _formats() -> str:
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given. Raises DataError for one out of its range, TypeError for one that no kind has."""
-    known = {name: option for kind in kinds.KINDS for name, option in kind.options_taken().items()}
+    known = {name: option for kind in kinds.KINDS for name, option in kind.options_taken().items()} | options_of(ReadingOptions)
     if unknown := set(options) - set(known):
         raise TypeError(f"no kind of data has an option {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
     given = {name: plain(value) for name, value in options.items() if value is not None}
@@ -111,14 +120,30 @@ def _from_path(spec: str, given: dict[str, Any]) -> Dataset:
 
 def _kind_of(path: Path) -> type[Codec]:
     """Return the kind of a file or folder: by its suffix, else by what the kinds recognise. Raises DataError."""
-    suffix = path.suffix.lower()
-    for kind in kinds.KINDS if path.is_file() else ():
-        if suffix in kind.suffixes:
-            return kind
+    if path.is_dir():
+        return _kind_of_folder(path)
+    name = path.name.lower()
+    ending = max((suffix for kind in kinds.KINDS for suffix in kind.suffixes if name.endswith(suffix)), key=len, default=None)
     for kind in kinds.KINDS:
-        if kind.recognises(path):
+        if ending in kind.suffixes or (ending is None and kind.recognises(path)):
             return kind
-    raise DataError(f"{path}: unknown format {suffix or '(no suffix)'!r}; known: {_formats()}")
+    raise DataError(f"{path}: unknown format {path.suffix.lower() or '(no suffix)'!r}; known: {_formats()}")
+
+
+def _kind_of_folder(folder: Path) -> type[Codec]:
+    """Return the kind of which a folder has most files. Raises DataError for one without any."""
+    wanted = [suffix for kind in kinds.KINDS for suffix in kind.in_folders]
+    files, notes = readers.list_folder(folder, wanted)
+    found = Counter(path.suffix.lower() for path in files)
+    counts = {kind: sum(found[suffix] for suffix in kind.in_folders) for kind in kinds.KINDS if kind.in_folders}
+    best = max(counts, key=lambda kind: counts[kind])
+    if counts[best]:
+        return best
+    others = [path.name for path in files if path.suffix.lower() in readers.ARRAY_SUFFIXES or any(
+        path.name.lower().endswith(suffix) for kind in kinds.KINDS for suffix in kind.suffixes)]
+    hint = f" It has {others[0]}, which can be read as a file: give its path." if others else ""
+    raise DataError(f"{folder}: no pictures and no sound in this folder; it needs at least 2 pictures ({' '.join(wanted)}).{hint} "
+                    f"{'. '.join(notes)}")
 
 
 def _kind_of_array(path: Path, array: np.ndarray) -> type[Codec]:

@@ -10,7 +10,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -58,6 +58,7 @@ class Codec(ABC):
     bounded: ClassVar[bool]  # encoded samples lie in [-1, 1], so that a generator for them ends in tanh
     formats: ClassVar[tuple[str, ...]] = ()  # what `read` and `from_array` accept, in words, for the list of known formats
     suffixes: ClassVar[tuple[str, ...]] = ()  # the files that `read` is for; no two kinds have one in common
+    in_folders: ClassVar[tuple[str, ...]] = ()  # the files of which `read` takes a whole folder; no two kinds have one in common
     arrays: ClassVar[str] = ""  # what `from_array` is for, in words
     options: ClassVar[type[Options] | None] = None  # declares what `read` and `from_array` take by keyword, all None by default
     writes: ClassVar[tuple[str, ...]] = ()  # the suffixes that `file_bytes` can write, besides .npy
@@ -77,7 +78,7 @@ class Codec(ABC):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return whether `read` is for `path`: a folder, or a file whose suffix no kind lists."""
+        """Return whether `read` is for the file `path`, whose suffix no kind lists."""
         return False
 
     @classmethod
@@ -129,9 +130,18 @@ class Codec(ABC):
         return x
 
     def to_json(self) -> dict:
-        """Return a dict of JSON types only; floats survive json.dumps and loads bit for bit. See `kinds.codec_from_json`."""
-        fields = {name: _lists_for_tuples(value) for name, value in asdict(self).items()}
-        return {"kind": self.kind, "bounded": self.bounded, **fields}
+        """Return a dict of JSON types only; floats survive json.dumps and loads bit for bit. See `kinds.codec_from_json`.
+
+        A field that a subclass adds is left out where it has its default, so that older checkpoints, which lack it, compare equal.
+        """
+        stored = {name: _lists_for_tuples(value) for name, value in asdict(self).items()}
+        added = {field.name: field.default for field in fields(self)[len(fields(Codec)):]}
+        neutral = [name for name, default in added.items() if default is not MISSING and getattr(self, name) == default]
+        return {"kind": self.kind, "bounded": self.bounded, **{k: v for k, v in stored.items() if k not in neutral}}
+
+    def described(self, n: int | None) -> str:
+        """Return in a few words what a set of n samples is; n is None where they are drawn fresh."""
+        return f"{'' if n is None else f'{n:,} '}samples of {self.kind}, shape {self.shape}"
 
     def __post_init__(self):
         problem = self.shape_problem() or self.rate_problem() or self.column_problem()
@@ -192,6 +202,10 @@ class Codec(ABC):
     def written(cls) -> tuple[str, ...]:
         """Return the suffixes of all files that `write` can make."""
         return (*cls.writes, ".npy")
+
+    def writing_notes(self, suffix: str) -> tuple[str, ...]:
+        """Return lines worth telling about what `write` changes in files with this suffix."""
+        return ()
 
     def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
         """Return the bytes of a file of samples (n, *shape) in user units; `suffix` is one of `writes`. Raises DataError."""

@@ -13,6 +13,7 @@ import numpy as np
 from tinygan.atomic_files import write_atomically
 from tinygan.data import Dataset
 from tinygan.data.comparison import FAKE, REAL, Comparison, new_figure
+from tinygan.data.readers import MADE_HERE
 from tinygan.game.objectives import LOG4
 from tinygan.training.checkpoint import CheckpointError
 
@@ -71,7 +72,7 @@ def _write(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a column's name in a script that the font lacks
-        figure.savefig(content, format="png")
+        figure.savefig(content, format="png", metadata={"Software": MADE_HERE})  # so that no run takes it for data
     try:
         write_atomically(path, content.getvalue())
     except OSError as error:

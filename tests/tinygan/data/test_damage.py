@@ -92,7 +92,7 @@ def test_any_text_as_csv_loads_or_gives_one_line(tmp_path, text):
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.csv.zip"])
 def test_unknown_formats_list_the_known(tmp_path, name):
     (tmp_path / name).write_text("1,2\n3,4\n")
-    assert ".npz, .csv, .wav" in error_of(load, tmp_path / name)
+    assert ".npz, .csv, .tsv, (.gz), .wav" in error_of(load, tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

@@ -155,7 +155,7 @@ def test_a_folder_named_like_a_set_keeps_the_defaults_of_its_kind(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()
     for i in range(2):
-        save(PIXELS[0], tmp_path / name / f"{i}.png")
+        save(PIXELS[0][:, :4], tmp_path / name / f"{i}.png")
     assert (load(Path(name)).x == load(f"./{name}").x).all(), "a Path is a path, whatever its name"
     folder = load(f"./{name}")
     assert folder.name == name and folder.defaults() == Images.defaults != load(name).defaults()

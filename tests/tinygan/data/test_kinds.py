@@ -6,7 +6,6 @@ import io
 import json
 import pkgutil
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,7 +160,7 @@ def clashes(listed):
     """Return names, suffixes, options, shapes of arrays and "a folder", where more than one of the kinds claims them."""
     every = [name for kind in listed for name in (kind.kind, *kind.suffixes, *(f"--{o}" for o in kind.options_taken()))]
     every += [str(shape) for kind in listed for shape in SHAPES if kind.takes_array(shape)]
-    every += ["a folder" for kind in listed if kind.recognises(Path(__file__).parent)]
+    every += [f"a folder of {suffix}" for kind in listed for suffix in set(kind.in_folders)]
     return sorted({name for name in every if every.count(name) > 1})
 
 
@@ -188,7 +187,8 @@ def test_the_list_of_kinds_is_whole():
     assert not unlisted, f"tinygan/data/kinds/__init__.py: KINDS lacks {sorted(kind.__name__ for kind in unlisted)}"
     assert DigitStrings in all_kinds() and set(KINDS) <= all_kinds()
     assert without_example(KINDS) == [] and clashes(KINDS) == []
-    assert set(DataOptions.__dataclass_fields__) == {name for kind in KINDS for name in kind.options_taken()}
+    every = {name for kind in KINDS for name in kind.options_taken()}
+    assert set(DataOptions.__dataclass_fields__) == {"max_memory", *every}
 
 
 def test_what_is_forgotten_is_named():
@@ -202,8 +202,8 @@ def test_what_is_forgotten_is_named():
     assert f"{__name__.replace('.', '/')}.py: the class Half does not state `bounded`" in lines
     for lack in ("`draw`", "`to_network`", "`to_user`", "`read`", "`from_array`", "`file_bytes`", "['setps']", "`formats`"):
         assert lack in lines, lack
-    again = type("Again", (Half, Table), {"kind": "sound", "suffixes": (".csv",), "recognises": lambda path: path.is_dir()})
-    assert clashes((*KINDS, Half, again)) == ["(9, 4)", ".csv", "a folder", "sound"]
+    again = type("Again", (Half, Table), {"kind": "sound", "suffixes": (".csv",), "in_folders": (".png",), "options": None})
+    assert clashes((*KINDS, Half, again)) == ["(9, 4)", ".csv", "a folder of .png", "sound"]
     assert without_example([*KINDS, Half]) == ["tests/tinygan/data/test_kinds.py: EXAMPLES has no half"]
     with pytest.raises(TypeError, match="abstract"):
         Half((3,))
@@ -236,6 +236,7 @@ def test_its_codec_survives_json_and_other_kinds_are_as_they_were(planted):
     assert codec_from_json(older) == DigitStrings((3,))  # a field that the kind got since has its default
     assert "expected the fields" in error_of(codec_from_json, {**record, "colour": 1})
     assert "expected the fields" in error_of(codec_from_json, {name: v for name, v in record.items() if name != "shape"})
+    assert DigitStrings((3,)).to_json() == older, "and is not written where it has it"
     assert "rate" in error_of(DigitStrings, (3,), rate=8000) and "3 positive" not in error_of(DigitStrings, (3, 3))
 
 

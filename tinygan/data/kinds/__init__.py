@@ -3,6 +3,7 @@
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from ..reading import ReadingOptions
 from ..units import Codec, DataError
 from .columns import Points, Table
 from .images import Images
@@ -14,8 +15,8 @@ KINDS: tuple[type[Codec], ...] = (Images, Points, Table, Sound)  # every kind of
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(*dict.fromkeys(kind.options for kind in KINDS if kind.options)):
-    """The options with which data are read: those of all kinds together."""
+class DataOptions(*dict.fromkeys(kind.options for kind in KINDS if kind.options), ReadingOptions):
+    """The options with which data are read: those of all kinds together, and those of any reading."""
 
     title = "Data"
 

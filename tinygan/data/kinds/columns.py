@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from tinygan.options import Options, option
+
 from ..batches import Dataset
 from ..comparison import FAKE, REAL, Comparison, new_figure, shortened
-from ..readers import ARRAY_SUFFIXES, read_csv
-from ..units import Codec, DataError, is_finite
+from ..readers import ARRAY_SUFFIXES, MOST_CATEGORIES, Column, chosen, read_csv
+from ..reading import require_networks
+from ..units import Codec, DataError, is_count, is_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWN_COLUMNS = 12
+NAMED_COLUMNS = 8  # in the line that says what was understood
+# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"), the wide forms of East Asian text included.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class Columns(Codec):
@@ -41,12 +47,40 @@ class Columns(Codec):
         return x * np.array(self.std) + np.array(self.mean)
 
     def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
-        """Return CSV: a line of column names, then one row a sample, at full precision."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(user.tolist())  # Python floats print the shortest text that reads back as the same float
-        return text.getvalue().encode("utf-8")
+        """Return CSV: a line of column names, then one row a sample, at full precision.
+
+        Text that a spreadsheet would run as a formula gets a ' in front of it (`without_formula`); numbers are as they are.
+        """
+        rows: list[Sequence[float | str]] = [[without_formula(name) for name in self.names_in_file()], *self.rows_in_file(user)]
+        return "".join(f"{','.join(map(_cell, row))}\n" for row in rows).encode("utf-8", "replace")
+
+    def names_in_file(self) -> Sequence[str]:
+        """Return the names of the columns of a file of samples."""
+        return self.columns
+
+    def rows_in_file(self, user: np.ndarray) -> list[list[float | str]]:
+        """Return the cells of a file of samples."""
+        return user.tolist()  # Python floats print the shortest text that reads back as the same float
+
+
+def _cell(value: float | str) -> str:
+    """Return a cell of CSV (RFC 4180). The csv module of older Pythons leaves a carriage return without quotes."""
+    if isinstance(value, str):
+        odd = not value or value != value.strip() or any(mark in value for mark in ',"\r\n;\t|')
+        return '"{}"'.format(value.replace('"', '""')) if odd else value
+    return repr(value)
+
+
+def without_formula(text: str) -> str:
+    """Return text as a cell of CSV that no spreadsheet takes for a formula: with a ' before =, +, -, @, tab or a line break.
+
+    A number, such as -1.5, stays as it is.
+    """
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.startswith(FORMULAS) else text
+    return text
 
 
 class Points(Columns):
@@ -66,6 +100,9 @@ class Points(Columns):
         codec = cls((2,), mean=(0.0, 0.0), std=(scale, scale), columns=("x", "y"))
         return Dataset(name, codec, None, centres=centres, std=std)
 
+    def described(self, n: int | None) -> str:
+        return "points of the plane, drawn fresh from a mixture of Gaussians" if n is None else super().described(n)
+
     def draw(self, pair: Comparison) -> Figure:
         figure, left, right = pair.two_panels()
         reach = 1.25 * np.abs(pair.real).max()
@@ -75,44 +112,177 @@ class Points(Columns):
         return figure
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(Options):
+    """The options with which tables are read."""
+
+    title = "Data"
+
+    columns: str | None = option(None, help="Columns of a table to read, by name: a,b,c.", neutral=None)
+    categories: str | None = option(None, help="Columns of numbers to take as categories, by name.", neutral=None)
+    drop_missing: bool | None = option(None, help="Leave out rows of a table that lack a value; otherwise they are refused.",
+                                       neutral=None)
+
+
+@dataclass(frozen=True)
 class Table(Columns):
-    """Rows of a table, standardised by column."""
+    """Rows of a table: columns of numbers standardised, columns of categories one-hot.
+
+    categories: for each column of categories its name, the number of its first one-hot column, and the texts of its categories.
+    A column "colour" of "blue" and "red" is two columns, "colour=blue" and "colour=red", of 0 and 1 in user units and of -1 and 1
+    for the networks; on the way out the larger is 1 and the others 0, and a CSV file has one column of texts again.
+    """
+
+    categories: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
 
     kind = "table"
-    formats = (*ARRAY_SUFFIXES, ".csv")
-    suffixes = (".csv",)
+    formats = (*ARRAY_SUFFIXES, ".csv", ".tsv", "(.gz)")
+    suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
     arrays = "(n, F) for a table"
+    options = TableOptions
     defaults: ClassVar = {"hidden": (256, 256), "z": 32}
     drawn = 1000
 
     @classmethod
-    def read(cls, path: Path) -> Dataset:
+    def read(
+        cls, path: Path, columns: str | None = None, categories: str | None = None, drop_missing: bool | None = None
+    ) -> Dataset:
         """Return the rows of a CSV file. Raises DataError."""
-        return cls.of_rows(path, *read_csv(path))
+        return cls.of_columns(path, *read_csv(path, columns, categories, drop_missing))
 
     @classmethod
     def takes_array(cls, shape: tuple[int, ...]) -> bool:
         return len(shape) == 2
 
     @classmethod
-    def from_array(cls, path: Path, array: np.ndarray) -> Dataset:
+    def from_array(
+        cls, path: Path, array: np.ndarray, columns: str | None = None, categories: str | None = None,
+        drop_missing: bool | None = None,
+    ) -> Dataset:
         """Return the rows of an array (n, F), its columns named x0, x1, ... Raises DataError."""
-        return cls.of_rows(path, array, tuple(f"x{j}" for j in range(array.shape[1])))
+        names = [f"x{j}" for j in range(array.shape[1])]
+        kept = chosen(path, names, columns)
+        forced = set(chosen(path, names, categories)) if categories is not None else set()
+        if outside := forced - set(kept):
+            raise DataError(f"{path}: --categories has {names[min(outside)]}, which --columns leaves out")
+        notes: tuple[str, ...] = ()
+        lacking = np.isnan(array[:, kept].astype(np.float64)).any(axis=1) if drop_missing else np.zeros(len(array), bool)
+        if lacking.any():
+            array = array[~lacking]
+            notes = (f"{lacking.sum():,} of {len(lacking):,} rows lack a value and were left out",)
+        if kept == list(range(len(names))) and not forced:
+            return cls.of_rows(path, array, tuple(names), notes)
+        return cls.of_columns(path, [_of_numbers(path, names[j], array[:, j], j in forced) for j in kept], notes)
 
     @classmethod
-    def of_rows(cls, path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> Dataset:
-        """Return the table of rows (n, F) with F named columns, each standardised. Raises DataError."""
-        if rows.shape[0] < 2 or rows.shape[1] < 1:
+    def of_columns(cls, path: Path, columns: Sequence[Column], notes: tuple[str, ...] = ()) -> Dataset:
+        """Return the table of columns that are equally long. Raises DataError."""
+        if all(column.categories is None for column in columns):
+            return cls.of_rows(path, np.stack([column.values for column in columns], axis=1), tuple(c.name for c in columns), notes)
+        names: list[str] = []
+        parts: list[np.ndarray] = []
+        groups: list[tuple[str, int, tuple[str, ...]]] = []
+        for column in columns:
+            if column.categories is None:
+                names.append(column.name)
+                parts.append(column.values[:, None])
+            else:
+                groups.append((column.name, len(names), column.categories))
+                names += [f"{column.name}={category}" for category in column.categories]
+                parts.append(column.values[:, None] == np.arange(len(column.categories)))
+        require_networks(path, (len(names),), "choose columns by --columns")
+        return cls.of_rows(path, np.concatenate(parts, axis=1, dtype=np.float64), tuple(names), notes, tuple(groups))
+
+    @classmethod
+    def of_rows(
+        cls, path: Path, rows: np.ndarray, columns: tuple[str, ...], notes: tuple[str, ...] = (),
+        categories: tuple[tuple[str, int, tuple[str, ...]], ...] = (),
+    ) -> Dataset:
+        """Return the table of rows (n, F) with F named columns, each standardised or part of a category. Raises DataError."""
+        if rows.shape[1] < 1:
+            raise DataError(f"{path}: {rows.shape[0]} row(s) without a column; at least 1 column is needed")
+        if rows.shape[0] < 2:
             raise DataError(f"{path}: {rows.shape[0]} row(s) of {rows.shape[1]} column(s); at least 2 rows are needed")
         rows = np.asarray(rows, np.float64)
         bad = np.argwhere(~np.isfinite(rows))
         if len(bad):
             i, j = bad[0]
+            drop = ", or leave out such rows: --drop-missing" if np.isnan(rows[i, j]) else ""
             raise DataError(f"{path}: row {i + 1}, column {j + 1} ({columns[j]}): {rows[i, j]} is not a finite number; "
-                            f"remove the row")
+                            f"remove the row{drop}")
         mean, std = _moments(path, rows, columns)
-        codec = cls((len(columns),), mean=mean, std=std, columns=columns)
-        return Dataset(path.name, codec, codec.encode(rows))
+        hot = {j for _, first, texts in categories for j in range(first, first + len(texts))}
+        mean, std = (tuple(0.5 if j in hot else value for j, value in enumerate(values)) for values in (mean, std))
+        codec = cls((len(columns),), mean=mean, std=std, columns=columns, categories=categories)
+        return Dataset(path.name, codec, codec.encode(rows), notes=notes)
+
+    def column_problem(self) -> str | None:
+        return super().column_problem() or self._category_problem()
+
+    def _category_problem(self) -> str | None:
+        """Return what is wrong with `categories`, or None. They may come from a damaged or foreign file."""
+        wrong = "categories must be names, first columns and texts, one group of columns behind another"
+        end = 0
+        if not isinstance(self.categories, tuple):
+            return wrong
+        for group in self.categories:
+            if not isinstance(group, tuple) or len(group) != 3:
+                return wrong
+            name, first, texts = group
+            if not isinstance(name, str) or not ((first == 0 and isinstance(first, int)) or is_count(first)) or first < end:
+                return wrong
+            if not isinstance(texts, tuple) or not texts or not all(isinstance(text, str) for text in texts):
+                return wrong
+            end = first + len(texts)
+        return wrong if end > self.shape[0] else None
+
+    def to_user(self, x: np.ndarray) -> np.ndarray:
+        user = super().to_user(x)
+        for _, first, texts in self.categories:
+            group = slice(first, first + len(texts))
+            user[:, group] = np.arange(len(texts)) == user[:, group].argmax(axis=1)[:, None]
+        return user
+
+    def names_in_file(self) -> Sequence[str]:
+        return [name for name, _ in self._file_columns()]
+
+    def rows_in_file(self, user: np.ndarray) -> list[list[float | str]]:
+        if not self.categories:
+            return super().rows_in_file(user)
+        cells = [user[:, place].tolist() if isinstance(place, int) else
+                 [without_formula(place[1][k]) for k in user[:, place[0]:place[0] + len(place[1])].argmax(axis=1)]
+                 for _, place in self._file_columns()]
+        return [list(row) for row in zip(*cells, strict=True)]
+
+    def _file_columns(self) -> list[tuple[str, int | tuple[int, tuple[str, ...]]]]:
+        """Return the columns of a file: the name of each, and its number or, of categories, the first number and the texts."""
+        groups = {first: (name, texts) for name, first, texts in self.categories}
+        found: list[tuple[str, int | tuple[int, tuple[str, ...]]]] = []
+        j = 0
+        while j < self.shape[0]:
+            if j in groups:
+                name, texts = groups[j]
+                found.append((name, (j, texts)))
+                j += len(texts)
+            else:
+                found.append((self.columns[j], j))
+                j += 1
+        return found
+
+    def described(self, n: int | None) -> str:
+        found = self._file_columns()
+        shown = [shortened(name) if isinstance(place, int) else f"{shortened(name)} ({len(place[1])} categories)"
+                 for name, place in found]
+        more = f" and {len(found) - NAMED_COLUMNS:,} more" if len(found) > NAMED_COLUMNS else ""
+        return f"{n:,} rows of {len(found):,} column{'s' * (len(found) > 1)}: {', '.join(shown[:NAMED_COLUMNS])}{more}"
+
+    def writing_notes(self, suffix: str) -> tuple[str, ...]:
+        texts = [*self.names_in_file(), *(text for _, _, texts in self.categories for text in texts)]
+        odd = [text for text in texts if without_formula(text) != text]
+        if suffix != ".csv" or not odd:
+            return ()
+        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        return (f"{shortened(repr(odd[0]))}{more}: a spreadsheet would take it for a formula, so it has a ' in front of it",)
 
     def draw(self, pair: Comparison) -> Figure:
         """Draw a histogram a column: real filled, generated as a line, over the range that both span; heights are shares of all."""
@@ -132,6 +302,19 @@ class Table(Columns):
             axes.locator_params(axis="x", nbins=5)
             axes.set_title(shortened(columns[j]), fontsize=8, parse_math=False)
         return figure
+
+
+def _of_numbers(path: Path, name: str, values: np.ndarray, forced: bool) -> Column:
+    """Return a column of an array; forced: as categories, whose texts are its numbers. Raises DataError."""
+    if not forced:
+        return Column(name, np.asarray(values, np.float64))
+    if not np.isfinite(values.astype(np.float64)).all():
+        raise DataError(f"{path}: column {name} holds NaN or infinity, which is no category; leave out such rows: --drop-missing")
+    used, places = np.unique(values, return_inverse=True)
+    if len(used) > MOST_CATEGORIES:
+        raise DataError(f"{path}: column {name} has {len(used):,} different numbers, too many for categories (at most "
+                        f"{MOST_CATEGORIES}); leave it out of --categories")
+    return Column(name, places.reshape(-1), tuple(str(int(value)) if value == int(value) else str(value) for value in used))
 
 
 def _moments(path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:

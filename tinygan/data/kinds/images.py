@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,10 +15,15 @@ from tinygan.options import Options, option
 from .. import readers
 from ..batches import Dataset
 from ..comparison import Comparison
-from ..units import Codec, DataError
+from ..reading import require_networks
+from ..units import Codec, DataError, is_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+SMALL = 127  # whole numbers that go no higher fill less than half of 8 bits, so their largest is taken for white
+OVERSHOOT = 1e-3  # how far rounding and resampling may have brought floats out of their range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +35,22 @@ class ImageOptions(Options):
     size: int | None = option(None, help="Resize images to this many pixels a side.", at_least=2, at_most=4096)
 
 
+@dataclass(frozen=True)
 class Images(Codec):
-    """Images (n, H, W, C). User units are uint8 in [0, 255], encoded is user / 127.5 - 1.
+    """Images (n, H, W, C). User units are whole numbers in [0, white], encoded is user / (white / 2) - 1.
+
+    white: 255 for pictures and floats; for arrays of whole numbers that go no higher than 127, or higher than 255, their largest.
+    Up to 255 the numbers are uint8, above uint16. Pictures that are written or drawn always have 8 bits.
 
     The option `size` crops each image to its central square and resizes that to size x size pixels.
     """
 
+    white: int = 255
+
     kind, rank, bounded = "images", 3, True
     formats = ("idx (.gz)", "a folder of pictures", *readers.ARRAY_SUFFIXES)
     suffixes = (".idx", ".gz", *readers.IMAGE_SUFFIXES)
+    in_folders = readers.IMAGE_SUFFIXES
     arrays = "(n, H, W) or (n, H, W, C) with C from 1 to 4 for images"
     options = ImageOptions
     writes = (".png",)
@@ -46,18 +58,19 @@ class Images(Codec):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return True for folders and for idx files by their name, as in train-images-idx3-ubyte, as MNIST is distributed."""
-        return path.is_dir() or "idx" in path.name.lower()
+        """Return True for idx files by their name, as in train-images-idx3-ubyte, as MNIST is distributed."""
+        return path.is_file() and "idx" in path.name.lower()
 
     @classmethod
     def read(cls, path: Path, size: int | None = None) -> Dataset:
         """Return the pictures in and below a folder, or the images of an idx file. Raises DataError."""
         if path.is_dir():
             pictures = readers.read_folder(path, size)
-            return cls.of_pixels(path.absolute().name, pictures.pixels, notes=pictures.notes)
+            dataset = cls.of_pixels(path.absolute().name, pictures.pixels, notes=pictures.notes)
+            return dataset if pictures.size is None else replace(dataset, chosen={"size": pictures.size})
         if path.suffix.lower() in readers.IMAGE_SUFFIXES:
             raise DataError(f"{path}: one picture is not a data set; give the folder with all of them")
-        return cls.of_pixels(path.name, readers.read_idx(path)[..., None], size)
+        return cls.of_pixels(path.name, readers.read_idx(path, size)[..., None], size)
 
     @classmethod
     def takes_array(cls, shape: tuple[int, ...]) -> bool:
@@ -69,53 +82,88 @@ class Images(Codec):
         """Return images from an array (n, H, W) or (n, H, W, C). Raises DataError."""
         if array.ndim == 4 and not 1 <= array.shape[3] <= 4:
             raise DataError(f"{path}: shape {array.shape} looks like channels first; save x.transpose(0, 2, 3, 1)")
+        shape = (size or array.shape[1], size or array.shape[2], array.shape[3] if array.ndim == 4 else 1)
+        require_networks(path, shape, "give --size 64, which makes them smaller")
         return cls.of_pixels(path.name, array[..., None] if array.ndim == 3 else array, size)
 
     @classmethod
     def of_pixels(cls, name: str, images: np.ndarray, size: int | None = None, labels=None, notes=()) -> Dataset:
-        """Return a set of images (n, H, W, C): integers in [0, 255], bool, or floats in [0, 1] or [-1, 1]. Raises DataError."""
+        """Return a set of images (n, H, W, C): whole numbers in [0, 65535], bool, or floats in [0, 1] or [-1, 1].
+
+        Raises DataError.
+        """
         if min(images.shape) < 1 or len(images) < 2:
             raise DataError(f"{name}: holds {len(images)} image(s) of shape {images.shape[1:]}; at least 2 are needed, "
                             f"of at least 1 pixel. {' '.join(notes)}")
-        x = _to_unit(name, images)
+        x, white, scaled = _to_unit(name, images)
         if size is not None and x.shape[1:3] != (size, size):
             x = _resized(x, size)
         labels = None if labels is None else np.asarray(labels, np.int64)
-        return Dataset(name, cls(x.shape[1:]), np.ascontiguousarray(x), labels=labels, notes=tuple(notes))
+        codec = cls(x.shape[1:], white=white)
+        return Dataset(name, codec, np.ascontiguousarray(x), labels=labels, notes=(*notes, *scaled))
+
+    def rate_problem(self) -> str | None:
+        problem = super().rate_problem()
+        if problem is None and not (is_count(self.white) and self.white <= 0xFFFF):
+            problem = f"white is {self.white!r}; images need a whole number from 1 to 65535"
+        return problem
 
     def to_network(self, user: np.ndarray) -> np.ndarray:
-        return user / 127.5 - 1.0
+        return user / (self.white / 2) - 1.0
 
     def to_user(self, x: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
+        whole = np.clip(np.rint((x + 1.0) * (self.white / 2)), 0, self.white)
+        return whole.astype(np.uint8 if self.white <= 255 else np.uint16)
+
+    def eight_bits(self, user: np.ndarray) -> np.ndarray:
+        """Return images in user units as uint8 with white at 255, as pictures are written and drawn."""
+        return user if self.white == 255 else np.rint(user * (255 / self.white)).astype(np.uint8)
+
+    def described(self, n: int | None) -> str:
+        height, width, channels = self.shape
+        colours = {1: "grey", 2: "grey with transparency", 3: "in colour", 4: "in colour with transparency"}
+        return f"{n:,} images of {width}x{height} pixels, {colours.get(channels, f'{channels} channels')}"
 
     def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
         """Return a PNG with all samples on one near-square sheet (see `contact_sheet`)."""
-        return _png(contact_sheet(user))
+        return _png(contact_sheet(self.eight_bits(user)))
 
     def draw(self, pair: Comparison) -> Figure:
         figure, left, right = pair.two_panels()
         for axes, images in ((left, pair.real), (right, pair.fake)):
-            sheet = contact_sheet(images)
+            sheet = contact_sheet(self.eight_bits(images))
             axes.imshow(sheet[..., 0] if sheet.shape[2] in (1, 2) else sheet, cmap="gray", vmin=0, vmax=255,
                         interpolation="nearest")
             axes.set_axis_off()
         return figure
 
 
-def _to_unit(name: str, images: np.ndarray) -> np.ndarray:
-    """Return pixels as float32 in [-1, 1]. Floats without a negative value count as [0, 1]."""
+def _to_unit(name: str, images: np.ndarray) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Return pixels as float32 in [-1, 1], what white is in user units, and notes. Floats without a negative value count as [0, 1].
+
+    Floats that are all whole numbers, and pass 1, count as whole numbers.
+    """
     if images.dtype == bool:
-        return images.astype(np.float32) * 2 - 1
+        return images.astype(np.float32) * 2 - 1, 255, ()
     low, high = float(images.min()), float(images.max())
-    if images.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return images.astype(np.float32) / np.float32(127.5) - 1
-    if images.dtype.kind == "f" and low >= 0 and high <= 1:
-        return images.astype(np.float32) * 2 - 1
-    if images.dtype.kind == "f" and low >= -1 and high <= 1:
-        return images.astype(np.float32)
-    raise DataError(f"{name}: pixels of dtype {images.dtype} from {low:g} to {high:g}; images need integers in "
-                    f"[0, 255], or floats in [0, 1] or [-1, 1]")
+    floats = images.dtype.kind == "f"
+    if floats and not (math.isfinite(low) and math.isfinite(high)):
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(images))[0])
+        raise DataError(f"{name}: pixel {list(place)} is {images[place]}; images need finite numbers: replace it, or leave the "
+                        f"image out")
+    whole = not floats or (high > 1 + OVERSHOOT and bool((images % 1 == 0).all()))
+    if whole and low >= 0 and high <= 0xFFFF:
+        white = 255 if SMALL < high <= 255 or high == 0 else int(high)
+        scaled = () if white == 255 else (f"pixels are whole numbers from {low:g} to {high:g}; {white:,} is taken for white",)
+        return images.astype(np.float32) / np.float32(white / 2) - 1, white, scaled
+    for least in (0.0, -1.0):
+        if floats and low >= least - OVERSHOOT and high <= 1 + OVERSHOOT:
+            over = low < least or high > 1
+            clipped = (f"pixels from {low:.9g} to {high:.9g} were clipped to [{least:g}, 1]",) if over else ()
+            unit = (np.clip(images, least, 1) if over else images).astype(np.float32)
+            return unit * 2 - 1 if least == 0 else unit, 255, clipped
+    raise DataError(f"{name}: pixels of dtype {images.dtype} from {low:g} to {high:g}; images need whole numbers in "
+                    f"[0, 65535], or floats in [0, 1] or [-1, 1]")
 
 
 def _resized(x: np.ndarray, size: int) -> np.ndarray:
@@ -151,9 +199,12 @@ def contact_sheet(images: np.ndarray, gap: int = 2, least: int = 48) -> np.ndarr
 def _png(sheet: np.ndarray) -> bytes:
     """Return a sheet (H, W, C), uint8, as the bytes of a PNG. Raises DataError for more than 4 channels."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     if sheet.shape[2] > 4:
         raise DataError(f"a .png has 1 to 4 channels, these images have {sheet.shape[2]}; write .npy")
     buffer = io.BytesIO()
-    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
+    mark = PngInfo()
+    mark.add_text("Software", readers.MADE_HERE)  # by which a folder of data knows that it is no data
+    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG", pnginfo=mark)
     return buffer.getvalue()

@@ -1,0 +1,105 @@
+"""Pixels that do not fill their 8 bits, or pass them, are scaled by what is there, with a note, and come back as they were."""
+
+import io
+
+import numpy as np
+import pytest
+from data_files import error_of, npy, save, shown
+from PIL import Image
+
+from tinygan.data import load
+from tinygan.data.kinds import Images, codec_from_json
+
+RNG = np.random.default_rng(9)
+
+
+@pytest.mark.parametrize(("white", "dtype"), [
+    (1, np.uint8), (16, np.int64), (20, np.uint16), (127, np.uint8), (256, np.int32), (4095, np.uint16), (65535, np.uint16),
+    (16, np.float64), (255, np.float32), (4095, np.float32)])
+def test_whole_numbers_by_their_largest(tmp_path, white, dtype):
+    pixels = RNG.integers(0, white + 1, (6, 5, 5))
+    pixels[0, 0, 0], pixels[1, 1, 1] = 0, white
+    data = load(npy(tmp_path, pixels.astype(dtype)))
+    assert (data.x.min(), data.x.max()) == (-1, 1) and data.codec == Images((5, 5, 1), white=white)
+    back = shown(data)
+    np.testing.assert_array_equal(back[..., 0], pixels)
+    assert back.dtype == (np.uint8 if white <= 255 else np.uint16)
+    note = f"pixels are whole numbers from 0 to {white:g}; {white:,} is taken for white"
+    assert data.notes == (() if white == 255 else (note,))
+    assert codec_from_json(data.codec.to_json()) == data.codec
+
+
+@pytest.mark.parametrize("high", [128, 200, 255])
+def test_eight_bits_that_are_in_use_stay(tmp_path, high):
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[1, 1, 1] = high
+    data = load(npy(tmp_path, pixels))
+    assert data.codec.white == 255 and data.notes == ()
+    assert data.x[1, 1, 1, 0] == np.float32(high) / np.float32(127.5) - 1
+
+
+def test_black_alone_stays_black(tmp_path):
+    data = load(npy(tmp_path, np.zeros((2, 3, 3), np.uint8)))
+    assert (data.x == -1).all() and data.codec == Images((3, 3, 1)) and data.notes == ()
+
+
+def test_a_codec_of_before_has_a_white_of_255():
+    record = Images((3, 3, 1)).to_json()
+    assert "white" not in record and codec_from_json(record).white == 255
+    assert "white" in error_of(codec_from_json, {**record, "white": 0})
+    assert "white" in error_of(codec_from_json, {**record, "white": 65536})
+    assert "white" in error_of(codec_from_json, {**record, "white": 1.5})
+
+
+@pytest.mark.parametrize("white", [1, 16, 4095])
+def test_pictures_that_are_written_have_eight_bits(white):
+    codec = Images((48, 48, 1), white=white)
+    user = np.zeros((1, 48, 48, 1), np.uint16)
+    user[0, :24] = white
+    sheet = np.asarray(Image.open(io.BytesIO(codec.file_bytes(".png", user))))
+    assert (sheet[2:26, 2:50] == 255).all() and (sheet[26:50, 2:50] == 0).all()
+
+
+# ---- pictures of other depths ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("high", "dtype", "white"), [
+    (1, np.uint16, 1), (255, np.int32, 255), (4000, np.uint16, 4095), (40_000, np.uint16, 65535), (65535, np.uint16, 65535),
+    (2**24 - 1, np.int32, 2**24 - 1)])
+def test_deep_greys_by_the_bits_that_are_in_use(tmp_path, high, dtype, white):
+    deep = RNG.integers(0, high + 1, (2, 6, 6))
+    deep[1, 1, 1] = high
+    for i in range(2):
+        save(deep[i].astype(dtype), tmp_path / f"{i}.tif")
+    data = load(tmp_path)
+    expected = np.rint(deep / (white / 255))
+    np.testing.assert_array_equal(shown(data)[..., 0], expected)
+    told = f"greys of 16 or 32 bits reach no higher than {white:,}, which is read as white: [0, {white:,}] became [0, 255]"
+    assert data.notes == (() if white == 65535 else (told,))
+
+
+def test_masks_in_pictures_of_eight_bits(tmp_path):
+    masks = RNG.integers(0, 2, (3, 6, 6), dtype=np.uint8)
+    for i in range(3):
+        save(masks[i], tmp_path / f"{i}.png")
+    data = load(tmp_path)
+    np.testing.assert_array_equal(data.x[..., 0], masks * 2.0 - 1)
+    assert data.notes == ("pixels are whole numbers from 0 to 1; 1 is taken for white",)
+
+
+# ---- floats ----------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("low", "high", "least"), [(0, 1 + 1e-7, 0), (-1e-9, 1, 0), (-1, 1.0005, -1), (-1.0005, 0.9, -1)])
+def test_floats_that_rounding_brought_out_of_range(tmp_path, low, high, least):
+    pixels = np.full((2, 2, 2), 0.25)
+    pixels[0, 0, 0], pixels[1, 1, 1] = low, high
+    data = load(npy(tmp_path, pixels))
+    kept = np.clip(pixels, least, 1).astype(np.float32)
+    np.testing.assert_array_equal(data.x[..., 0], kept * 2 - 1 if least == 0 else kept)
+    assert data.notes == (f"pixels from {low:.9g} to {high:.9g} were clipped to [{least}, 1]",)
+
+
+def test_a_nan_is_named_by_its_place(tmp_path):
+    pixels = np.zeros((2, 3, 3))
+    pixels[1, 2, 0] = np.nan
+    message = error_of(load, npy(tmp_path, pixels))
+    assert "pixel [1, 2, 0, 0] is nan" in message
