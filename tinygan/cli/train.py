@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from tinygan.data import DataOptions, known_data
+from tinygan.data import NAMES, DataOptions, known_data
 from tinygan.options import options_of
 from tinygan.training.config import Config, RunOptions
 from tinygan.training.interrupt import interruptible
@@ -55,7 +55,8 @@ def train(
     given = {**_of_preset(preset, data), **given}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     run = _resumed(data, place, given) if resume else _new(data, place, given)
-    for note in (run.dataset.summary, *run.dataset.notes):
+    understood = () if data in NAMES else (run.dataset.summary,)
+    for note in (*understood, *run.dataset.notes):
         tell(err, note)
     if not _finish(run, diagnose):
         again = shlex.join(["tinygan", "train", run.config.data, "--out", str(run.out), "--resume"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,6 +100,9 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a picture as Pillow's image. Raises DataError for every failure inside."""
     from PIL import Image, UnidentifiedImageError
 
+    logger = logging.getLogger("PIL")  # without a handler Python prints to stderr what a decoder logs before it raises
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
     with decoding(path, "picture"):
         try:
             image = Image.open(path)

@@ -61,12 +61,13 @@ def read_csv(
         first, second = next(rows, None), next(rows, None)
         if first is None:
             raise DataError(f"{path}: an empty table; it needs a row of cells for each sample")
+        if columns is None:
+            require_networks(path, (len(first.cells),), "choose columns by --columns")
         names, unnamed, body = _header(first, second)
         kept = chosen(path, names, columns)
         forced = set(chosen(path, names, categories)) if categories is not None else set()
         if outside := forced - set(kept):
             raise DataError(f"{path}: --categories has {names[min(outside)]}, which --columns leaves out")
-        require_networks(path, (len(kept),), "choose columns by --columns")
         found = [_Column(path, names[j], j, j in forced, text.separator) for j in kept]
         lines: list[int] = []
         for chunk in _chunks(chain(body, rows)):
