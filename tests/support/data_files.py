@@ -20,6 +20,15 @@ def error_of(call, *args, **kwargs) -> str:
     return message
 
 
+def refusal_of(call, *args, **kwargs) -> str:
+    """Return what the command line says of the DataError that `call` raises, checked to be one line."""
+    with pytest.raises(DataError) as caught:
+        call(*args, **kwargs)
+    message = caught.value.with_flags
+    assert message and len(message.splitlines()) == 1
+    return message
+
+
 def shown(data) -> np.ndarray:
     """Check what every set promises, and return the whole set in user units."""
     assert data.x.dtype == np.float32 and data.x.flags.c_contiguous and data.x.shape[1:] == data.codec.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from tinygan.data import DataOptions
 from tinygan.nn.architectures import NetworkOptions
 from tinygan.options import options_of
 from tinygan.training.config import Config
@@ -34,5 +35,5 @@ def check_names(given: Iterable[str], own: Iterable[str]) -> None:
         raise TypeError(f"fit has no option {name!r}; {hint}")
 
 
-NOT_HERE = {"data", "emulate", "size", "window"}  # of the run's options: those that say what a command line reads and where
+NOT_HERE = {"data", "emulate", *options_of(DataOptions)}  # of the run's options: those that say what a command line reads and where
 

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from data_files import error_of, save, shown
+from data_files import refusal_of, save, shown
 from PIL import Image, PngImagePlugin
 from scipy.io import wavfile
 
@@ -138,11 +138,11 @@ def test_oblong_pictures_of_one_size(tmp_path):
 def test_reasons_are_true_and_no_wrong_cure_follows(tmp_path):
     for i in range(2):
         save(np.ones((4, 4), np.float32), tmp_path / f"{i}.tiff")
-    message = error_of(load, tmp_path)
+    message = refusal_of(load, tmp_path)
     assert "32-bit floats" in message and "save it as 8 or 16 bit" in message and "damaged" not in message
     for i in range(2):
         (tmp_path / f"{i}.tiff").write_text("no picture")
-    message = error_of(load, tmp_path)
+    message = refusal_of(load, tmp_path)
     assert "its content is no picture" in message and "damaged" not in message
 
 
@@ -156,7 +156,7 @@ def test_a_picture_without_permission(tmp_path):
 
 def test_a_folder_of_tables_names_one(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n")
-    assert "It has a.csv, which can be read as a file" in error_of(load, tmp_path)
+    assert "It has a.csv, which can be read as a file" in refusal_of(load, tmp_path)
 
 
 # ---- sound ----------------------------------------------------------------------------------------------------------------------
@@ -205,4 +205,4 @@ def test_the_commoner_of_pictures_and_sound(tmp_path):
 def test_too_little_sound(tmp_path, lengths):
     for i, length in enumerate(lengths):
         wave(tmp_path / f"{i}.wav", length)
-    assert ("no sound" if not lengths else "two windows of 1024") in error_of(load, tmp_path)
+    assert ("no sound" if not lengths else "two windows of 1024") in refusal_of(load, tmp_path)

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 import pytest
-from data_files import PIXELS, error_of, idx, npy, save
+from data_files import PIXELS, idx, npy, refusal_of, save
 from scipy.io import wavfile
 
 from tinygan.cli.main import run as command
@@ -44,7 +44,7 @@ def test_an_idx_file_that_inflates_is_refused_by_its_header(tmp_path, monkeypatc
     head = struct.pack(">4I", 0x803, 6_000_000, 32, 32)
     (tmp_path / "a.idx.gz").write_bytes(packed_zeros(head, 1 << 22))
     read = asked(monkeypatch)
-    message = error_of(load, tmp_path / "a.idx.gz")
+    message = refusal_of(load, tmp_path / "a.idx.gz")
     assert "6,000,000 images of 32x32" in message and "limit of 4 GB" in message and "--max-memory 81" in message
     assert sum(read) <= 64, "no more than the header"
 
@@ -52,7 +52,7 @@ def test_an_idx_file_that_inflates_is_refused_by_its_header(tmp_path, monkeypatc
 def test_what_a_gzip_stream_holds_beyond_its_header_is_not_unpacked(tmp_path, monkeypatch):
     (tmp_path / "a.idx.gz").write_bytes(packed_zeros(idx(), 1 << 24))
     read = asked(monkeypatch)
-    assert "promises" in error_of(load, tmp_path / "a.idx.gz")
+    assert "promises" in refusal_of(load, tmp_path / "a.idx.gz")
     assert 0 < sum(read) < 10_000
 
 
@@ -64,20 +64,20 @@ def lying_npy(shape, dtype="<f4", body=b"") -> bytes:
 
 def test_arrays_by_their_headers(tmp_path):
     (tmp_path / "a.npy").write_bytes(lying_npy((10**9, 100)))
-    assert "its header promises" in error_of(load, tmp_path / "a.npy")
+    assert "its header promises" in refusal_of(load, tmp_path / "a.npy")
     with open(tmp_path / "a.npy", "ab") as file:
         file.truncate(file.tell() + 4 * 10**11)  # a sparse file: as long as it says, and takes no disk
-    message = error_of(load, tmp_path / "a.npy")
+    message = refusal_of(load, tmp_path / "a.npy")
     assert "limit of 4 GB" in message and "--max-memory" in message
 
 
 def test_npz_by_the_header_inside(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((10_000_000, 1), np.uint8))
-    message = error_of(load, tmp_path / "a.npz", max_memory=0.1)
+    message = refusal_of(load, tmp_path / "a.npz", max_memory=0.1)
     assert "(10000000, 1) numbers" in message and "limit of 0.1 GB" in message
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("x.npy", lying_npy((10**9, 100)))
-    assert "its header promises" in error_of(load, tmp_path / "b.npz")
+    assert "its header promises" in refusal_of(load, tmp_path / "b.npz")
 
 
 def test_sound_by_its_header(tmp_path):
@@ -86,18 +86,18 @@ def test_sound_by_its_header(tmp_path):
         file.seek(40)
         file.write(struct.pack("<I", 2 * GB))
         file.truncate(44 + 2 * GB)
-    assert "2,000,000,000 bytes of sound" in error_of(load, tmp_path / "a.wav")
+    assert "2,000,000,000 bytes of sound" in refusal_of(load, tmp_path / "a.wav")
     wavfile.write(tmp_path / "b.wav", 8000, np.zeros(100, np.int16))
-    assert "2 files of sound" in error_of(load, tmp_path)
+    assert "2 files of sound" in refusal_of(load, tmp_path)
 
 
 def test_a_table_of_a_million_columns_is_refused_by_its_first_line(tmp_path):
     line = ",".join(["1"] * 1_000_000)
     (tmp_path / "a.csv").write_text(f"{line}\n{line}\n")
-    message = error_of(load, tmp_path / "a.csv")
+    message = refusal_of(load, tmp_path / "a.csv")
     assert "networks for samples of 1000000 numbers take about 8.19 GB" in message and "--columns" in message
     (tmp_path / "b.csv").write_text("a,b,c\n1,2,3\n4,5,7\n")
-    assert "networks for samples of 3 numbers" in error_of(load, tmp_path / "b.csv", max_memory=2e-5)
+    assert "networks for samples of 3 numbers" in refusal_of(load, tmp_path / "b.csv", max_memory=2e-5)
     assert load(tmp_path / "b.csv", columns="a,c", max_memory=2e-5).codec.shape == (2,)
 
 
@@ -107,7 +107,7 @@ def test_pictures_by_their_headers(tmp_path):
         content = bytearray((tmp_path / f"{i}.png").read_bytes())
         content[1000:] = b""  # were a pixel decoded, the pictures would be unreadable
         (tmp_path / f"{i}.png").write_bytes(content)
-    message = error_of(load, tmp_path)
+    message = refusal_of(load, tmp_path)
     assert "networks for samples of 3000x3000x3 = 27,000,000 numbers" in message and "--size 64" in message
     assert "--max-memory 224" in message
 
@@ -115,19 +115,19 @@ def test_pictures_by_their_headers(tmp_path):
 def test_many_pictures(tmp_path):
     for i in range(3):
         save(PIXELS[0][:, :4], tmp_path / f"{i}.png")
-    assert "its 3 pictures of 4x4" in error_of(load, tmp_path, max_memory=0.0005 / 1000)
+    assert "its 3 pictures of 4x4" in refusal_of(load, tmp_path, max_memory=0.0005 / 1000)
 
 
 @pytest.mark.parametrize("text", ["1\n" * 100_000, "1," * 50_000 + "1\n"])
 def test_text_that_unpacks_to_more_than_the_limit(tmp_path, text):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
-    assert "--max-memory" in error_of(load, tmp_path / "a.csv.gz", max_memory=1e-4)
+    assert "--max-memory" in refusal_of(load, tmp_path / "a.csv.gz", max_memory=1e-4)
 
 
 def test_a_line_without_an_end(tmp_path, monkeypatch):
     monkeypatch.setattr("tinygan.data.readers.text.LONGEST_LINE", 1000)
     (tmp_path / "a.csv").write_text("1," * 600)
-    assert "a line of more than 1,000 characters" in error_of(load, tmp_path / "a.csv")
+    assert "a line of more than 1,000 characters" in refusal_of(load, tmp_path / "a.csv")
 
 
 # ---- the option ----------------------------------------------------------------------------------------------------------------
@@ -135,8 +135,8 @@ def test_a_line_without_an_end(tmp_path, monkeypatch):
 def test_the_option_lifts_and_lowers_the_limit(tmp_path):
     path = npy(tmp_path, PIXELS)
     assert len(load(path, max_memory=0.001).x) == 3
-    assert "--max-memory 1" in error_of(load, path, max_memory=1e-7)
-    assert "--max-memory is 0" in error_of(load, path, max_memory=0)
+    assert "--max-memory 1" in refusal_of(load, path, max_memory=1e-7)
+    assert "--max-memory is 0" in refusal_of(load, path, max_memory=0)
     assert load("digits", max_memory=5).codec.shape == (8, 8, 1) and load("ring", max_memory=5).x is None
 
 

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from data_files import error_of, npy, save, shown
+from data_files import npy, refusal_of, save, shown
 from PIL import Image
 
 from tinygan.data import load
@@ -46,9 +46,9 @@ def test_black_alone_stays_black(tmp_path):
 def test_a_codec_of_before_has_a_white_of_255():
     record = Images((3, 3, 1)).to_json()
     assert "white" not in record and codec_from_json(record).white == 255
-    assert "white" in error_of(codec_from_json, {**record, "white": 0})
-    assert "white" in error_of(codec_from_json, {**record, "white": 65536})
-    assert "white" in error_of(codec_from_json, {**record, "white": 1.5})
+    assert "white" in refusal_of(codec_from_json, {**record, "white": 0})
+    assert "white" in refusal_of(codec_from_json, {**record, "white": 65536})
+    assert "white" in refusal_of(codec_from_json, {**record, "white": 1.5})
 
 
 @pytest.mark.parametrize("white", [1, 16, 4095])
@@ -101,5 +101,5 @@ def test_floats_that_rounding_brought_out_of_range(tmp_path, low, high, least):
 def test_a_nan_is_named_by_its_place(tmp_path):
     pixels = np.zeros((2, 3, 3))
     pixels[1, 2, 0] = np.nan
-    message = error_of(load, npy(tmp_path, pixels))
+    message = refusal_of(load, npy(tmp_path, pixels))
     assert "pixel [1, 2, 0, 0] is nan" in message

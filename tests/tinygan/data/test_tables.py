@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from data_files import error_of, npy, shown
+from data_files import npy, refusal_of, shown
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,9 +68,9 @@ def test_more_texts_than_categories_may_have(tmp_path):
     def rows(n):
         return "a,name\n" + "".join(f"{i},n{i}\n" for i in range(n))
     assert load(table(tmp_path, rows(100))).codec.shape == (101,)
-    message = error_of(load, table(tmp_path, rows(3000)))
+    message = refusal_of(load, table(tmp_path, rows(3000)))
     assert "line 2, column 2 (name): 'n0'" in message and "more than 100" in message and "--columns" in message
-    assert "too many for categories" in error_of(load, npy(tmp_path, np.arange(404.0).reshape(-1, 2)), categories="x0")
+    assert "too many for categories" in refusal_of(load, npy(tmp_path, np.arange(404.0).reshape(-1, 2)), categories="x0")
 
 
 @pytest.mark.parametrize("change", [
@@ -81,11 +81,11 @@ def test_more_texts_than_categories_may_have(tmp_path):
 ], ids=str)
 def test_categories_of_a_damaged_record_are_refused(tmp_path, change):
     record = load(table(tmp_path, COLOURS)).codec.to_json()
-    assert "categories must be" in error_of(codec_from_json, {**record, **change})
+    assert "categories must be" in refusal_of(codec_from_json, {**record, **change})
 
 
 def test_a_mixture_of_numbers_and_text_is_refused_with_the_three_cures(tmp_path):
-    message = error_of(load, table(tmp_path, "a,b\n1,2\n3,x\n"))
+    message = refusal_of(load, table(tmp_path, "a,b\n1,2\n3,x\n"))
     assert "'x' is not a finite number, as '2' in line 2 is" in message
     assert "correct it" in message and "--columns" in message and "--categories b" in message
     assert load(table(tmp_path, "a,b\n1,2\n3,x\n"), categories="b").codec.categories == (("b", 1, ("2", "x")),)
@@ -97,7 +97,7 @@ HOLES = "a,b,c\n1,2,red\n,4,blue\n5,NA,red\n7,8,\n9,1,blue\n"
 
 
 def test_rows_that_lack_a_value_are_refused_or_left_out(tmp_path):
-    message = error_of(load, table(tmp_path, HOLES))
+    message = refusal_of(load, table(tmp_path, HOLES))
     assert "3 of 5 rows lack a value; first: line 3, column 1 (a): ''" in message and "--drop-missing" in message
     data = load(table(tmp_path, HOLES), drop_missing=True)
     np.testing.assert_allclose(shown(data), [[1, 2, 0, 1], [9, 1, 1, 0]], atol=1e-6)
@@ -124,21 +124,21 @@ def test_only_columns_that_are_read_can_lack_values(tmp_path):
     ({"columns": ""}, "no column is named"), ({"columns": "a", "categories": "height"}, "--columns leaves out"),
     ({"categories": "b"}, "several columns are called 'b'"), ({"columns": "b"}, "several columns are called 'b'")])
 def test_columns_that_are_not_there(tmp_path, options, says):
-    assert says in error_of(load, table(tmp_path, "a,height,b,b\n1,2,3,4\n3,4,5,6\n"), **options)
+    assert says in refusal_of(load, table(tmp_path, "a,height,b,b\n1,2,3,4\n3,4,5,6\n"), **options)
 
 
 def test_columns_of_an_array(tmp_path):
     rows = np.array([[1.0, np.nan, 3], [4, 5, 7], [6, 7, 1]])
-    assert "--drop-missing" in error_of(load, npy(tmp_path, rows))
+    assert "--drop-missing" in refusal_of(load, npy(tmp_path, rows))
     data = load(npy(tmp_path, rows), columns="x2,x0")
     assert data.codec.columns == ("x2", "x0")
     np.testing.assert_allclose(shown(data), [[3, 1], [7, 4], [1, 6]], atol=1e-6)
     assert len(load(npy(tmp_path, rows), drop_missing=True).x) == 2
-    assert "no column is called 'x3'" in error_of(load, npy(tmp_path, rows), columns="x3")
+    assert "no column is called 'x3'" in refusal_of(load, npy(tmp_path, rows), columns="x3")
 
 
 def test_every_row_lacks_a_value(tmp_path):
-    message = error_of(load, table(tmp_path, "a,b\n1,\n2,\n"), drop_missing=True)
+    message = refusal_of(load, table(tmp_path, "a,b\n1,\n2,\n"), drop_missing=True)
     assert "leaves none" in message and "b" in message and "--columns" in message
 
 
@@ -195,14 +195,14 @@ def test_decimal_commas_where_something_else_separates_cells(tmp_path, text):
     ("a;b\n1.234,5;2\n2;3\n", "thousands"), ("a;b\n1.234,5;2\n2.345,1;3\n", "thousands"), ('a,b\n"1,5",2\n3,4\n', "decimal comma"),
     ('a,b\n"1,234,567.5",2\n"2,345,678",4\n', "thousands"), ("a,b\n1'234.5,2\n3,4\n", "thousands")])
 def test_numbers_that_could_be_two_things_are_refused(tmp_path, text, says):
-    assert says in error_of(load, table(tmp_path, text))
+    assert says in refusal_of(load, table(tmp_path, text))
 
 
 @pytest.mark.parametrize(("text", "says"), [
     ('a,b\n1,"2\n3,4\n', "a quote opens and is not closed"), ('a,b\n"1"x,2\n3,4\n', "text follows a closing quote"),
     ("a\n" + "1" * 200_000, "131,072 characters"), (b"a,b\n1,2\x00\n3,4\n", "zero bytes")])
 def test_the_reason_is_the_true_one(tmp_path, text, says):
-    message = error_of(load, table(tmp_path, text))
+    message = refusal_of(load, table(tmp_path, text))
     assert says in message and "damaged" not in message
 
 
@@ -232,7 +232,7 @@ def test_an_umlaut_far_behind_is_found_before_anything_is_read(tmp_path):
 
 @pytest.mark.parametrize("cut", [1, 9, 30])
 def test_gzip_that_is_cut_short(tmp_path, cut):
-    message = error_of(load, table(tmp_path, gzip.compress(TEXT.encode())[:-cut], "t.csv.gz"))
+    message = refusal_of(load, table(tmp_path, gzip.compress(TEXT.encode())[:-cut], "t.csv.gz"))
     assert "cut short" in message
 
 

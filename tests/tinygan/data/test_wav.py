@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from data_files import error_of, shown
+from data_files import refusal_of, shown
 
 from tinygan.data import load
 from tinygan.data.kinds import Sound
@@ -90,9 +90,9 @@ def test_a_riff_size_that_is_wrong_where_the_sound_is_whole(tmp_path):
 
 
 def test_sound_that_is_really_empty_stays_empty(tmp_path):
-    assert "0 samples are too short" in error_of(loaded, tmp_path, wav(b""))
+    assert "0 samples are too short" in refusal_of(loaded, tmp_path, wav(b""))
     listed = b"LIST" + struct.pack("<I", 3000) + bytes(3000)  # a chunk behind no sound is no sound
-    assert "0 samples are too short" in error_of(loaded, tmp_path, wav(listed, data=0))
+    assert "0 samples are too short" in refusal_of(loaded, tmp_path, wav(listed, data=0))
 
 
 def test_rf64_takes_its_size_from_ds64(tmp_path):
@@ -119,7 +119,7 @@ def test_chunks_of_odd_lengths_before_the_sound(tmp_path):
     (wav(np.full(3000, np.inf, "<f4").tobytes(), tag=3, bits=32), "NaN or infinity"),
 ])
 def test_the_reason_is_the_true_one(tmp_path, content, says):
-    message = error_of(loaded, tmp_path, content)
+    message = refusal_of(loaded, tmp_path, content)
     assert says in message and "damaged" not in message
 
 
