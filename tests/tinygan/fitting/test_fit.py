@@ -378,7 +378,7 @@ REFUSED = {
     "None": (lambda G, D: (G, D, None), {}, DataError, "data is None"),
     "ragged": (lambda G, D: (G, D, [[1, 2], [3]]), {}, DataError, "no array"),
     "NCHW": (lambda G, D: (G, D, np.zeros((9, 3, 8, 8))), {}, DataError, "x.transpose(0, 2, 3, 1)"),
-    "pixels": (lambda G, D: (G, D, np.full((9, 8, 8, 3), 300)), {}, DataError, "[0, 255]"),
+    "pixels": (lambda G, D: (G, D, np.full((9, 8, 8, 3), -1)), {}, DataError, "[0, 65535]"),
     "raw images": (lambda G, D: (G, D, np.zeros((9, 8, 8, 3))), {"standardise": False}, DataError, "[-1, 1]"),
     "steps 0": (lambda G, D: (G, D, points()), {"steps": 0}, OptionError, "steps is 0, it has to be at least 1"),
     "steps -1": (lambda G, D: (G, D, points()), {"steps": -1}, OptionError, "steps is -1, it has to be between 0 and 1,000,"),
