@@ -90,6 +90,14 @@ OPTIMISER = {
     "apply_gradients": "optimiser.descend(gradients)", "init": "the optimiser itself: its states are made with it",
 }
 
+# names of a game's
+_STEP = "game.ascend_d(x, z) and game.descend_g(z), or game.alternating_step(batch, noise)"
+GAME = {
+    "step": _STEP, "train_step": _STEP, "update": _STEP, "d_step": "game.ascend_d(x, z)", "g_step": "game.descend_g(z)",
+    "train": "fit(G, D, data), of tinygan", "fit": "fit(G, D, data), of tinygan", "discriminator": "game.D", "generator": "game.G",
+    "sample": "game.G(z)", "generate": "game.G(z)", "loss": "the losses that game.play(x, z_d, z_g) returns",
+}
+
 # names of functions, classes and modules
 MODULE = {
     "no_grad": "stop(x); a computation on constants is never recorded", "enable_grad": "Tensor(values, requires_grad=True)",

@@ -221,7 +221,7 @@ def move(tensor: Tensor, array: Any) -> None:
 
 @answers_keywords
 def gradients(
-    output: Tensor, wrt: Tensor | Iterable[Tensor] | Mapping[str, Tensor], cotangent: Tensor | np.ndarray | None = None,
+    output: Tensor, wrt: Tensor | Iterable[Tensor] | Mapping[Any, Tensor], cotangent: Tensor | np.ndarray | None = None,
     create_graph: bool = False, unused: Literal["error", "zeros"] = "error",
 ) -> list[Tensor]:
     """Compute d output / d w for every w in wrt, weighted by the cotangent (1 if output is a single number).

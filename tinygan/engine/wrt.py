@@ -12,6 +12,14 @@ from .values import Values
 Node = Any  # a Tensor, which is defined a floor above; every one is a Values, and nothing else is
 
 
+class NoPartInOutput(ValueError):
+    """A tensor that output was not computed from. name: how it is called in wrt."""
+
+    def __init__(self, name: Any, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 def listed(wrt: Any) -> tuple[list[Node], Sequence[Any]]:
     """Return the tensors of wrt, and the name of each within it: its key or its number. Raises TypeError, ValueError."""
     if isinstance(wrt, Values):
@@ -40,8 +48,9 @@ def check_wrt(wrt: list[Node], names: Sequence[Any], order: list[Node], unused: 
     for name, w in zip(names, wrt, strict=True):
         if unused == "error" and id(w) not in used:
             what = "it was not computed from this tensor" if order else "it was computed from no tensor that requires a gradient"
-            raise ValueError(f"gradients: {_described(name, w)} has no part in output: {what}, or the way was cut by stop(), "
-                             "numpy(), float(), np.array() or the like; pass unused='zeros' if its gradient is to be zeros")
+            raise NoPartInOutput(name, f"gradients: {_described(name, w)} has no part in output: {what}, or the way was cut by "
+                                       "stop(), numpy(), float(), np.array() or the like; pass unused='zeros' if its gradient is "
+                                       "to be zeros")
         if not w.parents and w.stamp > oldest:
             _check_flag(name, w, order)
 

@@ -77,6 +77,7 @@ def fit(
     check_optimiser("optim_d", optim_d, D, "D")
     check_optimiser("optim_g", optim_g, G, "G")
     _check_callback(callback, every)
+    _check_words(say, standardise=standardise, progress=progress, resume=resume, replay=replay)
     if out is not None and not isinstance(out, (str, os.PathLike)):
         raise TypeError(f"out is {described(out)}; it has to be the path of a folder")
     with turn_of(backend):
@@ -97,6 +98,15 @@ def _check_callback(callback: Any, every: Any) -> None:
         raise TypeError(f"callback is {callback!r}; it has to be a function of one argument, the moment")
     if isinstance(plain(every), bool) or not isinstance(plain(every), int) or every < 1:
         raise ValueError(f"every is {every!r}; it has to be a whole number of steps, at least 1")
+
+
+def _check_words(say: Any, **switches: Any) -> None:
+    """Raise TypeError where say is no function, or a switch is neither True nor False."""
+    if not callable(say):
+        raise TypeError(f"say is {described(say)}; it has to be a function of one line, such as print")
+    for name, value in switches.items():
+        if not isinstance(plain(value), bool):
+            raise TypeError(f"{name} is {described(value)}; it has to be True or False")
 
 
 def _check_backend(wanted: Any, backend: Backend) -> None:

@@ -10,16 +10,19 @@ penalties.py those of the penalties; here are the moves:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from tinygan_kernels import Backend
 
 from tinygan.engine import ops
+from tinygan.engine.conversion import described, is_number, whole_number
+from tinygan.engine.elsewhere import GAME, missing_attribute
 from tinygan.engine.randomness import Draws, standard_normal
 from tinygan.engine.tensor import Tensor, gradients, stop
+from tinygan.engine.wrt import NoPartInOutput
 from tinygan.nn.layers import Layer
 from tinygan.optim import Optimiser, assert_disjoint
 
@@ -42,8 +45,9 @@ class Game:
     ema: decay of `average`, a second G of the same shape, which follows G slowly and is the one to sample from.
     remedies: what else is in use. draws: where it takes random numbers from. noise: the present std of instance noise, which
     begins at that of the remedies.
-    Raises TypeError for a player that is no Layer. Raises ValueError if the players share parameters, if an optimiser moves the
-    other player, if an option is out of range, or if the options do not fit together.
+    Batches are tensors, or arrays, which count as constants of D's dtype. Raises TypeError for a part of another kind. Raises
+    ValueError if the players share parameters, if an optimiser moves the other player, if an option is out of range, if the options
+    do not fit together, or if a parameter has no part in what its player plays for.
     """
 
     D: Layer
@@ -60,13 +64,13 @@ class Game:
     penalties: Sequence[Penalty] = ()
 
     def __post_init__(self) -> None:
-        for name, network in (("D", self.D), ("G", self.G)):
-            if not isinstance(network, Layer):
-                raise TypeError(f"{name} is a {type(network).__name__}, it has to be a Layer: derive its class from nn.Layer")
+        self._check_types()
         assert_disjoint(self.optim_d, self.optim_g)
         self._check_owners()
         if self.objective not in OBJECTIVES:
             raise ValueError(f"there is no objective {self.objective!r}; tinygan has {', '.join(OBJECTIVES)}")
+        if not (is_number(self.ema) and is_number(self.r1)):
+            raise TypeError(f"ema and r1 are {described(self.ema)} and {described(self.r1)}, they have to be numbers")
         if not 0 <= self.ema < 1 or not 0 <= self.r1 < float("inf"):
             raise ValueError(f"ema has to lie in [0, 1) and r1 to be at least 0, they are {self.ema} and {self.r1}")
         if self.remedies.smooth and not OBJECTIVES[self.objective].ascends_v:
@@ -75,13 +79,30 @@ class Game:
             raise ValueError("instance noise and the penalty between real and fake draw random points; hand the game its draws")
         if self.ema and self.average is None:
             raise ValueError(f"ema is {self.ema}, but there is no average to follow G; hand the game a second G")
-        self.penalties = tuple(self.penalties)  # a generator would be empty from the second step on
         for penalty in self.penalties:
+            if not callable(penalty) or not hasattr(penalty, "at") or isinstance(penalty, type):
+                raise TypeError(f"penalties holds {described(penalty)}, it has to hold penalties on D's slope: penalties=[R2(1.0)]")
             if penalty.at not in ("real", "fake", "between"):
                 raise ValueError(f"a penalty is at {penalty.at!r}; it has to be at 'real', 'fake' or 'between'")
         self.noise = self.remedies.noise
         if self.average is not None:
             self._average_g(decay=0.0)
+
+    def _check_types(self) -> None:
+        """Raise TypeError for a part of the game that is of another kind."""
+        for name, network in (("D", self.D), ("G", self.G), *((("average", self.average),) if self.average is not None else ())):
+            if not isinstance(network, Layer):
+                raise TypeError(f"{name} is a {type(network).__name__}, it has to be a Layer: derive its class from nn.Layer")
+        for name, optimiser, player in (("optim_d", self.optim_d, "D"), ("optim_g", self.optim_g, "G")):
+            if not isinstance(optimiser, Optimiser):
+                raise TypeError(f"{name} is {described(optimiser)}, it has to be an optimiser of {player}: Adam({player}, 0.001)")
+        if not isinstance(self.remedies, Remedies):
+            raise TypeError(f"remedies is {described(self.remedies)}, it has to be a Remedies: Remedies(noise=0.1)")
+        if self.draws is not None and not isinstance(self.draws, Draws):
+            self.draws = Draws(self.draws)
+        if not isinstance(self.penalties, Iterable):
+            raise TypeError(f"penalties is {described(self.penalties)}, it has to be a list of penalties: penalties=[R2(1.0)]")
+        self.penalties = tuple(self.penalties)  # a generator would be empty from the second step on
 
     def _check_owners(self) -> None:
         """Raise ValueError where an optimiser has parameters that only the other player holds, as two that were swapped."""
@@ -98,8 +119,9 @@ class Game:
 
     def ascend_d(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Move D one ascent step: theta_d <- theta_d + rate d goal_D / d theta_d. Returns the logits of real and fake samples."""
+        x, z = self._tensors(x, z)
         real, fake = self._judge(x, stop(self.G(z)))  # D learns about fakes; nothing of this reaches G
-        self.optim_d.ascend(gradients(self._goal_of_d(real, fake), self.optim_d.flat.parameters))
+        self.optim_d.ascend(self._slopes(self._goal_of_d(real, fake), "D"))
         return real.s, fake.s
 
     def descend_g(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
@@ -110,12 +132,13 @@ class Game:
         """
         if self.g_needs_data and x is None:
             raise ValueError("G's step needs data, as it compares pairs or unrolls D: descend_g(z, x)")
+        (z,) = self._tensors(z)
         fake, game = self.G(z), OBJECTIVES[self.objective]
-        data: Any = x  # None only where nothing below looks at it
+        data: Any = x if x is None else self._tensors(x)[0]  # None only where nothing below looks at it
         with self._looking_ahead(data, fake):
             s_fake = self.D(self._shown(fake))
             s_real = self.D(self._shown(data)) if game.pairs else None
-            slopes = gradients(game.loss(s_real, s_fake), self.optim_g.flat.parameters)
+            slopes = self._slopes(game.loss(s_real, s_fake), "G")
         self.optim_g.descend(slopes)
         self._average_g(self.ema)
         return s_real, s_fake
@@ -132,7 +155,9 @@ class Game:
 
         batch() is called k times, and once more where G's step needs data; noise() k + 1 times. Raises ValueError for a k below 1.
         """
-        if k < 1:
+        if not (callable(batch) and callable(noise)):
+            raise TypeError("batch and noise are functions, as each move takes new ones: alternating_step(lambda: x, lambda: z)")
+        if whole_number(k, "k", -1) < 1:
             raise ValueError(f"k is {k}; D has to take at least one step for each of G's")
         for _ in range(k):
             s_real, s_fake = self.ascend_d(batch(), noise())
@@ -146,14 +171,14 @@ class Game:
         """
         if self.remedies.unroll:
             raise ValueError(f"unroll is {self.remedies.unroll}, but simultaneous players do not wait; take alternating steps")
-        theta_d, theta_g = self.optim_d.parameters, self.optim_g.parameters
+        x, z = self._tensors(x, z)
         real, fake = self._judge(x, self.G(z))
         goal = self._goal_of_d(real, fake)
         if self._one_sweep_serves():
-            both = gradients(goal, [*theta_d, *theta_g])
-            up, down = both[: len(theta_d)], both[len(theta_d) :]
+            both, of_d = self._slopes(goal, "D", "G"), len(self.optim_d.flat.parameters)
+            up, down = both[:of_d], both[of_d:]
         else:
-            up, down = gradients(goal, theta_d), gradients(OBJECTIVES[self.objective].loss(real.s, fake.s), theta_g)
+            up, down = self._slopes(goal, "D"), self._slopes(OBJECTIVES[self.objective].loss(real.s, fake.s), "G")
         self.optim_d.ascend(up)
         self.optim_g.descend(down)
         self._average_g(self.ema)
@@ -163,6 +188,26 @@ class Game:
         """Play one step of Algorithm 1 with k = 1 on the batches given. Returns D's loss and G's, from before their updates."""
         noise = iter((z_d, z_g))
         return self.alternating_step(lambda: x, lambda: next(noise)).losses(self.objective)
+
+    def _tensors(self, *batches: Any) -> tuple[Tensor, ...]:
+        """Return batches as tensors, arrays among them as constants like D's parameters."""
+        like = next(iter(self.optim_d.flat.parameters.values()))
+        return tuple(batch if isinstance(batch, Tensor) else ops.as_tensor(batch, like) for batch in batches)
+
+    def _slopes(self, goal: Tensor, *players: str) -> list[Tensor]:
+        """Return d goal / d theta of the players "D" and "G". Raises ValueError where the goal does not depend on a parameter."""
+        optimisers = {"D": self.optim_d, "G": self.optim_g}
+        theta = {(player, name): t for player in players for name, t in optimisers[player].flat.parameters.items()}
+        try:
+            return gradients(goal, theta)
+        except NoPartInOutput as error:
+            (player, name), odd = error.name, theta[error.name]
+            raise ValueError(f"{player}'s parameter {name}, {odd.dtype} of shape {odd.shape}, has no part in what {player} "
+                             f"plays for, so it would never be trained: {player} does not use it when it is called, or cuts the way "
+                             "to it by stop(), numpy(), float(), np.array() or the like") from error
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(missing_attribute("Game", name, dir(type(self)), GAME))
 
     # ---- what D ascends -------------------------------------------------------------------------------------------------------
 
@@ -182,6 +227,9 @@ class Game:
         """Run D on data x and on fakes, as `_shown` shows them; a batch at which a penalty takes the slope is a variable."""
         places = {penalty.at for penalty in self._all_penalties()}
         real, shown = self._shown(x), self._shown(fake)
+        if real.shape[1:] != shown.shape[1:]:
+            raise ValueError(f"G makes samples of shape {fake.shape[1:]}, and those of the data have {x.shape[1:]}; they have to "
+                             "be the same (are G and D, or x and z, swapped?)")
         if "real" in places:
             real = variable(real)
         if "fake" in places and not fake.tracked:

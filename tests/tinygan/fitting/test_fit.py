@@ -10,7 +10,7 @@ from fit_parts import SILENT, bits, networks, parts, points
 from tiny_runs import TINY, assert_same_runs, backend, refusal
 from tiny_runs import start as start_run
 
-from tinygan import Tensor, fit, load_generator, ops
+from tinygan import Tensor, fit, load_generator, ops, stop
 from tinygan.cli.main import run as command_line
 from tinygan.data import DataError, load
 from tinygan.fitting.progress import lines
@@ -358,6 +358,19 @@ class Empty(Layer):
         return x
 
 
+class Cut(Layer):
+    def __call__(self, x):
+        return stop(x)
+
+
+class Unused(Layer):
+    def __init__(self, inner):
+        self.inner, self.more = inner, Linear(2, 2, backend=backend("reference"), rng=0)
+
+    def __call__(self, x):
+        return self.inner(x)
+
+
 REFUSED = {
     "a function": (lambda G, D: ((lambda z: z), D, points()), {}, TypeError, "G is a function; it has to be a Layer"),
     "a class": (lambda G, D: (G, Empty, points()), {}, TypeError, "D is a class"),
@@ -394,6 +407,11 @@ REFUSED = {
     "swapped": (lambda G, D: (G, D, points()), {"optim_d": "of G"}, ValueError, "does not move the parameters of D"),
     "every": (lambda G, D: (G, D, points()), {"every": 0}, ValueError, "every is 0"),
     "callback": (lambda G, D: (G, D, points()), {"callback": 3}, TypeError, "callback is 3"),
+    "say": (lambda G, D: (G, D, points()), {"say": None}, TypeError, "say is None; it has to be a function"),
+    "progress": (lambda G, D: (G, D, points()), {"progress": "no"}, TypeError, "progress is 'no' (str); it has to be True"),
+    "replay": (lambda G, D: (G, D, points()), {"replay": "no"}, TypeError, "replay is 'no'"),
+    "cut": (lambda G, D: (Sequential(G, Cut()), D, points()), {}, ValueError, "G's parameter 0.0.w, float32 of shape (3, 5)"),
+    "unused": (lambda G, D: (G, Unused(D), points()), {}, ValueError, "D's parameter more.w, float32 of shape (2, 2), has no part"),
     "batch norm": (lambda G, D: (Sequential(G.layers[0], BatchNorm(5, **REFERENCE), G.layers[1]), D, points()), {"batch": 1},
                    ValueError, "a single sample has no spread"),
 }
