@@ -203,8 +203,8 @@ class Game:
         except NoPartInOutput as error:
             (player, name), odd = error.name, theta[error.name]
             raise ValueError(f"{player}'s parameter {name}, {odd.dtype} of shape {odd.shape}, has no part in what {player} "
-                             f"plays for, so it would never be trained: {player} does not use it when it is called, or cuts the way "
-                             "to it by stop(), numpy(), float(), np.array() or the like") from error
+                             f"plays for, so it would never be trained: {player} does not use it when it is called, or cuts the "
+                             "way to it by stop(), numpy(), float(), np.array() or the like") from error
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(missing_attribute("Game", name, dir(type(self)), GAME))
