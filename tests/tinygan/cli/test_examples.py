@@ -1,0 +1,113 @@
+"""Every example in every --help is run as it stands there, with less work: fewer steps, fewer claims, the quickest kernels."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+import typer
+from data_files import save
+from tinygan_kernels import CUDA_BACKENDS, why_unavailable
+
+from tinygan.cli import main, run
+from tinygan.measure import report
+
+FEW_STEPS = ("--steps", "2", "--batch", "4", "--backend", "reference", "--hidden", "4", "--z", "2")
+# The options that are put behind each command to make it short.
+SHORTER = {
+    "train": FEW_STEPS, "sample": ("--backend", "reference"), "gradcheck": ("--only", "tanh", "--backend", "reference"),
+    "theory": ("--only", "saturat", "--backend", "reference"), "evaluate": ("--backend", "reference"), "presets": (),
+    "kernels list": (),
+    "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
+}  # fmt: skip
+
+
+def commands(group=None, name=""):
+    """Yield the name of every command, also of those in groups, and its help's last line."""
+    group = group or typer.main.get_command(main.app)
+    yield name, group.epilog or ""
+    for word, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{name} {word}".strip())
+        else:
+            yield f"{name} {word}".strip(), command.epilog or ""
+
+
+def examples():
+    """Return every example as it stands in a --help, each once."""
+    lines = [line for _, line in commands() if line]
+    return list(dict.fromkeys(" ".join(part.split()) for line in lines for part in line.removeprefix("Examples:").split("|")))
+
+
+EXAMPLES = examples()
+
+
+def test_every_command_has_examples():
+    """Those that have none are listed: they take no arguments, or are groups of commands."""
+    assert {name for name, line in commands() if not line} == {"presets", "kernels"}
+    assert {name for name, _ in commands()} - {"", "kernels"} == set(SHORTER)
+    assert len(EXAMPLES) > 15 and all(example.startswith("tinygan ") for example in EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The folder that the examples imagine: photos/, a table, and runs on digits, ring and the table."""
+    here = tmp_path_factory.mktemp("examples")
+    rng = np.random.default_rng(0)
+    (here / "photos").mkdir()
+    for i in range(3):
+        save(rng.integers(0, 256, (32, 33, 3), dtype=np.uint8), here / "photos" / f"{i}.png")
+    for name in ("heights", "held-out"):
+        rows = "".join(f"{a},{b}\n" for a, b in rng.normal(size=(30, 2)))
+        (here / f"{name}.csv").write_text(f"a,b\n{rows}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        measure_less(patch)
+        for data in ("digits", "ring", "heights.csv"):
+            assert run(["train", data, *FEW_STEPS]) == 0
+    return here
+
+
+def measure_less(patch):
+    """Let the measures of samples take fewer of them."""
+    against, parzen = report.d_against_optimum, report.parzen
+    patch.setattr(report, "d_against_optimum", lambda run: against(run, 500))
+    patch.setattr(report, "parzen", lambda fake, cut, rest: parzen(fake[:50], cut[:9], rest[:50]))
+    patch.setattr(report, "MOST_COMPARED", 60)
+
+
+def shortened(example):
+    """Return an example's command, its words with smaller sizes, and the options to put behind them that make it short."""
+    words = shlex.split(example.split(">")[0].replace("512", "16"))[1:]
+    command = next(name for name in SHORTER if words[: len(name.split())] == name.split())
+    more = list(SHORTER[command])
+    if command == "train":
+        if "--resume" in words:  # the run's own options stay
+            del more[2:]
+        if "dcgan" in words:
+            more = [*more[:6], "--z", "2", "--width", "1"]
+    if command == "kernels verify" and "--backend" in words:
+        more = ["--only", "fill"]
+    if command == "kernels profile" and "--shape" not in words:
+        more = ["--shape", "16", "16", "16"]
+    return command, words, more
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_help_work(place, monkeypatch, capsys, example):
+    monkeypatch.chdir(place)
+    measure_less(monkeypatch)
+    command, words, more = shortened(example)
+    if command.startswith("kernels") and command != "kernels list" and command != "kernels doctor":
+        asked = [name for name in CUDA_BACKENDS if name in words] or (list(CUDA_BACKENDS) if command != "kernels verify" else [])
+        if reason := next(filter(None, (why_unavailable(name, emulate=True) for name in asked)), None):
+            pytest.skip(f"CUDA kernels cannot be compiled here: {reason}")
+    if command == "kernels targets":
+        monkeypatch.setattr("tinygan_kernels.profiling.targets.measure", lambda backends, archs: iter(()))
+    code = run([*words, *more])
+    said = capsys.readouterr()
+    assert code == 0 or command == "kernels doctor", said.err
+    assert said.out and "Traceback" not in said.err
+    if "--json" in words:
+        found = json.loads(said.out, parse_constant=pytest.fail)
+        assert found and all(claim["passed"] is True and claim["measured"] for claim in found)
