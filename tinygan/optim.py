@@ -33,6 +33,7 @@ class Optimiser:
 
     kernel: str
     state_names: tuple[str, ...] = ()
+    never_negative: tuple[str, ...] = ()  # the states that hold counts, or means of squares
 
     def __new__(cls, *given: Any, **named: Any) -> Any:
         check_keywords(cls, named)
@@ -140,6 +141,7 @@ class Adam(Optimiser):
 
     kernel = "adam"
     state_names = ("m", "v", "t")
+    never_negative = ("v", "t")
 
     def __init__(
         self, parameters: Parameters, rate: float = 0.001, beta1: float = 0.5, beta2: float = 0.999, eps: float = 1e-8

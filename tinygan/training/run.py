@@ -252,6 +252,11 @@ class Run:
         """Go on from a checkpoint. Raises CheckpointError where it does not fit this run, or could not come from it."""
         of_networks = {name: array for name, array in arrays.items() if not name.startswith("sampler.")}
         check_arrays(of_networks, self.live_arrays(), "this run's")
+        for player, optimiser in (("D", self.game.optim_d), ("G", self.game.optim_g)):
+            for name in optimiser.never_negative:
+                what = f"{player}.{optimiser.kernel}.{name}"
+                if (arrays[what] < 0).any():
+                    raise CheckpointError(f"the checkpoint is damaged: {what} holds negative numbers, which it never has")
         now = {name: rng.bit_generator.state["bit_generator"] for name, rng in self.rngs.items()}
         if {name: rng["bit_generator"] for name, rng in state.rngs.items()} != now:
             raise CheckpointError("the checkpoint's networks draw other random numbers; resume with the same networks")

@@ -292,3 +292,14 @@ def test_velocity_points_up_for_d_and_down_for_g():
     p = 1 / (1 + np.exp(1.0))  # D(G(z)) at s = psi theta = -1
     np.testing.assert_allclose(found, [-p * 1.0, p * -1.0], rtol=1e-14)  # dV/dpsi = -p theta;  -dV/dtheta = p psi
     assert float(gradients(objectives.value(D(zero), D(G(zero))), [D.psi])[0]) == pytest.approx(-p)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("relation", ["=", "<=", ">="])
+def test_numbers_of_every_type_are_json(kind, relation):
+    """`tinygan theory --json` ended in a traceback, after all its work, where a claim had measured with NumPy's numbers."""
+    found = Measured("x", kind(1.0), kind(1.0), kind(0.5), relation)
+    verdict = Verdict(claims()[0], [found, Measured("y", kind("nan"), kind("-inf"))], 0.1)
+    first, second = json.loads(json.dumps(verdict.to_json(), allow_nan=False))["measured"]
+    assert first["passed"] is True and (first["value"], first["expected"], first["tolerance"]) == (1.0, 1.0, 0.5)
+    assert second["passed"] is False and (second["value"], second["expected"]) == ("nan", "-inf")
