@@ -10,7 +10,6 @@ import csv
 import gzip
 import io
 import os
-import resource
 import struct
 import tempfile
 import warnings
@@ -23,6 +22,8 @@ from PIL import Image
 from scipy.io import wavfile
 
 from tinygan.data import DataError, load
+
+resource = pytest.importorskip("resource", reason="this system does not tell how much memory a process has taken")
 
 LIMIT = 0.05  # gigabytes that a load may take by its own estimate
 MOST_GROWTH = 6e8  # bytes by which all cases together may make this process grow: no gigabytes

@@ -112,10 +112,12 @@ def test_pictures_by_their_headers(tmp_path):
     assert "--max-memory 224" in message
 
 
-def test_many_pictures(tmp_path):
+def test_many_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "NETWORK_BYTES", 1)
     for i in range(3):
         save(PIXELS[0][:, :4], tmp_path / f"{i}.png")
-    assert "its 3 pictures of 4x4" in refusal_of(load, tmp_path, max_memory=0.0005 / 1000)
+    message = refusal_of(load, tmp_path, max_memory=5e-7)
+    assert "its 3 pictures of 4x4" in message and "give a smaller --size, or use fewer pictures" in message
 
 
 @pytest.mark.parametrize("text", ["1\n" * 100_000, "1," * 50_000 + "1\n"])

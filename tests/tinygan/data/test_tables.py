@@ -10,6 +10,7 @@ from data_files import npy, refusal_of, shown
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygan.cli.main import run as command
 from tinygan.data import load
 from tinygan.data.kinds import Table, codec_from_json
 from tinygan.data.kinds.columns import without_formula
@@ -266,3 +267,25 @@ def test_no_cell_that_is_written_begins_a_formula(texts):
     for row in written(codec, np.eye(k) * 2 - 1):
         for cell in row:
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")) or np.isfinite(float(cell))
+
+
+# ---- on the command line ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_understood_is_said_and_stored_from_training_to_samples(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path, "size,kind,price\n" + "".join(f"{i},{'=a' if i % 3 else 'b'},{i * i}\n" for i in range(9)) + ",b,5\n")
+    quick = ["--backend", "reference", "--out", "r"]
+    assert command(["train", "t.csv", "--steps", "1", *quick]) == 2
+    assert "--drop-missing" in capsys.readouterr().err
+    given = ["--drop-missing", "--columns", "kind,size"]
+    assert command(["train", "t.csv", "--steps", "1", "--hidden", "4", "--batch", "3", *given, *quick]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "t.csv: 9 rows of 2 columns: kind (2 categories), size" and "1 of 10 rows" in said[1] and len(said) == 2
+    assert command(["train", "t.csv", "--steps", "2", "--resume", *quick]) == 0, "read again as it was at first"
+    assert command(["sample", "r", "-n", "5", "-o", "s.csv", "--backend", "reference"]) == 0
+    assert "'=a': a spreadsheet would take it for a formula" in capsys.readouterr().err
+    header, *rows = csv.reader((tmp_path / "s.csv").read_text().splitlines())
+    assert header == ["kind", "size"] and len(rows) == 5 and {row[0] for row in rows} <= {"'=a", "b"}
+    assert command(["train", "t.csv", "--steps", "3", "--resume", "--columns", "size", *quick]) == 2
+    assert "--columns is size, but the run in r has kind,size" in capsys.readouterr().err

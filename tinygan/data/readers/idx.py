@@ -13,7 +13,6 @@ from .decoding import decoding, opened
 
 HEADER = 16  # bytes
 NEEDED = 13  # bytes of memory a pixel: the file's own, and float32 with the copies made on the way
-SMALLER = "give --size 64 to arrays saved as .npy, or cut the file"
 
 
 def read_idx(path: Path, size: int | None = None) -> np.ndarray:

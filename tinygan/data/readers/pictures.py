@@ -136,9 +136,9 @@ def _require_memory(folder: Path, heads: Sequence[_Head], side: int) -> None:
     channels = 1 if all(head.mode in GREY_MODES or head.deep for head in heads) else 3
     largest = max((4 * head.size[0] * head.size[1] for head in heads), default=0)
     needed = NEEDED * len(heads) * side * side * channels + largest
-    smaller = "give --size 64, which makes them smaller, or fewer pictures"
-    require_memory(folder, needed, f"its {len(heads):,} pictures of {side}x{side}", smaller)
+    smaller = f"give --size {DEFAULT_SIZE}, which makes them smaller" if side > DEFAULT_SIZE else "give a smaller --size"
     require_networks(folder, (side, side, channels), smaller)
+    require_memory(folder, needed, f"its {len(heads):,} pictures of {side}x{side}", f"{smaller}, or use fewer pictures")
 
 
 def _white(folder: Path, heads: Sequence[_Head], failures: list[str]) -> int | None:
