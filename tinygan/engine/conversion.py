@@ -163,7 +163,7 @@ def _all_exact(whole: Array, converted: Array) -> bool:
     if not whole.size or (-limit <= int(whole.min()) and int(whole.max()) <= limit):
         return True
     inside = converted < 2.0 ** (8 * whole.dtype.itemsize - (whole.dtype.kind == "i"))  # beyond, the way back has no meaning
-    return bool((inside & (np.where(inside, converted, 0).astype(whole.dtype) == whole)).all())
+    return bool((inside & (np.where(inside, converted, converted.dtype.type(0)).astype(whole.dtype) == whole)).all())
 
 
 def described(value: Any) -> str:

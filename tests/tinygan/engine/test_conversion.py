@@ -266,6 +266,9 @@ def test_strides_paddings_and_sides_may_be_numpys():
     np.testing.assert_array_equal(ops.conv2d(x, w, two, one).numpy(), ops.conv2d(x, w, 2, 1).numpy())
     up = constant(np.ones((2, 2, 3, 2)))
     np.testing.assert_array_equal(ops.conv_transpose2d(x, up, two, one).numpy(), ops.conv_transpose2d(x, up, 2, 1).numpy())
+    long = constant(np.arange(600.0).reshape(1, 150, 2, 2))
+    grown = ops.conv_transpose2d(long, up, np.int8(2), np.uint8(1))
+    assert grown.shape == ops.conv_transpose2d(long, up, 2, 1).shape == (1, 298, 2, 3)
     assert ops.pad(x, [(np.int64(0), one), (one, 0), (0, two), (0, 0)]).shape == (1 + 1, 5, 6, 2)
 
 

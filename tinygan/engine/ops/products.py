@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinygan.engine.conversion import whole_number
 from tinygan.engine.tensor import Tensor, record
 
 from .door import launch
@@ -66,5 +67,7 @@ def conv_transpose2d(x: Tensor, w: Tensor, stride: int = 1, pad: int = 0) -> Ten
     """
     if x.ndim != 4 or w.ndim != 4:
         raise ValueError(f"conv_transpose2d: x {x.shape} and w {w.shape} have to have four dimensions")
+    # Python's numbers: with an int8 for a stride, NumPy 2 counts the pixels in int8, too
+    stride, pad = whole_number(stride, "conv_transpose2d: stride", 1), whole_number(pad, "conv_transpose2d: pad", 0)
     height, width = ((n - 1) * stride - 2 * pad + k for n, k in zip(x.shape[1:3], w.shape[:2], strict=True))
     return conv2d_dx(x, w, stride, pad, height, width)
