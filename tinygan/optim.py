@@ -109,6 +109,9 @@ class Optimiser:
 
     def _step(self, gradients: Sequence[Tensor], sign: int) -> None:
         self.flat.rejoin()
+        if not isinstance(gradients, Iterable):
+            raise TypeError(f"gradients is {described(gradients)}, it has to be a list of tensors, one for each parameter: "
+                            "gradients(loss, optimiser.parameters)")
         g = self.flat.gather(gradients if isinstance(gradients, Tensor) else list(gradients))
         out = (self.flat.theta, *self.states.values())
         self.flat.backend.launch(self.kernel, (g.array, self._rate), out=out, sign=sign, **self.constants)

@@ -20,7 +20,9 @@ from tinygan_kernels.writes import span
 
 from tinygan.engine import ops
 
+from .conversion import described, whole_number
 from .elsewhere import answers_keywords
+from .randomness import generator_of
 from .tensor import Tensor, gradients
 
 Moves = Sequence[tuple[Tensor, Any, Any]]  # (tensor, index, direction) of what is moved together
@@ -93,18 +95,20 @@ class GradcheckReport:
 
 @answers_keywords
 def gradcheck(
-    f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | None = None, name: str = "",
+    f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | int | None = None, name: str = "",
     elements: int = MAX_ELEMENTS,
 ) -> GradcheckReport:
     """Compare the derivatives of f(*inputs) with numeric ones.
 
     inputs: float64 tensors, perturbed in place and restored; f may also reach them from elsewhere, as a network does its
     parameters. order 2 checks the VJP itself as a function of inputs and cotangent. rng draws cotangent and directions
-    (default: seed 0). elements: how many of each input are checked one by one; a random direction covers the rest.
+    or is their seed (default: 0). elements: how many of each input are checked one by one; a random direction covers the rest.
     Raises KinkError at a kink. Raises ValueError for inputs that are not float64, that were computed from others, that are
     read-only or share memory, and for an f that gives two values for one input. Raises TypeError for what is no tensor.
     """
-    rng = rng or np.random.default_rng(0)
+    if isinstance(f, Tensor) or not callable(f):
+        raise TypeError(f"gradcheck: f is {described(f)}, it has to be a function that returns a Tensor: gradcheck(f, x)")
+    rng, elements = generator_of(0 if rng is None else rng, "gradcheck"), whole_number(elements, "gradcheck: elements", 0)
     _check_inputs(inputs)
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")

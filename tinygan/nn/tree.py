@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygan.engine import ops
 from tinygan.engine.conversion import described
-from tinygan.engine.elsewhere import LAYER, check_keywords, missing_attribute
+from tinygan.engine.elsewhere import LAYER, TENSOR, check_keywords, missing_attribute
 from tinygan.engine.tensor import Tensor
 
 
@@ -40,6 +40,16 @@ class Slot:
             raise TypeError(f"the parameter {self.name} is in a tuple, where it cannot be exchanged; hold it in a list")
         else:
             self.owner[self.key] = tensor
+
+
+class Name(str):
+    """The name of a tensor in a layer, such as "0.w": a text that says what to write where it is taken for the tensor itself."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        here = f"; write `for p in G.parameters().values()` for the tensors ({str(self)!r} is the name of one)"
+        raise AttributeError(f"a name has no attribute {name!r}{here if hasattr(Tensor, name) or name in TENSOR else ''}")
 
 
 class Layer:
@@ -68,7 +78,8 @@ class Layer:
         return super().__new__(cls)
 
     def __call__(self, x: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} does not say what it computes; give it __call__(self, x)")
+        rename = "; rename its method forward to __call__" if callable(vars(type(self)).get("forward")) else ""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it computes; give it __call__(self, x){rename}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. A layer of tinygan's refuses what it would not read, such as weight, and what would fail in a call."""
@@ -300,5 +311,5 @@ def _named(layer: Layer, wanted: Callable[[Tensor], bool]) -> dict[str, Tensor]:
         if names.setdefault(id(slot.tensor), slot.name) == slot.name:
             if tensors.get(slot.name, slot.tensor) is not slot.tensor:
                 raise ValueError(f"two tensors of the layer have the name {slot.name!r}; rename an attribute")
-            tensors[slot.name] = slot.tensor
+            tensors[Name(slot.name)] = slot.tensor
     return {name: tensor for name, tensor in tensors.items() if wanted(tensor)}

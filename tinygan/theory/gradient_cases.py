@@ -196,6 +196,9 @@ def _products() -> Iterator[Case]:
     yield case("matmul: views, transposed again", lambda a, b: ops.matmul(a.T, b.T, True, True), normal(3, 4), normal(4, 2))
     yield case("matmul: negative stride", lambda a, b: a @ b, view(normal(4, 3)), normal(2, 3))
     yield case("matmul: A A^T", lambda a: ops.matmul(a, a, trans_b=True), normal(3, 2))
+    yield case("matmul: a row", lambda a, b: a @ b, normal(3), normal(3, 2))
+    yield case("matmul: a column", lambda a, b: ops.matmul(a, b, True, True), normal(3, 2), normal(3))
+    yield case("matmul: an inner product", lambda a, b: a @ b, normal(3), normal(3))
 
 
 # (N, H, W, C_in), (KH, KW, C_out), stride, pad

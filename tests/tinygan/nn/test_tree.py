@@ -240,7 +240,7 @@ def test_a_layer_that_is_held_but_never_called_is_named():
 
     D, G = Forgetful(1), Residual(1)
     game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1))
-    with pytest.raises(ValueError, match=r"wrt\['second\.w'\], float64 of shape .* has no part in output"):
+    with pytest.raises(ValueError, match=r"D's parameter second\.w, float64 of shape .* has no part in what D plays for"):
         game.ascend_d(drawn(4, 1), drawn(4, 1))
 
 

@@ -6,7 +6,7 @@ from tinygan.engine.conversion import whole_number
 from tinygan.engine.tensor import Tensor, record
 
 from .door import launch
-from .shapes import contiguous, transpose
+from .shapes import contiguous, reshape, transpose
 
 
 def _row_major(x: Tensor, trans: bool) -> tuple[Tensor, bool]:
@@ -19,13 +19,25 @@ def _row_major(x: Tensor, trans: bool) -> tuple[Tensor, bool]:
 def matmul(a: Tensor, b: Tensor, trans_a: bool = False, trans_b: bool = False) -> Tensor:
     """C = A B        A (M, K)   B (K, N)   C (M, N), either operand transposed on request
     given g = dL/dC:   dA = g B^T (M, K)     dB = A^T g (K, N)
+
+    A vector is a row on the left and a column on the right, and its side is left out of C: (K,) (K, N) -> (N,), (K,) (K,) -> ().
     """
+    if a.ndim == 1 or b.ndim == 1:
+        return _with_vectors(a, b, trans_a, trans_b)
     (a, trans_a), (b, trans_b) = _row_major(a, trans_a), _row_major(b, trans_b)
     return record(launch("matmul", a, b, trans_a=trans_a, trans_b=trans_b), (a, b), (
         # with A^T in the product, what is wanted is (g B^T)^T = B g^T; likewise for B
         lambda g, c, a, b: matmul(b, g, trans_b, True) if trans_a else matmul(g, b, False, not trans_b),
         lambda g, c, a, b: matmul(g, a, True, trans_a) if trans_b else matmul(a, g, not trans_a, False),
     ))
+
+
+def _with_vectors(a: Tensor, b: Tensor, trans_a: bool, trans_b: bool) -> Tensor:
+    """Return the product of matrices of which at least one is given as a vector, to which transposing does nothing."""
+    left = (reshape(a, (1, a.size)), False) if a.ndim == 1 else (a, trans_a)
+    right = (reshape(b, (b.size, 1)), False) if b.ndim == 1 else (b, trans_b)
+    c = matmul(left[0], right[0], left[1], right[1])
+    return reshape(c, c.shape[a.ndim == 1 : 1 if b.ndim == 1 else 2])
 
 
 def conv2d(x: Tensor, w: Tensor, stride: int = 1, pad: int = 0) -> Tensor:
