@@ -44,7 +44,14 @@ __all__ = [
 
 
 class BackendError(ValueError):
-    """A backend that does not exist or cannot run here. The message is one line and says what to do."""
+    """A backend that does not exist or cannot run here. The message is one line and says what to do.
+
+    What is --emulate on the command line is emulate=True in Python: `str(error)` has the one, `error.with_flags` the other.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("--emulate", "emulate=True"))
+        self.with_flags = message
 
 
 # The one table of backends, with the full names of their modules: the architecture test reads such names as imports.

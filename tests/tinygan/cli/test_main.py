@@ -136,6 +136,27 @@ def test_resume(tmp_path, tinygan):
     assert sorted(os.listdir(tmp_path)) == ["run"]
 
 
+def test_a_finished_run_that_goes_on_says_that_it_is_finished(tmp_path, tinygan):
+    """It is named by its folder or by the checkpoint file in it; with more steps it goes on, and says nothing of the kind."""
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,5\n4,4\n6,1\n2,2\n7,3\n")
+    out = tmp_path / "run"
+    tinygan("train", tmp_path / "t.csv", *FAST, "--out", out)
+    before = contents(out)
+    for place in (out, out / CHECKPOINT):
+        code, stdout, stderr = tinygan("train", tmp_path / "t.csv", "--out", place, "--resume")
+        assert code == 0 and "step 3" in stdout[0]
+        assert f"the run in {out} is finished: all its 3 steps are made; to go on with it, give a larger --steps" in stderr
+        assert contents(out)[CHECKPOINT] == before[CHECKPOINT]
+    code, stdout, stderr = tinygan("train", tmp_path / "t.csv", "--out", out / CHECKPOINT, "--resume", "--steps", 5)
+    assert code == 0 and "step 5" in stdout[0] and not any("finished" in line for line in stderr)
+    copied = tmp_path / "copy.safetensors"
+    copied.write_bytes((out / CHECKPOINT).read_bytes())
+    for place in (copied, out / CHECKPOINT, out):
+        assert tinygan("sample", place, "-o", tmp_path / "s.npy", "--backend", "reference")[0] == 0
+    code, _, stderr = tinygan("train", tmp_path / "t.csv", "--out", copied, "--resume")
+    assert code == 2 and len(stderr) == 1 and "a run goes on in a folder" in stderr[0]
+
+
 # ---- what is wrong ------------------------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,24 @@ def test_a_finished_run_resumed_as_it_is_stays_as_it_is(tmp_path):
 LATER = b'{"step": 11, "v": 0, "d_real": 0, "d_fake": 0, "d_loss": 0, "g_loss": 0}\n'
 
 
+# lines of a step that the checkpoint knows, with what no reading holds: a text, a NaN, true, a step and a half, depth, length
+VALUES = (b'"x"', b"NaN", b"true", b"[[0]]", b"0" + b" " * 20_000)
+ODD = [LATER.replace(b"11", b"10").replace(b'"v": 0', b'"v": ' + odd) for odd in VALUES]
+ODD += [b"[" * 30_000, LATER.replace(b"11", b"9.5"), LATER.replace(b'"v": 0', b'"v": 1e999'), LATER.replace(b"11", b"1" * 5000)]
+
+
+@pytest.mark.parametrize("tail", ODD, ids=lambda tail: str(tail[:30]))
+def test_a_line_of_metrics_that_is_no_reading_is_taken_off(tmp_path, tail):
+    start(tmp_path / "run", steps=20).train(stopping=after(10))
+    whole = (tmp_path / "run" / METRICS).read_bytes()
+    with open(tmp_path / "run" / METRICS, "ab") as file:
+        file.write(tail)
+    run = resume(tmp_path / "run")
+    assert [reading["step"] for reading in run.folder.readings(10)] == [10]
+    run.folder.claim(run.config, run.step)
+    assert (tmp_path / "run" / METRICS).read_bytes() == whole
+
+
 @pytest.mark.parametrize("tail", [LATER, LATER[:20], b"\xff\xfe\x00", b"[]\n", b'{"step": "3"}\n', b'{"step": 3}\n', b"3\n", b"\n"])
 def test_lines_that_the_checkpoint_does_not_know_are_taken_off(tmp_path, tail):
     start(tmp_path / "whole", steps=30).train()
