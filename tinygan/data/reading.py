@@ -61,8 +61,9 @@ def reading(max_memory: float | None = None, say: Callable[[str], None] | None =
 
 
 def memory_limit() -> float:
-    """Return the limit of the reading at hand, in bytes."""
-    return (_current.get() or _Reading()).limit
+    """Return the limit of the reading at hand, in bytes; infinity outside of `load`, where nothing could lift it."""
+    opened = _current.get()
+    return math.inf if opened is None else opened.limit
 
 
 def require_memory(path: Path | str, needed: float, what: str, cure: str = "use a part of it") -> None:

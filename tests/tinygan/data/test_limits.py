@@ -5,10 +5,12 @@ Slow readings say how far they are.
 
 import gzip
 import io
+import math
 import struct
 import time
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from scipy.io import wavfile
 
 from tinygan.cli.main import run as command
 from tinygan.data import load, reading
+from tinygan.data.kinds import Images
 from tinygan.data.units import DataError
 
 GB = 10**9
@@ -124,6 +127,26 @@ def test_many_pictures(tmp_path, monkeypatch):
 def test_text_that_unpacks_to_more_than_the_limit(tmp_path, text):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
     assert "--max-memory" in refusal_of(load, tmp_path / "a.csv.gz", max_memory=1e-4)
+
+
+def test_what_grows_while_it_is_read(tmp_path, monkeypatch):
+    """Pictures that --size makes larger, and categories, of which each is a column, take more than their files."""
+    monkeypatch.setattr(reading, "NETWORK_BYTES", 1)
+    message = refusal_of(load, "digits", size=4096)
+    assert "its 1,797 images of 4096x4096" in message and "give a smaller --size" in message
+    assert "images of 64x64" in refusal_of(load, npy(tmp_path, PIXELS), size=64, max_memory=1e-4)
+    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"{i},n{i % 90}\n" for i in range(900)))
+    assert len(load(tmp_path / "a.csv", max_memory=0.01).x) == 900
+    message = refusal_of(load, tmp_path / "a.csv", max_memory=0.002)
+    assert "its 900 rows of 91 numbers" in message and "--columns" in message
+
+
+def test_an_array_in_memory_has_no_limit_that_nothing_could_lift():
+    """As `fit` hands it over: the array is there, and the networks are the user's own."""
+    assert Images.from_array(Path("data"), np.zeros((2, 800, 800), np.uint8)).codec.shape == (800, 800, 1)
+    assert reading.memory_limit() == math.inf
+    with reading.reading():
+        assert reading.memory_limit() == 4e9
 
 
 def test_a_line_without_an_end(tmp_path, monkeypatch):

@@ -14,13 +14,14 @@ from tinygan.options import Options, option
 from ..batches import Dataset
 from ..comparison import FAKE, REAL, Comparison, new_figure, shortened
 from ..readers import ARRAY_SUFFIXES, MOST_CATEGORIES, Column, chosen, read_csv
-from ..reading import require_networks
+from ..reading import require_memory, require_networks
 from ..units import Codec, DataError, is_count, is_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWN_COLUMNS = 12
+CELL = 32  # bytes of memory a number of a table with categories: float64, float32, and the copies made on the way
 NAMED_COLUMNS = 8  # in the line that says what was understood
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"), the wide forms of East Asian text included.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -191,6 +192,8 @@ class Table(Columns):
                 names += [f"{column.name}={category}" for category in column.categories]
                 parts.append(column.values[:, None] == np.arange(len(column.categories)))
         require_networks(path, (len(names),), "choose columns by --columns")
+        rows, width = len(parts[0]), len(names)
+        require_memory(path, CELL * rows * width, f"its {rows:,} rows of {width:,} numbers", "choose columns by --columns")
         return cls.of_rows(path, np.concatenate(parts, axis=1, dtype=np.float64), tuple(names), notes, tuple(groups))
 
     @classmethod

@@ -15,7 +15,7 @@ from tinygan.options import Options, option
 from .. import readers
 from ..batches import Dataset
 from ..comparison import Comparison
-from ..reading import require_networks
+from ..reading import require_memory, require_networks
 from ..units import Codec, DataError, is_count
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 SMALL = 127  # whole numbers that go no higher fill less than half of 8 bits, so their largest is taken for white
+RESIZED = 12  # bytes of memory a number of resized images: float32, and the copies made on the way
 OVERSHOOT = 1e-3  # how far rounding and resampling may have brought floats out of their range
 
 
@@ -97,6 +98,10 @@ class Images(Codec):
                             f"of at least 1 pixel. {' '.join(notes)}")
         x, white, scaled = _to_unit(name, images)
         if size is not None and x.shape[1:3] != (size, size):
+            shape = (size, size, x.shape[3])
+            needed, smaller = RESIZED * len(x) * math.prod(shape), "give a smaller --size"
+            require_networks(name, shape, smaller)
+            require_memory(name, needed, f"its {len(x):,} images of {size}x{size}", smaller)
             x = _resized(x, size)
         labels = None if labels is None else np.asarray(labels, np.int64)
         codec = cls(x.shape[1:], white=white)
