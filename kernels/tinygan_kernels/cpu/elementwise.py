@@ -118,11 +118,12 @@ def reciprocal(x, y, part, parts):
 
 @ParallelLoop
 def inverse_root(x, y, part, parts):
-    """y = 1 / sqrt(x)"""
+    """y = x^-0.5 = 1 / sqrt(x), but as in C's pow with an infinity for -0 and 0 for minus infinity"""
     start, stop = span(y.size, parts, part)
     a, out = x[start:stop], y[start:stop]
     for i in range(out.size):
-        out[i] = 1 / np.sqrt(a[i])
+        root = np.sqrt(a[i] + a.dtype.type(0))  # -0 + 0 is 0
+        out[i] = 1 / root if a[i] != -np.inf else 0
 
 
 @ParallelLoop

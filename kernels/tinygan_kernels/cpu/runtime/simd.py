@@ -101,25 +101,52 @@ class Vectors:
         return self._called("fmuladd", a, b, c)
 
     def over_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
-        """Return number / (sqrt(a) + small), a at least 0, for finite numbers.
+        """Return number / (sqrt(a) + small), where a and small are at least 0; at extremes as IEEE 754's root and division do.
 
         AVX-512 has estimates of 1 / sqrt(a) and of 1 / b with a relative error below 2^-14. A step of Newton's iteration after each
-        leaves little but rounding errors, and takes less time than a root and a division.
+        leaves little but rounding errors, and takes less time than a root and a division. Those are taken where the estimates do
+        not hold: for infinities and NaN, for quotients beyond the largest number, and for a below 1e-37 where small does not hide
+        the root. A vector of one number, in the rest of a row, goes the same way as a full one, so the place of a number in an
+        array does not matter.
         """
-        b = self.builder
-        if not (self.bytes == register_bytes() == 64 and self.itemsize == 4):
-            return b.fdiv(number, b.fadd(self._called("sqrt", a), small))
-        least, most = self.constant(1e-37), self.constant(3e38)
-        a = b.select(b.fcmp_ordered("<", a, least), least, a)  # 1 / sqrt(0) is not finite
-        a = b.select(b.fcmp_ordered(">", a, most), most, a)
-        y = self._estimate("rsqrt14", a)
-        root = b.fmul(a, y)
+        if register_bytes() != 64 or self.itemsize != 4:
+            return self._divided_by_root(number, a, small)
+        if self.bytes == 64:
+            return self._estimated_over_root(number, a, small)
+        full, lane = Vectors(self.builder, self.number), ir.Constant(ir.IntType(32), 0)
+        wide = full._estimated_over_root(*(full.splat(self.builder.extract_element(v, lane)) for v in (number, a, small)))
+        return self.splat(self.builder.extract_element(wide, lane))
+
+    def _divided_by_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
+        return self.builder.fdiv(number, self.builder.fadd(self._called("sqrt", a), small))
+
+    def _estimated_over_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
+        """Return number / (sqrt(a) + small) for 16 floats, from estimates where they hold in all of them."""
+        # The estimates give a NaN wherever they do not hold: 1 / sqrt(a) is infinite at 0 and 0 at infinity, and infinity times 0 is
+        # a NaN. Two numbers that a loop computes once see to it that few take the way aside. The first keeps a zero from it where
+        # sqrt(1e-37) is less than half a rounding of small; the second leads there where 1 / b is estimated as 0.
+        b, zero = self.builder, self.constant(0.0)
+        least = b.select(b.fcmp_ordered(">=", small, self.constant(1e-11)), self.constant(1e-37), zero)
+        added = b.select(b.fcmp_ordered("<=", small, self.constant(1e37)), small, self.constant(float("nan")))
+        positive = b.select(b.fcmp_ordered("<", a, least), least, a)
+        y = self._estimate("rsqrt14", positive)
+        root = b.fmul(positive, y)
         missing = self.multiply_add(b.fneg(root), y, self.constant(1.0))
-        under = b.fadd(self.multiply_add(b.fmul(root, self.constant(0.5)), missing, root), small)
+        under = b.fadd(self.multiply_add(b.fmul(root, self.constant(0.5)), missing, root), added)
         y = self._estimate("rcp14", under)
         quotient = b.fmul(number, y)
         missing = self.multiply_add(b.fneg(under), quotient, number)
-        return self.multiply_add(y, missing, quotient)
+        estimated = self.multiply_add(y, missing, quotient)
+        holds = b.fcmp_ordered("ord", estimated, estimated)
+        everywhere = b.icmp_unsigned("==", b.bitcast(holds, ir.IntType(self.lanes)), ir.Constant(ir.IntType(self.lanes), -1))
+        before = b.block
+        with b.if_then(b.not_(everywhere), likely=False):
+            exact = b.select(holds, estimated, self._divided_by_root(number, a, small))
+            aside = b.block
+        result = b.phi(self.type)
+        result.add_incoming(estimated, before)
+        result.add_incoming(exact, aside)
+        return result
 
     def _estimate(self, name: str, a: ir.Value) -> ir.Value:
         """Apply one of AVX-512's estimating instructions to a vector of 16 floats."""
