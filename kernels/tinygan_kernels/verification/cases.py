@@ -27,13 +27,17 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """One call of a kernel. states: what the outputs of an update in place hold before; empty for the other kernels."""
+    """One call of a kernel. states: what the outputs of an update in place hold before; empty for the other kernels.
+
+    check: how the outputs are judged: by the kernel's "bound", or as `extremes` says by what "extremes" or "places" ask for.
+    """
 
     kernel: str
     label: str
     inputs: tuple[np.ndarray, ...]
     states: tuple[np.ndarray, ...] = ()
     params: dict[str, Any] = field(default_factory=dict)
+    check: str = "bound"
 
     @property
     def size(self) -> int:

@@ -72,11 +72,12 @@ def _pad(images, top, left, padded, part, parts):
 
 
 @ParallelLoop
-def _fold(patches, kh, run, out_width, row_step, pixel_step, padded, top, left, dx, part, parts, thread):
+def _fold(patches, kh, run, taps, out_width, row_step, pixel_step, padded, top, left, dx, part, parts, thread):
     """Add every row of patches (N, OH OW, KH run) to the pixels that it saw, in padded images, and cut dx (N, H, W C) out of them.
 
-    row_step, pixel_step: how far apart the patches of neighbouring output rows and output pixels begin, in numbers of
-    padded (threads, H', L).
+    taps: KW C, after which the rest of a run is a gradient times 0. That is 0, or a NaN where the gradient is not finite, which
+    belongs to no pixel. row_step, pixel_step: how far apart the patches of neighbouring output rows and output pixels begin, in
+    numbers of padded (threads, H', L).
     """
     item = dx.itemsize
     side = LANES_32 if item == 4 else LANES_64
@@ -90,6 +91,9 @@ def _fold(patches, kh, run, out_width, row_step, pixel_step, padded, top, left, 
         for pixel in range(patches.shape[1]):
             i, j = pixel // out_width, pixel % out_width
             source, target = address_of(patches[n, pixel]), address_of(whole) + (i * row_step + j * pixel_step) * item
+            if taps < run and not patches[n, pixel, run - 1] == 0:
+                for u in range(kh):
+                    patches[n, pixel, u * run + taps : (u + 1) * run] = 0
             for u in range(kh):
                 for k in range(0, run, side):
                     add_register(dx, source + (u * run + k) * item, target + (u * whole.shape[1] + k) * item)
@@ -176,7 +180,7 @@ class DirectConvolution:
             jobs["b"], jobs["b_step"] = transposed.ctypes.data, kh * run * item
             jobs["c"], jobs["c_step"] = _starts(patches), kh * run * item
             jobs["segments"], jobs["depth"] = 1, c_out
-            sizes = kh, run, ow, stride * length, stride * c
+            sizes = kh, run, kw * c, ow, stride * length, stride * c
             fold = _fold.stage(
                 parts_for_items(len(some), patches.size), patches, *sizes, padded, pad, pad * c, _flat_rows(some), size=patches.size
             )
