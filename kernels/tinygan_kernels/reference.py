@@ -39,9 +39,14 @@ def equal(a, b):
     return (a == b).astype(a.dtype)
 
 
+def _in_line(x):
+    """Return x, or a contiguous copy: NumPy's power differs in the last digit where numbers do not lie side by side."""
+    return np.asarray(x, order="C")
+
+
 def pow(a, b):
     """Compute C's pow: NaN for a negative a and a b that is not whole, an infinity at a pole."""
-    return np.power(a, b)
+    return np.power(*map(_in_line, np.broadcast_arrays(a, b)))
 
 
 def where(c, a, b):
@@ -82,7 +87,7 @@ def sign(x):
 
 
 def power(x, exponent):
-    return np.power(x, x.dtype.type(exponent))
+    return np.power(_in_line(x), x.dtype.type(exponent))
 
 
 def tanh(x):

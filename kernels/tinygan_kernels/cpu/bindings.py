@@ -92,6 +92,11 @@ def _tanh(launch: Launch) -> Call:
     return _elementwise(launch) if launch.outputs[0].dtype == np.float32 else _ufunc(launch)
 
 
+def _power_in_line(x: np.ndarray, exponent: np.floating, y: np.ndarray) -> None:
+    """Compute y = x^exponent on contiguous copies: NumPy's vectors differ in the last digit from its way with other strides."""
+    np.copyto(y, np.power(np.asarray(x, order="C"), exponent))
+
+
 _POWERS = {2: elementwise.square, -1: elementwise.reciprocal, -0.5: elementwise.inverse_root, -2: elementwise.inverse_square}
 
 
@@ -99,7 +104,8 @@ def _power(launch: Launch) -> Call:
     """Bind a loop without logarithms for the exponents that derivatives are full of, and NumPy for the others."""
     (x,), (y,), exponent = launch.inputs, launch.outputs, launch.params["exponent"]
     if exponent not in _POWERS:
-        return partial(np.power, x, x.dtype.type(exponent), out=y)
+        number = x.dtype.type(exponent)
+        return partial(np.power, x, number, out=y) if contiguous(x, y) else partial(_power_in_line, x, number, y)
     if contiguous(x, y) and _apart(y, x):
         return Pipeline([_POWERS[exponent].over(y.size, flat(x), flat(y))])
     return partial(_spread, _POWERS[exponent], (x,), [], y)

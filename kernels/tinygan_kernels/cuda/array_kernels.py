@@ -84,8 +84,19 @@ class ArrayKernels:
         self.xp.copyto(values, a, where=chosen)
         self.xp.copyto(y, values)
 
+    def pow(self, a, b, y):
+        self.xp.power(self._in_line(a, y, "a"), self._in_line(b, y, "b"), out=y)
+
     def power(self, x, y, exponent):
-        self.xp.power(x, x.dtype.type(exponent), out=y)
+        self.xp.power(self._in_line(x, y, "a"), x.dtype.type(exponent), out=y)
+
+    def _in_line(self, x, y, use):
+        """Return x, or a contiguous copy in the shape of y: NumPy's power differs in the last digit where numbers lie apart."""
+        if self.xp is not np or (x.flags.c_contiguous and x.shape == y.shape):
+            return x
+        copy = self._like(y, f"in line, {use}")
+        self.xp.copyto(copy, x)
+        return copy
 
     def sigmoid(self, x, y):
         """y = 1 / (1 + e^-x). The exponent -x is clipped where e^-x would overflow: y is below the smallest normal float there."""
@@ -214,7 +225,6 @@ def _ufuncs(xp: Any) -> dict[str, Callable]:
     return {
         "add": xp.add, "mul": xp.multiply, "maximum": xp.maximum, "equal": xp.equal, "neg": xp.negative, "exp": xp.exp,
         "log": xp.log, "sqrt": xp.sqrt, "abs": xp.absolute, "sign": xp.sign, "tanh": xp.tanh, "sin": xp.sin, "cos": xp.cos,
-        "pow": xp.power,
     }  # fmt: skip
 
 

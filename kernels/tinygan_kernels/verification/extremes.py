@@ -287,7 +287,7 @@ def _products(sizes: Sequence[tuple[int, int, int]]) -> Callable[[str, np.dtype]
 
 
 # images, height, width, c_in, c_out, filter, stride, pad
-_CONVOLUTIONS = ((1, 5, 6, 3, 5, 3, 1, 1), (2, 6, 4, 17, 16, 2, 2, 0), (1, 8, 8, 2, 19, 4, 2, 1))
+_CONVOLUTIONS = ((1, 5, 6, 3, 5, 3, 1, 1), (2, 6, 4, 17, 16, 2, 2, 0), (1, 8, 8, 2, 19, 4, 2, 1), (2, 4, 4, 3, 5, 4, 1, 0))
 _LARGE_CONVOLUTIONS = ((17, 16, 17, 33, 32, 4, 2, 1),)
 
 
