@@ -145,7 +145,11 @@ def _matmul_tf32(inputs, outputs, dtype, **trans):
     a, b = inputs
     k = a.shape[0 if trans.get("trans_a") else 1]
     u = 2.0**-11
-    return [(2 * u + u * u + gamma(2 * (k + 1), dtype)) * reference.matmul(np.abs(a), np.abs(b), **trans)]
+    terms = (2 * u + u * u + gamma(2 * (k + 1), dtype)) * reference.matmul(np.abs(a), np.abs(b), **trans)
+    # a subnormal factor is rounded to a multiple of the smallest TF32 number, tiny 2^-10
+    coarse, ones = float(np.finfo(dtype).tiny) * u, (np.ones_like(a), np.ones_like(b))
+    both = reference.matmul(ones[0], np.abs(b), **trans) + reference.matmul(np.abs(a), ones[1], **trans)
+    return [terms + coarse * both]
 
 
 def _conv2d(inputs, outputs, dtype, **params):

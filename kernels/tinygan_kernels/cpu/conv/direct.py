@@ -91,7 +91,7 @@ def _fold(patches, kh, run, taps, out_width, row_step, pixel_step, padded, top, 
         for pixel in range(patches.shape[1]):
             i, j = pixel // out_width, pixel % out_width
             source, target = address_of(patches[n, pixel]), address_of(whole) + (i * row_step + j * pixel_step) * item
-            if taps < run and not patches[n, pixel, run - 1] == 0:
+            if taps < run and patches[n, pixel, run - 1] != 0:
                 for u in range(kh):
                     patches[n, pixel, u * run + taps : (u + 1) * run] = 0
             for u in range(kh):

@@ -122,9 +122,9 @@ class Vectors:
 
     def _estimated_over_root(self, number: ir.Value, a: ir.Value, small: ir.Value) -> ir.Value:
         """Return number / (sqrt(a) + small) for 16 floats, from estimates where they hold in all of them."""
-        # The estimates give a NaN wherever they do not hold: 1 / sqrt(a) is infinite at 0 and 0 at infinity, and infinity times 0 is
-        # a NaN. Two numbers that a loop computes once see to it that few take the way aside. The first keeps a zero from it where
-        # sqrt(1e-37) is less than half a rounding of small; the second leads there where 1 / b is estimated as 0.
+        # The estimates give a NaN wherever they do not hold: 1 / sqrt(a) is infinite at 0 and 0 at infinity, and infinity times 0
+        # is a NaN. Two numbers that a loop computes once see to it that few take the way aside. The first keeps a zero from it
+        # where sqrt(1e-37) is less than half a rounding of small; the second leads there where 1 / b is estimated as 0.
         b, zero = self.builder, self.constant(0.0)
         least = b.select(b.fcmp_ordered(">=", small, self.constant(1e-11)), self.constant(1e-37), zero)
         added = b.select(b.fcmp_ordered("<=", small, self.constant(1e37)), small, self.constant(float("nan")))

@@ -103,13 +103,21 @@ def _link(function: Function, blocks: list[BasicBlock], labels: dict[str, int]) 
         block.after = i + 1
         names = ()
         if block.end == "branch":
-            names = (block.terminator.operands[0].name,)
+            names = (_label_of(block.terminator, 0),)
         elif block.end == "switch":
-            names = function.targets.get(block.terminator.operands[1].name, ())
+            names = function.targets.get(_label_of(block.terminator, 1), ())
         missing = [n for n in names if n not in labels]
         if missing:
             raise EmulatorError(f"branch to unknown label {missing[0]} at PTX line {block.terminator.ptx_line}")
         block.targets = tuple(labels[n] for n in names)
+
+
+def _label_of(terminator: Instruction, at: int) -> str:
+    """Return the name of the label that a branch has as an operand. Raises EmulatorError where it has none there."""
+    name = getattr(terminator.operands[at], "name", None) if at < len(terminator.operands) else None
+    if name is None:
+        raise EmulatorError(f"not PTX: {terminator.name} without a label at PTX line {terminator.ptx_line}")
+    return str(name)
 
 
 def _order(blocks: list[BasicBlock]) -> list[int]:

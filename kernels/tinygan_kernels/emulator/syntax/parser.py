@@ -13,12 +13,18 @@ from .ptx import WIDTH, Address, Function, Instruction, Label, Module, Not, Pair
 from .tokens import Tokens, literal
 
 _SPACES = {".global", ".const", ".shared", ".local", ".param"}
+_NONSENSE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+_MOST_BYTES, _MOST_REGISTERS = 2**31 - 1, 1 << 20  # more than any GPU gives to one variable or one name
 _LINKAGE = {".visible", ".extern", ".weak", ".common"}
 
 
 def parse(text: str) -> Module:
     """Parse PTX text. Raises EmulatorError, naming the line, for text that is not PTX and for declarations not supported."""
-    return _Parser(text).module()
+    parser = _Parser(text)
+    try:
+        return parser.module()
+    except _NONSENSE as error:  # what no check below names: a statement that is not made as PTX makes it
+        raise EmulatorError(f"not PTX: the statement at line {parser.line()} is not complete or not in order") from error
 
 
 class _Parser(Tokens):
@@ -92,7 +98,7 @@ class _Parser(Tokens):
         """Read the directives between the head of a function and its body: .noreturn, .maxntid 256, 1, 1, .minnctapersm 2."""
         while self.peek() not in ("{", ";"):
             word, numbers = self.take(), []
-            while self.kinds[self.at] == "number":
+            while self.kind() == "number":
                 numbers.append(self.integer())
                 self.accept(",")
             function.limits[word[1:]] = tuple(numbers)
@@ -132,8 +138,17 @@ class _Parser(Tokens):
                 kind = word
             elif word == "attribute":
                 self.parameters_text()
+        self.check_type(kind)
+        if align < 0 or align & (align - 1) or align > 1 << 16:
+            raise EmulatorError(f"not PTX: an alignment is a power of two, not {align}, at line {self.line()}")
         template = Variable("", space[1:], kind, align or WIDTH[kind] * lanes, WIDTH[kind] * lanes)
         return [self.declared_name(template)]
+
+    def check_type(self, kind: str) -> None:
+        """Raise EmulatorError where `kind` is not the type of a variable or a register."""
+        if kind not in WIDTH:
+            raise EmulatorError(f"not PTX: {kind!r} is no type, at line {self.line()}" if kind else
+                                f"not PTX: a declaration without a type, at line {self.line()}")
 
     def pointer_attributes(self) -> None:
         while self.peek() in (".global", ".const", ".shared", ".local"):
@@ -153,6 +168,11 @@ class _Parser(Tokens):
             self.expect("]")
         initial = self.initializer() if self.accept("=") else []
         size = WIDTH[like.type] * (like.size // WIDTH[like.type]) * count
+        if not 0 <= size <= _MOST_BYTES:
+            raise EmulatorError(f"variable {name} has {size} bytes, from 0 to {_MOST_BYTES} are possible, at line {self.line()}")
+        if len(initial) > count > 0:
+            many = f"{len(initial)} values for a variable with room for {count}"
+            raise EmulatorError(f"not PTX: {many}, {name}, at line {self.line()}")
         return Variable(name, like.space, like.type, like.align, size or len(initial) * WIDTH[like.type], initial)
 
     def initializer(self) -> list:
@@ -249,11 +269,16 @@ class _Body:
         kind, lanes = p.take()[1:], 1
         if kind in ("v2", "v4"):
             raise EmulatorError(f"not supported: vector registers (.reg .{kind}) at line {p.line()}")
+        p.check_type(kind)
         while True:
             name = p.take()
             names = [name]
             if p.accept("<"):
-                names = [f"{name}{i}" for i in range(p.integer())]
+                count = p.integer()
+                if not 0 <= count <= _MOST_REGISTERS:
+                    most = f"from 0 to {_MOST_REGISTERS} are possible"
+                    raise EmulatorError(f"{count} registers named {name}: {most}, at line {p.line()}")
+                names = [f"{name}{i}" for i in range(count)]
                 p.expect(">")
             for each in names * lanes:
                 unique = self.declare(each, lambda n: Register(n, kind))
@@ -296,7 +321,10 @@ class _Body:
         elif p.peek() == ".callprototype":
             p.skip_statement()
         else:
-            self.function.body.append(self.lookup(name))
+            target = self.lookup(name)
+            if not isinstance(target, Label):
+                raise EmulatorError(f"not PTX: {name!r} is no name for a label, at line {p.line()}")
+            self.function.body.append(target)
 
     def instruction(self) -> None:
         p = self.p
@@ -343,7 +371,7 @@ class _Body:
     def address(self) -> Address:
         p = self.p
         base, offset = None, 0
-        if p.kinds[p.at] == "word":
+        if p.kind() == "word":
             base = self.atom()
             if p.peek() in ("+", "-"):
                 sign = 1 if p.take() == "+" else -1

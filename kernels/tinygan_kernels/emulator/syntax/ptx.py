@@ -64,7 +64,8 @@ class Immediate:
         if self.raw is not None and len(self.raw) == size:
             return self.raw
         if isinstance(self.value, float) or kind in ("f16", "f32", "f64"):
-            return np.array(self.value, f"f{size}").tobytes()
+            with np.errstate(over="ignore"):  # a number too large for the type is an infinity
+                return np.array(self.value, f"f{size}").tobytes()
         return (self.value & (1 << 8 * size) - 1).to_bytes(size, "little")
 
 

@@ -30,6 +30,8 @@ def literal(token: str) -> Immediate:
         raw = bytes.fromhex(token[2:])[::-1]
         return Immediate(struct.unpack("<f" if kind == "0f" else "<d", raw)[0], raw)
     digits = token.rstrip("U")
+    if len(digits) > 1 and digits[0] == "0" and digits.isdecimal() and set(digits) & set("89"):
+        raise EmulatorError(f"not PTX: {token!r} is no octal number")
     if kind in ("0x", "0b"):
         return Immediate(int(digits, 0))
     if any(c in digits for c in ".eE"):
@@ -69,6 +71,10 @@ class Tokens:
         i = self.at + ahead
         return self.tokens[i] if i < len(self.tokens) else ""
 
+    def kind(self) -> str:
+        """Return what kind of token comes next: number, word, string or mark; "" at the end of the text."""
+        return self.kinds[self.at] if self.at < len(self.kinds) else ""
+
     def take(self) -> str:
         if self.at >= len(self.tokens):
             raise EmulatorError("not PTX: the text ends in the middle of a statement")
@@ -92,8 +98,13 @@ class Tokens:
         return bisect_right(self.newlines, start) + 1
 
     def integer(self) -> int:
-        sign = -1 if self.accept("-") else 1
-        return sign * int(literal(self.take()).value)
+        """Read a whole number, with or without a minus before it."""
+        sign, line = -1 if self.accept("-") else 1, self.line()
+        token = self.take()
+        value = literal(token).value if self.kinds[self.at - 1] == "number" else None
+        if not isinstance(value, int):
+            raise EmulatorError(f"not PTX: expected a whole number, found {token!r} at line {line}")
+        return sign * value
 
     def skip_statement(self) -> None:
         while self.take() != ";":

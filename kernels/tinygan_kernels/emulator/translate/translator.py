@@ -6,6 +6,9 @@ vectors over all lanes, changed in place: `add(r1_i4, r2_i4, out=r3_i4, where=w)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax import cfg
 from tinygan_kernels.emulator.syntax.ptx import Instruction, Module
@@ -94,9 +97,19 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
     if row is None or row.lower is None:
         raise e.unsupported(opcodes.unknown(ins.opcode))
     opcodes.check_modifiers(e, ins)
-    with e.under_guard(ins):
+    with _operands_fit(ins), e.under_guard(ins):
         row.lower(e, ins)
     opcodes.check_destination(e, ins, row)
+
+
+@contextmanager
+def _operands_fit(ins: Instruction) -> Iterator[None]:
+    """Raise EmulatorError, naming the line, for an instruction whose operands its opcode cannot have: too few, of another kind."""
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        what = "cannot have the operands or modifiers that it has"
+        raise EmulatorError(f"not PTX: {ins.opcode} {what} at PTX line {ins.ptx_line}") from error
 
 
 def _renumbered(block: int, base: int) -> int:
