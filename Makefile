@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint lowest fuzz portable bench docs versions beside toolkits gpu gpu-checks clean
+.PHONY: help train test lint lowest fuzz bench docs versions beside toolkits gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 

@@ -15,8 +15,9 @@ one of these holds.
 Adam's theta is judged by the m and v that the kernel stored, as these two leave the dtype's range, or keep few digits, on its way.
 
 A zero that an elementwise kernel gives has the sign of the reference's, but for `maximum` of two zeros, `power` of one, for which
-NumPy has ways of its own, and results below the smallest normal number, which count as 0. Padding is 0, and the contract does not
-say what it gives where it meets an infinite filter, or an infinite gradient of one.
+NumPy has ways of its own, and results below the smallest normal number, which count as 0. What lies around an image, and for
+conv2d_dx around and between the gradients, is 0, and the contract does not say what that gives with an infinite filter, or with an
+infinite gradient in conv2d_dw: nothing, or a NaN.
 
 The cases of `places` ask for something else: an element has the same value, bit for bit, wherever it lies in an array, in the
 registers' whole vectors or in what is left over, first or last, and whatever the strides.
@@ -324,7 +325,8 @@ def _convolutions(forms: Sequence[tuple[int, ...]]) -> Callable[[str, np.dtype],
                 "conv2d": (x, w, {}), "conv2d_dx": (g, w, {"height": height, "width": width}),
                 "conv2d_dw": (x, g, {"kh": side, "kw": side}),
             }[kernel]
-            for label, one, two in islice(_pairs(first, second, padded=pad > 0), 3 if x.size > 1 << 14 else None):
+            found = _pairs(first, second, padded=pad > 0 or kernel == "conv2d_dx")
+            for label, one, two in islice(found, 3 if x.size > 1 << 14 else None):
                 yield f"{n}x{height}x{width}x{c_in} to {c_out}, {label}", (one, two), (), window | more
 
     return made

@@ -69,7 +69,8 @@ def positive_zero(outputs, _):
 
 def depends_on_the_place(outputs, _):
     y = outputs[0].reshape(-1)
-    last = np.flatnonzero(np.isfinite(y) & (np.abs(y) > 1e-30))[-1:]
+    last = np.arange(15, y.size, 16)  # of each register
+    last = last[np.isfinite(y[last])]
     y[last] = np.nextafter(y[last], np.float32(0))
 
 
