@@ -40,7 +40,7 @@ versions: .venv/.test  ## run tests with the lowest, between and newest versions
 beside: .venv/.test  ## run the CUDA tests beside PyTorch, CuPy and CUDA 12, in environments made for it in .cache/
 	$(BIN)/python -m benchmarks.environments.beside; status=$$?; $(BIN)/python -m benchmarks.docs.results && exit $$status
 
-toolkits: .venv/.test  ## compile the CUDA kernels with every CUDA toolkit from 12.0 on, fetched into ~/.cache/tinygan; half an hour
+toolkits: .venv/.test  ## compile the CUDA kernels with every CUDA toolkit from 12.0 on, fetched into ~/.cache/tinygan; an hour
 	nice $(BIN)/python -m benchmarks.environments.toolkits --json benchmarks/results/toolkits.json; status=$$?; \
 	$(BIN)/python -m benchmarks.docs.results && exit $$status
 

@@ -10,7 +10,7 @@ The packages are fetched by pip into the cache folder (cache.py), each toolkit i
 - in environments with Numba CUDA for CUDA 12 and for CUDA 13, oldest and newest, Numba's kernels are compiled for every
   architecture, and the oldest and the newest run `tinygan kernels verify` on the emulator, whole, for both CUDA backends.
 
-It takes about half an hour of one core. A record that is there already is kept but for what was tried again.
+It takes about an hour of one core. A record that is there already is kept but for what was tried again.
 """
 
 from __future__ import annotations
