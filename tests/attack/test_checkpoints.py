@@ -4,6 +4,7 @@
 repaired, rounded or left out in silence; then a step is made, and samples are drawn.
 """
 
+import atexit
 import copy
 import json
 import shutil
@@ -29,9 +30,9 @@ from tinygan.training.samples import load_generator
 from tinygan.training.state import RunState
 
 JUNK = [
-    None, True, False, 0, 1, -1, 2, 7, 2**31, 2**63, 2**64, 10**12, -(10**12), 10**60, 0.0, -0.0, 0.5, 1.5, -1e-9, 1e38, 1e308,
-    float("nan"), float("inf"), "", "x", "x" * 500, "0", "PCG64", "\ud800", "a\nb\x00", [], {}, [[]], [1], [-1], [1.5, "x"],
-    {"a": 1}, {"": {}},
+    None, True, False, 0, 1, -1, 2, 7, 2**31, 2**63, 2**64, 10**12, -(10**12), 10**60, 10**400, 0.0, -0.0, 0.5, 1.5, -1e-9,
+    1e38, 1e308, float("nan"), float("inf"), "", "x", "x" * 500, "0", "PCG64", "\ud800", "a\nb\x00", [], {}, [[]], [1], [-1],
+    [1.5, "x"], {"a": 1}, {"": {}},
     json.loads("[" * 90 + "]" * 90), list(range(100)), [2**20] * 3, {"layer": "Linear", "known": True, "state": {}},
     {"tensor": [10**6, 10**6], "dtype": "float32", "learnt": True}, {"same": 0}, "digits", "images", "reference", "wasserstein",
 ]  # fmt: skip
@@ -44,15 +45,16 @@ def dataset() -> Dataset:
 
 
 @cache
-def kept() -> tempfile.TemporaryDirectory:
-    """A folder with two runs: one of the options alone, one with networks of a user's own."""
-    folder = tempfile.TemporaryDirectory()
+def kept() -> Path:
+    """A folder with two runs: one of the options alone, one with networks of a user's own. It goes when the process ends."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
     options = {"steps": 4, "batch": 3, "save_every": 2, "ema": 0.9, "seed": 1}
     config = Config(data="t", hidden=(3,), z=2, backend="reference", **options)
-    Run(config, dataset(), backend("reference"), Path(folder.name) / "own").train(stopping=lambda: True)
+    Run(config, dataset(), backend("reference"), folder / "own").train(stopping=lambda: True)
     made = {"backend": backend("reference"), "rng": 0}
     G = Sequential(Linear(2, 3, act="tanh", **made), BatchNorm(3, backend=made["backend"]), Linear(3, 2, **made))
-    fit(G, Sequential(Linear(2, 1, **made)), dataset(), out=Path(folder.name) / "fit", progress=False, decay=0, **options)
+    fit(G, Sequential(Linear(2, 1, **made)), dataset(), out=folder / "fit", progress=False, decay=0, **options)
     return folder
 
 
@@ -189,7 +191,7 @@ def attack(rng: np.random.Generator, count: int) -> int:
             name = "own" if rng.random() < 0.6 else "fit"
             run, seed = Path(folder) / "run", int(rng.integers(2**31))
             shutil.rmtree(run, ignore_errors=True)
-            shutil.copytree(Path(kept().name) / name, run)
+            shutil.copytree(kept() / name, run)
             before, of_case = contents(run), np.random.default_rng(seed)
             change = CHANGES[number % len(CHANGES)]
             case = "not changed yet"

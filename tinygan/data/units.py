@@ -6,8 +6,8 @@ A checkpoint keeps the codec of its run, so a generator makes pictures, rows or 
 from __future__ import annotations
 
 import io
-import math
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -227,7 +227,7 @@ def is_count(value) -> bool:
 
 def is_finite(value) -> bool:
     """Return whether `value` is a finite int or float, and no bool."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _npy(user: np.ndarray) -> bytes:

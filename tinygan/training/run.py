@@ -264,7 +264,8 @@ class Run:
             self.restore(arrays, {"step": state.step, "rngs": state.rngs, "sampler": state.sampler})
         except DataError as error:
             raise CheckpointError(error.with_flags) from None
-        if self.course()["sampler"] != state.sampler or self.saved_arrays().keys() != arrays.keys():
+        now_saved = {name: array.dtype for name, array in self.saved_arrays().items()}
+        if self.course()["sampler"] != state.sampler or now_saved != {name: array.dtype for name, array in arrays.items()}:
             raise CheckpointError("the checkpoint's sampler is not that of these data; resume with the data that the run "
                                   "began with")
 

@@ -98,14 +98,14 @@ def test_json_round_trip_of_any_table(columns):
     {"kind": "video"}, {"shape": [3, 1]}, {"shape": []}, {"shape": ["3"]}, {"shape": [0]}, {"shape": [True]},
     {"shape": 3}, {"bounded": True}, {"bounded": 0}, {"mean": [0.0, 0.0]}, {"mean": None}, {"mean": [0.0, None, 0.0]},
     {"std": [1.0, 0.0, 1.0]}, {"std": [1.0, -1.0, 1.0]}, {"std": [1.0, float("nan"), 1.0]}, {"std": ["1", "1", "1"]},
-    {"columns": ["a"]}, {"columns": [1, 2, 3]}, {"rate": 8000}, {"kind": ["table"]},
+    {"mean": [0.0, 10**400, 0.0]}, {"columns": ["a"]}, {"columns": [1, 2, 3]}, {"rate": 8000}, {"kind": ["table"]},
     {"kind": {}},
 ], ids=str)
 def test_a_record_that_contradicts_itself_is_refused(change):
     assert error_of(codec_from_json, {**TABLE.to_json(), **change}).startswith("codec: ")
 
 
-@pytest.mark.parametrize("rate", [None, 0, -1, 1.5, True, "8000"])
+@pytest.mark.parametrize("rate", [None, 0, -1, 1.5, True, "8000", 2**31])
 def test_sound_needs_a_rate(rate):
     assert "rate" in error_of(codec_from_json, {**SOUND.to_json(), "rate": rate})
 
@@ -113,6 +113,12 @@ def test_sound_needs_a_rate(rate):
 @pytest.mark.parametrize("record", [None, [], {}, "table", {"kind": "table"}, {**TABLE.to_json(), "more": 1}])
 def test_a_foreign_record_is_refused(record):
     assert "expected the fields" in error_of(codec_from_json, record)
+
+
+def test_samples_past_the_largest_number_are_refused():
+    codec = Table((2,), mean=(0.0, 0.0), std=(1.0, 1e308), columns=("a", "b"))
+    assert codec.decode(np.array([[9.0, 1.0]])).tolist() == [[9.0, 1e308]]
+    assert "column b pass the largest number" in error_of(codec.decode, np.array([[9.0, 1.0], [9.0, 99.0]]))
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

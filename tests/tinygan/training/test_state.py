@@ -110,6 +110,7 @@ ARRAYS = {
     "negative count": ("G.adam.t", lambda a: np.asarray(a - 99), "G.adam.t holds negative"),
     "negative square": ("D.adam.v", lambda a: a - 1, "D.adam.v holds negative"),
     "missing": ("G.0.b", None, "G.0.b differs"), "order of floats": ("sampler.order", lambda a: a.astype(np.float64), "order"),
+    "order of bytes": ("sampler.order", lambda a: a.astype(np.uint8), "sampler is not"),
     "order twice": ("sampler.order", lambda a: a * 0, "order"), "no order": ("sampler.order", None, "sampler"),
 }  # fmt: skip
 

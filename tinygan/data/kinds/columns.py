@@ -45,7 +45,12 @@ class Columns(Codec):
         return (user - np.array(self.mean)) / np.array(self.std)
 
     def to_user(self, x: np.ndarray) -> np.ndarray:
-        return x * np.array(self.std) + np.array(self.mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            user = x * np.array(self.std) + np.array(self.mean)
+        odd = np.flatnonzero(~np.isfinite(user).all(axis=0))
+        if len(odd):
+            raise DataError(f"{self.kind}: samples of the column {self.columns[odd[0]]} pass the largest number that there is")
+        return user
 
     def file_bytes(self, suffix: str, user: np.ndarray) -> bytes:
         """Return CSV: a line of column names, then one row a sample, at full precision.

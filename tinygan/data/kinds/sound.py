@@ -70,7 +70,9 @@ class Sound(Codec):
         return Dataset(path.absolute().name, cls((window,), rate=rate), windows, notes=notes, chosen={"window": window})
 
     def rate_problem(self) -> str | None:
-        return None if is_count(self.rate) else f"rate is {self.rate!r}; sound needs a positive integer (Hz)"
+        if is_count(self.rate) and self.rate < 2**31:  # a WAV file has 32 bits for the bytes of a second
+            return None
+        return f"rate is {self.rate!r}; sound needs a positive integer (Hz), below 2^31"
 
     def to_network(self, user: np.ndarray) -> np.ndarray:
         return user / 32768.0
