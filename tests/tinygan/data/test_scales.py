@@ -103,3 +103,21 @@ def test_a_nan_is_named_by_its_place(tmp_path):
     pixels[1, 2, 0] = np.nan
     message = refusal_of(load, npy(tmp_path, pixels))
     assert "pixel [1, 2, 0, 0] is nan" in message
+
+
+# ---- other data in the units of a run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("white", "other"), [(16, 15), (255, 100), (4000, 4095), (4095, 300), (255, 255)])
+def test_other_whole_numbers_are_seen_at_the_scale_of_the_run(tmp_path, white, other):
+    theirs = RNG.integers(0, other + 1, (4, 3, 3))
+    theirs[0, 0, 0] = other
+    seen = load(npy(tmp_path, theirs)).in_units_of(Images((3, 3, 1), white=white)).x[..., 0]
+    np.testing.assert_allclose(seen, theirs / (white / 2) - 1, atol=1e-6)
+
+
+def test_pixels_in_other_units_are_refused(tmp_path):
+    """Bools come back as 0 and 255, and the run's pixels are 0 and 1."""
+    theirs = load(npy(tmp_path, RNG.random((4, 3, 3)) > 0.5))
+    message = refusal_of(theirs.in_units_of, Images((3, 3, 1), white=1))
+    assert "reach 255, far beyond the largest of the run's, 1" in message
