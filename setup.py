@@ -18,7 +18,10 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["tinygan", "tinygan.*"]), *find_packages("kernels")],
     package_dir={"tinygan": "tinygan", "tinygan_kernels": "kernels/tinygan_kernels"},
-    package_data={"tinygan": ["py.typed"], "tinygan_kernels": ["py.typed"], "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"]},
+    package_data={
+        "tinygan": ["py.typed"], "tinygan.engine.ops": ["*.pyi"], "tinygan_kernels": ["py.typed"],
+        "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"],
+    },
     install_requires=[
         "numpy>=1.26",
         "numba>=0.60",

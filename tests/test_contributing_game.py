@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OPS, CASES, OPS_TESTS = "tinygan/engine/ops/elementwise.py", "tinygan/theory/gradient_cases.py", "tests/tinygan/engine/test_ops.py"
+STUB, OPERATIONS_TESTS = "tinygan/engine/ops/__init__.pyi", "tests/tinygan/engine/test_operations.py"
 OBJECTIVES, FORMULAS = "tinygan/game/objectives.py", "tests/tinygan/game/test_objectives.py"
 
 
@@ -58,13 +59,16 @@ def add_op(copy, text):
     append(copy / OPS, text)
 
 
-def test_an_op_takes_two_places(copy):
+def test_an_op_takes_three_places(copy):
     places = blocks("An op")
-    assert set(places) == {OPS, f"{CASES}: _numbers"}
+    assert set(places) == {OPS, STUB, f"{CASES}: _numbers"}
     add_op(copy, places[OPS])
+    append(copy / STUB, places[STUB])
     insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
     done = pytest_of(copy, OPS_TESTS, "without_a_case or cubed")
     assert done.returncode == 0 and re.search(r"\b8 passed", done.stdout), done.stdout + done.stderr
+    done = pytest_of(copy, OPERATIONS_TESTS, "every_op_is_declared")
+    assert done.returncode == 0, done.stdout + done.stderr
     use = "from tinygan.ops import cubed; import tinygan; print(tinygan.ops.cubed is cubed)"
     assert python(copy, "-c", use).stdout == "True\n"
 
@@ -74,6 +78,13 @@ def test_an_op_without_its_case_fails_a_test_that_names_the_file(copy):
     done = pytest_of(copy, OPS_TESTS, "test_no_op_is_without_a_case")
     assert done.returncode == 1
     assert re.search(r"no gradient check for cubed: add a case .* to \S*theory/gradient_cases\.py", done.stdout), done.stdout
+
+
+def test_an_op_without_its_signature_fails_a_test_that_names_the_file(copy):
+    add_op(copy, blocks("An op")[OPS])
+    done = pytest_of(copy, OPERATIONS_TESTS, "every_op_is_declared")
+    assert done.returncode == 1
+    assert re.search(r"only one of tinygan/engine/ops/__init__\.pyi and the modules beside it has \['cubed'\]", done.stdout)
 
 
 def test_a_wrong_vjp_in_the_example_fails_its_case(copy):

@@ -27,6 +27,10 @@ assert_type(x.reshape(2, 1).transpose(), Tensor)
 assert_type(x.sum(axis=(0, 1), keepdims=True), Tensor)
 assert_type(x.relu().norm(), Tensor)
 assert_type(ops.softmax(x), Tensor)
+assert_type(ops.softmax([1.0, 2.0]), Tensor)
+assert_type(ops.linear(np.ones((1, 2)), w, 0.0), Tensor)
+assert_type(ops.stack([x, 1.0]), Tensor)
+assert_type(x @ [1.0, 2.0], Tensor)
 assert_type(ops.where(x > 0, x, 0.0), Tensor)
 assert_type(ops.concat([x, x], axis=1), Tensor)
 assert_type(ops.bce_logits(x, 1.0), Tensor)
@@ -49,6 +53,11 @@ x.sum(dim=0)  # type: ignore[call-arg]
 x.reshape("3")  # type: ignore[arg-type]
 ops.sofmax(x)  # type: ignore[attr-defined]
 ops.softmax(x, dim=1)  # type: ignore[call-arg]
+ops.softmax("1, 2")  # type: ignore[arg-type]
+Tensor([1.0], device="cuda")  # type: ignore[call-arg]
+gradients(x, [x], retain_graph=True)  # type: ignore[call-arg]
+x.sum().backward(retain_graph=True)  # type: ignore[call-arg]
+grad(3.0)  # type: ignore[arg-type]
 ops.conv2d(x, w, padding=1)  # type: ignore[call-arg]
 gradients(3.0, [x])  # type: ignore[arg-type]
 gradients(x, [1.0])  # type: ignore[list-item]

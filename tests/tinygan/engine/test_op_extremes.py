@@ -91,6 +91,15 @@ def test_gradients_of_maxima_among_infinities(backend):
         np.testing.assert_array_equal(gradients(ops.relu(x), [x], np.ones(4))[0].numpy(), [1, 0, 0, 0])
 
 
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_relu_of_minus_infinity_is_as_its_docstring_says(backend):
+    x = Tensor(np.array([-np.inf, np.inf, -1.0]), load(backend), requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(ops.relu(x).numpy(), [np.nan, np.inf, 0.0])
+    np.testing.assert_array_equal(x.clip(low=0).numpy(), [0.0, np.inf, 0.0])
+    np.testing.assert_array_equal(ops.maximum(x, 0).numpy(), [0.0, np.inf, 0.0])
+
+
 # ---- labels ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygan import Tensor
+from tinygan import Tensor, ops
 from tinygan.engine import operations
 from tinygan.engine.ops import operators
 
@@ -76,3 +76,43 @@ def test_lint_runs_mypy_on_all_that_is_public():
     assert 0 < len(excluded) <= 12, "the list of modules that are not checked only gets shorter"
     public = ("tinygan.engine", "tinygan.nn", "tinygan.optim", "tinygan.game", "tinygan.fitting", "tinygan.training")
     assert not [name for name in excluded if name.startswith(public)]
+
+
+# ---- ops ------------------------------------------------------------------------------------------------------------------------
+
+
+def stubs(source: str) -> dict[str, str]:
+    """Return the signature of each function in a stub file, as text."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return {node.name: f"({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}" for node in functions}
+
+
+def wanted(name: str) -> str:
+    """Return the signature that the stub of an op has to have: the op's, with plain data wherever it takes a tensor."""
+    signature = inspect.signature(getattr(ops, name))
+    parts = []
+    for p in signature.parameters.values():
+        kind = re.sub(r"\bTensor( \| Number)?", "Operand", p.annotation)
+        parts.append(f"{p.name}: {kind}" + ("" if p.default is p.empty else f"={p.default!r}"))
+    return f"({', '.join(parts)}) -> {signature.return_annotation}"
+
+
+STUB = (Path(ops.__file__).with_suffix(".pyi")).read_text()
+OPS = sorted(set(ops.__all__) - {"BackendMismatch", "as_tensor", "launch"})
+
+
+def test_every_op_is_declared_as_users_call_it():
+    found = stubs(STUB)
+    odd = sorted(set(OPS) ^ set(found))
+    assert not odd, f"only one of tinygan/engine/ops/__init__.pyi and the modules beside it has {odd}"
+    for name in OPS:
+        assert found[name] == wanted(name), f"tinygan/engine/ops/__init__.pyi declares {name} otherwise than it is"
+
+
+def test_a_stub_that_differs_is_seen():
+    assert stubs(STUB.replace("slope: float = 0.2", "slope: float = 0.1"))["leaky_relu"] != wanted("leaky_relu")
+    assert stubs(STUB.replace("def relu(x: Operand)", "def relu(x: Tensor)"))["relu"] != wanted("relu")
+
+
+def test_the_stub_is_installed():
+    assert '"tinygan.engine.ops": ["*.pyi"]' in (ROOT / "setup.py").read_text()

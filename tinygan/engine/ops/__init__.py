@@ -16,12 +16,12 @@ Shapes first, then the derivative, in the letters of the code: g is the cotangen
 input, (g, y, *inputs) -> dL/dinput. What can be derived is derived (a - b = a + (-b)): fewer derivatives to verify.
 
 Each function without a leading underscore in the first seven modules is an op. It is public here without being listed, and
-needs a case in tinygan/theory/gradient_cases.py. Users call it through `front`, which turns numbers and arrays into tensors; VJPs
-call it as it stands.
+needs a line in __init__.pyi, which type checkers read, and a case in tinygan/theory/gradient_cases.py. Users call it through
+`front`, which turns numbers and arrays into tensors; VJPs call it as it stands.
 """
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygan.engine.elsewhere import MODULE, TENSOR, missing_attribute
 from tinygan.engine.tensor import BackendMismatch
@@ -38,15 +38,5 @@ for _module in (shapes, indexing, reductions, elementwise, composed, products, f
             __all__ += [_name]
 
 
-if TYPE_CHECKING:  # what the loop above makes public, for checkers and editors
-    from .composed import *  # noqa: F403
-    from .elementwise import *  # noqa: F403
-    from .fused import *  # noqa: F403
-    from .indexing import *  # noqa: F403
-    from .products import *  # noqa: F403
-    from .reductions import *  # noqa: F403
-    from .shapes import *  # noqa: F403
-else:  # a checker is to report a name that does not exist
-
-    def __getattr__(name: str) -> Any:
-        raise AttributeError(missing_attribute("tinygan.ops", name, __all__, TENSOR | MODULE))
+def __getattr__(name: str) -> Any:  # checkers read __init__.pyi, where a name that does not exist is an error
+    raise AttributeError(missing_attribute("tinygan.ops", name, __all__, TENSOR | MODULE))
