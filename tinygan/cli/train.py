@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,6 @@ from tinygan.training.interrupt import interruptible
 from .console import err, load_backend, out, tell, unchecked
 from .flags import takes_options
 from .profile import print_profile
-from .progress import progress
 
 if TYPE_CHECKING:
     from tinygan.training.run import Run
@@ -109,26 +109,31 @@ def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
 
 
 def _finish(run: Run, diagnosing: bool) -> bool:
-    """Train to the last step with a progress bar and the alarms, then draw. Return False if interrupted: the step is saved."""
+    """Train to the last step with progress and the alarms, then draw. Return False if interrupted: the step is saved."""
+    from tinygan.fitting.progress import progress
     from tinygan.measure.alarms import Alarms
+    from tinygan.measure.snapshots import Snapshots
     from tinygan.training.crowd import CrowdNotice
 
     begun, first = time.perf_counter(), run.step
-    alarms = Alarms(run, lambda line: tell(err, line), diagnosing=diagnosing)
-    crowd = CrowdNotice(run.backend, lambda line: tell(err, line))
+    say = partial(tell, err)
+    alarms = Alarms(run, say, diagnosing=diagnosing)
+    crowd, snapshots = CrowdNotice(run.backend, say), Snapshots(run, run.config.snapshots)
 
     def on_reading(reading: dict[str, float]) -> None:
         show(reading)
         alarms(reading)
         crowd()
+        snapshots(reading)
 
-    with interruptible() as interrupted, progress(run) as show, unchecked(run.backend):
+    with interruptible() as interrupted, progress(run, True, say, err) as show, unchecked(run.backend):
         finished = run.train(on_reading, interrupted)
     if not finished:
         return False
     seconds, done = time.perf_counter() - begun, run.step - first
     rate = f", {done / seconds:.0f} steps/s" if done else ""
-    files = ", ".join(_draw(run))
+    animation = [path.name] if run.config.snapshots and (path := snapshots.animate()) else []
+    files = ", ".join([*_draw(run), *animation])
     tell(out, f"{run.config.data}: step {run.step:,}, {seconds:.1f} s{rate}. In {run.out}: {files}")
     return True
 
@@ -146,7 +151,8 @@ def _draw(run: Run) -> list[str]:
     with unchecked(run.backend):
         fake = trained.encoded(run.dataset.codec.drawn, rng)
     draw_samples(run.dataset, fake, f"generated: {of}, step {run.step:,}", run.out / "samples.png", rng)
-    draw_curves(run.out / METRICS, run.out / "curves.png")
+    x = run.dataset.x
+    draw_curves(run.out / METRICS, run.out / "curves.png", run.config, None if x is None else len(x))
     with unchecked(run.backend):
         judged = d_against_optimum(run)
     pictures = ["samples.png", "curves.png"]

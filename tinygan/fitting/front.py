@@ -15,6 +15,7 @@ from tinygan.data import Dataset
 from tinygan.engine.conversion import described
 from tinygan.game.penalties import Penalty
 from tinygan.measure.alarms import Alarms
+from tinygan.measure.snapshots import Snapshots
 from tinygan.nn.architectures import NetworkOptions
 from tinygan.nn.tree import Layer
 from tinygan.optim import Optimiser
@@ -82,7 +83,7 @@ def fit(
         raise TypeError(f"out is {described(out)}; it has to be the path of a folder")
     with turn_of(backend):
         dataset = dataset_of(data, standardise)
-        given = {**_given(options, optim_d, optim_g), "backend": backend.name, "emulate": backend.emulated}
+        given = {**_given(options, optim_d, optim_g, out), "backend": backend.name, "emulate": backend.emulated}
         if "z" not in given and (width := width_of_noise(G)):
             given["z"] = width
         run = _run(G, D, dataset, backend, out, resume, given, players(G, D, checked_penalties(penalties), optim_d, optim_g), say)
@@ -115,7 +116,7 @@ def _check_backend(wanted: Any, backend: Backend) -> None:
         raise ValueError(f"backend is {wanted!r}, but G and D were built on {backend.name}; build them where they are to train")
 
 
-def _given(options: dict[str, Any], optim_d: Any, optim_g: Any) -> dict[str, Any]:
+def _given(options: dict[str, Any], optim_d: Any, optim_g: Any, out: Any) -> dict[str, Any]:
     """Return the options given, lists as tuples. Raises ValueError for Adam's options beside an optimiser that they do not set."""
     for name, optimiser, rate in (("optim_d", optim_d, "lr_d"), ("optim_g", optim_g, "lr_g")):
         if optimiser is not None and rate in options:
@@ -124,6 +125,8 @@ def _given(options: dict[str, Any], optim_d: Any, optim_g: Any) -> dict[str, Any
         raise ValueError(f"{odd[0]} is an option of Adam by the options, and optim_d and optim_g are given; leave it out")
     if "steps" in options and plain(options["steps"]) == 0:
         raise OptionError("--steps is 0, it has to be at least 1")
+    if plain(options.get("snapshots")) and out is None:
+        raise OptionError("--snapshots are files in the run's folder; say where that is: out=...")
     return {name: plain(value) for name, value in options.items()}
 
 
@@ -168,7 +171,7 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
     readings = run.folder.readings(run.step)
     stopped: list[bool] = []
     alarms = Alarms(run, lambda line: say(as_arguments(line)))
-    crowd = CrowdNotice(run.backend, say)
+    crowd, snapshots = CrowdNotice(run.backend, say), Snapshots(run, run.config.snapshots)
     own = run.players.code_of_others()
     watched = WatchedSteps(run, own, say, lambda: _forget(readings, run.step)) if own and not run.eager else None
 
@@ -179,12 +182,15 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
             show(reading)
             alarms(reading)
             crowd()
+            snapshots(reading)
             if callback is not None and run.step % every == 0:
                 stopped.extend([True] * _wants_to_stop(callback(_moment(run, reading))))
 
         finished = run.train(on_reading, lambda: bool(stopped) or interrupted(), watched, every if callback else 0)
     if not finished and interrupted():
         say(f"interrupted: step {run.step:,} of {run.config.steps:,} is what is returned")
+    if run.config.snapshots:
+        snapshots.animate()
     eager = (watched.reason or "") if watched else "replay=False" if run.eager else ""
     G = run.game.average or run.game.G
     for network in (run.game.D, run.game.G, G):

@@ -1,61 +1,70 @@
-"""How far a run has come: a live bar on a terminal, a plain line now and then elsewhere."""
+"""How far a run has come: a live bar on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 
+from tinygan.game.objectives import OBJECTIVES
 from tinygan.training.run import Run
 
-LINES = 10  # plain lines in a run
+SECONDS = 5  # between plain lines at first; a twentieth of the time that the run has taken once that is more
 Show = Callable[[dict[str, float]], None]
+
+
+def as_text(run: Run, reading: dict[str, float]) -> str:
+    """Return a reading's numbers in a line: V, or the goal of a game that is not about V, D(x) and D(G(z))."""
+    goal = "V" if OBJECTIVES[run.config.objective].ascends_v else "goal"
+    return f"{goal} {reading['v']:+.3f}  D(x) {reading['d_real']:.2f}  D(G(z)) {reading['d_fake']:.2f}"
 
 
 @contextmanager
 def bar(run: Run, console: Console) -> Iterator[Show]:
-    """Yield a function that shows a reading on a live bar of this console."""
+    """Yield a function that shows a reading on a live bar of this console. Before the first one the bar says what is waited for."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=None),
-        TextColumn("V {task.fields[v]:+.3f}  D(x) {task.fields[d_real]:.2f}  D(G(z)) {task.fields[d_fake]:.2f}"),
-        TextColumn("{task.fields[rate]:.0f} steps/s"), TimeRemainingColumn(),
+        TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=None), TextColumn("{task.description}"),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("", total=run.config.steps, completed=run.step, v=0, d_real=0.5, d_fake=0.5, rate=0)
+        task = shown.add_task("the first step is prepared", total=run.config.steps, completed=run.step, rate="")
         begun, first = time.perf_counter(), run.step
 
         def show(reading: dict[str, float]) -> None:
             rate = (run.step - first) / (time.perf_counter() - begun)
-            fields: dict[str, Any] = {name: reading[name] for name in ("v", "d_real", "d_fake")}
-            shown.update(task, completed=run.step, rate=rate, **fields)
+            shown.update(task, completed=run.step, rate=f"{rate:,.0f} steps/s", description=as_text(run, reading))
 
         yield show
 
 
 @contextmanager
-def lines(run: Run, say: Callable[[str], None]) -> Iterator[Show]:
-    """Yield a function that says a reading as a plain line, about LINES times in the run."""
-    due = [run.step + (run.config.steps - run.step) * i / LINES for i in range(1, LINES + 1)]
+def lines(run: Run, say: Callable[[str], None], clock: Callable[[], float] = time.perf_counter) -> Iterator[Show]:
+    """Yield a function that says a reading as a plain line, if the last line is long enough ago. clock: seconds."""
+    begun, first, said = clock(), run.step, clock()
 
     def show(reading: dict[str, float]) -> None:
-        if due and reading["step"] >= due[0]:
-            while due and reading["step"] >= due[0]:
-                due.pop(0)
-            say(f"step {reading['step']:,}/{run.config.steps:,}  V {reading['v']:+.3f}  D(x) {reading['d_real']:.2f}  "
-                f"D(G(z)) {reading['d_fake']:.2f}")
+        nonlocal said
+        now = clock()
+        if now - said < max(SECONDS, (now - begun) / 20):
+            return
+        said = now
+        rate = (reading["step"] - first) / (now - begun)
+        left = (run.config.steps - reading["step"]) / rate
+        say(f"step {reading['step']:,}/{run.config.steps:,}  {as_text(run, reading)}  {rate:,.0f} steps/s, {left:,.0f} s left")
 
     yield show
 
 
 @contextmanager
-def progress(run: Run, wanted: bool, say: Callable[[str], None]) -> Iterator[Show]:
-    """Yield a function that shows a reading: on a bar if stderr is a terminal, else by plain lines; not at all unless wanted."""
-    console = Console(stderr=True)
+def progress(run: Run, wanted: bool, say: Callable[[str], None], console: Console | None = None) -> Iterator[Show]:
+    """Yield a function that shows a reading: on a bar if the console, stderr if none is given, is a terminal; else by plain lines,
+    each handed to `say`. Unless wanted the function does nothing.
+    """
+    console = console or Console(stderr=True)
     if not wanted:
         yield lambda reading: None
     elif console.is_terminal:

@@ -117,12 +117,16 @@ class Game:
 
     # ---- the moves ------------------------------------------------------------------------------------------------------------
 
-    def ascend_d(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Move D one ascent step: theta_d <- theta_d + rate d goal_D / d theta_d. Returns the logits of real and fake samples."""
+    def ascend_d(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Move D one ascent step: theta_d <- theta_d + rate d goal_D / d theta_d.
+
+        Returns D's goal and the logits of real and fake samples, all from before the step.
+        """
         x, z = self._tensors(x, z)
         real, fake = self._judge(x, stop(self.G(z)))  # D learns about fakes; nothing of this reaches G
-        self.optim_d.ascend(self._slopes(self._goal_of_d(real, fake), "D"))
-        return real.s, fake.s
+        goal = self._goal_of_d(real, fake)
+        self.optim_d.ascend(self._slopes(goal, "D"))
+        return goal, real.s, fake.s
 
     def descend_g(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
         """Move G one descent step: theta_g <- theta_g - rate d loss_G / d theta_g. Returns the logits of real and fake samples.
@@ -160,9 +164,9 @@ class Game:
         if whole_number(k, "k", -1) < 1:
             raise ValueError(f"k is {k}; D has to take at least one step for each of G's")
         for _ in range(k):
-            s_real, s_fake = self.ascend_d(batch(), noise())
+            goal, s_real, s_fake = self.ascend_d(batch(), noise())
         real_of_g, fake_of_g = self.descend_g(noise(), batch() if self.g_needs_data else None)
-        return Logits(s_real, s_fake, fake_of_g, real_of_g)
+        return Logits(s_real, s_fake, fake_of_g, goal, real_of_g)
 
     def simultaneous_step(self, x: Tensor, z: Tensor) -> Logits:
         """Move both players at once, from one forward pass: G is sampled and D run on the fakes once, not twice.
@@ -182,7 +186,7 @@ class Game:
         self.optim_d.ascend(up)
         self.optim_g.descend(down)
         self._average_g(self.ema)
-        return Logits(real.s, fake.s, fake.s)
+        return Logits(real.s, fake.s, fake.s, goal)
 
     def play(self, x: Tensor, z_d: Tensor, z_g: Tensor) -> tuple[Tensor, Tensor]:
         """Play one step of Algorithm 1 with k = 1 on the batches given. Returns D's loss and G's, from before their updates."""

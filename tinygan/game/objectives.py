@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -129,13 +129,27 @@ def _of_fakes(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Te
     return lambda s_real, s_fake: loss(s_fake)
 
 
+class Level(NamedTuple):
+    """A value that a reading takes at the equilibrium, and how it is written, such as "-log 4"."""
+
+    value: float
+    label: str
+
+
+V_AT_REST, ONE_HALF = Level(-LOG4, "-log 4"), Level(0.5, "1/2")
+
+
 @dataclass(frozen=True)
 class Objective:
     """One game: D ascends goal(s_real, s_fake), G descends loss(s_real, s_fake); both return a number ().
 
     zero_sum: loss is the part of goal that depends on G, so that the gradients of goal move both players.
     pairs: loss depends on s_real too, so G's step needs data; else loss ignores s_real.
-    ascends_v: goal is V, so D(x) = sigmoid(s) estimates a probability and V has a meaning, and D's labels can be smoothed.
+    ascends_v: goal is V, so D(x) = sigmoid(s) estimates a probability, and D's labels can be smoothed.
+    goal_name: how the goal is called in curves and reports.
+    goal_at_rest, d_at_rest, loss_at_rest: the goal, D(x) and G's loss at the equilibrium, where p_g = p_data and D is at its
+    optimum, which is the same everywhere. None where the game leaves it open.
+    sure: the least upper bound of the goal, which a D that is always right comes near; None where there is no bound.
     """
 
     goal: Callable[[Tensor, Tensor], Tensor]
@@ -144,17 +158,64 @@ class Objective:
     zero_sum: bool = False
     pairs: bool = False
     ascends_v: bool = False
+    goal_name: str = "V(D, G)"
+    goal_at_rest: Level = V_AT_REST
+    d_at_rest: Level | None = ONE_HALF
+    loss_at_rest: Level | None = None
+    sure: float | None = 0.0
+
+    def d_of(self, s: Tensor) -> Tensor:
+        """Return D(x) as this game means it: sigmoid(s), where that is a probability, or else the logit s itself."""
+        return ops.sigmoid(s) if self.ascends_v else s
 
 
 # Every objective by the name that its paper gave: what D ascends, what G descends, and the source.
 OBJECTIVES: dict[str, Objective] = {
-    "minimax": Objective(value, _of_fakes(minimax), "Goodfellow et al. 2014, eq. 1", zero_sum=True, ascends_v=True),
-    "nonsaturating": Objective(value, _of_fakes(nonsaturating), "Goodfellow et al. 2014, section 3", ascends_v=True),
-    "hinge": Objective(hinge_goal, _of_fakes(wasserstein), "Miyato et al. 2018, eq. 16 and 17"),
-    "least-squares": Objective(least_squares_goal, _of_fakes(least_squares), "Mao et al. 2017, eq. 2"),
-    "wasserstein": Objective(wasserstein_goal, _of_fakes(wasserstein), "Arjovsky et al. 2017, eq. 2", zero_sum=True),
-    "relativistic": Objective(relativistic_goal, relativistic, "Jolicoeur-Martineau 2018, section 4.1", pairs=True),
-}
+    "minimax": Objective(
+        value, _of_fakes(minimax), "Goodfellow et al. 2014, eq. 1", zero_sum=True, ascends_v=True,
+        loss_at_rest=Level(-LOG4 / 2, "-log 2"),
+    ),
+    "nonsaturating": Objective(
+        value, _of_fakes(nonsaturating), "Goodfellow et al. 2014, section 3", ascends_v=True, loss_at_rest=Level(LOG4 / 2, "log 2"),
+    ),
+    "hinge": Objective(
+        hinge_goal, _of_fakes(wasserstein), "Miyato et al. 2018, eq. 16 and 17", goal_name="hinge goal",
+        goal_at_rest=Level(-2.0, "-2"), d_at_rest=None,
+    ),
+    "least-squares": Objective(
+        least_squares_goal, _of_fakes(least_squares), "Mao et al. 2017, eq. 2", goal_name="least-squares goal",
+        goal_at_rest=Level(-0.25, "-1/4"), loss_at_rest=Level(0.125, "1/8"),
+    ),
+    "wasserstein": Objective(
+        wasserstein_goal, _of_fakes(wasserstein), "Arjovsky et al. 2017, eq. 2", zero_sum=True, goal_name="E D(x) - E D(G(z))",
+        goal_at_rest=Level(0.0, "0"), d_at_rest=None, sure=None,
+    ),
+    "relativistic": Objective(
+        relativistic_goal, relativistic, "Jolicoeur-Martineau 2018, section 4.1", pairs=True, goal_name="relativistic goal",
+        goal_at_rest=Level(-LOG4 / 2, "-log 2"), d_at_rest=None, loss_at_rest=Level(LOG4 / 2, "log 2"),
+    ),
+}  # fmt: skip
+
+
+def levels(name: str, smooth: float = 0.0) -> dict[str, Level]:
+    """Return what the readings of the game `name` are at its equilibrium: {"v", "d", "d_loss", "g_loss"}, those that it determines.
+
+    v is the goal, d is D(x) and D(G(z)), d_loss what D descends, and g_loss what G descends. smooth: the label of real samples is
+    1 - smooth, which moves the optimal D to (1 - smooth) / 2. Penalties are 0 there, as D is the same everywhere.
+    """
+    game = OBJECTIVES[name]
+    if smooth:
+        d = (1 - smooth) / 2
+        log_d, log_not_d = float(np.log(d)), float(np.log(1 - d))
+        values = {
+            "v": log_d + log_not_d, "d": d, "d_loss": -(1 - smooth) * log_d - (1 + smooth) * log_not_d,
+            "g_loss": log_not_d if game.zero_sum else -log_d,
+        }
+        return {reading: Level(at, f"{at:.3g}") for reading, at in values.items()}
+    goal = game.goal_at_rest
+    turned = goal.label.removeprefix("-") if goal.value < 0 else goal.label
+    known = {"v": goal, "d": game.d_at_rest, "d_loss": Level(-goal.value + 0.0, turned), "g_loss": game.loss_at_rest}
+    return {reading: level for reading, level in known.items() if level is not None}
 
 
 def goal_of_d(name: str, s_real: Tensor, s_fake: Tensor, smooth: float = 0.0) -> Tensor:

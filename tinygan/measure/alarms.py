@@ -16,6 +16,7 @@ from tinygan.engine.randomness import Draws
 from tinygan.game.objectives import LOG4, OBJECTIVES
 from tinygan.nn.architectures import discriminator
 from tinygan.nn.layers import Sequential
+from tinygan.training.config import Config
 from tinygan.training.run import Run
 
 from .best_d import retrained_value
@@ -34,18 +35,19 @@ def diagnose(run: Run, n: int = 4096) -> str:
     found = [retrained_value(D, real, fake, rng, pack=run.config.pack) for D in (_copy_of_d(run, rng), _fresh_d(run, rng))]
     best = max(retrained.gap for retrained in found)
     if not OBJECTIVES[run.config.objective].ascends_v:  # its own D is no probability, so it has no V to compare
-        return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best)}"
+        return f"step {run.step:,}: V + log 4 is {best:.3f} by a D retrained to its optimum; {_advice(best, best, run.config)}"
     own = round(found[0].before + LOG4, 3) + 0.0  # no "-0.000"
     return (f"step {run.step:,}: V + log 4 is {own:.3f} by this run's D, {best:.3f} by a D retrained to its optimum; "
-            f"{_advice(own, best)}")
+            f"{_advice(own, best, run.config)}")
 
 
-def _advice(own: float, best: float) -> str:
+def _advice(own: float, best: float, config: Config) -> str:
     """Return advice on V + log 4 by the run's own D (`own`) and by a D at its optimum (`best`), in nats."""
     if best - own > 0.1 and own < 0.1:
         return "D has not learnt what tells real from generated: raise --k or --lr-d"
     if best > 0.5:
-        return f"G is far from the data (2 JSD is at least {best:.2f} of 1.39 nats): train longer, or steady the game with --r1"
+        steady = "" if config.r1 else ", or steady the game with --r1"
+        return f"G is far from the data (2 JSD is at least {best:.2f} of 1.39 nats): train longer{steady}"
     if best - own > 0.1:
         return "D is behind G: raise --k or --lr-d"
     if best > 0.1:
@@ -70,55 +72,105 @@ def _copy_of_d(run: Run, rng: np.random.Generator) -> Sequential:
 # ---- alarms during training -----------------------------------------------------------------------------------------------------
 
 
-CHECKS = 40  # checks for collapse in a run
-GRACE = 0.5  # share of the run in which G may still hop between modes without being collapsed
-PATIENCE = 2  # successive checks that have to agree
+EVERY = 200  # steps between checks for collapse at first; a twelfth of the steps taken once that is more
+CHECKS = 5  # successive checks that have to show collapse
+SPREAD = 1.25  # while G's samples lie so much farther apart than the data, G is still on its way to them
+READINGS = 100  # of which the mean decides whether D is always right
+SHARE = 0.07  # of the way from a goal's bound to its equilibrium: nearer to the bound D is all but always right
 
 
 class Alarms:
     """The alarms of one run, to be called with every reading of it, as `on_reading` of Run.train.
 
-    Each alarm is given to `say` once, as a line, and kept in `said` by its name ("strong-d", "collapse"). n: samples of each sort
-    in a check for collapse. diagnosing: say `diagnose(run)` four times in the run too.
+    "collapse": G gives a part of the data only. It is judged by the steps taken: CHECKS successive checks, at least 1,000 steps,
+    show it, and G is no longer spreading. "strong-d": D is all but always right, over READINGS readings. Each is given to `say`
+    as a line with advice, which names only options that the run does not have yet; and so is the end of either, after which the
+    alarm can go off again. n: samples of each sort in a check. diagnosing: say `diagnose(run)` four times in the run too.
+
+    said: the last line of each alarm that went off. over: the names of those that ended since. checks, checks_collapsed: how
+    often samples were checked, and how often they showed collapse.
     """
 
     def __init__(self, run: Run, say: Callable[[str], Any], n: int = 512, diagnosing: bool = False) -> None:
         self.run, self.say, self.diagnosing = run, say, diagnosing
         self.n = run.dataset.at_most(n)
         self.said: dict[str, str] = {}
-        self.recent: deque[float] = deque(maxlen=50)
-        self.checks = self.checks_collapsed = 0  # how often samples were checked for collapse, and how often they showed it
-        self._every = max(100, run.config.steps // CHECKS // 10 * 10)
-        self._collapsed_in_a_row = 0
+        self.over: set[str] = set()
+        self.checks = self.checks_collapsed = 0
+        self._on: set[str] = set()
+        self._recent: deque[float] = deque(maxlen=READINGS)
+        self._next_check = run.step + EVERY
+        self._in_a_row = {True: 0, False: 0}  # successive checks that showed collapse, and that did not
+        self._since = 0
 
     def __call__(self, reading: dict[str, float]) -> None:
         step = int(reading["step"])
-        self.recent.append(reading["v"])
+        self._recent.append(reading["v"])
         self._check_for_strong_d(step)
-        if step >= GRACE * self.run.config.steps and step % self._every == 0 and self.n > 5:
+        if step >= self._next_check and self.n > 5:
             self._check_for_collapse(step)
+            self._next_check = step + max(EVERY, step // 12)
         if self.diagnosing and (step == self.run.config.steps or step % max(10, self.run.config.steps // 40 * 10) == 0):
             self.say(diagnose(self.run))
 
-    def _alarm(self, name: str, line: str) -> None:
-        """Say an alarm, unless it has been said."""
-        if name not in self.said:
+    def _turn_on(self, name: str, line: str) -> None:
+        """Say an alarm, unless it is on."""
+        if name not in self._on:
+            self._on.add(name)
+            self.over.discard(name)
             self.said[name] = line
             self.say(line)
 
+    def _turn_off(self, name: str, line: str) -> None:
+        """Say that an alarm is over, if it is on."""
+        if name in self._on:
+            self._on.remove(name)
+            self.over.add(name)
+            self.say(line)
+
     def _check_for_strong_d(self, step: int) -> None:
-        """Raise the alarm if V has stayed near 0, its value for a D that is always right, late in the run."""
-        v = float(np.mean(self.recent))
-        if len(self.recent) == self.recent.maxlen and v > -0.1 and step >= GRACE * self.run.config.steps:
-            self._alarm("strong-d", f"step {step:,}: V has stayed near 0 (mean {v:.3f}): D tells real from fake almost always, "
-                        "and G learns little. Add --r1 or --noise, or lower --lr-d or --k")
+        """Look whether the goal has stayed near its bound, where D is always right. A goal without a bound tells nothing."""
+        c, game = self.run.config, OBJECTIVES[self.run.config.objective]
+        if game.sure is None or len(self._recent) < READINGS:
+            return
+        mean, width = float(np.mean(self._recent)), game.sure - game.goal_at_rest.value
+        name = "V" if game.ascends_v else f"the {game.goal_name}"
+        if mean > game.sure - SHARE * width:
+            cures = _joined([*_unused(c, "r1", "noise"), "lower --lr-d", *(["lower --k"] if c.k > 1 else [])])
+            self._turn_on("strong-d", f"step {step:,}: {name} has stayed near {game.sure:g} (mean {mean:.3f}): D tells real from "
+                          f"fake almost always, and G learns little. To cure it: {cures}")
+        elif mean < game.sure - 2 * SHARE * width:
+            self._turn_off("strong-d", f"step {step:,}: {name} has left {game.sure:g} (mean {mean:.3f}): D no longer wins almost "
+                           "always")
 
     def _check_for_collapse(self, step: int) -> None:
-        """Raise the alarm if successive checks show mode collapse."""
+        """Look at samples for mode collapse."""
         rng = np.random.default_rng([self.run.config.seed, step, 2])
         signs = collapse_signs(self.run.dataset.some(self.n, rng), fake_samples(self.run, self.n, rng))
-        self._collapsed_in_a_row = self._collapsed_in_a_row + 1 if signs.collapsed else 0
-        self.checks, self.checks_collapsed = self.checks + 1, self.checks_collapsed + signs.collapsed
-        if self._collapsed_in_a_row >= PATIENCE:
-            self._alarm("collapse", f"step {step:,}: mode collapse: G stays away from regions with {signs.missed:.0%} of the "
-                        f"data, and covers {signs.coverage:.0%} of it. Add --r1, --pack 2 or --unroll, or raise --k")
+        shown = signs.collapsed and signs.crowding < SPREAD
+        self._in_a_row = {shown: self._in_a_row[shown] + 1, not shown: 0}
+        self.checks, self.checks_collapsed = self.checks + 1, self.checks_collapsed + shown
+        if self._in_a_row[True] == 1:
+            self._since = step
+        if self._in_a_row[True] >= CHECKS:
+            cures = _joined([*_unused(self.run.config, "r1", "pack", "unroll"), "raise --k"])
+            self._turn_on("collapse", f"step {step:,}: mode collapse, since step {self._since:,}: G stays away from regions with "
+                          f"{signs.missed:.0%} of the data, and covers {signs.coverage:.0%} of it. To cure it: {cures}")
+        if self._in_a_row[False] >= 2:
+            self._turn_off("collapse", f"step {step:,}: the mode collapse is over: G covers {signs.coverage:.0%} of the data")
+
+
+ADDED = {"r1": "add --r1", "noise": "add --noise", "pack": "add --pack 2", "unroll": "add --unroll"}
+"""The advice to use an option that is not in use."""
+
+
+def _unused(config: Config, *names: str) -> list[str]:
+    """Return the advice to use those of the options that are not in use, and that go with those that are."""
+    used = {"r1": config.r1, "noise": config.noise, "pack": config.pack > 1, "unroll": config.unroll}
+    fits = {"pack": config.batch % 2 == 0, "unroll": config.update == "alternating"}
+    return [ADDED[name] for name in names if not used[name] and fits.get(name, True)]
+
+
+def _joined(cures: list[str]) -> str:
+    """Join pieces of advice to a phrase: "add --r1, add --noise or lower --lr-d"."""
+    return cures[0] if len(cures) == 1 else f"{', '.join(cures[:-1])} or {cures[-1]}"

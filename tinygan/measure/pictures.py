@@ -14,7 +14,7 @@ from tinygan.atomic_files import write_atomically
 from tinygan.data import Dataset
 from tinygan.data.comparison import FAKE, REAL, Comparison, new_figure
 from tinygan.data.readers import MADE_HERE
-from tinygan.game.objectives import LOG4
+from tinygan.game.objectives import OBJECTIVES, levels
 from tinygan.training.checkpoint import CheckpointError
 
 from .metrics import AgainstOptimum
@@ -22,6 +22,8 @@ from .metrics import AgainstOptimum
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from tinygan.training.config import Config
 
 THEORY = "#6b6b6b"  # what theory says, beside REAL and FAKE
 
@@ -32,30 +34,63 @@ def draw_samples(dataset: Dataset, fake: np.ndarray, title: str, path: Path, rng
     _write(codec.draw(Comparison(dataset.name, codec.decode(real), codec.decode(fake), title)), path)
 
 
-def draw_curves(metrics: Path, path: Path, smooth: int = 25) -> None:
-    """Write a PNG of V, of D(x) and D(G(z)), and of both losses over the steps, from metrics.jsonl.
+def draw_curves(metrics: Path, path: Path, config: Config, samples: int | None = None, smooth: int = 25) -> None:
+    """Write a PNG of the goal, of D(x) and D(G(z)), and of both losses over the steps, from metrics.jsonl.
 
-    A faint line shows each curve as read, a bold one its moving average over `smooth` readings.
+    A faint line shows each curve as read, a bold one its moving average over `smooth` readings; a dashed one is the equilibrium of
+    the game that `config` plays. Below stands what keeps the curves from it. samples: how many data there are; None where fresh
+    ones are drawn from a density. Raises CheckpointError if `path` is unwritable.
     """
     readings = [json.loads(line) for line in metrics.read_text().splitlines()]
     step = np.array([r["step"] for r in readings])
-    figure = new_figure(11, 3.4, gap=0.1)
-    panels = [
-        ("the value of the game, nats", [("v", "V(D, G)", REAL)], [(-LOG4, "-log 4")]),
-        ("what D believes, batch means", [("d_real", "D(x)", REAL), ("d_fake", "D(G(z))", FAKE)], [(0.5, "1/2")]),
-        ("losses, nats", [("d_loss", "D: -V", REAL), ("g_loss", "G", FAKE)], [(LOG4, "log 4"), (LOG4 / 2, "log 2")]),
-    ]
-    for axes, (title, lines, levels) in zip(figure.subplots(1, 3), panels, strict=True):
+    notes = reading_aids(config, samples)
+    figure = new_figure(11, 3.4 + 0.2 * len(notes), gap=0.1)
+    at_rest = levels(config.objective, config.smooth)
+    for axes, (title, lines) in zip(figure.subplots(1, 3), panels(config), strict=True):
         for key, label, colour in lines:
             _curve(axes, step, np.array([r[key] for r in readings]), label, colour, smooth)
-        for level, label in levels:
-            axes.axhline(level, color=THEORY, linewidth=1, linestyle="--")
-            axes.annotate(label, (1, level), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
+        for value, text in dict.fromkeys(at_rest[LEVEL[key]] for key, *_ in lines if LEVEL[key] in at_rest):
+            axes.axhline(value, color=THEORY, linewidth=1, linestyle="--")
+            axes.annotate(text, (1, value), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
                           va="center", color=THEORY, fontsize=8)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step")
         axes.legend(frameon=False, fontsize=8)
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize=8, color=THEORY)
     _write(figure, path)
+
+
+LEVEL = {"v": "v", "d_real": "d", "d_fake": "d", "d_loss": "d_loss", "g_loss": "g_loss"}
+"""The level of `levels` that belongs to each reading."""
+
+
+def panels(config: Config) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Return the panels of the curves: each with its title and its curves, as (key of the reading, name, colour)."""
+    game = OBJECTIVES[config.objective]
+    unit = ", nats" if game.ascends_v else ""
+    extra = " + penalties" if config.r1 or config.r2 or config.gp else ""
+    of_d = f"D: -{'V' if game.ascends_v else f'({game.goal_name})'}{extra}"
+    believes = "what D believes, batch means" if game.ascends_v else "D's output, no probability, batch means"
+    return [
+        ("the value of the game, nats" if game.ascends_v else "what D ascends", [("v", game.goal_name, REAL)]),
+        (believes, [("d_real", "D(x)", REAL), ("d_fake", "D(G(z))", FAKE)]),
+        (f"what each player descends{unit}", [("d_loss", of_d, REAL), ("g_loss", "G", FAKE)]),
+    ]
+
+
+def reading_aids(config: Config, samples: int | None) -> list[str]:
+    """Return sentences, a line each, on why the curves of a healthy run stay away from the equilibrium's dashed lines."""
+    found = []
+    if samples is not None:
+        found.append(f"D sees the same {samples:,} data again and again and learns some by heart: its curves drift away from the "
+                     "dashed lines while the samples may still get better.")
+    if on := [name for name, weight in (("R1", config.r1), ("R2", config.r2), ("the penalty between", config.gp)) if weight]:
+        found.append(f"D is kept flat by {' and '.join(on)}: it separates data and fakes less than the best D would, so its curves "
+                     "lie nearer to the dashed lines than p_g is to p_data.")
+    if config.smooth:
+        found.append(f"Labels are smoothed by {config.smooth:g}: the dashed lines are those of the D that is optimal then.")
+    return found
 
 
 def _curve(axes: Axes, step: np.ndarray, values: np.ndarray, label: str, colour: str, smooth: int) -> None:
@@ -89,6 +124,8 @@ def draw_against_optimum(found: AgainstOptimum, centre: np.ndarray, std: float, 
     points = found.points[near]
     figure = new_figure(10.5, 3.4)
     figure.suptitle(f"E |D - D*| = {found.l1:.3f} over all modes; around ({centre[0]:.3g}, {centre[1]:.3g}):", fontsize=10)
+    figure.supxlabel("blank: cells that hold so few data and fakes that a single sample would decide between 0 and 1", fontsize=8,
+                     color=THEORY)
     panels = ("D", found.d[near], "viridis", 0, 1), ("D* = p_data / (p_data + p_g)", found.d_star[near], "viridis", 0, 1), (
         "D - D*", (found.d - found.d_star)[near], "RdBu", -1, 1)
     for axes, (title, values, colours, low, high) in zip(figure.subplots(1, 3), panels, strict=True):

@@ -35,6 +35,8 @@ class RunOptions(Options):
     backend: str = option("cpu", help=f"Where kernels run: {', '.join(names())}.")
     emulate: bool = option(False, help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.", neutral=False)
     save_every: int = option(500, help="Steps between checkpoints.", at_least=1, at_most=10**12, may_change=True)
+    snapshots: int = option(0, help="Pictures of the same z on the way, and a GIF of them.", at_least=0, at_most=1000, neutral=0,
+                            may_change=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from rich.console import Console
 from scipy.io import wavfile
 from tiny_runs import backend
 
-from tinygan.cli import main, progress
+from tinygan.cli import main, train
 from tinygan.data.kinds.images import contact_sheet
 from tinygan.engine.ops import elementwise
 from tinygan.training import checkpoint, config, run
@@ -368,7 +368,7 @@ def test_help_of_train_lists_every_option(tinygan):
 @pytest.fixture
 def terminal(monkeypatch):
     screen = io.StringIO()
-    monkeypatch.setattr(progress, "err", Console(file=screen, force_terminal=True, width=120))
+    monkeypatch.setattr(train, "err", Console(file=screen, force_terminal=True, width=120))
     return screen
 
 

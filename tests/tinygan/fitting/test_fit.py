@@ -13,7 +13,8 @@ from tiny_runs import start as start_run
 from tinygan import Tensor, fit, load_generator, ops, stop
 from tinygan.cli.main import run as command_line
 from tinygan.data import DataError, load
-from tinygan.fitting.progress import lines
+from tinygan.fitting import progress as fitting_progress
+from tinygan.fitting.progress import as_text, lines
 from tinygan.nn import BatchNorm, Conv2d, Flatten, Layer, Linear, Reshape, Sequential, discriminator, generator
 from tinygan.optim import SGD, Momentum
 from tinygan.options import OptionError
@@ -139,25 +140,41 @@ def test_callbacks():
     assert "returned 3" in refusal(fit, *networks(), points(), callback=lambda m: 3, every=7, error=TypeError, **RUN)
 
 
-def test_progress_as_plain_lines_and_alarms(capsys):
+def test_progress_as_plain_lines(capsys, monkeypatch):
+    monkeypatch.setattr(fitting_progress, "SECONDS", 0)
     told = []
     fit(*networks(), points(), steps=20, batch=8, say=told.append)
-    assert len(told) == 2 and told[-1].startswith("step 20/20  V ")
+    assert len(told) == 2 and told[-1].startswith("step 20/20  V ") and told[-1].endswith(" steps/s, 0 s left")
     fit(*networks(), points(), steps=20, batch=8)
     assert capsys.readouterr().err.count("/20  V") == 2
     fit(*networks(), points(), steps=20, batch=8, progress=False)
     assert capsys.readouterr() == ("", "")
 
 
-def test_plain_lines_are_few_however_long_the_run():
+@pytest.mark.parametrize(("seconds_a_reading", "expected"), [(0.01, []), (1.0, [*range(50, 1001, 50)]), (30.0, None)])
+def test_a_plain_line_comes_every_few_seconds_but_not_too_many_in_a_long_run(seconds_a_reading, expected):
     class Long:
         step, config = 0, Config(data="ring", steps=1000)
 
-    told = []
-    with lines(Long(), told.append) as show:
+    told, now = [], [0.0]
+    with lines(Long(), told.append, clock=lambda: now[0]) as show:
         for step in range(10, 1001, 10):
-            show({"step": step, "v": 0.0, "d_real": 0.5, "d_fake": 0.5})
-    assert [line.split("/")[0] for line in told] == [f"step {i}" for i in (*range(100, 1000, 100), "1,000")]
+            now[0] += seconds_a_reading
+            show({"step": step, "v": -1.0, "d_real": 0.5, "d_fake": 0.25})
+    steps = [int(line.split("/")[0].removeprefix("step ").replace(",", "")) for line in told]
+    if expected is not None:
+        assert steps == expected
+    else:  # a line as soon as a twentieth of the time has gone by since the last
+        assert steps[:20] == [*range(10, 201, 10)] and len(steps) < 70
+    if told:
+        assert told[0].split("  ")[1:4] == ["V -1.000", "D(x) 0.50", "D(G(z)) 0.25"]
+
+
+def test_lines_of_other_games_do_not_speak_of_v():
+    class Run:
+        step, config = 0, Config(data="ring", objective="wasserstein")
+
+    assert as_text(Run(), {"v": 0.5, "d_real": 3.0, "d_fake": 2.5}) == "goal +0.500  D(x) 3.00  D(G(z)) 2.50"
 
 
 def test_collapse_is_told_in_words_of_python():
@@ -168,7 +185,7 @@ def test_collapse_is_told_in_words_of_python():
         def __call__(self, z):
             return z @ (self.w * 1e-6)
 
-    fitted = fit(Constant(), networks()[1], points(), steps=400, batch=8, z=3, lr_g=1e-6, **SILENT)
+    fitted = fit(Constant(), networks()[1], points(), steps=1000, batch=8, z=3, lr_g=1e-6, **SILENT)
     assert "mode collapse" in fitted.alarms["collapse"] and "--" not in fitted.alarms["collapse"]
 
 

@@ -14,6 +14,7 @@ from tinygan import Tensor, gradients
 from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.randomness import Draws
+from tinygan.engine.tensor import stop
 from tinygan.game.moves import Game
 from tinygan.game.objectives import LOG4, OBJECTIVES, V, minimax, nonsaturating, total_loss, value
 from tinygan.game.packing import packed
@@ -121,7 +122,7 @@ def test_d_raises_v_and_moves_only_d(objective):
     game = new_game(objective=objective)
     x, z = drawn(16, 3), drawn(16, 2)
     before, of_d, of_g = float(V(game.D, game.G, x, z)), theta(game.D), theta(game.G)
-    _, s_fake = game.ascend_d(x, z)
+    _, _, s_fake = game.ascend_d(x, z)
     assert float(V(game.D, game.G, x, z)) > before + 1e-3
     to_g = gradients(s_fake, game.optim_g.parameters, constant(np.ones((16, 1))), unused="zeros")
     assert not any(g.numpy().any() for g in to_g), "the fakes of D's step are held: no way leads from them to G"
@@ -208,7 +209,7 @@ def test_algorithm_1_is_its_steps_one_after_the_other():
     x, z, fresh = drawn(4, 3), drawn(4, 2), drawn(4, 2, seed=9)
     zs = iter([z, fresh])
     logits = one.alternating_step(lambda: x, lambda: next(zs))
-    s_real, s_fake = other.ascend_d(x, z)
+    _, s_real, s_fake = other.ascend_d(x, z)
     _, s_of_g = other.descend_g(fresh)
     np.testing.assert_array_equal(theta(one.D), theta(other.D))
     np.testing.assert_array_equal(theta(one.G), theta(other.G))
@@ -401,13 +402,31 @@ def test_options_out_of_range_are_refused(options, message):
 @pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
 def test_readings_are_the_step_s_numbers(objective):
     real, fake, of_g = np.array([[1.0], [-0.5]]), np.array([[0.25], [2.0]]), np.array([[-3.0], [0.5]])
-    readings = Logits(leaf(real), leaf(fake), leaf(of_g)).read(objective)
+    goal = value(leaf(real), leaf(fake)) - 0.25  # of which a penalty is a part
+    readings = Logits(leaf(real), leaf(fake), leaf(of_g), goal).read(objective)
     d = special.expit
     assert readings.v == pytest.approx(np.log(d(real)).mean() + np.log(1 - d(fake)).mean(), rel=1e-12)
-    assert readings.d_loss == -readings.v
+    assert readings.d_loss == pytest.approx(0.25 - readings.v, rel=1e-15)
     assert readings.d_real == pytest.approx(d(real).mean()) and readings.d_fake == pytest.approx(d(fake).mean())
     expected = {"minimax": np.log(1 - d(of_g)).mean(), "nonsaturating": -np.log(d(of_g)).mean()}[objective]
     assert readings.g_loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+@pytest.mark.parametrize("options", [{"r1": 0.3}, {"remedies": Remedies(smooth=0.1)}, {"remedies": Remedies(r2=0.2)}, {}], ids=str)
+def test_the_loss_of_d_is_what_d_descended(options, simultaneous):
+    """V with smoothed labels, less the penalties, recomputed from D as it was before its step."""
+    game, (x, z) = new_game(**options), (drawn(4, 3), drawn(4, 2))
+    fake = stop(game.G(z))
+    real = game.D(x)
+    v = -(ops.bce_logits(real, 1 - game.remedies.smooth) + ops.bce_logits(game.D(fake), 0.0))
+    wanted = -float(v)
+    for weight, points in ((game.r1, x), (game.remedies.r2, fake)):
+        wanted += float(gradient_penalty(game.D, points, weight)) if weight else 0.0
+    logits = game.simultaneous_step(x, z) if simultaneous else game.alternating_step(lambda: x, lambda: z)
+    readings = logits.read(game.objective)
+    assert readings.d_loss == pytest.approx(wanted, rel=1e-12)
+    assert (readings.d_loss == -readings.v) == (not options)
 
 
 def test_a_game_of_float32_stays_float32():
@@ -438,7 +457,7 @@ def test_g_compares_its_fakes_with_data_where_its_loss_does(options):
     goal = -ops.mean(ops.softplus(-(D(shown(x)) - D(shown(G(z))))))
     goal = goal - gradient_penalty(D, x, 0.3) if options.get("r1") else goal
     up = gradients(goal, game.optim_d.parameters)
-    s_real, s_fake = game.ascend_d(x, z)
+    goal, s_real, s_fake = game.ascend_d(x, z)
     np.testing.assert_allclose(theta(D), theta_d + 0.05 * np.concatenate([g.numpy().ravel() for g in up]), rtol=1e-12, atol=1e-15)
     if not game.remedies.unroll:
         down = gradients(ops.mean(ops.softplus(D(shown(x_g)) - D(shown(G(z_g))))), game.optim_g.parameters)
@@ -447,8 +466,10 @@ def test_g_compares_its_fakes_with_data_where_its_loss_does(options):
     real_of_g, fake_of_g = game.descend_g(z_g, x_g)
     if not game.remedies.unroll:
         np.testing.assert_allclose(theta(G), expected, rtol=1e-12, atol=1e-15)
-    readings = Logits(s_real, s_fake, fake_of_g, real_of_g).read("relativistic")
-    assert readings.d_loss == pytest.approx(special.log1p(np.exp(s_fake.numpy() - s_real.numpy())).mean(), rel=1e-12)
+    readings = Logits(s_real, s_fake, fake_of_g, goal, real_of_g).read("relativistic")
+    assert readings.v == pytest.approx(-special.log1p(np.exp(s_fake.numpy() - s_real.numpy())).mean(), rel=1e-12)
+    assert readings.d_loss == pytest.approx(-float(goal), rel=1e-15)
+    assert readings.d_real == s_real.numpy().mean() and readings.d_fake == s_fake.numpy().mean()
     assert readings.g_loss == pytest.approx(special.log1p(np.exp(real_of_g.numpy() - fake_of_g.numpy())).mean(), rel=1e-12)
 
 
@@ -465,7 +486,7 @@ def test_batches_are_asked_for_only_where_they_are_looked_at(objective):
     game, batches = new_game(objective=objective), []
     logits = game.alternating_step(lambda: batches.append(drawn(4, 3)) or batches[-1], lambda: drawn(4, 2), k=2)
     assert len(batches) == 2 + OBJECTIVES[objective].pairs
-    assert len(logits.tensors) == 3 + OBJECTIVES[objective].pairs and Logits(*logits.tensors) == logits
+    assert len(logits.tensors) == 4 + OBJECTIVES[objective].pairs and Logits(*logits.tensors) == logits
 
 
 def test_smoothing_is_refused_in_a_game_without_labels():
@@ -493,6 +514,6 @@ def test_d_runs_on_each_batch_alone_where_its_samples_affect_each_other():
     x, z = drawn(4, 3), drawn(4, 2)
     alone = game.D(x).numpy()
     game.D.runs = 0
-    s_real, _ = game.ascend_d(x, z)
+    _, s_real, _ = game.ascend_d(x, z)
     assert game.D.runs == 2
     np.testing.assert_array_equal(s_real.numpy(), alone)

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from engine_parts import leaf
 from tinygan_kernels import load
 
 from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
-from tinygan.game.objectives import OBJECTIVES, goal_of_d
+from tinygan.game.objectives import OBJECTIVES, goal_of_d, levels
 from tinygan.nn.layers import Linear, Sequential
 
 CPU = load("cpu")
@@ -184,3 +185,52 @@ def test_a_planted_mistake_is_seen(plant):
     """The comparison that the formulas above go through rejects each of these as -E log D."""
     f = _logits(8)
     assert float(PLANTS[plant](_tensor(f))) != pytest.approx(FORMULAS["nonsaturating"][1](None, f), rel=1e-6)
+
+
+# ---- the equilibrium ------------------------------------------------------------------------------------------------------------
+
+CONSTANTS = np.linspace(-3, 3, 601)
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_levels_are_those_of_the_best_constant_d(name, smooth):
+    """Where p_g = p_data the best D is a constant. The goal of every constant is computed, and the best ones are looked at."""
+    game, at = OBJECTIVES[name], levels(name, smooth)
+    if smooth and not game.ascends_v:
+        return
+    column = [leaf(np.full((3, 1), s)) for s in CONSTANTS]
+    goals = np.array([float(goal_of_d(name, s, s, smooth)) for s in column])
+    best = np.flatnonzero(goals >= goals.max() - 1e-9)
+    exact = 5e-5 if smooth else 1e-12  # the optimal constant lies between two of those tried
+    assert -goals.max() == pytest.approx(at["d_loss"].value, abs=exact)
+    plain = [float(game.goal(column[i], column[i])) for i in best]
+    assert plain == pytest.approx([at["v"].value] * len(best), abs=5e-3 if smooth else 1e-12)
+    losses, outputs = ([made(column[i]) for i in best] for made in (
+        lambda s: float(game.loss(s, s)), lambda s: float(game.d_of(s).numpy()[0, 0]),
+    ))
+    for reading, values in (("g_loss", losses), ("d", outputs)):
+        if reading in at:
+            assert values == pytest.approx([at[reading].value] * len(best), abs=5e-3 if smooth else 1e-12)
+        else:
+            assert np.ptp(values) > 1  # the game leaves it open
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_labels_of_levels_say_their_values(name):
+    words = {"log 4": np.log(4), "log 2": np.log(2), "1/2": 0.5, "1/4": 0.25, "1/8": 0.125, "2": 2.0, "0": 0.0}
+    for level in levels(name).values():
+        sign, label = (-1, level.label[1:]) if level.label.startswith("-") else (1, level.label)
+        assert level.value == pytest.approx(sign * words[label], rel=1e-15)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_d_that_is_always_right_comes_near_the_bound_of_its_goal(name):
+    game = OBJECTIVES[name]
+    reached = [float(game.goal(leaf(np.full((2, 1), s)), leaf(np.full((2, 1), -s)))) for s in (0.5, 1.0, 2.0, 20.0)]
+    if game.sure is None:
+        assert reached == sorted(reached) and reached[-1] > 10
+    elif name == "least-squares":  # its best D says 1 and 0
+        assert float(game.goal(leaf(np.ones((2, 1))), leaf(np.zeros((2, 1))))) == game.sure
+    else:
+        assert max(reached) <= game.sure and reached[-1] == pytest.approx(game.sure, abs=1e-8)

@@ -148,7 +148,7 @@ def test_d_sees_noise_on_both_and_g_learns_through_it():
     x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
     game = Game(D, G, SGD(D.parameters(), 1e-12), SGD(G.parameters(), 1e-12), remedies=Remedies(noise=0.5),
                 draws=Draws(np.random.default_rng(8)))
-    s_real, s_fake = game.ascend_d(x, z)
+    _, s_real, s_fake = game.ascend_d(x, z)
     drawn = np.random.default_rng(8)
     np.testing.assert_allclose(s_real.numpy(), D(_constant(x.numpy() + 0.5 * drawn.standard_normal((4, 3)))).numpy(), atol=1e-9)
     np.testing.assert_allclose(s_fake.numpy(), D(_constant(G(z).numpy() + 0.5 * drawn.standard_normal((4, 3)))).numpy(), atol=1e-9)

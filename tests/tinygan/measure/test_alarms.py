@@ -96,7 +96,12 @@ def test_diagnosis_leaves_the_run_alone(tmp_path):
     (0.2, 0.25, "some way to go"),
 ])
 def test_advice(own, best, word):
-    assert word in alarms._advice(own, best)
+    assert word in alarms._advice(own, best, Config(data="ring"))
+
+
+def test_advice_of_the_diagnosis_is_not_to_add_what_is_in_use():
+    assert "--r1" in alarms._advice(0.9, 1.0, Config(data="ring", r1=0.0))
+    assert "--r1" not in alarms._advice(0.9, 1.0, Config(data="ring", r1=0.1))
 
 
 # ---- collapse -----------------------------------------------------------------------------------------------------------------
@@ -138,31 +143,105 @@ def test_each_sign_counts(seen, collapsed):
 
 
 def _watched(tmp_path, monkeypatch, seen, **options):
+    """Alarms on a run that is not played, and what they said. seen: the signs of every check, or a function of the step."""
     job, said = _run(tmp_path, **options), []
-    monkeypatch.setattr(alarms, "collapse_signs", lambda real, fake: seen)
-    return Alarms(job, said.append), said
+    watch = Alarms(job, said.append)
+    looks = []
+
+    def signs(real, fake):
+        looks.append(watch.step)
+        return seen(watch.step) if callable(seen) else seen
+
+    def read(step, v=-1.0):
+        watch.step = step
+        watch({"step": step, "v": v})
+
+    monkeypatch.setattr(alarms, "collapse_signs", signs)
+    return read, said, looks, watch
 
 
-def test_collapse_alarm_after_grace_and_twice(tmp_path, monkeypatch):
-    watch, said = _watched(tmp_path, monkeypatch, CollapseSigns(0.9, 0.1, 0.5, 1.0))
-    for step in range(10, 300, 10):
-        watch({"step": step, "v": -1.0})
-    assert not said  # the first look, at step 200, is not enough
-    for step in range(300, 410, 10):
-        watch({"step": step, "v": -1.0})
+COLLAPSED, HEALTHY = CollapseSigns(0.9, 0.1, 0.5, 1.0), CollapseSigns(0.9, 0.9, 0.0, 1.0)
+SPREADING = CollapseSigns(0.1, 0.1, 0.5, 3.0)
+
+
+@pytest.mark.parametrize("steps", [1000, 2000, 100_000])
+def test_collapse_is_judged_by_the_steps_taken_not_by_their_share_of_the_run(tmp_path, monkeypatch, steps):
+    read, said, looks, _ = _watched(tmp_path, monkeypatch, COLLAPSED, steps=steps)
+    for step in range(10, 1000, 10):
+        read(step)
+    assert looks == [200, 400, 600, 800] and not said
+    for step in range(1000, 2000, 10):
+        read(step)
     (line,) = said  # once
-    assert line.startswith("step 300: mode collapse") and "--pack 2" in line and "\n" not in line
+    assert line.startswith("step 1,000: mode collapse, since step 200: ") and "add --pack 2" in line and "\n" not in line
 
 
-def test_strong_d_alarm(tmp_path, monkeypatch):
-    watch, said = _watched(tmp_path, monkeypatch, CollapseSigns(0.9, 0.9, 0.0, 1.0), steps=1000)
+def test_looks_become_rarer_as_the_run_goes_on(tmp_path, monkeypatch):
+    read, _, looks, _ = _watched(tmp_path, monkeypatch, HEALTHY, steps=100_000)
+    for step in range(10, 100_000, 10):
+        read(step)
+    assert np.diff(looks)[:10].max() == 200 and 8000 >= np.diff(looks)[-1] > 7000 and len(looks) < 60
+
+
+def test_a_g_that_is_still_spread_wide_has_not_collapsed(tmp_path, monkeypatch):
+    read, said, *_ = _watched(tmp_path, monkeypatch, lambda step: SPREADING if step < 3000 else HEALTHY, steps=4000)
+    for step in range(10, 4000, 10):
+        read(step)
+    assert not said
+
+
+def test_a_single_healthy_look_starts_the_count_anew(tmp_path, monkeypatch):
+    read, said, *_ = _watched(tmp_path, monkeypatch, lambda step: HEALTHY if step == 800 else COLLAPSED, steps=4000)
+    for step in range(10, 1810, 10):
+        read(step)
+        assert bool(said) == (step >= 1800)
+
+
+def test_the_end_of_a_collapse_is_said_and_another_one_too(tmp_path, monkeypatch):
+    read, said, _, watch = _watched(tmp_path, monkeypatch, lambda step: HEALTHY if 1400 <= step < 2000 else COLLAPSED, steps=9000)
+    for step in range(10, 1990, 10):
+        read(step)
+    assert len(said) == 2 and said[1] == "step 1,600: the mode collapse is over: G covers 90% of the data"
+    assert watch.over == {"collapse"} and set(watch.said) == {"collapse"}
+    for step in range(2000, 4000, 10):
+        read(step)
+    assert len(said) == 3 and "mode collapse, since step 2,0" in said[2] and watch.over == set()
+
+
+@pytest.mark.parametrize(("options", "cures"), [
+    ({"r1": 0.0}, "add --r1, add --pack 2, add --unroll or raise --k"),
+    ({"r1": 0.3}, "add --pack 2, add --unroll or raise --k"),
+    ({"r1": 0.3, "pack": 2}, "add --unroll or raise --k"),
+    ({"r1": 0.3, "pack": 2, "unroll": 1}, "raise --k"),
+    ({"r1": 0.0, "update": "simultaneous", "batch": 33}, "add --r1 or raise --k"),
+])
+def test_advice_names_only_what_is_not_in_use_and_fits(tmp_path, monkeypatch, options, cures):
+    read, said, *_ = _watched(tmp_path, monkeypatch, COLLAPSED, **{"steps": 2000, **options})
     for step in range(10, 1010, 10):
-        watch({"step": step, "v": -0.01 if step > 400 else -1.3})
-    (line,) = said
-    assert "V has stayed near 0" in line and "--r1" in line
-    watch, said = _watched(tmp_path, monkeypatch, CollapseSigns(0.9, 0.9, 0.0, 1.0), steps=1000)
-    for step in range(10, 1010, 10):
-        watch({"step": step, "v": -1.2})
+        read(step)
+    assert said[0].endswith(f"To cure it: {cures}")
+
+
+@pytest.mark.parametrize(("objective", "right", "balanced", "name"), [
+    ("nonsaturating", -0.01, -1.3, "V"), ("hinge", -0.05, -1.9, "the hinge goal"),
+    ("least-squares", -0.005, -0.24, "the least-squares goal"), ("relativistic", -0.01, -0.6, "the relativistic goal"),
+])
+def test_strong_d_alarm_and_its_end(tmp_path, monkeypatch, objective, right, balanced, name):
+    read, said, _, watch = _watched(tmp_path, monkeypatch, HEALTHY, steps=9000, objective=objective, r1=0.0, k=2)
+    for step in range(10, 6010, 10):
+        read(step, right if 1000 < step <= 3000 else balanced)
+    first, second = said
+    assert f": {name} has stayed near 0 " in first
+    assert first.endswith("To cure it: add --r1, add --noise, lower --lr-d or lower --k")
+    assert first.startswith(("step 1,9", "step 2,0"))
+    assert f"{name} has left 0" in second and watch.over == {"strong-d"}
+
+
+def test_a_goal_without_a_bound_says_nothing_of_a_strong_d(tmp_path, monkeypatch):
+    read, said, *_ = _watched(tmp_path, monkeypatch, HEALTHY, steps=9000, objective="wasserstein")
+    for step in range(10, 3010, 10):
+        read(step, 0.0)
+        read(step + 5, 7.0)
     assert not said
 
 

@@ -12,6 +12,7 @@ from tinygan.data import Dataset, load
 from tinygan.data.kinds import Images, Sound, Table
 from tinygan.measure import pictures
 from tinygan.training.checkpoint import CheckpointError
+from tinygan.training.config import Config
 
 RNG = np.random.default_rng(7)
 
@@ -99,11 +100,11 @@ def metrics(path, n):
     return path
 
 
-def drawn(monkeypatch, path, n):
+def drawn(monkeypatch, path, n, samples=None, **options):
     """Draw the curves of n readings, and return the axes of the three panels."""
     figures, write = [], pictures._write
     monkeypatch.setattr(pictures, "_write", lambda figure, to: (figures.append(figure), write(figure, to)))
-    pictures.draw_curves(metrics(path / "metrics.jsonl", n), path / "c.png")
+    pictures.draw_curves(metrics(path / "metrics.jsonl", n), path / "c.png", Config(data="ring", **{"r1": 0.0, **options}), samples)
     assert size_of(path / "c.png")[0] > 1000
     (figure,) = figures
     assert isinstance(figure, Figure)
@@ -131,6 +132,32 @@ def test_curves_show_the_equilibrium(tmp_path, monkeypatch):
     assert [[text.get_text() for text in axes.texts] for axes in panels] == [["-log 4"], ["1/2"], ["log 4", "log 2"]]
     assert [text.get_text() for axes in panels for text in axes.get_legend().get_texts()] == [
         "V(D, G)", "D(x)", "D(G(z))", "D: -V", "G"]
+
+
+@pytest.mark.parametrize(("options", "labels", "levels"), [
+    ({"r1": 0.3}, ["V(D, G)", "D(x)", "D(G(z))", "D: -V + penalties", "G"], [["-log 4"], ["1/2"], ["log 4", "log 2"]]),
+    ({"objective": "minimax"}, ["V(D, G)", "D(x)", "D(G(z))", "D: -V", "G"], [["-log 4"], ["1/2"], ["log 4", "-log 2"]]),
+    ({"objective": "wasserstein", "gp": 10.0},
+     ["E D(x) - E D(G(z))", "D(x)", "D(G(z))", "D: -(E D(x) - E D(G(z))) + penalties", "G"], [["0"], [], ["0"]]),
+    ({"objective": "hinge"}, ["hinge goal", "D(x)", "D(G(z))", "D: -(hinge goal)", "G"], [["-2"], [], ["2"]]),
+    ({"smooth": 0.2}, ["V(D, G)", "D(x)", "D(G(z))", "D: -V", "G"], [["-1.43"], ["0.4"], ["1.35", "0.916"]]),
+])  # fmt: skip
+def test_curves_have_the_names_and_the_levels_of_their_own_game(tmp_path, monkeypatch, options, labels, levels):
+    panels = drawn(monkeypatch, tmp_path, 30, **options)
+    assert [text.get_text() for axes in panels for text in axes.get_legend().get_texts()] == labels
+    assert [[text.get_text() for text in axes.texts] for axes in panels] == levels
+    titles = [axes.get_title() for axes in panels]
+    probability = options.get("objective", "minimax") == "minimax"
+    assert ("no probability" in titles[1]) != probability and ("nats" in titles[0]) == probability
+
+
+def test_curves_say_what_keeps_them_from_the_equilibrium(tmp_path, monkeypatch):
+    said = {}
+    for name, (samples, options) in {"density": (None, {}), "data": (1797, {}), "r1": (None, {"r1": 0.1, "gp": 1.0})}.items():
+        text = drawn(monkeypatch, tmp_path, 30, samples, **options)[0].figure._supxlabel
+        said[name] = text.get_text() if text else ""
+    assert said["density"] == "" and "the same 1,797 data" in said["data"] and "by heart" in said["data"]
+    assert said["r1"].startswith("D is kept flat by R1 and the penalty between:")
 
 
 def test_pictures_that_cannot_be_written(tmp_path):
