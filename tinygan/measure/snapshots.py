@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygan.atomic_files import write_atomically
+from tinygan.data.readers import MADE_HERE
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.training.run import Run
 
@@ -75,7 +76,7 @@ class Snapshots:
         shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
         each = int(min(200, 1000 * SECONDS / len(shown)))  # milliseconds
         content = io.BytesIO()
-        shown[0].save(content, "GIF", save_all=True, append_images=shown[1:], loop=0,
+        shown[0].save(content, "GIF", save_all=True, append_images=shown[1:], loop=0, comment=MADE_HERE.encode(),
                       duration=[each] * (len(shown) - 1) + [1000 * LAST])
         target = self.folder.parent / ANIMATION
         try:

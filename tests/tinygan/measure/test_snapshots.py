@@ -83,7 +83,7 @@ def test_the_animation_has_every_picture_in_order_and_stays_on_the_last(tmp_path
     path = made.animate()
     assert path == tmp_path / "run" / "snapshots.gif"
     with Image.open(path) as movie:
-        assert movie.n_frames == 4 and movie.info["loop"] == 0
+        assert movie.n_frames == 4 and movie.info["loop"] == 0 and movie.info["comment"] == b"tinygan"  # no data for a run
         reds, lengths = [], []
         for number in range(4):
             movie.seek(number)

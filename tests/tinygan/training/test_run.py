@@ -31,7 +31,7 @@ def test_readings(tmp_path, r1):
     assert [r["step"] for r in readings] == [10, 20, 30, 34]
     for r in readings:
         assert set(r) == {"step", "v", "d_real", "d_fake", "d_loss", "g_loss"}
-        assert (r["d_loss"] > -r["v"] if r1 else r["d_loss"] == -r["v"]) and 0 < -r["v"]
+        assert (r["d_loss"] > -r["v"] if r1 else r["d_loss"] == -r["v"]) and -r["v"] > 0
         assert 0 < r["d_real"] < 1 and 0 < r["d_fake"] < 1
 
 
