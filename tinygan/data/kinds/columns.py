@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWN_COLUMNS = 12
-CELL = 32  # bytes of memory a number of a table with categories: float64, float32, and the copies made on the way
+CELL = 48  # bytes of memory a number of a table with categories: float64, float32, and the copies made on the way
 NAMED_COLUMNS = 8  # in the line that says what was understood
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"), the wide forms of East Asian text included.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")

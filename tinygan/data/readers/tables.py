@@ -24,7 +24,7 @@ from .text import Row, opened_table
 MISSING = {"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "+nan", "null", "none", "<na>", "?"}  # in small letters
 MOST_CATEGORIES = 100  # a text that takes more values than this in one column is a name, a date or a remark
 CHUNK = 2048  # rows that are taken apart in one go
-NEEDED = 32  # bytes of memory a cell: float64, float32, and the copies made on the way
+NEEDED = 48  # bytes of memory a cell: its chunks, float64, float32, and the copies made on the way
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+(\.\d+)?|([' \u00a0\u202f]\d{3})+([.,]\d+)?)")
 
