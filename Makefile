@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint lowest fuzz bench docs versions beside toolkits gpu gpu-checks clean
+.PHONY: help train test lint lowest fuzz portable bench docs versions beside toolkits gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -23,6 +23,9 @@ lowest: .venv/.test  ## run a small part of the tests with the lowest versions t
 MINUTES ?= 5
 fuzz: .venv/.test  ## run the fuzzers of tests/attack with fresh seeds for MINUTES=5
 	$(BIN)/python -m tests.attack --minutes $(MINUTES)
+
+portable: .venv/.test  ## verify the kernels and train on an emulated 64-bit ARM processor; hours, and Debian's packages are fetched
+	$(BIN)/python -m benchmarks.environments.portable_arm
 
 bench: .venv/.peers  ## time training steps and kernels against PyTorch and JAX, and rewrite docs/results.md from what was measured
 	$(BIN)/python -m benchmarks.speed.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json

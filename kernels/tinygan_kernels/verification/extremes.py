@@ -57,13 +57,12 @@ def values(dtype: Any) -> np.ndarray:
 def extreme_cases(kernel: str, dtype: Any = np.float32, large: bool = False) -> Iterator[Case]:
     """Yield the cases of a kernel at the extremes of a dtype, then those that move the same numbers to other places.
 
+    A kernel that is not elementwise has none until _MAKERS has a function for it.
     large: also arrays of the size that versions made for large ones need.
     """
-    maker = _MAKERS.get(kernel)
+    maker = _MAKERS.get(kernel, _elementwise if KERNELS[kernel].elementwise else None)
     if maker is None:
-        if not KERNELS[kernel].elementwise:
-            raise LookupError(f"verification/extremes.py: _MAKERS has no extremes for {kernel}; only elementwise kernels need none")
-        maker = _elementwise
+        return
     dtype = np.dtype(dtype)
     made = [*maker(kernel, dtype), *(_LARGE[kernel](kernel, dtype) if large and kernel in _LARGE else ())]
     for label, inputs, states, params in made:
