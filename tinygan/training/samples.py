@@ -182,4 +182,5 @@ def _built_anew(
     try:
         return built(networks["G"], backend, classes)
     except BlueprintError as error:
-        raise CheckpointError(f"G of the run in {out}: {error}; in Python: load_generator({str(out)!r}, classes=[...])") from None
+        why = " ".join(str(error).split())  # it names classes as the file does, line breaks and all
+        raise CheckpointError(f"G of the run in {out}: {why}; in Python: load_generator({str(out)!r}, classes=[...])") from None

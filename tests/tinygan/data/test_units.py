@@ -118,6 +118,8 @@ def test_a_foreign_record_is_refused(record):
 def test_samples_past_the_largest_number_are_refused():
     codec = Table((2,), mean=(0.0, 0.0), std=(1.0, 1e308), columns=("a", "b"))
     assert codec.decode(np.array([[9.0, 1.0]])).tolist() == [[9.0, 1e308]]
+    whole = Table((2,), mean=(2**64, 0), std=(1, 2**70), columns=("a", "b"))  # as JSON of another's hand may have them
+    assert whole.decode(np.array([[9.0, 1.0]])).dtype == np.float64
     assert "column b pass the largest number" in error_of(codec.decode, np.array([[9.0, 1.0], [9.0, 99.0]]))
 
 

@@ -342,3 +342,7 @@ def test_a_blueprint_that_does_not_work_is_refused(tmp_path):
         wrong["networks"]["G"]["state"]["layers"]["tuple"][0]["state"].update(change)
         sign(tmp_path, arrays, wrong)
         refusal(load_generator, tmp_path, backend("reference"))
+    wrong = copy.deepcopy(state)
+    wrong["networks"]["G"]["state"]["layers"]["tuple"][0]["layer"] = "a\nb"
+    sign(tmp_path, arrays, wrong)
+    refusal(load_generator, tmp_path, backend("reference"))

@@ -42,11 +42,11 @@ class Columns(Codec):
         return problem
 
     def to_network(self, user: np.ndarray) -> np.ndarray:
-        return (user - np.array(self.mean)) / np.array(self.std)
+        return (user - np.array(self.mean, np.float64)) / np.array(self.std, np.float64)
 
     def to_user(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            user = x * np.array(self.std) + np.array(self.mean)
+            user = x * np.array(self.std, np.float64) + np.array(self.mean, np.float64)
         odd = np.flatnonzero(~np.isfinite(user).all(axis=0))
         if len(odd):
             raise DataError(f"{self.kind}: samples of the column {self.columns[odd[0]]} pass the largest number that there is")
