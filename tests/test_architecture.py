@@ -58,7 +58,7 @@ GRAPH = {name: (imports(path) & set(MODULES)) - {name} for name, path in MODULES
 # import from the floors below its own and from itself, and from nowhere else: rooms of one floor do not know each other.
 FLOORS = [
     # -- the emulator, in the order in which a kernel passes through it; its front door on top
-    ["tinygan_kernels.emulator.errors", "tinygan_kernels.extras"],
+    ["tinygan_kernels.emulator.errors", "tinygan_kernels.extras", "tinygan_kernels.child_process"],
     ["tinygan_kernels.doctor"],
     ["tinygan_kernels.emulator.syntax", "tinygan_kernels.emulator.semantics"],
     ["tinygan_kernels.emulator.translate"],

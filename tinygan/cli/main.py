@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tinygan_kernels import BackendError, ContractError
@@ -47,6 +48,7 @@ def main() -> None:
     Exit codes: 0 done, 1 a check failed, 2 wrong input or no place for the output, 130 interrupted by Ctrl-C, 141 the reader of
     the output has gone away.
     """
+    warnings.showwarning = _warn
     sys.exit(_with_output(run(sys.argv[1:])))
 
 
@@ -94,6 +96,11 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         return 130
+
+
+def _warn(message: Warning | str, *about: Any, **options: Any) -> None:
+    """Print a warning as one line on stderr, without the place in the code that it comes from."""
+    print(f"tinygan: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _complain(message: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,7 +41,7 @@ def train(
     data: Annotated[str, typer.Argument(metavar="DATA", help=f"{known_data()}.", show_default=False)],
     given: dict[str, Any],
     folder: Annotated[Path | None, _flag("--out", "The run's folder; runs/<data> if not given. An earlier run there is moved "
-                                                  "aside.")] = None,
+                                                  "aside; two runs at a time are refused.")] = None,
     preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`.")] = None,
     diagnose: Annotated[bool, _flag("--diagnose", "Four times in the run: V + log 4 by D, and by a D retrained to its "
                                                   "optimum.")] = False,
@@ -54,17 +55,18 @@ def train(
     """
     given = {**_of_preset(preset, data), **given}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
-    run = _resumed(data, place, given) if resume else _new(data, place, given)
-    understood = () if data in NAMES else (run.dataset.summary,)
-    for note in (*understood, *run.dataset.notes):
-        tell(err, note)
-    if not _finish(run, diagnose):
-        again = shlex.join(["tinygan", "train", run.config.data, "--out", str(run.out), "--resume"])
-        tell(err, f"interrupted; step {run.step} is saved. Go on with: {again}")
-        return 130
-    if profile:
-        print_profile(run)
-    return 0
+    with ExitStack() as held:  # the folder's lock, once it is taken, to the end
+        run = _resumed(data, place, given, held) if resume else _new(data, place, given, held)
+        understood = () if data in NAMES else (run.dataset.summary,)
+        for note in (*understood, *run.dataset.notes):
+            tell(err, note)
+        if not _finish(run, diagnose):
+            again = shlex.join(["tinygan", "train", run.config.data, "--out", str(run.out), "--resume"])
+            tell(err, f"interrupted; step {run.step} is saved. Go on with: {again}")
+            return 130
+        if profile:
+            print_profile(run)
+        return 0
 
 
 def _of_preset(name: str | None, data: str) -> dict[str, Any]:
@@ -73,36 +75,42 @@ def _of_preset(name: str | None, data: str) -> dict[str, Any]:
     return options_of_preset(name, data) if name else {}
 
 
-def _new(data: str, place: Path, given: dict[str, Any]) -> Run:
-    """Return a run that starts afresh in `place`; an earlier one there is moved aside."""
+def _new(data: str, place: Path, given: dict[str, Any], held: ExitStack) -> Run:
+    """Return a run that starts afresh in `place`, whose lock is in `held` from now on; an earlier run there is moved aside."""
     from tinygan.data import load as load_data
     from tinygan.training.config import with_defaults
     from tinygan.training.folder import require_writable, set_aside
+    from tinygan.training.folder_lock import FolderLock
     from tinygan.training.run import Run
 
     dataset = load_data(data, say=lambda line: tell(err, line), **{name: given.get(name) for name in options_of(DataOptions)})
     config = Config(data=data, **with_defaults(dataset, given))
+    lock = FolderLock(place)
     require_writable(place)  # before a backend is loaded, which may compile
-    run = Run(config, dataset, load_backend(config.backend, config.emulate), place)
-    if kept := set_aside(place):
+    lock.require_free()
+    run = Run(config, dataset, load_backend(config.backend, config.emulate), place, lock=lock)
+    held.enter_context(lock)
+    if kept := set_aside(lock):
         tell(err, f"the earlier run in {place} is now in {kept}")
     return run
 
 
-def _resumed(data: str, place: Path, given: dict[str, Any]) -> Run:
-    """Return the run in `place` as its checkpoint left it."""
+def _resumed(data: str, place: Path, given: dict[str, Any], held: ExitStack) -> Run:
+    """Return the run in `place` as its checkpoint left it; the folder's lock is in `held` from now on."""
     from tinygan.data import load as load_data
     from tinygan.training.checkpoint import folder_of
     from tinygan.training.config import read_config
     from tinygan.training.folder import require_writable
+    from tinygan.training.folder_lock import FolderLock
     from tinygan.training.run import Run, finished
 
     config = read_config(place)
     place = folder_of(place)
     require_writable(place)
+    lock = held.enter_context(FolderLock(place))
     read_with = {name: given.get(name, own) for name, own in config.values(DataOptions).items()}
     dataset = load_data(data, say=lambda line: tell(err, line), **read_with)
-    run = Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given})
+    run = Run.resume(dataset, load_backend(config.backend, config.emulate), place, {"data": data, **given}, lock=lock)
     if line := finished(run):
         tell(err, line)
     return run

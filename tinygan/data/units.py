@@ -6,7 +6,6 @@ A checkpoint keeps the codec of its run, so a generator makes pictures, rows or 
 from __future__ import annotations
 
 import io
-import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -239,7 +238,7 @@ def _npy(user: np.ndarray) -> bytes:
 def _replace(path: Path, content: bytes) -> None:
     """Write a file, all of it or nothing. Raises DataError."""
     try:
-        write_atomically(path, content, mark=f".{os.getpid()}")
+        write_atomically(path, content)
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -13,6 +13,7 @@ from tinygan.game.moves import Game
 from tinygan.nn.tree import Layer
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.training.folder import RunFolder, set_aside
+from tinygan.training.folder_lock import FolderLock
 from tinygan.training.run import Run
 from tinygan.training.samples import Trained
 
@@ -66,12 +67,13 @@ class Fitted(Trained):
                                   f"networks, so what it trained is no longer there; save a run before its networks go on")
         folder = Path(folder)
         if self.run.out is None or folder.resolve() != self.run.out.resolve():
-            set_aside(folder)
-            written = RunFolder(folder)
-            written.claim(self.config, 0)
-            for row in zip(*self.history.values(), strict=True):
-                written.add_reading(dict(zip(self.history, (int(row[0]), *map(float, row[1:])), strict=True)))
-            written.save(self.run.saved_arrays(), self.run.state())
+            with FolderLock(folder) as lock:
+                set_aside(lock)
+                written = RunFolder(folder, lock)
+                written.claim(self.config, 0)
+                for row in zip(*self.history.values(), strict=True):
+                    written.add_reading(dict(zip(self.history, (int(row[0]), *map(float, row[1:])), strict=True)))
+                written.save(self.run.saved_arrays(), self.run.state())
         else:
             self.run.save()
         return folder

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tinygan.training.checkpoint import CheckpointError, folder_of
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.crowd import CrowdNotice
 from tinygan.training.folder import set_aside
+from tinygan.training.folder_lock import FolderLock
 from tinygan.training.interrupt import interruptible
 from tinygan.training.run import Run, finished, turn_of
 from tinygan.training.state import read_state
@@ -86,9 +88,11 @@ def fit(
         given = {**_given(options, optim_d, optim_g, out), "backend": backend.name, "emulate": backend.emulated}
         if "z" not in given and (width := width_of_noise(G)):
             given["z"] = width
-        run = _run(G, D, dataset, backend, out, resume, given, players(G, D, checked_penalties(penalties), optim_d, optim_g), say)
-        run.eager = not replay
-        return _train(run, callback, plain(every), progress, say)
+        made = players(G, D, checked_penalties(penalties), optim_d, optim_g)
+        with ExitStack() as held:  # the folder's lock, once it is taken, to the end
+            run = _run(G, D, dataset, backend, None if out is None else Path(out), resume, given, made, say, held)
+            run.eager = not replay
+            return _train(run, callback, plain(every), progress, say)
 
 
 FIT_ARGUMENTS = ("G", "D", "data", *(fit.__kwdefaults__ or ()))
@@ -131,29 +135,37 @@ def _given(options: dict[str, Any], optim_d: Any, optim_g: Any, out: Any) -> dic
 
 
 def _run(
-    G: Layer, D: Layer, dataset: Dataset, backend: Backend, out: Any, resume: bool, given: dict[str, Any], made: Any,
-    say: Callable[[str], None],
+    G: Layer, D: Layer, dataset: Dataset, backend: Backend, out: Path | None, resume: bool, given: dict[str, Any], made: Any,
+    say: Callable[[str], None], held: ExitStack,
 ) -> Run:
-    """Return the run: a new one, or the one in `out` as its checkpoint left it."""
+    """Return the run: a new one, or the one in `out` as its checkpoint left it. The folder's lock is in `held` from now on."""
     if resume and out is None:
         raise CheckpointError("resume=True goes on with the run in a folder; say which: out=...")
+    lock = None if out is None else FolderLock(out)
     if resume:
+        read_state(out)  # says where there is no run, before a folder is made for the lock
+        folder = folder_of(Path(out))
+        lock = held.enter_context(FolderLock(folder))
         state = read_state(out)[1]
         try_networks(G, D, state.config, dataset, backend)
         check_structure(G, D, state.networks or {}, say)
         for network in (G, D):
             network.train()
-        run = Run.resume(dataset, backend, folder_of(Path(out)), {"data": dataset.name, **given}, made)
+        run = Run.resume(dataset, backend, folder, {"data": dataset.name, **given}, made, lock)
         if line := finished(run):
             say(as_arguments(line))
         return run
+    if lock is not None:
+        lock.require_free()  # before anything happens to the networks
     config = _config(dataset, given)
     try_networks(G, D, config, dataset, backend)
     for network in (G, D):
         network.train()
-    run = Run(config, dataset, backend, None if out is None else Path(out), made(config))
-    if out is not None and (kept := set_aside(Path(out))):
-        say(f"the earlier run in {out} is now in {kept}")
+    run = Run(config, dataset, backend, out, made(config), lock)
+    if lock is not None:
+        held.enter_context(lock)
+        if kept := set_aside(lock):
+            say(f"the earlier run in {out} is now in {kept}")
     return run
 
 

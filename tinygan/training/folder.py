@@ -1,13 +1,16 @@
 """The folder of a run: config.json, metrics.jsonl and the checkpoint, which agree with one another even after a crash.
 
-Metrics are written before the checkpoint; lines that a checkpoint does not know of yet are cut off when the run goes on.
+Metrics are written before the checkpoint; lines that a checkpoint does not know of yet are cut off when the run goes on. Whoever
+writes holds the folder's lock, so that two runs never mix their files.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from itertools import takewhile
 from pathlib import Path
@@ -15,13 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygan.atomic_files import nearest_that_exists, require_writable_folder, write_atomically
+from tinygan.atomic_files import (
+    append_lines,
+    nearest_that_exists,
+    remove_left_behind,
+    require_writable_folder,
+    write_atomically,
+)
 from tinygan.game.moves import Readings
 from tinygan.version import __version__
 
 from . import checkpoint
 from .checkpoint import CHECKPOINT, CheckpointError, depth_of
 from .config import Config
+from .folder_lock import FolderLock
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -30,22 +40,28 @@ READING = {"step", *(f.name for f in fields(Readings))}  # the keys of a line of
 
 
 class RunFolder:
-    """The files of one run. Readings that were added are kept in memory until the next `save`."""
+    """The files of one run. Readings that were added are kept in memory until the next `save`.
 
-    def __init__(self, path: Path) -> None:
+    lock: the folder's, which every method that writes holds while it does; who wants it for longer enters it.
+    """
+
+    def __init__(self, path: Path, lock: FolderLock | None = None) -> None:
         self.path = Path(path)
+        self.lock = lock or FolderLock(self.path)
         self._unsaved: list[str] = []
 
     def claim(self, config: Config, step: int) -> None:
         """Write config.json and cut metrics back to `step`, the checkpoint's; the folder is made if it is not there.
 
-        To be called before the first step, so that a folder that cannot be written to is found at once. Raises CheckpointError.
+        To be called before the first step, so that a folder that cannot be written to is found at once. What a killed process left
+        half written is removed. Raises CheckpointError.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({**asdict(config), "tinygan": __version__}, indent=1)
-            write_atomically(self.path / CONFIG, text.encode())
-            _cut_lines(self.path / METRICS, step)
+            with self.lock:
+                remove_left_behind(self.path)
+                text = json.dumps({**asdict(config), "tinygan": __version__}, indent=1)
+                write_atomically(self.path / CONFIG, text.encode())
+                _cut_lines(self.path / METRICS, step)
         except OSError as error:
             raise CheckpointError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
 
@@ -56,19 +72,20 @@ class RunFolder:
     def save(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Write metrics, then the checkpoint: a crash in between leaves lines that `claim` takes off. Raises CheckpointError."""
         metrics = self.path / METRICS
-        try:
-            with open(metrics, "a") as file:
-                file.writelines(self._unsaved)
-        except OSError as error:
-            raise CheckpointError(f"cannot write {metrics}: {error.strerror}; the checkpoint is untouched") from error
-        self._unsaved.clear()
-        checkpoint.save(self.path / CHECKPOINT, arrays, state)
+        with self.lock:
+            try:
+                append_lines(metrics, self._unsaved)
+            except OSError as error:
+                raise CheckpointError(f"cannot write {metrics}: {error.strerror}; the checkpoint is untouched") from error
+            self._unsaved.clear()
+            checkpoint.save(self.path / CHECKPOINT, arrays, state)
 
     def cut_back(self, step: int) -> None:
         """Forget the readings after `step`, as the run goes back to it. Raises CheckpointError."""
         self._unsaved = [line for line in self._unsaved if _step_of(line) <= step]
         try:
-            _cut_lines(self.path / METRICS, step)
+            with self.lock:
+                _cut_lines(self.path / METRICS, step)
         except OSError as error:
             raise CheckpointError(f"cannot write {self.path / METRICS}: {error.strerror}; the checkpoint is untouched") from error
 
@@ -81,6 +98,8 @@ class RunFolder:
 
 class NoFolder:
     """The folder of a run that keeps nothing on disk: it takes everything and writes nothing."""
+
+    lock = nullcontext()
 
     def claim(self, config: Config, step: int) -> None:
         pass
@@ -99,10 +118,12 @@ class NoFolder:
 
 
 def _cut_lines(path: Path, step: int) -> None:
-    """Cut metrics back to the lines up to `step`, and to whole ones."""
-    if not path.exists():
+    """Cut metrics back to the lines up to `step`, and to whole ones. A link is replaced by a file, even one that leads nowhere."""
+    if not os.path.lexists(path):
         return
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not path.is_file() and not path.is_symlink():
+        raise OSError(errno.EINVAL, f"{path.name} is no file")  # a pipe, say, which one would read from for ever
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     kept = takewhile(lambda line: _step_of(line) <= step, lines)
     write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
@@ -130,9 +151,12 @@ def require_writable(out: Path) -> None:
         raise CheckpointError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
 
-def set_aside(out: Path) -> Path | None:
-    """Move an earlier run out of the way of a new one. Return where to, or None if there was none. Raises CheckpointError."""
-    out, here = Path(out), Path.cwd()
+def set_aside(lock: FolderLock) -> Path | None:
+    """Move an earlier run out of the way of a new one, which holds the folder's lock. Return where to, or None if there was none.
+
+    Raises CheckpointError.
+    """
+    out, here = lock.folder, Path.cwd()
     if not (out / CHECKPOINT).exists():
         return None
     if out.resolve() in (here, *here.parents):  # this process would move with it, and its relative paths too
@@ -141,7 +165,9 @@ def set_aside(out: Path) -> Path | None:
     while (kept := out.with_name(f"{out.name}.{number}")).exists():
         number += 1
     try:
-        os.rename(out, kept)
+        lock.move_folder(kept)
     except OSError as error:
         raise CheckpointError(f"cannot move the earlier run in {out} aside: {error.strerror}; choose another --out") from error
+    if (out / CHECKPOINT).exists():  # a run that began and ended while the folder was moved
+        raise CheckpointError(f"another run is at work in {out}; choose another --out")
     return kept

@@ -29,6 +29,7 @@ from tinygan.options import NamesOptions, OptionError, options_of
 from .checkpoint import CHECKPOINT, CheckpointError, folder_of
 from .config import Config
 from .folder import NoFolder, RunFolder
+from .folder_lock import FolderLock
 from .players import Players, players_of
 from .state import RunState, check_arrays, check_weights, checksum_of, read_state, set_generator, state_of_generator
 
@@ -45,16 +46,18 @@ class Run:
 
     Run(config, dataset, backend, out) starts afresh, Run.resume(dataset, backend, out, given) goes on from the checkpoint in
     `out`; `train` makes the steps, reads the losses and saves. players: networks and optimisers of the user's own; without them
-    the options say what is built. eager: steps run without replay.
+    the options say what is built. lock: the folder's, where the caller holds it for longer than `train` does. eager: steps run
+    without replay.
     """
 
     def __init__(
-        self, config: Config, dataset: Dataset, backend: Backend, out: Path | None, players: Players | None = None
+        self, config: Config, dataset: Dataset, backend: Backend, out: Path | None, players: Players | None = None,
+        lock: FolderLock | None = None,
     ) -> None:
         self.config, self.dataset, self.backend = config, dataset, backend
         self.out = None if out is None else Path(out)
         self.step, self.eager = 0, False
-        self.folder = NoFolder() if out is None else RunFolder(out)
+        self.folder = NoFolder() if out is None else RunFolder(out, lock)
         weights, data, noise, inside = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(4))
         self.rngs = {"data": data, "noise": noise, "inside": inside}  # inside: what a step draws besides its batch and z
         self.sampler = dataset.sampler(config.batch, data)
@@ -88,7 +91,7 @@ class Run:
         anything to be saved is not finite: the checkpoint before it is kept. Raises CheckpointError. Runs on one backend, whose
         memory they share, wait for one another where they are in several threads.
         """
-        with turn_of(self.backend):
+        with turn_of(self.backend), self.folder.lock:
             return self._train(on_reading, stopping, make_step or self.make_step, also_every)
 
     def _train(
@@ -272,12 +275,13 @@ class Run:
     @classmethod
     def resume(
         cls, dataset: Dataset, backend: Backend, out: Path, given: dict[str, Any],
-        players: Callable[[Config], Players] | None = None,
+        players: Callable[[Config], Players] | None = None, lock: FolderLock | None = None,
     ) -> Run:
         """Return the run in `out` as its checkpoint left it. given: the options asked for now, by name.
 
         They have to be the run's own, but for those declared with may_change. players: makes the networks of a run whose user
-        built them. Raises CheckpointError, OptionError.
+        built them. lock: as Run takes it; who holds it before the checkpoint is read knows that nobody else goes on. Raises
+        CheckpointError, OptionError.
         """
         out = folder_of(Path(out))
         arrays, state = read_state(out)
@@ -291,7 +295,7 @@ class Run:
             raise OptionError(f"--steps is {changed.steps}, but the run in {out} is at step {state.step} already")
         if not players:
             check_weights(changed, state.codec, arrays)
-        run = cls(changed, dataset, backend, out, players(changed) if players else None)
+        run = cls(changed, dataset, backend, out, players(changed) if players else None, lock)
         own = run.players.description()["optimisers"]
         if state.networks and own != state.networks["optimisers"]:
             raise OptionError(f"the run in {out} began with the optimisers {state.networks['optimisers']}, not with {own}; "

@@ -6,6 +6,7 @@ This file imports the standard library alone and may be run by its path, as the 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -44,9 +45,20 @@ class Driver:
         return 0 if self.cuda < (12, 0) else 12 if self.cuda < (13, 0) or old else 13
 
 
+def find_program(name: str, path: str | None = None) -> str | None:
+    """Return the path of a program on PATH, or on `path`. One in the working directory does not count.
+
+    Windows looks there first, and an empty entry of PATH means it too: a program that lies beside somebody's data is not run.
+    """
+    found = shutil.which(name, path=path)
+    if found is None or os.path.samefile(os.path.dirname(found) or os.curdir, os.curdir):
+        return None
+    return found
+
+
 def find_driver() -> Driver:
     """Ask nvidia-smi. A driver that is not there or does not answer is a Driver with a `problem`."""
-    program = shutil.which("nvidia-smi") or shutil.which(WSL)
+    program = find_program("nvidia-smi") or shutil.which(WSL)
     if program is None:
         return Driver(problem="nvidia-smi is not on the PATH, so there is no NVIDIA driver")
     answer = _ask(program, "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader")

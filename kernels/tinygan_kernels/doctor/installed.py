@@ -6,14 +6,15 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .driver import Driver, Version, find_driver
+from tinygan_kernels.child_process import python_command
+
+from .driver import Driver, Version, find_driver, find_program
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,9 @@ def ask(code: str, seconds: float = 120) -> dict[str, Any]:
     """Run Python code in another process and return the dict `found` that it leaves; {"problem": why} where it ends badly."""
     guarded = f"{code}\nimport json\nprint({_SAID!r} + json.dumps(found))\n"
     try:
-        done = subprocess.run([sys.executable, "-c", guarded], capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(python_command(guarded), capture_output=True, text=True, timeout=seconds, check=False)
+    except OSError as error:
+        return {"problem": f"no other process can be started to ask: {error}"}
     except subprocess.TimeoutExpired:
         return {"problem": f"gave no answer in {seconds:.0f} seconds"}
     for line in done.stdout.splitlines():
@@ -221,7 +224,7 @@ def _torch(packages: dict[str, str]) -> Package | None:
 def _toolkit() -> str:
     """Return the version of a CUDA toolkit that is installed outside Python, where CUDA_PATH, CUDA_HOME or the PATH lead to one."""
     homes = [os.environ[name] for name in ("CUDA_PATH", "CUDA_HOME") if os.environ.get(name)]
-    program = next((found for home in homes if (found := shutil.which("nvcc", path=f"{home}/bin"))), shutil.which("nvcc"))
+    program = next((found for home in homes if (found := find_program("nvcc", f"{home}/bin"))), find_program("nvcc"))
     if program is None:
         return ""
     try:

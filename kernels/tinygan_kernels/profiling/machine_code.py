@@ -14,12 +14,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygan_kernels.child_process import python_command
 from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.emulator.host import nvrtc
 from tinygan_kernels.emulator.host.toolkit import dotted
@@ -200,8 +200,12 @@ def _cuxray(command: str, cubin: Path, *options: str) -> dict[str, Any]:
     """Run a cuxray command and return its JSON. cuxray looks for its tools on PATH, or downloads them, so PATH begins with them."""
     folders = {str(_tool(name).parent) for name in ("nvdisasm", "cuobjdump")}
     environment = os.environ | {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
-    arguments = [sys.executable, "-m", "cuxray", command, "--json", *options, str(cubin)]
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    run = "import runpy; runpy.run_module('cuxray', run_name='__main__', alter_sys=True)"
+    try:
+        arguments = python_command(run, [command, "--json", *options, str(cubin)])
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise InspectionError(f"cuxray {command} cannot be started: {error}") from error
     if done.returncode:
         raise InspectionError(f"cuxray {command} failed: {done.stderr.strip().splitlines()[-1:]}")
     return json.loads(done.stdout)

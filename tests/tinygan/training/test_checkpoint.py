@@ -231,13 +231,6 @@ def test_an_interrupted_write_leaves_the_earlier_checkpoint(saved, monkeypatch):
     assert saved.read_bytes() == before and os.listdir(saved.parent) == [saved.name]
 
 
-def test_a_stale_temporary_file_is_no_obstacle(saved):
-    saved.with_name(saved.name + ".tmp").write_bytes(b"half a checkpoint, from a run that was killed")
-    checkpoint.save(saved, {"a": np.zeros(3)}, {})
-    assert list(checkpoint.load(saved)[0]) == ["a"]
-    assert os.listdir(saved.parent) == [saved.name]
-
-
 def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT
 from tinygan.training.config import Config, defaults, with_defaults
 from tinygan.training.folder import METRICS, set_aside
+from tinygan.training.folder_lock import FolderLock
 from tinygan.training.samples import load_generator
 
 # ---- what the options do ---------------------------------------------------------------------------------------------
@@ -158,9 +160,9 @@ def test_widths_given_for_g_hold_for_d_too():
 
 def test_earlier_runs_are_kept(tmp_path):
     out, runs = tmp_path / "a.b", []
-    assert set_aside(out) is None
     for seed in range(3):
-        kept = set_aside(out)
+        with FolderLock(out) as lock:
+            kept = set_aside(lock)
         assert kept == (tmp_path / f"a.b.{seed}" if seed else None)
         start(out, seed=seed).train()
         runs.append(everything(out))
@@ -169,7 +171,8 @@ def test_earlier_runs_are_kept(tmp_path):
 
 def test_a_folder_without_a_run_stays(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    assert set_aside(tmp_path) is None and (tmp_path / "mine.txt").read_text() == "mine"
+    with FolderLock(tmp_path) as lock:
+        assert set_aside(lock) is None and (tmp_path / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("place", [".", "..", "../run", "../../top"])
@@ -179,7 +182,8 @@ def test_the_working_folder_is_not_moved(tmp_path, monkeypatch, place):
     monkeypatch.chdir(here)
     start((here / place).resolve()).train()
     before = everything(here / place)
-    assert "where you are" in refusal(set_aside, place)
+    with FolderLock(Path(place)) as lock:
+        assert "where you are" in refusal(set_aside, lock)
     assert everything(here / place) == before
 
 

@@ -10,10 +10,11 @@ vectors for the target, and the registers that it uses are read from the assembl
 from __future__ import annotations
 
 import subprocess
-import sys
 from functools import lru_cache
 
 from llvmlite import binding
+
+from tinygan_kernels.child_process import python_command
 
 _SUM = """
 target triple = "{triple}"
@@ -70,8 +71,11 @@ def why_unusable() -> str | None:
     if signless:
         return f"NUMBA_CPU_FEATURES: {signless[0]!r} has no sign; write +{signless[0]} or -{signless[0]}"
     name = binding.get_host_cpu_name() if name is None else name
-    command, here = [sys.executable, "-c", _ASK, name, features], binding.get_host_cpu_name()
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    here = binding.get_host_cpu_name()
+    try:
+        said = subprocess.run(python_command(_ASK, [name, features]), capture_output=True, text=True, check=False).stderr
+    except OSError:  # no process can be started here; then LLVM says itself what it does not know, function by function
+        said = ""
     for line in said.splitlines():
         if "is not a recognized processor" in line:
             return f"NUMBA_CPU_NAME: LLVM knows no processor {name!r} of this kind; this machine's is {here}, 'generic' fits all"
