@@ -22,6 +22,7 @@ from tinygan.version import __version__
 
 from . import evaluate, gradcheck, kernels, presets, sample, theory, train
 from .console import every_name_printable
+from .second_interrupt import second_interrupt_ends
 
 READER_GONE = 141  # 128 + SIGPIPE, which other programs die of there
 USER_ERRORS = (OptionError, DataError, CheckpointError, BackendError, ContractError, FloatingPointError)
@@ -49,7 +50,9 @@ def main() -> None:
     the output has gone away.
     """
     warnings.showwarning = _warn
-    sys.exit(_with_output(run(sys.argv[1:])))
+    with second_interrupt_ends():
+        code = run(sys.argv[1:])
+    sys.exit(_with_output(code))
 
 
 def _with_output(code: int) -> int:

@@ -51,7 +51,7 @@ def train(
     """Train a GAN. Unless told otherwise, with settings that suit the data.
 
     The run's folder gets samples.png, curves.png, metrics.jsonl, config.json and a checkpoint. Ctrl-C stops after the step at
-    hand, saves it, and says how to go on.
+    hand, saves it, and says how to go on; a second one ends at once. A run that needs more memory than is free is refused.
     """
     given = {**_of_preset(preset, data), **given}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")

@@ -37,7 +37,7 @@ class Remedies(Options):
     noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, at_most=1e38,
                          neutral=0.0)
     pack: int = option(1, help="PacGAN: how many samples D judges together.", at_least=1, at_most=1000, neutral=1)
-    unroll: int = option(0, help="Ascent steps of D that G looks ahead.", at_least=0, at_most=1000, neutral=0)
+    unroll: int = option(0, help="Ascent steps of D that G looks ahead; at most 1000.", at_least=0, at_most=1000, neutral=0)
     unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, at_most=1e38, neutral=0.1)
 
     @property

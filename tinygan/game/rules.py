@@ -16,7 +16,8 @@ class Rules(Options):
 
     title = "The game"
 
-    k: int = option(1, help="D's ascent steps for each step of G (Algorithm 1).", at_least=1, at_most=1000)
+    k: int = option(1, help="D's ascent steps for each step of G (Algorithm 1); at most 1000.", at_least=1,
+                    at_most=1000)
     objective: str = option("nonsaturating", help=f"Which game: {', '.join(OBJECTIVES)}.", choices=tuple(OBJECTIVES))
     r1: float = option(0.3, help="Weight gamma of the R1 penalty on D's slope at real data; 0 is off.", at_least=0, at_most=1e38)
     ema: float = option(0.999, help="Decay of the average of G that samples come from; 0 is off.", at_least=0, below=1)

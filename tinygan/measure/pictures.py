@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 import numpy as np
 
@@ -26,14 +28,34 @@ if TYPE_CHECKING:
     from tinygan.training.config import Config
 
 THEORY = "#6b6b6b"  # what theory says, beside REAL and FAKE
+P = ParamSpec("P")
 
 
+def without_latex(draw: Callable[P, None]) -> Callable[P, None]:
+    """Let a function draw with Matplotlib's own texts, whatever a file matplotlibrc says.
+
+    Matplotlib reads one in the working directory, which may have come with somebody's data, and with text.usetex it would run LaTeX
+    on commands that stand there.
+    """
+
+    @wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> None:
+        from matplotlib import rc_context
+
+        with rc_context({"text.usetex": False}):
+            draw(*args, **options)
+
+    return drawn
+
+
+@without_latex
 def draw_samples(dataset: Dataset, fake: np.ndarray, title: str, path: Path, rng: np.random.Generator) -> None:
     """Write a PNG of real samples beside `fake` (n, *shape), as G gives them. Raises CheckpointError if `path` is unwritable."""
     codec, real = dataset.codec, dataset.some(len(fake), rng)
     _write(codec.draw(Comparison(dataset.name, codec.decode(real), codec.decode(fake), title)), path)
 
 
+@without_latex
 def draw_curves(metrics: Path, path: Path, config: Config, samples: int | None = None, smooth: int = 25) -> None:
     """Write a PNG of the goal, of D(x) and D(G(z)), and of both losses over the steps, from metrics.jsonl.
 
@@ -114,6 +136,7 @@ def _write(figure: Figure, path: Path) -> None:
         raise CheckpointError(f"cannot write {path}: {error.strerror}") from error
 
 
+@without_latex
 def draw_against_optimum(found: AgainstOptimum, centre: np.ndarray, std: float, path: Path) -> None:
     """Write a PNG of D, D* and their difference around one mode, titled with their distance over all modes.
 

@@ -170,7 +170,7 @@ def _mlp_discriminator(a: Architecture, made: dict[str, Any], draws: Draws) -> l
     return layers if len(a.sample) == 1 else [Flatten(), *layers]
 
 
-def _dcgan_sizes(a: Architecture) -> tuple[tuple[int, int], list[int]]:
+def dcgan_channels(a: Architecture) -> tuple[tuple[int, int], list[int]]:
     """Return the sides of a DCGAN's smallest feature map, and the channels of its maps from there outwards."""
     height, width, _ = a.sample
     smallest = height >> a.halvings, width >> a.halvings
@@ -179,7 +179,7 @@ def _dcgan_sizes(a: Architecture) -> tuple[tuple[int, int], list[int]]:
 
 def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """Return a DCGAN's G: project and reshape, then 4x4 stride-2 transposed convolutions. Radford et al. 2016, section 3."""
-    (height, width), channels = _dcgan_sizes(a)
+    (height, width), channels = dcgan_channels(a)
     norm = {"backend": made["backend"], "dtype": made["dtype"], **RELU}
     # a batch normalisation subtracts the bias of the layer before it with the mean, so convolutions before one have none
     layers: list[Layer] = [
@@ -193,7 +193,7 @@ def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
 
 def _dcgan_discriminator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """Return a DCGAN's D: 4x4 stride-2 convolutions, batch normalisation from the second on, one logit. Radford et al. 2016."""
-    (height, width), channels = _dcgan_sizes(a)
+    (height, width), channels = dcgan_channels(a)
     channels = channels[::-1]
     norm = {"backend": made["backend"], "dtype": made["dtype"], **LEAKY}
     layers: list[Layer] = [Conv2d(a.judged[2], channels[0], 4, 2, 1, **LEAKY, **made)]

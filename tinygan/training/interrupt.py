@@ -8,24 +8,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+# Ctrl-C; what a system and its job queues send to whom they want to end; a terminal that is closed; Ctrl-Break on Windows
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+
 
 @contextmanager
-def interruptible(numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[Callable[[], bool]]:
+def interruptible(numbers: Sequence[int] = ENDING) -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether one of the signals came, so that a run can stop after the step at hand.
 
-    A second Ctrl-C does not wait for that: it raises KeyboardInterrupt. Outside the main thread, where Python hands nobody a
-    signal, nothing is set up and the function says False. A handler of the user's own, or one from outside Python, stays.
+    A second Ctrl-C does not wait for that: it raises KeyboardInterrupt. A second one of the other signals ends the process at once.
+    Outside the main thread, where Python hands nobody a signal, nothing is set up and the function says False. A handler of the
+    user's own, or one from outside Python, stays, and so does a signal that is ignored, as SIGHUP is under nohup.
     """
     caught: list[int] = []
 
     def note(number: int, frame: Any) -> None:
         caught.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for ending in before:
+            signal.signal(ending, signal.default_int_handler if ending == signal.SIGINT else signal.SIG_DFL)
 
     in_charge = threading.current_thread() is threading.main_thread()
     usual = (signal.default_int_handler, signal.SIG_DFL)
     ours = [number for number in numbers if in_charge and signal.getsignal(number) in usual]
-    before = {number: signal.signal(number, note) for number in ours}
+    before = {number: signal.getsignal(number) for number in ours}
+    for number in ours:
+        signal.signal(number, note)
     try:
         yield lambda: bool(caught)
     finally:

@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from tinygan_kernels import Backend, normals
+from tinygan_kernels import CUDA_BACKENDS, Backend, normals
 
 from tinygan.data.datasets import Dataset
 from tinygan.data.units import DataError
@@ -30,6 +30,7 @@ from .checkpoint import CHECKPOINT, CheckpointError, folder_of
 from .config import Config
 from .folder import NoFolder, RunFolder
 from .folder_lock import FolderLock
+from .memory_limit import require_memory
 from .players import Players, players_of
 from .state import RunState, check_arrays, check_weights, checksum_of, read_state, set_generator, state_of_generator
 
@@ -60,6 +61,8 @@ class Run:
         self.folder = NoFolder() if out is None else RunFolder(out, lock)
         weights, data, noise, inside = (np.random.default_rng(s) for s in np.random.SeedSequence(config.seed).spawn(4))
         self.rngs = {"data": data, "noise": noise, "inside": inside}  # inside: what a step draws besides its batch and z
+        if players is None and not (backend.name in CUDA_BACKENDS and not backend.emulated):  # a GPU has memory of its own
+            require_memory(config, config.architecture(dataset.codec))
         self.sampler = dataset.sampler(config.batch, data)
         self.draws = Draws(self.rngs["inside"])
         self.players = players or players_of(config, dataset.codec, backend, weights, self.draws)

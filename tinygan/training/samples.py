@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tinygan.optim import Adam
 
 from .checkpoint import CheckpointError
 from .config import Config
+from .memory_limit import require_memory_of_samples
 from .state import RunState, check_arrays, check_weights, read_state
 
 AT_ONCE = 256  # samples that G makes in one go
@@ -69,7 +71,11 @@ class Trained:
         return self.codec.decode(self._made_of(z, np.random.default_rng(_seed(seed))))
 
     def encoded(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units."""
+        """Draw n samples (n, *shape), float32, as G gives them; `codec.decode` turns them into user units.
+
+        Raises OptionError where they would not fit into memory.
+        """
+        require_memory_of_samples(n * (self.config.z + 2 * math.prod(self.codec.shape)), f"{n} samples")
         return self._made_of(rng.standard_normal((n, self.config.z), np.float32), rng)
 
     def _made_of(self, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:

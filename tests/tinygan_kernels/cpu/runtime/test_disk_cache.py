@@ -137,7 +137,7 @@ def test_without_any_folder_for_a_cache_loops_compile_all_the_same(monkeypatch):
 def test_a_file_of_settings_in_the_working_directory_names_no_cache(tmp_path):
     """Numba reads .numba_config.yaml there, if PyYAML is installed. Another folder's compiled code would be run by it."""
     (tmp_path / ".numba_config.yaml").write_text("cache_dir: evil\nopt: 2\n")
-    (tmp_path / "yaml.py").write_text("def safe_load(file):\n    return {'cache_dir': 'evil', 'opt': 2}\n")
+    (tmp_path / "yaml.py").write_text("def safe_load(file):\n    return {'cache_dir': 'evil', 'opt': '2'}\n")
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "yaml.py", tmp_path / "elsewhere")
     code = ("import sys; sys.path.insert(0, 'elsewhere')\nimport numba\nbefore = numba.config.CACHE_DIR\n"
