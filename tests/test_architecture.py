@@ -204,20 +204,20 @@ STATEMENTS = ["import tinygan", "import tinygan.nn.architectures, tinygan.theory
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_importing_the_engine_brings_numpy_alone(statement):
     code = f"import sys\n{statement}\nprint([m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=3600)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 def test_layers_optimisers_and_the_game_are_imported_at_their_first_use():
     names = "t.nn.Linear.__name__, t.game.V.__name__, t.optim.SGD.__name__"
     code = f"import sys, tinygan as t; print('tinygan.nn' in sys.modules, {names})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=3600)
     assert (done.stdout.split(), done.stderr) == (["False", "Linear", "V", "SGD"], "")
 
 
 def test_the_probe_for_heavy_imports_sees_them():
     code = f"import sys\nimport PIL\nprint([m for m in {HEAVY} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip() == "['PIL']"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=3600).stdout.strip() == "['PIL']"
 
 
 def test_the_engine_exports_what_it_promises_and_binds_its_operators():

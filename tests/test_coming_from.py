@@ -22,7 +22,7 @@ def test_every_row_has_two_sides():
 
 
 def run(program: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=3600)
 
 
 def test_every_line_of_the_page_runs():

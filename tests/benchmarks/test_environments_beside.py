@@ -32,7 +32,7 @@ def test_what_pytest_records_is_counted(tmp_path):
     (tmp_path / "test_planted.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=record.xml", "test_planted.py"]
     variables = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, env=variables)
+    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=3600, env=variables)
     found = beside.outcome((tmp_path / "record.xml").read_text())
     assert found["passed"] == 1 and found["skipped"] == {"there is no GPU": 2}
     assert [line.split("::")[1].split(":")[0] for line in found["failed"]] == ["test_wrong", "test_error"]

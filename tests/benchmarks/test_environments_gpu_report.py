@@ -118,7 +118,7 @@ def make(tmp_path, *arguments, driver=None):
         script.chmod(0o755)
     variables = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     command = ["make", "-n", "gpu", f"PYTHON={sys.executable}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=variables, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=variables, timeout=3600)
     return done.returncode, done.stdout, done.stderr
 
 

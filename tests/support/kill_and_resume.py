@@ -63,24 +63,34 @@ def die_at(call: int, moment: str) -> None:
         os.replace = renamed
 
 
-def fork(out: Path, kind: str, prepare: Callable[[], None] = lambda: None) -> tuple[int, int]:
-    """Start the run in `out`, or go on with it. Returns the process, and a pipe that it writes to as its steps begin."""
-    reader, writer = os.pipe()
+def fork(out: Path, kind: str, prepare: Callable[[], None] = lambda: None, gated: bool = False) -> tuple[int, int, int]:
+    """Start the run in `out`, or go on with it. Returns the process, and two pipes: one that it writes to as its steps begin, and,
+    if it is gated, after each step; and one that it then waits at for a byte before it goes on.
+    """
+    (reader, writer), (gate, opener) = os.pipe(), os.pipe()
     process = os.fork()
     if process:
-        os.close(writer)
-        return process, reader
+        os.close(writer), os.close(gate)
+        return process, reader, opener
+    os.close(opener)
     options = KINDS[kind]
     run = resume(out, options["data"]) if (out / CHECKPOINT).exists() else start(out, **options, **LENGTH)
     prepare()
     os.write(writer, b"!")
-    done = run.train()
+
+    def stopping():
+        if gated:
+            os.write(writer, b".")
+            os.read(gate, 1)
+        return False
+
+    done = run.train(stopping=stopping)
     os._exit(0 if done else 1)
 
 
-def wait(process: int, reader: int) -> bool:
+def wait(process: int, reader: int, opener: int) -> bool:
     """Wait for the end of a run and return True if it ended by itself with exit code 0, False if it was killed."""
-    os.close(reader)
+    os.close(reader), os.close(opener)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if status not in (0, -signal.SIGKILL):
         sys.exit(f"a run ended with {status}")
@@ -89,28 +99,29 @@ def wait(process: int, reader: int) -> bool:
 
 def undisturbed(out: Path, kind: str) -> float:
     """Train a run without killing it, and return the seconds that it took."""
-    process, reader = fork(out, kind)
-    os.read(reader, 1)
+    process, *pipes = fork(out, kind)
+    os.read(pipes[0], 1)
     begun = time.perf_counter()
-    wait(process, reader)
+    wait(process, *pipes)
     return time.perf_counter() - begun
 
 
-def killed_at_random(out: Path, kind: str, interval: float) -> bool:
-    """Kill after some checkpoints, each `interval` seconds from the next, and some time that is no multiple of it."""
-    process, reader = fork(out, kind)
+def killed_at_random(out: Path, kind: str, seconds: float) -> bool:
+    """Kill somewhere in a step, or in what is saved after it: 5 to 20 steps on, so behind a new checkpoint.
+
+    seconds: about what a step takes. The run waits after each step until it may go on, so that the kill hits it in its course,
+    however slow the machine is.
+    """
+    process, reader, opener = fork(out, kind, gated=True)
     os.read(reader, 1)
-    for _ in range(random.randint(1, 4)):
-        seen, end = saved_at(out), time.monotonic() + 5 * interval + 0.1
-        while saved_at(out) == seen and time.monotonic() < end:
-            time.sleep(interval / 20)
-    time.sleep(random.uniform(0, 1.5 * interval))
+    for _ in range(random.randint(5, 20)):
+        if not os.read(reader, 1):  # the run has ended
+            break
+        os.write(opener, b"!")
+    else:
+        time.sleep(random.uniform(0, 1.5 * seconds))
     os.kill(process, signal.SIGKILL)
-    return wait(process, reader)
-
-
-def saved_at(out: Path) -> int:
-    return (out / CHECKPOINT).stat().st_mtime_ns if (out / CHECKPOINT).exists() else 0
+    return wait(process, reader, opener)
 
 
 def main(kind: str, folder: Path) -> None:
@@ -123,7 +134,7 @@ def main(kind: str, folder: Path) -> None:
             number, moment = moments.pop(0)
             done = wait(*fork(out, kind, lambda n=number, m=moment: die_at(n, m)))
         else:
-            done = killed_at_random(out, kind, seconds * LENGTH["save_every"] / LENGTH["steps"])
+            done = killed_at_random(out, kind, seconds / LENGTH["steps"])
         if not done:
             there = (out / CHECKPOINT).exists()
             steps.append(checkpoint.load(out / CHECKPOINT)[1]["step"] if there else -1)

@@ -29,29 +29,30 @@ def second_interrupt_ends(grace: float = GRACE) -> Iterator[None]:
     writer.setblocking(False)
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(reader, ended, grace), name="second Ctrl-C", daemon=True)
     try:
         if before == -1:
-            threading.Thread(target=_watch, args=(reader, ended, grace), name="second Ctrl-C", daemon=True).start()
+            watcher.start()
         else:
             signal.set_wakeup_fd(before)
         yield
     finally:
         ended.set()
         signal.set_wakeup_fd(before)
-        writer.close()  # the thread's `recv` ends, and the thread with it
-        if before != -1:
-            reader.close()
+        writer.close()  # then the watcher's `recv` ends, and the watcher with it
+        if watcher.is_alive():
+            watcher.join()
+        reader.close()
 
 
 def _watch(reader: socket.socket, ended: threading.Event, grace: float) -> None:
     """Count the signals that come, and end the process after the second Ctrl-C."""
     count = 0
-    with reader:
-        while numbers := reader.recv(64):
-            count += numbers.count(signal.SIGINT)
-            if count >= 2:
-                if not ended.wait(grace):
-                    sys.stderr.write("tinygan: ended by a second Ctrl-C; what was not saved yet is lost\n")
-                    sys.stderr.flush()
-                    os._exit(INTERRUPTED)
-                return
+    while numbers := reader.recv(64):
+        count += numbers.count(signal.SIGINT)
+        if count >= 2:
+            if not ended.wait(grace):
+                sys.stderr.write("tinygan: ended by a second Ctrl-C; what was not saved yet is lost\n")
+                sys.stderr.flush()
+                os._exit(INTERRUPTED)
+            return

@@ -139,10 +139,10 @@ def _run(
     say: Callable[[str], None], held: ExitStack,
 ) -> Run:
     """Return the run: a new one, or the one in `out` as its checkpoint left it. The folder's lock is in `held` from now on."""
-    if resume and out is None:
-        raise CheckpointError("resume=True goes on with the run in a folder; say which: out=...")
     lock = None if out is None else FolderLock(out)
     if resume:
+        if out is None:
+            raise CheckpointError("resume=True goes on with the run in a folder; say which: out=...")
         read_state(out)  # says where there is no run, before a folder is made for the lock
         folder = folder_of(Path(out))
         lock = held.enter_context(FolderLock(folder))

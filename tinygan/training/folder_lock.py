@@ -16,6 +16,7 @@ import json
 import os
 import socket
 import stat
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -148,11 +149,11 @@ def _locked(path: Path) -> int | None:
 def _lock(descriptor: int) -> bool | None:
     """Lock an open file. Returns whether it is ours now, or None where the file system has no locks. Raises OSError."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             os.lseek(descriptor, FAR_BEHIND, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  Windows has it
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 

@@ -136,11 +136,14 @@ def _of_container(groups: Path) -> int | None:
 
 
 def _of_windows() -> int | None:
+    if sys.platform != "win32":
+        return None
+
     class Status(ctypes.Structure):
         _fields_ = [("length", ctypes.c_uint32), ("load", ctypes.c_uint32), *((name, ctypes.c_uint64) for name in (
             "physical", "free", "pages", "free_pages", "space", "free_space", "more"))]
 
     status = Status(length=ctypes.sizeof(Status))
-    if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]  Windows has it
+    if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
         return min(status.free_pages, status.free_space)
     return None

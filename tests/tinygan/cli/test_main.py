@@ -310,7 +310,7 @@ def test_ctrl_c_before_the_first_step(tmp_path, monkeypatch, tinygan):
 
 
 def process(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "tinygan", *arguments], capture_output=True, text=True, timeout=60, check=False,
+    return subprocess.run([sys.executable, "-m", "tinygan", *arguments], capture_output=True, text=True, timeout=3600, check=False,
                           **options)
 
 

@@ -23,18 +23,14 @@ TRAIN = ("ring", "--batch", "8", "--steps", "60", "--save-every", "3", "--backen
 @pytest.mark.parametrize("kind", ["digits", "dcgan", "ring"])
 def test_killed_again_and_again(tmp_path, kind):
     """digits, an MLP with R1 and EMA; a DCGAN with batch norm; ring with falling rates, also killed within every kind of write."""
-    for attempt in range(6):  # on a busy machine the moments may all fall outside the run's course: then once more
-        folder = tmp_path / str(attempt)
-        script = [sys.executable, SUPPORT / "kill_and_resume.py", kind, folder]
-        done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        steps = [int(step) for step in done.stdout.split()]
-        if len(set(steps)) >= 3:
-            break
+    script = [sys.executable, SUPPORT / "kill_and_resume.py", kind, tmp_path]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=3600, check=False)
+    assert done.returncode == 0, done.stderr
+    steps = [int(step) for step in done.stdout.split()]
     assert len(set(steps)) >= 3 and steps == sorted(steps), "too few kills hit the run in its course to tell anything"
-    assert_same_runs(folder / "killed", folder / "whole")
-    assert everything(folder / "whole")[1]["step"] == 90
-    assert not list((folder / "killed").glob("*.tmp"))
+    assert_same_runs(tmp_path / "killed", tmp_path / "whole")
+    assert everything(tmp_path / "whole")[1]["step"] == 90
+    assert sorted(os.listdir(tmp_path / "killed")) == sorted(os.listdir(tmp_path / "whole"))
 
 
 def command(*arguments) -> subprocess.Popen:
@@ -42,8 +38,8 @@ def command(*arguments) -> subprocess.Popen:
                             text=True)
 
 
-def wait_for(path, seconds=60):
-    """Wait until a run has written `path`."""
+def wait_for(path, seconds=3600):
+    """Wait until a run has written `path`. The bound is there for a run that does not, however slow the machine."""
     end = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < end, f"{path} did not come in {seconds} s"
@@ -69,19 +65,20 @@ def test_the_command_line_killed_and_resumed(tmp_path):
     assert all((killed / name).read_bytes() == (whole / name).read_bytes() for name in names if name != CHECKPOINT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])])
 def test_interrupted(tmp_path, number):
     """Exit 130, the step at hand saved, and a command that can be pasted as it is, blanks in names included."""
     out = tmp_path / "my run"
-    process = command(*TRAIN[:3], "--steps", "1000000", "--save-every", "1000000", "--backend", "reference", "--out", out)
+    process = command(*TRAIN[:3], "--steps", "100000000", "--save-every", "30", "--backend", "reference", "--out", out)
     wait_for(out / CHECKPOINT)
-    time.sleep(0.3)
+    while checkpoint.load(out / CHECKPOINT)[1]["step"] == 0:  # so that the signal comes in the run's course
+        time.sleep(0.01)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=3600)
     assert process.returncode == 130 and stdout == "" and len(stderr.splitlines()) == 1
     step = checkpoint.load(out / CHECKPOINT)[1]["step"]
-    assert step > 0 and f"step {step} is saved" in stderr
+    assert step >= 30 and f"step {step} is saved" in stderr
     words = shlex.split(stderr.split("Go on with: ")[1])
     assert words == ["tinygan", "train", "ring", "--out", str(out), "--resume"]
-    stdout, stderr = command(*words[2:], "--steps", str(step + 5)).communicate(timeout=60)
+    stdout, stderr = command(*words[2:], "--steps", str(step + 5)).communicate(timeout=3600)
     assert f"step {step + 5:,}" in stdout and not stderr

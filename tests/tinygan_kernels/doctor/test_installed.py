@@ -77,7 +77,7 @@ class Environment:
         """Run `python -m tinygan_kernels.doctor` there: its exit code, and what it says on both streams."""
         variables = {"PATH": f"{self.path}:/bin:/usr/bin", "HOME": str(self.folder)}
         command = [str(self.folder / "venv" / "bin" / "python"), "-m", "tinygan_kernels.doctor"]
-        done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=3600)
         return done.returncode, done.stdout + done.stderr
 
 

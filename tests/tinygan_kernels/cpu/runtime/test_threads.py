@@ -35,7 +35,7 @@ def run(code, first="", **environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "NUMBA_NUM", "NUMBA_THREADING"))}
     told = {"NUMBA_NUM_THREADS": "2", **environment}
     done = subprocess.run([sys.executable, "-W", "error", "-c", f"{first}\n{STEP}\n{code}"], env={**clean, **told},
-                          capture_output=True, text=True, timeout=300, check=False)
+                          capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
