@@ -87,7 +87,7 @@ class Architecture(NetworkOptions):
     def weights(self) -> tuple[int, int]:
         """How many weights G and D have, without biases and what normalises; nothing is built to count them."""
         if self.arch == "dcgan":
-            (height, width), channels = _dcgan_sizes(self)
+            (height, width), channels = dcgan_channels(self)
             flat, inner = height * width * channels[0], sum(n * m for n, m in pairwise(channels))
             g, d = (16 * (inner + sides[-1] * channels[-1]) for sides in (self.sample, self.judged))
             return flat * self.z + g, flat + d
