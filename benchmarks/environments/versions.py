@@ -77,9 +77,9 @@ class Environment:
 
     @property
     def resolution(self) -> list[str]:
-        """The options by which uv chooses the versions; none of them is built from source."""
+        """The options by which uv chooses the versions; none of them is built from source, or one that is no release yet."""
         chosen = {LOWEST: ["--resolution", "lowest-direct"], BETWEEN: ["--exclude-newer", DAY], NEWEST: []}
-        return ["--no-build", *chosen[self.which]]
+        return ["--no-build", "--prerelease", "disallow", *chosen[self.which]]
 
 
 ENVIRONMENTS = tuple(Environment(python, which) for python in PYTHONS for which in (LOWEST, BETWEEN, NEWEST))

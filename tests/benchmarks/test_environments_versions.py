@@ -12,6 +12,8 @@ from benchmarks.environments import versions
 from benchmarks.environments.versions import BETWEEN, LOWEST, NEWEST, Environment, NoEnvironment
 from tinygan.version import __version__
 
+RELEASES = ["--no-build", "--prerelease", "disallow"]  # no betas: one of Numba's takes a NumPy that it does not work with
+
 
 def test_requirements_are_those_of_setup_py():
     found = versions.requirements()
@@ -23,9 +25,9 @@ def test_requirements_are_those_of_setup_py():
 
 def test_every_python_has_the_lowest_a_day_between_and_the_newest():
     assert len(versions.ENVIRONMENTS) == 3 * len(versions.PYTHONS)
-    assert Environment("3.10", LOWEST).resolution == ["--no-build", "--resolution", "lowest-direct"]
-    assert Environment("3.14", BETWEEN).resolution == ["--no-build", "--exclude-newer", "2026-02-01"]
-    assert Environment("3.12", NEWEST).resolution == ["--no-build"]
+    assert Environment("3.10", LOWEST).resolution == [*RELEASES, "--resolution", "lowest-direct"]
+    assert Environment("3.14", BETWEEN).resolution == [*RELEASES, "--exclude-newer", "2026-02-01"]
+    assert Environment("3.12", NEWEST).resolution == RELEASES
 
 
 def fake_uv(monkeypatch, code, stderr=""):
@@ -59,7 +61,7 @@ def test_what_uv_is_told(monkeypatch, tmp_path):
     python = versions.make(Environment(here, LOWEST), tmp_path / "made")
     assert calls[0][:2] == ("venv", "--quiet") and calls[0][-1] == str(tmp_path / "made")
     assert calls[1][:5] == ("pip", "install", "--quiet", "--python", str(python))
-    assert calls[1][5:] == ("--no-build", "--resolution", "lowest-direct", *versions.requirements())
+    assert calls[1][5:] == (*RELEASES, "--resolution", "lowest-direct", *versions.requirements())
 
 
 def test_a_python_is_found_by_its_version():
