@@ -21,9 +21,12 @@ class Results(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         try:
             super().print(*objects, **options)
-        except (OSError, ValueError):
-            self.begin_capture()  # takes what was not printed out of the buffer, where the next print would find it
-            self.end_capture()
+        except (OSError, ValueError) as error:
+            with suppress(OSError, ValueError):
+                self.begin_capture()  # takes what was not printed out of the buffer, where the next print would find it
+                self.end_capture()
+            if isinstance(error, OSError) and error.errno is not None:  # which of the two streams, for whoever says it
+                raise OSError(error.errno, error.strerror, "the standard output") from error
             raise
 
     def on_broken_pipe(self) -> None:
