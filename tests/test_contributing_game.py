@@ -101,7 +101,7 @@ def test_a_wrong_vjp_in_the_example_fails_its_case(copy):
 def add_objective(copy, places):
     path = copy / OBJECTIVES
     path.write_text(path.read_text().replace("\n\ndef _margin(", f"\n\n{places[OBJECTIVES]}\n\ndef _margin("))
-    insert(path, '    "relativistic": Objective(', places[f"{OBJECTIVES}: OBJECTIVES"])
+    insert(path, "OBJECTIVES: dict[str, Objective] = {", places[f"{OBJECTIVES}: OBJECTIVES"])
 
 
 def test_an_objective_takes_two_places(copy):

@@ -38,7 +38,7 @@ def transforms(m: int) -> Maps:
 
 # Multiply-adds in the time of writing and reading one number, so chosen that m = 2 and m = 4 cost the same where they take the same
 # time. `python -m benchmarks.speed.tune` times the tiles that are chosen with this value and others.
-MOVED = 20
+MOVED = 30
 
 
 def best_tile(n: int, oh: int, ow: int, c: int, c_out: int) -> int:

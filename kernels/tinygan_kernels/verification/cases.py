@@ -171,6 +171,7 @@ _CONVOLUTIONS = (
 _LARGE_CONVOLUTIONS = (
     (17, 16, 17, 33, 32, 4, 4, 2, 1),  # enough channels and pixels for Winograd's transforms to pay
     (70, 8, 8, 32, 35, 4, 4, 2, 1),
+    (2, 6, 5, 140, 33, 3, 3, 1, 1),  # a filter row of so many numbers that unrolled patches are faster than reading it in place
 )
 
 

@@ -298,7 +298,7 @@ def _products(sizes: Sequence[tuple[int, int, int]]) -> Callable[[str, np.dtype]
         for at, (m, n, k) in enumerate(sizes):
             trans_a, trans_b = bool(at & 1), bool(at & 2)
             a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
-            a = np.where(rng.random(a.shape) < 0.3, a, 0).astype(dtype) if m * n * k > 1 << 20 else a
+            a = np.where(rng.random(a.shape) < 0.3, a, dtype.type(0)) if m * n * k > 1 << 20 else a
             for label, one, two in islice(_pairs(a, b), 3 if a.size > 1 << 14 else None):
                 factors = (one.T if trans_a else one).copy(), (two.T if trans_b else two).copy()
                 yield f"{m}x{k} @ {k}x{n}, {label}", factors, (), {"trans_a": trans_a, "trans_b": trans_b}
