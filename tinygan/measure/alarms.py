@@ -158,8 +158,8 @@ class Alarms:
             self._turn_on("collapse", f"step {step:,}: mode collapse, since step {self._looks[0][0]:,} at least: G stays away from "
                           f"regions with {missed:.0%} of the data, and covers {signs.coverage:.0%}. To cure it: {cures}")
         elif not any(shows_collapse([signs]) for signs in looks[-2:]):
-            self._turn_off("collapse", f"step {step:,}: the mode collapse is over: G stays away from regions with {signs.missed:.0%} "
-                           f"of the data, and covers {signs.coverage:.0%} of it")
+            self._turn_off("collapse", f"step {step:,}: the mode collapse is over: G stays away from regions with "
+                           f"{signs.missed:.0%} of the data, and covers {signs.coverage:.0%} of it")
 
 
 def shows_collapse(looks: Sequence[CollapseSigns]) -> bool:
