@@ -1,8 +1,8 @@
 """The parameters of kernels: what each may be, and the words in which a launch refuses anything else.
 
-A parameter is everything that a kernel is given besides arrays: flags, sizes, constants, the name of an activation. The contract
-lists those of each kernel; `Kernel.checked` applies the checks at every launch, so a check is one cheap look at a plain Python
-value. NumPy's scalars are turned into Python's first (`plain`).
+A parameter is everything that a kernel is given besides arrays: flags, sizes, constants, the name of an activation. Each kernel's
+row in the contract (contract.py) lists its parameters. `Kernel.checked` applies the checks at every launch, so a check has to be
+cheap. NumPy's scalars are turned into Python's first (`plain`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-REQUIRED: Any = object()  # the default of a parameter that has none
+REQUIRED: Any = object()  # in the place of a default: the launch has to give the parameter
 _LARGEST = sys.float_info.max
 
 
@@ -40,8 +40,11 @@ def plain(value: Any) -> Any:
 
 
 def described(value: Any) -> str:
-    """Describe a refused value in one line: as Python writes it, or by its type where that is long."""
-    text = "" if isinstance(value, int) and value.bit_length() > 128 else repr(value)  # Python refuses to write very long ones
+    """Describe a refused value in one line: as repr writes it, or by its type if that takes more than 60 characters or a line."""
+    try:
+        text = "" if isinstance(value, int) and value.bit_length() > 128 else repr(value)
+    except ValueError:  # Python refuses to write a whole number of thousands of digits, inside a tuple too
+        text = ""
     return text if 0 < len(text) <= 60 and "\n" not in text else f"of type {type(value).__name__}"
 
 
@@ -49,7 +52,7 @@ def described(value: Any) -> str:
 
 
 def flag(name: str, default: Any = REQUIRED) -> Parameter:
-    """Return a parameter that is True or False. 0 and 1 are refused, as other numbers would have no meaning."""
+    """Return a parameter that is True or False. Numbers are refused, 0 and 1 too: others than these would have no meaning."""
     return Parameter(name, lambda value: value is True or value is False, "True or False", default)
 
 
@@ -61,7 +64,7 @@ def whole(name: str, least: int) -> Parameter:
 def axes(name: str) -> Parameter:
     """Return a parameter that is a tuple of dimensions, negative ones counted from the last.
 
-    The rule of shape, which knows the array, checks that it has them.
+    Whether the array has these dimensions is checked later, by the kernel's rule of shape.
     """
 
     def accepts(value: Any) -> bool:
@@ -71,7 +74,7 @@ def axes(name: str) -> Parameter:
 
 
 def sign(name: str) -> Parameter:
-    """Return the parameter for the direction of an update: +1 ascends, -1 descends."""
+    """Return a parameter for the direction of an update: +1 ascends, -1 descends."""
     return Parameter(name, lambda value: type(value) is int and (value == 1 or value == -1), "+1 (ascend) or -1 (descend)")
 
 
@@ -96,11 +99,11 @@ def number(
 
 
 def any_number(name: str) -> Parameter:
-    """Return a parameter that is any real number, NaN and the infinities included, with which memory may be poisoned."""
+    """Return a parameter that is any number a float can hold, also NaN or infinite: memory is poisoned with such values."""
 
     def accepts(value: Any) -> bool:
         if type(value) is float:
             return True
         return type(value) is int and -_LARGEST <= value <= _LARGEST
 
-    return Parameter(name, accepts, "a number")
+    return Parameter(name, accepts, "a number that a float can hold")

@@ -139,3 +139,4 @@ def test_plain_and_described():
     assert plain((np.int8(3), 4)) == (3, 4) and plain("x") == "x" and plain(None) is None
     assert described(3) == "3" and described("gelu") == "'gelu'"
     assert described(np.zeros((9, 9))) == "of type ndarray" and described(10**5000) == "of type int"
+    assert described((1, 10**5000)) == "of type tuple" and described("a\nb") == "'a\\nb'"

@@ -1,10 +1,13 @@
 """Functions of NumPy's that are no ops: for a tensor in a graph, what is written in their place computes the same."""
 
+from collections import namedtuple
+
 import numpy as np
 import pytest
 from engine_parts import REFERENCE
 
 from tinygan import Tensor, gradients, ops
+from tinygan.engine import stop
 from tinygan.engine.ops.numpy_calls import INSTEAD
 
 rng = np.random.default_rng(0)
@@ -61,3 +64,31 @@ def test_the_name_is_the_one_that_can_be_called():
         np.fft.fft(x)
     with pytest.raises(TypeError, match=r"np\.cumsum\(t\.numpy\(\)\)"):
         np.cumsum(x)
+
+
+def test_an_op_with_an_option_that_it_lacks_is_not_called_unknown():
+    t = Tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(TypeError, match=r"^np\.exp of a tensor that gradients flow through takes no dtype; leave that out, or "):
+        np.exp(t, dtype=np.float64)
+    np.testing.assert_array_equal(np.exp(stop(t), dtype=np.float64), np.exp(np.ones(3)))
+
+
+@pytest.mark.parametrize("call", [
+    lambda t, out: np.exp(t, out=out), lambda t, out: np.sum(t, out=out),
+    lambda t, out: np.cumsum(t, out=out),
+])
+def test_an_out_that_is_a_tensor_is_refused(call):
+    out = Tensor(np.zeros(3))
+    with pytest.raises(TypeError, match="out"):
+        call(Tensor(np.ones(3)), out)
+    assert not out.numpy().any()
+
+
+def test_tensors_in_subclasses_of_lists_are_found_and_replaced():
+    class Row(list):
+        pass
+
+    pair = namedtuple("pair", "a b")
+    t = Tensor(np.arange(3.0))
+    for given in (Row([t, t]), pair(t, t)):
+        np.testing.assert_array_equal(np.cross(t, given), np.cross(np.arange(3.0), [np.arange(3.0)] * 2))

@@ -1,9 +1,9 @@
-"""NumPy's functions on tensors: np.exp(t), np.mean(t), array @ t. The Tensor's side of NumPy's two protocols, bound when imported.
+"""NumPy's functions on tensors: np.exp(t), np.mean(t), array @ t. These are NumPy's two protocols, given to Tensor on import.
 
-Where tinygan has the op, NumPy's function is the op and the result a tensor, with its graph. Every other function computes on the
-values of constants, and is refused for a tensor that gradients flow through, as its result would be cut from the graph without a
-word. Functions that only look, such as np.shape and np.allclose, take every tensor. np.asarray(t) is t.numpy() (values.py). What
-NumPy makes of a list of tensors where it has no hook: numpy_callers.py.
+Where tinygan has the op, NumPy's function is the op and the result a tensor, with its graph. Every other function computes on
+the values of constants, and is refused for a tensor that gradients flow through, as its result would be cut from the graph.
+Functions that only look, such as np.shape and np.allclose, take every tensor. np.asarray(t) is t.numpy() (values.py). Some
+functions turn a list of tensors into an array without asking the tensors: numpy_callers.py deals with those.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Tensor]] = {
     np.matmul: lambda a, b: matmul(*pair(a, b)), np.positive: lambda x: x, np.square: elementwise.square,
     np.reciprocal: lambda x: div(1.0, x),
 }
+# they return True and False, which no gradient flows through
 TRUTHS = (
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isnan, np.isinf, np.isfinite, np.signbit,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
@@ -39,12 +40,12 @@ TRUTHS = (
 REDUCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.sum: sum, np.mean: mean, np.max: max, np.amax: max, np.min: min, np.amin: min, np.var: var, np.prod: prod,
 }
-MOVES: dict[Any, Callable[..., Any]] = {
+OTHER_OPS: dict[Any, Callable[..., Any]] = {
     np.concatenate: concat, np.reshape: reshape, np.transpose: transpose, np.broadcast_to: broadcast_to,
     np.stack: stack, np.take: take, np.where: lambda *given: _where(*given),
     np.clip: lambda a, a_min=None, a_max=None: elementwise.clip(a, a_min, a_max),
 }
-# what is no op under NumPy's name: what to write; x and y are tensors
+# NumPy's functions of which tinygan has no op of that name, with what to write instead; x and y are tensors
 INSTEAD = {
     "dot": "x @ y", "vdot": "(x * y).sum()", "inner": "(x * y).sum()", "outer": "x.reshape(-1, 1) * y.reshape(1, -1)",
     "norm": "ops.norm(x)", "std": "ops.var(x) ** 0.5", "average": "ops.mean(x)", "ravel": "x.reshape(-1)",
@@ -58,12 +59,14 @@ LOOKING = {getattr(np, name) for name in numpy_callers.LOOKING}
 
 
 def _where(condition: Any, *ab: Any) -> Any:
-    """Return what np.where does: a where the condition holds, else b; without these the places where it holds, as arrays."""
+    """Return what np.where does: a where the condition holds, else b; without a and b, the indices where it holds, as arrays."""
     return elementwise.where(condition, *ab) if ab else np.nonzero(_values(condition))
 
 
 def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-    """Compute a ufunc of NumPy's on tensors (NEP 13). Raises TypeError where there is no op and a gradient would be lost."""
+    """Compute a NumPy ufunc on tensors (NEP 13). Raises TypeError for an `out` that is a tensor, and where a gradient would be
+    lost: where there is no such op, or not with these options.
+    """
     if method == "__call__" and not options:
         if ufunc in UFUNCS:
             return UFUNCS[ufunc](*inputs)
@@ -75,15 +78,19 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **opti
         raise TypeError(f"np.{ufunc.__name__}: an array cannot hold a tensor that gradients flow through: write a = a + t, or "
                         "a += t.numpy() for the values")
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-    return _on_values(name, getattr(ufunc, method), inputs, options)
+    return _on_values(name, getattr(ufunc, method), inputs, options, known=method == "__call__" and ufunc in (*UFUNCS, *TRUTHS))
 
 
 def array_function(self: Tensor, function: Callable[..., Any], types: Any, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    """Compute a function of NumPy's on tensors (NEP 18). Raises TypeError where there is no op and a gradient would be lost."""
+    """Compute a NumPy function on tensors (NEP 18). Raises TypeError for an `out` that is a tensor, for arguments that an op does
+    not have, and where there is no op and a gradient would be lost. types: the classes of the arguments, which do not matter here.
+    """
+    if isinstance(named.get("out"), Tensor):
+        raise TypeError(f"np.{function.__name__}: out is a tensor, and a tensor does not change in place")
     if function in REDUCTIONS:
         return _reduced(function, *given, **named)
-    if function in MOVES:
-        return MOVES[function](*given, **named)
+    if function in OTHER_OPS:
+        return OTHER_OPS[function](*given, **named)
     if function in LOOKING:
         return function(*_values(given), **_values(named))
     module = (getattr(function, "__module__", None) or "numpy").removeprefix("numpy").lstrip(".")
@@ -91,16 +98,24 @@ def array_function(self: Tensor, function: Callable[..., Any], types: Any, given
 
 
 def _reduced(function: Any, a: Any, axis: Any = None, *rest: Any, keepdims: bool = False, **others: Any) -> Tensor:
-    """Compute np.sum, np.mean, np.max or np.var of a tensor as the op of that name."""
+    """Compute a function of REDUCTIONS on a tensor, as its op. Raises TypeError for arguments other than axis and keepdims."""
     if rest or others:
         odd = ", ".join(others) or "more arguments"
         raise TypeError(f"np.{function.__name__} of a tensor takes axis and keepdims, not {odd}; for the values, pass t.numpy()")
     return REDUCTIONS[function](a, axis, keepdims)
 
 
-def _on_values(name: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    """Call a function for which there is no op on the values of tensors. Raises TypeError if a gradient would flow through one."""
+def _on_values(
+    name: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any], known: bool = False
+) -> Any:
+    """Call a function on the values of tensors. Raises TypeError if gradients flow through any of them.
+
+    known: there is an op of that name, but not with the options that are given.
+    """
     if any(t.tracked for t in _tensors((given, named))):
+        if known:
+            raise TypeError(f"np.{name} of a tensor that gradients flow through takes no {', '.join(named)}; leave that out, or "
+                            f"for the values write np.{name}(t.numpy(), ...)")
         here = INSTEAD.get(name.rpartition(".")[2])
         if here is not None:
             raise TypeError(f"np.{name} is no op of tinygan's; write {here}, or for the values np.{name}(t.numpy())")
@@ -119,12 +134,13 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _values(value: Any) -> Any:
-    """Return an argument with arrays for the tensors in it."""
+    """Return an argument with arrays for its tensors, also in lists, tuples and dictionaries, which become plain ones."""
     if isinstance(value, Tensor):
         return value.numpy()
-    if type(value) in (list, tuple):
-        return type(value)(map(_values, value))
-    return {key: _values(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, (list, tuple)):
+        inner = [_values(part) for part in value]
+        return inner if isinstance(value, list) else tuple(inner)
+    return {key: _values(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
 Tensor.__array_ufunc__, Tensor.__array_function__ = array_ufunc, array_function  # type: ignore[attr-defined]

@@ -5,8 +5,8 @@
     OMP_WAIT_POLICY                      "passive": whoever waits sleeps at once; "active": nobody ever sleeps
     NUMBA_THREADING_LAYER                "omp", "tbb" or "workqueue": Numba's threads of that kind in place of the team's own
 
-`numba.set_num_threads` sets a smaller number for what is bound afterwards. All of this is read and never written: other libraries
-see the environment, and their own threads, as they were.
+NUMBA_NUM_THREADS counts before OMP_NUM_THREADS. `numba.set_num_threads` sets a smaller number for what is bound afterwards. All of
+this is read and never written: other libraries see the environment, and their own threads, as they were.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numba
 from numba.np.ufunc import parallel
 
 IDLE, CROWDED = 1_000_000, 5_000  # nanoseconds: PATIENCE and SHORT_PATIENCE of `waiting`
-FOR_EVER = 1 << 62
+FOR_EVER = 1 << 62  # nanoseconds
 
 
 def container_cores(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return how many cores' time a container of Linux lets its processes use, rounded up; None if there is no limit.
+    """Return the limit of a Linux container, in cores, rounded up; None if there is none or it cannot be read.
 
     groups: the container's control group, of version 2 (the file cpu.max) or 1 (a folder cpu). A limit is a time for each period.
     """
@@ -40,7 +40,8 @@ def container_cores(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
 def most_threads(environment: Mapping[str, str], cores: int, limit: int | None = None) -> int:
     """Return the most threads of this process.
 
-    cores: what Numba says, which has read NUMBA_NUM_THREADS. limit: of the container, which counts where the user says nothing.
+    cores: Numba's own count, which follows NUMBA_NUM_THREADS. limit: that of the container, which counts where neither variable
+    says anything.
     """
     if "NUMBA_NUM_THREADS" in environment:
         return cores
@@ -50,11 +51,11 @@ def most_threads(environment: Mapping[str, str], cores: int, limit: int | None =
     return min(limit or cores, cores)
 
 
-MOST_THREADS = most_threads(os.environ, numba.config.NUMBA_NUM_THREADS, container_cores())  # each has its scratch memory beforehand
+MOST_THREADS = most_threads(os.environ, numba.config.NUMBA_NUM_THREADS, container_cores())  # scratch memory is made for so many
 
 
 def thread_count() -> int:
-    """Return how many threads what is bound now will have: MOST_THREADS, or fewer after `numba.set_num_threads`."""
+    """Return how many threads a pipeline that is bound now will have: MOST_THREADS, or fewer after `numba.set_num_threads`."""
     # Before any parallel code of Numba's has run nobody can have set another number, and to ask would start threads of Numba's.
     started = getattr(parallel, "_is_initialized", True)
     return min(numba.get_num_threads(), MOST_THREADS) if started else MOST_THREADS
@@ -66,18 +67,20 @@ def patience(environment: Mapping[str, str]) -> tuple[int, int]:
     return {"passive": (0, 0), "active": (FOR_EVER, FOR_EVER)}.get(policy, (IDLE, CROWDED))
 
 
-def numbas_own(setting: str) -> bool:
+def uses_numbas_threads(setting: str) -> bool:
     """Return whether Numba's threads are to be used instead of the team's own.
 
-    setting: `numba.config.THREADING_LAYER`, which is "default" unless the user has chosen Numba's threads by it.
+    setting: `numba.config.THREADING_LAYER`, which is "default" unless the user has set it.
     """
     return setting.lower() != "default"
 
 
 def why_unusable() -> str | None:
-    """Say in one line why the threads that NUMBA_THREADING_LAYER asks for cannot be had; None if they can, or if nobody asks."""
+    """Return a line that says why the threads that NUMBA_THREADING_LAYER asks for are not to be had, or None. If it asks for any,
+    Numba's threads are started to find out.
+    """
     layer = numba.config.THREADING_LAYER
-    if not numbas_own(layer):
+    if not uses_numbas_threads(layer):
         return None
     try:
         numba.get_num_threads()  # which starts them

@@ -16,7 +16,7 @@ import numpy as np
 from . import waiting
 from .system import system_functions
 from .team import MOST, ROW, dismiss, give_room, prepare, work
-from .threads import MOST_THREADS, numbas_own, patience
+from .threads import MOST_THREADS, patience, uses_numbas_threads
 from .waiting import DOCK, LINE, STAGES, THREADS, WORD
 
 
@@ -137,7 +137,7 @@ def the_team() -> Team | None:
         return None
     try:
         if not _TEAM:
-            _TEAM.append(Team(MOST_THREADS, workers=not numbas_own(numba.config.THREADING_LAYER)))
+            _TEAM.append(Team(MOST_THREADS, workers=not uses_numbas_threads(numba.config.THREADING_LAYER)))
         return _TEAM[0]
     finally:
         making.release()

@@ -1,4 +1,4 @@
-"""RawModule and RawKernel: CuPy's interface to compile and launch CUDA C++, on NumPy arrays."""
+"""RawModule and RawKernel: CuPy's interface to compile and launch CUDA C++, for kernels that are emulated on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .launch import run_kernel
 
 
 class RawModule:
-    """A module of kernels, compiled from CUDA C++ or given as PTX (text that begins with .version).
+    """A module of kernels, compiled from CUDA C++ or given as PTX (text that begins with .version, perhaps after comments).
 
-    options: NVRTC's; arch: the virtual architecture, unless the options name one; name_expressions: templates to
-    instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source.
-    Raises EmulatorError with the compiler's log.
+    options: compiler options for NVRTC; arch: the virtual architecture, unless the options name one; name_expressions: templates
+    to instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source. PTX makes no use
+    of these four. Raises EmulatorError: with the compiler's log, and for a `code` that is no text.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class RawModule:
     def get_function(self, name: str) -> RawKernel:
         """Return a kernel by its name (extern "C", or a name expression).
 
-        Raises EmulatorError, listing the module's kernels, for another name; UnsupportedInstruction if it cannot be translated.
+        Raises EmulatorError, listing the module's kernels, for another name, and UnsupportedInstruction if the kernel cannot be
+        translated.
         """
         name = self.lowered.get(name, name)
         if name not in self.functions:
@@ -55,7 +56,10 @@ class RawModule:
         return self.functions[name]
 
     def get_global(self, name: str) -> np.ndarray:
-        """Return the bytes of a __device__ or __constant__ variable, writable: `.view(np.float32)` gives its values."""
+        """Return the bytes of a __device__ or __constant__ variable, which may be written; `.view(np.float32)` gives its values.
+
+        Raises EmulatorError, listing the module's variables, for another name.
+        """
         if name not in self.variables:
             raise EmulatorError(
                 f"no variable named {name!r} in the module; its variables: {', '.join(self.variables) or 'none'}"
@@ -66,8 +70,9 @@ class RawModule:
 class RawKernel:
     """A kernel of a module: `kernel(grid, block, args, shared_mem=0)` runs it and changes arrays in place.
 
-    Scalars among args are NumPy scalars of exactly the declared type. Raises SanitizerError for findings, KernelAssertion,
-    or EmulatorError.
+    Scalars among args have to be NumPy scalars of exactly the declared type. shared_mem: bytes of dynamic shared memory. source:
+    the CUDA C++, for reports; None where the module was PTX. Raises SanitizerError for findings, KernelAssertion where an assert
+    in the kernel fails, and EmulatorError for a launch that is wrong.
     """
 
     def __init__(self, translated: TranslatedKernel, variables: dict[str, Memory], source: str | None = None):
@@ -75,30 +80,32 @@ class RawKernel:
 
     @property
     def name(self) -> str:
+        """The kernel's name in the PTX."""
         return self.translated.name
 
     def __call__(self, grid, block, args=(), *, shared_mem: int = 0) -> None:
         if not isinstance(args, (tuple, list)):
             raise EmulatorError(
-                f"the arguments of kernel {self.name} must be a tuple: kernel(grid, block, (a, b, ...))"
+                f"the arguments of kernel {self.name} must be a tuple or a list: kernel(grid, block, (a, b, ...))"
             )
         run_kernel(self.translated, self.variables, grid, block, tuple(args), shared_mem)
 
 
 def _is_ptx(code: str) -> bool:
+    """Return whether the first line that is neither blank nor a comment begins with .version."""
     lines = (line.strip() for line in code.splitlines())
     return next((line for line in lines if line and not line.startswith("//")), "").startswith(".version")
 
 
 @lru_cache(maxsize=128)
 def parsed(text: str) -> Module:
-    """Parse PTX text, or return what it was parsed to before."""
+    """Parse PTX text. The result is kept, and shared by all who ask for the same text."""
     return parse(text)
 
 
 @lru_cache(maxsize=256)
 def _translated(text: str, name: str) -> TranslatedKernel:
-    """Translate a kernel of a module without variables of its own, which is the same for every RawModule of that text."""
+    """Translate a kernel of a module without variables: with them the translation would hold the addresses of one RawModule's."""
     return translate(parsed(text), name, {})
 
 
@@ -120,7 +127,7 @@ def _room_for(variable: Variable) -> Memory:
 
 
 def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> None:
-    """Write a variable's initial value, in which addresses of other variables may stand, into its memory."""
+    """Write a variable's initial value into its memory. It may hold addresses of other global and constant variables."""
     size = ptx.WIDTH[variable.type]
     for i, value in enumerate(variable.initial):
         if isinstance(value, Immediate):
