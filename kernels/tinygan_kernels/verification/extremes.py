@@ -153,7 +153,8 @@ def _worst(
     value = actual.astype(expected.dtype)
     right = _right(value, expected, limit, most)
     for other, off in others:
-        near = gamma(2 * FUNCTION, actual.dtype) * np.abs(other) + 4 * np.finfo(actual.dtype).tiny + off
+        size = np.abs(other.astype(np.float64))  # NumPy 1 would take a float64 `off` of no dimension for float32
+        near = gamma(2 * FUNCTION, actual.dtype) * size + 4 * float(np.finfo(actual.dtype).tiny) + off
         left_range = (off > 0) | ~_right(other.astype(expected.dtype), expected, limit, most)
         right |= left_range & (_same(actual, other) | (np.abs(actual - other) <= near))
     if not KERNELS[kernel].elementwise:
