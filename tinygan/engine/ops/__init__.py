@@ -16,8 +16,8 @@ Shapes first, then the derivative, in the letters of the code: g is the cotangen
 input, (g, y, *inputs) -> dL/dinput. What can be derived is derived (a - b = a + (-b)): fewer derivatives to verify.
 
 Each function without a leading underscore in the first seven modules is an op. It is public here without being listed, and
-needs a line in __init__.pyi, which type checkers read, and a case in tinygan/theory/gradient_cases.py. Users call it through
-`front`, which turns numbers and arrays into tensors; VJPs call it as it stands.
+needs a case in tinygan/theory/gradient_cases.py. Type checkers read __init__.pyi, which `python -m benchmarks.docs.stubs` writes.
+Users call an op through `front`, which turns numbers and arrays into tensors; VJPs call it as it stands.
 """
 
 import inspect
