@@ -24,14 +24,14 @@ class Nvrtc:
     def __init__(self, path: Path) -> None:
         for builtins in sorted(path.parent.glob("libnvrtc-builtins.so*")):  # else another toolkit's could be found
             ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
-        self.library = ctypes.CDLL(str(path))
-        self.library.nvrtcGetErrorString.restype = ctypes.c_char_p
+        self.nvrtc = ctypes.CDLL(str(path))
+        self.nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
 
     def call(self, function: str, *arguments: Any) -> None:
         """Call a function. Raises RuntimeError with NVRTC's name of the error."""
-        code = getattr(self.library, function)(*arguments)
+        code = getattr(self.nvrtc, function)(*arguments)
         if code:
-            raise RuntimeError(f"{function}: {self.library.nvrtcGetErrorString(code).decode()}")
+            raise RuntimeError(f"{function}: {self.nvrtc.nvrtcGetErrorString(code).decode()}")
 
     def version(self) -> str:
         major, minor = ctypes.c_int(), ctypes.c_int()
@@ -52,17 +52,17 @@ class Nvrtc:
         self.call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), b"kernel.cu", 0, None, None)
         try:
             given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-            code = self.library.nvrtcCompileProgram(program, len(options), given)
+            code = self.nvrtc.nvrtcCompileProgram(program, len(options), given)
             log = self.text(program, "ProgramLog")
             if code:
-                return False, log or self.library.nvrtcGetErrorString(code).decode(), ""
+                return False, log or self.nvrtc.nvrtcGetErrorString(code).decode(), ""
             if form == "cubin":
                 size = ctypes.c_size_t()
                 self.call("nvrtcGetCUBINSize", program, ctypes.byref(size))
                 return size.value > 0, log if size.value else "the cubin is empty", ""
             return True, log, self.text(program, "PTX")
         finally:
-            self.library.nvrtcDestroyProgram(ctypes.byref(program))
+            self.nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 
     def text(self, program: ctypes.c_void_p, what: str) -> str:
         """Return a program's "ProgramLog" or "PTX"."""
