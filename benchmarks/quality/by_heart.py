@@ -1,9 +1,9 @@
 """Measure how much of V comes from data that D has learnt by heart: `python -m benchmarks.quality.by_heart [--steps 6000]`
 
-A run on 1,400 of the digits, with the defaults for all of them. At several steps V of D and of G in play is computed twice, with the
-same generated samples: on digits that D was trained on, and on the 397 that it never saw. Where the first is above -log 4 and the
-second is not, D knows the digits that it has seen, and tells them from others no better than chance: V has stopped to say how far
-p_g is from p_data.
+A run on 1,400 of the digits, with the defaults for all of them. At several steps V of D and of G in play is computed twice, with
+the same generated samples: on digits that D was trained on, and on the 397 that it never saw. Where the first is above -log 4 and
+the second is not, D recognises the digits that it has seen, and tells others from generated ones no better than chance: V no
+longer says how far p_g is from p_data.
 """
 
 from __future__ import annotations

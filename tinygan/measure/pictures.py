@@ -109,8 +109,8 @@ def reading_aids(config: Config, samples: int | None) -> list[str]:
         found.append(f"D sees the same {samples:,} data again and again and learns some by heart: its curves drift away from the "
                      "dashed lines while the samples may still get better.")
     if on := [name for name, weight in (("R1", config.r1), ("R2", config.r2), ("the penalty between", config.gp)) if weight]:
-        found.append(f"D is kept flat by {' and '.join(on)}: it tells data from fakes less well than the best D would, so p_g may be "
-                     "farther from p_data than the curves say.")
+        found.append(f"D is kept flat by {' and '.join(on)}: it tells data from fakes less well than the best D would, so p_g may "
+                     "be farther from p_data than the curves say.")
     if config.smooth:
         found.append(f"Labels are smoothed by {config.smooth:g}: the dashed lines are those of the D that is optimal then.")
     return found
