@@ -106,11 +106,15 @@ def softplus(x):
 
 
 def leaky_relu(x, slope):
+    """With slope 0, y is 0 at -inf too, where 0 times x would be NaN; it is NaN only where x is."""
+    if slope == 0:
+        return np.maximum(x, 0) + x.dtype.type(0)  # + 0 makes a 0 of -0
     return np.where(x > 0, x, x.dtype.type(slope) * x)
 
 
 def leaky_relu_grad(g, x, slope):
-    return np.where(x > 0, g, g.dtype.type(slope) * g)
+    """With slope 0, y is 0 where x is not positive, whatever g is."""
+    return np.where(x > 0, g, g.dtype.type(slope) * g if slope != 0 else g.dtype.type(0))
 
 
 def tanh_grad(g, t):

@@ -52,7 +52,7 @@ def normalise(x, mean, inv_std, gamma, beta, slope, y, part, parts):
         a, out = x[r], y[r]
         for j in range(out.size):
             value = gamma[j] * ((a[j] - mean[j]) * inv_std[j]) + beta[j]
-            out[j] = value if value > 0 else slope * value
+            out[j] = row_formulas.leaky(value, slope)
 
 
 @ParallelLoop
@@ -67,7 +67,7 @@ def product_sums(g, y, slope, x, mean, inv_std, sums, part, parts):
         for r in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
             b, s, a = g[r], y[r], x[r]
             for j in range(of_g.size):
-                d = b[j] if s[j] > 0 else slope * b[j]
+                d = row_formulas.leaky_grad(b[j], s[j], slope)
                 of_g[j] += d
                 of_gh[j] += d * ((a[j] - mean[j]) * inv_std[j])
 

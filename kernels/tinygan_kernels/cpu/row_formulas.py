@@ -69,37 +69,61 @@ def _go_along(v: Vectors, formula: Formula, places: Sequence[ir.Value], length: 
 # ---- formulas -------------------------------------------------------------------------------------------------------------------
 
 
-def _leaky(v: Vectors, value: ir.Value, where: ir.Value, slope: ir.Value) -> ir.Value:
-    """Return value where `where` is positive, else slope value."""
-    positive = v.builder.fcmp_ordered(">", where, v.constant(0.0))
-    return v.builder.select(positive, value, v.builder.fmul(slope, value))
+def leaky_vector(v: Vectors, x: ir.Value, slope: ir.Value) -> ir.Value:
+    """Return leaky_relu(x), as `leaky` does for a number."""
+    b, zero = v.builder, v.constant(0.0)
+    cut = b.and_(b.fcmp_ordered("==", slope, zero), b.fcmp_ordered("ord", x, x))
+    return b.select(b.fcmp_ordered(">", x, zero), x, b.select(cut, slope, b.fmul(slope, x)))
+
+
+def _leaky_grad_vector(v: Vectors, g: ir.Value, x: ir.Value, slope: ir.Value) -> ir.Value:
+    """Return g times the derivative of leaky_relu at x, as `leaky_grad` does for numbers."""
+    b, zero = v.builder, v.constant(0.0)
+    below = b.select(b.fcmp_ordered("==", slope, zero), slope, b.fmul(slope, g))
+    return b.select(b.fcmp_ordered(">", x, zero), g, below)
+
+
+@njit_inner
+def leaky(x, slope):
+    """Return x where it is positive, else slope x; with slope 0 that is 0 for x = -inf too, and NaN only where x is NaN."""
+    if x > 0:
+        return x
+    return slope if slope == 0 and x == x else slope * x  # noqa: PLR0124 - NaN is the only number that differs from itself
+
+
+@njit_inner
+def leaky_grad(g, x, slope):
+    """Return g where x is positive, else slope g; with slope 0 that is 0, whatever g is."""
+    if x > 0:
+        return g
+    return slope if slope == 0 else slope * g
 
 
 def _bias_leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
     """Write y = leaky_relu(x + b), at (x, b, y)."""
     x, b, y = at
     total = v.builder.fadd(v.load(x), v.load(b))
-    v.store(_leaky(v, total, total, numbers[0]), y)
+    v.store(leaky_vector(v, total, numbers[0]), y)
 
 
 def _leaky_relu(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
     """Write y = leaky_relu(x), at (x, y)."""
     x, y = at
     value = v.load(x)
-    v.store(_leaky(v, value, value, numbers[0]), y)
+    v.store(leaky_vector(v, value, numbers[0]), y)
 
 
 def _leaky_relu_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
     """Write dx = g where x is positive, else slope g, at (g, x, dx)."""
     g, x, dx = at
-    v.store(_leaky(v, v.load(g), v.load(x), numbers[0]), dx)
+    v.store(_leaky_grad_vector(v, v.load(g), v.load(x), numbers[0]), dx)
 
 
 def _normalise_grad(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
     """Write dx of batch normalisation, whose formula stands at `normalise_grad` below."""
     g, y, x, dx, *statistics = at
     (mean, inv_std, gamma, mean_g, mean_gh), b = map(v.load, statistics), v.builder
-    d = b.fsub(_leaky(v, v.load(g), v.load(y), numbers[0]), mean_g)
+    d = b.fsub(_leaky_grad_vector(v, v.load(g), v.load(y), numbers[0]), mean_g)
     h = b.fmul(b.fsub(v.load(x), mean), inv_std)
     v.store(b.fmul(b.fmul(gamma, inv_std), b.fsub(d, b.fmul(h, mean_gh))), dx)
 
@@ -112,7 +136,7 @@ def _grad_sum(v: Vectors, at: Sequence[ir.Value], d: ir.Value) -> None:
 
 
 def _leaky_relu_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:
-    _grad_sum(v, at, _leaky(v, v.load(at[0]), v.load(at[1]), numbers[0]))
+    _grad_sum(v, at, _leaky_grad_vector(v, v.load(at[0]), v.load(at[1]), numbers[0]))
 
 
 def _tanh_grad_sum(v: Vectors, at: Sequence[ir.Value], numbers: Sequence[ir.Value]) -> None:

@@ -112,10 +112,20 @@ class ArrayKernels:
         self.xp.logaddexp(x, x.dtype.type(0), out=y)
 
     def leaky_relu(self, x, y, slope):
-        self._rectified(x, x, y, slope)
+        if slope == 0:  # a factor of 0 would make a NaN of -inf
+            self.xp.maximum(x, 0, out=y)
+        else:
+            self._rectified(x, x, y, slope)
 
     def leaky_relu_grad(self, g, x, y, slope):
-        self._rectified(g, x, y, slope)
+        if slope == 0:
+            xp, cut = self.xp, self._workspace.take("cut", x.shape, np.dtype(bool))
+            xp.greater(x, 0, out=cut)
+            xp.logical_not(cut, out=cut)
+            xp.copyto(y, g)
+            xp.copyto(y, 0, where=cut)
+        else:
+            self._rectified(g, x, y, slope)
 
     def _rectified(self, values, x, y, slope):
         """y = values * factor, where the factor is 1 for x > 0 and slope elsewhere.

@@ -261,8 +261,5 @@ def leaky_relu_grad(u: Tensor, x: Tensor, slope: float = 0.2) -> Tensor:
 
 
 def relu(x: Tensor) -> Tensor:
-    """y = max(x, 0): leaky_relu with slope 0
-
-    At x = -inf y is NaN, 0 times infinity, which keeps an overflow in sight; clip(x, low=0) is 0 there.
-    """
+    """y = max(x, 0): leaky_relu with slope 0    dx = g where x > 0, else 0 (so at the kink: 0)"""
     return leaky_relu(x, 0.0)

@@ -19,6 +19,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from tinygan_kernels.cpu.row_formulas import leaky_vector
 from tinygan_kernels.cpu.runtime.ir import check_words, either, unpacked, vectors
 from tinygan_kernels.cpu.runtime.simd import WORD, Vectors, counted
 
@@ -148,8 +149,7 @@ def apply_epilogue(builder, v: Vectors, bias, slope, sums, width: int) -> list[i
         made = []
         for i, total in enumerate(sums):
             value = builder.fadd(total, shifts[i % width])
-            positive = builder.fcmp_ordered(">", value, v.constant(0.0))
-            made.append(builder.select(positive, value, builder.fmul(slopes, value)))
+            made.append(leaky_vector(v, value, slopes))
         return made
 
     return either(builder, builder.icmp_signed("!=", bias, ir.Constant(WORD, 0)), activated, lambda: sums)

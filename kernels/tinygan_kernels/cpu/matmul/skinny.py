@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygan_kernels.cpu.row_formulas import leaky
 from tinygan_kernels.cpu.runtime.simd import lanes
 from tinygan_kernels.cpu.runtime.stages import ParallelLoop, Pipeline, parts_for_elements, share
 
@@ -92,7 +93,7 @@ def add_terms(a, b, c, terms, add, bias, slope, biased, part, parts):
                 total += weights[k] * rows[k, j]
             if len(biased):
                 total += bias[j]
-                total = total if total > 0 else slope * total
+                total = leaky(total, slope)
             out[j] = total
 
 

@@ -5,19 +5,19 @@ enum Activation { LINEAR, LEAKY_RELU, TANH, SIGMOID };  // in the order of shape
 
 template <typename T>
 __device__ __forceinline__ T activate(T s, int act, T slope) {
-    if (act == LEAKY_RELU) return s > 0 ? s : slope * s;
+    if (act == LEAKY_RELU) return s > 0 ? s : slope == 0 && s == s ? slope : slope * s;  // 0 * -inf would be NaN
     if (act == TANH) return tanh(s);
     if (act != SIGMOID) return s;
     T e = exp(-fabs(s));  // at most 1, so nothing overflows
     return (s >= 0 ? T(1) : e) / (1 + e);
 }
 
-// act'(x + b), computed from y = act(x + b) alone: y > 0 exactly where x + b > 0.
+// g act'(x + b), computed from y = act(x + b) alone: y > 0 exactly where x + b > 0.
 template <typename T>
-__device__ __forceinline__ T slope_at(T y, int act, T slope) {
-    if (act == LEAKY_RELU) return y > 0 ? T(1) : slope;
-    if (act == TANH) return 1 - y * y;
-    return act == SIGMOID ? y * (1 - y) : T(1);
+__device__ __forceinline__ T times_slope(T g, T y, int act, T slope) {
+    if (act == LEAKY_RELU) return y > 0 ? g : slope == 0 ? slope : g * slope;  // 0 times an infinite g would be NaN
+    if (act == TANH) return g * (1 - y * y);
+    return act == SIGMOID ? g * (y * (1 - y)) : g;
 }
 
 // One thread an element; x and y may be the same memory.
@@ -39,7 +39,7 @@ __device__ void backward(const T* g, const T* y, T* dx, T* partial, int rows, in
     if (channel < channels)
         for (long long row = (long long)part * share + line; row < min((long long)rows, (long long)(part + 1) * share); row += 8) {
             long long at = row * channels + channel;
-            T d = g[at] * slope_at(y[at], act, slope);
+            T d = times_slope(g[at], y[at], act, slope);
             dx[at] = d;
             sum += d;
         }

@@ -25,7 +25,9 @@ device_function = cuda.jit(device=True)
 def activate(s, act, slope):
     """Return act(s). All lanes take the same branch, so it costs nothing beside the loads."""
     if act == LEAKY_RELU:
-        return s if s > 0 else slope * s
+        if s > 0:
+            return s
+        return slope if slope == 0 and s == s else slope * s  # noqa: PLR0124 - 0 * -inf would be NaN; NaN is not itself
     if act == TANH:
         return math.tanh(s)
     if act == SIGMOID:
@@ -35,16 +37,18 @@ def activate(s, act, slope):
 
 
 @device_function
-def slope_at(y, act, slope):
-    """Return act'(x + b), computed from y = act(x + b) alone."""
+def times_slope(g, y, act, slope):
+    """Return g act'(x + b), computed from y = act(x + b) alone."""
     one = type(y)(1)
     if act == LEAKY_RELU:
-        return one if y > 0 else slope
+        if y > 0:
+            return g
+        return slope if slope == 0 else g * slope  # 0 times an infinite g would be NaN
     if act == TANH:
-        return one - y * y
+        return g * (one - y * y)
     if act == SIGMOID:
-        return y * (one - y)
-    return one
+        return g * (y * (one - y))
+    return g
 
 
 @cuda.jit
@@ -78,7 +82,7 @@ def bias_act_grad_kernel(g, y, act, slope, dx, partial):
     total = dx.dtype.type(0)
     if line < lines and column < columns:
         for row in range(chunk * ROWS_PER_BLOCK + line, min(rows, (chunk + 1) * ROWS_PER_BLOCK), lines):
-            d = g[row, column] * slope_at(y[row, column], act, slope)
+            d = times_slope(g[row, column], y[row, column], act, slope)
             dx[row, column] = d
             total += d
     sums[cuda.threadIdx.x] = total
