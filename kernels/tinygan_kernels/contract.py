@@ -153,8 +153,8 @@ KERNELS: dict[str, Kernel] = _table(
     _unary("tanh", "y = tanh x"),
     _unary("sigmoid", "y = 1 / (1 + e^-x)"),
     _unary("softplus", "y = ln(1 + e^x)"),
-    _unary("leaky_relu", "y = x where x > 0, else slope x; with slope 0: max(x, 0), at -inf too", SLOPE, overwrites=True),
-    _elementwise("leaky_relu_grad", ("g", "x"), "y = g where x > 0, else slope g; with slope 0: 0, whatever g", SLOPE, overwrites=True),
+    _unary("leaky_relu", "y = x where x > 0, else slope x, or 0 if slope is 0", SLOPE, overwrites=True),
+    _elementwise("leaky_relu_grad", ("g", "x"), "y = g where x > 0, else slope g, or 0 if slope is 0", SLOPE, overwrites=True),
     _elementwise("tanh_grad", ("g", "t"), "y = g (1 - t^2), t = tanh x"),
     _elementwise("sigmoid_grad", ("g", "p"), "y = g p (1 - p), p = sigmoid x"),
     # reductions and moves

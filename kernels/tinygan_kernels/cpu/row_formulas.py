@@ -88,7 +88,7 @@ def leaky(x, slope):
     """Return x where it is positive, else slope x; with slope 0 that is 0 for x = -inf too, and NaN only where x is NaN."""
     if x > 0:
         return x
-    return slope if slope == 0 and x == x else slope * x  # noqa: PLR0124 - NaN is the only number that differs from itself
+    return slope if slope == 0 and x == x else slope * x  # NaN differs from itself
 
 
 @njit_inner

@@ -27,7 +27,7 @@ def activate(s, act, slope):
     if act == LEAKY_RELU:
         if s > 0:
             return s
-        return slope if slope == 0 and s == s else slope * s  # noqa: PLR0124 - 0 * -inf would be NaN; NaN is not itself
+        return slope if slope == 0 and s == s else slope * s  # 0 * -inf would be NaN, and NaN differs from itself
     if act == TANH:
         return math.tanh(s)
     if act == SIGMOID:
