@@ -1,4 +1,4 @@
-"""Measure how often the alarms are wrong: `python -m benchmarks.quality.alarms [--runs 100] [--json FILE]`
+"""Measure how often the alarms are wrong: `python -m benchmarks.quality.alarms [--runs 100] [--first-seed 100] [--json FILE]`
 
 Half of the runs are healthy and short: the defaults on ring, grid and digits, stopped after a part of their steps, each with a seed
 of its own. An alarm in one of them is a false one, as the same settings reach all modes later. The other half are set up to
@@ -72,22 +72,25 @@ def judged(healthy: list[dict[str, Any]], collapsing: list[dict[str, Any]]) -> d
     }
 
 
-def jobs(kinds: tuple[tuple[str, int], ...], count: int, options: dict[str, Any]) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
-    """Yield `count` runs, the kinds in turn, each with the next seed."""
+def jobs(kinds: tuple[tuple[str, int], ...], count: int, first_seed: int,
+         options: dict[str, Any]) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
+    """Yield `count` runs, the kinds in turn: `first_seed` is the seed of one run of each kind, then the next seed is, and so on."""
     for number in range(count):
         data, steps = kinds[number % len(kinds)]
-        yield data, steps, number // len(kinds), options
+        yield data, steps, first_seed + number // len(kinds), options
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=100, help="healthy runs, and as many that are set up to collapse")
+    parser.add_argument("--first-seed", type=int, default=100,
+                        help="the first seed; the limits of the alarms were set on seeds 0 to 7, so a measurement takes others")
     parser.add_argument("--json", type=Path, help="where to write the report")
     args = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, kinds, options in (("healthy", HEALTHY, {}), ("collapsing", COLLAPSED, COLLAPSING)):
         found[name] = []
-        for job in jobs(kinds, args.runs, options):
+        for job in jobs(kinds, args.runs, args.first_seed, options):
             found[name].append(run := watched(*job))
             print(f"{name}: {run['data']}, {run['steps']} steps, seed {run['seed']}: modes {run['modes']}, "
                   f"{'; '.join(run['said']) or 'no alarm'}", flush=True)

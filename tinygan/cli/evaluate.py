@@ -9,9 +9,9 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from tinygan.data import DataOptions, known_data
+from tinygan.data import NAMES, DataOptions, known_data
 
-from .console import BackendName, RunPlace, load_backend, out
+from .console import BackendName, RunPlace, err, load_backend, out, tell
 
 if TYPE_CHECKING:
     from tinygan.data import Dataset
@@ -42,8 +42,11 @@ def evaluate(
     state = read_state(run_folder)[1]
     dataset = _own_data(run_folder, state) if data is None else _other_data(data, state)
     trained = load_generator(run_folder, load_backend(backend))
+    found = quality_report(dataset, trained, np.random.default_rng(seed), with_parzen)
+    for note in (*(() if data in (None, *NAMES) else (dataset.summary,)), *dataset.notes):
+        tell(err, note)
     table = Table("", "", "what it means", box=None, header_style="bold")
-    for row in quality_report(dataset, trained, np.random.default_rng(seed), with_parzen):
+    for row in found:
         table.add_row(*row)
     out.print(table)
 
@@ -58,7 +61,7 @@ def _own_data(run_folder: Path, state: RunState) -> Dataset:
     if config.data == ARRAY:
         raise DataError(f"the run in {run_folder} was trained in Python, on an array that it does not hold; measure it there: "
                         f"tinygan.measure.quality_report(dataset, load_generator(run), rng); or give a file of the data by --data")
-    dataset = load_data(config.data, **config.values(DataOptions))
+    dataset = load_data(config.data, say=lambda line: tell(err, line), **config.values(DataOptions))
     if not state.is_of(dataset):
         raise DataError(f"{config.data} is not what the run in {run_folder} was trained on: shape, scale or contents differ; to "
                         f"measure against it as it is now, give it by --data")
@@ -69,4 +72,4 @@ def _other_data(data: str, state: RunState) -> Dataset:
     """Return other data in the units of a run's own. Raises DataError where their samples are of another kind or shape."""
     from tinygan.data import load as load_data
 
-    return load_data(data, **state.config.values(DataOptions)).in_units_of(state.codec)
+    return load_data(data, say=lambda line: tell(err, line), **state.config.values(DataOptions)).in_units_of(state.codec)

@@ -11,8 +11,6 @@ import numpy as np
 
 from .units import Codec, DataError
 
-FAR = 1.25  # from here on numbers are in other units, rather than a little brighter or louder
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -68,19 +66,11 @@ class Dataset:
     def in_units_of(self, codec: Codec) -> Dataset:
         """Return these data as a network sees them that was trained on data of `codec`: with its scale, in the place of their own.
 
-        Raises DataError for samples of another kind, shape or columns, which such a network does not make, and for those that go
-        far beyond its range, as pixels up to 255 do where 1 is white.
+        What was told from these data alone, such as which number is white, is told by the run's in its place. Raises DataError for
+        samples of another kind, shape or columns, which such a network does not make, and for those that are in other units.
         """
-        theirs, wanted = ((one.kind, one.shape, one.columns) for one in (self.codec, codec))
-        for what, own, other in zip(("kind", "shape", "columns"), theirs, wanted, strict=True):
-            if own != other:
-                raise DataError(f"{self.name}: its samples have the {what} {own}, and those of the run {other}; give such data")
-        x = None if self.x is None else codec.encode(self.codec.decode(self.x))
-        if x is not None and codec.bounded and np.abs(x).max() > FAR:
-            highest, runs = self.codec.decode(self.x).max(), codec.decode(np.ones((1, *codec.shape))).max()
-            raise DataError(f"{self.name}: its samples reach {highest:,}, far beyond the largest of the run's, {runs:,}; give data "
-                            f"in the same units")
-        return replace(self, codec=codec, x=x)
+        x, notes = codec.brought(self.name, self.codec, self.x)
+        return replace(self, codec=codec, x=x, notes=(*self.notes, *notes))
 
     def defaults(self, arch: str | None = None) -> dict[str, Any]:
         """Return the options of a run (fields of training.Config) that suit this set, or else its kind.

@@ -128,6 +128,17 @@ class Codec(ABC):
             raise DataError(f"{self.kind}: the samples hold NaN or inf; a generator that makes them has diverged")
         return x
 
+    def brought(self, name: str, theirs: Codec, x: np.ndarray | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """Return samples `x`, encoded by the codec `theirs`, as this codec encodes them, and notes on it.
+
+        name: of the data, for messages. x is None for a mixture, which is drawn fresh. Raises DataError for samples of another
+        kind, shape or columns, and for those that are in other units.
+        """
+        for what, other, own in (("kind", theirs.kind, self.kind), ("shape", theirs.shape, self.shape)):
+            if other != own:
+                raise DataError(f"{name}: its samples have the {what} {other}, and those of the run {own}; give such data")
+        return (None if x is None else self.encode(theirs.decode(x))), ()
+
     def to_json(self) -> dict:
         """Return a dict of JSON types only; floats survive json.dumps and loads bit for bit. See `kinds.codec_from_json`.
 

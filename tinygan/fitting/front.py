@@ -12,7 +12,7 @@ from typing import Any
 
 from tinygan_kernels import Backend
 
-from tinygan.data import Dataset
+from tinygan.data import NAMES, Dataset
 from tinygan.engine.conversion import described
 from tinygan.game.penalties import Penalty
 from tinygan.measure.alarms import Alarms
@@ -90,6 +90,9 @@ def fit(
             given["z"] = width
         made = players(G, D, checked_penalties(penalties), optim_d, optim_g)
         with ExitStack() as held:  # the folder's lock, once it is taken, to the end
+            is_file = isinstance(data, (str, os.PathLike)) and data not in NAMES
+            for note in (*((dataset.summary,) if is_file else ()), *dataset.notes):
+                say(as_arguments(note))
             run = _run(G, D, dataset, backend, None if out is None else Path(out), resume, given, made, say, held)
             run.eager = not replay
             return _train(run, callback, plain(every), progress, say)

@@ -55,8 +55,8 @@ def evaluate(place, monkeypatch, capsys):
 
 @pytest.mark.parametrize(("words", "told"), [
     ("runs/few", "few.csv has 5 samples, too few"), ("runs/two", "two.csv has 2 samples, too few"),
-    ("runs/t --data few.csv", "few.csv has 5 samples, too few"), ("runs/t --data four.csv", "the shape (4,)"),
-    ("runs/t --data other.csv", "the columns ('x', 'y', 'z')"), ("runs/t --data ring", "the kind points"),
+    ("runs/t --data few.csv", "few.csv has 5 samples, too few"), ("runs/t --data four.csv", "has d besides, unlike"),
+    ("runs/t --data other.csv", "lacks the columns a, b, c and has x, y, z besides"), ("runs/t --data ring", "the kind points"),
     ("runs/t --data digits", "the kind images"), ("runs/t --data no.csv", "unknown data 'no.csv'"), ("runs/t --data runs", "runs"),
     ("runs/ring --data t.csv", "the kind table"), ("runs/t --data ''", "unknown data"), ("no", "there is no run in no"),
     ("t.csv", "t.csv is not a checkpoint"),
@@ -90,14 +90,29 @@ def test_data_that_changed_since_are_refused(evaluate, place, tmp_path, change):
 def test_other_data_are_measured_in_the_units_of_the_run(evaluate, place):
     """The table's own file by --data gives what it gives without; a copy in other units of the network gives other numbers."""
     code, wanted, _ = evaluate("runs/t")
-    assert code == 0 and evaluate("runs/t", "--data", "t.csv") == (0, wanted, [])
+    assert code == 0 and evaluate("runs/t", "--data", "t.csv") == (0, wanted, ["t.csv: 30 rows of 3 columns: a, b, c"])
     code, found, stderr = evaluate("runs/t", "--data", "held.csv")
-    assert (code, stderr) == (0, []) and found != wanted
+    assert (code, stderr) == (0, ["held.csv: 20 rows of 3 columns: a, b, c"]) and found != wanted
     assert evaluate("runs/ring", "--data", "grid")[0] == 0
     held, own = load(place / "held.csv"), load(place / "t.csv")
     moved = held.in_units_of(own.codec)
     np.testing.assert_allclose(own.codec.decode(moved.x), held.codec.decode(held.x), rtol=1e-5)
     assert abs(moved.x.mean() - 7) < 2 and abs(held.x.mean()) < 1e-5
+
+
+def test_notes_on_the_data_are_said(evaluate, place):
+    """Of the run's own data, and of others, which are scaled as the run's were."""
+    masks = np.random.default_rng(1).integers(0, 2, (12, 4, 4))
+    np.save(place / "masks.npy", masks)
+    np.save(place / "bools.npy", masks.astype(bool))
+    for name, other in (("masks", "bools"), ("bools", "masks")):
+        if not (place / "runs" / name).exists():
+            assert run(["train", f"{name}.npy", *FAST]) == 0
+        code, wanted, told = evaluate(f"runs/{name}")
+        note = "pixels are whole numbers from 0 to 1; 1 is taken for white"
+        assert (code, told) == (0, [note] if name == "masks" else [])
+        summary = f"{other}.npy: 12 images of 4x4 pixels, grey"
+        assert evaluate(f"runs/{name}", "--data", f"{other}.npy") == (0, wanted, [summary, *([note] if other == "masks" else [])])
 
 
 def test_the_library_refuses_data_in_other_units(place):

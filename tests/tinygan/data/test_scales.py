@@ -116,8 +116,77 @@ def test_other_whole_numbers_are_seen_at_the_scale_of_the_run(tmp_path, white, o
     np.testing.assert_allclose(seen, theirs / (white / 2) - 1, atol=1e-6)
 
 
-def test_pixels_in_other_units_are_refused(tmp_path):
-    """Bools come back as 0 and 255, and the run's pixels are 0 and 1."""
-    theirs = load(npy(tmp_path, RNG.random((4, 3, 3)) > 0.5))
-    message = refusal_of(theirs.in_units_of, Images((3, 3, 1), white=1))
-    assert "reach 255, far beyond the largest of the run's, 1" in message
+SCALES = {"bools": (0, 1, bool), "masks": (0, 1, np.uint8), "unit": (0, 1, float), "signed": (-1, 1, float),
+          "sixteen": (0, 16, int), "bytes": (0, 255, np.uint8), "whole floats": (0, 255, float), "twelve bits": (0, 4095, int), "dark": (0, 99, int)}
+
+
+def of_scale(tmp_path, name):
+    """Return pixels (n, 3, 3) of a row of SCALES as they are stored and as they are read."""
+    least, most, dtype = SCALES[name]
+    whole = dtype is not float or most > 1
+    stored = RNG.integers(least, most + 1, (40, 3, 3)) if whole else RNG.uniform(least, most, (40, 3, 3))
+    stored[0, 0, 0], stored[1, 1, 1] = least, most
+    return stored.astype(dtype), load(npy(tmp_path, stored.astype(dtype), f"{name}.npy"))
+
+
+@pytest.mark.parametrize("run", SCALES)
+@pytest.mark.parametrize("other", SCALES)
+def test_other_pixels_are_scaled_as_those_of_the_run_or_refused(tmp_path, run, other):
+    """What a number of the file is for the networks is decided by the run's data alone. Numbers in other units are refused."""
+    own, (stored, theirs) = of_scale(tmp_path, run)[1], of_scale(tmp_path, other)
+    black, white, _ = SCALES[run]
+    units = stored.astype(float)
+    far = units.max() > 1.125 * white - 0.125 * black or units.min() < black - 0.125 * (white - black)
+    if far or units.max() <= 1 < white:
+        assert "give data in the same units" in refusal_of(theirs.in_units_of, codec_from_json(own.codec.to_json()))
+        return
+    seen = theirs.in_units_of(codec_from_json(own.codec.to_json()))
+    np.testing.assert_allclose(seen.x[..., 0], (units - black) / ((white - black) / 2) - 1, atol=1e-6)
+    assert seen.codec == own.codec and seen.x.dtype == np.float32
+    brightness = "dark" if seen.x.max() <= 0 else "bright" if seen.x.min() >= 0 else None
+    assert (f"so they are {brightness}" in seen.notes[-1]) if brightness else not any("so they are" in note for note in seen.notes)
+
+
+def test_a_run_of_an_earlier_version_knows_in_what_numbers_its_samples_come_back(tmp_path):
+    """Its codec says nothing of the numbers in its file: 0/1 masks beside 0 and 255 are refused either way."""
+    theirs = load(npy(tmp_path, RNG.random((40, 3, 3)) > 0.5))
+    assert "in the run's data black is 0 and white 1;" in refusal_of(theirs.in_units_of, Images((3, 3, 1), white=1))
+    masks = load(npy(tmp_path, (RNG.random((40, 3, 3)) > 0.5).astype(np.uint8)))
+    assert "in the run's data black is 0 and white 255;" in refusal_of(masks.in_units_of, Images((3, 3, 1)))
+    seen = masks.in_units_of(Images((3, 3, 1), white=1))
+    np.testing.assert_array_equal(seen.x, masks.x)
+
+
+@pytest.mark.parametrize(("own", "other"), [(4095, 2047), (2047, 2100), (65535, 40_000), (4095, 65535), (4095, 255), (255, 255)])
+def test_deep_pictures_are_scaled_as_those_of_the_run(tmp_path, own, other):
+    """Greys of 16 bits that use fewer bits than those of the run are not stretched to the same white."""
+    for name, high in (("own", own), ("other", other)):
+        (tmp_path / name).mkdir()
+        deep = RNG.integers(0, high + 1, (2, 6, 6)).astype(np.uint16)
+        deep[0, 0, 0], deep[1, 1, 1] = 0, high
+        for i in range(2):
+            save(deep[i], tmp_path / name / f"{i}.tif")
+    run = load(tmp_path / "own")
+    white = (1 << own.bit_length()) - 1
+    assert run.codec.stored == (0, white)
+    if other > 1.2 * white:
+        refusal_of(load(tmp_path / "other").in_units_of, run.codec)
+    else:
+        seen = load(tmp_path / "other").in_units_of(run.codec).x[..., 0]
+        np.testing.assert_allclose(seen, deep / (white / 2) - 1, atol=2 / 255 + 1e-6)
+
+
+def test_pictures_of_several_depths_have_no_one_scale(tmp_path):
+    save(RNG.integers(0, 256, (6, 6), dtype=np.uint8), tmp_path / "0.png")
+    save(RNG.integers(0, 4096, (6, 6)).astype(np.uint16), tmp_path / "1.tif")
+    mixed = load(tmp_path)
+    assert mixed.codec.stored == ()
+    for codec in (mixed.codec, Images((6, 6, 1), stored=(0.0, 255.0))):
+        assert "of several depths" in refusal_of(mixed.in_units_of, codec)
+    plain = load(npy(tmp_path, RNG.integers(0, 256, (4, 6, 6), dtype=np.uint8)))
+    assert "the run are of several depths" in refusal_of(plain.in_units_of, codec_from_json(mixed.codec.to_json()))
+
+
+@pytest.mark.parametrize("stored", [[0], [1.0, 0.0], [0, "1"], "white", [0, float("nan")], [0, 1, 2], [True, 2]], ids=str)
+def test_a_scale_of_a_damaged_record_is_refused(stored):
+    assert "stored is" in refusal_of(codec_from_json, {**Images((3, 3, 1)).to_json(), "stored": stored})

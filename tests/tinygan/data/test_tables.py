@@ -289,3 +289,27 @@ def test_what_was_understood_is_said_and_stored_from_training_to_samples(tmp_pat
     assert header == ["kind", "size"] and len(rows) == 5 and {row[0] for row in rows} <= {"'=a", "b"}
     assert command(["train", "t.csv", "--steps", "3", "--resume", "--columns", "size", *quick]) == 2
     assert "--columns is size, but the run in r has kind,size" in capsys.readouterr().err
+
+
+# ---- other data in the units of a run --------------------------------------------------------------------------------------------
+
+
+def test_columns_are_brought_into_the_order_of_the_run(tmp_path):
+    own = load(table(tmp_path, "a,b,colour\n1,2,red\n3,9,blue\n5,5,green\n"))
+    held = load(table(tmp_path, "colour,b,a\ngreen,7,2\nblue,8,4\nblue,1,1\n", "held.csv"))
+    seen = held.in_units_of(own.codec)
+    assert seen.codec == own.codec and own.codec.columns == ("a", "b", "colour=blue", "colour=green", "colour=red")
+    np.testing.assert_allclose(own.codec.decode(seen.x), [[2, 7, 0, 1, 0], [4, 8, 1, 0, 0], [1, 1, 1, 0, 0]], atol=1e-6)
+    np.testing.assert_array_equal(seen.x[:, 2:], [[-1, 1, -1], [1, -1, -1], [1, -1, -1]])
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("a,b,colour\n1,2,pink\n3,4,red\n", "its column colour has pink, which the run's data have not"),
+    ("a,b\n1,2\n3,4\n", "lacks the columns colour=blue, colour=red"),
+    ("a,b,colour,d\n1,2,red,1\n3,4,blue,2\n", "has d besides"),
+    ("a,b,colour\n1,2,1\n3,4,2\n", "lacks the columns colour=blue, colour=red and has colour besides"),
+    ("b,b,a,colour\n1,2,1,red\n3,4,2,blue\n", "several of its columns have one name"),
+])
+def test_other_columns_are_named(tmp_path, text, told):
+    own = load(table(tmp_path, "a,b,colour\n1,2,red\n3,9,blue\n"))
+    assert told in refusal_of(load(table(tmp_path, text, "held.csv")).in_units_of, own.codec)

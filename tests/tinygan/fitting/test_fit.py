@@ -56,6 +56,26 @@ def test_defaults_are_those_of_the_command_line():
             assert getattr(fitted.config, name) == value, name
 
 
+def test_notes_on_the_data_are_said_with_the_names_of_arguments(tmp_path):
+    """Those of an array, of a data set that was read before, and of a file, whose summary is said too."""
+    masks = np.random.default_rng(0).integers(0, 2, (12, 4, 4))
+    np.save(tmp_path / "masks.npy", masks)
+    (tmp_path / "t.csv").write_text(",a,b\n" + "".join(f"{i},{i % 5},{i % 3}\n" for i in range(12)))
+    white = "pixels are whole numbers from 0 to 1; 1 is taken for white"
+    index = "the first column has no name and counts the rows: left out (columns x0,... reads it)"
+    for data, told in (
+        (masks, [white]), (load(tmp_path / "masks.npy"), [white]), (masks.astype(bool), []),
+        (tmp_path / "masks.npy", ["masks.npy: 12 images of 4x4 pixels, grey", white]),
+        (str(tmp_path / "t.csv"), ["t.csv: 12 rows of 2 columns: a, b", index]),
+    ):
+        said = []
+        width = 2 if "csv" in str(data) else 16
+        made = parts(np.random.default_rng(0))
+        G = Sequential(Linear(3, width, **made), *([] if width == 2 else [Reshape((4, 4, 1))]))
+        fit(G, Sequential(Flatten(), Linear(width, 1, **made)), data, steps=1, batch=4, progress=False, say=said.append)
+        assert said == told
+
+
 # ---- what comes back ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -60,6 +60,16 @@ class Columns(Codec):
         rows: list[Sequence[float | str]] = [[without_formula(name) for name in self.names_in_file()], *self.rows_in_file(user)]
         return "".join(f"{','.join(map(_cell, row))}\n" for row in rows).encode("utf-8", "replace")
 
+    def brought(self, name: str, theirs: Codec, x: np.ndarray | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """Return rows with these columns, in this order, at this scale."""
+        if theirs.kind != self.kind or x is None or theirs.columns == self.columns:
+            return super().brought(name, theirs, x)
+        return self.encode(self.arranged(name, theirs, theirs.decode(x))), ()
+
+    def arranged(self, name: str, theirs: Codec, user: np.ndarray) -> np.ndarray:
+        """Return rows (n, *theirs.shape) in user units with these columns in this order. Raises DataError where they are others."""
+        return _in_order(name, theirs.columns, self.columns, user)
+
     def names_in_file(self) -> Sequence[str]:
         """Return the names of the columns of a file of samples."""
         return self.columns
@@ -67,6 +77,25 @@ class Columns(Codec):
     def rows_in_file(self, user: np.ndarray) -> list[list[float | str]]:
         """Return the cells of a file of samples."""
         return user.tolist()  # Python floats print the shortest text that reads back as the same float
+
+
+def _in_order(name: str, columns: Sequence[str], wanted: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, len(columns)) with the columns that are wanted, in that order. Raises DataError where there are others."""
+    lacking = [column for column in wanted if column not in columns]
+    besides = [column for column in columns if column not in wanted]
+    if lacking or besides:
+        trouble = [f"lacks the column{'s' * (len(lacking) > 1)} {_few(lacking)}"] if lacking else []
+        trouble += [f"has {_few(besides)} besides"] if besides else []
+        raise DataError(f"{name}: {' and '.join(trouble)}, unlike the run's data; give the same columns")
+    if len(set(columns)) < len(columns) or len(set(wanted)) < len(wanted):
+        raise DataError(f"{name}: several of its columns have one name, so they cannot be put into the order of the run's data")
+    return rows[:, [columns.index(column) for column in wanted]]
+
+
+def _few(names: Sequence[str], most: int = 6) -> str:
+    """Return names for a message: the first of them, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(shortened, names[:most])) + more
 
 
 def _cell(value: float | str) -> str:
@@ -243,6 +272,16 @@ class Table(Columns):
                 return wrong
             end = first + len(texts)
         return wrong if end > self.shape[0] else None
+
+    def arranged(self, name: str, theirs: Codec, user: np.ndarray) -> np.ndarray:
+        """Return rows with these columns; a category of these that no row of other data is in may be missing there."""
+        own, other = ({group: texts for group, _, texts in table.categories} for table in (self, cast("Table", theirs)))
+        for group in own.keys() & other.keys():
+            if unknown := [text for text in other[group] if text not in own[group]]:
+                raise DataError(f"{name}: its column {shortened(group)} has {_few(unknown)}, which the run's data have not; leave "
+                                f"such rows out")
+        absent = [f"{group}={text}" for group in own.keys() & other.keys() for text in own[group] if text not in other[group]]
+        return _in_order(name, (*theirs.columns, *absent), self.columns, np.pad(user, ((0, 0), (0, len(absent)))))
 
     def to_user(self, x: np.ndarray) -> np.ndarray:
         user = super().to_user(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,7 @@ from .. import readers
 from ..batches import Dataset
 from ..comparison import Comparison
 from ..reading import require_memory, require_networks
-from ..units import Codec, DataError, is_count
+from ..units import Codec, DataError, is_count, is_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SMALL = 127  # whole numbers that go no higher fill less than half of 8 bits, so their largest is taken for white
 RESIZED = 12  # bytes of memory a number of resized images: float32, and the copies made on the way
 OVERSHOOT = 1e-3  # how far rounding and resampling may have brought floats out of their range
+FAR = 1.25  # encoded pixels from here on are in other units than a run's, rather than a little brighter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +44,15 @@ class Images(Codec):
     white: 255 for pictures and floats; for arrays of whole numbers that go no higher than 127, or higher than 255, their largest.
     Up to 255 the numbers are uint8, above uint16. Pictures that are written or drawn always have 8 bits.
 
+    stored: the numbers of the file, or of the array, that black and white were there: (0, 1) for bools, (0, 1) or (-1, 1) for
+    floats, (0, white) for whole numbers. It is () where single pictures were scaled in several ways, and None where nobody knows,
+    as in checkpoints of earlier versions. It decides nothing but how other data are brought to this scale.
+
     The option `size` crops each image to its central square and resizes that to size x size pixels.
     """
 
     white: int = 255
+    stored: tuple[float, ...] | None = field(default=None, compare=False)
 
     kind, rank, bounded = "images", 3, True
     formats = ("idx (.gz)", "a folder of pictures", *readers.ARRAY_SUFFIXES)
@@ -67,7 +73,7 @@ class Images(Codec):
         """Return the pictures in and below a folder, or the images of an idx file. Raises DataError."""
         if path.is_dir():
             pictures = readers.read_folder(path, size)
-            dataset = cls.of_pixels(path.absolute().name, pictures.pixels, notes=pictures.notes)
+            dataset = cls.of_pixels(path.absolute().name, pictures.pixels, notes=pictures.notes, whites=pictures.whites)
             return dataset if pictures.size is None else replace(dataset, chosen={"size": pictures.size})
         if path.suffix.lower() in readers.IMAGE_SUFFIXES:
             raise DataError(f"{path}: one picture is not a data set; give the folder with all of them")
@@ -88,15 +94,17 @@ class Images(Codec):
         return cls.of_pixels(path.name, array[..., None] if array.ndim == 3 else array, size)
 
     @classmethod
-    def of_pixels(cls, name: str, images: np.ndarray, size: int | None = None, labels=None, notes=()) -> Dataset:
+    def of_pixels(
+        cls, name: str, images: np.ndarray, size: int | None = None, labels=None, notes=(), whites: tuple[int, ...] = (255,),
+    ) -> Dataset:
         """Return a set of images (n, H, W, C): whole numbers in [0, 65535], bool, or floats in [0, 1] or [-1, 1].
 
-        Raises DataError.
+        whites: the numbers of the files that 255 stands for here, where they had other depths. Raises DataError.
         """
         if min(images.shape) < 1 or len(images) < 2:
             raise DataError(f"{name}: holds {len(images)} image(s) of shape {images.shape[1:]}; at least 2 are needed, "
                             f"of at least 1 pixel. {' '.join(notes)}")
-        x, white, scaled = _to_unit(name, images)
+        x, white, stored, scaled = _to_unit(name, images)
         if size is not None and x.shape[1:3] != (size, size):
             shape = (size, size, x.shape[3])
             needed, smaller = RESIZED * len(x) * math.prod(shape), "give a smaller --size"
@@ -104,14 +112,45 @@ class Images(Codec):
             require_memory(name, needed, f"its {len(x):,} images of {size}x{size}", smaller)
             x = _resized(x, size)
         labels = None if labels is None else np.asarray(labels, np.int64)
-        codec = cls(x.shape[1:], white=white)
+        of_files = stored if whites == (255,) else (0.0, stored[1] * whites[0] / 255) if len(whites) == 1 else ()
+        codec = cls(x.shape[1:], white=white, stored=of_files)
         return Dataset(name, codec, np.ascontiguousarray(x), labels=labels, notes=(*notes, *scaled))
 
     def rate_problem(self) -> str | None:
         problem = super().rate_problem()
         if problem is None and not (is_count(self.white) and self.white <= 0xFFFF):
             problem = f"white is {self.white!r}; images need a whole number from 1 to 65535"
-        return problem
+        return problem or self._stored_problem()
+
+    def _stored_problem(self) -> str | None:
+        """Return what is wrong with `stored`, or None. It may come from a damaged or foreign file."""
+        known = self.stored in (None, ()) or (
+            isinstance(self.stored, tuple) and len(self.stored) == 2 and all(map(is_finite, self.stored))
+            and self.stored[0] < self.stored[1])
+        return None if known else f"stored is {self.stored!r}; images need two numbers, that of black below that of white"
+
+    def brought(self, name: str, theirs: Codec, x: np.ndarray | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """Return images at this scale: by the numbers of the files, whatever white was told from each."""
+        found, notes = super().brought(name, theirs, x)
+        if x is None or not isinstance(theirs, Images):
+            return found, notes
+        if self.stored is None or theirs.stored is None:  # an earlier version's run: by the numbers in which samples come back
+            own, other = (0.0, float(self.white)), (0.0, float(theirs.white))
+        elif self.stored and theirs.stored:
+            own, other = self.stored, theirs.stored
+            if own == other:
+                return x, notes
+        else:
+            raise DataError(f"{name}: cannot be brought to the scale of the run's data, as the pictures of "
+                            f"{'the run' if not self.stored else 'this folder'} are of several depths, each scaled in its own way; "
+                            f"give pictures of one depth")
+        numbers = other[0] + (x.astype(np.float64) + 1) * ((other[1] - other[0]) / 2)
+        found = ((numbers - own[0]) / ((own[1] - own[0]) / 2) - 1).astype(np.float32)
+        span, scale = f"pixels go from {numbers.min():.6g} to {numbers.max():.6g}", f"black is {own[0]:g} and white {own[1]:g}"
+        if np.abs(found).max() > FAR or other[1] <= 1 < own[1]:
+            raise DataError(f"{name}: its {span}, and in the run's data {scale}; give data in the same units")
+        odd = ", so they are dark" if found.max() <= 0 else ", so they are bright" if found.min() >= 0 else ""
+        return found, (*notes, f"{span}, and are measured at the scale of the run's data: {scale}{odd}")
 
     def to_network(self, user: np.ndarray) -> np.ndarray:
         return user / (self.white / 2) - 1.0
@@ -143,13 +182,13 @@ class Images(Codec):
         return figure
 
 
-def _to_unit(name: str, images: np.ndarray) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Return pixels as float32 in [-1, 1], what white is in user units, and notes. Floats without a negative value count as [0, 1].
+def _to_unit(name: str, images: np.ndarray) -> tuple[np.ndarray, int, tuple[float, float], tuple[str, ...]]:
+    """Return pixels as float32 in [-1, 1], what white is in user units, what black and white were, and notes.
 
-    Floats that are all whole numbers, and pass 1, count as whole numbers.
+    Floats without a negative value count as [0, 1]. Floats that are all whole numbers, and pass 1, count as whole numbers.
     """
     if images.dtype == bool:
-        return images.astype(np.float32) * 2 - 1, 255, ()
+        return images.astype(np.float32) * 2 - 1, 255, (0.0, 1.0), ()
     low, high = float(images.min()), float(images.max())
     floats = images.dtype.kind == "f"
     if floats and not (math.isfinite(low) and math.isfinite(high)):
@@ -160,13 +199,13 @@ def _to_unit(name: str, images: np.ndarray) -> tuple[np.ndarray, int, tuple[str,
     if whole and low >= 0 and high <= 0xFFFF:
         white = 255 if SMALL < high <= 255 or high == 0 else int(high)
         scaled = () if white == 255 else (f"pixels are whole numbers from {low:g} to {high:g}; {white:,} is taken for white",)
-        return images.astype(np.float32) / np.float32(white / 2) - 1, white, scaled
+        return images.astype(np.float32) / np.float32(white / 2) - 1, white, (0.0, float(white)), scaled
     for least in (0.0, -1.0):
         if floats and low >= least - OVERSHOOT and high <= 1 + OVERSHOOT:
             over = low < least or high > 1
             clipped = (f"pixels from {low:.9g} to {high:.9g} were clipped to [{least:g}, 1]",) if over else ()
             unit = (np.clip(images, least, 1) if over else images).astype(np.float32)
-            return unit * 2 - 1 if least == 0 else unit, 255, clipped
+            return unit * 2 - 1 if least == 0 else unit, 255, (least, 1.0), clipped
     raise DataError(f"{name}: pixels of dtype {images.dtype} from {low:g} to {high:g}; images need whole numbers in "
                     f"[0, 65535], or floats in [0, 1] or [-1, 1]")
 

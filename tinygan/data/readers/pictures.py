@@ -27,12 +27,14 @@ GREY_MODES = ("1", "L", "LA", "La")
 class Pictures(NamedTuple):
     """The pictures of a folder, (n, S, S, C) uint8, and notes on what was left out or changed.
 
-    size: S where it was chosen here, as the pictures have no common one; else None.
+    size: S where it was chosen here, as the pictures have no common one; else None. whites: the numbers of the files that became
+    255: that of each depth.
     """
 
     pixels: np.ndarray
     notes: tuple[str, ...]
     size: int | None = None
+    whites: tuple[int, ...] = (255,)
 
 
 class _Head(NamedTuple):
@@ -83,7 +85,9 @@ def read_folder(folder: Path, size: int | None) -> Pictures:
         raise DataError(f"{folder}: none of its {len(pictures)} pictures can be read{first}. {' '.join(notes[bool(failures):])}")
     pixels, mixed = _stack(arrays)
     chosen = () if size or common else _sizes_note(heads, side)
-    return Pictures(pixels, (*notes, *mixed, *chosen, *_pages_note(folder, heads), *_white_note(white)), side if chosen else None)
+    whites = tuple({255} if white is None else {white} if all(head.deep for head in heads) else {255, white})
+    notes = (*notes, *mixed, *chosen, *_pages_note(folder, heads), *_white_note(white))
+    return Pictures(pixels, notes, side if chosen else None, whites)
 
 
 def _tried(read: Callable[[Path], Any], path: Path, failures: list[str]) -> Any:
