@@ -117,7 +117,8 @@ def test_other_whole_numbers_are_seen_at_the_scale_of_the_run(tmp_path, white, o
 
 
 SCALES = {"bools": (0, 1, bool), "masks": (0, 1, np.uint8), "unit": (0, 1, float), "signed": (-1, 1, float),
-          "sixteen": (0, 16, int), "bytes": (0, 255, np.uint8), "whole floats": (0, 255, float), "twelve bits": (0, 4095, int), "dark": (0, 99, int)}
+          "sixteen": (0, 16, int), "bytes": (0, 255, np.uint8), "whole floats": (0, 255, float),
+          "twelve bits": (0, 4095, int), "dark": (0, 99, int)}
 
 
 def of_scale(tmp_path, name):
