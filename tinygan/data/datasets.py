@@ -19,6 +19,7 @@ from tinygan.options import OptionError, options_of, plain
 
 from . import kinds, readers
 from .batches import Dataset
+from .comparison import shortened
 from .named import NAMED_SETS, NAMES, NamedSet
 from .reading import ReadingOptions, reading
 from .units import Codec, DataError
@@ -142,8 +143,15 @@ def _kind_of_folder(folder: Path) -> type[Codec]:
     others = [path.name for path in files if path.suffix.lower() in readers.ARRAY_SUFFIXES or any(
         path.name.lower().endswith(suffix) for kind in kinds.KINDS for suffix in kind.suffixes)]
     hint = f" It has {others[0]}, which can be read as a file: give its path." if others else ""
-    raise DataError(f"{folder}: no pictures and no sound in this folder; it needs at least 2 pictures ({' '.join(wanted)}).{hint} "
-                    f"{'. '.join(notes)}")
+    needs = " or ".join(f"{kind.kind} ({' '.join(kind.in_folders)})" for kind in counts)
+    raise DataError(f"{folder}: no pictures and no sound in this folder; it needs at least 2 pictures or a file of sound: {needs}."
+                    f"{hint or _suffixes(found)} {'. '.join(notes)}")
+
+
+def _suffixes(found: Counter[str]) -> str:
+    """Say which files a folder has, by their suffixes."""
+    shown = [f"{count:,} {shortened(suffix) or 'without a suffix'}" for suffix, count in found.most_common(5)]
+    return f" Its files are {', '.join(shown)}{' and others' if len(found) > 5 else ''}." if found else ""
 
 
 def _kind_of_array(path: Path, array: np.ndarray) -> type[Codec]:

@@ -40,8 +40,23 @@ def test_linked_folders_are_read_and_circles_end(tmp_path):
     os.symlink(tmp_path / "nowhere.png", tmp_path / "main" / "gone.png")
     os.symlink(tmp_path / "other" / "c.png", tmp_path / "main" / "d.png")
     data = load(tmp_path / "main")
-    assert len(data.x) == 4  # a, b, the link to a file, and the linked folder's
-    assert data.notes == ("gone.png: a link that leads nowhere", "more/back: linked to a folder that is read already")
+    assert len(data.x) == 3  # a, b, and the linked folder's c, which d is too
+    assert data.notes == ("gone.png: a link that leads nowhere", "more/back: linked to a folder that is read already",
+                          "d.png: linked to a file that is read already")
+    os.symlink(tmp_path / "main", tmp_path / "whole")
+    np.testing.assert_array_equal(load(tmp_path / "whole").x, data.x)
+
+
+def test_of_a_folder_and_a_link_to_it_the_link_is_left_out(tmp_path):
+    """Whichever comes first by its name; so it is with files."""
+    for name in ("m/a.png", "m/b.png", "c.png"):
+        picture(tmp_path / name)
+    for link, target in (("l", "m"), ("n", "m"), ("self", "."), ("b.png", "c.png"), ("d.png", "c.png")):
+        os.symlink(tmp_path / target, tmp_path / link)
+    found = folders.list_folder(tmp_path, (".png",))
+    assert [str(path.relative_to(tmp_path)) for path in found.files] == ["c.png", "m/a.png", "m/b.png"]
+    assert found.notes == ("l, n, self: linked to a folder that is read already",
+                           "b.png, d.png: linked to a file that is read already")
 
 
 def test_a_folder_that_two_links_lead_to_is_read_once(tmp_path):
@@ -55,13 +70,43 @@ def test_a_folder_that_two_links_lead_to_is_read_once(tmp_path):
 
 def test_further_pages_and_frames_are_left_out_and_told(tmp_path):
     frames = [Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(3)]
-    for name in ("a.tif", "b.gif", "c.webp"):
+    for name in ("a.tif", "b.gif", "c.png"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "one.tif")
     data = load(tmp_path)
     assert len(data.x) == 4
-    assert data.notes[-1].startswith("a.tif, b.gif, c.webp: of several pages or frames the first alone was read")
-    np.testing.assert_array_equal(shown(data)[0], shown(data)[3])
+    assert data.notes[-1].startswith("a.tif, b.gif, c.png: of several pages or frames the first alone was read")
+    for i in range(3):
+        np.testing.assert_array_equal(shown(data)[i], shown(data)[3])
+
+
+@pytest.mark.parametrize(("name", "options"), [("d.webp", {"lossless": True}), ("e.jpg", {"format": "MPO"}),
+                                               ("f.tiff", {"compression": "tiff_deflate"})])
+def test_further_frames_of_other_formats_are_told_too(tmp_path, name, options):
+    frames = [Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(3)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+    frames[0].save(tmp_path / "one.png")
+    data = load(tmp_path)
+    assert data.notes == (f"{name}: of several pages or frames the first alone was read; save each as a picture to use all",)
+    if "MPO" not in options.values():
+        np.testing.assert_array_equal(shown(data)[0], shown(data)[1])
+
+
+def test_a_file_of_several_pages_is_no_folder(tmp_path):
+    frames = [Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(3)]
+    frames[0].save(tmp_path / "stack.tif", save_all=True, append_images=frames[1:])
+    assert "pages or frames of one file are not read; save each as a picture in a folder" in refusal_of(load, tmp_path / "stack.tif")
+    frames[0].save(tmp_path / "one.tif")
+    assert "give the folder with all of them" in refusal_of(load, tmp_path / "one.tif")
+    (tmp_path / "no.tif").write_text("no picture")
+    assert "its content is no picture" in refusal_of(load, tmp_path / "no.tif")
+
+
+def test_a_folder_without_data_tells_what_is_in_it(tmp_path):
+    assert "it needs at least 2 pictures" in refusal_of(load, tmp_path) and ".wav" in refusal_of(load, tmp_path)
+    for name in ("a.heic", "b.HEIC", "notes"):
+        (tmp_path / name).write_text("x")
+    assert "Its files are 2 .heic, 1 without a suffix." in refusal_of(load, tmp_path)
 
 
 # ---- what tinygan wrote ---------------------------------------------------------------------------------------------------------

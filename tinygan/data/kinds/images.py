@@ -76,6 +76,9 @@ class Images(Codec):
             dataset = cls.of_pixels(path.absolute().name, pictures.pixels, notes=pictures.notes, whites=pictures.whites)
             return dataset if pictures.size is None else replace(dataset, chosen={"size": pictures.size})
         if path.suffix.lower() in readers.IMAGE_SUFFIXES:
+            if readers.has_further_pages(path):
+                raise DataError(f"{path}: pages or frames of one file are not read; save each as a picture in a folder, or all of "
+                                f"them as an array (n, H, W) in .npy")
             raise DataError(f"{path}: one picture is not a data set; give the folder with all of them")
         return cls.of_pixels(path.name, readers.read_idx(path, size)[..., None], size)
 
@@ -91,7 +94,10 @@ class Images(Codec):
             raise DataError(f"{path}: shape {array.shape} looks like channels first; save x.transpose(0, 2, 3, 1)")
         shape = (size or array.shape[1], size or array.shape[2], array.shape[3] if array.ndim == 4 else 1)
         require_networks(path, shape, "give --size 64, which makes them smaller")
-        return cls.of_pixels(path.name, array[..., None] if array.ndim == 3 else array, size)
+        narrow = array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) > 4
+        notes = (f"an array {array.shape} is {len(array):,} grey images of {array.shape[1]}x{array.shape[2]}; one picture in colour "
+                 f"would be no data set",) if narrow else ()
+        return cls.of_pixels(path.name, array[..., None] if array.ndim == 3 else array, size, notes=notes)
 
     @classmethod
     def of_pixels(
@@ -206,8 +212,9 @@ def _to_unit(name: str, images: np.ndarray) -> tuple[np.ndarray, int, tuple[floa
             clipped = (f"pixels from {low:.9g} to {high:.9g} were clipped to [{least:g}, 1]",) if over else ()
             unit = (np.clip(images, least, 1) if over else images).astype(np.float32)
             return unit * 2 - 1 if least == 0 else unit, 255, (least, 1.0), clipped
+    cure = "x / 255" if floats and low >= 0 and 1 < high <= 255 else "(x - x.min()) / (x.max() - x.min())"
     raise DataError(f"{name}: pixels of dtype {images.dtype} from {low:g} to {high:g}; images need whole numbers in "
-                    f"[0, 65535], or floats in [0, 1] or [-1, 1]")
+                    f"[0, 65535], or floats in [0, 1] or [-1, 1], such as {cure}")
 
 
 def _resized(x: np.ndarray, size: int) -> np.ndarray:

@@ -20,28 +20,39 @@ class Listing(NamedTuple):
 
 
 def list_folder(folder: Path, suffixes: Sequence[str]) -> Listing:
-    """List a folder. Linked folders are followed, each real folder once; hidden ones and those of runs are left out.
+    """List a folder. Links are followed, each real folder and file once; hidden ones and those of runs are left out.
 
     suffixes: those of the files that would be missed; among hidden files no other is worth a note. Raises OSError.
     """
     walk = _Walk(folder, tuple(suffixes))
-    while walk.waiting:
-        walk.enter(walk.waiting.pop())
+    while walk.waiting or walk.linked:
+        walk.enter(walk.waiting.pop() if walk.waiting else walk.linked.pop(0))
+    walk.follow_linked_files()
     return Listing(sorted(walk.files), tuple(f"{named(names)}: {why}" for why, names in walk.left_out.items()))
 
 
 class _Walk:
-    """A walk through a folder: the files found, the folders still to enter, and by its reason what was left out."""
+    """A walk through a folder: the files found, the folders still to enter, and by its reason what was left out.
+
+    Folders that are linked are entered behind all others, so that what is found twice is left out where the link is.
+    """
 
     def __init__(self, folder: Path, suffixes: tuple[str, ...]) -> None:
         self.folder, self.suffixes = folder, suffixes
         self.files: list[Path] = []
         self.waiting = [folder]
+        self.linked: list[Path] = []  # folders
+        self._linked_files: list[Path] = []
         self.left_out: dict[str, list[str]] = {}
         self._seen = {_identity(folder)}
 
     def enter(self, here: Path) -> None:
         """Sort what is in a folder. Raises OSError."""
+        if here != self.folder and here.is_symlink():
+            if (identity := _identity(here)) in self._seen:
+                self._leave_out(here, "linked to a folder that is read already")
+                return
+            self._seen.add(identity)
         with os.scandir(here) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         of_a_run = any(entry.name == CHECKPOINT for entry in entries)
@@ -58,7 +69,9 @@ class _Walk:
         path = Path(entry.path)
         if entry.name.startswith("."):
             self._leave_out(path, "hidden, left out")
-        elif (identity := _identity(path)) in self._seen:
+        elif entry.is_symlink():
+            self.linked.append(path)
+        elif (identity := _identity(path)) in self._seen:  # inside a linked folder
             self._leave_out(path, "linked to a folder that is read already")
         else:
             self._seen.add(identity)
@@ -72,9 +85,19 @@ class _Walk:
         elif of_a_run and entry.name in DRAWN_BY_RUNS:
             self._leave_out(path, "drawn by a tinygan run, left out")
         elif entry.is_file():
-            self.files.append(path)
+            (self._linked_files if entry.is_symlink() else self.files).append(path)
         elif entry.is_symlink():
             self._leave_out(path, "a link that leads nowhere")
+
+    def follow_linked_files(self) -> None:
+        """Add the files that links lead to, but for those that are read already."""
+        seen = {_identity(path) for path in self.files} if self._linked_files else set()
+        for path in sorted(self._linked_files):
+            if (identity := _identity(path)) in seen:
+                self._leave_out(path, "linked to a file that is read already")
+            else:
+                seen.add(identity)
+                self.files.append(path)
 
     def _leave_out(self, path: Path, why: str) -> None:
         self.left_out.setdefault(why, []).append(str(path.relative_to(self.folder)))
@@ -86,6 +109,6 @@ def named(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
     return found.st_dev, found.st_ino

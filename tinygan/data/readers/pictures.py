@@ -129,6 +129,11 @@ def _read_head(path: Path) -> _Head:
         return _Head(path, image.size, image.mode, further, made_here)
 
 
+def has_further_pages(path: Path) -> bool:
+    """Return whether a file of pictures has pages or frames behind the first. Raises DataError for one that is no picture."""
+    return _read_head(path).further
+
+
 def _common_side(heads: Sequence[_Head]) -> int | None:
     """Return the side of the pictures if all are squares of one size, else None."""
     sizes = {head.size for head in heads}

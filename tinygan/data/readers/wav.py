@@ -6,6 +6,7 @@ the chunks are walked here; what is left to do after that is one np.frombuffer.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from pathlib import Path
@@ -68,7 +69,11 @@ def read_wav(path: Path) -> Recording:
         raise DataError(f"{path}: sound with NaN or infinity in it cannot be used; cut these samples out or set them to 0")
     streamed = "its header does not say how long it is, as of a program that streams; it was read to the file's end"
     notes = (streamed,) if layout.streamed else ()
+    if layout.channels > 1:
+        notes += (f"its {layout.channels} channels were averaged to one",)
     peak = float(np.abs(mono).max(initial=0.0))
+    if peak == 0 and len(mono):
+        notes += ("it is silent throughout",)
     if peak > 1:
         return Recording((mono / peak).astype(np.float32), layout.rate, (*notes, f"its peak of {peak:.3g} was scaled to 1"))
     return Recording(mono.astype(np.float32), layout.rate, notes)
@@ -99,14 +104,23 @@ def read_wav_folder(folder: Path) -> Recordings:
     recordings = _recordings(folder, same, failures)
     own = [str(path.relative_to(folder)) for path, layout in found.items() if layout.made_here]
     others = [f"{path.relative_to(folder)} ({layout.rate:,} Hz)" for path, layout in layouts.items() if layout.rate != rate]
-    changed = [f"{path.relative_to(folder)}: {note}" for path, one in recordings.items() for note in one.notes]
+    changed = _told_together([(str(path.relative_to(folder)), note) for path, one in recordings.items() for note in one.notes])
     notes += [f"{len(failures)} unreadable file(s) of sound were skipped; first: {min(failures)}"] if failures else []
     notes += [f"{named(own)}: made by tinygan, left out"] if own else []
     notes += [f"{named(others)}: another rate than the {rate:,} Hz of most, left out"] if others else []
-    notes += [*changed[:1], *([f"{len(changed) - 1:,} more file(s) were changed likewise"] if len(changed) > 1 else [])]
+    notes += changed
     if not recordings:
         raise DataError(f"{folder}: none of its {len(waves)} files of sound can be read. {'. '.join((*notes, *left_out))}")
     return Recordings([one.sound for one in recordings.values()], rate, (*notes, *left_out))
+
+
+def _told_together(changed: list[tuple[str, str]]) -> list[str]:
+    """Return a note for each kind of change, from pairs of a file and a note on it: that of its first file, and how many more."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, note in changed:
+        kinds.setdefault(re.sub(r"\d\S*", "", note), []).append((name, note))
+    return [f"{found[0][0]}: {found[0][1]}" + (f"; {len(found) - 1:,} more file(s) likewise" if len(found) > 1 else "")
+            for found in kinds.values()]
 
 
 def _layouts(waves: list[Path], failures: list[str]) -> dict[Path, _Layout]:
