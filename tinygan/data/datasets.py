@@ -42,8 +42,9 @@ def load(spec: str | os.PathLike, *, say: Callable[[str], None] | None = None, *
     square and resizes them to size x size. `window` is the number of samples in a window of sound, 1024 if it is not given; a new
     window starts every window // 2 samples, and samples at the end that fill no window are dropped. `columns` and `categories` are
     names of a table's columns, separated by commas: those to read, and those of numbers to take as categories; `drop_missing`
-    leaves out rows that lack a value. `max_memory` is for any data: gigabytes that they, and networks for samples of their size,
-    may take, 4 if it is not given; what is larger is refused by its header, before it is read.
+    leaves out rows that lack a value; `header` says whether the first row of a text file has the names. `max_memory` is for any
+    data: gigabytes that they, and networks for samples of their size, may take, 4 if it is not given; what is larger is refused by
+    its header, before it is read.
 
     say: is told now and then how far a reading is that takes long.
     Raises DataError, whose message is one line, for data that cannot be used; TypeError for an option that no kind has.

@@ -132,9 +132,10 @@ class Codec(ABC):
         """Return samples `x`, encoded by the codec `theirs`, as this codec encodes them, and notes on it.
 
         name: of the data, for messages. x is None for a mixture, which is drawn fresh. Raises DataError for samples of another
-        kind, shape or columns, and for those that are in other units.
+        kind, shape, rate or columns, and for those that are in other units.
         """
-        for what, other, own in (("kind", theirs.kind, self.kind), ("shape", theirs.shape, self.shape)):
+        for what, other, own in (("kind", theirs.kind, self.kind), ("shape", theirs.shape, self.shape),
+                                 ("rate", theirs.rate, self.rate)):
             if other != own:
                 raise DataError(f"{name}: its samples have the {what} {other}, and those of the run {own}; give such data")
         return (None if x is None else self.encode(theirs.decode(x))), ()

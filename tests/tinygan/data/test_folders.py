@@ -95,7 +95,7 @@ def test_further_frames_of_other_formats_are_told_too(tmp_path, name, options):
 def test_a_file_of_several_pages_is_no_folder(tmp_path):
     frames = [Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(3)]
     frames[0].save(tmp_path / "stack.tif", save_all=True, append_images=frames[1:])
-    assert "pages or frames of one file are not read; save each as a picture in a folder" in refusal_of(load, tmp_path / "stack.tif")
+    assert "pages or frames of one file are not read; save each as a picture" in refusal_of(load, tmp_path / "stack.tif")
     frames[0].save(tmp_path / "one.tif")
     assert "give the folder with all of them" in refusal_of(load, tmp_path / "one.tif")
     (tmp_path / "no.tif").write_text("no picture")
@@ -236,6 +236,14 @@ def test_what_of_a_folder_of_sound_is_left_out(tmp_path):
         assert words in notes, words
 
 
+def test_sound_of_another_rate_is_not_measured_as_if_it_had_that_of_the_run(tmp_path):
+    wave(tmp_path / "a.wav", rate=8000)
+    wave(tmp_path / "b.wav", rate=44100)
+    run, other = load(tmp_path / "a.wav"), load(tmp_path / "b.wav")
+    assert "its samples have the rate 44100, and those of the run 8000" in refusal_of(other.in_units_of, run.codec)
+    np.testing.assert_array_equal(run.in_units_of(run.codec).x, run.x)
+
+
 def test_the_commoner_of_pictures_and_sound(tmp_path):
     for i in range(3):
         wave(tmp_path / f"{i}.wav")
@@ -244,6 +252,21 @@ def test_the_commoner_of_pictures_and_sound(tmp_path):
     for i in range(4):
         picture(tmp_path / f"{i}.png")
     assert load(tmp_path).codec.kind == "images" and "3 file(s) that are not pictures" in load(tmp_path).notes[0]
+
+
+def test_what_was_changed_in_sounds_is_told_once_for_each_kind_of_change(tmp_path):
+    for name in "abc":
+        wavfile.write(tmp_path / f"{name}.wav", 8000, (RNG.standard_normal((3000, 2)) * 3000).astype(np.int16))
+    loud = RNG.standard_normal(3000)
+    wavfile.write(tmp_path / "d.wav", 8000, (loud / np.abs(loud).max() * 5).astype(np.float32))
+    wavfile.write(tmp_path / "e.wav", 8000, (loud / np.abs(loud).max() * 7).astype(np.float32))
+    wavfile.write(tmp_path / "f.wav", 8000, np.zeros(3000, np.int16))
+    sides = (RNG.standard_normal(3000) * 3000).astype(np.int16)
+    wavfile.write(tmp_path / "g.wav", 8000, np.stack([sides, -sides], 1))
+    assert load(tmp_path).notes == (
+        "a.wav: its 2 channels were averaged to one; 3 more file(s) likewise",
+        "d.wav: its peak of 5 was scaled to 1; 1 more file(s) likewise",
+        "f.wav: it is silent throughout; 1 more file(s) likewise")
 
 
 @pytest.mark.parametrize("lengths", [(), (0,), (1024,), (1023, 1023)])

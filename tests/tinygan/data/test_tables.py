@@ -143,16 +143,34 @@ def test_every_row_lacks_a_value(tmp_path):
     assert "leaves none" in message and "b" in message and "--columns" in message
 
 
-@pytest.mark.parametrize("index", [",a,b\n0,1.5,2\n1,3.5,4\n2,1.2,1\n", "Unnamed: 0,a,b\n3,1.5,2\n8,3.5,4\n9,1.2,1\n"])
-def test_the_index_of_pandas_is_no_column(tmp_path, index):
+@pytest.mark.parametrize("index", [",a,b\n0,1.5,2\n1,3.5,4\n2,1.2,1\n", "Unnamed: 0,a,b\n3,1.5,2\n8,3.5,4\n9,1.2,1\n",
+                                   ",a,b\n5,1.5,2\n3,3.5,4\n2,1.2,1\n", '"",a,b\nFiat,1.5,2\nVolvo,3.5,4\nFord,1.2,1\n'])
+def test_the_index_of_pandas_and_names_of_rows_are_no_column(tmp_path, index):
     data = load(table(tmp_path, index))
-    assert data.codec.columns == ("a", "b") and "counts the rows: left out" in data.notes[0]
+    assert data.codec.columns == ("a", "b") and "labels the rows: left out" in data.notes[0]
+    np.testing.assert_allclose(shown(data), [[1.5, 2], [3.5, 4], [1.2, 1]], atol=1e-6)
+    name = "'Unnamed: 0'" if "Unnamed" in index else "x0"
+    assert f"(--columns {name},... reads it)" in data.notes[0]
+    assert len(load(table(tmp_path, index), columns=f"{name.strip(chr(39))},a").codec.columns) > 1
+
+
+def test_an_index_that_was_written_twice(tmp_path):
+    """As by a frame that was read without its index and written again."""
+    data = load(table(tmp_path, ",Unnamed: 0,a\n0,7,1.5\n1,8,3.5\n2,5,1.2\n"))
+    assert data.codec.columns == ("a",) and data.notes[0].startswith("the first 2 columns have no name and label the rows")
+
+
+def test_names_of_rows_may_be_any_number_of_texts_if_all_differ(tmp_path):
+    rows = "".join(f"r{i},{i % 7}\n" for i in range(300))
+    assert load(table(tmp_path, f",a\n{rows}")).codec.columns == ("a",)
+    assert "more than 100" in refusal_of(load, table(tmp_path, f",a\n{rows}r5,1\n"))
+    assert "more than 100" in refusal_of(load, table(tmp_path, f"name,a\n{rows}"))
 
 
 @pytest.mark.parametrize("text", [
-    ",a,b\n0.5,1.5,2\n1,3.5,4\n2,1.2,1\n", ",a,b\n5,1.5,2\n3,3.5,4\n2,1.2,1\n", "x0,a,b\n0,1.5,2\n1,3.5,4\n2,1.2,1\n",
+    ",a,b\n0.5,1.5,2\n1,3.5,4\n2,1.2,1\n", ",a,b\n5,1.5,2\n2,3.5,4\n2,1.2,1\n", "x0,a,b\n0,1.5,2\n1,3.5,4\n2,1.2,1\n",
     "0,1.5,2\n1,3.5,4\n2,1.2,1\n"])
-def test_a_first_column_that_does_not_count_the_rows_or_has_a_name_stays(tmp_path, text):
+def test_a_first_column_that_does_not_label_the_rows_or_has_a_name_stays(tmp_path, text):
     assert load(table(tmp_path, text)).codec.shape == (3,)
 
 
@@ -180,8 +198,91 @@ def test_text_with_semicolons_in_a_table_with_commas(tmp_path):
 
 def test_without_a_header_a_note_says_so(tmp_path):
     data = load(table(tmp_path, "1,red\n2,blue\n3,red\n"))
-    assert data.notes == ("no header: the first row was read as data",) and len(data.x) == 3
+    assert data.notes == ("no header: the first row was read as data; --header takes it for names",) and len(data.x) == 3
     assert data.codec.columns == ("x0", "x1=blue", "x1=red")
+
+
+@pytest.mark.parametrize(("text", "columns", "note"), [
+    ("colour,size\nred,big\nblue,small\nred,small\n", ("colour=blue", "colour=red", "size=big", "size=small"),
+     "the first row has the names of the columns, as none of it stands again below; --no-header takes it for data"),
+    ("red,big\nblue,small\ngreen,big\n", ("x0=blue", "x0=green", "x0=red", "x1=big", "x1=small"),
+     "no header: 'big' stands in the first row and again below it, so that row was read as data; --header takes it for names"),
+    ("2019,2020\n1,2\n4,3\n", ("x0", "x1"), "no header: the first row was read as data; --header takes it for names"),
+    ("name,2019\nx,1\ny,4\n", ("x0=name", "x0=x", "x0=y", "x1"),
+     "no header: the first row was read as data; --header takes it for names"),
+    ("id,2020\n1,2\n3,4\n", ("id", "2020"),
+     "the first row has the names of the columns, as it has text above a number; --no-header takes it for data"),
+    ("a,b\n,red\n1,blue\n4,red\n", ("a", "b=blue", "b=red"), None), ("a,b\nNA,\n1,2\n3,5\n", ("a", "b"), None),
+    ("1,5;2,5\n2,5;1,5\n", ("x0", "x1"), "no header: the first row was read as data; --header takes it for names"),
+    ("a\n1\n2\n", ("a",), None),
+])
+def test_whether_the_first_row_has_names_is_told_by_a_rule(tmp_path, text, columns, note):
+    data = load(table(tmp_path, text), drop_missing=True)
+    assert data.codec.columns == columns
+    assert [line for line in data.notes if "row" in line and "lack" not in line] == ([note] if note else [])
+
+
+def test_whether_the_first_row_has_names_may_be_said(tmp_path):
+    years = table(tmp_path, "2019,2020\n1,2\n4,3\n")
+    named, plain = load(years, header=True), load(years, header=False)
+    assert named.codec.columns == ("2019", "2020") and len(named.x) == 2 and named.notes == ()
+    assert plain.codec.columns == ("x0", "x1") and len(plain.x) == 3 and plain.notes == ()
+    texts = load(table(tmp_path, "red,big\nblue,small\n"), header=False)
+    assert texts.codec.columns == ("x0=blue", "x0=red", "x1=big", "x1=small")
+    mixed = table(tmp_path, "name,1\nx,red\ny,blue\n")
+    assert "if line 1 has the names of the columns, say so: --header" in refusal_of(load, mixed)
+    assert load(mixed, header=True).codec.columns == ("name=x", "name=y", "1=blue", "1=red")
+    assert "--header" not in refusal_of(load, mixed, header=False)
+    assert "--header is for tables in text files" in refusal_of(load, npy(tmp_path, np.eye(3)), header=True)
+    assert len(load(npy(tmp_path, np.eye(3)), header=False).x) == 3
+
+
+@pytest.mark.parametrize(("text", "columns", "left_out"), [
+    ("# made by x\na,b\n1,2\n3,4\n", ("a", "b"), 1), ("# made by x, y, z\n\n# z\na,b\n1,2\n3,4\n", ("a", "b"), 2),
+    ("# made by x\n# a,b\n1,2\n3,4\n", ("a", "b"), 1), ("# a b\n1 2\n3 4\n", ("a", "b"), 0),
+    ("# x\n# a b\n1 2\n3 4\n", ("a", "b"), 1),
+    ("sep=;\na;b\n1;2\n3;4\n", ("a", "b"), 0), ('"sep=,"\r\na,b\r\n1,2\r\n3,4\r\n', ("a", "b"), 0),
+    ("#f00,1\n#0f0,2\n", ("x0=#0f0", "x0=#f00", "x1"), 0),
+])
+def test_lines_above_the_table(tmp_path, text, columns, left_out):
+    """Remarks, the header that numpy.savetxt writes, and the line that tells Excel what separates cells."""
+    data = load(table(tmp_path, text))
+    assert data.codec.columns == columns and len(data.x) == 2
+    said = [note for note in data.notes if "begin with #" in note]
+    assert said == ([f"{left_out} line(s) that begin with # were left out"] if left_out else [])
+
+
+def test_lines_are_counted_from_the_top_of_the_file(tmp_path):
+    assert "line 5, column 2 (b): 'x'" in refusal_of(load, table(tmp_path, "# m, n, o\n\na,b\n1,2\n3,x\n"))
+    assert "line 4, column 1 (a): ''" in refusal_of(load, table(tmp_path, "sep=;\na;b\n1;2\n;4\n"))
+
+
+@pytest.mark.parametrize("mark", ["-", "--", "\u2014", ".", "\\N", "N.A.", "#DIV/0!", "missing"])
+def test_marks_of_missing_numbers(tmp_path, mark):
+    """In a column of numbers they are missing values; in one of texts each is a category."""
+    message = refusal_of(load, table(tmp_path, f"a,b\n1,2\n3,{mark}\n4,9\n"))
+    assert "1 of 3 rows lack a value; first: line 3, column 2 (b)" in message and "--drop-missing" in message
+    data = load(table(tmp_path, f"a,b\n{mark},2\n3,{mark}\n4,9\n5,1\n"), drop_missing=True)
+    np.testing.assert_allclose(shown(data), [[4, 9], [5, 1]])
+    assert load(table(tmp_path, f"a,strand\n1,+\n2,{mark}\n3,+\n")).codec.categories[0][2] == tuple(sorted(("+", mark)))
+    assert "'x' is not a finite number" in refusal_of(load, table(tmp_path, f"a\n1\n{mark}\nx\n"))
+
+
+@pytest.mark.parametrize("texts", [("$3.50", "$4.00"), ("50%", "60 %"), ("'1'", "'2'"), ('"=""1"""', '"=""2"""'), ("1,5 €", "3 €")])
+def test_numbers_with_units_or_in_quotes_are_refused(tmp_path, texts):
+    rows = "".join(f"{i};{text}\n" for i, text in enumerate(texts))
+    path = table(tmp_path, f"a;b\n{rows}")
+    assert "may be a number with a unit or in quotes" in refusal_of(load, path)
+    assert len(load(path, categories="b").codec.categories[0][2]) == 2
+    assert load(table(tmp_path, f"a;b\n{rows}9;all\n")).codec.shape == (4,), "with another text they are texts"
+
+
+def test_columns_that_would_better_be_left_out_are_told(tmp_path):
+    rows = "".join(f"{i + 3},2024-01-{i + 1:02d},{'ab'[i % 2]},{i * i}\n" for i in range(12))
+    notes = load(table(tmp_path, f"id,date,kind,n\n{rows}")).notes
+    assert notes == ("texts that hardly repeat are categories all the same: date (12 in 12 rows); leave names, dates and remarks "
+                     "out by --columns", "id: counts the rows, which G will imitate; --columns leaves it out")
+    assert load(table(tmp_path, f"id,date,kind,n\n{rows}"), columns="kind,n").notes == ()
 
 
 @pytest.mark.parametrize("text", ["a;b\n1,5;2\n-3,25e1;,5\n", "a\tb\n1,5\t2\n-3,25e1\t,5\n"])

@@ -62,7 +62,7 @@ def test_notes_on_the_data_are_said_with_the_names_of_arguments(tmp_path):
     np.save(tmp_path / "masks.npy", masks)
     (tmp_path / "t.csv").write_text(",a,b\n" + "".join(f"{i},{i % 5},{i % 3}\n" for i in range(12)))
     white = "pixels are whole numbers from 0 to 1; 1 is taken for white"
-    index = "the first column has no name and counts the rows: left out (columns x0,... reads it)"
+    index = "the first column has no name and labels the rows: left out (columns x0,... reads it)"
     for data, told in (
         (masks, [white]), (load(tmp_path / "masks.npy"), [white]), (masks.astype(bool), []),
         (tmp_path / "masks.npy", ["masks.npy: 12 images of 4x4 pixels, grey", white]),

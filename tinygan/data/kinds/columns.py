@@ -157,6 +157,8 @@ class TableOptions(Options):
     categories: str | None = option(None, help="Columns of numbers to take as categories, by name.", neutral=None)
     drop_missing: bool | None = option(None, help="Leave out rows of a table that lack a value; otherwise they are refused.",
                                        neutral=None)
+    header: bool | None = option(None, help="Whether the first row of a table has the names of its columns; otherwise told from "
+                                            "its cells.", neutral=None)
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,11 @@ class Table(Columns):
 
     @classmethod
     def read(
-        cls, path: Path, columns: str | None = None, categories: str | None = None, drop_missing: bool | None = None
+        cls, path: Path, columns: str | None = None, categories: str | None = None, drop_missing: bool | None = None,
+        header: bool | None = None,
     ) -> Dataset:
         """Return the rows of a CSV file. Raises DataError."""
-        return cls.of_columns(path, *read_csv(path, columns, categories, drop_missing))
+        return cls.of_columns(path, *read_csv(path, columns, categories, drop_missing, header))
 
     @classmethod
     def takes_array(cls, shape: tuple[int, ...]) -> bool:
@@ -192,9 +195,11 @@ class Table(Columns):
     @classmethod
     def from_array(
         cls, path: Path, array: np.ndarray, columns: str | None = None, categories: str | None = None,
-        drop_missing: bool | None = None,
+        drop_missing: bool | None = None, header: bool | None = None,
     ) -> Dataset:
         """Return the rows of an array (n, F), its columns named x0, x1, ... Raises DataError."""
+        if header:
+            raise DataError(f"{path}: --header is for tables in text files, an array has no names of columns; leave it out")
         names = [f"x{j}" for j in range(array.shape[1])]
         kept = chosen(path, names, columns)
         forced = set(chosen(path, names, categories)) if categories is not None else set()

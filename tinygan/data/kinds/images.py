@@ -95,8 +95,8 @@ class Images(Codec):
         shape = (size or array.shape[1], size or array.shape[2], array.shape[3] if array.ndim == 4 else 1)
         require_networks(path, shape, "give --size 64, which makes them smaller")
         narrow = array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) > 4
-        notes = (f"an array {array.shape} is {len(array):,} grey images of {array.shape[1]}x{array.shape[2]}; one picture in colour "
-                 f"would be no data set",) if narrow else ()
+        read_as = f"{len(array):,} grey images of {array.shape[1]}x{array.shape[2]}"
+        notes = (f"an array {array.shape} is read as {read_as}; one picture in colour would be no data set",) if narrow else ()
         return cls.of_pixels(path.name, array[..., None] if array.ndim == 3 else array, size, notes=notes)
 
     @classmethod

@@ -7,7 +7,8 @@ from .arrays import ARRAY_SUFFIXES, read_array
 from .folders import MADE_HERE, list_folder
 from .idx import read_idx
 from .pictures import IMAGE_SUFFIXES, has_further_pages, read_folder, resized
-from .tables import MOST_CATEGORIES, Column, TextTable, chosen, read_csv
+from .table_column import MOST_CATEGORIES, Column
+from .tables import TextTable, chosen, read_csv
 from .wav import read_wav, read_wav_folder
 
 __all__ = [

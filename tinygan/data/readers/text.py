@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,8 +50,10 @@ def opened_table(path: Path) -> Iterator[Text]:
     with opened(path) as (file, _), io.TextIOWrapper(file, encoding, newline="") as text:
         lines = _lines(path, text)
         sample = _sample(lines)
-        separator = _separator(sample)
-        yield Text(_rows(path, chain(sample, lines), separator), separator, notes)
+        above, separator, told = _above_the_table(sample)
+        sample = sample[above:]
+        separator = separator or _separator(sample)
+        yield Text(_rows(path, chain(sample, lines), separator, above), separator, (*notes, *told))
 
 
 def _encoding(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -113,6 +116,30 @@ def _sample(lines: Iterator[str]) -> list[str]:
     return taken
 
 
+def _above_the_table(sample: list[str]) -> tuple[int, str | None, tuple[str, ...]]:
+    """Return how many first lines are none of the table's, the separator that they name or None, and notes.
+
+    They are the line sep=; by which Excel is told what separates cells, and remarks: lines that begin with # and have not as many
+    cells as the rows below. (A line that has as many may be a header, as numpy.savetxt writes it.)
+    """
+    named = re.fullmatch(r'"?sep=(.)"?\s*', sample[0], re.IGNORECASE) if sample else None
+    if named and named[1] in SEPARATORS:
+        return 1, named[1], ()
+    remarks = next((i for i, line in enumerate(sample) if line.strip() and not line.startswith("#")), 0)
+    below = sample[remarks:]
+    separator = _separator(below)
+    width = max(_widths(below[:1], separator), default=1) if separator != " " else len(below[0].split())
+    while remarks and _width_of_remark(sample[remarks - 1], separator) == width:
+        remarks -= 1
+    count = sum(bool(line.strip()) for line in sample[:remarks])
+    return remarks, None, (f"{count:,} line(s) that begin with # were left out",) if count else ()
+
+
+def _width_of_remark(line: str, separator: str) -> int:
+    """Return how many cells a line has that begins with #; of cells between spaces the # may be one."""
+    return len(_between_spaces(line, True)) if separator == " " else max(_widths([line], separator), default=0)
+
+
 def _separator(sample: list[str]) -> str:
     """Return what separates cells: the first candidate outside of quotes that gives all rows equally many, else any that occurs."""
     widths = {separator: _widths(sample, separator) for separator in SEPARATORS}
@@ -122,10 +149,15 @@ def _separator(sample: list[str]) -> str:
             return separator
     if occurring:
         return occurring[0] if widths[occurring[0]] else ","
-    cells = [line.split() for line in sample if line.strip()]
+    cells = [_between_spaces(line, i == 0) for i, line in enumerate(line for line in sample if line.strip())]
     if len({len(row) for row in cells}) == 1 and len(cells[0]) > 1 and all(_is_number(cell) for row in cells[1:] for cell in row):
         return " "
     return ","
+
+
+def _between_spaces(line: str, is_first: bool) -> list[str]:
+    """Return the cells of a line between spaces. A # before the first ones, as numpy.savetxt writes it, is none."""
+    return (line.lstrip().removeprefix("#") if is_first else line).split()
 
 
 def _widths(sample: list[str], separator: str) -> list[int]:
@@ -148,11 +180,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _rows(path: Path, lines: Iterator[str], separator: str) -> Iterator[Row]:
-    """Yield every row that is not blank."""
+def _rows(path: Path, lines: Iterator[str], separator: str, above: int) -> Iterator[Row]:
+    """Yield every row that is not blank. above: how many lines of the file come before these."""
     if separator == " ":
-        for number, line in enumerate(lines, 1):
-            if cells := line.split():
+        for number, line in enumerate(lines, 1 + above):
+            if cells := _between_spaces(line, number == 1 + above):
                 yield Row(number, cells)
         return
     reader = csv.reader(lines, delimiter=separator, strict=True)
@@ -162,9 +194,9 @@ def _rows(path: Path, lines: Iterator[str], separator: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num}: {_reason(error)}") from None
+            raise DataError(f"{path}: line {above + reader.line_num}: {_reason(error)}") from None
         if any(cell.strip() for cell in cells):
-            yield Row(reader.line_num, cells)
+            yield Row(above + reader.line_num, cells)
 
 
 def _reason(error: csv.Error) -> str:
