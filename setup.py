@@ -7,7 +7,8 @@ from setuptools import find_packages, setup
 
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
 CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
-TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
+DRAWING = ["igraph>=1.0"]  # lays graphs out in layers; under the GPL, so it is nothing that everyone installs
+TESTS = [*DRAWING, "pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
 TOOLS = ["ruff>=0.6", "mypy>=1.15", "uv>=0.9"]
 
 setup(
@@ -34,6 +35,7 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        "draw": DRAWING,
         "emulator": CUDA_13,
         "emulator-cuda12": CUDA_12,  # beside packages that pin CUDA 12
         "gpu-cuda12": ["cupy-cuda12x>=14", *CUDA_12],  # drivers from 525 on

@@ -93,7 +93,7 @@ FLOORS = [
     ["tinygan.engine.ops"],
     ["tinygan.engine"],
     ["tinygan.nn"],
-    ["tinygan.optim"],
+    ["tinygan.optim", "tinygan.drawing"],
     ["tinygan.data.comparison"],
     ["tinygan.data.units"],
     ["tinygan.data.reading"],

@@ -15,11 +15,12 @@ from tinygan.engine.tensor import ChangedArray, Tensor, gradients, stop
 from tinygan.version import __version__
 
 if TYPE_CHECKING:
+    from tinygan.drawing import draw
     from tinygan.fitting import fit
     from tinygan.training import load_generator
 
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "detect_changes", "fit", "game", "grad", "gradcheck", "gradients", "load",
+    "ChangedArray", "Tensor", "__version__", "detect_changes", "draw", "fit", "game", "grad", "gradcheck", "gradients", "load",
     "load_generator", "nn", "ops", "optim", "stop",
 ]
 
@@ -27,11 +28,11 @@ __all__ = [
 sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"] for short in ("ops", "gradcheck")}
 
 
-_FUNCTIONS = {"fit": "fitting", "load_generator": "training"}  # by name, each with the package that it comes from
+_FUNCTIONS = {"draw": "drawing", "fit": "fitting", "load_generator": "training"}  # each with its package
 
 
 def __getattr__(name: str) -> Any:
-    """Import `game`, `nn`, `optim`, `fit` and `load_generator` at their first use, so that `import tinygan` stays quick."""
+    """Import `game`, `nn`, `optim`, `draw`, `fit` and `load_generator` at their first use, so that `import tinygan` stays quick."""
     if name in ("game", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:

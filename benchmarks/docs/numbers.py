@@ -45,7 +45,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "total-loss": lambda: claim("total-loss"),
         "zero-sum": lambda: claim("zero-sum"),
         "steps-code": lambda: "\n\n".join(map(excerpt, (
-            moves.Game.ascend_d, moves.Game._goal_of_d, moves.Game.descend_g, moves.Game.alternating_step))),
+            moves.Game.ascend_d, moves.Game.judged, moves.Game.descend_g, moves.Game.answered, moves.Game.alternating_step))),
         "k-steps": lambda: claim("k-steps"),
         "dirac": game_page.dirac_radii,
         "spectrum": game_page.dirac_spectrum,

@@ -157,7 +157,7 @@ class Tensor(_Fields):
         gradients up, add the tensors up. Each `.grad` has an array of its own. L has to be a single number unless its cotangent is
         given. Raises ValueError, and ChangedArray where an array was changed since L was computed from it.
         """
-        leaves = [t for t in _topological_order(self) if t.requires_grad]
+        leaves = [t for t in topological_order(self) if t.requires_grad]
         if not leaves:
             raise ValueError("nothing to differentiate: no leaf with requires_grad=True leads to this tensor")
         for leaf, g in zip(leaves, gradients(self, leaves, cotangent), strict=True):
@@ -244,7 +244,7 @@ def gradients(
         raise ValueError(f"output has shape {output.shape}; pass the cotangent, or reduce it to one number with sum() or mean()")
     wrt, names = listed(wrt)
     seed = filled(output, 1.0) if cotangent is None else _checked_cotangent(cotangent, output)
-    order = _topological_order(output)
+    order = topological_order(output)
     needed = _leading_to(wrt, order)
     check_wrt(wrt, names, order, unused)
     cotangents = _sweep(order, needed, seed if create_graph else stop(seed), create_graph)
@@ -307,7 +307,7 @@ def _apart(found: list[Tensor], seed: Tensor) -> list[Tensor]:
 # ---- the sweep ----------------------------------------------------------------------------------------------------------------
 
 
-def _topological_order(output: Tensor) -> list[Tensor]:
+def topological_order(output: Tensor) -> list[Tensor]:
     """Return every tracked tensor that output depends on, parents before children. A loop with a stack, as graphs may be deep."""
     order: list[Tensor] = []
     seen: set[int] = set()
@@ -340,13 +340,13 @@ def _sweep(order: list[Tensor], needed: set[int], seed: Tensor, create_graph: bo
         g = cotangents.get(id(tensor))
         if g is None or not tensor.parents:
             continue
-        for parent, cotangent in _pull_back(tensor, g, needed, create_graph):
+        for parent, cotangent in pull_back(tensor, g, needed, create_graph):
             held = cotangents.get(id(parent))
             cotangents[id(parent)] = cotangent if held is None else held + cotangent
     return cotangents
 
 
-def _pull_back(tensor: Tensor, g: Tensor, needed: set[int], create_graph: bool) -> list[tuple[Tensor, Tensor]]:
+def pull_back(tensor: Tensor, g: Tensor, needed: set[int], create_graph: bool) -> list[tuple[Tensor, Tensor]]:
     """Return (parent, its share of the cotangent) for each needed parent of one tensor.
 
     Without create_graph the VJP sees the parents as constants, so what it computes leaves no graph behind.

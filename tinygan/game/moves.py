@@ -36,6 +36,35 @@ from .unrolled import at, kept_buffers, unrolled
 __all__ = ["Game", "Logits", "Readings"]
 
 
+@dataclass(frozen=True)
+class Ascent:
+    """What D's move is about.
+
+    real, fake: the batches as D was shown them, with its logits. value: the game's goal on them (), with label smoothing.
+    penalties: each with its value (), weight included. goal: the value less the penalties (), which D ascends.
+    """
+
+    real: Judged
+    fake: Judged
+    value: Tensor
+    penalties: tuple[tuple[Penalty, Tensor], ...]
+    goal: Tensor
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What G's move is about.
+
+    fake: its samples (m, ...). s_real, s_fake: D's logits (m, 1), the former None unless the loss compares pairs. loss: what G
+    descends ().
+    """
+
+    fake: Tensor
+    s_real: Tensor | None
+    s_fake: Tensor
+    loss: Tensor
+
+
 @dataclass
 class Game:
     """Two players, what each wants, and how each moves.
@@ -123,10 +152,9 @@ class Game:
         Returns D's goal and the logits of real and fake samples, all from before the step.
         """
         x, z = self._tensors(x, z)
-        real, fake = self._judge(x, stop(self.G(z)))  # D learns about fakes; nothing of this reaches G
-        goal = self._goal_of_d(real, fake)
-        self.optim_d.ascend(self._slopes(goal, "D"))
-        return goal, real.s, fake.s
+        seen = self.judged(x, stop(self.G(z)))  # D learns about fakes; nothing of this reaches G
+        self.optim_d.ascend(self.slopes(seen.goal, "D"))
+        return seen.goal, seen.real.s, seen.fake.s
 
     def descend_g(self, z: Tensor, x: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
         """Move G one descent step: theta_g <- theta_g - rate d loss_G / d theta_g. Returns the logits of real and fake samples.
@@ -134,18 +162,11 @@ class Game:
         x: data, which this step uses only where `g_needs_data`. The real logits are None unless the loss compares pairs.
         Raises ValueError where data are needed and missing.
         """
-        if self.g_needs_data and x is None:
-            raise ValueError("G's step needs data, as it compares pairs or unrolls D: descend_g(z, x)")
-        (z,) = self._tensors(z)
-        fake, game = self.G(z), OBJECTIVES[self.objective]
-        data: Any = x if x is None else self._tensors(x)[0]  # None only where nothing below looks at it
-        with self._looking_ahead(data, fake):
-            s_fake = self.D(self._shown(fake))
-            s_real = self.D(self._shown(data)) if game.pairs else None
-            slopes = self._slopes(game.loss(s_real, s_fake), "G")
+        with self.answered(z, x) as seen:
+            slopes = self.slopes(seen.loss, "G")
         self.optim_g.descend(slopes)
         self._average_g(self.ema)
-        return s_real, s_fake
+        return seen.s_real, seen.s_fake
 
     @property
     def g_needs_data(self) -> bool:
@@ -176,17 +197,17 @@ class Game:
         if self.remedies.unroll:
             raise ValueError(f"unroll is {self.remedies.unroll}, but simultaneous players do not wait; take alternating steps")
         x, z = self._tensors(x, z)
-        real, fake = self._judge(x, self.G(z))
-        goal = self._goal_of_d(real, fake)
+        seen = self.judged(x, self.G(z))
+        real, fake = seen.real.s, seen.fake.s
         if self._one_sweep_serves():
-            both, of_d = self._slopes(goal, "D", "G"), len(self.optim_d.flat.parameters)
+            both, of_d = self.slopes(seen.goal, "D", "G"), len(self.optim_d.flat.parameters)
             up, down = both[:of_d], both[of_d:]
         else:
-            up, down = self._slopes(goal, "D"), self._slopes(OBJECTIVES[self.objective].loss(real.s, fake.s), "G")
+            up, down = self.slopes(seen.goal, "D"), self.slopes(OBJECTIVES[self.objective].loss(real, fake), "G")
         self.optim_d.ascend(up)
         self.optim_g.descend(down)
         self._average_g(self.ema)
-        return Logits(real.s, fake.s, fake.s, goal)
+        return Logits(real, fake, fake, seen.goal)
 
     def play(self, x: Tensor, z_d: Tensor, z_g: Tensor) -> tuple[Tensor, Tensor]:
         """Play one step of Algorithm 1 with k = 1 on the batches given. Returns D's loss and G's, from before their updates."""
@@ -198,7 +219,7 @@ class Game:
         like = next(iter(self.optim_d.flat.parameters.values()))
         return tuple(batch if isinstance(batch, Tensor) else ops.as_tensor(batch, like) for batch in batches)
 
-    def _slopes(self, goal: Tensor, *players: str) -> list[Tensor]:
+    def slopes(self, goal: Tensor, *players: str) -> list[Tensor]:
         """Return d goal / d theta of the players "D" and "G". Raises ValueError where the goal does not depend on a parameter."""
         optimisers = {"D": self.optim_d, "G": self.optim_g}
         theta = {(player, name): t for player in players for name, t in optimisers[player].flat.parameters.items()}
@@ -215,21 +236,24 @@ class Game:
 
     # ---- what D ascends -------------------------------------------------------------------------------------------------------
 
-    def _goal_of_d(self, real: Judged, fake: Judged) -> Tensor:
-        """Compute V, or another game's goal, less the penalties on D's slope."""
-        goal = goal_of_d(self.objective, real.s, fake.s, self.remedies.smooth)
-        for penalty in self._all_penalties():
-            goal = goal - penalty(self.D, real, fake)
-        return goal
+    def judged(self, x: Tensor, fake: Tensor) -> Ascent:
+        """Let D judge data x and fakes, and compute what it ascends: V, or another game's goal, less the penalties on its slope."""
+        real, shown = self._judge(x, fake)
+        value = goal = goal_of_d(self.objective, real.s, shown.s, self.remedies.smooth)
+        penalties = []
+        for penalty in self.all_penalties():
+            penalties.append((penalty, penalty(self.D, real, shown)))
+            goal = goal - penalties[-1][1]
+        return Ascent(real, shown, value, tuple(penalties), goal)
 
-    def _all_penalties(self) -> list[Penalty]:
+    def all_penalties(self) -> list[Penalty]:
         """Return R1, then the penalties of the remedies, then further ones: the order decides the last bit of the goal."""
         r1: list[Penalty] = [R1(self.r1)] if self.r1 else []
         return [*r1, *self.remedies.penalties(self.draws), *self.penalties]
 
     def _judge(self, x: Tensor, fake: Tensor) -> tuple[Judged, Judged]:
         """Run D on data x and on fakes, as `_shown` shows them; a batch at which a penalty takes the slope is a variable."""
-        places = {penalty.at for penalty in self._all_penalties()}
+        places = {penalty.at for penalty in self.all_penalties()}
         real, shown = self._shown(x), self._shown(fake)
         if real.shape[1:] != shown.shape[1:]:
             raise ValueError(f"G makes samples of shape {fake.shape[1:]}, and those of the data have {x.shape[1:]}; they have to "
@@ -257,7 +281,25 @@ class Game:
         It does in a game of sum zero, where G descends what D ascends. In others the cotangents of the logits differ; and a penalty
         at G's samples is part of D's goal, but not for G to descend.
         """
-        return OBJECTIVES[self.objective].zero_sum and all(penalty.at == "real" for penalty in self._all_penalties())
+        return OBJECTIVES[self.objective].zero_sum and all(penalty.at == "real" for penalty in self.all_penalties())
+
+    # ---- what G descends ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def answered(self, z: Tensor, x: Tensor | None = None) -> Iterator[Descent]:
+        """Make fakes from z, let D judge them, and compute G's loss, all within the `with`: there D is ahead, if it is unrolled.
+
+        x: data, where `g_needs_data`. Raises ValueError where they are missing.
+        """
+        if self.g_needs_data and x is None:
+            raise ValueError("G's step needs data, as it compares pairs or unrolls D: descend_g(z, x)")
+        (z,) = self._tensors(z)
+        fake, game = self.G(z), OBJECTIVES[self.objective]
+        data: Any = x if x is None else self._tensors(x)[0]  # None only where nothing below looks at it
+        with self._looking_ahead(data, fake):
+            s_fake = self.D(self._shown(fake))
+            s_real = self.D(self._shown(data)) if game.pairs else None
+            yield Descent(fake, s_real, s_fake, game.loss(s_real, s_fake))
 
     # ---- what else is in use --------------------------------------------------------------------------------------------------
 

@@ -244,7 +244,7 @@ def test_the_simultaneous_step_in_every_game(objective, remedies, r1):
     game = new_game(objective=objective, r1=r1, remedies=Remedies(**remedies), draws=Draws(np.random.default_rng(4)))
     x, z = drawn(8, 3), drawn(8, 2)
     of_d, of_g = theta(game.D), theta(game.G)
-    up = gradients(game._goal_of_d(*game._judge(x, game.G(z))), game.optim_d.parameters)
+    up = gradients(game.judged(x, game.G(z)).goal, game.optim_d.parameters)
     down = gradients(OBJECTIVES[objective].loss(game.D(x), game.D(game.G(z))), game.optim_g.parameters)
     game.draws = Draws(np.random.default_rng(4))
     game.simultaneous_step(x, z)

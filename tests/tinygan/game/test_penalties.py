@@ -132,15 +132,15 @@ def test_points_between_batches_that_form_no_pairs_are_refused():
 def test_penalties_from_a_generator_count_in_every_step():
     (D, G), own = players(), Drift()
     game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), penalties=(penalty for penalty in [own]))
-    assert game._all_penalties() == game._all_penalties() == [own]
+    assert game.all_penalties() == game.all_penalties() == [own]
 
 
 def test_options_become_penalties_in_a_fixed_order():
     D, G = players()
     optimisers, own = (SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1)), Drift()
     game = Game(D, G, *optimisers, r1=0.2, remedies=Remedies(r2=0.3, gp=4.0), draws=draws(), penalties=[own])
-    assert game._all_penalties() == [R1(0.2), R2(0.3), WassersteinPenalty(4.0, game.draws), own]
-    assert Game(D, G, *optimisers)._all_penalties() == []
+    assert game.all_penalties() == [R1(0.2), R2(0.3), WassersteinPenalty(4.0, game.draws), own]
+    assert Game(D, G, *optimisers).all_penalties() == []
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
