@@ -1,10 +1,7 @@
 """The gradient checker: analytic derivatives against numeric ones, with a report that names the worst element.
 
 f's output is contracted with a random cotangent u (an all-ones one cannot see a permutation), L = <u, f(x)>, and L is
-differentiated by central differences at two step sizes, h and h/2. Together these give
-- a derivative whose error is of order h^4 (Richardson extrapolation),
-- a test for kinks: on smooth ground the two central differences C(h), C(h/2) agree, and the jump between the slopes to the
-  right and to the left, J(h), halves with h. At a kink within h of x one of the two fails, wherever in the window the kink is.
+differentiated by central differences at two step sizes, which also see a kink (see differences.py).
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from tinygan_kernels.writes import span
 from tinygan.engine import ops
 
 from .conversion import described, whole_number
+from .differences import POINTS, slopes
 from .elsewhere import answers_keywords
 from .randomness import generator_of
 from .tensor import Tensor, gradients
@@ -28,7 +26,6 @@ from .tensor import Tensor, gradients
 Moves = Sequence[tuple[Tensor, Any, Any]]  # (tensor, index, direction) of what is moved together
 STEP = 2e-4  # of max(|x|, 0.1): truncation and rounding are then both near 1e-12 of the values that are differenced
 RTOL = 1e-6  # a VJP that is wrong by 0.1 % is a thousand times out
-KINK = 1e-3  # slopes that disagree by this share are no rounding and no curvature
 MAX_ELEMENTS = 24  # of each input, unless told otherwise; larger ones are sampled
 
 
@@ -250,16 +247,13 @@ def _derivative(
         return loss()
 
     try:
-        right, half_right, here, half_left, left = (at(t * h) for t in (1, 0.5, 0, -0.5, -1))
+        seen = slopes([at(t * h) for t in POINTS], h)
     finally:
         for (x, index, _), value in zip(moves, before, strict=True):
             x.array[index] = value
-    wide, narrow = (right - left) / (2 * h), (half_right - half_left) / h
-    jump_wide, jump_narrow = (right - 2 * here + left) / h, (half_right - 2 * here + half_left) / (h / 2)
-    numeric, rounding = (4 * narrow - wide) / 3, noise / h
-    scale = max(abs(wide), abs(narrow), abs(jump_narrow))
-    if max(abs(wide - narrow), abs(jump_wide - 2 * jump_narrow)) > KINK * scale + 10 * rounding:
-        slopes = f"slopes {wide:.6g} and {narrow:.6g} at h and h/2"
-        raise KinkError(f"gradcheck: f has a kink within {h:.1e} of {where} ({slopes}); move the point away from it")
+    numeric, rounding = seen.numeric, noise / h
+    if seen.kink(rounding):
+        steps = f"slopes {seen.wide:.6g} and {seen.narrow:.6g} at h and h/2"
+        raise KinkError(f"gradcheck: f has a kink within {h:.1e} of {where} ({steps}); move the point away from it")
     found = [GradcheckComparison(where, a, numeric, RTOL * max(abs(numeric), abs(a)) + rounding) for a in analytic]
     return max(found, key=lambda c: c.share)

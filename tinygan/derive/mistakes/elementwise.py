@@ -1,0 +1,101 @@
+"""Mistakes in an elementwise function that is seen from outside only: the factor that was claimed, compared with known ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan.derive.activations import ACTIVATIONS, recognised
+
+from .fit import Candidate, Candidates, Site
+
+
+def candidates(site: Site, i: int) -> Candidates:
+    """Yield candidates for an input of an elementwise function, and for one that the output's last step is elementwise in."""
+    claimed, right = site.claimed[i], site.right[i]
+    if claimed is None or claimed.shape != right.shape or len(site.out_shapes) != 1:
+        return
+    jacobians = site.numeric.jacobians
+    if jacobians is None:
+        return
+    shape, out = site.shape(i), site.out_shapes[0]
+    if shape == out and _is_diagonal(jacobians[i]):
+        yield from _of_input(site, i)
+    yield from _of_last_step(site, i)
+
+
+def _is_diagonal(j: np.ndarray) -> bool:
+    off = j.copy()
+    np.fill_diagonal(off, 0)
+    return bool(np.abs(off).max(initial=0) <= 1e-9 * np.abs(j).max(initial=0))
+
+
+def _of_input(site: Site, i: int) -> Candidates:
+    x = site.arrays[site.floats[i]]
+    y, u = site.numeric.y.reshape(x.shape), site.u.reshape(len(site.u), *x.shape)
+    known = recognised(x, y)
+    for key, kind, sentence, rank, factor in factors_of(x, y, known):
+        yield _one(site, i, ("elementwise", *key), kind, sentence, rank, u * factor)
+
+
+def factors_of(x: np.ndarray, y: np.ndarray, known: object = None) -> list[tuple[tuple[str, ...], str, str, float, np.ndarray]]:
+    """Return (key, kind, sentence, rank, factor) for derivatives that may be taken for that of the elementwise function x -> y."""
+    here = f" in the place of that of {known.name}" if known is not None and hasattr(known, "name") else ""
+    found = [(("one",), "missing chain factor", f"the derivative{' of ' + known.name if hasattr(known, 'name') else ''} was left out: "
+              "the cotangent was handed on as it is", 2.4, np.ones_like(x))]
+    with np.errstate(all="ignore"):
+        for other in ACTIVATIONS:
+            found.append((("activation", other.name), "other activation", f"the derivative is that of {other.name}{here}", 2.5,
+                          other.derivative(x)))
+            if other is known:
+                found.append((("at y", other.name), "y for x", f"the derivative of {other.name} was taken at its output y instead of its "
+                              "input x", 2.3, other.derivative(y)))
+            if other.of_y is None:
+                continue
+            if other is known:
+                found.append((("of y at x", other.name), "y for x", f"the derivative of {other.name} in terms of its output y was taken at "
+                              "its input x", 2.3, other.of_y(x)))
+            else:
+                found.append((("activation of y", other.name), "other activation",
+                              f"the derivative is that of {other.name}, in terms of y{here}", 2.7, other.of_y(y)))
+        found.append((("y",), "missing chain factor", "the factor of the derivative is y", 3.6, y))
+        found.append((("x",), "missing chain factor", "the factor of the derivative is x", 3.6, x))
+    return found
+
+
+def _of_last_step(site: Site, i: int) -> Candidates:
+    """f = a(s(inputs)) with a known activation a, told by the range of y: s = the inverse of a at y.
+
+    Every row of the Jacobian is then a'(s) times that of s, and another factor in its place shows as one factor for each output.
+    """
+    jacobians, y = site.numeric.jacobians, site.numeric.y
+    assert jacobians is not None
+    for name, inverse in INVERSES.items():
+        with np.errstate(all="ignore"):
+            s = inverse(y)
+        if not np.isfinite(s).all():
+            continue
+        known = next(a for a in ACTIVATIONS if a.name == name)
+        with np.errstate(all="ignore"):
+            slope = known.derivative(s)
+        if not np.all(np.abs(slope) > 1e-6):
+            continue
+        for key, kind, sentence, rank, factor in factors_of(s, y, known):
+            with np.errstate(all="ignore"):
+                weights = site.u * (factor / slope)
+            if np.isfinite(weights).all():
+                yield _one(site, i, ("last", name, *key), kind, sentence, rank + 0.6, (weights @ jacobians[i]).reshape(site.right[i].shape))
+
+
+INVERSES = {
+    "tanh": np.arctanh, "sigmoid": lambda y: np.log(y / (1 - y)), "exp": np.log, "softplus": lambda y: np.log(np.expm1(y)),
+    "square root": np.square, "leaky ReLU with slope 0.2": lambda y: np.where(y > 0, y, y / 0.2),
+    "leaky ReLU with slope 0.01": lambda y: np.where(y > 0, y, y / 0.01), "log": np.exp,
+}
+
+
+def _one(
+    site: Site, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray
+) -> Candidate:
+    gradients: list[np.ndarray | None] = [None] * len(site.floats)
+    gradients[i] = gradient
+    return Candidate(key, kind, sentence, rank, gradients)
