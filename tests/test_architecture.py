@@ -92,6 +92,7 @@ FLOORS = [
     ["tinygan.engine.tensor"],
     ["tinygan.engine.ops"],
     ["tinygan.engine"],
+    ["tinygan.derive"],
     ["tinygan.nn"],
     ["tinygan.optim", "tinygan.drawing"],
     ["tinygan.data.comparison"],

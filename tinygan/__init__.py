@@ -12,27 +12,33 @@ from tinygan.engine.elsewhere import MODULE, missing_attribute
 from tinygan.engine.functional import grad
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import ChangedArray, Tensor, gradients, stop
+from tinygan.engine.transforms import hessian, hvp, jacobian, jvp, linearize, vjp
 from tinygan.version import __version__
 
 if TYPE_CHECKING:
+    from tinygan.derive import assert_gradients, check_derivation
     from tinygan.drawing import draw
     from tinygan.fitting import fit
     from tinygan.training import load_generator
 
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "detect_changes", "draw", "fit", "game", "grad", "gradcheck", "gradients", "load",
-    "load_generator", "nn", "ops", "optim", "stop",
+    "ChangedArray", "Tensor", "__version__", "assert_gradients", "check_derivation", "detect_changes", "draw", "fit", "game", "grad",
+    "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn", "ops", "optim",
+    "stop", "vjp",
 ]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
 sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"] for short in ("ops", "gradcheck")}
 
 
-_FUNCTIONS = {"draw": "drawing", "fit": "fitting", "load_generator": "training"}  # each with its package
+# by name, each with the package that it comes from
+_FUNCTIONS = {
+    "assert_gradients": "derive", "check_derivation": "derive", "draw": "drawing", "fit": "fitting", "load_generator": "training",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `game`, `nn`, `optim`, `draw`, `fit` and `load_generator` at their first use, so that `import tinygan` stays quick."""
+    """Import `game`, `nn`, `optim` and the functions of other packages at their first use, so that `import tinygan` stays quick."""
     if name in ("game", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:

@@ -16,7 +16,7 @@ from tinygan_kernels.backend import Backend
 from tinygan_kernels.cpu.ladder import choose
 from tinygan_kernels.cpu.matmul import jobs, microkernel
 
-from benchmarks.docs import autodiff_page, emulator_page, figures, game_page, kernels_page, product_numbers
+from benchmarks.docs import autodiff_page, derivations_page, emulator_page, figures, game_page, kernels_page, product_numbers
 from benchmarks.docs.excerpts import excerpt, nested
 from benchmarks.docs.game_page import claim
 from benchmarks.docs.markdown import blocks, filled
@@ -64,6 +64,11 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "jacobian-code": lambda: excerpt(jacobian),
         "hessian": autodiff_page.hessian,
         "counts": autodiff_page.gradcheck_counts,
+    },
+    "derivations.md": {
+        "six": derivations_page.six_mistakes,
+        "lines": derivations_page.line_by_line,
+        "planted": derivations_page.planted,
     },
     "kernels.md": {
         "contract": kernels_page.contract,

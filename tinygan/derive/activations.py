@@ -60,8 +60,11 @@ def _step(x: np.ndarray) -> np.ndarray:
 
 def _leaky(slope: float) -> Activation:
     return Activation(
-        f"leaky ReLU with slope {slope:g}", lambda x: np.where(x > 0, x, slope * x), lambda x: np.where(x > 0, 1.0, slope),
-        lambda y: np.where(y > 0, 1.0, slope))
+        f"leaky ReLU with slope {slope:g}",
+        lambda x: np.where(x > 0, x, slope * x),
+        lambda x: np.where(x > 0, 1.0, slope),
+        lambda y: np.where(y > 0, 1.0, slope),
+    )
 
 
 _SELU = (1.0507009873554805, 1.6732632423543772)  # Klambauer et al. 2017, section 2
@@ -76,12 +79,20 @@ ACTIVATIONS = [
     Activation("SiLU", lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x))),
     Activation("GELU", lambda x: x * _cdf(x), lambda x: _cdf(x) + x * _normal(x)),
     Activation("GELU by tanh", lambda x: 0.5 * x * (1 + _gelu_inner(x)), _gelu_tanh_slope),
-    Activation("GELU by sigmoid", lambda x: x * _sigmoid(1.702 * x),
-               lambda x: _sigmoid(1.702 * x) * (1 + 1.702 * x * _sigmoid(-1.702 * x))),
-    Activation("ELU", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda x: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
-               lambda y: np.where(y > 0, 1, y + 1)),
-    Activation("SELU", lambda x: _SELU[0] * np.where(x > 0, x, _SELU[1] * np.expm1(np.minimum(x, 0))),
-               lambda x: _SELU[0] * np.where(x > 0, 1, _SELU[1] * np.exp(np.minimum(x, 0)))),
+    Activation(
+        "GELU by sigmoid", lambda x: x * _sigmoid(1.702 * x), lambda x: _sigmoid(1.702 * x) * (1 + 1.702 * x * _sigmoid(-1.702 * x))
+    ),
+    Activation(
+        "ELU",
+        lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+        lambda x: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+        lambda y: np.where(y > 0, 1, y + 1),
+    ),
+    Activation(
+        "SELU",
+        lambda x: _SELU[0] * np.where(x > 0, x, _SELU[1] * np.expm1(np.minimum(x, 0))),
+        lambda x: _SELU[0] * np.where(x > 0, 1, _SELU[1] * np.exp(np.minimum(x, 0))),
+    ),
     Activation("softsign", lambda x: x / (1 + np.abs(x)), lambda x: 1 / (1 + np.abs(x)) ** 2),
     Activation("hard tanh", lambda x: np.clip(x, -1, 1), lambda x: (np.abs(x) < 1).astype(float)),
     Activation("exp", np.exp, np.exp, lambda y: y),
@@ -95,8 +106,11 @@ ACTIVATIONS = [
     Activation("arctan", np.arctan, lambda x: 1 / (1 + x * x)),
     Activation("absolute value", np.abs, np.sign, np.sign),
     Activation("erf", lambda x: 2 * _cdf(np.sqrt(2) * x) - 1, lambda x: 2 / np.sqrt(np.pi) * np.exp(-x * x)),
-    Activation("mish", lambda x: x * np.tanh(_softplus(x)),
-               lambda x: np.tanh(_softplus(x)) + x * _sigmoid(x) * (1 - np.tanh(_softplus(x)) ** 2)),
+    Activation(
+        "mish",
+        lambda x: x * np.tanh(_softplus(x)),
+        lambda x: np.tanh(_softplus(x)) + x * _sigmoid(x) * (1 - np.tanh(_softplus(x)) ** 2),
+    ),
 ]
 
 

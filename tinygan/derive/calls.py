@@ -16,14 +16,47 @@ import numpy as np
 from .frameworks import Framework
 
 COTANGENTS = {
-    "g", "gy", "dy", "dout", "dl", "dz", "dloss", "dldy", "dl_dy", "dl_dout", "u", "v", "ct", "cot", "cotangent", "cotangents", "grad",
-    "grads", "grad_out", "grad_output", "grad_outputs", "gout", "g_out", "g_y", "upstream", "y_bar", "ybar", "seed", "delta", "dupstream",
+    "g",
+    "gy",
+    "dy",
+    "dout",
+    "dl",
+    "dz",
+    "dloss",
+    "dldy",
+    "dl_dy",
+    "dl_dout",
+    "u",
+    "v",
+    "ct",
+    "cot",
+    "cotangent",
+    "cotangents",
+    "grad",
+    "grads",
+    "grad_out",
+    "grad_output",
+    "grad_outputs",
+    "gout",
+    "g_out",
+    "g_y",
+    "upstream",
+    "y_bar",
+    "ybar",
+    "seed",
+    "delta",
+    "dupstream",
 }
 OUTPUTS = {"y", "out", "output", "outputs", "result", "z", "f_x", "fx"}
 CACHES = {"cache", "ctx", "saved", "residuals", "res", "state", "memo"}
 STYLES = {
-    "first": "vjp(g, *inputs)", "last": "vjp(*inputs, g)", "output": "vjp(g, y, *inputs)", "only": "vjp(g), after f(*inputs)",
-    "cache": "vjp(g, cache)", "none": "vjp(*inputs), the gradient of a single number", "first-floats": "vjp(g, *inputs with a gradient)",
+    "first": "vjp(g, *inputs)",
+    "last": "vjp(*inputs, g)",
+    "output": "vjp(g, y, *inputs)",
+    "only": "vjp(g), after f(*inputs)",
+    "cache": "vjp(g, cache)",
+    "none": "vjp(*inputs), the gradient of a single number",
+    "first-floats": "vjp(g, *inputs with a gradient)",
     "spread": "vjp(g1, g2, ..., *inputs)",
 }
 
@@ -93,8 +126,10 @@ class Calls:
     def _in_place(self, copies: Sequence[np.ndarray], arrays: Sequence[np.ndarray], name: str) -> None:
         for i, (copy, a) in enumerate(zip(copies, arrays, strict=True)):
             if copy.dtype.kind != "O" and not np.array_equal(copy, a, equal_nan=copy.dtype.kind == "f"):
-                self.note(f"{name} changes input {i} ({self.names[i]}) in place, so whoever calls it loses the input; it should work "
-                          "on a copy. It was handed copies here.")
+                self.note(
+                    f"{name} changes input {i} ({self.names[i]}) in place, so whoever calls it loses the input; it should work "
+                    "on a copy. It was handed copies here."
+                )
 
     def _parts(self, result: Any) -> tuple[list[np.ndarray], Any]:
         """Return f's outputs as arrays, and the cache beside them where f returns (output, cache)."""
@@ -114,17 +149,21 @@ class Calls:
             raise TypeError(f"check_derivation: {who} returned None; it has to return an array, a number, or several in a tuple")
         array = np.asarray(self.framework.unwrapped(value))
         if array.dtype.kind == "c":
-            raise TypeError(f"check_derivation: {who} returned complex numbers ({array.dtype}); only real functions are checked: "
-                            "take real and imaginary part as two outputs")
+            raise TypeError(
+                f"check_derivation: {who} returned complex numbers ({array.dtype}); only real functions are checked: "
+                "take real and imaginary part as two outputs"
+            )
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"check_derivation: {who} returned {_told(value)}; it has to return an array, a number, or several in a tuple")
+            raise TypeError(
+                f"check_derivation: {who} returned {_told(value)}; it has to return an array, a number, or several in a tuple"
+            )
         if who == "f" and array.dtype.kind != "f":
             raise TypeError(f"check_derivation: f returned {array.dtype}, which has no derivative; it has to return floats")
         if array.dtype.itemsize < 8 and array.dtype.kind == "f":
             self.single, self.claimed_single = self.single or who == "f", self.claimed_single or who != "f"
         return array
 
-    # ---- its claimed VJP ----------------------------------------------------------------------------------------------------------
+    # ---- its claimed VJP --------------------------------------------------------------------------------------------------------
 
     def claim(self, arrays: Sequence[np.ndarray], u: np.ndarray) -> list[np.ndarray | None]:
         """Return the claimed gradient of <u, f> in each input with floats; None where vjp returns None. u: (m,).
@@ -165,8 +204,10 @@ class Calls:
         result = self._guarded(self.vjp, handed, "vjp", f" when it is called as {STYLES[self.style]}")
         self._in_place(copies, arrays, "vjp")
         if any(not np.array_equal(a, b) for a, b in zip(parts, untouched, strict=True)):
-            self.note("vjp changes the cotangent g in place, which others may still need; it should work on a copy. "
-                      "It was handed copies here.")
+            self.note(
+                "vjp changes the cotangent g in place, which others may still need; it should work on a copy. "
+                "It was handed copies here."
+            )
         return result if scale == 1.0 else self._scaled(result, scale)
 
     def _scaled(self, result: Any, scale: float) -> Any:
@@ -189,8 +230,9 @@ class Calls:
         if isinstance(given, dict):
             unknown = [key for key in given if key not in names and key not in range(len(names))]
             if unknown:
-                raise DerivationInputError(f"check_derivation: vjp returned a gradient for {unknown[0]!r}; f's inputs are "
-                                           f"{', '.join(names)}")
+                raise DerivationInputError(
+                    f"check_derivation: vjp returned a gradient for {unknown[0]!r}; f's inputs are {', '.join(names)}"
+                )
             return [given.get(names[i], given.get(i)) for i in floats]
         if isinstance(given, (tuple, list)):
             if len(floats) == 1 and len(given) != len(self.arrays) and _is_numbers(given):
@@ -201,25 +243,39 @@ class Calls:
                 return list(given)
             if self.style == "output" and len(given) == len(self.arrays) + 1:
                 return [given[i + 1] for i in floats]
-            wanted = f"{len(floats)}" if len(floats) == len(self.arrays) else f"{len(floats)} or, with None for the others, {len(self.arrays)}"
-            raise DerivationInputError(f"check_derivation: vjp returned {len(given)} gradients, f has inputs for {wanted}: "
-                                       f"return them in a tuple, in the order of the inputs ({', '.join(names)})")
+            wanted = (
+                f"{len(floats)}"
+                if len(floats) == len(self.arrays)
+                else f"{len(floats)} or, with None for the others, {len(self.arrays)}"
+            )
+            raise DerivationInputError(
+                f"check_derivation: vjp returned {len(given)} gradients, f has inputs for {wanted}: "
+                f"return them in a tuple, in the order of the inputs ({', '.join(names)})"
+            )
         if len(floats) == 1:
             return [given]
-        raise DerivationInputError(f"check_derivation: vjp returned {_told(given)}, f has {len(floats)} inputs with a gradient "
-                                   f"({', '.join(names[i] for i in floats)}): return a tuple of {len(floats)}")
+        raise DerivationInputError(
+            f"check_derivation: vjp returned {_told(given)}, f has {len(floats)} inputs with a gradient "
+            f"({', '.join(names[i] for i in floats)}): return a tuple of {len(floats)}"
+        )
 
 
 def _told(value: Any) -> str:
     if value is None:
         return "None"
     shape = getattr(value, "shape", None)
-    return f"one array of shape {tuple(shape)}" if shape is not None else f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
+    return (
+        f"one array of shape {tuple(shape)}"
+        if shape is not None
+        else f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
+    )
 
 
 def _is_numbers(values: Sequence[Any]) -> bool:
     """Return whether a list is a vector written as a list of Python numbers."""
-    return bool(values) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) and isinstance(values, list)
+    return (
+        bool(values) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) and isinstance(values, list)
+    )
 
 
 # ---- which argument is the cotangent --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,41 @@ from tinygan.engine.conversion import described, whole_number
 from tinygan.engine.elsewhere import answers_keywords
 from tinygan.engine.randomness import generator_of
 
-from .calls import Calls, DerivationInputError, positional_names, styles_of
+from .beyond import forward, second_of_tinygan, second_order
+from .calls import CACHES, Calls, DerivationInputError, positional_names, styles_of
 from .frameworks import framework_of
 from .judgement import Judged, judge
-from .verdict import DerivationReport
+from .report import DerivationReport
+from .verdict import InputVerdict
 
 ELEMENTS = 4096  # of each input, up to which every derivative is measured
 
 
 @answers_keywords
 def check_derivation(
-    f: Callable[..., Any], vjp: Any = None, *arrays: Any, order: int = 1, second: Callable[..., Any] | None = None,
-    jvp: Callable[..., Any] | None = None, cotangent: str | None = None, steps: Any = None, make: Callable[..., Any] | None = None,
-    rng: np.random.Generator | int | None = None, elements: int = ELEMENTS, name: str = "", diagnose: bool = True,
+    f: Callable[..., Any],
+    vjp: Any = None,
+    *arrays: Any,
+    order: int = 1,
+    second: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    cotangent: str | None = None,
+    steps: Any = None,
+    make: Callable[..., Any] | None = None,
+    rng: np.random.Generator | int | None = None,
+    elements: int = ELEMENTS,
+    name: str = "",
+    diagnose: bool = True,
 ) -> DerivationReport:
     """Judge the claimed gradient of f at the given arrays, input by input, and name the mistake if it is wrong.
 
-    f: a function of the arrays that returns one array or number, or several in a tuple, list or dictionary; of NumPy, tinygan, PyTorch
-    or JAX, a class of torch.autograd.Function, a layer. vjp: the claimed gradient, vjp(g, *arrays) or vjp(*arrays, g), where g is the
+    f: a function of the arrays that returns one array or number, or several in a tuple, list or dictionary; of NumPy, tinygan,
+    PyTorch or JAX, a class of torch.autograd.Function, a layer.
+    vjp: the claimed gradient, vjp(g, *arrays) or vjp(*arrays, g), where g is the
     cotangent dL/df, of f's shape (a tuple for several outputs); or the gradient of an f that returns one number, vjp(*arrays); or
-    vjp(g), vjp(g, cache), vjp(g, y, *arrays). It returns one gradient for each input, None for what has none. Which of these it is is
-    told from how many parameters it has and what they are called; `cotangent` ("first", "last", "none", "only", "cache", "output")
-    says it. None: the framework's own derivative of f is judged.
+    vjp(g), vjp(g, cache), vjp(g, y, *arrays). It returns one gradient for each input, None for what has none. Which of these it is,
+    is told from how many parameters it has and what they are called; `cotangent` ("first", "last", "none", "only", "cache",
+    "output") says it. None: the framework's own derivative of f is judged.
     arrays: NumPy arrays, numbers, or tensors of the framework; integers (labels) have no gradient. They are copied.
     order 2: `second(*arrays, g, *directions)`, the claimed derivative of <d, vjp> in the arrays and in g, is judged too; without it
     the framework's own. jvp: a claimed forward derivative, jvp(*arrays, *tangents), which is judged and compared with vjp.
@@ -52,7 +66,10 @@ def check_derivation(
         raise TypeError(f"check_derivation: f is {described(f)}, it has to be a function: check_derivation(f, vjp, x)")
     if order not in (1, 2):
         raise ValueError(f"check_derivation: order is {order!r}, it has to be 1 or 2")
-    rng, elements = generator_of(0 if rng is None else rng, "check_derivation"), whole_number(elements, "check_derivation: elements", 0)
+    rng, elements = (
+        generator_of(0 if rng is None else rng, "check_derivation"),
+        whole_number(elements, "check_derivation: elements", 0),
+    )
     if make is not None and not arrays:
         arrays = _made(make, rng)
     calls, style = _calls(f, vjp, arrays, cotangent)
@@ -65,13 +82,10 @@ def check_derivation(
                 calls, _ = _calls(f, vjp, _made(make, rng), cotangent)
                 calls.style = judged.calls.style
                 report = judge(calls, rng, elements, steps, diagnose).report(name)
-    if jvp is not None or order == 2:
-        from .beyond import forward, second_order
-
-        if jvp is not None:
-            report.checks.extend(forward(judged, jvp, rng))
-        if order == 2:
-            report = second_order(report, judged, second, rng, elements, name)
+    if jvp is not None:
+        report.checks.append(forward(judged, jvp, rng))
+    if order == 2:
+        report.checks.extend(_second(judged, second, rng, elements))
     return DerivationReport(report.name, report.inputs, report.checks, report.notes, order, time.perf_counter() - began)
 
 
@@ -86,6 +100,16 @@ def assert_gradients(f: Callable[..., Any], vjp: Any = None, *arrays: Any, **opt
         raise AssertionError(str(report))
 
 
+def _second(judged: Judged, second: Callable[..., Any] | None, rng: np.random.Generator, elements: int) -> list[InputVerdict]:
+    """Judge the derivative of the claimed VJP, as a function of the inputs and of the cotangent."""
+    calls = judged.calls
+    if second is None and calls.framework.name == "tinygan" and calls.vjp is None:
+        return [second_of_tinygan(calls, rng)]
+    function, claimed, arrays = second_order(judged, second, rng)
+    inner = check_derivation(function, claimed, *arrays, rng=rng, elements=elements, cotangent="first")
+    return [replace(v, name=f"order 2, {v.name}") for v in inner.inputs]
+
+
 def _made(make: Callable[..., Any], rng: np.random.Generator) -> tuple[Any, ...]:
     made = make(rng)
     return tuple(made) if isinstance(made, (tuple, list)) else (made,)
@@ -94,8 +118,10 @@ def _made(make: Callable[..., Any], rng: np.random.Generator) -> tuple[Any, ...]
 def _calls(f: Any, vjp: Any, arguments: Sequence[Any], cotangent: str | None) -> tuple[Calls, list[str]]:
     """Return f and vjp as functions of arrays, and the ways in which vjp may have to be called."""
     if not arguments:
-        raise TypeError("check_derivation: there are no inputs to differentiate f in; pass them after the gradient: "
-                        "check_derivation(f, vjp, x, y)")
+        raise TypeError(
+            "check_derivation: there are no inputs to differentiate f in; pass them after the gradient: "
+            "check_derivation(f, vjp, x, y)"
+        )
     framework, function = framework_of(f, vjp, arguments)
     if vjp is None and type(framework).__name__ == "Framework":
         raise TypeError("check_derivation: the claimed gradient is missing; pass it after f: check_derivation(f, vjp, x)")
@@ -103,12 +129,17 @@ def _calls(f: Any, vjp: Any, arguments: Sequence[Any], cotangent: str | None) ->
     calls = Calls(function, vjp, framework, arrays)
     if not calls.floats:
         raise TypeError("check_derivation: all inputs are integers, which have no gradient; pass floats: x.astype(float)")
+    names = positional_names(vjp)
+    if cotangent == "cache" or (names is not None and len(names) == 2 and names[1].lower() in CACHES):
+        calls.style = "cache"  # f returns (output, cache)
     _cast(calls)
     _compare_twice(calls)
     if cotangent is not None:
         if cotangent not in ("first", "last", "none", "only", "cache", "output", "spread", "first-floats"):
-            raise ValueError(f"check_derivation: cotangent is {cotangent!r}; it says where vjp takes g: 'first', 'last', 'none', 'only', "
-                             "'cache', 'output', 'spread' or 'first-floats'")
+            raise ValueError(
+                f"check_derivation: cotangent is {cotangent!r}; it says where vjp takes g: 'first', 'last', 'none', 'only', "
+                "'cache', 'output', 'spread' or 'first-floats'"
+            )
         return calls, [cotangent]
     styles = ["first"] if vjp is None else styles_of(vjp, f, len(arrays), len(calls.floats), len(calls.out_shapes))
     if positional_names(vjp) is None and len(calls.out_shapes) == 1 and calls.out_shapes[0] == ():
@@ -119,8 +150,10 @@ def _calls(f: Any, vjp: Any, arguments: Sequence[Any], cotangent: str | None) ->
 def _input(value: Any, i: int) -> np.ndarray:
     array = np.array(value)
     if array.dtype.kind == "c":
-        raise TypeError(f"check_derivation: input {i} is complex ({array.dtype}); only real functions are checked: pass real and "
-                        "imaginary part as two inputs")
+        raise TypeError(
+            f"check_derivation: input {i} is complex ({array.dtype}); only real functions are checked: pass real and "
+            "imaginary part as two inputs"
+        )
     if array.dtype.kind not in "fiub":
         raise TypeError(f"check_derivation: input {i} is {described(value)}, it has to be an array of numbers")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -133,8 +166,10 @@ def _cast(calls: Calls) -> None:
     if all(calls.arrays[i].dtype == np.float64 for i in calls.floats):
         calls.value(calls.arrays)
         if calls.single:
-            calls.note("the numbers are float32: f returns float32, so the tolerances are those of float32; cast to float64 inside f for a "
-                       "sharper check")
+            calls.note(
+                "the numbers are float32: f returns float32, so the tolerances are those of float32; cast to float64 inside f "
+                "for a sharper check"
+            )
         return
     before = calls.arrays
     calls.arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in before]
@@ -144,11 +179,15 @@ def _cast(calls: Calls) -> None:
     except (DerivationInputError, TypeError):
         wide = False
     if wide:
-        calls.note("the numbers are float32: they were cast to float64 for the check; cast them where you compute differences yourself")
+        calls.note(
+            "the numbers are float32: they were cast to float64 for the check; cast them where you compute differences yourself"
+        )
         return
     calls.arrays, calls.single = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in before], True
-    calls.note("the numbers are float32: f does not compute in float64, so the tolerances are those of float32; cast to float64 for a "
-               "sharper check")
+    calls.note(
+        "the numbers are float32: f does not compute in float64, so the tolerances are those of float32; cast to float64 for a "
+        "sharper check"
+    )
 
 
 def _compare_twice(calls: Calls) -> None:
@@ -156,15 +195,20 @@ def _compare_twice(calls: Calls) -> None:
     if first.shape != second.shape or not np.array_equal(first, second, equal_nan=True):
         raise DerivationInputError(
             "check_derivation: f gives different values for the same input, so it has no derivative to compare with: fix its seed, "
-            "np.random.default_rng(0) inside f, or draw the numbers outside and pass them as an input")
+            "np.random.default_rng(0) inside f, or draw the numbers outside and pass them as an input"
+        )
     if not first.size:
         raise DerivationInputError("check_derivation: f returned no elements, so there is nothing to differentiate")
     if not np.isfinite(first).all():
-        raise DerivationInputError("check_derivation: f is NaN or infinite at this point, where it has no derivative; choose another point")
+        raise DerivationInputError(
+            "check_derivation: f is NaN or infinite at this point, where it has no derivative; choose another point"
+        )
     if not calls.single and _looks_single(first):
         calls.single = True
-        calls.note("the numbers are float32: f rounds to float32 inside, so the tolerances are those of float32; cast to float64 for a "
-                   "sharper check")
+        calls.note(
+            "the numbers are float32: f rounds to float32 inside, so the tolerances are those of float32; cast to float64 for a "
+            "sharper check"
+        )
 
 
 def _looks_single(y: np.ndarray) -> bool:
@@ -180,8 +224,9 @@ def _judged(calls: Calls, styles: list[str], rng: np.random.Generator, elements:
         calls.style, calls.misshapen = style, {}
         if style == "none" and (len(calls.out_shapes) != 1 or np.prod(calls.out_shapes[0]) != 1):
             failed = failed or DerivationInputError(
-                f"check_derivation: vjp takes {len(calls.arrays)} arguments, so it would be the gradient of a single number, and f returns "
-                f"shape {calls.out_shapes[0]}; write vjp(g, {', '.join(calls.names)}) with the cotangent g")
+                f"check_derivation: vjp takes {len(calls.arrays)} arguments, so it would be the gradient of a single number, and f "
+                f"returns shape {calls.out_shapes[0]}; write vjp(g, {', '.join(calls.names)}) with the cotangent g"
+            )
             continue
         try:
             judged = judge(calls, rng, elements, steps, False)

@@ -55,7 +55,9 @@ class OfTinygan(Framework):
         total: list[Any] = [None for _ in floats]
         for part, cotangent in zip(parts, u, strict=True):
             if part.tracked:
-                found = gradients(part, [inputs[i] for i in floats], wrap(self.backend.asarray(cotangent), self.backend), unused="zeros")
+                found = gradients(
+                    part, [inputs[i] for i in floats], wrap(self.backend.asarray(cotangent), self.backend), unused="zeros"
+                )
                 total = [g.numpy() if t is None else t + g.numpy() for t, g in zip(total, found, strict=True)]
         return total
 
@@ -147,7 +149,7 @@ def _is_torch(f: Any) -> bool:
 
 
 def _torch_function(f: Any) -> Any:
-    return f.apply if isinstance(f, type) and _is_torch(f) else f
+    return getattr(f, "apply") if isinstance(f, type) and _is_torch(f) else f  # noqa: B009  (a class of PyTorch's)
 
 
 def _jax_of_64_bits() -> OfJax:

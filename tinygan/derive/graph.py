@@ -67,6 +67,7 @@ class Graph:
     outputs: list[int]
     _local: dict[tuple[int, int], Any] = field(default_factory=dict)
     _live: list[bool] | None = None
+    held: set[int] = field(default_factory=set)  # nodes through which no sweep goes
 
     def live(self, at: int) -> bool:
         """Return whether a node depends on an input and the output on it."""
@@ -106,7 +107,10 @@ class Graph:
         return found
 
     def sweep(
-        self, bars: Mapping[int, np.ndarray], replaced: Mapping[tuple[int, int], Any] | None = None, cut: Sequence[int] = (),
+        self,
+        bars: Mapping[int, np.ndarray],
+        replaced: Mapping[tuple[int, int], Any] | None = None,
+        cut: Sequence[int] = (),
         turned: Mapping[int, Callable[[np.ndarray], np.ndarray]] | None = None,
     ) -> tuple[list[np.ndarray], dict[int, np.ndarray]]:
         """Return the gradients (K, size) in the inputs, and the cotangents of every node, for the cotangents `bars` of some.
@@ -119,7 +123,7 @@ class Graph:
         rows = len(next(iter(bars.values())))
         for v in sorted(range(max(bars) + 1), reverse=True):
             bar = all_bars.get(v)
-            if bar is None or v in cut or not self.nodes[v].parents:
+            if bar is None or v in cut or v in self.held or not self.nodes[v].parents:
                 continue
             if v in turned:
                 bar = turned[v](bar)
@@ -131,8 +135,10 @@ class Graph:
                     continue
                 part = bar @ matrix
                 all_bars[p] = all_bars[p] + part if p in all_bars else part
-        zero = lambda i: np.zeros((rows, self.nodes[i].value.size))  # noqa: E731
-        return [zero(i) if i not in all_bars or i in cut else all_bars[i] for i in self.inputs], all_bars
+        nothing = [np.zeros((rows, self.nodes[i].value.size)) for i in self.inputs]
+        return [
+            zero if i not in all_bars or i in cut else all_bars[i] for i, zero in zip(self.inputs, nothing, strict=True)
+        ], all_bars
 
     def again(self, start: int, value: np.ndarray, end: int) -> np.ndarray:
         """Return the value of node `end` if node `start` had this value, and everything that does not depend on it stayed."""

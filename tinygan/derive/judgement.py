@@ -13,8 +13,9 @@ from .graph import Graph
 from .mistakes import Site, diagnose
 from .numeric import Numeric, Precision, measure, slope_again
 from .points import nearby, of_other_shapes, usable
+from .report import DerivationReport
 from .steps import graph_of
-from .verdict import RIGHT, UNDECIDED, WRONG, DerivationReport, InputVerdict, worst
+from .verdict import RIGHT, UNDECIDED, WRONG, InputVerdict, worst
 
 DRAWS = 3  # cotangents
 
@@ -47,7 +48,9 @@ def judge(calls: Calls, rng: np.random.Generator, elements: int, steps: Any, loo
     numeric = measure(calls.value, arrays, floats, u, precision, rng, elements)
     claimed = _claims(calls, arrays, u)
     if calls.claimed_single and not calls.single:
-        calls.note("the numbers are float32: vjp returns float32, so its own rounding is allowed for; cast to float64 for a sharper check")
+        calls.note(
+            "the numbers are float32: vjp returns float32, so its own rounding is allowed for; cast to float64 for a sharper check"
+        )
     verdicts = [_verdict(calls, numeric, claimed, k, precision) for k in range(len(floats))]
     checks = _directions(calls, numeric, claimed, verdicts)
     verdicts = _flat(calls, numeric, verdicts)
@@ -63,7 +66,9 @@ def _claims(calls: Calls, arrays: Sequence[np.ndarray], u: np.ndarray) -> list[n
     again = calls.claim(arrays, u[0])
     for a, b in zip(rows[0], again, strict=True):
         if a is not None and b is not None and (a.shape != b.shape or not np.array_equal(a, b, equal_nan=True)):
-            raise DerivationInputError("check_derivation: vjp gives different values for the same input and cotangent; fix its seed")
+            raise DerivationInputError(
+                "check_derivation: vjp gives different values for the same input and cotangent; fix its seed"
+            )
     found: list[np.ndarray | None] = []
     for k, i in enumerate(calls.floats):
         parts = [row[k] for row in rows]
@@ -86,15 +91,31 @@ def _verdict(calls: Calls, numeric: Numeric, claimed: list[np.ndarray | None], k
     if given is None:
         given = np.zeros_like(right)
     if given.shape != right.shape:
-        return InputVerdict(name, WRONG, given[0], measured, nothing, np.inf, None,
-                            f"vjp returned shape {given.shape[1:]} for it, its shape is {right.shape[1:]}")
+        return InputVerdict(
+            name,
+            WRONG,
+            given[0],
+            measured,
+            nothing,
+            np.inf,
+            None,
+            f"vjp returned shape {given.shape[1:]} for it, its shape is {right.shape[1:]}",
+        )
     if not np.isfinite(given).all():
         where = tuple(int(a) for a in np.argwhere(~np.isfinite(given[0]))[0]) if not np.isfinite(given[0]).all() else None
         return InputVerdict(name, WRONG, given[0], measured, nothing, np.inf, where, "the claimed gradient holds NaN or infinity")
     kinks = [kink for kink in numeric.kinks if kink.input == k]
     if not known.any():
-        return InputVerdict(name, UNDECIDED, given[0], measured, nothing, 0.0, None, _at_kinks(calls, numeric, given, k) if kinks else
-                            "it has no elements, so there is nothing to check")
+        return InputVerdict(
+            name,
+            UNDECIDED,
+            given[0],
+            measured,
+            nothing,
+            0.0,
+            None,
+            _at_kinks(calls, numeric, given, k) if kinks else "it has no elements, so there is nothing to check",
+        )
     eps = float(np.finfo(np.float32).eps)
     own = 64 * eps * np.abs(given).max() if calls.claimed_single else 0.0
     allowed = precision.rtol * np.maximum(np.abs(given), np.abs(right)) + rounding + own
@@ -107,15 +128,31 @@ def _verdict(calls: Calls, numeric: Numeric, claimed: list[np.ndarray | None], k
         why = _at_kinks(calls, numeric, given, k)
         verdict = UNDECIDED if verdict == RIGHT else verdict
     draw = at[0] if at else 0
-    return InputVerdict(name, verdict, given[draw], np.where(known, right[draw], np.nan), np.where(known, error[draw], np.nan), share,
-                        at[1:] if at else None, why)
+    return InputVerdict(
+        name,
+        verdict,
+        given[draw],
+        np.where(known, right[draw], np.nan),
+        np.where(known, error[draw], np.nan),
+        share,
+        at[1:] if at else None,
+        why,
+    )
 
 
 def _again(
-    calls: Calls, numeric: Numeric, given: np.ndarray, allowed: np.ndarray, error: np.ndarray, i: int, k: int, share: float,
-    at: tuple[int, ...] | None, precision: Precision,
+    calls: Calls,
+    numeric: Numeric,
+    given: np.ndarray,
+    allowed: np.ndarray,
+    error: np.ndarray,
+    i: int,
+    k: int,
+    share: float,
+    at: tuple[int, ...] | None,
+    precision: Precision,
 ) -> tuple[float, tuple[int, ...] | None]:
-    """Measure what is off by little again with other steps, so that a function that is hard to measure convicts no right gradient."""
+    """Measure what is off by little again with other steps, so that what is hard to measure convicts no right one."""
     known = np.broadcast_to(numeric.known[k], error.shape)
     scale = float(np.abs(numeric.gradients[k]).max())
     for _ in range(12):
@@ -136,7 +173,8 @@ def _at_kinks(calls: Calls, numeric: Numeric, given: np.ndarray, k: int) -> str:
     kinks = [kink for kink in numeric.kinks if kink.input == k]
     first = kinks[0]
     name = calls.names[calls.floats[k]]
-    claimed = float(given[(0, *first.index)]) if given.shape[1:] == numeric.known[k].shape else float("nan")
+    place = (0, *first.index)
+    claimed = float(given[place]) if given.shape[1:] == numeric.known[k].shape else float("nan")
     left, right = float(first.left[0]), float(first.right[0])
     where = f"{name}[{', '.join(map(str, first.index))}]" if first.index else name
     scale = max(abs(left), abs(right), 1e-300)
@@ -149,8 +187,11 @@ def _at_kinks(calls: Calls, numeric: Numeric, given: np.ndarray, k: int) -> str:
     else:
         side = "the claimed gradient is that of neither side"
     more = f" (and at {len(kinks) - 1} more)" if len(kinks) > 1 else ""
-    return (f"f has a kink within {first.step:.1e} of {where}{more}, so it has no derivative there: to the left the slope is {left:.6g}, to the right "
-            f"{right:.6g}, {side} ({claimed:.6g}); move the point away from the kink")
+    return (
+        f"f has a kink within {first.step:.1e} of {where}{more}, so it has no derivative there: to the left "
+        f"the slope is {left:.6g}, to the right "
+        f"{right:.6g}, {side} ({claimed:.6g}); move the point away from the kink"
+    )
 
 
 def _directions(
@@ -160,30 +201,43 @@ def _directions(
     if all(known.all() for known in numeric.known) or any(v.verdict != RIGHT for v in verdicts):
         return []
     for moves, slope, rounding in numeric.directions:
-        along = np.array([sum(float((c[n] * d).sum()) for c, d in zip(claimed, moves, strict=True) if c is not None)
-                          for n in range(len(slope))])
+        along = np.array(
+            [sum(float((c[n] * d).sum()) for c, d in zip(claimed, moves, strict=True) if c is not None) for n in range(len(slope))]
+        )
         allowed = 1e-6 * np.maximum(np.abs(along), np.abs(slope)) + rounding
         if calls.single or calls.claimed_single:
             allowed = allowed + 2e-3 * np.abs(slope).max()
         off = np.abs(along - slope)
         if not (off <= allowed).all():
             n = int(np.argmax(off / allowed))
-            return [InputVerdict("a random direction in all inputs", WRONG, np.array(along[n]), np.array(slope[n]), np.array(off[n]),
-                                 float(off[n] / allowed[n]), (), "in an element that was not measured by itself")]
+            return [
+                InputVerdict(
+                    "a random direction in all inputs",
+                    WRONG,
+                    np.array(along[n]),
+                    np.array(slope[n]),
+                    np.array(off[n]),
+                    float(off[n] / allowed[n]),
+                    (),
+                    "in an element that was not measured by itself",
+                )
+            ]
     return []
 
 
 def _flat(calls: Calls, numeric: Numeric, verdicts: list[InputVerdict]) -> list[InputVerdict]:
     """Where every derivative is zero nothing was checked, as a vjp that returns nothing would be right too."""
-    zero = all(not known.any() or np.abs(g[:, known]).max(initial=0) <= r[:, known].max(initial=0)
-               for g, known, r in zip(numeric.gradients, numeric.known, numeric.rounding, strict=True))
+    zero = all(
+        not known.any() or np.abs(g[:, known]).max(initial=0) <= r[:, known].max(initial=0)
+        for g, known, r in zip(numeric.gradients, numeric.known, numeric.rounding, strict=True)
+    )
     if not zero or any(v.verdict != RIGHT for v in verdicts):
         return verdicts
     why = "all derivatives are zero here, which checks nothing: choose a point where f changes"
     return [replace(v, verdict=UNDECIDED, why=why) for v in verdicts]
 
 
-# ---- the search for the mistake -----------------------------------------------------------------------------------------------------
+# ---- the search for the mistake --------------------------------------------------------------------------------------------------
 
 
 def _with_mistakes(judged: Judged, rng: np.random.Generator, elements: int, steps: Any, precision: Precision) -> list[InputVerdict]:
@@ -195,7 +249,7 @@ def _with_mistakes(judged: Judged, rng: np.random.Generator, elements: int, step
         site = _site_at(calls, nearby(calls.arrays, rng), rng, elements, steps, precision)
         if site is not None:
             sites.append(site)
-    others = []
+    others: list[Site] = []
     for arrays in of_other_shapes(calls.arrays, rng):
         if len(others) == 4 or sum(a.size for a in arrays) > 400:
             break
@@ -236,7 +290,12 @@ def _site_at(
 
 
 def _site(
-    calls: Calls, arrays: list[np.ndarray], numeric: Numeric, claimed: list[np.ndarray | None], steps: Any, precision: Precision,
+    calls: Calls,
+    arrays: list[np.ndarray],
+    numeric: Numeric,
+    claimed: list[np.ndarray | None],
+    steps: Any,
+    precision: Precision,
     rng: np.random.Generator,
 ) -> Site:
     graph: Graph | None = None

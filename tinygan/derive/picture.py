@@ -6,16 +6,16 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygan.atomic_files import write_atomically
 
+from .verdict import InputVerdict
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from .verdict import InputVerdict
 
 
 def drawn(verdicts: Sequence[InputVerdict], name: str, path: str | Path | None = None) -> Figure:
@@ -33,7 +33,7 @@ def drawn(verdicts: Sequence[InputVerdict], name: str, path: str | Path | None =
     return figure
 
 
-def _row(figure: Figure, axes: Sequence[object], v: InputVerdict) -> None:
+def _row(figure: Figure, axes: Any, v: InputVerdict) -> None:
     same = v.claimed.shape == v.numeric.shape
     panels = [("claimed", as_plane(v.claimed)), ("numeric", as_plane(v.numeric))]
     if same:
@@ -42,13 +42,13 @@ def _row(figure: Figure, axes: Sequence[object], v: InputVerdict) -> None:
     for ax, (title, plane) in zip(axes, panels, strict=False):
         error = title.startswith("claimed -")
         size = max(float(np.nanmax(np.abs(plane), initial=0)), 1e-300) if error else limit
-        image = ax.imshow(plane, cmap="coolwarm", vmin=-size, vmax=size, interpolation="nearest", aspect="auto")  # type: ignore[attr-defined]
-        ax.set_title(f"{v.name}: {title}", fontsize=9)  # type: ignore[attr-defined]
-        figure.colorbar(image, ax=ax)  # type: ignore[arg-type]
+        image = ax.imshow(plane, cmap="coolwarm", vmin=-size, vmax=size, interpolation="nearest", aspect="auto")
+        ax.set_title(f"{v.name}: {title}", fontsize=9)
+        figure.colorbar(image, ax=ax)
     if not same:
-        axes[2].axis("off")  # type: ignore[attr-defined]
+        axes[2].axis("off")
     said = f"{v.verdict}: {v.mistake.kind}, {v.mistake.sentence}" if v.mistake else f"{v.verdict}. {pattern(v)}"
-    axes[0].set_xlabel(said[:110], fontsize=8, loc="left")  # type: ignore[attr-defined]
+    axes[0].set_xlabel(said[:110], fontsize=8, loc="left")
 
 
 def as_plane(a: np.ndarray) -> np.ndarray:

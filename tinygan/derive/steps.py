@@ -44,10 +44,16 @@ def written(steps: Steps, arrays: Sequence[np.ndarray], floats: Sequence[int], n
         wanted = positional_names(function) or []
         unknown = [p for p in wanted if p not in at]
         if unknown:
-            raise ValueError(f"check_derivation: the step {name!r} takes {unknown[0]!r}, which is no input and no earlier step; "
-                             f"there are {', '.join(at)}")
+            raise ValueError(
+                f"check_derivation: the step {name!r} takes {unknown[0]!r}, which is no input and no earlier step; "
+                f"there are {', '.join(at)}"
+            )
         parents = tuple(at[p] for p in wanted)
-        call = lambda values, function=function: np.asarray(function(*values), np.float64)  # noqa: E731
+        call = _called(function)
         nodes.append(Node(call([nodes[p].value for p in parents]), name, "other", parents, call, Place("", len(nodes), "")))
         at[name] = len(nodes) - 1
     return Graph(nodes, [at[names[i]] for i in floats], [len(nodes) - 1])
+
+
+def _called(function: Callable[..., Any]) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    return lambda values: np.asarray(function(*values), np.float64)

@@ -17,16 +17,93 @@ import numpy as np
 from .graph import Graph, Node, Place
 
 MOVEMENTS = {
-    "reshape", "ravel", "transpose", "swapaxes", "moveaxis", "rollaxis", "squeeze", "expand_dims", "broadcast_to", "concatenate", "stack",
-    "hstack", "vstack", "column_stack", "dstack", "pad", "repeat", "tile", "flip", "fliplr", "flipud", "roll", "rot90", "take", "diagonal",
-    "diag", "atleast_1d", "atleast_2d", "atleast_3d", "take_along_axis", "tril", "triu", "copy", "array", "where",
-    "sliding_window_view", "setitem", "getitem", "permute_dims", "matrix_transpose",
+    "reshape",
+    "ravel",
+    "transpose",
+    "swapaxes",
+    "moveaxis",
+    "rollaxis",
+    "squeeze",
+    "expand_dims",
+    "broadcast_to",
+    "concatenate",
+    "stack",
+    "hstack",
+    "vstack",
+    "column_stack",
+    "dstack",
+    "pad",
+    "repeat",
+    "tile",
+    "flip",
+    "fliplr",
+    "flipud",
+    "roll",
+    "rot90",
+    "take",
+    "diagonal",
+    "diag",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "take_along_axis",
+    "tril",
+    "triu",
+    "copy",
+    "array",
+    "where",
+    "sliding_window_view",
+    "setitem",
+    "getitem",
+    "permute_dims",
+    "matrix_transpose",
 }
-LINEAR = {"sum", "mean", "matmul", "dot", "tensordot", "einsum", "cumsum", "trace", "inner", "outer", "convolve", "vdot", "average",
-          "vecdot", "kron", "diff", "add.reduce"}
+LINEAR = {
+    "sum",
+    "mean",
+    "matmul",
+    "dot",
+    "tensordot",
+    "einsum",
+    "cumsum",
+    "trace",
+    "inner",
+    "outer",
+    "convolve",
+    "vdot",
+    "average",
+    "vecdot",
+    "kron",
+    "diff",
+    "add.reduce",
+}
 METHODS = {
-    "sum", "mean", "std", "var", "prod", "max", "min", "reshape", "ravel", "transpose", "swapaxes", "squeeze", "cumsum", "clip", "dot",
-    "repeat", "trace", "take", "diagonal", "round", "argmax", "argmin", "argsort", "all", "any", "cumprod",
+    "sum",
+    "mean",
+    "std",
+    "var",
+    "prod",
+    "max",
+    "min",
+    "reshape",
+    "ravel",
+    "transpose",
+    "swapaxes",
+    "squeeze",
+    "cumsum",
+    "clip",
+    "dot",
+    "repeat",
+    "trace",
+    "take",
+    "diagonal",
+    "round",
+    "argmax",
+    "argmin",
+    "argsort",
+    "all",
+    "any",
+    "cumprod",
 }
 
 
@@ -74,7 +151,10 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __float__(self) -> float:
         raise Untraceable("float() was taken of an array")
 
-    __int__ = __index__ = __float__  # type: ignore[assignment]  # all raise
+    def __int__(self) -> int:
+        raise Untraceable("int() was taken of an array")
+
+    __index__ = __int__
 
     def __getitem__(self, index: Any) -> Any:
         return self.tape.apply(getitem, (self, index), {})
@@ -169,18 +249,28 @@ class Tape:
 
         result = call([t.value for t in traced])
         if isinstance(result, tuple):
-            return type(result)(*parts) if hasattr(result, "_fields") and (
-                parts := self._several(function, call, traced, result)) else tuple(self._several(function, call, traced, result))
+            return (
+                type(result)(*parts)
+                if hasattr(result, "_fields") and (parts := self._several(function, call, traced, result))
+                else tuple(self._several(function, call, traced, result))
+            )
         if isinstance(result, list):
             return self._several(function, call, traced, result)
         value = np.asarray(result)
         if value.dtype.kind != "f":
             return result  # a comparison, an index, a shape: held
         name = name or function.__name__
-        self.nodes.append(Node(
-            value, f"np.{name}" if name not in ("getitem", "setitem") else {"getitem": "x[...]", "setitem": "y[...] = "}[name],
-            _kind(function, name), tuple(t.at for t in traced), lambda values: np.asarray(call(values)), _place(),
-            {"name": name, "args": template[0], "named": template[1], "function": function}))
+        self.nodes.append(
+            Node(
+                value,
+                f"np.{name}" if name not in ("getitem", "setitem") else {"getitem": "x[...]", "setitem": "y[...] = "}[name],
+                _kind(function, name),
+                tuple(t.at for t in traced),
+                lambda values: np.asarray(call(values)),
+                _place(),
+                {"name": name, "args": template[0], "named": template[1], "function": function},
+            )
+        )
         return Traced(self, len(self.nodes) - 1, value)
 
     def _several(self, function: Any, call: Any, traced: Sequence[Traced], results: Sequence[Any]) -> list[Any]:
@@ -190,10 +280,23 @@ class Tape:
             if value.dtype.kind != "f":
                 found.append(part)
                 continue
-            self.nodes.append(Node(value, f"np.{function.__name__}", "other", tuple(t.at for t in traced),
-                                   lambda values, i=i: np.asarray(call(values)[i]), _place(), {"name": function.__name__}))
+            self.nodes.append(
+                Node(
+                    value,
+                    f"np.{function.__name__}",
+                    "other",
+                    tuple(t.at for t in traced),
+                    _part(call, i),
+                    _place(),
+                    {"name": function.__name__},
+                )
+            )
             found.append(Traced(self, len(self.nodes) - 1, value))
         return found
+
+
+def _part(call: Callable[[Sequence[np.ndarray]], Any], i: int) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    return lambda values: np.asarray(call(values)[i])
 
 
 class Slot:
@@ -229,6 +332,11 @@ def called_with(node: Node, values: Sequence[np.ndarray], at: int, constant: np.
     given = list(_filled(node.about["args"], values))
     given[at] = constant
     return np.asarray(node.about["function"](*given, **_filled(node.about["named"], values)))
+
+
+def called_instead(node: Node, function: Any, values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what another function gives for the arguments of a noted step."""
+    return np.asarray(function(*_filled(node.about["args"], values), **_filled(node.about["named"], values)))
 
 
 def _kind(function: Any, name: str) -> str:
@@ -308,8 +416,13 @@ class _Rewriter:
             return f
         if id(f) in self.done:
             return self.done[id(f)]
-        copy = types.FunctionType(f.__code__, self.namespace(f), f.__name__, f.__defaults__, None if f.__closure__ is None else tuple(
-            types.CellType() for _ in f.__closure__))
+        copy = types.FunctionType(
+            f.__code__,
+            self.namespace(f),
+            f.__name__,
+            f.__defaults__,
+            None if f.__closure__ is None else tuple(types.CellType() for _ in f.__closure__),
+        )
         copy.__kwdefaults__ = f.__kwdefaults__
         self.done[id(f)] = copy
         for old, new in zip(f.__closure__ or (), copy.__closure__ or (), strict=True):

@@ -62,7 +62,10 @@ def slopes(values: Sequence[Any], h: float) -> Slopes:
     """Return the slopes of a function with these values at the five POINTS times h. The values are numbers, or arrays alike."""
     right, half_right, here, half_left, left = values
     return Slopes(
-        wide=(right - left) / (2 * h), narrow=(half_right - half_left) / h,
-        jump_wide=(right - 2 * here + left) / h, jump_narrow=(half_right - 2 * here + half_left) / (h / 2),
-        right=(half_right - here) / (h / 2), left=(here - half_left) / (h / 2),
+        wide=(right - left) / (2 * h),
+        narrow=(half_right - half_left) / h,
+        jump_wide=(right - 2 * here + left) / h,
+        jump_narrow=(half_right - 2 * here + half_left) / (h / 2),
+        right=(half_right - here) / (h / 2),
+        left=(here - half_left) / (h / 2),
     )

@@ -150,9 +150,7 @@ MODULE = {
     "InstanceNorm2d": "a class of your own, class InstanceNorm2d(nn.Layer)", "Embedding": "w[labels], of a Tensor w",
     "MaxPool2d": "nn.Conv2d(c, c, 4, stride=2, pad=1, rng=rng)", "AvgPool2d": "nn.Conv2d(c, c, 4, stride=2, pad=1, rng=rng)",
     "max_pool2d": "nn.Conv2d(c, c, 4, stride=2, pad=1, rng=rng)", "Dropout1d": "nn.Dropout", "cuda": "load('cupy')",
-    "device": "load('cpu')", "save": "fit(...).save(folder), or pickle.dump(G, file)", "vjp": "gradients(y, [x], cotangent)",
-    "jacobian": "gradients(y, [x], row) for each row of np.eye(n)",
-    "hessian": "gradients(g.sum(), [x]) of a g made with create_graph",
+    "device": "load('cpu')", "save": "fit(...).save(folder), or pickle.dump(G, file)",
     "clip_grad_norm_": "g * min(1, limit / ops.norm(g)) for each gradient g", "autograd": "gradients",
 }
 

@@ -15,6 +15,7 @@ from tinygan_kernels import Backend
 
 from tinygan.engine import ops
 from tinygan.engine.tensor import Tensor, gradients
+from tinygan.engine.transforms import jacobian_of
 from tinygan.game.moves import Game
 from tinygan.game.penalties import squared_slope, variable
 from tinygan.nn.layers import Layer
@@ -30,13 +31,7 @@ def velocity(goal_d: Tensor, loss_g: Tensor, theta_d: Sequence[Tensor], theta_g:
 
 def jacobian(v: Tensor, theta: Sequence[Tensor]) -> np.ndarray:
     """Compute dv/dtheta (P, P), row i being the gradient of v_i: one Hessian-vector product a row."""
-    rows = []
-    for i in range(v.size):
-        one = np.zeros(v.shape, v.dtype)
-        one[i] = 1
-        parts = gradients(v, theta, Tensor(one, v.backend), unused="zeros")  # a player's move need not depend on all of theta
-        rows.append(np.concatenate([part.numpy().reshape(-1) for part in parts]))
-    return np.array(rows)
+    return jacobian_of(v, theta, create_graph=False).numpy()  # zeros where a player's move does not depend on some of theta
 
 
 # ---- the Dirac-GAN: the smallest game that does not converge (Mescheder et al. 2018, section 2) -------------------------------

@@ -25,7 +25,14 @@ def candidates(site: Site, i: int) -> Candidates:
 
 
 def _one(
-    site: Site, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray, also: tuple[str, ...] = ()
+    site: Site,
+    i: int,
+    key: tuple[object, ...],
+    kind: str,
+    sentence: str,
+    rank: float,
+    gradient: np.ndarray,
+    also: tuple[str, ...] = (),
 ) -> Candidate:
     gradients: list[np.ndarray | None] = [None] * len(site.floats)
     gradients[i] = gradient
@@ -62,8 +69,15 @@ def _of_cotangent(site: Site, i: int) -> Candidates:
         return
     u = site.u.reshape(len(site.u), *site.out_shapes[0])
     for name, kind, moved in arranged(u):
-        yield _one(site, i, ("cotangent", name), kind, f"the cotangent g was taken {name}", 2.2,
-                   (moved.reshape(len(u), -1) @ jacobians[i]).reshape(site.right[i].shape))
+        yield _one(
+            site,
+            i,
+            ("cotangent", name),
+            kind,
+            f"the cotangent g was taken {name}",
+            2.2,
+            (moved.reshape(len(u), -1) @ jacobians[i]).reshape(site.right[i].shape),
+        )
 
 
 def _reshaped(site: Site, i: int, claimed: np.ndarray, right: np.ndarray) -> Candidates:
@@ -74,16 +88,38 @@ def _reshaped(site: Site, i: int, claimed: np.ndarray, right: np.ndarray) -> Can
         for order in permutations(range(len(wanted))):
             moved = right.transpose(0, *(1 + p for p in order))
             if moved.shape == claimed.shape and list(order) != list(range(len(wanted))):
-                yield _one(site, i, ("shape", "transposed", order), "transpose", f"{told}: it is the right gradient, transposed", 0.3, moved)
+                yield _one(
+                    site,
+                    i,
+                    ("shape", "transposed", order),
+                    "transpose",
+                    f"{told}: it is the right gradient, transposed",
+                    0.3,
+                    moved,
+                )
     summed = _summed(claimed, wanted)
     if summed is not None and site.numeric.known[i].all():
         scale = max(float(np.abs(summed).max()), float(np.abs(right).max()))
         if np.abs(summed - right).max() <= 2e-6 * scale + 3 * float(site.numeric.rounding[i].max()):
-            yield _one(site, i, ("shape", "unsummed"), "broadcast not summed",
-                       f"{told}: {name} was broadcast, and its gradient has to be summed over the copies", 0.3, claimed.copy())
+            yield _one(
+                site,
+                i,
+                ("shape", "unsummed"),
+                "broadcast not summed",
+                f"{told}: {name} was broadcast, and its gradient has to be summed over the copies",
+                0.3,
+                claimed.copy(),
+            )
     if claimed.size == right.size and sorted(shape) != sorted(wanted):
-        yield _one(site, i, ("shape", "size"), "transpose", f"{told}: the numbers are right, the shape is not", 0.4,
-                   right.reshape(claimed.shape))
+        yield _one(
+            site,
+            i,
+            ("shape", "size"),
+            "transpose",
+            f"{told}: the numbers are right, the shape is not",
+            0.4,
+            right.reshape(claimed.shape),
+        )
 
 
 def _summed(claimed: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray | None:
@@ -101,26 +137,41 @@ def _summed(claimed: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray | None:
     return np.asarray(claimed.sum(axes, keepdims=True)).reshape(len(claimed), *wanted)
 
 
-# ---- shifts: pads, strides and indices that are off by one ------------------------------------------------------------------------
+# ---- shifts: pads, strides and indices that are off by one ----------------------------------------------------------------------
 
 
 def _shifts(site: Site, i: int, claimed: np.ndarray, right: np.ndarray) -> Candidates:
     """The gradient moved by some places along some axes, whatever came in at the border."""
     axes = [k for k in range(right.ndim - 1) if right.shape[1 + k] > 2]
     moves = [{axis: by} for axis in axes for by in (1, -1, 2, -2)]
-    moves += [{a: s, b: t} for n, a in enumerate(axes) for b in axes[n + 1 :] for s in (1, -1, 2, -2) for t in (1, -1, 2, -2) if abs(s) == abs(t)]
+    moves += [
+        {a: s, b: t}
+        for n, a in enumerate(axes)
+        for b in axes[n + 1 :]
+        for s in (1, -1, 2, -2)
+        for t in (1, -1, 2, -2)
+        if abs(s) == abs(t)
+    ]
     for move in moves:
         to = tuple(slice(max(move.get(k, 0), 0), n + min(move.get(k, 0), 0)) for k, n in enumerate(right.shape[1:]))
         source = tuple(slice(max(-move.get(k, 0), 0), n + min(-move.get(k, 0), 0)) for k, n in enumerate(right.shape[1:]))
-        inside = right[(slice(None), *source)]
+        there, here = (slice(None), *source), (slice(None), *to)
+        inside = right[there]
         if inside.size < 2 * len(right) or not np.abs(inside).max() > 0:
             continue
         shifted = claimed.copy()  # at the border whatever vjp gives
-        shifted[(slice(None), *to)] = inside
+        shifted[here] = inside
         if site.fits(i, shifted):
             how = " and ".join(f"{by:+d} along axis {axis}" for axis, by in move.items())
-            yield _one(site, i, ("shift", *sorted(move.items())), "off by one",
-                       f"the gradient is the right one, shifted by {how}: a pad or an index is off by {abs(next(iter(move.values())))}", 3, shifted)
+            yield _one(
+                site,
+                i,
+                ("shift", *sorted(move.items())),
+                "off by one",
+                f"the gradient is the right one, shifted by {how}: a pad or an index is off by {abs(next(iter(move.values())))}",
+                3,
+                shifted,
+            )
     yield from _strides(site, i)
 
 
@@ -145,8 +196,15 @@ def _strides(site: Site, i: int) -> Candidates:
                     first = block.ndim - len(shape)
                     moved[tuple(pick)] = _by(block, {first + a: start + slope * k for a, k in zip(axes, at, strict=True)})
                 gradient = (site.u @ moved.reshape(len(j.reshape(-1, *shape)), -1)).reshape(site.right[i].shape)
-                yield _one(site, i, ("stride", axes, slope, start), "off by one",
-                           f"the stride along {'axes' if len(axes) > 1 else 'axis'} {' and '.join(map(str, axes))} is off by {slope:+d}", 3.5, gradient)
+                yield _one(
+                    site,
+                    i,
+                    ("stride", axes, slope, start),
+                    "off by one",
+                    f"the stride along {'axes' if len(axes) > 1 else 'axis'} {' and '.join(map(str, axes))} is off by {slope:+d}",
+                    3.5,
+                    gradient,
+                )
 
 
 def _spatial(shape: tuple[int, ...], out: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from . import arrangement, elementwise, inputs, steps, whole
-from .fit import Candidate, Site
+from .fit import Candidate, Candidates, Site
 from .sizes import of_what
 
 FEW = 4  # numbers that a candidate has to explain (elements times cotangents times points) before it is believed
@@ -51,11 +51,18 @@ def diagnose(sites: Sequence[Site], other_shapes: Sequence[Site], i: int) -> Mis
 
 
 def _matching(site: Site, i: int) -> Iterator[Candidate]:
-    for family in (whole.candidates, arrangement.candidates, inputs.candidates, elementwise.candidates):
-        for candidate in family(site, i):
+    of_one: list[Callable[[Site, int], Candidates]] = [
+        whole.candidates,
+        arrangement.candidates,
+        inputs.candidates,
+        elementwise.candidates,
+    ]
+    for one in of_one:
+        for candidate in one(site, i):
             if _fits(candidate, site, i):
                 yield candidate
-    for family in (steps.candidates, inputs.elsewhere):
+    of_all: list[Callable[[Site], Candidates]] = [steps.candidates, inputs.elsewhere]
+    for family in of_all:
         for candidate in site.of_all(family):
             if _fits(candidate, site, i):
                 yield candidate
@@ -66,7 +73,9 @@ def _fits(candidate: Candidate, site: Site, i: int) -> bool:
     return gradient is not None and site.fits(i, gradient)
 
 
-def _of_all_shapes(fitting: dict[tuple[object, ...], Candidate], sites: Sequence[Site], i: int) -> dict[tuple[object, ...], Candidate]:
+def _of_all_shapes(
+    fitting: dict[tuple[object, ...], Candidate], sites: Sequence[Site], i: int
+) -> dict[tuple[object, ...], Candidate]:
     """Return what still fits where the inputs have other shapes: a factor 2 is told from an n that happens to be 2."""
     factors = {key for key in fitting if key[0] == "factor"}
     for site in sites:
@@ -82,7 +91,9 @@ def _mistake(ranked: list[Candidate], sites: Sequence[Site], i: int) -> Mistake:
     numbers = sum(site.right[i].size for site in sites)
     sure = len(sites) > 1 and numbers >= FEW
     sentence = best.sentence
-    named = [(str(c.key[1]), str(c.key[2]), c.kind) for c in ranked if c.key[0] == "factor" and c.key[1] != "number" and c.key[1] != "-1"]
+    named = [
+        (str(c.key[1]), str(c.key[2]), c.kind) for c in ranked if c.key[0] == "factor" and c.key[1] != "number" and c.key[1] != "-1"
+    ]
     if best.key[0] == "factor" and named:
         sentence = f"{sentence}; the factor is {of_what(named, sites[0])}"
         sure = sure and len({kind for _, _, kind in named}) == 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tinygan.derive.activations import ACTIVATIONS, recognised
+from tinygan.derive.activations import ACTIVATIONS, Activation, recognised
 
 from .fit import Candidate, Candidates, Site
 
@@ -37,38 +39,91 @@ def _of_input(site: Site, i: int) -> Candidates:
         yield _one(site, i, ("elementwise", *key), kind, sentence, rank, u * factor)
 
 
-def factors_of(x: np.ndarray, y: np.ndarray, known: object = None) -> list[tuple[tuple[str, ...], str, str, float, np.ndarray]]:
+Factor = tuple[tuple[str, ...], str, str, float, np.ndarray]  # (key, kind, sentence, rank, factor)
+
+
+def factors_of(x: np.ndarray, y: np.ndarray, known: Activation | None = None) -> list[Factor]:
     """Return (key, kind, sentence, rank, factor) for derivatives that may be taken for that of the elementwise function x -> y."""
-    here = f" in the place of that of {known.name}" if known is not None and hasattr(known, "name") else ""
-    found = [(("one",), "missing chain factor", f"the derivative{' of ' + known.name if hasattr(known, 'name') else ''} was left out: "
-              "the cotangent was handed on as it is", 2.4, np.ones_like(x))]
+    here = f" in the place of that of {known.name}" if known is not None else ""
+    of = f" of {known.name}" if known is not None else ""
+    found: list[Factor] = [
+        (
+            ("one",),
+            "missing chain factor",
+            f"the derivative{of} was left out: the cotangent was handed on as it is",
+            2.4,
+            np.ones_like(x),
+        )
+    ]
     with np.errstate(all="ignore"):
         for other in ACTIVATIONS:
-            found.append((("activation", other.name), "other activation", f"the derivative is that of {other.name}{here}", 2.5,
-                          other.derivative(x)))
+            found.append(
+                (
+                    ("activation", other.name),
+                    "other activation",
+                    f"the derivative is that of {other.name}{here}",
+                    2.5,
+                    other.derivative(x),
+                )
+            )
             if other is known:
-                found.append((("at y", other.name), "y for x", f"the derivative of {other.name} was taken at its output y instead of its "
-                              "input x", 2.3, other.derivative(y)))
+                found.append(
+                    (
+                        ("at y", other.name),
+                        "y for x",
+                        f"the derivative of {other.name} was taken at its output y instead of its input x",
+                        2.3,
+                        other.derivative(y),
+                    )
+                )
             if other.of_y is None:
                 continue
             if other is known:
-                found.append((("of y at x", other.name), "y for x", f"the derivative of {other.name} in terms of its output y was taken at "
-                              "its input x", 2.3, other.of_y(x)))
+                found.append(
+                    (
+                        ("of y at x", other.name),
+                        "y for x",
+                        f"the derivative of {other.name} in terms of its output y was taken at its input x",
+                        2.3,
+                        other.of_y(x),
+                    )
+                )
             else:
-                found.append((("activation of y", other.name), "other activation",
-                              f"the derivative is that of {other.name}, in terms of y{here}", 2.7, other.of_y(y)))
+                found.append(
+                    (
+                        ("activation of y", other.name),
+                        "other activation",
+                        f"the derivative is that of {other.name}, in terms of y{here}",
+                        2.7,
+                        other.of_y(y),
+                    )
+                )
         found.append((("y",), "missing chain factor", "the factor of the derivative is y", 3.6, y))
         found.append((("x",), "missing chain factor", "the factor of the derivative is x", 3.6, x))
     return found
 
 
 def _of_last_step(site: Site, i: int) -> Candidates:
-    """f = a(s(inputs)) with a known activation a, told by the range of y: s = the inverse of a at y.
+    """The cotangent times or divided by y; and, where no steps are known, f = a(s(inputs)) with a = tanh or the sigmoid.
 
     Every row of the Jacobian is then a'(s) times that of s, and another factor in its place shows as one factor for each output.
     """
     jacobians, y = site.numeric.jacobians, site.numeric.y
     assert jacobians is not None
+    with np.errstate(all="ignore"):
+        for way, factor in (("is missing", 1 / y), ("is there once too often", y)):
+            if np.isfinite(factor).all():
+                yield _one(
+                    site,
+                    i,
+                    ("output", way),
+                    "missing chain factor",
+                    f"a factor y, the output of f, {way} in the gradient",
+                    3.2,
+                    (site.u * factor @ jacobians[i]).reshape(site.right[i].shape),
+                )
+    if site.graph is not None:
+        return
     for name, inverse in INVERSES.items():
         with np.errstate(all="ignore"):
             s = inverse(y)
@@ -83,19 +138,15 @@ def _of_last_step(site: Site, i: int) -> Candidates:
             with np.errstate(all="ignore"):
                 weights = site.u * (factor / slope)
             if np.isfinite(weights).all():
-                yield _one(site, i, ("last", name, *key), kind, sentence, rank + 0.6, (weights @ jacobians[i]).reshape(site.right[i].shape))
+                yield _one(
+                    site, i, ("last", name, *key), kind, sentence, rank + 0.6, (weights @ jacobians[i]).reshape(site.right[i].shape)
+                )
 
 
-INVERSES = {
-    "tanh": np.arctanh, "sigmoid": lambda y: np.log(y / (1 - y)), "exp": np.log, "softplus": lambda y: np.log(np.expm1(y)),
-    "square root": np.square, "leaky ReLU with slope 0.2": lambda y: np.where(y > 0, y, y / 0.2),
-    "leaky ReLU with slope 0.01": lambda y: np.where(y > 0, y, y / 0.01), "log": np.exp,
-}
+INVERSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"tanh": np.arctanh, "sigmoid": lambda y: np.asarray(np.log(y / (1 - y)))}
 
 
-def _one(
-    site: Site, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray
-) -> Candidate:
+def _one(site: Site, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray) -> Candidate:
     gradients: list[np.ndarray | None] = [None] * len(site.floats)
     gradients[i] = gradient
     return Candidate(key, kind, sentence, rank, gradients)

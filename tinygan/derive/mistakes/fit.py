@@ -34,8 +34,8 @@ KINDS = {
 class Site:
     """One point at which mistakes are looked for: the inputs, the numeric gradients there, and the claimed ones.
 
-    right and claimed: for each input with floats, (K, *shape). A claimed gradient may have another shape (K, *other), and is None where
-    vjp returned None. graph: the steps of f, where they could be noted.
+    right and claimed: for each input with floats, (K, *shape). A claimed gradient may have another shape (K, *other), and is None
+    where vjp returned None. graph: the steps of f, where they could be noted.
     """
 
     arrays: list[np.ndarray]

@@ -24,16 +24,41 @@ def candidates(site: Site, i: int) -> Candidates:
         if other.shape == claimed.shape:
             yield _one(site, i, ("input", j), "another input", f"the gradient of {name} is that of {of}", 1.8, other)
             yield _one(site, i, ("input", j, "-"), "another input", f"the gradient of {name} is minus that of {of}", 2.5, -other)
-        if other.ndim == 3 and other.shape[::-1][:2] == claimed.shape[:0:-1][::-1][::-1] and other.shape[1:][::-1] == claimed.shape[1:]:
-            yield _one(site, i, ("input", j, "T"), "another input", f"the gradient of {name} is that of {of}, transposed", 2.6,
-                       other.transpose(0, 2, 1))
+        if (
+            other.ndim == 3
+            and other.shape[::-1][:2] == claimed.shape[:0:-1][::-1][::-1]
+            and other.shape[1:][::-1] == claimed.shape[1:]
+        ):
+            yield _one(
+                site,
+                i,
+                ("input", j, "T"),
+                "another input",
+                f"the gradient of {name} is that of {of}, transposed",
+                2.6,
+                other.transpose(0, 2, 1),
+            )
         if other.shape == right.shape == claimed.shape:
-            yield _one(site, i, ("added", j), "not detached",
-                       f"the gradient of {of} is added to that of {name}, which f takes as something of its own", 2.1, right + other)
+            yield _one(
+                site,
+                i,
+                ("added", j),
+                "not detached",
+                f"the gradient of {of} is added to that of {name}, which f takes as something of its own",
+                2.1,
+                right + other,
+            )
 
 
 def _one(
-    site: Site, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray, also: tuple[str, ...] = ()
+    site: Site,
+    i: int,
+    key: tuple[object, ...],
+    kind: str,
+    sentence: str,
+    rank: float,
+    gradient: np.ndarray,
+    also: tuple[str, ...] = (),
 ) -> Candidate:
     gradients: list[np.ndarray | None] = [None] * len(site.floats)
     gradients[i] = gradient
@@ -58,19 +83,40 @@ def _substituted(site: Site) -> Iterator[tuple[tuple[object, ...], str, str, flo
     for i in site.floats:
         x, name = site.arrays[i], site.names[i]
         if len(site.out_shapes) == 1 and site.out_shapes[0] == x.shape:
-            yield (("at y", i), "y for x", f"the derivative was taken at the output y in the place of {name}", 2.3,
-                   _with(site, i, y.reshape(x.shape)))
+            yield (
+                ("at y", i),
+                "y for x",
+                f"the derivative was taken at the output y in the place of {name}",
+                2.3,
+                _with(site, i, y.reshape(x.shape)),
+            )
         if x.ndim >= 2 and x.shape[-1] == x.shape[-2]:
-            yield (("at transposed", i), "transpose", f"{name} enters the gradient transposed the wrong way", 2.3,
-                   _with(site, i, np.swapaxes(x, -1, -2).copy()))
+            yield (
+                ("at transposed", i),
+                "transpose",
+                f"{name} enters the gradient transposed the wrong way",
+                2.3,
+                _with(site, i, np.swapaxes(x, -1, -2).copy()),
+            )
         for j in site.floats:
             if j > i and site.arrays[j].shape == x.shape:
                 arrays = _with(site, i, site.arrays[j])
                 arrays[j] = x
-                yield (("at swapped", i, j), "another input", f"{name} and {site.names[j]} were mixed up in the derivative", 2.8, arrays)
+                yield (
+                    ("at swapped", i, j),
+                    "another input",
+                    f"{name} and {site.names[j]} were mixed up in the derivative",
+                    2.8,
+                    arrays,
+                )
             if j != i and site.arrays[j].shape == x.shape:
-                yield (("at other", i, j), "another input", f"{site.names[j]} stands where {name} belongs in the derivative", 2.9,
-                       _with(site, i, site.arrays[j]))
+                yield (
+                    ("at other", i, j),
+                    "another input",
+                    f"{site.names[j]} stands where {name} belongs in the derivative",
+                    2.9,
+                    _with(site, i, site.arrays[j]),
+                )
         yield (("at minus", i), "sign", f"the derivative was taken at minus {name}", 3.5, _with(site, i, -x))
 
 

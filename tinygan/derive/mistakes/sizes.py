@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from .fit import Site
 
-PLAIN = {-1.0: "-1", 2.0: "2", 0.5: "1/2", -2.0: "-2", -0.5: "-1/2", 3.0: "3", 1 / 3: "1/3", 4.0: "4", 0.25: "1/4", math.sqrt(2): "sqrt(2)",
-         1 / math.sqrt(2): "1/sqrt(2)", math.pi: "pi", 2 * math.pi: "2 pi", 0.5 / math.pi: "1/(2 pi)", math.log(2): "log 2",
-         1 / math.log(2): "1/log 2", math.sqrt(2 * math.pi): "sqrt(2 pi)", 1 / math.sqrt(2 * math.pi): "1/sqrt(2 pi)"}
+PLAIN = {
+    -1.0: "-1",
+    2.0: "2",
+    0.5: "1/2",
+    -2.0: "-2",
+    -0.5: "-1/2",
+    3.0: "3",
+    1 / 3: "1/3",
+    4.0: "4",
+    0.25: "1/4",
+    math.sqrt(2): "sqrt(2)",
+    1 / math.sqrt(2): "1/sqrt(2)",
+    math.pi: "pi",
+    2 * math.pi: "2 pi",
+    0.5 / math.pi: "1/(2 pi)",
+    math.log(2): "log 2",
+    1 / math.log(2): "1/log 2",
+    math.sqrt(2 * math.pi): "sqrt(2 pi)",
+    1 / math.sqrt(2 * math.pi): "1/sqrt(2 pi)",
+}
 # forms of a length n: (text, what it makes of n, what kind of mistake a factor of this form is)
-FORMS = [
-    ("n", lambda n: n, "sum for mean"), ("1/n", lambda n: 1 / n, "mean for sum"), ("n - 1", lambda n: n - 1, "sum for mean"),
-    ("1/(n - 1)", lambda n: 1 / (n - 1), "mean for sum"), ("n/(n - 1)", lambda n: n / (n - 1), "constant factor"),
-    ("(n - 1)/n", lambda n: (n - 1) / n, "constant factor"), ("sqrt(n)", math.sqrt, "constant factor"),
-    ("1/sqrt(n)", lambda n: 1 / math.sqrt(n), "constant factor"), ("n^2", lambda n: n * n, "sum for mean"),
-    ("1/n^2", lambda n: 1 / (n * n), "mean for sum"), ("2n", lambda n: 2 * n, "sum for mean"), ("2/n", lambda n: 2 / n, "mean for sum"),
-    ("n/2", lambda n: n / 2, "sum for mean"), ("1/(2n)", lambda n: 0.5 / n, "mean for sum"),
+FORMS: list[tuple[str, Callable[[float], float], str]] = [
+    ("n", lambda n: n, "sum for mean"),
+    ("1/n", lambda n: 1 / n, "mean for sum"),
+    ("n - 1", lambda n: n - 1, "sum for mean"),
+    ("1/(n - 1)", lambda n: 1 / (n - 1), "mean for sum"),
+    ("n/(n - 1)", lambda n: n / (n - 1), "constant factor"),
+    ("(n - 1)/n", lambda n: (n - 1) / n, "constant factor"),
+    ("sqrt(n)", math.sqrt, "constant factor"),
+    ("1/sqrt(n)", lambda n: 1 / math.sqrt(n), "constant factor"),
+    ("n^2", lambda n: n * n, "sum for mean"),
+    ("1/n^2", lambda n: 1 / (n * n), "mean for sum"),
+    ("2n", lambda n: 2 * n, "sum for mean"),
+    ("2/n", lambda n: 2 / n, "mean for sum"),
+    ("n/2", lambda n: n / 2, "sum for mean"),
+    ("1/(2n)", lambda n: 0.5 / n, "mean for sum"),
 ]
 
 
@@ -34,8 +59,11 @@ def lengths(site: Site) -> list[tuple[str, int]]:
     for name, shape in shapes:
         found += [(f"axis {a} of {name}", n) for a, n in enumerate(shape)]
         if len(shape) > 2:
-            found += [(f"axes {' and '.join(map(str, axes))} of {name}", math.prod(shape[a] for a in axes))
-                      for size in range(2, len(shape)) for axes in combinations(range(len(shape)), size)]
+            found += [
+                (f"axes {' and '.join(map(str, axes))} of {name}", math.prod(shape[a] for a in axes))
+                for size in range(2, len(shape))
+                for axes in combinations(range(len(shape)), size)
+            ]
         if len(shape) > 1:
             found.append((f"the size of {name}", math.prod(shape)))
     return [(name, n) for name, n in found if n > 1]
