@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tinygan.training import load_generator
 
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "assert_gradients", "check_derivation", "detect_changes", "draw", "fit", "game", "grad",
-    "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn", "ops", "optim",
+    "ChangedArray", "Tensor", "__version__", "assert_gradients", "check_derivation", "detect_changes", "draw", "fit", "game",
+    "grad", "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn", "ops", "optim",
     "stop", "vjp",
 ]
 

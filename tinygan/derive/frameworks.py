@@ -134,10 +134,12 @@ def framework_of(f: Any, vjp: Any, arguments: Sequence[Any]) -> tuple[Framework,
         return OfTorch(), _torch_function(f)
     if where.split(".")[0] in ("jax", "jaxlib"):
         return _jax_of_64_bits(), f
-    if where.startswith("tinygan.nn"):
-        parameters = list(f.parameters().values())
-        if parameters:
-            return OfTinygan(parameters[0].backend), f
+    of_layer = getattr(f, "parameters", None)  # a layer of this project, whose parameters are tensors
+    parameters = of_layer() if callable(of_layer) and not isinstance(f, type) else None
+    if isinstance(parameters, dict):
+        for parameter in parameters.values():
+            if isinstance(parameter, Tensor):
+                return OfTinygan(parameter.backend), f
     return Framework(), f
 
 

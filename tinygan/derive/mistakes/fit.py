@@ -10,6 +10,7 @@ import numpy as np
 from tinygan.derive.graph import Graph
 from tinygan.derive.numeric import Numeric
 
+# The mistakes that can be named, each with what it is.
 KINDS = {
     "constant factor": "every element is off by the same number",
     "sign": "the sign of the gradient, or of one of its terms",
