@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChangedArray", "Tensor", "__version__", "assert_gradients", "check_derivation", "detect_changes", "draw", "fit", "game",
-    "grad", "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn", "ops", "optim",
-    "stop", "vjp",
+    "grad", "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn", "ops",
+    "optim", "stop", "vjp",
 ]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
