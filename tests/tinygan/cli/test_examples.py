@@ -19,6 +19,7 @@ SHORTER = {
     "theory": ("--only", "saturat", "--backend", "reference"), "evaluate": ("--backend", "reference"), "presets": (),
     "kernels list": (),
     "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
+    "derive check": (), "derive lines": (),
 }  # fmt: skip
 
 
@@ -40,18 +41,34 @@ def examples():
 
 
 EXAMPLES = examples()
+DERIVED = """
+def layer_norm(x):
+    return x - x.mean(-1, keepdims=True)
+
+def layer_norm_vjp(g, x):
+    return g - g.mean(-1, keepdims=True)
+
+def loss(x):
+    return (x**2).mean()
+
+def d_loss(g, x):
+    return 2 * g * x / x.size
+
+def inputs(rng):
+    return rng.normal(size=(3, 4))
+"""
 
 
 def test_every_command_has_examples():
     """Those that have none are listed: they take no arguments, or are groups of commands."""
-    assert {name for name, line in commands() if not line} == {"presets", "kernels"}
-    assert {name for name, _ in commands()} - {"", "kernels"} == set(SHORTER)
+    assert {name for name, line in commands() if not line} == {"presets", "kernels", "derive"}
+    assert {name for name, _ in commands()} - {"", "kernels", "derive"} == set(SHORTER)
     assert len(EXAMPLES) > 15 and all(example.startswith("tinygan ") for example in EXAMPLES)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """The folder that the examples imagine: photos/, a table, and runs on digits, ring and the table."""
+    """The folder that the examples imagine: photos/, a table, derivations, and runs on digits, ring and the table."""
     here = tmp_path_factory.mktemp("examples")
     rng = np.random.default_rng(0)
     (here / "photos").mkdir()
@@ -60,6 +77,8 @@ def place(tmp_path_factory):
     for name in ("heights", "held-out"):
         rows = "".join(f"{a},{b}\n" for a, b in rng.normal(size=(30, 2)))
         (here / f"{name}.csv").write_text(f"a,b\n{rows}")
+    (here / "mine.py").write_text(DERIVED)
+    (here / "proof.txt").write_text("(a + b)^2\n= a^2 + 2*a*b + b^2\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         measure_less(patch)
