@@ -6,6 +6,8 @@ import numpy as np
 from tinygan_kernels import load
 
 from benchmarks.docs.markdown import table
+from tinygan.drawing import draw
+from tinygan.drawing.layout import require_layout
 from tinygan.engine import ops
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.theory import gradient_cases
@@ -38,6 +40,13 @@ def worked_graph() -> str:
     rows = [[f"`{name}`", formula, f"{float(t):+.6f}", f"{float(g):+.6f}"]
             for (name, formula, t), g in zip(nodes, cotangents, strict=True)]
     return table(["node", "computed as", "value", "dL/dnode"], rows)
+
+
+def worked_drawing() -> str:
+    """Return the worked graph as SVG. Raises NoLayout where igraph is missing."""
+    nodes, L, _ = worked()
+    require_layout()
+    return draw(L, names={name: tensor for name, _, tensor in nodes}).svg()
 
 
 def worked_by_hand() -> str:

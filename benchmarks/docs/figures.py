@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from tinygan_kernels import load
 
 from benchmarks.docs import product_figures
+from benchmarks.docs.autodiff_page import worked_drawing
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
 from tinygan.measure.densities import optimal
@@ -86,6 +87,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "collapse.png": collapse,
     "product.png": product_figures.product, "tile.png": product_figures.tile,
 }
+DRAWINGS: dict[str, Callable[[], str]] = {"graph.svg": worked_drawing}
 
 
 def draw(folder: Path) -> None:
@@ -93,3 +95,5 @@ def draw(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, make in FIGURES.items():
         make().savefig(folder / name)
+    for name, text in DRAWINGS.items():
+        (folder / name).write_text(text())

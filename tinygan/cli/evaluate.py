@@ -40,7 +40,7 @@ def evaluate(
     from tinygan.training.state import read_state
 
     state = read_state(run_folder)[1]
-    dataset = _own_data(run_folder, state) if data is None else _other_data(data, state)
+    dataset = own_data(run_folder, state) if data is None else _other_data(data, state)
     trained = load_generator(run_folder, load_backend(backend))
     found = quality_report(dataset, trained, np.random.default_rng(seed), with_parzen)
     for note in (*(() if data in (None, *NAMES) else (dataset.summary,)), *dataset.notes):
@@ -51,7 +51,7 @@ def evaluate(
     out.print(table)
 
 
-def _own_data(run_folder: Path, state: RunState) -> Dataset:
+def own_data(run_folder: Path, state: RunState) -> Dataset:
     """Return the data that a run was trained on. Raises DataError where they are not at hand, or are others by now."""
     from tinygan.data import DataError
     from tinygan.data import load as load_data

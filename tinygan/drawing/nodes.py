@@ -114,7 +114,7 @@ class Node:
             f"VJP: {', '.join(self.vjp_source)}" if t.parents else "",
             f"called from {self.called_from}" if self.called_from else "",
             f"in the VJP of node {self.derivative_of}" if self.derivative_of else "",
-            f"in {'.'.join(name for name, _ in self.modules)}" if self.modules else "",
+            f"in {self.modules[-1][0]}" if self.modules else "",
         ]
         try:
             rows.append(f"kernels: {'; '.join(self.kernels) or 'none, a view'}" if t.parents else "")

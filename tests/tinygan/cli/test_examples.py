@@ -19,7 +19,7 @@ SHORTER = {
     "theory": ("--only", "saturat", "--backend", "reference"), "evaluate": ("--backend", "reference"), "presets": (),
     "kernels list": (),
     "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
-    "derive check": (), "derive lines": (),
+    "graph": ("--batch", "2"), "derive check": (), "derive lines": (),
 }  # fmt: skip
 
 
