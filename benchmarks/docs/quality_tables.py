@@ -95,8 +95,8 @@ def _reached(row: Record) -> str:
     found = summary(row["runs"])
     if "modes" in found:
         return f"modes / HQ % / reverse KL: {mixture_cell(row)}; JSD {_value(*found['jsd'], 3)}"
-    names = ("precision", "recall", "density", "coverage", "frechet_pca32")
-    return ", ".join(f"{name.replace('_pca32', '')} {_value(*found[name], 2)}" for name in names)
+    names = ("precision", "recall", "density", "coverage", "frechet_pca32", "frechet")  # _pca32 in records of earlier versions
+    return ", ".join(f"{name.replace('_pca32', '')} {_value(*found[name], 2)}" for name in names if name in found)
 
 
 def _false_alarms(record: Record) -> str:

@@ -15,7 +15,7 @@ import argparse
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,9 @@ from benchmarks.speed.timing import stamp
 from tinygan.data import Dataset
 from tinygan.data import load as load_data
 from tinygan.measure.alarms import Alarms
-from tinygan.measure.metrics import PcaFeatures, class_balance, frechet_distance, mixture_coverage, mixture_jsd, neighbours
+from tinygan.measure.metrics import class_balance
+from tinygan.measure.report import DRAWS, quality_of_mixture
+from tinygan.measure.sample_quality import sample_quality
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.presets import options_of_preset
 from tinygan.training.run import Run
@@ -76,15 +78,10 @@ def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
     """Measure a trained G against its data, as the module's docstring says."""
     rng = np.random.default_rng([seed, 1])
     if dataset.is_mixture:
-        fake = dataset.codec.decode(trained.encoded(25_000, rng))
-        coverage = mixture_coverage(fake[:2500], dataset.centres, dataset.std)
-        return {"modes": coverage.modes, "hq": coverage.hq, "reverse_kl": coverage.reverse_kl,
-                "jsd": mixture_jsd(fake, dataset.centres, dataset.std)}
-    real = dataset.x.reshape(len(dataset.x), -1)
-    fake = trained.encoded(len(real), rng).reshape(len(real), -1)
-    features, balance = PcaFeatures.of(real), class_balance(real, dataset.labels, fake)
-    return {**asdict(neighbours(real, fake)), "frechet_pca32": frechet_distance(features(real), features(fake)),
-            "confidence": balance.confidence, "rarest_class": balance.rarest}
+        return quality_of_mixture(dataset, trained, rng).numbers()
+    found = sample_quality(dataset, lambda n: trained.encoded(n, rng), rng, DRAWS)
+    balance = class_balance(dataset.x.reshape(len(dataset.x), -1), dataset.labels, found.fakes)
+    return {**found.numbers(), "confidence": balance.confidence, "rarest_class": balance.rarest}
 
 
 class Estimate(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from tinygan.data import NAMES, DataOptions, known_data
+from tinygan.data import NAMES, DataError, DataOptions, known_data
 
 from .console import BackendName, RunPlace, err, load_backend, out, tell
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples:  tinygan evaluate runs/ring   |   tinygan evaluate runs/digits --parzen   |   "
-    "tinygan evaluate runs/heights --data held-out.csv"
+    "tinygan evaluate runs/digits --draws 20   |   tinygan evaluate runs/heights --data held-out.csv"
 )
 
 
@@ -28,12 +28,18 @@ def evaluate(
     with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1.")] = False,
     data: Annotated[str | None, typer.Option("--data", help="Measure against other data, such as samples that were held out: "
                                                             f"{known_data()}.", show_default=False)] = None,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Insist on measures against the samples that training held out; they "
+                                                             "are shown wherever there are any.")] = False,
+    draws: Annotated[int | None, typer.Option("--draws", min=1, max=1000, show_default=False,
+                                              help="How often samples are drawn, for a mean and a spread; 5, or 1 of large "
+                                                   "samples.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which samples are drawn.")] = 0,
     backend: BackendName = "cpu",
 ) -> None:
     """Measure a run: quality and variety of its samples against the data that it was trained on, or against others of their kind.
 
-    Data that have changed since the run began are refused; --data measures against them.
+    A run of `tinygan train DATA --held-out 0.2` is measured against the samples that it did not see too, with a test for
+    memorisation. Data that have changed since the run began are refused; --data measures against them.
     """
     from tinygan.measure.report import quality_report
     from tinygan.training.samples import load_generator
@@ -41,8 +47,10 @@ def evaluate(
 
     state = read_state(run_folder)[1]
     dataset = own_data(run_folder, state) if data is None else _other_data(data, state)
+    if held_out and dataset.held is None:
+        raise _nothing_held_out(run_folder, data, dataset)
     trained = load_generator(run_folder, load_backend(backend))
-    found = quality_report(dataset, trained, np.random.default_rng(seed), with_parzen)
+    found = quality_report(dataset, trained, np.random.default_rng(seed), with_parzen, draws)
     for note in (*(() if data in (None, *NAMES) else (dataset.summary,)), *dataset.notes):
         tell(err, note)
     table = Table("", "", "what it means", box=None, header_style="bold")
@@ -51,9 +59,18 @@ def evaluate(
     out.print(table)
 
 
+def _nothing_held_out(run_folder: Path, data: str | None, dataset: Dataset) -> DataError:
+    """Return the error of --held-out where no samples were held out."""
+    if data is not None:
+        return DataError("--held-out is for the run's own data; --data gives others to measure against, so leave one of them out")
+    if dataset.is_mixture:
+        return DataError(f"{dataset.name} is drawn fresh for every batch, so every sample is held out; leave out --held-out")
+    return DataError(f"the run in {run_folder} was trained on all of its data; hold some out: tinygan train {dataset.name} "
+                     f"--held-out 0.2")
+
+
 def own_data(run_folder: Path, state: RunState) -> Dataset:
     """Return the data that a run was trained on. Raises DataError where they are not at hand, or are others by now."""
-    from tinygan.data import DataError
     from tinygan.data import load as load_data
     from tinygan.fitting.arrays import ARRAY
 
@@ -72,4 +89,5 @@ def _other_data(data: str, state: RunState) -> Dataset:
     """Return other data in the units of a run's own. Raises DataError where their samples are of another kind or shape."""
     from tinygan.data import load as load_data
 
-    return load_data(data, say=lambda line: tell(err, line), **state.config.values(DataOptions)).in_units_of(state.codec)
+    read_with = {**state.config.values(DataOptions), "held_out": 0.0}
+    return load_data(data, say=lambda line: tell(err, line), **read_with).in_units_of(state.codec)

@@ -143,7 +143,19 @@ def _finish(run: Run, diagnosing: bool) -> bool:
     animation = [path.name] if run.config.snapshots and (path := snapshots.animate()) else []
     files = ", ".join([*_draw(run), *animation])
     tell(out, f"{run.config.data}: step {run.step:,}, {seconds:.1f} s{rate}. In {run.out}: {files}")
+    if run.dataset.is_mixture and not run.backend.emulated:
+        tell(out, _judged(run))
     return True
+
+
+def _judged(run: Run) -> str:
+    """Return how well the samples of a run match the mixture that it was trained on, in a line."""
+    from tinygan.measure.report import mixture_line, quality_of_mixture
+    from tinygan.training.samples import load_generator
+
+    with unchecked(run.backend):
+        found = quality_of_mixture(run.dataset, load_generator(run.out, run.backend), np.random.default_rng(run.config.seed))
+    return f"{run.config.data}: {mixture_line(found)}"
 
 
 def _draw(run: Run) -> list[str]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from .units import Codec, DataError
 
+FEWEST = 6  # samples in each part of data of which some are held out: measures by 5 nearest neighbours need as many
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -24,6 +26,7 @@ class Dataset:
     notes    lines worth telling the user: what was skipped or scaled
     own_defaults  options of a run that suit this very set; if empty, those of its kind hold
     chosen   options with which it was read that were not given, such as the size of mixed pictures; a run stores them
+    held     samples that `hold_out` has put aside, of the same kind and in the same units; None if there are none
     """
 
     name: str
@@ -35,6 +38,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     own_defaults: Mapping[str, Any] = field(default_factory=dict)
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    held: Dataset | None = None
 
     @property
     def summary(self) -> str:
@@ -63,6 +67,26 @@ class Dataset:
         """Return `at_most(n)` encoded samples without repetition, float32."""
         return self.sampler(n, rng).next() if self.is_mixture else self.x[rng.permutation(len(self.x))[:n]]
 
+    def hold_out(self, share: float) -> Dataset:
+        """Return these data without a share of the samples, which are put aside as `held`: to judge by, and not to train on.
+
+        Which samples they are depends on the number of samples and on the share alone, so runs of all seeds share them. Of data
+        whose samples overlap, as windows of sound do, they are the last ones, and the sample before them is in neither part. Raises
+        DataError for a mixture, whose samples are drawn fresh, and where a part has fewer than FEWEST samples.
+        """
+        if self.is_mixture:
+            raise DataError(f"{self.name} is drawn fresh for every batch, so every sample is held out; leave out --held-out")
+        n, aside = len(self.x), round(share * len(self.x))
+        if min(aside, n - aside) < FEWEST:
+            raise DataError(f"{self.name} has {n} samples, of which --held-out {share:g} puts {aside} aside; each part has to have "
+                            f"at least {FEWEST}")
+        order = np.arange(n) if self.codec.overlapping else np.random.default_rng(n).permutation(n)
+        kept, put_aside = np.sort(order[: n - aside - self.codec.overlapping]), np.sort(order[n - aside :])
+        held = replace(self, x=self.x[put_aside], labels=None if self.labels is None else self.labels[put_aside])
+        note = f"{aside:,} of {n:,} samples are held out; tinygan evaluate measures against them too"
+        return replace(self, x=self.x[kept], labels=None if self.labels is None else self.labels[kept], held=held,
+                       notes=(*self.notes, note), chosen={**self.chosen, "held_out": share})
+
     def in_units_of(self, codec: Codec) -> Dataset:
         """Return these data as a network sees them that was trained on data of `codec`: with its scale, in the place of their own.
 
@@ -70,7 +94,8 @@ class Dataset:
         samples of another kind, shape or columns, which such a network does not make, and for those that are in other units.
         """
         x, notes = codec.brought(self.name, self.codec, self.x)
-        return replace(self, codec=codec, x=x, notes=(*self.notes, *notes))
+        held = None if self.held is None else self.held.in_units_of(codec)
+        return replace(self, codec=codec, x=x, notes=(*self.notes, *notes), held=held)
 
     def defaults(self, arch: str | None = None) -> dict[str, Any]:
         """Return the options of a run (fields of training.Config) that suit this set, or else its kind.

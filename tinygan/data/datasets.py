@@ -44,7 +44,8 @@ def load(spec: str | os.PathLike, *, say: Callable[[str], None] | None = None, *
     names of a table's columns, separated by commas: those to read, and those of numbers to take as categories; `drop_missing`
     leaves out rows that lack a value; `header` says whether the first row of a text file has the names. `max_memory` is for any
     data: gigabytes that they, and networks for samples of their size, may take, 4 if it is not given; what is larger is refused by
-    its header, before it is read.
+    its header, before it is read. `held_out` is for any data too: the share of the samples that are put aside, as the Dataset's `held`
+    (`Dataset.hold_out`).
 
     say: is told now and then how far a reading is that takes long.
     Raises DataError, whose message is one line, for data that cannot be used; TypeError for an option that no kind has.
@@ -54,7 +55,9 @@ def load(spec: str | os.PathLike, *, say: Callable[[str], None] | None = None, *
     try:
         with reading(given.pop("max_memory", None), say):
             row = None if isinstance(spec, os.PathLike) else next((row for row in NAMED_SETS if row.name == name), None)
-            return _named(row, given) if row else _from_path(name, given)
+            share = given.pop("held_out", 0)
+            dataset = _named(row, given) if row else _from_path(name, given)
+            return dataset.hold_out(share) if share else dataset
     except MemoryError as error:
         raise DataError(f"{name}: too large for this machine's memory; use a part of it") from error
     except OSError as error:

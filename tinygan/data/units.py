@@ -58,6 +58,7 @@ class Codec(ABC):
     formats: ClassVar[tuple[str, ...]] = ()  # what `read` and `from_array` accept, in words, for the list of known formats
     suffixes: ClassVar[tuple[str, ...]] = ()  # the files that `read` is for; no two kinds have one in common
     in_folders: ClassVar[tuple[str, ...]] = ()  # the files of which `read` takes a whole folder; no two kinds have one in common
+    overlapping: ClassVar[bool] = False  # neighbouring samples share numbers, as windows of sound do
     arrays: ClassVar[str] = ""  # what `from_array` is for, in words
     options: ClassVar[type[Options] | None] = None  # declares what `read` and `from_array` take by keyword, all None by default
     writes: ClassVar[tuple[str, ...]] = ()  # the suffixes that `file_bytes` can write, besides .npy

@@ -188,7 +188,7 @@ def test_the_list_of_kinds_is_whole():
     assert DigitStrings in all_kinds() and set(KINDS) <= all_kinds()
     assert without_example(KINDS) == [] and clashes(KINDS) == []
     every = {name for kind in KINDS for name in kind.options_taken()}
-    assert set(DataOptions.__dataclass_fields__) == {"max_memory", *every}
+    assert set(DataOptions.__dataclass_fields__) == {"max_memory", "held_out", *every}
 
 
 def test_what_is_forgotten_is_named():

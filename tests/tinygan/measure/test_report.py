@@ -1,5 +1,7 @@
 """`tinygan evaluate` and the map of D against D*: right numbers for samples whose quality is known, and every kind of data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tinygan_kernels import load
@@ -27,7 +29,7 @@ class Sampler:
 
 def _values(dataset, make, **options):
     rows = quality_report(dataset, Sampler(make, dataset.codec), np.random.default_rng(0), **options)
-    return {name: value for name, value, _ in rows}
+    return {name: value.split(" ± ")[0] for name, value, _ in rows}
 
 
 def test_an_exact_sampler_scores_what_it_should():
@@ -36,6 +38,8 @@ def test_an_exact_sampler_scores_what_it_should():
     assert found["modes"] == "8 of 8"
     assert float(found["HQ"].rstrip("%")) == pytest.approx(98.9, abs=0.7)  # 3 standard errors of 2,500 draws
     assert float(found["reverse KL"]) < 0.01 and float(found["JSD"]) < 0.005
+    assert all(0.9 < float(part.strip("(to)")) < 1.1 for part in found["std ratio"].split() if part != "to")
+    assert float(found["MMD test"].removeprefix("p = ")) > 0.01
 
 
 def test_a_collapsed_sampler_does_not():
@@ -44,15 +48,15 @@ def test_a_collapsed_sampler_does_not():
         return (ring.centres[:2][rng.integers(2, size=n)] + 0.01 * rng.standard_normal((n, 2))).astype(np.float32)
 
     found = _values(ring, two_modes)
-    assert found["modes"] == "2 of 8"
+    assert found["modes"] == "2 of 8" and found["MMD test"] == "p = 0.005"
     assert float(found["reverse KL"]) == pytest.approx(np.log(4), abs=0.01)
     assert float(found["JSD"]) > 0.3
 
 
 def test_the_digits_themselves_and_noise():
     digits = load_data("digits")
-    copies = _values(digits, lambda n, rng: digits.x[rng.permutation(len(digits.x))[:n]])
-    noise = _values(digits, lambda n, rng: rng.uniform(-1, 1, (n, *digits.x.shape[1:])).astype(np.float32))
+    copies = _values(digits, lambda n, rng: digits.x[rng.permutation(len(digits.x))[:n]], draws=1)
+    noise = _values(digits, lambda n, rng: rng.uniform(-1, 1, (n, *digits.x.shape[1:])).astype(np.float32), draws=1)
     assert float(copies["precision"]) == 1 and float(copies["coverage"]) == 1 and float(copies["Frechet"]) < 1e-3
     assert float(noise["precision"]) == 0 and float(noise["Frechet"]) > 1
     assert float(copies["rarest class"].rstrip("%")) > 9 > float(noise["rarest class"].rstrip("%"))
@@ -64,6 +68,20 @@ def test_parzen_comes_with_its_caution():
     rows = quality_report(ring, G, np.random.default_rng(0), with_parzen=True)
     name, value, meaning = rows[-1]
     assert name == "Parzen" and " ± " in value and "advise against" in meaning and "fresh samples" in meaning
+
+
+def test_parzen_is_that_of_held_out_samples():
+    """A sampler that repeats the training data: its windows cover those far better than the samples that were held out."""
+    digits = load_data("digits", held_out=0.5)
+
+    def copies(n, rng):
+        return digits.x[rng.integers(len(digits.x), size=min(n, 800))]
+
+    rng = np.random.default_rng(0)
+    held = report._parzen_measure(digits, Sampler(copies, digits.codec), rng)
+    own = report._parzen_measure(replace(digits, held=None), Sampler(copies, digits.codec), rng)
+    assert "held-out data" in held.meaning and "trained on, as there is no test set" in own.meaning
+    assert float(held.value.split()[0]) < float(own.value.split()[0]) - 10
 
 
 def _run(tmp_path, **options):
@@ -93,6 +111,7 @@ def test_command_line_from_training_to_numbers(tmp_path, monkeypatch, capsys):
     small = ["--steps", "20", "--batch", "16", "--hidden", "8", "--z", "3"]
     assert command(["train", "ring", *small, "--diagnose"]) == 0
     captured = capsys.readouterr()
+    assert "std ratio" in captured.out and "MMD test p = 0.005" in captured.out
     assert (tmp_path / "runs/ring/optimum.png").read_bytes().startswith(b"\x89PNG") and "optimum.png" in captured.out
     assert captured.err.count("V + log 4 is") == 2  # at steps 10 and 20
     assert command(["evaluate", "runs/ring"]) == 0
@@ -102,6 +121,19 @@ def test_command_line_from_training_to_numbers(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "runs/digits/optimum.png").exists()
     assert command(["evaluate", "runs/digits"]) == 0
     assert "rarest class" in capsys.readouterr().out
+    assert command(["evaluate", "runs/digits", "--held-out"]) == 2
+    assert "was trained on all of its data" in capsys.readouterr().err
+    assert command(["train", "digits", *small, "--held-out", "0.1"]) == 0
+    assert "180 of 1,797 samples are held out" in capsys.readouterr().err
+    assert command(["evaluate", "runs/digits", "--held-out", "--draws", "1"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "nearer to training" in told and "held-out recall" in told and "±" not in told.split("held-out precision")[0]
+    assert command(["evaluate", "runs/digits", "--held-out", "--data", "digits"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+    assert command(["evaluate", "runs/ring", "--held-out"]) == 2
+    assert "drawn fresh" in capsys.readouterr().err
+    assert command(["train", "digits", *small, "--resume", "--held-out", "0.2"]) == 2
+    assert "--held-out is 0.2" in capsys.readouterr().err
     assert command(["evaluate", "runs/nothing"]) == 2
     assert "there is no run" in capsys.readouterr().err
 

@@ -42,6 +42,7 @@ class Sound(Codec):
     """
 
     kind, rank, bounded = "sound", 1, True
+    overlapping = True
     formats = (".wav", "a folder of .wav")
     suffixes = in_folders = (".wav",)
     options = SoundOptions
