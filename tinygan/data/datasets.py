@@ -44,8 +44,8 @@ def load(spec: str | os.PathLike, *, say: Callable[[str], None] | None = None, *
     names of a table's columns, separated by commas: those to read, and those of numbers to take as categories; `drop_missing`
     leaves out rows that lack a value; `header` says whether the first row of a text file has the names. `max_memory` is for any
     data: gigabytes that they, and networks for samples of their size, may take, 4 if it is not given; what is larger is refused by
-    its header, before it is read. `held_out` is for any data too: the share of the samples that are put aside, as the Dataset's `held`
-    (`Dataset.hold_out`).
+    its header, before it is read. `held_out` is for any data too: the share of the samples that are put aside, as the Dataset's
+    `held` (`Dataset.hold_out`).
 
     say: is told now and then how far a reading is that takes long.
     Raises DataError, whose message is one line, for data that cannot be used; TypeError for an option that no kind has.
