@@ -102,6 +102,7 @@ FLOORS = [
     ["tinygan.data.kinds"],
     ["tinygan.game", "tinygan.data"],
     ["tinygan.training"],
+    ["tinygan.walkthrough"],
     ["tinygan.measure"],
     ["tinygan.fitting"],
     ["tinygan"],

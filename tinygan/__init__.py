@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from tinygan.drawing import draw
     from tinygan.fitting import fit
     from tinygan.training import load_generator
+    from tinygan.walkthrough import explain
 
 __all__ = [
-    "ChangedArray", "Tensor", "__version__", "assert_gradients", "check_derivation", "detect_changes", "draw", "fit", "game",
-    "grad", "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn", "ops",
-    "optim", "stop", "vjp",
+    "ChangedArray", "Tensor", "__version__", "assert_gradients", "check_derivation", "detect_changes", "draw", "explain", "fit",
+    "game", "grad", "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "linearize", "load", "load_generator", "nn",
+    "ops", "optim", "stop", "vjp",
 ]
 
 # `from tinygan.ops import relu` and `from tinygan.gradcheck import gradcheck` find them where they stood before there were rooms
@@ -33,7 +34,8 @@ sys.modules |= {f"{__name__}.{short}": sys.modules[f"{__name__}.engine.{short}"]
 
 # by name, each with the package that it comes from
 _FUNCTIONS = {
-    "assert_gradients": "derive", "check_derivation": "derive", "draw": "drawing", "fit": "fitting", "load_generator": "training",
+    "assert_gradients": "derive", "check_derivation": "derive", "draw": "drawing", "explain": "walkthrough",
+    "fit": "fitting", "load_generator": "training",
 }
 
 

@@ -19,7 +19,8 @@ SHORTER = {
     "theory": ("--only", "saturat", "--backend", "reference"), "evaluate": ("--backend", "reference"), "presets": (),
     "kernels list": (),
     "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
-    "graph": ("--batch", "2"), "derive check": (), "derive lines": (),
+    "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
+    "derive check": (), "derive lines": (),
 }  # fmt: skip
 
 
