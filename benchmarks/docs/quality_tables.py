@@ -103,8 +103,19 @@ def _false_alarms(record: Record) -> str:
     """Return how often the collapse alarm went off in the runs of the defaults, which are healthy."""
     runs = [run for row in record["tables"]["results"] for run in row["runs"]]
     alarms, looks = sum(run["alarm_collapse"] for run in runs), sum(run["looks"] for run in runs)
-    return (f"The collapse alarm went off in {alarms:.0f} of these {len(runs)} healthy runs "
+    return (f"The collapse alarm, as it was on that commit, went off in {alarms:.0f} of these {len(runs)} healthy runs "
             f"({sum(run['looks_collapsed'] for run in runs):.0f} of {looks:.0f} looks).")
+
+
+def alarms_section(record: Record) -> str:
+    """Return how often the alarms were wrong, in healthy short runs and in collapsed ones, by `benchmarks.quality.alarms`."""
+    seeds = sorted(run["seed"] for runs in record["runs"].values() for run in runs)
+    stamp = record["stamp"]
+    return (f"- An alarm went off in {record['false_alarms']} of {record['healthy']} short healthy runs, and in "
+            f"{record['false_alarms_not_over']} of them it was not over at the end.\n- Of {record['set_up_to_collapse']} runs that were "
+            f"set up to collapse {record['collapsed']} did; the collapse alarm missed {record['missed']} of these.\n\n"
+            f"Seeds {seeds[0]} to {seeds[-1]}; the limits of the alarms were set on seeds 0 to 7. {machine(stamp)}, commit "
+            f"{stamp['commit']}, {stamp['date']}.")
 
 
 def pacgan_section(record: Record) -> str:
@@ -115,7 +126,7 @@ def pacgan_section(record: Record) -> str:
     missing = [f"{preset} on {data} {published}" for (data, preset), published in PAPER.items() if (data, preset) not in rows]
     told = f" Not run here; the paper has for them: {', '.join(missing)}." if missing else ""
     runs = [run for row in rows.values() if row["preset"] == "pacgan-gan" for run in row["runs"]]
-    alarms = f"The collapse alarm went off in {sum(run['alarm_collapse'] for run in runs):.0f} of the {len(runs)} vanilla runs."
+    alarms = f"The collapse alarm, as it was on that commit, went off in {sum(run['alarm_collapse'] for run in runs):.0f} of the {len(runs)} vanilla runs."
     head = ["data", "options", "here: modes / HQ % / reverse KL", "Lin et al. 2018 (400,000 steps)"]
     return f"{table(head, lines)}\n\n{_runs(record, 'pacgan')} {alarms}{told}"
 

@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "digits": ("digits.json", quality_tables.digits_section),
         "faces": ("faces.json", quality_tables.faces_section),
         "pacgan": ("presets.json", quality_tables.pacgan_section),
+        "alarms": ("alarms.json", quality_tables.alarms_section),
         "remedies": ("presets.json", quality_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
         "busy": ("busy.json", speed_tables.busy_section),

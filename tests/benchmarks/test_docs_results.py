@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.docs import quality_tables, results, speed_tables
 from benchmarks.docs.markdown import blocks, filled
+from benchmarks.quality.alarms import jobs, judged
 from benchmarks.quality.presets import TABLES
 
 STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
@@ -120,6 +121,24 @@ def test_the_faces_are_told_from_their_record():
     for part in ("400 photographs", "--steps 9000` (10 minutes)", "recall 0.80", "5.43", "210 different", "(253 would be, for",
                  "0.94 times", ": none"):
         assert part in text, part
+
+
+def test_the_rates_of_the_alarms_are_told_from_their_record():
+    record = {"healthy": 40, "false_alarms": 3, "false_alarms_not_over": 2, "set_up_to_collapse": 50, "collapsed": 45, "missed": 4,
+              "runs": {"healthy": [{"seed": 30}], "collapsing": [{"seed": 31}, {"seed": 44}]}, "stamp": STAMP}
+    text = quality_tables.alarms_section(record)
+    for part in ("went off in 3 of 40 short healthy runs, and in 2 of them it was not over",
+                 "Of 50 runs that were set up to collapse 45 did", "missed 4 of these", "Seeds 30 to 44"):
+        assert part in text, part
+
+
+def test_alarms_are_counted_against_what_became_of_the_runs():
+    healthy = [{"alarms": [], "over": []}, {"alarms": ["collapse"], "over": ["collapse"]}, {"alarms": ["strong-d"], "over": []}]
+    ended = [(3, ["collapse"]), (6, []), (7, []), (None, [])]  # modes of 8: 7 is no collapse, and None a run that diverged
+    collapsing = [{"modes": modes, "of": 8, "alarms": said} for modes, said in ended]
+    assert judged(healthy, collapsing) == {"healthy": 3, "false_alarms": 2, "false_alarms_not_over": 1, "set_up_to_collapse": 4,
+                                           "collapsed": 2, "missed": 1}
+    assert [job[:3] for job in jobs((("ring", 5), ("grid", 6)), 3, 100, {})] == [("ring", 5, 100), ("grid", 6, 100), ("ring", 5, 101)]
 
 
 # ---- speed ----------------------------------------------------------------------------------------------------------------------
