@@ -112,8 +112,8 @@ def alarms_section(record: Record) -> str:
     seeds = sorted(run["seed"] for runs in record["runs"].values() for run in runs)
     stamp = record["stamp"]
     return (f"- An alarm went off in {record['false_alarms']} of {record['healthy']} short healthy runs, and in "
-            f"{record['false_alarms_not_over']} of them it was not over at the end.\n- Of {record['set_up_to_collapse']} runs that were "
-            f"set up to collapse {record['collapsed']} did; the collapse alarm missed {record['missed']} of these.\n\n"
+            f"{record['false_alarms_not_over']} of them it was not over at the end.\n- Of {record['set_up_to_collapse']} runs that "
+            f"were set up to collapse {record['collapsed']} did; the collapse alarm missed {record['missed']} of these.\n\n"
             f"Seeds {seeds[0]} to {seeds[-1]}; the limits of the alarms were set on seeds 0 to 7. {machine(stamp)}, commit "
             f"{stamp['commit']}, {stamp['date']}.")
 
@@ -126,7 +126,8 @@ def pacgan_section(record: Record) -> str:
     missing = [f"{preset} on {data} {published}" for (data, preset), published in PAPER.items() if (data, preset) not in rows]
     told = f" Not run here; the paper has for them: {', '.join(missing)}." if missing else ""
     runs = [run for row in rows.values() if row["preset"] == "pacgan-gan" for run in row["runs"]]
-    alarms = f"The collapse alarm, as it was on that commit, went off in {sum(run['alarm_collapse'] for run in runs):.0f} of the {len(runs)} vanilla runs."
+    count = sum(run["alarm_collapse"] for run in runs)
+    alarms = f"The collapse alarm, as it was on that commit, went off in {count:.0f} of the {len(runs)} vanilla runs."
     head = ["data", "options", "here: modes / HQ % / reverse KL", "Lin et al. 2018 (400,000 steps)"]
     return f"{table(head, lines)}\n\n{_runs(record, 'pacgan')} {alarms}{told}"
 

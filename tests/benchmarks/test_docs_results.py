@@ -138,7 +138,8 @@ def test_alarms_are_counted_against_what_became_of_the_runs():
     collapsing = [{"modes": modes, "of": 8, "alarms": said} for modes, said in ended]
     assert judged(healthy, collapsing) == {"healthy": 3, "false_alarms": 2, "false_alarms_not_over": 1, "set_up_to_collapse": 4,
                                            "collapsed": 2, "missed": 1}
-    assert [job[:3] for job in jobs((("ring", 5), ("grid", 6)), 3, 100, {})] == [("ring", 5, 100), ("grid", 6, 100), ("ring", 5, 101)]
+    kinds = (("ring", 5), ("grid", 6))
+    assert [job[:3] for job in jobs(kinds, 3, 100, {})] == [("ring", 5, 100), ("grid", 6, 100), ("ring", 5, 101)]
 
 
 # ---- speed ----------------------------------------------------------------------------------------------------------------------
