@@ -503,8 +503,8 @@ def recording(step, *arrays):
 
 
 def span_of(array):
-    low, high = np.lib.array_utils.byte_bounds(array)
-    return range(low, high)
+    bounds = np.byte_bounds if np.__version__ < "2" else np.lib.array_utils.byte_bounds
+    return range(*bounds(array))
 
 
 def lives_and_places(before, after, private):
