@@ -503,8 +503,11 @@ def recording(step, *arrays):
 
 
 def span_of(array):
-    bounds = np.byte_bounds if np.__version__ < "2" else np.lib.array_utils.byte_bounds
-    return range(*bounds(array))
+    """Return the addresses between the first and behind the last byte of an array, whatever its strides. Empty arrays have none."""
+    first, steps = array.ctypes.data, [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
+    if not array.size:
+        return range(first, first)
+    return range(first + sum(min(s, 0) for s in steps), first + sum(max(s, 0) for s in steps) + array.itemsize)
 
 
 def lives_and_places(before, after, private):
