@@ -97,7 +97,7 @@ def sources() -> dict[str, str]:
     return {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.cu"))}
 
 
-def library(place: Path) -> Path:
+def nvrtc_library(place: Path) -> Path:
     """Return the libnvrtc below a folder. Raises FileNotFoundError."""
     found = [path for path in sorted(place.rglob("libnvrtc.so.*")) if ".alt." not in path.name]
     if not found:
@@ -133,7 +133,7 @@ def compile_everything(place: Path, archs: Sequence[int] | None = None) -> dict[
     texts = sources()
     forms = {"ptx": nvrtc.flags(OPTIONS, "compute_{arch}", []), "cubin": CUBIN_OPTIONS}
     begun = time.perf_counter()
-    first, *results = compilations(library(place), texts, forms, archs)
+    first, *results = compilations(nvrtc_library(place), texts, forms, archs)
     failures = [f"{r['source']} to {r['form']} for sm_{r['arch']}: {first_error(r['log'])}" for r in results if not r["ok"]]
     compiled = {name: sum(r["ok"] for r in results if r["source"] == name) for name in texts}
     tried = len(results) // len(texts)
@@ -171,7 +171,7 @@ def checked(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def compile_headers(place: Path) -> dict[str, str]:
     """Return {header: "" or the compiler's error} of small kernels that include NVIDIA's headers, the toolkit's own."""
-    path = library(place)
+    path = nvrtc_library(place)
     version = next(compilations(path, {}, {}))["version"]
     folders = toolkit.header_folders(tuple(map(int, version.split("."))), [place / "nvidia"])
     texts = {header: f'#include <{header}>\nextern "C" __global__ void k(float* x) {{ x[0] = 1; }}' for header in HEADERS}

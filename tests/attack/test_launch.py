@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from tinygan_kernels import KERNELS, ContractError, load
 from tinygan_kernels.verification.cases import Case, cases
-from tinygan_kernels.verification.extremes import extreme_cases, values, worst_error
+from tinygan_kernels.verification.extreme_judges import worst_error
+from tinygan_kernels.verification.extremes import extreme_cases, values
 
 BACKENDS = ("cpu", "cpu", "cpu", "reference")
 SIDES = (0, 1, 2, 3, 15, 16, 17)

@@ -50,7 +50,7 @@ def test_a_source_compiles_for_the_architectures_of_the_installed_nvrtc(stem):
     every = [number for number in nvrtc.architectures() if number >= 70]
     wanted = [every[0], 80, 90, *[number for number in every if number >= 100][:1], every[-1]] if stem in LARGE else every
     texts = {stem: toolkits.sources()[stem]}
-    first, *results = toolkits.compilations(toolkits.library(installed()), texts, PTX, list(dict.fromkeys(wanted)))
+    first, *results = toolkits.compilations(toolkits.nvrtc_library(installed()), texts, PTX, list(dict.fromkeys(wanted)))
     assert first["version"] == ".".join(map(str, nvrtc.version())) and first["archs"] == every
     assert [r["arch"] for r in results] == list(dict.fromkeys(wanted))
     assert not [f"sm_{r['arch']}: {toolkits.first_error(r['log'])}" for r in results if not r["ok"]]
@@ -60,16 +60,16 @@ def test_a_source_compiles_for_the_architectures_of_the_installed_nvrtc(stem):
 @pytest.mark.parametrize("name", ["12.0", "13.0"])
 def test_all_sources_compile_with_older_toolkits(name):
     """The oldest that is supported, and the one that PyTorch pins."""
-    first, *results = toolkits.compilations(toolkits.library(cached(name)), toolkits.sources(), PTX, archs=[80])
+    first, *results = toolkits.compilations(toolkits.nvrtc_library(cached(name)), toolkits.sources(), PTX, archs=[80])
     assert first["version"] == name and 80 in first["archs"]
     assert not [f"{r['source']}: {toolkits.first_error(r['log'])}" for r in results if not r["ok"]]
 
 
 def test_an_older_toolkit_refuses_what_a_newer_one_takes_and_that_is_found():
     """What kept matmul.cu from compiling before CUDA 13.2: a generic lambda in a device function."""
-    _, result = toolkits.compilations(toolkits.library(cached("12.0")), {"k": GENERIC_LAMBDA}, PTX, archs=[80])
+    _, result = toolkits.compilations(toolkits.nvrtc_library(cached("12.0")), {"k": GENERIC_LAMBDA}, PTX, archs=[80])
     assert not result["ok"] and "without execution space annotations" in toolkits.first_error(result["log"])
-    _, result = toolkits.compilations(toolkits.library(installed()), {"k": GENERIC_LAMBDA}, PTX, archs=[80])
+    _, result = toolkits.compilations(toolkits.nvrtc_library(installed()), {"k": GENERIC_LAMBDA}, PTX, archs=[80])
     assert result["ok"] is (nvrtc.version() >= (13, 2))
 
 
@@ -123,9 +123,9 @@ def test_every_part_of_a_record_can_be_wrong():
 def test_a_process_that_ends_badly_is_an_error(tmp_path):
     (tmp_path / "libnvrtc.so.12").write_text("this is no library")
     with pytest.raises(RuntimeError, match="ended with 1"):
-        list(toolkits.compilations(toolkits.library(tmp_path), {}, {}))
+        list(toolkits.compilations(toolkits.nvrtc_library(tmp_path), {}, {}))
     with pytest.raises(FileNotFoundError, match="no libnvrtc"):
-        toolkits.library(tmp_path / "elsewhere")
+        toolkits.nvrtc_library(tmp_path / "elsewhere")
 
 
 def test_the_compilers_process_imports_nothing_but_the_standard_library():

@@ -16,37 +16,10 @@ import numpy as np
 from .frameworks import Framework
 
 COTANGENTS = {
-    "g",
-    "gy",
-    "dy",
-    "dout",
-    "dl",
-    "dz",
-    "dloss",
-    "dldy",
-    "dl_dy",
-    "dl_dout",
-    "u",
-    "v",
-    "ct",
-    "cot",
-    "cotangent",
-    "cotangents",
-    "grad",
-    "grads",
-    "grad_out",
-    "grad_output",
-    "grad_outputs",
-    "gout",
-    "g_out",
-    "g_y",
-    "upstream",
-    "y_bar",
-    "ybar",
-    "seed",
-    "delta",
-    "dupstream",
-}
+    "g", "gy", "dy", "dout", "dl", "dz", "dloss", "dldy", "dl_dy", "dl_dout", "u", "v", "ct", "cot", "cotangent",
+    "cotangents", "grad", "grads", "grad_out", "grad_output", "grad_outputs", "gout", "g_out", "g_y", "upstream", "y_bar",
+    "ybar", "seed", "delta", "dupstream",
+}  # fmt: skip
 OUTPUTS = {"y", "out", "output", "outputs", "result", "z", "f_x", "fx"}
 CACHES = {"cache", "ctx", "saved", "residuals", "res", "state", "memo"}
 STYLES = {

@@ -17,94 +17,19 @@ import numpy as np
 from .graph import Graph, Node, Place
 
 MOVEMENTS = {
-    "reshape",
-    "ravel",
-    "transpose",
-    "swapaxes",
-    "moveaxis",
-    "rollaxis",
-    "squeeze",
-    "expand_dims",
-    "broadcast_to",
-    "concatenate",
-    "stack",
-    "hstack",
-    "vstack",
-    "column_stack",
-    "dstack",
-    "pad",
-    "repeat",
-    "tile",
-    "flip",
-    "fliplr",
-    "flipud",
-    "roll",
-    "rot90",
-    "take",
-    "diagonal",
-    "diag",
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
-    "take_along_axis",
-    "tril",
-    "triu",
-    "copy",
-    "array",
-    "where",
-    "sliding_window_view",
-    "setitem",
-    "getitem",
-    "permute_dims",
-    "matrix_transpose",
-}
+    "reshape", "ravel", "transpose", "swapaxes", "moveaxis", "rollaxis", "squeeze", "expand_dims", "broadcast_to",
+    "concatenate", "stack", "hstack", "vstack", "column_stack", "dstack", "pad", "repeat", "tile", "flip", "fliplr", "flipud",
+    "roll", "rot90", "take", "diagonal", "diag", "atleast_1d", "atleast_2d", "atleast_3d", "take_along_axis", "tril", "triu",
+    "copy", "array", "where", "sliding_window_view", "setitem", "getitem", "permute_dims", "matrix_transpose",
+}  # fmt: skip
 LINEAR = {
-    "sum",
-    "mean",
-    "matmul",
-    "dot",
-    "tensordot",
-    "einsum",
-    "cumsum",
-    "trace",
-    "inner",
-    "outer",
-    "convolve",
-    "vdot",
-    "average",
-    "vecdot",
-    "kron",
-    "diff",
-    "add.reduce",
-}
+    "sum", "mean", "matmul", "dot", "tensordot", "einsum", "cumsum", "trace", "inner", "outer", "convolve", "vdot", "average",
+    "vecdot", "kron", "diff", "add.reduce",
+}  # fmt: skip
 METHODS = {
-    "sum",
-    "mean",
-    "std",
-    "var",
-    "prod",
-    "max",
-    "min",
-    "reshape",
-    "ravel",
-    "transpose",
-    "swapaxes",
-    "squeeze",
-    "cumsum",
-    "clip",
-    "dot",
-    "repeat",
-    "trace",
-    "take",
-    "diagonal",
-    "round",
-    "argmax",
-    "argmin",
-    "argsort",
-    "all",
-    "any",
-    "cumprod",
-}
+    "sum", "mean", "std", "var", "prod", "max", "min", "reshape", "ravel", "transpose", "swapaxes", "squeeze", "cumsum",
+    "clip", "dot", "repeat", "trace", "take", "diagonal", "round", "argmax", "argmin", "argsort", "all", "any", "cumprod",
+}  # fmt: skip
 
 
 class Untraceable(Exception):
@@ -356,7 +281,7 @@ def _place() -> Place | None:
     frame: Any = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
-        inside = f"{'/'}numpy{'/'}" in file.replace("\\", "/") or file == __file__ or file.startswith("<__array_function__")
+        inside = "/numpy/" in file.replace("\\", "/") or file == __file__ or file.startswith("<__array_function__")
         if not inside:
             return Place(file, frame.f_lineno, linecache.getline(file, frame.f_lineno).strip())
         frame = frame.f_back

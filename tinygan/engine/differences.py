@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 POINTS = (1, 0.5, 0, -0.5, -1)  # of h, in the order in which `slopes` takes the values there
 KINK = 1e-3  # slopes that disagree by this share are no rounding and no curvature
 
@@ -53,8 +55,6 @@ class Slopes:
 
 
 def _largest(arrays: Sequence[Any]) -> Any:
-    import numpy as np
-
     return np.maximum.reduce(arrays)
 
 

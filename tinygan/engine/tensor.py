@@ -133,12 +133,16 @@ class Tensor(_Fields):
         values.flags.writeable = False
         return values
 
-    def __float__(self) -> float:
+    def item(self) -> float:
+        """Return the single number of a tensor of one element. Raises ValueError for any other tensor."""
         if self.size != 1:
             raise ValueError(f"a tensor of shape {self.shape} is not one number; take sum() or mean() first")
         return float(self.backend.to_numpy(self.array).reshape(()))
 
-    item = __float__
+    def __float__(self) -> float:
+        if self.size != 1:  # TypeError, as for NumPy's arrays: Matplotlib asks for it, to tell a vector from a number
+            raise TypeError(f"a tensor of shape {self.shape} is not one number; take sum() or mean() first")
+        return self.item()
 
     def __len__(self) -> int:
         if not self.ndim:

@@ -27,7 +27,8 @@ from tinygan_kernels.shapes import ContractError
 from tinygan_kernels.verification import bounds
 
 from .cases import TILES, Case, cases
-from .extremes import extreme_cases, judged
+from .extreme_judges import judged
+from .extremes import extreme_cases
 
 
 @dataclass(frozen=True)

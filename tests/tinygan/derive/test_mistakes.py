@@ -79,3 +79,17 @@ def test_steps_that_cannot_be_noted_may_be_written_down():
     assert check_derivation(f, lambda g, x: g, x).mistakes == []
     mistake = check_derivation(f, lambda g, x: g, x, steps=steps).mistakes[0]
     assert mistake.kind in ("dropped term", "detached") and "`mean`" in " ".join([mistake.sentence, *mistake.readings])
+
+
+def test_the_transposed_gradient_of_another_input_is_named_where_neither_is_square():
+    rng = np.random.default_rng(0)
+
+    def f(a, b):
+        return np.sin(a) * np.exp(b).sum()
+
+    def mixed_up(g, a, b):
+        to_b = np.sum(g * np.sin(a)) * np.exp(b)
+        return to_b.T, to_b  # a takes the gradient of b, whose shape is a's, transposed
+
+    found = check_derivation(f, mixed_up, rng.normal(size=(2, 3)), rng.normal(size=(3, 2))).mistakes
+    assert [(m.kind, "is that of b, transposed" in m.sentence) for m in found] == [("another input", True)]

@@ -6,7 +6,8 @@ from strategies import DTYPES
 from tinygan_kernels import KERNELS, reference
 from tinygan_kernels.cpu import updates
 from tinygan_kernels.cpu.runtime.stages import Pipeline
-from tinygan_kernels.verification.extremes import MOVABLE, extreme_cases, judged, values
+from tinygan_kernels.verification.extreme_judges import judged
+from tinygan_kernels.verification.extremes import MOVABLE, extreme_cases, values
 
 RIGHT = reference.backend().implementations
 

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from .fit import Candidate, Candidates, Site
+from .fit import Candidates, Site
 
 
 def candidates(site: Site, i: int) -> Candidates:
@@ -19,24 +19,9 @@ def candidates(site: Site, i: int) -> Candidates:
         yield from _reshaped(site, i, claimed, right)
         return
     for name, kind, moved in arranged(right):
-        yield _one(site, i, ("moved", name), kind, f"the gradient is the right one, {name}", 2, moved)
+        yield site.candidate(i, ("moved", name), kind, f"the gradient is the right one, {name}", 2, moved)
     yield from _of_cotangent(site, i)
     yield from _shifts(site, i, claimed, right)
-
-
-def _one(
-    site: Site,
-    i: int,
-    key: tuple[object, ...],
-    kind: str,
-    sentence: str,
-    rank: float,
-    gradient: np.ndarray,
-    also: tuple[str, ...] = (),
-) -> Candidate:
-    gradients: list[np.ndarray | None] = [None] * len(site.floats)
-    gradients[i] = gradient
-    return Candidate(key, kind, sentence, rank, gradients, also)
 
 
 def arranged(a: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -69,13 +54,8 @@ def _of_cotangent(site: Site, i: int) -> Candidates:
         return
     u = site.u.reshape(len(site.u), *site.out_shapes[0])
     for name, kind, moved in arranged(u):
-        yield _one(
-            site,
-            i,
-            ("cotangent", name),
-            kind,
-            f"the cotangent g was taken {name}",
-            2.2,
+        yield site.candidate(
+            i, ("cotangent", name), kind, f"the cotangent g was taken {name}", 2.2,
             (moved.reshape(len(u), -1) @ jacobians[i]).reshape(site.right[i].shape),
         )
 
@@ -88,36 +68,20 @@ def _reshaped(site: Site, i: int, claimed: np.ndarray, right: np.ndarray) -> Can
         for order in permutations(range(len(wanted))):
             moved = right.transpose(0, *(1 + p for p in order))
             if moved.shape == claimed.shape and list(order) != list(range(len(wanted))):
-                yield _one(
-                    site,
-                    i,
-                    ("shape", "transposed", order),
-                    "transpose",
-                    f"{told}: it is the right gradient, transposed",
-                    0.3,
-                    moved,
+                yield site.candidate(
+                    i, ("shape", "transposed", order), "transpose", f"{told}: it is the right gradient, transposed", 0.3, moved,
                 )
     summed = _summed(claimed, wanted)
     if summed is not None and site.numeric.known[i].all():
         scale = max(float(np.abs(summed).max()), float(np.abs(right).max()))
         if np.abs(summed - right).max() <= 2e-6 * scale + 3 * float(site.numeric.rounding[i].max()):
-            yield _one(
-                site,
-                i,
-                ("shape", "unsummed"),
-                "broadcast not summed",
-                f"{told}: {name} was broadcast, and its gradient has to be summed over the copies",
-                0.3,
-                claimed.copy(),
+            yield site.candidate(
+                i, ("shape", "unsummed"), "broadcast not summed",
+                f"{told}: {name} was broadcast, and its gradient has to be summed over the copies", 0.3, claimed.copy(),
             )
     if claimed.size == right.size and sorted(shape) != sorted(wanted):
-        yield _one(
-            site,
-            i,
-            ("shape", "size"),
-            "transpose",
-            f"{told}: the numbers are right, the shape is not",
-            0.4,
+        yield site.candidate(
+            i, ("shape", "size"), "transpose", f"{told}: the numbers are right, the shape is not", 0.4,
             right.reshape(claimed.shape),
         )
 
@@ -163,13 +127,9 @@ def _shifts(site: Site, i: int, claimed: np.ndarray, right: np.ndarray) -> Candi
         shifted[here] = inside
         if site.fits(i, shifted):
             how = " and ".join(f"{by:+d} along axis {axis}" for axis, by in move.items())
-            yield _one(
-                site,
-                i,
-                ("shift", *sorted(move.items())),
-                "off by one",
-                f"the gradient is the right one, shifted by {how}: a pad or an index is off by {abs(next(iter(move.values())))}",
-                3,
+            yield site.candidate(
+                i, ("shift", *sorted(move.items())), "off by one",
+                f"the gradient is the right one, shifted by {how}: a pad or an index is off by {abs(next(iter(move.values())))}", 3,
                 shifted,
             )
     yield from _strides(site, i)
@@ -196,14 +156,10 @@ def _strides(site: Site, i: int) -> Candidates:
                     first = block.ndim - len(shape)
                     moved[tuple(pick)] = _by(block, {first + a: start + slope * k for a, k in zip(axes, at, strict=True)})
                 gradient = (site.u @ moved.reshape(len(j.reshape(-1, *shape)), -1)).reshape(site.right[i].shape)
-                yield _one(
-                    site,
-                    i,
-                    ("stride", axes, slope, start),
-                    "off by one",
+                yield site.candidate(
+                    i, ("stride", axes, slope, start), "off by one",
                     f"the stride along {'axes' if len(axes) > 1 else 'axis'} {' and '.join(map(str, axes))} is off by {slope:+d}",
-                    3.5,
-                    gradient,
+                    3.5, gradient,
                 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygan.derive.activations import ACTIVATIONS, Activation, recognised
 
-from .fit import Candidate, Candidates, Site
+from .fit import Candidates, Site
 
 
 def candidates(site: Site, i: int) -> Candidates:
@@ -36,7 +36,7 @@ def _of_input(site: Site, i: int) -> Candidates:
     y, u = site.numeric.y.reshape(x.shape), site.u.reshape(len(site.u), *x.shape)
     known = recognised(x, y)
     for key, kind, sentence, rank, factor in factors_of(x, y, known):
-        yield _one(site, i, ("elementwise", *key), kind, sentence, rank, u * factor)
+        yield site.candidate(i, ("elementwise", *key), kind, sentence, rank, u * factor)
 
 
 Factor = tuple[tuple[str, ...], str, str, float, np.ndarray]  # (key, kind, sentence, rank, factor)
@@ -113,13 +113,8 @@ def _of_last_step(site: Site, i: int) -> Candidates:
     with np.errstate(all="ignore"):
         for way, factor in (("is missing", 1 / y), ("is there once too often", y)):
             if np.isfinite(factor).all():
-                yield _one(
-                    site,
-                    i,
-                    ("output", way),
-                    "missing chain factor",
-                    f"a factor y, the output of f, {way} in the gradient",
-                    3.2,
+                yield site.candidate(
+                    i, ("output", way), "missing chain factor", f"a factor y, the output of f, {way} in the gradient", 3.2,
                     (site.u * factor @ jacobians[i]).reshape(site.right[i].shape),
                 )
     if site.graph is not None:
@@ -138,15 +133,8 @@ def _of_last_step(site: Site, i: int) -> Candidates:
             with np.errstate(all="ignore"):
                 weights = site.u * (factor / slope)
             if np.isfinite(weights).all():
-                yield _one(
-                    site, i, ("last", name, *key), kind, sentence, rank + 0.6, (weights @ jacobians[i]).reshape(site.right[i].shape)
-                )
+                moved = (weights @ jacobians[i]).reshape(site.right[i].shape)
+                yield site.candidate(i, ("last", name, *key), kind, sentence, rank + 0.6, moved)
 
 
 INVERSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"tanh": np.arctanh, "sigmoid": lambda y: np.asarray(np.log(y / (1 - y)))}
-
-
-def _one(site: Site, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray) -> Candidate:
-    gradients: list[np.ndarray | None] = [None] * len(site.floats)
-    gradients[i] = gradient
-    return Candidate(key, kind, sentence, rank, gradients)

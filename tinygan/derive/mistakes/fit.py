@@ -67,6 +67,15 @@ class Site:
             self._computed[family] = list(family(self))
         return self._computed[family]
 
+    def candidate(
+        self, i: int, key: tuple[object, ...], kind: str, sentence: str, rank: float, gradient: np.ndarray,
+        also: tuple[str, ...] = (),
+    ) -> Candidate:
+        """Return a candidate that says something of input i alone. gradient: (K, ...)."""
+        gradients: list[np.ndarray | None] = [None] * len(self.floats)
+        gradients[i] = gradient
+        return Candidate(key, kind, sentence, rank, gradients, also)
+
     def fits(self, i: int, candidate: np.ndarray) -> bool:
         """Return whether a candidate (K, ...) for the gradient in input i explains the claimed one, in all draws and elements."""
         claimed = self.claimed[i]

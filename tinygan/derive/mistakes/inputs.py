@@ -22,47 +22,19 @@ def candidates(site: Site, i: int) -> Candidates:
             continue
         of = site.names[site.floats[j]]
         if other.shape == claimed.shape:
-            yield _one(site, i, ("input", j), "another input", f"the gradient of {name} is that of {of}", 1.8, other)
-            yield _one(site, i, ("input", j, "-"), "another input", f"the gradient of {name} is minus that of {of}", 2.5, -other)
-        if (
-            other.ndim == 3
-            and other.shape[::-1][:2] == claimed.shape[:0:-1][::-1][::-1]
-            and other.shape[1:][::-1] == claimed.shape[1:]
-        ):
-            yield _one(
-                site,
-                i,
-                ("input", j, "T"),
-                "another input",
-                f"the gradient of {name} is that of {of}, transposed",
-                2.6,
+            yield site.candidate(i, ("input", j), "another input", f"the gradient of {name} is that of {of}", 1.8, other)
+            minus = f"the gradient of {name} is minus that of {of}"
+            yield site.candidate(i, ("input", j, "-"), "another input", minus, 2.5, -other)
+        if other.ndim == 3 and other.shape[:0:-1] == claimed.shape[1:]:
+            yield site.candidate(
+                i, ("input", j, "T"), "another input", f"the gradient of {name} is that of {of}, transposed", 2.6,
                 other.transpose(0, 2, 1),
             )
         if other.shape == right.shape == claimed.shape:
-            yield _one(
-                site,
-                i,
-                ("added", j),
-                "not detached",
-                f"the gradient of {of} is added to that of {name}, which f takes as something of its own",
-                2.1,
-                right + other,
+            yield site.candidate(
+                i, ("added", j), "not detached",
+                f"the gradient of {of} is added to that of {name}, which f takes as something of its own", 2.1, right + other,
             )
-
-
-def _one(
-    site: Site,
-    i: int,
-    key: tuple[object, ...],
-    kind: str,
-    sentence: str,
-    rank: float,
-    gradient: np.ndarray,
-    also: tuple[str, ...] = (),
-) -> Candidate:
-    gradients: list[np.ndarray | None] = [None] * len(site.floats)
-    gradients[i] = gradient
-    return Candidate(key, kind, sentence, rank, gradients, also)
 
 
 def elsewhere(site: Site) -> Candidates:

@@ -12,21 +12,8 @@ from .fit import Candidate, Site
 
 Key = tuple[object, ...]
 STATISTICS = {
-    "mean",
-    "sum",
-    "var",
-    "std",
-    "max",
-    "min",
-    "amax",
-    "amin",
-    "prod",
-    "norm",
-    "add.reduce",
-    "maximum.reduce",
-    "svd",
-    "det",
-}
+    "mean", "sum", "var", "std", "max", "min", "amax", "amin", "prod", "norm", "add.reduce", "maximum.reduce", "svd", "det",
+}  # fmt: skip
 
 
 class Sweeps:

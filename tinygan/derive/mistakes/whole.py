@@ -4,55 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from .fit import Candidate, Candidates, Site
-from .sizes import factor_names, near
+from .fit import Candidates, Site
+from .sizes import factor_names
 
 
 def candidates(site: Site, i: int) -> Candidates:
     """Yield candidates for input i (counted among those with floats) from what is wrong with its gradient as a whole."""
     claimed, right = site.claimed[i], site.right[i]
     if claimed is None:
-        yield _only(
-            site,
-            i,
-            ("none",),
-            "detached",
-            f"vjp returns None for {_name(site, i)}, and f depends on it: it was held constant",
-            0,
-            np.zeros_like(right),
-            ("dropped term",),
+        yield site.candidate(
+            i, ("none",), "detached", f"vjp returns None for {_name(site, i)}, and f depends on it: it was held constant", 0,
+            np.zeros_like(right), ("dropped term",),
         )
         return
     if claimed.size == right.size and not np.any(claimed):
-        yield _only(
-            site,
-            i,
-            ("zero",),
-            "detached",
-            "the gradient is zero, and f depends on this input: it was held constant",
-            0,
-            np.zeros_like(right),
-            ("dropped term",),
+        yield site.candidate(
+            i, ("zero",), "detached", "the gradient is zero, and f depends on this input: it was held constant", 0,
+            np.zeros_like(right), ("dropped term",),
         )
         return
     if claimed.shape == right.shape:
         yield from _factors(site, i, claimed, right)
         yield from _cotangent(site, i)
-
-
-def _only(
-    site: Site,
-    i: int,
-    key: tuple[object, ...],
-    kind: str,
-    sentence: str,
-    rank: float,
-    gradient: np.ndarray,
-    also: tuple[str, ...] = (),
-) -> Candidate:
-    gradients: list[np.ndarray | None] = [None] * len(site.floats)
-    gradients[i] = gradient
-    return Candidate(key, kind, sentence, rank, gradients, also)
 
 
 def _name(site: Site, i: int) -> str:
@@ -76,35 +49,16 @@ def _factors(site: Site, i: int, claimed: np.ndarray, right: np.ndarray) -> Cand
         by = f"{1 / abs(a):.4g} times too small"
     for form, what, kind in factor_names(a, site):
         if kind == "sign":
-            yield _only(
-                site,
-                i,
-                ("factor", form, what),
-                "sign",
-                "the sign is wrong: every element is the right one times -1",
-                0.5,
-                a * right,
+            yield site.candidate(
+                i, ("factor", form, what), "sign", "the sign is wrong: every element is the right one times -1", 0.5, a * right,
             )
             continue
-        yield _only(
-            site,
-            i,
-            ("factor", form, what),
-            kind,
-            f"every element is {by}",
-            1 if kind == "constant factor" else 1.2,
-            a * right,
+        yield site.candidate(
+            i, ("factor", form, what), kind, f"every element is {by}", 1 if kind == "constant factor" else 1.2, a * right,
             ("constant factor",),
         )
-    yield _only(
-        site,
-        i,
-        ("factor", "number", f"{a:.5g}"),
-        "constant factor",
-        f"every element is {a:.6g} times the right one",
-        1.5,
-        a * right,
-        (),
+    yield site.candidate(
+        i, ("factor", "number", f"{a:.5g}"), "constant factor", f"every element is {a:.6g} times the right one", 1.5, a * right, (),
     )
 
 
@@ -116,30 +70,19 @@ def _cotangent(site: Site, i: int) -> Candidates:
     scale = float(np.abs(claimed).max())
     same = all(np.abs(part - claimed[0]).max() <= 1e-9 * scale for part in claimed[1:])
     if scale > 0 and same:
-        yield _only(
-            site,
-            i,
-            ("cotangent",),
-            "cotangent ignored",
-            "the gradient does not depend on the cotangent g: it has to be multiplied by g (g = dL/dy, L what comes after f)",
-            0.2,
-            claimed.copy(),
-            ("missing chain factor",),
+        yield site.candidate(
+            i, ("cotangent",), "cotangent ignored",
+            "the gradient does not depend on the cotangent g: it has to be multiplied by g (g = dL/dy, L what comes after f)", 0.2,
+            claimed.copy(), ("missing chain factor",),
         )
         return
     jacobians = site.numeric.jacobians
     if jacobians is None:
         return
     for name, turned in _turned(site.u):
-        yield _only(
-            site,
-            i,
-            ("cotangent", name),
-            "missing chain factor",
-            f"the cotangent g enters as {name}",
-            4,
-            (turned @ jacobians[i]).reshape(site.right[i].shape),
-            ("cotangent ignored",) if "sum" in name else (),
+        yield site.candidate(
+            i, ("cotangent", name), "missing chain factor", f"the cotangent g enters as {name}", 4,
+            (turned @ jacobians[i]).reshape(site.right[i].shape), ("cotangent ignored",) if "sum" in name else (),
         )
 
 
@@ -151,7 +94,3 @@ def _turned(u: np.ndarray) -> list[tuple[str, np.ndarray]]:
         ("g^2", u * u),
         ("|g|", np.abs(u)),
     ]
-
-
-def is_size(value: float, n: int) -> bool:
-    return near(value, n)
