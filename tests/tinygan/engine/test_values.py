@@ -25,10 +25,14 @@ def test_a_tensor_of_one_element_is_a_number_to_python():
     assert isinstance(leaf(2.0).tolist(), float) and isinstance(t.item(), float)
 
 
-@pytest.mark.parametrize("turn", [float, int, round, bool, lambda t: f"{t:.2f}", lambda t: t.item()])
+@pytest.mark.parametrize(("turn", "error"), [
+    (float, TypeError), (int, TypeError), (round, TypeError),
+    (bool, ValueError), (lambda t: f"{t:.2f}", ValueError), (lambda t: t.item(), ValueError),
+])
 @pytest.mark.parametrize("values", [[1.0, 2.0], []])
-def test_a_tensor_of_several_or_no_elements_is_not(turn, values):
-    with pytest.raises(ValueError, match=r"\((2|0),\)"):
+def test_a_tensor_of_several_or_no_elements_is_not(turn, error, values):
+    """The classes are those that NumPy's arrays raise."""
+    with pytest.raises(error, match=r"\((2|0),\)"):
         turn(leaf(values))
 
 
