@@ -1,7 +1,7 @@
-"""An op of a graph run once more: to see which kernels it launches, and to compare its VJP with numeric derivatives.
+"""Run the op that made a tensor again: to see which kernels it launches, and to compare its VJP with numeric derivatives.
 
 A tensor remembers its parents and VJPs, not the op's other arguments. They come from the trace where there is one; else from what
-the VJPs enclose and the op's defaults, which may be wrong. So a result counts only if it is the tensor's own, bit for bit.
+the VJPs enclose and the op's defaults, which may be wrong. So such a guess counts only if it gives the tensor's values again.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def check(tensor: Tensor, call: Call | None, order: int, name: str) -> Gradcheck
         return op(*given)
 
     if not moved:
-        raise CannotRecompute("its derivative is zero everywhere, so there is nothing to compare")
+        raise CannotRecompute("no gradient flows to any of its parents, so there is nothing to compare")
     return gradcheck(f, *(exact[i] for i in moved), order=order, name=name)
 
 

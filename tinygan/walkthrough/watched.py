@@ -1,4 +1,4 @@
-"""A game that notes what its moves compute: they are the game's own, run as in training, and are looked at on their way."""
+"""A game that makes another game's moves unchanged, and records what they compute."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Moved:
 class UpNote:
     """One ascent of D.
 
-    x, z: its batches. fake: G(z). seen, seen_after: what D judged, before the step and after it. other: G's parameters meanwhile.
+    x, z: its batches. fake: G(z). seen, seen_after: what D judged, before the step and after it. other: G's parameters, unchanged.
     """
 
     x: Tensor
@@ -51,7 +51,7 @@ class DownNote:
     """One descent of G.
 
     z: its noise. x: data, where its loss looks at them. seen, seen_after: its fakes and loss, before the step and after it.
-    other: D's parameters meanwhile.
+    other: D's parameters, as they were when G's step began.
     """
 
     z: Tensor
@@ -183,7 +183,7 @@ def _copies(network: Layer) -> Arrays:
 
 @contextmanager
 def put_back(game: Game) -> Iterator[None]:
-    """Give all that a step changes its values from before the `with` back afterwards, bit for bit, by launches, which are noted."""
+    """Restore everything that a step changes after the `with`, bit for bit; arrays by launches, which a watching backend sees."""
     networks = [network for network in (game.D, game.G, game.average) if network is not None]
     tensors = list({id(t): t for n in networks for t in (*n.parameters().values(), *n.buffers().values())}.values())
     arrays = [*(t.array for t in tensors), *game.optim_d.states.values(), *game.optim_g.states.values()]

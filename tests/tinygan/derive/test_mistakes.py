@@ -93,3 +93,20 @@ def test_the_transposed_gradient_of_another_input_is_named_where_neither_is_squa
 
     found = check_derivation(f, mixed_up, rng.normal(size=(2, 3)), rng.normal(size=(3, 2))).mistakes
     assert [(m.kind, "is that of b, transposed" in m.sentence) for m in found] == [("another input", True)]
+
+
+FACTORS = {  # f, its derivative without a factor that it needs, and the factor as the report tells it
+    "3 / x": (lambda x: 3 / x, lambda x: -1 / x**2, "the factor 3 "),
+    "x / 3": (lambda x: x / 3, np.ones_like, "1/3"),
+    "2^x": (lambda x: np.power(2.0, x), lambda x: 2.0**x, "the factor log 2 "),
+    "-3 sin x, without both": (lambda x: -3 * np.sin(x), np.cos, "the factor -3 "),
+    "-3 sin x, with the sign": (lambda x: -3 * np.sin(x), lambda x: -np.cos(x), "only the sign is left"),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_a_constant_of_f_is_named_as_the_factor_that_it_gives_to_the_derivative(name):
+    f, without, told = FACTORS[name]
+    x = 1 + np.random.default_rng(0).random((3, 4))
+    (mistake,) = check_derivation(lambda x: np.exp(f(x)), lambda g, x: g * np.exp(f(x)) * without(x), x).mistakes
+    assert any(told in sentence for sentence in (mistake.sentence, *mistake.readings)), mistake

@@ -1,4 +1,4 @@
-"""Mistakes in one term of the gradient: the way through one operand of one step."""
+"""Mistakes in one term of the gradient: what one step of f passes back to one of its operands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .matrices import matrices
 from .sizes import near
 from .sweeps import STATISTICS, Key, Sweeps, candidate_of
 
-Number = tuple[Key, str, str, float, float, tuple[str, ...]]  # (key, kind, sentence, rank, number, also)
+Number = tuple[Key, str, str, float, float, tuple[str, ...]]  # (key, kind, sentence, rank, what the term is multiplied by, also)
 
 
 def edge(sweeps: Sweeps, v: int, slot: int) -> Candidates:
+    """Yield the gradients in which only what step v passes back to its operand number `slot` is wrong."""
     graph = sweeps.graph
     node = graph.nodes[v]
     part, _ = graph.sweep({node.parents[slot]: sweeps.bars[v] @ graph.local(v, slot)})  # what the edge adds to the gradients
@@ -27,7 +28,7 @@ def edge(sweeps: Sweeps, v: int, slot: int) -> Candidates:
 
 
 def _scaled(sweeps: Sweeps, v: int, slot: int, part: list[np.ndarray]) -> Candidates:
-    """The term that goes through one edge, times a number: 0, -1, n, 1/n, a constant of the step."""
+    """Yield the gradients in which the term of one operand is multiplied by each number of `_numbers`."""
     node = sweeps.graph.nodes[v]
     parent = sweeps.graph.nodes[node.parents[slot]]
     rest = any(np.abs(a - b).max(initial=0) > 1e-9 * np.abs(a).max(initial=0) for a, b in zip(sweeps.right, part, strict=True))
@@ -37,6 +38,7 @@ def _scaled(sweeps: Sweeps, v: int, slot: int, part: list[np.ndarray]) -> Candid
 
 
 def _numbers(node: Any, parent: Any, rest: bool) -> Iterator[Number]:
+    """Yield the numbers by which people make the term of one operand wrong. rest: the gradient has other terms too."""
     statistic = node.about.get("name") in STATISTICS
     if rest:
         yield (("zero",), "dropped term", f"the term of the gradient that goes through {node} is missing", 2.0, 0.0, ("detached",))
@@ -106,19 +108,14 @@ def _numbers(node: Any, parent: Any, rest: bool) -> Iterator[Number]:
             float(spread_over),
             ("constant factor",),
         )
-    for c in _constants_of(node):
-        if c not in (0, 1, -1) and np.isfinite(c):
-            kind = "sum for mean" if c > 1 and near(c, round(c)) and node.name == "np.divide" else "missing chain factor"
-            lost = abs(float(c)) if node.name == "np.divide" else 1 / abs(float(c))
-            yield (
-                ("constant", "lost"),
-                kind,
-                f"the factor {c if node.name != 'np.divide' else f'1/{c:g}'} of {node} is missing",
-                1.4,
-                lost,
-                ("constant factor", "missing chain factor"),
-            )
-            yield (("constant", "twice"), "constant factor", f"the factor of {node} was taken twice", 2.3, 1 / lost, ())
+    for factor, told, divides in _factors_of(node):
+        whole = divides and near(1 / factor, round(1 / factor)) and factor < 1
+        kind = "sum for mean" if whole and factor > 0 else "missing chain factor"
+        also = ("constant factor", "missing chain factor")
+        yield ("constant", "lost"), kind, f"the factor {told} of {node} is missing", 1.4, 1 / factor, also
+        if factor < 0:
+            yield ("constant", "size"), kind, f"of the factor {told} of {node} only the sign is left", 1.45, 1 / abs(factor), also
+        yield ("constant", "twice"), "constant factor", f"the factor {told} of {node} was taken twice", 2.3, factor, ()
     halves = {"np.sqrt": (2.0, "1/2"), "np.square": (0.5, "2")}
     if node.name in halves:
         lost, told = halves[node.name]
@@ -141,11 +138,22 @@ def _numbers(node: Any, parent: Any, rest: bool) -> Iterator[Number]:
     )
 
 
-def _constants_of(node: Any) -> list[float]:
+def _factors_of(node: Any) -> Iterator[tuple[float, str, bool]]:
+    """Yield (factor, how it is told, whether it divides) for the number that a product, quotient or power of f holds constant: the
+    factor that this number gives to the derivative in the other operand.
+    """
     if node.name not in ("np.multiply", "np.divide", "np.power"):
-        return []
-    return [
-        float(a)
-        for a in node.about.get("args", ())
-        if isinstance(a, (int, float, np.floating, np.integer)) and not isinstance(a, bool)
-    ]
+        return
+    for place, number in enumerate(node.about.get("args", ())):
+        if not isinstance(number, (int, float, np.floating, np.integer)) or isinstance(number, bool):
+            continue
+        c = float(number)
+        if not np.isfinite(c) or c in (0, 1, -1):
+            continue
+        if node.name == "np.divide" and place == 1:
+            yield 1 / c, f"1/{c:g}", True
+        elif node.name == "np.power" and place == 0:  # c^x
+            if c > 0:
+                yield float(np.log(c)), f"log {c:g}", False
+        else:
+            yield c, f"{c:g}", False
