@@ -20,7 +20,7 @@ SHORTER = {
     "kernels list": (),
     "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
-    "derive check": (), "derive lines": (),
+    "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
 }  # fmt: skip
 
 
@@ -62,8 +62,8 @@ def inputs(rng):
 
 def test_every_command_has_examples():
     """Those that have none are listed: they take no arguments, or are groups of commands."""
-    assert {name for name, line in commands() if not line} == {"presets", "kernels", "derive"}
-    assert {name for name, _ in commands()} - {"", "kernels", "derive"} == set(SHORTER)
+    assert {name for name, line in commands() if not line} == {"presets", "kernels", "derive", "exercises", "exercises list"}
+    assert {name for name, _ in commands()} - {"", "kernels", "derive", "exercises"} == set(SHORTER)
     assert len(EXAMPLES) > 15 and all(example.startswith("tinygan ") for example in EXAMPLES)
 
 
@@ -79,6 +79,7 @@ def place(tmp_path_factory):
         rows = "".join(f"{a},{b}\n" for a, b in rng.normal(size=(30, 2)))
         (here / f"{name}.csv").write_text(f"a,b\n{rows}")
     (here / "mine.py").write_text(DERIVED)
+    (here / "answer.py").write_text("def tanh_vjp(g, y, x):\n    return g * (1 - y**2)\n")
     (here / "proof.txt").write_text("(a + b)^2\n= a^2 + 2*a*b + b^2\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)

@@ -1,0 +1,54 @@
+"""The process that runs a learner's file: it executes the file, judges what it defines, and writes the verdict down."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from .exercise import Exercise, Verdict, Wrong
+from .table import EXERCISES
+
+
+def main() -> None:
+    """Judge the file sys.argv[2] by the exercise sys.argv[1]; the verdict goes as JSON into the file sys.argv[3]."""
+    name, path, answer = sys.argv[1:]
+    verdict = judged(EXERCISES[name], Path(path))
+    Path(answer).write_text(json.dumps([verdict.passed, verdict.message]), encoding="utf-8")
+
+
+def judged(exercise: Exercise, path: Path) -> Verdict:
+    """Execute a file and judge what it defines."""
+    try:
+        defined = _executed(path)
+        if not hasattr(defined, exercise.function):
+            return Verdict(False, f"it defines no {exercise.function}; tinygan exercises start {exercise.name} writes it")
+        exercise.judge(getattr(defined, exercise.function))
+    except Wrong as wrong:
+        return Verdict(False, str(wrong))
+    except NotImplementedError:
+        return Verdict(False, f"{exercise.function} is not written yet: it raises NotImplementedError")
+    except BaseException as error:  # whatever the learner's code raises, SystemExit too
+        return Verdict(False, f"it raises {_told(error, path)}")
+    return Verdict(True, exercise.praise)
+
+
+def _executed(path: Path) -> Any:
+    """Execute a Python file, whatever its suffix, and return its module."""
+    loader = importlib.machinery.SourceFileLoader("answer", str(path))
+    spec = importlib.util.spec_from_loader("answer", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def _told(error: BaseException, path: Path) -> str:
+    """Return an error as "ValueError: message (line 12)", with the last line of the learner's file that led to it."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return f"{type(error).__name__}{f': {message}' if message else ''}{f' (line {line})' if line else ''}"

@@ -1,0 +1,9 @@
+"""All exercises by name, from the easy ones on."""
+
+from __future__ import annotations
+
+from .derivatives import DERIVATIVES
+from .exercise import Exercise
+from .games import GAMES
+
+EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in (*DERIVATIVES, *GAMES)}
