@@ -21,9 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INDEX, FOLDER = ROOT / "docs" / "api.md", ROOT / "docs" / "api"
 PACKAGES = (
-    "tinygan", "tinygan.engine.ops", "tinygan.derive", "tinygan.nn", "tinygan.optim", "tinygan.drawing", "tinygan.game", "tinygan.data",
-    "tinygan.training", "tinygan.walkthrough", "tinygan.measure", "tinygan.fitting", "tinygan.theory", "tinygan.exercises",
-    "tinygan_kernels", "tinygan_kernels.emulator",
+    "tinygan", "tinygan.engine.ops", "tinygan.derive", "tinygan.nn", "tinygan.optim", "tinygan.drawing", "tinygan.game",
+    "tinygan.data", "tinygan.training", "tinygan.walkthrough", "tinygan.measure", "tinygan.fitting", "tinygan.theory",
+    "tinygan.exercises", "tinygan_kernels", "tinygan_kernels.emulator",
 )
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 WIDTH = 110
