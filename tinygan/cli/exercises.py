@@ -9,7 +9,7 @@ import typer
 
 from tinygan.options import OptionError
 
-from .console import out, tell
+from .console import err, out, tell
 
 EXAMPLES = (
     "Examples:  tinygan exercises start tanh-vjp   |   tinygan exercises check tanh-vjp answer.py   |   "
@@ -64,12 +64,17 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file with your answer. It is executed.", show_default=False)],
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, help="After how long it is ended.")] = 120.0,
 ) -> int:
-    """Judge an answer by values: against numeric gradients, on random draws. Exit code 0: solved, 1: not yet."""
+    """Judge an answer by values: against numeric gradients, on random draws. What it prints is shown first.
+
+    Exit code 0: solved, 1: not yet.
+    """
     from tinygan.exercises import check as judge
 
     try:
         verdict = judge(name, file, seconds)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
         raise OptionError(str(error)) from error
+    if verdict.printed:
+        tell(err, verdict.printed)
     tell(out, f"{name}: {'solved. ' if verdict.passed else 'not yet. '}{verdict.message}")
     return 0 if verdict.passed else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import json
 import sys
@@ -37,7 +38,8 @@ def judged(exercise: Exercise, path: Path) -> Verdict:
 
 
 def _executed(path: Path) -> Any:
-    """Execute a Python file, whatever its suffix, and return its module."""
+    """Execute a Python file, whatever its suffix, and return its module. It may import what lies beside it."""
+    sys.path.append(str(path.parent))  # the last place: a numpy.py that lies there as well takes nothing's place
     loader = importlib.machinery.SourceFileLoader("answer", str(path))
     spec = importlib.util.spec_from_loader("answer", loader)
     assert spec is not None

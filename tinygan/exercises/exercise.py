@@ -11,10 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement: whether the exercise is solved, and a sentence that says why, or what is wrong."""
+    """A judgement: whether the exercise is solved, and a sentence that says why, or what is wrong.
+
+    printed: the end of what the file printed while it was judged, warnings included.
+    """
 
     passed: bool
     message: str
+    printed: str = ""
 
 
 class Wrong(Exception):
@@ -68,7 +72,11 @@ def _copies(draw: Sequence[Any]) -> list[Any]:
 
 
 def _listed(values: Any) -> list[np.ndarray]:
-    return [np.asarray(v, np.float64) for v in (values if isinstance(values, tuple) else (values,))]
+    """Return a number, an array, or a tuple of them as a list of float64 arrays. Raises TypeError, ValueError for other kinds."""
+    arrays = [np.asarray(v) for v in (values if isinstance(values, tuple) else (values,))]
+    if any(a.dtype.kind not in "biuf" for a in arrays):
+        raise TypeError("complex numbers, text and objects are no real numbers")
+    return [a.astype(np.float64) for a in arrays]
 
 
 def _parts(given: Any, right: Any, names: Sequence[str]) -> list[np.ndarray]:
@@ -86,7 +94,7 @@ def _parts(given: Any, right: Any, names: Sequence[str]) -> list[np.ndarray]:
 
 def _described(given: Any) -> str:
     if isinstance(given, np.ndarray):
-        return f"one array of shape {given.shape}"
+        return f"one array of shape {given.shape}{'' if given.dtype.kind in 'biuf' else f' and dtype {given.dtype}'}"
     return f"{len(given)} results" if isinstance(given, (tuple, list)) else f"a {type(given).__name__}"
 
 

@@ -6,4 +6,5 @@ from .derivatives import DERIVATIVES
 from .exercise import Exercise
 from .games import GAMES
 
+# Every exercise by its name, in the order in which one best does them.
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in (*DERIVATIVES, *GAMES)}
