@@ -34,6 +34,7 @@ class Optimiser:
     kernel: str
     state_names: tuple[str, ...] = ()
     never_negative: tuple[str, ...] = ()  # the states that hold counts, or means of squares
+    counts: tuple[str, ...] = ()  # the states that hold whole numbers
 
     def __new__(cls, *given: Any, **named: Any) -> Any:
         check_keywords(cls, named)
@@ -145,6 +146,7 @@ class Adam(Optimiser):
     kernel = "adam"
     state_names = ("m", "v", "t")
     never_negative = ("v", "t")
+    counts = ("t",)
 
     def __init__(
         self, parameters: Parameters, rate: float = 0.001, beta1: float = 0.5, beta2: float = 0.999, eps: float = 1e-8

@@ -135,7 +135,7 @@ def _finish(run: Run, diagnosing: bool) -> bool:
         snapshots(reading)
 
     with interruptible() as interrupted, progress(run, True, say, err) as show, unchecked(run.backend):
-        finished = run.train(on_reading, interrupted)
+        finished = run.train(on_reading, lambda: interrupted() is not None)
     if not finished:
         return False
     seconds, done = time.perf_counter() - begun, run.step - first

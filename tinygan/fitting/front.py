@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from tinygan.training.config import Config, with_defaults
 from tinygan.training.crowd import CrowdNotice
 from tinygan.training.folder import set_aside
 from tinygan.training.folder_lock import FolderLock
-from tinygan.training.interrupt import interruptible
+from tinygan.training.interrupt import ENDING, interruptible
 from tinygan.training.run import Run, finished, turn_of
 from tinygan.training.state import read_state
 from tinygan.training.watched import WatchedSteps
@@ -65,7 +64,12 @@ def fit(
     callback: called with a `Moment` after every `every` steps; returns None to go on, True to stop. progress: show a bar on a
     terminal, else a line now and then. say: takes every line of progress, alarms and notes; stderr by default. out: a folder with
     checkpoints every `save_every` steps; an earlier run there is moved aside, or goes on, bit for bit, with resume=True.
-    replay=False plays each step eagerly, which is slow and gives the same bits. Ctrl-C ends the run after the step at hand.
+    replay=False plays each step eagerly, which is slow and gives the same bits.
+
+    Ctrl-C ends the run after the step at hand; a second one raises KeyboardInterrupt. With out=, the signals that end a process
+    (SIGTERM, SIGHUP, SIGBREAK) do so after the step at hand is saved, and a second one at once. That holds in the main thread, and
+    for signals that nobody else handles; handlers are as before when `fit` is left. In other threads, and where the user's own
+    code handles a signal, a process that is ended leaves the last checkpoint, at most `save_every` steps old.
 
     Steps are recorded once and replayed. Code of the user's own, in layers and penalties, is checked first and again later; where
     a replay would not do what it does, steps run without one, and a line says why (training/watched.py).
@@ -182,7 +186,7 @@ def _config(dataset: Dataset, given: dict[str, Any]) -> Config:
 
 
 def _train(run: Run, callback: Callback | None, every: int, progress: bool, say: Callable[[str], None]) -> Fitted:
-    """Train a run to its end, or until Ctrl-C or the callback ends it."""
+    """Train a run to its end, or until a signal or the callback ends it."""
     readings = run.folder.readings(run.step)
     stopped: list[bool] = []
     alarms = Alarms(run, lambda line: say(as_arguments(line)))
@@ -190,7 +194,9 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
     own = run.players.code_of_others()
     watched = WatchedSteps(run, own, say, lambda: _forget(readings, run.step)) if own and not run.eager else None
 
-    with interruptible((signal.SIGINT,)) as interrupted, shown(run, progress, say) as show:
+    kept = run.out is not None  # what is not kept in a folder is no reason to outlive SIGTERM
+    numbers, passed_on = ENDING if kept else ENDING[:1], ENDING[1:]
+    with interruptible(numbers, passed_on) as interrupted, shown(run, progress, say) as show:
 
         def on_reading(reading: dict[str, float]) -> None:
             readings.append(reading)
@@ -201,8 +207,10 @@ def _train(run: Run, callback: Callback | None, every: int, progress: bool, say:
             if callback is not None and run.step % every == 0:
                 stopped.extend([True] * _wants_to_stop(callback(_moment(run, reading))))
 
-        finished = run.train(on_reading, lambda: bool(stopped) or interrupted(), watched, every if callback else 0)
-    if not finished and interrupted():
+        finished = run.train(on_reading, lambda: bool(stopped) or interrupted() is not None, watched, every if callback else 0)
+        if (ending := interrupted()) is not None and ending in passed_on:
+            say(f"{ending.name}: step {run.step:,} of {run.config.steps:,} is saved in {run.out}; resume=True goes on from there")
+    if not finished and ending:
         say(f"interrupted: step {run.step:,} of {run.config.steps:,} is what is returned")
     if run.config.snapshots:
         snapshots.animate()

@@ -80,6 +80,7 @@ class SpectralNorm(Layer):
     """
 
     inlined = ("inner",)
+    ranges: ClassVar = {"u": lambda layer, u: _odd_direction(u)}
 
     def __init__(self, inner: Layer, rng: np.random.Generator | int | None = None) -> None:
         if not isinstance(inner, Layer) or "w" not in inner.parameters():
@@ -105,6 +106,12 @@ class SpectralNorm(Layer):
             u = _unit(ops.matmul(fixed, v, trans_a=True))
             w.backend.launch("copy", (u.array.reshape(self.u.shape),), out=self.u.array)
         return w * ops.sum(matrix * (v @ ops.transpose(u))) ** -1
+
+
+def _odd_direction(u: np.ndarray) -> str | None:
+    """Say what is wrong with a direction u that `_unit` is to have made; None where nothing is. It is short where w is tiny."""
+    length = float(np.linalg.norm(u.astype(np.float64)))
+    return None if 0 < length < 1 + 1e-3 else f"has the length {length:g}, and a direction has the length 1"
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -169,6 +169,7 @@ class BatchNorm(Layer):
     checks: ClassVar = {
         "act": checked_act, "slope": any_slope, "momentum": lambda value, what: _share(value, what),
         "eps": lambda value, what: _positive(value, what)}
+    ranges: ClassVar = {"var": lambda layer, var: layer._odd_variance(var)}
 
     def __init__(
         self, channels: int, *, backend: Backend | str | None = None, dtype: Any = np.float32, momentum: float = 0.1,
@@ -198,6 +199,10 @@ class BatchNorm(Layer):
         var = (inv_std**-2 - self.eps) * (n / (n - 1))
         for running, seen in ((self.mean, mean), (self.var, var)):
             seen.backend.launch("ema", (seen.array,), out=running.array, decay=1 - self.momentum)
+
+    def _odd_variance(self, var: np.ndarray) -> str | None:
+        """Say what is wrong with running variances, or None. Rounding leaves the variance 0 of a constant channel just below 0."""
+        return "holds a negative variance" if (var < -1e-3 * self.eps).any() else None
 
 
 def activation(x: Tensor, act: str, slope: float = 0.0) -> Tensor:

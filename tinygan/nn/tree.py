@@ -58,13 +58,15 @@ class Layer:
     training: True in training, False in eval; it matters to layers that behave differently there, such as dropout. inlined: the
     attributes whose names are left out of the names of parameters, so that a Sequential's are called "0.w" and not "layers.0.w".
     checks: for each setting of the class, a function (value, what) that returns what is set, and raises for what it cannot be.
-    fixed: settings that stay what they were made with, as the weights have their shapes.
+    fixed: settings that stay what they were made with, as the weights have their shapes. ranges: for each buffer that cannot hold
+    every number, a function (layer, array) that says what is wrong with the values in the array; None where nothing is.
     """
 
     training: bool = True
     inlined: ClassVar[tuple[str, ...]] = ()
     checks: ClassVar[dict[str, Callable[[Any, str], Any]]] = {}
     fixed: ClassVar[tuple[str, ...]] = ()
+    ranges: ClassVar[dict[str, Callable[[Any, np.ndarray], str | None]]] = {}
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)

@@ -32,7 +32,17 @@ from .folder import NoFolder, RunFolder
 from .folder_lock import FolderLock
 from .memory_limit import require_memory
 from .players import Players, players_of
-from .state import RunState, check_arrays, check_weights, checksum_of, read_state, set_generator, state_of_generator
+from .state import (
+    RunState,
+    check_arrays,
+    check_moments,
+    check_ranges,
+    check_weights,
+    checksum_of,
+    read_state,
+    set_generator,
+    state_of_generator,
+)  # fmt: skip
 
 
 class Diverged(NamesOptions, FloatingPointError):
@@ -258,11 +268,11 @@ class Run:
         """Go on from a checkpoint. Raises CheckpointError where it does not fit this run, or could not come from it."""
         of_networks = {name: array for name, array in arrays.items() if not name.startswith("sampler.")}
         check_arrays(of_networks, self.live_arrays(), "this run's")
+        for player, network in (("D", self.game.D), ("G", self.game.G), ("average", self.game.average)):
+            if network is not None:
+                check_ranges(of_networks, network, player)
         for player, optimiser in (("D", self.game.optim_d), ("G", self.game.optim_g)):
-            for name in optimiser.never_negative:
-                what = f"{player}.{optimiser.kernel}.{name}"
-                if (arrays[what] < 0).any():
-                    raise CheckpointError(f"the checkpoint is damaged: {what} holds negative numbers, which it never has")
+            check_moments(arrays, optimiser, player)
         now = {name: rng.bit_generator.state["bit_generator"] for name, rng in self.rngs.items()}
         if {name: rng["bit_generator"] for name, rng in state.rngs.items()} != now:
             raise CheckpointError("the checkpoint's networks draw other random numbers; resume with the same networks")

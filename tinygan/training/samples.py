@@ -24,7 +24,7 @@ from tinygan.optim import Adam
 from .checkpoint import CheckpointError
 from .config import Config
 from .memory_limit import require_memory_of_samples
-from .state import RunState, check_arrays, check_weights, read_state
+from .state import RunState, check_arrays, check_ranges, check_weights, read_state
 
 AT_ONCE = 256  # samples that G makes in one go
 
@@ -132,15 +132,18 @@ def load_generator(
     moved_by = state.networks["optimisers"][1]["kind"] if state.networks else Adam.kernel
     stored = {name.removeprefix(f"{source}."): array for name, array in arrays.items()
               if name.startswith(f"{source}.") and not name.startswith(f"{source}.{moved_by}.")}
-    for name, tensor in (G.parameters() | G.buffers()).items():
-        array = stored.pop(name, None)
+    tensors = G.parameters() | G.buffers()
+    for name, tensor in tensors.items():
+        array = stored.get(name)
         if array is None or array.shape != tensor.shape:
             raise CheckpointError(f"the checkpoint in {out} has no {source}.{name} of shape {tensor.shape}")
         check_arrays({f"{source}.{name}": array}, {f"{source}.{name}": tensor}, "this G's")
-        tensor.array[...] = tensor.backend.asarray(array)
-    if stored:
-        raise CheckpointError(f"the checkpoint in {out} has {source}.{next(iter(stored))}, which this G has not; hand over a G "
-                              f"that is built as the run's was")
+    if more := next((name for name in stored if name not in tensors), None):
+        raise CheckpointError(f"the checkpoint in {out} has {source}.{more}, which this G has not; hand over a G that is built as "
+                              f"the run's was")
+    check_ranges(arrays, G, source)
+    for name, tensor in tensors.items():
+        tensor.array[...] = tensor.backend.asarray(stored[name])
     G.eval()
     if given is not None:
         _check_as_built(given, state.networks or {}, out)

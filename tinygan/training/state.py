@@ -17,6 +17,8 @@ import numpy as np
 
 from tinygan.data import Codec, DataError, Dataset, codec_from_json
 from tinygan.nn.blueprint import BlueprintError, check_blueprint
+from tinygan.nn.tree import Layer, slots
+from tinygan.optim import Optimiser
 from tinygan.options import OptionError
 
 from .checkpoint import CheckpointError, checkpoint_of, load
@@ -231,6 +233,30 @@ def check_arrays(found: Mapping[str, np.ndarray], wanted: Mapping[str, Any], who
             raise CheckpointError(f"the checkpoint is damaged: {name} is {array.dtype}, it has to be {other.dtype}")
         if not np.isfinite(array).all():
             raise CheckpointError(f"the checkpoint is damaged: {name} holds numbers that are not finite")
+
+
+def check_ranges(found: Mapping[str, np.ndarray], network: Layer, player: str) -> None:
+    """Raise CheckpointError where a buffer of a network holds what its layer never has in it, such as a negative variance.
+
+    found: arrays of a checkpoint by name, "G.1.var" for a buffer of the player "G".
+    """
+    for slot in slots(network):
+        odd = slot.owner.ranges.get(slot.key) if isinstance(slot.owner, Layer) else None
+        name = f"{player}.{slot.name}"
+        if odd and name in found and (problem := odd(slot.owner, found[name])):
+            raise CheckpointError(f"the checkpoint is damaged: {name} {problem}")
+
+
+def check_moments(found: Mapping[str, np.ndarray], optimiser: Optimiser, player: str) -> None:
+    """Raise CheckpointError where what an optimiser remembers is negative or no whole number, and cannot be so."""
+    for name in optimiser.never_negative:
+        what = f"{player}.{optimiser.kernel}.{name}"
+        if (found[what] < 0).any():
+            raise CheckpointError(f"the checkpoint is damaged: {what} holds negative numbers, which it never has")
+    for name in optimiser.counts:
+        what = f"{player}.{optimiser.kernel}.{name}"
+        if (found[what] % 1).any():
+            raise CheckpointError(f"the checkpoint is damaged: {what} holds {found[what].max():g}, and it counts steps")
 
 
 def check_weights(config: Config, codec: Codec, arrays: Mapping[str, np.ndarray], of_d: bool = True) -> None:

@@ -1,7 +1,10 @@
 """`fit`: the command line's run to the bit, what it returns and keeps, and what it refuses in one sentence."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -18,7 +21,7 @@ from tinygan.fitting.progress import as_text, lines
 from tinygan.nn import BatchNorm, Conv2d, Flatten, Layer, Linear, Reshape, Sequential, discriminator, generator
 from tinygan.optim import SGD, Momentum
 from tinygan.options import OptionError
-from tinygan.training import CheckpointError, Config
+from tinygan.training import CheckpointError, Config, checkpoint
 from tinygan.training.checkpoint import CHECKPOINT
 from tinygan.training.folder import METRICS
 from tinygan.training.interrupt import interruptible
@@ -225,6 +228,50 @@ def test_ctrl_c_returns_what_was_trained():
     assert fitted.interrupted and fitted.step == 6 and told == ["interrupted: step 6 of 24 is what is returned"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert fit(*networks(), points(), **RUN).step == 24
+
+
+ENDING_A_PROCESS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+
+
+@pytest.mark.parametrize("number", ENDING_A_PROCESS, ids=lambda number: number.name)
+def test_a_signal_that_ends_a_process_does_so_once_the_step_at_hand_is_saved(tmp_path, monkeypatch, number):
+    """The signal comes again when the handlers are the system's again; here a function takes it, and so fit returns."""
+    sent, told, press = [], [], signal.raise_signal
+    monkeypatch.setattr(signal, "raise_signal", lambda number: sent.append((number, signal.getsignal(number))))
+    options = {**RUN, "say": told.append, "callback": lambda moment: press(number), "every": 6}
+    fitted = fit(*networks(), points(), out=tmp_path / "run", **options)
+    assert sent == [(number, signal.SIG_DFL)] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert fitted.interrupted and checkpoint.load(tmp_path / "run" / CHECKPOINT)[1]["step"] == 6
+    assert told[-2] == f"{number.name}: step 6 of 24 is saved in {tmp_path / 'run'}; resume=True goes on from there"
+    whole = fit(*networks(), points(), **RUN)
+    again = fit(*networks(), points(), out=tmp_path / "run", resume=True, **RUN)
+    assert {name: a.tobytes() for name, a in again.run.saved_arrays().items()} == {
+        name: a.tobytes() for name, a in whole.run.saved_arrays().items()}
+
+
+def test_without_a_folder_such_a_signal_is_the_systems_as_before():
+    seen = []
+    fit(*networks(), points(), callback=lambda moment: seen.extend(map(signal.getsignal, ENDING_A_PROCESS)), every=24, **RUN)
+    assert seen == [signal.SIG_DFL] * len(ENDING_A_PROCESS)
+
+
+ENDED = """
+import os, signal, sys
+import numpy as np
+from tinygan import fit, nn
+
+G, D = (nn.Sequential(nn.Linear(2, n, backend="reference", rng=0)) for n in (2, 1))
+end = lambda moment: os.kill(os.getpid(), signal.SIGTERM)
+fit(G, D, np.random.default_rng(0).normal(size=(9, 2)), out=sys.argv[1], steps=1000, batch=4, callback=end, every=7, progress=False)
+print("and the script goes on")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems tell by which signal a process ended")
+def test_sigterm_ends_the_process_after_the_step_at_hand_is_saved(tmp_path):
+    done = subprocess.run([sys.executable, "-c", ENDED, tmp_path / "run"], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGTERM and done.stdout == "" and "SIGTERM: step 7 of 1,000 is saved" in done.stderr
+    assert checkpoint.load(tmp_path / "run" / CHECKPOINT)[1]["step"] == 7
 
 
 def test_a_handler_of_the_users_own_stays():

@@ -12,9 +12,10 @@ import pytest
 from signed import contents, sign
 from tiny_runs import after, backend, dataset, refusal, resume, start
 
+from tinygan import Tensor
 from tinygan.data import Dataset
 from tinygan.data.kinds import Table
-from tinygan.nn import Layer, Linear, Sequential
+from tinygan.nn import BatchNorm, Layer, Linear, Sequential, SpectralNorm
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT, CheckpointError
 from tinygan.training.config import Config
@@ -109,6 +110,7 @@ ARRAYS = {
     "0-d": ("G.adam.t", lambda a: a.reshape(1), "G.adam.t"),
     "negative count": ("G.adam.t", lambda a: np.asarray(a - 99), "G.adam.t holds negative"),
     "negative square": ("D.adam.v", lambda a: a - 1, "D.adam.v holds negative"),
+    "half a step": ("D.adam.t", lambda a: np.asarray(a + np.float32(0.5)), "D.adam.t holds 7.5, and it counts steps"),
     "missing": ("G.0.b", None, "G.0.b differs"), "order of floats": ("sampler.order", lambda a: a.astype(np.float64), "order"),
     "order of bytes": ("sampler.order", lambda a: a.astype(np.uint8), "sampler is not"),
     "order twice": ("sampler.order", lambda a: a * 0, "order"), "no order": ("sampler.order", None, "sampler"),
@@ -124,6 +126,69 @@ def test_arrays_are_checked_against_the_networks(run, case):
     assert words in refusal(resume, run)
     if name.startswith("average"):
         assert name in refusal(load_generator, run, backend("reference"))
+
+
+@pytest.fixture(scope="module")
+def with_buffers(tmp_path_factory):
+    """The folder of a finished run whose G has batch normalisation, and whose D has spectral normalisation."""
+    from tinygan import fit
+
+    out, made = tmp_path_factory.mktemp("buffers") / "run", {"backend": backend("reference"), "rng": 0}
+    G = Sequential(Linear(2, 3, **made), BatchNorm(3, backend=made["backend"]), SpectralNorm(Linear(3, 2, **made), rng=0))
+    D = Sequential(SpectralNorm(Linear(2, 1, **made), rng=0))
+    fit(G, D, np.random.default_rng(0).normal(size=(9, 2)), out=out, steps=3, batch=4, ema=0.9, progress=False)
+    return out, G, D
+
+
+BUFFERS = {
+    "negative variance": ("1.var", lambda a: a - 2, "holds a negative variance"),
+    "one of three": ("1.var", lambda a: np.array([1, -1e-6, 1], np.float32), "holds a negative variance"),
+    "infinite variance": ("1.var", lambda a: a + np.float32("inf"), "not finite"),
+    "infinite mean": ("1.mean", lambda a: a - np.float32("inf"), "not finite"),
+    "no direction": ("2.u", lambda a: a * 0, "has the length 0, and a direction has the length 1"),
+    "a long direction": ("2.u", lambda a: a * 2, "has the length 2, and"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("player", ["G", "average"])
+@pytest.mark.parametrize("case", BUFFERS)
+def test_buffers_hold_what_their_layer_can_have_in_them(with_buffers, tmp_path, case, player):
+    """A negative variance would make samples NaN, and so would a direction of length 0."""
+    begun, G, D = with_buffers
+    run, (name, change, words) = Path(shutil.copytree(begun, tmp_path / "run")), BUFFERS[case]
+    arrays, state = contents(run)
+    sign(run, arrays | {f"{player}.{name}": change(arrays[f"{player}.{name}"])}, state)
+    message = refusal(resumed_fit, G, D, run)
+    assert f"{player}.{name}" in message and words in message
+    if player == "average":
+        for given in (None, G):
+            assert words in refusal(load_generator, run, backend("reference"), G=given)
+
+
+def resumed_fit(G, D, out):
+    from tinygan import fit
+
+    points = np.random.default_rng(0).normal(size=(9, 2))
+    return fit(G, D, points, out=out, steps=5, batch=4, resume=True, progress=False, say=lambda line: None)
+
+
+def test_buffers_at_the_end_of_their_range_are_taken(with_buffers, tmp_path):
+    """Rounding leaves the variance 0 of a constant channel just below 0; a tiny weight leaves a short direction."""
+    begun, G, D = with_buffers
+    run = Path(shutil.copytree(begun, tmp_path / "run"))
+    arrays, state = contents(run)
+    var, u = np.array([0, -1e-10, 1e30], np.float32), arrays["average.2.u"] / 100
+    sign(run, arrays | {"average.1.var": var, "average.2.u": u}, state)
+    assert np.isfinite(load_generator(run, backend("reference")).sample(3)).all()
+    assert resumed_fit(G, D, run).step == 5
+
+
+def test_the_running_variance_of_a_constant_channel_can_be_saved_and_read():
+    """What training itself leaves has to lie in the range that is stated, whatever the channel's mean is."""
+    for dtype in (np.float32, np.float64):
+        layer = BatchNorm(7, backend=backend("reference"), momentum=1.0, dtype=dtype)
+        layer(Tensor(np.full((5, 7), [0, 1e-3, 0.1, 1, 3.3, 1e4, 1e9], dtype), backend("reference")))
+        assert BatchNorm.ranges["var"](layer, layer.var.numpy()) is None and (layer.var.numpy() < 1).any()
 
 
 def test_an_array_more_is_refused(run):
