@@ -251,6 +251,23 @@ def test_a_reversed_view_as_output(kernel):
     np.testing.assert_array_equal(BACKEND.launch(kernel, (x, *rest), out=x[::-1], **PARAMS.get(kernel, {})), expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", IN_PLACE)
+def test_neighbours_in_memory_give_the_bits_that_arrays_far_apart_give(kernel, dtype):
+    """NumPy 1 computes powers, exp and log by another function where the output begins at the end of the input, or the reverse."""
+    n = 1000
+    memory = np.empty(3 * n, dtype)
+    before, x, behind = memory[:n], memory[n : 2 * n], memory[2 * n :]
+    x[...] = np.random.default_rng(0).random(n) * 3 + 0.01
+    rest = [np.full(n, 0.7, dtype)] * (len(KERNELS[kernel].inputs) - 1)
+    exponents = [{"exponent": e} for e in (1, 3, 0.5, -1.5, 2, -1)]
+    for params in exponents if kernel == "power" else [PARAMS.get(kernel, {})]:
+        apart = BACKEND.launch(kernel, (x.copy(), *rest), **params).tobytes()
+        for y in (before, behind):
+            BACKEND.launch(kernel, (x, *rest), out=y, **params)
+            assert y.tobytes() == apart, params
+
+
 def launched(kernel, inputs, outputs, **params):
     return Launch(KERNELS[kernel], BACKEND.implementations[kernel], inputs, outputs, params)
 
