@@ -85,15 +85,18 @@ class Architecture(NetworkOptions):
 
     @property
     def weights(self) -> tuple[int, int]:
-        """How many weights G and D have, without biases and what normalises; nothing is built to count them."""
+        """How many numbers G and D learn, biases and normalisation's gamma and beta included; nothing is built to count them."""
+        return _dcgan_weights(self) if self.arch == "dcgan" else _mlp_weights(self)
+
+    @property
+    def outputs(self) -> tuple[int, int]:
+        """How many numbers the layers of G give for one sample, and those of D for one pack."""
         if self.arch == "dcgan":
             (height, width), channels = dcgan_channels(self)
-            flat, inner = height * width * channels[0], sum(n * m for n, m in pairwise(channels))
-            g, d = (16 * (inner + sides[-1] * channels[-1]) for sides in (self.sample, self.judged))
-            return flat * self.z + g, flat + d
+            maps = sum(height * width * c * 4**i for i, c in enumerate(channels))
+            return maps + math.prod(self.sample), maps + 1
         of_g, of_d = _mlp_widths(self)
-        *hidden, last = (n * m for n, m in pairwise(of_d))
-        return sum(n * m for n, m in pairwise(of_g)), max(1, self.maxout) * sum(hidden) + last
+        return sum(of_g[1:]), sum(of_d[1:-1]) * (self.maxout or 1) + 1
 
     @property
     def judged(self) -> tuple[int, ...]:
@@ -148,6 +151,13 @@ def _mlp_widths(a: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (a.z, *a.hidden, math.prod(a.sample)), (math.prod(a.judged), *(a.hidden_d or reversed(a.hidden)), 1)
 
 
+def _mlp_weights(a: Architecture) -> tuple[int, int]:
+    of_g, of_d = _mlp_widths(a)
+    normal = 2 * sum(a.hidden) if a.batch_norm else 0
+    *hidden, last = ((n + 1) * m for n, m in pairwise(of_d))
+    return sum((n + 1) * m for n, m in pairwise(of_g)) + normal, sum(hidden) * (a.maxout or 1) + last
+
+
 def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
     """Return the layers of an MLP's G; with batch normalisation, ReLU comes after it."""
     (*widths, size), _ = _mlp_widths(a)
@@ -175,6 +185,14 @@ def dcgan_channels(a: Architecture) -> tuple[tuple[int, int], list[int]]:
     height, width, _ = a.sample
     smallest = height >> a.halvings, width >> a.halvings
     return smallest, [a.width << i for i in reversed(range(a.halvings))]
+
+
+def _dcgan_weights(a: Architecture) -> tuple[int, int]:
+    (height, width), channels = dcgan_channels(a)
+    flat, between = height * width * channels[0], 16 * sum(n * m for n, m in pairwise(channels))
+    of_g = a.z * flat + flat + between + 16 * channels[-1] * a.sample[2] + a.sample[2] + 2 * sum(channels)
+    of_d = 16 * a.judged[2] * channels[-1] + channels[-1] + between + sum(channels[:-1]) * (1 if a.spectral else 2) + flat + 1
+    return of_g, of_d
 
 
 def _dcgan_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:

@@ -11,10 +11,9 @@ import math
 import os
 import sys
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
-from tinygan.nn.architectures import Architecture, dcgan_channels
+from tinygan.nn.architectures import Architecture
 from tinygan.options import OptionError
 
 from .config import Config
@@ -23,46 +22,13 @@ FLOAT = 4  # bytes of a float32
 GROUPS = Path("/sys/fs/cgroup")  # a container's limits, of version 2 (memory.max) or 1 (a folder memory)
 
 
-def weights_and_outputs(a: Architecture) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (weights, outputs) of G and of D: how many numbers they hold, and how many their layers give for one sample."""
-    return (_of_mlp_g(a), _of_mlp_d(a)) if a.arch == "mlp" else (_of_dcgan_g(a), _of_dcgan_d(a))
-
-
-def _of_mlp_g(a: Architecture) -> tuple[int, int]:
-    widths = (a.z, *a.hidden, math.prod(a.sample))
-    weights = sum(n * m + m for n, m in pairwise(widths)) + (2 * sum(a.hidden) if a.batch_norm else 0)
-    return weights, sum(widths[1:])
-
-
-def _of_mlp_d(a: Architecture) -> tuple[int, int]:
-    widths = (math.prod(a.judged), *(a.hidden_d or a.hidden[::-1]))
-    pieces = a.maxout or 1
-    weights = sum((n * m + m) * pieces for n, m in pairwise(widths)) + widths[-1] + 1
-    return weights, sum(widths[1:]) * pieces + 1
-
-
-def _of_dcgan_g(a: Architecture) -> tuple[int, int]:
-    (height, width), channels = dcgan_channels(a)
-    first = height * width * channels[0]
-    weights = a.z * first + first + sum(16 * n * m for n, m in pairwise(channels)) + 16 * channels[-1] * a.sample[2] + a.sample[2]
-    outputs = sum(height * width * c * 4**i for i, c in enumerate(channels)) + math.prod(a.sample)
-    return weights + 2 * sum(channels), outputs
-
-
-def _of_dcgan_d(a: Architecture) -> tuple[int, int]:
-    (height, width), channels = dcgan_channels(a)
-    weights = 16 * a.judged[2] * channels[-1] + channels[-1] + sum(16 * n * m for n, m in pairwise(channels[::-1]))
-    weights += sum(channels[:-1]) * (1 if a.spectral else 2) + height * width * channels[0] + 1
-    return weights, sum(height * width * c * 4**i for i, c in enumerate(channels)) + 1
-
-
 def least_memory(config: Config, a: Architecture) -> dict[str, int]:
     """Return the bytes that a run needs at least, by what decides them.
 
     Each weight is kept with its gradient and Adam's two means, G's also with its average; --unroll keeps D and its gradient for
     each step that it looks ahead. A step keeps its batches, and the outputs of layers until their gradients are known.
     """
-    (weights_g, outputs_g), (weights_d, outputs_d) = weights_and_outputs(a)
+    (weights_g, weights_d), (outputs_g, outputs_d) = a.weights, a.outputs
     batches = (config.k + 1) * (math.prod(a.sample) + config.z)
     networks = "--width and --z" if a.arch == "dcgan" else "--hidden, --hidden-d, --maxout and --z"
     return {

@@ -10,7 +10,7 @@ from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.options import OptionError
 from tinygan.training import memory_limit
 from tinygan.training.config import Config
-from tinygan.training.memory_limit import free_memory, least_memory, require_memory, weights_and_outputs
+from tinygan.training.memory_limit import free_memory, least_memory, require_memory
 from tinygan.training.run import Run
 from tinygan.training.samples import Trained
 
@@ -23,7 +23,7 @@ ARCHITECTURES = (
 @pytest.mark.parametrize("options", ARCHITECTURES, ids=str)
 def test_weights_are_counted_as_the_networks_have_them(options):
     a = Architecture(sample=(16, 16, 3), bounded=True, **options)
-    for make, (counted, outputs) in zip((generator, discriminator), weights_and_outputs(a), strict=True):
+    for make, (counted, outputs) in zip((generator, discriminator), zip(a.weights, a.outputs, strict=True), strict=True):
         network = make(a, backend("reference"), 0)
         assert counted == sum(math.prod(t.shape) for t in network.parameters().values())
         assert 0 < outputs < 10**6
