@@ -27,8 +27,9 @@ Reading what runs:
     print(emulator.translation(kernel))                          # the Python that a kernel became, beside its PTX
 
 Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
-parallelism. Blocks of a grid run in order, some thousand threads at a time: a block that waits for a later one never ends
-(on a GPU, too, it is luck if it does). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
+parallelism. Blocks of a grid run in order, some thousand threads at a time; blocks that wait for later ones run in turns with
+them, as far as an A100 would hold them all. Launches that do not end are stopped: where threads run in a circle that nothing
+can end, and after 2,000,000 basic blocks (`with emulator.step_budget(n)` sets another number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
 
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
@@ -36,7 +37,7 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     semantics   integers, floats, rounding, conversions, warps, matrix, atomics: what instructions compute, as pure functions
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
-    execute     lanes, machine, scheduler, memory, access, atomics, printing
+    execute     lanes, machine, scheduler, progress, residency, memory, access, atomics, printing
     sanitizer   findings, chunk, shared_races, global_races              beside it: counters
     host        nvrtc, rawmodule, numba_launch, translation; launch, arguments
 """
@@ -55,6 +56,7 @@ _WHERE = {
     "Finding": "sanitizer.findings",
     "SanitizerError": "sanitizer.findings",
     "empty": "execute.memory",
+    "step_budget": "execute.progress",
     "EmulatorError": "errors",
     "KernelAssertion": "errors",
     "UnsupportedInstruction": "errors",

@@ -13,6 +13,7 @@ from tinygan_kernels.emulator.translate.kernel import Site
 
 from .lanes import Lanes
 from .memory import Memory
+from .progress import CAREFUL
 
 
 def widen(address, offset: int = 0):
@@ -28,6 +29,17 @@ class Access:
         self.machine, self.spaces, self.report = machine, spaces, report
         self.check, self.counter = check, counter
         self.copies = AsyncCopies(self, machine.shape.width)
+        self.changes = 0  # how often something that loads can see, or output, may have changed
+
+    def memory_version(self) -> int:
+        """Return a number that differs after any chunk of the launch may have changed global memory."""
+        return self.spaces["global"].memory.version
+
+    def changed(self, memory: Memory) -> None:
+        """Note that bytes of a memory may have changed."""
+        self.changes += 1
+        if memory is not self.spaces["shared"].memory:
+            self.spaces["global"].memory.version += 1
 
     # -- what kernels do --------------------------------------------------------------------------------------
     def load(self, site: Site, targets, address, lanes: Lanes) -> None:
@@ -53,6 +65,8 @@ class Access:
                 self.check.write(site, memory, positions, some, values)
             view, first = memory.view(site.code)
             index = (positions - first) >> site.shift
+            if self.machine.blocks_run < CAREFUL or any((view[index + j] != some.pick(v)).any() for j, v in enumerate(values)):
+                self.changed(memory)
             for j, value in enumerate(values):
                 view[index + j] = some.pick(value)
 
@@ -205,6 +219,7 @@ class AsyncCopies:
 
     def _arrive(self, copy: _Copy, ready: np.ndarray) -> None:
         """Write the bytes of the lanes that are ready to shared memory, and keep those of the others."""
+        self.access.changed(copy.memory)
         positions = copy.position[ready]
         offsets = positions[:, None] + np.arange(copy.site.bytes)
         copy.memory.data[offsets - copy.memory.base] = copy.data[ready]

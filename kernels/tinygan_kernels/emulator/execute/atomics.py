@@ -19,20 +19,28 @@ def atomic(access: Access, site: Site, function, target, address, values, lanes:
         index = (positions - first) >> site.shift
         picked = [np.asarray(some.pick(v)) for v in values]
         if target is None and isinstance(function, np.ufunc):
+            access.changed(memory)
             function.at(view, index, picked[0])
             continue
-        old = _in_turn(view, index, function, picked)
+        old, changes = _in_turn(view, index, function, picked)
+        if changes:  # a compare-and-swap that fails changes nothing
+            access.changed(memory)
         if target is not None:
             some.put(target, old)
 
 
 def _in_turn(view, index, function, values):
-    """Update memory in rounds: round k serves the k-th lane of every address. Return what each lane found there."""
-    old = np.empty(index.size, view.dtype)
+    """Update memory in rounds: round k serves the k-th lane of every address.
+
+    Return (what each lane found there, whether some bytes changed).
+    """
+    old, changes = np.empty(index.size, view.dtype), False
     for chosen in _rounds(index):
-        old[chosen] = view[index[chosen]]
-        view[index[chosen]] = function(old[chosen], *(v[chosen] for v in values))
-    return old
+        found = old[chosen] = view[index[chosen]]
+        new = function(found, *(v[chosen] for v in values))
+        view[index[chosen]] = new
+        changes = changes or np.asarray(new, view.dtype).tobytes() != found.tobytes()
+    return old, changes
 
 
 def _rounds(index):

@@ -70,8 +70,10 @@ class Machine:
     # -- binding names ----------------------------------------------------------------------------------------
     def _bind_registers(self) -> None:
         """Make one table for each size of register: rows of one array are made much faster than as many arrays."""
+        self.tables = []
         for storage, registers in self.kernel.registers.items():
             table = np.zeros((len(registers), self.shape.width), storage)
+            self.tables.append(table)
             for row, views in zip(table, registers, strict=True):
                 for name, code in views:
                     self.names[name] = row if code == storage else row.view(code)

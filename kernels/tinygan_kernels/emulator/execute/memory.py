@@ -58,6 +58,7 @@ class GlobalMemory:
 
     def __init__(self):
         self.ranges: list[Memory] = []
+        self.version = 0  # counts the instructions that may have changed bytes of it
         self.bases: list[int] = []
 
     def add(self, array: np.ndarray, name: str, unwritten: np.ndarray | None = None) -> None:
@@ -128,7 +129,7 @@ class GlobalSpace:
         bases = np.array(self.memory.bases, "i8")
         which = np.searchsorted(bases, address, side="right") - 1
         ends = np.array([r.end for r in self.memory.ranges], "i8")
-        inside = (which >= 0) & (address + size <= ends[which]) if len(ends) else np.zeros(address.shape, bool)
+        inside = (which >= 0) & (address <= ends[which] - size) if len(ends) else np.zeros(address.shape, bool)  # no sum may overflow
         for i in np.unique(which[inside]):
             chosen = inside & (which == i)
             yield self.memory.ranges[i], address[chosen], chosen
@@ -152,7 +153,7 @@ class WindowSpace:
         if low >= 0 and high + size <= self.size:
             yield self.memory, positions, None
             return
-        inside = (address >= 0) & (address + size <= self.size)
+        inside = (address >= 0) & (address <= self.size - size)  # a sum with `size` could overflow
         if inside.any():
             yield self.memory, positions[inside], inside
         yield None, address[~inside], ~inside

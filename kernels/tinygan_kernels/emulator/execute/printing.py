@@ -21,6 +21,7 @@ _SPEC = re.compile(
 def vprintf(machine, site, lanes: Lanes, text_param, values_param) -> None:
     """Print for each lane, in lane order, to standard output. The parameters are addresses, one row per lane."""
     texts, values = text_param.view("u8")[:, 0], values_param.view("u8")[:, 0]
+    machine.access.changes += 1
     for lane in lanes.index:
         form = read_string(machine, int(texts[lane]), lane)
         sys.stdout.write(_format(machine, form, int(values[lane]), lane))

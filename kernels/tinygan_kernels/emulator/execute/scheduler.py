@@ -16,6 +16,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
 from .lanes import Lanes
 from .machine import Machine
+from .progress import Watch
 
 PATIENCE = 2_000
 
@@ -32,16 +33,26 @@ class Scheduler:
         self.names = machine.names
         self.counter = machine.counter
         self.turns = 0
+        self.watch = Watch(machine)
+        self.ended, self.seen_version = False, 0
+        self.groups[(0,)] = self.live
 
     def run(self) -> None:
-        """Run group after group until no lane is left."""
-        self.groups[(0,)] = self.live
+        """Run group after group until no lane is left (`ended`), or until `watch` says that the others have to go on first."""
         while self.groups or self.waiting or self.meeting:
             if not self.groups:
                 self._nobody_can_go_on()
                 continue
+            if self.machine.blocks_run >= self.watch.due and self.watch.pause(self.groups, self._waiting_lanes()):
+                self.seen_version = self.machine.access.memory_version()
+                return
             key = self._next()
             self._run_group(key, self.groups.pop(key))
+        self.ended = True
+
+    def _waiting_lanes(self) -> int:
+        """Return how many lanes wait at barriers and collectives."""
+        return sum(w.lanes.count for w in self.waiting) + sum(lanes.count for lanes in self.meeting.values())
 
     def _next(self) -> tuple:
         """Choose the group that runs next."""
@@ -64,8 +75,11 @@ class Scheduler:
     def _run_group(self, key: tuple, lanes: Lanes) -> None:
         """Run one block after the other as long as the group stays whole and no other group could join it."""
         outer, at = key[:-1], key[-1] // 2
-        machine, counter = self.machine, self.counter
+        machine, counter, watch = self.machine, self.counter, self.watch
         while True:
+            if machine.blocks_run >= watch.due:
+                self.add((*outer, 2 * at), lanes)
+                return
             basic = self.basic_blocks[at]
             if basic.meets and lanes is not self.live and not self._all_met(basic, (*outer, 2 * at), lanes):
                 return
@@ -180,7 +194,6 @@ class Scheduler:
 
     def _wait(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, number, threads, predicate) -> None:
         """Let lanes wait at a barrier, or only arrive there (bar.arrive) and go on."""
-        self._check_convergence(basic, lanes)
         number = np.broadcast_to(number, lanes.mask.shape)
         for n in np.unique(number[lanes.mask]):
             some = lanes.only(number == n)
@@ -192,23 +205,41 @@ class Scheduler:
                 self.add((*outer, 2 * basic.after), some)
         self._release()
 
-    def _check_convergence(self, basic: TranslatedBlock, lanes: Lanes) -> None:
-        """Report a bar.sync or barrier.sync.aligned to which the threads of a warp do not come together."""
-        if not self.machine.check or not basic.aligned:
+    def _check_convergence(self, there: list[_Waiting], complete: np.ndarray) -> None:
+        """Report complete aligned barriers that threads of a warp or a block reached at different instructions, or not at all.
+
+        A thread that comes later than others of its warp is no fault: the branch between them ends before the barrier.
+        """
+        aligned = [w for w in there if w.basic.aligned]
+        if not self.machine.check or not aligned:
             return
-        here = lanes.mask.reshape(-1, WARP)
-        absent = (self.live.mask.reshape(-1, WARP) & ~here).any(axis=1) & here.any(axis=1)
-        if absent.any():
-            warp = int(np.flatnonzero(absent)[0])
-            lane = warp * WARP + int(np.flatnonzero(here[warp])[0])
-            self.machine.report.add(
-                "synccheck",
-                "barrier reached by only some threads of a warp",
-                basic.site,
-                self.machine,
-                lane,
-                count=int(absent.sum()),
-            )
+        mask = np.repeat(complete, self.machine.shape.stride)
+        places = list(dict.fromkeys(w.key for w in aligned))
+        at = np.zeros(mask.size, "i8")  # the number of the barrier that each lane is at, from 1
+        for w in aligned:
+            at[w.lanes.mask & mask] = places.index(w.key) + 1
+        warps = at.reshape(-1, WARP)
+        some, parted = (warps > 0).any(axis=1), np.zeros(len(warps), bool)
+        if any(w.threads is not None for w in there):
+            parted = (self.live.mask.reshape(-1, WARP) & (warps == 0)).any(axis=1)
+        parted = some & (parted | (np.where(warps > 0, warps, len(places)).min(axis=1) < warps.max(axis=1)))
+        if parted.any():
+            self._report_parted("barrier reached by only some threads of a warp", aligned, at, np.repeat(parted, WARP))
+        elif len(places) > 1 and all(w.threads is None and w.number == 0 for w in aligned):
+            blocks = at.reshape(len(complete), -1)
+            parted = np.where(blocks > 0, blocks, len(places)).min(axis=1) < blocks.max(axis=1)
+            if parted.any():
+                text = "threads of a block meet at different barriers, which all of its threads have to reach"
+                self._report_parted(text, aligned, at, np.repeat(parted, self.machine.shape.stride))
+
+    def _report_parted(self, text: str, aligned: list[_Waiting], at: np.ndarray, mask: np.ndarray) -> None:
+        """Report lanes, chosen by `mask`, of one warp or block that are at different barriers. at: the number of each lane's."""
+        lanes = np.flatnonzero(mask & (at > 0))
+        first = int(lanes[at[lanes] == at[lanes].min()][0])
+        basic = next(w.basic for w in aligned if w.lanes.mask[first])
+        others = [w.basic.site.source for w in aligned if w.basic is not basic and (w.lanes.mask & mask).any()]
+        other = f"; the others are at {others[0]}" if others else ""
+        self.machine.report.add("synccheck", text + other, basic.site, self.machine, first, count=int(lanes.size))
 
     def _release(self) -> None:
         """Let the thread blocks go on in which a barrier is complete."""
@@ -218,7 +249,7 @@ class Scheduler:
             wanted = self._wanted(there)
             complete = (arrived >= wanted) & (arrived > 0)
             if complete.any():
-                self._complete(there, complete, arrived)
+                self._complete(there, complete)
 
     def _per_block(self, lanes: Lanes) -> np.ndarray:
         """Return how many of the lanes each thread block has."""
@@ -233,10 +264,10 @@ class Scheduler:
                 wanted = np.where(counts > 0, counts, wanted)
         return wanted
 
-    def _complete(self, there: list[_Waiting], complete: np.ndarray, arrived: np.ndarray) -> None:
+    def _complete(self, there: list[_Waiting], complete: np.ndarray) -> None:
         """Let the lanes of the complete thread blocks go on after the barrier."""
         mask = np.repeat(complete, self.machine.shape.stride)
-        self._report_exited(there, complete, arrived)
+        self._check_convergence(there, complete)
         parts = [(w, w.lanes.only(mask)) for w in there]
         if self.machine.check:
             waited = [some.mask for w, some in parts if not w.basic.arrives_only]
@@ -249,22 +280,6 @@ class Scheduler:
             if not w.basic.arrives_only:
                 self.add(w.key, some)
         self.waiting = [w for w in self.waiting if w.lanes.count]
-
-    def _report_exited(self, there: list[_Waiting], complete: np.ndarray, arrived: np.ndarray) -> None:
-        """Report a barrier of the whole thread block that some threads skipped by exiting: a GPU goes on, the kernel is wrong."""
-        short = complete & (arrived < self.machine.shape.threads)
-        if not self.machine.check or any(w.threads is not None for w in there) or not short.any():
-            return
-        some = there[0].lanes.only(np.repeat(short, self.machine.shape.stride))
-        some = some if some.count else there[0].lanes
-        self.machine.report.add(
-            "synccheck",
-            "barrier not reached by all threads of the block: some have exited",
-            there[0].basic.site,
-            self.machine,
-            some.index[0],
-            count=int(short.sum()),
-        )
 
     def _reduce(self, parts: list) -> None:
         """Carry out bar.red: every thread gets the count, AND or OR of all threads' predicates."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.lanes import Shape
 from tinygan_kernels.emulator.execute.machine import Machine
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory, unwritten_bytes
-from tinygan_kernels.emulator.execute.scheduler import Scheduler
+from tinygan_kernels.emulator.execute.residency import resident_blocks, run_chunks
 from tinygan_kernels.emulator.sanitizer.chunk import ChunkSanitizer, granule_of
 from tinygan_kernels.emulator.sanitizer.findings import Report, checking
 from tinygan_kernels.emulator.sanitizer.global_races import GlobalRaces
@@ -21,6 +22,8 @@ from . import arguments
 
 LANES = 8192
 """How many lanes run at once, about: enough to make NumPy's overhead small, few enough to stay in cache."""
+ONE_AT_A_TIME = threading.RLock()
+"""Held during a launch: a kernel's parameters lie at an address that its translation knows, so two launches cannot share it."""
 MAX_THREADS, STATIC_SHARED = 1024, 48 * 1024
 SHARED_OF = {"sm_70": 96, "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_87": 163, "sm_89": 99, "sm_90": 227}
 """KiB of shared memory that a block can have. (CUDA C++ Programming Guide, table of technical specifications)"""
@@ -60,12 +63,18 @@ def run_kernel(
     """
     grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
     _check_limits(kernel, grid, block, shared_mem)
+    with ONE_AT_A_TIME:
+        _run(kernel, variables, grid, block, args, shared_mem, arrays or [])
+
+
+def _run(kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list) -> None:
+    """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
     for name, variable in variables.items():
         memory.add_range(variable.base, variable.data.size, name, variable.writable, None)
     memory.add_range(kernel.param_buffer.ctypes.data, kernel.param_buffer.size, "kernel parameters", False, None)
     arguments.pack(kernel, args, memory)
-    for array, what in arrays or ():
+    for array, what in arrays:
         memory.add(array, what, unwritten_bytes(array))
     blocks = grid[0] * grid[1] * grid[2]
     if blocks == 0:
@@ -73,9 +82,12 @@ def run_kernel(
     instruments = Instruments(kernel, blocks)
     if instruments.counter:
         instruments.counter.launched(blocks * Shape(1, block, grid).warps)
+    chunks = (
+        Machine(kernel, Shape(count, block, grid), first, memory, shared_mem, instruments)
+        for first, count in _chunks(blocks, block)
+    )
     with np.errstate(all="ignore"):
-        for first, count in _chunks(blocks, block):
-            Scheduler(Machine(kernel, Shape(count, block, grid), first, memory, shared_mem, instruments)).run()
+        run_chunks(chunks, resident_blocks(Shape(1, block, grid).stride, kernel.static_shared + shared_mem))
     if instruments.counter:
         instruments.counter.deliver()
     instruments.report.deliver()
@@ -121,10 +133,11 @@ def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
         )
 
 
-def _chunks(blocks: int, block) -> list[tuple[int, int]]:
-    """Cut a grid into chunks of about equal size: (first block, number of blocks), ..."""
+def _chunks(blocks: int, block) -> Iterator[tuple[int, int]]:
+    """Cut a grid into chunks of about equal size, one after the other: (first block, number of blocks), ..."""
     stride = -(-block[0] * block[1] * block[2] // 32) * 32
     most = max(1, LANES // stride)
     number = -(-blocks // most)
-    bounds = [blocks * i // number for i in range(number + 1)]
-    return [(a, b - a) for a, b in pairwise(bounds)]
+    for i in range(number):
+        first = blocks * i // number
+        yield first, blocks * (i + 1) // number - first

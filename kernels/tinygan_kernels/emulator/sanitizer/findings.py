@@ -107,7 +107,7 @@ class Report:
             site.ptx_line,
             block,
             thread,
-            None if address is None else int(address),
+            None if address is None else int(address) % (1 << 64),
             space,
             count,
         )
