@@ -29,7 +29,8 @@ Reading what runs:
 Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
 parallelism. Blocks of a grid run in order, some thousand threads at a time; blocks that wait for later ones run in turns with
 them, as far as an A100 would hold them all. Launches that do not end are stopped: where threads run in a circle that nothing
-can end, and after 2,000,000 basic blocks (`with emulator.step_budget(n)` sets another number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
+can end, and after 2,000,000 basic blocks (`with emulator.step_budget(n)` sets another
+number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
 
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 

@@ -128,8 +128,8 @@ class GlobalSpace:
         """Yield (memory, positions, chosen) for lanes whose addresses lie in several arrays."""
         bases = np.array(self.memory.bases, "i8")
         which = np.searchsorted(bases, address, side="right") - 1
-        ends = np.array([r.end for r in self.memory.ranges], "i8")
-        inside = (which >= 0) & (address <= ends[which] - size) if len(ends) else np.zeros(address.shape, bool)  # no sum may overflow
+        ends = np.array([r.end for r in self.memory.ranges], "i8")  # compared by difference: a sum may overflow
+        inside = (which >= 0) & (address <= ends[which] - size) if len(ends) else np.zeros(address.shape, bool)
         for i in np.unique(which[inside]):
             chosen = inside & (which == i)
             yield self.memory.ranges[i], address[chosen], chosen
