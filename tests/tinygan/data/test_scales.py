@@ -73,7 +73,7 @@ def test_deep_greys_by_the_bits_that_are_in_use(tmp_path, high, dtype, white):
     data = load(tmp_path)
     expected = np.rint(deep / (white / 255))
     np.testing.assert_array_equal(shown(data)[..., 0], expected)
-    told = f"greys of 16 or 32 bits reach no higher than {white:,}, which is read as white: [0, {white:,}] became [0, 255]"
+    told = f"greys of 16 or 32 bits reach no higher than {white:,}, which is taken for white"
     assert data.notes == (() if white == 65535 else (told,))
 
 

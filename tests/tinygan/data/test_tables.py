@@ -285,6 +285,13 @@ def test_columns_that_would_better_be_left_out_are_told(tmp_path):
     assert load(table(tmp_path, f"id,date,kind,n\n{rows}"), columns="kind,n").notes == ()
 
 
+def test_categories_that_differ_in_capital_letters_alone_are_told(tmp_path):
+    data = load(table(tmp_path, "a,b,n\nTrue,x,1\nTRUE,y,2\nfalse,x,3\n"))
+    assert data.notes == ("a: TRUE and True are categories of their own, though they differ in capital letters alone; write each "
+                          "in one way if it is one",)
+    assert data.codec.shape == (3 + 2 + 1,)
+
+
 @pytest.mark.parametrize("text", ["a;b\n1,5;2\n-3,25e1;,5\n", "a\tb\n1,5\t2\n-3,25e1\t,5\n"])
 def test_decimal_commas_where_something_else_separates_cells(tmp_path, text):
     data = load(table(tmp_path, text))

@@ -167,7 +167,7 @@ def _white(folder: Path, heads: Sequence[_Head], failures: list[str]) -> int | N
 def _white_note(white: int | None) -> tuple[str, ...]:
     if white is None or white == 0xFFFF:
         return ()
-    return (f"greys of 16 or 32 bits reach no higher than {white:,}, which is read as white: [0, {white:,}] became [0, 255]",)
+    return (f"greys of 16 or 32 bits reach no higher than {white:,}, which is taken for white",)
 
 
 def _read_picture(path: Path, side: int, white: int | None) -> np.ndarray:

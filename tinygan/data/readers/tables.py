@@ -236,11 +236,26 @@ def _doubts(whole: list[Column]) -> list[str]:
     """Return notes on columns that would better be left out: of texts that hardly repeat, and of numbers that count the rows."""
     rows = len(whole[0].values) if whole else 0
     if rows < LABELS:
-        return []
+        return _cases(whole)
     texts = [f"{c.name} ({len(c.categories)} in {rows:,} rows)" for c in whole if c.categories and 2 * len(c.categories) > rows]
     counts = [c.name for c in whole if c.categories is None and (np.diff(c.values) == 1).all() and c.values[0] % 1 == 0]
     return [
+        *_cases(whole),
         *([f"texts that hardly repeat are categories all the same: {_some(texts)}; leave names, dates and remarks out by --columns"]
           if texts else []),
         *([f"{_some(counts)}: counts the rows, which G will imitate; --columns leaves it out"] if counts else []),
     ]
+
+
+def _cases(whole: list[Column]) -> list[str]:
+    """Return a note for each column with categories that differ in capital letters alone, such as True and TRUE."""
+    found = []
+    for column in whole:
+        alike: dict[str, list[str]] = {}
+        for text in column.categories or ():
+            alike.setdefault(text.casefold(), []).append(text)
+        several = [" and ".join(texts) for texts in alike.values() if len(texts) > 1]
+        if several:
+            found.append(f"{column.name}: {_some(several)} are categories of their own, though they differ in capital letters "
+                         "alone; write each in one way if it is one")
+    return found
