@@ -16,8 +16,9 @@ from tinygan.game import objectives
 from tinygan.measure.densities import optimal
 from tinygan.measure.pictures import FAKE, REAL, THEORY
 from tinygan.theory.collapse import CURES, PLAIN, Setting, generated
+from tinygan.theory.dirac import dirac_path
+from tinygan.theory.long_run import LONG, circle, long_radii
 from tinygan.theory.optimal_d import one_dimension, trained
-from tinygan.theory.vector_field import dirac_path
 
 CPU = load("cpu")
 
@@ -71,6 +72,31 @@ def dirac() -> Figure:
     return figure
 
 
+def long_run() -> Figure:
+    """Draw the radius of the Dirac-GAN over 1e6 steps in three games, and the circle of simultaneous play over the step size."""
+    figure = Figure(figsize=(9.5, 3.4), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2)
+    steps = np.unique(np.geomspace(1, 10**6, 4000).astype(int))
+    for label, simultaneous, objective, n, colour in (
+        ("minimax, D first: drifts out", False, "minimax", LONG, FAKE),
+        ("non-saturating, both at once: a circle", True, "nonsaturating", 10**6, "black"),
+        ("non-saturating, D first: converges", False, "nonsaturating", 10**6, REAL),
+    ):
+        path, shown = long_radii(simultaneous, objective, steps=n), steps[steps <= n]
+        left.plot(shown, path[shown], color=colour, linewidth=0.8, label=label)
+    left.plot(steps[steps > 100], np.sqrt(8 / (0.2 * steps[steps > 100])), color=THEORY, linestyle="--", label="sqrt(8 / (h n))")
+    left.set(xscale="log", yscale="log", xlabel="step n, h = 0.2", ylabel="radius")
+    left.legend(frameon=False, fontsize=7)
+    sizes = np.linspace(0, 0.5, 101)
+    right.plot(sizes, np.sqrt(2 * sizes), color=THEORY, linestyle="--", label="sqrt(2 h)")
+    for h in (0.05, 0.1, 0.2, 0.4):
+        low, mean, high = circle(h)
+        right.errorbar(h, mean, [[mean - low], [high - mean]], color=REAL, marker="o", markersize=3, capsize=2)
+    right.set(xlabel="step size h", ylabel="radius of the circle", xlim=(0, 0.52), ylim=(0, 1.05))
+    right.legend(frameon=False, fontsize=7)
+    return figure
+
+
 def collapse() -> Figure:
     """Draw samples of the collapsed run and of its cures, over the data."""
     figure = Figure(figsize=(11, 3), layout="constrained", dpi=110)
@@ -84,7 +110,8 @@ def collapse() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "collapse.png": collapse,
+    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "long_run.png": long_run,
+    "collapse.png": collapse,
     "product.png": product_figures.product, "tile.png": product_figures.tile,
 }
 DRAWINGS: dict[str, Callable[[], str]] = {"graph.svg": worked_drawing}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from tinygan_kernels import load
@@ -12,7 +13,7 @@ from tinygan.game import objectives
 from tinygan.theory.all import claims, judge
 from tinygan.theory.claim import Measured
 from tinygan.theory.convergence import RADIUS_ALTERNATING, RADIUS_R1, RADIUS_SIMULTANEOUS
-from tinygan.theory.vector_field import dirac_eigenvalues, dirac_path
+from tinygan.theory.dirac import dirac_eigenvalues, dirac_path
 
 CPU = load("cpu")
 
@@ -51,13 +52,20 @@ def all_claims() -> str:
 
 
 def dirac_radii() -> str:
-    """Return how far three ways of training the Dirac-GAN end from its equilibrium, beside the published radii."""
-    runs = [("simultaneous", False, 0.0, RADIUS_SIMULTANEOUS), ("alternating, D first", True, 0.0, RADIUS_ALTERNATING),
-            ("simultaneous, R1 with gamma = 0.3", False, 0.3, RADIUS_R1)]
+    """Return how far seven ways of training the Dirac-GAN end from its equilibrium, beside the published radii."""
+    runs: list[tuple[str, dict[str, Any], float | None]] = [
+        ("simultaneous", {"alternating": False}, RADIUS_SIMULTANEOUS),
+        ("alternating, D first", {"alternating": True}, RADIUS_ALTERNATING),
+        ("alternating, G first", {"alternating": True, "first": "G"}, None),
+        ("alternating, D first, k = 5", {"alternating": True, "k": 5}, None),
+        ("simultaneous, R1 with gamma = 0.3", {"alternating": False, "gamma": 0.3}, RADIUS_R1),
+        ("non-saturating, simultaneous", {"alternating": False, "objective": "nonsaturating"}, None),
+        ("non-saturating, D first", {"alternating": True, "objective": "nonsaturating"}, None),
+    ]
     rows = []
-    for name, alternating, gamma, published in runs:
-        radius = np.linalg.norm(dirac_path(CPU, alternating, gamma)[-1])
-        rows.append([name, f"{radius:.5g}", f"{published:.6g}"])
+    for name, how, published in runs:
+        radius = np.linalg.norm(dirac_path(CPU, **how)[-1])
+        rows.append([name, f"{radius:.5g}", "" if published is None else f"{published:.6g}"])
     return table(["500 steps of h = 0.2", "radius (1.41421 at the start)", "published"], rows)
 
 

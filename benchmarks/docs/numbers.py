@@ -33,6 +33,7 @@ MACHINES_OWN = set() if product_numbers.AVX_512 else {"route", "blocking"}
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "game.md": {
         "value-code": lambda: excerpt(objectives.value),
+        "finite": lambda: claim("finite-logits"),
         "value": lambda: claim("value"),
         "optimum": lambda: claim("optimal-d-1d") + "\n\n" + claim("optimal-d-2d"),
         "constant-d": lambda: claim("constant-d"),
@@ -48,6 +49,8 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
             moves.Game.ascend_d, moves.Game.judged, moves.Game.descend_g, moves.Game.answered, moves.Game.alternating_step))),
         "k-steps": lambda: claim("k-steps"),
         "dirac": game_page.dirac_radii,
+        "drift": lambda: claim("dirac-drift"),
+        "nonsaturating": lambda: claim("dirac-nonsaturating") + "\n\n" + claim("dirac-circle"),
         "spectrum": game_page.dirac_spectrum,
         "r1-code": lambda: excerpt(penalties.squared_slope),
         "collapse": lambda: claim("collapse") + "\n\n" + claim("collapse-cures"),

@@ -15,9 +15,9 @@ from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
 
 from .claim import Claim, Measured
-from .vector_field import LineD, PointG, dirac_eigenvalues, dirac_path
+from .dirac import LineD, PointG, dirac_eigenvalues, dirac_path
 
-# The radii after 500 steps of size 0.2 from (1, -1), which vector_field.dirac_path takes. They follow from the recursion of the
+# The radii after 500 steps of size 0.2 from (1, -1), which dirac.dirac_path takes. They follow from the recursion of the
 # two numbers by itself, without this engine, and are rounded to the digits given.
 RADIUS_SIMULTANEOUS, RADIUS_ALTERNATING, RADIUS_R1 = 3.09695, 1.4126, 2.643e-06
 START = float(np.sqrt(2))
@@ -84,7 +84,8 @@ CLAIMS = [
           "both pulls are multiples of psi, so exactly 0 at psi = 0; numbers of one sign have a positive product", fixed_point),
     Claim("dirac-simultaneous", 8, "simultaneous gradient steps spiral out of the Dirac-GAN's equilibrium", f"{_PAPER}, section 2",
           "float64 and no randomness, so all digits of the known radius hold", dirac_simultaneous),
-    Claim("dirac-alternating", 8, "500 alternating steps orbit the equilibrium and do not approach it", f"{_PAPER}, section 2",
+    Claim("dirac-alternating", 8, "500 alternating steps orbit the equilibrium, as to first order they have to, and do not approach it",
+          f"{_PAPER}, section 2",
           "the digits of the known radius; an orbit may leave the radius at its start, 1.414, by 15 %", dirac_alternating),
     Claim("dirac-r1", 8, "with R1 on real data simultaneous steps converge", f"{_PAPER}, section 4",
           "the digits of the known radius", dirac_r1),

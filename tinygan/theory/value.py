@@ -58,6 +58,28 @@ def value_in_logits(backend: Backend) -> list[Measured]:
     ]
 
 
+def _first_infinite(way: Callable[[np.ndarray], np.ndarray], sign: int, dtype: type) -> float:
+    """Return the whole logit nearest to 0, on the side of `sign`, at which a way of computing a logarithm gives -inf."""
+    s = sign * np.arange(1201).astype(dtype)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
+        return float(s[np.isneginf(way(s))][0])
+
+
+def finite_logits(backend: Backend) -> list[Measured]:
+    ways = {
+        "log D as log(1 / (1 + e^-s))": (lambda s: np.log(1 / (1 + np.exp(-s))), -1, -710, -89),
+        "log D as log(e^s / (1 + e^s))": (lambda s: np.log(np.exp(s) / (1 + np.exp(s))), -1, -746, -104),
+        "log(1 - D) with D = 1 / (1 + e^-s)": (lambda s: np.log(1 - 1 / (1 + np.exp(-s))), 1, 37, 17),
+    }
+    measured = []
+    for name, (way, sign, of_64, of_32) in ways.items():
+        for dtype, expected in ((np.float64, of_64), (np.float32, of_32)):
+            found = _first_infinite(way, sign, dtype)
+            measured.append(Measured(f"{name}, {dtype.__name__}: -inf from s = ... on", found, expected))
+    v = float(objectives.value(_tensor([[-1e300]], backend), _tensor([[1e300]], backend)))
+    return [*measured, Measured("V from logits at s = -1e300 on data and 1e300 on fakes", v, -2e300)]
+
+
 # ---- 2: the gradients of both players, by hand --------------------------------------------------------------------------------
 
 
@@ -194,6 +216,9 @@ _PAPER = "Goodfellow et al. 2014"
 CLAIMS = [
     Claim("value", 1, "V in logits is V by definition, and minus twice the mean BCE over a balanced labelled batch",
           f"{_PAPER}, eq. 1", "float64 against extended precision: rounding of 128 terms, some tens of eps", value_in_logits),
+    Claim("finite-logits", 1, "V from logits is finite at every finite logit; with D computed first, log D and log(1 - D) are not",
+          "IEEE 754: the largest and smallest numbers, and the spacing of those below 1",
+          "NumPy's own values at whole logits", finite_logits),
     Claim("gradients", 2, "dV/dtheta_d and dV/dtheta_g, derived by hand, equal the engine's and the numeric ones",
           f"{_PAPER}, Algorithm 1", "by hand and by engine differ by rounding; numeric as gradcheck allows", gradients_of_both),
     Claim("saturation", 5, "where D rejects, G's gradient under V is D/(1-D) times the non-saturating one: it vanishes",

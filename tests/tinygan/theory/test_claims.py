@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tinygan_kernels import load, reference
 
+import tinygan.theory.dirac
 import tinygan.theory.optimal_d
-import tinygan.theory.vector_field
 from tinygan.cli.main import run
 from tinygan.engine import ops
 from tinygan.engine.tensor import Tensor, gradients
@@ -130,10 +130,10 @@ def test_a_wrong_objective_is_caught(plant, caught_by, monkeypatch):
 
 def test_r1_without_its_half_is_caught(monkeypatch):
     from tinygan.game import penalties
-    from tinygan.theory import vector_field
+    from tinygan.theory import dirac
 
     plain = penalties.squared_slope
-    for module in (penalties, vector_field):
+    for module in (penalties, dirac):
         monkeypatch.setattr(module, "squared_slope", lambda s, x, weight: 2.0 * plain(s, x, weight))
     assert _fails(["dirac-r1", "eigenvalues"]) == {"dirac-r1", "eigenvalues"}
 
@@ -284,7 +284,7 @@ def test_jacobian_of_a_whole_game_against_differences():
 
 
 def test_velocity_points_up_for_d_and_down_for_g():
-    D, G = tinygan.theory.vector_field.LineD(-1.0, CPU), tinygan.theory.vector_field.PointG(1.0, CPU)
+    D, G = tinygan.theory.dirac.LineD(-1.0, CPU), tinygan.theory.dirac.PointG(1.0, CPU)
     zero = Tensor(np.zeros((1, 1)), CPU)
     s_fake = D(G(zero))
     goal, loss = objectives.value(D(zero), s_fake), objectives.minimax(s_fake)
