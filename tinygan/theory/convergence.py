@@ -84,7 +84,7 @@ CLAIMS = [
           "both pulls are multiples of psi, so exactly 0 at psi = 0; numbers of one sign have a positive product", fixed_point),
     Claim("dirac-simultaneous", 8, "simultaneous gradient steps spiral out of the Dirac-GAN's equilibrium", f"{_PAPER}, section 2",
           "float64 and no randomness, so all digits of the known radius hold", dirac_simultaneous),
-    Claim("dirac-alternating", 8, "500 alternating steps orbit the equilibrium, as to first order they have to, and do not approach it",
+    Claim("dirac-alternating", 8, "500 alternating steps orbit the equilibrium, as they do to first order, and do not approach it",
           f"{_PAPER}, section 2",
           "the digits of the known radius; an orbit may leave the radius at its start, 1.414, by 15 %", dirac_alternating),
     Claim("dirac-r1", 8, "with R1 on real data simultaneous steps converge", f"{_PAPER}, section 4",

@@ -215,7 +215,7 @@ def test_command_line(capsys, monkeypatch):
     (record,) = json.loads(capsys.readouterr().out)
     assert record["passed"] and record["measured"][0]["what"] == "costs under V: -V + V"
     assert run(["theory", "--only", "nonsense"]) == 2
-    assert "there are value, gradients" in capsys.readouterr().err
+    assert "there are value, finite-logits" in capsys.readouterr().err
     monkeypatch.setattr(objectives, "minimax", lambda s: ops.bce_logits(s, 0.0))
     assert run(["theory", "--only", "zero"]) == 1
     assert "FAILED" in capsys.readouterr().out
