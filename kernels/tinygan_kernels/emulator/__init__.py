@@ -59,6 +59,7 @@ _WHERE = {
     "empty": "execute.memory",
     "step_budget": "execute.progress",
     "EmulatorError": "errors",
+    "CompilationError": "errors",
     "KernelAssertion": "errors",
     "UnsupportedInstruction": "errors",
 }

@@ -76,7 +76,7 @@ def test_ptx_text_runs_as_it_is():
 @pytest.mark.parametrize(
     "position, value, message",
     [
-        (0, 2.0, r"argument 0 of kernel axpy is a Python float: give a NumPy scalar .*use np.float32"),
+        (0, 2j, r"argument 0 of kernel axpy is a Python complex: give a number or a NumPy scalar .*use np.float32"),
         (
             0,
             np.float64(2),
@@ -84,7 +84,9 @@ def test_ptx_text_runs_as_it_is():
             r"use np.float32",
         ),
         (0, np.int32(2), r"argument 0 of kernel axpy is a int32, but the kernel declares a 32-bit float"),
-        (3, 8, r"argument 3 of kernel axpy is a Python int: .*use np.int32"),
+        (3, 8.0, r"argument 3 of kernel axpy is a Python float, but the kernel declares a 32-bit integer.*use np.int32"),
+        (3, 2**32, r"argument 3 of kernel axpy is 4294967296, which does not fit the 32-bit integer"),
+        (3, -(2**31) - 1, r"argument 3 of kernel axpy is -2147483649, which does not fit"),
         (3, np.int64(8), r"argument 3 of kernel axpy is a int64 of 8 bytes.*use np.int32"),
         (3, np.float32(8), r"argument 3 of kernel axpy is a float32, but the kernel declares a 32-bit integer"),
         (3, np.zeros(3), r"argument 3 of kernel axpy is an array, but the kernel declares a 32-bit integer"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from bisect import bisect_right
+from collections.abc import Callable
 
 import numpy as np
 
@@ -60,6 +61,13 @@ class GlobalMemory:
         self.ranges: list[Memory] = []
         self.version = 0  # counts the instructions that may have changed bytes of it
         self.bases: list[int] = []
+        self.kept: list[np.ndarray] = []  # arrays that were found during the launch
+        self.finder: Callable[[GlobalMemory], bool] | None = None
+
+    def find_more(self) -> bool:
+        """Let `finder` add arrays that pointers lead to, once in a launch; return whether it added any."""
+        finder, self.finder = self.finder, None
+        return finder is not None and finder(self)
 
     def add(self, array: np.ndarray, name: str, unwritten: np.ndarray | None = None) -> None:
         address, size = extent(array)
@@ -130,6 +138,9 @@ class GlobalSpace:
         which = np.searchsorted(bases, address, side="right") - 1
         ends = np.array([r.end for r in self.memory.ranges], "i8")  # compared by difference: a sum may overflow
         inside = (which >= 0) & (address <= ends[which] - size) if len(ends) else np.zeros(address.shape, bool)
+        if self.memory.finder and not inside.all() and self.memory.find_more():
+            yield from self._locate_each(address, size)
+            return
         for i in np.unique(which[inside]):
             chosen = inside & (which == i)
             yield self.memory.ranges[i], address[chosen], chosen

@@ -12,22 +12,30 @@ from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, SHARED
 
 from .lanes import Lanes
 
+WIDEST = 1 << 16  # characters of one printed number; more is taken for a mistake
 _SPEC = re.compile(
-    r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>\.\d*)?(?P<length>hh|h|ll|l|j|z|t|L)?"
+    r"%(?P<flags>[-+ #0]*)(?P<width>\d*|\*)(?P<precision>\.(?:\d*|\*))?(?P<length>hh|h|ll|l|j|z|t|L)?"
     r"(?P<kind>[diouxXeEfFgGaAcsp%])"
 )
 
 
-def vprintf(machine, site, lanes: Lanes, text_param, values_param) -> None:
-    """Print for each lane, in lane order, to standard output. The parameters are addresses, one row per lane."""
+def vprintf(machine, site, lanes: Lanes, result, text_param, values_param) -> None:
+    """Print for each lane, in lane order, to standard output. The parameters are addresses, one row per lane.
+
+    result: takes how many arguments the text has, which is what CUDA's printf returns, in its first four bytes; None if the kernel
+    does not ask. (CUDA C++ Programming Guide, "Formatted output")
+    """
     texts, values = text_param.view("u8")[:, 0], values_param.view("u8")[:, 0]
     machine.access.changes += 1
     for lane in lanes.index:
         form = read_string(machine, int(texts[lane]), lane)
-        sys.stdout.write(_format(machine, form, int(values[lane]), lane))
+        text, arguments = _format(machine, form, int(values[lane]), lane)
+        sys.stdout.write(text)
+        if result is not None:
+            result.view("i4")[lane, 0] = arguments
 
 
-def assertfail(machine, site, lanes: Lanes, message, file, line, function, _size) -> None:
+def assertfail(machine, site, lanes: Lanes, _result, message, file, line, function, _size) -> None:
     """Raise KernelAssertion for the first of the lanes, if there is one."""
     if lanes.count == 0:
         return
@@ -61,12 +69,16 @@ def read_string(machine, address: int, lane: int) -> str:
     return text.decode("utf-8", "replace")
 
 
-def _format(machine, form: str, address: int, lane: int) -> str:
-    """Format as C's printf does, with arguments from a packed buffer in which each is aligned to its size."""
-    at = 0
+def _format(machine, form: str, address: int, lane: int) -> tuple[str, int]:
+    """Format as C's printf does, with arguments from a packed buffer in which each is aligned to its size.
+
+    Return (text, how many arguments it has).
+    """
+    at = taken = 0
 
     def argument(code: str):
-        nonlocal at
+        nonlocal at, taken
+        taken += 1
         size = int(code[1])
         at = -(-at // size) * size
         value = read_bytes(machine, address + at, size, lane).view(code)[0]
@@ -77,7 +89,16 @@ def _format(machine, form: str, address: int, lane: int) -> str:
         kind, length = match["kind"], match["length"] or ""
         if kind == "%":
             return "%"
-        spec = f"%{match['flags']}{match['width']}{match['precision'] or ''}"
+        flags, width, precision = match["flags"], match["width"], match["precision"] or ""
+        if width == "*":  # a negative width means: to the left
+            given = int(argument("i4"))
+            flags, width = flags + "-" * (given < 0), str(abs(given))
+        if precision == ".*":  # a negative precision counts as none
+            given = int(argument("i4"))
+            precision = f".{given}" if given >= 0 else ""
+        if max(int(width or 0), int(precision[1:] or 0)) > WIDEST:
+            raise EmulatorError(f"printf in {machine.kernel.title}: a width of more than {WIDEST} characters in {match[0]!r}")
+        spec = f"%{flags}{width}{precision}"
         if kind == "s":
             return (spec + "s") % read_string(machine, int(argument("u8")), lane)
         if kind == "p":
@@ -90,4 +111,4 @@ def _format(machine, form: str, address: int, lane: int) -> str:
         size = 8 if length in ("l", "ll", "j", "z", "t") else 4
         return (spec + kind) % int(argument(f"{'i' if kind in 'di' else 'u'}{size}"))
 
-    return _SPEC.sub(replace, form)
+    return _SPEC.sub(replace, form), taken

@@ -1,11 +1,13 @@
 """Pack a launch's arguments into the bytes of the kernel's .param space, checked against its declaration.
 
-CuPy turns a Python float into a double and a Python int into a 64-bit integer, whatever the kernel declares: the
-classic trap. Here a scalar has to be a NumPy scalar of exactly the declared width and kind; anything else is refused,
-naming the argument.
+A NumPy scalar has to be of exactly the declared width and kind; anything else is refused, naming the argument. A Python number
+becomes the declared type. CuPy turns a Python float into a double and a Python int into a 64-bit integer, whatever the kernel
+declares: where that gives another value than here, a UserWarning says so.
 """
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 
@@ -48,12 +50,49 @@ def _bytes_of(argument, variable: Variable, what: str) -> bytes:
         return bytes(8)
     if isinstance(argument, np.void):
         return _sized(argument.tobytes(), variable, what, "a structure")
+    if isinstance(argument, (bool, int, float)) and not isinstance(argument, np.generic):
+        return _python_number(argument, variable, what)
+    if isinstance(argument, complex) and not isinstance(argument, np.generic) and variable.size in (8, 16):
+        return _python_complex(argument, variable, what)
     if not isinstance(argument, np.generic):
         raise EmulatorError(
-            f"{what} is a Python {type(argument).__name__}: give a NumPy scalar (the kernel declares a "
+            f"{what} is a Python {type(argument).__name__}: give a number or a NumPy scalar (the kernel declares a "
             f"{_describe(variable)}: {_suggestion(variable)})"
         )
     return _scalar(argument, variable, what)
+
+
+def _python_number(argument: bool | int | float, variable: Variable, what: str) -> bytes:
+    """Return the bytes of a Python number as the declared type. Raises EmulatorError where it does not fit that type."""
+    kind, size = variable.type[0], variable.size
+    given = f"a Python {type(argument).__name__}"
+    if size != WIDTH[variable.type] or kind not in "fusb":
+        raise EmulatorError(f"{what} is {given}, but the kernel declares a {_describe(variable)}: {_suggestion(variable)}")
+    if kind == "f":
+        if size == 4 or not isinstance(argument, float):
+            _warn_of_cupy(given, "double" if isinstance(argument, float) else "64-bit integer", variable, what)
+        return np.dtype(f"f{size}").type(argument).tobytes()
+    if isinstance(argument, float):
+        raise EmulatorError(f"{what} is {given}, but the kernel declares a {_describe(variable)}: {_suggestion(variable)}")
+    if not -(1 << 8 * size - 1) <= argument < 1 << 8 * size:
+        raise EmulatorError(f"{what} is {argument}, which does not fit the {_describe(variable)} that the kernel declares")
+    return (int(argument) & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+
+def _python_complex(argument: complex, variable: Variable, what: str) -> bytes:
+    """Return the bytes of a Python complex number as complex<float> or complex<double>, whichever has the declared size."""
+    if variable.size == 8:
+        _warn_of_cupy("a Python complex", "complex<double>", variable, what)
+    return np.dtype(f"c{variable.size}").type(argument).tobytes()
+
+
+def _warn_of_cupy(given: str, passed: str, variable: Variable, what: str) -> None:
+    """Warn that CuPy passes other bytes for a Python number than the kernel's type has."""
+    warnings.warn(
+        f"{what} is {given}, which becomes the {_describe(variable)} that the kernel declares; CuPy passes a {passed} in its place, "
+        f"of which a GPU reads other bytes: {_suggestion(variable)}",
+        UserWarning, stacklevel=7,
+    )  # fmt: skip
 
 
 def _scalar(argument: np.generic, variable: Variable, what: str) -> bytes:
@@ -92,7 +131,7 @@ def _describe(variable: Variable) -> str:
 def _suggestion(variable: Variable) -> str:
     """Say what to pass instead, for errors."""
     if variable.size != WIDTH[variable.type]:
-        return "use a NumPy structured scalar of that size"
+        return "use np.complex64(...) or a NumPy structured scalar" if variable.size == 8 else "use a NumPy scalar of that size"
     size = 8 * variable.size
     if variable.type[0] == "f":
         return f"use np.float{size}(...)"

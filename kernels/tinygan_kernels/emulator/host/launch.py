@@ -19,6 +19,7 @@ from tinygan_kernels.emulator.sanitizer.global_races import GlobalRaces
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 from . import arguments
+from .pointers import HandedPointers
 
 LANES = 8192
 """How many lanes run at once, about: enough to make NumPy's overhead small, few enough to stay in cache."""
@@ -76,6 +77,8 @@ def _run(kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, ar
     arguments.pack(kernel, args, memory)
     for array, what in arrays:
         memory.add(array, what, unwritten_bytes(array))
+    words = [kernel.param_buffer, *(variable.data for variable in variables.values())]
+    memory.finder = HandedPointers(words, [a for a in args if isinstance(a, np.ndarray)] + [array for array, _ in arrays or ()])
     blocks = grid[0] * grid[1] * grid[2]
     if blocks == 0:
         raise EmulatorError(f"kernel {kernel.title} launched with an empty grid {grid}")

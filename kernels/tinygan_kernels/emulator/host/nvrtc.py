@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
-from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
 from tinygan_kernels.extras import install
 
-from . import toolkit
+from . import headers, toolkit
 
 INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
 
@@ -45,18 +45,36 @@ def compile_ptx(
     """Return (PTX, {name expression: mangled name}).
 
     options: NVRTC's; arch: the virtual architecture, unless the options name one; names: templates to instantiate; filename:
-    what reports call the source. Raises EmulatorError, with the compiler's log if the code is wrong.
+    what reports call the source. A name that nvcc knows without an #include (INFINITY, uint32_t) is known here as well. Raises
+    CompilationError, with the compiler's log, if the code is wrong, and EmulatorError where there is no NVRTC.
     """
     given = flags(options, arch, toolkit.header_folders(version()))
-    nvrtc = _nvrtc()
-    program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), 0, [], []))[0]
     try:
-        return _compile(nvrtc, program, given, names)
+        return _compile(code, given, names, filename)
+    except CompilationError as error:
+        if not headers.names_that_nvcc_knows(str(error)):
+            raise
+    return _compile(code, given + [f"--pre-include={name}" for name in headers.INCLUDED_BY_NVCC], names, filename)
+
+
+def _compile(code: str, given: list[str], names: tuple, filename: str) -> tuple[str, dict[str, str]]:
+    """Compile with these options. Returns (PTX, {name expression: mangled name})."""
+    nvrtc = _nvrtc()
+    texts, included = _headers()
+    program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), len(texts), texts, included))[0]
+    try:
+        return _compiled(nvrtc, program, given, names)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 
 
-def _compile(nvrtc, program, given: list[str], names: tuple) -> tuple[str, dict[str, str]]:
+@cache
+def _headers() -> tuple[list[bytes], list[bytes]]:
+    """Return the texts of the headers that the emulator brings, and what they are included as."""
+    return [text.encode() for text in headers.HEADERS.values()], [name.encode() for name in headers.HEADERS]
+
+
+def _compiled(nvrtc, program, given: list[str], names: tuple) -> tuple[str, dict[str, str]]:
     """Compile a program that was created. Returns (PTX, {name expression: mangled name})."""
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
@@ -64,7 +82,7 @@ def _compile(nvrtc, program, given: list[str], names: tuple) -> tuple[str, dict[
     if result[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         log = _text(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
         why = toolkit.advice(version(), architectures(), given, log)
-        raise EmulatorError(f"the CUDA C++ does not compile:{why and f' {why}'}\n{log or result[0]}")
+        raise CompilationError(f"the CUDA C++ does not compile:{why and f' {why}'}\n{log or result[0]}")
     lowered = {n: _check(nvrtc, nvrtc.nvrtcGetLoweredName(program, n.encode()))[0].decode() for n in names}
     return _text(nvrtc, program, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX), lowered
 

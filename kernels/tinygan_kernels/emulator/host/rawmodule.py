@@ -2,58 +2,82 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.sanitizer.findings import checking
 from tinygan_kernels.emulator.syntax import ptx
 from tinygan_kernels.emulator.syntax.parser import parse
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Module, Variable
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from tinygan_kernels.emulator.translate.translator import translate
 
-from . import nvrtc
-from .launch import run_kernel
+from . import nvrtc, signature
+from .kernel_names import kernel_named, plain_name
+from .launch import MAX_THREADS, run_kernel
+
+BACKENDS = ("nvrtc", "nvcc")
 
 
 class RawModule:
-    """A module of kernels, compiled from CUDA C++ or given as PTX (text that begins with .version, perhaps after comments).
+    """A module of kernels, as cupy.RawModule: compiled from CUDA C++, or PTX (text that begins with .version, perhaps after comments).
 
-    options: compiler options for NVRTC; arch: the virtual architecture, unless the options name one; name_expressions: templates
-    to instantiate, as in CuPy ("f<float>", then get_function("f<float>")); filename: what reports call the source. PTX makes no use
-    of these four. Raises EmulatorError: with the compiler's log, and for a `code` that is no text.
+    code: the text; path: a file of PTX, in place of code; options: compiler options for NVRTC; name_expressions: templates to
+    instantiate ("f<float>", then get_function("f<float>")). NVRTC compiles with either `backend`, cuComplex.h needs no translation
+    and headers of the C++ library are always there, so backend, translate_cucomplex, enable_cooperative_groups and jitify change
+    nothing. Of the emulator's own: arch, the virtual architecture, unless the options name one; filename, what reports call the
+    source. PTX makes no use of options, arch and filename.
+
+    Raises EmulatorError: with the compiler's log; for a `code` that is no text; for a binary (cubin), which it cannot run.
     """
 
     def __init__(
-        self, code=None, *, options=(), name_expressions=(), arch: str = "compute_80", filename: str = "kernel.cu"
-    ):
+        self, code: str | None = None, *, path: str | None = None, options: tuple[str, ...] = (), backend: str = "nvrtc",
+        translate_cucomplex: bool = False, enable_cooperative_groups: bool = False, name_expressions=(), jitify: bool = False,
+        arch: str = "compute_80", filename: str = "kernel.cu",
+    ):  # fmt: skip
+        if (code is None) == (path is None) and path is not None:
+            raise EmulatorError("RawModule takes either code or path, not both")
+        code = _read(path) if path is not None else code
         if not isinstance(code, str):
             raise EmulatorError("RawModule(code=...) needs CUDA C++ or PTX as a string")
+        if backend not in BACKENDS:
+            raise EmulatorError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+        self.code, self.file_path, self.options, self.backend = code, path, tuple(options), backend
+        self.enable_cooperative_groups, self.name_expressions = enable_cooperative_groups, tuple(name_expressions or ())
         self.lowered: dict[str, str] = {}
         if _is_ptx(code):
             self.ptx = code
         else:
-            names = tuple(name_expressions or ())
-            self.ptx, self.lowered = nvrtc.compile_ptx(code, tuple(options), arch, names, filename)
+            self.ptx, self.lowered = nvrtc.compile_ptx(code, self.options, arch, self.name_expressions, filename)
         self.source = code
         self.module = parsed(self.ptx)
         self.variables = allocate(self.module)
         self.functions: dict[str, RawKernel] = {}
 
+    def compile(self, log_stream=None) -> None:
+        """Do nothing, as the module is compiled when it is made. log_stream: gets what the compiler says, which is nothing here."""
+
     def get_function(self, name: str) -> RawKernel:
         """Return a kernel by its name (extern "C", or a name expression).
 
-        Raises EmulatorError, listing the module's kernels, for another name, and UnsupportedInstruction if the kernel cannot be
-        translated.
+        A kernel that lacks extern "C" is found too if it is the only one of its plain name, with a UserWarning. Raises
+        EmulatorError, listing the module's kernels, for another name, and UnsupportedInstruction if the kernel cannot be translated.
         """
-        name = self.lowered.get(name, name)
-        if name not in self.functions:
-            addresses = {n: m.base for n, m in self.variables.items()}
-            kernel = translate(self.module, name, addresses) if addresses else _translated(self.ptx, name)
-            self.functions[name] = RawKernel(kernel, self.variables, None if self.source is self.ptx else self.source)
-        return self.functions[name]
+        found = self.functions.get(name)
+        if found is None:
+            found = self.functions[name] = RawKernel._of(self, name, self.translated(name))
+        return found
+
+    def translated(self, name: str) -> TranslatedKernel:
+        """Return the translation of a kernel, as `get_function` finds it."""
+        entry = kernel_named(self.module, self.lowered.get(name, name))
+        addresses = {n: m.base for n, m in self.variables.items()}
+        return translate(self.module, entry, addresses) if addresses else _translated(self.ptx, entry)
 
     def get_global(self, name: str) -> np.ndarray:
         """Return the bytes of a __device__ or __constant__ variable, which may be written; `.view(np.float32)` gives its values.
@@ -68,27 +92,118 @@ class RawModule:
 
 
 class RawKernel:
-    """A kernel of a module: `kernel(grid, block, args, shared_mem=0)` runs it and changes arrays in place.
+    """A kernel, as cupy.RawKernel: `RawKernel(code, name)`, compiled at its first use, then `kernel(grid, block, args, shared_mem=0)`.
 
-    Scalars among args have to be NumPy scalars of exactly the declared type. shared_mem: bytes of dynamic shared memory. source:
-    the CUDA C++, for reports; None where the module was PTX. Raises SanitizerError for findings, KernelAssertion where an assert
-    in the kernel fails, and EmulatorError for a launch that is wrong.
+    code, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, arch, filename: as RawModule takes them; name:
+    the kernel's. A call changes arrays in place. NumPy scalars among args have to be of exactly the declared type, Python numbers
+    become it. Arrays have to have elements of the type that the source declares, in C order; `with emulator.checks(False)` leaves
+    this to the caller. shared_mem: bytes of dynamic shared memory; stream: taken, and without effect, as launches run in order.
+
+    Raises SanitizerError for findings, KernelAssertion where an assert in the kernel fails, and EmulatorError for code that does not
+    compile and for a launch that is wrong.
     """
 
-    def __init__(self, translated: TranslatedKernel, variables: dict[str, Memory], source: str | None = None):
-        self.translated, self.variables, self.source = translated, variables, source
+    def __init__(
+        self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", translate_cucomplex: bool = False, *,
+        enable_cooperative_groups: bool = False, jitify: bool = False, arch: str = "compute_80", filename: str = "kernel.cu",
+    ):  # fmt: skip
+        if not isinstance(code, str) or not isinstance(name, str):
+            raise EmulatorError("RawKernel(code, name) needs CUDA C++ or PTX, and the name of a kernel in it, as strings")
+        if backend not in BACKENDS:
+            raise EmulatorError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+        self.code, self.options, self.backend, self.file_path = code, tuple(options), backend, None
+        self.enable_cooperative_groups = enable_cooperative_groups
+        self._asked, self._how = name, {"arch": arch, "filename": filename}
+
+    @classmethod
+    def _of(cls, module: RawModule, name: str, translated: TranslatedKernel) -> RawKernel:
+        """Return a kernel of a module that is compiled already."""
+        kernel = cls(module.code, name, module.options, module.backend)
+        kernel.file_path, kernel.enable_cooperative_groups = module.file_path, module.enable_cooperative_groups
+        kernel.module, kernel.translated = module, translated
+        return kernel
+
+    @cached_property
+    def module(self) -> RawModule:
+        """The module that the kernel is compiled in. A name with template arguments is instantiated."""
+        names = (self._asked,) if "<" in self._asked else ()
+        return RawModule(self.code, options=self.options, name_expressions=names, **self._how)
+
+    @cached_property
+    def translated(self) -> TranslatedKernel:
+        """The kernel's translation to Python."""
+        return self.module.translated(self._asked)
+
+    @property
+    def variables(self) -> dict[str, Memory]:
+        """The global and constant variables of the kernel's module."""
+        return self.module.variables
+
+    @property
+    def source(self) -> str | None:
+        """The CUDA C++, for reports; None where the module was PTX."""
+        return None if self.module.source is self.module.ptx else self.module.source
 
     @property
     def name(self) -> str:
         """The kernel's name in the PTX."""
         return self.translated.name
 
-    def __call__(self, grid, block, args=(), *, shared_mem: int = 0) -> None:
+    @cached_property
+    def declared(self) -> tuple:
+        """What the kernel's pointers point to, as its source says."""
+        return signature.pointees(self.source, plain_name(self.name)) if self.source else ()
+
+    def compile(self, log_stream=None) -> None:
+        """Compile the kernel now. log_stream: gets what the compiler says, which is nothing where the code is right."""
+        self.translated  # noqa: B018
+
+    def __call__(self, grid, block, args=(), *, shared_mem: int = 0, stream=None) -> None:
         if not isinstance(args, (tuple, list)):
             raise EmulatorError(
                 f"the arguments of kernel {self.name} must be a tuple or a list: kernel(grid, block, (a, b, ...))"
             )
+        if checking():
+            signature.check(self.declared, args, self.name)
         run_kernel(self.translated, self.variables, grid, block, tuple(args), shared_mem)
+
+    # -- CuPy's attributes of a kernel -------------------------------------------------------------------------------------
+    @property
+    def shared_size_bytes(self) -> int:
+        """Bytes of static shared memory of a block."""
+        return self.translated.static_shared
+
+    @property
+    def local_size_bytes(self) -> int:
+        """Bytes of local memory of a thread, as the PTX declares it: arrays, without what ptxas spills."""
+        return self.translated.local_bytes
+
+    @property
+    def const_size_bytes(self) -> int:
+        """Bytes of the module's constant variables."""
+        return sum(v.size for v in self.module.module.variables.values() if v.space == "const")
+
+    @property
+    def max_threads_per_block(self) -> int:
+        """The most threads that a block may have, as __launch_bounds__ says, else 1024."""
+        return int(np.prod(self.translated.entry.limits.get("maxntid", (MAX_THREADS,))))
+
+    @property
+    def attributes(self) -> dict[str, int]:
+        """What is known of the kernel without a GPU, under CuPy's names. Registers are missing: ptxas, which gives them, is not run."""
+        names = ("shared_size_bytes", "local_size_bytes", "const_size_bytes", "max_threads_per_block")
+        return {name: getattr(self, name) for name in names}
+
+
+def _read(path: str) -> str:
+    """Return the PTX in a file. Raises EmulatorError where there is none."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise EmulatorError(f"cannot read {path}: {error.strerror}") from None
+    if b"\0" in text[:-1] or not _is_ptx(text.decode("utf-8", "replace")):
+        raise EmulatorError(f"{path} holds no PTX, which the emulator runs: neither machine code (cubin, fatbin) nor CUDA C++")
+    return text.decode("utf-8", "replace")
 
 
 def _is_ptx(code: str) -> bool:
@@ -127,7 +242,9 @@ def _room_for(variable: Variable) -> Memory:
 
 
 def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> None:
-    """Write a variable's initial value into its memory. It may hold addresses of other global and constant variables."""
+    """Write a variable's initial value into its memory. It may hold addresses of other global and constant variables; with any
+    other address in it, the variable is marked as one that no kernel can use.
+    """
     size = ptx.WIDTH[variable.type]
     for i, value in enumerate(variable.initial):
         if isinstance(value, Immediate):
@@ -135,7 +252,6 @@ def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> 
         elif value.name in made:
             raw = int(made[value.name].base + value.offset).to_bytes(8, "little")
         else:
-            raise EmulatorError(
-                f"variable {variable.name} is initialised with the address of {value.name}, which is not supported"
-            )
+            variable.refused = f"{variable.name} holds the address of {value.name}, no variable: that is not supported"
+            return
         memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)

@@ -7,9 +7,26 @@ names.
 
 from __future__ import annotations
 
-from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
 
-from .ptx import WIDTH, Address, Function, Instruction, Label, Module, Not, Pair, Register, Special, Symbol, Variable, Vector
+from .ptx import (
+    OPAQUE,
+    WARP_SIZE,
+    WIDTH,
+    Address,
+    Function,
+    Immediate,
+    Instruction,
+    Label,
+    Module,
+    Not,
+    Pair,
+    Register,
+    Special,
+    Symbol,
+    Variable,
+    Vector,
+)
 from .tokens import Tokens, literal
 
 _SPACES = {".global", ".const", ".shared", ".local", ".param"}
@@ -34,6 +51,7 @@ class _Parser(Tokens):
         super().__init__(text)
         self.unit = Module(text=text)
         self.location = (0, 0)
+        self.refusal = ""  # what is not supported in the head of the function at hand
 
     # -- module -----------------------------------------------------------------------------------------------
     def module(self) -> Module:
@@ -82,17 +100,29 @@ class _Parser(Tokens):
             pass
 
     def function(self) -> None:
-        is_entry = self.take() == ".entry"
+        is_entry, self.refusal = self.take() == ".entry", ""
         returns = self.parameters() if self.peek() == "(" else []
         name = self.take()
         params = self.parameters() if self.peek() == "(" else []
-        function = Function(name, is_entry, params, returns)
+        function = Function(name, is_entry, params, returns, refused=self.refusal)
         self.directives(function)
         if self.take() == "{":
-            _Body(self, function).parse()
+            self.body(function)
             function.has_body = True
         if function.has_body or name not in self.unit.functions:
             self.unit.functions[name] = function
+
+    def body(self, function: Function) -> None:
+        """Read a function's body after its opening brace. What is not supported in it concerns this function alone."""
+        start = self.at
+        try:
+            _Body(self, function).parse()
+        except UnsupportedInstruction as error:
+            function.refused, function.body = str(error), []
+            self.at, depth = start, 1
+            while depth:
+                token = self.take()
+                depth += (token == "{") - (token == "}")
 
     def directives(self, function: Function) -> None:
         """Read the directives between the head of a function and its body: .noreturn, .maxntid 256, 1, 1, .minnctapersm 2."""
@@ -125,7 +155,7 @@ class _Parser(Tokens):
         """Read `.align 16 .b8 name[64] = {...}`, which follows the state space."""
         align, kind, lanes = 0, "", 1
         if space == ".reg":
-            raise EmulatorError(f"not supported: register parameters, at line {self.line()}")
+            self.refusal = f"not supported: register parameters, at line {self.line()}"
         while self.peek().startswith("."):
             word = self.take()[1:]
             if word == "align":
@@ -136,6 +166,8 @@ class _Parser(Tokens):
                 self.pointer_attributes()
             elif word in WIDTH:
                 kind = word
+            elif word in OPAQUE:
+                kind = "b64"
             elif word == "attribute":
                 self.parameters_text()
         self.check_type(kind)
@@ -162,7 +194,7 @@ class _Parser(Tokens):
     def declared_name(self, like: Variable) -> Variable:
         name, count = self.take(), 1
         if self.accept("<"):
-            raise EmulatorError(f"not supported: parameterised variable {name}<n> at line {self.line()}")
+            raise UnsupportedInstruction(f"not supported: parameterised variable {name}<n> at line {self.line()}")
         while self.accept("["):
             count *= 0 if self.peek() == "]" else self.integer()
             self.expect("]")
@@ -189,6 +221,8 @@ class _Parser(Tokens):
         token = self.take()
         if self.kinds[self.at - 1] == "number":
             return literal(token).negated() if negative else literal(token)
+        if token == "WARP_SZ":
+            return Immediate(-WARP_SIZE if negative else WARP_SIZE)
         if self.accept("("):  # generic(name)
             token = self.take()
             self.expect(")")
@@ -268,7 +302,7 @@ class _Body:
         p.take()
         kind, lanes = p.take()[1:], 1
         if kind in ("v2", "v4"):
-            raise EmulatorError(f"not supported: vector registers (.reg .{kind}) at line {p.line()}")
+            raise UnsupportedInstruction(f"not supported: vector registers (.reg .{kind}) at line {p.line()}")
         p.check_type(kind)
         while True:
             name = p.take()
@@ -378,8 +412,8 @@ class _Body:
                 offset = sign * p.integer()
         else:
             offset = p.integer()
-        p.expect("]")
-        return Address(base, offset)
+        more = self.until("]") if p.accept(",") else p.expect("]") or ()
+        return Address(base, offset, more)
 
     def atom(self):
         p = self.p
@@ -389,4 +423,6 @@ class _Body:
             return literal(token).negated() if negative else literal(token)
         if token == "_":
             return None
+        if token == "WARP_SZ":
+            return Immediate(-WARP_SIZE if negative else WARP_SIZE)
         return self.lookup(token) or (Special(token) if token.startswith("%") else Symbol(token))

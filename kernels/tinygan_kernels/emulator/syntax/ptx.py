@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+WARP_SIZE = 32
+"""What PTX calls WARP_SZ: the number of lanes of a warp. (PTX ISA, "Predefined identifiers")"""
+
+OPAQUE = ("texref", "samplerref", "surfref")
+"""Types of variables that only texture and surface instructions may use. They are kept as eight bytes."""
+
 WIDTH = {
     "pred": 1,
     "b8": 1,
@@ -79,10 +85,14 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Address:
-    """[base + offset]; base is a Register, a Symbol, or None for an absolute address."""
+    """[base + offset]; base is a Register, a Symbol, or None for an absolute address.
+
+    more: the further operands inside the brackets, as in [texture, {x, y}].
+    """
 
     base: Register | Symbol | None
     offset: int = 0
+    more: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,7 @@ class Variable:
     align: int
     size: int  # bytes; 0 for `extern ... []`
     initial: list = field(default_factory=list)
+    refused: str = ""  # why no kernel can use the variable, "" if one can
 
 
 @dataclass
@@ -155,6 +166,7 @@ class Function:
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # .branchtargets tables
     has_body: bool = False
     limits: dict[str, tuple[int, ...]] = field(default_factory=dict)  # maxntid, reqntid: threads in x, y, z
+    refused: str = ""  # what in the function is not supported, "" if nothing: then the body is empty
 
 
 def names_in(operand, kind: type) -> list[str]:
@@ -163,7 +175,7 @@ def names_in(operand, kind: type) -> list[str]:
         return [operand.name]
     if isinstance(operand, tuple):
         return [name for item in operand for name in names_in(item, kind)]
-    parts = {Address: ("base",), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}
+    parts = {Address: ("base", "more"), Vector: ("items",), Pair: ("first", "second"), Not: ("register",)}
     inner = parts.get(type(operand), ())
     return [name for part in inner for name in names_in(getattr(operand, part), kind)]
 

@@ -199,6 +199,9 @@ class Emitter:
         return self.bind(np.int64(base + operand.offset), ("at", base + operand.offset))
 
     def _address_of(self, symbol: Symbol) -> int:
+        variable = self.layout.module.variables.get(symbol.name)
+        if variable is not None and variable.refused and symbol.name not in self.function.variables:
+            raise self.unsupported(variable.refused)
         address = self.layout.address_of(self.function, symbol)
         if address is None:
             raise self.unsupported(f"{symbol.name} is not a variable of this module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
 from tinygan_kernels.emulator.syntax import cfg
 from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module, Symbol, Variable, names_in
 
@@ -16,7 +16,7 @@ class Layout:
     """The functions that a kernel reaches, and an address for every parameter and variable in them.
 
     addresses: where the module's global and constant variables lie. Raises EmulatorError for recursion, and for a call
-    of a function that nobody defines.
+    of a function that nobody defines; UnsupportedInstruction for a function with declarations that are not supported.
     """
 
     def __init__(self, module: Module, entry: Function, title: str, addresses: dict[str, int]):
@@ -55,6 +55,8 @@ class Layout:
             function, callers = work.pop(0)
             if function.name in callers:
                 raise EmulatorError(f"not supported: recursive device function {function.name}")
+            if function.refused:
+                raise UnsupportedInstruction(f"{function.refused} of the PTX, in {function.name}")
             if function not in found:
                 found.append(function)
             for call in (i for i in function.body if isinstance(i, Instruction) and i.opcode == "call"):

@@ -75,7 +75,7 @@ def _call(e: Emitter, made: TranslatedBlock, ins: Instruction, first: dict[str, 
     arguments = vectors[-1].items if len(vectors) > (1 if before else 0) else ()
     if name in BUILTIN:
         made.end = "fall"
-        _call_builtin(e, name, ins, arguments)
+        _call_builtin(e, name, ins, arguments, returns)
         return
     callee = e.layout.defined(name)
     made.callee = first[name]
@@ -95,8 +95,9 @@ def _copy(to: tuple[str, int], source: tuple[str, int]) -> str:
     return f"copyto({to[0]}_u1[:, :{size}], {source[0]}_u1[:, :{size}], where=m.column)"
 
 
-def _call_builtin(e: Emitter, name: str, ins: Instruction, arguments) -> None:
+def _call_builtin(e: Emitter, name: str, ins: Instruction, arguments, returns) -> None:
     site = e.bind(e.site_of(ins))
     lanes = "m" if ins.guard is None else f"m.only({e.guard(ins)})"
-    values = ", ".join(f"{e.lane_param(a.name)[0]}_u1" for a in arguments)
+    result = f"{e.lane_param(returns[0].name)[0]}_u1" if returns else "None"
+    values = ", ".join([result, *(f"{e.lane_param(a.name)[0]}_u1" for a in arguments)])
     e.line(f"{name.strip('_')}({site}, {lanes}, {values})")

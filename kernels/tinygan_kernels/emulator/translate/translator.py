@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax import cfg
-from tinygan_kernels.emulator.syntax.ptx import Instruction, Module
+from tinygan_kernels.emulator.syntax.ptx import Address, Instruction, Module
 
 from . import opcodes, terminators
 from .emitter import Emitter
@@ -97,6 +97,8 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
     if row is None or row.lower is None:
         raise e.unsupported(opcodes.unknown(ins.opcode))
     opcodes.check_modifiers(e, ins)
+    if any(isinstance(operand, Address) and operand.more for operand in ins.operands):
+        raise e.unsupported("an address of several parts, as textures and surfaces have, is not supported")
     with _operands_fit(ins), e.under_guard(ins):
         row.lower(e, ins)
     opcodes.check_destination(e, ins, row)
