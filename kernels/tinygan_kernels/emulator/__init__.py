@@ -4,7 +4,8 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
 
     from tinygan_kernels import emulator
 
-    module = emulator.RawModule(code=source)                     # CUDA C++ (compiled by NVRTC) or PTX text
+    kernel = emulator.RawKernel(source, "axpy")                  # as CuPy: CUDA C++ (compiled by NVRTC) or PTX text
+    module = emulator.RawModule(code=source)                     # ... or several kernels of one source
     kernel = module.get_function("axpy")                         # extern "C" __global__ void axpy(...)
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function

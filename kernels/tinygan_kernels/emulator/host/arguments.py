@@ -89,8 +89,8 @@ def _python_complex(argument: complex, variable: Variable, what: str) -> bytes:
 def _warn_of_cupy(given: str, passed: str, variable: Variable, what: str) -> None:
     """Warn that CuPy passes other bytes for a Python number than the kernel's type has."""
     warnings.warn(
-        f"{what} is {given}, which becomes the {_describe(variable)} that the kernel declares; CuPy passes a {passed} in its place, "
-        f"of which a GPU reads other bytes: {_suggestion(variable)}",
+        f"{what} is {given}, which becomes the {_describe(variable)} that the kernel declares; CuPy passes a {passed} in its "
+        f"place, of which a GPU reads other bytes: {_suggestion(variable)}",
         UserWarning, stacklevel=7,
     )  # fmt: skip
 

@@ -1,10 +1,9 @@
 """Headers of the C and C++ library for kernels, which NVRTC does not bring.
 
-NVRTC declares the functions themselves (sqrt, printf, memcpy, assert and so on), so a header here adds only the names that it lacks:
-macros, integer types, the members of `std`. What has more to it (type_traits, tuple) is passed on to libcu++, NVIDIA's library for
-devices.
-Headers that only host code can use (iostream, vector) are empty: a file that includes them compiles as long as its kernels use
-nothing of theirs.
+NVRTC declares the functions themselves (sqrt, printf, memcpy, assert and so on), so a header here adds only names that it lacks:
+macros, integer types, the members of `std`. What has more to it (type_traits, tuple) comes from libcu++, NVIDIA's library. Headers
+that only host code can use (iostream, vector) are empty: a file that includes them compiles as long as its kernels use nothing of
+theirs.
 """
 
 from __future__ import annotations
@@ -119,9 +118,9 @@ _LIMITS = """#pragma once
 """
 
 _IN_STD = {
-    "cmath": "abs acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax "
-    "fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan nanf nearbyint nextafter "
-    "pow remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh tgamma trunc isnan isinf isfinite signbit",
+    "cmath": "abs acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma "
+    "fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan nanf nearbyint "
+    "nextafter pow remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh tgamma trunc isnan isinf isfinite signbit",
     "cstdint": "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t intptr_t uintptr_t intmax_t uintmax_t",
     "cstdio": "printf",
     "cstdlib": "abs labs llabs malloc free size_t",
@@ -156,8 +155,9 @@ _LIBCUXX = {
 but made sqrt(x) ambiguous after `using namespace std`, as cuda::std has a sqrt of its own."""
 _HOST_ONLY = (
     "iostream", "ostream", "istream", "sstream", "fstream", "iomanip", "string", "vector", "map", "set", "unordered_map",
-    "unordered_set", "initializer_list", "numeric", "list", "deque", "queue", "stack", "memory", "random", "chrono", "thread", "mutex", "atomic", "stdexcept",
-    "exception", "cstdarg", "stdarg.h", "errno.h", "cerrno", "cuda_profiler_api.h", "unistd.h", "sys/time.h", "new", "typeinfo", "locale", "regex",
+    "unordered_set", "initializer_list", "numeric", "list", "deque", "queue", "stack", "memory", "random", "chrono", "thread",
+    "mutex", "atomic", "stdexcept", "exception", "cstdarg", "stdarg.h", "errno.h", "cerrno", "cuda_profiler_api.h", "unistd.h",
+    "sys/time.h", "new", "typeinfo", "locale", "regex",
 )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ HEADERS: dict[str, str] = {
     "cuda.h": "#pragma once\n#include <cuda_runtime_api.h>\n#define CUDA_VERSION CUDART_VERSION\n",
     "assert.h": "#ifdef NDEBUG\n#undef assert\n#define assert(condition) ((void)0)\n#endif\n",
     "stdlib.h": "#pragma once\n#define EXIT_SUCCESS 0\n#define EXIT_FAILURE 1\n#define RAND_MAX 2147483647\n",
-    **{name: "#pragma once\n" for name in ("stdio.h", "string.h", "stddef.h", "stdbool.h", "time.h")},
+    **dict.fromkeys(("stdio.h", "string.h", "stddef.h", "stdbool.h", "time.h"), "#pragma once\n"),
     **{name: _plus(name) for name in ("cmath", "cstdint", "cfloat", "climits", "cstdio", "cstdlib", "cstring", "cstddef", "ctime")},
     **{name: f"#pragma once\n#include <cuda/std/{name}>\n{_std(names, 'cuda::std::')}" for name, names in _LIBCUXX.items()},
     **dict.fromkeys(_HOST_ONLY, "#pragma once\n"),
@@ -196,6 +196,7 @@ def names_that_nvcc_knows(log: str) -> bool:
     """Return whether a compiler's log misses a name that nvcc knows without an #include: INFINITY, M_PI, uint32_t, std::sqrt."""
     missed = re.findall(r'identifier "(\w+)" is undefined', log)
     of_std = re.findall(r'namespace "std" has no member "(\w+)"', log)
-    return any(re.search(rf"\b{name}\b", HEADERS[h]) for name in missed for h in ("math.h", "stdint.h", "float.h", "limits.h")) or any(
+    text = _MATH + _STDINT + _FLOAT + _LIMITS
+    return any(re.search(rf"(#define|typedef [\w ]+) {name}\b", text) for name in missed) or any(
         name in names.split() for name in of_std for names in _IN_STD.values()
     )

@@ -40,8 +40,8 @@ def kernel_named(module: Module, name: str) -> str:
     meant = [n for n in entries if plain_name(n) == name]
     if len(meant) == 1:
         warnings.warn(
-            f'kernel {name} is declared without extern "C", so that its name is {meant[0]}; it is taken as the only one of that name. '
-            f'CuPy and the driver do not find it by {name!r}: write extern "C" __global__, or name_expressions=({name!r},)',
+            f'kernel {name} is declared without extern "C", so that its name is {meant[0]}; it is taken as the only one of that '
+            f'name. CuPy and the driver do not find it by {name!r}: write extern "C" __global__, or name_expressions=({name!r},)',
             UserWarning, stacklevel=4,
         )  # fmt: skip
         return meant[0]

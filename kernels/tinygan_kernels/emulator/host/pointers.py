@@ -98,7 +98,7 @@ def _locals() -> Iterator[dict]:
 
 
 def _referents(objects: Iterable) -> Iterator[object]:
-    """Yield what objects refer to. Tuples and dicts that Python's collector leaves aside, as they cannot be in a circle, are opened."""
+    """Yield what objects refer to. Tuples and dicts that Python's collector does not list are opened as well."""
     for value in gc.get_referents(*objects):
         yield value
         if isinstance(value, (tuple, dict)) and not gc.is_tracked(value):

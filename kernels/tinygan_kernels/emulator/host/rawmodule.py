@@ -24,7 +24,7 @@ BACKENDS = ("nvrtc", "nvcc")
 
 
 class RawModule:
-    """A module of kernels, as cupy.RawModule: compiled from CUDA C++, or PTX (text that begins with .version, perhaps after comments).
+    """A module of kernels, as cupy.RawModule: compiled from CUDA C++, or PTX (text that begins with .version or a comment).
 
     code: the text; path: a file of PTX, in place of code; options: compiler options for NVRTC; name_expressions: templates to
     instantiate ("f<float>", then get_function("f<float>")). NVRTC compiles with either `backend`, cuComplex.h needs no translation
@@ -66,7 +66,7 @@ class RawModule:
         """Return a kernel by its name (extern "C", or a name expression).
 
         A kernel that lacks extern "C" is found too if it is the only one of its plain name, with a UserWarning. Raises
-        EmulatorError, listing the module's kernels, for another name, and UnsupportedInstruction if the kernel cannot be translated.
+        EmulatorError, listing the module's kernels, for another name, and UnsupportedInstruction if it cannot be translated.
         """
         found = self.functions.get(name)
         if found is None:
@@ -92,15 +92,15 @@ class RawModule:
 
 
 class RawKernel:
-    """A kernel, as cupy.RawKernel: `RawKernel(code, name)`, compiled at its first use, then `kernel(grid, block, args, shared_mem=0)`.
+    """A kernel, as cupy.RawKernel: `RawKernel(code, name)`, compiled at its first use; `kernel(grid, block, args, shared_mem=0)`.
 
     code, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, arch, filename: as RawModule takes them; name:
     the kernel's. A call changes arrays in place. NumPy scalars among args have to be of exactly the declared type, Python numbers
     become it. Arrays have to have elements of the type that the source declares, in C order; `with emulator.checks(False)` leaves
     this to the caller. shared_mem: bytes of dynamic shared memory; stream: taken, and without effect, as launches run in order.
 
-    Raises SanitizerError for findings, KernelAssertion where an assert in the kernel fails, and EmulatorError for code that does not
-    compile and for a launch that is wrong.
+    Raises SanitizerError for findings, KernelAssertion where an assert in the kernel fails, and EmulatorError for code that does
+    not compile and for a launch that is wrong.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class RawKernel:
         """The global and constant variables of the kernel's module."""
         return self.module.variables
 
-    @property
+    @cached_property
     def source(self) -> str | None:
         """The CUDA C++, for reports; None where the module was PTX."""
         return None if self.module.source is self.module.ptx else self.module.source
@@ -190,7 +190,7 @@ class RawKernel:
 
     @property
     def attributes(self) -> dict[str, int]:
-        """What is known of the kernel without a GPU, under CuPy's names. Registers are missing: ptxas, which gives them, is not run."""
+        """What is known without a GPU, under CuPy's names. Registers are missing: ptxas, which gives them, is not run."""
         names = ("shared_size_bytes", "local_size_bytes", "const_size_bytes", "max_threads_per_block")
         return {name: getattr(self, name) for name in names}
 

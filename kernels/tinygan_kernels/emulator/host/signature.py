@@ -97,7 +97,7 @@ def check(declared: tuple[Pointee | None, ...], args: tuple, kernel: str) -> Non
     arguments.
     """
     for i, argument in enumerate(args):
-        if not isinstance(argument, np.ndarray):
+        if not isinstance(argument, np.ndarray) or argument.dtype.hasobject:
             continue
         if i < len(declared) and declared[i] is not None:
             _check_elements(declared[i], argument, f"argument {i} of kernel {kernel}")
@@ -114,8 +114,8 @@ def _check_elements(declared: Pointee, array: np.ndarray, what: str) -> None:
     if not fits:
         order = "" if dtype.isnative else "big-endian " if dtype.byteorder == ">" else "little-endian "
         raise EmulatorError(
-            f"{what} is an array of {order}{dtype.newbyteorder('=').name}, but the kernel declares {declared.declared}*: it would read "
-            f"the bytes as other numbers; convert it with .astype(...), or say that this is meant with .view(...)"
+            f"{what} is an array of {order}{dtype.newbyteorder('=').name}, but the kernel declares {declared.declared}*: it would "
+            f"read the bytes as other numbers; convert it with .astype(...), or say that this is meant with .view(...)"
         )
 
 
@@ -135,8 +135,8 @@ def _refuse_order(array: np.ndarray, what: str) -> None:
     elif 0 in array.strides:
         kind, meant = "is a broadcast view", "its elements share memory"
     else:
-        kind, meant = "is a view with gaps", "if the kernel knows the strides, pass them as arguments too, or the array behind the view"
+        kind, meant = "is a view with gaps", "if the kernel knows the strides, pass them too, or the array behind the view"
     raise EmulatorError(
-        f"{what} {kind} of strides {array.strides}, of which the kernel gets the address alone, so that it reads other elements: pass "
-        f"np.ascontiguousarray(...), and copy back what it writes; {meant}"
+        f"{what} {kind} of strides {array.strides}, of which the kernel gets the address alone, so that it reads other elements: "
+        f"pass np.ascontiguousarray(...), and copy back what it writes; {meant}"
     )

@@ -1,0 +1,146 @@
+"""CUDA C++ and PTX as others write them: headers of the C library, WARP_SZ, and files of which one kernel is not supported."""
+
+import numpy as np
+import pytest
+from numba import cuda
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator import RawKernel, RawModule, UnsupportedInstruction
+from tinygan_kernels.emulator.host import headers, nvrtc
+
+K = 'extern "C" __global__ void '
+EVERY = "".join(f"#include <{name}>\n" for name in headers.HEADERS)
+
+
+def values(body: str, head: str = "", options=()) -> list[float]:
+    """Return what a kernel with this body writes into the doubles d."""
+    d = np.zeros(8)
+    RawKernel(f"{head}\n{K}k(double* d) {{ {body} }}", "k", options)((1,), (1,), (d,))
+    return d.tolist()
+
+
+def test_every_header_compiles_beside_every_other_and_twice():
+    code = EVERY + EVERY + "#include <cuda_fp16.h>\n#include <cooperative_groups.h>\n#include <cuda/std/cstdint>\n"
+    code += "using namespace std;\n"
+    code += K + "k(float* x, uint32_t n) { x[0] = sqrt(x[0]) + pow(x[0], 2.f) + max(1, 2) + min(x[0], 1.f) + fabs(x[1]) + n; }"
+    assert ".entry k(" in RawModule(code=code).ptx
+
+
+def test_macros_have_the_values_of_the_c_library():
+    f, d, i = np.finfo("f4"), np.finfo("f8"), np.iinfo("i8")
+    body = "d[0] = INFINITY; d[1] = M_PI; d[2] = FLT_MAX; d[3] = DBL_EPSILON; d[4] = INT_MAX; d[5] = UINT_MAX; d[6] = FLT_MIN;"
+    body += "d[7] = NAN;"
+    head = "#include <math.h>\n#include <cfloat>\n#include <limits.h>"
+    *known, nan = values(body, head)
+    assert known == [np.inf, np.pi, float(f.max), float(d.eps), 2**31 - 1, 2**32 - 1, float(f.tiny)] and nan != nan
+    body = "d[0] = LLONG_MIN; d[1] = INT64_MAX; d[2] = SIZE_MAX; d[3] = CHAR_BIT; d[4] = INT16_MIN;"
+    of_integers = values(body, "#include <climits>\n#include <cstdint>")
+    assert of_integers[:5] == [float(i.min), float(i.max), 2.0**64, 8, -(2**15)]
+
+
+def test_names_in_std():
+    head = "#include <cmath>\n#include <type_traits>\n#include <limits>\n#include <algorithm>\n#include <utility>\n"
+    head += "using namespace std;"
+    body = """d[0] = std::sqrt(2.0f); d[1] = std::is_same<int, int>::value; d[2] = std::numeric_limits<float>::max();
+d[3] = std::min(3, 4); std::pair<int, float> p(1, 2.5f); d[4] = p.second; d[5] = is_floating_point_v<double>; d[6] = abs(-2.5f);"""
+    assert values(body, head)[:7] == [float(np.sqrt(np.float32(2))), 1, float(np.finfo("f4").max), 3, 2.5, 1, 2.5]
+
+
+def test_names_that_nvcc_knows_need_no_header():
+    assert values("uint32_t a = 3; d[0] = a + INFINITY; d[1] = M_PI; d[2] = std::abs(-2.f);")[:3] == [np.inf, np.pi, 2]
+    assert values("const double M_PI = 3; d[0] = M_PI;")[0] == 3, "a name of the user's own stays theirs"
+    with pytest.raises(emulator.CompilationError, match='"INFINTY" is undefined'):
+        values("d[0] = INFINTY;")
+
+
+def test_an_assertion_obeys_ndebug():
+    head = "#define NDEBUG\n#include <assert.h>"
+    assert values("assert(d[0] > 1); d[0] = 5;", head)[0] == 5
+    with pytest.raises(emulator.KernelAssertion):
+        values("assert(d[0] > 1); d[0] = 5;", "#include <cassert>")
+
+
+def test_headers_cost_the_others_nothing():
+    plain = nvrtc.compile_ptx(K + "k(float* x) { x[0] = 1; }")[0]
+    included = nvrtc.compile_ptx(K + "k(float* x) { x[0] = 1; }", ("--pre-include=math.h", "--pre-include=vector"))[0]
+    assert [line for line in plain.splitlines() if ".loc" not in line][:12] == [
+        line for line in included.splitlines() if ".loc" not in line][:12]  # fmt: skip
+
+
+# ---- the size of a warp ---------------------------------------------------------------------------------------------
+
+
+def test_warp_size_in_cuda_and_numba():
+    out = np.zeros(64, "i4")
+    code = K + "k(int* o) { o[threadIdx.x] = threadIdx.x / warpSize + 100 * (threadIdx.x % warpSize); }"
+    RawKernel(code, "k")((1,), (64,), (out,))
+    assert (out == np.arange(64) // 32 + 100 * (np.arange(64) % 32)).all()
+
+    @cuda.jit
+    def kernel(o):
+        o[cuda.threadIdx.x] = cuda.warpsize
+
+    emulator.launch(kernel, 1, 4, four := np.zeros(4, "i4"))
+    assert four.tolist() == [32] * 4
+
+
+def test_warp_size_as_operand_and_initial_value():
+    text = """.version 8.0
+.target sm_80
+.address_size 64
+.global .u32 size = WARP_SZ;
+.visible .entry k(.param .u64 p) { .reg .b32 %r<4>; .reg .b64 %d<2>;
+ld.param.u64 %d1, [p]; ld.global.u32 %r1, [size]; add.u32 %r2, %r1, WARP_SZ; st.global.u32 [%d1], %r2; ret; }"""
+    out = np.zeros(1, "i4")
+    RawModule(code=text).get_function("k")((1,), (1,), (out,))
+    assert out[0] == 64
+
+
+# ---- what is not supported concerns the kernels that use it ---------------------------------------------------------
+
+MIXED = K + """good(float* o) { o[0] = 1; }
+extern "C" __global__ void textured(float* o, cudaTextureObject_t t) { o[0] = tex2D<float>(t, 0.5f, 0.5f); }
+extern "C" __global__ void surfaced(float* o, cudaSurfaceObject_t t) { surf2Dwrite(o[0], t, 4, 3); }
+struct Shape { __device__ virtual float area() { return 1; } };
+struct Square : Shape { __device__ float area() override { return 4; } };
+__device__ Shape* made(void* room, int i) { return i ? new (room) Square : new (room) Shape; }
+extern "C" __global__ void polymorphic(float* o, int i) { alignas(8) char room[16]; o[0] = made(room, i)->area(); }
+"""
+
+
+def test_a_kernel_runs_beside_kernels_that_are_not_supported():
+    module, out = RawModule(code=MIXED), np.zeros(1, "f4")
+    module.get_function("good")((1,), (1,), (out,))
+    assert out[0] == 1
+    for name, message in [("textured", r"tex\.2d\.v4\.f32\.f32 at PTX line \d+ of kernel textured .*no such instruction"),
+                          ("surfaced", r"sust\.b\.2d\.b32\.trap at PTX line"),
+                          ("polymorphic", "indirect call|holds the address")]:  # fmt: skip
+        with pytest.raises(UnsupportedInstruction, match=message):
+            module.get_function(name)
+
+
+@pytest.mark.parametrize(
+    "body, message",
+    [
+        (".reg .v4 .f32 %v; mov.u32 %r0, 1; { ret; }", "vector registers .* of the PTX, in odd"),
+        (".shared .b32 a<4>; ret;", "parameterised variable"),
+        ("ld.global.u32 %r0, [%r0, {%r0, %r0}];", "address of several parts"),
+        ("call takes, (%r0); ret;", "register parameters.* in takes"),
+        ("mov.u32 %r0, table; ret;", "table holds the address of takes"),
+    ],
+)
+def test_declarations_that_are_not_supported(body, message):
+    module = RawModule(code=f""".version 8.0
+.target sm_80
+.address_size 64
+.global .texref picture;
+.global .u64 table[1] = {{takes}};
+.func takes(.reg .b32 %a) {{ ret; }}
+.visible .entry odd() {{ .reg .b32 %r<3>;
+{body}
+}}
+.visible .entry plain(.param .u64 p) {{ .reg .b64 %d<2>; ld.param.u64 %d1, [p]; st.global.u32 [%d1], 7; ret; }}""")
+    out = np.zeros(1, "i4")
+    module.get_function("plain")((1,), (1,), (out,))
+    assert out[0] == 7
+    with pytest.raises(UnsupportedInstruction, match=message):
+        module.get_function("odd")
