@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import ast
+from typing import Annotated, Any
 
 import typer
-from tinygan_kernels import CUDA_BACKENDS, KERNELS, BackendError, load, names, why_unavailable
+from tinygan_kernels import CUDA_BACKENDS, KERNELS, BackendError, ContractError, load, names, why_unavailable
 
 from .console import BackendName, Emulate, out, tell
+
+As = Annotated[str, typer.Option("--as", metavar="NAME", show_default=False,
+                                 help="The kernel of the contract that your own is to be, such as matmul.")]
+LaunchText = Annotated[str, typer.Option("--launch", help="How your kernel is launched, instead of the launch line in its file.",
+                                         show_default=False)]
+Signature = Annotated[str, typer.Option("--signature", show_default=False,
+                                        help="Your kernel's arguments in its order, such as \"c a b M N K\".")]
+Params = Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE", show_default=False,
+                                                  help="A parameter of the contract that your kernel does not take.")]
 
 app = typer.Typer(no_args_is_help=True, help="The kernels: which there are, whether they are right, what they do to memory.")
 
@@ -50,21 +60,51 @@ def _where(backend: str) -> str:
     return reason if backend == "cpu" else f"{reason}; with --emulate, {emulated}"
 
 
-@app.command(epilog="Examples:  tinygan kernels verify   |   tinygan kernels verify --backend cupy --emulate --only matmul")
+@app.command(
+    epilog="Examples:  tinygan kernels verify   |   tinygan kernels verify matmul --backend cupy --emulate   |   "
+    "tinygan kernels verify --backend cupy --emulate --only matmul   |   tinygan kernels verify mm.cu:mm --as matmul"
+)
 def verify(
+    what: Annotated[str, typer.Argument(metavar="[NAME|FILE[:KERNEL]]", show_default=False,
+                                        help="A kernel of the contract, or a kernel of your own in a .cu, .ptx or .py file.")] = "",
+    as_: As = "",
+    launch: LaunchText = "",
+    signature: Signature = "",
+    param: Params = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="float32 or float64, for a kernel of your own.", show_default=False)] = "",
     backend: BackendName = "cpu",
     emulate: Emulate = False,
     only: Annotated[str, typer.Option("--only", help="Only kernels whose name contains this.", show_default=False)] = "",
 ) -> int:
     """Run every version of every kernel on hard shapes: error as a share of its bound, and what the sanitizer finds.
 
+    A kernel of your own is judged in the same way by the kernel of the contract that --as names, in the emulator; a comment line in
+    its file says how it is launched: // launch: mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K).
     Outputs are poisoned with NaN first. Exit code 1 if anything is wrong.
     """
-    from tinygan_kernels.verification import verify as verification
+    if as_ or _is_own(what):
+        return _verify_own(_own_file(what, as_), as_, launch, signature, dtype, param)
+    if launch or signature or param or dtype:
+        raise typer.BadParameter("it is for a kernel of your own: give its file, and --as", param_hint=_given_of_own(
+            {"--launch": launch, "--signature": signature, "--param": param, "--dtype": dtype}))  # fmt: skip
+    return _verify_versions(_chosen(what, only), backend, emulate)
 
-    chosen = [name for name in KERNELS if only in name]
+
+def _chosen(what: str, only: str) -> list[str]:
+    """Return the kernels of the contract that are asked for. Raises BadParameter where there is none."""
+    if what and what not in KERNELS:
+        raise ContractError(f"there is no kernel {what!r}; the contract has {', '.join(KERNELS)}; a kernel of your own is given by "
+                            "its file (.cu, .ptx, .py), and --as")  # fmt: skip
+    chosen = [name for name in KERNELS if only in name and what in ("", name)]
     if not chosen:
         raise typer.BadParameter(f"no kernel has {only!r} in its name; there are {', '.join(KERNELS)}", param_hint="--only")
+    return chosen
+
+
+def _verify_versions(chosen: list[str], backend: str, emulate: bool) -> int:
+    """Verify every version of these kernels, a line each, and return the exit code."""
+    from tinygan_kernels.verification import verify as verification
+
     count = wrong = 0
     for verdict in verification.verdicts(backend, emulate, chosen):
         tell(out, str(verdict))
@@ -73,6 +113,52 @@ def verify(
         tell(out, line)
     tell(out, f"{count - wrong} of {count} right")
     return 1 if wrong else 0
+
+
+# ---- a kernel of one's own -----------------------------------------------------------------------------------------------------
+
+
+def _is_own(what: str) -> bool:
+    """Return whether a word means the file of a kernel of one's own."""
+    return what.partition(":")[0].endswith((".cu", ".ptx", ".py")) or "/" in what or "\\" in what
+
+
+def _own_file(what: str, as_: str) -> str:
+    """Return the file that is meant. Raises BadParameter where file or --as is missing."""
+    if not what:
+        raise typer.BadParameter("say which file the kernel is in: FILE or FILE:KERNEL", param_hint="--as")
+    if not as_:
+        raise ContractError(f"{what}: say which kernel of the contract it is to be, such as --as matmul; `tinygan kernels list` "
+                            "lists them")  # fmt: skip
+    return what
+
+
+def _given_of_own(options: dict[str, Any]) -> str:
+    """Return the first of the options that was given."""
+    return next(name for name, value in options.items() if value)
+
+
+def _verify_own(file: str, as_: str, launch: str, signature: str, dtype: str, param: list[str] | None) -> int:
+    """Judge a kernel of one's own, print the verdict and return the exit code."""
+    from tinygan_kernels.own import verify as judge
+
+    verdict = judge(file, as_, launch=launch, signature=signature, dtype=dtype, params=_values(param))
+    tell(out, str(verdict))
+    return 0 if verdict.ok else 1
+
+
+def _values(given: list[str] | None) -> dict[str, Any]:
+    """Return {name: value} of the NAME=VALUE that --param was given."""
+    found = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE, such as slope=0.2", param_hint="--param")
+        try:
+            found[name.strip()] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            found[name.strip()] = value.strip()
+    return found
 
 
 @app.command(

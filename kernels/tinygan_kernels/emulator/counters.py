@@ -17,6 +17,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.semantics.matrix import shape_of
 from tinygan_kernels.emulator.semantics.warps import WARP
@@ -25,6 +26,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedBlock, Translate
 from tinygan_kernels.emulator.translate.opcodes import CLASSES, class_of
 
 _ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
+_TURNS: ContextVar[int | None] = ContextVar("turns", default=None)
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
@@ -138,17 +140,66 @@ def count():
         _ACTIVE.reset(token)
 
 
-def current(kernel: TranslatedKernel) -> LaunchCounter | None:
-    """Return a counter for a launch if a `count()` is open, else None."""
-    active = _ACTIVE.get()
-    return LaunchCounter(kernel, active) if active else None
+@contextmanager
+def limited(turns: int):
+    """Let no launch inside the `with` block run more than so many basic blocks: then it raises EmulatorError, with the line.
+
+    A kernel with a loop that does not end would otherwise never return. A turn is one basic block, run by all lanes that are at it.
+    """
+    token = _TURNS.set(turns)
+    try:
+        yield
+    finally:
+        _TURNS.reset(token)
 
 
-class LaunchCounter:
+def current(kernel: TranslatedKernel) -> LaunchCounter | LaunchLimit | None:
+    """Return what observes a launch: a counter if a `count()` is open, a limit if a `limited()` alone is, else None."""
+    active, turns = _ACTIVE.get(), _TURNS.get()
+    if active:
+        return LaunchCounter(kernel, active, turns)
+    return None if turns is None else LaunchLimit(kernel, turns)
+
+
+class LaunchLimit:
+    """Ends a launch that runs more basic blocks than it may. turns: how many; None for as many as it likes."""
+
+    def __init__(self, kernel: TranslatedKernel, turns: int | None):
+        self.kernel, self.turns, self.left = kernel, turns, turns
+
+    def launched(self, shape_warps: int) -> None:
+        """Note the launch."""
+
+    def block(self, number: int, lanes: Lanes) -> None:
+        """Note that these lanes run a basic block. Raises EmulatorError where that is one too many."""
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                basic = self.kernel.basic_blocks[number]
+                line = self.kernel.files.describe(basic.instructions[-1].source) if basic.instructions else "no source line"
+                raise EmulatorError(
+                    f"kernel {self.kernel.title} does not end: it still ran, at {line}, after {self.turns:,} basic blocks"
+                )
+
+    def guard(self, instruction: Instruction, lanes: Lanes, chosen: Lanes) -> None:
+        """Note a guard that is false for some lanes."""
+
+    def divergence(self, basic: TranslatedBlock, goes: Lanes, stays: Lanes) -> None:
+        """Note that lanes part."""
+
+    def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
+        """Note a memory instruction."""
+
+    def deliver(self) -> None:
+        """Note the end of the launch."""
+
+
+class LaunchCounter(LaunchLimit):
     """The counter of one launch. Basic blocks are counted as a whole while running, and their instructions at the end."""
 
-    def __init__(self, kernel: TranslatedKernel, receivers: tuple):
-        self.kernel, self.receivers = kernel, receivers
+    def __init__(self, kernel: TranslatedKernel, receivers: tuple, turns: int | None = None):
+        super().__init__(kernel, turns)
+        self.receivers = receivers
         self.warps = np.zeros(len(kernel.basic_blocks), "i8")
         self.threads = np.zeros(len(kernel.basic_blocks), "i8")
         self.guarded: Counter = Counter()  # lanes that a false guard took out, by identity of the instruction
@@ -163,6 +214,8 @@ class LaunchCounter:
     # -- while running ----------------------------------------------------------------------------------------
     def block(self, number: int, lanes: Lanes) -> None:
         """Count that these lanes run a basic block."""
+        if self.turns is not None:
+            super().block(number, lanes)
         self.warps[number] += lanes.warps
         self.threads[number] += lanes.count
 

@@ -1,0 +1,225 @@
+"""The file of a kernel of one's own: CUDA C++ (.cu), PTX (.ptx), or Python with Numba CUDA (.py). `read` compiles it.
+
+    own = read("mm.cu:mm")                      # FILE, or FILE:NAME where a file has several kernels
+    own.line                                    # how it is launched: its launch line, parsed
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import traceback
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tinygan_kernels import emulator
+from tinygan_kernels.extras import install
+from tinygan_kernels.shapes import ContractError
+
+from .launch_line import LaunchLine, example, lines_in, parse
+
+SUFFIXES = (".cu", ".ptx", ".py")
+OPTIONS = ("--std=c++17",)  # as the project's own kernels are compiled
+_KERNEL = re.compile(
+    r"__global__\s+(?:void\s+)?(?:__launch_bounds__\s*\([^)]*\)\s*)?(?:void\s+)?(?:__launch_bounds__\s*\([^)]*\)\s*)?"
+    r"(\w+)\s*\(([^)]*)\)"
+)
+_ENTRY = re.compile(r"\.entry\s+([\w$]+)")
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnKernel:
+    """A kernel of one's own, compiled or ready to be.
+
+    name: what it is called; path: its file, None for one that was made in Python; text: its source, "" where it is not known.
+    function: an emulator RawKernel, or a function decorated with `numba.cuda.jit`. line: how it is launched.
+    """
+
+    name: str
+    path: Path | None
+    text: str
+    function: Any
+    line: LaunchLine
+
+    @property
+    def numba(self) -> bool:
+        """Whether it is a Numba CUDA function, whose arguments have Numba's types."""
+        return not isinstance(self.function, emulator.RawKernel)
+
+    @property
+    def title(self) -> str:
+        """What verdicts and tables call it."""
+        return f"{self.path.name}:{self.name}" if self.path else self.name
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters as the source declares them, such as "const float* a"; () where the source does not tell."""
+        if self.numba:
+            code = self.function.py_func.__code__
+            return code.co_varnames[: code.co_argcount]
+        declared = dict(_KERNEL.findall(_COMMENT.sub("", self.text))).get(self.name.partition("<")[0], "")
+        found = tuple(" ".join(part.split()) for part in declared.split(",") if part.strip())
+        return found if len(found) == len(self.function.translated.entry.params) else ()
+
+    @property
+    def parameter_count(self) -> int:
+        """How many arguments a launch has to give."""
+        return len(self.parameters) if self.numba else len(self.function.translated.entry.params)
+
+
+def split_name(given: str) -> tuple[Path, str]:
+    """Return (path, kernel name or "") of FILE or FILE:NAME."""
+    path, colon, name = given.rpartition(":")
+    if colon and re.fullmatch(r"[A-Za-z_]\w*(<.*>)?", name) and path.endswith(SUFFIXES):
+        return Path(path), name
+    return Path(given), ""
+
+
+def is_file(given: str) -> bool:
+    """Return whether a word of the command line means a file of a kernel, and not a kernel of the contract."""
+    path, _ = split_name(given)
+    return path.suffix in SUFFIXES or "/" in given or "\\" in given
+
+
+def read(given: str | Path, launch: str = "", signature: str = "") -> OwnKernel:
+    """Read and compile FILE or FILE:NAME.
+
+    launch: a launch line's text instead of the one in the file; signature: the arguments, where they come in another order than
+    in the launch line. Raises OSError for a file that cannot be read; ContractError for one that is no kernel's, that does not
+    compile, that has no kernel of that name, or that does not say how it is launched; BackendError without Numba CUDA.
+    """
+    path, name = split_name(str(given))
+    if path.suffix not in SUFFIXES:
+        raise ContractError(f"{path}: a kernel's file is CUDA C++ (.cu), PTX (.ptx) or Python with Numba CUDA (.py)")
+    text = _text_of(path)
+    python = path.suffix == ".py"
+    there = _python_kernels(path) if python else dict.fromkeys(_names_in(path, text))
+    if not there and "__global__" not in text:
+        wanted = "no function decorated with @cuda.jit" if python else "no kernel (a __global__ function)"
+        raise ContractError(f"{path}: there is {wanted} in it")
+    line = _line_of(path, text, name, launch, list(there))
+    if signature:
+        line = line.with_signature(signature)
+    if not python:
+        return OwnKernel(line.kernel, path, text, _compiled(path, text, line.kernel, list(there)), line)
+    if line.kernel not in there:
+        raise _no_kernel(path, line.kernel, list(there))
+    return OwnKernel(line.kernel, path, text, there[line.kernel], line)
+
+
+def _no_kernel(path: Path, name: str, there: list[str]) -> ContractError:
+    return ContractError(f"{path}: there is no kernel {name!r} in it; it has {', '.join(there) or 'none'}")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        raise ContractError(f"{path}: it is not text in UTF-8") from None
+
+
+def _names_in(path: Path, text: str) -> list[str]:
+    """Return the names of the kernels that CUDA C++ or PTX declares."""
+    plain = _COMMENT.sub("", text)
+    return list(dict.fromkeys(_ENTRY.findall(plain) if path.suffix == ".ptx" else (n for n, _ in _KERNEL.findall(plain))))
+
+
+def _line_of(path: Path, text: str, name: str, launch: str, there: list[str]) -> LaunchLine:
+    """Return the launch line that is meant. Raises ContractError where there is none, or where several kernels have one."""
+    python, comment = path.suffix == ".py", "#" if path.suffix == ".py" else "//"
+    if launch:
+        line = parse(launch, f"the launch {launch!r}", python)
+        if name and line.kernel != name:
+            raise ContractError(f"the launch {launch!r} is of {line.kernel}, and {path}:{name} was asked for")
+        return line
+    lines = [parse(found, f"{path.name}:{number}", python) for number, found in lines_in(text).items()]
+    fitting = [line for line in lines if name in ("", line.kernel, line.kernel.partition("<")[0])]
+    if not fitting:
+        if name and name.partition("<")[0] not in there:
+            raise _no_kernel(path, name, there)
+        missing = name or (there or ["mm"])[0]
+        model = f"{comment} launch: {example(python).replace('mm', missing, 1)}"
+        raise ContractError(f"{path}: no line says how {missing} is launched; write one such as '{model}', or give --launch")
+    if len(fitting) > 1:
+        raise ContractError(f"{path}: several launch lines fit ({', '.join(line.kernel for line in fitting)}); "
+                            f"say which kernel is meant: {path}:{fitting[0].kernel}")  # fmt: skip
+    return fitting[0]
+
+
+# ---- CUDA C++ and PTX ------------------------------------------------------------------------------------------------------------
+
+
+def _compiled(path: Path, text: str, name: str, there: list[str]) -> Any:
+    """Return a kernel of CUDA C++ or PTX, compiled and translated. Raises ContractError where that fails."""
+    try:
+        return _called(name, _function_of(path, text, name, there))
+    except emulator.EmulatorError as error:
+        raise ContractError(f"{path}: {_one_line(str(error))}") from None
+
+
+def _function_of(path: Path, text: str, name: str, there: list[str]) -> Any:
+    """Return the function of a kernel: under its own name, if it is declared extern "C", or under C++'s name for it."""
+    if "<" not in name or path.suffix == ".ptx":
+        module = emulator.RawModule(code=text, options=OPTIONS, filename=path.name)
+        if name in module.module.functions:
+            return module.get_function(name)
+        if path.suffix == ".ptx" or name not in there:  # what macros declare is not among `there`
+            declared = [n for n, f in module.module.functions.items() if f.is_entry and not n.startswith("_Z")]
+            raise _no_kernel(path, name, list(dict.fromkeys([*there, *declared])))
+    elif name.partition("<")[0] not in there:
+        raise _no_kernel(path, name, there)
+    return emulator.RawModule(code=text, options=OPTIONS, filename=path.name, name_expressions=(name,)).get_function(name)
+
+
+def _called(name: str, function: Any) -> Any:
+    """Return a kernel that reports call by the name in its source, where C++ has given it a mangled one."""
+    return emulator.RawKernel(replace(function.translated, title=name), function.variables, function.source)
+
+
+def _one_line(message: str) -> str:
+    """Return the first error of a compiler's log behind the sentence that introduces it, and how many more there are."""
+    first, *log = message.splitlines()
+    errors = [line.strip() for line in log if "error" in line]
+    if not errors:
+        return message if len(message) < 300 else first
+    others = sum(": error" in line for line in errors) - 1
+    return f"{first} {errors[0]}" + (f" (and {others} more error{'s' if others > 1 else ''})" if others > 0 else "")
+
+
+# ---- Numba CUDA ------------------------------------------------------------------------------------------------------------------
+
+
+def _python_kernels(path: Path) -> dict[str, Any]:
+    """Return the functions decorated with `cuda.jit` of a Python file, by name. The file is executed, as an import does.
+
+    Raises ContractError where Numba CUDA is not installed and where the file cannot be executed.
+    """
+    try:
+        from numba.cuda.dispatcher import CUDADispatcher
+    except ImportError:
+        raise ContractError(f"{path}: Python kernels need Numba CUDA: {install('emulator')}") from None
+    module = _executed(path)
+    found = {name: value for name, value in vars(module).items() if isinstance(value, CUDADispatcher)}
+    return {name: kernel for name, kernel in found.items() if not kernel.targetoptions.get("device")}
+
+
+def _executed(path: Path) -> ModuleType:
+    """Execute a Python file as a module of its own name. Raises ContractError, with the line, for whatever goes wrong in it."""
+    name = f"own_kernel_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else None
+        where = f"{path}:{line}" if line else f"{path}"
+        raise ContractError(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+    return module

@@ -1,0 +1,269 @@
+"""The launch line of a kernel: one line, in a comment of its file, that says how the kernel is launched.
+
+It is written as host code writes a launch. In CUDA C++ and PTX:
+
+    // launch: mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)
+
+and in Python, for Numba CUDA:
+
+    # launch: mm[(math.ceil(N / 16), math.ceil(M / 16)), (16, 16)](a, b, c)
+
+Names are those of the kernel in the contract: its arrays (a, b, c), its parameters (stride, slope), and sizes (M, N, K). Grid and
+block are one to three whole numbers each; a third number after them is the bytes of dynamic shared memory (in Numba the fourth, as
+the third is the stream). Expressions are read here and never handed to Python's eval.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinygan_kernels.shapes import ContractError
+
+_LINE = re.compile(r"^[^\w\"']*launch:\s*(.+?)\s*(?:\*/)?\s*$")
+_CUDA = re.compile(r"^(?P<kernel>[\w:]+(?:<.*?>)?)\s*<<<(?P<configuration>.*)>>>\s*(?P<arguments>\(.*\))\s*;?$")
+_EXAMPLES = {
+    False: "mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)",
+    True: "mm[(math.ceil(N / 16), math.ceil(M / 16)), (16, 16)](a, b, c)",
+}
+
+
+def example(python: bool = False) -> str:
+    """Return an example of a launch line's text, in CUDA's form or in Python's."""
+    return _EXAMPLES[python]
+
+
+def lines_in(text: str) -> dict[int, str]:
+    """Return the launch lines of a file's text, {line number: what stands behind `launch:`}."""
+    found = ((number, _LINE.match(line)) for number, line in enumerate(text.splitlines(), 1))
+    return {number: match[1] for number, match in found if match}
+
+
+@dataclass(frozen=True)
+class LaunchLine:
+    """A launch line, parsed. where: what messages call it. python: whether `/` divides as Python does, or as C does.
+
+    configuration: the expressions of grid, block and perhaps more; arguments: those of the arguments.
+    """
+
+    kernel: str
+    configuration: tuple[ast.expr, ...]
+    arguments: tuple[ast.expr, ...]
+    where: str
+    python: bool
+
+    @property
+    def names(self) -> set[str]:
+        """The names that stand in the line."""
+        nodes = (node for part in (*self.configuration, *self.arguments) for node in ast.walk(part))
+        return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+    @property
+    def argument_texts(self) -> tuple[str, ...]:
+        """The arguments as they are written, for messages."""
+        return tuple(map(ast.unparse, self.arguments))
+
+    def with_signature(self, signature: str) -> LaunchLine:
+        """Return the line with other arguments: expressions with commas between them, or names with blanks between them.
+
+        Raises ContractError where the text is neither.
+        """
+        text = signature.strip().removeprefix("(").removesuffix(")")
+        where = f"the signature {signature!r}"
+        return replace(self, arguments=_expressions(text if "," in text else ", ".join(text.split()), where))
+
+    def evaluated(self, values: Mapping[str, Any]) -> Evaluated:
+        """Return grid, block, shared memory and arguments for one call. values: arrays, parameters and sizes by their names.
+
+        Raises ContractError for a name that `values` lacks, and for sizes that are no whole numbers.
+        """
+        known = _Evaluator(values, self.where, self.python)
+        parts = [known.value(part) for part in self.configuration]
+        grid, block = self._sizes(parts[0], "grid"), self._sizes(parts[1], "block")
+        rest = parts[3:] if self.python else parts[2:]
+        shared = self._sizes(rest[0], "dynamic shared memory")[0] if rest else 0
+        return Evaluated(grid, block, shared, tuple(known.value(part) for part in self.arguments))
+
+    def _sizes(self, value: Any, what: str) -> tuple[int, ...]:
+        """Return one to three sizes. Raises ContractError."""
+        given = value if isinstance(value, tuple) else (value,)
+        if not 1 <= len(given) <= 3 or not all(map(_is_size, given)):
+            hint = "; in Python `/` gives fractions: write math.ceil(x / y) or (x + y - 1) // y" if self.python else ""
+            raise ContractError(f"{self.where}: the {what} comes to {value!r}, it has to be one to three whole numbers{hint}")
+        return tuple(map(int, given))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A launch line for one call: sizes, and the arguments as arrays and Python numbers."""
+
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    shared: int
+    arguments: tuple[Any, ...]
+
+
+def parse(text: str, where: str, python: bool) -> LaunchLine:
+    """Return the launch line that a text stands for. Raises ContractError, with an example, where it is none.
+
+    where: what messages call the line. python: whether it is in Python's form, `kernel[grid, block](arguments)`.
+    """
+    parts = _python_parts(text) if python else _cuda_parts(text)
+    if parts is None or len(parts[1]) < 2 or len(parts[1]) > 4:
+        raise ContractError(f"{where}: {text!r} is no launch; write it such as {example(python)}")
+    kernel, configuration, arguments = parts
+    return LaunchLine(kernel, configuration, arguments, where, python)
+
+
+Parts = tuple[str, tuple[ast.expr, ...], tuple[ast.expr, ...]]
+
+
+def _cuda_parts(text: str) -> Parts | None:
+    """Return (kernel, configuration, arguments) of `kernel<<<grid, block>>>(arguments)`; None if it is none."""
+    match = _CUDA.match(text.strip())
+    if not match:
+        return None
+    try:
+        return match["kernel"], _expressions(match["configuration"], text), _expressions(match["arguments"][1:-1], text)
+    except ContractError:
+        return None
+
+
+def _python_parts(text: str) -> Parts | None:
+    """Return (kernel, configuration, arguments) of `kernel[grid, block](arguments)`; None if it is none."""
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+    if not isinstance(call, ast.Call) or call.keywords or not isinstance(call.func, ast.Subscript):
+        return None
+    name, index = call.func.value, call.func.slice
+    if not isinstance(name, ast.Name) or not isinstance(index, ast.Tuple):
+        return None
+    return name.id, tuple(index.elts), tuple(call.args)
+
+
+def _expressions(text: str, where: str) -> tuple[ast.expr, ...]:
+    """Return the expressions of a list with commas. C's casts and the f of a float are left out. Raises ContractError."""
+    plain = re.sub(r"\(\s*(?:unsigned|int|size_t|float|double|long long)\s*\)", "", text)
+    plain = re.sub(r"(\d\.\d*|\.\d+)[fF]\b", r"\1", plain)
+    try:
+        tree = ast.parse(f"({plain},)" if plain.strip() else "()", mode="eval").body
+    except SyntaxError:
+        raise ContractError(f"{where}: {text!r} is not a list of expressions with commas between them") from None
+    assert isinstance(tree, ast.Tuple)
+    return tuple(tree.elts)
+
+
+# ---- the value of an expression --------------------------------------------------------------------------------------------------
+
+
+def _is_size(value: Any) -> bool:
+    """Return whether a value is a whole number of at least 0, as an int or as a float."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value == int(value) and value >= 0
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _tuple(*sizes: int) -> tuple[int, ...]:
+    return sizes
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "dim3": _tuple, "ceil_div": _ceil_div, "cdiv": _ceil_div, "min": min, "max": max, "abs": abs, "int": int, "float": float,
+    "ceil": math.ceil, "floor": math.floor, "sqrt": math.sqrt, "ceilf": math.ceil, "len": len,
+    "int32": np.int32, "int64": np.int64, "float32": np.float32, "float64": np.float64,
+}  # fmt: skip
+_MODULES = ("math", "np", "numpy", "std")
+_BYTES = {"float": 4, "double": 8, "int": 4, "unsigned": 4, "char": 1, "half": 2, "__half": 2, "float4": 16, "float2": 8}
+_OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+    ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+}  # fmt: skip
+
+
+class _Evaluator:
+    """Computes the expressions of a launch line: numbers, names, arithmetic, some functions, shapes of arrays; nothing else."""
+
+    def __init__(self, values: Mapping[str, Any], where: str, python: bool) -> None:
+        self.values, self.where, self.python = values, where, python
+
+    def value(self, node: ast.expr) -> Any:
+        """Return the value of an expression. Raises ContractError for what is not known here."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            return node.value
+        if isinstance(node, ast.Tuple):
+            return tuple(map(self.value, node.elts))
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            return -self.value(node.operand) if isinstance(node.op, ast.USub) else self.value(node.operand)
+        if isinstance(node, ast.BinOp):
+            return self._arithmetic(node)
+        if isinstance(node, ast.Call) and not node.keywords:
+            return self._call(node)
+        if isinstance(node, ast.Attribute) and node.attr in ("shape", "size", "ndim", "strides"):
+            return getattr(self._array(node.value), node.attr)
+        if isinstance(node, ast.Subscript):
+            return self._item(node)
+        raise ContractError(f"{self.where}: {ast.unparse(node)!r} is not understood; it may use numbers, names, + - * / %, "
+                            f"{', '.join(_FUNCTIONS)}, sizeof, and an array's shape")  # fmt: skip
+
+    def _name(self, name: str) -> Any:
+        if name not in self.values:
+            raise ContractError(f"{self.where} names {name}, which is not known here; known are {', '.join(self.values)}")
+        return self.values[name]
+
+    def _array(self, node: ast.expr) -> np.ndarray:
+        value = self.value(node)
+        if not isinstance(value, np.ndarray):
+            raise ContractError(f"{self.where}: {ast.unparse(node)} is no array")
+        return value
+
+    def _item(self, node: ast.Subscript) -> Any:
+        value, index = self.value(node.value), self.value(node.slice)
+        if not isinstance(value, tuple) or type(index) is not int or not -len(value) <= index < len(value):
+            raise ContractError(f"{self.where}: {ast.unparse(node)} is not a size of an array of that shape")
+        return value[index]
+
+    def _arithmetic(self, node: ast.BinOp) -> Any:
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(left, np.ndarray) or isinstance(right, np.ndarray) or isinstance(left, tuple) or isinstance(right, tuple):
+            raise ContractError(f"{self.where}: {ast.unparse(node)} computes with an array; arrays are passed whole")
+        try:
+            if isinstance(node.op, ast.Div):
+                whole = not self.python and isinstance(left, int) and isinstance(right, int)
+                return left // right if whole else left / right
+            return _OPERATORS[type(node.op)](left, right)
+        except (KeyError, ZeroDivisionError, TypeError, ValueError):
+            raise ContractError(f"{self.where}: {ast.unparse(node)} cannot be computed (with {left!r} and {right!r})") from None
+
+    def _call(self, node: ast.Call) -> Any:
+        name = node.func
+        if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in _MODULES:
+            name = ast.Name(name.attr)
+        if not isinstance(name, ast.Name) or (name.id not in _FUNCTIONS and name.id != "sizeof"):
+            raise ContractError(f"{self.where}: {ast.unparse(node.func)} is no function that is known here; "
+                                f"known are {', '.join(_FUNCTIONS)} and sizeof")  # fmt: skip
+        if name.id == "sizeof":
+            return self._size_of(node)
+        try:
+            return _FUNCTIONS[name.id](*map(self.value, node.args))
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise ContractError(f"{self.where}: {ast.unparse(node)} cannot be computed ({error})") from None
+
+    def _size_of(self, node: ast.Call) -> int:
+        kind = node.args[0] if len(node.args) == 1 else None
+        if not isinstance(kind, ast.Name) or kind.id not in _BYTES:
+            raise ContractError(f"{self.where}: {ast.unparse(node)} is not known; sizeof takes {', '.join(_BYTES)}")
+        return _BYTES[kind.id]
