@@ -16,7 +16,16 @@ from tinygan_kernels.backend import Backend
 from tinygan_kernels.cpu.ladder import choose
 from tinygan_kernels.cpu.matmul import jobs, microkernel
 
-from benchmarks.docs import autodiff_page, derivations_page, emulator_page, figures, game_page, kernels_page, product_numbers
+from benchmarks.docs import (
+    autodiff_page,
+    derivations_page,
+    emulator_page,
+    figures,
+    game_page,
+    kernels_page,
+    own_kernel_page,
+    product_numbers,
+)
 from benchmarks.docs.excerpts import excerpt, nested
 from benchmarks.docs.game_page import claim
 from benchmarks.docs.markdown import blocks, filled
@@ -26,7 +35,8 @@ from tinygan.theory.value import gradients_by_hand
 from tinygan.theory.vector_field import jacobian
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d"}  # blocks that take longer than a few seconds
+# blocks that take longer than a few seconds
+SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "own-wrong", "own-slow", "own-good"}
 # blocks that show what is chosen for the registers of AVX-512, and are left as they are on other machines
 MACHINES_OWN = set() if product_numbers.AVX_512 else {"route", "blocking"}
 
@@ -74,6 +84,9 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "planted": derivations_page.planted,
     },
     "kernels.md": {
+        "own-wrong": own_kernel_page.wrong,
+        "own-slow": own_kernel_page.slow,
+        "own-good": own_kernel_page.good,
         "contract": kernels_page.contract,
         "bounds": kernels_page.bounds,
         "versions": kernels_page.versions,

@@ -12,13 +12,15 @@ from tinygan_kernels.contract import KERNELS
 from tinygan_kernels.verification.bounds import bound
 from tinygan_kernels.verification.cases import Case
 
+ZERO = "they hold zeros"
 TILES = (4, 8, 16, 32, 64, 128)
 
 
-def diagnosis(case: Case, outputs: Sequence[np.ndarray], rule: str = "") -> list[str]:
+def diagnosis(case: Case, outputs: Sequence[np.ndarray], unwritten: Sequence[np.ndarray] = ()) -> list[str]:
     """Return sentences on what is wrong with the outputs of a case: one or two for each wrong output.
 
-    outputs: what the kernel left, of outputs that held NaN before.
+    outputs: what the kernel left, of outputs that held NaN before. unwritten: for each a mask of the elements that it did not
+    write, where that is known.
     """
     if case.check != "bound":
         return _at_extremes(case, outputs)
@@ -27,12 +29,19 @@ def diagnosis(case: Case, outputs: Sequence[np.ndarray], rule: str = "") -> list
     with np.errstate(all="ignore"):
         right = getattr(reference, case.kernel)(*exact, **case.params)
     expected = [np.asarray(e) for e in (right if isinstance(right, tuple) else (right,))]
-    allowed = bound(case.kernel, exact, expected, outputs[0].dtype, rule=rule, **case.params)
+    allowed = bound(case.kernel, exact, expected, outputs[0].dtype, **case.params)
+    untouched = unwritten or [np.zeros(found.shape, bool) for found in outputs]
     said = []
-    for name, found, wanted, limit in zip(KERNELS[case.kernel].outputs, outputs, expected, allowed, strict=True):
+    for name, found, mask, wanted, limit in zip(
+        KERNELS[case.kernel].outputs, outputs, untouched, expected, allowed, strict=True
+    ):
         wrong = ~_inside(found, wanted, limit)
-        if wrong.any():
-            said.append(_where(name, found, wanted, wrong))
+        if not wrong.any():
+            continue
+        said.append(_where(name, found, wanted, wrong))
+        if mask[wrong].all():
+            said.append(f"{name}: no thread has written these")
+        else:
             said += _mistakes(case, name, found, wanted, limit, wrong)
     return said
 
@@ -88,9 +97,6 @@ def _mistakes(
     case: Case, name: str, found: np.ndarray, wanted: np.ndarray, limit: np.ndarray, wrong: np.ndarray
 ) -> Iterator[str]:
     """Yield a sentence on the first mistake that explains all the wrong elements, if one does."""
-    if np.isnan(found[wrong]).all() and not np.isnan(wanted[wrong]).any():
-        yield f"{name}: these hold NaN, as all of it did before the launch: no thread has written them"
-        return
     for what, value in _candidates(case, name, wanted):
         value = np.asarray(value)
         fits = value.shape == found.shape and _inside(found, value, 2 * limit)[wrong].all()
@@ -103,7 +109,7 @@ def _candidates(case: Case, name: str, wanted: np.ndarray) -> Iterator[tuple[str
     """Yield (sentence, numbers) for the mistakes that are known, the likely ones first."""
     if case.kernel == "matmul":
         yield from _wrong_products(case)
-    yield "they are 0", np.zeros_like(wanted)
+    yield ZERO, np.zeros_like(wanted)
     for factor, what in ((2, "twice"), (0.5, "half of"), (-1, "the negative of")):
         yield f"they are {what} what is right", factor * wanted
     if wanted.ndim == 2 and wanted.shape[0] == wanted.shape[1]:
@@ -118,14 +124,14 @@ def _wrong_products(case: Case) -> Iterator[tuple[str, np.ndarray]]:
     for tile in TILES:
         whole, start = k // tile * tile, max(0, (k - 1) // tile * tile)
         if whole and k % tile:
-            rest = "term" if k % tile == 1 else "terms"
-            yield (f"the sum over k ends at {whole} of {k}: the last {k % tile} {rest}, less than a tile of {tile}, are left out",
-                   a[:, :whole] @ b[:whole])  # fmt: skip
+            rest = "the last term is" if k % tile == 1 else f"the last {k % tile} terms, less than a tile, are"
+            yield f"the sum over k ends at {whole} of {k}: {rest} left out", a[:, :whole] @ b[:whole]
         if k > tile > 1:
-            yield (f"only the last {k - start} terms of {k} are in the sum: it begins anew with each tile of {tile}",
-                   a[:, start:] @ b[start:])  # fmt: skip
+            rest = "the last term" if k - start == 1 else f"the last {k - start} terms"
+            yield f"only {rest} of {k} are in the sum: it begins anew with each tile", a[:, start:] @ b[start:]
             yield f"only the first {tile} terms of {k} are in the sum", a[:, :tile] @ b[:tile]
-    yield f"the sum over k ends one term early, at {k - 1} of {k}", a[:, : k - 1] @ b[: k - 1]
+    if k > 1:
+        yield f"the sum over k ends one term early, at {k - 1} of {k}", a[:, : k - 1] @ b[: k - 1]
     for turn_a, turn_b in product((False, True), repeat=2):  # memory read with the wrong pitch or along the wrong side
         if turn_a or turn_b:
             left, right = (_misread(a) if turn_a else a), (_misread(b) if turn_b else b)

@@ -3,7 +3,9 @@
 Inputs are copied to addresses that are multiples of 256 bytes, as cudaMalloc gives them, and may not be written to; outputs begin
 uninitialised, so that the sanitizer finds a number that is read before it is written. What the contract has and most kernels of
 one's own leave out is done here: inputs of elementwise kernels are broadcast to the shape of the output, and the operands of a
-product are transposed in memory where the launch line does not name `trans_a` and `trans_b`.
+product are transposed in memory where the launch line does not name `trans_a` and `trans_b`. A Numba kernel, which indexes by
+dimensions, is given flat arrays where the contract computes element by element (and for losses and updates), and (rows, channels)
+for bias_act and batch_norm.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from tinygan_kernels import emulator
 from tinygan_kernels.contract import Kernel
 from tinygan_kernels.cuda.cpp.hosts import geometry
+from tinygan_kernels.emulator.execute.memory import unwritten_bytes
 from tinygan_kernels.parameters import REQUIRED
 from tinygan_kernels.shapes import ACTIVATIONS, ContractError, Shape
 from tinygan_kernels.verification.cases import Case
@@ -40,6 +43,7 @@ class OwnHost:
     def __init__(self, own: OwnKernel, kernel: Kernel, fixed: Mapping[str, Any] | None = None) -> None:
         self.own, self.kernel, self.fixed = own, kernel, dict(fixed or {})
         self.overwritten: set[str] = set()  # inputs that the kernel has written to
+        self.unwritten: tuple[np.ndarray, ...] = ()  # of the last launch: the elements of each output that it did not write
         for name in self.fixed:
             if name not in {p.name for p in kernel.params}:
                 given = ", ".join(p.name for p in kernel.params) or "none"
@@ -108,13 +112,15 @@ class OwnHost:
         sent = [_aligned(a, read_only=not self.own.numba) for a in inputs]
         received = [self._output(a) for a in outputs]
         names = (*self.kernel.inputs, *self.kernel.outputs)
-        values: dict[str, Any] = dict(zip(names, (*sent, *received), strict=True))
+        passed = [*map(self._in_numbas_form, names, (*sent, *received))] if self.own.numba else [*sent, *received]
+        values: dict[str, Any] = dict(zip(names, passed, strict=True))
         values |= {p.name: _number(params.get(p.name, p.default)) for p in self.kernel.params}
         turned = self._turned(params)
         sizes = sizes_of(self.kernel, (*inputs, *outputs), {n: v for n, v in params.items() if n not in turned})
         self.launch(values | sizes)
         for array, result in zip(outputs, received, strict=True):
             array[...] = result
+        self.unwritten = tuple(map(_unwritten, received))
         for name, before, after in zip(self.kernel.inputs, inputs, sent, strict=True):
             if not np.array_equal(before, after, equal_nan=True):
                 self.overwritten.add(name)
@@ -142,6 +148,17 @@ class OwnHost:
     def _turned(self, params: Mapping[str, Any]) -> set[str]:
         """Return the flags of a product whose operand is transposed here, as the launch line does not name them."""
         return {flag for flag in _FLAGS if params.get(flag, False) and flag not in self.own.line.names}
+
+    def _in_numbas_form(self, name: str, array: np.ndarray) -> Any:
+        """Return an argument for a Numba kernel, whose indices go by dimensions: flat, or as rows and channels."""
+        kernel = self.kernel
+        if name == "rate":
+            return array.reshape(-1)[0]
+        if kernel.elementwise or kernel.in_place or kernel.name == "bce_logits":
+            return array.reshape(-1)
+        if kernel.name.startswith(("bias_act", "batch_norm")) and array.ndim > 1:
+            return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+        return array
 
     def _output(self, array: np.ndarray) -> np.ndarray:
         """Return the array that the kernel writes: what it held before, for an update in place, else uninitialised memory."""
@@ -180,6 +197,14 @@ class OwnHost:
         advice = "give the arguments in the kernel's order, in the launch line or with --signature"
         return ContractError(f"{self.own.line.where}: argument {number} of {self.own.name} is {text}, {given}, and the kernel "
                              f"declares {declared}; {advice}")  # fmt: skip
+
+
+def _unwritten(array: np.ndarray) -> np.ndarray:
+    """Return a mask of the elements that nothing has written."""
+    marks = unwritten_bytes(array)
+    if marks is None:
+        return np.zeros(array.shape, bool)
+    return np.asarray(marks.reshape(*array.shape, array.itemsize).all(axis=-1))
 
 
 def _aligned(array: np.ndarray, read_only: bool) -> np.ndarray:

@@ -26,13 +26,13 @@ from tinygan_kernels.verification.cases import TILES, Case, cases
 from tinygan_kernels.verification.extremes import extreme_cases
 from tinygan_kernels.verification.verify import measure
 
-from .diagnosis import diagnosis
+from .diagnosis import ZERO, diagnosis
 from .host import OwnHost
-from .kernel_file import OwnKernel, read
+from .kernel_file import OwnKernel, one_line, read
 from .launch_line import example, parse
 
 _POINTED = {"float": "float32", "double": "float64", "float4": "float32", "float2": "float32", "double2": "float64"}
-MOST_SHOWN = 3  # wrong cases that are described
+MOST_SHOWN, MOST_DIAGNOSED = 3, 12  # wrong cases that are described, and that are looked at for something new to describe
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class WrongCase:
 class KernelVerdict:
     """The verdict on a kernel of one's own.
 
-    kernel: the contract's kernel that it was judged as. cases: how many hard cases were run, of which those in `wrong` are outside
-    of the bound; the smallest are described in `described`. worst: the largest error as a share of its bound among the cases that
-    are right, reached in `worst_case`. findings: what the sanitizer found, with the number of cases in which it did. error: an
-    assertion of the kernel that failed, or "".
+    kernel: the contract's kernel that it was judged as. cases: how many hard cases were run, of which `wrong` are outside of their
+    bound; `described` has small ones, one for each mistake that is known. worst: the largest error as a share of its bound
+    among the cases that are right, reached in `worst_case`. findings: what the sanitizer found, and in how many cases.
+    error: an assertion of the kernel that failed, or "".
     """
 
     title: str
@@ -78,7 +78,7 @@ class KernelVerdict:
         head = f"{'ok   ' if self.ok else 'WRONG'} {self.title} as {self.kernel}, {self.dtype}: "
         near = f", at most {self.worst:.2f} of the bound" + (f" ({self.worst_case})" if self.worst_case else "")
         if self.wrong:
-            lines = [f"{head}{self.wrong} of {self.cases} cases are wrong; the smallest of them:"]
+            lines = [f"{head}{self.wrong} of {self.cases} cases are wrong, such as"]
         else:
             lines = [f"{head}{self.cases} cases{'' if self.ok else ' have the right numbers'}{near}"]
         lines += map(str, self.described)
@@ -151,10 +151,16 @@ def _dtype_of(own: OwnKernel, asked: str) -> str:
     if "" in kinds or len(kinds) > 1:
         declared = ", ".join(own.parameters)
         raise ContractError(f"{own.title} takes ({declared}); the contract's arrays are all float, or all double")
-    declared = next(iter(kinds), asked or "float32")
+    declared = next(iter(kinds), asked or _dtype_in_code(own))
     if asked not in ("", declared):
         raise ContractError(f"{own.title} takes arrays of {declared} ({', '.join(own.parameters)}), not {asked}")
     return declared
+
+
+def _dtype_in_code(own: OwnKernel) -> str:
+    """Return float64 for code that moves 8 bytes at a time between global memory and registers, and float32 for all else."""
+    sizes = set() if own.numba else {site.size for site in own.function.translated.sites if site.space == "global"}
+    return "float64" if sizes == {8} else "float32"
 
 
 def _checked_dtype(dtype: str) -> str:
@@ -169,6 +175,7 @@ class _FunctionHost:
     def __init__(self, function: Callable[..., None]) -> None:
         self.function = function
         self.overwritten: set[str] = set()
+        self.unwritten: tuple[np.ndarray, ...] = ()
 
     def __call__(self, *arrays: np.ndarray, **params: Any) -> None:
         self.function(*arrays, **params)
@@ -191,7 +198,7 @@ def _judged(
     found_in = sorted(tally.findings.values(), key=lambda pair: -pair[1])
     findings = tuple(said + [f"{text}{'' if count == 1 else f' ({count} cases)'}" for text, count in found_in])
     return KernelVerdict(title, contract.name, dtype, tally.count, tally.worst, tally.worst_case, tally.wrong,
-                         tuple(tally.described), findings, tally.error)  # fmt: skip
+                         tally.described(), findings, tally.error)  # fmt: skip
 
 
 class _Tally:
@@ -201,7 +208,7 @@ class _Tally:
         self.title, self.contract, self.host = title, contract, host
         self.count, self.wrong = 0, 0
         self.worst, self.worst_case, self.error = 0.0, "", ""
-        self.described: list[WrongCase] = []
+        self.diagnosed: list[WrongCase] = []
         self.findings: dict[tuple[str, ...], tuple[str, int]] = {}
         self.outputs: tuple[np.ndarray, ...] = ()
 
@@ -215,16 +222,26 @@ class _Tally:
             self.error = f"{case.label}: {' '.join(str(error).split())}"
             return
         except emulator.EmulatorError as error:
-            raise ContractError(f"{self.title}, at the case {case.label}: {str(error).splitlines()[0]}") from None
+            raise ContractError(f"{self.title}, at the case {case.label}: {one_line(str(error))}") from None
         self._note(findings)
         if share <= 1:
             if share > self.worst or not self.worst_case:
                 self.worst, self.worst_case = share, case.label
             return
         self.wrong += 1
-        if len(self.described) < MOST_SHOWN:
-            said = diagnosis(case, self.outputs) if self.outputs else []
-            self.described.append(WrongCase(case.label, share, tuple(said)))
+        if self.wrong <= MOST_DIAGNOSED:
+            with np.errstate(all="ignore"):
+                said = diagnosis(case, self.outputs, self.host.unwritten) if self.outputs else []
+            self.diagnosed.append(WrongCase(case.label, share, tuple(said)))
+
+    def described(self) -> tuple[WrongCase, ...]:
+        """Return the smallest case that shows each mistake; where none is known, the smallest of all."""
+        first: dict[str, WrongCase] = {}
+        for wrong in self.diagnosed:
+            for line in wrong.said[1:]:
+                first.setdefault(re.sub(r"\d+", "", line), wrong)
+        named = [wrong for line, wrong in first.items() if not line.endswith(ZERO)] or list(first.values()) or self.diagnosed[:1]
+        return tuple(named[:MOST_SHOWN])
 
     def _keeping_outputs(self, *arrays: np.ndarray, **params: Any) -> None:
         self.host(*arrays, **params)

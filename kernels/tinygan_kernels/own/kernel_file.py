@@ -159,7 +159,7 @@ def _compiled(path: Path, text: str, name: str, there: list[str]) -> Any:
     try:
         return _called(name, _function_of(path, text, name, there))
     except emulator.EmulatorError as error:
-        raise ContractError(f"{path}: {_one_line(str(error))}") from None
+        raise ContractError(f"{path}: {one_line(str(error))}") from None
 
 
 def _function_of(path: Path, text: str, name: str, there: list[str]) -> Any:
@@ -181,14 +181,23 @@ def _called(name: str, function: Any) -> Any:
     return emulator.RawKernel(replace(function.translated, title=name), function.variables, function.source)
 
 
-def _one_line(message: str) -> str:
-    """Return the first error of a compiler's log behind the sentence that introduces it, and how many more there are."""
-    first, *log = message.splitlines()
-    errors = [line.strip() for line in log if "error" in line]
-    if not errors:
-        return message if len(message) < 300 else first
+def one_line(message: str) -> str:
+    """Return an error in one line: of a compiler's log the first error, and how many more there are."""
+    first, *log = [line.strip() for line in message.splitlines() if line.strip()]
+    if first.startswith("Numba cannot compile"):
+        return _numbas_reason(first, log)
+    errors = [line for line in log if "error" in line]
     others = sum(": error" in line for line in errors) - 1
-    return f"{first} {errors[0]}" + (f" (and {others} more error{'s' if others > 1 else ''})" if others > 0 else "")
+    more = f" (and {others} more error{'s' if others > 1 else ''})" if others > 0 else ""
+    return " ".join([first, *errors[:1]]) + more
+
+
+def _numbas_reason(first: str, log: list[str]) -> str:
+    """Return what Numba says to be wrong, with the line of the source, out of an error of many lines."""
+    head = first.partition(" for (")[0]
+    reason = next((line for line in log if not line.startswith(("Failed in", "File ", "<source"))), "it gives no reason")
+    line = next((match[1] for text in log if (match := re.match(r'File ".*", line (\d+)', text))), "")
+    return f"{head}: {reason}{f', in line {line}' if line else ''}"
 
 
 # ---- Numba CUDA ------------------------------------------------------------------------------------------------------------------

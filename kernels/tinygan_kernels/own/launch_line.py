@@ -152,7 +152,7 @@ def _python_parts(text: str) -> Parts | None:
 
 def _expressions(text: str, where: str) -> tuple[ast.expr, ...]:
     """Return the expressions of a list with commas. C's casts and the f of a float are left out. Raises ContractError."""
-    plain = re.sub(r"\(\s*(?:unsigned|int|size_t|float|double|long long)\s*\)", "", text)
+    plain = re.sub(r"(?<!\w)\(\s*(?:unsigned|int|size_t|float|double|long long)\s*\)", "", text)
     plain = re.sub(r"(\d\.\d*|\.\d+)[fF]\b", r"\1", plain)
     try:
         tree = ast.parse(f"({plain},)" if plain.strip() else "()", mode="eval").body

@@ -111,6 +111,8 @@ _MEETINGS = (
 _BOTH_WAYS = ((4, 5, 2), (5, 4, 5))  # of these, all four combinations of transposed operands
 _FLAGS = tuple(product((False, True), repeat=2))
 _FEW_TERMS = ((17, 35, 2), (9, 64, 3), (33, 48, 4), (2, 31, 5))  # M, N, K: sums so short that they are a case of their own
+# sums of several tiles of 32 terms and more: the second tile is where a barrier is missed
+_MANY_TERMS = ((33, 35, 67), (5, 34, 96), (34, 3, 131), (1, 33, 100))
 
 
 def _matmul(kernel: str, tiles: Sequence[int]) -> Labelled:
@@ -120,7 +122,7 @@ def _matmul(kernel: str, tiles: Sequence[int]) -> Labelled:
             yield _matmul_case(side[m], side[n], depth[k], *_FLAGS[at % 4])
         for (m, n, k), flags in product(_BOTH_WAYS, _FLAGS):
             yield _matmul_case(side[m], side[n], depth[k], *flags)
-    for sizes, flags in zip(_FEW_TERMS, _FLAGS, strict=True):
+    for sizes, flags in zip(_FEW_TERMS + _MANY_TERMS, _FLAGS + _FLAGS, strict=True):
         yield _matmul_case(*sizes, *flags)
 
 

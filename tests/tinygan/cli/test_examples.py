@@ -60,6 +60,17 @@ def inputs(rng):
 """
 
 
+PRODUCT = """// launch: mm<<<dim3((N + 15) / 16, (M + 15) / 16), dim3(16, 16)>>>(a, b, c, M, N, K)
+__global__ void mm(const float* a, const float* b, float* c, int M, int N, int K) {
+    int row = blockIdx.y * 16 + threadIdx.y, col = blockIdx.x * 16 + threadIdx.x;
+    if (row >= M || col >= N) return;
+    float sum = 0;
+    for (int k = 0; k < K; ++k) sum += a[row * K + k] * b[k * N + col];
+    c[row * N + col] = sum;
+}
+"""
+
+
 def test_every_command_has_examples():
     """Those that have none are listed: they take no arguments, or are groups of commands."""
     assert {name for name, line in commands() if not line} == {"presets", "kernels", "derive", "exercises", "exercises list"}
@@ -71,6 +82,7 @@ def test_every_command_has_examples():
 def place(tmp_path_factory):
     """The folder that the examples imagine: photos/, a table, derivations, and runs on digits, ring and the table."""
     here = tmp_path_factory.mktemp("examples")
+    (here / "mm.cu").write_text(PRODUCT)
     rng = np.random.default_rng(0)
     (here / "photos").mkdir()
     for i in range(3):
@@ -107,8 +119,8 @@ def shortened(example):
             del more[2:]
         if "dcgan" in words:
             more = [*more[:6], "--z", "2", "--width", "1"]
-    if command == "kernels verify" and "--backend" in words:
-        more = ["--only", "fill"]
+    if command == "kernels verify" and len(words) > 2:
+        more = ["--only", "fill"] if words[2].startswith("--") else []
     if command == "kernels profile" and "--shape" not in words:
         more = ["--shape", "16", "16", "16"]
     return command, words, more

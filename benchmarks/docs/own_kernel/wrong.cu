@@ -1,0 +1,14 @@
+// launch: mm<<<dim3((M + 31) / 32, (N + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)
+__global__ void mm(const float* a, const float* b, float* c, int M, int N, int K) {
+    __shared__ float as[32][32], bs[32][32];
+    int x = threadIdx.x, y = threadIdx.y;
+    int row = blockIdx.x * 32 + x, col = blockIdx.y * 32 + y;
+    float sum = 0;
+    for (int k0 = 0; k0 + 32 <= K; k0 += 32) {
+        as[x][y] = row < M ? a[row * K + k0 + y] : 0;
+        bs[x][y] = col < N ? b[(k0 + x) * N + col] : 0;
+        __syncthreads();
+        for (int k = 0; k < 32; ++k) sum += as[x][k] * bs[k][y];
+    }
+    if (row < M && col < N) c[row * N + col] = sum;
+}

@@ -1,0 +1,76 @@
+"""Launch lines: what is computed from them, and in which words others are refused."""
+
+import numpy as np
+import pytest
+from tinygan_kernels import ContractError
+from tinygan_kernels.own.launch_line import example, lines_in, parse
+
+VALUES = {"a": np.zeros((7, 5)), "M": 70, "N": 33, "K": 5, "slope": 0.5}
+
+
+def evaluated(text, python=False):
+    return parse(text, "here", python).evaluated(VALUES)
+
+
+@pytest.mark.parametrize("text, grid, block, shared", [
+    ("mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 8)>>>(a)", (2, 3), (32, 8), 0),
+    ("mm<<<ceil_div(M * N, 256), 256, 2 * 32 * sizeof(float)>>>(a);", (10,), (256,), 256),
+    ("mm<float, 32><<<(int)ceil(M / 32.0f), dim3(4, 4, 4)>>>(a)", (3,), (4, 4, 4), 0),
+    ("mm<<<a.shape[0], max(1, min(N, 1024) >> 1), a.size % 8>>>(a)", (7,), (16,), 3),
+])
+def test_cuda_lines_compute_as_c_does(text, grid, block, shared):
+    found = evaluated(text)
+    assert (found.grid, found.block, found.shared) == (grid, block, shared)
+    assert found.arguments == (VALUES["a"],)
+
+
+@pytest.mark.parametrize("text, grid, block, shared", [
+    ("mm[(math.ceil(N / 16), (M + 15) // 16), (16, 16)](a)", (3, 5), (16, 16), 0),
+    ("mm[M, 64, 0, 4 * N](a)", (70,), (64,), 132),
+])
+def test_python_lines_compute_as_python_does(text, grid, block, shared):
+    found = evaluated(text, python=True)
+    assert (found.grid, found.block, found.shared) == (grid, block, shared)
+
+
+def test_arguments_are_values_in_the_order_of_the_line():
+    assert evaluated("mm<<<1, 1>>>(M, 2 * K + 1, slope, -N)").arguments == (70, 11, 0.5, -33)
+    line = parse("mm<<<1, 1>>>(a, M, N)", "here", False)
+    assert line.with_signature("N M a").argument_texts == ("N", "M", "a")
+    assert line.with_signature("(N, K * 2)").evaluated(VALUES).arguments == (33, 10)
+    assert line.names == {"a", "M", "N"}
+
+
+@pytest.mark.parametrize("text, python, said", [
+    ("mm<<<1>>>(a)", False, "is no launch; write it such as mm<<<dim3"),
+    ("mm(a)", False, "is no launch"),
+    ("mm[1, 2](a", True, "is no launch; write it such as mm[(math"),
+    ("mm<<<1, 2>>>(a)", True, "is no launch"),
+    ("mm<<<P, 32>>>(a)", False, "here names P, which is not known here; known are a, M, N, K, slope"),
+    ("mm[N / 16, 16](a)", True, "the grid comes to 2.0625, it has to be one to three whole numbers; in Python `/` gives fractions"),
+    ("mm<<<-1, 16>>>(a)", False, "the grid comes to -1"),
+    ("mm<<<1, dim3(1, 2, 3, 4)>>>(a)", False, "the block comes to (1, 2, 3, 4)"),
+    ("mm<<<1 / 0, 1>>>(a)", False, "cannot be computed"),
+    ("mm<<<1e999, 1>>>(a)", False, "the grid comes to inf"),
+    ("mm<<<open('x'), 1>>>(a)", False, "is no function that is known here"),
+    ("mm<<<a.__class__, 1>>>(a)", False, "is not understood"),
+    ("mm<<<a + 1, 1>>>(a)", False, "computes with an array"),
+    ("mm<<<a.shape[5], 1>>>(a)", False, "not a size of an array"),
+    ("mm<<<sizeof(int8), 1>>>(a)", False, "sizeof takes float"),
+])
+def test_what_is_no_launch_is_refused_in_one_line(text, python, said):
+    with pytest.raises(ContractError) as refused:
+        evaluated(text, python)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_lines_are_found_in_comments():
+    text = ("// launch: mm<<<1, 2>>>(a)\nint x; // re-launch: no\n/* launch: k<<<3, 4>>>(b) */\nauto launched = 1;\n"
+            "# launch: n[1, 2](a)\n")  # fmt: skip
+    assert lines_in(text) == {1: "mm<<<1, 2>>>(a)", 3: "k<<<3, 4>>>(b)", 5: "n[1, 2](a)"}
+
+
+@pytest.mark.parametrize("python", [False, True])
+def test_the_example_is_a_launch_line(python):
+    values = VALUES | {"b": np.zeros(2), "c": np.zeros(2)}
+    assert parse(example(python), "here", python).evaluated(values).grid in ((2, 3), (3, 5))
