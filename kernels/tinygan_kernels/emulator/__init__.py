@@ -40,7 +40,7 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
     execute     lanes, machine, scheduler, progress, residency, memory, access, atomics, printing
-    sanitizer   findings, chunk, shared_races, global_races              beside it: counters
+    sanitizer   findings, strength, knowledge, order, messages, races, chunk    beside it: counters
     host        nvrtc, rawmodule, numba_launch, translation; launch, arguments
 """
 

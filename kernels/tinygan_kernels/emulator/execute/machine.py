@@ -32,7 +32,7 @@ class Machine:
         self.blocks_run = 0
         lanes = np.arange(shape.width)
         exists = shape.exists()
-        self.exists = exists
+        self.exists = self.alive = exists  # which lanes are threads; which have not exited yet
         spaces = {
             "global": GlobalSpace(memory),
             "shared": WindowSpace(
@@ -125,7 +125,7 @@ class Machine:
     def _bind_functions(self) -> None:
         """Bind the functions that generated code calls by a fixed name."""
         access, check = self.access, self.check
-        ignore = lambda lanes: None  # noqa: E731
+        ignore = lambda *_: None  # noqa: E731
         self.names |= {
             "copyto": np.copyto,
             "where": np.where,

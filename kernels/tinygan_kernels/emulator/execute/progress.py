@@ -57,18 +57,21 @@ class Watch:
         """Say whether the budget is used up."""
         return self.machine.blocks_run > self.budget
 
-    def pause(self, groups: dict, waiting: int) -> bool:
+    def pause(self, groups: dict, waiting: int, fair: bool) -> bool:
         """Say whether the scheduler has to stop here: its lanes run in a circle, have had their slice of time, or their budget.
 
-        groups: its groups by position; waiting: how many lanes wait at barriers and collectives. (Brent's way to find a cycle)
+        groups: its groups by position; waiting: how many lanes wait at barriers and collectives; fair: whether all groups get
+        turns, without which a circle means nothing. (Brent's way to find a cycle)
         """
         run = self.machine.blocks_run
         if run > self.budget:
             return True
+        if not fair:
+            self.seen = None
         self.stalled = self.seen is not None and run > self.seen_at and self._repeats(groups, waiting)
         if self.stalled or run - self.begun > SLICE:
             return True
-        if self.seen is None or run - self.seen_at > self.window:
+        if fair and (self.seen is None or run - self.seen_at > self.window):
             self.window *= 1 if self.seen is None else 2
             self.seen, self.seen_at = self._state(groups, waiting), run
         step = CIRCLE if len(groups) == 1 else TURNS * len(groups)  # a whole round of the groups
@@ -78,20 +81,20 @@ class Watch:
     def _place(self, groups: dict, waiting: int) -> tuple:
         return tuple(sorted((key, lanes.count) for key, lanes in groups.items())), waiting, self.machine.access.changes
 
-    def _sample(self, groups: dict) -> list[np.ndarray]:
-        """Return the registers of one lane: in nearly every loop that makes progress, one of them has changed."""
-        lane = next(iter(groups.values())).index[0]
-        return [table[:, lane].copy() for table in self.machine.tables]
+    def sample(self, key: tuple, lanes) -> tuple:
+        """Return where a group is, its first lane's registers, a count of changes to memory: with progress, one changes."""
+        lane = lanes.index[0]
+        return key, self.machine.access.changes, *(table[:, lane].tobytes() for table in self.machine.tables)
 
     def _state(self, groups: dict, waiting: int) -> tuple:
         masks = {key: lanes.mask for key, lanes in groups.items()}
         registers = [table.copy() for table in self.machine.tables]
-        return self._place(groups, waiting), self._sample(groups), masks, registers
+        return self._place(groups, waiting), self.sample(*_first(groups)), masks, registers
 
     def _repeats(self, groups: dict, waiting: int) -> bool:
         """Say whether the state is the one that was noted, cheapest comparison first."""
         place, sample, masks, registers = self.seen
-        if place != self._place(groups, waiting) or not _same(sample, self._sample(groups)):
+        if place != self._place(groups, waiting) or sample != self.sample(*_first(groups)):
             return False
         return all((masks[key] == lanes.mask).all() for key, lanes in groups.items()) and _same(registers, self.machine.tables)
 
@@ -99,3 +102,8 @@ class Watch:
 def _same(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
     """Say whether two lists of arrays hold the same bytes."""
     return all(a.tobytes() == b.tobytes() for a, b in zip(some, others, strict=True))
+
+
+def _first(groups: dict) -> tuple:
+    key = min(groups)
+    return key, groups[key]

@@ -80,7 +80,8 @@ def _stuck(aside: list[Scheduler], outside: Machine | None) -> None:
 def _report(scheduler: Scheduler, why: str) -> None:
     """Raise EmulatorError for the threads of a scheduler that does not end, after what the sanitizer has found."""
     machine = scheduler.machine
-    key, lanes = min(scheduler.groups.items())
+    key = min(scheduler.groups)
+    lanes = scheduler.groups[key]
     basic = machine.kernel.basic_blocks[key[-1] // 2]
     instruction = polled(machine.kernel, basic)
     source = machine.kernel.files.describe(instruction.source)

@@ -3,7 +3,8 @@
 A group is a set of lanes at the same basic block with the same calls open. Its key is the list of positions, outermost
 first: (position in the kernel,) or (call in the kernel, position in the callee), ... A position is twice the block's
 number, plus 1 while a call from it is open. The group with the smallest key runs; groups with equal keys merge. A group
-that waits in a loop for others (a lock) must not starve them: after PATIENCE turns with several groups another gets one.
+that waits in a loop for others (a lock) must not starve them: after PATIENCE turns with several groups, or sooner where it
+runs in a circle, all get turns.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
 from .lanes import Lanes
 from .machine import Machine
-from .progress import Watch
+from .progress import TURNS, Watch
 
 PATIENCE = 2_000
 
@@ -32,7 +33,7 @@ class Scheduler:
         self.live = machine.live()
         self.names = machine.names
         self.counter = machine.counter
-        self.turns = 0
+        self.turns, self.sampled = 0, ()
         self.watch = Watch(machine)
         self.ended, self.seen_version = False, 0
         self.groups[(0,)] = self.live
@@ -43,16 +44,17 @@ class Scheduler:
             if not self.groups:
                 self._nobody_can_go_on()
                 continue
-            if self.machine.blocks_run >= self.watch.due and self.watch.pause(self.groups, self._waiting_lanes()):
+            if self.machine.blocks_run >= self.watch.due and self._has_to_pause():
                 self.seen_version = self.machine.access.memory_version()
                 return
             key = self._next()
             self._run_group(key, self.groups.pop(key))
         self.ended = True
 
-    def _waiting_lanes(self) -> int:
-        """Return how many lanes wait at barriers and collectives."""
-        return sum(w.lanes.count for w in self.waiting) + sum(lanes.count for lanes in self.meeting.values())
+    def _has_to_pause(self) -> bool:
+        """Say whether `watch` wants this machine to stop, knowing whether every group gets its turns now, and who waits."""
+        waiting = sum(w.lanes.count for w in self.waiting) + sum(lanes.count for lanes in self.meeting.values())
+        return self.watch.pause(self.groups, waiting, len(self.groups) == 1 or self.turns > PATIENCE)
 
     def _next(self) -> tuple:
         """Choose the group that runs next."""
@@ -61,8 +63,12 @@ class Scheduler:
             return next(iter(self.groups))
         self.turns += 1
         ordered = sorted(self.groups)
+        if self.turns % TURNS == 0 and self.turns < PATIENCE:
+            before, self.sampled = self.sampled, self.watch.sample(ordered[0], self.groups[ordered[0]])
+            if before == self.sampled:  # it runs in a circle: patience would not help
+                self.turns = PATIENCE
         if self.turns > PATIENCE:
-            return ordered[self.turns // 64 % len(ordered)]
+            return ordered[self.turns // TURNS % len(ordered)]
         return ordered[0]
 
     def add(self, key: tuple, lanes: Lanes) -> None:
@@ -161,6 +167,7 @@ class Scheduler:
     def _exit(self, _basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
         """Take lanes out of the kernel, and let those go on that waited for them."""
         self.live = Lanes(self.live.mask & ~lanes.mask, self.live.count - lanes.count)
+        self.machine.alive = self.live.mask
         if self.waiting:
             self._release()
         for key in list(self.meeting):  # who was named may be gone: look again
@@ -188,7 +195,7 @@ class Scheduler:
             and lanes.count == self.machine.shape.blocks * self.machine.shape.threads
         ):
             if self.machine.check:
-                self.machine.check.block_barrier(lanes)
+                self.machine.check.block_barrier()
             return basic.after
         return self._wait(basic, outer, lanes, number, threads, predicate)
 
@@ -271,8 +278,10 @@ class Scheduler:
         parts = [(w, w.lanes.only(mask)) for w in there]
         if self.machine.check:
             waited = [some.mask for w, some in parts if not w.basic.arrives_only]
-            told = [np.where(complete[:, None], w.told, 0) for w, _ in parts if w.told is not None]
-            if waited:
+            told = [(np.where(complete[:, None], w.told[0], 0), w.told[1]) for w, _ in parts if w.told is not None]
+            if all(w.threads is None for w in there):
+                self.machine.check.block_barrier(complete)
+            elif waited:
                 self.machine.check.barrier(Lanes(np.logical_or.reduce(waited)), told)
         self._reduce(parts)
         for w, some in parts:

@@ -13,9 +13,8 @@ from tinygan_kernels.emulator.execute.lanes import Shape
 from tinygan_kernels.emulator.execute.machine import Machine
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory, unwritten_bytes
 from tinygan_kernels.emulator.execute.residency import resident_blocks, run_chunks
-from tinygan_kernels.emulator.sanitizer.chunk import ChunkSanitizer, granule_of
+from tinygan_kernels.emulator.sanitizer.chunk import ChunkSanitizer, LaunchSanitizer
 from tinygan_kernels.emulator.sanitizer.findings import Report, checking
-from tinygan_kernels.emulator.sanitizer.global_races import GlobalRaces
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 from . import arguments
@@ -37,12 +36,10 @@ class Instruments:
         self.report = Report(kernel.title)
         self.counter = counters.current(kernel)
         self.checks = checking()
-        self.between_blocks = None
-        if self.checks and blocks > 1:
-            self.between_blocks = GlobalRaces(blocks, granule_of(kernel, "global"), self.report)
+        self.shared_by_chunks = LaunchSanitizer(kernel, blocks, self.report) if self.checks else None
 
     def sanitizer(self, machine: Machine, spaces: dict) -> ChunkSanitizer | None:
-        return ChunkSanitizer(machine, spaces, self.report, self.between_blocks) if self.checks else None
+        return ChunkSanitizer(machine, spaces, self.shared_by_chunks) if self.shared_by_chunks else None
 
 
 def run_kernel(

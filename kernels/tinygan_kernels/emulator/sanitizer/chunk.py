@@ -1,4 +1,4 @@
-"""The sanitizer of one chunk of thread blocks: initcheck, and the way to both racechecks.
+"""The sanitizer of one chunk of thread blocks: initcheck, and the way to the racecheck and to the order between threads.
 
 memcheck (bounds, alignment) is part of execute/access.py, synccheck (barriers, masks) of execute/scheduler.py.
 """
@@ -10,22 +10,39 @@ import numpy as np
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.execute.memory import Memory
 
-from .global_races import GlobalRaces
-from .shared_races import SharedRaces
+from .messages import Mailbox, Messages
+from .order import LaunchTime, Order
+from .races import Races, Records
+from .strength import STRONG, WIDE, Strength, order_of, strength_of
+
+COMPARED = Strength(STRONG | WIDE, False, False)
+"""A load whose value only a compare-and-swap compares, see `strength`."""
+
+
+class LaunchSanitizer:
+    """What the sanitizers of a launch's chunks share: its clock, the messages in global memory, what the kernel has of order."""
+
+    def __init__(self, kernel, blocks: int, report):
+        self.kernel, self.report = kernel, report
+        self.clock = LaunchTime(blocks)
+        self.mailbox = Mailbox()
+        self.order = order_of(kernel)
+        self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
 
 
 class ChunkSanitizer:
-    """Is told every access, barrier and fence of a machine, and checks them. between_blocks: the launch's racecheck, if any."""
+    """Is told every access, barrier and fence of a machine, and checks them."""
 
-    def __init__(self, machine, spaces: dict, report, between_blocks: GlobalRaces | None):
-        self.machine, self.report = machine, report
+    def __init__(self, machine, spaces: dict, launch: LaunchSanitizer):
+        self.machine, self.launch, self.report = machine, launch, launch.report
         self.shared, self.local = spaces["shared"].memory, spaces["local"].memory
         for memory in (self.shared, self.local):
             memory.unwritten = np.ones(memory.data.size, bool)
-        granule = granule_of(machine.kernel, "shared")
-        self.races = SharedRaces(machine, self.shared, granule, report) if self.shared.data.size else None
-        self.between_blocks = between_blocks
-        self.block = machine.first + 1 + np.arange(machine.shape.width) // machine.shape.stride
+        self.order = Order(machine, launch.clock)
+        self.messages = Messages(self.order) if launch.order.messages else None
+        self.mailbox = Mailbox()  # of shared memory
+        self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
+        self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}
 
     # -- accesses ---------------------------------------------------------------------------------------------
@@ -33,10 +50,13 @@ class ChunkSanitizer:
         """Check a load for bytes that were never written and for races."""
         if memory.unwritten is not None:
             self._initialised(site, memory, positions, lanes)
-        if memory is self.shared:
-            self.races.read(site, positions, lanes)
-        elif memory is not self.local and self.between_blocks:
-            self.between_blocks.read(site, memory, positions, lanes, self.block[lanes.index], self.machine)
+        if memory is self.local:
+            return
+        strength = COMPARED if site.ptx_line in self.launch.order.compared else strength_of(site.name)
+        races, records, box = self._of(memory)
+        races.read(site, strength, memory, records, positions, lanes)
+        if self.messages and strength.flags:
+            self.messages.read(strength, box, positions, lanes)
 
     def write(self, site, memory, positions, lanes: Lanes, values=None, initialises: bool = True) -> None:
         """Note that a store writes its bytes (if it `initialises` them) and check it for races. values: what it stores, or None."""
@@ -44,19 +64,33 @@ class ChunkSanitizer:
             view, index = self._mark_view(site, memory, positions)
             for j in range(site.count):
                 view[index + j] = 0
-        if memory is self.shared:
-            self.races.write(site, positions, lanes, values)
-        elif memory is not self.local and self.between_blocks:
-            self.between_blocks.write(site, memory, positions, lanes, self.block[lanes.index], self.machine, values)
+        if memory is self.local:
+            return
+        strength = strength_of(site.name)
+        races, records, box = self._of(memory)
+        races.write(site, strength, memory, records, positions, lanes, values)
+        if self.messages and strength.flags:
+            self.messages.write(strength, box, positions, lanes)
 
     def atomic(self, site, memory, positions, lanes: Lanes) -> None:
-        """Check an atomic, which reads and writes, for bytes that were never written and for races with plain accesses."""
+        """Check an atomic, which reads and writes, for bytes that were never written and for races with weak accesses."""
         if memory.unwritten is not None:
             self._initialised(site, memory, positions, lanes)
+        if memory is self.local:
+            return
+        strength = strength_of(site.name)
+        races, records, box = self._of(memory)
+        races.write(site, strength, memory, records, positions, lanes, None)
+        if self.messages:
+            self.messages.modify(strength, box, positions, lanes)
+
+    def _of(self, memory: Memory) -> tuple[Races, Records, Mailbox]:
+        """Return the racecheck, the records and the messages of a memory."""
         if memory is self.shared:
-            self.races.write(site, positions, lanes, None, atomic=True)
-        elif memory is not self.local and self.between_blocks:
-            self.between_blocks.atomic(site, memory, positions, lanes, self.block[lanes.index], self.machine)
+            return self.races["shared"], memory.races, self.mailbox
+        if memory.races is None:
+            memory.races = Records(memory.data.size, self.launch.granules["global"], memory.base)
+        return self.races["global"], memory.races, self.launch.mailbox
 
     # -- initcheck --------------------------------------------------------------------------------------------
     def _mark_view(self, site, memory, positions):
@@ -96,29 +130,26 @@ class ChunkSanitizer:
         return position
 
     # -- order ------------------------------------------------------------------------------------------------
-    def block_barrier(self, lanes: Lanes) -> None:
-        """Note a barrier that all threads of all blocks have passed."""
-        if self.races:
-            self.races.block_barrier()
+    def block_barrier(self, complete: np.ndarray | None = None) -> None:
+        """Note a barrier that all threads of these blocks (a mask over the chunk's; None: all) have passed."""
+        self.order.block_barrier(complete)
 
     def barrier(self, lanes: Lanes, arrived: list) -> None:
         """Note a barrier at which these lanes met, with what `arrive` returned for those that only arrived."""
-        if self.races:
-            self.races.barrier(lanes, arrived)
+        self.order.barrier(lanes, arrived)
 
-    def arrive(self, lanes: Lanes) -> np.ndarray | None:
-        """Note a bar.arrive. Return what the threads that wait at the barrier come after, as SharedRaces does."""
-        return self.races.arrive(lanes) if self.races else None
+    def arrive(self, lanes: Lanes) -> tuple:
+        """Note a bar.arrive. Return what the threads that wait at the barrier come after."""
+        return self.order.arrive(lanes)
 
-    def warp_sync(self, lanes: Lanes) -> None:
-        """Note a __syncwarp of these lanes."""
-        if self.races:
-            self.races.warp_sync(lanes)
+    def warp_sync(self, members, lanes: Lanes) -> None:
+        """Note a __syncwarp of these lanes, each of which names the lanes of the mask `members`."""
+        self.order.warp_sync(members, lanes)
 
-    def fence(self, lanes: Lanes) -> None:
-        """Note a __threadfence by these lanes."""
-        if self.between_blocks:
-            self.between_blocks.fence(self.block[lanes.index])
+    def fence(self, wide: bool, lanes: Lanes) -> None:
+        """Note a __threadfence (wide) or a __threadfence_block by these lanes."""
+        if self.messages:
+            self.messages.fence(wide, lanes)
 
 
 def granule_of(kernel, space: str) -> int:

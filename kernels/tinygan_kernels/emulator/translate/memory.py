@@ -136,7 +136,7 @@ def copy_length(e: Emitter, operand, size: int) -> str:
 def fence(e: Emitter, ins: Instruction) -> None:
     if not {"cta", "gl", "sys", "gpu", "cluster"} & set(ins.modifiers) or "proxy" in ins.modifiers:
         raise e.unsupported("this fence is not supported")
-    e.line(f"fence({e.lanes})")
+    e.line(f"fence({'cta' not in ins.modifiers}, {e.lanes})")
 
 
 def nothing(e: Emitter, ins: Instruction) -> None:

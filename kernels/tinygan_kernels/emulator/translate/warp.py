@@ -90,4 +90,4 @@ def ldmatrix(e: Emitter, ins: Instruction) -> None:
 
 def warp_barrier(e: Emitter, ins: Instruction) -> None:
     """Lower bar.warp.sync. Its lanes have met when the block begins; only the sanitizer has to hear of it."""
-    e.line(f"warp_sync({e.lanes})")
+    e.line(f"warp_sync({e.read(ins.operands[0], 'u32')}, {e.lanes})")

@@ -1,0 +1,121 @@
+"""Order that passes through memory: what one thread releases with a strong write, another acquires with a strong read.
+
+A release is a write with .release, or a fence and then any strong write; an acquire is a read with .acquire, or any strong read
+and then a fence. A read-modify-write passes on what the writes before it released. (PTX ISA, chapter 8, "Release and Acquire Patterns")
+
+Beyond PTX, a relaxed read-modify-write counts as an acquire without a fence: CUDA's own samples leave that fence out ("last block"
+reductions, locks by atomicCAS), and the hardware's atomics bypass the cache in which old bytes could be found.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.lanes import Lanes
+
+from .knowledge import View, joined
+from .order import THREAD_BITS, Order
+from .strength import WIDE, Strength
+
+_IDS = count(1)
+
+
+class Message(NamedTuple):
+    """What lies at an address for those who acquire there. near: for threads of the block `block`; wide: for all."""
+
+    number: int
+    thread: int
+    block: int
+    near: View | None
+    wide: View | None
+
+
+class Mailbox:
+    """The messages at the addresses of a launch's global memory, or of a chunk's shared memory."""
+
+    def __init__(self):
+        self.at: dict[int, Message] = {}
+
+
+class Messages:
+    """The releases and acquires of one chunk's threads."""
+
+    def __init__(self, order: Order):
+        self.order = order
+        width = order.shape.width
+        self.released = np.full((2, width), None, object)  # the view at the last fence: of any scope, of a wide scope
+        self.pending = np.full((2, width), None, object)  # read by relaxed reads, not yet acquired by a fence: near, wide
+        self.last_read = np.zeros(width, "i8")  # the last message that the lane has taken in
+        self.fences = False
+
+    def fence(self, wide: bool, lanes: Lanes) -> None:
+        """Note a fence of these lanes: it acquires what they read before, and what they write next releases what they know now."""
+        order = self.order
+        order.clock.tick()
+        for lane in lanes.index:
+            order.learn(lane, self.pending[0, lane])
+            self.pending[0, lane] = None
+            if wide:
+                order.learn(lane, self.pending[1, lane])
+                self.pending[1, lane] = None
+            view = order.view_of(lane)
+            self.released[0, lane] = view
+            if wide:
+                self.released[1, lane] = view
+        self.fences = self.fences or lanes.count > 0
+        order.clock.tick()
+
+    def read(self, strength: Strength, box: Mailbox, positions: np.ndarray, lanes: Lanes) -> None:
+        """Note a strong read."""
+        if box.at:
+            for lane, position in zip(lanes.index.tolist(), positions.tolist(), strict=True):
+                self._read(box, lane, position, strength.acquires)
+
+    def write(self, strength: Strength, box: Mailbox, positions: np.ndarray, lanes: Lanes) -> None:
+        """Note a strong write."""
+        if self._says_something(strength, box):
+            for lane, position in zip(lanes.index.tolist(), positions.tolist(), strict=True):
+                self._write(strength, box, lane, position, False)
+
+    def modify(self, strength: Strength, box: Mailbox, positions: np.ndarray, lanes: Lanes) -> None:
+        """Note a read-modify-write, one lane after the other, as lanes that meet at an address take turns."""
+        if self._says_something(strength, box):
+            for lane, position in zip(lanes.index.tolist(), positions.tolist(), strict=True):
+                self._read(box, lane, position, True)
+                self._write(strength, box, lane, position, True)
+
+    def _says_something(self, strength: Strength, box: Mailbox) -> bool:
+        """Say whether a strong write could release anything, or replace what another has released."""
+        return strength.releases or self.fences or bool(box.at)
+
+    def _read(self, box: Mailbox, lane: int, position: int, acquires: bool) -> None:
+        message = box.at.get(position)
+        if message is None or message.number == self.last_read[lane]:
+            return
+        self.last_read[lane] = message.number
+        same = message.block == int(self.order.number[lane]) >> THREAD_BITS
+        view = message.near if same else message.wide
+        if acquires:
+            self.order.learn(lane, view)
+        else:
+            kind = 0 if same else 1
+            self.pending[kind, lane] = joined(self.pending[kind, lane], view)
+
+    def _write(self, strength: Strength, box: Mailbox, lane: int, position: int, modifies: bool) -> None:
+        near, wide = self.released[0, lane], self.released[1, lane]
+        if strength.releases:
+            near = self.order.view_of(lane)
+            wide = near if strength.flags & WIDE else wide
+        thread, before = int(self.order.number[lane]), box.at.get(position)
+        if before is not None and (modifies or before.thread == thread):
+            if modifies and near is None and wide is None:
+                return
+            near = joined(near, before.near if before.block == thread >> THREAD_BITS else before.wide)
+            wide = joined(wide, before.wide)
+        if near is None and wide is None:
+            box.at.pop(position, None)
+        else:
+            box.at[position] = Message(next(_IDS), thread, thread >> THREAD_BITS, near, wide)

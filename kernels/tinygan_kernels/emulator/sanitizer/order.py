@@ -1,0 +1,202 @@
+"""The order between the accesses of threads: vector clocks, kept in the coarsest form that is exact.
+
+Every instruction that touches memory, and every synchronisation, has a time of its own in the launch. An access by thread u at
+time s comes before what thread t does now if t knows u up to a time of at least s. What t knows is held at five levels:
+
+    its block       up to the last barrier of the whole block
+    its warp        up to the last __syncwarp of the whole warp
+    lanes           of its warp, after __syncwarps with smaller masks
+    warps           of its block, after barriers of some warps (bar.sync n, count; bar.arrive)
+    a View          of whatever it acquired through memory: locks, flags, atomics, with their fences (messages.py)
+
+Levels that a launch never needs take no time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
+
+from .knowledge import BLOCK, THREAD, View, joined
+from .knowledge import WARP as OF_WARP
+
+FLAG_BITS, THREAD_BITS = 2, 10
+
+
+class LaunchTime:
+    """The clock of a launch, and the layout of stamps: time, block, thread, flags, from the highest bit to the lowest."""
+
+    def __init__(self, blocks: int):
+        self.block_bits = max(1, int(blocks).bit_length())
+        self.shift = self.block_bits + THREAD_BITS + FLAG_BITS
+        self.who_mask = (1 << self.shift) - (1 << FLAG_BITS)
+        self.block_mask = (1 << self.shift) - (1 << FLAG_BITS + THREAD_BITS)
+        self.now = 1
+        self.last = (1 << 63 - self.shift) - 2
+        self.sites: list = [None, None]  # the instruction at each time
+
+    def tick(self, site=None) -> int:
+        """Begin the next time, which belongs to `site`, and return it."""
+        self.sites.append(site)
+        if self.now < self.last:  # else the last time repeats: only a launch of billions of threads lasts so long
+            self.now += 1
+        return self.now
+
+
+class Order:
+    """What the threads of one chunk know of each other and of earlier chunks."""
+
+    def __init__(self, machine, clock: LaunchTime):
+        shape, lanes = machine.shape, np.arange(machine.shape.width)
+        self.machine, self.shape, self.clock = machine, shape, clock
+        self.block_of = lanes // shape.stride  # in the chunk
+        self.number = (machine.first + self.block_of).astype("i8") << THREAD_BITS | lanes % shape.stride  # in the grid
+        self.who = self.number << FLAG_BITS
+        self.block_time = np.zeros(shape.blocks, "i8")
+        self.floor = np.zeros(shape.width, "i8")  # the first stamp that the last barrier of the lane's block does not cover
+        self.warp_time = np.zeros(shape.width // WARP, "i8")
+        self.lane_rows: np.ndarray | None = None  # (lanes, 32): up to when it knows each lane of its warp
+        self.warp_rows: np.ndarray | None = None  # (blocks, warps, warps): ... and each warp of its block
+        self.views = np.full(shape.width, None, object)
+        self.has_views = False
+
+    # -- the question ---------------------------------------------------------------------------------------------
+    def unordered(self, stamps: np.ndarray, lanes: np.ndarray) -> np.ndarray:
+        """Mark the stamps of other threads that nothing orders before what the lanes of these numbers do now."""
+        number, time = (stamps & self.clock.who_mask) >> FLAG_BITS, stamps >> self.clock.shift
+        own = self.number[lanes]
+        here = number >> THREAD_BITS == own >> THREAD_BITS
+        warp = number >> 5 == own >> 5
+        known = (number == own) | here & (time <= self.block_time[self.block_of[lanes]])
+        known |= warp & (time <= self.warp_time[lanes // WARP])
+        if self.lane_rows is not None:
+            known |= warp & (time <= self.lane_rows[lanes, number & 31])
+        if self.warp_rows is not None:
+            rows = self.warp_rows[self.block_of[lanes], lanes % self.shape.stride // WARP]
+            of = np.where(here, (number & 1023) >> 5, 0)
+            known |= here & (time <= rows[np.arange(of.size), of])
+        open_ = ~known
+        if self.has_views:
+            for i in np.flatnonzero(open_):
+                view = self.views[lanes[i]]
+                if view is not None and view.knows(int(number[i]), int(time[i])):
+                    open_[i] = False
+        return open_
+
+    # -- what a thread knows, as a view ---------------------------------------------------------------------------
+    def view_of(self, lane: int) -> View:
+        """Return all that a lane knows now, itself included."""
+        number = int(self.number[lane])
+        own = {4 * number + THREAD: self.clock.now}
+        own[4 * (number >> 5) + OF_WARP] = int(self.warp_time[lane // WARP])
+        own[4 * (number >> 10) + BLOCK] = int(self.block_time[self.block_of[lane]])
+        if self.lane_rows is not None:
+            row, first = self.lane_rows[lane], number & ~31
+            own |= {4 * (first + int(i)) + THREAD: max(int(row[i]), own.get(4 * (first + int(i)), 0)) for i in np.flatnonzero(row)}
+        if self.warp_rows is not None:
+            row, first = self.warp_rows[self.block_of[lane], lane % self.shape.stride // WARP], number >> 10 << 5
+            for i in np.flatnonzero(row):
+                key = 4 * (first + int(i)) + OF_WARP
+                own[key] = max(int(row[i]), own.get(key, 0))
+        view = self.views[lane]
+        return View(own) if view is None else View(own, view)
+
+    def learn(self, lane: int, view: View | None) -> None:
+        """Let a lane know what a view holds."""
+        if view is not None:
+            self.views[lane] = joined(self.views[lane], view)
+            self.has_views = True
+
+    def _share(self, mask: np.ndarray, extra: tuple = ()) -> None:
+        """Give the lanes of a mask the views of them all, and those in `extra`."""
+        if self.has_views or extra:
+            together = joined(*self.views[mask], *extra)
+            if together is not None:
+                self.views[mask], self.has_views = together, True
+
+    # -- what orders ----------------------------------------------------------------------------------------------
+    def block_barrier(self, complete: np.ndarray | None = None) -> None:
+        """Note a barrier of all threads of these blocks (a mask over the chunk's blocks; None: all)."""
+        time = self.clock.now
+        chosen = np.ones(self.shape.blocks, bool) if complete is None else complete
+        self.block_time[chosen] = time
+        self.floor[np.repeat(chosen, self.shape.stride)] = (time + 1) << self.clock.shift
+        if self.has_views:
+            for block in np.flatnonzero(chosen):
+                self._share(self.block_of == block)
+        self.clock.tick()
+
+    def barrier(self, lanes: Lanes, arrived: list) -> None:
+        """Note that the warps of these lanes have met, in each block on its own. arrived: what `arrive` returned for others."""
+        here = self._warps(lanes)
+        rows = self._rows()
+        met = np.maximum.reduce([self._told_by(here), *(told for told, _ in arrived)])
+        np.copyto(rows, np.maximum(rows, met[:, None, :]), where=here[:, :, None])
+        self._meet_inside(here)
+        if self.has_views:
+            for block in np.flatnonzero(here.any(axis=1)):
+                extra = tuple(v for told, views in arrived if told[block].any() for v in views[block])
+                self._share(lanes.mask & (self.block_of == block), extra)
+        self.clock.tick()
+
+    def arrive(self, lanes: Lanes) -> tuple[np.ndarray, list]:
+        """Note a bar.arrive. Return ((blocks, warps) times that those who wait come after, the views of each block's lanes)."""
+        here = self._warps(lanes)
+        self._rows()
+        told = self._told_by(here)
+        self._meet_inside(here)
+        views: list = [()] * self.shape.blocks
+        if self.has_views:
+            views = [tuple(self.views[lanes.mask & (self.block_of == b)]) for b in range(self.shape.blocks)]
+        self.clock.tick()
+        return told, views
+
+    def _rows(self) -> np.ndarray:
+        if self.warp_rows is None:
+            self.warp_rows = np.zeros((self.shape.blocks, self.shape.warps, self.shape.warps), "i8")
+        return self.warp_rows
+
+    def _meet_inside(self, here: np.ndarray) -> None:
+        """Order the lanes of each of these warps among themselves."""
+        self.warp_time[here.ravel()] = self.clock.now
+
+    def _warps(self, lanes: Lanes) -> np.ndarray:
+        """Return (blocks, warps) booleans: the warps that have one of the lanes."""
+        return lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
+
+    def _told_by(self, here: np.ndarray) -> np.ndarray:
+        """Return up to when one of the warps `here` knows each warp of its block, itself included."""
+        rows = np.where(here[:, :, None], self._rows(), 0).max(axis=1)
+        return np.maximum(rows, np.where(here, self.clock.now, 0))
+
+    def warp_sync(self, members, lanes: Lanes) -> None:
+        """Note a __syncwarp of these lanes; members: the mask that each lane names, a vector or a scalar."""
+        here = lanes.mask.reshape(-1, WARP)
+        named = np.broadcast_to(members, lanes.mask.shape).reshape(-1, WARP)
+        alive = self.machine.alive.reshape(-1, WARP)
+        bits = np.packbits(alive, axis=1, bitorder="little").view("<u4").ravel()
+        whole = (here == alive).all(axis=1) & here.any(axis=1)
+        whole &= ((named & bits[:, None]) == bits[:, None]).all(axis=1, where=here)
+        self.warp_time[whole] = self.clock.now
+        rest = here.any(axis=1) & ~whole
+        if rest.any():
+            self._partial_sync(named, here & rest[:, None])
+        if self.has_views:
+            for warp in np.flatnonzero(here.any(axis=1)):
+                for mask in np.unique(named[warp][here[warp]]):
+                    some = np.zeros_like(here)
+                    some[warp] = here[warp] & (named[warp] == mask)
+                    self._share(some.ravel())
+        self.clock.tick()
+
+    def _partial_sync(self, named: np.ndarray, here: np.ndarray) -> None:
+        """Order, in each warp, the lanes that name the same mask among themselves."""
+        if self.lane_rows is None:
+            self.lane_rows = np.zeros((self.shape.width, WARP), "i8")
+        rows = self.lane_rows.reshape(-1, WARP, WARP)
+        for mask in np.unique(named[here]):
+            some = here & (named == mask) & (mask >> np.arange(WARP, dtype="u4") & 1 != 0)
+            met = np.where(some[:, :, None], rows, 0).max(axis=1)
+            met = np.maximum(met, np.where(some, self.clock.now, 0))
+            np.copyto(rows, np.maximum(rows, met[:, None, :]), where=some[:, :, None])

@@ -1,0 +1,78 @@
+"""What a kernel's instructions mean for the order between threads. (PTX ISA, chapter 8, "Memory Consistency Model")
+
+A strong access (atomic, volatile, relaxed, acquire, release) does not race with another strong one in whose scope it is; a weak
+access, any other load or store, races with every access of another thread to the same bytes, one of them a write, that nothing orders.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from tinygan_kernels.emulator.syntax.ptx import Instruction, Register, Vector, names_in
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
+
+WEAK, STRONG, WIDE = 0, 1, 2
+"""Flags of an access: strong, and of a scope that is wider than a thread block."""
+_STRONG = {"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio", "sc"}
+
+
+class Strength(NamedTuple):
+    """What an access is in the memory model: its flags, whether it acquires, whether it releases."""
+
+    flags: int
+    acquires: bool
+    releases: bool
+
+
+@lru_cache(maxsize=1024)
+def strength_of(name: str) -> Strength:
+    """Return the strength of an instruction by its name, such as ld.acquire.gpu.global.u32."""
+    opcode, *words = name.split(".")
+    atomic = opcode in ("atom", "red")
+    strong = atomic or bool(_STRONG & set(words))
+    flags = (STRONG if strong else WEAK) | (WIDE if strong and "cta" not in words else 0)
+    ordered = {"acq_rel", "sc"} & set(words)
+    return Strength(flags, bool(ordered or "acquire" in words), bool(ordered or "release" in words))
+
+
+class KernelOrder(NamedTuple):
+    """What the whole kernel has of order: whether a message can pass between its threads through memory, and its compared loads."""
+
+    messages: bool
+    compared: frozenset[int]  # PTX lines of loads whose values only a compare-and-swap compares
+
+
+_KNOWN: WeakKeyDictionary[TranslatedKernel, KernelOrder] = WeakKeyDictionary()
+
+
+def order_of(kernel: TranslatedKernel) -> KernelOrder:
+    """Return what a kernel has of order. The result is kept with the kernel."""
+    if kernel not in _KNOWN:
+        instructions = [i for block in kernel.basic_blocks for i in block.instructions]
+        fences = any(i.opcode in ("membar", "fence") for i in instructions)
+        found = [strength_of(i.name) for i in instructions if i.opcode in ("ld", "st", "atom", "red")]
+        messages = any(s.acquires or s.releases or (fences and s.flags) for s in found)
+        _KNOWN[kernel] = KernelOrder(messages, frozenset(_compared(instructions)))
+    return _KNOWN[kernel]
+
+
+def _compared(instructions: list[Instruction]) -> set[int]:
+    """Return the PTX lines of the weak loads that give a compare-and-swap its first guess.
+
+    `old = *p; do { assumed = old; old = atomicCAS(p, assumed, f(assumed)); } while (old != assumed)` is how the CUDA C++
+    Programming Guide builds atomics. A torn or stale guess only costs another round, so such a load counts as strong.
+    """
+    swaps = [i for i in instructions if i.opcode == "atom" and "cas" in i.modifiers and len(i.operands) >= 4]
+    wanted = {name for i in swaps for name in names_in(i.operands[2], Register)}
+    moves = [i for i in instructions if i.opcode == "mov" and isinstance(i.operands[0], Register)]
+    grown = True
+    while grown:
+        before = len(wanted)
+        for move in moves:
+            if move.operands[0].name in wanted:
+                wanted.update(names_in(move.operands[1], Register))
+        grown = len(wanted) > before
+    loads = [i for i in instructions if i.opcode == "ld" and not isinstance(i.operands[0], Vector)]
+    return {i.ptx_line for i in loads if wanted & set(names_in(i.operands[0], Register))}
