@@ -1,7 +1,7 @@
 """Order that passes through memory: what one thread releases with a strong write, another acquires with a strong read.
 
 A release is a write with .release, or a fence and then any strong write; an acquire is a read with .acquire, or any strong read
-and then a fence. A read-modify-write passes on what the writes before it released. (PTX ISA, chapter 8, "Release and Acquire Patterns")
+and then a fence. A read-modify-write passes on what the writes before it released. (PTX ISA, "Release and Acquire Patterns")
 
 Beyond PTX, a relaxed read-modify-write counts as an acquire without a fence: CUDA's own samples leave that fence out ("last block"
 reductions, locks by atomicCAS), and the hardware's atomics bypass the cache in which old bytes could be found.

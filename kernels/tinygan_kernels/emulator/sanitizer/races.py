@@ -1,8 +1,8 @@
 """The racecheck: two threads touch the same bytes, one of them writing, and nothing orders the two. (PTX ISA, 8.10.2, "Data races")
 
 Of every granule (4 bytes, 1 if the kernel has narrower accesses) the last writer is kept, and up to four readers: the last one, and
-of those before it the last in its warp, the last in another warp of its block, and the last in another block. Two writes of the same
-value count as harmless, as they do for compute-sanitizer (its level INFO).
+of those before it the last in its warp, the last in another warp of its block, and the last in another block. Two writes of the
+same value count as harmless, as they do for compute-sanitizer (its level INFO).
 """
 
 from __future__ import annotations

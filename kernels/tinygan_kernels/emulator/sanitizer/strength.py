@@ -1,7 +1,8 @@
 """What a kernel's instructions mean for the order between threads. (PTX ISA, chapter 8, "Memory Consistency Model")
 
 A strong access (atomic, volatile, relaxed, acquire, release) does not race with another strong one in whose scope it is; a weak
-access, any other load or store, races with every access of another thread to the same bytes, one of them a write, that nothing orders.
+access, any other load or store, races with every access of another thread to the same bytes, one of them a write, that nothing
+orders.
 """
 
 from __future__ import annotations
