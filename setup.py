@@ -8,7 +8,8 @@ from setuptools import find_packages, setup
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
 CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
 DRAWING = ["igraph>=1.0"]  # lays graphs out in layers; under the GPL, so it is nothing that everyone installs
-TESTS = [*DRAWING, "pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
+PLAY = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]  # uvicorn from there on runs on what websockets has now
+TESTS = [*DRAWING, *PLAY, "pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
 TOOLS = ["ruff>=0.6", "mypy>=1.15", "uv>=0.9"]
 
 setup(
@@ -20,7 +21,7 @@ setup(
     packages=[*find_packages(include=["tinygan", "tinygan.*"]), *find_packages("kernels")],
     package_dir={"tinygan": "tinygan", "tinygan_kernels": "kernels/tinygan_kernels"},
     package_data={
-        "tinygan": ["py.typed"], "tinygan.engine.ops": ["*.pyi"], "tinygan_kernels": ["py.typed"],
+        "tinygan": ["py.typed"], "tinygan.engine.ops": ["*.pyi"], "tinygan.play": ["page/*"], "tinygan_kernels": ["py.typed"],
         "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"],
     },
     install_requires=[
@@ -42,6 +43,7 @@ setup(
         "gpu-cuda13": ["cupy-cuda13x>=14", *CUDA_13],  # drivers from 580 on, GPUs from Turing on
         "inspect": ["cuxray", "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"],
         "peers": ["torch", "jax"],
+        "play": PLAY,
         "test": [*TESTS, *TOOLS, *CUDA_13],
         "test-cuda12": [*TESTS, *TOOLS, *CUDA_12],
     },

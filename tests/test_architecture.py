@@ -109,6 +109,7 @@ FLOORS = [
     ["tinygan"],
     ["tinygan.theory"],
     ["tinygan.exercises"],
+    ["tinygan.play"],
     ["tinygan.cli"],
     ["tinygan.__main__"],
 ]
@@ -200,7 +201,8 @@ def test_the_tests_mirror_the_trees():
 
 # ---- what is light stays light --------------------------------------------------------------------------------------------------
 
-HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "PIL", "typer", "rich", "safetensors", "cupy", "torch")
+HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "PIL", "typer", "rich", "safetensors", "cupy", "torch",
+         "starlette", "uvicorn", "websockets")
 
 
 STATEMENTS = ["import tinygan", "import tinygan.nn.architectures, tinygan.theory.gradient_cases", "import tinygan_kernels"]

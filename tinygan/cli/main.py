@@ -20,7 +20,7 @@ from tinygan.options import OptionError
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.version import __version__
 
-from . import derive, evaluate, exercises, gradcheck, graph, kernels, presets, sample, step, theory, train
+from . import derive, evaluate, exercises, gradcheck, graph, kernels, play, presets, sample, step, theory, train
 from .console import every_name_printable
 from .second_interrupt import second_interrupt_ends
 
@@ -35,6 +35,7 @@ app = typer.Typer(
     epilog="Examples:  tinygan train digits   |   tinygan sample runs/digits -n 100 -o digits.png   |   tinygan gradcheck",
 )
 app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=play.EXAMPLES)(play.play)
 app.command(epilog=sample.EXAMPLES)(sample.sample)
 app.command(epilog=gradcheck.EXAMPLES)(gradcheck.gradcheck)
 app.command(epilog=theory.EXAMPLES)(theory.theory)

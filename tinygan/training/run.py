@@ -153,7 +153,7 @@ class Run:
 
         A process records the launches of its first step, and replays them from then on, unless the run is `eager`.
         """
-        self._prepare()
+        self.prepare()
         for optimiser in (self.game.optim_d, self.game.optim_g):
             optimiser.flat.rejoin()  # a recording knows the parameters where they were
         if self.eager or self.backend.watchers:
@@ -170,8 +170,12 @@ class Run:
         self._replayed = Replayed(self.play, self.backend)
         self._drawn = []
 
-    def _prepare(self) -> None:
-        """Set the rates and the instance noise of the step at hand, and fill its batches."""
+    def prepare(self) -> tuple[np.ndarray, np.ndarray]:
+        """Set the rates and the instance noise of the step at hand, and draw its batches.
+
+        Returns them as `play` takes them: data x (batches, m, ...) and noise z (batches, m, n_z), in memory that the next step fills
+        anew.
+        """
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = (c.rate(base, self.step) for base in self._base_rates)
@@ -179,6 +183,7 @@ class Run:
         for x in self._x:
             self.sampler.next(out=x)
         self._draw_noise(self.rngs["noise"])
+        return self._x, self._z
 
     def play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Make the moves of one step on x (batches, m, ...) and z (batches, m, n_z), a batch for each move that needs one.

@@ -16,7 +16,6 @@ that was compared. Wherever one of these fails, the run goes on without replay, 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +30,7 @@ from tinygan.engine.tensor import NotReplayable
 from tinygan.game.moves import Logits
 
 from . import python_state
+from .moment import Moment, bits_of
 from .run import Run
 
 EAGER = 3  # steps before anything is replayed
@@ -50,10 +50,10 @@ class WatchedSteps:
         self.run, self.own, self.say, self.on_going_back = run, list(own), say, on_going_back
         self.reason: str | None = None
         self._first = run.step
-        self._eager_steps: list[tuple[_Moment, list[bytes]]] = []  # the moments after steps 1, 2 and 3, and the logits of each
+        self._eager_steps: list[tuple[Moment, list[bytes]]] = []  # the moments after steps 1, 2 and 3, and the logits of each
         self._memories: list[python_state.Snapshot] = []
         self._launches = 0  # of an eager step
-        self._verified: _Moment | None = None
+        self._verified: Moment | None = None
         self._next = self._first + 2 * EAGER
         run.eager = True
 
@@ -82,7 +82,7 @@ class WatchedSteps:
         with _values_asked(self.run, asked), self.run.backend.watch(count):
             logits = self.run.make_step()
         self._launches = len(counted)
-        self._eager_steps.append((_Moment(self.run), _bytes_of(logits)))
+        self._eager_steps.append((Moment(self.run), _bytes_of(logits)))
         self._memories.append(self._remembered())
         if asked:
             self._give_up("it asks for the values of a tensor in the middle of a step")
@@ -147,11 +147,11 @@ class WatchedSteps:
 
     def _compare_again(self) -> Logits:
         """Play the step eagerly and by replay; if they differ, go back to the last step at which they did not."""
-        run, before = self.run, _Moment(self.run)
+        run, before = self.run, Moment(self.run)
         memory = self._remembered()
         run.eager = True
         logits = run.make_step()
-        eager, wanted = _Moment(run), _bytes_of(logits)
+        eager, wanted = Moment(run), _bytes_of(logits)
         path = python_state.changed(memory, self._remembered())
         before.restore(run)
         run.eager = False
@@ -176,24 +176,6 @@ class WatchedSteps:
         self.reason, self.run.eager = f"{_listed([code.__name__ for code in self.own])}: {reason}", True
         self._eager_steps.clear()
         self.say(f"steps run without replay, many times slower: {self.reason}. See docs/training.md#what-can-be-replayed")
-
-
-class _Moment:
-    """All that the run's course depends on, as it is now."""
-
-    def __init__(self, run: Run) -> None:
-        self.step = run.step
-        self.arrays = {name: np.array(array) for name, array in run.saved_arrays().items()}
-        self.state = copy.deepcopy(run.course())
-
-    def restore(self, run: Run) -> None:
-        run.restore(self.arrays, self.state)
-
-    def is_now(self, run: Run) -> bool:
-        """Return whether the run is at this moment, to the bit."""
-        now = run.saved_arrays()
-        same = all(np.array_equal(_bits(array), _bits(self.arrays[name])) for name, array in now.items())
-        return same and set(now) == set(self.arrays) and run.course() == self.state
 
 
 class _Runaway(Exception):
@@ -242,7 +224,7 @@ def _first_watcher(backend: Any, watcher: Callable[..., None]) -> Iterator[None]
 
 def _told(launch: Any, numbers: dict[int, str], backend: Any) -> tuple[Any, ...]:
     """Return a launch as its kernel, its parameters, and its arrays: which each is, or, for a constant, what it holds."""
-    arrays = [(a.shape, a.strides, numbers.get(memory_id(a)) or _bits(backend.to_numpy(a)).tobytes())
+    arrays = [(a.shape, a.strides, numbers.get(memory_id(a)) or bits_of(backend.to_numpy(a)).tobytes())
               for a in (*launch.inputs, *launch.outputs)]
     return launch.kernel.name, repr(sorted(launch.params.items())), tuple(arrays)
 
@@ -262,10 +244,6 @@ def _values_asked(run: Run, asked: list[str]) -> Iterator[None]:
         yield
     finally:
         backend.to_numpy = plain
-
-
-def _bits(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def _bytes_of(logits: Logits) -> list[bytes]:

@@ -1,0 +1,83 @@
+// All settings live in the address, behind "#": whoever opens it elsewhere, or later, has the same game.
+import { game, when } from "./state.js";
+import { send } from "./link.js";
+
+let written = null;
+
+/** Return the part of the address that describes the game and what is shown of it. */
+export function described(state, hello) {
+  const parts = [`data=${encodeURIComponent(state.data)}`];
+  if (state.data === "drawn") parts.push(`dabs=${packDabs(state.dabs)}`);
+  for (const [name, value] of Object.entries(state.settings)) {
+    if (JSON.stringify(value) !== JSON.stringify(state.defaults[name])) parts.push(`${name}=${encodeURIComponent(String(value))}`);
+  }
+  const first = [...hello.views.first].sort().join(",");
+  if (state.on.join(",") !== first) parts.push(`on=${state.on.join(",")}`);
+  if (state.average) parts.push("average=1");
+  if (state.speed) parts.push(`speed=${state.speed}`);
+  return parts.join("&");
+}
+
+/** Return what an address describes: {data, dabs, settings, on, average, speed}, each as far as it is there. */
+export function understood(hash, options) {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const found = { settings: {} };
+  for (const [name, text] of given) {
+    if (name === "data") found.data = text;
+    else if (name === "dabs") found.dabs = unpackDabs(text);
+    else if (name === "on") found.on = text ? text.split(",") : [];
+    else if (name === "average") found.average = text === "1";
+    else if (name === "speed") found.speed = Number(text);
+    else if (options[name]) found.settings[name] = typed(text, options[name].type);
+  }
+  return found;
+}
+
+function typed(text, type) {
+  if (type === "bool") return text === "true";
+  if (type === "tuple") return text ? text.split(",").map(Number) : [];
+  return type === "str" ? text : Number(text);
+}
+
+/** Points in [-2, 2]^2 as text, a byte for each number. */
+function packDabs(dabs) {
+  const bytes = dabs.flat().map((v) => Math.round(((v + 2) / 4) * 255));
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+function unpackDabs(text) {
+  const bytes = [...atob(text.replace(/-/g, "+").replace(/_/g, "/"))].map((c) => c.charCodeAt(0));
+  const points = [];
+  for (let i = 0; i + 1 < bytes.length; i += 2) points.push([onGrid(bytes[i]), onGrid(bytes[i + 1])]);
+  return points;
+}
+
+function onGrid(byte) {
+  return (byte / 255) * 4 - 2;
+}
+
+/** Round a coordinate to what the address can hold, so that a drawing comes back as it was. */
+export function roundedDab(value) {
+  return onGrid(Math.max(0, Math.min(255, Math.round(((value + 2) / 4) * 255))));
+}
+
+function apply() {
+  const found = understood(location.hash, game.hello.options);
+  if (found.data) send("set_up", { data: found.data, settings: found.settings, dabs: found.dabs || [] });
+  if (found.on) send("views", { on: found.on, average: Boolean(found.average) });
+  if (found.speed) send("speed", { steps: found.speed });
+}
+
+/** Take the settings from the address once, then write them there whenever they change. */
+export function startAddress() {
+  when("hello", (hello) => {
+    if (hello.live && location.hash.length > 1 && written === null) apply();
+  });
+  when("state", (state) => {
+    if (!game.hello || !game.hello.live) return;
+    const hash = `#${described(state, game.hello)}`;
+    if (hash !== written) history.replaceState(null, "", hash);
+    written = hash;
+  });
+  addEventListener("hashchange", () => { if (location.hash !== written) apply(); });
+}
