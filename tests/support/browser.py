@@ -24,8 +24,9 @@ class Browser:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="tinygan-browser-")
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
-                 "--remote-debugging-port=0", "--disable-background-networking", f"--user-data-dir={self.folder}", "about:blank"]
+        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+                 "--no-first-run", "--remote-debugging-port=0", "--disable-background-networking",
+                 f"--user-data-dir={self.folder}", "about:blank"]
         self.process = subprocess.Popen([browser_path(), *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         env={**os.environ, "HOME": self.folder})
         port = Path(self.folder) / "DevToolsActivePort"

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from tinygan.play.past_run import PastRun
 
 PANEL = "The page"
+LOCAL = "127.0.0.1"
 INSTALL = 'tinygan play needs a small web server: pip install "tinygan[play]", or pip install -e ".[play]" in a checkout'
 EXAMPLES = (
-    "Examples:  tinygan play   |   tinygan play moons --k 5 --r1 0   |   tinygan play points.csv   |   tinygan play runs/digits   |   "
-    "tinygan play ring --steps 5000 --export ring.html"
+    "Examples:  tinygan play   |   tinygan play moons --k 5 --r1 0   |   tinygan play points.csv   |   tinygan play runs/digits   "
+    "|   tinygan play ring --steps 5000 --export ring.html"
 )
 
 
@@ -37,13 +38,13 @@ def _flag(name: str, help: str) -> Any:
 def play(
     *,
     data: Annotated[str, typer.Argument(metavar="[DATA]", help=(
-        "ring, wide-ring, grid, line, moons, circle, digits; a CSV of two columns, a folder of pictures, or other data that train takes "
-        "and a page can show; or the folder of a run that was trained with --snapshots, which is replayed. ring if not given."),
+        "ring, wide-ring, grid, line, moons, circle, digits; a CSV of two columns, a folder of pictures, or other data that train "
+        "takes and a page can show; or the folder of a run that was trained with --snapshots, which is replayed."),
         show_default=False)] = "ring",
     given: dict[str, Any],
     preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`.")] = None,
     port: Annotated[int, _flag("--port", "Where the page is served; a free port if not given.")] = 0,
-    host: Annotated[str, _flag("--host", "The address to listen at; 127.0.0.1 if not given, which only this machine reaches.")] = "127.0.0.1",
+    host: Annotated[str, _flag("--host", "The address to listen at, if not 127.0.0.1, which only this machine reaches.")] = LOCAL,
     no_open: Annotated[bool, _flag("--no-open", "Print the address, and leave the browser alone.")] = False,
     export: Annotated[Path | None, _flag("--export", "Play all --steps without a page, and write one that replays them to this "
                                                      "file.")] = None,
@@ -84,7 +85,7 @@ def _past_or_game(data: str, given: dict[str, Any], preset: str | None, exportin
     options = {**(options_of_preset(preset, data) if preset else {}), **given}
     if exporting and "steps" not in options:
         options["steps"] = 3000
-    dataset = data_of(data, **{name: given.get(name) for name in options_of(DataOptions)})
+    dataset = data_of(data, (), **{name: given[name] for name in options_of(DataOptions) if name in given})
     config = Config(data=data, **chosen_options(dataset, options))
     return Host(config, dataset, load_backend(config.backend))
 

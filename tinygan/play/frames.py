@@ -49,14 +49,14 @@ class Frames:
     @property
     def views(self) -> Views:
         """The views of the session's present run."""
-        if self._views is None or self._views.run is not self.session.run or self._average_of != self.average:
-            self._views, self._average_of = Views(self.session.run, self.average), self.average
+        if self._views is None or self._views.run is not self.session.run or self._views.average != self.average:
+            self._views = Views(self.session.run, self.average)
         return self._views
 
     # ---- on the way -----------------------------------------------------------------------------------------------------------
 
     def after_step(self) -> bool:
-        """Look at the step that was just made, if it is one that training would read too. Return whether the alarms have changed."""
+        """Look at the step that was just made, if training would read it too. Return whether the alarms have changed."""
         session = self.session
         if session.logits is None or session.step % READ_EVERY:
             return False
@@ -116,7 +116,11 @@ class Frames:
     # ---- frames ---------------------------------------------------------------------------------------------------------------
 
     def frame(self, header: dict[str, Any] | None = None, on: Iterable[str] | None = None, move: Move | None = None) -> bytes:
-        """Return the present state as a frame, with the views that are on, or those of `on`; with a move of slow motion, its samples."""
+        """Return the present state as a frame.
+
+        header: what its header says besides. on: the views that it has, those that are on if not given. move: a move of slow
+        motion, whose samples it has.
+        """
         chosen = set(self.on if on is None else on)
         plane = is_plane(self.session.dataset)
         arrays = (self._of_plane if plane else self._of_pictures)(chosen)
@@ -168,7 +172,7 @@ class Frames:
             header |= {"mean": list(codec.mean), "std": list(codec.std), "columns": list(codec.columns)}
             if has_modes(dataset):
                 arrays["centres"] = codec.encode(dataset.centres)
-                header["radius"] = 3 * dataset.std / codec.std[0]
+                header["radius"] = views.mode_radius
         else:
             arrays["data"] = self._as_pictures(dataset.some(dataset.at_most(36), rng))
         return packed_frame(header, arrays)
@@ -192,7 +196,7 @@ class Frames:
         return self.recorded[-1][0] + self._gap if self.recorded else 0
 
     def eigenvalues(self) -> dict[str, Any]:
-        """Return the eigenvalues of the game where it is now, in JSON's types. Raises OptionError for players that are too large."""
+        """Return the eigenvalues of the game where it is now, in JSON's types. Raises OptionError for large players."""
         try:
             found = self.views.eigenvalues()
         except ValueError as error:

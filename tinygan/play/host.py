@@ -105,7 +105,7 @@ class Host(threading.Thread):
             self.join(timeout)
 
     def play_all(self) -> None:
-        """Play to the end of all steps without a thread and without watchers, and record. Raises FloatingPointError if it diverges."""
+        """Play all steps without a thread and without watchers, and record. Raises FloatingPointError if the game diverges."""
         with turn_of(self.session.backend):
             frames, session = self.frames, self.session
             frames.measure()
@@ -116,7 +116,8 @@ class Host(threading.Thread):
                 if session.step >= frames.record_due or session.at_end:
                     point = frames.measure()
                     if point is not None and any(value != value for value in point.values()):
-                        raise FloatingPointError(f"step {session.step}: the game has diverged. Lower --lr-d and --lr-g, or raise --r1")
+                        advice = "Lower --lr-d and --lr-g, or raise --r1"
+                        raise FloatingPointError(f"step {session.step}: the game has diverged. {advice}")
                     frames.record()
 
     # ---- the thread -----------------------------------------------------------------------------------------------------------
@@ -216,7 +217,8 @@ class Host(threading.Thread):
             for listener in self._listeners:
                 listener.offer_point(point)
             if any(value != value for value in point.values()):
-                self.playing, self.note = False, "the game has diverged: its numbers are no longer finite. Go back and lower the rates"
+                self.playing = False
+                self.note = "the game has diverged: its numbers are no longer finite. Go back and lower the rates"
                 self._stale.add("state")
 
     def _tell(self, kind: str, message: str | bytes) -> None:
@@ -233,7 +235,7 @@ class Host(threading.Thread):
                 "help": o.help, "type": o.kind.__name__, "choices": list(o.choices), "new_game": name in NEW_GAME, "flag": o.flag,
                 "at_least": o.at_least, "at_most": o.at_most} for name, o in known.items()},
             "offered": {name: about for name, (_, about) in OFFERED.items()},
-            "scenes": {name: {"title": s.title, "watch": s.watch, **{"claim": statement_of(s.claim)}, "then": {
+            "scenes": {name: {"title": s.title, "watch": s.watch, "claim": statement_of(s.claim), "then": {
                 label: dict(changes) for label, changes in s.then.items()}} for name, s in SCENES.items()},
             "views": {"plane": ON_THE_PLANE, "pictures": OF_PICTURES, "first": SHOWN_AT_FIRST},
         }
@@ -241,12 +243,12 @@ class Host(threading.Thread):
     def _state(self) -> dict[str, Any]:
         session, frames = self.session, self.frames
         return {
-            "kind": "state", "game": self._games, "data": session.dataset.name if self._dabs else session.config.data, "dabs": self._dabs,
-            "settings": settings_of(session.config), "defaults": self._defaults(), "step": session.step, "playing": self.playing,
-            "speed": self.speed, "on": sorted(frames.on), "average": frames.average, "plane": is_plane(session.dataset),
-            "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene, "levels": frames.levels(),
-            "alarms": [warned.to_json() for warned in frames.watch.said()], "slow": self.slow is not None, "size": frames.views.size,
-            "own": self._own.name if self._own.name not in OFFERED else "", "k": session.config.k,
+            "kind": "state", "game": self._games, "data": session.dataset.name if self._dabs else session.config.data,
+            "dabs": self._dabs, "settings": settings_of(session.config), "defaults": self._defaults(), "step": session.step,
+            "playing": self.playing, "speed": self.speed, "on": sorted(frames.on), "average": frames.average,
+            "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene, "levels": frames.levels(),
+            "alarms": [warned.to_json() for warned in frames.watch.said()], "slow": self.slow is not None,
+            "size": frames.views.size, "own": self._own.name if self._own.name not in OFFERED else "", "k": session.config.k,
         }
 
     def _defaults(self) -> dict[str, Any]:
@@ -265,7 +267,7 @@ class Host(threading.Thread):
         return {"kind": "slow", "moves": moves, "at": self.move}
 
     def recording(self) -> dict[str, Any]:
-        """Return what an exported page holds: the frames that were recorded so far, and all that is told besides. In this thread."""
+        """Return what an exported page holds: the frames recorded so far, and all that is told besides. For the host's thread."""
         frames, session = self.frames, self.session
         if not frames.recorded or frames.recorded[-1][0] != session.step:
             frames.recorded.append((session.step, frames.frame(on=ON_THE_PLANE if is_plane(session.dataset) else OF_PICTURES)))
@@ -368,7 +370,7 @@ class Host(threading.Thread):
             self.session.make_d_constant()
 
     def do_set_up(self, data: str, settings: dict[str, Any], dabs: list[Any] | None = None) -> None:
-        """Begin the game that an address describes, unless it is the one that is played: data, and all options that are not as usual."""
+        """Begin the game that an address describes, unless it is played already: data, and all options that are not as usual."""
         dataset = self._dataset(data, dabs or [])
         config = Config(data=data, **chosen_options(dataset, checked(_record(settings))))
         if config != self.session.config or (dabs or []) != self._dabs:

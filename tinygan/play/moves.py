@@ -80,7 +80,7 @@ LINES: dict[str, tuple[Callable[..., Any], str]] = {
     "z": (Run.prepare, "self._draw_noise("),
     "fakes": (Game.ascend_d, "stop(self.G(z))"),
     "data": (Run.prepare, "self.sampler.next("),
-    "judge": (Game.ascend_d, "goal = self._goal_of_d(real, fake)"),
+    "judge": (Game.judged, "real, shown = self._judge(x, fake)"),
     "up": (Game.ascend_d, "self.optim_d.ascend("),
     "down": (Game.descend_g, "self.optim_g.descend("),
 }
@@ -96,7 +96,7 @@ class SlowStep:
 
     def __init__(self, session: Session) -> None:
         if session.config.update != "alternating":
-            raise OptionError("slow motion takes alternating steps apart; this game moves both players at once: --update simultaneous")
+            raise OptionError("slow motion takes alternating steps apart; with --update simultaneous both players move at once")
         if session.at_end:
             raise OptionError(f"all {session.config.steps:,} steps are made; to go on, give a larger --steps")
         self.session, self.moves = session, list[Move]()
@@ -167,7 +167,7 @@ class SlowStep:
         loss = float(objective.loss(s_real, s_fake))
         judged = np.repeat(_d_of(objective, s_fake), self.session.config.pack)[:SHOWN]
         self._add("down", "fresh z, G moves down",
-                  "A fresh batch of z, and theta_g takes one step against the gradient of its loss, through D, which stays.", after, [
+                  "On a fresh batch of z, theta_g steps against the gradient of G's loss, through D, which stays.", after, [
             Number("z of sample 1", _vector(z[0]), "z ~ N(0, I), drawn anew"),
             Number("mean D(G(z)) before", float(np.mean(judged))),
             Number("G's loss before", loss, "-E log D(G(z))" if self.session.config.objective == "nonsaturating" else ""),

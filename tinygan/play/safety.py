@@ -53,7 +53,7 @@ class Door:
 
     def headers(self) -> dict[str, str]:
         """Return the headers that every answer gets."""
-        sockets = " ".join(sorted(f"ws://{host}" for host in self.hosts))
+        sockets = " ".join(sorted(f"ws://{host}" for host in self.hosts if not host.startswith("[")))  # a policy cannot name IPv6
         return {
             "Content-Security-Policy": POLICY.format(sockets=sockets), "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin",

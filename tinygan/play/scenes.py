@@ -33,28 +33,28 @@ class Scene:
 
 
 _COLLAPSE: dict[str, Any] = {
-    "hidden": (64, 64), "hidden_d": (64, 64), "z": 8, "batch": BATCH, "lr_d": PLAIN.lr_d, "lr_g": PLAIN.lr_g, "beta1": 0.5, "beta2": 0.99,
-    "r1": 0.0, "ema": 0.0, "objective": "nonsaturating", "k": 1, "pack": 1,
+    "hidden": (64, 64), "hidden_d": (64, 64), "z": 8, "batch": BATCH, "lr_d": PLAIN.lr_d, "lr_g": PLAIN.lr_g, "beta1": 0.5,
+    "beta2": 0.99, "r1": 0.0, "ema": 0.0, "objective": "nonsaturating", "k": 1, "pack": 1,
 }
 _AHEAD: dict[str, Any] = {"objective": "minimax", "k": 10, "r1": 0.0, "ema": 0.0, "lr_d": 5e-3, "lr_g": 1e-4, "batch": 64}
 
 SCENES: dict[str, Scene] = {
     "collapse": Scene(
         "Mode collapse",
-        "G learns fifteen times as fast as D. Its points jump from mode to mode together and never cover all eight; counts of modes "
-        "stay at 0. After some 1,800 steps the alarm says so. Then try a cure.",
+        "G learns fifteen times as fast as D. Its points jump from mode to mode together and never cover all eight; counts of "
+        "modes stay at 0. After some 1,800 steps the alarm says so. Then try a cure.",
         "collapse", "wide-ring", _COLLAPSE,
         then={"cure: k = 5": {"k": 5}, "cure: R1 of 2": {"r1": 2.0}, "cure: packs of 4": {"pack": 4, "batch": 4 * BATCH}}),
     "saturation": Scene(
         "The gradient that vanishes",
-        "D is far ahead, and G descends V itself. D(G(z)) falls towards 0, and with it G's gradient: arrows shrink and G hardly moves. "
-        "Then let it descend -E log D(G(z)), from the same networks: the arrows come back.",
+        "D is far ahead, and G descends V itself. D(G(z)) falls towards 0, and with it G's gradient: arrows shrink and G hardly "
+        "moves. Then let it descend -E log D(G(z)), from the same networks: the arrows come back.",
         "saturation", "line", _AHEAD, then={"use the non-saturating loss": {"objective": "nonsaturating"}, "back to V": {
             "objective": "minimax"}}),
     "constant-d": Scene(
         "The trap: D = 1/2 everywhere",
-        "D's last layer is 0 and its rate next to nothing. V is -log 4, as at the equilibrium, though G is far from the data: the line of "
-        "the best D, -log 4 + 2 JSD, lies far above. Then let D learn.",
+        "D's last layer is 0 and its rate next to nothing. V is -log 4, as at the equilibrium, though G is far from the data: the "
+        "line of the best D, -log 4 + 2 JSD, lies far above. Then let D learn.",
         "constant-d", "ring", {"lr_d": 1e-38, "r1": 0.0}, constant_d=True, then={"let D learn": {"lr_d": 2e-3, "r1": 0.05}}),
 }
 
@@ -66,10 +66,10 @@ def statement_of(claim: str) -> dict[str, str]:
 
 
 def dirac(backend: Backend, gamma: float, alternating: bool) -> dict[str, Any]:
-    """Play the Dirac-GAN from (1, -1): its path, the vector field around it, and the eigenvalues at its equilibrium, as JSON's types.
+    """Play the Dirac-GAN from (1, -1): its path, the vector field around it, and the eigenvalues at its equilibrium.
 
-    theta is G's point and psi D's slope. field: rows of theta, psi, and the way that a simultaneous step takes, over its size.
-    Raises ValueError for a gamma that is not between 0 and 10.
+    All as JSON's types. theta is G's point and psi D's slope. field: rows of theta, psi, and the way that a simultaneous step
+    takes, over its size. Raises ValueError for a gamma that is not between 0 and 10.
     """
     if not 0 <= gamma <= 10:
         raise ValueError(f"gamma is {gamma}, it has to be between 0 and 10")

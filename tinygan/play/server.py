@@ -174,7 +174,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 def server_of(host: Host | PastRun, door: Door) -> uvicorn.Server:
     """Return a server for the page; `serve(sockets=[...])` of it runs until `should_exit` is set."""
     config = uvicorn.Config(
-        application(host, door), log_level="error", access_log=False, ws="websockets-sansio", ws_max_size=MOST_BYTES, lifespan="off",
-        server_header=False, timeout_graceful_shutdown=2,
+        application(host, door), log_level="error", access_log=False, ws="websockets-sansio", ws_max_size=MOST_BYTES,
+        lifespan="off", server_header=False, timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)

@@ -18,7 +18,7 @@ from tinygan.data import DataOptions, Dataset
 from tinygan.engine.tensor import Tensor, wrap
 from tinygan.game.moves import Logits
 from tinygan.nn.architectures import NetworkOptions
-from tinygan.options import OptionError, Options, options_of
+from tinygan.options import OptionError, options_of
 from tinygan.training.config import Config
 from tinygan.training.moment import Moment
 from tinygan.training.run import Run
@@ -248,11 +248,11 @@ def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
             raise OptionError(f"{name} is no option that can change while a game is played")
         plain = tuple(value) if isinstance(value, list) else value
         known[name].check(plain)
-        found[name] = float(plain) if known[name].kind is float and plain is not None else plain
+        found[name] = float(plain) if known[name].kind is float and isinstance(plain, int) else plain
     return found
 
 
-def settings_of(config: Options) -> dict[str, Any]:
+def settings_of(config: Config) -> dict[str, Any]:
     """Return the options that the page may change, by name, in JSON's types."""
     values = asdict(config)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in FIXED}

@@ -1,4 +1,4 @@
-"""What a frame of the page shows, computed by replayed launches on the present parameters: samples, D's heat map, arrows, D*, numbers.
+"""What a frame of the page shows: samples, D's heat map, arrows, D*, numbers, by replayed launches on the present parameters.
 
 Nothing here draws from the generators of the run: a game that is watched is the same game. Networks are run in eval mode, so that
 nothing of them moves.
@@ -6,10 +6,13 @@ nothing of them moves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.special import ndtr
 
 from tinygan.engine import ops
 from tinygan.engine.randomness import Draws
@@ -42,15 +45,21 @@ class Views:
     """The views of one run. average: show samples of the average of G, where there is one, in the place of G in play."""
 
     def __init__(self, run: Run, average: bool = False) -> None:
-        self.run, self.dataset = run, run.dataset
+        self.run, self.dataset, self.average = run, run.dataset, average
         self.G: Layer = (average and run.game.average) or run.game.G
         self.objective = OBJECTIVES[run.config.objective]
         self._rng = np.random.default_rng([7, 0])  # of fresh noise and data, none of the run's
         self._sampler = self.dataset.sampler(PROBE, self._rng)
-        self.z = np.random.default_rng([7, 1]).standard_normal((FAKES if is_plane(self.dataset) else TILES, run.config.z), np.float32)
+        samples = FAKES if is_plane(self.dataset) else TILES
+        self.z = np.random.default_rng([7, 1]).standard_normal((samples, run.config.z), np.float32)
         self._replayed: dict[str, Replayed] = {}
         self.reach = reach_of(self.dataset)
-        self._p = self._cells_of_data() if is_plane(self.dataset) and self.dataset.centres is not None else None
+        self._p: np.ndarray | None = None  # of the cells, then of all the rest of the plane
+        self._blurred_p: np.ndarray | None = None
+        if is_plane(self.dataset) and self.dataset.centres is not None:
+            p = self._cells_of_data(self._std)
+            self._p = np.append(p.reshape(-1), max(0.0, 1 - p.sum()))
+            self._blurred_p = self._cells_of_data(math.hypot(self._std, 2 * self.reach / CELLS))
 
     def _run(self, name: str, step: Callable[..., Sequence[Tensor]], *arrays: Any) -> list[np.ndarray]:
         """Run a function of tensors, recorded at its first use, with both players in eval mode; return copies of what it gives."""
@@ -126,35 +135,51 @@ class Views:
     def optimum(self, samples: np.ndarray) -> tuple[np.ndarray, float]:
         """Return D* = p / (p + q), (CELLS, CELLS), and JSD(p, q) in nats, from samples of G (n, 2).
 
-        p: the exact probabilities of the cells. q: the shares of the samples in them. What lies outside of all cells is one more.
-        JSD on cells is a lower bound, and n exact samples in c occupied cells give about c / (8 n), not 0.
+        For JSD, p are the exact probabilities of the cells, and q the shares of the samples in them; what lies outside of all cells
+        is one more. JSD on cells is a lower bound, and n exact samples in c occupied cells give about c / (8 n), not 0.
+
+        For D*, both densities are blurred by a normal one whose std is the side of a cell (p exactly, q as a kernel density
+        estimate), and both get a floor, half of what one sample alone reaches: where there is nobody, D* is 1/2.
         """
         p = self._p
-        assert p is not None, "has_optimum says where there is one"
+        assert p is not None and self._blurred_p is not None, "has_optimum says where there is one"
         edges = np.linspace(-self.reach, self.reach, CELLS + 1)
         finite = samples[np.isfinite(samples).all(axis=1)]
         counts = np.histogram2d(finite[:, 0], finite[:, 1], (edges, edges))[0]
         q = np.append(counts.reshape(-1), len(samples) - counts.sum()) / len(samples)
-        return optimal(p[:-1], q[:-1]).reshape(CELLS, CELLS), jsd(p, q)
+        floor = 1 / (4 * np.pi * len(samples))
+        blurred_q = gaussian_filter(counts / len(samples), 1.0, mode="constant")
+        return optimal(self._blurred_p + floor, blurred_q + floor), jsd(p, q)
 
-    def _cells_of_data(self) -> np.ndarray:
-        """Return the exact probabilities of the cells, then that of all the rest of the plane, (CELLS^2 + 1,)."""
-        from scipy.special import ndtr
+    @property
+    def _std(self) -> float:
+        """The std of each component of the data, in the networks' units."""
+        assert self.dataset.std is not None, "data with centres have one"
+        return float(self.dataset.std / self.dataset.codec.std[0])
 
-        assert self.dataset.centres is not None and self.dataset.std is not None
-        centres, scale = self.dataset.codec.encode(self.dataset.centres), float(self.dataset.codec.std[0])
+    @property
+    def mode_radius(self) -> float:
+        """How far from its centre a mode reaches, in the networks' units: 3 std."""
+        return 3 * self._std
+
+    def _cells_of_data(self, std: float) -> np.ndarray:
+        """Return the exact probabilities of the cells, (CELLS, CELLS), were `std` that of each component of the data."""
+        assert self.dataset.centres is not None, "has_optimum says where there are some"
+        centres = self.dataset.codec.encode(self.dataset.centres)
         edges = np.linspace(-self.reach, self.reach, CELLS + 1)
-        x, y = (np.diff(ndtr((edges[None, :] - centres[:, axis, None]) * scale / self.dataset.std), axis=1) for axis in (0, 1))
-        p = (x[:, :, None] * y[:, None, :]).mean(axis=0).reshape(-1)
-        return np.append(p, max(0.0, 1 - p.sum()))
+        x, y = (np.diff(ndtr((edges[None, :] - centres[:, axis, None]) / std), axis=1) for axis in (0, 1))
+        return (x[:, :, None] * y[:, None, :]).mean(axis=0)
 
     def modes(self, samples: np.ndarray) -> np.ndarray:
-        """Return how many of the samples (n, 2) are of each mode, (k,): within 3 std of it, and of no nearer one. (0,) without modes."""
+        """Return how many of the samples (n, 2) are of each mode, (k,): within mode_radius of it, and of no nearer one.
+
+        The result is (0,) for data without modes.
+        """
         if not has_modes(self.dataset):
             return np.zeros(0, np.int64)
-        centres, std = self.dataset.codec.encode(self.dataset.centres), self.dataset.std / self.dataset.codec.std[0]
+        centres = self.dataset.codec.encode(self.dataset.centres)
         distances = np.linalg.norm(samples[:, None, :] - centres[None, :, :], axis=2)
-        return np.bincount(distances.argmin(axis=1)[distances.min(axis=1) <= 3 * std], minlength=len(centres))
+        return np.bincount(distances.argmin(axis=1)[distances.min(axis=1) <= self.mode_radius], minlength=len(centres))
 
     # ---- pictures -------------------------------------------------------------------------------------------------------------
 
@@ -195,7 +220,7 @@ class Views:
 
         Penalties count in D's goal; instance noise and unrolled steps are left out.
         """
-        c, game, draws = self.run.config, self.run.game, Draws(self._rng)
+        c, draws = self.run.config, Draws(self._rng)
 
         def step(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
             up, down, theta_d, theta_g = self._both_goals(x, z, draws)
@@ -231,14 +256,15 @@ class Views:
         return sum(t.size for o in (self.run.game.optim_d, self.run.game.optim_g) for t in o.parameters)
 
     def eigenvalues(self) -> np.ndarray:
-        """Return the eigenvalues (P,) of the Jacobian of the game's vector field, on PROBE samples; complex, largest real part first.
+        """Return the eigenvalues (P,) of the Jacobian of the game's vector field, on PROBE samples.
 
-        The field is v = (d goal_D / d theta_d, -d loss_G / d theta_g), the way that simultaneous gradient steps go (Mescheder et al.
-        2018, section 2); imaginary parts turn, positive real parts drive away. Raises ValueError where P passes SMALL.
+        They are complex, the largest real part first. The field is v = (d goal_D / d theta_d, -d loss_G / d theta_g), the way that
+        simultaneous gradient steps go (Mescheder et al. 2018, section 2); imaginary parts turn, positive real parts drive away.
+        Raises ValueError where P passes SMALL.
         """
         if self.size > SMALL:
-            raise ValueError(f"the players have {self.size:,} parameters, and eigenvalues are computed up to {SMALL:,}; take smaller "
-                             "--hidden and --hidden-d")
+            raise ValueError(f"the players have {self.size:,} parameters, and eigenvalues are computed up to {SMALL:,}; take "
+                             "smaller --hidden and --hidden-d")
         c, game = self.run.config, self.run.game
         n = PROBE // c.pack * c.pack
         x, z = (self.run.backend.asarray(a) for a in (self._sampler.next()[:n], self._rng.standard_normal((n, c.z), np.float32)))

@@ -173,8 +173,8 @@ class Run:
     def prepare(self) -> tuple[np.ndarray, np.ndarray]:
         """Set the rates and the instance noise of the step at hand, and draw its batches.
 
-        Returns them as `play` takes them: data x (batches, m, ...) and noise z (batches, m, n_z), in memory that the next step fills
-        anew.
+        Returns them as `play` takes them: data x (batches, m, ...) and noise z (batches, m, n_z), in memory that the next step
+        fills anew.
         """
         c, game = self.config, self.game
         if c.decay:

@@ -36,7 +36,7 @@ function drawChart(chart, points, ghost, levels, step) {
   const values = lines.flatMap(([name]) => points.map((point) => point[name])).filter((v) => Number.isFinite(v) && (!chart.log || v > 0));
   const level = chart.level && levels[chart.level];
   if (level) values.push(level[0]);
-  legend(chart, lines, valuesAt(points, step));
+  legend(chart, lines, valuesAt(points, step), level);
   if (!points.length || !values.length) return;
   const scale = (v) => (chart.log ? Math.log10(Math.max(v, 1e-12)) : v);
   let low = chart.low ?? Math.min(...values.map(scale)), high = chart.high ?? Math.max(...values.map(scale));
@@ -49,8 +49,6 @@ function drawChart(chart, points, ghost, levels, step) {
   ticks(context, { low, high, width, right, height, log: chart.log });
   if (level) {
     stroke(context, [[left, y(level[0])], [right, y(level[0])]], colour("soft"), [1.5, 3], 1.5);
-    context.fillStyle = colour("soft");
-    context.fillText(level[1], left + 2, y(level[0]) - 3);
   }
   for (const [name] of lines) stroke(context, path(ghost, name, x, y), colour("ghost"), [], 1);
   for (const [name, , tone, dash] of lines) stroke(context, path(points, name, x, y), colour(tone), dash, 1.6);
@@ -88,17 +86,20 @@ function ticks(context, { low, high, width, right, height, log }) {
   }
 }
 
-function legend(chart, lines, newest) {
+function legend(chart, lines, newest, level) {
   const parts = [make("b", {}, chart.title)];
-  for (const [name, label, tone, dash] of lines) {
-    const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    swatch.setAttribute("viewBox", "0 0 24 10");
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    line.setAttribute("d", "M0 5h24");
-    line.setAttribute("stroke", colour(tone));
-    line.setAttribute("stroke-dasharray", dash.join(" "));
-    swatch.append(line);
-    parts.push(make("span", {}, swatch, `${label} ${shown(newest[name])}`));
-  }
+  for (const [name, label, tone, dash] of lines) parts.push(make("span", {}, swatch(tone, dash), `${label} ${shown(newest[name])}`));
+  if (level) parts.push(make("span", { class: "rest" }, swatch("soft", [1.5, 3]), level[1].replace("-", "−")));
   chart.header.replaceChildren(...parts);
+}
+
+/** Return a short piece of a line, as a chart draws it. */
+function swatch(tone, dash) {
+  const box = document.createElementNS("http://www.w3.org/2000/svg", "svg"), line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  box.setAttribute("viewBox", "0 0 24 10");
+  line.setAttribute("d", "M0 5h24");
+  line.setAttribute("stroke", colour(tone));
+  line.setAttribute("stroke-dasharray", dash.join(" "));
+  box.append(line);
+  return box;
 }

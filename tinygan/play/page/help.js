@@ -20,7 +20,7 @@ const HELP = {
   arrows: "Where each fake wants to go: down the gradient of G's loss.\n−m · d loss_G / dG(z_i), drawn with a length that is cut.",
   map: "Where G takes a square grid of its first two z, from −2 to 2, the others 0.",
   levels: "The line on which D cannot tell: D(x) = 1/2.",
-  optimum: "The best D there is against this G: D*(x) = p_data(x) / (p_data(x) + p_g(x)).\np_data is known; p_g is counted from 4,096 samples in the cells of the map.",
+  optimum: "The best D there is against this G: D*(x) = p_data(x) / (p_data(x) + p_g(x)).\np_data is known; p_g is estimated from 4,096 samples. Both are blurred by one cell of the map; where neither has any mass, 1/2 is shown.",
   difference: "How far D is from the optimal one, D − D*. Blue: too sure of real, orange: too sure of fake.",
   modes: "How many of 4,096 samples of G lie within 3 std of each mode. A mode that gets none is lost.",
   walk: "G along a closed way through z: samples should change smoothly.",

@@ -35,6 +35,7 @@ export function drawPlane() {
   if (on.has("fakes") && arrays.fakes) crosses(context, arrays.fakes.values, at, slow ? 0.25 : 0.9);
   if (on.has("arrows") && arrays.arrows && !slow) arrows(context, arrays, at, width);
   if (slow) ofMove(context, arrays, at);
+  if (on.has("modes") && world.arrays.centres && frame.modes) counts(context, world, frame.modes, at);
   if (!byId("star-box").hidden) beside("star", arrays.star);
   if (!byId("difference-box").hidden) {
     const values = arrays.heat.values.map((d, i) => (d - arrays.star.values[i] + 1) / 2);
@@ -133,12 +134,10 @@ function mesh(context, array, at) {
   context.stroke();
 }
 
-function modes(context, world, counts, at) {
+function modes(context, world, numbers, at) {
   const c = world.arrays.centres.values;
-  context.font = "600 11px system-ui, sans-serif";
-  context.textAlign = "center";
   for (let i = 0; 2 * i < c.length; i++) {
-    const count = counts[i], x = at.x(c[2 * i]), y = at.y(c[2 * i + 1]);
+    const count = numbers[i], x = at.x(c[2 * i]), y = at.y(c[2 * i + 1]);
     const radius = Math.max(world.radius * at.scale, 8);
     context.strokeStyle = colour(count === 0 ? "fake" : "ink");
     context.setLineDash(count === 0 ? [3, 3] : []);
@@ -146,23 +145,30 @@ function modes(context, world, counts, at) {
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
     context.stroke();
-    if (count === undefined) continue;
-    const [dx, dy] = outward(c[2 * i], c[2 * i + 1]);
-    const text = String(count), px = x + dx * (radius + 12), py = y - dy * (radius + 10) + 4;
-    context.lineWidth = 3;
-    context.setLineDash([]);
-    context.strokeStyle = colour("ground");
-    context.strokeText(text, px, py);
-    context.fillStyle = colour(count === 0 ? "fake" : "ink");
-    context.fillText(text, px, py);
   }
   context.setLineDash([]);
-  context.textAlign = "start";
 }
 
-function outward(x, y) {
-  const length = Math.hypot(x, y);
-  return length < 1e-6 ? [0, 1] : [x / length, y / length];
+/** Write each mode's count beside it, on a ground of its own, away from where samples lie: outward on a ring, above it elsewhere. */
+function counts(context, world, numbers, at) {
+  const c = world.arrays.centres.values, far = [];
+  for (let i = 0; 2 * i < c.length; i++) far.push(Math.hypot(c[2 * i], c[2 * i + 1]));
+  const ring = Math.min(...far) > 0.8 * Math.max(...far), radius = Math.max(world.radius * at.scale, 8);
+  context.font = "600 11px system-ui, sans-serif";
+  context.textAlign = "center";
+  numbers.forEach((count, i) => {
+    const [dx, dy] = ring ? [c[2 * i] / far[i], c[2 * i + 1] / far[i]] : [0, 1], text = String(count), wide = context.measureText(text).width + 8;
+    const away = radius + 9 + (Math.abs(dx) * wide) / 2 + Math.abs(dy) * 4, px = at.x(c[2 * i]) + dx * away, py = at.y(c[2 * i + 1]) - dy * away;
+    context.fillStyle = colour("card");
+    context.globalAlpha = 0.88;
+    context.beginPath();
+    context.roundRect(px - wide / 2, py - 8, wide, 16, 8);
+    context.fill();
+    context.globalAlpha = 1;
+    context.fillStyle = colour(count === 0 ? "fake" : "ink");
+    context.fillText(text, px, py + 4);
+  });
+  context.textAlign = "start";
 }
 
 function dots(context, values, at, alpha, radius = 2) {
