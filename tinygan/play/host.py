@@ -246,9 +246,9 @@ class Host(threading.Thread):
             "kind": "state", "game": self._games, "data": session.dataset.name if self._dabs else session.config.data,
             "dabs": self._dabs, "settings": settings_of(session.config), "defaults": self._defaults(), "step": session.step,
             "playing": self.playing, "speed": self.speed, "on": sorted(frames.on), "average": frames.average,
-            "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene, "levels": frames.levels(),
-            "alarms": [warned.to_json() for warned in frames.watch.said()], "slow": self.slow is not None,
-            "size": frames.views.size, "own": self._own.name if self._own.name not in OFFERED else "", "k": session.config.k,
+            "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene,
+            "levels": frames.levels(), "alarms": [warned.to_json() for warned in frames.watch.said()],
+            "slow": self.slow is not None, "own": self._own.name if self._own.name not in OFFERED else "",
         }
 
     def _defaults(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 import { byId, colour, game, make, prepared, shown } from "./state.js";
 
 const CHARTS = [
-  { key: "value", title: "V", lines: [["value", "V", "ink", []], ["best", "best D: −log 4 + 2 JSD", "star", [6, 3]]], level: "value" },
+  { key: "value", title: "V", lines: [["value", "V", "ink", []], ["best", "−log 4 + 2 JSD", "star", [6, 3]]], level: "value" },
   { key: "jsd", title: "JSD", lines: [["jsd", "nats", "star", []]], low: 0, high: Math.log(2), needs: "jsd" },
   { key: "beliefs", title: "D believes", lines: [["d_real", "D(x)", "data", []], ["d_fake", "D(G(z))", "fake", [6, 3]]], level: "d" },
   { key: "losses", title: "Losses", lines: [["d_loss", "D", "data", []], ["g_loss", "G", "fake", [6, 3]]] },
