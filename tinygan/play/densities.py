@@ -93,7 +93,7 @@ def data_of(name: str, dabs: Sequence[Any] = (), **options: Any) -> Dataset:
 # The options with which the page begins on data of the plane: players that are small enough for thousands of steps a second, and
 # rates that do not fall, as nobody knows beforehand how long one looks.
 OF_THE_PLANE: Mapping[str, Any] = {
-    "hidden": (32, 32, 32), "hidden_d": (64, 64), "z": 4, "batch": 128, "lr_d": 2e-3, "lr_g": 1e-3, "r1": 0.05, "ema": 0.99,
+    "hidden": (32, 32), "hidden_d": (32, 32), "z": 4, "batch": 64, "lr_d": 2e-3, "lr_g": 1e-3, "r1": 0.05, "ema": 0.99,
     "beta1": 0.0, "beta2": 0.99, "steps": 100_000, "decay": 0.0,
 }
 
