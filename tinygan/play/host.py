@@ -43,14 +43,14 @@ class Listener(Protocol):
         """Take a point of the curves, none of which is out of date before the next "charts"."""
 
 
-class Host(threading.Thread):
+class Host:
     """Plays one game. config, dataset: what it begins with.
 
-    Commands are handed over by `ask`, from any thread; `close` ends it. failed: what ended the thread, if an error of its own did.
+    `start` starts the thread, `close` ends it; commands are handed over by `ask`, from any thread. failed: what ended the thread, if an error of its own did.
     """
 
     def __init__(self, config: Config, dataset: Dataset, backend: Backend) -> None:
-        super().__init__(name="tinygan play", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="tinygan play", daemon=True)
         self.session = Session(config, dataset, backend)
         self.frames = Frames(self.session)
         self.playing, self.speed, self.note, self.scene = False, 0.0, "", ""
@@ -68,6 +68,10 @@ class Host(threading.Thread):
         self._counted = (time.perf_counter(), 0)
 
     # ---- from other threads ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
 
     def ask(self, command: dict[str, Any], listener: Listener | None = None) -> None:
         """Have a command done: {"do": name, ...}. Answers that are for one watcher go to `listener`."""
@@ -102,7 +106,11 @@ class Host(threading.Thread):
         """End the thread, and wait for it."""
         self._asked.put(None)
         if self.is_alive():
-            self.join(timeout)
+            self._thread.join(timeout)
+
+    def is_alive(self) -> bool:
+        """Return whether the thread runs."""
+        return self._thread.is_alive()
 
     def play_all(self) -> None:
         """Play all steps without a thread and without watchers, and record. Raises FloatingPointError if the game diverges."""
@@ -122,7 +130,7 @@ class Host(threading.Thread):
 
     # ---- the thread -----------------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
             with turn_of(self.session.backend):
                 self.frames.measure()
@@ -312,11 +320,12 @@ class Host(threading.Thread):
 
     def do_move(self, by: int = 1) -> None:
         """Go on in slow motion by one move, or back by one; behind the last move of a step the next one begins."""
+        way = 1 if _whole(by, "by", -1) > 0 else -1
         self.playing = False
         if self.slow is None:
             self.slow, self.move = SlowStep(self.session), 0
         else:
-            self.move += 1 if _whole(by, "by", -1) > 0 else -1
+            self.move += way
         if self.move >= len(self.slow.moves):
             self._leave_slow_motion()
             self._measure()

@@ -165,6 +165,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen()  # until then somebody else could still take the port
     except OSError as error:
         made.close()
         raise OSError(error.errno, f"{error.strerror}; choose another --port", f"{host}:{port}") from None
