@@ -1,6 +1,7 @@
 """A headless Chromium for tests, driven by the DevTools protocol: open a page, run JavaScript in it, press keys, take pictures."""
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -25,7 +26,8 @@ class Browser:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="tinygan-browser-")
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-                 "--no-first-run", "--remote-debugging-port=0", "--disable-background-networking",
+                 "--no-first-run", "--disable-gpu-vsync", "--disable-frame-rate-limit",
+                 "--remote-debugging-port=0", "--disable-background-networking",
                  f"--user-data-dir={self.folder}", "about:blank"]
         self.process = subprocess.Popen([browser_path(), *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         env={**os.environ, "HOME": self.folder})
@@ -62,7 +64,8 @@ class Page:
     def __init__(self, address):
         from websockets.sync.client import connect
 
-        self.socket = connect(address, max_size=2**26)
+        self.link = contextlib.ExitStack()
+        self.socket = self.link.enter_context(connect(address, max_size=2**26, proxy=None))
         self.numbers = itertools.count(1)
         self.errors = []
 
@@ -96,6 +99,24 @@ class Page:
     def click(self, selector):
         """Click on the element that a CSS selector finds."""
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def enter(self, selector, text):
+        """Give an input or a select a value, as a person does who types or chooses it."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"(e => {{ e.focus(); e.value = {json.dumps(text)}; for (const kind of ['input', 'change'])"
+                 f" e.dispatchEvent(new Event(kind, {{ bubbles: true }})); e.blur(); }})({element})")
+
+    def move(self, selector):
+        """Move the mouse over the middle of an element."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        x, y = self.run(f"(e => {{ e.scrollIntoView({{ block: 'center' }}); const b = e.getBoundingClientRect();"
+                        f" return [b.left + b.width / 2, b.top + b.height / 2]; }})({element})")
+        self.do("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def close(self):
+        """Close the tab."""
+        self.do("Page.close")
+        self.link.close()
 
     def text(self, selector):
         """Return the text of an element."""
@@ -135,6 +156,6 @@ def wait_for(what, name, seconds=30):
     end = time.monotonic() + seconds
     while not (found := what()):
         if time.monotonic() > end:
-            raise TimeoutError(f"{name}: not so after {seconds} s")
+            raise TimeoutError(f"{name[:300]}: not so after {seconds} s")
         time.sleep(0.02)
     return found

@@ -25,7 +25,7 @@ PANEL = "The page"
 LOCAL = "127.0.0.1"
 INSTALL = 'tinygan play needs a small web server: pip install "tinygan[play]", or pip install -e ".[play]" in a checkout'
 EXAMPLES = (
-    "Examples:  tinygan play   |   tinygan play moons --k 5 --r1 0   |   tinygan play points.csv   |   tinygan play runs/digits   "
+    "Examples:  tinygan play   |   tinygan play moons --k 5 --r1 0   |   tinygan play heights.csv   |   tinygan play runs/digits   "
     "|   tinygan play ring --steps 5000 --export ring.html"
 )
 

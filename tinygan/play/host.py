@@ -46,7 +46,8 @@ class Listener(Protocol):
 class Host:
     """Plays one game. config, dataset: what it begins with.
 
-    `start` starts the thread, `close` ends it; commands are handed over by `ask`, from any thread. failed: what ended the thread, if an error of its own did.
+    `start` starts the thread, `close` ends it; commands are handed over by `ask`, from any
+    thread. failed: what ended the thread, if an error of its own did.
     """
 
     def __init__(self, config: Config, dataset: Dataset, backend: Backend) -> None:

@@ -21,6 +21,7 @@ SHORTER = {
     "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
     "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
+    "play": ("--export", "page.html"),
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def place(tmp_path_factory):
         patch.chdir(here)
         measure_less(patch)
         for data in ("digits", "ring", "heights.csv"):
-            assert run(["train", data, *FEW_STEPS]) == 0
+            assert run(["train", data, *FEW_STEPS, *(("--snapshots", "1") if data == "digits" else ())]) == 0
     return here
 
 
@@ -119,6 +120,8 @@ def shortened(example):
             del more[2:]
         if "dcgan" in words:
             more = [*more[:6], "--z", "2", "--width", "1"]
+    if command == "play":  # which would serve until Ctrl-C
+        more = [*more[: 0 if "--export" in words else 2], *(() if "runs/digits" in words else FEW_STEPS)]
     if command == "kernels verify" and len(words) > 2:
         more = ["--only", "fill"] if words[2].startswith("--") else []
     if command == "kernels profile" and "--shape" not in words:

@@ -5,45 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tinygan_kernels import load as load_backend
+from played_sessions import CPU, bits, kept, session, trained
 
 from tinygan.options import OptionError
-from tinygan.play.densities import chosen_options, data_of, drawn
+from tinygan.play.densities import drawn
 from tinygan.play.moves import LINES, SlowStep, line_of
-from tinygan.play.session import FIRST_INTERVAL, Session, checked
+from tinygan.play.session import FIRST_INTERVAL, checked
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT
-from tinygan.training.config import Config
 from tinygan.training.run import Run
-
-CPU = load_backend("cpu")
-SMALL = {"hidden": (6, 5), "hidden_d": (7,), "z": 2, "batch": 8}
-
-
-def session(data="ring", **options):
-    dataset = data_of(data)
-    return Session(Config(data=data, **chosen_options(dataset, {**SMALL, **options})), dataset, CPU)
-
-
-def bits(run):
-    """Return all that a run's course depends on, to the bit."""
-    return {name: array.tobytes() for name, array in run.saved_arrays().items()}, run.course()
-
-
-def trained(config, dataset, steps, start=None):
-    """Return a run of training with these options after so many steps in all; start: the (arrays, course) from which it goes on."""
-    run = Run(config, dataset, CPU, None)
-    if start:
-        run.restore(*start)
-    while run.step < steps:
-        run.make_step()
-        run.step += 1
-    return run
-
-
-def kept(run):
-    return {name: array.copy() for name, array in run.saved_arrays().items()}, run.course()
-
 
 OPTIONS = [
     {}, {"k": 3, "r1": 0.0}, {"update": "simultaneous"}, {"pack": 2, "noise": 0.1}, {"unroll": 2}, {"decay": 0.5, "steps": 300},

@@ -1,5 +1,5 @@
 // Buttons, options and keys: what one can do to the game.
-import { byId, game, make, shown, when } from "./state.js";
+import { byId, forgetColours, game, make, shown, when } from "./state.js";
 import { lastStep, send } from "./link.js";
 import { drawDabs, isDrawing, openDrawing } from "./drawing.js";
 
@@ -36,6 +36,7 @@ export function startControls() {
 
 function setTheme(name) {
   document.documentElement.classList.toggle("dark", name === "dark");
+  forgetColours();
   dispatchEvent(new Event("resize"));
 }
 

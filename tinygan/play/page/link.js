@@ -118,5 +118,5 @@ function nearest(steps, wanted) {
 
 /** Return the last step that one can go to: of a recording its end, of a live game where it is. */
 export function lastStep() {
-  return tape ? tape.steps[tape.steps.length - 1] : (game.frame || game.state || { step: 0 }).step;
+  return tape ? tape.steps[tape.steps.length - 1] : game.step;
 }

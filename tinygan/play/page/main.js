@@ -1,5 +1,5 @@
 // The page: ties its parts together. An exported page holds a recording, and needs no server; any other connects to one.
-import { byId, when } from "./state.js";
+import { byId, game, when } from "./state.js";
 import { connect, replay } from "./link.js";
 import { startAddress } from "./address.js";
 import { startControls } from "./controls.js";
@@ -27,8 +27,14 @@ startMotion();
 startScenes();
 startDrawing();
 startPast();
-when("frame", () => { drawGame(); drawCharts(); });
+when("frame", (frame) => {
+  drawGame();
+  const { points } = game;
+  if (points.length && frame.step < points[points.length - 1].step) drawCharts(); // a line shows where in the curves this is
+  document.body.dataset.frame = frame.n;
+});
 when("charts", drawCharts);
+when("points", drawCharts);
 when("world", drawGame);
 addEventListener("resize", () => { drawGame(); drawCharts(); });
 

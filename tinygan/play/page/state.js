@@ -1,6 +1,6 @@
 // What the page knows of the game, and who wants to hear of it: one message of each kind, the newest.
 
-export const game = { hello: null, world: null, state: null, frame: null, slow: null, points: [], ghost: [], levels: {} };
+export const game = { hello: null, world: null, state: null, frame: null, slow: null, step: 0, points: [], ghost: [], levels: {} };
 
 const listeners = {};
 
@@ -21,6 +21,7 @@ export function tell(message) {
     if (game.points.length > 1200) game.points = game.points.filter((_, i) => i % 2 === 0);
   } else {
     game[kind] = message;
+    if (message.step !== undefined && kind !== "eigenvalues") game.step = message.step;
   }
   for (const f of listeners[kind] || []) f(message);
 }
@@ -67,7 +68,15 @@ export function prepared(canvas) {
   return { context, width, height };
 }
 
+const colours = new Map(); // of the present theme; asking the browser takes longer than drawing
+
 /** Return a colour of the style sheet by its name, such as "data". */
 export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colours.get(name);
+}
+
+/** Ask for all colours anew: the theme has changed. */
+export function forgetColours() {
+  colours.clear();
 }

@@ -1,0 +1,395 @@
+"""The page in a real Chromium: every control, forks, drawing, the address, the exported page, lost connections, memory."""
+
+import json
+import re
+import time
+from contextlib import contextmanager
+
+import pytest
+
+pytest.importorskip("starlette", reason="the page needs the extra [play]")
+pytest.importorskip("uvicorn", reason="the page needs the extra [play]")
+pytest.importorskip("websockets", reason="the page needs the extra [play]")
+
+from browser import Browser, browser_path, wait_for
+from played_sessions import bits, kept, trained
+from served_game import SMALL, Served, new_host, served
+
+pytestmark = pytest.mark.skipif(browser_path() is None, reason="no Chromium is installed; on Debian: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def game():
+    with served() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser, game):
+    """The page of a game at step 0 with the usual options."""
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in SMALL.items()}
+    game.host.ask({"do": "set_up", "data": "ring", "settings": settings})
+    game.host.ask({"do": "restart"})
+    game.host.ask({"do": "views", "on": ["data", "fakes", "heat"]})
+    game.host.ask({"do": "speed", "steps": 0})
+    with opened(browser, game.address) as found:
+        yield found
+
+
+@contextmanager
+def opened(browser, address, **size):
+    """Open a page, wait until it shows the game, and look afterwards that it complained of nothing."""
+    page = browser.open(address, **size)
+    page.until("document.querySelectorAll('#settings .setting').length > 10 && !document.querySelector('#plane-box').hidden")
+    yield page
+    page.run("1")
+    errors = page.errors
+    page.close()
+    assert errors == []
+
+
+def step_of(page):
+    return int(page.text("#step-number").replace(",", ""))
+
+
+def session_of(game, question):
+    return game.host.within(lambda: question(game.host.session))
+
+
+def until_step(page, game, step):
+    page.until(f"document.querySelector('#step-number').textContent === '{step:,}'")
+    assert session_of(game, lambda s: s.step) == step
+
+
+# ---- controls -------------------------------------------------------------------------------------------------------------------
+
+def test_the_buttons_move_the_players(page, game):
+    page.click("#step")
+    until_step(page, game, 1)
+    for button, player in (("#step-d", "D."), ("#step-g", "G.")):
+        before, step = session_of(game, lambda s: bits(s.run)[0]), step_of(page)
+        page.click(button)
+        until_step(page, game, step + 1)
+        after = session_of(game, lambda s: bits(s.run)[0])
+        moved = {name[:2] for name in after if after[name] != before[name]}
+        assert moved - {"av"} == {player}
+    page.click("#play")
+    page.until("document.querySelector('#play').getAttribute('aria-label') === 'Pause'")
+    page.until("document.querySelector('#rate').textContent")
+    page.click("#play")
+    page.until("document.querySelector('#play').getAttribute('aria-label') === 'Play'")
+    stopped = session_of(game, lambda s: s.step)
+    assert stopped > 20
+    until_step(page, game, stopped)
+    page.click("#restart")
+    until_step(page, game, 0)
+    assert session_of(game, lambda s: bits(s.run) == bits(trained(s.config, s.dataset, 0)))
+
+
+def test_keys_do_what_the_buttons_do(page, game):
+    for key, step in (("s", 1), ("d", 2), ("g", 3), ("ArrowRight", 4), ("ArrowLeft", 3)):
+        page.press(key)
+        until_step(page, game, step)
+    page.press(" ")
+    page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'true'")
+    wait_for(lambda: session_of(game, lambda s: s.step) > 20, "playing")
+    page.press(" ")
+    page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
+    page.press("r")
+    until_step(page, game, 0)
+
+
+def test_everything_can_be_reached_by_the_keyboard(page):
+    seen = set()
+    for _ in range(70):
+        page.press("Tab")
+        seen.add(page.run("(({id, dataset}) => id || dataset.name || dataset.scene || dataset.view)(document.activeElement)"))
+    wanted = {"restart", "play", "step", "step-d", "step-g", "slow", "speed", "timeline", "goto", "ring", "moons", "draw",
+              "dirac-open", "collapse", "set-k", "set-objective", "set-seed", "plane", "heat", "arrows", "export", "theme"}
+    assert wanted <= seen
+
+
+def test_back_to_any_step_and_the_fork_is_the_run_from_there(page, game):
+    """Back by the field, by the slider and by the key; then on with the same options, and a fork with others."""
+    game.host.ask({"do": "step", "n": 90})
+    until_step(page, game, 90)
+    page.enter("#goto", "60")
+    until_step(page, game, 60)
+    assert session_of(game, lambda s: bits(s.run) == bits(trained(s.config, s.dataset, 60)))
+    page.click("#step")
+    page.click("#step")
+    until_step(page, game, 62)
+    assert session_of(game, lambda s: bits(s.run) == bits(trained(s.config, s.dataset, 62)))
+    page.enter("#timeline", "41")
+    until_step(page, game, 41)
+    page.press("ArrowLeft")
+    until_step(page, game, 40)
+    start = session_of(game, lambda s: kept(s.run))
+    page.enter("#set-r1", "1.5")
+    page.until("document.querySelector('#set-r1').value === '1.5'")
+    wait_for(lambda: session_of(game, lambda s: s.config.r1) == 1.5, "R1")
+    for _ in range(3):
+        page.click("#step")
+    until_step(page, game, 43)
+    assert session_of(game, lambda s: bits(s.run) == bits(trained(s.config, s.dataset, 43, start)))
+
+
+CHANGES = [
+    ("k", "3", 3), ("objective", "hinge", "hinge"), ("lr_d", "0.004", 0.004), ("lr_g", "0.002", 0.002), ("r1", "0.2", 0.2),
+    ("r2", "0.1", 0.1), ("pack", "2", 2), ("ema", "0.9", 0.9), ("noise", "0.3", 0.3), ("update", "simultaneous", "simultaneous"),
+    ("batch", "32", 32),
+]
+RESTARTS = [("hidden", "5, 6", (5, 6)), ("hidden_d", "7", (7,)), ("z", "3", 3), ("seed", "11", 11)]
+
+
+def test_every_option_changes_while_the_game_runs(page, game):
+    page.click("#step")
+    for name, text, value in CHANGES:
+        if name == "update":
+            page.enter("#set-k", "1")
+        page.enter(f"#set-{name}", text)
+        wait_for(lambda name=name, value=value: session_of(game, lambda s: getattr(s.config, name)) == value, name)
+        page.click("#step")
+    until_step(page, game, 1 + len(CHANGES))
+    for name, text, value in RESTARTS:
+        page.enter(f"#set-{name}", text)
+        wait_for(lambda name=name, value=value: session_of(game, lambda s: (getattr(s.config, name), s.step)) == (value, 0), name)
+        page.click("#step")
+        until_step(page, game, 1)
+
+
+def test_an_option_that_cannot_be_is_told_and_put_back(page, game):
+    page.enter("#set-lr_d", "-1")
+    page.until("document.querySelector('#note').textContent.includes('lr')")
+    page.until("document.activeElement.blur() || Number(document.querySelector('#set-lr_d').value) === 0.002")
+    assert session_of(game, lambda s: s.config.lr_d) == 0.002
+    page.click("#step")
+    page.until("document.querySelector('#note').hidden")
+
+
+def shows_all_of_the_host(page, game):
+    """Wait until the page has drawn a frame that was made after all that was asked so far."""
+    asked = json.dumps(page.run("[...document.querySelectorAll('[data-view]:checked')].map(i => i.dataset.view).sort()"))
+    wait_for(lambda: json.dumps(sorted(game.host.frames.on)) == asked, f"the host shows {asked}")
+    number = game.host.within(lambda: game.host.frames.numbers)
+    page.until(f"Number(document.body.dataset.frame) >= {number}")
+
+
+def test_every_view_is_drawn_and_hidden(page, game):
+    """Each view changes what the canvas shows, and switched off again it shows what it did before."""
+    game.host.ask({"do": "step", "n": 30})
+    until_step(page, game, 30)
+    for box in page.run("[...document.querySelectorAll('[data-view]:checked')].map(i => i.dataset.view)"):
+        page.click(f"[data-view={box}]")
+    shows_all_of_the_host(page, game)
+    shot = ("document.querySelector('#plane').toDataURL() + "
+            "['star', 'difference'].map(name => document.getElementById(name + '-box').hidden)")
+    empty = page.run(shot)
+    for view in ("data", "fakes", "heat", "levels", "map", "modes", "optimum", "difference"):
+        page.click(f"[data-view={view}]")
+        page.until(f"({shot}) !== {json.dumps(empty)}")
+        page.click(f"[data-view={view}]")
+        page.until(f"({shot}) === {json.dumps(empty)}")
+    page.click("[data-view=fakes]")
+    page.until(f"({shot}) !== {json.dumps(empty)}")
+    fakes = page.run(shot)
+    page.click("[data-view=arrows]")
+    page.until(f"({shot}) !== {json.dumps(fakes)}")
+
+
+def test_slow_motion_shows_the_six_moves_with_their_lines(page, game):
+    page.click("#slow")
+    titles = []
+    for i in range(6):
+        page.until(f"document.querySelector('#motion [aria-current=step]').textContent.startsWith('{i + 1}.')")
+        titles.append(page.text("#motion [aria-current=step]"))
+        assert re.search(r"tinygan/\w+/\w+\.py, line \d+", page.text("#motion .code")) and page.text("#motion table")
+        page.press("m")
+    assert "z" in titles[0] and titles[3].endswith("D judges both")
+    page.until("document.querySelector('#motion [aria-current=step]').textContent.startsWith('1.')")  # of the next step
+    page.press("m")
+    page.until("document.querySelector('#motion [aria-current=step]').textContent.startsWith('2.')")
+    page.press("ArrowLeft")
+    page.until("document.querySelector('#motion [aria-current=step]').textContent.startsWith('1.')")
+    page.click("#slow")
+    page.until("document.querySelector('#motion').hidden")
+    until_step(page, game, 2)
+    assert session_of(game, lambda s: bits(s.run) == bits(trained(s.config, s.dataset, 2)))
+
+
+def test_speed_is_kept(page, game):
+    page.enter("#speed", "10")
+    page.click("#play")
+    begun = time.monotonic()
+    wait_for(lambda: session_of(game, lambda s: s.step) >= 4, "4 steps")
+    page.click("#play")
+    page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
+    passed = time.monotonic() - begun
+    assert session_of(game, lambda s: s.step) <= 10 * passed + 3
+
+
+def test_pointing_reads_the_plane_and_hovering_explains(page):
+    page.move("#plane")
+    page.until("/x = .*y = .*D = 0\\.\\d+/.test(document.querySelector('#readout').textContent)")
+    page.move("[data-help=value]")
+    page.until("document.querySelector('#tip').textContent.includes('E log D(x)') && !document.querySelector('#tip').hidden")
+
+
+def test_dark_and_light(page):
+    before = page.run("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    assert page.run("getComputedStyle(document.body).backgroundColor") != before
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_nothing_sticks_out_or_overlaps(browser, game, width):
+    with opened(browser, game.address, width=width) as page:
+        assert page.run("document.documentElement.scrollWidth") <= width
+        parts = "header button, header select, header input, #views .view, #views legend, .choices button"
+        boxes = page.run(f"[...document.querySelectorAll('{parts}')]"
+                         ".map(e => e.getBoundingClientRect()).filter(b => b.width).map(b => [b.left, b.top, b.right, b.bottom])")
+        assert len(boxes) > 20
+        for i, a in enumerate(boxes):
+            assert a[0] >= 0 and a[2] <= width + 0.5
+            for b in boxes[:i]:
+                assert a[2] <= b[0] + 1 or b[2] <= a[0] + 1 or a[3] <= b[1] + 1 or b[3] <= a[1] + 1, (a, b)
+        selects = "[...document.querySelectorAll('#settings select')]"
+        assert page.run(f"{selects}.filter(s => s.scrollWidth > s.clientWidth + 1).length") == 0
+
+
+# ---- data, address --------------------------------------------------------------------------------------------------------------
+
+def test_data_by_button(page, game):
+    for name in ("moons", "circle", "grid", "line", "wide-ring"):
+        page.click(f"[data-name={name}]")
+        page.until(f"document.querySelector('[data-name={name}]').getAttribute('aria-pressed') === 'true'")
+        page.click("#step")
+        until_step(page, game, 1)
+        assert session_of(game, lambda s: s.dataset.name) == name
+    page.click("[data-name=digits]")
+    page.until("!document.querySelector('#pictures-box').hidden && document.querySelector('#tiles').width > 40", 60)
+    page.click("[data-name=ring]")
+    page.until("!document.querySelector('#plane-box').hidden")
+
+
+def test_data_that_are_drawn_by_hand(page, game):
+    page.click("#draw")
+    page.until("!document.querySelector('#drawing').hidden")
+    box = page.run("(b => [b.left, b.top, b.width, b.height])(document.querySelector('#plane').getBoundingClientRect())")
+
+    def at(x, y):  # in [-2, 2]^2
+        return box[0] + box[2] * (x + 2) / 4, box[1] + box[3] * (2 - y) / 4
+
+    page.drag([at(x / 10, 1) for x in range(-10, 11)])
+    for _ in range(5):
+        page.press("ArrowDown")
+    page.press("Enter")
+    page.click("#drawing-use")
+    wait_for(lambda: session_of(game, lambda s: s.dataset.name) == "drawn", "drawn data")
+    centres = session_of(game, lambda s: s.dataset.centres)
+    assert len(centres) > 12 and abs(centres[:-1, 1] - 1).max() < 0.03 and abs(centres[-1] - [1, 0.5]).max() < 0.03
+    wait_for(lambda: session_of(game, lambda s: s.step) > 10, "playing")
+    page.click("#play")
+    page.until("location.hash.includes('data=drawn&dabs=')")
+    address = page.run("location.href")
+    game.host.ask({"do": "data", "name": "ring"})
+    with opened_again(page, address):
+        wait_for(lambda: session_of(game, lambda s: s.dataset.name) == "drawn", "the drawing comes back")
+        assert abs(session_of(game, lambda s: s.dataset.centres) - centres).max() < 1e-12
+
+
+@contextmanager
+def opened_again(page, address):
+    """Have a tab leave the page and open an address."""
+    page.do("Page.navigate", url="about:blank")
+    page.until("location.href === 'about:blank'")
+    page.do("Page.navigate", url=address)
+    page.until("document.querySelectorAll('#settings .setting').length > 10")
+    yield
+
+
+def test_the_address_restores_all_settings(page, game):
+    page.click("[data-name=moons]")
+    page.until("document.querySelector('[data-name=moons]').getAttribute('aria-pressed') === 'true'")
+    for name, text in (("hidden", "5, 4"), ("k", "2"), ("objective", "least-squares"), ("lr_d", "0.003"),
+                       ("seed", "5"), ("r1", "0.3")):
+        page.enter(f"#set-{name}", text)
+    page.enter("#speed", "100")
+    page.click("[data-view=map]")
+    wait_for(lambda: session_of(game, lambda s: s.config.r1) == 0.3 and "map" in game.host.frames.on, "the settings")
+    page.until("location.hash.includes('map') && location.hash.includes('speed=100') && location.hash.includes('r1=0.3')")
+    address, config = page.run("location.href"), session_of(game, lambda s: s.config)
+    game.host.ask({"do": "data", "name": "ring"})
+    game.host.ask({"do": "set", "changes": {"k": 1, "objective": "minimax", "hidden": [3], "seed": 0, "lr_d": 0.01, "r1": 0.0}})
+    game.host.ask({"do": "views", "on": ["data"]})
+    game.host.ask({"do": "speed", "steps": 0})
+    with opened_again(page, address):
+        wait_for(lambda: session_of(game, lambda s: s.config) == config, "the options")
+        wait_for(lambda: "map" in game.host.frames.on and game.host.speed == 100, "views and speed")
+        page.until(f"location.href === {json.dumps(address)}")
+
+
+def test_an_address_that_says_nonsense_is_told(page, game):
+    with opened_again(page, game.address + "#data=ring&k=0&hidden=x&nothing=1"):
+        page.until("!document.querySelector('#note').hidden")
+
+
+# ---- several pages, a lost connection, memory -----------------------------------------------------------------------------------
+
+def test_a_second_tab_watches_the_same_run(page, browser, game):
+    with opened(browser, game.address) as other:
+        page.click("#step")
+        for tab in (page, other):
+            tab.until("document.querySelector('#step-number').textContent === '1'")
+        other.click("#step")
+        page.until("document.querySelector('#step-number').textContent === '2'")
+
+
+def test_a_lost_connection_is_told_and_found_again(browser):
+    host = new_host()
+    host.start()
+    server = Served(host)
+    try:
+        page = browser.open(server.address)
+        page.until("document.querySelectorAll('#settings .setting').length > 10")
+        page.click("#step")
+        page.until("document.querySelector('#step-number').textContent === '1'")
+        server.stop()
+        page.until("!document.querySelector('#banner').hidden && document.querySelector('#banner').textContent.includes('lost')")
+        server = Served(host, server.port, server.door.token)
+        page.until("document.querySelector('#banner').hidden", 20)
+        page.click("#step")
+        page.until("document.querySelector('#step-number').textContent === '2'")
+        page.close()
+    finally:
+        server.stop()
+        host.close()
+    assert host.failed is None
+
+
+def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
+    monkeypatch.setattr("tinygan.play.host.FRAME", 0.0)  # as many frames a second as the page can draw
+    page.do("Emulation.setDeviceMetricsOverride", width=360, height=640, deviceScaleFactor=1, mobile=False)
+    for view in ("map", "levels", "optimum"):
+        page.click(f"[data-view={view}]")
+    page.click("#play")
+
+    start = int(page.run("document.body.dataset.frame"))
+
+    def memory_after(frames):
+        page.until(f"Number(document.body.dataset.frame) >= {start + frames}", 120)
+        page.do("HeapProfiler.collectGarbage")
+        return page.do("Runtime.getHeapUsage")["usedSize"]
+
+    before, then = memory_after(150), memory_after(1150)
+    page.click("#play")
+    assert then < before + 1.5e6, (before, then)
+    frames, moments, points = game.host.within(lambda: (
+        len(game.host.frames.recorded), len(game.host.session.kept), len(game.host.frames.charts.points)))
+    assert frames <= 101 and moments <= 129 and points <= 601
