@@ -160,6 +160,7 @@ def test_every_option_changes_while_the_game_runs(page, game):
     for name, text, value in RESTARTS:
         page.enter(f"#set-{name}", text)
         wait_for(lambda name=name, value=value: session_of(game, lambda s: (getattr(s.config, name), s.step)) == (value, 0), name)
+        until_step(page, game, 0)
         page.click("#step")
         until_step(page, game, 1)
 
