@@ -43,7 +43,7 @@ class Optimiser:
     def __init__(self, parameters: Parameters, rate: float, **constants: float) -> None:
         if not _is_plain_number(rate):
             raise TypeError(f"{type(self).__name__}: the learning rate is {described(rate)}, it has to be a number")
-        if not 0 < rate < float("inf"):
+        if not 0 < rate < math.inf:
             raise ValueError(f"the learning rate is {rate}, it has to be positive")
         for name, value in constants.items():
             _check_constant(type(self).__name__, name, value)

@@ -132,10 +132,82 @@ def test_the_rate_can_be_changed_between_steps():
     np.testing.assert_array_equal(values_of(optimiser), np.array(START) + 1.25)
 
 
-@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan")])
+@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan"), float("inf")])
 def test_rates_that_do_not_move_forward_are_refused(rate):
     with pytest.raises(ValueError, match="it has to be positive"):
         SGD(parameters(), rate)
+
+
+OUT_OF_RANGE = {
+    "beta1": (1.0, 1.5, -0.1, float("nan")), "beta2": (1.0, 1.5, -0.1, float("nan")), "eps": (-1e-8, float("inf"), float("nan")),
+    "mu": (-1.0, 1.0, 1.5, -1.5, float("nan")),
+}  # fmt: skip
+AT_THE_EDGE = {"beta1": (0, 0.0, 0.999), "beta2": (0.0, 1 - 1e-9), "eps": (0.0, 1e-30, 5.0), "mu": (0.0, -0.999, 0.999)}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_a_constant_out_of_its_range_is_named_with_its_optimiser(name):
+    kind = Momentum if name == "mu" else Adam
+    for odd in OUT_OF_RANGE[name]:
+        with pytest.raises(ValueError, match=f"^{kind.__name__}: {name} is {odd}, it has to"):
+            kind(parameters(), RATE, **{name: odd})
+    for odd in ("0.5", None, True):
+        with pytest.raises(TypeError, match=rf"^{kind.__name__}: {name} is .*, it has to be a number$"):
+            kind(parameters(), RATE, **{name: odd})
+    for fine in AT_THE_EDGE[name]:
+        assert kind(parameters(), RATE, **{name: fine}).constants[name] == fine
+
+
+def test_defaults_are_those_that_are_documented():
+    adam, momentum = Adam(parameters()), Momentum(parameters(), RATE)
+    assert adam.rate == 0.001 and adam.constants == {"beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
+    assert momentum.constants == {"mu": 0.9} and SGD(parameters(), RATE).constants == {}
+
+
+# ---- in what shapes parameters and gradients may come ---------------------------------------------------------------------------
+
+
+def test_parameters_are_named_by_where_they_stand():
+    """A layer's and a dictionary's by their names, pairs by theirs, a list's and a single one's by position."""
+    w, b = parameters().values()
+    layer = Linear(2, 1, backend=REFERENCE, rng=0)
+    for given, wanted in (
+        (layer, list(layer.parameters())), ({"w": w, "b": b}, ["w", "b"]), ([w, b], ["0", "1"]), (w, ["0"]),
+        ((t for t in (w, b)), ["0", "1"]), ([("one", w), ("two", b)], ["one", "two"]), ([("one", w), b], ["one", "1"]),
+    ):  # fmt: skip
+        optimiser = SGD(given, RATE)
+        assert list(optimiser.flat.parameters) == wanted
+        assert all(t.requires_grad for t in optimiser.parameters)
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    (3, r"SGD: parameters is 3 \(int\), it has to be G\.parameters\(\)"), ("w", "SGD: parameters is 'w'"),
+    (np.ones(3), "SGD: parameters is .*it has to be G.parameters"), (["w"], "SGD: parameters holds the name 'w'; write G.param"),
+    ([np.ones(2)], r"SGD: the parameter 0 is .*, it has to be a Tensor"), ({"w": 3}, r"SGD: the parameter w is 3 \(int\)"),
+    ([(1, 2, 3)], r"SGD: the parameter 0 is .*, it has to be a Tensor"), ([{}], "SGD: parameters holds .*one optimiser for each"),
+])  # fmt: skip
+def test_what_is_no_parameter_is_named(given, said):
+    with pytest.raises(TypeError, match=f"^{said}"):
+        SGD(given, RATE)
+
+
+def test_what_cannot_be_trained_is_named():
+    w, fixed = parameters()["w"], constant([1.0])
+    for given, said in (([w, fixed], "Momentum: the parameter 1 does not require a gradient"),
+                        ({"w": w, "c": fixed}, "Momentum: the parameter c does not"), ([w, w], "Momentum: one tensor is twice")):
+        with pytest.raises(ValueError, match=f"^{said}"):
+            Momentum(given, RATE)
+
+
+def test_gradients_may_come_from_a_generator_and_a_single_tensor_is_none():
+    """A tensor is iterable too: its rows would be taken for the gradients of parameters."""
+    optimiser = SGD(parameters(), RATE)
+    optimiser.ascend(g for g in as_gradients([1.0, 1.0, 1.0]))
+    np.testing.assert_allclose(values_of(optimiser), np.array(START) + RATE, rtol=1e-15)
+    square = SGD({"a": Tensor(np.zeros(2), REFERENCE, True), "b": Tensor(np.zeros(2), REFERENCE, True)}, RATE)
+    with pytest.raises(TypeError, match="gradients is one tensor; pass one gradient for each parameter"):
+        square.ascend(constant(np.ones((2, 2))))
+    assert not values_of(square).any()
 
 
 def test_gradients_that_do_not_belong_are_refused_and_nothing_moves():

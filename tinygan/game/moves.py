@@ -10,6 +10,7 @@ penalties.py those of the penalties; here are the moves:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ class Game:
             raise ValueError(f"there is no objective {self.objective!r}; tinygan has {', '.join(OBJECTIVES)}")
         if not (is_number(self.ema) and is_number(self.r1)):
             raise TypeError(f"ema and r1 are {described(self.ema)} and {described(self.r1)}, they have to be numbers")
-        if not 0 <= self.ema < 1 or not 0 <= self.r1 < float("inf"):
+        if not 0 <= self.ema < 1 or not 0 <= self.r1 < math.inf:
             raise ValueError(f"ema has to lie in [0, 1) and r1 to be at least 0, they are {self.ema} and {self.r1}")
         if self.remedies.smooth and not OBJECTIVES[self.objective].ascends_v:
             raise ValueError(f"smooth is {self.remedies.smooth}, but the game {self.objective!r} has no labels to smooth")
@@ -108,6 +109,7 @@ class Game:
             raise ValueError("instance noise and the penalty between real and fake draw random points; hand the game its draws")
         if self.ema and self.average is None:
             raise ValueError(f"ema is {self.ema}, but there is no average to follow G; hand the game a second G")
+        self._check_average()
         for penalty in self.penalties:
             if not callable(penalty) or not hasattr(penalty, "at") or isinstance(penalty, type):
                 raise TypeError(f"penalties holds {described(penalty)}, it has to hold penalties on D's slope: penalties=[R2(1.0)]")
@@ -139,6 +141,14 @@ class Game:
         for name, optimiser, others in (("optim_d", self.optim_d, g - d), ("optim_g", self.optim_g, d - g)):
             if others & {id(t) for t in optimiser.parameters}:
                 raise ValueError(f"{name} moves parameters of the other player; hand the game D's optimiser first, then G's")
+
+    def _check_average(self) -> None:
+        """Raise ValueError where the average has other parameters or buffers than G, so that it cannot follow G."""
+        if self.average is not None:
+            for mine, theirs in ((self.average.parameters(), self.G.parameters()), (self.average.buffers(), self.G.buffers())):
+                if list(mine) != list(theirs):
+                    raise ValueError(f"average holds {', '.join(mine) or 'none'}, and G {', '.join(theirs) or 'none'}; it has to "
+                                     "be a second G, built as the first one is")
 
     @property
     def backend(self) -> Backend:
@@ -182,9 +192,7 @@ class Game:
         """
         if not (callable(batch) and callable(noise)):
             raise TypeError("batch and noise are functions, as each move takes new ones: alternating_step(lambda: x, lambda: z)")
-        if whole_number(k, "k", -1) < 1:
-            raise ValueError(f"k is {k}; D has to take at least one step for each of G's")
-        for _ in range(k):
+        for _ in range(whole_number(k, "k, D's steps for each of G's,", 1)):
             goal, s_real, s_fake = self.ascend_d(batch(), noise())
         real_of_g, fake_of_g = self.descend_g(noise(), batch() if self.g_needs_data else None)
         return Logits(s_real, s_fake, fake_of_g, goal, real_of_g)
@@ -217,7 +225,7 @@ class Game:
     def _tensors(self, *batches: Any) -> tuple[Tensor, ...]:
         """Return batches as tensors, arrays among them as constants like D's parameters."""
         like = next(iter(self.optim_d.flat.parameters.values()))
-        return tuple(batch if isinstance(batch, Tensor) else ops.as_tensor(batch, like) for batch in batches)
+        return tuple(ops.as_tensor(batch, like) for batch in batches)
 
     def slopes(self, goal: Tensor, *players: str) -> list[Tensor]:
         """Return d goal / d theta of the players "D" and "G". Raises ValueError where the goal does not depend on a parameter."""

@@ -213,7 +213,7 @@ def levels(name: str, smooth: float = 0.0) -> dict[str, Level]:
         }
         return {reading: Level(at, f"{at:.3g}") for reading, at in values.items()}
     goal = game.goal_at_rest
-    turned = goal.label.removeprefix("-") if goal.value < 0 else goal.label
+    turned = goal.label.removeprefix("-") if goal.value <= 0 else f"-{goal.label}"
     known = {"v": goal, "d": game.d_at_rest, "d_loss": Level(-goal.value + 0.0, turned), "g_loss": game.loss_at_rest}
     return {reading: level for reading, level in known.items() if level is not None}
 

@@ -18,10 +18,11 @@ from tinygan.engine.tensor import stop
 from tinygan.game.moves import Game
 from tinygan.game.objectives import LOG4, OBJECTIVES, V, minimax, nonsaturating, total_loss, value
 from tinygan.game.packing import packed
-from tinygan.game.penalties import gradient_penalty
+from tinygan.game.penalties import R1, R2, gradient_penalty
 from tinygan.game.readings import Logits
 from tinygan.game.remedies import Remedies
 from tinygan.nn.architectures import Architecture, discriminator, generator
+from tinygan.nn.gan_layers import SpectralNorm
 from tinygan.nn.layers import BatchNorm, Layer, Linear, Sequential, Tanh
 from tinygan.optim import SGD, Adam
 
@@ -219,18 +220,18 @@ def test_algorithm_1_is_its_steps_one_after_the_other():
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_d_has_to_move(k):
-    with pytest.raises(ValueError, match=f"k is {k}; D has to take at least one step"):
+    with pytest.raises(ValueError, match=f"k, D's steps for each of G's, is {k}, it has to be at least 1"):
         new_game().alternating_step(lambda: drawn(4, 3), lambda: drawn(4, 2), k)
 
 
 class Counting(Layer):
-    """A network that counts how often it is run."""
+    """A network that counts how often it is run, and on how many samples."""
 
     def __init__(self, network):
-        self.network, self.runs = network, 0
+        self.network, self.runs, self.samples = network, 0, 0
 
     def __call__(self, x):
-        self.runs += 1
+        self.runs, self.samples = self.runs + 1, self.samples + x.shape[0]
         return self.network(x)
 
 
@@ -263,6 +264,44 @@ def test_one_sweep_gives_both_gradients_in_games_of_sum_zero(objective):
         products[name] = sum(launch.kernel.name == "matmul" for launch in seen)
     saved = 2 if OBJECTIVES[objective].zero_sum else 0
     assert products[objective] == products["nonsaturating"] - saved
+
+
+@pytest.mark.parametrize("options", [{"r1": 0.3}, {"penalties": [R1(0.3)]}, {"remedies": Remedies(r2=0.3)}], ids=str)
+def test_one_sweep_gives_both_gradients_where_penalties_are_at_the_data_alone(options):
+    """A penalty at the data cannot move G, so the sweep serves both; one at the fakes is not for G to descend."""
+    products = {}
+    for name in ("minimax", "nonsaturating"):
+        game = new_game(objective=name, **options)
+        with launches() as seen:
+            game.simultaneous_step(drawn(8, 3), drawn(8, 2))
+        products[name] = sum(launch.kernel.name == "matmul" for launch in seen)
+    assert products["minimax"] == products["nonsaturating"] - (0 if "remedies" in options else 2)
+
+
+R2_TOO = Remedies(r2=0.3)
+
+
+@pytest.mark.parametrize("options", [{}, {"r1": 0.3}, {"remedies": R2_TOO}, {"r1": 0.3, "remedies": R2_TOO}], ids=str)
+def test_no_sample_is_judged_twice_for_a_penalty_in_a_step_of_d(options):
+    """The batch at which a penalty takes the slope is a variable before D judges it: the logits that V has computed serve."""
+    game = new_game(**options)
+    game.D = Counting(game.D)
+    game.ascend_d(drawn(4, 3), drawn(4, 2))
+    assert game.D.samples == 8
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_several_penalties_are_all_subtracted(objective):
+    """D's goal is V less the sum of them; the first, one in the middle and the last each change it."""
+    x, z = drawn(4, 3), drawn(4, 2)
+    game = new_game(objective=objective, r1=0.7, remedies=Remedies(r2=0.4), penalties=[R1(0.2), R2(0.1)])
+    fake = stop(game.G(z))
+    wanted = value(game.D(x), game.D(fake)) - gradient_penalty(game.D, x, 0.7 + 0.2) - gradient_penalty(game.D, fake, 0.4 + 0.1)
+    seen = game.judged(x, fake)
+    assert float(seen.goal) == pytest.approx(float(wanted), rel=1e-12)
+    assert float(seen.value) == float(value(game.D(x), game.D(fake)))
+    assert [penalty for penalty, _ in seen.penalties] == [R1(0.7), R2(0.4), R1(0.2), R2(0.1)]
+    assert sum(float(each) for _, each in seen.penalties) == pytest.approx(float(seen.value - seen.goal), rel=1e-12)
 
 
 @pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
@@ -354,6 +393,42 @@ def test_the_average_takes_over_running_statistics_as_they_are():
         np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
         assert not np.shares_memory(mine.numpy(), theirs.numpy())
     assert np.abs(average.buffers()["1.mean"].numpy()).max() > 1e-3
+
+
+class LastSeen(Layer):
+    """A network that keeps its last batch in a buffer, whatever its size."""
+
+    def __init__(self, network, m):
+        self.network, self.seen = network, constant(np.zeros((m, 2)))
+
+    def __call__(self, z):
+        if self.seen.shape != z.shape:
+            self.seen = constant(np.zeros(z.shape))
+        self.seen.array[...] = z.array
+        return self.network(z)
+
+
+def test_the_average_takes_over_a_buffer_of_another_shape():
+    """A copy of its own: what the average has is not changed by the next step of G before the average is updated."""
+    D, G = players()
+    G, average = LastSeen(G, 4), LastSeen(players()[1], 9)
+    game = Game(D, G, SGD(D.parameters(), 0.05), SGD(G.parameters(), 0.05), ema=0.9, average=average)
+    assert average.seen.shape == (4, 2)
+    for m in (4, 6):
+        game.descend_g(drawn(m, 2, seed=m))
+        np.testing.assert_array_equal(average.seen.numpy(), drawn(m, 2, seed=m).numpy())
+        assert not np.shares_memory(average.seen.numpy(), G.seen.numpy())
+
+
+@pytest.mark.parametrize("part", ["parameters", "buffers"])
+def test_an_average_with_other_parts_than_g_is_refused(part):
+    """It would be a mean of some of G, or of parameters that do not belong together."""
+    (D, G), other = players(), players()[1]
+    more = {"parameters": Linear(3, 3, backend=REFERENCE, rng=0, dtype=np.float64), "buffers": SpectralNorm(other[-2], 0)}[part]
+    longer = Sequential(*other, more) if part == "parameters" else Sequential(*other[:-2], more, other[-1])
+    for one, average in ((G, longer), (longer, G)):
+        with pytest.raises(ValueError, match=r"average holds .*, and G .*; it has to be a second G, built as the first one is"):
+            Game(D, one, SGD(D.parameters(), 0.05), SGD(one.parameters(), 0.05), ema=0.9, average=average)
 
 
 # ---- what a game refuses, and what it reads -------------------------------------------------------------------------------------
@@ -471,6 +546,14 @@ def test_g_compares_its_fakes_with_data_where_its_loss_does(options):
     assert readings.d_loss == pytest.approx(-float(goal), rel=1e-15)
     assert readings.d_real == s_real.numpy().mean() and readings.d_fake == s_fake.numpy().mean()
     assert readings.g_loss == pytest.approx(special.log1p(np.exp(real_of_g.numpy() - fake_of_g.numpy())).mean(), rel=1e-12)
+
+
+def test_players_of_a_game_of_pairs_that_move_at_once_compare_the_same_data():
+    x, z = drawn(4, 3), drawn(4, 2)
+    logits = new_game(objective="relativistic").simultaneous_step(x, z)
+    assert logits.real_of_g is None
+    assert logits.read("relativistic").g_loss == pytest.approx(
+        special.log1p(np.exp(logits.real.numpy() - logits.fake.numpy())).mean(), rel=1e-12)
 
 
 def test_a_step_of_g_without_the_data_that_it_needs_is_refused_before_anything_moves():

@@ -10,7 +10,7 @@ from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
-from tinygan.game.objectives import OBJECTIVES, goal_of_d, levels
+from tinygan.game.objectives import OBJECTIVES, Level, goal_of_d, levels
 from tinygan.nn.layers import Linear, Sequential
 
 CPU = load("cpu")
@@ -225,6 +225,18 @@ def test_labels_of_levels_say_their_values(name):
     for level in levels(name).values():
         sign, label = (-1, level.label[1:]) if level.label.startswith("-") else (1, level.label)
         assert level.value == pytest.approx(sign * words[label], rel=1e-15)
+
+
+def test_labels_of_levels_without_a_sign_and_with_smoothed_labels(monkeypatch):
+    """Of a goal that is 0, of one above it, and of numbers that no fraction names."""
+    at_0 = levels("wasserstein")
+    assert (str(at_0["v"].value), at_0["v"].label) == (str(at_0["d_loss"].value), at_0["d_loss"].label) == ("0.0", "0")
+    for value, label in ((0.5, "1/2"), (3.0, "3")):
+        monkeypatch.setitem(OBJECTIVES, "above", replace(OBJECTIVES["hinge"], goal_at_rest=Level(value, label)))
+        assert levels("above")["d_loss"] == (-value, f"-{label}") and levels("above")["v"] == (value, label)
+    for level in levels("nonsaturating", 0.1).values():
+        assert float(level.label) == pytest.approx(level.value, rel=5e-3)
+    assert levels("nonsaturating", 0.1)["d"].label == "0.45"
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -147,7 +147,15 @@ def test_options_become_penalties_in_a_fixed_order():
 def test_a_negative_penalty_is_refused_as_it_would_be_a_reward(weight):
     D, _ = players()
     x = drawn(4, 3)
-    for make in (R1, R2, lambda w: WassersteinPenalty(w, Draws(np.random.default_rng(0))), lambda w: gradient_penalty(D, x, w),
-                 lambda w: wgan_gp(D, x, x, w, Draws(np.random.default_rng(0)))):
-        with pytest.raises(ValueError, match=f"the weight is {weight}, it has to be at least 0 and finite"):
+    makers = {"R1": R1, "R2": R2, "WassersteinPenalty": lambda w: WassersteinPenalty(w, Draws(np.random.default_rng(0))),
+              "gradient_penalty": lambda w: gradient_penalty(D, x, w),
+              "wgan_gp": lambda w: wgan_gp(D, x, x, w, Draws(np.random.default_rng(0)))}
+    for name, make in makers.items():
+        with pytest.raises(ValueError, match=f"^{name}: the weight is {weight}, it has to be at least 0 and finite"):
             make(weight)
+
+
+def test_a_penalty_of_weight_0_is_no_penalty():
+    D, _ = players()
+    x = judged(D, variable(drawn(4, 3)))
+    assert [float(penalty(D, x, x)) for penalty in (R1(0.0), R2(0), WassersteinPenalty(0.0, draws()))] == [0, 0, 0]

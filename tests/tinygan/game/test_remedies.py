@@ -16,7 +16,7 @@ from tinygan.game.penalties import gradient_penalty, wgan_gp
 from tinygan.game.remedies import Remedies
 from tinygan.game.unrolled import at, kept_buffers, unrolled
 from tinygan.nn.init import glorot_uniform
-from tinygan.nn.layers import BatchNorm, Linear, Sequential
+from tinygan.nn.layers import BatchNorm, Layer, Linear, Sequential
 from tinygan.optim import SGD
 
 CPU = load("cpu")
@@ -156,10 +156,47 @@ def test_d_sees_noise_on_both_and_g_learns_through_it():
     np.testing.assert_allclose(game.descend_g(z)[1].numpy(), D(G(z)).numpy(), atol=1e-9)
 
 
+@pytest.mark.parametrize("unroll", [0, 2])
+def test_g_and_the_d_that_looks_ahead_see_instance_noise(unroll):
+    """One after the other, data and fakes for the look ahead, then the fakes that G is judged by, written out."""
+    G, D, rng = _networks(4)
+    x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), draws=Draws(np.random.default_rng(8)),
+                remedies=Remedies(noise=0.5, unroll=unroll, unroll_rate=0.3))
+    drawn, theta = np.random.default_rng(8), list(G.parameters().values())
+    noisy = lambda points: points + _constant(0.5 * drawn.standard_normal(points.shape))  # noqa: E731
+    fake = G(z)
+    real, shown = (noisy(x), noisy(fake)) if unroll else (x, fake)
+    with at(D, unrolled(D, lambda: value(D(real), D(shown)), D.parameters(), unroll, 0.3)):
+        s_fake = D(noisy(fake))
+        down = gradients(ops.bce_logits(s_fake, 1.0), theta)
+    expected = [t.numpy() - 0.1 * g.numpy() for t, g in zip(theta, down, strict=True)]
+    np.testing.assert_allclose(game.descend_g(z, x)[1].numpy(), s_fake.numpy(), rtol=1e-12)
+    for t, e in zip(theta, expected, strict=True):
+        np.testing.assert_allclose(t.numpy(), e, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
+def test_the_d_that_looks_ahead_has_smoothed_labels(objective):
+    G, D, rng = _networks(4)
+    x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), objective, remedies=Remedies(smooth=0.3, unroll=2))
+    fake = G(z)
+    with at(D, unrolled(D, lambda: goal_of_d(objective, D(x), D(fake), 0.3), D.parameters(), 2, 0.1)):
+        expected = D(fake).numpy()
+    np.testing.assert_allclose(game.descend_g(z, x)[1].numpy(), expected, rtol=1e-12)
+
+
 def test_a_game_without_draws_says_what_it_needs():
     G, D, _ = _networks()
-    with pytest.raises(ValueError, match="hand the game its draws"):
-        Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=Remedies(noise=0.1))
+    for remedies in (Remedies(noise=0.1), Remedies(gp=0.1)):
+        with pytest.raises(ValueError, match="hand the game its draws"):
+            Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), remedies=remedies)
+    assert not any(remedies.needs_draws for remedies in (Remedies(), Remedies(r2=1.0, smooth=0.1, pack=2, unroll=1)))
+
+
+def test_each_remedy_is_off_by_default():
+    assert Remedies().values(Remedies) == {"r2": 0, "gp": 0, "smooth": 0, "noise": 0, "pack": 1, "unroll": 0, "unroll_rate": 0.1}
 
 
 @pytest.mark.parametrize("wrong", [{"r2": -1}, {"gp": float("nan")}, {"smooth": 0.5}, {"pack": 0}, {"unroll": -1}, {"noise": -0.1}])
@@ -264,6 +301,28 @@ def test_running_statistics_are_back_after_an_error():
         raise RuntimeError
     for name, t in norm.buffers().items():
         np.testing.assert_array_equal(t.numpy(), before[name])
+
+
+class Twice(Layer):
+    """One layer in two attributes, as tied weights are."""
+
+    def __init__(self, layer):
+        self.first = self.second = layer
+        self.w, self.v = layer.w, [layer.w]
+
+    def __call__(self, x):
+        return self.second(self.first(x)) @ self.w @ self.v[0]
+
+
+def test_a_parameter_in_several_places_is_exchanged_in_all_of_them():
+    D = Twice(Linear(2, 2, backend=CPU, rng=0, dtype=np.float64))
+    x, own, other = _constant([[1.0, 2.0]]), D.w, _constant([[0.5, 0.0], [0.0, 2.0]])
+    name = next(iter(name for name, t in D.parameters().items() if t is own))
+    with at(D, {name: other}):
+        assert D.first.w is D.second.w is D.w is D.v[0] is other
+        wanted = (x.numpy() @ other.numpy() + D.first.b.numpy()) @ other.numpy() + D.first.b.numpy()
+        np.testing.assert_allclose(D(x).numpy(), wanted @ other.numpy() @ other.numpy(), rtol=1e-14)
+    assert D.first.w is D.second.w is D.w is D.v[0] is own
 
 
 def test_parameters_are_back_after_an_error():

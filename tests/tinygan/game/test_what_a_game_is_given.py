@@ -20,7 +20,8 @@ def net(n_out, seed):
 
 def new_game(D=None, G=None, **options):
     D, G = D or net(1, 0), G or net(2, 1)
-    return Game(D, G, **{"optim_d": optim.SGD(D, 0.1), "optim_g": optim.SGD(G, 0.1)} | options)
+    movers = (optim.SGD(one if isinstance(one, nn.Layer) else net(1, 2), 0.1) for one in (D, G))
+    return Game(D, G, **dict(zip(("optim_d", "optim_g"), movers, strict=True)) | options)
 
 
 MOVES = {
@@ -37,6 +38,25 @@ def test_arrays_and_lists_are_batches_like_tensors(move):
         found = [t.numpy() for t in MOVES[move](new_game(), x, z)]
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+class TakesTensors(nn.Layer):
+    """A layer of a user's own that calls what only tensors have."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, x):
+        return self.inner(x) if x.tracked is not None else None
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("options", [{"objective": "relativistic"}, {"remedies": Remedies(unroll=1)}, {}], ids=str)
+def test_a_layer_of_ones_own_is_called_with_tensors(move, options):
+    """Also in G's step of a game of pairs, and where D looks ahead: the only steps of G that look at data."""
+    if "remedies" in options and move == "simultaneous_step":
+        pytest.skip("simultaneous players do not look ahead")
+    MOVES[move](new_game(D=TakesTensors(net(1, 0)), G=TakesTensors(net(2, 1)), **options), X, Z)
 
 
 class Cut(nn.Layer):
@@ -76,6 +96,10 @@ def test_a_parameter_that_would_never_be_trained_is_named_as_the_players_own(mak
 
 REFUSED = {
     "a rate for an optimiser": ({"optim_d": 1e-3}, TypeError, r"optim_d is 0.001 \(float\), it has to be an optimiser of D"),
+    "D": ({"D": 3}, TypeError, "^D is a int, it has to be a Layer"), "G": ({"G": 3}, TypeError, "^G is a int, it has to be a La"),
+    "infinite R1": ({"r1": float("inf")}, ValueError, r"r1 to be at least 0, they are 0\.0 and inf"),
+    "NaN as R1": ({"r1": float("nan")}, ValueError, "r1 to be at least 0"),
+    "a function as a penalty": ({"penalties": [abs]}, TypeError, r"penalties holds .* it has to hold penalties on D's slope"),
     "a class": ({"optim_g": optim.SGD}, TypeError, "optim_g is a type, it has to be an optimiser of G"),
     "r1": ({"r1": "a"}, TypeError, r"'a' .* have to be numbers"), "average": ({"average": 3}, TypeError, "average is a int"),
     "remedies": ({"remedies": {"noise": 0.1}}, TypeError, r"remedies is .*Remedies\(noise=0.1\)"),
@@ -103,10 +127,14 @@ def test_players_that_are_swapped_are_noticed_by_their_samples():
 
 
 def test_batches_that_are_no_functions_and_counts_that_are_no_numbers_are_answered():
-    with pytest.raises(TypeError, match=r"batch and noise are functions.*alternating_step\(lambda: x, lambda: z\)"):
-        new_game().alternating_step(X, Z)
-    with pytest.raises(TypeError, match=r"k is 1\.5"):
+    for x, z in ((X, Z), (lambda: X, Z), (X, lambda: Z)):
+        with pytest.raises(TypeError, match=r"batch and noise are functions.*alternating_step\(lambda: x, lambda: z\)"):
+            new_game().alternating_step(x, z)
+    with pytest.raises(TypeError, match=r"k, .* is 1\.5"):
         new_game().alternating_step(lambda: X, lambda: Z, k=1.5)
+    for k in (0, -3):
+        with pytest.raises(ValueError, match=f"k, D's steps for each of G's, is {k}, it has to be at least 1"):
+            new_game().alternating_step(lambda: X, lambda: Z, k=k)
 
 
 @pytest.mark.parametrize(("name", "said"), [("step", r"game\.ascend_d\(x, z\)"), ("train", r"fit\(G, D, data\)"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinygan.data import load
 from tinygan.data.named import grid_centres, ring_centres
-from tinygan.measure.metrics import class_balance, mixture_coverage, neighbours
+from tinygan.measure.metrics import Memorisation, MixtureCoverage, class_balance, memorisation, mixture_coverage, neighbours
 
 MIXTURES = {"ring": (ring_centres(), 0.01), "grid": (grid_centres(), 0.05)}
 HQ = 1 - np.exp(-4.5)  # of an exact sampler: within 3 std of its mode, in two dimensions
@@ -173,3 +173,62 @@ def test_class_balance_of_the_digits():
     found = class_balance(x, labels, x)
     assert len(found.shares) == 10 and sum(found.shares) == pytest.approx(1) and 0.08 < found.rarest <= 0.1
     assert 0.85 < found.real_confidence < found.confidence < 1  # half of these it was fitted on
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_class_balance_is_the_classifier_that_is_described(dtype):
+    """A logistic regression of one half, asked for its probabilities on the other half and on the fakes; no class is left out."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [30, 40, 50])
+    real = (np.array([[0, 0], [2, 0], [0, 2]])[labels] + rng.standard_normal((120, 2))).astype(dtype)
+    fake = (np.array([[0.3, 0.2]]) + 0.5 * rng.standard_normal((9, 2))).astype(dtype)
+    fake = fake[LogisticRegression().fit(real, labels).predict(fake) != 2]  # the last class has no sample
+    learnt, held, classes, _ = train_test_split(real, labels, test_size=0.5, random_state=0, stratify=labels)
+    model = LogisticRegression(max_iter=2000).fit(learnt, classes)
+    found = class_balance(real, labels, fake)
+    assert found.confidence == np.mean([max(p) for p in model.predict_proba(fake)])
+    assert found.real_confidence == np.mean([max(p) for p in model.predict_proba(held)])
+    assert found.shares == tuple(np.mean(model.predict(fake) == c) for c in range(3)) and found.rarest == 0.0
+
+
+# ---- memorisation -------------------------------------------------------------------------------------------------------
+
+
+def test_memorisation_by_hand():
+    """Gaps of the real points are 1, 1, 8 and 10, so 4.5 is typical; the fakes are 0.5, 0.5 and 3 away, from two of them."""
+    real, fake = np.array([[0.0], [1.0], [9.0], [19.0]]), np.array([[1.5], [8.5], [6.0]])
+    assert memorisation(real, fake) == Memorisation(distinct=2, ratio=0.5 / 4.5)
+    assert memorisation(real, np.array([[19.0]])) == Memorisation(distinct=1, ratio=0.0)
+    assert memorisation(real, real + 9.0).ratio > 0
+
+
+def test_memorisation_tells_copies_from_fresh_samples():
+    rng = np.random.default_rng(0)
+    real, other = rng.standard_normal((2, 300, 3))
+    fresh, copies = memorisation(real, other), memorisation(real, real[:40])
+    assert 0.7 < fresh.ratio < 1.4 and fresh.distinct > 100
+    assert copies == Memorisation(distinct=40, ratio=0.0)
+    same = memorisation(np.zeros((5, 2)), np.ones((3, 2)))  # real samples that are all one: their typical gap is 0
+    assert same.ratio == pytest.approx(np.sqrt(2) / 1e-12) and same.distinct == 1
+
+
+# ---- modes that lie anywhere --------------------------------------------------------------------------------------------
+
+
+CENTRES = np.array([[1.0, 0.0], [5.0, 2.0], [-7.0, 3.0]])  # no reflection of themselves, as those of a ring are
+
+
+def test_modes_are_where_their_centres_are():
+    found = mixture_coverage(np.array([[1.0, 3.0], [5.0, 2.0], [20.0, 0.0], [-1.0, 0.0]]), CENTRES, 1.0)
+    assert (found.modes, found.of, found.hq) == (2, 3, 0.75), "3 std away is still of high quality"
+    assert found.reverse_kl == pytest.approx(2 / 3 * np.log(2) + 1 / 3 * np.log(1))
+    assert mixture_coverage(np.array([[100.0, 0.0]]), CENTRES, 1.0) == MixtureCoverage(0, 3, 0.0, np.inf)
+
+
+def test_a_real_sample_on_the_edge_of_a_ball_counts():
+    """On a line, k = 1: the fakes' balls are [0, 2] and [1, 3]; the reals are on their edges."""
+    found = neighbours(np.array([[0.0], [3.0]]), np.array([[1.0], [2.0]]), k=1)
+    assert as_tuple(found) == (1.0, 1.0, 2.0, 1.0)

@@ -109,6 +109,22 @@ def test_a_generator_goes_on_where_its_saved_state_was(tmp_path):
     assert (other.standard_normal(9) == rng.standard_normal(9)).all()
 
 
+def test_the_bytes_of_a_file_are_those_that_are_described(tmp_path):
+    """Its header in order, compact and in UTF-8, filled with blanks to the next multiple of 8: files of today's and of later code
+    have equal bytes.
+    """
+    for name in ("a", "ab", "ä", "abcdefgh"):
+        checkpoint.save(tmp_path / "c", {name: np.zeros(1, "f4")}, {"b": 1, "a": [2]})
+        raw, text = (tmp_path / "c").read_bytes(), '{"a": [2], "b": 1}'
+        size = int.from_bytes(raw[:8], "little")
+        sha = checkpoint.digest({name: np.zeros(1, "f4")}, text)
+        metadata = {"format": "tinygan-1", "sha256": sha, "state": text}
+        header = {"__metadata__": metadata, name: {"data_offsets": [0, 4], "dtype": "F32", "shape": [1]}}
+        wanted = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert raw[8 : 8 + size] == wanted + b" " * (-len(wanted) % 8) and raw[8 + size :] == bytes(4)
+        assert size % 8 == 0 and size - len(wanted) < 8
+
+
 # ---- damage ---------------------------------------------------------------------------------------------
 
 

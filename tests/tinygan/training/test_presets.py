@@ -40,6 +40,31 @@ def test_every_preset_makes_a_run(name, data, tmp_path):
     assert (job.game.r1 == 0) == (config.r1 == 0) and job.game.remedies.pack == config.pack
 
 
+# What each preset of a single remedy changes, and the numbers of its paper; R1 is off in all of them.
+REMEDIES = {
+    "vanilla": {"ema": 0.0}, "minimax": {"objective": "minimax"}, "r2": {"r2": 0.1}, "noise": {"noise": 0.1},
+    "smooth": {"smooth": 0.1},
+    "wgan-gp": {"objective": "wasserstein", "gp": 10.0, "k": 5}, "sngan": {"objective": "hinge", "spectral": True},
+    "lsgan": {"objective": "least-squares"}, "pack": {"pack": 2}, "unroll": {"unroll": 3, "unroll_rate": 0.01},
+    "ttur": {"lr_d": 2e-3, "lr_g": 5e-4},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_preset_of_a_remedy_changes_that_alone(name):
+    assert PRESETS[name].options == {"r1": 0.0, **REMEDIES[name]} and PRESETS[name].data == ()
+
+
+def test_presets_of_pacgan_differ_in_their_packs():
+    """100 packs a batch, whatever a pack holds. Lin et al. 2018, appendix B."""
+    assert set(PRESETS) == {"best", *REMEDIES, "pacgan-gan", "pacgan2", "pacgan4"} and PRESETS["best"].options == {}
+    alone = PRESETS["pacgan-gan"].options
+    assert (alone["batch"], alone["r1"], alone["ema"], alone["update"]) == (100, 0.0, 0.0, "simultaneous")
+    assert (alone["lr_d"], alone["lr_g"], alone["beta1"], alone["beta2"]) == (1e-4, 1e-4, 0.8, 0.999)
+    for pack in (2, 4):
+        assert PRESETS[f"pacgan{pack}"].options == {**alone, "pack": pack, "batch": 100 * pack}
+
+
 def test_presets_build_the_networks_of_their_papers():
     dataset = load_data("ring")
     job = Run(Config(data="ring", **{**defaults(dataset, None), **options_of_preset("pacgan2", "ring")}), dataset, CPU, ".")
