@@ -12,7 +12,7 @@ from tinygan_kernels import Backend
 from tinygan.game import objectives
 from tinygan.theory.all import claims
 from tinygan.theory.collapse import BATCH, PLAIN
-from tinygan.theory.vector_field import dirac_eigenvalues, dirac_path
+from tinygan.theory.dirac import dirac_eigenvalues, dirac_path
 
 
 @dataclass(frozen=True)
