@@ -17,7 +17,9 @@ from tinygan.measure.densities import optimal
 from tinygan.measure.pictures import FAKE, REAL, THEORY
 from tinygan.theory.collapse import CURES, PLAIN, Setting, generated
 from tinygan.theory.dirac import dirac_path
+from tinygan.theory.local_rates import consensus_radius, extragradient_radius
 from tinygan.theory.long_run import LONG, circle, long_radii
+from tinygan.theory.mlp_game import critical_step, field_eigenvalues, mlp_game, played_factor, steps_to_see
 from tinygan.theory.optimal_d import one_dimension, trained
 
 CPU = load("cpu")
@@ -97,6 +99,33 @@ def long_run() -> Figure:
     return figure
 
 
+def rates() -> Figure:
+    """Draw the factor per step over the step size: of the MLP game with R1, by eigenvalues and in play; of remedies on Dirac."""
+    figure = Figure(figsize=(9.5, 3.4), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2)
+    for r1, colour in ((0.0, FAKE), (0.1, REAL), (1.0, "black")):
+        of_v = field_eigenvalues(mlp_game(CPU, r1))
+        sizes = np.linspace(0.01, 1.05 * critical_step(of_v), 400)
+        left.plot(sizes, [np.abs(1 + h * of_v).max() for h in sizes], color=colour, linewidth=1, label=f"R1 {r1:g}")
+        for share in (0.4, 0.7, 0.97):
+            h = share * critical_step(of_v)
+            steps = steps_to_see(float(np.abs(1 + h * of_v).max()), 2000)
+            left.plot(h, played_factor(mlp_game(CPU, r1), h, steps, True, 1e-3), "o", color=colour, markersize=4, fillstyle="none")
+    left.set(xlabel="step size h", ylabel="factor per step", title="two MLPs, both at once: lines eigenvalues, circles play",
+             ylim=(0.92, 1.03))
+    sizes = np.linspace(0.01, 2.2, 200)
+    for label, of_h, colour in (("plain", lambda h: abs(1 + 0.5j * h), FAKE), ("extragradient", extragradient_radius, REAL),
+                                ("consensus, weight 1", lambda h: consensus_radius(h, 1.0), "black"),
+                                ("R1 0.3", lambda h: abs(1 + h * (-0.15 + 1j * np.sqrt(0.25 - 0.0225))), THEORY)):
+        right.plot(sizes, [of_h(h) for h in sizes], color=colour, linewidth=1, label=label)
+    right.set(xlabel="step size h", ylabel="factor per step", title="the Dirac-GAN, both at once", ylim=(0.75, 1.25))
+    for axes in (left, right):
+        axes.axhline(1, color=THEORY, linewidth=0.6, linestyle=":")
+        axes.legend(frameon=False, fontsize=7)
+        axes.title.set_fontsize(9)
+    return figure
+
+
 def collapse() -> Figure:
     """Draw samples of the collapsed run and of its cures, over the data."""
     figure = Figure(figsize=(11, 3), layout="constrained", dpi=110)
@@ -110,7 +139,7 @@ def collapse() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "long_run.png": long_run,
+    "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "long_run.png": long_run, "rates.png": rates,
     "collapse.png": collapse,
     "product.png": product_figures.product, "tile.png": product_figures.tile,
 }

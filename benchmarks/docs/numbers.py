@@ -36,7 +36,7 @@ from tinygan.theory.vector_field import jacobian
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # blocks that take longer than a few seconds
-SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "own-wrong", "own-slow", "own-good"}
+SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "mlp-rates", "own-wrong", "own-slow", "own-good"}
 # blocks that show what is chosen for the registers of AVX-512, and are left as they are on other machines
 MACHINES_OWN = set() if product_numbers.AVX_512 else {"route", "blocking"}
 
@@ -62,6 +62,9 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "drift": lambda: claim("dirac-drift"),
         "nonsaturating": lambda: claim("dirac-nonsaturating") + "\n\n" + claim("dirac-circle"),
         "spectrum": game_page.dirac_spectrum,
+        "critical": lambda: claim("r1-critical-step"),
+        "mlp-rates": lambda: claim("mlp-rate") + "\n\n" + claim("mlp-critical-step"),
+        "solvers": lambda: claim("solvers") + "\n\n" + claim("r3gan"),
         "r1-code": lambda: excerpt(penalties.squared_slope),
         "collapse": lambda: claim("collapse") + "\n\n" + claim("collapse-cures"),
         "claims": game_page.all_claims,

@@ -123,20 +123,25 @@ def derivative(step: Map, theta: Tensor) -> np.ndarray:
     return np.stack([push(column).numpy() for column in np.eye(theta.size, dtype=theta.dtype)], axis=1)
 
 
-def leading_eigenvalues(step: Map, theta: Tensor, count: int = 4, seed: int = 0) -> np.ndarray:
+def leading_eigenvalues(step: Map, theta: Tensor, free: np.ndarray, count: int = 4, seed: int = 0) -> np.ndarray:
     """Compute the eigenvalues of largest modulus of a map's Jacobian at theta, largest first, by ARPACK's Arnoldi iteration.
 
-    It multiplies the Jacobian with some tens of vectors and never forms it. Directions in which the map moves nothing, such as
-    D's hidden weights where its last layer is 0, have the eigenvalue 1 and no part in what converges: the iteration begins at a
-    vector without them, and so does not see them. Returns at least `count` of the P eigenvalues; a conjugate pair is kept whole.
+    free (P,): 1 for the elements of theta that may differ, 0 for those that are held. Hold those that the map does not move near
+    theta, such as D's hidden weights where its last layer is 0: each has an eigenvalue of 1, and no part in what converges. The
+    iteration multiplies the Jacobian with some tens of vectors and never forms it. Returns `count` of the eigenvalues.
     """
     from scipy.sparse.linalg import LinearOperator, eigs
 
     _, push = linearize(step, theta)
-    products = LinearOperator((theta.size, theta.size), matvec=lambda t: push(t.reshape(-1)).numpy(), dtype=np.float64)
-    drawn = np.random.default_rng(seed).standard_normal(theta.size)
-    found = eigs(products, k=count, which="LM", v0=products @ drawn - drawn, return_eigenvectors=False, tol=1e-10)
-    return found[np.argsort(-np.abs(found))]
+
+    def product(t: np.ndarray) -> np.ndarray:
+        along: np.ndarray = push(free * t.reshape(-1)).numpy()
+        return free * along
+
+    drawn = free * np.random.default_rng(seed).standard_normal(theta.size)
+    operator = LinearOperator((theta.size, theta.size), matvec=product, dtype=np.float64)
+    found = eigs(operator, k=count, which="LM", v0=drawn, return_eigenvectors=False, tol=1e-10)
+    return np.asarray(found[np.argsort(-np.abs(found))])
 
 
 def spectral_radius(step: Map, theta: Tensor) -> float:
