@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint lowest fuzz portable bench docs versions beside toolkits gpu gpu-checks clean
+.PHONY: help train test lint lowest fuzz portable bench notebooks docs versions beside toolkits gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -32,10 +32,14 @@ bench: .venv/.peers  ## time training steps and kernels against PyTorch and JAX,
 	$(BIN)/python -m benchmarks.speed.kernels --json benchmarks/results/kernels.json
 	$(BIN)/python -m benchmarks.docs.results
 
+notebooks: .venv/.notebooks  ## open the notebooks of docs/notebooks in JupyterLab
+	$(BIN)/jupyter lab docs/notebooks
+
 docs: .venv/.test  ## rewrite the numbers, excerpts, figures and tables of docs/ from the code and the measurements
 	$(BIN)/python -m benchmarks.docs.numbers
 	$(BIN)/python -m benchmarks.docs.results
 	$(BIN)/python -m benchmarks.docs.api
+	$(BIN)/python -m benchmarks.docs.notebooks
 
 versions: .venv/.test  ## run tests with the lowest, between and newest versions on every Python, and the kernels for other CPUs
 	$(BIN)/python -m benchmarks.environments.versions; status=$$?; $(BIN)/python -m benchmarks.docs.results && exit $$status
@@ -79,6 +83,10 @@ clean:  ## remove the virtual environments, runs/ stays
 
 .venv/.test: .venv/.core
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+.venv/.notebooks: .venv/.core
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[notebooks]'
 	@touch $@
 
 .venv/.peers: .venv/.core

@@ -10,6 +10,7 @@ CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
 DRAWING = ["igraph>=1.0"]  # lays graphs out in layers; under the GPL, so it is nothing that everyone installs
 PLAY = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]  # uvicorn from there on runs on what websockets has now
 TESTS = [*DRAWING, *PLAY, "pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
+NOTEBOOKS = ["ipykernel>=6.29", "nbclient>=0.10"]  # run the notebooks of docs/; who reads them wants a page to open them in too
 TOOLS = ["ruff>=0.6", "mypy>=1.15", "uv>=0.9"]
 
 setup(
@@ -42,10 +43,11 @@ setup(
         "gpu-cuda12": ["cupy-cuda12x>=14", *CUDA_12],  # drivers from 525 on
         "gpu-cuda13": ["cupy-cuda13x>=14", *CUDA_13],  # drivers from 580 on, GPUs from Turing on
         "inspect": ["cuxray", "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"],
+        "notebooks": [*NOTEBOOKS, "jupyterlab>=4", *DRAWING, *CUDA_13],
         "peers": ["torch", "jax"],
         "play": PLAY,
-        "test": [*TESTS, *TOOLS, *CUDA_13],
-        "test-cuda12": [*TESTS, *TOOLS, *CUDA_12],
+        "test": [*TESTS, *NOTEBOOKS, *TOOLS, *CUDA_13],
+        "test-cuda12": [*TESTS, *NOTEBOOKS, *TOOLS, *CUDA_12],
     },
     entry_points={"console_scripts": ["tinygan = tinygan.cli.main:main"]},
 )

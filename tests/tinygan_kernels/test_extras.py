@@ -39,7 +39,8 @@ def test_the_extras_are_those_of_setup():
 def test_an_extra_is_of_one_cuda_version():
     """pip can install one version of cuda-bindings alone, so an extra for CUDA 12 must not ask for anything of CUDA 13."""
     found = extras_of_setup()
-    made_for = {"gpu-cuda12": 12, "gpu-cuda13": 13, "emulator": 13, "emulator-cuda12": 12, "test": 13, "test-cuda12": 12}
+    made_for = {"gpu-cuda12": 12, "gpu-cuda13": 13, "emulator": 13, "emulator-cuda12": 12, "notebooks": 13, "test": 13,
+                "test-cuda12": 12}
     for name, cuda in made_for.items():
         text = " ".join(found[name])
         assert f"[cu{cuda}]" in text and f"[cu{25 - cuda}]" not in text and f"cupy-cuda{25 - cuda}x" not in text, name

@@ -76,5 +76,5 @@ def check(
         raise OptionError(str(error)) from error
     if verdict.printed:
         tell(err, verdict.printed)
-    tell(out, f"{name}: {'solved. ' if verdict.passed else 'not yet. '}{verdict.message}")
+    tell(out, f"{name}: {verdict}")
     return 0 if verdict.passed else 1

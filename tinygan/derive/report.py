@@ -56,6 +56,8 @@ class DerivationReport:
     def __str__(self) -> str:
         return text(self)
 
+    __repr__ = __str__
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain lists, numbers and strings."""
         return as_dict(self)

@@ -20,6 +20,11 @@ class Verdict:
     message: str
     printed: str = ""
 
+    def __str__(self) -> str:
+        return f"{'solved.' if self.passed else 'not yet.'} {self.message}"
+
+    __repr__ = __str__
+
 
 class Wrong(Exception):
     """What was written is wrong; the message says in a sentence what is, and where to look."""
@@ -40,6 +45,16 @@ class Exercise:
     skeleton: str
     judge: Callable[[Any], None]
     praise: str
+
+    def verdict(self, given: Any) -> Verdict:
+        """Judge a function, or a value, of one's own. What the function raises goes on, but for NotImplementedError."""
+        try:
+            self.judge(given)
+        except Wrong as wrong:
+            return Verdict(False, str(wrong))
+        except NotImplementedError:
+            return Verdict(False, f"{self.function} is not written yet: it raises NotImplementedError")
+        return Verdict(True, self.praise)
 
 
 Usual = Sequence[tuple[Callable[..., Any], str]]  # usual mistakes: a function that makes it, and the sentence that answers it

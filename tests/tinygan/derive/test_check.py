@@ -25,6 +25,7 @@ def back(g, x, w):
 def test_a_right_gradient_is_right():
     report = check_derivation(dense, back, X, W)
     assert report.passed and report.verdict == "right" and not report.mistakes and "20 derivatives in x and w" in str(report)
+    assert repr(report) == str(report)  # what a prompt or a notebook shows
 
 
 class Layer:

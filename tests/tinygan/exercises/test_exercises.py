@@ -129,6 +129,15 @@ def test_a_usual_mistake_is_answered(name, text, said, tmp_path):
     assert not verdict.passed and said in verdict.message, verdict.message
 
 
+def test_a_function_can_be_judged_where_it_is_written():
+    """As in a notebook: an error of one's own shows its traceback there."""
+    exercise = EXERCISES["tanh-vjp"]
+    assert repr(exercise.verdict(lambda g, y, x: g * (1 - y**2))) == f"solved. {exercise.praise}"
+    assert str(exercise.verdict(lambda g, y, x: -g * (1 - y**2))).startswith("not yet. the sign is wrong")
+    with pytest.raises(ZeroDivisionError):
+        exercise.verdict(lambda g, y, x: 1 / 0)
+
+
 def test_every_exercise_has_a_solution_mistakes_and_a_skeleton_that_is_not_solved(tmp_path):
     assert set(SOLUTIONS) == set(EXERCISES) and {m[0] for m in MISTAKES} | {"collapse"} == set(EXERCISES)
     for name, exercise in EXERCISES.items():
