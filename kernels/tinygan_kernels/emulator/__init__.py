@@ -9,6 +9,9 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
     kernel = module.get_function("axpy")                         # extern "C" __global__ void axpy(...)
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
+    with emulator.numba(): numba_kernel[grid, block](x, y)       # a whole Numba CUDA program, device arrays and all
+
+    python -m tinygan_kernels.emulator script.py                 # ... without a change in it
 
 Checks are on: a launch in which the sanitizer finds something raises SanitizerError, whose `findings` say what was found,
 at which line and for which thread.
@@ -50,6 +53,7 @@ _WHERE = {
     "RawModule": "host.rawmodule",
     "RawKernel": "host.rawmodule",
     "launch": "host.numba_launch",
+    "numba": "host.numba_context",
     "translation": "host.translation",
     "count": "counters",
     "Counts": "counters",

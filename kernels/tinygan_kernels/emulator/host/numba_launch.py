@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 
 from . import nvrtc
 from .launch import run_kernel
+from .numba_context import numba
 from .nvrtc import INSTALL
 from .rawmodule import allocate, parsed
 from .toolkit import on_architecture
@@ -23,16 +24,59 @@ CAPABILITY = (8, 0)
 def launch(kernel, grid, block, *args, shared_mem: int = 0, capability: tuple[int, int] = CAPABILITY) -> None:
     """Run `kernel[grid, block](*args)` on the CPU; arrays are changed in place.
 
-    kernel: a function decorated with `@cuda.jit`, not yet compiled; args: NumPy arrays of any strides, numbers,
-    tuples of numbers, with Numba's types (a Python int is an int64, a float a float64); capability: the compute
-    capability to compile for. Raises what a RawModule kernel raises, and EmulatorError if the kernel does not compile
-    for these types.
+    kernel: a function decorated with `@cuda.jit`; args: NumPy arrays of any strides, numbers, tuples of numbers, with Numba's types
+    (a Python int is an int64, a float a float64), and all else that Numba takes; capability: the compute capability to compile
+    for.
+
+    A kernel with options such as `debug=True`, `link` or `launch_bounds`, and arguments of other types (float16, complex numbers,
+    records), are launched by Numba's own code inside `emulator.numba()`, which knows compute capability 8.0 alone.
+
+    Raises what a RawModule kernel raises, EmulatorError if the kernel does not compile for these types, and with `debug=True` what
+    the kernel raises.
     """
+    if not isinstance(kernel, _dispatcher_class()):
+        raise EmulatorError(f"launch wants a function decorated with @cuda.jit, not {kernel!r}")
+    if any(map(kernel.targetoptions.get, OPTIONS)) or not all(map(_is_plain, args)):
+        _launch_by_numba(kernel, grid, block, args, shared_mem, capability)
+        return
     ready = compiled(kernel, args, capability)
     values, arrays = [], []
     for i, argument in enumerate(args):
         values += _flatten(argument, arrays, f"argument {i} of kernel {ready.translated.title}")
     run_kernel(ready.translated, ready.variables, grid, block, tuple(values), shared_mem, arrays)
+
+
+OPTIONS = ("debug", "link", "launch_bounds", "extensions")
+"""Options of @cuda.jit with which Numba's own code prepares a launch."""
+
+
+def _is_plain(argument) -> bool:
+    """Return whether `_flatten` knows how an argument is passed."""
+    if isinstance(argument, (np.ndarray, np.generic)):
+        return argument.dtype.kind in "iufb" and argument.dtype.itemsize <= 8 and argument.dtype != np.float16
+    return isinstance(argument, (bool, int, float)) or (isinstance(argument, tuple) and all(map(_is_plain, argument)))
+
+
+def _launch_by_numba(kernel, grid, block, args: tuple, shared_mem: int, capability: tuple[int, int]) -> None:
+    """Launch a kernel as Numba does, inside of `numba`."""
+    from numba.core.errors import NumbaError
+
+    if capability != CAPABILITY:
+        raise EmulatorError(f"kernel {kernel.py_func.__name__} with these options or arguments runs as compute capability 8.0 only")
+    with numba():
+        try:
+            kernel[grid, block, 0, shared_mem](*args)
+        except (NumbaError, NotImplementedError) as error:
+            raise EmulatorError(f"Numba cannot launch {kernel.py_func.__name__}: {error}") from None
+
+
+@cache
+def _dispatcher_class() -> type:
+    try:
+        from numba.cuda.dispatcher import CUDADispatcher
+    except ImportError:
+        raise EmulatorError(INSTALL) from None
+    return CUDADispatcher
 
 
 class _Compiled:
@@ -48,16 +92,14 @@ class _Compiled:
 
 def compiled(kernel, args, capability: tuple[int, int] = CAPABILITY) -> _Compiled:
     """Return the kernel translated for the types of these arguments, which is kept for the next launch."""
-    try:
-        from numba import typeof
-        from numba.cuda.dispatcher import CUDADispatcher
-    except ImportError:
-        raise EmulatorError(INSTALL) from None
-    if not isinstance(kernel, CUDADispatcher):
+    if not isinstance(kernel, _dispatcher_class()):
         raise EmulatorError(f"launch wants a function decorated with @cuda.jit, not {kernel!r}")
+    from numba import typeof
+    from numba.core.errors import NumbaError
+
     try:
         types = tuple(typeof(a) for a in args)
-    except ValueError as error:
+    except (ValueError, NumbaError) as error:
         raise EmulatorError(
             f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}"
         ) from None
@@ -81,6 +123,8 @@ def to_ptx(function, types: tuple, fastmath: bool = False, capability: tuple[int
         raise EmulatorError(f"Numba cannot compile {function.__name__}: {why}\n{error}") from None
     except NumbaError as error:
         raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}:\n{error}") from None
+    except (TypeError, AttributeError, NotImplementedError) as error:  # a kernel that returns a value, recursion
+        raise EmulatorError(f"Numba cannot compile {function.__name__} for {types}: {type(error).__name__}: {error}") from None
     return text
 
 
@@ -126,7 +170,9 @@ def _flatten(argument, arrays: list, what: str) -> list:
     if isinstance(argument, (bool, np.bool_)):
         return [np.uint8(argument)]
     if isinstance(argument, (int, float)) and not isinstance(argument, np.generic):
-        return [np.int64(argument) if isinstance(argument, int) else np.float64(argument)]
+        if isinstance(argument, float):
+            return [np.float64(argument)]
+        return [np.int64(argument) if argument < 1 << 63 else np.uint64(argument)]
     if isinstance(argument, np.number) and argument.dtype.kind in "iuf":
         return [argument]
     raise EmulatorError(

@@ -1,0 +1,360 @@
+"""numba(): inside of it, Numba CUDA programs run as they are, on the emulator in the place of a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import linecache
+import threading
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
+from tinygan_kernels.emulator.execute.memory import bytes_at
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
+from tinygan_kernels.emulator.translate.translator import translate
+
+from . import nvrtc
+from .launch import run_kernel
+from .numba_device import CAPABILITY, HostDriver
+from .ptx_linking import joined
+from .rawmodule import allocate, parsed
+
+NEEDED = {
+    "dispatcher": ("launch", "LaunchConfig", "_Kernel"),
+    "driver": (
+        "driver", "config", "ExperimentalDevice", "Stream", "_ActiveContext", "_to_core_stream", "load_module_image",
+        "_alloc_finalizer", "_hostalloc_finalizer", "_pin_finalizer", "_event_finalizer", "_stream_finalizer", "_module_finalizer",
+    ),
+    "devices": ("_runtime", "_DeviceList"),
+    "devicearray": ("_to_strided_memory_view", "_StridedMemoryViewShim", "_StridedLayoutShim"),
+    "codegen": ("CUDACodeLibrary",),
+}  # fmt: skip
+"""What of Numba CUDA is replaced, by module; a version without it is refused."""
+
+
+@contextmanager
+def numba():
+    """Run Numba CUDA on the emulator for the length of a `with` block, whether there is a GPU or not.
+
+    `kernel[grid, block, stream, shared_mem](...)`, eager signatures, `cuda.to_device`, `device_array`, `copy_to_host`, streams,
+    events, pinned, mapped and managed arrays, `cuda.reduce`, `@vectorize` and `@guvectorize` for cuda are Numba's own code. Host
+    arrays are passed without a copy. The device has compute capability 8.0 and one multiprocessor. `debug=True` raises what a kernel
+    raises, `link=` takes CUDA C++ and PTX. What the sanitizer finds raises SanitizerError, as with every launch. Device arrays can
+    be used in a later `with` block, not between two.
+
+    Raises EmulatorError where Numba CUDA is missing or is too old for it, UnsupportedInstruction for what a kernel needs beyond the
+    emulator.
+
+        with emulator.numba():
+            kernel[blocks, 256](x, y)
+    """
+    device = _device()
+    device.enter()
+    try:
+        yield
+    finally:
+        device.leave()
+
+
+def numba_is_replaceable() -> bool:
+    """Return whether the Numba CUDA that is installed has what `numba` replaces."""
+    try:
+        _parts()
+    except EmulatorError:
+        return False
+    return True
+
+
+def _parts() -> SimpleNamespace:
+    """Return the modules of Numba CUDA that are changed. Raises EmulatorError where they lack something."""
+    try:
+        from numba.cuda import codegen, dispatcher
+        from numba.cuda.cudadrv import devicearray, devices, driver
+    except ImportError:
+        raise EmulatorError(nvrtc.INSTALL) from None
+    parts = SimpleNamespace(codegen=codegen, dispatcher=dispatcher, devicearray=devicearray, devices=devices, driver=driver)
+    missing = [f"{name}.{what}" for name, names in NEEDED.items() for what in names if not hasattr(getattr(parts, name), what)]
+    if missing:
+        raise EmulatorError(f"emulator.numba() needs a newer numba-cuda ({', '.join(missing)} is missing): {nvrtc.INSTALL}")
+    return parts
+
+
+@cache
+def _device() -> _Device:
+    """Return the process's one emulated device."""
+    return _Device(_parts())
+
+
+class LoadedCode:
+    """A module on the device: linked PTX, its variables, and its kernels as they are asked for. (cuda.core: ObjectCode)"""
+
+    def __init__(self, ptx: str, title: str, handle: int, captured: dict):
+        self.code, self.title, self.handle = ptx, title, handle
+        self.captured = list(captured.values())  # device arrays that were global variables of the kernel
+        self.module = parsed(ptx)
+        self.variables = allocate(self.module)
+
+    def get_kernel(self, name: str) -> LoadedKernel:
+        addresses = {n: m.base for n, m in self.variables.items()}
+        return LoadedKernel(translate(self.module, name, addresses, title=self.title or name), self)
+
+
+class LoadedKernel:
+    """A kernel of a module. (cuda.core: Kernel)"""
+
+    def __init__(self, translated: TranslatedKernel, code: LoadedCode):
+        self.translated, self.code, self.handle = translated, code, code.handle
+        limits = translated.entry.limits
+        self.attributes = SimpleNamespace(
+            num_regs=0,  # which ptxas decides on
+            const_size_bytes=sum(v.size for v in code.module.variables.values() if v.space == "const"),
+            local_size_bytes=translated.local_bytes, shared_size_bytes=translated.static_shared,
+            max_threads_per_block=int(np.prod(limits.get("maxntid", (1024,)))),
+        )  # fmt: skip
+
+
+class _Device:
+    """The emulated device: what takes the place of parts of Numba CUDA, put in at `enter` and taken out at `leave`."""
+
+    def __init__(self, parts: SimpleNamespace):
+        self.parts = parts
+        self.host = HostDriver(parts.driver.binding)
+        self.preparing = threading.local()  # .passed: {address: host array} of the launch that a thread is preparing
+        self.depth, self.lock, self.saved = 0, threading.RLock(), []
+        self.state: dict = {**self.host.functions(), "devices": type(parts.driver.driver.devices)(), "is_initialized": True,
+                            "initialization_error": None, "pid": None}  # fmt: skip
+        self.attached, self.active = threading.local(), threading.local()
+        self.devices: list = []
+
+    # -- in and out -------------------------------------------------------------------------------------------------
+    def enter(self) -> None:
+        with self.lock:
+            self.depth += 1
+            if self.depth == 1:
+                self._put_in()
+
+    def leave(self) -> None:
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0:
+                self._take_out()
+
+    def _put_in(self) -> None:
+        parts, driver, config = self.parts, self.parts.driver.driver, self.parts.driver.config
+        self.real = dict(driver.__dict__)
+        driver.__dict__.clear()
+        driver.__dict__.update(self.state)
+        self.saved = []
+        for owner, name, value in [
+            *self._of_kernels(),
+            *self._of_finalizers(),
+            (config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0),  # of a GPU's use, of copies to it
+            (config, "CUDA_WARN_ON_IMPLICIT_COPY", 0),
+            (parts.driver, "ExperimentalDevice", _CoreDevice.of(self.host.context)),
+            (parts.driver, "_to_core_stream", lambda given: given),
+            (parts.driver.Stream, "add_callback", lambda stream, callback, arg=None: callback(stream, 0, arg)),
+            (parts.driver._ActiveContext, "_tls_cache", self.active),
+            (parts.driver.Driver, "__getattr__", _missing),
+            (parts.devices._runtime, "_tls", self.attached),
+            (parts.devices._DeviceList, "lst", property(lambda _: self._device_list())),
+            (parts.devicearray, "_to_strided_memory_view", self.view),
+            (parts.codegen.CUDACodeLibrary, "get_cufunc", self.get_cufunc()),
+        ]:  # fmt: skip
+            self.saved.append((owner, name, owner.__dict__[name]))
+            setattr(owner, name, value)
+
+    def _of_kernels(self) -> list[tuple]:
+        """Return what is replaced of kernels: (owner, name, replacement)."""
+        dispatcher = self.parts.dispatcher
+        real_init, real_launch = dispatcher._Kernel.__init__, dispatcher._Kernel.launch
+
+        def init(kernel, function, *args, **options):
+            """Ask for source lines, where there is source to be had: findings name them."""
+            if not options.get("debug") and linecache.getlines(function.__code__.co_filename):
+                options["lineinfo"] = True
+            real_init(kernel, function, *args, **options)
+
+        def launch(kernel, *args, **options):
+            self.preparing.passed = {}
+            return real_launch(kernel, *args, **options)
+
+        return [
+            (dispatcher, "launch", self.launch),
+            (dispatcher, "LaunchConfig", SimpleNamespace),
+            (dispatcher._Kernel, "__init__", init),
+            (dispatcher._Kernel, "launch", launch),
+        ]
+
+    def _of_finalizers(self) -> list[tuple]:
+        """Return what takes the place of Numba's finalizers, which put off what they do: the device may then be gone."""
+        host, driver = self.host, self.parts.driver
+
+        def of_memory(manager, pointer, key, *_):
+            allocations = manager.allocations
+
+            def free():
+                allocations.pop(key, None)
+                host.allocations.remove(int(pointer))
+
+            return free
+
+        def of_module(context, code):
+            return lambda: host.cuLibraryUnload(code.handle)
+
+        return [
+            *((driver, f"_{kind}_finalizer", of_memory) for kind in ("alloc", "hostalloc", "pin")),
+            (driver, "_event_finalizer", lambda _, event: lambda: host.cuEventDestroy(event)),
+            (driver, "_stream_finalizer", lambda _, stream: lambda: None),
+            (driver, "_module_finalizer", of_module),
+        ]
+
+    def _take_out(self) -> None:
+        for owner, name, value in reversed(self.saved):
+            setattr(owner, name, value)
+        driver = self.parts.driver.driver
+        self.state = dict(driver.__dict__)
+        driver.__dict__.clear()
+        driver.__dict__.update(self.real)
+
+    def _device_list(self) -> list:
+        if not self.devices:
+            devices = self.parts.devices
+            self.devices = [devices._DeviceContextManager(self.parts.driver.driver.get_device(0))]
+        return self.devices
+
+    # -- kernels ----------------------------------------------------------------------------------------------------
+    def get_cufunc(self):
+        """Return what takes the place of CUDACodeLibrary.get_cufunc: it links PTX and loads the result here."""
+        host, devices = self.host, self.parts.devices
+
+        def get_cufunc(library):
+            if library._entry_name is None:
+                raise RuntimeError("Missing entry_name - are you trying to get the cufunc for a device function?")
+            found = library._cufunc_cache.get("emulated")
+            if found is None:
+                texts = [*library.get_asm_strs(), *(_linked_ptx(each) for each in library._linking_files)]
+                code = LoadedCode(joined(texts), library._name, next(host.handles), library.referenced_objects)
+                host.modules[code.handle] = code
+                module = devices.get_context().create_module_image(code, library._setup_functions, library._teardown_functions)
+                found = library._cufunc_cache["emulated"] = module.get_function(library._entry_name)
+            return found
+
+        return get_cufunc
+
+    def launch(self, _stream, config, kernel: LoadedKernel, *args) -> None:
+        """Run a kernel; it takes the place of cuda.core.launch. args: as Numba's calling convention flattens them."""
+        if getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False):
+            raise UnsupportedInstruction(f"kernel {kernel.translated.title} is cooperative: synchronising a grid is not supported")
+        passed, self.preparing.passed = self.preparing.passed, {}
+        values = tuple(_scalar(a) for a in args)
+        arrays = [(array, f"the array of {_described(array)} at {address:#x}") for address, array in passed.items()]
+        captured = [each.__cuda_array_interface__["data"][0] for each in kernel.code.captured]
+        for address in [*(int(v) for v in values if v.dtype == np.int64 and v > 0), *captured]:
+            memory = self.host.allocations.at(address)
+            if memory is not None:
+                arrays.append((memory, f"device memory at {memory.__array_interface__['data'][0]:#x}"))
+        run_kernel(kernel.translated, kernel.code.variables, config.grid, config.block, values, config.shmem_size, arrays)
+
+    def view(self, given, stream=0, copy=None, user_explicit=False):
+        """Return (what describes an argument's memory, False); it takes the place of Numba's copy of host arrays to the device.
+
+        copy: given for arguments that a kernel may write, which are used where they are; cuda.In has it not, and gets a copy.
+        """
+        if self.parts.driver.is_device_memory(given):
+            return given._strided_memory_view_shim, False
+        if isinstance(given, np.void):
+            interface = given.__array_interface__
+            array = bytes_at(interface["data"][0], given.dtype.itemsize)
+            shape, strides, dtype, size = (), (), given.dtype, 1
+        else:
+            array = _foreign(given) if hasattr(given, "__cuda_array_interface__") else np.asanyarray(given)
+            shape, strides, dtype, size = array.shape, array.strides, array.dtype, array.size
+        if copy is None:
+            array = array.copy(order="K") if array.flags.forc else array.copy()
+            strides = array.strides if not isinstance(given, np.void) else ()
+        address = array.__array_interface__["data"][0] if size else 0
+        if size:
+            self.preparing.passed[address] = array
+        layout = self.parts.devicearray._StridedLayoutShim(
+            strides_in_bytes=strides, is_contiguous_c=array.flags.c_contiguous, is_contiguous_f=array.flags.f_contiguous,
+            is_contiguous_any=array.flags.forc,
+        )  # fmt: skip
+        make = self.parts.devicearray._StridedMemoryViewShim
+        return make(ptr=address, shape=shape, dtype=dtype, size=size, _layout=layout), False
+
+
+class _CoreDevice:
+    """What stands in for cuda.core's Device."""
+
+    context = None
+    device_id, compute_capability, name, uuid = 0, CAPABILITY, "tinygan_kernels.emulator", "0" * 36
+
+    def __init__(self, _number: int = 0): ...
+
+    @classmethod
+    def of(cls, context) -> type:
+        handle = SimpleNamespace(handle=context, _handle=context)
+        return type("CoreDevice", (cls,), {"context": handle})
+
+    def set_current(self) -> None: ...
+
+
+def _missing(_driver, name: str):
+    if name.startswith("cu"):
+        raise EmulatorError(f"the emulated device has no {name}")
+    raise AttributeError(name)
+
+
+def _scalar(value) -> np.generic:
+    """Return an argument of Numba's calling convention as a NumPy scalar of its size."""
+    if isinstance(value, (bool, np.bool_)):
+        return np.uint8(value)
+    if isinstance(value, ctypes._SimpleCData):
+        return np.frombuffer(bytes(value), np.dtype(type(value)))[0]
+    if isinstance(value, np.generic):
+        return value
+    return np.int64(int(value)) if int(value) < 1 << 63 else np.uint64(int(value)).view(np.int64)
+
+
+def _described(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _foreign(given) -> np.ndarray:
+    """Return the memory behind __cuda_array_interface__ as an array."""
+    interface = given.__cuda_array_interface__
+    dtype, shape, (address, readonly) = np.dtype(interface["typestr"]), interface["shape"], interface["data"]
+    if "descr" in interface and dtype.kind == "V":
+        dtype = np.dtype(interface["descr"])
+    whole = SimpleNamespace(__array_interface__={"typestr": dtype.str, "descr": dtype.descr, "shape": shape, "version": 3,
+                                                 "data": (address, readonly), "strides": interface.get("strides")})  # fmt: skip
+    return np.asarray(whole)
+
+
+def _linked_ptx(given) -> str:
+    """Return the PTX of what a kernel is linked with: a file, by its path, or an object that holds code.
+
+    Raises EmulatorError for machine code, and for a file that cannot be read.
+    """
+    if isinstance(given, (str, Path)):
+        path = Path(given)
+        kind, name = path.suffix.lstrip("."), path.name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise EmulatorError(f"cannot read {path}, which a kernel links: {error.strerror}") from None
+    else:
+        kind, name, data = given.kind, given.name, given.data
+    text = data.decode() if isinstance(data, bytes) and kind in ("cu", "ptx") else data
+    if kind == "ptx":
+        return text
+    if kind != "cu":
+        raise EmulatorError(f"a kernel links {name}, which is machine code: the emulator links CUDA C++ (.cu) and PTX (.ptx)")
+    import numba.cuda
+
+    folders = f"--include-path={Path(numba.cuda.__file__).parent / 'include'}"
+    return nvrtc.compile_ptx(text, ("--relocatable-device-code=true", folders), filename=name)[0]

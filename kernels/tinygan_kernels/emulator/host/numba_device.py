@@ -1,0 +1,246 @@
+"""The driver that Numba CUDA calls, in host memory: allocations, copies, streams and events of a device that is not there.
+
+Numba's own code does the rest: device arrays, the types of arguments, what happens to a kernel's exceptions. Everything is carried
+out at once, so streams are in order, and an event has happened as soon as it is recorded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from bisect import bisect_right, insort
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute.memory import bytes_at, empty
+
+CAPABILITY = (8, 0)
+ATTRIBUTES = {
+    "MAX_THREADS_PER_BLOCK": 1024, "MAX_BLOCK_DIM_X": 1024, "MAX_BLOCK_DIM_Y": 1024, "MAX_BLOCK_DIM_Z": 64,
+    "MAX_GRID_DIM_X": 2**31 - 1, "MAX_GRID_DIM_Y": 65535, "MAX_GRID_DIM_Z": 65535, "MAX_SHARED_MEMORY_PER_BLOCK": 48 * 1024,
+    "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN": 163 * 1024, "MAX_SHARED_MEMORY_PER_MULTIPROCESSOR": 164 * 1024,
+    "TOTAL_CONSTANT_MEMORY": 65536, "WARP_SIZE": 32, "MAX_PITCH": 2**31 - 1, "MAX_REGISTERS_PER_BLOCK": 65536,
+    "MAX_REGISTERS_PER_MULTIPROCESSOR": 65536, "MAX_THREADS_PER_MULTIPROCESSOR": 2048, "MULTIPROCESSOR_COUNT": 1, "INTEGRATED": 1,
+    "CAN_MAP_HOST_MEMORY": 1, "COMPUTE_MODE": 0, "CONCURRENT_KERNELS": 0, "ECC_ENABLED": 0, "PCI_BUS_ID": 0, "PCI_DEVICE_ID": 0,
+    "PCI_DOMAIN_ID": 0, "TCC_DRIVER": 0, "ASYNC_ENGINE_COUNT": 0, "UNIFIED_ADDRESSING": 1, "MANAGED_MEMORY": 1,
+    "COMPUTE_CAPABILITY_MAJOR": CAPABILITY[0], "COMPUTE_CAPABILITY_MINOR": CAPABILITY[1], "KERNEL_EXEC_TIMEOUT": 0,
+    "CLOCK_RATE": 0, "MEMORY_CLOCK_RATE": 0, "GLOBAL_MEMORY_BUS_WIDTH": 0, "L2_CACHE_SIZE": 0, "COOPERATIVE_LAUNCH": 0,
+}  # fmt: skip
+"""What the device says of itself: the limits of compute capability 8.0, which the emulator keeps; 0 where it has no such thing."""
+
+
+class Allocations:
+    """The device's memory: arrays by their addresses."""
+
+    def __init__(self):
+        self.starts: list[int] = []
+        self.arrays: dict[int, np.ndarray] = {}
+
+    def add(self, array: np.ndarray) -> int:
+        """Make the bytes of an array memory of the device; return their address."""
+        address = array.__array_interface__["data"][0]
+        if address not in self.arrays:
+            insort(self.starts, address)
+        self.arrays[address] = array
+        return address
+
+    def remove(self, address: int) -> None:
+        """Take memory away from the device, if it is there."""
+        if self.arrays.pop(address, None) is not None:
+            self.starts.remove(address)
+
+    def at(self, address: int) -> np.ndarray | None:
+        """Return the memory that holds an address, None where there is none."""
+        i = bisect_right(self.starts, address) - 1
+        if i < 0:
+            return None
+        array = self.arrays[self.starts[i]]
+        return array if address < self.starts[i] + array.size else None
+
+
+class HostDriver:
+    """The functions of the CUDA driver that Numba calls, under their names. What is missing raises EmulatorError."""
+
+    def __init__(self, binding):
+        self.binding = binding
+        self.allocations = Allocations()
+        self.modules: dict = {}  # handle -> LoadedCode
+        self.handles = itertools.count(0x1000)
+        self.events: dict[int, float] = {}
+        self.context = binding.CUcontext(1)
+        self.stacks = threading.local()
+
+    # -- the device and its context ---------------------------------------------------------------------------------
+    def cuInit(self, _flags) -> None: ...
+
+    def cuDriverGetVersion(self) -> int:
+        return 13000
+
+    def cuDeviceGetCount(self) -> int:
+        return 1
+
+    def cuDeviceGetAttribute(self, code, _device) -> int:
+        return ATTRIBUTES.get(code.name.removeprefix("CU_DEVICE_ATTRIBUTE_"), 0)
+
+    def cuDeviceCanAccessPeer(self, _device, _peer) -> int:
+        return 0
+
+    def _stack(self) -> list:
+        if not hasattr(self.stacks, "contexts"):
+            self.stacks.contexts = []
+        return self.stacks.contexts
+
+    def cuCtxGetCurrent(self):
+        return self.context if self._stack() else self.binding.CUcontext(0)
+
+    def cuCtxGetDevice(self) -> int:
+        return 0
+
+    def cuCtxPushCurrent(self, context) -> None:
+        self._stack().append(context)
+
+    def cuCtxPopCurrent(self):
+        return self._stack().pop()
+
+    def cuCtxSynchronize(self) -> None: ...
+
+    def cuDevicePrimaryCtxRelease(self, _device) -> None: ...
+
+    def cuDevicePrimaryCtxReset(self, _device) -> None: ...
+
+    def cuProfilerStart(self) -> None: ...
+
+    def cuProfilerStop(self) -> None: ...
+
+    # -- memory -----------------------------------------------------------------------------------------------------
+    def _pointer(self, address: int):
+        return self.binding.CUdeviceptr(address)
+
+    def cuMemAlloc(self, size: int):
+        """Allocate memory that counts as unwritten."""
+        return self._pointer(self.allocations.add(empty(max(int(size), 1), np.uint8)))
+
+    def cuMemAllocManaged(self, size: int, _flags):
+        return self._pointer(self.allocations.add(empty(max(int(size), 1), np.uint8)[:].view(np.ndarray)))
+
+    def cuMemHostAlloc(self, size: int, _flags):
+        """Allocate memory of the host that the device sees too; the host writes it unseen, so it does not count as unwritten."""
+        return self._pointer_of_host(np.zeros(max(int(size), 1), np.uint8))
+
+    def _pointer_of_host(self, array: np.ndarray) -> int:
+        return self.allocations.add(array)
+
+    def cuMemFree(self, pointer) -> None:
+        self.allocations.remove(int(pointer))
+
+    def cuMemFreeHost(self, pointer) -> None:
+        self.allocations.remove(int(pointer))
+
+    def cuMemHostRegister(self, pointer, size: int, _flags) -> None:
+        self.allocations.add(bytes_at(int(pointer), int(size)))
+
+    def cuMemHostUnregister(self, pointer) -> None:
+        self.allocations.remove(int(pointer))
+
+    def cuMemHostGetDevicePointer(self, pointer, _flags):
+        return self._pointer(int(pointer))
+
+    def cuPointerGetAttribute(self, _attribute, pointer):
+        return pointer
+
+    def cuMemGetAddressRange(self, pointer):
+        array = self.allocations.at(int(pointer))
+        if array is None:
+            raise EmulatorError(f"{int(pointer):#x} is no address of device memory")
+        return self._pointer(array.__array_interface__["data"][0]), array.size
+
+    def cuMemGetInfo(self) -> tuple[int, int]:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return total - sum(array.size for array in self.allocations.arrays.values()), total
+
+    # -- copies -----------------------------------------------------------------------------------------------------
+    def _device_bytes(self, pointer, size: int) -> np.ndarray:
+        """Return bytes of device memory, of a module's variable, or of a host array that was passed to a kernel."""
+        address = int(pointer)
+        array = self.allocations.at(address)
+        if array is None:
+            return bytes_at(address, size)
+        start = address - array.__array_interface__["data"][0]
+        if start + size > array.size:
+            raise EmulatorError(f"a copy of {size} bytes goes over the end of device memory of {array.size - start} bytes")
+        return array[start : start + size]
+
+    def cuMemcpyHtoD(self, to, source, size: int, _stream=0) -> None:
+        size = int(size)
+        if size:
+            self._device_bytes(to, size)[...] = bytes_at(int(source), size)
+
+    def cuMemcpyDtoH(self, to, source, size: int, _stream=0) -> None:
+        size = int(size)
+        if size:
+            bytes_at(int(to), size)[...] = self._device_bytes(source, size)
+
+    def cuMemcpyDtoD(self, to, source, size: int, _stream=0) -> None:
+        size = int(size)
+        if size:
+            self._device_bytes(to, size)[...] = np.array(self._device_bytes(source, size), subok=False)
+
+    def cuMemsetD8(self, to, value: int, size: int, _stream=0) -> None:
+        size = int(size)
+        if size:
+            self._device_bytes(to, size)[...] = value & 0xFF
+
+    cuMemcpyHtoDAsync, cuMemcpyDtoHAsync, cuMemcpyDtoDAsync, cuMemsetD8Async = cuMemcpyHtoD, cuMemcpyDtoH, cuMemcpyDtoD, cuMemsetD8
+
+    # -- streams and events -----------------------------------------------------------------------------------------
+    def cuStreamCreate(self, _flags):
+        return self.binding.CUstream(next(self.handles))
+
+    def cuStreamDestroy(self, _stream) -> None: ...
+
+    def cuStreamSynchronize(self, _stream) -> None: ...
+
+    def cuStreamWaitEvent(self, _stream, _event, _flags) -> None: ...
+
+    def cuEventCreate(self, _flags):
+        return self.binding.CUevent(next(self.handles))
+
+    def cuEventDestroy(self, event) -> None:
+        self.events.pop(int(event), None)
+
+    def cuEventRecord(self, event, _stream) -> None:
+        self.events[int(event)] = time.perf_counter()
+
+    def cuEventQuery(self, _event) -> None: ...
+
+    def cuEventSynchronize(self, _event) -> None: ...
+
+    def cuEventElapsedTime(self, start, end) -> float:
+        """Return milliseconds between two events, as the emulator ran: nothing about a GPU follows from them."""
+        if int(start) not in self.events or int(end) not in self.events:
+            raise EmulatorError("an event whose time is asked for was never recorded")
+        return 1e3 * (self.events[int(end)] - self.events[int(start)])
+
+    # -- modules ----------------------------------------------------------------------------------------------------
+    def cuLibraryGetGlobal(self, handle, name: bytes):
+        memory = self.modules[int(handle)].variables.get(name.decode())
+        if memory is None:
+            raise EmulatorError(f"no variable named {name.decode()!r} in the module")
+        return self._pointer(memory.base), memory.data.size
+
+    def cuLibraryUnload(self, handle) -> None:
+        self.modules.pop(int(handle), None)
+
+    def cuKernelSetCacheConfig(self, *_) -> None: ...
+
+    def cuKernelSetAttribute(self, *_) -> None: ...
+
+    def cuOccupancyMaxActiveBlocksPerMultiprocessor(self, _kernel, block: int, _dynamic: int) -> int:
+        return max(1, ATTRIBUTES["MAX_THREADS_PER_MULTIPROCESSOR"] // max(1, int(block)))
+
+    def functions(self) -> dict:
+        """Return {name: function} of all that a driver offers here."""
+        return {name: getattr(self, name) for name in dir(type(self)) if name.startswith("cu")}

@@ -1,0 +1,375 @@
+"""Numba CUDA programs as they are: inside emulator.numba(), by python -m tinygan_kernels.emulator, and options of @cuda.jit."""
+
+import enum
+import gc
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import cuda, guvectorize, vectorize
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator import EmulatorError
+from tinygan_kernels.emulator.__main__ import main
+from tinygan_kernels.emulator.host.numba_context import numba_is_replaceable
+from tinygan_kernels.emulator.host.ptx_linking import joined
+
+OTHER = "this numba-cuda has other internals than those that emulator.numba() replaces"
+pytestmark = pytest.mark.skipif(not numba_is_replaceable(), reason=OTHER)
+
+
+@cuda.jit
+def axpy(a, x, y):
+    i = cuda.grid(1)
+    if i < x.size:
+        y[i] += a * x[i]
+
+
+@pytest.fixture(autouse=True)
+def on_the_emulator():
+    with emulator.numba():
+        yield
+
+
+# ---- launches and memory --------------------------------------------------------------------------------------------
+
+
+def test_a_launch_with_host_arrays_of_any_strides():
+    x, y = np.arange(40, dtype="f4").reshape(4, 10)[:, ::2], np.ones((5, 4), "f4").T
+    before = x.copy()
+
+    @cuda.jit
+    def kernel(x, y):
+        i, j = cuda.grid(2)
+        if i < x.shape[0] and j < x.shape[1]:
+            y[i, j] = 2 * x[i, j]
+
+    kernel[(1, 1), (4, 8)](x, y)
+    assert (y == 2 * before).all() and (x == before).all()
+
+
+def test_device_arrays_streams_and_events_in_order():
+    x = np.arange(100, dtype="f4")
+    stream, start, end = cuda.stream(), cuda.event(), cuda.event()
+    with stream.auto_synchronize():
+        start.record(stream)
+        d, e = cuda.to_device(x, stream=stream), cuda.device_array_like(x, stream=stream)
+        e.copy_to_device(np.ones_like(x), stream=stream)
+        axpy[4, 32, stream](2.0, d, e)
+        axpy[4, 32, stream](1.0, d, e)
+        end.record(stream)
+        end.synchronize()
+    out = np.empty_like(x)
+    e.copy_to_host(out, stream=stream)
+    assert (out == 1 + 3 * x).all() and end.query() and start.elapsed_time(end) >= 0
+    assert e[7] == out[7] and (e[10:20:3].copy_to_host() == out[10:20:3]).all() and (d.copy_to_host() == x).all()
+    e[:5] = 0
+    assert (e.copy_to_host()[:6] == [0, 0, 0, 0, 0, out[5]]).all()
+    happened = []
+    stream.add_callback(lambda stream, status, given: happened.append((status, given)), "arg")
+    cuda.synchronize()
+    assert happened == [(0, "arg")]
+
+
+def test_pinned_mapped_and_managed_arrays():
+    for made in (cuda.mapped_array(8, "f4"), cuda.managed_array(8, "f4"), cuda.pinned_array(8, "f4")):
+        made[:] = np.arange(8)
+        axpy[1, 8](2.0, made, made)
+        assert made.tolist() == (3 * np.arange(8)).tolist()
+    host = np.arange(4, dtype="f4")
+    with cuda.pinned(host):
+        assert (cuda.to_device(host).copy_to_host() == host).all()
+    with cuda.mapped(host) as mapped:
+        axpy[1, 4](1.0, mapped, mapped)
+    assert host.tolist() == [0, 2, 4, 6]
+
+
+def test_hints_of_arguments():
+    x, y = np.ones(4, "f4"), np.ones(4, "f4")
+
+    @cuda.jit
+    def kernel(x, y):
+        x[cuda.threadIdx.x], y[cuda.threadIdx.x] = 5, 6
+
+    kernel[1, 4](cuda.In(x), cuda.InOut(y))
+    assert x.tolist() == [1] * 4 and y.tolist() == [6] * 4
+
+
+def test_memory_is_given_back_and_device_arrays_last_until_the_next_block():
+    before = cuda.current_context().get_memory_info().free
+    a = cuda.device_array(1 << 20, "u1")
+    assert cuda.current_context().get_memory_info().free <= before - (1 << 20)
+    del a
+    gc.collect()
+    assert cuda.current_context().get_memory_info().free >= before - 1024
+    kept = cuda.to_device(np.arange(3))
+    with emulator.numba():  # inside of one another, too
+        assert kept.copy_to_host().tolist() == [0, 1, 2]
+
+
+def test_after_the_block_numba_is_as_it_was():
+    program = """
+import numpy as np
+from numba import cuda
+from numba.cuda.cudadrv import driver, devices, devicearray
+from numba.cuda import dispatcher, codegen
+from tinygan_kernels import emulator
+owners = (driver, driver.Driver, driver.Stream, driver._ActiveContext, devices._DeviceList, devices._runtime, devicearray,
+          dispatcher, dispatcher._Kernel, codegen.CUDACodeLibrary)
+made_once = {"_memory_manager", "__warningregistry__", "_logger"}  # by Numba itself, when it is first asked for a context
+state = lambda: [{k: v for k, v in vars(owner).items() if k not in made_once} for owner in (*owners, driver.driver)]
+before = state()
+with emulator.numba():
+    kept = cuda.to_device(np.ones(3)), cuda.stream(), cuda.event(), cuda.mapped_array(3)
+    cuda.jit(lambda x: None)[1, 1](kept[0])
+for now, then in zip(state(), before):
+    assert now == then, {k for k in {*now, *then} if now.get(k) is not then.get(k)}
+print("the same")
+"""
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment())
+    assert ran.stdout == "the same\n" and ran.stderr == ""
+
+
+# ---- types and options ----------------------------------------------------------------------------------------------
+
+
+class Colour(enum.IntEnum):
+    RED = 3
+
+
+def test_float16_complex_records_tuples_and_enums():
+    @cuda.jit
+    def kernel(half, out, number, nested, record, colour):
+        half[0] = half[0] * half[1] + half[2]
+        out[0] = number * nested[1][0] + nested[0]
+        record.a = record.a + 5
+        out[1] = colour + Colour.RED
+
+    half, out = np.array([1.5, 2, 0.25], "f2"), np.zeros(2, "c16")
+    records = np.array([(1, 2.5), (2, 3.5)], [("a", "i4"), ("b", "f8")])
+    kernel[1, 1](half, out, 1 + 2j, (2, (3.5, 1)), records[1], Colour.RED)
+    assert half[0] == 3.25 and out.tolist() == [5.5 + 7j, 6] and records.tolist() == [(1, 2.5), (7, 3.5)]
+
+
+def test_eager_signatures_forall_reduce_vectorize_and_guvectorize():
+    @cuda.jit("void(float32[:])")
+    def eager(z):
+        z[cuda.threadIdx.x] = 7
+
+    eager[1, 3](z := np.zeros(3, "f4"))
+    axpy.forall(3)(1.0, z, z)
+    assert z.tolist() == [14, 14, 14]
+    assert cuda.reduce(lambda a, b: a + b)(np.arange(1000.0)) == 499500
+
+    @vectorize(["float32(float32, float32)"], target="cuda")
+    def product(a, b):
+        return a * b
+
+    @guvectorize(["(float32[:], float32[:])"], "(n)->()", target="cuda")
+    def total(a, out):
+        out[0] = 0
+        for i in range(a.size):
+            out[0] += a[i]
+
+    x = np.arange(12, dtype="f4").reshape(3, 4)
+    assert (product(x, x) == x * x).all() and total(x).tolist() == x.sum(1).tolist()
+
+
+def test_a_device_array_captured_from_global_scope():
+    table = cuda.to_device(np.array([10, 20, 30]))
+
+    @cuda.jit
+    def kernel(out):
+        out[cuda.threadIdx.x] = table[2 - cuda.threadIdx.x]
+
+    kernel[1, 3](out := np.zeros(3, "i8"))
+    assert out.tolist() == [30, 20, 10]
+
+
+def debugging(function):
+    return cuda.jit(debug=True, opt=False)(function)
+
+
+@debugging
+def raises(o):
+    if cuda.threadIdx.x == 1:
+        raise ValueError("bad")
+
+
+@debugging
+def asserts(o):
+    if cuda.threadIdx.x >= 1:  # an assert statement is rewritten by pytest
+        raise AssertionError("not so")
+
+
+@debugging
+def divides(o):
+    o[0] = 5 // int(o[1])
+
+
+@pytest.mark.parametrize("kernel, error", [(raises, ValueError), (asserts, AssertionError), (divides, ZeroDivisionError)])
+@pytest.mark.parametrize("way", ["launch", "brackets"])
+def test_debug_raises_what_the_kernel_raises(kernel, error, way):
+    with pytest.raises(error, match=r"tid=\[0, 0, [01]\] ctaid=\[0, 0, 0\]"):
+        if way == "launch":
+            emulator.launch(kernel, 1, 2, np.zeros(4, "f4"))
+        else:
+            kernel[1, 2](np.zeros(4, "f4"))
+
+
+def test_launch_bounds_and_links(tmp_path):
+    @cuda.jit(launch_bounds=(32,))
+    def bounded(o):
+        o[0] = 1
+
+    bounded[1, 32](np.zeros(1))
+    for start in (lambda: bounded[1, 64](np.zeros(1)), lambda: emulator.launch(bounded, 1, 64, np.zeros(1))):
+        with pytest.raises(EmulatorError, match="not compiled for blocks of 64 threads"):
+            start()
+
+    (tmp_path / "own.cu").write_text('extern "C" __device__ int thrice(int* result, int x) { *result = 3 * x; return 0; }')
+    (tmp_path / "own.o").write_bytes(b"\x7fELF")
+    thrice = cuda.declare_device("thrice", "int32(int32)")
+    for name in ("own.cu", "own.o"):
+
+        @cuda.jit(link=[str(tmp_path / name)])
+        def linked(o):
+            o[0] = thrice(o[0])
+
+        if name == "own.o":
+            with pytest.raises(EmulatorError, match=r"links own\.o, which is machine code"):
+                linked[1, 1](np.array([14], "i4"))
+        else:
+            linked[1, 1](o := np.array([14], "i4"))
+            assert o[0] == 42
+
+
+def test_what_launch_takes_besides_plain_arrays():
+    @cuda.jit
+    def scalar(o, s):
+        o[0] = s
+
+    emulator.launch(scalar, 1, 1, c := np.zeros(1, "c16"), 2j)
+    emulator.launch(scalar, 1, 1, u := np.zeros(1, "u8"), 2**63)
+    emulator.launch(scalar, 1, 1, h := np.zeros(1, "f2"), np.float16(1.5))
+    assert (c[0], u[0], h[0]) == (2j, 2**63, 1.5)
+
+    @cuda.jit
+    def returns(o):
+        return o[0]
+
+    for kernel, args, message in [(returns, (np.zeros(1),), "must have void return type"), (scalar, (np.zeros(1, ">f8"), 1), "no type"),
+                                  (scalar, (np.zeros(1), "text"), "Numba cannot launch scalar|no type")]:  # fmt: skip
+        with pytest.raises(EmulatorError, match=message):
+            emulator.launch(kernel, 1, 1, *args)
+    with pytest.raises(EmulatorError, match=r"compute capability 8\.0 only"):
+        emulator.launch(scalar, 1, 1, c, 2j, capability=(9, 0))
+
+
+# ---- findings -------------------------------------------------------------------------------------------------------
+
+
+def test_findings_name_the_line_of_the_program():
+    with pytest.raises(emulator.SanitizerError, match="out-of-bounds read of 4 bytes; 0 bytes after the end of the array of float32"):
+        axpy[1, 8](1.0, np.ones(8, "f4"), np.ones(3, "f4"))
+    with emulator.sanitize() as findings:
+        axpy[1, 8](1.0, cuda.device_array(8, "f4"), cuda.to_device(np.zeros(8, "f4")))
+    assert [f.tool for f in findings] == ["initcheck"] and findings[0].source.startswith("test_numba_programs.py:")
+
+
+def test_what_the_device_lacks_is_named():
+    with pytest.raises(EmulatorError, match="has no cuIpcGetMemHandle"):
+        cuda.to_device(np.zeros(4)).get_ipc_handle()
+    assert cuda.is_available() and len(cuda.gpus) == 1 and cuda.get_current_device().compute_capability == (8, 0)
+    assert cuda.get_current_device().WARP_SIZE == 32
+
+
+def test_threads_have_arguments_of_their_own():
+    results = {}
+
+    def work(n):
+        with emulator.numba():
+            out = np.zeros(32, "f4")
+            for _ in range(5):
+                axpy[1, 32](float(n), np.ones(32, "f4"), out)
+            results[n] = out
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert {n: set(out.tolist()) for n, out in results.items()} == {n: {5.0 * n} for n in range(3)}
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def environment() -> dict[str, str]:
+    paths = [str(Path(emulator.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    started = [sys.executable, "-m", "tinygan_kernels.emulator", *arguments]
+    return subprocess.run(started, capture_output=True, text=True, env=environment())
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from numba import cuda
+import beside
+
+@cuda.jit
+def add(x, n):
+    i = cuda.grid(1)
+    if i < n:
+        x[i] += beside.ONE
+
+if __name__ == "__main__":
+    d = cuda.to_device(np.zeros(64))
+    add[2, 32](d, int(sys.argv[1]))
+    print(d.copy_to_host().sum(), sys.argv[1:])
+    add[3, 32](d, 96)
+"""
+
+
+def test_the_command_runs_a_script_unchanged(tmp_path):
+    (tmp_path / "beside.py").write_text("ONE = 1")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    ran = command(str(tmp_path / "script.py"), "50", "--flag")
+    assert ran.stdout == "50.0 ['50', '--flag']\n" and ran.returncode == 1
+    assert "line 17, in <module>" in ran.stderr and "SanitizerError: memcheck: out-of-bounds" in ran.stderr
+
+
+@pytest.mark.parametrize("script, message", [("missing.py", "there is no script"), ("kernel.cu", "is CUDA C\\+\\+.*RawKernel")])
+def test_the_command_says_what_it_cannot_run(script, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([script])
+    assert stopped.value.code == 2
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))
+
+
+# ---- linking --------------------------------------------------------------------------------------------------------
+
+
+def test_joined_texts_keep_their_own_names_and_files_apart():
+    head = ".version {}\n.target sm_80\n.address_size 64\n"
+    table = ".global .align 4 .u32 own[1] = {{{}}};\n.file 1 \"{}\"\n"
+    first = head.format("8.0") + table.format(5, "a.py") + """.extern .func (.param .b32 r) other;
+.visible .entry k(.param .u64 p) { .reg .b32 %r<4>; .reg .b64 %d<2>; .param .b32 got;
+ld.param.u64 %d1, [p]; call (got), other; ld.param.b32 %r1, [got]; ld.global.u32 %r2, [own];
+add.u32 %r3, %r1, %r2; .loc 1 7 0
+st.global.u32 [%d1], %r3; ret; }"""
+    second = head.format("8.4") + table.format(70, "b.cu") + """.visible .func (.param .b32 r) other() { .reg .b32 %r<2>;
+.loc 1 3 0
+ld.global.u32 %r1, [own]; st.param.b32 [r], %r1; ret; }"""
+    text = joined([first, second])
+    assert text.count(".version") == 1 and ".version 8.4" in text and '.file 2 "b.cu"' in text and ".loc 2 3 0" in text
+    emulator.RawModule(code=text).get_function("k")((1,), (1,), (out := np.zeros(1, "u4"),))
+    assert out[0] == 75
