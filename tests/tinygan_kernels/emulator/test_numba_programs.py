@@ -262,8 +262,11 @@ def test_what_launch_takes_besides_plain_arrays():
     def returns(o):
         return o[0]
 
-    for kernel, args, message in [(returns, (np.zeros(1),), "must have void return type"), (scalar, (np.zeros(1, ">f8"), 1), "no type"),
-                                  (scalar, (np.zeros(1), "text"), "Numba cannot launch scalar|no type")]:  # fmt: skip
+    for kernel, args, message in [
+        (returns, (np.zeros(1),), "must have void return type"),
+        (scalar, (np.zeros(1, ">f8"), 1), "no type"),
+        (scalar, (np.zeros(1), "text"), r"Numba cannot (launch|compile) scalar"),
+    ]:
         with pytest.raises(EmulatorError, match=message):
             emulator.launch(kernel, 1, 1, *args)
     with pytest.raises(EmulatorError, match=r"compute capability 8\.0 only"):
@@ -274,7 +277,7 @@ def test_what_launch_takes_besides_plain_arrays():
 
 
 def test_findings_name_the_line_of_the_program():
-    with pytest.raises(emulator.SanitizerError, match="out-of-bounds read of 4 bytes; 0 bytes after the end of the array of float32"):
+    with pytest.raises(emulator.SanitizerError, match="out-of-bounds read of 4 bytes; 0 bytes after the end of the array of f"):
         axpy[1, 8](1.0, np.ones(8, "f4"), np.ones(3, "f4"))
     with emulator.sanitize() as findings:
         axpy[1, 8](1.0, cuda.device_array(8, "f4"), cuda.to_device(np.zeros(8, "f4")))

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
 from tinygan_kernels.emulator.execute.memory import bytes_at
+from tinygan_kernels.emulator.sanitizer.findings import checking, checks
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from tinygan_kernels.emulator.translate.translator import translate
 
@@ -40,17 +41,18 @@ NEEDED = {
 def numba():
     """Run Numba CUDA on the emulator for the length of a `with` block, whether there is a GPU or not.
 
-    `kernel[grid, block, stream, shared_mem](...)`, eager signatures, `cuda.to_device`, `device_array`, `copy_to_host`, streams,
-    events, pinned, mapped and managed arrays, `cuda.reduce`, `@vectorize` and `@guvectorize` for cuda are Numba's own code. Host
-    arrays are passed without a copy. The device has compute capability 8.0 and one multiprocessor. `debug=True` raises what a kernel
-    raises, `link=` takes CUDA C++ and PTX. What the sanitizer finds raises SanitizerError, as with every launch. Device arrays can
-    be used in a later `with` block, not between two.
+    Launches by `kernel[grid, block, stream, shared_mem]`, eager signatures, `cuda.to_device`, `device_array`, `copy_to_host`,
+    streams, events, pinned, mapped and managed arrays, `cuda.reduce`, `@vectorize` and `@guvectorize` for cuda are Numba's own code. Host
+    arrays are passed without a copy. The device has compute capability 8.0 and one multiprocessor. `debug=True` raises what a
+    kernel raises, `link=` takes CUDA C++ and PTX. What the sanitizer finds raises SanitizerError, as with every launch; Numba's own
+    kernels (of `cuda.reduce`) are not checked. Device arrays can be used in a later `with` block, not between two.
 
     Raises EmulatorError where Numba CUDA is missing or is too old for it, UnsupportedInstruction for what a kernel needs beyond the
     emulator.
 
         with emulator.numba():
-            kernel[blocks, 256](x, y)
+            d = cuda.to_device(x)
+            kernel[blocks, 256](d, y)
     """
     device = _device()
     device.enter()
@@ -124,6 +126,7 @@ class _Device:
         self.parts = parts
         self.host = HostDriver(parts.driver.binding)
         self.preparing = threading.local()  # .passed: {address: host array} of the launch that a thread is preparing
+        self.folder = str(Path(parts.dispatcher.__file__).parent)  # of Numba's own kernels, which are not the user's to mend
         self.depth, self.lock, self.saved = 0, threading.RLock(), []
         self.state: dict = {**self.host.functions(), "devices": type(parts.driver.driver.devices)(), "is_initialized": True,
                             "initialization_error": None, "pid": None}  # fmt: skip
@@ -180,7 +183,9 @@ class _Device:
 
         def launch(kernel, *args, **options):
             self.preparing.passed = {}
-            return real_launch(kernel, *args, **options)
+            of_numba = getattr(kernel, "py_func", real_init).__code__.co_filename.startswith(self.folder)
+            with checks(checking() and not of_numba):
+                return real_launch(kernel, *args, **options)
 
         return [
             (dispatcher, "launch", self.launch),

@@ -63,6 +63,7 @@ def _launch_by_numba(kernel, grid, block, args: tuple, shared_mem: int, capabili
 
     if capability != CAPABILITY:
         raise EmulatorError(f"kernel {kernel.py_func.__name__} with these options or arguments runs as compute capability 8.0 only")
+    _types_of(kernel, args)
     with numba():
         try:
             kernel[grid, block, 0, shared_mem](*args)
@@ -94,16 +95,20 @@ def compiled(kernel, args, capability: tuple[int, int] = CAPABILITY) -> _Compile
     """Return the kernel translated for the types of these arguments, which is kept for the next launch."""
     if not isinstance(kernel, _dispatcher_class()):
         raise EmulatorError(f"launch wants a function decorated with @cuda.jit, not {kernel!r}")
+    return _compiled(kernel.py_func, _types_of(kernel, args), bool(kernel.targetoptions.get("fastmath")), capability)
+
+
+def _types_of(kernel, args) -> tuple:
+    """Return Numba's types of arguments. Raises EmulatorError for one that has none."""
     from numba import typeof
     from numba.core.errors import NumbaError
 
     try:
-        types = tuple(typeof(a) for a in args)
+        return tuple(typeof(a) for a in args)
     except (ValueError, NumbaError) as error:
         raise EmulatorError(
             f"Numba has no type for an argument of {kernel.py_func.__name__}: {str(error).splitlines()[0]}"
         ) from None
-    return _compiled(kernel.py_func, types, bool(kernel.targetoptions.get("fastmath")), capability)
 
 
 _compiled = lru_cache(maxsize=256)(_Compiled)
