@@ -9,7 +9,7 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
     kernel = module.get_function("axpy")                         # extern "C" __global__ void axpy(...)
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
-    with emulator.numba(): numba_kernel[grid, block](x, y)       # a whole Numba CUDA program, device arrays and all
+    with emulator.numba(): ...                                   # a whole Numba CUDA program as it is
 
     python -m tinygan_kernels.emulator script.py                 # ... without a change in it
 
