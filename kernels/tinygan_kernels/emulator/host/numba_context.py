@@ -44,7 +44,7 @@ def numba():
     Launches in brackets, eager signatures, `cuda.to_device`, `device_array`, `copy_to_host`, streams, events, pinned, mapped and
     managed arrays, `cuda.reduce`, `@vectorize` and `@guvectorize` for cuda are Numba's own code. Host arrays are passed without a
     copy. The device has compute capability 8.0 and one multiprocessor. `debug=True` raises what a kernel raises, `link=` takes CUDA
-    C++ and PTX. What the sanitizer finds raises SanitizerError, as with every launch; Numba's own kernels (of `cuda.reduce`) are not
+    C++ and PTX. What the sanitizer finds raises SanitizerError, as with every launch; kernels of Numba (of `cuda.reduce`) are not
     checked. Device arrays can be used in a later `with` block, not between two.
 
     Raises EmulatorError where Numba CUDA is missing or is too old for it, UnsupportedInstruction for what a kernel needs beyond the
