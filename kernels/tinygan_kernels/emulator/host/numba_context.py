@@ -296,7 +296,7 @@ class _CoreDevice:
     """What stands in for cuda.core's Device."""
 
     context = None
-    device_id, compute_capability, name, uuid = 0, CAPABILITY, "tinygan_kernels.emulator", "0" * 36
+    device_id, compute_capability, name, uuid = 0, CAPABILITY, "emulated GPU", "0" * 36
 
     def __init__(self, _number: int = 0): ...
 
