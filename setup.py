@@ -8,8 +8,9 @@ from setuptools import find_packages, setup
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
 CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.20"], ["numba-cuda[cu13]>=0.20"]
 DRAWING = ["igraph>=1.0"]  # lays graphs out in layers; under the GPL, so it is nothing that everyone installs
+FORMULAS = ["sympy>=1.12"]
 PLAY = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]  # uvicorn from there on runs on what websockets has now
-TESTS = [*DRAWING, *PLAY, "pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
+TESTS = [*DRAWING, *FORMULAS, *PLAY, "pytest>=8", "hypothesis>=6.100", "pytest-xdist>=3.5"]
 NOTEBOOKS = ["ipykernel>=6.29", "nbclient>=0.10"]  # run the notebooks of docs/; who reads them wants a page to open them in too
 TOOLS = ["ruff>=0.6", "mypy>=1.15", "uv>=0.9"]
 
@@ -37,6 +38,7 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        "derive": FORMULAS,
         "draw": DRAWING,
         "emulator": CUDA_13,
         "emulator-cuda12": CUDA_12,  # beside packages that pin CUDA 12

@@ -93,6 +93,14 @@ def six_mistakes() -> str:
     return "```\n" + "\n\n".join(report(name) for name in EXAMPLES) + "\n```"
 
 
+def formulas() -> str:
+    """Return the reports of two wrong gradients of small inputs, with the formulas."""
+    rng = np.random.default_rng(0)
+    found = [check_derivation(f, vjp, *(rng.normal(size=shape) for shape in shapes), symbolic=True) for f, vjp, shapes in (
+        (product, product_vjp, [(2, 2), (2, 2)]), (softmax, softmax_vjp, [(1, 2)]))]
+    return "```\n" + "\n\n".join(map(str, found)) + "\n```"
+
+
 DERIVATION = """\
 log(1 + exp(-s)) + s
 = log((1 + exp(-s)) * exp(s))

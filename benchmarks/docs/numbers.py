@@ -83,6 +83,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "derivations.md": {
         "six": derivations_page.six_mistakes,
+        "formulas": derivations_page.formulas,
         "lines": derivations_page.line_by_line,
         "planted": derivations_page.planted,
     },

@@ -50,7 +50,7 @@ def test_an_extra_is_of_one_cuda_version():
 
 def test_an_extra_that_does_not_exist_is_refused():
     assert extras.install("gpu-cuda12") == "pip install -e '.[gpu-cuda12]'"
-    with pytest.raises(ValueError, match=r"no extra 'cuda'; setup\.py has draw, emulator, "):
+    with pytest.raises(ValueError, match=r"no extra 'cuda'; setup\.py has derive, draw, emulator, "):
         extras.install("cuda")
 
 

@@ -44,6 +44,10 @@ def check(
         ),
     ] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the cotangents and inputs that are drawn.")] = 0,
+    symbolic: Annotated[
+        bool,
+        typer.Option("--symbolic", help="For a wrong gradient of small inputs: both formulas, by SymPy, of the extra [derive]."),
+    ] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the report there as JSON.", show_default=False)] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Draw the errors there as heat maps, a PNG.", show_default=False)
@@ -68,8 +72,9 @@ def check(
     try:
         arrays = given(rng) if callable(given) else given
         arrays = tuple(arrays) if isinstance(arrays, (tuple, list)) else (arrays,)
-        report = check_derivation(f, claimed, *arrays, rng=rng, name=name, make=given if callable(given) else None)
-    except (TypeError, ValueError) as error:
+        make = given if callable(given) else None
+        report = check_derivation(f, claimed, *arrays, rng=rng, name=name, make=make, symbolic=symbolic)
+    except (TypeError, ValueError, ModuleNotFoundError) as error:
         raise OptionError(str(error)) from error
     if json is not None:
         report.to_json(json)

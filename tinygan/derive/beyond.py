@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import Tensor
 
 from .calls import Calls, DerivationInputError, positional_names
+from .frameworks import Framework
 from .judgement import Judged
 from .numeric import Precision
 from .verdict import RIGHT, UNDECIDED, WRONG, InputVerdict, worst
@@ -77,11 +79,12 @@ def second_order(
     Raises DerivationInputError where there is no second derivative to judge, or the VJP is constant.
     """
     calls = judged.calls
-    if second is None:
+    own = calls.vjp is None and type(calls.framework).own_second is not Framework.own_second
+    if second is None and not own:
         raise DerivationInputError(
             "check_derivation: order 2 judges the derivative of the VJP, so it needs one: second=function(*inputs, g, "
-            "*directions), the "
-            "gradient of <directions, vjp> in the inputs and in g; for tinygan's ops pass no vjp, and the engine's own is judged"
+            "*directions), the gradient of <directions, vjp> in the inputs and in g; for functions of tinygan, PyTorch and JAX "
+            "pass no vjp, and the framework's own is judged"
         )
     if len(calls.floats) != len(calls.arrays):
         raise DerivationInputError("check_derivation: order 2 takes inputs of floats only")
@@ -93,6 +96,8 @@ def second_order(
         found = calls.claim(list(given[:-1]), np.asarray(given[-1]).reshape(-1))
         return tuple(np.zeros_like(x) if g is None else g for g, x in zip(found, given, strict=False))
 
+    names = [*calls.names, "g" if "g" not in calls.names else "cotangent"]
+    pulled.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])  # type: ignore[attr-defined]
     moved = [a * 1.3 + 0.1 for a in calls.arrays]
     here, there = pulled(*arrays), pulled(*moved, arrays[-1])
     if all(np.array_equal(a, b) for a, b in zip(here, there, strict=True)):
@@ -103,7 +108,14 @@ def second_order(
 
     def claimed(g: Any, *given: np.ndarray) -> Any:
         directions = list(g) if isinstance(g, (tuple, list)) else [g]
-        return second(*given, *directions)
+        return second(*given, *directions) if second else own_second(given, directions)
+
+    def own_second(given: Sequence[np.ndarray], directions: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        u = calls.cotangents(calls.arrays, np.asarray(given[-1]).reshape(-1))
+        found = calls.framework.own_second(calls.f, [x.copy() for x in given[:-1]], u, directions)
+        parts = [np.asarray(calls.framework.unwrapped(part)) for part in found or ()]
+        in_g = np.concatenate([part.reshape(-1) for part in parts[len(given) - 1 :]])
+        return (*parts[: len(given) - 1], in_g.reshape(shape))
 
     return pulled, claimed, arrays
 

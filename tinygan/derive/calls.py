@@ -144,14 +144,14 @@ class Calls:
         An array may have another shape than its input. Raises DerivationInputError, TypeError.
         """
         given = self._claimed(arrays, u)
-        return [None if part is None else self._array(part, "vjp") for part in self._one_for_each(given)]
+        return [None if part is None else self._array(part, "vjp") for part in self.one_for_each(given)]
 
     def _claimed(self, arrays: Sequence[np.ndarray], u: np.ndarray) -> Any:
         if self.vjp is None:
-            return self.framework.own_vjp(self.f, [a.copy() for a in arrays], self._cotangents(arrays, u), self.floats)
+            return self.framework.own_vjp(self.f, [a.copy() for a in arrays], self.cotangents(arrays, u), self.floats)
         copies = [a.copy() for a in arrays]
         inputs = self.framework.wrapped(copies)
-        parts = self._cotangents(arrays, u)
+        parts = self.cotangents(arrays, u)
         untouched = [part.copy() for part in parts]
         g = self.framework.wrapped(parts)
         one: Any = tuple(g) if self.several else g[0]
@@ -190,14 +190,15 @@ class Calls:
             return [self._scaled(part, scale) for part in result]
         return None if result is None else scale * self._array(result, "vjp")
 
-    def _cotangents(self, arrays: Sequence[np.ndarray], u: np.ndarray) -> list[np.ndarray]:
+    def cotangents(self, arrays: Sequence[np.ndarray], u: np.ndarray) -> list[np.ndarray]:
+        """Return the vector u (m,) in pieces of the shapes of f's outputs."""
         if not self.out_shapes:
             self.outputs(arrays)
         ends = np.cumsum([0, *(int(np.prod(s)) for s in self.out_shapes)])
         kind = np.float32 if self.single and self.framework.strict else np.float64
         return [u[a:b].astype(kind).reshape(s) for a, b, s in zip(ends[:-1], ends[1:], self.out_shapes, strict=True)]
 
-    def _one_for_each(self, given: Any) -> list[Any]:
+    def one_for_each(self, given: Any) -> list[Any]:
         """Return what vjp returned as a list with one entry for every input of floats. Raises DerivationInputError."""
         floats, names = self.floats, self.names
         if isinstance(given, dict):

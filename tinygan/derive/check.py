@@ -18,7 +18,8 @@ from .calls import CACHES, Calls, DerivationInputError, positional_names, styles
 from .frameworks import framework_of
 from .judgement import Judged, judge
 from .report import DerivationReport
-from .verdict import InputVerdict
+from .symbolic import require_sympy, witness
+from .verdict import WRONG, InputVerdict
 
 ELEMENTS = 4096  # of each input, up to which every derivative is measured
 
@@ -38,6 +39,7 @@ def check_derivation(
     elements: int = ELEMENTS,
     name: str = "",
     diagnose: bool = True,
+    symbolic: bool = False,
 ) -> DerivationReport:
     """Judge the claimed gradient of f at the given arrays, input by input, and name the mistake if it is wrong.
 
@@ -54,10 +56,12 @@ def check_derivation(
     steps: f's steps, as (name, function) pairs whose parameters are inputs and earlier steps; the mistake is looked for in them.
     make: a function of a Generator that returns inputs of other values or shapes; f is judged at three of them too.
     rng: draws the cotangents, or is their seed (default: 0). elements: of each input, at most this many are measured one by one.
-    diagnose: whether to look for the mistake.
+    diagnose: whether to look for the mistake. symbolic: whether to show, for a wrong gradient of a small function of NumPy
+    arrays, the right and the claimed derivative in the worst element as formulas, by SymPy (of the extra [derive]).
 
     Raises TypeError for what is no function, for complex numbers, and for results that are no arrays; DerivationInputError (a
-    ValueError) for an f that gives two values for the same input, that fails, or whose gradients are too few or too many.
+    ValueError) for an f that gives two values for the same input, that fails, or whose gradients are too few or too many;
+    ModuleNotFoundError for symbolic=True without SymPy.
     """
     began = time.perf_counter()
     if vjp is not None and not callable(vjp):
@@ -66,6 +70,8 @@ def check_derivation(
         raise TypeError(f"check_derivation: f is {described(f)}, it has to be a function: check_derivation(f, vjp, x)")
     if order not in (1, 2):
         raise ValueError(f"check_derivation: order is {order!r}, it has to be 1 or 2")
+    if symbolic:
+        require_sympy()
     rng, elements = (
         generator_of(0 if rng is None else rng, "check_derivation"),
         whole_number(elements, "check_derivation: elements", 0),
@@ -75,18 +81,27 @@ def check_derivation(
     calls, style = _calls(f, vjp, arrays, cotangent)
     name = name or getattr(f, "__name__", type(f).__name__)
     judged = _judged(calls, style, rng, elements, steps, diagnose)
-    report = judged.report(name)
+    report = _reported(judged, name, symbolic)
     if make is not None:
         for _ in range(3):
             if report.passed:
                 calls, _ = _calls(f, vjp, _made(make, rng), cotangent)
                 calls.style = judged.calls.style
-                report = judge(calls, rng, elements, steps, diagnose).report(name)
+                report = _reported(judge(calls, rng, elements, steps, diagnose), name, symbolic)
     if jvp is not None:
         report.checks.append(forward(judged, jvp, rng))
     if order == 2:
         report.checks.extend(_second(judged, second, rng, elements))
     return DerivationReport(report.name, report.inputs, report.checks, report.notes, order, time.perf_counter() - began)
+
+
+def _reported(judged: Judged, name: str, symbolic: bool) -> DerivationReport:
+    """Return the report, with formulas beside each wrong gradient if asked."""
+    if symbolic:
+        judged.verdicts = [
+            replace(v, witness=witness(judged, k)) if v.verdict == WRONG else v for k, v in enumerate(judged.verdicts)
+        ]
+    return judged.report(name)
 
 
 def assert_gradients(f: Callable[..., Any], vjp: Any = None, *arrays: Any, **options: Any) -> None:
@@ -239,7 +254,7 @@ def _judged(calls: Calls, styles: list[str], rng: np.random.Generator, elements:
     if found is None:
         assert failed is not None
         raise failed
+    calls.style = found.style
     if not diagnose:
         return found
-    calls.style = found.style
     return judge(calls, rng, elements, steps, True)

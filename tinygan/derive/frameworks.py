@@ -33,6 +33,12 @@ class Framework:
         """Return the gradient by which the framework itself would differentiate f."""
         raise TypeError("check_derivation: the claimed gradient is missing; pass it after f: check_derivation(f, vjp, x)")
 
+    def own_second(
+        self, f: Callable[..., Any], arrays: Sequence[np.ndarray], u: Sequence[np.ndarray], directions: Sequence[np.ndarray]
+    ) -> list[Any] | None:
+        """Return the gradients of <directions, vjp> in the inputs and in the cotangents u, by the framework; None if it cannot."""
+        return None
+
 
 class OfTinygan(Framework):
     """Ops and layers of this project, on the backend of the first tensor."""
@@ -85,6 +91,18 @@ class OfTorch(Framework):
         found = torch.autograd.grad([p for p, _ in pairs], [inputs[i] for i in floats], [c for _, c in pairs], allow_unused=True)
         return list(found)
 
+    def own_second(
+        self, f: Callable[..., Any], arrays: Sequence[np.ndarray], u: Sequence[np.ndarray], directions: Sequence[np.ndarray]
+    ) -> list[Any]:
+        torch = sys.modules["torch"]
+        inputs, cotangents = ([x.requires_grad_(True) for x in self.wrapped(given)] for given in (arrays, u))
+        y = f(*inputs)
+        parts = list(y) if isinstance(y, (tuple, list)) else [y]
+        pulled = torch.autograd.grad(parts, inputs, cotangents, create_graph=True, allow_unused=True)
+        along = sum((g * d).sum() for g, d in zip(pulled, self.wrapped(directions), strict=True) if g is not None)
+        found = torch.autograd.grad(along, [*inputs, *cotangents], allow_unused=True)
+        return [torch.zeros_like(x) if g is None else g for g, x in zip(found, [*inputs, *cotangents], strict=True)]
+
 
 class OfJax(Framework):
     """Functions of JAX, with its 64-bit numbers."""
@@ -110,6 +128,20 @@ class OfJax(Framework):
         y, pull = _jax().vjp(of_floats, *(inputs[i] for i in floats))
         parts = self.wrapped(u)
         return list(pull(type(y)(parts) if isinstance(y, (tuple, list)) else parts[0]))
+
+    def own_second(
+        self, f: Callable[..., Any], arrays: Sequence[np.ndarray], u: Sequence[np.ndarray], directions: Sequence[np.ndarray]
+    ) -> list[Any]:
+        count = len(arrays)
+
+        def along(*given: Any) -> Any:
+            y, pull = _jax().vjp(f, *given[:count])
+            parts = list(given[count:])
+            pulled = pull(type(y)(parts) if isinstance(y, (tuple, list)) else parts[0])
+            return sum((g * d).sum() for g, d in zip(pulled, self.wrapped(directions), strict=True))
+
+        given = self.wrapped([*arrays, *u])
+        return list(_jax().grad(along, argnums=tuple(range(len(given))))(*given))
 
 
 def _jax() -> Any:

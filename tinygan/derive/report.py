@@ -111,7 +111,7 @@ def input_lines(v: InputVerdict) -> list[str]:
         lines += mistake_lines(v.mistake)
     elif v.verdict == "WRONG" and v.looked:
         lines.append("    no known mistake fits")
-    return lines
+    return lines + [f"    {line}" for line in v.witness]
 
 
 def mistake_lines(mistake: Mistake) -> list[str]:
@@ -170,6 +170,7 @@ def _input(v: InputVerdict) -> dict[str, Any]:
         "claimed": _numbers(v.claimed),
         "numeric": _numbers(v.numeric),
         "mistake": mistake,
+        "witness": list(v.witness),
     }
 
 

@@ -169,7 +169,7 @@ class Tape:
         template = _slots((tuple(args), dict(named)), traced)
 
         def call(values: Sequence[np.ndarray]) -> Any:
-            given, keywords = _filled(template, values)
+            given, keywords = filled(template, values)
             return function(*given, **keywords)
 
         result = call([t.value for t in traced])
@@ -242,26 +242,27 @@ def _slots(given: Any, traced: list[Traced]) -> Any:
     return given
 
 
-def _filled(template: Any, values: Sequence[np.ndarray]) -> Any:
+def filled(template: Any, values: Sequence[np.ndarray]) -> Any:
+    """Return noted arguments with these values in the places of the traced arrays."""
     if isinstance(template, Slot):
         return values[template.number]
     if type(template) in (tuple, list):
-        return type(template)(_filled(part, values) for part in template)
+        return type(template)(filled(part, values) for part in template)
     if isinstance(template, dict):
-        return {key: _filled(part, values) for key, part in template.items()}
+        return {key: filled(part, values) for key, part in template.items()}
     return template
 
 
 def called_with(node: Node, values: Sequence[np.ndarray], at: int, constant: np.ndarray) -> np.ndarray:
     """Return the value of a noted step with another array for its constant argument number `at`."""
-    given = list(_filled(node.about["args"], values))
+    given = list(filled(node.about["args"], values))
     given[at] = constant
-    return np.asarray(node.about["function"](*given, **_filled(node.about["named"], values)))
+    return np.asarray(node.about["function"](*given, **filled(node.about["named"], values)))
 
 
 def called_instead(node: Node, function: Any, values: Sequence[np.ndarray]) -> np.ndarray:
     """Return what another function gives for the arguments of a noted step."""
-    return np.asarray(function(*_filled(node.about["args"], values), **_filled(node.about["named"], values)))
+    return np.asarray(function(*filled(node.about["args"], values), **filled(node.about["named"], values)))
 
 
 def _kind(function: Any, name: str) -> str:

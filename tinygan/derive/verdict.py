@@ -18,6 +18,7 @@ class InputVerdict:
     verdict: "right", "WRONG" or "undecided", which is where f has kinks, or no gradient to compare. claimed, numeric, error: arrays
     of the input's shape (NaN where nothing was measured; claimed has the shape that vjp gave it). share: the worst error as a
     share of what is allowed. where: the worst element. why: for a verdict that has no numbers to show, its reason in a sentence.
+    witness: lines with the right and the claimed derivative there as formulas, where they were asked for.
     """
 
     name: str
@@ -30,6 +31,7 @@ class InputVerdict:
     why: str = ""
     mistake: Mistake | None = None
     looked: bool = False  # whether a mistake was looked for
+    witness: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

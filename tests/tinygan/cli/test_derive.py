@@ -65,3 +65,11 @@ def test_lines(tmp_path, capsys):
     assert run(["derive", "lines", str(path)]) == 0
     path.write_text("open(a)\n")
     assert run(["derive", "lines", str(path)]) == 2
+
+
+def test_both_formulas_on_request(file, capsys):
+    pytest.importorskip("sympy", reason="SymPy, of the extras [derive] and [test], is not installed")
+    small = file.with_name("small.py")
+    small.write_text(SOURCE.replace("size=(3, 4)", "size=2"))
+    assert run(["derive", "check", f"{small}:square", "--vjp", "half", "--symbolic"]) == 1
+    assert "claimed = 1/2 times right" in capsys.readouterr().out

@@ -31,6 +31,43 @@ def test_a_function_of_pytorch_is_judged():
     assert check_derivation(lambda x: torch.tanh(x), lambda g, x: g * (1 - torch.tanh(x) ** 2), torch.from_numpy(X)).passed
 
 
+def test_the_second_derivative_of_a_function_of_pytorch_is_judged():
+    torch = pytest.importorskip("torch", reason="needs the [peers] extra (PyTorch)")
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 3 * g * (x**2).detach()  # right to first order alone
+
+    x = torch.from_numpy(X)
+    assert check_derivation(Cube, None, x).passed
+    report = check_derivation(Cube, None, x, order=2)
+    assert report.verdict == "WRONG" and [v.name for v in report.checks if not v.passed] == ["order 2, x"], str(report)
+    assert report.mistakes[0].kind == "detached"
+    both = check_derivation(lambda x, w: (torch.tanh(x @ w), (x * x).sum()), None, x, torch.from_numpy(X.T.copy()), order=2)
+    assert both.passed and [v.name for v in both.checks] == ["order 2, x", "order 2, w", "order 2, g"], str(both)
+
+
+def test_the_second_derivative_of_a_function_of_jax_is_judged():
+    jax = pytest.importorskip("jax", reason="needs the [peers] extra (JAX)")
+    jax.config.update("jax_enable_x64", True)
+
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, g: (3 * g * jax.lax.stop_gradient(x) ** 2,))
+    report = check_derivation(cube, None, jax.numpy.asarray(X), order=2)
+    assert report.verdict == "WRONG" and report.mistakes[0].kind == "detached", str(report)
+    assert check_derivation(lambda x: (jax.numpy.sin(x), x.sum() ** 2), None, jax.numpy.asarray(X), order=2).passed
+
+
 def test_a_function_of_jax_is_judged():
     jax = pytest.importorskip("jax", reason="needs the [peers] extra (JAX)")
     jax.config.update("jax_enable_x64", True)

@@ -110,3 +110,16 @@ def test_a_constant_of_f_is_named_as_the_factor_that_it_gives_to_the_derivative(
     x = 1 + np.random.default_rng(0).random((3, 4))
     (mistake,) = check_derivation(lambda x: np.exp(f(x)), lambda g, x: g * np.exp(f(x)) * without(x), x).mistakes
     assert any(told in sentence for sentence in (mistake.sentence, *mistake.readings)), mistake
+
+
+SINGLE = {  # a step with one element, whose derivative was left out: the only factor that it has differs from point to point
+    "log-sum-exp": (lambda x: np.log(np.exp(x).sum()), lambda g, x: g * np.exp(x), "np.log"),
+    "norm": (lambda x: np.sqrt((x * x).sum()), lambda g, x: 2 * g * x, "np.sqrt"),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_the_derivative_of_a_step_with_one_element_is_missed_too(name):
+    f, vjp, step = SINGLE[name]
+    (mistake,) = check_derivation(f, vjp, np.random.default_rng(0).normal(size=3)).mistakes
+    assert mistake.kind == "missing chain factor" and step in mistake.sentence, mistake

@@ -73,7 +73,8 @@ def _elementwise(graph: Graph, v: int, slot: int, parents: list[np.ndarray]) -> 
         return spread(factor, parents[slot].shape, y.shape)
 
     others = [p for k, p in enumerate(parents) if k != slot]
-    constant = bool(right.size and np.ptp(right) == 0) or node.name in ("np.add", "np.subtract", "np.negative")
+    # a single factor says nothing of whether it would change
+    constant = right.size == 0 or (right.size > 1 and np.ptp(right) == 0) or node.name in ("np.add", "np.subtract", "np.negative")
     if not constant:
         yield (
             ("one",),

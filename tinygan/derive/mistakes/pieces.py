@@ -23,7 +23,7 @@ def segments(sweeps: Sweeps) -> Candidates:
         if v not in sweeps.bars or not (known or whole or single):
             continue
         right = _slope(graph, p, v)
-        if not np.isfinite(right).all() or np.ptp(right) == 0:
+        if not np.isfinite(right).all() or (right.size > 1 and np.ptp(right) == 0):
             continue
         name = known.name if known else f"the part of f that ends in {graph.nodes[v]}"
         choices = factors_of(x, y, known)

@@ -1,0 +1,310 @@
+"""The right and the claimed derivative in one element as formulas, by SymPy: a witness that one can check with a pencil.
+
+The steps that were noted of f are computed once more with symbols in the place of numbers, and SymPy differentiates the result. The
+claimed formula is what vjp computes from the same symbols. Both are evaluated at the point afterwards: a formula that does not
+give the numbers that were measured and claimed there is not shown.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tinygan_kernels.extras import install
+
+from .calls import Calls
+from .graph import Node
+from .trace import Tape, Traced, Untraceable, filled, noted, trace
+
+if TYPE_CHECKING:
+    from .judgement import Judged
+
+MOST_ELEMENTS = 64  # of all inputs together
+MOST_OPERATIONS = 400  # of a formula that is shown
+SIMPLIFIED = 80  # operations up to which a formula is simplified, which takes long for long ones
+TOLERANCE = 1e-5  # relative: between a formula and the number that it stands for
+
+
+class NoFormula(Exception):
+    """A function or its gradient has no formula that one could read; the message says why."""
+
+
+def require_sympy() -> None:
+    """Raise ModuleNotFoundError, which says what to install, where SymPy is missing."""
+    if importlib.util.find_spec("sympy") is None:
+        raise ModuleNotFoundError(f"check_derivation: symbolic=True needs SymPy; run: {install('derive')}")
+
+
+def witness(judged: Judged, k: int) -> tuple[str, ...]:
+    """Return lines with the right and the claimed derivative in the worst element of input number k, as formulas.
+
+    Where there are none, the one line says why.
+    """
+    verdict = judged.verdicts[k]
+    if verdict.where is None or judged.claimed[k] is None:
+        return ("no formula: the claimed gradient has no element to compare",)
+    try:
+        return _witness(judged, k, verdict.where)
+    except NoFormula as why:
+        return (f"no formula: {why}",)
+
+
+def _witness(judged: Judged, k: int, where: tuple[int, ...]) -> tuple[str, ...]:
+    import sympy
+
+    calls = judged.calls
+    if sum(a.size for a in calls.arrays) > MOST_ELEMENTS:
+        raise NoFormula(f"the inputs have more than {MOST_ELEMENTS} elements; pass smaller ones")
+    symbols = [_symbols(name, a) for name, a in zip(calls.names, calls.arrays, strict=True)]
+    one = calls.style == "none"
+    cotangents = [np.full(s, sympy.Integer(1), object) if one else _symbols(_cotangent(calls, i), np.zeros(s))
+                  for i, s in enumerate(calls.out_shapes)]  # fmt: skip
+    outputs = _of_f(calls, symbols)
+    place = symbols[calls.floats[k]][where]
+    pairs = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
+    right = sum((g * sympy.diff(y, place) for g, y in pairs if place in y.free_symbols), sympy.Integer(0))
+    _check(right, judged, k, where, symbols, cotangents, judged.numeric.gradients[k])
+    lines = [f"right:   dL/d{place} = {_told(right)}"]
+    try:
+        claimed = _claimed(calls, symbols, cotangents, k)[where]
+        _check(claimed, judged, k, where, symbols, cotangents, np.asarray(judged.claimed[k]))
+    except NoFormula as why:
+        return (*lines, f"no formula of the claimed one: {why}")
+    lines.append(f"claimed: dL/d{place} = {_told(claimed)}")
+    ratio, wrong = _simple(claimed / right) if right != 0 else None, _simple(claimed - right)
+    if ratio is not None and not ratio.free_symbols and ratio != 0:
+        return (*lines, f"claimed = {ratio} times right")
+    return (*lines, f"claimed - right = {_told(wrong)}") if wrong.count_ops() <= claimed.count_ops() else tuple(lines)
+
+
+def _symbols(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of symbols named after their places, such as x[0, 1]; integers stay what they are."""
+    import sympy
+
+    if array.dtype.kind != "f":
+        return array
+    found = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        found[index] = sympy.Symbol(f"{name}[{', '.join(map(str, index))}]" if index else name, real=True)
+    return found
+
+
+def _cotangent(calls: Calls, i: int) -> str:
+    return "g" if len(calls.out_shapes) == 1 else f"g{i}"
+
+
+# ---- f and vjp with symbols -----------------------------------------------------------------------------------------------------
+
+
+def _of_f(calls: Calls, symbols: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the outputs of f as arrays of expressions. Raises NoFormula."""
+    if calls.framework.name != "NumPy":
+        raise NoFormula(f"f is a function of {calls.framework.name}'s arrays, and steps are noted of NumPy's alone")
+    graph = _quietly(lambda: trace(calls.f, calls.arrays, calls.floats, calls.names))
+    values = _computed(graph.nodes, {at: symbols[i] for at, i in zip(graph.inputs, calls.floats, strict=True)})
+    return [values[at] for at in graph.outputs]
+
+
+def _claimed(calls: Calls, symbols: Sequence[np.ndarray], cotangents: Sequence[np.ndarray], k: int) -> np.ndarray:
+    """Return what vjp gives for input number k, as an array of expressions. Raises NoFormula."""
+    if calls.vjp is None or calls.style not in ("first", "last", "none", "first-floats", "spread"):
+        raise NoFormula("vjp takes more than the inputs and g" if calls.vjp else "it is the framework's own")
+    tape = Tape()
+    leaves: dict[int, np.ndarray] = {}
+
+    def leaf(symbol: np.ndarray, value: np.ndarray) -> Any:
+        if symbol.dtype != object:
+            return value.copy()
+        made = tape.leaf(value.copy(), "input", "")
+        leaves[made.at] = symbol
+        return made
+
+    inputs = [leaf(s, a) for s, a in zip(symbols, calls.arrays, strict=True)]
+    rng = np.random.default_rng(0)  # the values decide branches alone, as in f
+    g = [] if calls.style == "none" else [leaf(s, rng.standard_normal(s.shape)) for s in cotangents]
+    one: Any = (tuple(g) if calls.several else g[0]) if g else None
+    handed = {
+        "first": [one, *inputs],
+        "last": [*inputs, one],
+        "spread": [*g, *inputs],
+        "none": inputs,
+        "first-floats": [one, *(inputs[i] for i in calls.floats)],
+    }[calls.style]
+    part = _quietly(lambda: calls.one_for_each(noted(calls.vjp, tape)(*handed))[k])
+    return _computed(tape.nodes, leaves)[part.at] if isinstance(part, Traced) else _exact(np.asarray(part, np.float64))
+
+
+def _quietly(noting: Callable[[], Any]) -> Any:
+    """Return the result of a function that notes steps. Raises NoFormula for whatever goes wrong."""
+    try:
+        with np.errstate(all="ignore"):
+            return noting()
+    except Untraceable as error:
+        raise NoFormula(str(error)) from error
+    except Exception as error:  # the functions are the user's, and arrays of another class may end them in any error
+        raise NoFormula(f"it cannot be noted step by step ({type(error).__name__})") from error
+
+
+def _computed(nodes: Sequence[Node], leaves: Mapping[int, np.ndarray]) -> list[np.ndarray]:
+    """Return the values of noted steps as arrays of expressions. leaves: the symbols of inputs, by their node."""
+    smooth, branching = _smooth(), _branching()
+    values: list[np.ndarray] = []
+    for i, node in enumerate(nodes):
+        if i in leaves or node.call is None:
+            values.append(leaves[i] if i in leaves else _exact(node.value))
+            continue
+        function = node.about.get("function")
+        if function is None:
+            raise NoFormula(f"{node} returns several arrays")
+        parents, numbers = [values[p] for p in node.parents], [nodes[p].value for p in node.parents]
+        try:
+            args, named = _exact_in(filled(node.about["args"], parents)), filled(node.about["named"], parents)
+            if node.about["name"] in branching:
+                pairs = zip(args, filled(node.about["args"], numbers), strict=True)
+                found = branching[node.about["name"]](*pairs, **named)
+            else:
+                found = smooth.get(node.about["name"], function)(*args, **named)
+        except Exception as error:  # NumPy's functions fail on expressions in many ways
+            raise NoFormula(f"{node} has no formula here") from error
+        values.append(np.asarray(found, object))
+    return values
+
+
+def _exact_in(given: Any) -> Any:
+    """Return arguments with exact numbers in the place of floats."""
+    if type(given) in (tuple, list):
+        return type(given)(_exact_in(part) for part in given)
+    if isinstance(given, (float, np.floating)) or (isinstance(given, np.ndarray) and given.dtype.kind == "f"):
+        made = _exact(np.asarray(given))
+        return made[()] if made.ndim == 0 else made
+    return given
+
+
+def _exact(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers as SymPy's: short fractions exactly, the others as decimals."""
+    import sympy
+
+    found = np.empty(numbers.shape, object)
+    for index in np.ndindex(numbers.shape):
+        number = float(numbers[index])
+        short = Fraction(number).limit_denominator(1000) if math.isfinite(number) else None
+        exact = short is not None and float(short) == number
+        found[index] = sympy.Rational(short.numerator, short.denominator) if short is not None and exact else sympy.Float(number)
+    return found
+
+
+def _smooth() -> dict[str, Callable[..., Any]]:
+    """Return what takes the place of NumPy's functions that do not work on expressions, by name."""
+    import sympy
+
+    same = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt")
+    others = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}
+    log, exp, two = sympy.log, sympy.exp, sympy.Integer(2)
+    composed = {"log1p": lambda x: log(1 + x), "expm1": lambda x: exp(x) - 1, "log2": lambda x: log(x) / log(2),
+                "log10": lambda x: log(x) / log(10), "exp2": lambda x: two**x, "square": lambda x: x**2}  # fmt: skip
+    made = composed | {name: getattr(sympy, name) for name in same} | {name: getattr(sympy, of) for name, of in others.items()}
+    found: dict[str, Callable[..., Any]] = {name: np.frompyfunc(function, 1, 1) for name, function in made.items()}
+    found["logaddexp"] = np.frompyfunc(lambda a, b: log(exp(a) + exp(b)), 2, 1)
+    return found | {"var": _variance, "std": lambda *given, **named: found["sqrt"](_variance(*given, **named))}
+
+
+def _variance(x: np.ndarray, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    import sympy
+
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    count = math.prod(x.shape[a] for a in axes)
+    off = x - np.asarray(np.sum(x, axis=axes, keepdims=True)) / sympy.Integer(count)
+    return np.sum(off * off, axis=axes, keepdims=keepdims) / sympy.Integer(count - ddof)
+
+
+def _branching() -> dict[str, Callable[..., Any]]:
+    """Return functions that choose, by name: each of their arguments is a pair of expressions, and of numbers, which decide."""
+
+    def larger(a: Any, b: Any) -> Any:
+        return np.where(a[1] >= b[1], a[0], b[0])
+
+    def smaller(a: Any, b: Any) -> Any:
+        return np.where(a[1] <= b[1], a[0], b[0])
+
+    def clip(x: Any, low: Any = (None, None), high: Any = (None, None)) -> Any:
+        x = x if low[0] is None else (larger(x, low), np.maximum(x[1], low[1]))
+        return x[0] if high[0] is None else smaller(x, high)
+
+    def size(x: Any) -> Any:
+        return np.where(x[1] >= 0, x[0], -x[0])
+
+    def largest(x: Any, axis: Any = (None, None), **named: Any) -> Any:
+        return _extreme(np.argmax, x, axis[1], **named)
+
+    def smallest(x: Any, axis: Any = (None, None), **named: Any) -> Any:
+        return _extreme(np.argmin, x, axis[1], **named)
+
+    return {
+        "maximum": larger, "fmax": larger, "minimum": smaller, "fmin": smaller, "clip": clip, "absolute": size, "fabs": size,
+        "sign": lambda x: _exact(np.sign(x[1])), "max": largest, "amax": largest, "min": smallest, "amin": smallest,
+    }  # fmt: skip
+
+
+def _extreme(which: Callable[..., Any], x: tuple[np.ndarray, np.ndarray], axis: int | None, keepdims: bool = False) -> np.ndarray:
+    """Return the expressions of the elements that `which`, argmax or argmin, chooses along an axis, or along all."""
+    if axis is None:
+        found = x[0].reshape(-1)[which(x[1])]
+        return np.full((1,) * x[0].ndim if keepdims else (), found, object)
+    at = np.expand_dims(which(x[1], axis=axis), axis)
+    taken = np.take_along_axis(x[0], at, axis)
+    return taken if keepdims else np.squeeze(taken, axis)
+
+
+# ---- what is shown --------------------------------------------------------------------------------------------------------------
+
+
+def _check(
+    formula: Any, judged: Judged, k: int, where: tuple[int, ...], symbols: Sequence[np.ndarray], cotangents: Sequence[np.ndarray],
+    expected: np.ndarray,
+) -> None:
+    """Raise NoFormula where a formula does not give the numbers (K, ...) of the element for the cotangents that were drawn."""
+    if formula.count_ops() > 20 * MOST_OPERATIONS:
+        raise NoFormula("it is too long")
+    scale = float(np.abs(expected).max())
+    for draw, u in enumerate(judged.numeric.cotangents):
+        numbers = dict(zip(_flat(symbols), _numbers(judged.calls.arrays), strict=True))
+        if judged.calls.style != "none":
+            numbers |= dict(zip(_flat(cotangents), u.tolist(), strict=True))
+        factor = float(u[0]) if judged.calls.style == "none" else 1.0
+        try:
+            value = factor * float(formula.subs(numbers))
+        except (TypeError, ValueError) as error:
+            raise NoFormula("it has no value at this point") from error
+        if not abs(value - expected[draw][where]) <= TOLERANCE * scale:
+            raise NoFormula("what was noted is not what is computed: branches or constants depend on the numbers")
+
+
+def _flat(arrays: Sequence[np.ndarray]) -> list[Any]:
+    return [symbol for a in arrays if a.dtype == object for symbol in a.flat]
+
+
+def _numbers(arrays: Sequence[np.ndarray]) -> list[float]:
+    return [float(number) for a in arrays if a.dtype.kind == "f" for number in a.flat]
+
+
+def _simple(formula: Any) -> Any:
+    """Return a formula simplified, if it is short enough for that."""
+    import sympy
+
+    return sympy.simplify(formula) if formula.count_ops() <= SIMPLIFIED else formula
+
+
+def _told(formula: Any) -> str:
+    """Return a formula as text; what occurs several times in a long one gets a name behind "where". Raises NoFormula."""
+    import sympy
+
+    formula = _simple(formula)
+    parts, (short,) = sympy.cse(formula, sympy.numbered_symbols("t")) if formula.count_ops() > SIMPLIFIED // 2 else ([], [formula])
+    if sum(part.count_ops() for _, part in parts) + short.count_ops() > MOST_OPERATIONS:
+        raise NoFormula(f"it has more than {MOST_OPERATIONS} operations; pass smaller inputs")
+    named = ", ".join(f"{name} = {part}" for name, part in parts)
+    return f"{short}{f', where {named}' if named else ''}"
