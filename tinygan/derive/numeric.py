@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinygan.engine.differences import KINK, POINTS, Slopes, slopes
+from tinygan.engine.differences import KINK, POINTS, SHORTER, Slopes, slopes
 from tinygan.engine.gradcheck import RTOL, STEP
 
 STEP_SINGLE = (
@@ -110,8 +110,7 @@ def _one_input(
     for at in chosen:
         index = np.unravel_index(at, x.shape)
         before = x[index].copy()
-        # what is only steep is smooth at a shorter step, a kink is not
-        for factor in (1.0,) if precision.rtol != RTOL else (1.0, 0.1, 0.01):
+        for factor in SHORTER[:1] if precision.rtol != RTOL else SHORTER:
             h = factor * precision.step * max(abs(float(before)), 0.1)
             rows = []
             for t in POINTS:

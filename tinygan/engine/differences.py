@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 POINTS = (1, 0.5, 0, -0.5, -1)  # of h, in the order in which `slopes` takes the values there
+SHORTER = (1.0, 0.1, 0.01)  # of h, in turn until no kink is seen: what is only steep is smooth at a shorter step, a kink is not
 KINK = 1e-3  # slopes that disagree by this share are no rounding and no curvature
 
 

@@ -18,7 +18,7 @@ from tinygan_kernels.writes import span
 from tinygan.engine import ops
 
 from .conversion import described, whole_number
-from .differences import POINTS, slopes
+from .differences import POINTS, SHORTER, slopes
 from .elsewhere import answers_keywords
 from .randomness import generator_of
 from .tensor import Tensor, gradients
@@ -246,8 +246,12 @@ def _derivative(
             x.array[index] = value + t * x.backend.asarray(direction)
         return loss()
 
+    first = h
     try:
-        seen = slopes([at(t * h) for t in POINTS], h)
+        for h in (factor * first for factor in SHORTER):
+            seen = slopes([at(t * h) for t in POINTS], h)
+            if not seen.kink(noise / h):
+                break
     finally:
         for (x, index, _), value in zip(moves, before, strict=True):
             x.array[index] = value

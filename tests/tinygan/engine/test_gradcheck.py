@@ -137,7 +137,8 @@ def test_both_forms_of_a_vjp_are_checked(wrong_when):
 
 # ---- kinks ----------------------------------------------------------------------------------------------------------------------
 
-OFFSETS = [0.0, 1e-9, -1e-9, 1e-7, -1e-7, 3e-6, -3e-6, 8e-6, -8e-6, 1.2e-5, -1.2e-5, 1.9e-5, -1.9e-5]  # a step there is 2e-5
+OFFSETS = [0.0, 1e-9, -1e-9, 3e-8, -3e-8, 8e-8, -8e-8, 1.2e-7, -1.2e-7, 1.9e-7, -1.9e-7]  # the shortest step there is 2e-7
+BESIDE = [8e-7, -8e-7, 3e-6, -3e-6, 1.2e-5, -1.2e-5, 1.9e-5, -1.9e-5]  # within the longest, 2e-5
 KINKS = {
     "relu": ops.relu, "leaky_relu": ops.leaky_relu, "abs": ops.abs, "maximum with a number": lambda x: ops.maximum(x, 0.0),
     "a tie of maximum": lambda x: ops.maximum(x, -x), "relu behind an op": lambda x: ops.exp(ops.relu(x * 1.0)),
@@ -151,6 +152,19 @@ KINKS = {
 def test_kinks_are_refused_at_and_near_them(name, offset):
     with pytest.raises(KinkError, match="kink within"):
         gradcheck(KINKS[name], leaf([offset]))
+
+
+@pytest.mark.parametrize("offset", BESIDE)
+@pytest.mark.parametrize("name", KINKS)
+def test_beside_a_kink_the_derivative_of_that_side_is_measured(name, offset):
+    report = gradcheck(KINKS[name], leaf([offset]))
+    assert report.passed or report.flat, str(report)
+
+
+@pytest.mark.parametrize("offset", BESIDE)
+def test_beside_a_kink_the_derivative_of_the_other_side_is_caught(offset):
+    swapped = planted(ops.abs, lambda g, y, x: g * -ops.sign(x))
+    assert not gradcheck(swapped, leaf([offset])).passed
 
 
 def test_one_kink_among_many_smooth_elements_is_refused():
@@ -180,7 +194,8 @@ def test_the_smooth_sides_of_a_kink_pass():
 
 
 def test_steep_but_smooth_functions_are_no_kinks():
-    for f in (lambda x: ops.exp(x * 20.0), lambda x: ops.sigmoid(x * 50.0), lambda x: x**-6, lambda x: ops.tanh(x * x * 30.0)):
+    for f in (lambda x: ops.exp(x * 20.0), lambda x: ops.sigmoid(x * 50.0), lambda x: x**-6, lambda x: ops.tanh(x * x * 30.0),
+              lambda x: ops.sin(x * 2e4)):
         assert gradcheck(f, leaf([0.3, 0.1])).passed
 
 
