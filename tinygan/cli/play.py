@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from tinygan_kernels.extras import install
 
 from tinygan.data import NAMES, DataOptions
 from tinygan.options import OptionError, options_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PANEL = "The page"
 LOCAL = "127.0.0.1"
-INSTALL = 'tinygan play needs a small web server: pip install "tinygan[play]", or pip install -e ".[play]" in a checkout'
+INSTALL = f"tinygan play needs a small web server: {install('play')}"
 EXAMPLES = (
     "Examples:  tinygan play   |   tinygan play moons --k 5 --r1 0   |   tinygan play heights.csv   |   tinygan play runs/digits   "
     "|   tinygan play ring --steps 5000 --export ring.html"
