@@ -177,6 +177,7 @@ def test_a_fast_kernel_does_not_call_the_reference_that_judges_it():
 def test_the_engine_reaches_kernels_only_through_a_backend():
     doors = {"tinygan_kernels", "tinygan_kernels.contract", "tinygan_kernels.backend", "tinygan_kernels.shapes"}
     doors |= {"tinygan_kernels.profiling.work", "tinygan_kernels.writes"}  # which count and take notes, and run nothing
+    doors |= {"tinygan_kernels.extras"}  # which says what to install, and runs nothing
     doors |= {"tinygan_kernels.child_process"}  # which starts other Pythons, and runs no kernel
     for name in MODULES:
         if name.startswith("tinygan.") and not name.startswith("tinygan.cli"):
