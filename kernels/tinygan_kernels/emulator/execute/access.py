@@ -162,6 +162,9 @@ class _Copy:
     position: np.ndarray
     data: np.ndarray
     group: np.ndarray  # the commit group of its thread that the copy belongs to
+    source: Site
+    address: np.ndarray  # where the bytes came from
+    issued: int  # the sanitizer's time of it
 
 
 class AsyncCopies:
@@ -179,10 +182,14 @@ class AsyncCopies:
         """Copy target.bytes bytes, of which the first `length` come from `address` and the rest are zeros."""
         data = np.zeros((lanes.mask.size, target.bytes), np.uint8)
         self._read(source, data, address, length, lanes)
+        issued = self.access.check.time() if self.access.check else 0
+        address = np.broadcast_to(np.asarray(address, "i8"), lanes.mask.shape)
         for memory, positions, some in self.access.pieces(target, to, lanes, "st"):
             if self.access.check:
-                self.access.check.write(target, memory, positions, some, initialises=False)
-            self.pending.append(_Copy(target, memory, some.index, positions, data[some.index], self.groups[some.index]))
+                self.access.check.issued(target, memory, positions, some)
+            lane = some.index
+            copy = _Copy(target, memory, lane, positions, data[lane], self.groups[lane], source, address[lane], issued)
+            self.pending.append(copy)
 
     def _read(self, source: Site, data, address, length, lanes: Lanes) -> None:
         """Read the bytes of copies of full length, then those of shorter ones."""
@@ -227,6 +234,7 @@ class AsyncCopies:
             mask = np.zeros(self.groups.size, bool)
             mask[copy.lane[ready]] = True
             order = np.argsort(copy.lane[ready], kind="stable")
-            self.access.check.write(copy.site, copy.memory, positions[order], Lanes(mask))
-        copy.lane, copy.position = copy.lane[~ready], copy.position[~ready]
+            self.access.check.arrived(copy.site, copy.memory, positions[order], Lanes(mask))
+            self.access.check.source_kept(copy.source, copy.address[ready][order], Lanes(mask), copy.issued)
+        copy.lane, copy.position, copy.address = copy.lane[~ready], copy.position[~ready], copy.address[~ready]
         copy.data, copy.group = copy.data[~ready], copy.group[~ready]

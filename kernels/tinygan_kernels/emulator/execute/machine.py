@@ -28,7 +28,7 @@ class Machine:
     """
 
     def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory, dynamic_shared: int, instruments):
-        self.kernel, self.shape, self.first = kernel, shape, first
+        self.kernel, self.shape, self.first, self.dynamic_shared = kernel, shape, first, dynamic_shared
         self.blocks_run = 0
         lanes = np.arange(shape.width)
         exists = shape.exists()
@@ -139,6 +139,7 @@ class Machine:
             "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,
             "warp_sync": check.warp_sync if check else ignore,
+            "shuffled": check.shuffle if check else ignore,
             "vprintf": partial(vprintf, self),
             "assertfail": partial(assertfail, self),
         }

@@ -89,6 +89,8 @@ class Scheduler:
             basic = self.basic_blocks[at]
             if basic.meets and lanes is not self.live and not self._all_met(basic, (*outer, 2 * at), lanes):
                 return
+            if basic.meets and machine.check:
+                machine.check.members(basic.site, self.names[basic.meets](lanes), lanes)
             machine.blocks_run += 1
             guard, payload = self.code[at](lanes)
             if counter:

@@ -10,6 +10,9 @@ import numpy as np
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.execute.memory import Memory
 
+from .collectives import ChecksCollectives
+from .copies import ChecksCopies
+from .extents import Extent, extents_of
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
 from .races import Races, Records
@@ -28,9 +31,16 @@ class LaunchSanitizer:
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
+        self._extents: dict[int, Extent] | None = None
+
+    def extents(self, dynamic: int) -> dict[int, Extent]:
+        """Return the shared arrays that the kernel's accesses belong to, by PTX line."""
+        if self._extents is None:
+            self._extents = extents_of(self.kernel, dynamic)
+        return self._extents
 
 
-class ChunkSanitizer:
+class ChunkSanitizer(ChecksCopies, ChecksCollectives):
     """Is told every access, barrier and fence of a machine, and checks them."""
 
     def __init__(self, machine, spaces: dict, launch: LaunchSanitizer):
@@ -38,12 +48,15 @@ class ChunkSanitizer:
         self.shared, self.local = spaces["shared"].memory, spaces["local"].memory
         for memory in (self.shared, self.local):
             memory.unwritten = np.ones(memory.data.size, bool)
-        self.order = Order(machine, launch.clock)
+        self.order, self.clock = Order(machine, launch.clock), launch.clock
         self.messages = Messages(self.order) if launch.order.messages else None
         self.mailbox = Mailbox()  # of shared memory
         self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}
+        self.extents = launch.extents(machine.dynamic_shared) if self.shared.data.size else {}
+        self.flight: Memory | None = None  # bytes of shared memory that a cp.async will still write
+        self.flying = 0
 
     # -- accesses ---------------------------------------------------------------------------------------------
     def read(self, site, memory, positions, lanes: Lanes) -> None:
@@ -52,6 +65,9 @@ class ChunkSanitizer:
             self._initialised(site, memory, positions, lanes)
         if memory is self.local:
             return
+        if memory is self.shared:
+            self._within_array(site, positions, lanes, "read")
+            self.not_flying(site, positions, lanes)
         strength = COMPARED if site.ptx_line in self.launch.order.compared else strength_of(site.name)
         races, records, box = self._of(memory)
         races.read(site, strength, memory, records, positions, lanes)
@@ -66,6 +82,8 @@ class ChunkSanitizer:
                 view[index + j] = 0
         if memory is self.local:
             return
+        if memory is self.shared:
+            self._within_array(site, positions, lanes, "write")
         strength = strength_of(site.name)
         races, records, box = self._of(memory)
         races.write(site, strength, memory, records, positions, lanes, values)
@@ -78,11 +96,28 @@ class ChunkSanitizer:
             self._initialised(site, memory, positions, lanes)
         if memory is self.local:
             return
+        if memory is self.shared:
+            self._within_array(site, positions, lanes, "atomic")
         strength = strength_of(site.name)
         races, records, box = self._of(memory)
         races.write(site, strength, memory, records, positions, lanes, None)
         if self.messages:
             self.messages.modify(strength, box, positions, lanes)
+
+    def _within_array(self, site, positions, lanes: Lanes, action: str) -> None:
+        """Report lanes that leave the shared array which their address was computed from, and are in another."""
+        extent = self.extents.get(site.ptx_line)
+        if extent is None:
+            return
+        start = self.machine.access.spaces["shared"].start
+        address = positions - (start if lanes.full else start[lanes.index])
+        bad = (address < extent.start) | (address > extent.end - site.bytes)
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            far = f"{address[i] - extent.end} bytes after the end of" if address[i] >= extent.start else "before"
+            size = extent.end - extent.start
+            message = f"out-of-bounds {action} of {site.bytes} bytes; {far} shared array {extent.name} ({size} bytes), inside another"
+            self.report.add("memcheck", message, site, self.machine, lanes.index[i], address[i], "shared", int(bad.sum()))
 
     def _of(self, memory: Memory) -> tuple[Races, Records, Mailbox]:
         """Return the racecheck, the records and the messages of a memory."""

@@ -19,14 +19,19 @@ def by_warp(a, width: int):
 
 def shuffle(mode: str, values, b, c, width: int):
     """Return (values from the source lanes, whether the source lane is in range) for shfl.sync.{up, down, bfly, idx}."""
-    values, b, c = by_warp(values, width), by_warp(b, width).astype("i4") & 31, by_warp(c, width).astype("i4")
+    source, inside = sources(mode, b, c, width)
+    return np.take_along_axis(by_warp(values, width), source, axis=1).ravel(), inside.ravel()
+
+
+def sources(mode: str, b, c, width: int):
+    """Return, each (warps, 32), the lane that each lane of shfl.sync reads from, and whether the lane that it names is in range."""
+    b, c = by_warp(b, width).astype("i4") & 31, by_warp(c, width).astype("i4")
     clamp, segment = c & 31, c >> 8 & 31
     top = (_LANE & segment) | (clamp & ~segment)
     bottom = _LANE & segment
     source = {"up": _LANE - b, "down": _LANE + b, "bfly": _LANE ^ b, "idx": bottom | (b & ~segment)}[mode]
     inside = source >= top if mode == "up" else source <= top
-    source = np.where(inside, source, _LANE) & 31
-    return np.take_along_axis(values, source, axis=1).ravel(), inside.ravel()
+    return np.where(inside, source, _LANE) & 31, inside
 
 
 def ballot(predicate, members, active):

@@ -107,5 +107,6 @@ class TranslatedKernel:
     lane_params: dict[tuple[str, str], tuple[int, int]]  # (function, call parameter) -> (number, bytes per lane)
     params: dict[str, int]  # kernel parameter -> offset in param_buffer
     param_buffer: np.ndarray
+    offsets: dict[tuple[str, str], int]  # (function or "", variable) -> offset in shared or local memory
     static_shared: int  # bytes per block
     local_bytes: int  # bytes per thread

@@ -51,6 +51,7 @@ def translate(module: Module, name: str, addresses: dict[str, int], title: str =
         lane_params=names.lane_params,
         params=layout.params,
         param_buffer=layout.param_buffer,
+        offsets=layout.offsets,
         static_shared=layout.static_shared,
         local_bytes=layout.local_bytes,
     )

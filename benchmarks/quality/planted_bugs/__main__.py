@@ -1,0 +1,52 @@
+"""Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs [--json FILE] [--only WORDS] [--all]`
+
+Each bug stands in a kernel of its own, beside which runs a twin that differs by what is wrong. Caught means that the sanitizer's right
+tool reports it; placed, that it points at the line of the bug; a finding in a twin is a false alarm. The cases were at hand while the
+sanitizer was written, so they say that it does what it is meant to, not how it fares with strange code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.speed.timing import stamp
+
+from . import block_races, bounds, grid_races, meetings
+from .case import Case, Verdict, judged
+
+CASES: tuple[Case, ...] = (*bounds.CASES, *block_races.CASES, *grid_races.CASES, *meetings.CASES)
+
+
+def summary(verdicts: list[Verdict]) -> dict[str, int]:
+    """Return the counts of a list of verdicts."""
+    return {
+        "bugs": len(verdicts),
+        "caught": sum(v.caught for v in verdicts),
+        "placed": sum(v.placed for v in verdicts),
+        "missed": sum(not v.caught for v in verdicts),
+        "twins": len(verdicts),
+        "false_alarms": sum(bool(v.false) for v in verdicts),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", type=Path, help="write the counts there")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--all", action="store_true", help="print every case, not only those that are not right")
+    chosen = parser.parse_args()
+    verdicts = [judged(case) for case in CASES if chosen.only in case.name]
+    for v in verdicts:
+        if chosen.all or not v.placed or v.false:
+            marks = ("caught" if v.placed else "caught elsewhere" if v.caught else "MISSED") + (", FALSE ALARM" if v.false else "")
+            print(f"{marks}: {v.case.name}", *(f"    {text}" for text in v.said), *(f"    twin: {text}" for text in v.false), sep="\n")
+    counts = summary(verdicts)
+    print(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
+    if chosen.json:
+        chosen.json.write_text(json.dumps({"stamp": stamp(), **counts}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

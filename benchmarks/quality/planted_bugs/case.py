@@ -1,0 +1,67 @@
+"""One planted bug and its right twin, and what the sanitizer says of the two.
+
+A kernel is written once, with `[[wrong|right]]` where the two versions differ. It has the parameters (int* x, int* y, int n): x are
+256 integers from 0 on, y are 4096 zeros. Lines that the finding may point at end in `// BUG`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from tinygan_kernels import emulator
+
+CHOICE = re.compile(r"\[\[(.*?)\|(.*?)\]\]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel with a bug. tool: which of the sanitizer's tools has to find it; before: what precedes the kernel."""
+
+    name: str
+    tool: str
+    body: str
+    grid: int = 1
+    block: int = 64
+    n: int = 64
+    before: str = ""
+    shared_mem: int = 0
+
+    def source(self, wrong: bool) -> str:
+        """Return the CUDA C++ of the kernel with its bug, or of its twin."""
+        text = f'{self.before}\nextern "C" __global__ void k(int* x, int* y, int n) {{\nint t = threadIdx.x;\n{self.body}\n}}\n'
+        return CHOICE.sub(lambda m: m[1 if wrong else 2], text)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was said of a case: whether the bug was caught, at the right line, and what was said of its twin."""
+
+    case: Case
+    caught: bool
+    placed: bool
+    said: tuple[str, ...]
+    false: tuple[str, ...]
+
+
+def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
+    """Run one version of a case and return what the sanitizer finds."""
+    kernel = emulator.RawModule(code=case.source(wrong)).get_function("k")
+    x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
+    with emulator.sanitize() as found, emulator.step_budget(200_000):
+        try:
+            kernel((case.grid,), (case.block,), (x, y, np.int32(case.n)), shared_mem=case.shared_mem)
+        except emulator.EmulatorError:
+            assert found, "an error without a finding"
+    return found
+
+
+def judged(case: Case) -> Verdict:
+    """Run a case and its twin."""
+    lines = {f"kernel.cu:{i}" for i, line in enumerate(case.source(True).split("\n"), 1) if line.endswith("// BUG")}
+    found, twin = findings(case, True), findings(case, False)
+    caught = [f for f in found if f.tool == case.tool]
+    return Verdict(
+        case, bool(caught), any(f.source in lines for f in caught), tuple(map(str, found)), tuple(map(str, twin))
+    )

@@ -1,0 +1,46 @@
+"""The checks of collectives: masks that leave out their caller, and shuffles from lanes that the mask does not name."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
+from tinygan_kernels.emulator.semantics.warps import sources
+
+_LANE = np.arange(WARP)
+
+
+class ChecksCollectives:
+    """The part of a ChunkSanitizer that looks at the masks of shfl, vote, match, redux and __syncwarp."""
+
+    def members(self, site, mask, lanes: Lanes) -> None:
+        """Report lanes that execute a collective whose mask does not name them."""
+        if np.ndim(mask) == 0 and int(mask) & 0xFFFFFFFF == 0xFFFFFFFF:
+            return
+        masks = lanes.pick(mask)
+        bad = masks >> (lanes.index % WARP).astype("u4") & np.uint32(1) == 0
+        if bad.any():
+            lane = int(lanes.index[np.flatnonzero(bad)[0]])
+            message = f"{site.name}: the mask leaves out the thread that executes it"
+            self.report.add("synccheck", message, site, self.machine, lane, count=int(bad.sum()))
+
+    def shuffle(self, site, mode: str, b, c, mask, lanes: Lanes) -> None:
+        """Report lanes of shfl.sync that read from a lane which the mask does not name: what they get is undefined.
+
+        A shift by .down or .up reads past the mask's lanes at its end, where sums over part of a warp have no use for what they
+        get. It is reported only where no lane of the warp reads from a lane of the mask.
+        """
+        if np.ndim(mask) == 0 and int(mask) & 0xFFFFFFFF == 0xFFFFFFFF:
+            return
+        width = lanes.mask.size
+        source, inside = sources(mode, b, c, width)
+        masks = np.broadcast_to(mask, (width,)).reshape(-1, WARP)
+        reads = lanes.mask.reshape(-1, WARP) & inside & (source != _LANE)
+        named = masks >> source.astype("u4") & np.uint32(1) != 0
+        bad = reads & ~named
+        if mode in ("up", "down"):
+            bad &= ~(reads & named).any(axis=1, keepdims=True)
+        if bad.any():
+            lane = int(np.flatnonzero(bad)[0])
+            message = f"{site.name}: reads from a lane that the mask does not name; here lane {int(source.ravel()[lane])}"
+            self.report.add("synccheck", message, site, self.machine, lane, count=int(bad.sum()))
