@@ -1,1 +1,1 @@
-"""CUDA kernels with one planted bug each, and their right twins: what does the emulator's sanitizer catch, and does it ever cry wolf?"""
+"""CUDA kernels with one planted bug each, and their right twins: what the emulator's sanitizer catches and where it errs."""

@@ -1,8 +1,9 @@
-"""Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs [--json FILE] [--only WORDS] [--all]`
+"""Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs`
 
-Each bug stands in a kernel of its own, beside which runs a twin that differs by what is wrong. Caught means that the sanitizer's right
-tool reports it; placed, that it points at the line of the bug; a finding in a twin is a false alarm. The cases were at hand while the
-sanitizer was written, so they say that it does what it is meant to, not how it fares with strange code.
+Options: --json FILE, --only WORDS, --all. Each bug stands in a kernel of its own, beside which runs a twin that differs by what is
+wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the bug; a finding in a twin is a false
+alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not how it fares with
+strange code.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def main() -> None:
     for v in verdicts:
         if chosen.all or not v.placed or v.false:
             marks = ("caught" if v.placed else "caught elsewhere" if v.caught else "MISSED") + (", FALSE ALARM" if v.false else "")
-            print(f"{marks}: {v.case.name}", *(f"    {text}" for text in v.said), *(f"    twin: {text}" for text in v.false), sep="\n")
+            said = [*(f"    {text}" for text in v.said), *(f"    twin: {text}" for text in v.false)]
+            print(f"{marks}: {v.case.name}", *said, sep="\n")
     counts = summary(verdicts)
     print(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     if chosen.json:

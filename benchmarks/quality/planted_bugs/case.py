@@ -1,6 +1,6 @@
 """One planted bug and its right twin, and what the sanitizer says of the two.
 
-A kernel is written once, with `[[wrong|right]]` where the two versions differ. It has the parameters (int* x, int* y, int n): x are
+A kernel is written once, with `{{wrong|right}}` where the two versions differ. It has the parameters (int* x, int* y, int n): x are
 256 integers from 0 on, y are 4096 zeros. Lines that the finding may point at end in `// BUG`.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from tinygan_kernels import emulator
 
-CHOICE = re.compile(r"\[\[(.*?)\|(.*?)\]\]", re.DOTALL)
+CHOICE = re.compile(r"\{\{(.*?)\|(.*?)\}\}", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from .case import Case
 LAST = """__shared__ bool last;
 if (t == 0) {
   y[blockIdx.x] = blockIdx.x + 1;
-  [[%s|__threadfence();]]
+  {{%s|__threadfence();}}
   last = atomicInc(&done, gridDim.x - 1) == gridDim.x - 1;
 }
 __syncthreads();
@@ -29,22 +29,26 @@ CHAIN = """if (t == 0) {
 VOLATILE = {"load": "*(volatile int*)&flag[b - 1]", "store": "*(volatile int*)&flag[b] = 1"}
 FLAGS = "__device__ int flag[64];"
 ASM = FLAGS + """
-__device__ int load(int* p) { int f; asm volatile("ld.[[%s|acquire.gpu]].global.s32 %%0, [%%1];" : "=r"(f) : "l"(p) : "memory"); return f; }
-__device__ void store(int* p) { asm volatile("st.[[%s|release.gpu]].global.s32 [%%0], %%1;" :: "l"(p), "r"(1) : "memory"); }
+__device__ int load(int* p) { int f;
+  asm volatile("ld.{{%s|acquire.gpu}}.global.s32 %%0, [%%1];" : "=r"(f) : "l"(p) : "memory"); return f; }
+__device__ void store(int* p) {
+  asm volatile("st.{{%s|release.gpu}}.global.s32 [%%0], %%1;" :: "l"(p), "r"(1) : "memory"); }
 """
 LOCK = "__device__ int lock;"
 LOCKED = """if (t == 0) {
-  [[%s|while (atomicCAS(&lock, 0, 1)); __threadfence();]]
+  {{%s|while (atomicCAS(&lock, 0, 1)); __threadfence();}}
   y[0] += 1;  // BUG
-  [[%s|__threadfence(); atomicExch(&lock, 0);]]
+  {{%s|__threadfence(); atomicExch(&lock, 0);}}
 }"""
 TRITON = """__shared__ int go;
-if (t == 0) { int old; do { asm volatile("atom.global.[[%s|acq_rel]].gpu.cas.b32 %%0, [%%1], 0, 1;" : "=r"(old) : "l"(&lock) : "memory"); }
+if (t == 0) { int old;
+  do { asm volatile("atom.global.{{%s|acq_rel}}.gpu.cas.b32 %%0, [%%1], 0, 1;" : "=r"(old) : "l"(&lock) : "memory"); }
   while (old); go = 1; }
 __syncthreads();
 y[t] += go;  // BUG
-[[%s|__syncthreads();]]
-if (t == 0) { int old; asm volatile("atom.global.[[%s|acq_rel]].gpu.exch.b32 %%0, [%%1], 0;" : "=r"(old) : "l"(&lock) : "memory"); }"""
+{{%s|__syncthreads();}}
+if (t == 0) { int old;
+  asm volatile("atom.global.{{%s|acq_rel}}.gpu.exch.b32 %%0, [%%1], 0;" : "=r"(old) : "l"(&lock) : "memory"); }"""
 STATUS = """struct Scan { volatile int flag; int sum, prefix; };
 __device__ Scan status[64];"""
 LOOK_BACK = """__shared__ int before;
@@ -52,17 +56,17 @@ int b = blockIdx.x;
 if (t == 0) {
   int sum = x[b], prefix = 0;
   status[b].sum = sum;
-  __threadfence();
-  status[b].flag = 1;
+  {{%s|__threadfence();}}
+  if (!%d) status[b].flag = 1;
   for (int p = b - 1; p >= 0; --p) {
     int f;
     while ((f = status[p].flag) == 0);
     __threadfence();
     if (f == 2) { prefix += status[p].prefix; break; }  // BUG
-    prefix += status[p].sum;
+    prefix += status[p].sum;  // BUG
   }
   status[b].prefix = prefix + sum;
-  [[|__threadfence();]]
+  {{%s|__threadfence();}}
   status[b].flag = 2;
   before = prefix;
 }
@@ -70,28 +74,32 @@ __syncthreads();
 y[b * 64 + t] = before + t;"""
 
 CASES = (
-    Case("blocks that write one place", "racecheck", "y[[[t|blockIdx.x * 64 + t]]] = blockIdx.x;  // BUG", grid=4),
+    Case("blocks that write one place", "racecheck", "y[{{t|blockIdx.x * 64 + t}}] = blockIdx.x;  // BUG", grid=4),
     Case("a block that reads its neighbour's result", "racecheck",
-         "int i = blockIdx.x * 64 + t;\ny[i] = t;  // BUG\nx[i & 255] = y[[[i ^ 64|i]]];  // BUG", grid=2),
+         "int i = blockIdx.x * 64 + t;\ny[i] = t;  // BUG\nx[i & 255] = y[{{i ^ 64|i}}];  // BUG", grid=2),
     Case("a write of what all blocks read", "racecheck",
-         "y[blockIdx.x * 64 + t + 1] = y[0];\nif (blockIdx.x == 2 && t == 5) y[[[0|1000]]] = 2;  // BUG", grid=4),
+         "y[blockIdx.x * 64 + t + 1] = y[0];\nif (blockIdx.x == 2 && t == 5) y[{{0|1000}}] = 2;  // BUG", grid=4),
     Case("blocks that share a word at their border", "racecheck",
-         "int i = blockIdx.x * [[63|64]] + t;\ny[i] = blockIdx.x;  // BUG", grid=3),
+         "int i = blockIdx.x * {{63|64}} + t;\ny[i] = blockIdx.x;  // BUG", grid=3),
     Case("the last block without a fence", "racecheck", LAST % "", grid=8, before="__device__ unsigned done;"),
     Case("the last block with a block's fence", "racecheck", LAST % "__threadfence_block();", grid=8,
          before="__device__ unsigned done;"),
     Case("the last block that writes what all have read", "racecheck",
-         "if (t == 0) {\n  int v = y[0];\n  [[|__threadfence();]]\n  if (atomicAdd(&done, 1) == gridDim.x - 1)\n    y[0] = v + 7;  // BUG\n}",
+         "if (t == 0) {\n  int v = y[0];\n  {{|__threadfence();}}\n  if (atomicAdd(&done, 1) == gridDim.x - 1)\n"
+         "    y[0] = v + 7;  // BUG\n}",
          grid=3, before="__device__ unsigned done;"),
     Case("a flag without the writer's fence", "racecheck",
-         CHAIN % {**VOLATILE, "acquire": "__threadfence();", "release": "[[|__threadfence();]]"}, grid=5, before=FLAGS),
+         CHAIN % {**VOLATILE, "acquire": "__threadfence();", "release": "{{|__threadfence();}}"}, grid=5, before=FLAGS),
     Case("a flag without the reader's fence", "racecheck",
-         CHAIN % {**VOLATILE, "acquire": "[[|__threadfence();]]", "release": "__threadfence();"}, grid=5, before=FLAGS),
+         CHAIN % {**VOLATILE, "acquire": "{{|__threadfence();}}", "release": "__threadfence();"}, grid=5, before=FLAGS),
     Case("a flag with a block's fences", "racecheck",
-         CHAIN % {**VOLATILE, "acquire": "__threadfence[[_block|]]();", "release": "__threadfence[[_block|]]();"}, grid=5, before=FLAGS),
+         CHAIN % {**VOLATILE, "acquire": "__threadfence{{_block|}}();",
+                  "release": "__threadfence{{_block|}}();"}, grid=5, before=FLAGS),
     Case("a flag set before the value", "racecheck",
-         "if (t == 0) {\n  if (blockIdx.x) {\n    while (!*(volatile int*)flag);\n    __threadfence();\n    y[1] = y[0];  // BUG\n  } else {\n"
-         "    [[*(volatile int*)flag = 1; __threadfence();\n    y[0] = 5;  // BUG\n|y[0] = 5; __threadfence(); *(volatile int*)flag = 1;\n]]"
+         "if (t == 0) {\n  if (blockIdx.x) {\n    while (!*(volatile int*)flag);\n    __threadfence();\n"
+         "    y[1] = y[0];  // BUG\n  } else {\n"
+         "    {{*(volatile int*)flag = 1; __threadfence();\n    y[0] = 5;  // BUG\n"
+         "|y[0] = 5; __threadfence(); *(volatile int*)flag = 1;\n}}"
          "  }\n}", grid=2, before=FLAGS),
     Case("a flag by relaxed accesses", "racecheck",
          CHAIN % {"load": "load(flag + b - 1)", "store": "store(flag + b)", "acquire": "", "release": ""}, grid=5,
@@ -104,21 +112,24 @@ CASES = (
          before=ASM % ("relaxed.gpu", "release.gpu")),
     Case("a chain of flags polled by atomics", "racecheck",
          CHAIN % {"load": "atomicAdd(&flag[b - 1], 0)", "store": "atomicExch(&flag[b], 1)", "acquire": "",
-                  "release": "[[|__threadfence();]]"}, grid=5, before=FLAGS),
+                  "release": "{{|__threadfence();}}"}, grid=5, before=FLAGS),
     Case("a flag that is an ordinary variable", "racecheck",
          "if (t == 0 && blockIdx.x == 0) { y[0] = 5; __threadfence(); *(volatile int*)flag = 1; }\nelse if (t == 0) {\n"
-         "  [[if (*flag) y[1] = y[0];  // BUG\n|while (!*(volatile int*)flag); __threadfence(); y[1] = y[0];\n]]}", grid=2, before=FLAGS),
+         "  {{if (*flag) y[1] = y[0];  // BUG\n|while (!*(volatile int*)flag); __threadfence(); y[1] = y[0];\n"
+         "}}}", grid=2, before=FLAGS),
     Case("three blocks, of which the second passes on without a fence", "racecheck",
          "if (t == 0) {\n  volatile int* f = flag;\n  if (blockIdx.x == 0) { y[0] = 5; __threadfence(); f[0] = 1; }\n"
-         "  if (blockIdx.x == 1) { while (!f[0]); [[|__threadfence();]] f[1] = 1; }\n"
+         "  if (blockIdx.x == 1) { while (!f[0]); {{|__threadfence();}} f[1] = 1; }\n"
          "  if (blockIdx.x == 2) { while (!f[1]); __threadfence();\n    y[1] = y[0];  // BUG\n  }\n}", grid=3, before=FLAGS),
     Case("what a block's other threads wrote, without a barrier before the flag", "racecheck",
-         "if (blockIdx.x == 0) {\n  y[t] = t;  // BUG\n  [[|__syncthreads();]]\n  if (t == 0) { __threadfence(); *(volatile int*)flag = 1; }\n"
-         "} else {\n  if (t == 0) { while (!*(volatile int*)flag); __threadfence(); }\n  __syncthreads();\n  y[t + 64] = y[t];  // BUG\n}",
+         "if (blockIdx.x == 0) {\n  y[t] = t;  // BUG\n  {{|__syncthreads();}}\n"
+         "  if (t == 0) { __threadfence(); *(volatile int*)flag = 1; }\n"
+         "} else {\n  if (t == 0) { while (!*(volatile int*)flag); __threadfence(); }\n  __syncthreads();\n"
+         "  y[t + 64] = y[t];  // BUG\n}",
          grid=2, before=FLAGS),
     Case("what a flag protects, read by others without a barrier", "racecheck",
          "if (blockIdx.x == 0) {\n  y[t] = t;\n  __syncthreads();\n  if (t == 0) { __threadfence(); *(volatile int*)flag = 1; }\n"
-         "} else {\n  if (t == 0) { while (!*(volatile int*)flag); __threadfence(); }\n  [[|__syncthreads();]]\n"
+         "} else {\n  if (t == 0) { while (!*(volatile int*)flag); __threadfence(); }\n  {{|__syncthreads();}}\n"
          "  y[t + 64] = y[t];  // BUG\n}", grid=2, before=FLAGS),
     Case("a sum without a lock", "racecheck", LOCKED % ("", ""), grid=4, before=LOCK),
     Case("a lock released without a fence", "racecheck",
@@ -128,15 +139,18 @@ CASES = (
          grid=4, before=LOCK),
     Case("a lock released by an ordinary store", "racecheck",
          "if (t == 0) {\n  while (atomicCAS(&lock, 0, 1));  // BUG\n  __threadfence();\n  y[0] += 1;\n  __threadfence();\n"
-         "  [[lock = 0|atomicExch(&lock, 0)]];  // BUG\n}", grid=4, before=LOCK),
-    Case("Triton's lock, released before the others are done", "racecheck", TRITON % ("acq_rel", "", "acq_rel"), grid=3, before=LOCK),
+         "  {{lock = 0|atomicExch(&lock, 0)}};  // BUG\n}", grid=4, before=LOCK),
+    Case("Triton's lock, released before the others are done", "racecheck",
+         TRITON % ("acq_rel", "", "acq_rel"), grid=3, before=LOCK),
     Case("Triton's lock by relaxed atomics", "racecheck", TRITON % ("relaxed", "__syncthreads();", "relaxed"), grid=3, before=LOCK),
-    Case("a scan that looks back", "racecheck", LOOK_BACK, grid=6, before=STATUS),
-    Case("atomics of a block's scope on what all blocks add to", "racecheck", "atomicAdd[[_block|]](y, 1);  // BUG", grid=4),
+    Case("a scan that looks back at sums without a fence", "racecheck",
+         LOOK_BACK % ("", 0, "__threadfence();"), grid=6, before=STATUS),
+    Case("a scan that looks back at prefixes without a fence", "racecheck", LOOK_BACK % ("", 1, ""), grid=6, before=STATUS),
+    Case("atomics of a block's scope on what all blocks add to", "racecheck", "atomicAdd{{_block|}}(y, 1);  // BUG", grid=4),
     Case("a total read while blocks add", "racecheck",
-         "atomicAdd(y, 1);\nif (t == 0 && blockIdx.x == 3)\n  y[1] = [[y[0]|atomicAdd(y, 0)]];  // BUG", grid=4),
+         "atomicAdd(y, 1);\nif (t == 0 && blockIdx.x == 3)\n  y[1] = {{y[0]|atomicAdd(y, 0)}};  // BUG", grid=4),
     Case("a barrier of the grid without fences", "racecheck",
-         "y[blockIdx.x * 64 + t] = t;  // BUG\n__syncthreads();\nif (t == 0) {\n  [[|__threadfence();]]\n  atomicAdd(&lock, 1);\n"
-         "  while (*(volatile int*)&lock < gridDim.x);\n  [[|__threadfence();]]\n}\n__syncthreads();\n"
+         "y[blockIdx.x * 64 + t] = t;  // BUG\n__syncthreads();\nif (t == 0) {\n  {{|__threadfence();}}\n  atomicAdd(&lock, 1);\n"
+         "  while (*(volatile int*)&lock < gridDim.x);\n  {{|__threadfence();}}\n}\n__syncthreads();\n"
          "int v = y[(blockIdx.x + 1) % gridDim.x * 64 + t];  // BUG\ny[2048 + blockIdx.x * 64 + t] = v;", grid=4, before=LOCK),
 )

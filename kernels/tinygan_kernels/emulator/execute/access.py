@@ -13,7 +13,7 @@ from tinygan_kernels.emulator.translate.kernel import Site
 
 from .lanes import Lanes
 from .memory import Memory
-from .progress import CAREFUL
+from .progress import careful
 
 
 def widen(address, offset: int = 0):
@@ -65,7 +65,7 @@ class Access:
                 self.check.write(site, memory, positions, some, values)
             view, first = memory.view(site.code)
             index = (positions - first) >> site.shift
-            if self.machine.blocks_run < CAREFUL or any((view[index + j] != some.pick(v)).any() for j, v in enumerate(values)):
+            if not careful(self.machine.blocks_run) or any((view[index + j] != some.pick(v)).any() for j, v in enumerate(values)):
                 self.changed(memory)
             for j, value in enumerate(values):
                 view[index + j] = some.pick(value)

@@ -17,8 +17,6 @@ STEPS = 2_000_000
 _BUDGET: ContextVar[int] = ContextVar("steps", default=STEPS)
 
 FIRST_LOOK, CIRCLE, SLICE, TURNS = 4096, 61, 200_000, 64
-CAREFUL = 50_000
-"""Steps after which a store counts as a change only if it changes bytes: until then looking would cost more than it tells."""
 
 
 @contextmanager
@@ -35,6 +33,11 @@ def step_budget(steps: int) -> Iterator[None]:
         yield
     finally:
         _BUDGET.reset(token)
+
+
+def careful(steps: int) -> bool:
+    """Say whether a store counts as a change only if it changes bytes: in an eighth of the steps, as looking costs time."""
+    return steps & 0x1C00 == 0x1C00
 
 
 class Watch:
@@ -66,7 +69,7 @@ class Watch:
         run = self.machine.blocks_run
         if run > self.budget:
             return True
-        if not fair:
+        if not fair or (careful(run) and not careful(self.seen_at)):
             self.seen = None
         self.stalled = self.seen is not None and run > self.seen_at and self._repeats(groups, waiting)
         if self.stalled or run - self.begun > SLICE:

@@ -116,7 +116,8 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
             i = int(np.flatnonzero(bad)[0])
             far = f"{address[i] - extent.end} bytes after the end of" if address[i] >= extent.start else "before"
             size = extent.end - extent.start
-            message = f"out-of-bounds {action} of {site.bytes} bytes; {far} shared array {extent.name} ({size} bytes), inside another"
+            where = f"{far} shared array {extent.name} ({size} bytes), inside another"
+            message = f"out-of-bounds {action} of {site.bytes} bytes; {where}"
             self.report.add("memcheck", message, site, self.machine, lanes.index[i], address[i], "shared", int(bad.sum()))
 
     def _of(self, memory: Memory) -> tuple[Races, Records, Mailbox]:

@@ -1,7 +1,7 @@
 """Which shared array an address belongs to: the one that the address was computed from.
 
-An access past the end of one shared array and inside the next is no fault for the hardware. But C++ lets no pointer lead from one array
-into another, so where the registers of an address all come from one array, the access has to lie in it.
+An access past the end of one shared array and inside the next is no fault for the hardware. But C++ lets no pointer lead from one
+array into another, so where the registers of an address all come from one array, the access has to lie in it.
 """
 
 from __future__ import annotations

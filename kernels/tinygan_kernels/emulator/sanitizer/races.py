@@ -69,6 +69,10 @@ class Races:
             records.writer[at] = stamp
             if not strength.flags:
                 self._within_instruction(site, records.writer[at], stamp, positions, lanes, j, records, values)
+            elif not strength.flags & WIDE and self.space != "shared":
+                winner = records.writer[at]
+                lost = (winner ^ stamp) & self.clock.block_mask != 0
+                self._found(site, lost, winner, positions, lanes, "write", "written in the same instruction")
         records.written = True
 
     def _stamp(self, site, strength: Strength, lanes: Lanes) -> np.ndarray:
