@@ -1,9 +1,9 @@
 """Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs`
 
-Options: --json FILE, --only WORDS, --all. Each bug stands in a kernel of its own, beside which runs a twin that differs by what is
-wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the bug; a finding in a twin is a false
-alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not how it fares with
-strange code.
+Options: --json FILE, --only WORDS, --all. Each bug stands in a kernel of its own, beside which runs a twin that differs by what
+is wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the bug; a finding in a
+twin is a false alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not how
+it fares with strange code.
 """
 
 from __future__ import annotations
