@@ -12,7 +12,7 @@ from tinygan_kernels import Backend
 from tinygan.game import objectives
 from tinygan.theory.all import claims
 from tinygan.theory.collapse import BATCH, PLAIN
-from tinygan.theory.dirac import dirac_eigenvalues, dirac_path
+from tinygan.theory.dirac import dirac_eigenvalues, dirac_path, recursion
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def dirac(backend: Backend, gamma: float, alternating: bool) -> dict[str, Any]:
     field_of = []
     for theta in side:
         for psi in side:
-            start, step = dirac_path(backend, False, gamma, start=(float(theta), float(psi)), h=0.2, steps=1)
+            start, step = recursion(False, gamma=gamma, start=(float(theta), float(psi)), h=0.2, steps=1)
             field_of.append([float(theta), float(psi), *((step - start) / 0.2).tolist()])
     found = dirac_eigenvalues(backend, objectives.value, objectives.minimax, gamma)
     shown = {(False, False): "dirac-simultaneous", (False, True): "dirac-alternating", (True, False): "dirac-r1"}
