@@ -15,6 +15,11 @@ from browser import Browser, browser_path, wait_for
 from played_sessions import bits, kept, trained
 from served_game import SMALL, Served, new_host, served
 
+from tinygan.cli.main import run
+from tinygan.play.advice import CURES, Warned
+from tinygan.play.past_run import PastRun
+from tinygan.play.scenes import SCENES
+
 pytestmark = pytest.mark.skipif(browser_path() is None, reason="no Chromium is installed; on Debian: apt-get install chromium")
 
 
@@ -394,3 +399,136 @@ def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
     frames, moments, points = game.host.within(lambda: (
         len(game.host.frames.recorded), len(game.host.session.kept), len(game.host.frames.charts.points)))
     assert frames <= 101 and moments <= 129 and points <= 601
+
+
+# ---- alarms, scenes, eigenvalues ------------------------------------------------------------------------------------------------
+
+def test_an_alarm_is_shown_and_its_button_does_what_it_says(page, game):
+    warned = Warned("collapse", "Mode collapse", 40, False, [CURES["raise --k"](game.host.session.config)])
+    game.host.within(lambda: setattr(game.host.frames.watch, "said", lambda: [warned]))
+    page.click("#step")
+    page.until("document.querySelector('[data-alarm=collapse]').textContent.includes('Since step 40')")
+    page.click("[data-alarm=collapse] button")
+    wait_for(lambda: session_of(game, lambda s: s.config.k) == 5, "the cure")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_scene_is_set_and_played_and_its_buttons_change_it(page, game, name):
+    scene = SCENES[name]
+    page.click(f"[data-scene={name}]")
+    page.until(f"document.querySelector('#scene-text .claim').textContent.includes('Claim {scene.claim}:')")
+    wait_for(lambda: session_of(game, lambda s: s.step) > 3, "the scene plays")
+    page.click("#play")
+    page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
+    given = {option: tuple(v) if isinstance(v, list) else v for option, v in scene.options.items()}
+    assert session_of(game, lambda s: {option: getattr(s.config, option) for option in given}) == given
+    for number, changes in enumerate(scene.then.values()):
+        page.run(f"document.querySelectorAll('#scene-text button')[{number}].click()")
+        wait_for(lambda c=changes: session_of(game, lambda s: {o: getattr(s.config, o) for o in c}) == dict(c), "the button")
+    page.click("[data-name=ring]")
+    page.until("document.querySelector('#scene-text').hidden")
+
+
+def test_the_constant_d_says_one_half_everywhere(page, game):
+    page.click("[data-scene=constant-d]")
+    wait_for(lambda: session_of(game, lambda s: s.step) > 3, "the scene plays")
+    assert abs(game.host.within(game.host.frames.views.heat) - 0.5).max() < 1e-6
+    page.until("document.querySelector('.chart header').textContent.includes('V -1.386')")
+
+
+def test_the_dirac_orbit_and_its_cure(page):
+    page.click("#dirac-open")
+    page.until("document.querySelector('#dirac-text').textContent.includes('dirac-simultaneous')")
+    assert "from 1.414 to 2.658" in page.text("#dirac-text")
+    page.click("#orbit-2")
+    page.until("document.querySelector('#dirac-text').textContent.includes('dirac-r1')")
+    assert "from 1.414 to 0.001" in page.text("#dirac-text") and "0.150" in page.text("#dirac-text")
+    page.run("document.querySelector('#dirac').close()")
+
+
+def test_eigenvalues_are_computed_or_refused_in_a_line(page):
+    page.run("document.querySelector('#rotation').open = true")
+    page.click("#eigenvalues")
+    page.until("document.querySelector('#eigen-text').textContent.includes('eigenvalues')", 60)
+    page.enter("#set-hidden", "64, 64")
+    page.click("#eigenvalues")
+    page.until("document.querySelector('#note').textContent.includes('1,000')")
+
+
+# ---- exported pages, runs of the past -------------------------------------------------------------------------------------------
+
+@contextmanager
+def without_a_net(browser, file):
+    """Open a file in a tab that has no network, and look afterwards that it asked for nothing and complained of nothing."""
+    page = browser.open("about:blank")
+    page.do("Network.enable")
+    page.do("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+    page.do("Page.navigate", url=file.as_uri())
+    page.until("document.readyState === 'complete' && location.protocol === 'file:'")
+    yield page
+    assert page.run("performance.getEntriesByType('resource').map(entry => entry.name)") == [] and page.errors == []
+    page.close()
+
+
+def test_the_button_saves_a_page_that_replays_from_the_disk(page, game, browser, tmp_path):
+    page.click("[data-name=moons]")
+    page.until("document.querySelector('[data-name=moons]').getAttribute('aria-pressed') === 'true'")
+    for n in range(10, 41, 10):
+        game.host.ask({"do": "step", "n": 10})
+        until_step(page, game, n)
+        game.host.within(game.host.frames.record)
+    page.do("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.click("#export")
+    file = tmp_path / "tinygan-play.html"
+    wait_for(file.exists, "the download")
+    with without_a_net(browser, file) as replayed:
+        replayed.until("document.querySelector('#step-number').textContent === '40'")  # it plays by itself
+        replayed.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
+        replayed.click("#restart")
+        replayed.until("document.querySelector('#step-number').textContent === '0'")
+        first = replayed.run("document.querySelector('#plane').toDataURL()")
+        replayed.enter("#timeline", "31")
+        replayed.until("document.querySelector('#step-number').textContent === '30'")
+        assert replayed.run("document.querySelector('#plane').toDataURL()") != first
+        replayed.click("[data-view=fakes]")
+        assert replayed.run("document.querySelector('#step').offsetWidth > 0 && document.querySelector('#slow').offsetWidth === 0")
+        assert "moons" in file.read_text() and game.door.token not in file.read_text()
+
+
+@pytest.mark.parametrize("data", ["ring", "digits"])
+def test_a_page_written_by_the_command_line_replays(browser, tmp_path, data):
+    file = tmp_path / "page.html"
+    small = ["--batch", "4", "--hidden", "4", "--z", "2"]
+    assert run(["play", data, "--steps", "40", "--export", str(file), *small]) == 0
+    with without_a_net(browser, file) as replayed:
+        replayed.until("document.querySelector('#step-number').textContent === '40'")
+        assert replayed.run("document.querySelector('#pictures-box').hidden") == (data == "ring")
+
+
+def test_a_finished_run_is_replayed(browser, tmp_path):
+    out = tmp_path / "run"
+    small = ["--batch", "4", "--hidden", "4", "--z", "2", "--backend", "reference"]
+    assert run(["train", "ring", "--out", str(out), "--steps", "30", "--snapshots", "10", *small]) == 0
+    past = PastRun(out)
+    (out / "secret.png").write_bytes(b"secret")
+    server = Served(past)
+    try:
+        page = browser.open(server.address)
+        page.until("document.querySelector('#past img').naturalWidth > 100")
+        page.until("document.querySelector('#past p').textContent.includes('step 30')")
+        page.enter("#past input", "0")
+        page.until(f"document.querySelector('#past p').textContent.includes('step {past.message()['steps'][0]}')")
+        page.click("#past-play")
+        page.until("document.querySelector('#past p').textContent.includes('step 30')")
+        assert page.errors == []
+        page.close()
+        count = len(past.pictures)
+        assert server.get(f"/{server.door.token}/pictures/0")[0] == 200
+        for path in (f"pictures/{count}", "pictures/-1", "pictures/../secret.png", "pictures/secret.png", "secret.png"):
+            assert server.get(f"/{server.door.token}/{path}")[0] == 404
+    finally:
+        server.stop()
+    file = tmp_path / "past.html"
+    assert run(["play", str(out), "--export", str(file)]) == 0
+    with without_a_net(browser, file) as replayed:
+        replayed.until("document.querySelector('#past img').naturalWidth > 100")
