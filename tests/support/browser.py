@@ -92,7 +92,7 @@ class Page:
             raise RuntimeError(f"{code}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
 
-    def until(self, code, seconds=30):
+    def until(self, code, seconds=90):
         """Wait until a JavaScript expression is true, and return it."""
         return wait_for(lambda: self.run(f"(() => {{ try {{ return {code} }} catch (e) {{ return false }} }})()"), code, seconds)
 
@@ -151,7 +151,7 @@ class Page:
         Path(path).write_bytes(base64.b64decode(answer["data"]))
 
 
-def wait_for(what, name, seconds=30):
+def wait_for(what, name, seconds=90):
     """Call a function until it returns something true, and return that. Raises TimeoutError."""
     end = time.monotonic() + seconds
     while not (found := what()):

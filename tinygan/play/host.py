@@ -181,6 +181,7 @@ class Host:
     def _advance(self) -> None:
         """Play until the next frame is due, and show it."""
         now = time.perf_counter()
+        self._tell_news()  # before steps, the first of which may be compiled for a while
         if self.playing and self._listeners:
             self._play_until(self._next_frame)
             self._stale.add("frame")
@@ -188,14 +189,17 @@ class Host:
                 self.frames.record()
             if time.perf_counter() >= self._next_measure:
                 self._measure()
+        self._tell_news()
+        begun = max(self._next_frame, now)
+        # views take their time as well: at least half of a frame is for steps
+        self._next_frame = max(begun + FRAME, time.perf_counter() + FRAME / 2)
+
+    def _tell_news(self) -> None:
         if "state" in self._stale:
             self._tell("state", as_json(self._state()))
         if "frame" in self._stale:
             self._tell("frame", self._frame())
         self._stale.clear()
-        begun = max(self._next_frame, now)
-        # views take their time as well: at least half of a frame is for steps
-        self._next_frame = max(begun + FRAME, time.perf_counter() + FRAME / 2)
 
     def _play_until(self, end: float) -> None:
         session, frames = self.session, self.frames
@@ -444,6 +448,15 @@ class Host:
         """Choose what is shown."""
         self.frames.on = set(map(str, on)) & {*ON_THE_PLANE, *OF_PICTURES}
         self.frames.average = bool(average)
+
+    def do_view(self, name: str, on: bool) -> None:
+        """Show one view, or hide it; the name "average" shows samples of the average of G."""
+        if name == "average":
+            self.frames.average = bool(on)
+        elif name in (*ON_THE_PLANE, *OF_PICTURES):
+            self.frames.on = self.frames.on | {name} if on else self.frames.on - {name}
+        else:
+            raise OptionError(f"there is no view {name!r}")
 
     def do_speed(self, steps: float) -> None:
         """Play at most so many steps a second; 0 is as many as there can be."""

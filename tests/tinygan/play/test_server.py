@@ -176,7 +176,8 @@ NONSENSE = [
     '{"do": "back", "step": "1"}', '{"do": "back", "step": 99999999}', '{"do": "speed", "steps": "fast"}',
     '{"do": "scene", "name": {}}', '{"do": "set_up", "data": "ring", "settings": {"data": "/etc/passwd"}}',
     '{"do": "dirac", "gamma": "x"}', '{"do": "views", "on": 3}', '{"do": "data", "name": "drawn", "dabs": "x"}',
-    '{"do": "move", "by": "x"}', '{"do": "set", "changes": {"k": true}}', '{"do": "data", "name": "drawn", "dabs": 3}', "[" * 10000,
+    '{"do": "move", "by": "x"}', '{"do": "view", "name": "x", "on": true}',
+    '{"do": "set", "changes": {"k": true}}', '{"do": "data", "name": "drawn", "dabs": 3}', "[" * 10000,
 ]
 
 

@@ -118,23 +118,16 @@ function showViews(state) {
     box.dataset.key = key;
     const switches = fitting.map((name) => {
       const [label, sign] = VIEWS[name], input = make("input", { type: "checkbox", "data-view": name });
-      input.onchange = sendViews;
+      input.onchange = () => send("view", { name, on: input.checked });
       return make("label", { class: "view", "data-help": name }, input, sign ? make("i", { class: sign }) : null, label);
     });
     const average = make("input", { type: "checkbox", id: "average" });
-    average.onchange = sendViews;
+    average.onchange = () => send("view", { name: "average", on: average.checked });
     if (state.settings.ema > 0 && game.hello.live) switches.push(make("label", { class: "view", "data-help": "average" }, average, "average of G"));
     box.replaceChildren(make("legend", {}, "Show"), ...switches);
   }
   for (const input of box.querySelectorAll("[data-view]")) input.checked = state.on.includes(input.dataset.view);
   if (byId("average")) byId("average").checked = state.average;
-}
-
-function sendViews() {
-  const shownNow = [...byId("views").querySelectorAll("[data-view]")];
-  const hiddenOnes = game.state.on.filter((name) => !shownNow.some((input) => input.dataset.view === name));
-  const on = [...shownNow.filter((input) => input.checked).map((input) => input.dataset.view), ...hiddenOnes];
-  send("views", { on, average: Boolean(byId("average") && byId("average").checked) });
 }
 
 // ---- what is so now ---------------------------------------------------------------------------------------------------------

@@ -104,8 +104,9 @@ function playTape(what, rest) {
     if (what === "step") tape.at = Math.min(tape.at + 1, last);
     if (what === "restart") tape.at = 0;
     if (what === "back") tape.at = nearest(tape.steps, rest.step);
-  } else if (what === "views") {
-    tape.shown = rest.on;
+  } else if (what === "view") {
+    const others = (tape.shown || tape.state.on).filter((name) => name !== rest.name);
+    tape.shown = rest.on ? [...others, rest.name] : others;
   }
   tellTape();
 }
