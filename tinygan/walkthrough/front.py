@@ -22,7 +22,7 @@ from .account import Account, Line, Move
 from .by_hand import NotByHand
 from .followed import ByHand
 from .formulas import LOSSES, PENALTIES, goal_formula, step_formula
-from .watched import DownNote, Moved, UpNote, WatchedGame, put_back
+from .watched import DownNote, Moved, UpNote, WatchedGame, put_back, watch
 
 NOT_COMPUTED: Mapping[str, float] = {}
 
@@ -57,7 +57,7 @@ def step_and_account(
     game: Game, xs: Sequence[Any], zs: Sequence[Any], k: int, simultaneous: bool, by_hand: bool
 ) -> tuple[Account, Logits]:
     """Play one step by the game's own function, and return its account and its logits. The game keeps what the step did."""
-    watched, of_x, of_z = WatchedGame(game), iter(xs), iter(zs)
+    watched, of_x, of_z = watch(game), iter(xs), iter(zs)
     if simultaneous:
         logits = watched.simultaneous_step(next(of_x), next(of_z))
     else:

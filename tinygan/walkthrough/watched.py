@@ -63,7 +63,7 @@ class DownNote:
 
 
 class WatchedGame(Game):
-    """A game that shares everything with another one, and keeps notes of its moves in `ups` and `downs`."""
+    """A game that shares everything with another one, and keeps notes of its moves in `ups` and `downs`. See `watch`."""
 
     ups: list[UpNote]
     downs: list[DownNote]
@@ -117,7 +117,7 @@ class WatchedGame(Game):
         result = super().descend_g(z, x)
         (z,) = self._tensors(z)
         self._finish(moved, self.G, "G")
-        note = DownNote(z, x, self._answers[-1], moved, other=held)
+        note = DownNote(z, None if x is None else self._tensors(x)[0], self._answers[-1], moved, other=held)
         with self._aside(drawn), super().answered(z, x) as after:
             note.seen_after = after
         self.downs.append(note)
@@ -146,7 +146,8 @@ class WatchedGame(Game):
     # ---- copies, and looks that leave no trace ----------------------------------------------------------------------------------
 
     def _before(self, network: Layer, optimiser: Optimiser) -> Moved:
-        self._slopes.clear()
+        for notes in (self._slopes, self._seen, self._answers, self._fakes):
+            notes.clear()
         states = {name: np.array(optimiser.flat.backend.to_numpy(a)) for name, a in optimiser.states.items()}
         return Moved(_copies(network), states)
 
@@ -175,6 +176,12 @@ class WatchedGame(Game):
             finally:
                 for rng, state in now:
                     rng.bit_generator.state = state
+
+
+def watch(game: Game) -> WatchedGame:
+    """Return a watched game that makes the moves of `game`, those that a class of the user's own defines anew among them."""
+    made: WatchedGame = type(f"Watched{type(game).__name__}", (WatchedGame, type(game)), {})(game)
+    return made
 
 
 def _copies(network: Layer) -> Arrays:

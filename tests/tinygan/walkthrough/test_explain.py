@@ -81,6 +81,27 @@ def test_a_simultaneous_step_is_the_games_own_too(objective, part):
     assert everything(told) == everything(true)
 
 
+class Halved(Game):
+    """A user's own game, which halves every gradient."""
+
+    def slopes(self, goal, *players):
+        return [0.5 * g for g in super().slopes(goal, *players)]
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_a_game_of_a_class_of_ones_own_makes_its_own_moves(simultaneous):
+    x, z = batches()
+    own, explained, plain = game(), game(), game()
+    own.__class__ = explained.__class__ = Halved
+    for played in (own, plain):
+        if simultaneous:
+            played.simultaneous_step(x[0], z[0])
+        else:
+            played.alternating_step(lambda: x[0], iter(z).__next__)
+    explain(explained, x[0], z[0] if simultaneous else z, simultaneous=simultaneous, keep=True)
+    assert type(explained) is Halved and everything(explained) == everything(own) != everything(plain)
+
+
 @pytest.mark.parametrize("simultaneous", [False, True])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_numpy_alone_gets_the_same_numbers(objective, simultaneous):
