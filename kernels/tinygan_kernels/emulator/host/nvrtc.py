@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
 from tinygan_kernels.extras import install
 
-from . import headers, toolkit
+from . import headers, ptx_cache, toolkit
 
 INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
 
@@ -49,6 +49,17 @@ def compile_ptx(
     CompilationError, with the compiler's log, if the code is wrong, and EmulatorError where there is no NVRTC.
     """
     given = flags(options, arch, toolkit.header_folders(version()))
+    kept = ptx_cache.key(code, options, given, names, filename, version())
+    found = ptx_cache.load(kept) if kept else None
+    if found is None:
+        found = _compile_leniently(code, given, names, filename)
+        if kept:
+            ptx_cache.store(kept, *found)
+    return found
+
+
+def _compile_leniently(code: str, given: list[str], names: tuple, filename: str) -> tuple[str, dict[str, str]]:
+    """Compile; where names are missing that nvcc knows without an #include, compile again with their headers."""
     try:
         return _compile(code, given, names, filename)
     except CompilationError as error:
