@@ -3,8 +3,8 @@
 A file holds the PTX of one compilation. Its name is a hash of all that the PTX depends on: source, options, NVRTC's version, the
 toolkit's folders of headers and their version, the headers that the emulator brings. Files are written whole under another name
 and then renamed, so that processes do not disturb one another; one that does not fit its checksum is compiled anew. They lie in
-`NUMBA_CACHE_DIR`, where that is set, else in `__pycache__` beside this file, as Numba's do; where neither can be written, nothing is
-kept.
+`NUMBA_CACHE_DIR`, where that is set, else in `__pycache__` beside this file, as Numba's do. Where neither can be written, nothing
+is kept.
 """
 
 from __future__ import annotations
