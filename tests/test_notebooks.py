@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = ("derivations", "game", "kernels")
 SHOWN = {
     "game": ("draw(L)", "V(D, G, x, z)", "# D ascends V", "# G descends V", "explain(", "EXERCISES"),
-    "kernels": ("emulator.RawModule", "emulator.sanitize", "emulator.count", "report.profile", ".run.profile(", "bounds.verify"),
+    "kernels": ("emulator.RawModule", "emulator.sanitize", "emulator.count", "report.profile", "run.profile(", "bounds.verify"),
     "derivations": ("check_derivation(", "check_lines(", "gradcheck(", "create_graph=True", "jacobian(", "judge(", "EXERCISES"),
 }
 

@@ -109,13 +109,13 @@ def differences(stored: Any, made: Any) -> list[str]:
 def _compared(output: Any, whole: bool) -> dict[str, str]:
     """Return what is compared of an output: its kinds, and its text where the whole counts.
 
-    Lines of source move whenever somebody edits a file above them, so their numbers do not count.
+    Lines of source move whenever somebody edits a file above them, those of PTX with the compiler, so their numbers do not count.
     """
     if output.output_type == "stream":
         contents = {output.name: output.text}
     else:
         contents = {kind: "a picture" if kind in PICTURES else text for kind, text in output.get("data", {}).items()}
-    return {kind: re.sub(r"\.py:\d+", ".py", text) if whole else "" for kind, text in contents.items()}
+    return {kind: re.sub(r"(\.py:|PTX line )\d+", r"\1", text) if whole else "" for kind, text in contents.items()}
 
 
 def _shown(outputs: list[dict[str, str]]) -> str:
