@@ -140,7 +140,7 @@ def _given_of_own(options: dict[str, Any]) -> str:
 
 def _verify_own(file: str, as_: str, launch: str, signature: str, dtype: str, param: list[str] | None) -> int:
     """Judge a kernel of one's own, print the verdict and return the exit code."""
-    from tinygan_kernels.own import verify as judge
+    from tinygan_kernels.own.judge import verify as judge
 
     verdict = judge(file, as_, launch=launch, signature=signature, dtype=dtype, params=_values(param))
     tell(out, str(verdict))
@@ -163,10 +163,15 @@ def _values(given: list[str] | None) -> dict[str, Any]:
 
 @app.command(
     epilog="Examples:  tinygan kernels profile matmul --version 4 --shape 512 512 512   |   "
-    "tinygan kernels profile matmul --compare 3 --compare 4"
+    "tinygan kernels profile matmul --compare 3 --compare 4   |   tinygan kernels profile mm.cu --as matmul --compare 1 2 3"
 )
 def profile(
-    kernel: Annotated[str, typer.Argument(help="Such as matmul, conv2d, bce_logits.", show_default=False)],
+    kernel: Annotated[str, typer.Argument(metavar="NAME|FILE[:KERNEL]", show_default=False,
+                                          help="Such as matmul, conv2d, bce_logits, or a kernel of your own in a file.")],
+    as_: As = "",
+    launch: LaunchText = "",
+    signature: Signature = "",
+    param: Params = None,
     version: Annotated[int | None, typer.Option("--version", help="Rung of the ladder; the best if not given.")] = None,
     shape: Annotated[list[int] | None, typer.Option("--shape", help="Sizes: M N K of a product, N H W C_in C_out K stride pad of "
                                                                      "a convolution, n of the rest.", show_default=False)] = None,
@@ -174,13 +179,23 @@ def profile(
     backend: Annotated[str, typer.Option("--backend", help="cupy (CUDA C++) or numba-cuda.")] = "cupy",
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
 ) -> int:
-    """Show what a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline."""
+    """Show what a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline.
+
+    A kernel of your own is shown in the same way, as the kernel of the contract that --as names; --compare puts versions of the
+    project's ladder beside it.
+    """
     from tinygan_kernels.emulator import EmulatorError
     from tinygan_kernels.profiling import report, view
     from tinygan_kernels.profiling.machine_code import InspectionError
 
     try:
-        profiles = report.profile(kernel, version, shape, backend, arch, compare)
+        if as_ or _is_own(kernel):
+            from tinygan_kernels.own.profiles import profile as profile_own
+
+            profiles = profile_own(_own_file(kernel, as_), as_, launch=launch, signature=signature, params=_values(param),
+                                   shape=shape, backend=backend, arch=arch, compare=compare)  # fmt: skip
+        else:
+            profiles = report.profile(kernel, version, shape, backend, arch, compare)
     except (InspectionError, EmulatorError) as error:
         raise BackendError(str(error).splitlines()[0]) from None
     view.render(profiles, out)

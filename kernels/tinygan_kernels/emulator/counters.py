@@ -11,9 +11,13 @@ one per phase are conflicts.
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +56,8 @@ class Counts:
     """The counts of all launches inside one `count()`.
 
     `c[metric]` is the sum over all kernels, `c.kernel(name)[metric]` that of one kernel, and
-    `c.lines(name)[line][metric]` that of one source line. Indexing raises KeyError for a metric that is not known.
+    `c.lines(name)[line][metric]` that of one source line. Indexing raises KeyError for a metric that is not known. `print(c)` shows
+    a table, `c.keys()` and `dict(c)` have the metrics that were counted, `c.to_json()` has all of it, by kernel and line.
     """
 
     def __init__(self):
@@ -81,6 +86,42 @@ class Counts:
         """Return {metric: value} over all kernels."""
         return self._View(list(self._kernels), self).metrics()
 
+    def keys(self) -> list[str]:
+        """Return the metrics that were counted, in the order of the alphabet."""
+        return sorted(self.metrics())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.metrics())
+
+    def __contains__(self, metric: object) -> bool:
+        return metric in self.metrics()
+
+    def __str__(self) -> str:
+        """Return a table: a row for each metric that is not 0, a column for each kernel and, of several, one for their sum."""
+        columns = {name: self._View([name], self).metrics() for name in self._kernels}
+        if len(columns) > 1:
+            columns["together"] = self.metrics()
+        return _table(columns)
+
+    __repr__ = __str__
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return {"metrics": ..., "kernels": {kernel: {"metrics": ..., "lines": {line: ...}}}} of numbers that JSON has.
+
+        An arithmetic intensity without a byte moved, which is infinite, is None.
+        """
+        kernels = {name: {"metrics": _finite(self._View([name], self).metrics()),
+                          "lines": {str(line): _finite(found) for line, found in self.lines(name).items()}}
+                   for name in self._kernels}  # fmt: skip
+        return {"metrics": _finite(self.metrics()), "kernels": kernels}
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `as_dict()` as JSON."""
+        return json.dumps(self.as_dict(), indent=indent)
+
     class _View:
         """The sums over some of the kernels."""
 
@@ -101,6 +142,35 @@ class Counts:
             if metric not in found and metric not in KNOWN:
                 raise KeyError(f"unknown metric {metric!r}; known: {', '.join(sorted(KNOWN))}")
             return found.get(metric, 0)
+
+        def keys(self) -> list[str]:
+            return sorted(self.metrics())
+
+        def __str__(self) -> str:
+            return _table({" and ".join(self.names): self.metrics()})
+
+        __repr__ = __str__
+
+
+def _table(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Return metrics as text: a row for each that is not 0 in every column."""
+    if not columns:
+        return "no kernel was launched"
+    metrics = sorted({metric for column in columns.values() for metric, value in column.items() if value})
+    rows = [["metric", *columns], *([m, *(_written(column.get(m, 0)) for column in columns.values())] for m in metrics)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows.insert(1, ["-" * width for width in widths])
+    aligned = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows)
+    return "\n".join("  ".join(row) for row in aligned)
+
+
+def _written(value: float) -> str:
+    """Return a count as one reads it: whole numbers in groups of three digits."""
+    return f"{value:,.0f}" if value == value // 1 else f"{value:,.3f}"
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())}
 
 
 _MEMORY = [

@@ -11,7 +11,7 @@ for bias_act and batch_norm.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from tinygan_kernels.shapes import ACTIVATIONS, ContractError, Shape
 from tinygan_kernels.verification.cases import Case
 
 from .kernel_file import OwnKernel
+from .launch_line import Evaluated
 
 _FLAGS = ("trans_a", "trans_b")
 _SIZES = ("height", "width", "kh", "kw")  # parameters of convolutions that are also sizes: H, W, KH, KW
@@ -111,13 +112,7 @@ class OwnHost:
         inputs, outputs = self._laid_out(arrays[:count], arrays[count:], params), arrays[count:]
         sent = [_aligned(a, read_only=not self.own.numba) for a in inputs]
         received = [self._output(a) for a in outputs]
-        names = (*self.kernel.inputs, *self.kernel.outputs)
-        passed = [*map(self._in_numbas_form, names, (*sent, *received))] if self.own.numba else [*sent, *received]
-        values: dict[str, Any] = dict(zip(names, passed, strict=True))
-        values |= {p.name: _number(params.get(p.name, p.default)) for p in self.kernel.params}
-        turned = self._turned(params)
-        sizes = sizes_of(self.kernel, (*inputs, *outputs), {n: v for n, v in params.items() if n not in turned})
-        self.launch(values | sizes)
+        self._launch(*self._evaluated((*sent, *received), params))
         for array, result in zip(outputs, received, strict=True):
             array[...] = result
         self.unwritten = tuple(map(_unwritten, received))
@@ -125,10 +120,24 @@ class OwnHost:
             if not np.array_equal(before, after, equal_nan=True):
                 self.overwritten.add(name)
 
-    def launch(self, values: Mapping[str, Any]) -> None:
-        """Launch the kernel, given the values of the launch line's names. A grid without blocks is left out, as in host code."""
-        line = self.own.line.evaluated(values)
-        arguments = tuple(self._argument(i, value) for i, value in enumerate(line.arguments))
+    def arguments_of(self, arrays: Sequence[np.ndarray], params: Mapping[str, Any]) -> tuple[Evaluated, tuple[Any, ...]]:
+        """Return the launch of a call (inputs, then outputs), and its arguments as the kernel takes them. Raises ContractError."""
+        count = len(self.kernel.inputs)
+        return self._evaluated((*self._laid_out(tuple(arrays[:count]), tuple(arrays[count:]), params), *arrays[count:]), params)
+
+    def _evaluated(self, arrays: Arrays, params: Mapping[str, Any]) -> tuple[Evaluated, tuple[Any, ...]]:
+        """Return the launch and its arguments. arrays: inputs in the form that the kernel takes, then outputs."""
+        names = (*self.kernel.inputs, *self.kernel.outputs)
+        passed = map(self._in_numbas_form, names, arrays) if self.own.numba else arrays
+        values: dict[str, Any] = dict(zip(names, passed, strict=True))
+        values |= {p.name: _number(params.get(p.name, p.default)) for p in self.kernel.params}
+        turned = self._turned(params)
+        sizes = sizes_of(self.kernel, arrays, {n: v for n, v in params.items() if n not in turned})
+        line = self.own.line.evaluated(values | sizes)
+        return line, tuple(self._argument(i, value) for i, value in enumerate(line.arguments))
+
+    def _launch(self, line: Evaluated, arguments: tuple[Any, ...]) -> None:
+        """Launch the kernel. A grid without blocks is left out, as in host code."""
         if math.prod(line.grid) == 0:
             return
         if self.own.numba:

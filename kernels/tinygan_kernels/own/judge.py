@@ -108,11 +108,7 @@ def verify(
     Raises ContractError for a wrong name, file, launch or signature, and for a kernel that does not end; OSError for a file that
     cannot be read; BackendError where the emulator cannot run.
     """
-    if as_ not in KERNELS:
-        raise ContractError(f"there is no kernel {as_!r} to judge by; the contract has {', '.join(KERNELS)}")
-    if reason := why_unavailable("cupy", emulate=True):
-        raise BackendError(f"kernels cannot be executed here: {reason}")
-    contract = KERNELS[as_]
+    contract = checked_name(as_)
     if _is_function(kernel):
         if launch or signature:
             raise ContractError("a Python function launches its kernels itself; leave out launch and signature")
@@ -120,6 +116,15 @@ def verify(
     own = _own(kernel, launch, signature)
     host = OwnHost(own, contract, params)
     return _judged(own.title, contract, host, _dtype_of(own, _checked_dtype(dtype)), host.suited)
+
+
+def checked_name(name: str) -> Kernel:
+    """Return the kernel of the contract that is to be judged by. Raises ContractError; BackendError where nothing can run."""
+    if name not in KERNELS:
+        raise ContractError(f"there is no kernel {name!r} to judge by; the contract has {', '.join(KERNELS)}")
+    if reason := why_unavailable("cupy", emulate=True):
+        raise BackendError(f"kernels cannot be executed here: {reason}")
+    return KERNELS[name]
 
 
 def _is_function(kernel: Any) -> bool:
@@ -269,4 +274,9 @@ def turns_for(case: Case) -> int:
     if work:
         outputs = KERNELS[case.kernel].shapes(*shapes, **case.params)
         size += work(*shapes, *outputs, **case.params)
-    return 20_000 + 16 * size
+    return turns_for_work(size)
+
+
+def turns_for_work(operations: float) -> int:
+    """Return how many basic blocks a launch may run that has to carry out so many operations, or move so many numbers."""
+    return 20_000 + 16 * int(operations)

@@ -178,7 +178,8 @@ def _function_of(path: Path, text: str, name: str, there: list[str]) -> Any:
 
 def _called(name: str, function: Any) -> Any:
     """Return a kernel that reports call by the name in its source, where C++ has given it a mangled one."""
-    return emulator.RawKernel(replace(function.translated, title=name), function.variables, function.source)
+    function.translated = replace(function.translated, title=name)
+    return function
 
 
 def one_line(message: str) -> str:

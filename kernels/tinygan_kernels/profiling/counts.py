@@ -13,11 +13,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from tinygan_kernels import load
-from tinygan_kernels.profiling.calls import ITEM, PROFILED, call, spaced
+from tinygan_kernels.profiling.calls import ITEM, PROFILED, KernelCall, call, spaced
 from tinygan_kernels.shapes import ContractError
 
 MOST_WORK = 1 << 24  # multiply-adds (or elements, 8 multiply-adds each) that are counted on the shape itself
@@ -55,8 +56,15 @@ class Counted:
 
 def count(kernel: str, number: int, shape: Sequence[int], backend: str) -> Counted:
     """Count a version on `shape`, or on smaller shapes from which its counters follow. Raises ContractError if it is too large."""
+    return count_executions(functools.partial(_execute, kernel, number, backend), kernel, shape)
+
+
+def count_executions(execute: Execute, kernel: str, shape: Sequence[int]) -> Counted:
+    """Count what `execute` does on `shape`, or on smaller shapes from which its counters follow. Raises ContractError.
+
+    kernel: the kernel of the contract that it computes, which says what the sizes stand for.
+    """
     made, form = call(kernel, shape), PROFILED[kernel]
-    execute = functools.partial(_execute, kernel, number, backend)
     samples = _samples(shape, form.period(*shape)) if made.work > MOST_WORK else {}
     values, corners = _extend(execute, shape, samples)
     if any(call(kernel, corner).work > PATIENCE * MOST_WORK for corner in corners):
@@ -120,14 +128,19 @@ def _how(corners: list[tuple[int, ...]], worst: float, checks: int) -> str:
 
 def _execute(kernel: str, number: int, backend: str, shape: Sequence[int]) -> dict[Key, float]:
     """Run a version once under the emulator, on random float32 arrays, and return its counters."""
+    made, loaded = call(kernel, shape), load(backend, emulate=True, versions={kernel: number})
+    return counted_call(made, lambda inputs, outputs: loaded.launch(kernel, inputs, out=outputs, **made.params))
+
+
+def counted_call(made: KernelCall, launch: Callable[[list[np.ndarray], tuple[np.ndarray, ...]], Any]) -> dict[Key, float]:
+    """Run launch(inputs, outputs) once under the emulator, on random float32 arrays, and return its counters."""
     from tinygan_kernels.emulator import checks
     from tinygan_kernels.emulator import count as counting
 
-    made, loaded = call(kernel, shape), load(backend, emulate=True, versions={kernel: number})
     rng = np.random.default_rng(0)
     inputs, outputs = [_placed(s, rng) for s in made.inputs], tuple(_placed(s, rng) for s in made.outputs)
     with counting() as counts, checks(False):
-        loaded.launch(kernel, inputs, out=outputs, **made.params)
+        launch(inputs, outputs)
     values: dict[Key, float] = {}
     for name in counts.kernels():
         values |= {(name, WHOLE, metric): value for metric, value in counts.kernel(name).metrics().items()}

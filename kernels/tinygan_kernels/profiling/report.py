@@ -47,12 +47,15 @@ class HotLine:
 class KernelProfile:
     """The profile of one version of one kernel on one shape.
 
-    compiled: a row for each CUDA kernel that it launches; not_compiled: why the machine code was not read, or "". flops: those that
-    the mathematics asks for (for elementwise work, those that were executed). bytes: what has to be moved at least.
+    label: what tables call it, such as "version 3"; title: what it is, in words. compiled: a row for each CUDA kernel
+    that it launches; not_compiled: why the machine code was not read, or "". flops: those that the mathematics asks for (for
+    elementwise work, those that were executed). bytes: what has to be moved at least.
     """
 
     backend: str
-    version: Rung
+    kernel: str
+    label: str
+    title: str
     shape: tuple[int, ...]
     sizes: tuple[str, ...]
     arch: str
@@ -96,7 +99,14 @@ def profile(
 def _profile(rung: Rung, shape: tuple[int, ...], backend: str, arch: str) -> KernelProfile:
     made = call(rung.kernel, shape)
     counted = count(rung.kernel, rung.number, shape, backend)
-    launches = recorded(rung, made)
+    return profiled(made, f"version {rung.number}", rung.title, shape, backend, arch, counted, recorded(rung, made))
+
+
+def profiled(
+    made: KernelCall, label: str, title: str, shape: tuple[int, ...], backend: str, arch: str, counted: Counted,
+    launches: list[RecordedLaunch],
+) -> KernelProfile:  # fmt: skip
+    """Return the profile of a call that was counted and whose launches were recorded. Raises InspectionError."""
     distinct = {launch.kernel: launch for launch in launches}
     compiled = tuple(machine_code.inspect(launch, arch) for launch in distinct.values())
     flops = made.flops if made.flops is not None else counted.total("flop")
@@ -104,8 +114,8 @@ def _profile(rung: Rung, shape: tuple[int, ...], backend: str, arch: str) -> Ker
     hot = tuple(line for launch in distinct.values() for line in _hot_lines(counted, launch))
     missing = next((c.missing for c in compiled if c.missing), "")
     return KernelProfile(
-        backend, rung, shape, PROFILED[rung.kernel].sizes, arch, tuple(launches), counted, hot, compiled, missing, flops,
-        made.bytes, bounds,
+        backend, made.kernel, label, title, shape, PROFILED[made.kernel].sizes, arch, tuple(launches), counted, hot, compiled,
+        missing, flops, made.bytes, bounds,
     )  # fmt: skip
 
 

@@ -28,9 +28,9 @@ def render(profiles: Sequence[KernelProfile], console: Console | None = None) ->
     console = console or Console()
     first = profiles[0]
     sizes = ", ".join(f"{name} {number}" for name, number in zip(first.sizes, first.shape, strict=True))
-    console.print(f"[bold]{first.version.kernel}[/] on {first.backend}, float32, {sizes}")
+    console.print(f"[bold]{first.kernel}[/] on {first.backend}, float32, {sizes}")
     for profile in profiles:
-        console.print(f"  version {profile.version.number}: {escape(profile.version.title)}; {_launches(profile)}")
+        console.print(f"  {escape(profile.label)}: {escape(profile.title)}; {_launches(profile)}", soft_wrap=True)
     console.print(counters(profiles))
     for how in dict.fromkeys(profile.counted.how for profile in profiles):
         console.print(f"Counters are {how}.", highlight=False)
@@ -68,7 +68,7 @@ def counters(profiles: Sequence[KernelProfile]) -> Table:
     table = Table(title="Counters (names of Nsight Compute)", title_justify="left")
     table.add_column("metric")
     for profile in profiles:
-        table.add_column(f"version {profile.version.number}", justify="right")
+        table.add_column(escape(profile.label), justify="right")
     for metric in _METRICS:
         table.add_row(metric, *(f"{profile.counted.total(metric):,.0f}" for profile in profiles))
     table.add_section()
@@ -103,7 +103,7 @@ _DERIVED: tuple[tuple[str, Callable[[KernelProfile], str]], ...] = (
 
 def hot_lines(profile: KernelProfile) -> Table:
     """Return a table of the source lines that execute the most warp instructions of a version, kernel by kernel."""
-    table = Table(title=f"Hot lines of version {profile.version.number}", title_justify="left")
+    table = Table(title=f"Hot lines of {escape(profile.label)}", title_justify="left")
     for name in ("line", "instructions", "global sectors", "bank conflicts"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("source", no_wrap=True, overflow="ellipsis", max_width=72)

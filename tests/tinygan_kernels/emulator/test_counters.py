@@ -1,9 +1,12 @@
 """Counters against numbers worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 from numba import cuda, float32
 from tinygan_kernels import emulator
+from tinygan_kernels.emulator import counters
 
 GLOBAL = """extern "C" __global__ void k(const float* x, float* y, int stride, int offset) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -240,3 +243,64 @@ def test_numba_kernels_count_too():
     assert c[LD.format("sectors")] == c[ST.format("sectors")] == 128
     line = transpose_through_shared.py_func.__code__.co_firstlineno + 6
     assert c.lines("transpose_through_shared")[line][CONFLICTS.format("ld")] == 31 * 32
+
+
+# ---- how counts are shown --------------------------------------------------------------------------------------------------------
+
+
+def test_counts_are_a_table_a_mapping_and_json():
+    x, y = aligned(64), aligned(64)
+    module = emulator.RawModule(code=GLOBAL)
+    with emulator.count() as c:
+        module.get_function("k")((2,), (32,), (x, y, np.int32(1), np.int32(0)))
+        module.get_function("k4")((1,), (8,), (x, y, np.int32(1)))
+    rows = {line.split()[0]: line.split()[1:] for line in str(c).splitlines()}
+    assert rows["metric"] == ["k", "k4", "together"] and repr(c) == str(c)
+    assert rows[LD.format("sectors")] == ["8", "4", "12"] and rows["launches"] == ["1", "1", "2"]
+    assert "smsp__sass_branch_targets_threads_divergent.sum" not in rows, "nothing of it was counted"
+    assert dict(c) == c.metrics() and set(c) == set(c.keys()) and len(c) == len(c.keys()) and LD.format("sectors") in c
+    assert "no such metric" not in c
+    found = json.loads(c.to_json())
+    assert found["metrics"][LD.format("sectors")] == 12 and found["kernels"]["k"]["metrics"][LD.format("sectors")] == 8
+    assert found["kernels"]["k"]["lines"]["3"][LD.format("sectors")] == 8
+    assert str(c.kernel("k4")).splitlines()[0].split() == ["metric", "k4"] and c.kernel("k4").keys()
+
+
+def test_counts_of_nothing_and_without_memory_can_be_shown():
+    with emulator.count() as c:
+        pass
+    assert str(c) == "no kernel was launched" and json.loads(c.to_json())["kernels"] == {}
+    with emulator.count() as c:
+        emulator.RawModule(code='extern "C" __global__ void f(float x) { if (x * x == 3.0f) __trap(); }').get_function("f")(
+            (1,), (32,), (np.float32(2),)
+        )
+    assert c["arithmetic_intensity"] == float("inf") and "inf" in str(c)
+    assert json.loads(c.to_json(indent=1), parse_constant=pytest.fail)["metrics"]["arithmetic_intensity"] is None
+
+
+# ---- launches that do not end ----------------------------------------------------------------------------------------------------
+
+
+SPIN = 'extern "C" __global__ void spin(volatile int* x) {\n  while (x[0] == 0) { }\n}'
+
+
+@pytest.mark.parametrize("counting", [False, True])
+def test_a_limit_ends_a_launch_and_names_the_line(counting):
+    kernel = emulator.RawModule(code=SPIN, filename="spin.cu").get_function("spin")
+    zeros = np.zeros(1, "i4")
+    with counters.limited(50):
+        kernel((1,), (32,), (zeros + 1,))
+        with pytest.raises(emulator.EmulatorError, match=r"spin does not end: it still ran, at spin\.cu:2, after 50 basic blocks"):
+            if counting:
+                with emulator.count():
+                    kernel((1,), (32,), (zeros,))
+            else:
+                kernel((1,), (32,), (zeros,))
+    kernel((1,), (32,), (zeros + 1,))
+
+
+def test_a_limit_is_for_each_launch():
+    kernel = emulator.RawModule(code=SPIN).get_function("spin")
+    with counters.limited(5):
+        for _ in range(20):
+            kernel((1,), (32,), (np.ones(1, "i4"),))

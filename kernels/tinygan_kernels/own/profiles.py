@@ -1,0 +1,95 @@
+"""The profile of a kernel of one's own: counters, hot lines, registers and rooflines, beside those of the ladder's rungs.
+
+    from tinygan_kernels.own import profile
+    from tinygan_kernels.profiling import view
+    view.render(profile("mm.cu", "matmul", shape=(512, 512, 512), compare=[1, 2, 3]))
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygan_kernels.cuda.device import RecordedLaunch
+from tinygan_kernels.cuda.numba_backend import compile_ptx as compile_numba
+from tinygan_kernels.emulator import EmulatorError
+from tinygan_kernels.emulator.counters import limited
+from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.profiling import report
+from tinygan_kernels.profiling.architectures import capability_of
+from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
+from tinygan_kernels.profiling.counts import Key, count_executions, counted_call
+from tinygan_kernels.shapes import ContractError
+
+from .host import OwnHost
+from .judge import checked_name, turns_for_work
+from .kernel_file import OPTIONS, OwnKernel, one_line, read
+
+
+def profile(
+    file: str | Path,
+    as_: str,
+    *,
+    shape: Sequence[int] | None = None,
+    launch: str = "",
+    signature: str = "",
+    params: Mapping[str, Any] | None = None,
+    backend: str = "cupy",
+    arch: str = "sm_90",
+    compare: Sequence[int] | None = None,
+) -> list[report.KernelProfile]:
+    """Profile a kernel of one's own, in float32, and the versions `compare` of the contract's kernel `as_` on `backend` beside it.
+
+    shape: the sizes that the kernel is profiled at, M N K of a product, by default those of `profiling.calls`. The other arguments
+    are those of `verify` and of `profiling.report.profile`. Raises ContractError, OSError, BackendError as they do; InspectionError
+    where the code does not compile for `arch`.
+    """
+    contract = checked_name(as_)
+    made = call(as_, shape)
+    capability_of(arch)
+    own = read(file, launch, signature)
+    host = OwnHost(own, contract, params)
+    made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
+    sizes = tuple(shape or PROFILED[as_].example)
+    try:
+        counted = count_executions(functools.partial(_counts, host), as_, sizes)
+        found = report.profiled(made, own.title, "your kernel", sizes, backend, arch, counted, [_recorded(host, made)])
+    except EmulatorError as error:
+        raise ContractError(f"{own.title}: {one_line(str(error))}") from None
+    beside = report.profile(as_, None, sizes, backend, arch, compare) if compare else []
+    return [found, *beside]
+
+
+def _counts(host: OwnHost, shape: Sequence[int]) -> dict[Key, float]:
+    """Run the kernel once on these sizes, and return its counters."""
+    made = call(host.kernel.name, shape)
+    params = {**made.params, **host.fixed}
+    with limited(turns_for_work(made.work)):
+        return counted_call(made, lambda inputs, outputs: host(*inputs, *outputs, **params))
+
+
+def _recorded(host: OwnHost, made: KernelCall) -> RecordedLaunch:
+    """Return the kernel's launch on a call, not started."""
+    arrays = [np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)]
+    line, arguments = host.arguments_of(arrays, made.params)
+    own = host.own
+    ptx = functools.partial(_ptx, own, arguments)
+    assert own.path is not None
+    return RecordedLaunch(own.name, math.prod(line.grid), math.prod(line.block), own.path, ptx)
+
+
+def _ptx(own: OwnKernel, arguments: tuple[Any, ...], arch: str) -> tuple[str, str]:
+    """Return the kernel's PTX for an architecture, and the name of its entry."""
+    if own.numba:
+        return compile_numba(own.function, arguments, arch)
+    entry = own.function.name
+    assert own.path is not None
+    if own.path.suffix == ".ptx":
+        return own.text, entry
+    names = (own.name,) if entry != own.name else ()
+    return nvrtc.compile_ptx(own.text, OPTIONS, arch.replace("sm_", "compute_"), names, own.path.name)[0], entry
