@@ -61,7 +61,7 @@ def _where(backend: str) -> str:
 
 
 @app.command(
-    epilog="Examples:  tinygan kernels verify   |   tinygan kernels verify adam --backend cupy --emulate   |   "
+    epilog="Examples:  tinygan kernels verify   |   tinygan kernels verify leaky_relu   |   "
     "tinygan kernels verify --backend cupy --emulate --only matmul   |   tinygan kernels verify mm.cu:mm --as matmul"
 )
 def verify(
