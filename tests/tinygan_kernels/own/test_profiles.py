@@ -39,7 +39,7 @@ def test_a_naive_product_is_counted_by_hand_and_as_the_ladders_first_rung(tmp_pa
 def test_a_numba_kernel_is_profiled(tmp_path):
     path = tmp_path / "scale.py"
     path.write_text("from numba import cuda\n# launch: f[(n + 63) // 64, 64](g, rate, sign, theta)\n@cuda.jit\n"
-                    "def f(g, rate, sign, theta):\n    i = cuda.grid(1)\n    if i < g.size:\n        theta[i] += g[i]\n")  # fmt: skip
+                    "def f(g, rate, sign, theta):\n    i = cuda.grid(1)\n    if i < g.size:\n        theta[i] += g[i]\n")
     with pytest.raises(ContractError, match="sgd is left to array functions"):
         profile(path, "sgd")
     path.write_text(path.read_text().replace("f[(n + 63) // 64, 64](g, rate, sign, theta)", "f[n, 32](s, t, loss, ds)")
