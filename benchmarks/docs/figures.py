@@ -17,10 +17,12 @@ from tinygan.measure.densities import optimal
 from tinygan.measure.pictures import FAKE, REAL, THEORY
 from tinygan.theory.collapse import CURES, PLAIN, Setting, generated
 from tinygan.theory.dirac import dirac_path
+from tinygan.theory.likelihood import parzen_table
 from tinygan.theory.local_rates import consensus_radius, extragradient_radius
 from tinygan.theory.long_run import LONG, circle, long_radii
 from tinygan.theory.mlp_game import critical_step, field_eigenvalues, mlp_game, played_factor, steps_to_see
 from tinygan.theory.optimal_d import one_dimension, trained
+from tinygan.theory.supports import noisy_lines, on_lines
 
 CPU = load("cpu")
 
@@ -126,6 +128,39 @@ def rates() -> Figure:
     return figure
 
 
+def parzen() -> Figure:
+    """Draw what Parzen windows rank, from the worst to the best: 14 samples of each set, with its estimate."""
+    figure = Figure(figsize=(9.5, 3.2), layout="constrained", dpi=110)
+    rows = parzen_table(CPU)
+    for axes, (name, row) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        strip = np.concatenate([digit.reshape(8, 8) for digit in row.samples[:14]], axis=1)
+        axes.imshow(strip, cmap="gray_r", vmin=0, vmax=1, aspect="equal")
+        axes.set(xticks=[], yticks=[])
+        label = name.replace(" with", "\nwith") + f"\n{row.parzen.mean:.1f} nats"
+        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+    return figure
+
+
+def supports() -> Figure:
+    """Draw V and G's gradients while D becomes perfect on two lines, and D across the lines without and with noise on both."""
+    figure = Figure(figsize=(9.5, 3.2), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2)
+    iterations = (1, 2, 3, 4, 6, 8, 10, 14, 18, 22, 26, 30)
+    found = np.array([on_lines(CPU, n) for n in iterations])
+    for column, label, colour in ((0, "-V: D becomes perfect", "black"), (1, "|dV/dtheta|: saturating", FAKE),
+                                  (2, "|gradient of -log D|: non-saturating", REAL)):
+        left.plot(iterations, np.abs(found[:, column]), color=colour, label=label)
+    left.set(yscale="log", xlabel="iterations of D, fakes fixed", title="lines at a distance of 0.3, no noise")
+    for noise, colour in ((0.03, FAKE), (0.1, REAL), (0.3, "black")):
+        fixed = noisy_lines(noise)
+        right.plot(fixed.points[:, 0], optimal(fixed.p, fixed.q), color=colour, label=f"noise {noise:g}: JSD {fixed.jsd:.3f}")
+    right.set(xlabel="x, across the lines at 0 and 0.3", title="D* with noise on both", xlim=(-0.6, 0.9))
+    for axes in (left, right):
+        axes.legend(frameon=False, fontsize=7)
+        axes.title.set_fontsize(9)
+    return figure
+
+
 def collapse() -> Figure:
     """Draw samples of the collapsed run and of its cures, over the data."""
     figure = Figure(figsize=(11, 3), layout="constrained", dpi=110)
@@ -140,7 +175,7 @@ def collapse() -> Figure:
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "optimal_d.png": optimal_d, "two_losses.png": two_losses, "dirac.png": dirac, "long_run.png": long_run, "rates.png": rates,
-    "collapse.png": collapse,
+    "parzen.png": parzen, "supports.png": supports, "collapse.png": collapse,
     "product.png": product_figures.product, "tile.png": product_figures.tile,
 }
 DRAWINGS: dict[str, Callable[[], str]] = {"graph.svg": worked_drawing}

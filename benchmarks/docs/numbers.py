@@ -36,7 +36,8 @@ from tinygan.theory.vector_field import jacobian
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # blocks that take longer than a few seconds
-SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "mlp-rates", "own-wrong", "own-slow", "own-good"}
+SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "mlp-rates", "parzen", "birthday", "supports",
+        "own-wrong", "own-slow", "own-good"}
 # blocks that show what is chosen for the registers of AVX-512, and are left as they are on other machines
 MACHINES_OWN = set() if product_numbers.AVX_512 else {"route", "blocking"}
 
@@ -67,6 +68,9 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "solvers": lambda: claim("solvers") + "\n\n" + claim("r3gan"),
         "r1-code": lambda: excerpt(penalties.squared_slope),
         "collapse": lambda: claim("collapse") + "\n\n" + claim("collapse-cures"),
+        "parzen": lambda: claim("parzen-table") + "\n\n" + claim("parzen-likelihood"),
+        "birthday": lambda: claim("birthday"),
+        "supports": lambda: claim("perfect-d") + "\n\n" + claim("perfect-d-noise"),
         "claims": game_page.all_claims,
     },
     "autodiff.md": {

@@ -2,6 +2,7 @@
 
 from .alarms import Alarms, diagnose
 from .best_d import retrained_value
+from .birthday import Birthday, birthday_test
 from .densities import jsd, optimal
 from .metrics import (
     against_optimum,
@@ -22,6 +23,7 @@ from .two_sample import TwoSampleTest, View, two_sample_test
 
 __all__ = [
     "Alarms",
+    "Birthday",
     "Measurement",
     "MemorisationTest",
     "MixtureQuality",
@@ -30,6 +32,7 @@ __all__ = [
     "TwoSampleTest",
     "View",
     "against_optimum",
+    "birthday_test",
     "class_balance",
     "collapse_signs",
     "d_against_optimum",

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from tinygan_kernels import Backend
 
-from . import collapse, convergence, local_rates, long_run, optimal_d, value
+from . import collapse, convergence, likelihood, local_rates, long_run, optimal_d, supports, value
 from .claim import Claim, Verdict
 
 
 def claims() -> list[Claim]:
     """Return all claims, in the order in which the 2014 paper comes to their subjects."""
-    subjects = (value, optimal_d, convergence, long_run, local_rates, collapse)
+    subjects = (value, optimal_d, convergence, long_run, local_rates, collapse, likelihood, supports)
     return sorted((claim for subject in subjects for claim in subject.CLAIMS), key=lambda claim: claim.number)
 
 

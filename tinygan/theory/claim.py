@@ -2,8 +2,8 @@
 
 A claim is a sentence with its source, a function that measures it on this engine, and the reason for its tolerance. The claims
 stand by subject: value.py (V, its gradients, the two objectives of G), optimal_d.py (the optimal D), convergence.py (what
-converges), long_run.py (what does so past first order), local_rates.py (how fast, and up to which step) and collapse.py (what goes
-wrong, and its cures).
+converges), long_run.py (what does so past first order), local_rates.py (how fast, and up to which step), collapse.py (what goes
+wrong, and its cures), likelihood.py (Parzen windows) and supports.py (which samples there can be).
 """
 
 from __future__ import annotations
