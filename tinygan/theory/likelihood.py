@@ -38,7 +38,7 @@ class Row:
 
 def _digits(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return 1,197 digits to learn from, 200 to choose sigma on and 400 to test on, each (n, 64) with pixels in [0, 1]."""
-    x = data.load("digits").x
+    x = np.asarray(data.load("digits").x)
     pixels = (x.reshape(len(x), -1)[rng.permutation(len(x))].astype(np.float64) + 1) / 2
     return pixels[:1197], pixels[1197:1397], pixels[1397:]
 

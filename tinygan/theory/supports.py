@@ -47,7 +47,7 @@ def ring_support(points: np.ndarray, rng: np.random.Generator) -> float:
 
 def birthday(backend: Backend) -> list[Measured]:
     rng = np.random.default_rng(0)
-    digits = data.load("digits").x
+    digits = np.asarray(data.load("digits").x)
     few = digits[rng.choice(len(digits), 400, replace=False)]
     uneven = np.r_[np.full(20, 0.5 / 20), np.full(380, 0.5 / 380)]
     exact = ring_centres()[rng.integers(8, size=1024)] + STD * rng.standard_normal((1024, 2))
