@@ -16,7 +16,6 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan import data
-from tinygan.fitting import fit
 from tinygan.measure.metrics import Neighbours, Parzen, neighbours, parzen
 from tinygan.nn.layers import Linear, Sequential
 
@@ -45,6 +44,8 @@ def _digits(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def _samples_of_a_gan(train: np.ndarray, backend: Backend, rng: np.random.Generator, steps: int = 1500) -> np.ndarray:
     """Train a small GAN on digits for a second or two, and return SAMPLES samples with pixels in [0, 1]."""
+    from tinygan.fitting import fit  # which loads a library for its bar, that `import tinygan.theory` leaves out
+
     made: dict[str, Any] = {"backend": backend, "rng": rng}
     G = Sequential(Linear(16, 128, act="leaky_relu", **made), Linear(128, 64, act="tanh", **made))
     D = Sequential(Linear(64, 128, act="leaky_relu", slope=0.2, **made), Linear(128, 1, **made))
