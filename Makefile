@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "tinygan needs Python 3.10 or newer, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 
-.PHONY: help train test lint lowest fuzz portable bench notebooks docs versions beside toolkits gpu gpu-checks clean
+.PHONY: help train test lint lowest fuzz mutation portable bench notebooks docs versions beside toolkits gpu gpu-checks clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
@@ -23,6 +23,10 @@ lowest: .venv/.test  ## run a small part of the tests with the lowest versions t
 MINUTES ?= 5
 fuzz: .venv/.test  ## run the fuzzers of tests/attack with fresh seeds for MINUTES=5
 	$(BIN)/python -m tests.attack --minutes $(MINUTES)
+
+mutation: .venv/.mutation  ## change the code a thousandfold, by mutmut and by hand, and see that tests notice; hours
+	$(BIN)/python -m benchmarks.quality.mutation; status=$$?; $(BIN)/python -m benchmarks.quality.planted && \
+	$(BIN)/python -m benchmarks.docs.results && exit $$status
 
 portable: .venv/.test  ## verify the kernels and train on an emulated 64-bit ARM processor; hours, and Debian's packages are fetched
 	$(BIN)/python -m benchmarks.environments.portable_arm
@@ -87,6 +91,10 @@ clean:  ## remove the virtual environments, runs/ stays
 
 .venv/.notebooks: .venv/.core
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[notebooks]'
+	@touch $@
+
+.venv/.mutation: .venv/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[mutation]'
 	@touch $@
 
 .venv/.peers: .venv/.core

@@ -45,6 +45,7 @@ setup(
         "gpu-cuda12": ["cupy-cuda12x>=14", *CUDA_12],  # drivers from 525 on
         "gpu-cuda13": ["cupy-cuda13x>=14", *CUDA_13],  # drivers from 580 on, GPUs from Turing on
         "inspect": ["cuxray", "nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"],
+        "mutation": ["mutmut>=3.8"],
         "notebooks": [*NOTEBOOKS, "jupyterlab>=4", *DRAWING, *CUDA_13],
         "peers": ["torch", "jax"],
         "play": PLAY,

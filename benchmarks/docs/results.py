@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.docs import charts, quality_tables, speed_tables, toolkit_tables
+from benchmarks.docs import charts, mutation_tables, quality_tables, speed_tables, toolkit_tables
 from benchmarks.docs.markdown import filled, machine
 from benchmarks.environments import beside, versions
 from benchmarks.quality.presets import summary
@@ -38,6 +38,8 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "emulator": ("emulator.json", speed_tables.emulator_section),
         "busy": ("busy.json", speed_tables.busy_section),
         "fit": ("fit.json", speed_tables.fit_section),
+        "mutation": ("mutation.json", mutation_tables.mutation_section),
+        "planted": ("planted.json", mutation_tables.planted_section),
     },
     "docs/environments.md": {
         "toolkits": ("toolkits.json", toolkit_tables.toolkits),

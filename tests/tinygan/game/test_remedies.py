@@ -176,13 +176,17 @@ def test_g_and_the_d_that_looks_ahead_see_instance_noise(unroll):
         np.testing.assert_allclose(t.numpy(), e, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("objective", ["minimax", "nonsaturating"])
-def test_the_d_that_looks_ahead_has_smoothed_labels(objective):
+OWN_GOALS = [("minimax", 0.3), ("nonsaturating", 0.3), ("hinge", 0.0), ("least-squares", 0.0)]
+
+
+@pytest.mark.parametrize(("objective", "smooth"), OWN_GOALS)
+def test_the_d_that_looks_ahead_climbs_the_games_own_goal(objective, smooth):
+    """With smoothed labels, where it has labels: its ascents are those that D will make."""
     G, D, rng = _networks(4)
     x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
-    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), objective, remedies=Remedies(smooth=0.3, unroll=2))
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), objective, remedies=Remedies(smooth=smooth, unroll=2))
     fake = G(z)
-    with at(D, unrolled(D, lambda: goal_of_d(objective, D(x), D(fake), 0.3), D.parameters(), 2, 0.1)):
+    with at(D, unrolled(D, lambda: goal_of_d(objective, D(x), D(fake), smooth), D.parameters(), 2, 0.1)):
         expected = D(fake).numpy()
     np.testing.assert_allclose(game.descend_g(z, x)[1].numpy(), expected, rtol=1e-12)
 

@@ -1,0 +1,49 @@
+"""The section of docs/results.md on how well the tests notice faults: mutants by mutmut, and faults planted by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from benchmarks.docs.markdown import table
+from benchmarks.quality import mutation
+from benchmarks.quality.planted.__main__ import every
+
+Record = dict[str, Any]
+
+
+def mutation_section(record: Record) -> str:
+    """Return a row for each file that was measured, and one for each reason for which mutants survive."""
+    listed, rows, surviving = mutation.reasons(), [], Counter[tuple[str, bool]]()
+    for name, group in mutation.GROUPS.items():
+        measured = {source: record["files"][source] for source in group.sources if source in record["files"]}
+        for source, row in measured.items():
+            entries = [listed.get(source, {}).get(mutation.key(change), {}) for change in row["survivors"]]
+            surviving.update((entry.get("reason", "no reason is listed"), entry.get("equivalent", False)) for entry in entries)
+            same = sum(entry.get("equivalent", False) for entry in entries)
+            rows.append([name, f"`{source}`", str(row["mutants"]), str(row["killed"]), str(same),
+                         f"{mutation.score({source: row}, listed):.1%}".replace("%", " %"), row["commit"]])
+        if len(measured) > 1:
+            rows.append([name, "all of them", *(str(sum(int(row[i]) for row in rows[-len(measured):])) for i in (2, 3, 4)),
+                         f"**{mutation.score(measured, listed):.1%}**".replace("%", " %"), ""])
+    left = [f"`{source}`" for group in mutation.GROUPS.values() for source in group.sources if source not in record["files"]]
+    waiting = [f"Not measured yet: {', '.join(left)}."] if left else []
+    reasons = [[reason, "yes" if same else "no", str(count)] for (reason, same), count in surviving.most_common()]
+    return "\n\n".join((
+        table(["group", "file", "mutants", "killed", "equivalent", "killed of the others", "commit"], rows), *waiting,
+        "<details><summary>Why mutants survive</summary>", table(["reason", "equivalent", "mutants"], reasons), "</details>",
+    ))
+
+
+def planted_section(record: Record) -> str:
+    """Return how many faults there are for each file, how many were tried, and how many of those were noticed."""
+    rows = {(row["path"], row["fault"]): row for row in record["faults"]}
+    paths = Counter(fault.path for fault, _ in every())
+    tried, noticed = (Counter(row["path"] for row in rows.values() if counts(row)) for counts in (
+        lambda row: True, lambda row: row["noticed_by"] is not None))
+    lines = [[f"`{path}`", str(count), str(tried[path]), str(noticed[path])] for path, count in paths.items()]
+    missed = [f"- `{row['path']}`: {row['fault']}" for row in rows.values() if row["noticed_by"] is None]
+    commits = ", ".join(sorted({row["commit"] for row in rows.values()}))
+    total = f"{sum(noticed.values())} of the {sum(tried.values())} that were tried are noticed; tried at commit {commits}."
+    text = [table(["file", "faults", "tried", "noticed"], lines), total]
+    return "\n\n".join((*text, *(["Not noticed:\n\n" + "\n".join(missed)] if missed else [])))

@@ -1,0 +1,258 @@
+"""Mutation testing: `python -m benchmarks.quality.mutation [GROUP | FILE ...] [--json FILE]`, which `make mutation` calls.
+
+mutmut (github.com/boxed/mutmut) changes one thing at a time in a copy of the code (a number, an operator, an argument, a value that
+is assigned) and runs the tests that reach the function, in a process forked from one in which everything is loaded. A change that
+no test notices survives. The score of a file is the share of its mutants that tests kill; mutants that are equivalent, whose code
+does the same, do not count.
+
+What survives is listed in SURVIVORS (survivors.json), by file, each with the reason why no test kills it, and with whether it is
+equivalent. The command fails where a mutant survives that is not listed, where one is listed that does not survive (a test kills it
+now, or the line has changed), and where a group's score is below LEAST.
+
+Not changed, as tests should leave it free: whatever stands in a `raise` (the wording of errors), lines that are a text of several
+words, docstrings, annotations, `__repr__` and `__str__`. mutmut also leaves out what is not in a function, and functions with a
+decorator: their faults are planted by hand (benchmarks/quality/planted/).
+
+A mutant may take 5 times as long as its tests do and 20 seconds; it counts as killed if it takes longer. The record names the
+commit at which each file was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.timing import stamp
+
+ROOT = Path(__file__).parents[2]
+RECORD = ROOT / "benchmarks/results/mutation.json"
+SURVIVORS = Path(__file__).with_name("survivors.json")
+LEAST = 0.95  # of the mutants that are not equivalent, in each group
+SPINNER = tuple("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+KILLED = ("killed", "timeout", "segfault", "suspicious")
+Change = dict[str, str]  # of a mutant: its function, and the changed lines before and after, each side on one line
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that are changed, and the tests that have to notice. Both are paths from the project's root."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+SANITIZER = "kernels/tinygan_kernels/emulator/sanitizer"
+GROUPS = {
+    "game": Group(
+        tuple(f"tinygan/game/{name}.py" for name in (
+            "moves", "objectives", "packing", "penalties", "readings", "remedies", "rules", "unrolled")),
+        ("tests/tinygan/game",),
+    ),
+    "optim": Group(("tinygan/optim.py",), ("tests/tinygan/test_optim.py",)),
+    "checkpoint": Group(
+        ("tinygan/training/checkpoint.py", "tinygan/training/state.py"),
+        tuple(f"tests/tinygan/training/test_{name}.py" for name in ("checkpoint", "state", "state_limits")),
+    ),
+    "sanitizer": Group(
+        tuple(f"{SANITIZER}/{name}.py" for name in ("chunk", "findings", "knowledge", "messages", "order", "races", "strength")),
+        ("tests/tinygan_kernels/emulator/test_sanitizer.py",),
+    ),
+    "metrics": Group(
+        tuple(f"tinygan/measure/{name}.py" for name in ("metrics", "densities", "best_d")),
+        tuple(f"tests/tinygan/measure/test_{name}.py" for name in ("metrics", "distances", "densities", "best_d")),
+    ),
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"groups or their files, all by default; {', '.join(GROUPS)}")
+    parser.add_argument("--json", type=Path, default=RECORD, help="the record, which is completed or renewed")
+    arguments = parser.parse_args()
+    known = {*GROUPS, *(source for group in GROUPS.values() for source in group.sources)}
+    if unknown := set(arguments.names) - known:
+        parser.error(f"there is no group and no file {min(unknown)!r}; there are {', '.join(GROUPS)} and their files")
+    problems: list[str] = []
+    for name, group in GROUPS.items():
+        sources = [source for source in group.sources if not arguments.names or {name, source} & set(arguments.names)]
+        if sources:
+            record = json.loads(arguments.json.read_text()) if arguments.json.exists() else {"files": {}}
+            record["files"] |= measured(name, sources)
+            arguments.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            rows = {source: record["files"][source] for source in group.sources if source in record["files"]}
+            print(told(name, rows), flush=True)
+            problems += problems_of(name, {source: rows[source] for source in sources}, reasons())
+    print("\n".join(problems))
+    return bool(problems)
+
+
+def reasons() -> dict[str, dict[tuple[str, str, str], Row]]:
+    """Return the listed survivors of each file, by what names them: each with its reason, and whether it is equivalent."""
+    listed = json.loads(SURVIVORS.read_text())
+    return {source: {key(change): entry for entry in entries for change in entry["mutants"]} for source, entries in listed.items()}
+
+
+def key(change: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return what names a mutant after lines around it have changed."""
+    return change["function"], change["before"], change["after"]
+
+
+def problems_of(name: str, rows: Mapping[str, Row], listed: Mapping[str, Mapping[tuple[str, str, str], Row]]) -> list[str]:
+    """Return a line for each survivor that is not listed, for each that is listed and does not survive, and for a low score."""
+    lines = []
+    for source, row in rows.items():
+        surviving, expected = {key(change) for change in row["survivors"]}, set(listed.get(source, {}))
+        lines += [f"{source}: survives and is not listed in {SURVIVORS.name}: {before} -> {after}"
+                  for _, before, after in sorted(surviving - expected)]
+        lines += [f"{source}: is listed in {SURVIVORS.name} and does not survive: {before} -> {after}"
+                  for _, before, after in sorted(expected - surviving)]
+    if score(rows, listed) < LEAST:
+        lines.append(f"{name}: {score(rows, listed):.1%} of the mutants are killed, it has to be {LEAST:.0%}")
+    return lines
+
+
+def score(rows: Mapping[str, Row], listed: Mapping[str, Mapping[tuple[str, str, str], Row]]) -> float:
+    """Return the share of the mutants of some files that tests kill, without those that are listed as equivalent."""
+    counting = killed = 0
+    for source, row in rows.items():
+        same = sum(listed.get(source, {}).get(key(change), {}).get("equivalent", False) for change in row["survivors"])
+        counting, killed = counting + row["mutants"] - same, killed + row["killed"]
+    return killed / max(counting, 1)
+
+
+def told(name: str, rows: Mapping[str, Row]) -> str:
+    """Return a group's result in lines for a terminal."""
+    listed = reasons()
+    lines = [f"{name}: {score(rows, listed):.1%} killed of those that are not equivalent"]
+    for source, row in rows.items():
+        lines.append(f"  {source}: {row['killed']} of {row['mutants']} killed, {row['seconds']} s, commit {row['commit']}")
+        for change in row["survivors"]:
+            entry = listed.get(source, {}).get(key(change), {"reason": "no reason is listed"})
+            lines.append(f"    {change['function']}: {entry['reason']}\n      - {change['before']}\n      + {change['after']}")
+    return "\n".join(lines)
+
+
+# ---- mutmut ---------------------------------------------------------------------------------------------------------------------
+
+
+def measured(name: str, sources: list[str]) -> dict[str, Row]:
+    """Try all mutants of some files of a group in a copy of the project. Returns the record's row of each file."""
+    begun, now = time.perf_counter(), stamp()
+    copy = Copy(name, sources)
+    copy.make()
+    copy.mutmut("run", "--max-children", "1")
+    states, rows = copy.states(), {}
+    seconds = round(time.perf_counter() - begun)
+    for source in sources:
+        own = {mutant: state for mutant, state in states.items() if mutant.partition(".x")[0] == module_of(source)}
+        killed = sum(state in KILLED for state in own.values())
+        survivors = [copy.change(mutant) for mutant, state in own.items() if state not in KILLED]
+        rows[source] = {"group": name, "mutants": len(own), "killed": killed, "seconds": round(seconds * len(own) / len(states)),
+                        "commit": now["commit"], "date": now["date"], "survivors": survivors}
+    return rows
+
+
+def module_of(source: str) -> str:
+    """Return the name of the module that a file holds."""
+    return source.removeprefix("kernels/").removesuffix(".py").replace("/", ".")
+
+
+class Copy:
+    """A copy of the project in which mutmut changes files of one group. It stays, as compiled loops do, in .cache/mutation/."""
+
+    def __init__(self, name: str, sources: list[str]) -> None:
+        self.tests, self.folder = GROUPS[name].tests, ROOT / ".cache/mutation" / name
+        self.sources = [source.removeprefix("kernels/") for source in sources]
+
+    def make(self) -> None:
+        """Copy the code, the group's tests and what they use, both packages side by side as mutmut wants it."""
+        for part in ("tests", "tinygan", "tinygan_kernels", "mutants"):
+            shutil.rmtree(self.folder / part, ignore_errors=True)
+        hidden = shutil.ignore_patterns("__pycache__")
+        for source, place in (("tinygan", "tinygan"), ("kernels/tinygan_kernels", "tinygan_kernels"),
+                              ("tests/support", "tests/support")):
+            shutil.copytree(ROOT / source, self.folder / place, ignore=hidden)
+        for test in self.tests:
+            (shutil.copytree if (ROOT / test).is_dir() else shutil.copy)(ROOT / test, made_room(self.folder / test))
+        for source in self.sources:
+            path = self.folder / source
+            path.write_text(with_pragmas(path.read_text()))
+        (self.folder / "mutants").mkdir()  # where mutmut puts its code: Python would not look again on a path that was not there
+        (self.folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text() + self.settings)
+
+    @property
+    def settings(self) -> str:
+        """mutmut's settings. A text of several words on a line of its own is the wording of a message."""
+        return "\n".join((
+            "", "[tool.mutmut]", 'source_paths = ["tinygan", "tinygan_kernels"]', f"only_mutate = {json.dumps(self.sources)}",
+            f"pytest_add_cli_args_test_selection = {json.dumps(self.tests)}",
+            'pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]',
+            "do_not_mutate_patterns = ['^\\s*f?\"[^\"]* [^\"]*\",?$']", "timeout_multiplier = 5.0", "timeout_constant = 4.0",
+            "use_git_change_detection = false", "",
+        ))  # fmt: skip
+
+    def mutmut(self, *arguments: str) -> str:
+        """Run mutmut in the copy, with one thread, and return what it prints. Ends the program where it fails."""
+        one = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        own = {"NUMBA_CACHE_DIR": str(self.folder / "numba"), "PYTHONPATH": str(self.folder / "mutants")}
+        done = subprocess.run([sys.executable, "-m", "mutmut", *arguments], cwd=self.folder, env={**os.environ, **one, **own},
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        printed = "\n".join(line for line in done.stdout.splitlines() if line[:1] not in SPINNER)
+        if done.returncode:
+            raise SystemExit(f"mutmut {arguments[0]} fails in {self.folder}:\n{printed[-5000:]}")
+        return printed
+
+    def states(self) -> dict[str, str]:
+        """Return what became of each mutant, by mutmut's name of it."""
+        lines = (line.strip().rsplit(": ", 1) for line in self.mutmut("results", "--all", "true").splitlines() if ": " in line)
+        return {mutant: state for mutant, state in lines if "__mutmut_" in mutant}
+
+    def change(self, mutant: str) -> Change:
+        """Return what a mutant changes."""
+        sides: dict[str, list[str]] = {"-": [], "+": []}
+        for line in self.mutmut("show", mutant).splitlines():
+            if line[:1] in sides and not line.startswith(("---", "+++")):
+                sides[line[0]].append(line[1:].strip())
+        function = re.sub(r"\.x_|\.xǁ|ǁ", ".", mutant.partition("__mutmut_")[0])
+        return {"function": function, "before": " ".join(sides["-"]), "after": " ".join(sides["+"])}
+
+
+def made_room(path: Path) -> Path:
+    """Return the path after its folder was made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def with_pragmas(source: str) -> str:
+    """Return a module's source with marks by which mutmut leaves alone what stands in a `raise`, `__repr__` and `__str__`."""
+    lines = source.splitlines()
+    for first, last in sorted(_untouched(ast.parse(source)), reverse=True):
+        indent = re.match(r"\s*", lines[first - 1])[0]  # type: ignore[index]  # matches everywhere
+        lines.insert(last, f"{indent}# pragma: no mutate end")
+        lines.insert(first - 1, f"{indent}# pragma: no mutate start")
+    return "\n".join(lines) + "\n"
+
+
+def _untouched(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last line of each statement that is left as it is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in ("__repr__", "__str__"):
+            yield from ((part.lineno, part.end_lineno or part.lineno) for part in node.body if not isinstance(part, ast.Raise))
+        elif isinstance(node, ast.Raise):
+            yield node.lineno, node.end_lineno or node.lineno
+
+
+if __name__ == "__main__":
+    sys.exit(main())

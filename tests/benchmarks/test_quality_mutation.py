@@ -1,0 +1,148 @@
+"""The script that measures how many mutants the tests kill: what it leaves alone, what it counts, and the list of survivors."""
+
+import ast
+import json
+import re
+
+import pytest
+
+from benchmarks.docs.mutation_tables import mutation_section, planted_section
+from benchmarks.quality import mutation
+from benchmarks.quality.planted.__main__ import every
+
+LISTED = json.loads(mutation.SURVIVORS.read_text())
+RECORD = json.loads(mutation.RECORD.read_text())
+SOURCES = {source: name for name, group in mutation.GROUPS.items() for source in group.sources}
+
+
+def change(before, after="x", function="tinygan.optim.f"):
+    return {"function": function, "before": before, "after": after}
+
+
+def listed(*entries):
+    return {"a.py": {mutation.key(each): entry for entry in entries for each in entry["mutants"]}}
+
+
+def row(mutants, killed, *survivors):
+    return {"mutants": mutants, "killed": killed, "survivors": list(survivors)}
+
+
+# ---- what is counted ------------------------------------------------------------------------------------------------------------
+
+
+def test_equivalent_mutants_do_not_count_and_others_do():
+    one, two = change("a"), change("b")
+    table = listed({"reason": "the same", "equivalent": True, "mutants": [one]}, {"reason": "rare", "mutants": [two]})
+    assert mutation.score({"a.py": row(10, 8, one, two)}, table) == pytest.approx(8 / 9)
+    assert mutation.score({"a.py": row(10, 8, one, two)}, {}) == pytest.approx(8 / 10)
+    assert mutation.score({"a.py": row(10, 10), "b.py": row(30, 20, *[two] * 10)}, table) == pytest.approx(30 / 40)
+
+
+def test_each_problem_has_a_line():
+    one, two, gone = change("a"), change("b", "c"), change("d")
+    table = listed({"reason": "the same", "equivalent": True, "mutants": [one, gone]})
+    assert mutation.problems_of("g", {"a.py": row(100, 98, one, two)}, table) == [
+        "a.py: survives and is not listed in survivors.json: b -> c",
+        "a.py: is listed in survivors.json and does not survive: d -> x",
+    ]  # fmt: skip
+    assert mutation.problems_of("g", {"a.py": row(100, 98, one, gone)}, table) == []
+    (line,) = mutation.problems_of("g", {"b.py": row(100, 94)}, table)
+    assert line == "g: 94.0% of the mutants are killed, it has to be 95%"
+    assert mutation.problems_of("g", {"b.py": row(100, 95)}, table) == []
+
+
+def test_mutants_of_a_file_are_counted_from_what_mutmut_says(monkeypatch):
+    said = {
+        "run": "",
+        "show tinygan.optim.x_f__mutmut_2": "# f\n--- a\n+++ b\n@@ -1 +1 @@\n def f():\n-    return 1\n+    return 2",
+        "show tinygan.optim.xǁAdamǁstep__mutmut_1": "--- a\n+++ b\n-    a = [\n-        1]\n+    a = [\n+        2]",
+        "results": "    tinygan.optim.x_f__mutmut_1: killed\n    tinygan.optim.x_f__mutmut_2: survived\n"
+                   "    tinygan.optim.x_f__mutmut_3: timeout\n    tinygan.optim.xǁAdamǁstep__mutmut_1: no tests\n",
+    }  # fmt: skip
+    monkeypatch.setattr(mutation.Copy, "make", lambda self: None)
+    monkeypatch.setattr(mutation.Copy, "mutmut", lambda _, *words: said[" ".join(words) if words[0] == "show" else words[0]])
+    found = mutation.measured("optim", ["tinygan/optim.py"])["tinygan/optim.py"]
+    assert (found["mutants"], found["killed"], found["group"]) == (4, 2, "optim") and found["commit"]
+    assert found["survivors"] == [change("return 1", "return 2"), change("a = [ 1]", "a = [ 2]", "tinygan.optim.Adam.step")]
+
+
+# ---- what is left alone ---------------------------------------------------------------------------------------------------------
+
+SOURCE = '''
+class A:
+    def __repr__(self):
+        return "an A"
+
+    def f(self, x):
+        if x < 0:
+            raise ValueError(
+                f"x is {x}")
+        return x
+'''
+
+
+def test_messages_and_reprs_are_marked_and_nothing_else_is():
+    marked = mutation.with_pragmas(SOURCE)
+    assert ast.dump(ast.parse(marked)) == ast.dump(ast.parse(SOURCE))
+    spans = re.findall(r"# pragma: no mutate start\n(.*?)\s*# pragma: no mutate end", marked, re.DOTALL)
+    assert [span.strip().splitlines()[0] for span in spans] == ['return "an A"', "raise ValueError("] and "x is" in spans[1]
+
+
+def test_settings_are_toml_and_name_the_files_as_they_lie_in_the_copy():
+    tomllib = pytest.importorskip("tomllib", reason="tomllib is part of Python from 3.11 on")
+    group = mutation.GROUPS["sanitizer"]
+    settings = tomllib.loads(mutation.Copy("sanitizer", list(group.sources)).settings)["tool"]["mutmut"]
+    assert settings["only_mutate"][0] == "tinygan_kernels/emulator/sanitizer/chunk.py"
+    pattern = re.compile(settings["do_not_mutate_patterns"][0])
+    assert pattern.match('        f"x is {x}, it has to be",') and not pattern.match('        name = "word"')
+
+
+# ---- the list and the record ----------------------------------------------------------------------------------------------------
+
+
+def test_files_and_tests_of_all_groups_are_there():
+    for group in mutation.GROUPS.values():
+        assert all((mutation.ROOT / path).exists() for path in (*group.sources, *group.tests))
+    assert mutation.module_of("kernels/tinygan_kernels/emulator/x.py") == "tinygan_kernels.emulator.x"
+
+
+@pytest.mark.parametrize("source", LISTED)
+def test_listed_survivors_have_a_reason_and_change_a_line_that_is_there(source):
+    """A line that was changed since is another mutant's: measure the file anew, and list what survives then."""
+    text = " ".join((mutation.ROOT / source).read_text().split())
+    for entry in LISTED[source]:
+        assert set(entry) == {"reason", "equivalent", "mutants"} and len(entry["reason"].split()) > 3
+        for each in entry["mutants"]:
+            assert set(each) == {"function", "before", "after"} and each["before"] != each["after"]
+            assert " ".join(each["before"].split()) in text, f"{source} has no line {each['before']!r} any more"
+            assert each["function"].startswith(mutation.module_of(source))
+    assert source in SOURCES
+
+
+def test_no_mutant_is_listed_twice():
+    for entries in LISTED.values():
+        keys = [mutation.key(each) for entry in entries for each in entry["mutants"]]
+        assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("source", RECORD["files"])
+def test_the_record_agrees_with_the_list(source):
+    """Whoever measures a file anew lists what survives. A group's score is looked at once all of its files are measured."""
+    row, name = RECORD["files"][source], SOURCES[source]
+    assert row["group"] == name and row["mutants"] == row["killed"] + len(row["survivors"])
+    assert [line for line in mutation.problems_of(name, {source: row}, mutation.reasons()) if "survive" in line] == []
+    rows = {other: RECORD["files"].get(other) for other in mutation.GROUPS[name].sources}
+    if all(rows.values()):
+        assert mutation.problems_of(name, rows, mutation.reasons()) == []
+
+
+def test_tables_are_made_of_the_record():
+    text = mutation_section(RECORD)
+    assert all(f"`{source}`" in text for source in SOURCES) and "no reason is listed" not in text
+    path = "tinygan/optim.py"
+    there = sum(fault.path == path for fault, _ in every())
+    faults = [{"path": path, "fault": "a sign", "noticed_by": "test_a", "commit": "abc"},
+              {"path": path, "fault": "a place", "noticed_by": None, "commit": "abd"}]
+    text = planted_section({"faults": faults})
+    assert f"| `{path}` | {there} | 2 | 1 |" in text and "1 of the 2 that were tried are noticed; tried at commit abc, abd." in text
+    assert f"- `{path}`: a place" in text and "a sign" not in text
