@@ -10,6 +10,7 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
     with emulator.numba(): ...                                   # a whole Numba CUDA program as it is
+    from tinygan_kernels.emulator import cupy as cp              # for scripts with CuPy's arrays and kernels
 
     python -m tinygan_kernels.emulator script.py                 # ... without a change in it
 
@@ -74,6 +75,8 @@ __all__ = sorted(_WHERE)
 
 def __getattr__(name: str):
     """Import the module of a public name when the name is first used; importing the package itself costs nothing."""
+    if name == "cupy":
+        return import_module(".cupy", __name__)
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_WHERE[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""`python -m tinygan_kernels.emulator script.py ...`: run a Python script whose Numba CUDA kernels need no GPU."""
+"""`python -m tinygan_kernels.emulator script.py ...`: run a Python script whose Numba CUDA or CuPy kernels need no GPU."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import runpy
 import sys
 from pathlib import Path
 
-from tinygan_kernels.emulator import EmulatorError, checks, numba
+from tinygan_kernels.emulator import EmulatorError, checks, cupy, numba
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a script as Python does, inside of `emulator.numba()`. Exits with 2 where there is nothing to run."""
-    what = "Run a Python script on the emulator: its Numba CUDA kernels need no GPU."
+    """Run a script as Python does, inside of `emulator.numba()`, and with `emulator.cupy` in the place of CuPy.
+
+    Exits with 2 where there is nothing to run.
+    """
+    what = "Run a Python script on the emulator: its Numba CUDA and CuPy kernels need no GPU."
     parser = argparse.ArgumentParser(prog="python -m tinygan_kernels.emulator", description=what)
     parser.add_argument("--no-checks", action="store_true", help="run several times faster, without the sanitizer")
     parser.add_argument("script", help="the Python script")
@@ -26,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"there is no script {script}")
     sys.argv = [given.script, *given.arguments]
     sys.path.insert(0, str(script.resolve().parent))
+    sys.modules |= {"cupy": cupy, "cupy.cuda": cupy.cuda}
     try:
         with numba(), checks(not given.no_checks):
             runpy.run_path(given.script, run_name="__main__")

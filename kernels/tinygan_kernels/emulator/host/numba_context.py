@@ -29,6 +29,7 @@ NEEDED = {
     "driver": (
         "driver", "config", "ExperimentalDevice", "Stream", "_ActiveContext", "_to_core_stream", "load_module_image",
         "_alloc_finalizer", "_hostalloc_finalizer", "_pin_finalizer", "_event_finalizer", "_stream_finalizer", "_module_finalizer",
+        "make_logger",
     ),
     "devices": ("_runtime", "_DeviceList"),
     "devicearray": ("_to_strided_memory_view", "_StridedMemoryViewShim", "_StridedLayoutShim"),
@@ -151,6 +152,8 @@ class _Device:
         self.real = dict(driver.__dict__)
         driver.__dict__.clear()
         driver.__dict__.update(self.state)
+        if not hasattr(parts.driver, "_logger"):  # which Numba makes when it first talks to a driver
+            parts.driver._logger = parts.driver.make_logger()
         self.saved = []
         for owner, name, value in [
             *self._of_kernels(),

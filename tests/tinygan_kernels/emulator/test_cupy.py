@@ -1,0 +1,165 @@
+"""emulator.cupy: arrays, user-defined kernels as CuPy documents them, and scripts that import cupy, unchanged."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator import EmulatorError
+from tinygan_kernels.emulator import cupy as cp
+
+# ---- arrays ---------------------------------------------------------------------------------------------------------
+
+
+def test_arrays_have_what_cupys_have():
+    x = cp.arange(6, dtype=cp.float32).reshape(2, 3)
+    for value in (x, x + 1, x.T, x[0], x[0, 0], x.sum(), x.max(axis=1), cp.sqrt(x), cp.linalg.norm(x), cp.zeros_like(x), x @ x.T,
+                  cp.random.default_rng(0).normal(size=3), cp.split(x, 2)[0]):  # fmt: skip
+        assert isinstance(value, cp.ndarray), value
+    assert type(x.get()) is np.ndarray and type(cp.asnumpy(x)) is np.ndarray and x.sum().get() == 15 and float(x[1, 2]) == 5
+    copy = x.get()
+    copy[0, 0] = 9
+    assert x[0, 0] == 0 and x.data.ptr == x.__array_interface__["data"][0] and x[1].data.ptr == x.data.ptr + 12
+    x.set(copy)
+    assert x[0, 0] == 9
+    for wrong, error in ((copy.astype("f8"), TypeError), (copy[0], ValueError)):
+        with pytest.raises(error, match="set takes"):
+            x.set(wrong)
+    assert cp.get_array_module(x, copy) is cp and cp.get_array_module(copy) is np
+    with pytest.raises(AttributeError, match=r"emulator\.cupy has no nonsense"):
+        cp.nonsense  # noqa: B018
+
+
+def test_streams_events_and_the_device():
+    with cp.cuda.Device(0), cp.cuda.Stream() as stream:
+        start, end = cp.cuda.Event(), cp.cuda.Event()
+        start.record(stream)
+        end.record()
+        stream.synchronize()
+        assert cp.cuda.get_elapsed_time(start, end) >= 0
+    cp.cuda.runtime.deviceSynchronize()
+    assert cp.cuda.Device().compute_capability == "80"
+
+
+# ---- kernels --------------------------------------------------------------------------------------------------------
+
+
+def test_raw_kernels_run_on_the_arrays():
+    x = cp.arange(4, dtype=cp.float32)
+    code = 'extern "C" __global__ void k(float* x, float** p) { x[threadIdx.x] = p[0][3 - threadIdx.x]; }'
+    y = cp.arange(10, 14, dtype=cp.float32)
+    cp.RawKernel(code, "k")((1,), (4,), (x, cp.array([y.data.ptr], cp.uint64)))
+    assert x.tolist() == [13, 12, 11, 10]
+    assert cp.RawModule is emulator.RawModule
+
+
+def test_an_elementwise_kernel_broadcasts_and_makes_its_output():
+    x, y = cp.arange(10, dtype="f4").reshape(2, 5), cp.arange(5, dtype="f4")
+    squared = cp.ElementwiseKernel("float32 x, float32 y", "float32 z", "z = (x - y) * (x - y)", "squared_diff")
+    assert (squared(x, y) == (x - y) ** 2).all() and (squared(x, 5) == (x - 5) ** 2).all()
+    out = cp.zeros((5, 2), "f4").T
+    assert squared(x, y, out) is out and (out == (x - y) ** 2).all()
+    assert cp.ElementwiseKernel("T x, T y", "T z", "z = x + y")(1, 2.5) == 3.5
+    assert (squared(x.T, y[:, None]) == (x.T - y[:, None]) ** 2).all()
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i8", "f2", "f4", "f8", "c8", "c16"])
+def test_a_letter_stands_for_the_type_of_the_arguments(dtype):
+    x = cp.arange(1, 7).astype(dtype)
+    double = cp.ElementwiseKernel("T x", "T z", "z = x + x")
+    result = double(x)
+    assert result.dtype == np.dtype(dtype) and (result == 2 * x).all()
+
+
+def test_raw_arrays_indices_loops_and_several_outputs():
+    x = cp.arange(5, dtype="f4")
+    backwards = cp.ElementwiseKernel("T x, raw T y", "T z", "z = x + y[_ind.size() - i - 1]", "add_reverse")
+    assert backwards(x, 10 * x).tolist() == [40, 31, 22, 13, 4]
+    only_raw = cp.ElementwiseKernel("raw float32 x", "int64 n, float32 y", "n = x.size(); y = f(x[i])",
+                                    preamble="__device__ float f(float v) { return 3 * v; }")  # fmt: skip
+    n, y = only_raw(x, size=2)
+    assert n.tolist() == [5, 5] and y.tolist() == [0, 3]
+    prepared = cp.ElementwiseKernel("float32 x", "float32 y", "y = x + a", loop_prep="float a = 7", options=("-DUNUSED",))
+    assert prepared(x).tolist() == [7, 8, 9, 10, 11] and prepared(x[:0]).shape == (0,)
+    assert cp.ElementwiseKernel("T x", "T y", "y = x", no_return=True)(x, cp.zeros_like(x)) is None
+    assert isinstance(cp.ElementwiseKernel("T x", "T y", "y = x", return_tuple=True)(x), tuple)
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda k: k(cp.zeros(3)), TypeError, "takes 2 arguments, or 3 with its outputs, not 1"),
+        (lambda k: k(cp.zeros(3, "f4"), cp.zeros(3)), TypeError, "y is float64, but T is float32"),
+        (lambda k: k(cp.arange(3), 2.5), TypeError, "y is 2.5, but T is int64"),
+        (lambda k: k(cp.zeros(3), "text"), EmulatorError, "argument 1 of kernel k is a str"),
+        (lambda k: k(cp.zeros(3), cp.zeros(2)), ValueError, "broadcast"),
+        (lambda k: k(cp.zeros(3), cp.zeros(3), cp.zeros(4)), ValueError, "output z has shape"),
+        (lambda k: k(cp.zeros(3), cp.zeros(3), size=3), ValueError, "all of whose arrays are raw"),
+        (lambda k: cp.ElementwiseKernel("float x", "T y", ""), ValueError, "'float x' is no parameter"),
+        (lambda k: cp.ElementwiseKernel("T x", "T y", "y = x", "a name"), ValueError, "that of a C function"),
+        (lambda k: cp.ElementwiseKernel("raw T x", "T y", "y = x[i]")(cp.zeros(3)), ValueError, "so size= says"),
+        (lambda k: cp.ElementwiseKernel("T x", "T y", "y = nonsense")(cp.zeros(3)), emulator.CompilationError, "nonsense"),
+        (lambda k: cp.ElementwiseKernel("raw T x", "T y", "y = x[i + 2]")(cp.zeros(3), size=3), emulator.SanitizerError, "out-of"),
+    ],
+)
+def test_wrong_use_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call(cp.ElementwiseKernel("T x, T y", "T z", "z = x + y", "k"))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), ()])
+def test_a_reduction_along_axes(axis):
+    x = cp.array(np.random.default_rng(0).standard_normal((3, 4, 5)))
+    norm = cp.ReductionKernel("T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "l2norm")
+    for keepdims in (False, True):
+        want = np.sqrt((x.get() ** 2).sum(axis=axis, keepdims=keepdims))
+        np.testing.assert_allclose(norm(x, axis=axis, keepdims=keepdims), want, rtol=1e-14)
+        assert norm(x, axis=axis, keepdims=keepdims).shape == want.shape
+
+
+def test_reductions_of_other_kinds():
+    x = cp.array([3, -7, 5], "f4")
+    assert cp.ReductionKernel("T x", "T y", "x", "max(a, b)", "y = a", None)(x) == 5
+    out = cp.zeros((), "f8")
+    total = cp.ReductionKernel("float32 x, float32 w", "float64 y", "x * w", "a + b", "y = a", "0", reduce_type="float64")
+    assert total(x, 2, out=out) is out and out == 2
+    assert total(x[:0], x[:0]) == 0
+    with pytest.raises(ValueError, match="no identity"):
+        cp.ReductionKernel("T x", "T y", "x", "max(a, b)", "y = a", None)(x[:0])
+    for axis in (1, (0, 0), -2):
+        with pytest.raises(ValueError, match="axis is"):
+            total(x, x, axis=axis)
+    with pytest.raises(TypeError, match="takes 2 arguments"):
+        total(x)
+
+
+# ---- scripts --------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import cupy as cp
+from cupy.cuda import Stream
+from numba import cuda
+
+@cuda.jit
+def add_one(x):
+    x[cuda.grid(1)] += 1
+
+if __name__ == "__main__":
+    x = cp.arange(8, dtype=cp.float32)
+    kernel = cp.RawKernel(r'extern "C" __global__ void k(float* x) { x[threadIdx.x] *= 2; }', "k")
+    with Stream():
+        kernel((1,), (8,), (x,))
+    add_one[1, 8](x)
+    print(cp.asnumpy(x.sum()), type(x).__name__)
+"""
+
+
+def test_a_script_that_imports_cupy_runs_unchanged(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    paths = [str(Path(emulator.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ran = subprocess.run([sys.executable, "-m", "tinygan_kernels.emulator", str(tmp_path / "script.py")], capture_output=True,
+                         text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})  # fmt: skip
+    assert (ran.stdout, ran.stderr) == ("64.0 ndarray\n", "")
