@@ -61,6 +61,7 @@ def test_vector_loads_and_stores(kind, n):
   {kind} v = x[threadIdx.x];
   auto u = v.x;
   {swap}
+  __syncwarp();
   x[31 - threadIdx.x] = v;
 }}"""
     raw = np.zeros(32 * n * 8 + 16, "u1")
@@ -222,7 +223,9 @@ def test_async_copies_arrive_when_waited_for():
     for wait, ready in ((0, 2), (1, 1), (2, 2), (3, 0)):
         y = np.zeros((64, 4), "f4")
         y = y if y.ctypes.data % 16 == 0 else pytest.skip("NumPy gave memory that is not aligned to 16 bytes")
-        launch(ASYNC, 1, 32, x, y, np.int32(wait))
+        with emulator.sanitize() as findings:
+            launch(ASYNC, 1, 32, x, y, np.int32(wait))
+        assert len(findings) == (ready < 2) and all("a cp.async has yet to bring" in f.message for f in findings)
         for j in (0, 1):
             assert (y[32 * j : 32 * j + 32] == (x[32 * j : 32 * j + 32][::-1] if j < ready else -1)).all()
 

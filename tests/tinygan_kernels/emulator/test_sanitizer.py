@@ -505,3 +505,67 @@ def test_findings_of_several_launches_are_collected_and_printed():
         "(12 times)",
     ):
         assert part in text
+
+
+# -- order through memory ----------------------------------------
+ATOMIC_REF = """#include <cuda/atomic>
+__device__ int flag[4], lock, done;
+extern "C" __global__ void k(int* y) {
+  int b = blockIdx.x;
+  using Ref = cuda::atomic_ref<int, cuda::thread_scope_device>;
+  if (threadIdx.x == 0) {
+    int before = 0;
+    if (b) { while (Ref(flag[b - 1]).load(cuda::memory_order_acquire) == 0); before = y[b - 1]; }
+    y[b] = before + b;
+    Ref(flag[b]).store(1, cuda::memory_order_release);
+    int none = 0;
+    while (!Ref(lock).compare_exchange_strong(none, 1, cuda::memory_order_acquire)) none = 0;
+    y[10] += 1;
+    Ref(lock).store(0, cuda::memory_order_release);
+    cuda::atomic_thread_fence(cuda::memory_order_release, cuda::thread_scope_device);
+    if (Ref(done).fetch_add(1, cuda::memory_order_relaxed) == gridDim.x - 1) {
+      cuda::atomic_thread_fence(cuda::memory_order_acquire, cuda::thread_scope_device);
+      for (int i = 0; i < gridDim.x; i++) y[20] += y[i];
+    }
+  }
+}"""
+
+
+def test_flags_locks_and_fences_of_libcu():
+    """cuda::atomic_ref, as the libraries use it: a chain of flags, a lock, a last block."""
+    y = np.zeros(64, "i4")
+    assert not findings_of(ATOMIC_REF, (4,), (32,), y)
+    assert y[:4].tolist() == [0, 1, 3, 6] and y[10] == 4 and y[20] == 10
+
+
+def test_a_chain_of_blocks_over_several_chunks():
+    """A scan whose blocks take their numbers from a counter and wait for the one before: long chains of what is known."""
+    code = """__device__ unsigned counter; __device__ volatile int status[300]; __device__ int value[300];
+extern "C" __global__ void k(int* y) {
+  __shared__ int b, before;
+  if (threadIdx.x == 0) {
+    b = atomicAdd(&counter, 1);
+    before = 0;
+    if (b) { while (!status[b - 1]); FENCE before = value[b - 1]; }
+    value[b] = before + 64;
+    __threadfence();
+    status[b] = 1;
+  }
+  __syncthreads();
+  y[b * 64 + threadIdx.x] = before;
+}"""
+    y = np.zeros(150 * 64, "i4")
+    assert not findings_of(code.replace("FENCE", "__threadfence();"), (150,), (64,), y)
+    assert (y == np.arange(150).repeat(64) * 64).all()
+    assert findings_of(code.replace("FENCE", ""), (150,), (64,), y)[0].tool == "racecheck"
+
+
+def test_a_race_names_both_sides():
+    code = """extern "C" __global__ void k(int* x) {
+  if (blockIdx.x == 1 && threadIdx.x == 7) x[3] = 5;
+  if (blockIdx.x == 2 && threadIdx.x == 9)
+    x[3] = 6;  // BUG
+}"""
+    found = one(code, "racecheck", (3,), (32,), np.zeros(8, "i4"))
+    assert (found.block, found.thread) == ((2, 0, 0), (9, 0, 0))
+    assert "the other is block (1, 0, 0), thread (7, 0, 0), kernel.cu:2 (PTX line" in found.message

@@ -16,7 +16,9 @@ STEPS = 2_000_000
 """The default budget: steps that the thread blocks which run at once may take, about a minute or two."""
 _BUDGET: ContextVar[int] = ContextVar("steps", default=STEPS)
 
-FIRST_LOOK, CIRCLE, SLICE, TURNS = 4096, 61, 200_000, 64
+FIRST_LOOK, CIRCLE, SLICE = 4096, 61, 200_000
+TURNS, SHORT_CIRCLES = 16, 24
+"""Turns that each of several groups gets, where all do; circles of 1, 2, 3, 4, 6, 8, 12 or 24 turns are seen at once."""
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
 from .lanes import Lanes
 from .machine import Machine
-from .progress import TURNS, Watch
+from .progress import SHORT_CIRCLES, TURNS, Watch
 
 PATIENCE = 2_000
 
@@ -63,7 +63,7 @@ class Scheduler:
             return next(iter(self.groups))
         self.turns += 1
         ordered = sorted(self.groups)
-        if self.turns % TURNS == 0 and self.turns < PATIENCE:
+        if self.turns % SHORT_CIRCLES == 0 and self.turns < PATIENCE:
             before, self.sampled = self.sampled, self.watch.sample(ordered[0], self.groups[ordered[0]])
             if before == self.sampled:  # it runs in a circle: patience would not help
                 self.turns = PATIENCE

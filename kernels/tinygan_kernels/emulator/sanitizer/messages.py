@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.lanes import Lanes
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 
-from .knowledge import View, joined
+from .knowledge import View, joined, own_view
 from .order import THREAD_BITS, Order
 from .strength import WIDE, Strength
 
@@ -46,27 +46,44 @@ class Messages:
     def __init__(self, order: Order):
         self.order = order
         width = order.shape.width
-        self.released = np.full((2, width), None, object)  # the view at the last fence: of any scope, of a wide scope
+        self.released = np.full((2, width), None, object)  # the view at the last fence, once asked: of any scope, of a wide one
+        self.fenced = np.zeros((2, 3, width), "i8")  # when that fence was, and what the lane then knew of its block and warp
+        self.before = np.full((2, width), None, object)  # ... and its view
         self.pending = np.full((2, width), None, object)  # read by relaxed reads, not yet acquired by a fence: near, wide
         self.last_read = np.zeros(width, "i8")  # the last message that the lane has taken in
-        self.fences = False
+        self.fences = self.waits = False  # whether there was a fence; whether `pending` holds anything
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
         """Note a fence of these lanes: it acquires what they read before, and what they write next releases what they know now."""
-        order = self.order
+        order, index = self.order, lanes.index
         order.clock.tick()
-        for lane in lanes.index:
-            order.learn(lane, self.pending[0, lane])
-            self.pending[0, lane] = None
-            if wide:
-                order.learn(lane, self.pending[1, lane])
-                self.pending[1, lane] = None
-            view = order.view_of(lane)
-            self.released[0, lane] = view
-            if wide:
-                self.released[1, lane] = view
+        for kind in (0, 1) if wide else (0,):
+            if self.waits:
+                for lane in index:
+                    order.learn(lane, self.pending[kind, lane])
+                    self.pending[kind, lane] = None
+        known = np.stack([np.full(index.size, order.clock.now), order.block_time[order.block_of[index]], order.warp_time[index // WARP]])
+        for kind in (0, 1) if wide else (0,):
+            self.released[kind, index], self.before[kind, index] = None, order.views[index]
+            self.fenced[kind][:, index] = known
+            if order.lane_rows is not None or order.warp_rows is not None:
+                for lane in index:  # rows change in place, so what they say now is noted now
+                    self.released[kind, lane] = order.view_of(lane)
         self.fences = self.fences or lanes.count > 0
         order.clock.tick()
+
+    def _released(self, kind: int, lane: int) -> View | None:
+        """Return what a lane's next strong write releases by its last fence; None if there was no fence."""
+        if self.released[kind, lane] is None:
+            now, block, warp = self.fenced[kind, :, lane].tolist()
+            if kind and now == self.fenced[0, 0, lane]:  # no narrower fence came after
+                self.released[1, lane] = self._released(0, lane)
+                return self.released[1, lane]
+            if now:
+                number, before = int(self.order.number[lane]), self.before[kind, lane]
+                view = own_view(number, now, block, warp)
+                self.released[kind, lane] = View(view, before) if before is not None else View(view)
+        return self.released[kind, lane]
 
     def read(self, strength: Strength, box: Mailbox, positions: np.ndarray, lanes: Lanes) -> None:
         """Note a strong read."""
@@ -102,10 +119,11 @@ class Messages:
             self.order.learn(lane, view)
         else:
             kind = 0 if same else 1
+            self.waits = True
             self.pending[kind, lane] = joined(self.pending[kind, lane], view)
 
     def _write(self, strength: Strength, box: Mailbox, lane: int, position: int, modifies: bool) -> None:
-        near, wide = self.released[0, lane], self.released[1, lane]
+        near, wide = self._released(0, lane), self._released(1, lane)
         if strength.releases:
             near = self.order.view_of(lane)
             wide = near if strength.flags & WIDE else wide
@@ -113,8 +131,10 @@ class Messages:
         if before is not None and (modifies or before.thread == thread):
             if modifies and near is None and wide is None:
                 return
-            near = joined(near, before.near if before.block == thread >> THREAD_BITS else before.wide)
-            wide = joined(wide, before.wide)
+            same = near is wide
+            seen = before.near if before.block == thread >> THREAD_BITS else before.wide
+            near = joined(near, seen)
+            wide = near if same and seen is before.wide else joined(wide, before.wide)
         if near is None and wide is None:
             box.at.pop(position, None)
         else:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 
-from .knowledge import BLOCK, THREAD, View, joined
+from .knowledge import THREAD, View, joined, own_view
 from .knowledge import WARP as OF_WARP
 
 FLAG_BITS, THREAD_BITS = 2, 10
@@ -88,9 +88,7 @@ class Order:
     def view_of(self, lane: int) -> View:
         """Return all that a lane knows now, itself included."""
         number = int(self.number[lane])
-        own = {4 * number + THREAD: self.clock.now}
-        own[4 * (number >> 5) + OF_WARP] = int(self.warp_time[lane // WARP])
-        own[4 * (number >> 10) + BLOCK] = int(self.block_time[self.block_of[lane]])
+        own = own_view(number, self.clock.now, int(self.block_time[self.block_of[lane]]), int(self.warp_time[lane // WARP]))
         if self.lane_rows is not None:
             row, first = self.lane_rows[lane], number & ~31
             own |= {4 * (first + int(i)) + THREAD: max(int(row[i]), own.get(4 * (first + int(i)), 0)) for i in np.flatnonzero(row)}
