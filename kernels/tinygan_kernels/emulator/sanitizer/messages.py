@@ -62,7 +62,8 @@ class Messages:
                 for lane in index:
                     order.learn(lane, self.pending[kind, lane])
                     self.pending[kind, lane] = None
-        known = np.stack([np.full(index.size, order.clock.now), order.block_time[order.block_of[index]], order.warp_time[index // WARP]])
+        now = np.full(index.size, order.clock.now)
+        known = np.stack([now, order.block_time[order.block_of[index]], order.warp_time[index // WARP]])
         for kind in (0, 1) if wide else (0,):
             self.released[kind, index], self.before[kind, index] = None, order.views[index]
             self.fenced[kind][:, index] = known
