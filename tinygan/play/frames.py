@@ -21,7 +21,7 @@ from .views import Views, v_of_best_d
 
 ON_THE_PLANE = ("data", "fakes", "heat", "arrows", "map", "levels", "optimum", "difference", "modes")
 OF_PICTURES = ("fakes", "walk", "data")
-SHOWN_AT_FIRST = ("data", "fakes", "heat", "arrows", "levels", "modes")
+SHOWN_AT_FIRST = ("data", "fakes", "heat", "arrows", "levels", "modes", "walk")
 DATA_POINTS = 600
 RECORDED = 100  # frames of an export at most
 

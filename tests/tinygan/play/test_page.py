@@ -279,6 +279,10 @@ def test_data_by_button(page, game):
         assert session_of(game, lambda s: s.dataset.name) == name
     page.click("[data-name=digits]")
     page.until("!document.querySelector('#pictures-box').hidden && document.querySelector('#tiles').width > 40", 60)
+    page.click("#draw")
+    assert page.run("document.querySelector('#plane').getBoundingClientRect().width") > 100  # where pictures were
+    page.click("#drawing-cancel")
+    page.until("document.querySelector('#plane-box').hidden && !document.querySelector('#pictures-box').hidden")
     page.click("[data-name=ring]")
     page.until("!document.querySelector('#plane-box').hidden")
 

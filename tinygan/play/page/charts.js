@@ -52,7 +52,8 @@ function drawChart(chart, points, ghost, levels, step) {
   }
   for (const [name] of lines) stroke(context, path(ghost, name, x, y), colour("ghost"), [], 1);
   for (const [name, , tone, dash] of lines) stroke(context, path(points, name, x, y), colour(tone), dash, 1.6);
-  if (step < last) stroke(context, [[x(step), 0], [x(step), height]], colour("soft"), [], 1);
+  const replayed = document.body.classList.contains("recorded"); // a live game is always at the end of its curves
+  if (replayed && step < last) stroke(context, [[x(step), 0], [x(step), height]], colour("soft"), [], 1);
 }
 
 /** Return the point of the curves that belongs to a step: the last one that is not behind it. */

@@ -136,9 +136,9 @@ function showState(state) {
   showChoices(state);
   showViews(state);
   showAlarms(state.alarms);
-  byId("plane-box").hidden = !state.plane;
+  byId("plane-box").hidden = !state.plane && !isDrawing();
   byId("beside").hidden = !state.plane;
-  byId("pictures-box").hidden = state.plane;
+  byId("pictures-box").hidden = state.plane || isDrawing();
   byId("note").hidden = !state.note;
   byId("note").textContent = state.note;
   const speeds = [...byId("speed").options].map((option) => Number(option.value));

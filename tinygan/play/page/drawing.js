@@ -15,7 +15,7 @@ export function isDrawing() {
 /** Begin to draw, with what was drawn before. */
 export function openDrawing() {
   dabs = game.state && game.state.data === "drawn" ? game.state.dabs.map((dab) => [...dab]) : [];
-  byId("drawing").hidden = false;
+  for (const [name, hidden] of [["drawing", false], ["plane-box", false], ["pictures-box", true]]) byId(name).hidden = hidden;
   send("pause");
   byId("plane").focus();
   drawDabs();

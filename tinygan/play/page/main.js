@@ -29,8 +29,7 @@ startDrawing();
 startPast();
 when("frame", (frame) => {
   drawGame();
-  const { points } = game;
-  if (points.length && frame.step < points[points.length - 1].step) drawCharts(); // a line shows where in the curves this is
+  if (!game.hello.live) drawCharts(); // a line shows where in the curves this is
   document.body.dataset.frame = frame.n;
 });
 when("charts", drawCharts);

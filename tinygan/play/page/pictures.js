@@ -8,6 +8,7 @@ export function drawPictures() {
   const { tiles, walk, move_real: real, move_fake: fake } = frame.arrays;
   if (fake && fake.shape.length === 4) sheet(byId("tiles"), fake, 8);
   else if (tiles) sheet(byId("tiles"), tiles, 6);
+  byId("walk").parentElement.hidden = !walk;
   if (walk) sheet(byId("walk"), walk, 12);
   sheet(byId("real-tiles"), real && real.shape.length === 4 && real.shape[0] ? real : world.arrays.data, real && real.shape[0] ? 8 : 6);
 }
