@@ -21,12 +21,15 @@ def browser_path():
 
 
 class Browser:
-    """A Chromium of its own, with a profile that is thrown away. To be used in a `with`."""
+    """A Chromium of its own, with a profile that is thrown away. To be used in a `with`.
 
-    def __init__(self):
+    frame_rate_limit: draw 60 frames a second at most, as on a screen; else as many as the machine can.
+    """
+
+    def __init__(self, frame_rate_limit=False):
         self.folder = tempfile.mkdtemp(prefix="tinygan-browser-")
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-                 "--no-first-run", "--disable-gpu-vsync", "--disable-frame-rate-limit",
+                 "--no-first-run", *([] if frame_rate_limit else ["--disable-gpu-vsync", "--disable-frame-rate-limit"]),
                  "--remote-debugging-port=0", "--disable-background-networking",
                  f"--user-data-dir={self.folder}", "about:blank"]
         self.process = subprocess.Popen([browser_path(), *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
