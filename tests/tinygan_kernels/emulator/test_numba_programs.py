@@ -88,6 +88,18 @@ def test_pinned_mapped_and_managed_arrays():
     assert host.tolist() == [0, 2, 4, 6]
 
 
+def test_arrays_that_are_not_aligned_are_written_back():
+    raw = np.zeros(5 * 8 + 8, "u1")
+    start = -raw.ctypes.data % 8 + 4
+    odd = raw[start : start + 40].view("f8")
+    odd[:] = np.arange(5)
+    assert not odd.flags.aligned
+    axpy[1, 8](2.0, np.ones(5), odd)
+    assert odd.tolist() == [2, 3, 4, 5, 6]
+    axpy[1, 8](1.0, cuda.In(odd), y := np.zeros(5))
+    assert y.tolist() == odd.tolist()
+
+
 def test_hints_of_arguments():
     x, y = np.ones(4, "f4"), np.ones(4, "f4")
 
@@ -177,6 +189,17 @@ def test_eager_signatures_forall_reduce_vectorize_and_guvectorize():
 
     x = np.arange(12, dtype="f4").reshape(3, 4)
     assert (product(x, x) == x * x).all() and total(x).tolist() == x.sum(1).tolist()
+
+
+def test_a_kernel_of_empty_tuples():
+    """Numba cannot describe its line, so that findings in it have none."""
+
+    @cuda.jit
+    def kernel(t, out):
+        out[0] = len(t)
+
+    kernel[1, 1](((), (), ()), out := np.zeros(1))
+    assert out[0] == 3
 
 
 def test_a_device_array_captured_from_global_scope():
@@ -285,6 +308,7 @@ def test_findings_name_the_line_of_the_program():
 
 
 def test_what_the_device_lacks_is_named():
+    cuda.current_context().synchronize()
     with pytest.raises(EmulatorError, match="has no cuIpcGetMemHandle"):
         cuda.to_device(np.zeros(4)).get_ipc_handle()
     assert cuda.is_available() and len(cuda.gpus) == 1 and cuda.get_current_device().compute_capability == (8, 0)

@@ -180,12 +180,16 @@ class _Device:
 
         def init(kernel, function, *args, **options):
             """Ask for source lines, where there is source to be had: findings name them."""
-            if not options.get("debug") and linecache.getlines(function.__code__.co_filename):
-                options["lineinfo"] = True
-            real_init(kernel, function, *args, **options)
+            if options.get("debug") or not linecache.getlines(function.__code__.co_filename):
+                real_init(kernel, function, *args, **options)
+                return
+            try:
+                real_init(kernel, function, *args, **{**options, "lineinfo": True})
+            except ArithmeticError:  # Numba divides by 0 where it describes the line of an empty tuple
+                real_init(kernel, function, *args, **options)
 
         def launch(kernel, *args, **options):
-            self.preparing.passed = {}
+            self.preparing.passed, self.preparing.copies = {}, []
             of_numba = getattr(kernel, "py_func", real_init).__code__.co_filename.startswith(self.folder)
             with checks(checking() and not of_numba):
                 return real_launch(kernel, *args, **options)
@@ -266,11 +270,14 @@ class _Device:
             if memory is not None:
                 arrays.append((memory, f"device memory at {memory.__array_interface__['data'][0]:#x}"))
         run_kernel(kernel.translated, kernel.code.variables, config.grid, config.block, values, config.shmem_size, arrays)
+        for original, copy in self.preparing.copies:
+            original[...] = copy
 
     def view(self, given, stream=0, copy=None, user_explicit=False):
         """Return (what describes an argument's memory, False); it takes the place of Numba's copy of host arrays to the device.
 
-        copy: given for arguments that a kernel may write, which are used where they are; cuda.In has it not, and gets a copy.
+        copy: given for arguments that a kernel may write, which are used where they are; cuda.In has it not, and gets a copy. An
+        array that is not aligned is copied too, and written back after the launch, as a GPU's copy would be aligned.
         """
         if self.parts.driver.is_device_memory(given):
             return given._strided_memory_view_shim, False
@@ -281,9 +288,11 @@ class _Device:
         else:
             array = _foreign(given) if hasattr(given, "__cuda_array_interface__") else np.asanyarray(given)
             shape, strides, dtype, size = array.shape, array.strides, array.dtype, array.size
-        if copy is None:
-            array = array.copy(order="K") if array.flags.forc else array.copy()
+        if copy is None or not array.flags.aligned:
+            original, array = array, array.copy(order="K" if array.flags.forc else "C")
             strides = array.strides if not isinstance(given, np.void) else ()
+            if copy is not None:
+                self.preparing.copies.append((original, array))
         address = array.__array_interface__["data"][0] if size else 0
         if size:
             self.preparing.passed[address] = array
@@ -364,5 +373,7 @@ def _linked_ptx(given) -> str:
         raise EmulatorError(f"a kernel links {name}, which is machine code: the emulator links CUDA C++ (.cu) and PTX (.ptx)")
     import numba.cuda
 
-    folders = f"--include-path={Path(numba.cuda.__file__).parent / 'include'}"
-    return nvrtc.compile_ptx(text, ("--relocatable-device-code=true", folders), filename=name)[0]
+    here = Path(numba.cuda.__file__).parent
+    folders = [here / "include", here / "memory_management", *([Path(given).parent] if isinstance(given, (str, Path)) else [])]
+    options = ("--relocatable-device-code=true", *(f"--include-path={folder}" for folder in folders))
+    return nvrtc.compile_ptx(text, options, filename=name)[0]

@@ -107,6 +107,9 @@ class HostDriver:
 
     def cuCtxSynchronize(self) -> None: ...
 
+    def cuDevicePrimaryCtxRetain(self, _device):
+        return self.context
+
     def cuDevicePrimaryCtxRelease(self, _device) -> None: ...
 
     def cuDevicePrimaryCtxReset(self, _device) -> None: ...
