@@ -165,11 +165,11 @@ def test_buffers_hold_what_their_layer_can_have_in_them(with_buffers, tmp_path, 
             assert words in refusal(load_generator, run, backend("reference"), G=given)
 
 
-def resumed_fit(G, D, out):
+def resumed_fit(G, D, out, **options):
     from tinygan import fit
 
     points = np.random.default_rng(0).normal(size=(9, 2))
-    return fit(G, D, points, out=out, steps=5, batch=4, resume=True, progress=False, say=lambda line: None)
+    return fit(G, D, points, out=out, steps=5, batch=4, resume=True, progress=False, say=lambda line: None, **options)
 
 
 def test_buffers_at_the_end_of_their_range_are_taken(with_buffers, tmp_path):
@@ -181,6 +181,26 @@ def test_buffers_at_the_end_of_their_range_are_taken(with_buffers, tmp_path):
     sign(run, arrays | {"average.1.var": var, "average.2.u": u}, state)
     assert np.isfinite(load_generator(run, backend("reference")).sample(3)).all()
     assert resumed_fit(G, D, run).step == 5
+
+
+class Listed(Layer):
+    """A layer of a user's own that holds its tensors in a list, which states no ranges."""
+
+    def __init__(self):
+        self.parts = [Tensor(np.eye(2, dtype=np.float32), backend("reference"), requires_grad=True)]
+
+    def __call__(self, z):
+        return z @ self.parts[0]
+
+
+def test_tensors_in_a_list_have_any_range(tmp_path):
+    G, D = Listed(), Sequential(Linear(2, 1, backend=backend("reference"), rng=0))
+    from tinygan import fit
+
+    points = np.random.default_rng(0).normal(size=(9, 2))
+    fit(G, D, points, out=tmp_path, steps=2, batch=4, z=2, progress=False, say=lambda line: None)
+    assert resumed_fit(G, D, tmp_path, z=2).step == 5
+    assert load_generator(tmp_path, backend("reference"), classes=[Listed]).sample(3).shape == (3, 2)
 
 
 def test_the_running_variance_of_a_constant_channel_can_be_saved_and_read():
