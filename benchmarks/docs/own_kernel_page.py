@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from tinygan_kernels.own import verify
+from tinygan_kernels.own import explain_line, verify
 
 FOLDER = Path(__file__).parent / "own_kernel"
 
@@ -38,6 +38,12 @@ def wrong() -> str:
 def slow() -> str:
     """Return what makes it right, and the verdict."""
     return f"{changed('wrong.cu', 'slow.cu')}\n\n{verdict('slow.cu')}"
+
+
+def explained() -> str:
+    """Return what `tinygan kernels explain` prints of the slow product's inner loop."""
+    found = explain_line(FOLDER / "slow.cu", "matmul", line=11, shape=(64, 64, 64))
+    return f"```\n$ tinygan kernels explain slow.cu --as matmul --line 11 --shape 64 64 64\n{found}\n```"
 
 
 def good() -> str:

@@ -232,6 +232,33 @@ def targets(
     return 1 if any(result.ok is False for result in results) else 0
 
 
+@app.command(epilog="Examples:  tinygan kernels explain mm.cu --as matmul   |   "
+             "tinygan kernels explain mm.cu --as matmul --line 6 --shape 64 64 64")  # fmt: skip
+def explain(
+    file: Annotated[str, typer.Argument(metavar="FILE[:KERNEL]", help="A kernel of your own in a .cu, .ptx or .py file.",
+                                        show_default=False)],
+    as_: As = "",
+    line: Annotated[int | None, typer.Option("--line", help="The source line; the one with most to gain if not given.",
+                                             show_default=False)] = None,
+    shape: Annotated[list[int] | None, typer.Option("--shape", help="Sizes, such as M N K of a product.",
+                                                    show_default=False)] = None,
+    launch: LaunchText = "",
+    signature: Signature = "",
+    param: Params = None,
+) -> int:
+    """Draw what the 32 lanes of a warp do on a source line: the banks or sectors that they meet, what collides, where they part.
+
+    The worst request of each instruction is drawn, and where lanes collide in shared memory it is worked out what a pad and a
+    swizzle would do, on this line and on the others.
+    """
+    from tinygan_kernels.own.explain import explain_line
+
+    found = explain_line(_own_file(file, as_), as_, line=line, shape=shape, launch=launch, signature=signature,
+                         params=_values(param))  # fmt: skip
+    tell(out, str(found))
+    return 0
+
+
 @app.command(epilog="Examples:  tinygan kernels doctor")
 def doctor() -> int:
     """Look at what is installed for CUDA: driver, CuPy, Numba CUDA, compilers; what does not fit together, and what to install.

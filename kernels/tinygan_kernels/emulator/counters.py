@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -31,6 +31,7 @@ from tinygan_kernels.emulator.translate.opcodes import CLASSES, class_of
 
 _ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
 _TURNS: ContextVar[int | None] = ContextVar("turns", default=None)
+_OBSERVER: ContextVar[Callable[..., LaunchLimit] | None] = ContextVar("observer", default=None)
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
@@ -223,9 +224,21 @@ def limited(turns: int):
         _TURNS.reset(token)
 
 
-def current(kernel: TranslatedKernel) -> LaunchCounter | LaunchLimit | None:
-    """Return what observes a launch: a counter if a `count()` is open, a limit if a `limited()` alone is, else None."""
-    active, turns = _ACTIVE.get(), _TURNS.get()
+@contextmanager
+def observed(make: Callable[[TranslatedKernel, int | None], LaunchLimit]):
+    """Let make(kernel, turns) observe each launch inside the `with` block, in place of any counting. turns: as for LaunchLimit."""
+    token = _OBSERVER.set(make)
+    try:
+        yield
+    finally:
+        _OBSERVER.reset(token)
+
+
+def current(kernel: TranslatedKernel) -> LaunchLimit | None:
+    """Return what observes a launch: that of `observed()`, else a counter within `count()`, a limit within `limited()`, or None."""
+    active, turns, make = _ACTIVE.get(), _TURNS.get(), _OBSERVER.get()
+    if make is not None:
+        return make(kernel, turns)
     if active:
         return LaunchCounter(kernel, active, turns)
     return None if turns is None else LaunchLimit(kernel, turns)
@@ -301,7 +314,7 @@ class LaunchCounter(LaunchLimit):
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
         """Count a memory instruction. address: one per lane, in lane order; operation: ld, st, atom or red."""
         counts = self.lines[self.kernel.files.own_line(site.line)]
-        table = _by_warp(address, lanes)
+        table = by_warp(address, lanes)
         if space == "shared":
             waves, ideal = wavefronts(table, site.bytes)
             for suffix in ("", f"_op_{'atom' if operation == 'red' else operation}"):
@@ -348,7 +361,7 @@ class LaunchCounter(LaunchLimit):
             counts[BRANCHES] += warps
 
 
-def _by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:
+def by_warp(address: np.ndarray, lanes: Lanes) -> np.ndarray:
     """Arrange addresses in rows of warps; a lane that is not active repeats the address of one that is."""
     if lanes.full:
         return address.reshape(-1, WARP)
@@ -368,16 +381,26 @@ def _distinct(table: np.ndarray) -> np.ndarray:
 
 def sectors_of(table: np.ndarray, size: int) -> int:
     """Count the 32-byte sectors that accesses of `size` bytes touch, summed over the rows (requests)."""
+    return int(sectors_by_row(table, size).sum())
+
+
+def sectors_by_row(table: np.ndarray, size: int) -> np.ndarray:
+    """Count the 32-byte sectors that accesses of `size` bytes touch, for each row (request)."""
     sectors = table >> 5
     if size > 1:
         last = (table + (size - 1)) >> 5
         if (last != sectors).any():
             sectors = np.concatenate([sectors, last], axis=1)
-    return int(_distinct(np.sort(sectors, axis=1)).sum())
+    return _distinct(np.sort(sectors, axis=1)).sum(axis=1)
 
 
 def wavefronts(table: np.ndarray, size: int) -> tuple[int, int]:
     """Count (wavefronts, phases) of the rows: accesses of `size` bytes per lane to 32 banks of 4 bytes."""
+    return int(wavefronts_by_row(table, size).sum()), len(table) * max(1, size // 4)
+
+
+def wavefronts_by_row(table: np.ndarray, size: int) -> np.ndarray:
+    """Count the wavefronts of each row: accesses of `size` bytes per lane to 32 banks of 4 bytes."""
     phases = max(1, size // 4)
     lanes = table.reshape(-1, WARP // phases)
     words = (lanes >> 2)[:, :, None] + np.arange(phases)
@@ -385,4 +408,4 @@ def wavefronts(table: np.ndarray, size: int) -> tuple[int, int]:
     first = _distinct(words)
     bank = (words & 31) + 32 * np.arange(len(words))[:, None]
     load = np.bincount(bank[first], minlength=32 * len(words)).reshape(-1, 32)
-    return int(load.max(axis=1).sum()), len(words)
+    return load.max(axis=1).reshape(-1, phases).sum(axis=1)

@@ -4,7 +4,8 @@
     print(verify("mm.cu", as_="matmul"))       # a file in CUDA C++, PTX or Python (Numba CUDA), with a launch line in it
 
 `tinygan kernels verify mm.cu --as matmul` is the same on the command line, and the section "Your own kernel" of docs/kernels.md
-takes a product from wrong to right with it. In reading order: launch_line, kernel_file, host, diagnosis, judge, profiles.
+takes a product from wrong to right with it. In reading order: launch_line, kernel_file, host, diagnosis, judge, profiles,
+accesses, explain.
 """
 
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import Any
 _WHERE = {
     "KernelVerdict": "judge",
     "OwnKernel": "kernel_file",
+    "explain_line": "explain",
     "profile": "profiles",
     "read": "kernel_file",
     "verify": "judge",

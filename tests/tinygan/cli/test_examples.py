@@ -18,7 +18,7 @@ SHORTER = {
     "train": FEW_STEPS, "sample": ("--backend", "reference"), "gradcheck": ("--only", "tanh", "--backend", "reference"),
     "theory": ("--only", "saturat", "--backend", "reference"), "evaluate": ("--backend", "reference"), "presets": (),
     "kernels list": (),
-    "kernels verify": ("--only", "fill"), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
+    "kernels verify": ("--only", "fill"), "kernels explain": (), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
     "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
     "play": ("--export", "page.html"),
