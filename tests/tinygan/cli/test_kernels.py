@@ -48,6 +48,16 @@ def test_signature_launch_and_parameters_reach_the_judge(tinygan):
     assert code == 1 and "but exponent 1" in out
 
 
+def test_a_line_is_explained(tinygan):
+    launch = "add<<<(n + 63) / 64, 64>>>(s, t, ds, n) "
+    code, out, err = tinygan("kernels", "explain", "add.cu", "--as", "bce_logits", "--launch", launch + ";", "--shape", "40")
+    assert (code, out) == (2, "") and "does not name loss" in err
+    launch = "add<<<(n + 63) / 64, 64>>>(s, t, ds, loss.size * n)"
+    code, out, _ = tinygan("kernels", "explain", "add.cu", "--as", "bce_logits", "--launch", launch, "--shape", "40", "--line", "4")
+    assert code == 0 and out.startswith("add.cu:add, line 4: if (i < n) y[i] = a[i] + b[i];")
+    assert out.count("4 bytes a lane: 4 sectors where 4 would do") == 3, "two loads and a store"
+
+
 def test_a_kernel_of_the_project_is_verified_by_its_name(tinygan):
     code, out, _ = tinygan("kernels", "verify", "neg", "--backend", "reference")
     assert code == 0 and out.splitlines()[-1] == "2 of 2 right" and "neg 1 float32" in out
@@ -63,6 +73,12 @@ def test_a_kernel_of_the_project_is_verified_by_its_name(tinygan):
     ("verify add.cu --as add --signature a,b,y", "and add.cu:1 gives 3 (a, b, y)"),
     ("verify add.cu --as add --param slope", "'slope' is not NAME=VALUE"),
     ("verify hang.cu --as add", "kernel add does not end, hang.cu:4: endless loop"),
+    ("profile add.cu --as add", "add is left to array functions"),
+    ("profile none.cu --as matmul", "none.cu: No such file"),
+    ("profile add.cu", "say which kernel of the contract it is to be"),
+    ("explain none.cu --as matmul", "none.cu: No such file"),
+    ("explain add.cu", "say which kernel of the contract it is to be"),
+    ("explain add.cu --as matmul --shape 3 4", "the shape of matmul is 3 numbers"),
     ("verify nothing", "there is no kernel 'nothing'; the contract has"),
     ("verify nothing --as add", "a kernel's file is CUDA C++"),
     ("verify --as add", "say which file the kernel is in"),
