@@ -45,6 +45,7 @@ class Frames:
         self._star: np.ndarray | None = None
         self._views: Views | None = None
         self.numbers = 0  # of frames made so far
+        self.measured_at = 0  # the step at which mode counts, D* and the newest point were measured
 
     @property
     def views(self) -> Views:
@@ -88,7 +89,7 @@ class Frames:
         session, views = self.session, self.views
         point: Point = {"step": session.step, **self._mean_reading()}
         point["grad_d"], point["grad_g"] = views.gradient_norms()
-        self._measured = {}
+        self._measured, self.measured_at = {}, session.step
         if views.has_optimum:
             samples = views.many()
             self._star, divergence = views.optimum(samples)

@@ -209,6 +209,7 @@ class Host:
                 break
             if session.at_end:
                 self.playing, self.note = False, f"all {session.config.steps:,} steps are made; play goes on with twice as many"
+                self._measure()
                 self._stale.add("state")
                 break
             session.play()
@@ -300,8 +301,9 @@ class Host:
         self.playing, self._counted, self._next_step = True, (time.perf_counter(), self.session.step), time.perf_counter()
 
     def do_pause(self) -> None:
-        """Stop playing."""
+        """Stop playing, and measure what is shown: while a game plays, counts and D* may be some steps old."""
         self.playing = False
+        self._measure()
 
     def do_step(self, n: int = 1) -> None:
         """Make n steps of both players, at most 1,000."""

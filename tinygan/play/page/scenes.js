@@ -56,7 +56,7 @@ function drawDirac(message) {
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const draw = (now) => {
     if (mine !== turn || !byId("dirac").open) return;
-    const count = still ? message.path.length : Math.min(message.path.length, 2 + Math.floor((now - begun) / 25));
+    const count = still ? message.path.length : Math.min(message.path.length, 2 + Math.max(0, Math.floor((now - begun) / 25)));
     orbit(message, count);
     if (count < message.path.length) requestAnimationFrame(draw);
   };
