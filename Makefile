@@ -37,7 +37,7 @@ bench: .venv/.peers  ## time training steps and kernels against PyTorch and JAX,
 	$(BIN)/python -m benchmarks.docs.results
 
 notebooks: .venv/.notebooks  ## open the notebooks of docs/notebooks in JupyterLab
-	$(BIN)/jupyter lab docs/notebooks
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/docs/notebooks
 
 docs: .venv/.test  ## rewrite the numbers, excerpts, figures and tables of docs/ from the code and the measurements
 	$(BIN)/python -m benchmarks.docs.numbers
