@@ -63,7 +63,7 @@ SANITIZER = (
         f"{FOLDER}/knowledge.py",
         ("a view forgets what it was joined from", "                    work += view.parts", "                    pass"),
         ("a view knows what comes later", "times.get(4 * thread + THREAD, 0) >= time", "times.get(4 * thread + THREAD, 0) >= 0"),
-        ("two views are the first one", "    return View({}, *some)", "    return some[0]"),
+        ("two views are the first one", "    if len(some) < 2:\n", "    if len(some) < 99:\n"),
     ),
     *faults_in(
         f"{FOLDER}/findings.py",
