@@ -74,10 +74,15 @@ def _run(kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, ar
     arguments.pack(kernel, args, memory)
     for array, what in arrays:
         memory.add(array, what, unwritten_bytes(array))
-    # of the parameters those that can hold an address: two 32-bit sizes side by side would look like one
-    wide = [(kernel.params[p.name], p.size) for p in kernel.entry.params if p.size >= 8]
-    words = [*(kernel.param_buffer[at : at + size] for at, size in wide), *(variable.data for variable in variables.values())]
-    memory.finder = HandedPointers(words, [a for a in args if isinstance(a, np.ndarray)] + [array for array, _ in arrays or ()])
+
+    def find_more(memory: GlobalMemory) -> bool:
+        # of the parameters those that can hold an address: two 32-bit sizes side by side would look like one
+        wide = [(kernel.params[p.name], p.size) for p in kernel.entry.params if p.size >= 8]
+        words = [*(kernel.param_buffer[at : at + size] for at, size in wide), *(variable.data for variable in variables.values())]
+        given = [a for a in args if isinstance(a, np.ndarray)] + [array for array, _ in arrays or ()]
+        return HandedPointers(words, given)(memory)
+
+    memory.finder = find_more  # which does its work only where an access finds no array
     blocks = grid[0] * grid[1] * grid[2]
     if blocks == 0:
         raise EmulatorError(f"kernel {kernel.title} launched with an empty grid {grid}")
