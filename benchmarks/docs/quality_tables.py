@@ -15,7 +15,7 @@ Record = dict[str, Any]
 
 # What a remedy changes in the formula, and when to reach for it; the numbers beside it are measured.
 REMEDIES: dict[str, tuple[str, str, str]] = {
-    "vanilla": ("none, no average of G", "nothing: D ascends V, G descends -E log D(G(z))", "to see what goes wrong without"),
+    "vanilla": ("none", "nothing: D ascends V, G descends -E log D(G(z))", "to see what goes wrong without"),
     "minimax": ("minimax, `--objective minimax`", "G descends V itself: E log(1 - D(G(z)))",
                 "to study the game; it saturates where D rejects"),
     "best": ("R1, `--r1`", "D pays (gamma/2) E_data |grad_x s|^2", "always, first: without it the game need not converge"),
@@ -23,6 +23,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     "wgan-gp": ("wasserstein with gradient penalty, `--objective wasserstein --gp 10 --k 5`",
                 "D ascends E s(x) - E s(G(z)) - lambda E (|grad s| - 1)^2, G descends -E s(G(z))",
                 "where D wins early; costs k steps of D"),
+    "wgan-gp, its paper's Adam": ("the same, by its paper's Adam", "rates of 1e-4, betas of 0 and 0.9", "as its paper ran it"),
     "sngan": ("hinge and spectral normalisation, `--objective hinge --spectral`",
               "D ascends -E max(0, 1 - s(x)) - E max(0, 1 + s(G(z))), each w / sigma(w)",
               "deep convolutional D; no second derivative"),
@@ -135,10 +136,48 @@ def pacgan_section(record: Record) -> str:
 def remedies_section(record: Record) -> str:
     """Return each remedy that was run on both mixtures: what it changes, when to use it, and what it reaches."""
     rows = _rows(record, "remedies")
-    lines = [[name, changes, when, mixture_cell(rows["ring", preset]), mixture_cell(rows["grid", preset])]
+    lines = [[name, changes, _shown_options(rows, preset), when, *(mixture_cell(rows[data, preset]) for data in ("ring", "grid"))]
              for preset, (name, changes, when) in REMEDIES.items() if {("ring", preset), ("grid", preset)} <= set(rows)]
-    head = ["remedy", "what it changes", "when", "ring: modes / HQ % / reverse KL", "grid: the same"]
-    return f"{table(head, lines)}\n\n{_runs(record, 'remedies')}"
+    head = ["remedy", "what it changes", "options", "when", "ring: modes / HQ % / reverse KL", "grid: the same"]
+    return f"{table(head, lines)}\n\n{_common(rows)}{_runs(record, 'remedies')}"
+
+
+# Options that a row of the remedies may differ in; all others are the same in every row of a data set.
+VARIED = ("objective", "r1", "r2", "gp", "k", "spectral", "noise", "smooth", "pack", "unroll", "unroll_rate", "lr_d", "lr_g",
+          "beta1", "beta2")
+
+
+def _shown_options(rows: dict[tuple[str, str], Record], preset: str) -> str:
+    """Return the flags of a row that differ from the plain game's, R1's weight always, and both data sets' where they differ."""
+    shown = {}
+    for name in VARIED:
+        both = [rows[data, preset].get("options", {}).get(name) for data in ("ring", "grid")]
+        plain = [rows.get((data, "vanilla"), {}).get("options", {}).get(name) for data in ("ring", "grid")]
+        if any(value is not None for value in both) and (both != plain or name == "r1"):
+            shown[name] = both
+    flags = [_flag(name, values) for name, values in shown.items()]
+    return f"`{' '.join(flags)}`" if flags else "not recorded"
+
+
+def _flag(name: str, values: list[Any]) -> str:
+    """Return an option as on the command line, with the values of ring and grid where they differ."""
+    texts = list(dict.fromkeys(f"{value:g}" if isinstance(value, float) else str(value) for value in values))
+    return f"--{name.replace('_', '-')}" + ("" if texts == ["True"] else f" {' / '.join(texts)}")
+
+
+def _common(rows: dict[tuple[str, str], Record]) -> str:
+    """Return a sentence with what all rows share, from the plain game's options."""
+    told = []
+    for data in ("ring", "grid"):
+        options = rows.get((data, "vanilla"), {}).get("options")
+        if options:
+            names = ("batch", "lr_d", "lr_g", "ema", "decay", "hidden", "hidden_d")
+            told.append(f"{data} " + ", ".join(f"{name} {_text(options[name])}" for name in names if name in options))
+    return f"In all rows, unless they say otherwise: {'; '.join(told)}. Samples come from the average of G. " if told else ""
+
+
+def _text(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value:g}"
 
 
 def faces_section(report: Record) -> str:

@@ -2,14 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from benchmarks.docs import quality_tables, results, speed_tables
 from benchmarks.docs.markdown import blocks, filled
+from benchmarks.quality import presets
 from benchmarks.quality.alarms import jobs, judged
 from benchmarks.quality.presets import TABLES
 
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
 
 
@@ -98,10 +101,44 @@ def test_what_was_not_run_is_told_in_a_sentence_or_left_out():
 
 
 def test_every_remedy_is_described():
-    assert set(quality_tables.REMEDIES) == {row.preset for row in TABLES["remedies"]}
+    assert set(quality_tables.REMEDIES) == {row.row for row in TABLES["remedies"]}
     text = quality_tables.remedies_section(_record())
     columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
-    assert columns == {6}
+    assert columns == {7}
+
+
+def test_rows_say_the_options_that_they_ran_with():
+    """A row that was called "no average of G" had run with one: options come from the record, not from a name."""
+    record = _record()
+    plain = {"r1": 0.0, "ema": 0.999, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": [128, 128]}
+    rows = record["tables"]["remedies"]
+    rows[0]["options"], rows[1]["options"] = {**plain, "pack": 2}, {**plain, "pack": 3, "lr_g": 1e-4}
+    none = {"preset": "vanilla", "options": plain, "runs": rows[0]["runs"], "diverged": 0}
+    rows += [{"data": data, **none} for data in ("ring", "grid")]
+    text = quality_tables.remedies_section(record)
+    (row,) = (line for line in text.splitlines() if "PacGAN" in line)
+    assert "| `--r1 0 --pack 2 / 3 --lr-g 0.002 / 0.0001` |" in row
+    (row,) = (line for line in text.splitlines() if line.startswith("| none |"))
+    assert "| `--r1 0` |" in row
+    assert "ring lr_d 0.002, lr_g 0.002, ema 0.999, hidden 128-128; grid" in text and "average of G" in text
+    assert "| not recorded |" in quality_tables.remedies_section(_record())
+
+
+def test_a_measured_row_records_its_options(monkeypatch):
+    monkeypatch.setattr(presets, "train", lambda *_: ({"steps": 1}, None, None))
+    monkeypatch.setattr(presets, "measure", lambda *_: {"modes": 8})
+    (paper,) = (row for row in TABLES["remedies"] if row.name == "ring wgan-gp, its paper's Adam")
+    row = presets.run_row(paper, 1, None)
+    assert row["preset"] == "wgan-gp, its paper's Adam" and row["runs"] == [{"steps": 1, "modes": 8}]
+    expected = {"objective": "wasserstein", "gp": 10.0, "k": 5, "r1": 0.0, "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.0, "beta2": 0.9}
+    expected |= {"ema": 0.999, "hidden_d": (128, 128, 128)}
+    assert {name: row["options"][name] for name in expected} == expected
+
+
+def test_every_recorded_remedy_has_its_options():
+    record = json.loads((RESULTS / "presets.json").read_text())
+    for row in record["tables"]["remedies"]:
+        assert row["options"]["steps"] == row["runs"][0]["steps"] and row["options"]["ema"] == 0.999, row["preset"]
 
 
 def test_seconds_that_were_not_taken_are_not_shown():

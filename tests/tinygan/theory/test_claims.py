@@ -181,6 +181,59 @@ def test_a_missing_transpose_in_the_derivation_is_caught(monkeypatch):
     assert _fails(["gradients"]) == {"gradients"}
 
 
+# ---- margins and controls: an order that chance could give, an alarm that always goes off ---------------------------------------
+
+
+def test_a_k_that_changes_nothing_is_caught(monkeypatch):
+    """Distances that do not depend on k, and on the seed by a tenth: some order always comes out."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(tinygan.theory.optimal_d, "distance_along", lambda *_: 0.1 * np.exp(0.1 * rng.standard_normal()))
+    assert _fails(["k-steps"]) == {"k-steps"}
+
+
+def test_distances_follow_from_the_seed():
+    from tinygan.theory.optimal_d import distance_along
+
+    found = [distance_along(2, CPU, seed, steps=5) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_v_that_another_g_brings_down_is_caught(monkeypatch):
+    plain = tinygan.theory.optimal_d.trained
+    low = {"left": 4}  # the fourth G that is tried
+
+    def trained(fixed, backend, iterations=500):
+        low["left"] -= 1
+        return (-np.log(4) - 1e-3, plain(fixed, backend, 1)[1]) if not low["left"] else plain(fixed, backend, iterations)
+
+    monkeypatch.setattr(tinygan.theory.optimal_d, "trained", trained)
+    (verdict,) = judge([BY_NAME["equilibrium"]], CPU)
+    assert [m.what[:9] for m in verdict.measured if not m.passed] == ["p_g = N(1", "the least"]
+
+
+@pytest.mark.parametrize(("collapses", "caught"), [
+    ({"plain": True, "balanced": False}, False),
+    ({"plain": True, "balanced": True}, True),
+    ({"plain": False, "balanced": False}, True),
+])
+def test_the_balanced_control_judges_the_alarm(collapses, caught, monkeypatch):
+    """An alarm that always goes off passes on the collapsed runs, and a G that never collapses passes as its control."""
+    from tinygan.data.named import ring_centres
+    from tinygan.measure.metrics import CollapseSigns, mixture_coverage
+    from tinygan.theory import collapse
+
+    real = mixture_coverage(ring_centres(), ring_centres(), 0.1)
+
+    def play(setting, backend, seed):
+        fallen = collapses["balanced" if setting == collapse.BALANCED else "plain"]
+        modes, kl, missed = (3, 1.2, 0.6) if fallen else (8, 0.03, 0.05)
+        coverage = dataclasses.replace(real, modes=modes, reverse_kl=kl)
+        return collapse.Outcome(coverage, CollapseSigns(0.9, 0.8, missed, 1.0))
+
+    monkeypatch.setattr(collapse, "play", play)
+    assert bool(_fails(["collapse"])) == caught
+
+
 # ---- verdicts -------------------------------------------------------------------------------------------------------------------
 
 
