@@ -89,6 +89,7 @@ def _enclosed(function: Callable[..., Any], tensor: Tensor) -> dict[str, Any]:
             arguments[name] = waiting.pop(0)
         elif name in held:
             arguments[name] = held[name]
+            waiting = [parent for parent in waiting if parent is not held[name]]
         elif parameter.default is parameter.empty:
             if name != "shape":
                 raise CannotRecompute(f"its argument {name} is not known")
