@@ -1,0 +1,63 @@
+"""`tinygan play`: what cannot be played is refused in one line, and the page is served until Ctrl-C."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from tinygan.cli.main import run
+
+SMALL = ("--batch", "4", "--hidden", "4", "--z", "2")
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "three.csv").write_text("a,b,c\n" + "1,2,3\n4,5,6\n" * 9)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("nothing-of-the-kind",), "nothing-of-the-kind"), (("three.csv",), "choose two by --columns"),
+    (("ring", "--port", "99999"), "port"),
+    (("ring", "--backend", "cupy"), "--backend"), (("moons", "--columns", "a,b"), "--columns"), (("ring", "--k", "0"), "--k"),
+    (("ring", "--export", "nowhere/x.html", "--steps", "2", *SMALL), "nowhere"),
+], ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None)  # fmt: skip
+def test_what_cannot_be_played_is_refused_in_a_line(files, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(files)
+    assert run(["play", *words, "--no-open"]) == 2
+    told = capsys.readouterr()
+    assert said in " ".join(told.err.split()) and "Traceback" not in told.err
+
+
+def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert run(["play", "ring", "--no-open", *SMALL]) == 2
+    assert "[play]" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_port_that_is_taken_is_told(capsys):
+    pytest.importorskip("uvicorn", reason="the server of the page needs the extra [play]")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run(["play", "ring", "--no-open", "--port", str(taken.getsockname()[1]), *SMALL]) == 2
+    assert "--port" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT, which Windows has not")
+def test_the_page_is_served_until_ctrl_c():
+    pytest.importorskip("uvicorn", reason="the server of the page needs the extra [play]")
+    command = [sys.executable, "-m", "tinygan", "play", "ring", "--no-open", *SMALL]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        address = server.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{22}/", address)
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            assert b"tinygan" in answer.read()
+        server.send_signal(signal.SIGINT)
+        _, err = server.communicate(timeout=60)
+    assert (server.returncode, err) in ((0, ""), (130, ""))
