@@ -1,8 +1,8 @@
 """The optional dependencies (the extras of setup.py), and the one place that says how to install them."""
 
 EXTRAS = (
-    "derive", "draw", "emulator", "emulator-cuda12", "gpu-cuda12", "gpu-cuda13", "inspect", "notebooks", "peers", "play",
-    "test", "test-cuda12",
+    "derive", "draw", "emulator", "emulator-cuda12", "gpu-cuda12", "gpu-cuda13", "inspect", "mutation", "notebooks", "peers",
+    "play", "test", "test-cuda12",
 )
 CUDA_MAJORS = (12, 13)  # which of them fits depends on the driver, so there is no extra that is just `gpu`
 
