@@ -40,7 +40,7 @@ class LineExplanation:
 
     def __str__(self) -> str:
         """Return the pictures, with a sentence on each."""
-        parts = [f"{self.title}, line {self.line}: {self.text}"]
+        parts = [f"{self.title}, line {self.line}" + (f": {self.text}" if self.text else " of the source that it was compiled from")]
         parts += [_pictured(i, self.others, i.excess > 0 or len(self.instructions) == 1) for i in self.instructions]
         parts += [_parted(parting) for parting in self.partings]
         return "\n\n".join(parts)
@@ -75,7 +75,8 @@ def explain_line(
         raise ContractError(f"{own.title}: {one_line(str(error))}") from None
     every = tuple(merged(found.values()))
     chosen = _chosen(own.title, line, every, tuple(partings.values()))
-    lines = own.text.splitlines()
+    # the lines of PTX's debug information are those of the source that it was compiled from
+    lines = [] if own.path is not None and own.path.suffix == ".ptx" else own.text.splitlines()
     text = lines[chosen - 1].strip() if 0 < chosen <= len(lines) else ""
     here = tuple(sorted((i for i in every if i.line == chosen), key=lambda i: -i.excess))
     return LineExplanation(own.title, chosen, text, here, every, tuple(p for p in partings.values() if p.line == chosen))
