@@ -40,7 +40,8 @@ class LineExplanation:
 
     def __str__(self) -> str:
         """Return the pictures, with a sentence on each."""
-        parts = [f"{self.title}, line {self.line}" + (f": {self.text}" if self.text else " of the source that it was compiled from")]
+        text = f": {self.text}" if self.text else " of the source that it was compiled from"
+        parts = [f"{self.title}, line {self.line}{text}"]
         parts += [_pictured(i, self.others, i.excess > 0 or len(self.instructions) == 1) for i in self.instructions]
         parts += [_parted(parting) for parting in self.partings]
         return "\n\n".join(parts)
