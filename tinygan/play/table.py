@@ -1,0 +1,301 @@
+"""The table at which a game is played: what the page may ask for, each a method `do_...`, and what the page is told of the game.
+
+Nothing here runs by itself and nobody watches: host.py has the thread, and those who watch.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from typing import Any
+
+from tinygan_kernels import Backend
+
+from tinygan.data import DataError, Dataset
+from tinygan.options import OptionError, options_of
+from tinygan.training.config import Config
+
+from .densities import DRAWN, OFFERED, chosen_options, data_of, defaults_of, has_modes, is_plane
+from .frames import OF_PICTURES, ON_THE_PLANE, SHOWN_AT_FIRST, Frames
+from .messages import as_base64, as_json
+from .moves import SlowStep
+from .scenes import SCENES, dirac, statement_of
+from .session import FIXED, NEW_GAME, Session, checked, settings_of
+
+
+class Table(ABC):
+    """A game, what of it is shown, and how it is played. config, dataset: what it begins with.
+
+    playing: whether step follows step; speed: at most so many a second, 0 for no limit; rate: as measured. slow: the step that is
+    shown in slow motion, and move the number of its move. note: a line for the page, about what it asked for last.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, backend: Backend) -> None:
+        self.session = Session(config, dataset, backend)
+        self.frames = Frames(self.session)
+        self.playing, self.speed, self.note, self.scene = False, 0.0, "", ""
+        self.slow: SlowStep | None = None
+        self.move = 0
+        self.rate = 0.0
+        self._own = dataset  # what the command line named, which the page goes back to by its name
+        self._dabs: list[Any] = []
+        self._games = 0
+        self._next_step = 0.0
+        self._counted = (time.perf_counter(), 0)
+
+    @abstractmethod
+    def _tell(self, kind: str, message: str | bytes) -> None:
+        """Tell everybody who watches a message."""
+
+    @abstractmethod
+    def _measure(self) -> None:
+        """Measure the game where it is, and tell the point of the curves."""
+
+    # ---- messages -------------------------------------------------------------------------------------------------------------
+
+    def _hello(self) -> dict[str, Any]:
+        known = {name: option for name, option in options_of(Config).items() if name not in FIXED}
+        return {
+            "kind": "hello", "live": True,
+            "options": {name: {
+                "help": o.help, "type": o.kind.__name__, "choices": list(o.choices), "new_game": name in NEW_GAME, "flag": o.flag,
+                "at_least": o.at_least, "at_most": o.at_most} for name, o in known.items()},
+            "offered": {name: about for name, (_, about) in OFFERED.items()},
+            "scenes": {name: {"title": s.title, "watch": s.watch, "claim": statement_of(s.claim), "then": {
+                label: dict(changes) for label, changes in s.then.items()}} for name, s in SCENES.items()},
+            "views": {"plane": ON_THE_PLANE, "pictures": OF_PICTURES, "first": SHOWN_AT_FIRST},
+        }
+
+    def _state(self) -> dict[str, Any]:
+        session, frames = self.session, self.frames
+        return {
+            "kind": "state", "game": self._games, "data": session.dataset.name if self._dabs else session.config.data,
+            "dabs": self._dabs, "settings": settings_of(session.config), "defaults": self._defaults(), "step": session.step,
+            "playing": self.playing, "speed": self.speed, "on": sorted(frames.on), "average": frames.average,
+            "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene,
+            "levels": frames.levels(), "alarms": [warned.to_json() for warned in frames.watch.said()],
+            "slow": self.slow is not None, "own": self._own.name if self._own.name not in OFFERED else "",
+        }
+
+    def _defaults(self) -> dict[str, Any]:
+        return settings_of(Config(data=self.session.config.data, **defaults_of(self.session.dataset)))
+
+    def _frame(self) -> bytes:
+        move = self.slow.moves[self.move] if self.slow else None
+        self.frames.phase = time.perf_counter() / 12 % 1
+        return self.frames.frame({"rate": round(self.rate, 1) if self.playing else 0, "playing": self.playing}, move=move)
+
+    def _slow_message(self) -> dict[str, Any]:
+        if self.slow is None:
+            return {"kind": "slow", "moves": [], "at": 0}
+        moves = [{"title": m.title, "text": m.text, "line": asdict(m.line), "numbers": [asdict(n) for n in m.numbers]}
+                 for m in self.slow.moves]
+        return {"kind": "slow", "moves": moves, "at": self.move}
+
+    def recording(self) -> dict[str, Any]:
+        """Return what an exported page holds: the frames recorded so far, and all that is told besides. For the host's thread."""
+        frames, session = self.frames, self.session
+        if not frames.recorded or frames.recorded[-1][0] != session.step:
+            frames.recorded.append((session.step, frames.frame(on=ON_THE_PLANE if is_plane(session.dataset) else OF_PICTURES)))
+        return {
+            "hello": {**self._hello(), "live": False}, "world": as_base64(frames.world()), "state": self._state(),
+            "charts": {"kind": "charts", "points": frames.charts.points, "ghost": [], "levels": frames.levels()},
+            "frames": [as_base64(frame) for _, frame in frames.recorded], "steps": [step for step, _ in frames.recorded],
+        }
+
+    # ---- commands: moving -----------------------------------------------------------------------------------------------------
+
+    def do_play(self) -> None:
+        """Play until told otherwise; at the end of all steps, with twice as many."""
+        self._leave_slow_motion()
+        if self.session.at_end:
+            self.session.change({"steps": 2 * max(self.session.config.steps, 1)})
+        self.playing, self._counted, self._next_step = True, (time.perf_counter(), self.session.step), time.perf_counter()
+
+    def do_pause(self) -> None:
+        """Stop playing, and measure what is shown: while a game plays, counts and D* may be some steps old."""
+        self.playing = False
+        self._measure()
+
+    def do_step(self, n: int = 1) -> None:
+        """Make n steps of both players, at most 1,000."""
+        self._stop()
+        for _ in range(min(_whole(n, "n"), 1000)):
+            self.session.play()
+            self.frames.after_step()
+        self._measure()
+
+    def do_step_d(self) -> None:
+        """Move D alone."""
+        self._stop()
+        self.session.move_d()
+        self._measure()
+
+    def do_step_g(self) -> None:
+        """Move G alone."""
+        self._stop()
+        self.session.move_g()
+        self._measure()
+
+    def do_move(self, by: int = 1) -> None:
+        """Go on in slow motion by one move, or back by one; behind the last move of a step the next one begins."""
+        way = 1 if _whole(by, "by", -1) > 0 else -1
+        self.playing = False
+        if self.slow is None:
+            self.slow, self.move = SlowStep(self.session), 0
+        else:
+            self.move += way
+        if self.move >= len(self.slow.moves):
+            self._leave_slow_motion()
+            self._measure()
+            self.slow, self.move = SlowStep(self.session), 0
+        self.move = max(self.move, 0)
+        self.slow.show(self.move)
+        self._tell("slow", as_json(self._slow_message()))
+
+    def do_leave(self) -> None:
+        """Leave slow motion: the step that was begun is finished."""
+        self._leave_slow_motion()
+        self._measure()
+
+    def do_back(self, step: int) -> None:
+        """Go back to a step."""
+        self._stop()
+        self.session.back(_whole(step, "step"))
+        self._went_back()
+
+    def _went_back(self) -> None:
+        self.frames.went_back()
+        self._tell("charts", self.frames.charts_message())
+        self._measure()
+
+    def _stop(self) -> None:
+        self.playing = False
+        self._leave_slow_motion()
+
+    def _leave_slow_motion(self) -> None:
+        if self.slow is not None:
+            self.slow.finish()
+            self.slow = None
+            self._tell("slow", as_json(self._slow_message()))
+
+    # ---- commands: changing ---------------------------------------------------------------------------------------------------
+
+    def do_set(self, changes: dict[str, Any]) -> None:
+        """Change options; some begin a new game."""
+        self._leave_slow_motion()
+        if self.session.change(_record(changes)):
+            self._new_game(self.session)
+        else:
+            self._tell("charts", self.frames.charts_message())
+
+    def do_restart(self) -> None:
+        """Begin the same game anew."""
+        self._stop()
+        self.session.begin_anew(self.session.config)
+        self._new_game(self.session)
+        if self.scene and SCENES[self.scene].constant_d:
+            self.session.make_d_constant()
+
+    def do_set_up(self, data: str, settings: dict[str, Any], dabs: list[Any] | None = None) -> None:
+        """Begin the game that an address describes, unless it is played already: data, and all options that are not as usual."""
+        dataset = self._dataset(data, dabs or [])
+        config = Config(data=data, **chosen_options(dataset, checked(_record(settings))))
+        if config != self.session.config or (dabs or []) != self._dabs:
+            self._begin(config, dataset, dabs or [])
+
+    def do_data(self, name: str, dabs: list[Any] | None = None) -> None:
+        """Take other data, with the same options as far as they are of the same kind."""
+        dataset = self._dataset(name, dabs or [])
+        same_kind = is_plane(dataset) == is_plane(self.session.dataset)
+        given = checked(settings_of(self.session.config)) if same_kind else {}
+        self._begin(Config(data=name, **chosen_options(dataset, given)), dataset, dabs or [])
+
+    def do_scene(self, name: str) -> None:
+        """Set a scene, and play it."""
+        if name not in SCENES:
+            raise OptionError(f"there is no scene {name!r}; there are {', '.join(SCENES)}")
+        scene = SCENES[name]
+        dataset = self._dataset(scene.data, [])
+        self._begin(Config(data=scene.data, **chosen_options(dataset, scene.options)), dataset, [])
+        if scene.constant_d:
+            self.session.make_d_constant()
+        self.scene = name
+        self.do_play()
+
+    def do_constant_d(self) -> None:
+        """Set D's last layer to 0."""
+        self._leave_slow_motion()
+        self.session.make_d_constant()
+
+    def _dataset(self, name: Any, dabs: list[Any]) -> Dataset:
+        """Return data by a name that the page may use: what it offers, what was drawn, or what the command line named."""
+        if name == self.session.config.data and name != DRAWN:
+            return self.session.dataset
+        if name == self._own.name:
+            return self._own
+        if name != DRAWN and name not in OFFERED:
+            raise DataError(f"the page offers no data {name!r}; start it with them: tinygan play {name}")
+        return data_of(name, dabs)
+
+    def _begin(self, config: Config, dataset: Dataset, dabs: list[Any]) -> None:
+        self.playing, self.slow, self.scene = False, None, ""
+        session = Session(config, dataset, self.session.backend)
+        self._dabs = dabs
+        self._new_game(session)
+
+    def _new_game(self, session: Session) -> None:
+        self.session = self.frames.session = session
+        self._games += 1
+        self.slow = None
+        self.frames.begin_anew()
+        self._counted = (time.perf_counter(), 0)
+        self._tell("slow", as_json(self._slow_message()))
+        self._tell("world", self.frames.world())
+        self.frames.measure()
+        self.frames.record()
+        self._tell("charts", self.frames.charts_message())
+
+    # ---- commands: looking ----------------------------------------------------------------------------------------------------
+
+    def do_views(self, on: list[str], average: bool = False) -> None:
+        """Choose what is shown."""
+        self.frames.on = set(map(str, on)) & {*ON_THE_PLANE, *OF_PICTURES}
+        self.frames.average = bool(average)
+
+    def do_view(self, name: str, on: bool) -> None:
+        """Show one view, or hide it; the name "average" shows samples of the average of G."""
+        if name == "average":
+            self.frames.average = bool(on)
+        elif name in (*ON_THE_PLANE, *OF_PICTURES):
+            self.frames.on = self.frames.on | {name} if on else self.frames.on - {name}
+        else:
+            raise OptionError(f"there is no view {name!r}")
+
+    def do_speed(self, steps: float) -> None:
+        """Play at most so many steps a second; 0 is as many as there can be."""
+        if isinstance(steps, bool) or not isinstance(steps, (int, float)) or not 0 <= steps <= 1e9:
+            raise OptionError("the speed has to be a number of steps a second, or 0 for as many as there can be")
+        self.speed, self._next_step = float(steps), time.perf_counter()
+
+    def do_dirac(self, gamma: float = 0.0, alternating: bool = False) -> None:
+        """Compute the scene of the Dirac-GAN."""
+        self._tell("dirac", as_json({"kind": "dirac", **dirac(self.session.backend, float(gamma), bool(alternating))}))
+
+    def do_eigenvalues(self) -> None:
+        """Compute the eigenvalues of the game where it is."""
+        self._tell("eigenvalues", as_json({"kind": "eigenvalues", **self.frames.eigenvalues()}))
+
+
+def _whole(value: Any, name: str, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"{name} is {value!r}, it has to be a whole number of at least {least}")
+    return value
+
+
+def _record(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise OptionError(f"settings have to be a record of options, they are {value!r}")
+    return value
+
