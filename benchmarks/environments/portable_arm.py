@@ -83,7 +83,8 @@ def run(place: Path, *words: str) -> dict[str, Any]:
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "kernels", place / "site")))
     own = {"PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(place / "numba"), "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command(place, *words), cwd=place, env={**os.environ, **own}, capture_output=True, text=True, check=False)
-    return {"code": done.returncode, "said": told(done.stdout if not done.returncode else done.stdout + done.stderr)}
+    output = done.stdout if not done.returncode else done.stdout + done.stderr
+    return {"code": done.returncode, "said": told(output.replace(f"{place}{os.sep}", ""))}
 
 
 def told(text: str) -> list[str]:
