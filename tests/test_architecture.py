@@ -58,7 +58,7 @@ GRAPH = {name: (imports(path) & set(MODULES)) - {name} for name, path in MODULES
 # import from the floors below its own and from itself, and from nowhere else: rooms of one floor do not know each other.
 FLOORS = [
     # -- the emulator, in the order in which a kernel passes through it; its front door on top
-    ["tinygan_kernels.emulator.errors", "tinygan_kernels.extras", "tinygan_kernels.child_process"],
+    ["tinygan_kernels.emulator.errors", "tinygan_kernels.extras", "tinygan_kernels.child_process", "tinygan_kernels.source_files"],
     ["tinygan_kernels.doctor"],
     ["tinygan_kernels.emulator.syntax", "tinygan_kernels.emulator.semantics"],
     ["tinygan_kernels.emulator.translate"],
@@ -177,7 +177,7 @@ def test_a_fast_kernel_does_not_call_the_reference_that_judges_it():
 def test_the_engine_reaches_kernels_only_through_a_backend():
     doors = {"tinygan_kernels", "tinygan_kernels.contract", "tinygan_kernels.backend", "tinygan_kernels.shapes"}
     doors |= {"tinygan_kernels.profiling.work", "tinygan_kernels.writes"}  # which count and take notes, and run nothing
-    doors |= {"tinygan_kernels.extras"}  # which says what to install, and runs nothing
+    doors |= {"tinygan_kernels.extras", "tinygan_kernels.source_files"}  # what to install; files of a user: they run no kernel
     doors |= {"tinygan_kernels.child_process"}  # which starts other Pythons, and runs no kernel
     for name in MODULES:
         if name.startswith("tinygan.") and not name.startswith("tinygan.cli"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from tinygan_kernels.source_files import executed
 
 from tinygan.options import OptionError
 
@@ -111,19 +111,15 @@ def _loaded(path: Path) -> ModuleType:
     """Return a Python file as a module. Raises OptionError where there is none, or it fails."""
     if not path.is_file():
         raise OptionError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"derived_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise OptionError(f"{path} is no Python file; its name has to end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        return executed(path, f"derived_{path.stem}", listed=True)
     except Exception as error:  # whatever the user's file does
         raise OptionError(f"{path} cannot be executed: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
-    return module
 
 
 def _named(module: ModuleType, name: str, file: str) -> Any:

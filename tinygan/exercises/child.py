@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+from tinygan_kernels.source_files import executed
 
 from .exercise import Exercise, Verdict
 from .table import EXERCISES
@@ -35,12 +35,7 @@ def judged(exercise: Exercise, path: Path) -> Verdict:
 def _executed(path: Path) -> Any:
     """Execute a Python file, whatever its suffix, and return its module. It may import what lies beside it."""
     sys.path.append(str(path.parent))  # the last place: a numpy.py that lies there as well takes nothing's place
-    loader = importlib.machinery.SourceFileLoader("answer", str(path))
-    spec = importlib.util.spec_from_loader("answer", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return executed(path, "answer")
 
 
 def _told(error: BaseException, path: Path) -> str:

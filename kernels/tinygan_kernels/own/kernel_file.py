@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 import traceback
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +17,7 @@ from typing import Any
 from tinygan_kernels import emulator
 from tinygan_kernels.extras import install
 from tinygan_kernels.shapes import ContractError
+from tinygan_kernels.source_files import executed
 
 from .launch_line import LaunchLine, example, lines_in, parse
 
@@ -220,16 +219,10 @@ def _python_kernels(path: Path) -> dict[str, Any]:
 
 def _executed(path: Path) -> ModuleType:
     """Execute a Python file as a module of its own name. Raises ContractError, with the line, for whatever goes wrong in it."""
-    name = f"own_kernel_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        return executed(path, f"own_kernel_{path.stem}", listed=True)
     except (Exception, SystemExit) as error:
         own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else None
         where = f"{path}:{line}" if line else f"{path}"
         raise ContractError(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}") from None
-    return module

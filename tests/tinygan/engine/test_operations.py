@@ -72,7 +72,8 @@ def _files_of(module):
     """The files of a module in the list, or of a package and all that is in it: "package.*"."""
     top = ROOT / "kernels" if module.startswith("tinygan_kernels") else ROOT
     path = top.joinpath(*module.removesuffix(".*").split("."))
-    found = [*path.rglob("*.py")] if module.endswith(".*") else [file for file in [path.with_suffix(".py")] if file.exists()]
+    alone = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()]
+    found = [*path.rglob("*.py")] if module.endswith(".*") else alone
     assert found, f"pyproject.toml leaves out {module}, which does not exist"
     return found
 
@@ -84,7 +85,7 @@ def test_lint_runs_mypy_on_all_that_is_public():
     listed = config.partition("# What is not checked yet")[2].partition("ignore_errors")[0]
     excluded = re.findall(r'"((?:tinygan|tinygan_kernels)\.[\w.*]+)"', listed)
     files = {path for name in excluded for path in _files_of(name)}
-    assert 0 < len(files) <= 144, f"{len(files)} files are not checked: their number only gets smaller"
+    assert 0 < len(files) <= 143, f"{len(files)} files are not checked: their number only gets smaller"
     public = ("tinygan.engine", "tinygan.nn", "tinygan.optim", "tinygan.game", "tinygan.fitting", "tinygan.training")
     assert not [name for name in excluded if name.startswith(public)]
 

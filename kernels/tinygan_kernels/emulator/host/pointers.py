@@ -82,9 +82,11 @@ def live_arrays() -> Iterator[np.ndarray]:
     """Yield the arrays that variables, containers and objects of the process hold. A view is replaced by the array behind it."""
     seen: set[int] = set()
     for value in _referents([*gc.get_objects(), *_locals()]):
-        while isinstance(value, np.ndarray) and isinstance(value.base, np.ndarray):
+        if not issubclass(type(value), np.ndarray):  # isinstance would ask a weak proxy, whose object may be gone
+            continue
+        while isinstance(value.base, np.ndarray):
             value = value.base
-        if isinstance(value, np.ndarray) and id(value) not in seen:
+        if id(value) not in seen:
             seen.add(id(value))
             yield value
 
@@ -101,5 +103,5 @@ def _referents(objects: Iterable) -> Iterator[object]:
     """Yield what objects refer to. Tuples and dicts that Python's collector does not list are opened as well."""
     for value in gc.get_referents(*objects):
         yield value
-        if isinstance(value, (tuple, dict)) and not gc.is_tracked(value):
+        if issubclass(type(value), (tuple, dict)) and not gc.is_tracked(value):
             yield from _referents([value])
