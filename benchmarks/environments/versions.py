@@ -51,7 +51,7 @@ SMALL = (
     f"{KERNELS}/test_reference.py", f"{KERNELS}/verification/test_verify.py", f"{ENGINE}/engine/test_ops.py",
     f"{KERNELS}/cpu/test_backend.py", "tests/benchmarks/test_environments_promotion.py",
     "-k", "not cpu or (test_every_kernel_against_the_reference and float32 and (add or mul or leaky_relu_grad or adam))"
-    " or test_neighbours",
+    " or test_neighbours or reversed_view",
 )  # fmt: skip
 # Without what the training run covers, the CPU's compiled kernels, and with checkpoints and the command line.
 PART = (*SMALL[:3], f"{ENGINE}/training/test_checkpoint.py", f"{ENGINE}/cli/test_console.py", "-k", "not cpu")

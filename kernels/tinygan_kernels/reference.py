@@ -258,13 +258,13 @@ def bias_act_grad(g, y, act, slope=0.0):
 
 def sgd(g, rate, theta, *, sign):
     """theta moves by rate g: upward for sign = +1 (ascent), downward for -1 (descent)."""
-    return (theta + sign * rate * g,)
+    return (theta + theta.dtype.type(sign * rate) * g,)
 
 
 def momentum(g, rate, theta, velocity, *, sign, mu):
     """Polyak 1964 in the form that Sutskever et al. 2013 compare with: the velocity accumulates, then theta moves."""
     velocity = theta.dtype.type(mu) * velocity + g
-    return theta + sign * rate * velocity, velocity
+    return theta + theta.dtype.type(sign * rate) * velocity, velocity
 
 
 def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
@@ -275,7 +275,7 @@ def adam(g, rate, theta, m, v, t, *, sign, beta1, beta2, eps):
     v = real(beta2) * v + real(1 - beta2) * g * g
     m_hat = m / real(1 - beta1 ** float(t))
     v_hat = v / real(1 - beta2 ** float(t))
-    return theta + sign * rate * m_hat / (np.sqrt(v_hat) + real(eps)), m, v, t
+    return theta + real(sign * rate) * m_hat / (np.sqrt(v_hat) + real(eps)), m, v, t
 
 
 def ema(x, average, *, decay):

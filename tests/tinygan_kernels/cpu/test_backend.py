@@ -252,6 +252,18 @@ def test_a_reversed_view_as_output(kernel):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", ["max", "sum"])
+def test_a_reversed_view_as_input_of_a_reduction(kernel, dtype):
+    """NumPy 1.26 gives a wrong maximum of a reversed view where it writes into an array that it is handed."""
+    for n in (1, 2, 3, 5, 8, 31):
+        x = np.random.default_rng(n).integers(-99, 99, (67, n)).astype(dtype)
+        for view in (x[:, ::-1], x[::-1], x[::-1, ::-1], x.T[::-1]):
+            for axes in ((0,), (1,), (0, 1)):
+                expected = getattr(np, kernel)(np.ascontiguousarray(view), axis=axes)
+                np.testing.assert_array_equal(BACKEND.launch(kernel, (view,), axes=axes), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", IN_PLACE)
 def test_neighbours_in_memory_give_the_bits_that_arrays_far_apart_give(kernel, dtype):
     """NumPy 1 computes powers, exp and log by another function where the output begins at the end of the input, or the reverse."""
