@@ -27,7 +27,7 @@ OPTIMISERS = (
     ),
     *faults_in(
         "kernels/tinygan_kernels/reference.py",
-        ("the reference's SGD descends always", "return (theta + sign * rate * g,)", "return (theta - rate * g,)"),
+        ("the reference's SGD descends always", "return (theta + theta.dtype.type(sign * rate) * g,)", "return (theta - theta.dtype.type(rate) * g,)"),
         ("the reference's momentum damps g", "velocity = theta.dtype.type(mu) * velocity + g",
          "velocity = theta.dtype.type(mu) * velocity + theta.dtype.type(1 - mu) * g"),
         ("the reference's Adam does not correct the bias of m", "m_hat = m / real(1 - beta1 ** float(t))", "m_hat = m"),
