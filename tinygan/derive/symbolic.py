@@ -1,8 +1,8 @@
 """The right and the claimed derivative in one element as formulas, by SymPy: a witness that one can check with a pencil.
 
-The steps that were noted of f are computed once more with symbols in the place of numbers, and SymPy differentiates the result. The
-claimed formula is what vjp computes from the same symbols. Both are evaluated at the point afterwards: a formula that does not
-give the numbers that were measured and claimed there is not shown.
+The recorded steps of f are replayed with symbols instead of numbers, and SymPy differentiates the result. The claimed formula is
+what vjp computes from the same symbols. Both are then evaluated at the point: the right formula has to give the measured derivative, the
+claimed one the number that vjp returned; otherwise it is not shown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_ELEMENTS = 64  # of all inputs together
 MOST_OPERATIONS = 400  # of a formula that is shown
 SIMPLIFIED = 80  # operations up to which a formula is simplified, which takes long for long ones
-TOLERANCE = 1e-5  # relative: between a formula and the number that it stands for
+TOLERANCE = 1e-5  # between a formula and its number, as a share of the largest element of the gradient
 
 
 class NoFormula(Exception):
@@ -42,7 +42,7 @@ def require_sympy() -> None:
 def witness(judged: Judged, k: int) -> tuple[str, ...]:
     """Return lines with the right and the claimed derivative in the worst element of input number k, as formulas.
 
-    Where there are none, the one line says why.
+    If no formula can be given, a single line says why.
     """
     verdict = judged.verdicts[k]
     if verdict.where is None or judged.claimed[k] is None:
@@ -66,15 +66,15 @@ def _witness(judged: Judged, k: int, where: tuple[int, ...]) -> tuple[str, ...]:
     outputs = _of_f(calls, symbols)
     place = symbols[calls.floats[k]][where]
     pairs = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
-    right = sum((g * sympy.diff(y, place) for g, y in pairs if place in y.free_symbols), sympy.Integer(0))
+    right = _simple(sum((g * sympy.diff(y, place) for g, y in pairs if place in y.free_symbols), sympy.Integer(0)))
     _check(right, judged, k, where, symbols, cotangents, judged.numeric.gradients[k])
     lines = [f"right:   dL/d{place} = {_told(right)}"]
     try:
-        claimed = _claimed(calls, symbols, cotangents, k)[where]
+        claimed = _simple(_claimed(calls, symbols, cotangents, k)[where])
         _check(claimed, judged, k, where, symbols, cotangents, np.asarray(judged.claimed[k]))
+        lines.append(f"claimed: dL/d{place} = {_told(claimed)}")
     except NoFormula as why:
-        return (*lines, f"no formula of the claimed one: {why}")
-    lines.append(f"claimed: dL/d{place} = {_told(claimed)}")
+        return (*lines, f"no formula of the claimed derivative: {why}")
     ratio, wrong = _simple(claimed / right) if right != 0 else None, _simple(claimed - right)
     if ratio is not None and not ratio.free_symbols and ratio != 0:
         return (*lines, f"claimed = {ratio} times right")
@@ -82,7 +82,7 @@ def _witness(judged: Judged, k: int, where: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _symbols(name: str, array: np.ndarray) -> np.ndarray:
-    """Return an array of symbols named after their places, such as x[0, 1]; integers stay what they are."""
+    """Return an array of symbols named after their places, such as x[0, 1]. An array that holds no floats is returned as it is."""
     import sympy
 
     if array.dtype.kind != "f":
@@ -103,7 +103,7 @@ def _cotangent(calls: Calls, i: int) -> str:
 def _of_f(calls: Calls, symbols: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the outputs of f as arrays of expressions. Raises NoFormula."""
     if calls.framework.name != "NumPy":
-        raise NoFormula(f"f is a function of {calls.framework.name}'s arrays, and steps are noted of NumPy's alone")
+        raise NoFormula(f"f works on arrays of {calls.framework.name}, and formulas are made of NumPy's functions only")
     graph = _quietly(lambda: trace(calls.f, calls.arrays, calls.floats, calls.names))
     values = _computed(graph.nodes, {at: symbols[i] for at, i in zip(graph.inputs, calls.floats, strict=True)})
     return [values[at] for at in graph.outputs]
@@ -112,7 +112,7 @@ def _of_f(calls: Calls, symbols: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _claimed(calls: Calls, symbols: Sequence[np.ndarray], cotangents: Sequence[np.ndarray], k: int) -> np.ndarray:
     """Return what vjp gives for input number k, as an array of expressions. Raises NoFormula."""
     if calls.vjp is None or calls.style not in ("first", "last", "none", "first-floats", "spread"):
-        raise NoFormula("vjp takes more than the inputs and g" if calls.vjp else "it is the framework's own")
+        raise NoFormula("vjp takes other arguments than the inputs and g" if calls.vjp else "the framework computes it")
     tape = Tape()
     leaves: dict[int, np.ndarray] = {}
 
@@ -124,7 +124,7 @@ def _claimed(calls: Calls, symbols: Sequence[np.ndarray], cotangents: Sequence[n
         return made
 
     inputs = [leaf(s, a) for s, a in zip(symbols, calls.arrays, strict=True)]
-    rng = np.random.default_rng(0)  # the values decide branches alone, as in f
+    rng = np.random.default_rng(0)  # these values only choose between branches
     g = [] if calls.style == "none" else [leaf(s, rng.standard_normal(s.shape)) for s in cotangents]
     one: Any = (tuple(g) if calls.several else g[0]) if g else None
     handed = {
@@ -146,11 +146,11 @@ def _quietly(noting: Callable[[], Any]) -> Any:
     except Untraceable as error:
         raise NoFormula(str(error)) from error
     except Exception as error:  # the functions are the user's, and arrays of another class may end them in any error
-        raise NoFormula(f"it cannot be noted step by step ({type(error).__name__})") from error
+        raise NoFormula(f"the function cannot be recorded step by step ({type(error).__name__})") from error
 
 
 def _computed(nodes: Sequence[Node], leaves: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-    """Return the values of noted steps as arrays of expressions. leaves: the symbols of inputs, by their node."""
+    """Return the values of noted steps as arrays of expressions. leaves: the symbols of each input, by the number of its node."""
     smooth, branching = _smooth(), _branching()
     values: list[np.ndarray] = []
     for i, node in enumerate(nodes):
@@ -159,7 +159,7 @@ def _computed(nodes: Sequence[Node], leaves: Mapping[int, np.ndarray]) -> list[n
             continue
         function = node.about.get("function")
         if function is None:
-            raise NoFormula(f"{node} returns several arrays")
+            raise NoFormula(f"{node} returns several arrays, of which no formulas are made")
         parents, numbers = [values[p] for p in node.parents], [nodes[p].value for p in node.parents]
         try:
             args, named = _exact_in(filled(node.about["args"], parents)), filled(node.about["named"], parents)
@@ -198,7 +198,7 @@ def _exact(numbers: np.ndarray) -> np.ndarray:
 
 
 def _smooth() -> dict[str, Callable[..., Any]]:
-    """Return what takes the place of NumPy's functions that do not work on expressions, by name."""
+    """Return SymPy's versions of NumPy functions that do not work on expressions, by NumPy's name."""
     import sympy
 
     same = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt")
@@ -222,7 +222,7 @@ def _variance(x: np.ndarray, axis: Any = None, ddof: int = 0, keepdims: bool = F
 
 
 def _branching() -> dict[str, Callable[..., Any]]:
-    """Return functions that choose, by name: each of their arguments is a pair of expressions, and of numbers, which decide."""
+    """Return functions that choose, by name. Each argument is a pair (expressions, numbers); the numbers decide what is taken."""
 
     def larger(a: Any, b: Any) -> Any:
         return np.where(a[1] >= b[1], a[0], b[0])
@@ -266,9 +266,9 @@ def _check(
     formula: Any, judged: Judged, k: int, where: tuple[int, ...], symbols: Sequence[np.ndarray], cotangents: Sequence[np.ndarray],
     expected: np.ndarray,
 ) -> None:
-    """Raise NoFormula where a formula does not give the numbers (K, ...) of the element for the cotangents that were drawn."""
+    """Raise NoFormula unless the formula gives expected[i][where] for each random cotangent i. expected: (cotangents, ...)."""
     if formula.count_ops() > 20 * MOST_OPERATIONS:
-        raise NoFormula("it is too long")
+        raise NoFormula("the formula is too long")
     scale = float(np.abs(expected).max())
     for draw, u in enumerate(judged.numeric.cotangents):
         numbers = dict(zip(_flat(symbols), _numbers(judged.calls.arrays), strict=True))
@@ -278,9 +278,9 @@ def _check(
         try:
             value = factor * float(formula.subs(numbers))
         except (TypeError, ValueError) as error:
-            raise NoFormula("it has no value at this point") from error
+            raise NoFormula("the formula has no value at this point") from error
         if not abs(value - expected[draw][where]) <= TOLERANCE * scale:
-            raise NoFormula("what was noted is not what is computed: branches or constants depend on the numbers")
+            raise NoFormula("the formula does not give the computed number; perhaps the code branches on its inputs")
 
 
 def _flat(arrays: Sequence[np.ndarray]) -> list[Any]:
@@ -299,12 +299,11 @@ def _simple(formula: Any) -> Any:
 
 
 def _told(formula: Any) -> str:
-    """Return a formula as text; what occurs several times in a long one gets a name behind "where". Raises NoFormula."""
+    """Return a formula as text; parts that a long one repeats get names after the word "where". Raises NoFormula."""
     import sympy
 
-    formula = _simple(formula)
     parts, (short,) = sympy.cse(formula, sympy.numbered_symbols("t")) if formula.count_ops() > SIMPLIFIED // 2 else ([], [formula])
     if sum(part.count_ops() for _, part in parts) + short.count_ops() > MOST_OPERATIONS:
-        raise NoFormula(f"it has more than {MOST_OPERATIONS} operations; pass smaller inputs")
+        raise NoFormula(f"the formula has more than {MOST_OPERATIONS} operations; pass smaller inputs")
     named = ", ".join(f"{name} = {part}" for name, part in parts)
     return f"{short}{f', where {named}' if named else ''}"

@@ -1,6 +1,6 @@
-"""The table at which a game is played: what the page may ask for, each a method `do_...`, and what the page is told of the game.
+"""One game with the commands that the page can send, each a method `do_...`, and the messages that the page is sent.
 
-Nothing here runs by itself and nobody watches: host.py has the thread, and those who watch.
+A table has no thread and no connections: host.py adds both.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .session import FIXED, NEW_GAME, Session, checked, settings_of
 class Table(ABC):
     """A game, what of it is shown, and how it is played. config, dataset: what it begins with.
 
-    playing: whether step follows step; speed: at most so many a second, 0 for no limit; rate: as measured. slow: the step that is
-    shown in slow motion, and move the number of its move. note: a line for the page, about what it asked for last.
+    playing: whether the game runs. speed: the most steps a second, 0 for no limit; rate: the steps a second that were measured.
+    slow: the step that is shown in slow motion; move: which of its moves. note: a line that the page shows about its last command.
     """
 
     def __init__(self, config: Config, dataset: Dataset, backend: Backend) -> None:
@@ -38,7 +38,7 @@ class Table(ABC):
         self.slow: SlowStep | None = None
         self.move = 0
         self.rate = 0.0
-        self._own = dataset  # what the command line named, which the page goes back to by its name
+        self._own = dataset  # the data of the command line; the page can choose them again by their name
         self._dabs: list[Any] = []
         self._games = 0
         self._next_step = 0.0
@@ -50,7 +50,7 @@ class Table(ABC):
 
     @abstractmethod
     def _measure(self) -> None:
-        """Measure the game where it is, and tell the point of the curves."""
+        """Measure the game at this step, and send the new point of the curves."""
 
     # ---- messages -------------------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Table(ABC):
         return {"kind": "slow", "moves": moves, "at": self.move}
 
     def recording(self) -> dict[str, Any]:
-        """Return what an exported page holds: the frames recorded so far, and all that is told besides. For the host's thread."""
+        """Return what an exported page holds: the recorded frames, and all other messages. Only for the host's thread."""
         frames, session = self.frames, self.session
         if not frames.recorded or frames.recorded[-1][0] != session.step:
             frames.recorded.append((session.step, frames.frame(on=ON_THE_PLANE if is_plane(session.dataset) else OF_PICTURES)))
@@ -107,7 +107,7 @@ class Table(ABC):
     # ---- commands: moving -----------------------------------------------------------------------------------------------------
 
     def do_play(self) -> None:
-        """Play until told otherwise; at the end of all steps, with twice as many."""
+        """Play until told otherwise. A game that has made all its steps gets twice as many first."""
         self._leave_slow_motion()
         if self.session.at_end:
             self.session.change({"steps": 2 * max(self.session.config.steps, 1)})
@@ -139,7 +139,7 @@ class Table(ABC):
         self._measure()
 
     def do_move(self, by: int = 1) -> None:
-        """Go on in slow motion by one move, or back by one; behind the last move of a step the next one begins."""
+        """Go on in slow motion by one move, or back by one. After the last move of a step, the next step begins."""
         way = 1 if _whole(by, "by", -1) > 0 else -1
         self.playing = False
         if self.slow is None:
@@ -199,21 +199,21 @@ class Table(ABC):
             self.session.make_d_constant()
 
     def do_set_up(self, data: str, settings: dict[str, Any], dabs: list[Any] | None = None) -> None:
-        """Begin the game that an address describes, unless it is played already: data, and all options that are not as usual."""
+        """Begin the game of a page's address (data, and options that are not the default), unless it is played already."""
         dataset = self._dataset(data, dabs or [])
         config = Config(data=data, **chosen_options(dataset, checked(_record(settings))))
         if config != self.session.config or (dabs or []) != self._dabs:
             self._begin(config, dataset, dabs or [])
 
     def do_data(self, name: str, dabs: list[Any] | None = None) -> None:
-        """Take other data, with the same options as far as they are of the same kind."""
+        """Take other data. The options are kept if the old and the new data are both points of the plane, or both are not."""
         dataset = self._dataset(name, dabs or [])
         same_kind = is_plane(dataset) == is_plane(self.session.dataset)
         given = checked(settings_of(self.session.config)) if same_kind else {}
         self._begin(Config(data=name, **chosen_options(dataset, given)), dataset, dabs or [])
 
     def do_scene(self, name: str) -> None:
-        """Set a scene, and play it."""
+        """Set up a scene by its name, and play it."""
         if name not in SCENES:
             raise OptionError(f"there is no scene {name!r}; there are {', '.join(SCENES)}")
         scene = SCENES[name]
@@ -225,7 +225,7 @@ class Table(ABC):
         self.do_play()
 
     def do_constant_d(self) -> None:
-        """Set D's last layer to 0."""
+        """Set D's last layer to 0, so that D says 1/2 everywhere."""
         self._leave_slow_motion()
         self.session.make_d_constant()
 
@@ -236,7 +236,7 @@ class Table(ABC):
         if name == self._own.name:
             return self._own
         if name != DRAWN and name not in OFFERED:
-            raise DataError(f"the page offers no data {name!r}; start it with them: tinygan play {name}")
+            raise DataError(f"the page offers no data {name!r}; to play on them, start the page by: tinygan play {name}")
         return data_of(name, dabs)
 
     def _begin(self, config: Config, dataset: Dataset, dabs: list[Any]) -> None:
@@ -280,7 +280,7 @@ class Table(ABC):
         self.speed, self._next_step = float(steps), time.perf_counter()
 
     def do_dirac(self, gamma: float = 0.0, alternating: bool = False) -> None:
-        """Compute the scene of the Dirac-GAN."""
+        """Compute the paths of the Dirac-GAN for its scene, and send them."""
         self._tell("dirac", as_json({"kind": "dirac", **dirac(self.session.backend, float(gamma), bool(alternating))}))
 
     def do_eigenvalues(self) -> None:

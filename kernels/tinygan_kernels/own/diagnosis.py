@@ -1,4 +1,4 @@
-"""What is wrong with the output of a kernel: which elements, what they hold, and which mistake would give just these numbers."""
+"""Describe a wrong output of a kernel: which elements are wrong, what they hold, and which mistake gives just these numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is right at the extremes of a dtype, and what of an element's place in an array: judges of the cases of `extremes`.
+"""Judges of the cases of `extremes`: whether a result is right at the extremes of its dtype, and does not depend on its place.
 
 What the contract says of them: a kernel computes in the arithmetic of IEEE 754 in its own dtype. So an output element is right if
 one of these holds.

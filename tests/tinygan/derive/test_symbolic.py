@@ -73,7 +73,7 @@ def test_a_formula_that_does_not_give_the_number_is_not_shown(monkeypatch):
 
     monkeypatch.setattr(symbolic, "_smooth", faulty)
     found = lines(np.exp, lambda g, x: g * x, (3,))
-    assert len(found) == 1 and found[0].startswith("no formula: what was noted is not what is computed")
+    assert len(found) == 1 and found[0].startswith("no formula: the formula does not give the computed number")
 
 
 @pytest.mark.parametrize("f, vjp, shape, why", [

@@ -190,7 +190,7 @@ class RawKernel:
 
     @property
     def attributes(self) -> dict[str, int]:
-        """What is known without a GPU, under CuPy's names. Registers are missing: ptxas, which gives them, is not run."""
+        """The attributes that are known without a GPU, under CuPy's names. There is no number of registers, as ptxas is not run."""
         names = ("shared_size_bytes", "local_size_bytes", "const_size_bytes", "max_threads_per_block")
         return {name: getattr(self, name) for name in names}
 

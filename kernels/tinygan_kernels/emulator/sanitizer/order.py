@@ -1,7 +1,8 @@
-"""The order between the accesses of threads: vector clocks, kept in the coarsest form that is exact.
+"""The order between the accesses of threads: vector clocks, kept for a block or a warp as a whole wherever that loses nothing.
 
 Every instruction that touches memory, and every synchronisation, has a time of its own in the launch. An access by thread u at
-time s comes before what thread t does now if t knows u up to a time of at least s. What t knows is held at five levels:
+time s comes before what thread t does now if t is synchronised with all that u did up to the time s, or later: t "knows u up to s".
+What t knows is held at five levels:
 
     its block       up to the last barrier of the whole block
     its warp        up to the last __syncwarp of the whole warp
@@ -9,7 +10,7 @@ time s comes before what thread t does now if t knows u up to a time of at least
     warps           of its block, after barriers of some warps (bar.sync n, count; bar.arrive)
     a View          of whatever it acquired through memory: locks, flags, atomics, with their fences (messages.py)
 
-Levels that a launch never needs take no time.
+Levels that a launch never uses cost nothing.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ class LaunchTime:
         self.block_mask = (1 << self.shift) - (1 << FLAG_BITS + THREAD_BITS)
         self.now = 1
         self.last = (1 << 63 - self.shift) - 2
-        self.sites: list = [None, None]  # the instruction at each time
+        self.sites: list = [None, None]  # the instruction at each time; there is none at 0 and 1
 
     def tick(self, site=None) -> int:
         """Begin the next time, which belongs to `site`, and return it."""
         self.sites.append(site)
-        if self.now < self.last:  # else the last time repeats: only a launch of billions of threads lasts so long
+        if self.now < self.last:  # a clock without bits left stays where it is; a large grid leaves fewer bits for it
             self.now += 1
         return self.now
 
 
 class Order:
-    """What the threads of one chunk know of each other and of earlier chunks."""
+    """What the threads of one chunk (the blocks that are emulated together) know of each other and of earlier chunks."""
 
     def __init__(self, machine, clock: LaunchTime):
         shape, lanes = machine.shape, np.arange(machine.shape.width)
@@ -63,7 +64,7 @@ class Order:
 
     # -- the question ---------------------------------------------------------------------------------------------
     def unordered(self, stamps: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-        """Mark the stamps of other threads that nothing orders before what the lanes of these numbers do now."""
+        """Return a mask: True where nothing orders the access stamps[i], of another thread, before what lanes[i] does now."""
         number, time = (stamps & self.clock.who_mask) >> FLAG_BITS, stamps >> self.clock.shift
         own = self.number[lanes]
         here = number >> THREAD_BITS == own >> THREAD_BITS
@@ -107,7 +108,7 @@ class Order:
             self.has_views = True
 
     def _share(self, mask: np.ndarray, extra: tuple = ()) -> None:
-        """Give the lanes of a mask the views of them all, and those in `extra`."""
+        """Give every lane of a mask the combined views of all of them, and those in `extra`."""
         if self.has_views or extra:
             together = joined(*self.views[mask], *extra)
             if together is not None:
@@ -126,7 +127,10 @@ class Order:
         self.clock.tick()
 
     def barrier(self, lanes: Lanes, arrived: list) -> None:
-        """Note that the warps of these lanes have met, in each block on its own. arrived: what `arrive` returned for others."""
+        """Note that the warps of these lanes have met at a barrier, in each block separately.
+
+        arrived: what `arrive` returned for warps that did not wait.
+        """
         here = self._warps(lanes)
         rows = self._rows()
         met = np.maximum.reduce([self._told_by(here), *(told for told, _ in arrived)])
@@ -139,7 +143,7 @@ class Order:
         self.clock.tick()
 
     def arrive(self, lanes: Lanes) -> tuple[np.ndarray, list]:
-        """Note a bar.arrive. Return ((blocks, warps) times that those who wait come after, the views of each block's lanes)."""
+        """Note a bar.arrive. Return up to when later waiters know each warp (blocks, warps), and the lanes' views by block."""
         here = self._warps(lanes)
         self._rows()
         told = self._told_by(here)
@@ -164,7 +168,7 @@ class Order:
         return lanes.mask.reshape(self.shape.blocks, self.shape.warps, WARP).any(axis=2)
 
     def _told_by(self, here: np.ndarray) -> np.ndarray:
-        """Return up to when one of the warps `here` knows each warp of its block, itself included."""
+        """Return for each warp of a block the latest time up to which one of the warps `here` knows it."""
         rows = np.where(here[:, :, None], self._rows(), 0).max(axis=1)
         return np.maximum(rows, np.where(here, self.clock.now, 0))
 
@@ -189,7 +193,7 @@ class Order:
         self.clock.tick()
 
     def _partial_sync(self, named: np.ndarray, here: np.ndarray) -> None:
-        """Order, in each warp, the lanes that name the same mask among themselves."""
+        """In each warp, order the lanes that name the same mask relative to each other."""
         if self.lane_rows is None:
             self.lane_rows = np.zeros((self.shape.width, WARP), "i8")
         rows = self.lane_rows.reshape(-1, WARP, WARP)
