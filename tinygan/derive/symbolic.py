@@ -1,8 +1,8 @@
 """The right and the claimed derivative in one element as formulas, by SymPy: a witness that one can check with a pencil.
 
 The recorded steps of f are replayed with symbols instead of numbers, and SymPy differentiates the result. The claimed formula is
-what vjp computes from the same symbols. Both are then evaluated at the point: the right formula has to give the measured derivative, the
-claimed one the number that vjp returned; otherwise it is not shown.
+what vjp computes from the same symbols. Both are then evaluated at the point: the right formula has to give the measured
+derivative, the claimed one the number that vjp returned; otherwise it is not shown.
 """
 
 from __future__ import annotations
