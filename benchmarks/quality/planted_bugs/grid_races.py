@@ -81,6 +81,17 @@ CASES = (
          "y[blockIdx.x * 64 + t + 1] = y[0];\nif (blockIdx.x == 2 && t == 5) y[{{0|1000}}] = 2;  // BUG", grid=4),
     Case("blocks that share a word at their border", "racecheck",
          "int i = blockIdx.x * {{63|64}} + t;\ny[i] = blockIdx.x;  // BUG", grid=3),
+    Case("a flag that is polled first and then taken by an atomic, without the writer's fence", "racecheck", """if (t == 0) {
+  if (blockIdx.x == 0) {
+    y[0] = 5;  // BUG
+    {{|__threadfence();}}
+    atomicExch(&go, 1);
+  } else {
+    while (!*(volatile int*)&go);
+    while (!atomicAdd(&go, 0));
+    y[100] = y[0];  // BUG
+  }
+}""", grid=2, before="__device__ int go;"),
     Case("the last block without a fence", "racecheck", LAST % "", grid=8, before="__device__ unsigned done;"),
     Case("the last block with a block's fence", "racecheck", LAST % "__threadfence_block();", grid=8,
          before="__device__ unsigned done;"),

@@ -44,8 +44,10 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
     execute     lanes, machine, scheduler, progress, residency, memory, access, atomics, printing
-    sanitizer   findings, strength, knowledge, order, messages, races, chunk    beside it: counters
-    host        nvrtc, rawmodule, numba_launch, translation; launch, arguments
+    sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, collectives, chunk; beside it: counters
+    host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
+                numba_context; translation; arguments, pointers, launch
+    cupy        arrays and user-defined kernels under CuPy's names
 """
 
 from importlib import import_module

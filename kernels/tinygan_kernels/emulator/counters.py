@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.semantics.matrix import shape_of
 from tinygan_kernels.emulator.semantics.warps import WARP
@@ -30,8 +29,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedBlock, Translate
 from tinygan_kernels.emulator.translate.opcodes import CLASSES, class_of
 
 _ACTIVE: ContextVar[tuple] = ContextVar("counts", default=())
-_TURNS: ContextVar[int | None] = ContextVar("turns", default=None)
-_OBSERVER: ContextVar[Callable[..., LaunchLimit] | None] = ContextVar("observer", default=None)
+_OBSERVER: ContextVar[Callable[[TranslatedKernel], LaunchObserver] | None] = ContextVar("observer", default=None)
 
 INSTRUCTIONS = "smsp__inst_executed.sum"
 THREAD_INSTRUCTIONS = "smsp__thread_inst_executed.sum"
@@ -212,21 +210,8 @@ def count():
 
 
 @contextmanager
-def limited(turns: int):
-    """Let no launch inside the `with` block run more than so many basic blocks: then it raises EmulatorError, with the line.
-
-    A kernel with a loop that does not end would otherwise never return. A turn is one basic block, run by all lanes that are at it.
-    """
-    token = _TURNS.set(turns)
-    try:
-        yield
-    finally:
-        _TURNS.reset(token)
-
-
-@contextmanager
-def observed(make: Callable[[TranslatedKernel, int | None], LaunchLimit]):
-    """Let make(kernel, turns) observe each launch inside the `with` block, in place of any counting. turns: as for LaunchLimit."""
+def observed(make: Callable[[TranslatedKernel], LaunchObserver]):
+    """Let make(kernel) observe each launch inside the `with` block, in place of any counting."""
     token = _OBSERVER.set(make)
     try:
         yield
@@ -234,35 +219,25 @@ def observed(make: Callable[[TranslatedKernel, int | None], LaunchLimit]):
         _OBSERVER.reset(token)
 
 
-def current(kernel: TranslatedKernel) -> LaunchLimit | None:
-    """Return what observes a launch: that of `observed()`, else a counter within `count()`, a limit within `limited()`, or None."""
-    active, turns, make = _ACTIVE.get(), _TURNS.get(), _OBSERVER.get()
+def current(kernel: TranslatedKernel) -> LaunchObserver | None:
+    """Return what observes a launch: that of `observed()`, else a counter within `count()`, else None."""
+    active, make = _ACTIVE.get(), _OBSERVER.get()
     if make is not None:
-        return make(kernel, turns)
-    if active:
-        return LaunchCounter(kernel, active, turns)
-    return None if turns is None else LaunchLimit(kernel, turns)
+        return make(kernel)
+    return LaunchCounter(kernel, active) if active else None
 
 
-class LaunchLimit:
-    """Ends a launch that runs more basic blocks than it may. turns: how many; None for as many as it likes."""
+class LaunchObserver:
+    """What is told of a launch while it runs. This one notes nothing; subclasses override what they want to know."""
 
-    def __init__(self, kernel: TranslatedKernel, turns: int | None):
-        self.kernel, self.turns, self.left = kernel, turns, turns
+    def __init__(self, kernel: TranslatedKernel):
+        self.kernel = kernel
 
     def launched(self, shape_warps: int) -> None:
         """Note the launch."""
 
     def block(self, number: int, lanes: Lanes) -> None:
-        """Note that these lanes run a basic block. Raises EmulatorError where that is one too many."""
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                basic = self.kernel.basic_blocks[number]
-                line = self.kernel.files.describe(basic.instructions[-1].source) if basic.instructions else "no source line"
-                raise EmulatorError(
-                    f"kernel {self.kernel.title} does not end: it still ran, at {line}, after {self.turns:,} basic blocks"
-                )
+        """Note that these lanes run a basic block."""
 
     def guard(self, instruction: Instruction, lanes: Lanes, chosen: Lanes) -> None:
         """Note a guard that is false for some lanes."""
@@ -277,11 +252,11 @@ class LaunchLimit:
         """Note the end of the launch."""
 
 
-class LaunchCounter(LaunchLimit):
+class LaunchCounter(LaunchObserver):
     """The counter of one launch. Basic blocks are counted as a whole while running, and their instructions at the end."""
 
-    def __init__(self, kernel: TranslatedKernel, receivers: tuple, turns: int | None = None):
-        super().__init__(kernel, turns)
+    def __init__(self, kernel: TranslatedKernel, receivers: tuple):
+        super().__init__(kernel)
         self.receivers = receivers
         self.warps = np.zeros(len(kernel.basic_blocks), "i8")
         self.threads = np.zeros(len(kernel.basic_blocks), "i8")
@@ -297,8 +272,6 @@ class LaunchCounter(LaunchLimit):
     # -- while running ----------------------------------------------------------------------------------------
     def block(self, number: int, lanes: Lanes) -> None:
         """Count that these lanes run a basic block."""
-        if self.turns is not None:
-            super().block(number, lanes)
         self.warps[number] += lanes.warps
         self.threads[number] += lanes.count
 

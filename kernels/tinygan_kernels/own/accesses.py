@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinygan_kernels.emulator.counters import LaunchLimit, by_warp, sectors_by_row, wavefronts_by_row
+from tinygan_kernels.emulator.counters import LaunchObserver, by_warp, sectors_by_row, wavefronts_by_row
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site, TranslatedBlock, TranslatedKernel
@@ -74,11 +74,14 @@ class Parting:
     taken: str = ""
 
 
-class Recorder(LaunchLimit):
-    """Observes a launch, and keeps what is said above. found, partings: by instruction and by branch."""
+class Recorder(LaunchObserver):
+    """Observes a launch: keeps the counts and the worst request of each memory instruction, and each branch at which a warp parts.
 
-    def __init__(self, kernel: TranslatedKernel, turns: int | None, found: dict, partings: dict) -> None:
-        super().__init__(kernel, turns)
+    found, partings: where they are kept, by instruction and by branch.
+    """
+
+    def __init__(self, kernel: TranslatedKernel, found: dict, partings: dict) -> None:
+        super().__init__(kernel)
         self.found, self.partings = found, partings
 
     def access(self, site: Site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:

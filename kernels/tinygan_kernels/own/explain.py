@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator.counters import limited, observed, wavefronts_by_row
+from tinygan_kernels.emulator.counters import observed, wavefronts_by_row
 from tinygan_kernels.profiling.calls import PROFILED, call
 from tinygan_kernels.profiling.counts import counted_call
 from tinygan_kernels.shapes import ContractError
 
 from .accesses import Instruction, Parting, Recorder, merged
 from .host import OwnHost
-from .judge import checked_name, turns_for_work
+from .judge import checked_name, require_float32, turns_for_work
 from .kernel_file import one_line, read
 
 _OPERATIONS = {"ld": "load from", "st": "store to", "atom": "atomic on", "red": "atomic on"}
@@ -66,11 +66,12 @@ def explain_line(
     sizes = tuple(PROFILED[as_].small if shape is None and as_ in PROFILED else shape or ())
     made = call(as_, sizes)
     own = read(file, launch, signature)
+    require_float32(own)
     host = OwnHost(own, contract, params)
     found: dict[Any, Instruction] = {}
     partings: dict[Any, Parting] = {}
     try:
-        with limited(turns_for_work(made.work)), observed(lambda kernel, turns: Recorder(kernel, turns, found, partings)):
+        with emulator.step_budget(turns_for_work(made.work)), observed(lambda kernel: Recorder(kernel, found, partings)):
             counted_call(made, lambda inputs, outputs: host(*inputs, *outputs, **{**made.params, **host.fixed}))
     except emulator.EmulatorError as error:
         raise ContractError(f"{own.title}: {one_line(str(error))}") from None

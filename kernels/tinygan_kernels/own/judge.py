@@ -20,7 +20,6 @@ import numpy as np
 
 from tinygan_kernels import BackendError, emulator, why_unavailable
 from tinygan_kernels.contract import KERNELS, Kernel
-from tinygan_kernels.emulator.counters import limited
 from tinygan_kernels.shapes import DTYPES, ContractError
 from tinygan_kernels.verification.cases import TILES, Case, cases
 from tinygan_kernels.verification.extremes import extreme_cases
@@ -110,12 +109,13 @@ def verify(
     """
     contract = checked_name(as_)
     if _is_function(kernel):
-        if launch or signature:
-            raise ContractError("a Python function launches its kernels itself; leave out launch and signature")
-        return _judged(kernel.__name__, contract, _FunctionHost(kernel), _checked_dtype(dtype or "float32"), lambda found: found)
+        if launch or signature or params:
+            raise ContractError("a Python function launches its kernels itself; leave out launch, signature and params")
+        title = getattr(kernel, "__name__", type(kernel).__name__)
+        return _judged(title, contract, _FunctionHost(kernel), _checked_dtype(dtype or "float32"), lambda found: found)
     own = _own(kernel, launch, signature)
     host = OwnHost(own, contract, params)
-    return _judged(own.title, contract, host, _dtype_of(own, _checked_dtype(dtype)), host.suited)
+    return _judged(own.title, contract, host, dtype_of(own, _checked_dtype(dtype)), host.suited)
 
 
 def checked_name(name: str) -> Kernel:
@@ -147,7 +147,7 @@ def _own(kernel: Any, launch: str, signature: str) -> OwnKernel:
     return OwnKernel(line.kernel, None, "" if numba else kernel.source or "", kernel, line)
 
 
-def _dtype_of(own: OwnKernel, asked: str) -> str:
+def dtype_of(own: OwnKernel, asked: str) -> str:
     """Return the dtype of the arrays: that which a kernel's pointers declare, else what was asked for. Raises ContractError."""
     pointers = [] if own.numba else [p for p in own.parameters if "*" in p or "[" in p]
     kinds = {_POINTED.get(re.sub(r"\b(const|volatile|__restrict__|restrict|\w+$)|[*\[\]\s]", "", p), "") for p in pointers}
@@ -160,6 +160,12 @@ def _dtype_of(own: OwnKernel, asked: str) -> str:
     if asked not in ("", declared):
         raise ContractError(f"{own.title} takes arrays of {declared} ({', '.join(own.parameters)}), not {asked}")
     return declared
+
+
+def require_float32(own: OwnKernel) -> None:
+    """Raise ContractError for a kernel of float64 arrays: `profile` and `explain_line` run kernels on float32."""
+    if dtype_of(own, "") != "float32":
+        raise ContractError(f"{own.title} takes arrays of float64, and profiles are of float32")
 
 
 def _dtype_in_code(own: OwnKernel) -> str:
@@ -221,7 +227,7 @@ class _Tally:
         """Run one case. Raises ContractError where the kernel cannot be launched, or does not end."""
         self.count += 1
         try:
-            with emulator.sanitize() as findings, limited(turns_for(case)):
+            with emulator.sanitize() as findings, emulator.step_budget(turns_for(case)):
                 share = measure(self._keeping_outputs, case)
         except emulator.KernelAssertion as error:
             self.error = f"{case.label}: {' '.join(str(error).split())}"

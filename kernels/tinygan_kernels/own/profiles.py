@@ -17,8 +17,7 @@ import numpy as np
 
 from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.cuda.numba_backend import compile_ptx as compile_numba
-from tinygan_kernels.emulator import EmulatorError
-from tinygan_kernels.emulator.counters import limited
+from tinygan_kernels.emulator import EmulatorError, step_budget
 from tinygan_kernels.emulator.host import nvrtc
 from tinygan_kernels.profiling import report
 from tinygan_kernels.profiling.architectures import capability_of
@@ -27,7 +26,7 @@ from tinygan_kernels.profiling.counts import Key, count_executions, counted_call
 from tinygan_kernels.shapes import ContractError
 
 from .host import OwnHost
-from .judge import checked_name, turns_for_work
+from .judge import checked_name, require_float32, turns_for_work
 from .kernel_file import OPTIONS, OwnKernel, one_line, read
 
 
@@ -53,6 +52,7 @@ def profile(
     made = call(as_, shape)
     capability_of(arch)
     own = read(file, launch, signature)
+    require_float32(own)
     host = OwnHost(own, contract, params)
     made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
     sizes = tuple(shape or PROFILED[as_].example)
@@ -69,7 +69,7 @@ def _counts(host: OwnHost, shape: Sequence[int]) -> dict[Key, float]:
     """Run the kernel once on these sizes, and return its counters."""
     made = call(host.kernel.name, shape)
     params = {**made.params, **host.fixed}
-    with limited(turns_for_work(made.work)):
+    with step_budget(turns_for_work(made.work)):
         return counted_call(made, lambda inputs, outputs: host(*inputs, *outputs, **params))
 
 

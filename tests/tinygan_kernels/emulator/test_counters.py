@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator import counters
 
 GLOBAL = """extern "C" __global__ void k(const float* x, float* y, int stride, int offset) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -276,32 +275,3 @@ def test_counts_of_nothing_and_without_memory_can_be_shown():
         )
     assert c["arithmetic_intensity"] == float("inf") and "inf" in str(c)
     assert json.loads(c.to_json(indent=1), parse_constant=pytest.fail)["metrics"]["arithmetic_intensity"] is None
-
-
-# ---- launches that do not end ----------------------------------------------------------------------------------------------------
-
-
-# 2^32 - 1 turns for x = -1, each of them another state, so that the emulator's own judgement of endless loops does not come first
-SPIN = 'extern "C" __global__ void spin(volatile int* x) {\n  for (int i = 0; i != x[0]; ++i) { }\n}'
-
-
-@pytest.mark.parametrize("counting", [False, True])
-def test_a_limit_ends_a_launch_and_names_the_line(counting):
-    kernel = emulator.RawModule(code=SPIN, filename="spin.cu").get_function("spin")
-    ones = np.ones(1, "i4")
-    with counters.limited(50):
-        kernel((1,), (32,), (ones,))
-        with pytest.raises(emulator.EmulatorError, match=r"spin does not end: it still ran, at spin\.cu:2, after 50 basic blocks"):
-            if counting:
-                with emulator.count():
-                    kernel((1,), (32,), (-ones,))
-            else:
-                kernel((1,), (32,), (-ones,))
-    kernel((1,), (32,), (ones,))
-
-
-def test_a_limit_is_for_each_launch():
-    kernel = emulator.RawModule(code=SPIN).get_function("spin")
-    with counters.limited(5):
-        for _ in range(20):
-            kernel((1,), (32,), (np.ones(1, "i4"),))

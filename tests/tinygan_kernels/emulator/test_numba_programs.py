@@ -52,6 +52,20 @@ def test_a_launch_with_host_arrays_of_any_strides():
     assert (y == 2 * before).all() and (x == before).all()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_arrays_that_begin_at_the_same_address(turned):
+    x, out = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
+
+    @cuda.jit
+    def add(a, b, out):
+        i = cuda.grid(1)
+        out[i] = a[i % a.size] + b[i % b.size]
+
+    with emulator.numba():
+        add[1, 64](*((x[:1], x) if turned else (x, x[:1])), out)
+    np.testing.assert_array_equal(out, x + x[0])
+
+
 def test_device_arrays_streams_and_events_in_order():
     x = np.arange(100, dtype="f4")
     stream, start, end = cuda.stream(), cuda.event(), cuda.event()

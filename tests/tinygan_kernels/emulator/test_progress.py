@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, SanitizerError
-from tinygan_kernels.emulator.execute import residency
+from tinygan_kernels.emulator.execute import progress, residency
 
 HEAD = 'extern "C" __global__ void k('
 
@@ -180,3 +180,18 @@ def test_launches_of_one_kernel_from_several_threads_keep_their_arguments():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_every_block_of_a_grid_runs_where_chunks_were_set_aside_for_their_time(monkeypatch):
+    """With so much shared memory fewer blocks are resident than a chunk has, so none may begin beside one that was set aside."""
+    monkeypatch.setattr(progress, "SLICE", 2000)
+    monkeypatch.setattr(progress, "FIRST_LOOK", 500)
+    code = HEAD + """int* o, int n) {
+  unsigned v = threadIdx.x;
+  for (int i = 0; i < n; ++i) { v = v * 1664525u + 1013904223u; if (v == 12345u) o[0] = 7; __syncwarp(); }
+  if (threadIdx.x == 0) o[blockIdx.x] = v | 1;
+}"""
+    kernel, out = emulator.RawModule(code=code).get_function("k"), ints(600)
+    with emulator.checks(False):
+        kernel((600,), (32,), (out, np.int32(3000)), shared_mem=100 * 1024)
+    assert np.count_nonzero(out) == 600

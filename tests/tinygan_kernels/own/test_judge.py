@@ -225,3 +225,27 @@ def test_turns_leave_one_thread_enough_and_files_are_read_by_name(file):
     assert judge.turns_for(case) > 8 * 70 * 80 * 90
     own = read(f"{file(ADD + ADD.replace('add', 'more'))}:more")
     assert own.name == "more" and own.title == "k.cu:more" and own.parameter_count == 4
+
+
+def test_an_element_that_depends_on_its_place_is_told_so():
+    """As where a vectorised part and its tail round differently: the numbers of one arrangement say nothing of the other's."""
+
+    def first_is_off(x, y):
+        np.exp(x, out=y)
+        if y.size and np.isfinite(y.flat[0]):
+            y.flat[0] = np.nextafter(y.flat[0], np.float32(1))
+
+    assert "the value of an element depends on its place in the array" in str(verify(first_is_off, "exp"))
+
+
+class Exp:
+    """A callable without a name of its own."""
+
+    def __call__(self, x, y):
+        np.exp(x, out=y)
+
+
+def test_any_callable_is_judged_and_params_it_would_not_see_are_refused():
+    assert str(verify(Exp(), "exp")).startswith("ok    Exp as exp")
+    with pytest.raises(ContractError, match="leave out launch, signature and params"):
+        verify(Exp(), "exp", params={"nonsense": 3})

@@ -184,6 +184,8 @@ class AsyncCopies:
         self._read(source, data, address, length, lanes)
         issued = self.access.check.time() if self.access.check else 0
         address = np.broadcast_to(np.asarray(address, "i8"), lanes.mask.shape)
+        if length is not None:  # a copy that reads nothing, or less, is not followed: -1 is nobody's address
+            address = np.where(np.broadcast_to(length >= source.bytes, lanes.mask.shape), address, -1)
         for memory, positions, some in self.access.pieces(target, to, lanes, "st"):
             if self.access.check:
                 self.access.check.issued(target, memory, positions, some)

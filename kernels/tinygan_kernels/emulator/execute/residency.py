@@ -41,7 +41,7 @@ def run_chunks(machines: Iterable[Machine], most: int) -> None:
         elif not _round(aside):
             _stuck(aside, next(machines, None))
         aside = [s for s in aside if not s.ended]
-        if not aside and machine is None:
+        if not aside and machine is None and room > 0:  # without room nobody has asked for the next chunk
             return
 
 

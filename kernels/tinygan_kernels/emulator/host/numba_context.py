@@ -126,7 +126,7 @@ class _Device:
     def __init__(self, parts: SimpleNamespace):
         self.parts = parts
         self.host = HostDriver(parts.driver.binding)
-        self.preparing = threading.local()  # .passed: {address: host array} of the launch that a thread is preparing
+        self.preparing = threading.local()  # .passed: [(address, host array)] of the launch that a thread is preparing; .copies
         self.folder = str(Path(parts.dispatcher.__file__).parent)  # of Numba's own kernels, which are not the user's to mend
         self.depth, self.lock, self.saved = 0, threading.RLock(), []
         self.state: dict = {**self.host.functions(), "devices": type(parts.driver.driver.devices)(), "is_initialized": True,
@@ -137,9 +137,15 @@ class _Device:
     # -- in and out -------------------------------------------------------------------------------------------------
     def enter(self) -> None:
         with self.lock:
+            if self.depth == 0:
+                try:
+                    self._put_in()
+                except BaseException as error:
+                    self._take_out()
+                    if isinstance(error, (KeyError, AttributeError)):
+                        raise EmulatorError(f"this version of numba-cuda has no {error}; install one from 0.20 on") from error
+                    raise
             self.depth += 1
-            if self.depth == 1:
-                self._put_in()
 
     def leave(self) -> None:
         with self.lock:
@@ -189,7 +195,7 @@ class _Device:
                 real_init(kernel, function, *args, **options)
 
         def launch(kernel, *args, **options):
-            self.preparing.passed, self.preparing.copies = {}, []
+            self.preparing.passed, self.preparing.copies = [], []
             of_numba = getattr(kernel, "py_func", real_init).__code__.co_filename.startswith(self.folder)
             with checks(checking() and not of_numba):
                 return real_launch(kernel, *args, **options)
@@ -261,16 +267,17 @@ class _Device:
         """Run a kernel; it takes the place of cuda.core.launch. args: as Numba's calling convention flattens them."""
         if getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False):
             raise UnsupportedInstruction(f"kernel {kernel.translated.title} is cooperative: synchronising a grid is not supported")
-        passed, self.preparing.passed = self.preparing.passed, {}
+        passed, copies = self.preparing.passed, self.preparing.copies
+        self.preparing.passed, self.preparing.copies = [], []
         values = tuple(_scalar(a) for a in args)
-        arrays = [(array, f"the array of {_described(array)} at {address:#x}") for address, array in passed.items()]
+        arrays = [(array, f"the array of {_described(array)} at {address:#x}") for address, array in passed]
         captured = [each.__cuda_array_interface__["data"][0] for each in kernel.code.captured]
         for address in [*(int(v) for v in values if v.dtype == np.int64 and v > 0), *captured]:
             memory = self.host.allocations.at(address)
             if memory is not None:
                 arrays.append((memory, f"device memory at {memory.__array_interface__['data'][0]:#x}"))
         run_kernel(kernel.translated, kernel.code.variables, config.grid, config.block, values, config.shmem_size, arrays)
-        for original, copy in self.preparing.copies:
+        for original, copy in copies:
             original[...] = copy
 
     def view(self, given, stream=0, copy=None, user_explicit=False):
@@ -295,7 +302,7 @@ class _Device:
                 self.preparing.copies.append((original, array))
         address = array.__array_interface__["data"][0] if size else 0
         if size:
-            self.preparing.passed[address] = array
+            self.preparing.passed.append((address, array))
         layout = self.parts.devicearray._StridedLayoutShim(
             strides_in_bytes=strides, is_contiguous_c=array.flags.c_contiguous, is_contiguous_f=array.flags.f_contiguous,
             is_contiguous_any=array.flags.forc,

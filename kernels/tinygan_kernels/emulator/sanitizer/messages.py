@@ -50,7 +50,8 @@ class Messages:
         self.fenced = np.zeros((2, 3, width), "i8")  # when that fence was, and what the lane then knew of its block and warp
         self.before = np.full((2, width), None, object)  # ... and its view
         self.pending = np.full((2, width), None, object)  # read by relaxed reads, not yet acquired by a fence: near, wide
-        self.last_read = np.zeros(width, "i8")  # the last message that the lane has taken in
+        self.last_read = np.zeros(width, "i8")  # the last message that the lane has put into `pending`
+        self.last_acquired = np.zeros(width, "i8")  # the last one that it knows: a relaxed read before does not replace that
         self.fences = self.waits = False  # whether there was a fence; whether `pending` holds anything
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
@@ -110,10 +111,10 @@ class Messages:
         return strength.releases or self.fences or bool(box.at)
 
     def _read(self, box: Mailbox, lane: int, position: int, acquires: bool) -> None:
-        message = box.at.get(position)
-        if message is None or message.number == self.last_read[lane]:
+        message, last = box.at.get(position), self.last_acquired if acquires else self.last_read
+        if message is None or message.number == last[lane]:
             return
-        self.last_read[lane] = message.number
+        last[lane] = message.number
         same = message.block == int(self.order.number[lane]) >> THREAD_BITS
         view = message.near if same else message.wide
         if acquires:

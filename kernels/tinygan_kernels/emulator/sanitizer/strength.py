@@ -7,6 +7,8 @@ orders.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -42,7 +44,7 @@ class KernelOrder(NamedTuple):
     """What the whole kernel has of order: whether a message can pass between its threads through memory, and its compared loads."""
 
     messages: bool
-    compared: frozenset[int]  # PTX lines of loads whose values only a compare-and-swap compares
+    compared: frozenset[int]  # PTX lines of loads whose value a compare-and-swap compares
 
 
 _KNOWN: WeakKeyDictionary[TranslatedKernel, KernelOrder] = WeakKeyDictionary()
@@ -55,7 +57,12 @@ def order_of(kernel: TranslatedKernel) -> KernelOrder:
         fences = any(i.opcode in ("membar", "fence") for i in instructions)
         found = [strength_of(i.name) for i in instructions if i.opcode in ("ld", "st", "atom", "red")]
         messages = any(s.acquires or s.releases or (fences and s.flags) for s in found)
-        _KNOWN[kernel] = KernelOrder(messages, frozenset(_compared(instructions)))
+        functions = defaultdict(list)  # by the number of their first block, as names of registers are those of one function
+        first = sorted({0, *(block.callee for block in kernel.basic_blocks if block.callee >= 0)})
+        for block in kernel.basic_blocks:
+            functions[bisect_right(first, block.number)].extend(block.instructions)
+        compared = frozenset(line for each in functions.values() for line in _compared(each))
+        _KNOWN[kernel] = KernelOrder(messages, compared)
     return _KNOWN[kernel]
 
 
