@@ -46,7 +46,7 @@ def check(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the cotangents and inputs that are drawn.")] = 0,
     symbolic: Annotated[
         bool,
-        typer.Option("--symbolic", help="For a wrong gradient of small inputs: both formulas, by SymPy, of the extra [derive]."),
+        typer.Option("--symbolic", help="For a wrong gradient of small inputs: both formulas, by SymPy, of the extra derive."),
     ] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the report there as JSON.", show_default=False)] = None,
     picture: Annotated[

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygan.engine.differences import POINTS, slopes
+from tinygan.engine.differences import POINTS, Slopes, slopes
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.tensor import Tensor
 
 from .calls import Calls, DerivationInputError, positional_names
 from .frameworks import Framework
 from .judgement import Judged
-from .numeric import Precision
+from .numeric import Precision, at_steps
 from .verdict import RIGHT, UNDECIDED, WRONG, InputVerdict, worst
 
 
@@ -27,15 +27,19 @@ def forward(judged: Judged, jvp: Callable[..., Any], rng: np.random.Generator) -
     calls = judged.calls
     precision = Precision.of(calls.single)
     tangents = [rng.standard_normal(calls.arrays[i].shape) for i in calls.floats]
-    h = 0.1 * precision.step
-    rows = []
-    for t in POINTS:
-        point = list(calls.arrays)
-        for i, d in zip(calls.floats, tangents, strict=True):
-            point[i] = calls.arrays[i] + t * h * d
-        rows.append(calls.value(point))
-    seen = slopes(rows, h)
-    noise = 100 * precision.eps * np.maximum(np.abs(rows[2]), 1e-30) / h
+
+    def along(step: float) -> Slopes:
+        rows = []
+        for t in POINTS:
+            point = list(calls.arrays)
+            for i, d in zip(calls.floats, tangents, strict=True):
+                point[i] = calls.arrays[i] + t * step * d
+            rows.append(calls.value(point))
+        return slopes(rows, step)
+
+    noise = 100 * precision.eps * np.maximum(np.abs(calls.value(calls.arrays)), 1e-30)
+    seen, h = at_steps(along, 0.1 * precision.step, noise, precision)
+    noise = noise / h
     inputs, handed = calls.framework.wrapped([a.copy() for a in calls.arrays]), calls.framework.wrapped(tangents)
     names = positional_names(jvp)
     two = names is not None and len(names) == 2 and len(inputs) > 1
@@ -96,7 +100,7 @@ def second_order(
         found = calls.claim(list(given[:-1]), np.asarray(given[-1]).reshape(-1))
         return tuple(np.zeros_like(x) if g is None else g for g, x in zip(found, given, strict=False))
 
-    names = [*calls.names, "g" if "g" not in calls.names else "cotangent"]
+    names = [*calls.names, calls.cotangent_name]
     pulled.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])  # type: ignore[attr-defined]
     moved = [a * 1.3 + 0.1 for a in calls.arrays]
     here, there = pulled(*arrays), pulled(*moved, arrays[-1])

@@ -67,6 +67,11 @@ class Calls:
             return found
         return ["x"] if len(self.arrays) == 1 else [f"x{i}" for i in range(len(self.arrays))]
 
+    @property
+    def cotangent_name(self) -> str:
+        """Return what the cotangent is called: "g", unless an input is called so, or like one of several, "g0"."""
+        return "cotangent" if any((name[0] == "g" and name[1:].isdigit()) or name == "g" for name in self.names) else "g"
+
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from tinygan.engine.differences import KINK, POINTS, SHORTER, Slopes, slopes
+from tinygan.engine.differences import KINK, POINTS, Slopes, at_shorter_steps, slopes
 from tinygan.engine.gradcheck import RTOL, STEP
 
 STEP_SINGLE = (
@@ -85,8 +87,8 @@ def measure(
         _one_input(value, point, i, position, noise, precision, rng, elements, found)
     for _ in range(directions):
         moves = [rng.standard_normal(arrays[i].shape) for i in floats]
-        h = precision.step * 0.1
-        seen = _along(value, arrays, floats, moves, h, cotangents)
+        along = partial(_along, value, arrays, floats, moves, cotangents)
+        seen, h = at_steps(along, 0.1 * precision.step, noise, precision)
         if not np.any(_kinks(seen, noise / h, precision)):
             found.directions.append((moves, seen.numeric, noise / h + _truncation(seen, precision)))
     return found
@@ -110,18 +112,19 @@ def _one_input(
     for at in chosen:
         index = np.unravel_index(at, x.shape)
         before = x[index].copy()
-        for factor in SHORTER[:1] if precision.rtol != RTOL else SHORTER:
-            h = factor * precision.step * max(abs(float(before)), 0.1)
-            rows = []
+        rows: list[np.ndarray] = []
+
+        def moved(step: float, index: Any = index, before: Any = before, rows: list[np.ndarray] = rows) -> Slopes:
+            rows.clear()
             for t in POINTS:
-                x[index] = before + t * h
+                x[index] = before + t * step
                 rows.append(value(point))
             x[index] = before
-            with np.errstate(all="ignore"):
-                seen = slopes([u @ row for row in rows], h)
-                kinks = _kinks(seen, noise / h, precision)
-            if not kinks.any():
-                break
+            return slopes([u @ row for row in rows], step)
+
+        with np.errstate(all="ignore"):
+            seen, h = at_steps(moved, precision.step * max(abs(float(before)), 0.1), noise, precision)
+            kinks = _kinks(seen, noise / h, precision)
         gradient[:, at], rounding[:, at] = seen.numeric, noise / h + _truncation(seen, precision)
         known[at] = not kinks.any()
         if kinks.any():
@@ -142,8 +145,8 @@ def _along(
     arrays: Sequence[np.ndarray],
     floats: Sequence[int],
     moves: Sequence[np.ndarray],
-    h: float,
     u: np.ndarray,
+    h: float,
 ) -> Slopes:
     rows = []
     for t in POINTS:
@@ -153,6 +156,13 @@ def _along(
         rows.append(u @ value(point))
     with np.errstate(all="ignore"):
         return slopes(rows, h)
+
+
+def at_steps(measure: Callable[[float], Slopes], h: float, noise: Any, precision: Precision) -> tuple[Slopes, float]:
+    """Return the slopes, and their step: at shorter steps where h sees a kink, but in float32, whose steps cannot be shorter."""
+    if precision.rtol != RTOL:
+        return measure(h), h
+    return at_shorter_steps(measure, h, noise, lambda seen, rounding: _kinks(seen, rounding, precision))
 
 
 def _kinks(seen: Slopes, rounding: np.ndarray, precision: Precision) -> np.ndarray:

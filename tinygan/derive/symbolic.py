@@ -94,7 +94,7 @@ def _symbols(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _cotangent(calls: Calls, i: int) -> str:
-    return "g" if len(calls.out_shapes) == 1 else f"g{i}"
+    return calls.cotangent_name if len(calls.out_shapes) == 1 else f"{calls.cotangent_name}{i}"
 
 
 # ---- f and vjp with symbols -----------------------------------------------------------------------------------------------------
@@ -165,7 +165,8 @@ def _computed(nodes: Sequence[Node], leaves: Mapping[int, np.ndarray]) -> list[n
             args, named = _exact_in(filled(node.about["args"], parents)), filled(node.about["named"], parents)
             if node.about["name"] in branching:
                 pairs = zip(args, filled(node.about["args"], numbers), strict=True)
-                found = branching[node.about["name"]](*pairs, **named)
+                values_of = filled(node.about["named"], numbers)
+                found = branching[node.about["name"]](*pairs, **{key: (_exact_in(named[key]), values_of[key]) for key in named})
             else:
                 found = smooth.get(node.about["name"], function)(*args, **named)
         except Exception as error:  # NumPy's functions fail on expressions in many ways
@@ -230,18 +231,19 @@ def _branching() -> dict[str, Callable[..., Any]]:
     def smaller(a: Any, b: Any) -> Any:
         return np.where(a[1] <= b[1], a[0], b[0])
 
-    def clip(x: Any, low: Any = (None, None), high: Any = (None, None)) -> Any:
+    def clip(x: Any, low: Any = (None, None), high: Any = (None, None), **named: Any) -> Any:
+        low, high = named.get("a_min", named.get("min", low)), named.get("a_max", named.get("max", high))
         x = x if low[0] is None else (larger(x, low), np.maximum(x[1], low[1]))
         return x[0] if high[0] is None else smaller(x, high)
 
     def size(x: Any) -> Any:
         return np.where(x[1] >= 0, x[0], -x[0])
 
-    def largest(x: Any, axis: Any = (None, None), **named: Any) -> Any:
-        return _extreme(np.argmax, x, axis[1], **named)
+    def largest(x: Any, axis: Any = (None, None), keepdims: Any = (False, False)) -> Any:
+        return _extreme(np.argmax, x, axis[1], keepdims[1])
 
-    def smallest(x: Any, axis: Any = (None, None), **named: Any) -> Any:
-        return _extreme(np.argmin, x, axis[1], **named)
+    def smallest(x: Any, axis: Any = (None, None), keepdims: Any = (False, False)) -> Any:
+        return _extreme(np.argmin, x, axis[1], keepdims[1])
 
     return {
         "maximum": larger, "fmax": larger, "minimum": smaller, "fmin": smaller, "clip": clip, "absolute": size, "fabs": size,
@@ -249,14 +251,14 @@ def _branching() -> dict[str, Callable[..., Any]]:
     }  # fmt: skip
 
 
-def _extreme(which: Callable[..., Any], x: tuple[np.ndarray, np.ndarray], axis: int | None, keepdims: bool = False) -> np.ndarray:
-    """Return the expressions of the elements that `which`, argmax or argmin, chooses along an axis, or along all."""
-    if axis is None:
-        found = x[0].reshape(-1)[which(x[1])]
-        return np.full((1,) * x[0].ndim if keepdims else (), found, object)
-    at = np.expand_dims(which(x[1], axis=axis), axis)
-    taken = np.take_along_axis(x[0], at, axis)
-    return taken if keepdims else np.squeeze(taken, axis)
+def _extreme(which: Callable[..., Any], x: tuple[np.ndarray, np.ndarray], axis: Any, keepdims: bool) -> np.ndarray:
+    """Return the expressions of the elements that `which`, argmax or argmin, chooses along an axis, along several, or along all."""
+    axes = tuple(range(x[0].ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(a % x[0].ndim for a in axes)
+    rest = [a for a in range(x[0].ndim) if a not in axes]
+    expressions, numbers = (np.transpose(a, (*rest, *axes)).reshape(*(a.shape[r] for r in rest), -1) for a in x)
+    taken = np.take_along_axis(expressions, np.expand_dims(which(numbers, axis=-1), -1), -1)[..., 0]
+    return np.expand_dims(taken, axes) if keepdims else taken
 
 
 # ---- what is shown --------------------------------------------------------------------------------------------------------------
@@ -302,7 +304,9 @@ def _told(formula: Any) -> str:
     """Return a formula as text; parts that a long one repeats get names after the word "where". Raises NoFormula."""
     import sympy
 
-    parts, (short,) = sympy.cse(formula, sympy.numbered_symbols("t")) if formula.count_ops() > SIMPLIFIED // 2 else ([], [formula])
+    used = {symbol.name for symbol in formula.free_symbols}
+    fresh = (symbol for symbol in sympy.numbered_symbols("t") if symbol.name not in used)
+    parts, (short,) = sympy.cse(formula, fresh) if formula.count_ops() > SIMPLIFIED // 2 else ([], [formula])
     if sum(part.count_ops() for _, part in parts) + short.count_ops() > MOST_OPERATIONS:
         raise NoFormula(f"the formula has more than {MOST_OPERATIONS} operations; pass smaller inputs")
     named = ", ".join(f"{name} = {part}" for name, part in parts)

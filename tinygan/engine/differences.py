@@ -8,7 +8,7 @@ A function of one number t is evaluated at five points, t = h, h/2, 0, -h/2, -h.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,24 @@ class Slopes:
     def kink(self, rounding: Any) -> Any:
         """Return whether the function has a kink within h, where rounding alone moves a slope by `rounding`."""
         return self.disagreement() > KINK * self.scale + 10 * rounding
+
+
+def at_shorter_steps(
+    measure: Callable[[float], Slopes], h: float, noise: Any, kinked: Callable[[Slopes, Any], Any] = Slopes.kink
+) -> tuple[Slopes, float]:
+    """Return the slopes at the longest step of h * SHORTER at which no kink is seen, and that step.
+
+    measure(step) gives the slopes at a step. noise: how far rounding alone moves a difference of two values; divided by the step it
+    is how far it moves a slope, which `kinked(slopes, rounding)` allows for. A step at which rounding could hide the kink that was
+    seen before is not tried. Where every step sees a kink, the slopes are those of the last one.
+    """
+    found, step = measure(h), h
+    first = found.scale
+    for factor in SHORTER[1:]:
+        if not np.any(kinked(found, noise / step)) or np.any(10 * noise / (factor * h) > KINK * first):
+            break
+        found, step = measure(factor * h), factor * h
+    return found, step
 
 
 def _largest(arrays: Sequence[Any]) -> Any:

@@ -18,7 +18,7 @@ from tinygan_kernels.writes import span
 from tinygan.engine import ops
 
 from .conversion import described, whole_number
-from .differences import POINTS, SHORTER, slopes
+from .differences import POINTS, at_shorter_steps, slopes
 from .elsewhere import answers_keywords
 from .randomness import generator_of
 from .tensor import Tensor, gradients
@@ -246,12 +246,8 @@ def _derivative(
             x.array[index] = value + t * x.backend.asarray(direction)
         return loss()
 
-    first = h
     try:
-        for h in (factor * first for factor in SHORTER):
-            seen = slopes([at(t * h) for t in POINTS], h)
-            if not seen.kink(noise / h):
-                break
+        seen, h = at_shorter_steps(lambda step: slopes([at(t * step) for t in POINTS], step), h, noise)
     finally:
         for (x, index, _), value in zip(moves, before, strict=True):
             x.array[index] = value

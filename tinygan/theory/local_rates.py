@@ -52,7 +52,7 @@ def dirac_critical(backend: Backend) -> list[Measured]:
 
     measured = []
     ways: dict[str, tuple[Callable[[Field, float], Map], Callable[[float], float]]] = {
-        "both at once": (simultaneous, critical_simultaneous), "D first": (alternating, critical_alternating),
+        "both at once": (simultaneous, critical_simultaneous), "in turn": (alternating, critical_alternating),
     }
     for name, (way, expected) in ways.items():
         for gamma in GAMMAS:
@@ -106,7 +106,7 @@ def mlp_critical(backend: Backend) -> list[Measured]:
             relation = "<=" if share < 1 else ">="
             what = f"R1 {r1:g}: at {share} of the critical step {h:.3f} the factor per step in play"
             measured += [Measured(f"{what}, against the eigenvalues'", played, predicted, 2e-3),
-                         Measured("which lies on its side of 1", played, 1, relation=relation)]
+                         Measured(f"{what}, on its side of 1", played, 1, relation=relation)]
     return measured
 
 

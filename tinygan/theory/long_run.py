@@ -122,7 +122,7 @@ def nonsaturating_simultaneous(backend: Backend) -> list[Measured]:
         *measured,
         Measured("h = 0.2 from a radius of 0.1: r after 10,000 steps over sqrt(2 h)", float(inside[-1] / np.sqrt(0.4)), 1, 0.03),
         Measured("h = 0.2, 300 steps of the engine from the circle: smallest radius", float(ahead.min()), 0.60, relation=">="),
-        Measured("the same: largest radius", float(ahead.max()), 0.66, relation="<="),
+        Measured("h = 0.2, 300 steps of the engine from the circle: largest radius", float(ahead.max()), 0.66, relation="<="),
     ]
 
 

@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.speed.timing import stamp
+
 from .table import CASES, SILENCE, Answer, answers, right_called_wrong, summary
 
 
@@ -28,7 +30,7 @@ def main() -> None:
     print(table(counts["confusion"]))
     print({key: value for key, value in counts.items() if key != "confusion"})
     if chosen.json:
-        chosen.json.write_text(json.dumps(counts | {"silent_about": _told(found)}, indent=1) + "\n")
+        chosen.json.write_text(json.dumps({"stamp": stamp(), **counts, "silent_about": _told(found)}, indent=1) + "\n")
 
 
 def _mark(a: Answer) -> str:

@@ -73,3 +73,9 @@ def test_both_formulas_on_request(file, capsys):
     small.write_text(SOURCE.replace("size=(3, 4)", "size=2"))
     assert run(["derive", "check", f"{small}:square", "--vjp", "half", "--symbolic"]) == 1
     assert "claimed = 1/2 times right" in capsys.readouterr().out
+
+
+def test_the_help_names_the_extra(capsys):
+    """Square brackets are markup in a help text, and would not be shown."""
+    assert run(["derive", "check", "--help"]) == 0
+    assert "extra derive" in " ".join(capsys.readouterr().out.split()).replace("│ ", "").replace(" │", "")

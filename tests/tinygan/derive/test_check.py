@@ -232,3 +232,19 @@ def test_assert_gradients_fails_with_the_report():
     assert_gradients(dense, back, X, W)
     with pytest.raises(AssertionError, match=r"(?s)dense: WRONG.*mistake \(high confidence\): sign"):
         assert_gradients(dense, lambda g, x, w: (-back(g, x, w)[0], back(g, x, w)[1]), X, W)
+
+
+@pytest.mark.parametrize("steep", [10.0, 1e4, 3e5])
+def test_a_steep_function_is_no_kink_forwards_either(steep):
+    x = np.array([0.3, -0.2]) / steep
+
+    def f(x):
+        return np.tanh(steep * x)
+
+    def slope(x):
+        return steep * (1 - np.tanh(steep * x) ** 2)
+
+    right = check_derivation(f, lambda g, x: g * slope(x), x, jvp=lambda x, t: slope(x) * t)
+    assert right.passed, str(right)
+    wrong = check_derivation(f, lambda g, x: g * slope(x), x, jvp=lambda x, t: 2 * slope(x) * t)
+    assert [v.verdict for v in wrong.checks] == ["WRONG"], str(wrong)

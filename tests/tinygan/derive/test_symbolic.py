@@ -37,6 +37,9 @@ def test_a_ratio_that_is_a_number_is_told():
 FUNCTIONS = {
     "a choice by max": lambda x: x - x.max(-1, keepdims=True),
     "a choice by max over all": lambda x: x * np.max(x),
+    "axes by name": lambda x: np.exp(x - x.max(axis=-1, keepdims=True)) * np.min(x, axis=0),
+    "several axes": lambda x: x * x.max((0, 1)) + np.max(x, axis=(-1, 0), keepdims=True),
+    "limits by name": lambda x: np.clip(x, a_min=-0.5, a_max=0.7) * 3,
     "min": lambda x: np.exp(x) * x.min(0),
     "maximum": lambda x: np.maximum(x, 0.2 * x) ** 2,
     "minimum": lambda x: np.minimum(x**2, 0.5),
@@ -62,6 +65,14 @@ def test_the_right_formula_gives_the_measured_number(name):
     right, claimed = lines(f, lambda x, g: 7 * x + np.pi, (2, 3))[:2]
     assert right.startswith("right:   dL/dx[") and claimed.startswith("claimed: dL/dx["), (right, claimed)
     assert "Heaviside" not in right and "Derivative" not in right
+
+
+def test_an_input_with_the_cotangents_name_is_not_the_cotangent():
+    def scaled(x, g):
+        return x * g
+
+    found = lines(scaled, lambda dout, x, g: (dout * x, dout * x), (2,), (2,))
+    assert found[0].startswith("right:   dL/dx[") and "*g[" in found[0] and "cotangent[" in found[0], found
 
 
 def test_a_formula_that_does_not_give_the_number_is_not_shown(monkeypatch):

@@ -87,8 +87,8 @@ def test_r1_without_its_half_is_caught(name, monkeypatch):
     assert failing(name)
 
 
-def test_players_in_the_wrong_order_are_caught(monkeypatch):
-    """Simultaneous steps have no root where alternating ones have theirs."""
+def test_simultaneous_steps_in_the_place_of_alternating_ones_are_caught(monkeypatch):
+    """Simultaneous steps have no root where alternating ones have theirs. Which player is first does not change the eigenvalues."""
     monkeypatch.setattr(local_rates, "alternating", simultaneous)
     assert failing("r1-critical-step")
 

@@ -116,3 +116,8 @@ def test_noise_on_the_fakes_alone_is_caught(monkeypatch):
     plain = supports.mixture_density
     monkeypatch.setattr(supports, "mixture_density", lambda x, c, std: plain(x, c, std if c[0, 0] else 0.3 * std))
     assert failing("perfect-d-noise")
+
+
+def test_the_divergence_of_lines_comes_from_their_points():
+    assert supports.divergence_of_lines(0.0) == 0
+    assert supports.divergence_of_lines(1e-9) == pytest.approx(np.log(2), abs=1e-12)
