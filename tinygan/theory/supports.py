@@ -163,7 +163,8 @@ CLAIMS = [
     Claim("birthday", 11, "the birthday test finds the size of a support from repeats in small batches, of data and of a G",
           _TEST, "1,000 or 600 batches: the share of those with a repeat is known to some percent", birthday),
     Claim("perfect-d", 11, "on supports that do not meet, D becomes perfect, JSD is log 2 at any distance, V gives G no gradient",
-          "Arjovsky and Bottou 2017, Theorems 2.1, 2.3, 2.4 and 2.6", "what L-BFGS leaves of V = 0, which it nears for ever", perfect_d),
+          "Arjovsky and Bottou 2017, Theorems 2.1, 2.3, 2.4 and 2.6",
+          "what L-BFGS leaves of V = 0, which it nears for ever", perfect_d),
     Claim("perfect-d-noise", 11, "with noise on both, D* is no longer perfect, and G's gradient is that of the divergence",
           "Arjovsky and Bottou 2017, Theorem 3.2", "what two layers of 24 units leave of D*", with_noise),
 ]
