@@ -83,6 +83,13 @@ def test_a_fault_is_planted_in_a_copy_and_taken_out_again(tmp_path, monkeypatch)
     assert not (copied(folder) / "tinygan" / "a.py").exists(), "a file that is gone is gone from the copy too"
 
 
+def test_a_fault_that_was_written_anew_counts_as_not_tried(monkeypatch):
+    monkeypatch.setattr(planted, "CHANGES", {("a.py", "a sign"): ["x + y", "x - y"], ("a.py", "a place"): ["x[0]", "x[1]"]})
+    rows = {("a.py", "a sign"): {"change": ["x + y", "x - y"]}, ("a.py", "a place"): {"change": ["x[ 0]", "x[1]"]},
+            ("a.py", "gone"): {"change": ["a", "b"]}, ("a.py", "old"): {}}
+    assert list(planted.as_planted_now(rows)) == [("a.py", "a sign")]
+
+
 def test_the_record_is_read_as_it_was_written(tmp_path):
     rows = {("a.py", "a sign"): {"path": "a.py", "fault": "a sign", "noticed_by": None, "commit": "abc"}}
     assert known_rows(tmp_path / "r.json") == {}

@@ -4,7 +4,7 @@ Each fault is one that somebody could make: a sign, a player, a place, an order,
 and the tests of its suite run there until one fails. The record names that test, and the commit at which the fault was tried. A
 fault that no test notices is an error, and so is one that keeps the code from being imported, as it would prove nothing. With
 words, only those faults are tried whose sentence or path has one of them, and with --rest those of which the record does not say
-that they are noticed; the record keeps what it says of the others.
+that they are noticed; the record keeps what it says of the others, as long as they change the same text in the same way.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[3]
 RECORD = ROOT / "benchmarks/results/planted.json"
 SUITES = tuple(suite for table in (game_faults, learning_faults, measure_faults, checkpoint_faults, sanitizer_faults)
                for suite in table.SUITES)
+CHANGES = {(fault.path, fault.about): [fault.old, fault.new] for suite in SUITES for fault in suite.faults}
 Rows = dict[tuple[str, str], dict[str, Any]]
 LIMIT = 600  # seconds for the tests of one fault; what makes them hang is noticed
 
@@ -37,7 +38,7 @@ def main() -> int:
     parser.add_argument("--rest", action="store_true", help="try those faults alone that the record does not have as noticed")
     parser.add_argument("--json", type=Path, default=RECORD, help="the record")
     arguments = parser.parse_args()
-    known = known_rows(arguments.json)
+    known = as_planted_now(known_rows(arguments.json))
     load_libraries()
     folder, now, rows = copied(ROOT / ".cache/planted"), stamp(), {}
     for fault, tests in every():
@@ -46,7 +47,8 @@ def main() -> int:
         if not by_word or (arguments.rest and known.get(key, {}).get("noticed_by")):
             rows.update({key: known[key]} if key in known else {})
             continue
-        rows[key] = {"path": fault.path, "fault": fault.about, "noticed_by": noticed(fault, tests, folder), "commit": now["commit"]}
+        rows[key] = {"path": fault.path, "fault": fault.about, "change": CHANGES[key],
+                     "noticed_by": noticed(fault, tests, folder), "commit": now["commit"]}
         print(f"{fault.path}: {fault.about}: {rows[key]['noticed_by'] or 'NOT NOTICED'}", flush=True)
         write(arguments.json, now, {**known, **rows})
     write(arguments.json, now, rows)  # without those that are planted no more
@@ -58,6 +60,11 @@ def main() -> int:
 def known_rows(path: Path) -> Rows:
     """Return the rows of a record by path and fault; none where there is no record yet."""
     return {(row["path"], row["fault"]): row for row in json.loads(path.read_text())["faults"]} if path.exists() else {}
+
+
+def as_planted_now(rows: Rows) -> Rows:
+    """Return the rows of faults that change the same text in the same way today: a fault that was written anew has not been tried."""
+    return {key: row for key, row in rows.items() if row.get("change") == CHANGES.get(key, ())}
 
 
 def write(path: Path, now: dict[str, object], rows: Rows) -> None:
