@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.quality.planted import __main__ as main_module
 from benchmarks.quality.planted.__main__ import ROOT, SUITES, copied, every, known_rows, noticed, write
 from benchmarks.quality.planted.fault import Fault
 
@@ -84,10 +85,10 @@ def test_a_fault_is_planted_in_a_copy_and_taken_out_again(tmp_path, monkeypatch)
 
 
 def test_a_fault_that_was_written_anew_counts_as_not_tried(monkeypatch):
-    monkeypatch.setattr(planted, "CHANGES", {("a.py", "a sign"): ["x + y", "x - y"], ("a.py", "a place"): ["x[0]", "x[1]"]})
+    monkeypatch.setattr(main_module, "CHANGES", {("a.py", "a sign"): ["x + y", "x - y"], ("a.py", "a place"): ["x[0]", "x[1]"]})
     rows = {("a.py", "a sign"): {"change": ["x + y", "x - y"]}, ("a.py", "a place"): {"change": ["x[ 0]", "x[1]"]},
             ("a.py", "gone"): {"change": ["a", "b"]}, ("a.py", "old"): {}}
-    assert list(planted.as_planted_now(rows)) == [("a.py", "a sign")]
+    assert list(main_module.as_planted_now(rows)) == [("a.py", "a sign")]
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path):

@@ -63,7 +63,7 @@ def known_rows(path: Path) -> Rows:
 
 
 def as_planted_now(rows: Rows) -> Rows:
-    """Return the rows of faults that change the same text in the same way today: a fault that was written anew has not been tried."""
+    """Return the rows of faults that change the same text in the same way today: one that was written anew has not been tried."""
     return {key: row for key, row in rows.items() if row.get("change") == CHANGES.get(key, ())}
 
 
