@@ -32,7 +32,7 @@ from tinygan.training.config import Config
 from .timing import stamp
 
 BLOCKS, BLOCK = 9, 500  # blocks of steps
-NOW = ("({ frame: Number(document.body.dataset.frame),"
+NOW = ("({ drawn: Number(document.body.dataset.drawn),"
        " step: Number(document.querySelector('#step-number').textContent.replace(/,/g, '')) })")
 ALL = "for (const box of document.querySelectorAll('[data-view]:not(:checked)')) box.click()"
 
@@ -69,7 +69,7 @@ def watched(page: Page, seconds: float) -> dict[str, float]:
     before, begun = page.run(NOW), time.perf_counter()
     time.sleep(seconds)
     after, passed = page.run(NOW), time.perf_counter() - begun
-    return {"steps": (after["step"] - before["step"]) / passed, "frames": (after["frame"] - before["frame"]) / passed}
+    return {"steps": (after["step"] - before["step"]) / passed, "frames": (after["drawn"] - before["drawn"]) / passed}
 
 
 def measured(data: str, browser: Browser, seconds: float) -> dict[str, Any]:

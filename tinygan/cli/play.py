@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,10 +48,11 @@ def play(
     given: dict[str, Any],
     preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`.")] = None,
     port: Annotated[int, _flag("--port", "Where the page is served; a free port if not given.")] = 0,
-    host: Annotated[str, _flag("--host", "The address to listen at, if not 127.0.0.1, which only this machine reaches.")] = LOCAL,
+    host: Annotated[str, _flag("--host", "The address to listen at, if not 127.0.0.1, which only this machine reaches: one "
+                                              "by which browsers ask for it, so not 0.0.0.0.")] = LOCAL,
     no_open: Annotated[bool, _flag("--no-open", "Print the address, and leave the browser alone.")] = False,
-    export: Annotated[Path | None, _flag("--export", "Play all --steps without a page, and write one that replays them to this "
-                                                     "file.")] = None,
+    export: Annotated[Path | None, _flag("--export", "Play all --steps (3,000 if not given) without a page, and write one that "
+                                                     "replays them to this file.")] = None,
 ) -> int:
     """Play the game in a page: watch it, take its steps apart, change it while it runs, go back and fork.
 
@@ -104,6 +108,42 @@ def _export(game: Host | PastRun, path: Path) -> int:
     return 0
 
 
+def open_browser(address: str) -> None:
+    """Open an address in the browser. No program of the working directory is run, whatever PATH says."""
+    with only_installed_programs():
+        webbrowser.open(address)
+
+
+@contextmanager
+def only_installed_programs() -> Iterator[None]:
+    """Leave on PATH, for the time of a `with`, only absolute folders that are not the working directory.
+
+    `webbrowser` looks for browsers on PATH, where an empty entry means the working directory: a `www-browser` that lies beside
+    somebody's data would be run, and be handed the address with its token. The browser's own children get the same PATH. Windows
+    looks in the working directory first, unless a variable forbids it.
+    """
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if _is_elsewhere(folder)]
+    cleaned = {"PATH": os.pathsep.join(folders) or os.defpath, "NoDefaultCurrentDirectoryInExePath": "1"}
+    before = {name: os.environ.get(name) for name in cleaned}
+    os.environ.update(cleaned)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _is_elsewhere(folder: str) -> bool:
+    """Return whether a folder of PATH is an absolute one, and not the working directory."""
+    try:
+        return os.path.isabs(folder) and not os.path.samefile(folder, os.curdir)
+    except OSError:  # it does not exist
+        return False
+
+
 def _serve(game: Host | PastRun, host: str, port: int, opening: bool) -> int:
     """Serve the page until Ctrl-C."""
     from tinygan.play.past_run import PastRun
@@ -122,7 +162,7 @@ def _serve(game: Host | PastRun, host: str, port: int, opening: bool) -> int:
         tell(out, address)
         sys.stdout.flush()
         if opening:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            threading.Thread(target=open_browser, args=(address,), daemon=True).start()
         try:
             server.run(sockets=[listening])
         except KeyboardInterrupt:

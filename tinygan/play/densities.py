@@ -60,7 +60,7 @@ def drawn(points: Any) -> Dataset:
     """
     try:
         centres = np.array(points, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         centres = np.zeros(0)
     if centres.ndim != 2 or centres.shape[1] != 2 or not 1 <= len(centres) <= MOST_DABS:
         raise DataError(f"what was drawn has to be 1 to {MOST_DABS} points [x, y]")

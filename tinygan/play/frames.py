@@ -101,12 +101,24 @@ class Frames:
         return point if self.charts.add(point) else None
 
     def _mean_reading(self) -> dict[str, float]:
-        """Return the mean of the readings since the last point, or a reading of the last step; {} before the first step."""
-        if not self._readings and self.session.logits is not None:
-            self._readings.append(self.views.reading(self.session.logits))
-        kept = {name: float(np.mean([r[name] for r in self._readings])) for name in (self._readings or [{}])[0] if name != "step"}
+        """Return the mean of the readings since the last point, or a reading of the last step.
+
+        Where the last thing that happened was no step of both players (a move of one alone, other options, going back), no logits
+        of a step are of these networks and options: fresh batches are read.
+        """
+        logits = self.session.logits
+        if logits is None:
+            self._readings.clear()
+            return self.views.fresh_reading()
+        if not self._readings:
+            self._readings.append(self.views.reading(logits))
+        kept = {name: float(np.mean([r[name] for r in self._readings])) for name in self._readings[0] if name != "step"}
         self._readings.clear()
         return kept
+
+    def forget_readings(self) -> None:
+        """Forget the readings since the last point: they are of other options."""
+        self._readings.clear()
 
     def levels(self) -> dict[str, Any]:
         """Return where the curves rest at the equilibrium, as far as the game determines it: {"v": [-1.386, "-log 4"], ...}."""

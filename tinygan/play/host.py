@@ -26,6 +26,7 @@ from .table import Table
 FRAME = 1 / 30  # seconds
 MEASURE = 0.12  # seconds between two points of the curves
 USER_ERRORS = (OptionError, DataError, ValueError)
+BAD_VALUES = (TypeError, OverflowError, RecursionError, MemoryError)  # of a message that asks for what cannot be
 
 
 class Listener(Protocol):
@@ -78,6 +79,8 @@ class Host(Table):
             listener.offer("frame", self._frame())
 
         self._asked.put(greet)
+        if self.failed is not None:  # nobody greets any more
+            listener.offer("failed", self._failed_message())
 
     def leave(self, listener: Listener) -> None:
         """Tell a watcher nothing more."""
@@ -127,8 +130,11 @@ class Host(Table):
                     self._advance()
         except BaseException as error:
             self.failed = error
-            self._tell("failed", as_json({"kind": "failed", "text": f"{type(error).__name__}: {error}"}))
+            self._tell("failed", self._failed_message())
             raise
+
+    def _failed_message(self) -> str:
+        return as_json({"kind": "failed", "text": f"{type(self.failed).__name__}: {self.failed}"})
 
     def _obey(self) -> bool:
         """Do all that was asked, waiting for something while there is nothing to play. Return False once the host is closed."""
@@ -152,16 +158,17 @@ class Host(Table):
 
     def _do(self, listener: Listener | None, command: dict[str, Any]) -> None:
         rest = {name: value for name, value in command.items() if name != "do"}
-        todo = getattr(self, f"do_{command.get('do')}", None)
+        name = command.get("do")
         try:
+            todo = getattr(self, f"do_{name}", None) if isinstance(name, str) else None
             if todo is None:
-                raise OptionError(f"there is no command {command.get('do')!r}")
+                raise OptionError(f"there is no command {name!r}")
             self.note = ""
             todo(**rest)
         except USER_ERRORS as error:
             self.note = getattr(error, "with_flags", str(error))
-        except TypeError as error:  # arguments that the command does not take
-            self.note = f"{command.get('do')}: {error}"
+        except BAD_VALUES as error:
+            self.note = f"{name}: {error or 'there is not enough memory for that'}"
         self._stale |= {"state", "frame"}
 
     def _advance(self) -> None:

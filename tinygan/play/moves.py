@@ -101,7 +101,6 @@ class SlowStep:
             raise OptionError(f"all {session.config.steps:,} steps are made; to go on, give a larger --steps")
         self.session, self.moves = session, list[Move]()
         self.game, self.run = session.run.game, session.run
-        self.before = Moment(self.run)
         self._make()
         self.after = Moment(self.run)
 
@@ -114,10 +113,6 @@ class SlowStep:
         """Take the session to the end of the step."""
         self.after.restore(self.run)
         self.session.reached(self._logits)
-
-    def cancel(self) -> None:
-        """Take the session back to where it was before the step."""
-        self.before.restore(self.run)
 
     # ---- the step -------------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from .session import settings_of
 class PastRun:
     """A run in its folder, or named by its checkpoint, to be looked at. Raises CheckpointError where it has no snapshots.
 
-    Only the pictures that were there at the start are ever given out, by their number.
+    Only the pictures that were there at the start are ever given out, by their number, and only files of the run's own folder: a
+    link that lies among them, to wherever it leads, is no picture of the run.
     """
 
     def __init__(self, run: Path) -> None:
         self.config = read_config(run)
         self.folder = folder_of(run)
-        self.pictures = pictures_of(self.folder / FOLDER)
+        self.pictures = [path for path in pictures_of(self.folder / FOLDER) if self._is_own(path)]
         if not self.pictures:
             raise CheckpointError(f"the run in {run} has no snapshots to replay; train with --snapshots 50, say")
         charts = Charts()
@@ -39,12 +41,19 @@ class PastRun:
 
     def picture(self, number: int) -> bytes | None:
         """Return a picture as PNG; None if there is no such one, or no longer."""
-        if not 0 <= number < len(self.pictures):
+        if not 0 <= number < len(self.pictures) or not self._is_own(self.pictures[number]):
             return None
         try:
             return self.pictures[number].read_bytes()
         except OSError:
             return None
+
+    def _is_own(self, path: Path) -> bool:
+        """Return whether a path is a regular file, no link to one, that lies in the run's folder."""
+        try:
+            return stat.S_ISREG(path.lstat().st_mode) and path.resolve().is_relative_to(self.folder.resolve())
+        except OSError:
+            return False
 
     def message(self, pictures: list[str] | None = None) -> dict[str, Any]:
         """Return what the page is told of the run. pictures: where each lies, if not at pictures/NUMBER."""

@@ -26,22 +26,21 @@ def new_token() -> str:
 
 @dataclass(frozen=True)
 class Door:
-    """What a request has to show. host: where the server listens; for one of other machines the names in `names` count too."""
+    """What a request has to show. token: the first part of its path. host, port: where the server listens."""
 
     token: str
     host: str
     port: int
-    names: tuple[str, ...] = ()
 
     @property
     def hosts(self) -> set[str]:
-        """The Host headers that are let in."""
-        own = f"[{self.host}]" if ":" in self.host else self.host
-        return {f"{name}:{self.port}" for name in (*LOOPBACK, own, *self.names)}
+        """The Host headers that are let in. Browsers leave out a port of 80, and write names in small letters."""
+        names = {*LOOPBACK, f"[{self.host}]" if ":" in self.host else self.host.lower()}
+        return {f"{name}:{self.port}" for name in names} | (names if self.port == 80 else set())
 
     def refuses(self, headers: Mapping[str, str], token: str) -> str | None:
         """Say why a request is refused; None if it is let in."""
-        host = headers.get("host", "")
+        host = headers.get("host", "").lower()
         if host not in self.hosts:
             return "this Host is not served"
         origin = headers.get("origin")

@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable
-from typing import Any
+from ipaddress import ip_address
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tinygan.options import OptionError
 
 from .charts import MOST, Point
 from .export import PAGE_FILES, exported_page, page_file
@@ -89,23 +92,42 @@ class Watcher:
         self.news.set()
 
 
-def application(host: Host | PastRun, door: Door) -> Starlette:
+class Guarded:
+    """An application behind a door. Nothing of it sees a request that the door refuses, and all answers get the door's headers."""
+
+    def __init__(self, inner: ASGIApp, door: Door) -> None:
+        self.inner, self.door = inner, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        why = self.door.refuses(headers, scope["path"].removeprefix("/").partition("/")[0])
+        if scope["type"] == "websocket":
+            if why or "origin" not in headers:
+                await WebSocket(scope, receive, send).close(1008)  # before it is accepted: the answer is 403
+            else:
+                await self.inner(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.door.headers())
+            await send(message)
+
+        answer: ASGIApp = Response(why + "\n", 403, media_type="text/plain") if why else self.inner
+        await answer(scope, receive, send_with_headers)
+
+
+def application(host: Host | PastRun, door: Door) -> Guarded:
     """Return the application that serves one game, or a run of the past, under /TOKEN/."""
-
-    def guarded(answer: Callable[[Request], Response]) -> Callable[[Request], Any]:
-        async def respond(request: Request) -> Response:
-            why = door.refuses(request.headers, request.path_params["token"])
-            response = Response(why + "\n", 403, media_type="text/plain") if why else await asyncio.to_thread(answer, request)
-            response.headers.update(door.headers())
-            return response
-
-        return respond
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name", "") or "index.html"
         if name not in PAGE_FILES:
             return Response("there is no such file\n", 404, media_type="text/plain")
         return Response(page_file(name), media_type=TYPES[name[name.rindex(".") :]])
+
+    def with_slash(request: Request) -> Response:
+        return RedirectResponse(f"/{door.token}/")
 
     def export(request: Request) -> Response:
         text = host.within(lambda: exported_page(host.recording()))
@@ -119,9 +141,6 @@ def application(host: Host | PastRun, door: Door) -> Starlette:
         return Response(content, media_type="image/png")
 
     async def live(socket: WebSocket) -> None:
-        if door.refuses(socket.headers, socket.path_params["token"]) or "origin" not in socket.headers:
-            await socket.close(1008)  # before it is accepted: the answer is 403
-            return
         await socket.accept()
         watcher = Watcher(socket, asyncio.get_running_loop())
         host.join_in(watcher)
@@ -136,11 +155,13 @@ def application(host: Host | PastRun, door: Door) -> Starlette:
                 await passing
             host.leave(watcher)
 
-    return Starlette(routes=[
-        Route("/{token}/", guarded(page)), Route("/{token}/export.html", guarded(export)),
-        Route("/{token}/pictures/{number:int}", guarded(picture)), WebSocketRoute("/{token}/live", live),
-        Route("/{token}/{name:path}", guarded(page)),
+    inner = Starlette(routes=[
+        Route("/{token}", with_slash), Route("/{token}/", page), Route("/{token}/export.html", export),
+        Route("/{token}/pictures/{number:int}", picture),
+        WebSocketRoute("/{token}/live", live), Route("/{token}/{name:path}", page),
     ])
+    inner.router.redirect_slashes = False
+    return Guarded(inner, door)
 
 
 async def _listen(socket: WebSocket, watcher: Watcher, host: Host | PastRun) -> None:
@@ -160,11 +181,18 @@ async def _listen(socket: WebSocket, watcher: Watcher, host: Host | PastRun) -> 
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at a port, or at a free one for port 0. Raises OSError where it is taken."""
+    """Return a socket that listens at a port, or at a free one for port 0.
+
+    Raises OSError where the port is taken, and OptionError for a host that stands for all addresses of this machine.
+    """
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        if ip_address(made.getsockname()[0].partition("%")[0]).is_unspecified:
+            made.close()
+            raise OptionError(f"--host is {host!r}, which stands for all addresses of this machine at once, and browsers "
+                              "ask for one of them; give the address or the name at which the page is to be reached")
         made.listen()  # until then somebody else could still take the port
     except OSError as error:
         made.close()

@@ -71,7 +71,8 @@ class Session:
     def begin_anew(self, config: Config) -> None:
         """Begin a new game at step 0."""
         self.run = self._new_run(config)
-        self.logits: Logits | None = None  # of the last step of both players, in memory that the next step overwrites
+        # of the step of both players that was the last thing to happen, in memory that the next step overwrites; else None
+        self.logits: Logits | None = None
         self.events: list[Event] = []
         self.interval = FIRST_INTERVAL
         self.kept = [self._moment()]
@@ -172,6 +173,7 @@ class Session:
         self._apply(self.events[-1])
 
     def _apply(self, event: Event) -> None:
+        self.logits = None  # those of the last step are of other networks or options
         if event.kind == "set":
             self.run = self._carried_over(replace(self.config, **event.changes))
         elif event.kind == "constant_d":

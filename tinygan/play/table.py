@@ -38,7 +38,7 @@ class Table(ABC):
         self.slow: SlowStep | None = None
         self.move = 0
         self.rate = 0.0
-        self._own = dataset  # the data of the command line; the page can choose them again by their name
+        self._own, self._first = dataset, config  # of the command line; the page can choose its data again, as they are named there
         self._dabs: list[Any] = []
         self._games = 0
         self._next_step = 0.0
@@ -75,7 +75,7 @@ class Table(ABC):
             "playing": self.playing, "speed": self.speed, "on": sorted(frames.on), "average": frames.average,
             "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene,
             "levels": frames.levels(), "alarms": [warned.to_json() for warned in frames.watch.said()],
-            "slow": self.slow is not None, "own": self._own.name if self._own.name not in OFFERED else "",
+            "slow": self.slow is not None, "own": self._first.data if self._first.data not in OFFERED else "",
         }
 
     def _defaults(self) -> dict[str, Any]:
@@ -186,22 +186,28 @@ class Table(ABC):
         """Change options; some begin a new game."""
         self._leave_slow_motion()
         if self.session.change(_record(changes)):
+            self._leave_scene_of_other_players()
             self._new_game(self.session)
         else:
+            self.frames.forget_readings()
             self._tell("charts", self.frames.charts_message())
+
+    def _leave_scene_of_other_players(self) -> None:
+        """Forget the scene, if options that decide the networks are no longer as it has them."""
+        wanted = SCENES[self.scene].options if self.scene else {}
+        if any(getattr(self.session.config, name) != wanted[name] for name in wanted.keys() & (NEW_GAME - {"seed"})):
+            self.scene = ""
 
     def do_restart(self) -> None:
         """Begin the same game anew."""
         self._stop()
         self.session.begin_anew(self.session.config)
         self._new_game(self.session)
-        if self.scene and SCENES[self.scene].constant_d:
-            self.session.make_d_constant()
 
     def do_set_up(self, data: str, settings: dict[str, Any], dabs: list[Any] | None = None) -> None:
         """Begin the game of a page's address (data, and options that are not the default), unless it is played already."""
         dataset = self._dataset(data, dabs or [])
-        config = Config(data=data, **chosen_options(dataset, checked(_record(settings))))
+        config = Config(data=data, **chosen_options(dataset, {**self._fixed_options(dataset), **checked(_record(settings))}))
         if config != self.session.config or (dabs or []) != self._dabs:
             self._begin(config, dataset, dabs or [])
 
@@ -209,8 +215,8 @@ class Table(ABC):
         """Take other data. The options are kept if the old and the new data are both points of the plane, or both are not."""
         dataset = self._dataset(name, dabs or [])
         same_kind = is_plane(dataset) == is_plane(self.session.dataset)
-        given = checked(settings_of(self.session.config)) if same_kind else {}
-        self._begin(Config(data=name, **chosen_options(dataset, given)), dataset, dabs or [])
+        kept = checked(settings_of(self.session.config)) if same_kind else {}
+        self._begin(Config(data=name, **chosen_options(dataset, {**self._fixed_options(dataset), **kept})), dataset, dabs or [])
 
     def do_scene(self, name: str) -> None:
         """Set up a scene by its name, and play it."""
@@ -218,29 +224,33 @@ class Table(ABC):
             raise OptionError(f"there is no scene {name!r}; there are {', '.join(SCENES)}")
         scene = SCENES[name]
         dataset = self._dataset(scene.data, [])
-        self._begin(Config(data=scene.data, **chosen_options(dataset, scene.options)), dataset, [])
-        if scene.constant_d:
-            self.session.make_d_constant()
-        self.scene = name
+        options = chosen_options(dataset, {**self._fixed_options(dataset), **scene.options})
+        self._begin(Config(data=scene.data, **options), dataset, [], scene=name)
         self.do_play()
-
-    def do_constant_d(self) -> None:
-        """Set D's last layer to 0, so that D says 1/2 everywhere."""
-        self._leave_slow_motion()
-        self.session.make_d_constant()
 
     def _dataset(self, name: Any, dabs: list[Any]) -> Dataset:
         """Return data by a name that the page may use: what it offers, what was drawn, or what the command line named."""
+        if dabs and name != DRAWN:
+            raise DataError(f"dabs are of the data {DRAWN!r}, not of {name!r}; leave them out")
+        if name == self._first.data:
+            return self._own
         if name == self.session.config.data and name != DRAWN:
             return self.session.dataset
-        if name == self._own.name:
-            return self._own
         if name != DRAWN and name not in OFFERED:
             raise DataError(f"the page offers no data {name!r}; to play on them, start the page by: tinygan play {name}")
         return data_of(name, dabs)
 
-    def _begin(self, config: Config, dataset: Dataset, dabs: list[Any]) -> None:
-        self.playing, self.slow, self.scene = False, None, ""
+    def _fixed_options(self, dataset: Dataset) -> dict[str, Any]:
+        """Return the options of the command line that the page cannot change, as far as they hold for the data.
+
+        All of them hold for the data of the command line. For other data the backend does, and how kernels are emulated; what says
+        how a file is read does not.
+        """
+        kept = FIXED - {"data"} if dataset is self._own else {"backend", "emulate"}
+        return {name: getattr(self._first, name) for name in sorted(kept)}
+
+    def _begin(self, config: Config, dataset: Dataset, dabs: list[Any], scene: str = "") -> None:
+        self.playing, self.slow, self.scene = False, None, scene
         session = Session(config, dataset, self.session.backend)
         self._dabs = dabs
         self._new_game(session)
@@ -249,6 +259,8 @@ class Table(ABC):
         self.session = self.frames.session = session
         self._games += 1
         self.slow = None
+        if self.scene and SCENES[self.scene].constant_d:
+            session.make_d_constant()  # before anything is measured
         self.frames.begin_anew()
         self._counted = (time.perf_counter(), 0)
         self._tell("slow", as_json(self._slow_message()))

@@ -15,12 +15,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from tinygan.engine import ops
-from tinygan.engine.randomness import Draws
+from tinygan.engine.randomness import Draws, uniform
 from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game.objectives import LOG4, OBJECTIVES, goal_of_d, value
 from tinygan.game.packing import packed
-from tinygan.game.penalties import R1, Judged, Penalty, variable
+from tinygan.game.penalties import R1, Judged, Penalty, squared_slope, variable
 from tinygan.game.readings import Logits
 from tinygan.game.remedies import Remedies
 from tinygan.measure.densities import grid, jsd, optimal
@@ -38,6 +38,7 @@ CELLS = 48  # cells of the heat map along each side
 MESH = 17  # points of G's map along each side
 MANY = 4096  # samples from which the density of G is estimated
 PROBE = 256  # samples from which gradients are estimated; packs of up to 16 divide it
+READ = ("v", "d_real", "d_fake", "d_loss", "g_loss", "value")  # the numbers of a reading
 SMALL = 1000  # parameters of both players up to which the Jacobian of the game is computed
 
 
@@ -136,7 +137,9 @@ class Views:
         """Return D* = p / (p + q), (CELLS, CELLS), and JSD(p, q) in nats, from samples of G (n, 2).
 
         For JSD, p are the exact probabilities of the cells, and q the shares of the samples in them; what lies outside of all cells
-        is one more. JSD on cells is a lower bound, and n exact samples in c occupied cells give about c / (8 n), not 0.
+        is one more. Cells alone would make JSD too small. Samples make it too large, and near the equilibrium they win: n exact
+        samples in c occupied cells give about c / (8 n), not 0. With MANY that is 0.001 on the ring, whose modes are narrow, and up
+        to 0.03 on data that fill many cells.
 
         For D*, both densities are blurred by a normal one whose std is the side of a cell (p exactly, q as a kernel density
         estimate), and both get a floor, half of what one sample alone reaches: where there is nobody, D* is 1/2.
@@ -205,22 +208,39 @@ class Views:
 
     def reading(self, logits: Logits) -> dict[str, float]:
         """Return the numbers of a step of the run, as `Logits.read` does, and "value": V by definition, whatever D ascends."""
-        keys = ("v", "d_real", "d_fake", "d_loss", "g_loss", "value")
+        found = self._run("reading", lambda *tensors: self._numbers(Logits(*tensors)), *(t.numpy() for t in logits.tensors))
+        return dict(zip(READ, map(float, found), strict=True))
 
-        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
-            of, game = Logits(*tensors), self.objective
-            means = [ops.mean(game.d_of(s)) for s in (of.real, of.fake)]
-            return game.goal(of.real, of.fake), *means, *of.losses(self.run.config.objective), value(of.real, of.fake)
+    def _numbers(self, of: Logits) -> tuple[Tensor, ...]:
+        """Return the numbers of READ, in its order."""
+        game = self.objective
+        means = [ops.mean(game.d_of(s)) for s in (of.real, of.fake)]
+        return game.goal(of.real, of.fake), *means, *of.losses(self.run.config.objective), value(of.real, of.fake)
 
-        found = self._run("reading", step, *(t.numpy() for t in logits.tensors))
-        return dict(zip(keys, map(float, found), strict=True))
+    def fresh_reading(self) -> dict[str, float]:
+        """Return the numbers that `reading` gives, of PROBE fresh samples that both players are judged by as they are now.
+
+        Penalties count in D's loss; instance noise and unrolled steps are left out.
+        """
+        draws = Draws(self._rng)
+
+        def step(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+            goal, real, fake, _ = self._judged(x, z, draws)
+            return self._numbers(Logits(real, fake, fake, goal))
+
+        return dict(zip(READ, map(float, self._run("fresh", step, *self._probe())), strict=True))
+
+    def _probe(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return PROBE fresh samples of the data and as many z, fewer where packs do not divide them."""
+        n = PROBE // self.run.config.pack * self.run.config.pack
+        return self._sampler.next()[:n], self._rng.standard_normal((n, self.run.config.z), np.float32)
 
     def gradient_norms(self) -> tuple[float, float]:
         """Return |d goal_D / d theta_d| and |d loss_G / d theta_g| on PROBE fresh samples: how steep the game is for each player.
 
         Penalties count in D's goal; instance noise and unrolled steps are left out.
         """
-        c, draws = self.run.config, Draws(self._rng)
+        draws = Draws(self._rng)
 
         def step(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
             up, down, theta_d, theta_g = self._both_goals(x, z, draws)
@@ -233,12 +253,18 @@ class Views:
                 norms.append(ops.sqrt(total))
             return tuple(norms)
 
-        n = PROBE // c.pack * c.pack
-        d, g = self._run("norms", step, self._sampler.next()[:n], self._rng.standard_normal((n, c.z), np.float32))
+        d, g = self._run("norms", step, *self._probe())
         return float(d), float(g)
 
     def _both_goals(self, x: Tensor, z: Tensor, draws: Draws) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
         """Return D's goal, G's loss, theta_d and theta_g, the goal with its penalties, on one batch of each."""
+        game = self.run.game
+        goal, s_real, _, made = self._judged(x, z, draws)
+        loss = self.objective.loss(s_real, game.D(made))
+        return goal, loss, game.optim_d.parameters, game.optim_g.parameters
+
+    def _judged(self, x: Tensor, z: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return D's goal with its penalties, its logits of the data and of fakes that are held, and the fakes that are not."""
         c, game = self.run.config, self.run.game
         real, made = variable(packed(x, c.pack)), packed(game.G(z), c.pack)
         fake = variable(made)
@@ -247,8 +273,7 @@ class Views:
         penalties: list[Penalty] = [*([R1(c.r1)] if c.r1 else []), *c.part(Remedies).penalties(draws)]
         for penalty in penalties:
             goal = goal - penalty(game.D, of_real, of_fake)
-        loss = self.objective.loss(of_real.s, game.D(made))
-        return goal, loss, game.optim_d.parameters, game.optim_g.parameters
+        return goal, of_real.s, of_fake.s, made
 
     @property
     def size(self) -> int:
@@ -265,9 +290,8 @@ class Views:
         if self.size > SMALL:
             raise ValueError(f"the players have {self.size:,} parameters, and eigenvalues are computed up to {SMALL:,}; take "
                              "smaller --hidden and --hidden-d")
-        c, game = self.run.config, self.run.game
-        n = PROBE // c.pack * c.pack
-        x, z = (self.run.backend.asarray(a) for a in (self._sampler.next()[:n], self._rng.standard_normal((n, c.z), np.float32)))
+        game = self.run.game
+        x, z = map(self.run.backend.asarray, self._probe())
         with evaluating(game.G), evaluating(game.D):
             up, theta_d, down, theta_g = self._field(Tensor(x, self.run.backend), Tensor(z, self.run.backend))
             found = np.linalg.eigvals(jacobian(velocity(up, down, theta_d, theta_g), [*theta_d, *theta_g]).astype(np.float64))
@@ -279,9 +303,24 @@ class Views:
         real, made = variable(packed(x, c.pack)), packed(game.G(z), c.pack)
         of_real, of_fake = Judged(real, game.D(real)), Judged(made, game.D(made))
         goal = goal_of_d(c.objective, of_real.s, of_fake.s, c.smooth)
-        for penalty in ([R1(c.r1)] if c.r1 else []):
-            goal = goal - penalty(game.D, of_real, of_fake)
+        for weight, batch in ((c.r1, of_real), (c.r2, of_fake)):
+            if weight:
+                goal = goal - squared_slope(batch.s, batch.x, weight)
+        if c.gp:
+            goal = goal - self._moving_wgan_gp(real, made, c.gp)
         return goal, game.optim_d.parameters, self.objective.loss(of_real.s, of_fake.s), game.optim_g.parameters
+
+    def _moving_wgan_gp(self, real: Tensor, fake: Tensor, weight: float) -> Tensor:
+        """Return the penalty that `wgan_gp` computes, as a function of theta_g too: its points between both move with the fakes.
+
+        Training holds the points, since G does not descend the penalty. How D's gradient changes where G moves, as the Jacobian
+        asks, depends on them all the same.
+        """
+        share = Draws(self._rng)(uniform, real, (real.shape[0], *(1 for _ in real.shape[1:])))
+        y = share * real + (1.0 - share) * fake
+        (slope,) = gradients(ops.sum(self.run.game.D(y)), [y], create_graph=True)
+        norm = ops.sqrt(ops.sum(slope**2, range(1, slope.ndim)) + 1e-12)  # the root has no derivative at 0
+        return ops.mean((norm - 1.0) ** 2) * weight
 
 
 def reach_of(dataset: Any) -> float:

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import urllib.request
+import webbrowser
 
 import pytest
 
 from tinygan.cli.main import run
+from tinygan.cli.play import open_browser
 
 SMALL = ("--batch", "4", "--hidden", "4", "--z", "2")
 
@@ -32,6 +34,28 @@ def test_what_cannot_be_played_is_refused_in_a_line(files, monkeypatch, capsys, 
     assert run(["play", *words, "--no-open"]) == 2
     told = capsys.readouterr()
     assert said in " ".join(told.err.split()) and "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_host_that_stands_for_all_addresses_is_refused_in_a_line(capsys, host):
+    pytest.importorskip("uvicorn", reason="the server of the page needs the extra [play]")
+    assert run(["play", "ring", "--no-open", "--host", host, *SMALL]) == 2
+    assert "stands for all addresses" in " ".join(capsys.readouterr().err.split())
+
+
+def test_play_hands_the_address_to_what_opens_browsers(monkeypatch):
+    """While it does, nothing of PATH is relative, empty or the working directory; afterwards PATH is as it was."""
+    seen, before = [], os.environ["PATH"]
+    dirty = os.pathsep.join(("", ".", "here", os.getcwd(), before, "", "/nothing-of-the-kind"))
+    monkeypatch.setenv("PATH", dirty)
+    monkeypatch.setattr(webbrowser, "open", lambda address: seen.append((address, os.environ["PATH"])))
+    open_browser("http://127.0.0.1:1/x/")
+    assert seen == [("http://127.0.0.1:1/x/", os.pathsep.join(
+        folder for folder in before.split(os.pathsep) if os.path.isabs(folder) and os.path.isdir(folder)))]
+    assert os.environ["PATH"] == dirty and "NoDefaultCurrentDirectoryInExePath" not in os.environ
+    monkeypatch.setenv("PATH", "")  # which would be the working directory for whoever starts a program
+    open_browser("http://127.0.0.1:1/x/")
+    assert seen[1][1] == os.defpath and os.environ["PATH"] == ""
 
 
 def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch, capsys):

@@ -6,6 +6,7 @@ A `python -m tinygan` is Python's own: it looks in the working directory first. 
 import ast
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,7 @@ COMMANDS = (
     f"train points.csv {FAST} --out run", "train points.csv --steps 3 --out run --resume", "presets",
     "sample run -n 2 -o samples.csv --backend reference", "evaluate run --backend reference",
     "gradcheck --only softplus --backend reference", "theory --only nothing", "kernels list", "kernels doctor",
+    f"play points.csv {FAST} --export page.html",
     "kernels verify --only neg --backend reference", "kernels targets --backend numba-cuda --arch sm_1", "kernels profile nothing",
 )
 SCRIPT = """
@@ -75,6 +77,29 @@ def test_no_command_runs_what_lies_beside_the_data(poisoned, tmp_path_factory, m
     assert "Traceback" not in done.stderr and (poisoned / "run" / "samples.png").exists()
     assert list(cache.rglob("*.nbc")), "the helper has compiled nothing"
     assert not (poisoned / "MARK").exists(), (poisoned / "MARK").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="programs are planted as shell scripts")
+@pytest.mark.parametrize("where", ["{old}:", ":{old}", "relative:{old}", ".:{old}", "{here}:{old}"])
+def test_play_opens_the_installed_browser_and_none_that_lies_beside_the_data(poisoned, tmp_path_factory, monkeypatch, where):
+    """And hands it the address with its token. Browsers and what looks for them are planted under the names that Python tries."""
+    installed, opened = tmp_path_factory.mktemp("bin"), tmp_path_factory.mktemp("opened") / "OPENED"
+    (poisoned / "relative").mkdir()
+    names = ("www-browser", "x-www-browser", "xdg-open", "xdg-settings", "firefox", "chromium", "links", "w3m")
+    for script in [folder / name for folder in (poisoned, poisoned / "relative") for name in names]:
+        script.write_text(f"#!/bin/sh\necho {script.name} $1 >> {poisoned}/MARK\n")
+        script.chmod(0o755)
+    (installed / "www-browser").write_text(f"#!/bin/sh\necho $1 > {opened}.new && {shutil.which('mv')} {opened}.new {opened}\n")
+    (installed / "www-browser").chmod(0o755)
+    monkeypatch.chdir(poisoned)
+    variables = {name: value for name, value in os.environ.items() if name not in ("BROWSER", "WAYLAND_DISPLAY")}
+    variables |= {"PATH": where.format(old=installed, here=poisoned), "DISPLAY": ":99" if where == ":{old}" else ""}
+    command = python_command("from tinygan.cli.play import open_browser\nopen_browser('http://127.0.0.1:1/token/')\n"
+                             "import os\nprint(os.environ['PATH'])")
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, variables["PATH"]), done.stderr
+    assert not (poisoned / "MARK").exists(), (poisoned / "MARK").read_text()
+    assert opened.read_text() == "http://127.0.0.1:1/token/\n"
 
 
 def calls(path: Path):

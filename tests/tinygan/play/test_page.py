@@ -396,10 +396,10 @@ def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
         page.click(f"[data-view={view}]")
     page.click("#play")
 
-    start = int(page.run("document.body.dataset.frame"))
+    start = int(page.run("document.body.dataset.drawn"))
 
     def memory_after(frames):
-        page.until(f"Number(document.body.dataset.frame) >= {start + frames}", 120)
+        page.until(f"Number(document.body.dataset.drawn) >= {start + frames}", 120)
         page.do("HeapProfiler.collectGarbage")
         return page.do("Runtime.getHeapUsage")["usedSize"]
 

@@ -15,6 +15,7 @@ from served_game import Served, new_host, served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tinygan.options import OptionError
 from tinygan.play.export import PAGE_FILES
 from tinygan.play.messages import unpacked_frame
 from tinygan.play.safety import Door
@@ -104,6 +105,23 @@ def test_nothing_else_is_ever_read_from_the_disk(game, path):
     assert b"import" not in body
 
 
+@pytest.mark.parametrize("path", ["/x", "/{token}", "/x/", "/", "//x", "/{token}/none.js"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_door_stands_before_the_whole_application(game, path, method):
+    """No path (not even one that is redirected) and no method is answered to another Host; all answers have the headers."""
+    path = path.format(token=game.door.token)
+    status, headers, body = game.get(path, host=f"evil.example:{game.port}", method=method)
+    assert (status, body) == (403, b"this Host is not served\n") and "location" not in headers
+    for given in (headers, game.get(path, method=method)[1]):
+        assert {name.lower(): value for name, value in game.door.headers().items()}.items() <= given.items()
+
+
+def test_an_address_without_its_last_slash_leads_to_the_page(game):
+    status, headers, _ = game.get(f"/{game.door.token}")
+    assert (status, headers["location"]) == (307, f"/{game.door.token}/")
+    assert game.get("/x")[0] == 403
+
+
 def test_other_methods_are_refused(game):
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert game.get(f"/{game.door.token}/", method=method)[0] == 405
@@ -134,6 +152,22 @@ def test_a_door_of_another_address_lets_that_in_too():
     assert door.refuses({"host": "192.0.2.8:80"}, "token") and door.refuses({}, "token")
     assert Door("token", "::1", 80).refuses({"host": "[::1]:80"}, "token") is None
     assert door.refuses({"host": "192.0.2.7:80"}, "töken")
+
+
+def test_browsers_leave_out_port_80_and_write_names_small():
+    door = Door("token", "MyMachine", 80)
+    for host in ("mymachine", "mymachine:80", "127.0.0.1", "[::1]", "localhost"):
+        assert door.refuses({"host": host, "origin": f"http://{host}"}, "token") is None
+    assert "ws://mymachine " in door.headers()["Content-Security-Policy"]
+    assert door.refuses({"host": "mymachine", "origin": "http://evil.example"}, "token")
+    assert door.refuses({"host": "evil.example"}, "token")
+    assert Door("token", "mymachine", 81).refuses({"host": "mymachine"}, "token")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", "", "0:0:0:0:0:0:0:0"])
+def test_a_host_that_stands_for_all_addresses_is_refused(host):
+    with pytest.raises(OptionError, match="all addresses of this machine"):
+        listening_socket(host, 0)
 
 
 # ---- what is told ---------------------------------------------------------------------------------------------------------------
@@ -168,6 +202,8 @@ def test_frames_wait_until_the_last_was_drawn(game):
         assert messages_until(link, "frame")["step"] == first["step"] + 5
 
 
+HUGE = "1" + "0" * 400  # a whole number that no float holds
+DEEP = "[" * 990 + "]" * 990  # what is read, but not written again in a thread that has a few calls on its stack already
 NONSENSE = [
     "", "x", "[]", "1", "null", '{"do": 1}', '{"do": "_tell"}', '{"do": "close"}', '{"do": "step", "n": -1}',
     '{"do": "step", "n": 1e9}', '{"do": "step", "more": 1}', '{"do": "set"}', '{"do": "set", "changes": []}',
@@ -178,6 +214,13 @@ NONSENSE = [
     '{"do": "dirac", "gamma": "x"}', '{"do": "views", "on": 3}', '{"do": "data", "name": "drawn", "dabs": "x"}',
     '{"do": "move", "by": "x"}', '{"do": "view", "name": "x", "on": true}',
     '{"do": "set", "changes": {"k": true}}', '{"do": "data", "name": "drawn", "dabs": 3}', "[" * 10000,
+    f'{{"do": "dirac", "gamma": {HUGE}}}', f'{{"do": "data", "name": "drawn", "dabs": [[{HUGE}, 0]]}}',
+    f'{{"do": "set_up", "data": "drawn", "settings": {{}}, "dabs": [[0, {HUGE}]]}}',
+    f'{{"do": "data", "name": "ring", "dabs": {DEEP}}}', f'{{"do": "set_up", "data": "ring", "settings": {{}}, "dabs": {DEEP}}}',
+    f'{{"do": "data", "name": "drawn", "dabs": {DEEP}}}', f'{{"do": {DEEP}}}', f'{{"do": "views", "on": [{DEEP}]}}',
+    f'{{"do": "set", "changes": {{"hidden": {DEEP}}}}}', f'{{"do": "set", "changes": {{"lr_d": {HUGE}}}}}',
+    f'{{"do": "set", "changes": {{"seed": -{HUGE}}}}}', f'{{"do": "speed", "steps": {HUGE}}}', f'{{"do": "back", "step": {HUGE}}}',
+    f'{{"do": "data", "name": {DEEP}}}', f'{{"do": "scene", "name": {DEEP}}}', f'{{"do": "dirac", "gamma": {DEEP}}}',
 ]
 
 

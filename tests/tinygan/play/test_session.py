@@ -154,15 +154,6 @@ def test_slow_motion_is_the_step_that_it_takes_apart(options):
     assert bits(slowly.run) == bits(fast.run)
 
 
-def test_slow_motion_can_be_called_off():
-    played = session()
-    played.play(3)
-    before = bits(played.run)
-    slow = SlowStep(played)
-    slow.cancel()
-    assert bits(played.run) == before
-
-
 def test_the_numbers_of_the_moves_are_those_of_the_step():
     played, same = session(r1=0.5), session(r1=0.5)
     played.play(4)

@@ -94,8 +94,8 @@ function setting(name, option) {
 
 function showChoices(state) {
   const own = byId("data-choice").querySelector("[data-own]");
-  if (state.own && !own) byId("data-choice").prepend(make("button", { "data-own": true, "data-name": state.own, onclick: () => send("data", { name: state.own }) },
-    state.own));
+  if (state.own && !own) byId("data-choice").prepend(make("button", { "data-own": true, "data-name": state.own, title: state.own,
+    onclick: () => send("data", { name: state.own }) }, state.own.split(/[\\/]/).filter(Boolean).pop()));
   for (const button of byId("data-choice").children) button.setAttribute("aria-pressed", String(button.dataset.name === state.data));
   for (const [name, value] of Object.entries(state.settings)) {
     const input = byId(`set-${name}`);

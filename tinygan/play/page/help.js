@@ -26,7 +26,7 @@ const HELP = {
   walk: "G along a closed way through z: samples should change smoothly.",
   average: "Samples of the average of G (--ema), which is the one that `tinygan sample` uses, in the place of G itself.",
   value: "V(D, G) = E log D(x) + E log(1 − D(G(z))), on the batches of training.\nGreen: what V would be with the best D, −log 4 + 2 JSD. Dotted: −log 4, the equilibrium.\nA V near −log 4 proves nothing while the green line lies above it.",
-  jsd: "The Jensen-Shannon divergence of p_data and p_g, in nats: 0 where they are equal, log 2 = 0.693 where they do not overlap.\nOn cells, from 4,096 samples; some thousandths are left at the equilibrium.",
+  jsd: "The Jensen-Shannon divergence of p_data and p_g, in nats: 0 where they are equal, log 2 = 0.693 where they do not overlap.\nOn cells, from 4,096 samples, which make it too large: at the equilibrium 0.001 (ring) to 0.03 (data that fill many cells) is left.",
   losses: "What each player descends. D's is −V, with penalties; G's is its own objective.",
   beliefs: "What D believes, mean over a batch: of data D(x), of fakes D(G(z)). Both are 1/2 at the equilibrium.",
   gradients: "The length of each player's gradient, on a logarithmic scale. Where G's falls to nothing, it has stopped learning.",

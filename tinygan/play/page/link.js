@@ -1,9 +1,17 @@
 // The link to the game: a WebSocket to the server that plays it, or, in an exported page, the recording that the page holds.
-import { byId, game, tell } from "./state.js";
+import { byId, game, tell, when } from "./state.js";
 
 let socket = null;
 let wait = 500; // milliseconds until the next try
 let pending = null; // the frame that is to be drawn
+let failed = false; // whether an error has ended the game
+
+when("failed", ({ text }) => {
+  failed = true;
+  byId("banner").textContent = `An error has ended the game: ${text}. End tinygan play with Ctrl-C, which shows where, and start it again.`;
+  byId("banner").hidden = false;
+  document.body.classList.add("lost");
+});
 
 /** Have the game do something: send("step", { n: 1 }). */
 export function send(what, rest = {}) {
@@ -24,6 +32,7 @@ export function connect() {
   };
   socket.onmessage = (event) => take(event.data);
   socket.onclose = () => {
+    if (failed) return;
     byId("banner").textContent = "The connection to the game is lost. Trying to find back … If it was ended, start it again: tinygan play";
     byId("banner").hidden = false;
     document.body.classList.add("lost");
