@@ -14,12 +14,16 @@ pytest.importorskip("websockets", reason="the page needs the extra [play]")
 from browser import Browser, browser_path, wait_for
 from played_sessions import bits, kept, trained
 from served_game import SMALL, Served, new_host, served
+from tinygan_kernels import load as load_backend
 
 from tinygan.cli.main import run
 from tinygan.play.advice import CURES, Warned
+from tinygan.play.densities import chosen_options, data_of
 from tinygan.play.export import exported_page
+from tinygan.play.host import Host
 from tinygan.play.past_run import PastRun
 from tinygan.play.scenes import SCENES
+from tinygan.training.config import Config
 
 pytestmark = pytest.mark.skipif(browser_path() is None, reason="no Chromium is installed; on Debian: apt-get install chromium")
 
@@ -351,6 +355,36 @@ def test_the_address_restores_all_settings(page, game):
         page.until(f"location.href === {json.dumps(address)}")
 
 
+def test_the_address_restores_a_file_and_how_it_was_read(browser, tmp_path):
+    """A page that is opened anew goes on with the game; the address leads back to the file after other data were chosen."""
+    file = tmp_path / "three columns.csv"
+    file.write_text("a,b,c\n" + "".join(f"{i % 5},{i % 7},{i % 3}\n" for i in range(40)))
+    dataset = data_of(str(file), columns="c,a")
+    options = chosen_options(dataset, {**SMALL, "columns": "c,a", "backend": "reference"})
+    host = Host(Config(data=str(file), **options), dataset, load_backend("reference"))
+    host.start()
+    server = Served(host)
+    try:
+        with opened(browser, server.address) as page:
+            page.click("#step")
+            until_step(page, server, 1)
+            address = page.run("location.href")
+            assert page.text("[data-own]") == "three columns.csv"
+            with opened_again(page, address):
+                until_step(page, server, 1)
+                page.until(f"location.href === {json.dumps(address)}")
+                assert session_of(server, lambda s: s.step) == 1
+            page.click("[data-name=moons]")
+            page.until("location.hash.includes('data=moons')")
+            with opened_again(page, address):
+                page.until("document.querySelector('[data-own]').getAttribute('aria-pressed') === 'true'")
+                config = session_of(server, lambda s: s.config)
+                assert (config.data, config.columns, config.backend) == (str(file), "c,a", "reference")
+    finally:
+        server.stop()
+        host.close()
+
+
 def test_an_address_that_says_nonsense_is_told(page, game):
     with opened_again(page, game.address + "#data=ring&k=0&hidden=x&nothing=1"):
         page.until("!document.querySelector('#note').hidden")
@@ -387,6 +421,35 @@ def test_a_lost_connection_is_told_and_found_again(browser):
         server.stop()
         host.close()
     assert host.failed is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_game_that_an_error_has_ended_is_told_now_and_to_whoever_comes_later(browser):
+    host = new_host()
+    host.start()
+    server = Served(host)
+    try:
+        with opened(browser, server.address) as page:
+            host._asked.put(lambda: 1 / 0)
+            page.until("document.querySelector('#banner').textContent.includes('ZeroDivisionError: division by zero')")
+            assert not page.run("document.querySelector('#banner').hidden")
+        later = browser.open(server.address)
+        later.until("document.querySelector('#banner').textContent.includes('An error has ended the game')")
+        assert later.errors == []
+        later.close()
+    finally:
+        server.stop()
+    assert isinstance(host.failed, ZeroDivisionError)
+
+
+def test_the_page_counts_the_frames_that_it_has_drawn_not_those_that_the_game_has_made(page, game):
+    """The game makes frames that no page gets to draw; the benchmark counts by this number."""
+    page.until("Number(document.body.dataset.drawn) >= 1")
+    before = page.run("({ ...document.body.dataset })")
+    assert game.host.within(lambda: [game.host._frame() for _ in range(50)])  # as for a page that is slow
+    page.click("#step")
+    page.until(f"Number(document.body.dataset.frame) > {int(before['frame']) + 50}")
+    assert 1 <= int(page.run("document.body.dataset.drawn")) - int(before["drawn"]) < 10
 
 
 def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
