@@ -1,4 +1,4 @@
-"""Other processes of Python, started so that no file of the working directory is run as code.
+"""Other processes, started so that no file of the working directory is run as code.
 
 `python -m` and `python -c` look for modules in the working directory first: beside somebody's data may lie a numba.py. So a child
 here is started isolated (-I), and gets the places where this process looks for modules, less the working directory.
@@ -10,7 +10,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]  # the folder that tinygan_kernels lies in
@@ -40,6 +41,34 @@ def python_command(code: str, arguments: Sequence[str] = ()) -> list[str]:
 def module_places() -> list[str]:
     """Return where this process looks for modules, less the working directory, unless this package itself lies in it."""
     return [place for place in dict.fromkeys(map(str, sys.path)) if place and (not _same(place, os.curdir) or _same(place, HOME))]
+
+
+@contextmanager
+def only_installed_programs() -> Iterator[None]:
+    """Leave on PATH, for the time of a `with`, only absolute folders that are not the working directory.
+
+    For modules of Python's own that look for programs themselves, as `webbrowser` does: an empty entry of PATH means the working
+    directory, where a `www-browser` that lies beside somebody's data would be found and run. What is started gets the same PATH.
+    Windows looks in the working directory first, unless a variable forbids it. PATH is the whole process's: other
+    threads that start programs meanwhile see it too.
+    """
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if _is_elsewhere(folder)]
+    cleaned = {"PATH": os.pathsep.join(folders) or os.defpath, "NoDefaultCurrentDirectoryInExePath": "1"}
+    before = {name: os.environ.get(name) for name in cleaned}
+    os.environ.update(cleaned)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _is_elsewhere(folder: str) -> bool:
+    """Return whether a folder of PATH is an absolute one that exists, and not the working directory."""
+    return os.path.isabs(folder) and os.path.isdir(folder) and not _same(folder, os.curdir)
 
 
 def _same(place: str | Path, other: str | Path) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from tinygan_kernels.child_process import only_installed_programs
 from tinygan_kernels.extras import install
 
 from tinygan.data import NAMES, DataOptions
@@ -112,36 +110,6 @@ def open_browser(address: str) -> None:
     """Open an address in the browser. No program of the working directory is run, whatever PATH says."""
     with only_installed_programs():
         webbrowser.open(address)
-
-
-@contextmanager
-def only_installed_programs() -> Iterator[None]:
-    """Leave on PATH, for the time of a `with`, only absolute folders that are not the working directory.
-
-    `webbrowser` looks for browsers on PATH, where an empty entry means the working directory: a `www-browser` that lies beside
-    somebody's data would be run, and be handed the address with its token. The browser's own children get the same PATH. Windows
-    looks in the working directory first, unless a variable forbids it.
-    """
-    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if _is_elsewhere(folder)]
-    cleaned = {"PATH": os.pathsep.join(folders) or os.defpath, "NoDefaultCurrentDirectoryInExePath": "1"}
-    before = {name: os.environ.get(name) for name in cleaned}
-    os.environ.update(cleaned)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _is_elsewhere(folder: str) -> bool:
-    """Return whether a folder of PATH is an absolute one, and not the working directory."""
-    try:
-        return os.path.isabs(folder) and not os.path.samefile(folder, os.curdir)
-    except OSError:  # it does not exist
-        return False
 
 
 def _serve(game: Host | PastRun, host: str, port: int, opening: bool) -> int:
