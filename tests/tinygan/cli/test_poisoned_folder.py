@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,8 @@ def test_play_opens_the_installed_browser_and_none_that_lies_beside_the_data(poi
     monkeypatch.chdir(poisoned)
     variables = {name: value for name, value in os.environ.items() if name not in ("BROWSER", "WAYLAND_DISPLAY")}
     variables |= {"PATH": where.format(old=installed, here=poisoned), "DISPLAY": ":99" if where == ":{old}" else ""}
+    if sys.platform == "darwin":  # which would take its own browser
+        variables["BROWSER"] = "www-browser"
     command = python_command("from tinygan.cli.play import open_browser\nopen_browser('http://127.0.0.1:1/token/')\n"
                              "import os\nprint(os.environ['PATH'])")
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
