@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -79,16 +79,28 @@ class _Live:
 
 
 def live_arrays() -> Iterator[np.ndarray]:
-    """Yield the arrays that variables, containers and objects of the process hold. A view is replaced by the array behind it."""
-    seen: set[int] = set()
-    for value in _referents([*gc.get_objects(), *_locals()]):
-        if not issubclass(type(value), np.ndarray):  # isinstance would ask a weak proxy, whose object may be gone
-            continue
-        while isinstance(value.base, np.ndarray):
-            value = value.base
-        if id(value) not in seen:
-            seen.add(id(value))
-            yield value
+    """Yield the arrays that variables, containers and objects of the process hold. A view is replaced by the array behind it.
+
+    A process has millions of objects, so they are looked at in bulk, and by their exact type: isinstance would also ask a weak
+    proxy, whose object may be gone.
+    """
+    kinds, seen = _with_subclasses(np.ndarray), set()
+    objects: list[object] = [*gc.get_objects(), *_locals()]
+    while objects:
+        referents = gc.get_referents(*objects)
+        for array in [value for value in referents if type(value) in kinds]:
+            while isinstance(array.base, np.ndarray):
+                array = array.base
+            if id(array) not in seen:
+                seen.add(id(array))
+                yield array
+        # Python's collector does not list containers of plain things, as arrays are for it
+        objects = [value for value in referents if type(value) in (tuple, dict) and not gc.is_tracked(value)]
+
+
+def _with_subclasses(kind: type) -> set[type]:
+    """Return a class with all that derive from it."""
+    return {kind}.union(*map(_with_subclasses, kind.__subclasses__()))
 
 
 def _locals() -> Iterator[dict]:
@@ -97,11 +109,3 @@ def _locals() -> Iterator[dict]:
         while frame is not None:
             yield dict(frame.f_locals)
             frame = frame.f_back
-
-
-def _referents(objects: Iterable) -> Iterator[object]:
-    """Yield what objects refer to. Tuples and dicts that Python's collector does not list are opened as well."""
-    for value in gc.get_referents(*objects):
-        yield value
-        if issubclass(type(value), (tuple, dict)) and not gc.is_tracked(value):
-            yield from _referents([value])

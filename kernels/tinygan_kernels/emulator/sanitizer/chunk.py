@@ -12,7 +12,7 @@ from tinygan_kernels.emulator.execute.memory import Memory
 
 from .collectives import ChecksCollectives
 from .copies import ChecksCopies
-from .extents import Extent, extents_of
+from .extents import extents_of
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
 from .races import Races, Records
@@ -31,13 +31,6 @@ class LaunchSanitizer:
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
-        self._extents: dict[int, Extent] | None = None
-
-    def extents(self, dynamic: int) -> dict[int, Extent]:
-        """Return the shared arrays that the kernel's accesses belong to, by PTX line."""
-        if self._extents is None:
-            self._extents = extents_of(self.kernel, dynamic)
-        return self._extents
 
 
 class ChunkSanitizer(ChecksCopies, ChecksCollectives):
@@ -54,7 +47,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
         self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}
-        self.extents = launch.extents(machine.dynamic_shared) if self.shared.data.size else {}
+        self.extents = extents_of(launch.kernel, machine.dynamic_shared) if self.shared.data.size else {}
         self.flight: Memory | None = None  # bytes of shared memory that a cp.async will still write
         self.flying = 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from tinygan_kernels.emulator.syntax.ptx import Address, Function, Instruction, Register, Symbol, names_in
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
@@ -26,11 +27,22 @@ class Extent(NamedTuple):
     end: int
 
 
+_KNOWN: WeakKeyDictionary[TranslatedKernel, dict[int, dict[int, Extent]]] = WeakKeyDictionary()
+
+
 def extents_of(kernel: TranslatedKernel, dynamic: int) -> dict[int, Extent]:
     """Return {PTX line of an access: the array it has to lie in}. dynamic: bytes of dynamic shared memory.
 
-    Accesses whose address may come from several arrays, or from elsewhere, are left out.
+    Accesses whose address may come from several arrays, or from elsewhere, are left out. The result is kept with the kernel, as
+    finding it takes longer than a small launch.
     """
+    known = _KNOWN.setdefault(kernel, {})
+    if dynamic not in known:
+        known[dynamic] = _found(kernel, dynamic)
+    return known[dynamic]
+
+
+def _found(kernel: TranslatedKernel, dynamic: int) -> dict[int, Extent]:
     arrays = _arrays(kernel, dynamic)
     if len({(a.start, a.end) for a in arrays.values()}) < 2:
         return {}
