@@ -40,10 +40,11 @@ number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
     syntax      ptx (what PTX consists of), tokens, parser, cfg (basic blocks and their order)
-    semantics   integers, floats, rounding, conversions, warps, matrix, atomics: what instructions compute, as pure functions
+    semantics   integers, floats, rounding, conversions, warps, fragments, matrix, atomics: what instructions compute, as pure
+                functions
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
-    execute     lanes, machine, scheduler, progress, residency, memory, access, atomics, printing
+    execute     lanes, machine, scheduler, progress, residency, memory, access, fragments, atomics, printing
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, collectives, chunk; beside it: counters
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
                 numba_context; translation; arguments, pointers, launch

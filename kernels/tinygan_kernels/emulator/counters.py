@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import Lanes
-from tinygan_kernels.emulator.semantics.matrix import shape_of
+from tinygan_kernels.emulator.semantics.fragments import shape_of
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.syntax.ptx import Instruction
 from tinygan_kernels.emulator.translate.kernel import TranslatedBlock, TranslatedKernel

@@ -35,6 +35,17 @@ def test_headers_of_the_compilers_own_major_version_come_first(tmp_path):
     assert toolkit.header_folders((12, 0), [tmp_path]) == [str(older), cccl, str(newer), str(newer / "cccl")]
 
 
+def test_the_headers_behind_mma_h_are_found_in_a_package_of_their_own(tmp_path):
+    """CUDA 12 has crt/mma.h in nvidia/cuda_nvcc/include, CUDA 13 beside the other headers."""
+    runtime, compiler = headers(tmp_path, "cuda_runtime", 12090), tmp_path / "cuda_nvcc" / "include"
+    (compiler / "crt").mkdir(parents=True)
+    (compiler / "crt" / "mma.h").touch()
+    assert toolkit.header_folders((12, 9), [tmp_path]) == [str(runtime), str(compiler)]
+    (runtime / "crt").mkdir()
+    (runtime / "crt" / "mma.h").touch()
+    assert toolkit.header_folders((12, 9), [tmp_path]) == [str(runtime)]
+
+
 def advice(version, option, log):
     return toolkit.advice(version, OFFERED[version], [option, "--include-path=/a"], log)
 

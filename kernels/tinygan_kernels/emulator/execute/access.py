@@ -103,20 +103,20 @@ class Access:
             self.counter.access(site, space, address, lanes, operation)
         if site.bytes > 1 and int(np.bitwise_or.reduce(address)) & (site.bytes - 1):
             aligned = address & (site.bytes - 1) == 0
-            self._fault(site, space, "misaligned", address[~aligned], subset(lanes, ~aligned), operation)
+            self.fault(site, space, "misaligned", address[~aligned], subset(lanes, ~aligned), operation)
             if not aligned.any():
                 return
             address, lanes = address[aligned], subset(lanes, aligned)
         for memory, positions, chosen in self.spaces[space].locate(address, site.bytes, lanes):
             some = lanes if chosen is None else subset(lanes, chosen)
             if memory is None:
-                self._fault(site, space, "out-of-bounds", positions, some, operation)
+                self.fault(site, space, "out-of-bounds", positions, some, operation)
             elif operation != "ld" and not memory.writable:
-                self._fault(site, space, "read-only", positions, some, operation)
+                self.fault(site, space, "read-only", positions, some, operation)
             else:
                 yield memory, positions, some
 
-    def _fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str) -> None:
+    def fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str) -> None:
         """Report lanes whose access cannot be carried out. With the checks off, raise at once."""
         action = "read" if operation == "ld" else "write"
         text = {

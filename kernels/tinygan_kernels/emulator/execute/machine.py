@@ -13,7 +13,7 @@ import numpy as np
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-from . import atomics
+from . import atomics, fragments
 from .access import Access, widen
 from .lanes import Lanes, Shape
 from .memory import GlobalSpace, WindowSpace
@@ -133,6 +133,8 @@ class Machine:
             "load": access.load,
             "store": access.store,
             "load_rows": access.load_rows,
+            "load_fragment": partial(fragments.load_fragment, access),
+            "store_fragment": partial(fragments.store_fragment, access),
             "atomic": partial(atomics.atomic, access),
             "copies": access.copies,
             "clock": self._clock,

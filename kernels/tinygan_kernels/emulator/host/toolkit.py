@@ -29,7 +29,7 @@ def dotted(version: Version) -> str:
 
 
 def header_folders(version: Version, roots: list[Path] | None = None) -> list[str]:
-    """Return the folders with cuda_fp16.h and the like, and with libcu++ (cuda/std) beside it, for a compiler of this version.
+    """Return the folders with cuda_fp16.h and the like, with libcu++ (cuda/std) beside it, and with crt/mma.h, for this compiler.
 
     roots: where packages have their `nvidia` folders, by default those of this Python. Headers of the compiler's own major
     version come first: where both CUDA 12's and 13's are installed, the others may not even compile.
@@ -40,7 +40,17 @@ def header_folders(version: Version, roots: list[Path] | None = None) -> list[st
     found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
     found.sort(key=lambda folder: (headers_version(folder) or (0, 0))[0] != version[0])
     folders = [each for folder in found for each in (folder, folder / "cccl", folder.parents[1] / "cuda_cccl" / "include")]
-    return [str(folder) for folder in dict.fromkeys(folders) if folder.is_dir()]
+    return [str(folder) for folder in dict.fromkeys([*folders, *_crt_folders(roots, found)]) if folder.is_dir()]
+
+
+def _crt_folders(roots: list[Path], found: list[Path]) -> list[Path]:
+    """Return the folders with crt/mma.h, which mma.h includes, in packages of their own; none where one is beside other headers.
+
+    CUDA 12 has it among the compiler's headers (cuda_nvcc), CUDA 13 in a package that shares its folder with the others.
+    """
+    if any((folder / "crt" / "mma.h").is_file() for folder in found):
+        return []
+    return [header.parents[1] for root in roots for header in sorted(root.glob("*/include/crt/mma.h"))]
 
 
 def headers_version(folder: Path) -> Version | None:

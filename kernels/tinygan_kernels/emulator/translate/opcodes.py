@@ -81,6 +81,7 @@ _PREFETCH = r"global local L1 L2 L2::\w+"
 _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
 _BARRIER = "sync arrive red popc and or cta"
 _VIDEO = "vadd2 vadd4 vsub2 vsub4 vmin2 vmin4 vmax2 vmax4 vabsdiff2 vabsdiff4 vavrg2 vavrg4"
+_PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
 
 OPCODES: dict[str, Opcode] = {
     # -- arithmetic
@@ -149,7 +150,10 @@ OPCODES: dict[str, Opcode] = {
     "match": Opcode(warp.match, "inter_thread_communication", members=-1, modifiers="sync all any"),
     "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
-    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=r"sync aligned row col sp m\d+n\d+k\d+"),
+    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} sp"),
+    "wmma": Opcode(
+        warp.wmma, "tensor", members=WHOLE_WARP, destination=False, modifiers=f"load store mma a b c d rn {_SPACE} {_PRODUCT}"
+    ),
     "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=_MATRICES),
     # bar.warp.sync is lowered; the other forms of bar end a block
     "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False, modifiers=f"{_BARRIER} warp"),
@@ -159,6 +163,10 @@ OPCODES: dict[str, Opcode] = {
     **_rows("bra ret call", None, "control", destination=False, modifiers="uni"),
     **_rows("exit trap", None, "control", destination=False),
 }
+
+
+_FORMS = {("wmma", "load"): "memory", ("wmma", "store"): "memory"}
+"""The class of forms, named by their first modifier, that are counted in another class than the other forms of their opcode."""
 
 
 def collectives() -> set[str]:
@@ -179,7 +187,7 @@ def class_of(ins: Instruction) -> str:
     """Return the class, one of CLASSES, that an instruction is counted in. Raises UnsupportedInstruction without a row."""
     if ins.opcode not in OPCODES:
         raise UnsupportedInstruction(f"{ins.name} at PTX line {ins.ptx_line}: {unknown(ins.opcode)}")
-    counted_as = OPCODES[ins.opcode].counted_as
+    counted_as = _FORMS.get((ins.opcode, *ins.modifiers[:1]), OPCODES[ins.opcode].counted_as)
     if counted_as not in TYPED:
         return counted_as
     kinds = types_of(ins)

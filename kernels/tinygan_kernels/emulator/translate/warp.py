@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tinygan_kernels.emulator.semantics import matrix, warps
+from tinygan_kernels.emulator.semantics import fragments, matrix, warps
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair
 
 from .emitter import Emitter
 from .memory import space_of, vector_items
-from .types import types_of
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
@@ -67,16 +66,84 @@ def activemask(e: Emitter, ins: Instruction) -> None:
 
 
 def mma(e: Emitter, ins: Instruction) -> None:
-    kinds, shape = types_of(ins), matrix.shape_of(ins.modifiers)
+    kinds, shape = element_types(ins), fragments.shape_of(ins.modifiers)
     plain = "row" in ins.modifiers and "col" in ins.modifiers and "sp" not in ins.modifiers
-    if len(kinds) != 4 or (kinds[1], *shape) not in matrix.SUPPORTED or not plain:
+    if len(kinds) != 4 or not _is_known(kinds, shape, matrix.SUPPORTED) or not plain:
         known = ", ".join(f"m{m}n{n}k{k} {kind}" for kind, m, n, k in sorted(matrix.SUPPORTED))
         raise e.unsupported(f"this mma is not supported; supported (row.col): {known}")
+    multiply(e, ins, kinds, shape)
+
+
+def element_types(ins: Instruction) -> list[str]:
+    """Return the types of matrix elements among an instruction's modifiers, in order: of D, A, B and C in mma."""
+    return [m for m in ins.modifiers if m in fragments.BITS]
+
+
+_ALIKE = (("s8", "u8"), ("s4", "u4"), ("e4m3", "e5m2"))
+
+
+def _is_known(kinds: list[str], shape: tuple[int, int, int], known: set) -> bool:
+    """Return whether matrices of these types and sizes are among those known, and the types of A and B go together."""
+    same = kinds[1] == kinds[2] or any(kinds[1] in pair and kinds[2] in pair for pair in _ALIKE)
+    return same and (kinds[1], *shape) in known
+
+
+def multiply(e: Emitter, ins: Instruction, kinds: list[str], shape: tuple[int, int, int]) -> None:
+    """Write the product of mma and of wmma.mma."""
     word = "b64" if kinds[1] == "f64" else "b32"
     a, b, c = ("(" + ", ".join(e.read(item, word) for item in vector_items(o)) + ",)" for o in ins.operands[1:])
-    e.line(f"results = {e.call(matrix.multiply, repr(tuple(kinds)), repr(shape), a, b, c)}")
+    more = []
+    if kinds[1] == "b1":
+        more = [repr(next(m for m in ins.modifiers if m in ("and", "xor")))]
+    if "satfinite" in ins.modifiers:
+        if kinds[0] != "s32":
+            raise e.unsupported("modifier .satfinite is supported for integers alone")
+        more = [repr(""), "True"]
+    e.line(f"results = {e.call(matrix.multiply, repr(tuple(kinds)), repr(shape), a, b, c, *more)}")
     for i, target in enumerate(vector_items(ins.operands[0])):
         e.write(target, word, f"results[{i}]")
+
+
+def wmma(e: Emitter, ins: Instruction) -> None:
+    form, kinds, shape = ins.modifiers[0], element_types(ins), fragments.shape_of(ins.modifiers)
+    if form != "mma":
+        move_fragment(e, ins, kinds[-1], shape)
+        return
+    if len(kinds) == 2:  # of half precision: D and C are named, A and B are f16
+        kinds = [kinds[0], "f16", "f16", kinds[1]]
+    if len(kinds) != 4 or not _is_known(kinds, shape, matrix.WMMA):
+        known = ", ".join(f"m{m}n{n}k{k} {kind}" for kind, m, n, k in sorted(matrix.WMMA))
+        raise e.unsupported(f"this wmma is not supported; supported: {known}")
+    multiply(e, ins, kinds, shape)
+
+
+def move_fragment(e: Emitter, ins: Instruction, kind: str, shape: tuple[int, int, int]) -> None:
+    """Lower wmma.load.{a, b, c} and wmma.store.d."""
+    form, which = ins.modifiers[:2]
+    layout = "row" if "row" in ins.modifiers else "col"
+    address, registers = ins.operands[:2] if form == "store" else ins.operands[1::-1]
+    items = vector_items(registers)
+    if not any(shape == known[1:] and (which in "cd" or kind == known[0]) for known in matrix.WMMA):
+        raise e.unsupported("there is no such matrix")
+    moved = fragments.transfer(which, shape, kind, layout, len(items))
+    narrow = fragments.BITS[kind] < 8
+    if narrow and moved.run == 1:
+        raise e.unsupported("elements of less than a byte have to be row-major in A and column-major in B")
+    whole = moved.run >= moved.held  # pieces are whole registers
+    size = (8 if kind == "f64" else 4) if whole else fragments.BITS[kind] // 8
+    site = e.site_of(ins, space_of(e, ins), f"u{size}", size, moved.run // moved.held if whole else 1)
+    has_stride = len(ins.operands) > 2
+    stride = e.read(ins.operands[2], "u32") if has_stride else str(fragments.default_stride(which, shape, layout))
+    word = "b64" if kind == "f64" else "b32"
+    place = f"{e.bind(site)}, {e.bind(moved)}"
+    # "Waits until all warp lanes have arrived and then loads" (stores), says the CUDA C++ Programming Guide of both
+    e.line(f"warp_sync({e.constant(Immediate(-1), 'u32')}, {e.lanes})")
+    if form == "load":
+        targets = ", ".join(e.target(item, word) for item in items)
+        e.line(f"load_fragment({place}, ({targets},), {e.address(address)}, {stride}, {e.lanes})")
+    else:
+        values = ", ".join(e.read(item, word) for item in items)
+        e.line(f"store_fragment({place}, ({values},), {e.address(address)}, {stride}, {e.lanes})")
 
 
 def ldmatrix(e: Emitter, ins: Instruction) -> None:
