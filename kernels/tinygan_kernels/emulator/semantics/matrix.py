@@ -48,8 +48,8 @@ def multiply(
     """Compute D = A B + C and return D's registers.
 
     kinds: types of D, A, B, C; shape: (m, n, k); a, b, c: the registers, unsigned vectors over all lanes, of which those
-    that repeat elements are not looked at. operation: "and" or "xor", by which bits of type b1 are combined before they are counted. clamp:
-    whether integers are kept within their range (.satfinite) instead of wrapping.
+    that repeat elements are not looked at. operation: "and" or "xor", by which bits of type b1 are combined before they are
+    counted. clamp: whether integers are kept within their range (.satfinite) instead of wrapping.
     """
     m, n, k = shape
     left, right = _matrix("a", shape, kinds[1], a, (m, k)), _matrix("b", shape, kinds[2], b, (k, n))
