@@ -32,6 +32,7 @@ setup(
         "numba>=0.60",
         "scikit-learn>=1.4",
         "scipy>=1.11",
+        "threadpoolctl>=3.1",  # which scikit-learn needs too
         "safetensors>=0.7",  # the first that stores complex numbers, which checkpoints may hold
         "matplotlib>=3.8",
         "pillow>=10",

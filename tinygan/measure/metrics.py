@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .clusters import cluster_sizes, clustered
 from .densities import jsd, optimal
 
 
@@ -156,10 +157,9 @@ def missed_share(real: np.ndarray, fake: np.ndarray, bins: int = 16, least: floa
     Regions are the cells of k-means clusters of the real samples, as in Richardson and Weiss 2018 (NDB); every sample belongs to
     the nearest centre, so blurred samples count where they lie. With 32 samples a region, chance alone leaves none that empty.
     """
-    from sklearn.cluster import KMeans
-
-    model = KMeans(min(bins, len(real)), n_init=1, random_state=0).fit(np.asarray(real, np.float64))
-    shares = [np.bincount(model.predict(np.asarray(x, np.float64)), minlength=model.n_clusters) / len(x) for x in (real, fake)]
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    model = clustered(real, min(bins, len(real)), n_init=1, random_state=0)
+    shares = [cluster_sizes(model, x) / len(x) for x in (real, fake)]
     return float(shares[0][shares[1] < least * shares[0]].sum())
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan import data
+from tinygan.measure.clusters import clustered
 from tinygan.measure.metrics import Neighbours, Parzen, neighbours, parzen
 from tinygan.nn.layers import Linear, Sequential
 
@@ -57,11 +58,9 @@ def _samples_of_a_gan(train: np.ndarray, backend: Backend, rng: np.random.Genera
 @cache
 def parzen_table(backend: Backend, seed: int = 0) -> dict[str, Row]:
     """Measure four sets of 300 points as Table 1 of the 2014 paper does, on one split of the digits."""
-    from sklearn.cluster import KMeans
-
     rng = np.random.default_rng(seed)
     train, validation, test = _digits(rng)
-    centres = KMeans(SAMPLES, n_init=1, random_state=seed, max_iter=50).fit(train).cluster_centers_
+    centres = clustered(train, SAMPLES, n_init=1, random_state=seed, max_iter=50).cluster_centers_
     sets = {
         "a Gaussian with the digits' mean and covariance": rng.multivariate_normal(train.mean(axis=0), np.cov(train.T), SAMPLES),
         "a small GAN": _samples_of_a_gan(train, backend, rng),

@@ -3,7 +3,8 @@
     NUMBA_NUM_THREADS, OMP_NUM_THREADS   the most threads; without them, one for each core that the process may use, and in a
                                          container no more than its limit says (docker run --cpus=2)
     OMP_WAIT_POLICY                      "passive": whoever waits sleeps at once; "active": nobody ever sleeps
-    NUMBA_THREADING_LAYER                "omp", "tbb" or "workqueue": Numba's threads of that kind in place of the team's own
+    NUMBA_THREADING_LAYER                "omp", "tbb" or "workqueue": Numba's threads of that kind in place of the team's own,
+                                         but in a child after a fork, where OpenMP's threads cannot be started again
 
 NUMBA_NUM_THREADS counts before OMP_NUM_THREADS. `numba.set_num_threads` sets a smaller number for what is bound afterwards. All of
 this is read and never written: other libraries see the environment, and their own threads, as they were.
@@ -73,6 +74,14 @@ def uses_numbas_threads(setting: str) -> bool:
     setting: `numba.config.THREADING_LAYER`, which is "default" unless the user has set it.
     """
     return setting.lower() != "default"
+
+
+def started_layer() -> str | None:
+    """Return which of Numba's threads run in this process, "omp", "tbb" or "workqueue"; None if Numba has not started any."""
+    try:
+        return numba.threading_layer()
+    except ValueError:  # "Threading layer is not initialized"
+        return None
 
 
 def why_unusable() -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 from . import waiting
 from .system import system_functions
 from .team import MOST, ROW, dismiss, give_room, prepare, work
-from .threads import MOST_THREADS, patience, uses_numbas_threads
+from .threads import MOST_THREADS, patience, started_layer, uses_numbas_threads
 from .waiting import DOCK, LINE, STAGES, THREADS, WORD
 
 
@@ -122,6 +122,7 @@ def _kept_for_ever(size: int) -> int:
 
 _TEAM: list[Team] = []  # the process's own, from the first job on
 _MAKING = threading.Lock()
+_OPENMP_WAS_FORKED = False  # whether this is a child of a process in which Numba had started OpenMP's threads
 
 
 def the_team() -> Team | None:
@@ -137,7 +138,8 @@ def the_team() -> Team | None:
         return None
     try:
         if not _TEAM:
-            _TEAM.append(Team(MOST_THREADS, workers=not uses_numbas_threads(numba.config.THREADING_LAYER)))
+            workers = _OPENMP_WAS_FORKED or not uses_numbas_threads(numba.config.THREADING_LAYER)
+            _TEAM.append(Team(MOST_THREADS, workers=workers))
         return _TEAM[0]
     finally:
         making.release()
@@ -152,9 +154,14 @@ def shares() -> tuple[float, float]:
 
 
 def _forget() -> None:
-    """Forget the team in a child after a fork: its threads are the parent's. The child starts one of its own when it needs one."""
-    global _MAKING
+    """Forget the team in a child after a fork: its threads are the parent's. The child starts one of its own when it needs one.
+
+    GNU's OpenMP cannot start threads again in the child, and Numba ends a child that asks for them. So the child's team has workers
+    of its own where Numba had started OpenMP in the parent, even if NUMBA_THREADING_LAYER asks for OpenMP.
+    """
+    global _MAKING, _OPENMP_WAS_FORKED
     _MAKING = threading.Lock()
+    _OPENMP_WAS_FORKED = started_layer() == "omp"
     _TEAM.clear()
 
 

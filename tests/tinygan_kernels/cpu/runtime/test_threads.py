@@ -157,21 +157,45 @@ def test_beside_other_libraries_in_any_order(library, order, alone):
     assert found == [alone[0], "1"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_child_after_a_fork_goes_on_with_a_team_of_its_own(alone):
-    """With OpenMP the child died in its first step and the parent waited for it for ever."""
-    code = """
+# Start a team, or Numba's threads, in the parent, or only ask for them; step in a child after a fork, and in the parent again.
+FORKED = """
 import warnings; warnings.simplefilter("ignore", DeprecationWarning)  # "this process is multi-threaded, fork may deadlock"
-step(); parent = workers.the_team()
+from tinygan_kernels import load
+load("cpu"); FIRST; parent = workers.the_team()
 sys.stdout.flush()
 child = os.fork()
 if child == 0:
+    load("cpu")
     print("child", step(), step(), workers_alive(), workers.the_team() is not parent, flush=True)
-    os._exit(0)
+    grandchild = os.fork()
+    if grandchild == 0:
+        print("grandchild", step(), workers_alive(), flush=True)
+        os._exit(0)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
 _, status = os.waitpid(child, 0)
 print("parent", step(), workers_alive(), status, workers.the_team() is parent)
 """
-    assert run(code) == ["child", alone[0], alone[0], "1", "True", "parent", alone[0], "1", "0", "True"]
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+@forks
+@pytest.mark.parametrize(("layer", "first"), [
+    ("default", "step()"), ("omp", "step()"), ("omp", "None"), ("workqueue", "step()"), ("tbb", "step()"),
+])
+def test_a_child_after_a_fork_goes_on_with_threads_of_its_own(layer, first, alone):
+    """With OpenMP Numba ended the child in its first step, and a parent that asked it for results waited for ever.
+
+    Numba's threads of other kinds start again in a child. OpenMP's do not, even if the parent has only loaded the backend, which
+    starts them.
+    """
+    if layer == "tbb":
+        pytest.importorskip("numba.np.ufunc.tbbpool", reason="TBB is not installed (pip install tbb)", exc_type=ImportError)
+    if sys.platform == "darwin" and layer == "omp":
+        pytest.skip("Numba has OpenMP on a Mac only where it is installed besides")
+    found = run(FORKED.replace("FIRST", first), NUMBA_THREADING_LAYER=layer)
+    parent, child = {"default": ("1", "1"), "omp": ("0", "1")}.get(layer, ("0", "0"))  # how many workers their teams have
+    assert found == ["child", alone[0], alone[0], child, "True", "grandchild", alone[0], child,
+                     "parent", alone[0], parent, "0", "True"]
 
 
 def test_steps_after_the_end_are_done_alone(alone):
