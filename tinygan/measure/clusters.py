@@ -1,7 +1,7 @@
 """k-means clusters by scikit-learn, in a forked child as well.
 
-scikit-learn's loops share their work out with OpenMP. GNU's OpenMP has no threads left in a child after a fork, and waits for them for
-ever there if the parent had started any. A single thread asks for no others, so a forked child uses one.
+scikit-learn's loops share their work out with OpenMP. GNU's OpenMP has no threads left in a child after a fork, and waits for them
+for ever there if the parent had started any. A single thread asks for no others, so a forked child uses one.
 """
 
 from __future__ import annotations
