@@ -21,7 +21,7 @@ _PROCESS = os.getpid()  # the process that loaded this module; a forked child ha
 
 @contextmanager
 def _threads_that_survive() -> Iterator[None]:
-    """Let OpenMP use one thread inside a `with` block if this process is a child after a fork, and as many as it wants otherwise."""
+    """Let OpenMP use one thread inside a `with` block in a child after a fork, and as many as it likes in other processes."""
     if os.getpid() == _PROCESS:
         yield
         return
