@@ -85,6 +85,7 @@ FLOORS = [
     ["tinygan_kernels.verification"],
     ["tinygan_kernels.profiling"],
     ["tinygan_kernels.own"],
+    ["tinygan_kernels.puzzles"],
     # -- tinygan: gradients and the game
     ["tinygan.version", "tinygan.options", "tinygan.atomic_files", "tinygan.engine.conversion", "tinygan.engine.elsewhere",
      "tinygan.engine.operations", "tinygan.engine.numpy_callers"],

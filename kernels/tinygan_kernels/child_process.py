@@ -7,14 +7,19 @@ here is started isolated (-I), and gets the places where this process looks for 
 from __future__ import annotations
 
 import json
+import locale
 import os
 import re
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 HOME = Path(__file__).parents[1]  # the folder that tinygan_kernels lies in
+PRINTED = 4000  # bytes that are kept of what a child prints
 PYTHON = re.compile(r"(python|pypy)[\w.-]*", re.IGNORECASE)  # the names of interpreters, as files
 _TAKE_PLACES = """import json, sys
 given = json.loads(sys.argv.pop(1))
@@ -36,6 +41,35 @@ def python_command(code: str, arguments: Sequence[str] = ()) -> list[str]:
         raise NoChildError(f"there is no Python to start (sys.executable is {sys.executable or 'empty'})")
     flags = ["-I", *(["-B"] if sys.dont_write_bytecode else []), *(["-X", "utf8"] if sys.flags.utf8_mode else [])]
     return [sys.executable, *flags, "-c", f"{_TAKE_PLACES}{code}", json.dumps(module_places()), *arguments]
+
+
+def ended_in_time(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
+    """Execute a command and return (its exit code, the end of what it printed).
+
+    After so many seconds it is ended, and the exit code is None.
+    """
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+    assert process.stdout is not None
+    kept = bytearray()
+    reader = threading.Thread(target=_keep_the_end, args=(process.stdout, kept), daemon=True)
+    reader.start()
+    try:
+        exit_code: int | None = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        exit_code = None
+    finally:
+        process.kill()
+        process.wait()
+    reader.join(1.0)  # a process that the file started may hold the pipe open for as long as it likes
+    return exit_code, bytes(kept).decode(locale.getpreferredencoding(False), "replace").strip()
+
+
+def _keep_the_end(stream: IO[bytes], kept: bytearray) -> None:
+    """Read a stream to its end, and keep the last bytes of it: a file may print without end."""
+    with stream:
+        while piece := stream.read(1 << 16):
+            kept += piece
+            del kept[:-PRINTED]
 
 
 def module_places() -> list[str]:

@@ -20,7 +20,7 @@ from tinygan.options import OptionError
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.version import __version__
 
-from . import derive, evaluate, exercises, gradcheck, graph, kernels, play, presets, sample, step, theory, train
+from . import derive, evaluate, exercises, gradcheck, graph, kernels, play, presets, puzzles, sample, step, theory, train
 from .console import every_name_printable
 from .second_interrupt import second_interrupt_ends
 
@@ -46,6 +46,7 @@ app.command(epilog=step.EXAMPLES)(step.step)
 app.add_typer(derive.app, name="derive")
 app.add_typer(exercises.app, name="exercises")
 app.add_typer(kernels.app, name="kernels")
+app.add_typer(puzzles.app, name="puzzles")
 
 
 def main() -> None:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import locale
-import subprocess
 import tempfile
-import threading
 from pathlib import Path
-from typing import IO
 
-from tinygan_kernels.child_process import module_places, python_command
+from tinygan_kernels.child_process import ended_in_time, module_places, python_command
 
 from .exercise import Verdict
 from .table import EXERCISES
 
 SECONDS = 120.0  # compiling the CPU's kernels for the first time takes most of a minute
-PRINTED = 4000  # bytes that are kept of what a file prints
 
 
 def check(name: str, path: str | Path, seconds: float = SECONDS) -> Verdict:
@@ -35,7 +30,7 @@ def check(name: str, path: str | Path, seconds: float = SECONDS) -> Verdict:
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "verdict.json"
         code = f"{_place()}from {__package__}.child import main; main()"
-        exit_code, printed = _executed(python_command(code, [name, str(path.resolve()), str(answer)]), seconds)
+        exit_code, printed = ended_in_time(python_command(code, [name, str(path.resolve()), str(answer)]), seconds)
         if exit_code is None:
             passed, message = False, f"it was not done after {seconds:g} seconds, and was ended: is there a loop that never ends?"
         else:
@@ -44,32 +39,6 @@ def check(name: str, path: str | Path, seconds: float = SECONDS) -> Verdict:
             except (OSError, ValueError):
                 passed, message = False, f"its process ended before there was a verdict (exit code {exit_code})"
     return Verdict(passed, message, printed)
-
-
-def _executed(command: list[str], seconds: float) -> tuple[int | None, str]:
-    """Execute a command and return (its exit code, the end of what it printed). The code is None where it had to be ended."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
-    assert process.stdout is not None
-    kept = bytearray()
-    reader = threading.Thread(target=_keep_the_end, args=(process.stdout, kept), daemon=True)
-    reader.start()
-    try:
-        exit_code: int | None = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        exit_code = None
-    finally:
-        process.kill()
-        process.wait()
-    reader.join(1.0)  # a process that the file started may hold the pipe open for as long as it likes
-    return exit_code, bytes(kept).decode(locale.getpreferredencoding(False), "replace").strip()
-
-
-def _keep_the_end(stream: IO[bytes], kept: bytearray) -> None:
-    """Read a stream to its end, and keep the last bytes of it: a file may print without end."""
-    with stream:
-        while piece := stream.read(1 << 16):
-            kept += piece
-            del kept[:-PRINTED]
 
 
 def _place() -> str:

@@ -37,10 +37,10 @@ def diagnosis(case: Case, outputs: Sequence[np.ndarray], unwritten: Sequence[np.
     for name, found, mask, wanted, limit in zip(
         KERNELS[case.kernel].outputs, outputs, untouched, expected, allowed, strict=True
     ):
-        wrong = ~_inside(found, wanted, limit)
+        wrong = ~inside(found, wanted, limit)
         if not wrong.any():
             continue
-        said.append(_where(name, found, wanted, wrong))
+        said.append(where_wrong(name, found, wanted, wrong))
         if mask[wrong].all():
             said.append(f"{name}: no thread has written these")
         else:
@@ -56,18 +56,18 @@ def _at_extremes(case: Case, outputs: Sequence[np.ndarray]) -> list[str]:
     for name, found, wanted in zip(KERNELS[case.kernel].outputs, outputs, expected, strict=True):
         wrong = ~np.asarray(np.isclose(found, wanted, rtol=1e-3, equal_nan=True))
         if wrong.any():
-            return [_where(name, found, np.asarray(wanted), wrong)]
+            return [where_wrong(name, found, np.asarray(wanted), wrong)]
     return []
 
 
-def _inside(found: np.ndarray, wanted: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def inside(found: np.ndarray, wanted: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Return a mask of the elements that are inside their bound; a NaN is not, unless it is wanted."""
     with np.errstate(invalid="ignore"):
         near = np.abs(found.astype(wanted.dtype) - wanted) <= limit
     return np.asarray(near | (found == wanted) | (np.isnan(found) & np.isnan(wanted)))
 
 
-def _where(name: str, found: np.ndarray, wanted: np.ndarray, wrong: np.ndarray) -> str:
+def where_wrong(name: str, found: np.ndarray, wanted: np.ndarray, wrong: np.ndarray) -> str:
     """Return a sentence: how many elements are wrong, where they lie, and the first of them."""
     count = int(wrong.sum())
     first = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -101,8 +101,8 @@ def _mistakes(
     """Yield a sentence on the first mistake that explains all the wrong elements, if one does."""
     for what, value in _candidates(case, name, wanted):
         value = np.asarray(value)
-        fits = value.shape == found.shape and _inside(found, value, 2 * limit)[wrong].all()
-        if fits and not _inside(value, wanted, limit)[wrong].any():  # a candidate that equals what is right explains nothing
+        fits = value.shape == found.shape and inside(found, value, 2 * limit)[wrong].all()
+        if fits and not inside(value, wanted, limit)[wrong].any():  # a candidate that equals what is right explains nothing
             yield f"{name}: {what}"
             return
 

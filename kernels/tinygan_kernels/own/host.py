@@ -11,7 +11,7 @@ for bias_act and batch_norm.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,17 +32,21 @@ _FLAGS = ("trans_a", "trans_b")
 _SIZES = ("height", "width", "kh", "kw")  # parameters of convolutions that are also sizes: H, W, KH, KW
 ALIGNMENT = 256
 Arrays = tuple[np.ndarray, ...]
+Sizes = Callable[[Kernel, Arrays, Mapping[str, Any]], dict[str, int]]
 
 
 class OwnHost:
     """Launches a kernel of one's own as a kernel of the contract: called with inputs, outputs and parameters, it fills the outputs.
 
-    fixed: values of parameters that the launch line does not name. Raises ContractError, when it is made, where the launch line
+    fixed: values of parameters that the launch line does not name. sizes: gives the sizes that the launch line may name, for a
+    kernel that the contract does not have; `sizes_of` by default. Raises ContractError, when it is made, where the launch line
     leaves out an array or a parameter that nothing else decides, and where the kernel takes another number of arguments.
     """
 
-    def __init__(self, own: OwnKernel, kernel: Kernel, fixed: Mapping[str, Any] | None = None) -> None:
-        self.own, self.kernel, self.fixed = own, kernel, dict(fixed or {})
+    def __init__(
+        self, own: OwnKernel, kernel: Kernel, fixed: Mapping[str, Any] | None = None, sizes: Sizes | None = None
+    ) -> None:
+        self.own, self.kernel, self.fixed, self.sizes = own, kernel, dict(fixed or {}), sizes or sizes_of
         self.overwritten: set[str] = set()  # inputs that the kernel has written to
         self.unwritten: tuple[np.ndarray, ...] = ()  # of the last launch: the elements of each output that it did not write
         for name in self.fixed:
@@ -132,7 +136,7 @@ class OwnHost:
         values: dict[str, Any] = dict(zip(names, passed, strict=True))
         values |= {p.name: _number(params.get(p.name, p.default)) for p in self.kernel.params}
         turned = self._turned(params)
-        sizes = sizes_of(self.kernel, arrays, {n: v for n, v in params.items() if n not in turned})
+        sizes = self.sizes(self.kernel, arrays, {n: v for n, v in params.items() if n not in turned})
         line = self.own.line.evaluated(values | sizes)
         return line, tuple(self._argument(i, value) for i, value in enumerate(line.arguments))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -265,11 +265,14 @@ class _Tally:
             self.findings[key] = first, count + 1
 
     def _sentence(self, finding: Any) -> str:
-        """Return a finding without addresses, which differ from run to run, and with the names of the arguments."""
-        names = self.host.own.line.argument_texts if isinstance(self.host, OwnHost) else ()
-        message = re.sub(r"argument (\d+)", lambda m: names[int(m[1])] if int(m[1]) < len(names) else m[0], finding.message)
-        message = re.sub(r" at shared address 0x[0-9a-f]+", "", message)
-        return f"{finding.source}: {finding.tool}: {message}, by thread {finding.thread} of block {finding.block}"
+        return finding_told(finding, self.host.own.line.argument_texts if isinstance(self.host, OwnHost) else ())
+
+
+def finding_told(finding: Any, names: Sequence[str]) -> str:
+    """Return a finding without addresses, which differ from run to run, and with the names of the arguments."""
+    message = re.sub(r"argument (\d+)", lambda m: names[int(m[1])] if int(m[1]) < len(names) else m[0], finding.message)
+    message = re.sub(r" at shared address 0x[0-9a-f]+", "", message)
+    return f"{finding.source}: {finding.tool}: {message}, by thread {finding.thread} of block {finding.block}"
 
 
 def turns_for(case: Case) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import typer
 from data_files import save
+from puzzle_answers import SOLUTIONS
 from tinygan_kernels import CUDA_BACKENDS, why_unavailable
 
 from tinygan.cli import main, run
@@ -21,6 +22,7 @@ SHORTER = {
     "kernels verify": ("--only", "fill"), "kernels explain": (), "kernels profile": (), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
     "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
+    "puzzles list": (), "puzzles show": (), "puzzles start": (), "puzzles hint": (), "puzzles check": (),
     "play": ("--export", "page.html"),
 }  # fmt: skip
 
@@ -74,8 +76,9 @@ __global__ void mm(const float* a, const float* b, float* c, int M, int N, int K
 
 def test_every_command_has_examples():
     """Those that have none are listed: they take no arguments, or are groups of commands."""
-    assert {name for name, line in commands() if not line} == {"presets", "kernels", "derive", "exercises", "exercises list"}
-    assert {name for name, _ in commands()} - {"", "kernels", "derive", "exercises"} == set(SHORTER)
+    assert {name for name, line in commands() if not line} == {
+        "presets", "kernels", "derive", "exercises", "exercises list", "puzzles", "puzzles list"}
+    assert {name for name, _ in commands()} - {"", "kernels", "derive", "exercises", "puzzles"} == set(SHORTER)
     assert len(EXAMPLES) > 15 and all(example.startswith("tinygan ") for example in EXAMPLES)
 
 
@@ -92,6 +95,7 @@ def place(tmp_path_factory):
         rows = "".join(f"{a},{b}\n" for a, b in rng.normal(size=(30, 2)))
         (here / f"{name}.csv").write_text(f"a,b\n{rows}")
     (here / "mine.py").write_text(DERIVED)
+    (here / "mine.cu").write_text(SOLUTIONS["bias-act"][".cu"])
     (here / "answer.py").write_text("def tanh_vjp(g, y, x):\n    return g * (1 - y**2)\n")
     (here / "proof.txt").write_text("(a + b)^2\n= a^2 + 2*a*b + b^2\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -134,6 +138,8 @@ def test_the_examples_of_the_help_work(place, monkeypatch, capsys, example):
     monkeypatch.chdir(place)
     measure_less(monkeypatch)
     command, words, more = shortened(example)
+    if command == "puzzles check" and (reason := why_unavailable("cupy", emulate=True)):
+        pytest.skip(f"CUDA kernels cannot be compiled here: {reason}")
     if command.startswith("kernels") and command != "kernels list" and command != "kernels doctor":
         asked = [name for name in CUDA_BACKENDS if name in words] or (list(CUDA_BACKENDS) if command != "kernels verify" else [])
         if reason := next(filter(None, (why_unavailable(name, emulate=True) for name in asked)), None):

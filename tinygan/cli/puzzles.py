@@ -1,0 +1,114 @@
+"""`tinygan puzzles`: the kernels of a GAN, to be written by oneself and judged without a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinygan.options import OptionError
+
+from .console import err, out, tell
+
+if TYPE_CHECKING:
+    from tinygan_kernels.puzzles import Puzzle
+
+EXAMPLES = (
+    "Examples:  tinygan puzzles start bias-act   |   tinygan puzzles show bias-act   |   tinygan puzzles hint bias-act   |   "
+    "tinygan puzzles check bias-act mine.cu   |   tinygan puzzles list"
+)
+
+app = typer.Typer(help="Puzzles: the kernels of a GAN, in CUDA C++ or Numba: start one, write it, have it judged without a GPU.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle, as `tinygan puzzles` lists them.", show_default=False)]
+
+
+@app.callback(invoke_without_command=True)
+def puzzles(context: typer.Context) -> None:
+    """List the puzzles, unless a command follows."""
+    if context.invoked_subcommand is None:
+        show_all()
+
+
+@app.command(name="list")
+def show_all() -> None:
+    """List the puzzles."""
+    from tinygan_kernels.puzzles import PUZZLES
+
+    widest = max(map(len, PUZZLES))
+    for name, puzzle in PUZZLES.items():
+        tell(out, f"{name.ljust(widest)}  {puzzle.title}")
+    tell(out, "\nbegin with: tinygan puzzles start NAME")
+
+
+@app.command(epilog=EXAMPLES)
+def show(name: Name) -> None:
+    """Show the task of a puzzle: what is asked for, a picture of it, and the limits that an answer has to keep."""
+    puzzle = _named(name)
+    languages = "CUDA C++ or Numba CUDA" if ".py" in puzzle.skeletons else "CUDA C++ (Numba CUDA has no instruction for it)"
+    limits = "\n".join(f"  {limit.rule}" for limit in puzzle.limits)
+    tell(out, f"{name}: {puzzle.title}\n\n{puzzle.task}\n\n{puzzle.picture}\n\nlimits:\n{limits}\n\nin {languages}; "
+              f"begin with: tinygan puzzles start {name}")  # fmt: skip
+
+
+@app.command(epilog=EXAMPLES)
+def start(
+    name: Name,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", show_default=False,
+                                                help="Where to: .cu for CUDA C++, .py for Numba CUDA; default: NAME.cu.")] = None,
+) -> None:
+    """Write the file that a puzzle begins with: it compiles, and is wrong. A file that is there already is left alone."""
+    puzzle = _named(name)
+    path = file or Path(f"{name.replace('-', '_')}.cu")
+    if path.suffix not in puzzle.skeletons:
+        kinds = " or ".join({".cu": "CUDA C++ (.cu)", ".py": "Numba CUDA (.py)"}[suffix] for suffix in puzzle.skeletons)
+        raise OptionError(f"{path}: {name} is written in {kinds}; name the file accordingly")
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(puzzle.skeletons[path.suffix])
+    except FileExistsError:
+        raise OptionError(f"{path} is there already, and is left as it is; name another file") from None
+    tell(out, f"{puzzle.title}\nthe task is in {path}; tinygan puzzles show {name} draws it; have it judged by: "
+              f"tinygan puzzles check {name} {path}")  # fmt: skip
+
+
+@app.command(epilog=EXAMPLES)
+def hint(
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="[NUMBER]", help="Which hint; each says more than the one before.")] = 1,
+) -> None:
+    """Give one hint of a puzzle, the first unless a number says another."""
+    hints = _named(name).hints
+    if not 1 <= number <= len(hints):
+        raise OptionError(f"{name} has hints 1 to {len(hints)}, not {number}")
+    more = f"the next: tinygan puzzles hint {name} {number + 1}" if number < len(hints) else "that was the last one"
+    tell(out, f"{number} of {len(hints)}: {hints[number - 1]}\n{more}")
+
+
+@app.command(epilog=EXAMPLES)
+def check(
+    name: Name,
+    file: Annotated[str, typer.Argument(metavar="FILE[:KERNEL]", show_default=False,
+                                        help="The file with your kernel, .cu or .py. A Python file is executed.")],
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, help="After how long a Python file is ended.")] = 120.0,
+) -> int:
+    """Judge a kernel: its numbers on hard shapes, the sanitizer, gradients where it is a derivative, and its cost in memory.
+
+    Exit code 0: solved, 1: not yet, 2: a file that cannot be judged, or a kernel that does not end.
+    """
+    from tinygan_kernels.own.kernel_file import split_name
+    from tinygan_kernels.puzzles import check as judge
+    from tinygan_kernels.puzzles.child import check_apart
+
+    verdict = check_apart(name, file, seconds) if split_name(file)[0].suffix == ".py" else judge(name, file)
+    if verdict.printed:
+        tell(err, verdict.printed)
+    tell(out, f"{name}: {verdict}")
+    return 0 if verdict.passed else 1
+
+
+def _named(name: str) -> Puzzle:
+    """Return a puzzle. Raises ContractError where there is none of that name."""
+    from tinygan_kernels.puzzles.judge import puzzle_named
+
+    return puzzle_named(name)
