@@ -16,7 +16,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from . import atomics, fragments
 from .access import Access, widen
 from .lanes import Lanes, Shape
-from .memory import GlobalSpace, WindowSpace
+from .memory import GlobalMemory, GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
 
 
@@ -27,9 +27,10 @@ class Machine:
     (`host.launch.Instruments`).
     """
 
-    def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory, dynamic_shared: int, instruments):
+    def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory: GlobalMemory, dynamic_shared: int, instruments):
         self.kernel, self.shape, self.first, self.dynamic_shared = kernel, shape, first, dynamic_shared
         self.blocks_run = 0
+        self.cooperative = memory.grid_workspace != 0
         lanes = np.arange(shape.width)
         exists = shape.exists()
         self.exists = self.alive = exists  # which lanes are threads; which have not exited yet
@@ -47,7 +48,7 @@ class Machine:
         self.names = dict(kernel.constants)
         self._bind_registers()
         self._bind_parameters()
-        self._bind_specials(lanes, dynamic_shared)
+        self._bind_specials(lanes, dynamic_shared, memory)
         self._bind_functions()
         exec(kernel.bytecode, self.names)
         self.code = [self.names[f"block_{i}"] for i in range(len(kernel.basic_blocks))]
@@ -88,7 +89,7 @@ class Machine:
                     self.names[f"{name}_u1"] = np.zeros((self.shape.width, -(-size // 16) * 16), np.uint8)
                 self.names[f"{name}_{code}"] = self.names[f"{name}_u1"].view(code)
 
-    def _bind_specials(self, lanes: np.ndarray, dynamic_shared: int) -> None:
+    def _bind_specials(self, lanes: np.ndarray, dynamic_shared: int, memory: GlobalMemory) -> None:
         """Bind the special registers that the kernel reads (s_...), one value per lane."""
         shape, wanted = self.shape, self.kernel.specials
         block = self.first + lanes // shape.stride
@@ -109,6 +110,8 @@ class Machine:
             "smid": 0,
             "nsmid": 1,
             "gridid": 0,
+            "envreg1": memory.grid_workspace >> 32,
+            "envreg2": memory.grid_workspace & 0xFFFFFFFF,
             "lanemask_eq": bit,
             "lanemask_lt": bit - 1,
             "lanemask_le": 2 * bit - 1,

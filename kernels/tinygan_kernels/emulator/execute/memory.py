@@ -63,6 +63,7 @@ class GlobalMemory:
         self.bases: list[int] = []
         self.kept: list[np.ndarray] = []  # arrays that were found during the launch
         self.finder: Callable[[GlobalMemory], bool] | None = None
+        self.grid_workspace = 0  # the address that %envreg1 and %envreg2 hold, of what this_grid().sync() counts in; 0: none
 
     def find_more(self) -> bool:
         """Let `finder` add arrays that pointers lead to, once in a launch; return whether it added any."""
@@ -89,6 +90,14 @@ class GlobalMemory:
         merged.unwritten = _joined(start, end, marked + ([(address, unwritten)] if unwritten is not None else []))
         self.ranges = sorted([*(r for r in self.ranges if r not in touching), merged], key=lambda r: r.base)
         self.bases = [r.base for r in self.ranges]
+
+    def add_grid_workspace(self) -> None:
+        """Give the launch the memory in which cooperative_groups' grid barrier counts: its size, then the barrier, 4 bytes each."""
+        data = np.zeros(8, "u4")
+        data[0] = data.nbytes
+        self.kept.append(data)
+        self.grid_workspace = data.__array_interface__["data"][0]
+        self.add_range(self.grid_workspace, data.nbytes, "the workspace of the grid", True, None)
 
     def find(self, address: int) -> Memory | None:
         """Return the range that holds an address, None if there is none."""

@@ -17,6 +17,8 @@ STEPS = 2_000_000
 _BUDGET: ContextVar[int] = ContextVar("steps", default=STEPS)
 
 FIRST_LOOK, CIRCLE, SLICE = 4096, 61, 200_000
+SOON = 64
+"""The first look at a cooperative launch, whose blocks are known to wait for one another."""
 TURNS, SHORT_CIRCLES = 16, 24
 """Turns that each of several groups gets, where all do; circles of 1, 2, 3, 4, 6, 8, 12 or 24 turns are seen at once."""
 
@@ -47,16 +49,17 @@ class Watch:
 
     def __init__(self, machine):
         self.machine, self.budget = machine, _BUDGET.get()
+        self.first_look = SOON if machine.cooperative else FIRST_LOOK
         self.stalled = False  # whether the last pause was because nothing can change from inside
         self.resume()
 
     def resume(self) -> None:
         """Begin to look anew, as memory has changed or time has passed."""
         self.begun = self.machine.blocks_run
-        self.due = min(self.begun + FIRST_LOOK, self.budget + 1)
+        self.due = min(self.begun + self.first_look, self.budget + 1)
         self.seen: tuple | None = None
         self.seen_at = 0
-        self.window = FIRST_LOOK
+        self.window = self.first_look
 
     def exhausted(self) -> bool:
         """Say whether the budget is used up."""

@@ -179,9 +179,10 @@ class Scheduler:
         """Raise the error of a trap instruction, after what the sanitizer found."""
         of_grid, thread = self.machine.position(lanes.index[0])
         self.machine.report.deliver()
-        raise EmulatorError(
-            f"trap in {self.machine.kernel.title} at {basic.site.source} by thread {thread} of block {of_grid}"
-        )
+        text = f"trap in {self.machine.kernel.title} at {basic.site.source} by thread {thread} of block {of_grid}"
+        if "%envreg2" in self.machine.kernel.specials and not self.machine.cooperative:
+            text += "; this_grid() can synchronise in a cooperative launch only: RawModule(..., enable_cooperative_groups=True)"
+        raise EmulatorError(text)
 
     # -- barriers ---------------------------------------------------------------------------------------------
     def _barrier(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, payload) -> int | None:

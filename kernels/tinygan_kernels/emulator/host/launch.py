@@ -50,11 +50,13 @@ def run_kernel(
     args: tuple,
     shared_mem: int = 0,
     arrays: list | None = None,
+    cooperative: bool = False,
 ) -> None:
     """Run a kernel on a grid to its end.
 
     variables: the module's global and constant memory; grid, block: one to three sizes; args: as `arguments.pack` takes
-    them; shared_mem: bytes of dynamic shared memory; arrays: (array, name) that the kernel may touch besides its arguments.
+    them; shared_mem: bytes of dynamic shared memory; arrays: (array, name) that the kernel may touch besides its arguments;
+    cooperative: whether all blocks are resident at once and can synchronise, as in cudaLaunchCooperativeKernel.
 
     Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
     trap, deadlock).
@@ -62,10 +64,12 @@ def run_kernel(
     grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
     _check_limits(kernel, grid, block, shared_mem)
     with ONE_AT_A_TIME:
-        _run(kernel, variables, grid, block, args, shared_mem, arrays or [])
+        _run(kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative)
 
 
-def _run(kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list) -> None:
+def _run(
+    kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list, cooperative: bool
+) -> None:
     """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
     for name, variable in variables.items():
@@ -86,6 +90,14 @@ def _run(kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, ar
     blocks = grid[0] * grid[1] * grid[2]
     if blocks == 0:
         raise EmulatorError(f"kernel {kernel.title} launched with an empty grid {grid}")
+    resident = resident_blocks(Shape(1, block, grid).stride, kernel.static_shared + shared_mem)
+    if cooperative:
+        if blocks > resident:
+            raise EmulatorError(
+                f"kernel {kernel.title}: a cooperative launch of {blocks} blocks is too large, as all of them have to be resident at "
+                f"once: at most {resident} blocks of {block[0] * block[1] * block[2]} threads are, on an A100"
+            )
+        memory.add_grid_workspace()
     instruments = Instruments(kernel, blocks)
     if instruments.counter:
         instruments.counter.launched(blocks * Shape(1, block, grid).warps)
@@ -94,7 +106,7 @@ def _run(kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, ar
         for first, count in _chunks(blocks, block)
     )
     with np.errstate(all="ignore"):
-        run_chunks(chunks, resident_blocks(Shape(1, block, grid).stride, kernel.static_shared + shared_mem))
+        run_chunks(chunks, resident)
     if instruments.counter:
         instruments.counter.deliver()
     instruments.report.deliver()

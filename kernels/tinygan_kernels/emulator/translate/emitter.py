@@ -37,6 +37,8 @@ SPECIAL = (
     "%lanemask_gt",
     "%globaltimer_lo",
     "%globaltimer_hi",
+    "%envreg1",
+    "%envreg2",
     *(f"%{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"),
     *SPECIAL_64,
 )

@@ -1,0 +1,99 @@
+"""Launches whose blocks are all resident and synchronise: this_grid().sync(), compiled from NVIDIA's cooperative_groups.h."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cuda.bindings", reason="needs NVRTC: pip install -e '.[emulator]'")
+
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator import EmulatorError, SanitizerError
+
+SOURCE = """
+#include <cooperative_groups.h>
+namespace cg = cooperative_groups;
+
+extern "C" __global__ void diffuse(float* x, float* y, int n, int steps, int* valid, int together) {
+    cg::grid_group grid = cg::this_grid();
+    int i = grid.thread_rank();
+    if (i == 0) valid[0] = grid.is_valid(), valid[1] = grid.size(), valid[2] = grid.num_blocks();
+    if (together && !grid.is_valid()) return;
+    for (int step = 0; step < steps; step++) {
+        if (i < n) y[i] = 0.5f * x[i] + 0.25f * (x[(i + 1) % n] + x[(i + n - 1) % n]);
+        if (together) grid.sync();
+        float* z = x; x = y; y = z;
+    }
+}
+extern "C" __global__ void split(int* x, int* y, int n) {
+    cg::grid_group grid = cg::this_grid();
+    int i = grid.thread_rank();
+    x[i] = i * i;
+    auto token = grid.barrier_arrive();
+    int own = i + 1;
+    grid.barrier_wait(std::move(token));
+    y[i] = own * x[n - 1 - i];
+}
+extern "C" __global__ void trapped(int* x) { cg::this_grid().sync(); x[0] = 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def module():
+    return emulator.RawModule(code=SOURCE, enable_cooperative_groups=True, filename="grid.cu")
+
+
+def diffused(x: np.ndarray, steps: int) -> np.ndarray:
+    for _ in range(steps):
+        x = np.float32(0.5) * x + np.float32(0.25) * (np.roll(x, -1) + np.roll(x, 1))
+    return x
+
+
+@pytest.mark.parametrize(("grid", "block"), [((7,), (32,)), ((3, 2), (16, 2, 2)), ((40,), (256,))])
+def test_blocks_see_what_others_wrote_before_the_barrier(module, grid, block):
+    """The last grid is more than one chunk: blocks of both are resident together, in turns."""
+    threads = int(np.prod(grid) * np.prod(block))
+    n = threads - 5
+    x, y, valid = np.random.default_rng(1).normal(size=n).astype("f4"), np.zeros(n, "f4"), np.zeros(3, "i4")
+    want = diffused(x.copy(), 3)
+    module.get_function("diffuse")(grid, block, (x, y, np.int32(n), np.int32(3), valid, np.int32(1)))
+    assert np.abs(y - want).max() < 1e-6, "after an odd number of steps the result is in y"
+    assert valid.tolist() == [1, threads, np.prod(grid)]
+
+
+def test_arrival_and_wait_may_be_apart(module):
+    x, y, i = np.zeros(96, "i4"), np.zeros(96, "i4"), np.arange(96)
+    module.get_function("split")((3,), (32,), (x, y, np.int32(96)))
+    assert (y == (i + 1) * (95 - i) ** 2).all()
+
+
+def test_without_the_barrier_it_is_a_race(module):
+    x, y, valid = np.ones(96, "f4"), np.zeros(96, "f4"), np.zeros(3, "i4")
+    with pytest.raises(SanitizerError, match="racecheck"):
+        module.get_function("diffuse")((3,), (32,), (x, y, np.int32(96), np.int32(2), valid, np.int32(0)))
+
+
+def test_an_ordinary_launch_cannot_synchronise(module):
+    """cooperative_groups says so by is_valid(), and traps where it is synchronised all the same."""
+    plain = emulator.RawModule(code=module.ptx)
+    x, y, valid = np.zeros(96, "f4"), np.zeros(96, "f4"), np.full(3, 7, "i4")
+    plain.get_function("diffuse")((3,), (32,), (x, y, np.int32(96), np.int32(1), valid, np.int32(1)))
+    assert valid.tolist() == [0, 96, 3]
+    with pytest.raises(EmulatorError, match=r"trap in trapped at .*: RawModule\(\.\.\., enable_cooperative_groups=True\)"):
+        plain.get_function("trapped")((2,), (32,), (valid,))
+
+
+def test_a_grid_that_is_not_resident_is_refused(module):
+    with pytest.raises(EmulatorError, match=r"split: a cooperative launch of 217 blocks is too large, .* at most 216 blocks of 1024"):
+        x = np.zeros(217 * 1024, "i4")
+        module.get_function("split")((217,), (1024,), (x, x, np.int32(x.size)))
+
+
+def test_a_block_that_leaves_early_is_a_deadlock_that_ends(module):
+    """A barrier of the grid that one block never reaches."""
+    text = module.ptx
+    start = text.index(".entry trapped")
+    at = text.index("%envreg2", start)
+    line = text.rindex("{\n", 0, at) + 2
+    code = text[:line] + " .reg .pred %early; .reg .b32 %block; mov.u32 %block, %ctaid.x; setp.eq.u32 %early, %block, 1; @%early ret;\n"
+    broken = emulator.RawModule(code=code + text[line:], enable_cooperative_groups=True).get_function("trapped")
+    with pytest.raises(EmulatorError, match="endless loop"):
+        broken((3,), (32,), (np.zeros(1, "i4"),))
