@@ -82,7 +82,7 @@ def test_an_ordinary_launch_cannot_synchronise(module):
 
 
 def test_a_grid_that_is_not_resident_is_refused(module):
-    with pytest.raises(EmulatorError, match=r"split: a cooperative launch of 217 blocks is too large, .* at most 216 blocks of 1024"):
+    with pytest.raises(EmulatorError, match=r"split: a cooperative launch of 217 blocks .* at most 216 blocks of 1024"):
         x = np.zeros(217 * 1024, "i4")
         module.get_function("split")((217,), (1024,), (x, x, np.int32(x.size)))
 
@@ -93,7 +93,7 @@ def test_a_block_that_leaves_early_is_a_deadlock_that_ends(module):
     start = text.index(".entry trapped")
     at = text.index("%envreg2", start)
     line = text.rindex("{\n", 0, at) + 2
-    code = text[:line] + " .reg .pred %early; .reg .b32 %block; mov.u32 %block, %ctaid.x; setp.eq.u32 %early, %block, 1; @%early ret;\n"
-    broken = emulator.RawModule(code=code + text[line:], enable_cooperative_groups=True).get_function("trapped")
+    leave = " .reg .pred %early; .reg .b32 %block; mov.u32 %block, %ctaid.x; setp.eq.u32 %early, %block, 1; @%early ret;\n"
+    broken = emulator.RawModule(code=text[:line] + leave + text[line:], enable_cooperative_groups=True).get_function("trapped")
     with pytest.raises(EmulatorError, match="endless loop"):
         broken((3,), (32,), (np.zeros(1, "i4"),))

@@ -68,8 +68,9 @@ def run_kernel(
 
 
 def _run(
-    kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list, cooperative: bool
-) -> None:
+    kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list,
+    cooperative: bool,
+) -> None:  # fmt: skip
     """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
     for name, variable in variables.items():
@@ -94,8 +95,8 @@ def _run(
     if cooperative:
         if blocks > resident:
             raise EmulatorError(
-                f"kernel {kernel.title}: a cooperative launch of {blocks} blocks is too large, as all of them have to be resident at "
-                f"once: at most {resident} blocks of {block[0] * block[1] * block[2]} threads are, on an A100"
+                f"kernel {kernel.title}: a cooperative launch of {blocks} blocks is too large, as all of them have to be resident "
+                f"at once: at most {resident} blocks of {block[0] * block[1] * block[2]} threads are, on an A100"
             )
         memory.add_grid_workspace()
     instruments = Instruments(kernel, blocks)

@@ -27,10 +27,11 @@ class RawModule:
     """A module of kernels, as cupy.RawModule: compiled from CUDA C++, or PTX (text that begins with .version or a comment).
 
     code: the text; path: a file of PTX, in place of code; options: compiler options for NVRTC; name_expressions: templates to
-    instantiate ("f<float>", then get_function("f<float>")); enable_cooperative_groups: launch cooperatively, so that this_grid().sync()
-    works, with as many blocks as are resident at once. NVRTC compiles with either `backend`, cuComplex.h needs no translation and
-    headers of the C++ library are always there, so backend, translate_cucomplex and jitify change nothing. Of the emulator's own: arch, the virtual architecture, unless the options name one; filename, what reports call the
-    source. PTX makes no use of options, arch and filename.
+    instantiate ("f<float>", then get_function("f<float>")); enable_cooperative_groups: launch cooperatively, so that
+    this_grid().sync() works, with at most as many blocks as are resident at once. NVRTC compiles with either `backend`,
+    cuComplex.h needs no translation and headers of the C++ library are always there, so backend, translate_cucomplex and jitify
+    change nothing. Of the emulator's own: arch, the virtual architecture, unless the options name one; filename, what reports
+    call the source. PTX makes no use of options, arch and filename.
 
     Raises EmulatorError: with the compiler's log; for a `code` that is no text; for a binary (cubin), which it cannot run.
     """
