@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.docs import charts, mutation_tables, quality_tables, speed_tables, toolkit_tables
+from benchmarks.docs import charts, mutation_tables, portability_table, quality_tables, speed_tables, toolkit_tables
 from benchmarks.docs.markdown import filled, machine
 from benchmarks.environments import beside, versions
 from benchmarks.quality.presets import summary
@@ -24,8 +24,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 DOCS = ROOT / "docs"
 Report = dict[str, Any]
 
-# page: {block: (file of results, what makes Markdown of it)}
-SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
+# page: {block: (file of results, what makes Markdown of it)}; of several files it is given a dictionary of records, by their stems
+SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], str]]]] = {
     "docs/results.md": {
         "steps": ("gan_step.json", speed_tables.steps_section),
         "kernels": ("kernels.json", speed_tables.kernels_section),
@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, Callable[[Report], str]]]] = {
         "planted": ("planted.json", mutation_tables.planted_section),
     },
     "docs/environments.md": {
+        "portability": (("versions.json", "portable_arm.json", "toolkits.json", "beside.json"), portability_table.portability),
         "toolkits": ("toolkits.json", toolkit_tables.toolkits),
         "architectures": ("toolkits.json", toolkit_tables.architectures),
         "numba-toolkits": ("toolkits.json", toolkit_tables.numba),
@@ -76,8 +77,14 @@ def quality_headline(record: Report) -> str:
             f"{digits['recall'][0]:.2f} (digits),\n  means over {seeds} seeds (commit {stamp['commit']}, {stamp['date']}).")
 
 
-def report_for(name: str, file: str) -> Report | None:
-    """Return the record that a block is made of; None, with a word on it, where its file or its table is missing."""
+def report_for(name: str, file: str | tuple[str, ...]) -> Report | None:
+    """Return the record that a block is made of; None, with a word on it, where its file or its table is missing.
+
+    Of several files: a dictionary of their records, by the stems of the files' names.
+    """
+    if isinstance(file, tuple):
+        found = {Path(one).stem: report_for(name, one) for one in file}
+        return None if None in found.values() else found
     report = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else None
     needed = "results" if name == "quality" else name
     if report is None or needed not in report.get("tables", {needed: True}):

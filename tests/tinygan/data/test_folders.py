@@ -83,7 +83,8 @@ def test_further_pages_and_frames_are_left_out_and_told(tmp_path):
 @pytest.mark.parametrize(("name", "options"), [("d.webp", {"lossless": True}), ("e.jpg", {"format": "MPO"}),
                                                ("f.tiff", {"compression": "tiff_deflate"})])
 def test_further_frames_of_other_formats_are_told_too(tmp_path, name, options):
-    frames = [Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(3)]
+    """Two frames: Pillow 10.0.0 writes MPO files of three that it cannot read."""
+    frames = [Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(2)]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
     frames[0].save(tmp_path / "one.png")
     data = load(tmp_path)

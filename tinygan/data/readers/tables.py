@@ -103,7 +103,7 @@ def chosen(path: Path, names: Sequence[str], wanted: str | None) -> list[int]:
     """Return the numbers of the columns that an option names, in its order; all of them for None. Raises DataError."""
     if wanted is None:
         return list(range(len(names)))
-    given = [name.strip() for name in next(csv.reader([wanted], skipinitialspace=True), [])]
+    given = _listed(path, wanted)
     for name in given:
         if names.count(name) != 1:
             close = difflib.get_close_matches(name, names, n=1)
@@ -115,6 +115,17 @@ def chosen(path: Path, names: Sequence[str], wanted: str | None) -> list[int]:
     if not given:
         raise DataError(f"{path}: no column is named; there are {_some(names, 12)}")
     return [names.index(name) for name in given]
+
+
+def _listed(path: Path, wanted: str) -> list[str]:
+    """Return the names in an option such as `a,"b, c"`. Raises DataError."""
+    try:
+        rows = list(csv.reader(wanted.splitlines(keepends=True), skipinitialspace=True))
+    except csv.Error as error:  # with Python 3.10 a zero byte is one
+        raise DataError(f"{path}: the columns {wanted!r} cannot be read ({error}); write names with commas between them") from None
+    if len(rows) > 1:
+        raise DataError(f"{path}: the columns {wanted!r} have a line break outside of quotes; write names with commas between them")
+    return [name.strip() for row in rows for name in row]
 
 
 def _some(names: Sequence[str], most: int = 6) -> str:
