@@ -31,6 +31,11 @@ Reading what runs:
 
     print(emulator.translation(kernel))                          # the Python that a kernel became, beside its PTX
 
+Time travel, a warp forward and back by source line, with registers, shared memory and masks:
+
+    trace = emulator.trace(kernel, (blocks,), (256,), (x, y, n), thread_block=1, warp=2)
+    trace.next(); trace.line; trace.value("sum").values; trace.back(); trace.to_line(12)
+
 Not supported: recursion and calls through pointers, textures and surfaces, clusters, mbarrier and bulk copies, dynamic
 parallelism. Blocks of a grid run in order, some thousand threads at a time; blocks that wait for later ones run in turns with
 them, as far as an A100 would hold them all. Launches that do not end are stopped: where threads run in a circle that nothing
@@ -48,6 +53,7 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, collectives, chunk; beside it: counters
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
                 numba_context; translation; arguments, pointers, launch
+    stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
     cupy        arrays and user-defined kernels under CuPy's names
 """
 
@@ -66,6 +72,8 @@ _WHERE = {
     "Finding": "sanitizer.findings",
     "SanitizerError": "sanitizer.findings",
     "empty": "execute.memory",
+    "trace": "stepping.launches",
+    "Trace": "stepping.trace",
     "step_budget": "execute.progress",
     "EmulatorError": "errors",
     "CompilationError": "errors",

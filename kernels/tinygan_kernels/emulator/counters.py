@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import Lanes
+from tinygan_kernels.emulator.execute.machine import Machine
 from tinygan_kernels.emulator.semantics.fragments import shape_of
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.syntax.ptx import Instruction
@@ -230,8 +231,14 @@ def current(kernel: TranslatedKernel) -> LaunchObserver | None:
 class LaunchObserver:
     """What is told of a launch while it runs. This one notes nothing; subclasses override what they want to know."""
 
+    kernel: TranslatedKernel
+    """What the launch runs: the kernel, or a translation of it that tells its observer more."""
+
     def __init__(self, kernel: TranslatedKernel):
         self.kernel = kernel
+
+    def began(self, machine: Machine) -> None:
+        """Note that a machine is made for some thread blocks of the launch; they have not run yet."""
 
     def launched(self, shape_warps: int) -> None:
         """Note the launch."""

@@ -35,8 +35,16 @@ class Instruments:
     def __init__(self, kernel: TranslatedKernel, blocks: int):
         self.report = Report(kernel.title)
         self.counter = counters.current(kernel)
+        self.kernel = self.counter.kernel if self.counter else kernel
         self.checks = checking()
         self.shared_by_chunks = LaunchSanitizer(kernel, blocks, self.report) if self.checks else None
+
+    def machine(self, *of_chunk) -> Machine:
+        """Return the machine of a chunk, made with these arguments, after the observer has been told of it."""
+        made = Machine(self.kernel, *of_chunk, self)
+        if self.counter:
+            self.counter.began(made)
+        return made
 
     def sanitizer(self, machine: Machine, spaces: dict) -> ChunkSanitizer | None:
         return ChunkSanitizer(machine, spaces, self.shared_by_chunks) if self.shared_by_chunks else None
@@ -103,7 +111,7 @@ def _run(
     if instruments.counter:
         instruments.counter.launched(blocks * Shape(1, block, grid).warps)
     chunks = (
-        Machine(kernel, Shape(count, block, grid), first, memory, shared_mem, instruments)
+        instruments.machine(Shape(count, block, grid), first, memory, shared_mem)
         for first, count in _chunks(blocks, block)
     )
     with np.errstate(all="ignore"):
