@@ -25,7 +25,7 @@ setup(
     package_dir={"tinygan": "tinygan", "tinygan_kernels": "kernels/tinygan_kernels"},
     package_data={
         "tinygan": ["py.typed"], "tinygan.engine.ops": ["*.pyi"], "tinygan.play": ["page/*"], "tinygan_kernels": ["py.typed"],
-        "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"],
+        "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"], "tinygan_kernels.own": ["page_files/*"],
     },
     install_requires=[
         "numpy>=1.26",

@@ -82,8 +82,8 @@ def verify(
     its file says how it is launched: // launch: mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K).
     Outputs are poisoned with NaN first. Exit code 1 if anything is wrong.
     """
-    if as_ or _is_own(what):
-        return _verify_own(_own_file(what, as_), as_, launch, signature, dtype, param)
+    if as_ or is_own(what):
+        return _verify_own(own_file(what, as_), as_, launch, signature, dtype, param)
     if launch or signature or param or dtype:
         raise typer.BadParameter("it is for a kernel of your own: give its file, and --as", param_hint=_given_of_own(
             {"--launch": launch, "--signature": signature, "--param": param, "--dtype": dtype}))  # fmt: skip
@@ -118,12 +118,12 @@ def _verify_versions(chosen: list[str], backend: str, emulate: bool) -> int:
 # ---- a kernel of one's own -----------------------------------------------------------------------------------------------------
 
 
-def _is_own(what: str) -> bool:
+def is_own(what: str) -> bool:
     """Return whether a word means the file of a kernel of one's own."""
     return what.partition(":")[0].endswith((".cu", ".ptx", ".py")) or "/" in what or "\\" in what
 
 
-def _own_file(what: str, as_: str) -> str:
+def own_file(what: str, as_: str) -> str:
     """Return the file that is meant. Raises BadParameter where file or --as is missing."""
     if not what:
         raise typer.BadParameter("say which file the kernel is in: FILE or FILE:KERNEL", param_hint="--as")
@@ -142,12 +142,12 @@ def _verify_own(file: str, as_: str, launch: str, signature: str, dtype: str, pa
     """Judge a kernel of one's own, print the verdict and return the exit code."""
     from tinygan_kernels.own.judge import verify as judge
 
-    verdict = judge(file, as_, launch=launch, signature=signature, dtype=dtype, params=_values(param))
+    verdict = judge(file, as_, launch=launch, signature=signature, dtype=dtype, params=values_of(param))
     tell(out, str(verdict))
     return 0 if verdict.ok else 1
 
 
-def _values(given: list[str] | None) -> dict[str, Any]:
+def values_of(given: list[str] | None) -> dict[str, Any]:
     """Return {name: value} of the NAME=VALUE that --param was given."""
     found = {}
     for text in given or []:
@@ -189,10 +189,10 @@ def profile(
     from tinygan_kernels.profiling.machine_code import InspectionError
 
     try:
-        if as_ or _is_own(kernel):
+        if as_ or is_own(kernel):
             from tinygan_kernels.own.profiles import profile as profile_own
 
-            profiles = profile_own(_own_file(kernel, as_), as_, launch=launch, signature=signature, params=_values(param),
+            profiles = profile_own(own_file(kernel, as_), as_, launch=launch, signature=signature, params=values_of(param),
                                    shape=shape, backend=backend, arch=arch, compare=compare)  # fmt: skip
         else:
             profiles = report.profile(kernel, version, shape, backend, arch, compare)
@@ -232,33 +232,6 @@ def targets(
     return 1 if any(result.ok is False for result in results) else 0
 
 
-@app.command(epilog="Examples:  tinygan kernels explain mm.cu --as matmul   |   "
-             "tinygan kernels explain mm.cu --as matmul --line 6 --shape 64 64 64")  # fmt: skip
-def explain(
-    file: Annotated[str, typer.Argument(metavar="FILE[:KERNEL]", help="A kernel of your own in a .cu, .ptx or .py file.",
-                                        show_default=False)],
-    as_: As = "",
-    line: Annotated[int | None, typer.Option("--line", help="The source line; the one with most to gain if not given.",
-                                             show_default=False)] = None,
-    shape: Annotated[list[int] | None, typer.Option("--shape", help="Sizes, such as M N K of a product.",
-                                                    show_default=False)] = None,
-    launch: LaunchText = "",
-    signature: Signature = "",
-    param: Params = None,
-) -> int:
-    """Draw what the 32 lanes of a warp do on a source line: the banks or sectors that they meet, what collides, where they part.
-
-    The worst request of each instruction is drawn, and where lanes collide in shared memory it is worked out what a pad and a
-    swizzle would do, on this line and on the others.
-    """
-    from tinygan_kernels.own.explain import explain_line
-
-    found = explain_line(_own_file(file, as_), as_, line=line, shape=shape, launch=launch, signature=signature,
-                         params=_values(param))  # fmt: skip
-    tell(out, str(found))
-    return 0
-
-
 @app.command(epilog="Examples:  tinygan kernels doctor")
 def doctor() -> int:
     """Look at what is installed for CUDA: driver, CuPy, Numba CUDA, compilers; what does not fit together, and what to install.
@@ -276,11 +249,11 @@ def doctor() -> int:
     return 1 if any(finding.state == PROBLEM for finding in findings) else 0
 
 
-NUMBERS = ("--shape", "--compare")  # the options that take several numbers
+NUMBERS = ("--shape", "--compare", "--block")  # the options that take several numbers
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """Repeat --shape and --compare before each of their numbers, as the parser takes one value an option.
+    """Repeat --shape, --compare and --block before each of their numbers, as the parser takes one value an option.
 
     `--shape 512 256` becomes `--shape 512 --shape 256`.
     """

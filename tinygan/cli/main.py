@@ -20,7 +20,22 @@ from tinygan.options import OptionError
 from tinygan.training.checkpoint import CheckpointError
 from tinygan.version import __version__
 
-from . import derive, evaluate, exercises, gradcheck, graph, kernels, play, presets, puzzles, sample, step, theory, train
+from . import (
+    derive,
+    evaluate,
+    exercises,
+    gradcheck,
+    graph,
+    kernels,
+    own_kernels,
+    play,
+    presets,
+    puzzles,
+    sample,
+    step,
+    theory,
+    train,
+)
 from .console import every_name_printable
 from .second_interrupt import second_interrupt_ends
 
@@ -45,6 +60,7 @@ app.command(epilog=graph.EXAMPLES)(graph.graph)
 app.command(epilog=step.EXAMPLES)(step.step)
 app.add_typer(derive.app, name="derive")
 app.add_typer(exercises.app, name="exercises")
+own_kernels.add_to(kernels.app)
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(puzzles.app, name="puzzles")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinygan_kernels.emulator.counters import LaunchObserver, by_warp, sectors_by_row, wavefronts_by_row
+from tinygan_kernels.emulator.counters import Counts, LaunchCounter, by_warp, sectors_by_row, wavefronts_by_row
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site, TranslatedBlock, TranslatedKernel
@@ -41,9 +41,13 @@ class Instruction:
 
     @property
     def best(self) -> int:
-        """The fewest transactions that the lanes of the worst request could do with: one for 128 bytes, or 4 sectors of 32."""
+        """The fewest transactions that the lanes of the worst request could do with: the sectors that the bytes fill, or one
+        wavefront of shared memory for each phase, of which an access of 8 bytes a lane has two and one of 16 bytes four.
+        """
+        if self.space == "shared":
+            return max(1, self.size // 4)
         used = len({a for a in self.addresses if a >= 0}) * self.size
-        return max(1, -(-used // (32 if self.space == "global" else 128)))
+        return max(1, -(-used // 32))
 
     @property
     def excess(self) -> int:
@@ -65,32 +69,40 @@ def merged(found: Iterable[Instruction]) -> list[Instruction]:
     return list(groups.values())
 
 
+MOST_WARPS = 32  # warps of a branch that are kept for a picture
+
+
 @dataclass
 class Parting:
-    """A branch at which a warp parts. warps: how often; taken: for the 32 lanes of the first, "1" and "0", " " for absent ones."""
+    """A branch at which a warp parts. warps: how often one does; taken: for the 32 lanes of the first, "1" and "0", " " for absent
+    ones; beside: the same for the warps, parting or not, that came to the branch with it, the first of them.
+    """
 
     line: int
     warps: int = 0
     taken: str = ""
+    beside: tuple[str, ...] = ()
 
 
-class Recorder(LaunchObserver):
-    """Observes a launch: keeps the counts and the worst request of each memory instruction, and each branch at which a warp parts.
+class Recorder(LaunchCounter):
+    """Observes a launch: counts, and keeps the worst request of each memory instruction and each branch at which a warp parts.
 
-    found, partings: where they are kept, by instruction and by branch.
+    counts: what is counted is added to them. found, partings: where the rest is kept, by instruction and by branch.
     """
 
-    def __init__(self, kernel: TranslatedKernel, found: dict, partings: dict) -> None:
-        super().__init__(kernel)
+    def __init__(self, kernel: TranslatedKernel, counts: Counts, found: dict, partings: dict) -> None:
+        super().__init__(kernel, (counts,))
         self.found, self.partings = found, partings
 
     def access(self, site: Site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
+        super().access(site, space, address, lanes, operation)
         if space not in ("global", "shared"):
             return
         line = self.kernel.files.own_line(site.line)
         table = by_warp(address, lanes)
         costs = (sectors_by_row if space == "global" else wavefronts_by_row)(table, site.bytes)
-        kept = self.found.setdefault((site.number, space, operation), Instruction(line, space, operation, site.bytes))
+        key = self.kernel.title, site.number, space, operation
+        kept = self.found.setdefault(key, Instruction(line, space, operation, site.bytes))
         kept.requests += len(table)
         kept.transactions += int(costs.sum())
         if int(costs.max()) > kept.worst:
@@ -101,6 +113,7 @@ class Recorder(LaunchObserver):
             kept.addresses = tuple(int(a) if on else -1 for a, on in zip(table[row], active, strict=True))
 
     def divergence(self, basic: TranslatedBlock, goes: Lanes, stays: Lanes) -> None:
+        super().divergence(basic, goes, stays)
         taken, left = goes.mask.reshape(-1, WARP), stays.mask.reshape(-1, WARP)
         both = np.flatnonzero(taken.any(axis=1) & left.any(axis=1))
         if not both.size:
@@ -109,5 +122,11 @@ class Recorder(LaunchObserver):
         kept = self.partings.setdefault(id(branch), Parting(self.kernel.files.own_line(branch.source)))
         kept.warps += both.size
         if not kept.taken:
-            first = both[0]
-            kept.taken = "".join("1" if t else "0" if s else " " for t, s in zip(taken[first], left[first], strict=True))
+            there = np.flatnonzero((taken | left).any(axis=1))[:MOST_WARPS]
+            kept.taken = _sides(taken[both[0]], left[both[0]])
+            kept.beside = tuple(_sides(taken[warp], left[warp]) for warp in there)
+
+
+def _sides(taken: np.ndarray, left: np.ndarray) -> str:
+    """Return "1" for each lane of a warp that jumps, "0" for one that does not, " " for one that is not there."""
+    return "".join("1" if t else "0" if s else " " for t, s in zip(taken, left, strict=True))

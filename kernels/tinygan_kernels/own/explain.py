@@ -1,4 +1,4 @@
-"""A source line explained: which banks or sectors the 32 lanes of a warp meet there, what collides, and what would help.
+"""Source lines explained: which banks or sectors the 32 lanes of a warp meet there, what collides, and what would help.
 
     from tinygan_kernels.own import explain_line
     print(explain_line("mm.cu", "matmul", line=12))
@@ -9,22 +9,87 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator.counters import observed, wavefronts_by_row
-from tinygan_kernels.profiling.calls import PROFILED, call
-from tinygan_kernels.profiling.counts import counted_call
+from tinygan_kernels.emulator.counters import (
+    DIVERGENT,
+    INSTRUCTIONS,
+    SHARED_CONFLICTS,
+    SHARED_WAVEFRONTS,
+    THREAD_INSTRUCTIONS,
+    observed,
+    wavefronts_by_row,
+)
 from tinygan_kernels.shapes import ContractError
 
 from .accesses import Instruction, Parting, Recorder, merged
-from .host import OwnHost
-from .judge import checked_name, require_float32, turns_for_work
-from .kernel_file import one_line, read
+from .judge import turns_for_work
+from .kernel_file import one_line
+from .launch_line import lines_of
+from .subjects import Subject, own_subject
 
 _OPERATIONS = {"ld": "load from", "st": "store to", "atom": "atomic on", "red": "atomic on"}
+_SECTORS, _REQUESTS = ([f"l1tex__t_{what}_pipe_lsu_mem_global_op_{op}.sum" for op in ("ld", "st", "atom", "red")]
+                       for what in ("sectors", "requests"))  # fmt: skip
+
+
+class LineCounts(NamedTuple):
+    """The counters of one source line, over all launches: warp instructions, the instructions of single lanes, requests to global
+    memory and the sectors that they touched, wavefronts and bank conflicts of shared memory, and how often a warp parted.
+    """
+
+    instructions: int
+    thread_instructions: int
+    requests: int
+    sectors: int
+    wavefronts: int
+    conflicts: int
+    parted: int
+
+    @property
+    def active(self) -> float:
+        """The share of lanes that were active where warps executed the line, from 0 to 1."""
+        return self.thread_instructions / (32 * self.instructions) if self.instructions else 0.0
+
+    @property
+    def sectors_a_request(self) -> float | None:
+        """Sectors a request to global memory touched on average, None where there was no request."""
+        return self.sectors / self.requests if self.requests else None
+
+
+@dataclass(frozen=True)
+class KernelExplanation:
+    """What every source line of a kernel does. source: the text, () where it is not known; counts: by line, 0 for other files.
+
+    sizes: those of the call that was observed, in words. instructions: those of global and shared memory, alike ones of a line
+    taken together; partings: branches at which warps part.
+    """
+
+    title: str
+    sizes: str
+    source: tuple[str, ...]
+    counts: Mapping[int, LineCounts]
+    instructions: tuple[Instruction, ...]
+    partings: tuple[Parting, ...]
+
+    @property
+    def lines(self) -> list[int]:
+        """The lines that there is something to show of: global or shared memory is touched there, or a warp parts."""
+        return sorted({i.line for i in self.instructions} | {p.line for p in self.partings})
+
+    def line(self, number: int | None = None) -> LineExplanation:
+        """Return what is on a line, by default the one that has most transactions too many.
+
+        Raises ContractError where nothing happens on the line.
+        """
+        chosen = _chosen(self.title, number, self)
+        text = self.source[chosen - 1].strip() if 0 < chosen <= len(self.source) else ""
+        here = tuple(sorted((i for i in self.instructions if i.line == chosen), key=lambda i: -i.excess))
+        partings = tuple(p for p in self.partings if p.line == chosen)
+        return LineExplanation(self.title, chosen, text, here, self.instructions, partings)
 
 
 @dataclass(frozen=True)
@@ -62,33 +127,45 @@ def explain_line(
     shape: the sizes of the call that is observed, M N K of a product. The other arguments are those of `verify`. Raises
     ContractError as `verify` does, and where nothing happens on the line; OSError; BackendError.
     """
-    contract = checked_name(as_)
-    sizes = tuple(PROFILED[as_].small if shape is None and as_ in PROFILED else shape or ())
-    made = call(as_, sizes)
-    own = read(file, launch, signature)
-    require_float32(own)
-    host = OwnHost(own, contract, params)
+    return explained(own_subject(file, as_, shape=shape, launch=launch, signature=signature, params=params)).line(line)
+
+
+def explained(subject: Subject) -> KernelExplanation:
+    """Run a kernel once and return what each of its lines does. Raises ContractError where it cannot be run."""
+    counts = emulator.Counts()
     found: dict[Any, Instruction] = {}
     partings: dict[Any, Parting] = {}
+    limit = turns_for_work(subject.made.work)
     try:
-        with emulator.step_budget(turns_for_work(made.work)), observed(lambda kernel: Recorder(kernel, found, partings)):
-            counted_call(made, lambda inputs, outputs: host(*inputs, *outputs, **{**made.params, **host.fixed}))
+        with emulator.checks(False), emulator.step_budget(limit), observed(lambda k: Recorder(k, counts, found, partings)):
+            subject.run()
     except emulator.EmulatorError as error:
-        raise ContractError(f"{own.title}: {one_line(str(error))}") from None
-    every = tuple(merged(found.values()))
-    chosen = _chosen(own.title, line, every, tuple(partings.values()))
-    # the lines of PTX's debug information are those of the source that it was compiled from
-    lines = [] if own.path is not None and own.path.suffix == ".ptx" else own.text.splitlines()
-    text = lines[chosen - 1].strip() if 0 < chosen <= len(lines) else ""
-    here = tuple(sorted((i for i in every if i.line == chosen), key=lambda i: -i.excess))
-    return LineExplanation(own.title, chosen, text, here, every, tuple(p for p in partings.values() if p.line == chosen))
+        raise ContractError(f"{subject.title}: {one_line(str(error))}") from None
+    source = tuple(lines_of(subject.source))
+    return KernelExplanation(subject.title, subject.sizes, source, _by_line(counts), tuple(merged(found.values())),
+                             tuple(partings.values()))  # fmt: skip
 
 
-def _chosen(title: str, line: int | None, found: Sequence[Instruction], partings: Sequence[Parting]) -> int:
+def _by_line(counts: emulator.Counts) -> dict[int, LineCounts]:
+    """Return the counters of each line, over all kernels of a source file."""
+    sums: dict[int, LineCounts] = {}
+    for kernel in counts.kernels():
+        for line, metrics in counts.lines(kernel).items():
+            one = LineCounts(
+                metrics[INSTRUCTIONS], metrics[THREAD_INSTRUCTIONS], sum(metrics[m] for m in _REQUESTS),
+                sum(metrics[m] for m in _SECTORS), metrics[f"{SHARED_WAVEFRONTS}.sum"], metrics[f"{SHARED_CONFLICTS}.sum"],
+                metrics[DIVERGENT],
+            )  # fmt: skip
+            before = sums.get(line, LineCounts(*[0] * len(one)))
+            sums[line] = LineCounts(*(a + b for a, b in zip(before, one, strict=True)))
+    return sums
+
+
+def _chosen(title: str, line: int | None, of: KernelExplanation) -> int:
     """Return the line to explain. Raises ContractError where nothing happens on it."""
-    lines = sorted({i.line for i in found} | {p.line for p in partings})
-    if line is None and found:
-        excess = {at: sum(i.excess for i in found if i.line == at) for at in lines}
+    lines = of.lines
+    if line is None and of.instructions:
+        excess = {at: sum(i.excess for i in of.instructions if i.line == at) for at in lines}
         return max(lines, key=lambda at: excess[at])
     if line not in lines:
         known = f"lines that do: {', '.join(map(str, lines))}" if lines else "no line of it does"
@@ -101,13 +178,21 @@ def _chosen(title: str, line: int | None, found: Sequence[Instruction], partings
 
 def _pictured(i: Instruction, others: Sequence[Instruction], rows: bool) -> str:
     """Return an instruction in words; with `rows` also its picture, a row for each lane, a column for each bank or sector."""
+    picture = [] if not rows else _sector_rows(i) if i.space == "global" else _bank_rows(i)
+    return "\n".join([summary(i), *picture, *advice(i, others)])
+
+
+def summary(i: Instruction) -> str:
+    """Return in a sentence what an instruction does, and how many transactions it takes."""
     unit = "sector" if i.space == "global" else "wavefront"
     unrolled = f" ({i.alike} instructions alike)" if i.alike > 1 else ""
-    head = (f"{_OPERATIONS[i.operation]} {i.space} memory{unrolled}, {i.size} bytes a lane: {_several(i.worst, unit)} where "
+    return (f"{_OPERATIONS[i.operation]} {i.space} memory{unrolled}, {i.size} bytes a lane: {_several(i.worst, unit)} where "
             f"{i.best} would do; in all {i.transactions:,} for {i.requests:,} requests")  # fmt: skip
-    if i.space == "global":
-        return "\n".join([head, *(_sector_rows(i) if rows else []), *_on_sectors(i)])
-    return "\n".join([head, *(_bank_rows(i) if rows else []), *_on_banks(i, others)])
+
+
+def advice(i: Instruction, others: Sequence[Instruction]) -> list[str]:
+    """Return sentences: what collides in the worst request of an instruction, and what would help. others: the kernel's."""
+    return _on_sectors(i) if i.space == "global" else _on_banks(i, others)
 
 
 def _several(count: int, what: str) -> str:
@@ -164,16 +249,26 @@ def _on_banks(i: Instruction, others: Sequence[Instruction]) -> list[str]:
     bank, most = max(words.items(), key=lambda item: len(item[1]))
     lanes = sorted(lane for group in most.values() for lane in group)
     said = [f"Bank {bank} is asked for {len(most)} different words, by lanes {_spans(lanes)}: one after the other."]
-    pitch = _pitch(i)
-    if pitch is None:
-        return said
     shared = [other for other in others if other.space == "shared"]
-    pad = f"A pad, rows of {pitch + 1} words in place of {pitch}"
-    said.append(f"{pad}: {_effects(i, shared, lambda w: w + w // pitch)}.")
-    if pitch % 32 == 0:
-        swizzle = f"A swizzle, column ^ (row % 32) in rows of {pitch} words"
-        said.append(f"{swizzle}: {_effects(i, shared, lambda w: w ^ (w // pitch % 32))}.")
-    return said
+    return said + [f"{remedy.title}: {_effects(i, shared, remedy.moved)}." for remedy in remedies(i)]
+
+
+class Remedy(NamedTuple):
+    """Another layout of an array in shared memory. moved: where the word with a number lies in it."""
+
+    title: str
+    moved: Callable[[np.ndarray], np.ndarray]
+
+
+def remedies(i: Instruction) -> list[Remedy]:
+    """Return the layouts that could take an instruction's bank conflicts away: a pad, and a swizzle where rows are whole banks."""
+    pitch = _pitch(i)
+    if i.space != "shared" or i.worst <= i.best or pitch is None:
+        return []
+    pad = Remedy(f"A pad, rows of {pitch + 1} words in place of {pitch}", lambda w: w + w // pitch)
+    if pitch % 32:
+        return [pad]
+    return [pad, Remedy(f"A swizzle, column ^ (row % 32) in rows of {pitch} words", lambda w: w ^ (w // pitch % 32))]
 
 
 def _pitch(i: Instruction) -> int | None:
@@ -207,10 +302,14 @@ def _spans(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def parted(parting: Parting) -> str:
+    """Return in a sentence what happens at a branch at which warps part."""
+    ones, zeros = parting.taken.count("1"), parting.taken.count("0")
+    part = f"a branch at which {_several(parting.warps, 'warp')} part{'s' if parting.warps == 1 else ''}"
+    return f"{part}: of the first, {ones} lanes jump and {zeros} do not, and the two sides are executed one after the other"
+
+
 def _parted(parting: Parting) -> str:
     """Return the picture of a branch at which warps part."""
-    ones, zeros = parting.taken.count("1"), parting.taken.count("0")
     marks = parting.taken.replace("1", "#").replace("0", ".")
-    part = f"a branch at which {_several(parting.warps, 'warp')} part{'s' if parting.warps == 1 else ''}"
-    said = f"{part}: of the first, {ones} lanes jump and {zeros} do not, and the two sides are executed one after the other"
-    return f"{said}\n{_ruler('lane', 32)}\n{'':11s}{marks}"
+    return f"{parted(parting)}\n{_ruler('lane', 32)}\n{'':11s}{marks}"

@@ -23,6 +23,7 @@ from .launch_line import LaunchLine, example, lines_in, parse
 
 SUFFIXES = (".cu", ".ptx", ".py")
 OPTIONS = ("--std=c++17",)  # as the project's own kernels are compiled
+DEBUG = ("-G",)  # NVRTC's option for debug information of variables, and code that keeps to the source's lines
 _KERNEL = re.compile(
     r"__global__\s+(?:void\s+)?(?:__launch_bounds__\s*\([^)]*\)\s*)?(?:void\s+)?(?:__launch_bounds__\s*\([^)]*\)\s*)?"
     r"(\w+)\s*\(([^)]*)\)"
@@ -85,12 +86,13 @@ def is_file(given: str) -> bool:
     return path.suffix in SUFFIXES or "/" in given or "\\" in given
 
 
-def read(given: str | Path, launch: str = "", signature: str = "") -> OwnKernel:
+def read(given: str | Path, launch: str = "", signature: str = "", *, debug: bool = False) -> OwnKernel:
     """Read and compile FILE or FILE:NAME.
 
     launch: a launch line's text instead of the one in the file; signature: the arguments, where they come in another order than
-    in the launch line. Raises OSError for a file that cannot be read; ContractError for one that is no kernel's, that does not
-    compile, that has no kernel of that name, or that does not say how it is launched; BackendError without Numba CUDA.
+    in the launch line; debug: compile CUDA C++ for a debugger, without optimisation. Raises OSError for a file that cannot be read;
+    ContractError for one that is no kernel's, that does not compile, that has no kernel of that name, or that does not say how it
+    is launched; BackendError without Numba CUDA.
     """
     path, name = split_name(str(given))
     if path.suffix not in SUFFIXES:
@@ -105,7 +107,7 @@ def read(given: str | Path, launch: str = "", signature: str = "") -> OwnKernel:
     if signature:
         line = line.with_signature(signature)
     if not python:
-        return OwnKernel(line.kernel, path, text, _compiled(path, text, line.kernel, list(there)), line)
+        return OwnKernel(line.kernel, path, text, _compiled(path, text, line.kernel, list(there), OPTIONS + DEBUG * debug), line)
     if line.kernel not in there:
         raise _no_kernel(path, line.kernel, list(there))
     return OwnKernel(line.kernel, path, text, there[line.kernel], line)
@@ -153,18 +155,18 @@ def _line_of(path: Path, text: str, name: str, launch: str, there: list[str]) ->
 # ---- CUDA C++ and PTX ------------------------------------------------------------------------------------------------------------
 
 
-def _compiled(path: Path, text: str, name: str, there: list[str]) -> Any:
+def _compiled(path: Path, text: str, name: str, there: list[str], options: tuple[str, ...]) -> Any:
     """Return a kernel of CUDA C++ or PTX, compiled and translated. Raises ContractError where that fails."""
     try:
-        return _called(name, _function_of(path, text, name, there))
+        return _called(name, _function_of(path, text, name, there, options))
     except emulator.EmulatorError as error:
         raise ContractError(f"{path}: {one_line(str(error))}") from None
 
 
-def _function_of(path: Path, text: str, name: str, there: list[str]) -> Any:
+def _function_of(path: Path, text: str, name: str, there: list[str], options: tuple[str, ...]) -> Any:
     """Return the function of a kernel: under its own name, if it is declared extern "C", or under C++'s name for it."""
     if "<" not in name or path.suffix == ".ptx":
-        module = emulator.RawModule(code=text, options=OPTIONS, filename=path.name)
+        module = emulator.RawModule(code=text, options=options, filename=path.name)
         if name in module.module.functions:
             return module.get_function(name)
         if path.suffix == ".ptx" or name not in there:  # what macros declare is not among `there`
@@ -172,7 +174,7 @@ def _function_of(path: Path, text: str, name: str, there: list[str]) -> Any:
             raise _no_kernel(path, name, list(dict.fromkeys([*there, *declared])))
     elif name.partition("<")[0] not in there:
         raise _no_kernel(path, name, there)
-    return emulator.RawModule(code=text, options=OPTIONS, filename=path.name, name_expressions=(name,)).get_function(name)
+    return emulator.RawModule(code=text, options=options, filename=path.name, name_expressions=(name,)).get_function(name)
 
 
 def _called(name: str, function: Any) -> Any:

@@ -42,8 +42,14 @@ def example(python: bool = False) -> str:
 
 def lines_in(text: str) -> dict[int, str]:
     """Return the launch lines of a file's text, {line number: what stands behind `launch:`}."""
-    found = ((number, _LINE.match(line)) for number, line in enumerate(text.splitlines(), 1))
+    found = ((number, _LINE.match(line)) for number, line in enumerate(lines_of(text), 1))
     return {number: match[1] for number, match in found if match}
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a source file as compilers count them: str.splitlines ends one at a form feed or U+2028 too."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def counted_call(made: KernelCall, launch: Callable[[list[np.ndarray], tuple[np.
     from tinygan_kernels.emulator import count as counting
 
     rng = np.random.default_rng(0)
-    inputs, outputs = [_placed(s, rng) for s in made.inputs], tuple(_placed(s, rng) for s in made.outputs)
+    inputs, outputs = [random_array(s, rng) for s in made.inputs], tuple(random_array(s, rng) for s in made.outputs)
     with counting() as counts, checks(False):
         launch(inputs, outputs)
     values: dict[Key, float] = {}
@@ -149,7 +149,7 @@ def counted_call(made: KernelCall, launch: Callable[[list[np.ndarray], tuple[np.
     return {key: value for key, value in values.items() if key[2] != "arithmetic_intensity"}
 
 
-def _placed(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def random_array(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Return random float32 between 0 and 1 at an address that is a multiple of ALIGNMENT."""
     size = ITEM * math.prod(shape)
     raw = np.empty(size + ALIGNMENT, np.uint8)

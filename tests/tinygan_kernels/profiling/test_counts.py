@@ -61,5 +61,5 @@ def test_a_product_of_three_linear_sizes_is_extended_exactly(monkeypatch):
 
 
 def test_arrays_lie_where_a_gpu_would_put_them():
-    placed = counts._placed((3, 5), np.random.default_rng(0))
+    placed = counts.random_array((3, 5), np.random.default_rng(0))
     assert placed.ctypes.data % 256 == 0 and placed.dtype == np.float32 and placed.flags.c_contiguous

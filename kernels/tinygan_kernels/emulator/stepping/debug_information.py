@@ -1,7 +1,7 @@
 """The debug information in PTX: which register holds which variable of the source, and between which lines of the PTX.
 
-NVRTC writes it when it compiles with -G, as DWARF 2 in the directives .section .debug_abbrev, .debug_info and .debug_loc: bytes, and
-labels in the place of addresses. A register is DW_OP_regx with the characters of its name as a number, "%r1" being 0x257231.
+NVRTC writes it when it compiles with -G, as DWARF 2 in the sections .debug_abbrev, .debug_info and .debug_loc: bytes, and labels in
+the place of addresses. A register is DW_OP_regx with the characters of its name as a number, "%r1" being 0x257231.
 (DWARF Debugging Information Format, version 2, section 7; PTX Writer's Guide to Interoperability, "Debug information")
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 _TAGS = {0x05: "parameter", 0x34: "variable", 0x0B: "scope", 0x2E: "function", 0x1D: "function",
          0x24: "base", 0x0F: "pointer", 0x26: "same", 0x35: "same", 0x16: "same"}  # fmt: skip
@@ -65,7 +65,7 @@ def variables(ptx: str) -> list[Variable]:
 
 def _sections(ptx: str) -> dict[str, list]:
     """Return {section: its bytes}, an address being a _Reference and seven bytes (None) that it takes the place of."""
-    found = {}
+    found: dict[str, list] = {}
     for match in re.finditer(r"\.section\s+(\.debug_\w+)\s*\{([^}]*)\}", ptx):
         found[match[1]] = data = []
         for kind, values in _DATA.findall(match[2]):
@@ -125,7 +125,7 @@ class _Reader:
         if form == 0x08:
             return self.text()
         if form in (0x0A, 0x03, 0x04, 0x09):  # a block of bytes, after its length
-            size = self.unsigned() if form == 0x09 else int(self.number({0x0A: 1, 0x03: 2, 0x04: 4}[form]))  # type: ignore[call-overload]
+            size = self.unsigned() if form == 0x09 else cast("int", self.number({0x0A: 1, 0x03: 2, 0x04: 4}[form]))
             self.at += size
             return self.data[self.at - size : self.at]
         if form in (0x0D, 0x0F):
@@ -177,8 +177,8 @@ def _places(entry: _Entry, entries: dict[int, _Entry], locations: list, labels: 
     elif isinstance(location, _Reference):
         reader = _Reader(locations, location.offset)
         while reader.more() and (pair := (reader.number(8), reader.number(8))) != (0, 0):
-            first, after = (labels[reference.label] for reference in pair)  # type: ignore[attr-defined]
-            size = int(reader.number(2))  # type: ignore[call-overload]
+            first, after = (labels[cast("_Reference", reference).label] for reference in pair)
+            size = cast("int", reader.number(2))
             reader.at += size
             low, high = max(first, entry.scope[0]), min(after, entry.scope[1])
             register = _register(reader.data[reader.at - size : reader.at])
@@ -197,13 +197,13 @@ def _register(expression: list) -> str:
 def _code_of(entry: _Entry, entries: dict[int, _Entry]) -> str:
     """Return the NumPy type of a variable: "f4" for float, "p8" for a pointer; "" for a type that is no number."""
     for _ in range(8):
-        found = entries.get(entry.values.get(_TYPE))  # type: ignore[arg-type]
+        found = entries.get(cast("int", entry.values.get(_TYPE, -1)))
         if found is None:
             return ""
         if found.tag == "pointer":
             return "p8"
         if found.tag == "base":
-            letter = _CODES.get(found.values.get(_ENCODING), "")  # type: ignore[arg-type]
+            letter = _CODES.get(cast("int", found.values.get(_ENCODING, 0)), "")
             return f"{letter}{found.values.get(_SIZE, 4)}" if letter else ""
         entry = found
     return ""

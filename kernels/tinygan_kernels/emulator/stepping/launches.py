@@ -40,8 +40,8 @@ def trace(
 
     kernel: what `RawModule.get_function` returned, a RawKernel, or a function decorated with `@cuda.jit`; grid, block, args,
     shared_mem: as for its launch. thread_block: the block's number in the grid, or its (x, y, z); warp: one of its warps, of 32
-    threads each, x fastest. Of CUDA C++ that was compiled with the option -G, variables have their names; otherwise the PTX registers
-    are shown. most_steps, most_bytes: how much is recorded; `Trace.cut` says so where it was not all.
+    threads each, x fastest. Of CUDA C++ that was compiled with the option -G, variables have their names; otherwise the PTX
+    registers are shown. most_steps, most_bytes: how much is recorded; `Trace.cut` says so where it was not all.
 
     Raises ValueError for a block or a warp that the launch does not have, and what the launch raises, but for the sanitizer's
     findings, which do not end a trace.
@@ -73,8 +73,12 @@ def recording(thread_block: Sizes = 0, most_steps: int = MOST_STEPS, most_bytes:
         yield recorders
 
 
-def trace_of(recorders: Sequence[Recorder], source: str | None = None, warp: int = 0) -> Trace:
-    """Return the Trace of the first launch that was recorded. source: its text, where it is no file.
+def trace_of(
+    recorders: Sequence[Recorder], source: str | None = None, warp: int = 0, arguments: Sequence[str] = ()
+) -> Trace:
+    """Return the Trace of the first launch that was recorded.
+
+    source: its text, where it is no file; arguments: what its arguments are called, where that is known.
 
     Raises EmulatorError where nothing was launched, ValueError for a block or a warp that the launch does not have.
     """
@@ -84,5 +88,6 @@ def trace_of(recorders: Sequence[Recorder], source: str | None = None, warp: int
     if first.machine is None:
         raise ValueError(f"there is no thread block {first.thread_block!r} in the grid {first.grid}")
     files = first.original.files
-    lines = source.splitlines() if source else [t.rstrip("\n") for t in linecache.getlines(files.names.get(files.main, ""))]
-    return Trace(first, lines, warp)
+    text = source or "".join(linecache.getlines(files.names.get(files.main, "")))
+    lines = [line.removesuffix("\r") for line in text.split("\n")]  # not splitlines, which also ends lines at a form feed
+    return Trace(first, lines, warp, arguments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -77,8 +77,8 @@ class Step:
 class Recorder(LaunchObserver):
     """Observes one launch and records what the threads of one thread block do.
 
-    thread_block: its number in the grid, x fastest, or its (x, y, z). most_steps, most_bytes: recording ends where one of them is reached, and `cut`
-    says so in a sentence; the launch goes on to its end.
+    thread_block: its number in the grid, x fastest, or its (x, y, z). most_steps, most_bytes: recording ends where one of them is
+    reached, and `cut` says so in a sentence; the launch goes on to its end.
     """
 
     def __init__(self, kernel: TranslatedKernel, thread_block: int | Sequence[int], most_steps: int, most_bytes: int) -> None:
@@ -128,7 +128,7 @@ class Recorder(LaunchObserver):
     def _row(self, name: str) -> np.ndarray:
         """Return the values of a register in the lanes of the block, as its bytes are stored."""
         assert self.machine is not None
-        row = self.machine.names[self.views[name]]
+        row = cast("np.ndarray", self.machine.names[self.views[name]])
         return row.view(f"u{row.itemsize}")[self._lanes] if row.dtype != bool else row[self._lanes]
 
     def _shared_memory(self) -> np.ndarray:

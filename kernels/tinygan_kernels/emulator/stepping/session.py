@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.semantics.warps import WARP
 
+from .recorder import Touch
 from .trace import Trace, Value
 
 HELP = """\
@@ -48,7 +49,7 @@ class Session:
         self._commands: dict[str, Callable[[Sequence[str]], str]] = {
             "next": self._next, "back": self._back, "line": self._line, "go": self._go, "print": self._print,
             "start": lambda _: self._moved(0), "end": lambda _: self._moved(len(trace)), "warp": self._warp,
-            "variables": lambda _: self._values(), "registers": lambda _: self._listed(trace.registers()),
+            "variables": lambda _: self._listed(self.values()), "registers": lambda _: self._listed(trace.registers()),
             "shared": lambda _: self._shared(), "mask": lambda _: self._mask(), "lines": lambda _: self._lines(),
             "source": lambda _: self._source(), "help": lambda _: HELP, "quit": self._quit,
         }  # fmt: skip
@@ -75,20 +76,27 @@ class Session:
         active = int(trace.mask.sum())
         if trace.step is not None and active < len(trace.threads()):
             text.append(f"    {_lanes(active)} of {len(trace.threads())}: {_marks(trace.mask)}")
-        text += [f"    {self._touched(touch)}" for touch in trace.touches]
-        named = trace.variables() if trace.has_names else trace.registers()
-        text += [f"    {self._said(value)}" for value in named if value.changed]
+        text += [f"    {touched}" for touched in self.touched()]
+        text += [f"    {self.said(value)}" for value in self.values() if value.changed]
         if trace.shared_changed:
             text.append("    shared memory has changed: `shared` shows it")
         return "\n".join(text)
 
-    def _touched(self, touch: Any) -> str:
-        """Return a memory instruction in words."""
-        what = {"ld": "loaded", "st": "stored"}.get(touch.operation, "updated atomically")
-        where = touch.where if touch.where.startswith("argument") else f"{touch.where} memory"
-        return f"{what} {touch.size} bytes a lane, {where}, byte {summary(touch.offsets, touch.offsets >= 0)}"
+    def values(self) -> list[Value]:
+        """Return the variables here; where the PTX does not tell their names, the registers."""
+        return self.trace.variables() if self.trace.has_names else self.trace.registers()
 
-    def _said(self, value: Value) -> str:
+    def texts(self, value: Value) -> list[str]:
+        """Return a value as text, for each lane of the warp that is a thread."""
+        mask = self._known_lanes()
+        return [self.trace.described(int(v)) if value.pointer else written(v) for v in value.values[mask]]
+
+    def touched(self) -> list[str]:
+        """Return the memory instructions of the step before the position, in words."""
+        return list(dict.fromkeys(map(_touched, self.trace.touches)))
+
+    def said(self, value: Value) -> str:
+        """Return a variable and its values in short: `row = 3`, `x = 0, 1 .. 31`."""
         mask = self._known_lanes()
         if value.pointer:
             places = {self.trace.described(int(a)) for a in value.values[mask]}
@@ -143,15 +151,10 @@ class Session:
                 return _array(rest[0], shared[rest[0]])
             also = f"; arrays in shared memory: {', '.join(shared)}" if shared else ""
             raise CommandError(f"{error.args[0]}{also}") from None
-        mask = self._known_lanes()
-        values = [self.trace.described(int(v)) if value.pointer else _written(v) for v in value.values[mask]]
-        return f"{value.name} ({value.register}), a value a lane:\n{_grid(values)}"
-
-    def _values(self) -> str:
-        return self._listed(self.trace.variables() if self.trace.has_names else self.trace.registers())
+        return f"{value.name} ({value.register}), a value a lane:\n{_grid(self.texts(value))}"
 
     def _listed(self, values: Sequence[Value]) -> str:
-        return "\n".join(f"  {self._said(v)}" for v in values) or "  nothing has been written yet"
+        return "\n".join(f"  {self.said(v)}" for v in values) or "  nothing has been written yet"
 
     def _shared(self) -> str:
         found = self.trace.shared()
@@ -191,6 +194,13 @@ def _number(rest: Sequence[str], command: str, default: int | None = None) -> in
         raise CommandError(f"{command} takes a whole number, such as `{command} 3`") from None
 
 
+def _touched(touch: Touch) -> str:
+    """Return a memory instruction in words."""
+    what = {"ld": "loaded", "st": "stored"}.get(touch.operation, "updated atomically")
+    where = f"{touch.where} memory" if touch.where in ("shared", "local") else touch.where
+    return f"{what} {touch.size} bytes a lane, {where}, byte {summary(touch.offsets, touch.offsets >= 0)}"
+
+
 def _lanes(count: int) -> str:
     return f"{count} lane{'' if count == 1 else 's'}"
 
@@ -199,7 +209,8 @@ def _marks(mask: np.ndarray) -> str:
     return "".join("#" if on else "." for on in mask)
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a number as it is shown: six digits of a float."""
     return f"{value:.6g}" if isinstance(value, np.floating) else str(int(value))
 
 
@@ -208,7 +219,7 @@ def summary(values: np.ndarray, mask: np.ndarray) -> str:
     present = values[mask]
     if present.size == 0:
         return "no lane"
-    texts = [_written(v) for v in present]
+    texts = [written(v) for v in present]
     if len(set(texts)) == 1:
         return texts[0]
     if present.dtype.kind in "iu" and present.size > 2:
@@ -227,6 +238,6 @@ def _grid(values: Sequence[str], columns: int = 8) -> str:
 
 def _array(name: str, array: np.ndarray, most: int = 128) -> str:
     """Return an array of shared memory, its first elements."""
-    shown = _grid([_written(v) for v in array[:most]])
+    shown = _grid([written(v) for v in array[:most]])
     rest = f"\n  ... {array.size - most:,} more" if array.size > most else ""
     return f"{name}, {array.size:,} elements:\n{shown}{rest}"

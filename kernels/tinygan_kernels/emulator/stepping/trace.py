@@ -35,19 +35,19 @@ class Value:
 class Trace:
     """What one warp of a launch did, line by line, with a position that moves forward and back.
 
-    The position counts the steps that are behind it, from 0 to `len(trace)`. A step is what lanes of the warp do on one source line at
-    one go; a turn of a loop within a line is a step of its own. `trace.line` is the line that comes next, `trace.mask` says which lanes
-    run it; registers and shared memory are those before it.
+    The position counts the steps that are behind it, from 0 to `len(trace)`. A step is what lanes of the warp do on one source line
+    at one go; a turn of a loop within a line is a step of its own. `trace.line` is the line that comes next, `trace.mask` the lanes
+    that run it; registers and shared memory are those before it.
 
     title: the kernel's; thread_block: its (x, y, z) in the grid; warps: how many it has; cut: "", or a sentence where the
     recording was ended at its limits.
     """
 
-    def __init__(self, recorder: Recorder, source: Sequence[str], warp: int = 0) -> None:
+    def __init__(self, recorder: Recorder, source: Sequence[str], warp: int = 0, arguments: Sequence[str] = ()) -> None:
         machine = recorder.machine
         if machine is None:
             raise ValueError("nothing was recorded")
-        self._recorder, self._source = recorder, list(source)
+        self._recorder, self._source, self._arguments = recorder, list(source), tuple(arguments)
         self.title, self.cut = recorder.original.title, recorder.cut
         self.thread_block = machine.block_position(recorder.number - machine.first)
         self.warps = machine.shape.warps
@@ -97,6 +97,11 @@ class Trace:
         line = self.line
         return self.source_line(line) if line else ""
 
+    @property
+    def source(self) -> list[str]:
+        """The lines of the source, [] where it is not known."""
+        return list(self._source)
+
     def source_line(self, number: int) -> str:
         """Return a line of the source, "" where it is not known."""
         return self._source[number - 1].strip() if 0 < number <= len(self._source) else ""
@@ -121,7 +126,7 @@ class Trace:
         if not self.position:
             return []
         before = self._steps[self._of_warp[self.position - 1]]
-        cut = (Touch(t.operation, t.size, t.where, t.offsets[self._lanes]) for t in before.touches)
+        cut = (Touch(t.operation, t.size, self._called(t.where), t.offsets[self._lanes]) for t in before.touches)
         return [t for t in cut if (t.offsets >= 0).any()]
 
     # -- moving ------------------------------------------------------------------------------------------------
@@ -142,8 +147,8 @@ class Trace:
         """Set what a step changed to the values before it (0) or after it (1)."""
         for name, pair in step.registers.items():
             self._registers[name] = pair[which]
-        for offsets, *pair in step.shared if which else reversed(step.shared):
-            self._shared[offsets] = pair[which]
+        for offsets, before, after in step.shared if which else reversed(step.shared):
+            self._shared[offsets] = after if which else before
 
     def next(self) -> bool:
         """Go one step forward. Return False at the end."""
@@ -195,8 +200,9 @@ class Trace:
     def registers(self) -> list[Value]:
         """Return the PTX registers that the warp has written so far."""
         names = self._recorder.original.register_names
-        return [Value(names.get(name, name), names.get(name, name), self._values(name), self._changed(name))
-                for name in self._registers if name in self._written_by_warp]  # fmt: skip
+        found = [Value(names.get(name, name), names.get(name, name), self._values(name), self._changed(name))
+                 for name in self._registers if name in self._written_by_warp]  # fmt: skip
+        return sorted(found, key=lambda value: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", value.name)])
 
     def value(self, name: str) -> Value:
         """Return a variable or a PTX register by its name. Raises KeyError, saying which there are, for another."""
@@ -211,18 +217,34 @@ class Trace:
 
         Elements are of the PTX's type; bytes, as which it declares arrays of every type, are read as float32.
         """
-        kernel, found, end = self._recorder.original, {}, 0
+        return {name: self._elements(at, size, kind) for name, at, size, kind in self._shared_variables}
+
+    def shared_arrays(self) -> list[tuple[str, int]]:
+        """Return (array of the source, offset in bytes) of the arrays in shared memory, by their offsets."""
+        return [(name, at) for name, at, _, _ in self._shared_variables]
+
+    @property
+    def shared_bytes(self) -> int:
+        """How many bytes of shared memory the block has."""
+        return self._shared.size
+
+    def shared_words(self) -> np.ndarray:
+        """Return all of the block's shared memory as float32; up to three bytes at its end are left out."""
+        return self._shared[: self._shared.size // 4 * 4].view("f4").copy()
+
+    @cached_property
+    def _shared_variables(self) -> list[tuple[str, int, int, str]]:
+        """(name, offset, bytes, PTX type) of the arrays in shared memory, by their offsets."""
+        kernel, found, end = self._recorder.original, [], 0
         for (owner, name), at in sorted(kernel.offsets.items(), key=lambda item: item[1]):
             function = kernel.module.functions.get(owner)
             variable = (function.variables if function else kernel.module.variables).get(name)
             if variable is None or variable.space != "shared" or not variable.size:
                 continue
-            found[_plain(name)] = self._elements(at, variable.size, variable.type)
+            found.append((_plain(name), at, variable.size, variable.type))
             end = max(end, at + variable.size)
-        if end < self._shared.size:
-            start = -(-end // 16) * 16
-            found["dynamic"] = self._elements(start, self._shared.size - start, "b32")
-        return found
+        start = -(-end // 16) * 16
+        return found + ([("dynamic", start, self._shared.size - start, "b32")] if start < self._shared.size else [])
 
     def _elements(self, at: int, size: int, kind: str) -> np.ndarray:
         code = _ELEMENTS.get(kind, "u1")
@@ -230,11 +252,17 @@ class Trace:
         return self._shared[at : at + whole].view(code).copy()
 
     def described(self, address: int) -> str:
-        """Return an address of global memory as a place in an array that the launch was given, such as "argument 0 + 128"."""
+        """Return an address of global memory as a place in an array of the launch: "a + 128 bytes", "the start of a"."""
         memory = self._memory.find(address)
         if memory is None:
             return f"{address:#x}, in no array"
-        return f"{memory.name} + {address - memory.base}" if address != memory.base else memory.name
+        name = self._called(memory.name)
+        return f"{name} + {address - memory.base} bytes" if address != memory.base else f"the start of {name}"
+
+    def _called(self, memory: str) -> str:
+        """Return what an array is called, for "argument 2" the name of that argument, where it is known."""
+        match = re.fullmatch(r"argument (\d+)(?: of kernel .*)?", memory)
+        return self._arguments[int(match[1])] if match and int(match[1]) < len(self._arguments) else memory
 
     @property
     def shared_changed(self) -> bool:
@@ -287,12 +315,16 @@ class Trace:
 
 
 def types_of_registers(kernel: TranslatedKernel) -> dict[str, str]:
-    """Return {name in the translation: NumPy type} of a kernel's registers."""
+    """Return {name in the translation: NumPy type}: float where a register is declared so, or some instruction takes it for one."""
+    declared = {name: register.type for name, register in kernel.entry.registers.items()}
     found = {}
     for table in kernel.registers.values():
         for views in table:
             codes = sorted(code for _, code in views)
-            found[views[0][0].partition("_")[0]] = next((c for letter in "fiub" for c in codes if c[0] == letter), "u4")
+            name = views[0][0].partition("_")[0]
+            kind = declared.get(kernel.register_names.get(name, ""), "")
+            letters = "fiub" if not kind.startswith("f") else "f"
+            found[name] = next((c for letter in letters for c in codes if c[0] == letter), f"{letters[0]}{codes[0][1]}")
     return found
 
 
