@@ -148,13 +148,6 @@ def test_device_functions_that_are_not_inlined():
     assert run(FUNCTIONS, 300).tolist() == [functions(i) for i in range(300)]
 
 
-def test_recursion_is_refused():
-    code = """__device__ __noinline__ int f(int n) { return n < 2 ? n : f(n - 1) + f(n - 2); }
-extern "C" __global__ void k(int* out, int n) { out[threadIdx.x] = f(threadIdx.x); }"""
-    with pytest.raises(EmulatorError, match="recursive device function"):
-        run(code, 8)
-
-
 def test_barriers_in_loops_with_a_trip_count_per_block():
     code = """extern "C" __global__ void k(int* out, int n) {
   extern __shared__ int s[];

@@ -168,7 +168,6 @@ def test_errors_of_the_compiler_and_unknown_names(module):
         ),
         ("cp.async.bulk.shared::cluster.global [%r0], [%r0], 16;", "of cp.async, copies of 4, 8 or 16 bytes"),
         ("vote.ballot.b32 %r0, %p0;", "only the .sync forms are supported"),
-        ("call (%r0), %rd0, (%r1);", "indirect call at PTX line 5"),
     ],
 )
 def test_unsupported_instructions_are_named_with_their_line(line, message):

@@ -113,17 +113,32 @@ class Access:
                 self.fault(site, space, "out-of-bounds", positions, some, operation)
             elif operation != "ld" and not memory.writable:
                 self.fault(site, space, "read-only", positions, some, operation)
+            elif memory.heap is not None:
+                yield from self._in_blocks(site, memory, positions, some, operation)
             else:
                 yield memory, positions, some
 
-    def fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str) -> None:
+    def _in_blocks(self, site: Site, memory: Memory, positions: np.ndarray, lanes: Lanes, operation: str):
+        """Yield what `pieces` yields, for addresses in the heap: a lane has to be inside of a block that malloc returned."""
+        allocated, first = memory.heap.allocated, positions - memory.base
+        good = allocated[first] & allocated[first + site.bytes - 1]  # the gaps between blocks are wider than any access
+        if not good.all():
+            self.fault(site, "global", "unallocated", positions[~good], subset(lanes, ~good), operation, memory)
+            positions, lanes = positions[good], subset(lanes, good)
+        if lanes.count:
+            yield memory, positions, lanes
+
+    def fault(self, site: Site, space: str, kind: str, address, lanes: Lanes, operation: str, memory: Memory | None = None) -> None:
         """Report lanes whose access cannot be carried out. With the checks off, raise at once."""
         action = "read" if operation == "ld" else "write"
         text = {
             "misaligned": f"misaligned {action} of {site.bytes} bytes",
             "out-of-bounds": f"out-of-bounds {action} of {site.bytes} bytes",
             "read-only": f"write of {site.bytes} bytes to a read-only array",
+            "unallocated": f"out-of-bounds {action} of {site.bytes} bytes",
         }[kind]
+        if memory is not None:
+            text += f"; {memory.heap.describe(int(address[0]))}"
         if kind == "out-of-bounds" and space == "global":
             text += self._nearest(int(address[0]), site.bytes)
         self.report.add("memcheck", text, site, self.machine, lanes.index[0], address[0], space, lanes.count)

@@ -13,7 +13,7 @@ import numpy as np
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-from . import atomics, fragments
+from . import atomics, fragments, heap
 from .access import Access, widen
 from .lanes import Lanes, Shape
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
@@ -88,6 +88,8 @@ class Machine:
                 if f"{name}_u1" not in self.names:
                     self.names[f"{name}_u1"] = np.zeros((self.shape.width, -(-size // 16) * 16), np.uint8)
                 self.names[f"{name}_{code}"] = self.names[f"{name}_u1"].view(code)
+        for name in self.kernel.frames.values():
+            self.names[name] = np.zeros(self.shape.width, "i8")
 
     def _bind_specials(self, lanes: np.ndarray, dynamic_shared: int, memory: GlobalMemory) -> None:
         """Bind the special registers that the kernel reads (s_...), one value per lane."""
@@ -147,6 +149,8 @@ class Machine:
             "shuffled": check.shuffle if check else ignore,
             "vprintf": partial(vprintf, self),
             "assertfail": partial(assertfail, self),
+            "malloc": partial(heap.malloc, access),
+            "free": partial(heap.free, access),
         }
 
     def _clock(self, name: str):

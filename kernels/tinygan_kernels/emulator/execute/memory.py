@@ -24,6 +24,7 @@ class Memory:
         self.name, self.writable = name, writable
         self.unwritten: np.ndarray | None = None  # True for bytes never written, where that is tracked
         self.races = None  # the sanitizer's record of who touched what
+        self.heap = None  # for the range of malloc: the Heap, which knows its blocks
         self._views: dict[str, tuple[np.ndarray, int]] = {}
 
     def view(self, code: str) -> tuple[np.ndarray, int]:

@@ -15,6 +15,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.semantics.warps import WARP, named_and_absent
 from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
+from .frames import Frames
 from .lanes import Lanes
 from .machine import Machine
 from .progress import SHORT_CIRCLES, TURNS, Watch
@@ -32,6 +33,7 @@ class Scheduler:
         self.meeting: dict[tuple, Lanes] = {}  # at collectives that name lanes not there yet
         self.live = machine.live()
         self.names = machine.names
+        self.frames = Frames(machine)
         self.counter = machine.counter
         self.turns, self.sampled = 0, ()
         self.watch = Watch(machine)
@@ -157,14 +159,30 @@ class Scheduler:
         """Let lanes go on in the device function that the block calls."""
         self.add((*outer, 2 * basic.number + 1, 2 * basic.callee), lanes)
 
+    def _indirect(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, address) -> None:
+        """Let each lane go on in the function that its pointer names, or in one that recurs."""
+        address = np.broadcast_to(address, lanes.mask.shape)
+        called = np.unique(address[lanes.mask])
+        if self.counter and called.size > 1:
+            self.counter.divergence(basic, lanes.only(address == called[0]), lanes.only(address != called[0]))
+        for value in called:
+            some = lanes.only(address == value)
+            call = self.frames.reached(basic, int(value), some)
+            self.frames.enter(basic, call, len(outer), some)
+            self.add((*outer, 2 * basic.number + 1, 2 * call.first), some)
+
     def _return(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
         """Let lanes go on after the call that they came from; return from the kernel itself is an exit."""
         if not outer:
             self._exit(basic, outer, lanes, None)
             return
-        caller = outer[-1] // 2
-        self.names[f"returned_{caller}"](lanes)
-        self.add((*outer[:-1], 2 * self.basic_blocks[caller].after), lanes)
+        caller = self.basic_blocks[outer[-1] // 2]
+        if caller.callees:
+            address = self.machine.kernel.module.function_address(basic.function)
+            self.frames.leave(caller.callees[address], len(outer) - 1, lanes)
+        else:
+            self.names[f"returned_{caller.number}"](lanes)
+        self.add((*outer[:-1], 2 * caller.after), lanes)
 
     def _exit(self, _basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
         """Take lanes out of the kernel, and let those go on that waited for them."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygan_kernels.emulator import counters
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute.heap import HEAP
 from tinygan_kernels.emulator.execute.lanes import Shape
 from tinygan_kernels.emulator.execute.machine import Machine
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory, unwritten_bytes
@@ -81,6 +82,8 @@ def _run(
 ) -> None:  # fmt: skip
     """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
+    if HEAP.data is not None:
+        HEAP.attach(memory)
     for name, variable in variables.items():
         memory.add_range(variable.base, variable.data.size, name, variable.writable, None)
     memory.add_range(kernel.param_buffer.ctypes.data, kernel.param_buffer.size, "kernel parameters", False, None)

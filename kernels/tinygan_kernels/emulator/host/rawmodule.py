@@ -231,7 +231,7 @@ def allocate(module: Module) -> dict[str, Memory]:
     """Give the module's global and constant variables memory, with their initial values: {name: Memory}."""
     made = {v.name: _room_for(v) for v in module.variables.values() if v.space in ("global", "const")}
     for name, memory in made.items():
-        _initialise(module.variables[name], memory, made)
+        _initialise(module, module.variables[name], memory, made)
     return made
 
 
@@ -244,9 +244,9 @@ def _room_for(variable: Variable) -> Memory:
     return Memory(data, raw.ctypes.data + start, variable.name, writable=variable.space == "global")
 
 
-def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> None:
-    """Write a variable's initial value into its memory. It may hold addresses of other global and constant variables; with any
-    other address in it, the variable is marked as one that no kernel can use.
+def _initialise(module: Module, variable: Variable, memory: Memory, made: dict[str, Memory]) -> None:
+    """Write a variable's initial value into its memory. It may hold addresses of other global and constant variables and of device
+    functions; with any other address in it, the variable is marked as one that no kernel can use.
     """
     size = ptx.WIDTH[variable.type]
     for i, value in enumerate(variable.initial):
@@ -254,7 +254,12 @@ def _initialise(variable: Variable, memory: Memory, made: dict[str, Memory]) -> 
             raw = value.encode(variable.type)
         elif value.name in made:
             raw = int(made[value.name].base + value.offset).to_bytes(8, "little")
+        elif (address := module.function_address(value.name)) is not None:
+            raw = int(address + value.offset).to_bytes(8, "little")
         else:
-            variable.refused = f"{variable.name} holds the address of {value.name}, no variable: that is not supported"
+            variable.refused = (
+                f"{variable.name} holds the address of {value.name}, which is neither a variable in global memory nor a device "
+                "function: that is not supported"
+            )
             return
         memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)

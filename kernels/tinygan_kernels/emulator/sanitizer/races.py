@@ -33,6 +33,13 @@ class Records:
             array = self.readers[kind] = np.zeros(self.size, "i8")
         return array
 
+    def forget(self, start: int, end: int) -> None:
+        """Take the bytes from `start` to before `end`, which are allocated anew, as touched by nobody."""
+        first, last = (start - self.base) // self.granule, -(-(end - self.base) // self.granule)
+        for stamps in (self.writer, *self.readers):
+            if stamps is not None:
+                stamps[first:last] = 0
+
     def granules(self, site, positions):
         """Yield (number, each lane's granule of that number) for the granules that one access of a lane spans."""
         first = (positions - self.base) // self.granule

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
+from tinygan_kernels.emulator.errors import EmulatorError
 
-from .ptx import Function, Instruction, Label, Register, Symbol
+from .ptx import Function, Instruction, Label
 
 
 @dataclass
@@ -186,15 +186,3 @@ def _dominators(successors: list[list[int]]) -> list[set[int] | None]:
                 if new != found[node]:
                     found[node], changed = new, True
     return found
-
-
-def callee_of(instruction: Instruction) -> str:
-    """Return the name of the function that a call instruction calls. Raises UnsupportedInstruction for a call through a pointer."""
-    for operand in instruction.operands:
-        if isinstance(operand, Symbol):
-            return operand.name
-        if isinstance(operand, Register):
-            break
-    raise UnsupportedInstruction(
-        f"indirect call at PTX line {instruction.ptx_line}: calls through function pointers are not supported"
-    )

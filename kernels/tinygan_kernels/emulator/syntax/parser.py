@@ -352,7 +352,7 @@ class _Body:
             p.take()
             self.function.targets[name] = tuple(item.name for item in self.operand_list())
             p.expect(";")
-        elif p.peek() == ".callprototype":
+        elif p.peek() in (".callprototype", ".calltargets"):
             p.skip_statement()
         else:
             target = self.lookup(name)

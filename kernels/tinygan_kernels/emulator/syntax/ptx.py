@@ -38,6 +38,10 @@ WIDTH = {
 """Bytes of each fundamental type. A predicate is kept as one byte."""
 
 
+FUNCTIONS = 1 << 62
+"""Where the addresses of device functions begin: far above those of memory, which nothing can read or write there."""
+
+
 @dataclass(frozen=True)
 class Register:
     """A register of a function, with the type of its .reg declaration."""
@@ -189,3 +193,18 @@ class Module:
     files: dict[int, str] = field(default_factory=dict)
     target: str = ""
     text: str = ""
+
+    def function_address(self, name: str) -> int | None:
+        """Return the address by which pointers name a device function; None for a name that is no device function of the module."""
+        function = self.functions.get(name)
+        if function is None or function.is_entry:
+            return None
+        return FUNCTIONS + 16 * list(self.functions).index(name)
+
+    def function_at(self, address: int) -> Function | None:
+        """Return the device function that an address names, None if there is none."""
+        number, rest = divmod(address - FUNCTIONS, 16)
+        if rest or not 0 <= number < len(self.functions):
+            return None
+        function = list(self.functions.values())[number]
+        return None if function.is_entry else function

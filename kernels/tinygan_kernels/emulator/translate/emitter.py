@@ -153,6 +153,8 @@ class Emitter:
         if isinstance(operand, Special):
             return self._read_special(operand, code)
         if isinstance(operand, Symbol):
+            if self._in_frame(operand):
+                return self.cast(self._framed(operand, 0), code)
             address = np.int64(self._address_of(operand)).astype(code)
             return self.bind(address, ("address", operand, code, self.function.name))
         raise self.unsupported("an operand of this kind is not supported here")
@@ -197,8 +199,20 @@ class Emitter:
             size = ptx.WIDTH[operand.base.type]
             name = self.register(operand.base.name, "i8" if size == 8 else "u4")
             return f"widen({name}, {operand.offset})" if size == 4 or operand.offset else name
+        if operand.base and self._in_frame(operand.base):
+            return self._framed(operand.base, operand.offset)
         base = self._address_of(operand.base) if operand.base else 0
         return self.bind(np.int64(base + operand.offset), ("at", base + operand.offset))
+
+    def _in_frame(self, symbol: Symbol) -> bool:
+        """Check whether a name is a variable in local memory of a function that recurs, of which each call has its own."""
+        variable = self.function.variables.get(symbol.name)
+        return variable is not None and variable.space == "local" and self.function.name in self.layout.cycles
+
+    def _framed(self, symbol: Symbol, offset: int) -> str:
+        """Return source text for the address of such a variable: the beginning of the lane's frame and the offset in it."""
+        at = self.layout.offsets[self.function.name, symbol.name] + symbol.offset + offset
+        return f"({self.names.frame(self.function)} + {at})"
 
     def _address_of(self, symbol: Symbol) -> int:
         variable = self.layout.module.variables.get(symbol.name)

@@ -37,6 +37,24 @@ class Site:
         return self.size.bit_length() - 1
 
 
+@dataclass(frozen=True)
+class CallTo:
+    """One function that a call may reach, where calls need more than to copy arguments and results.
+
+    first: its first block; passed, taken, returned: names of the functions that copy the arguments, fetch the results, and hand the
+    fetched results on; saved: the function whose vectors the call must not change, as it may come back to it, "" if it cannot;
+    frame: name of the vector of frames of the callee, "" if it has none, and their bytes.
+    """
+
+    first: int
+    passed: str
+    taken: str
+    returned: str
+    saved: str
+    frame: str
+    frame_bytes: int
+
+
 @dataclass
 class TranslatedBlock:
     """A basic block in the list of all blocks of a kernel and of the functions it calls, as the scheduler needs it.
@@ -49,6 +67,8 @@ class TranslatedBlock:
     after: int
     targets: tuple[int, ...]
     callee: int = -1
+    callees: dict[int, CallTo] = field(default_factory=dict)  # of a call through a pointer or into a recursion: by function address
+    function: str = ""
     site: Site | None = None
     meets: str = ""  # name of the function that gives the member mask of a collective, "" if none
     arrives_only: bool = False  # bar.arrive
@@ -110,3 +130,6 @@ class TranslatedKernel:
     offsets: dict[tuple[str, str], int]  # (function or "", variable) -> offset in shared or local memory
     static_shared: int  # bytes per block
     local_bytes: int  # bytes per thread
+    stack_start: int  # the first of them that frames take, of functions that recur
+    frames: dict[str, str]  # function that recurs -> name of the vector of where its frames begin
+    states: dict[str, list[str]]  # function that recurs -> names of all its vectors

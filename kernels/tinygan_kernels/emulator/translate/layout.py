@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
-from tinygan_kernels.emulator.syntax import cfg
+from tinygan_kernels.emulator.syntax import calls
 from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module, Symbol, Variable, names_in
 
-BUILTIN = ("vprintf", "__assertfail")
-"""Functions that a module may call without defining them: printf and assert."""
+BUILTIN = ("vprintf", "__assertfail", "malloc", "free")
+"""Functions that a module may call without defining them: printf, assert, and what new and delete call."""
+STACK = 16 * 1024
+"""Bytes of local memory a thread for the variables of functions that recur. CUDA's whole stack has 1,024, unless a program
+sets another limit."""
 
 
 class Layout:
     """The functions that a kernel reaches, and an address for every parameter and variable in them.
 
-    addresses: where the module's global and constant variables lie. Raises EmulatorError for recursion, and for a call
-    of a function that nobody defines; UnsupportedInstruction for a function with declarations that are not supported.
+    addresses: where the module's global and constant variables lie. Variables of a function that recurs, in local memory, have
+    offsets in a frame, of which each call has its own. Raises EmulatorError for a call of a function that nobody defines;
+    UnsupportedInstruction for a function with declarations that are not supported.
     """
 
     def __init__(self, module: Module, entry: Function, title: str, addresses: dict[str, int]):
         self.module, self.entry, self.title, self.addresses = module, entry, title, addresses
         self.functions = self._reachable()
+        self.cycles = calls.recurring([f.name for f in self.functions], self._callees)
+        self.frames: dict[str, int] = {}  # function that recurs -> bytes of its variables in local memory
         self.params, self.param_buffer = self._lay_out_parameters()
         self.offsets: dict[tuple[str, str], int] = {}  # (function or "", variable) -> offset in shared or local memory
         self.static_shared = self._place("shared")
         self.local_bytes = self._place("local")
+        self.stack_start = -(-self.local_bytes // 16) * 16
+        if any(self.frames.values()):
+            self.local_bytes = self.stack_start + STACK
 
     def address_of(self, function: Function, symbol: Symbol) -> int | None:
         """Return a variable's address in its own state space (generic for global and constant memory), None if unknown."""
@@ -34,6 +45,8 @@ class Layout:
                 return self.offsets[owner, symbol.name] + symbol.offset
         if symbol.name in self.addresses:
             return self.addresses[symbol.name] + symbol.offset
+        if (at := self.module.function_address(symbol.name)) is not None:
+            return at + symbol.offset
         if function is self.entry and symbol.name in self.params:
             return self.param_buffer.ctypes.data + self.params[symbol.name] + symbol.offset
         return None
@@ -44,25 +57,41 @@ class Layout:
         if function is None or not function.has_body:
             raise EmulatorError(
                 f"kernel {self.title} calls {name}, which the module does not define; of the built-in functions "
-                f"{' and '.join(BUILTIN)} are supported"
+                f"{', '.join(BUILTIN)} are supported"
             )
         return function
 
+    def candidates(self, function: Function, call: Instruction) -> list[Function]:
+        """Return the functions that a call may reach: one, or through a pointer all whose parameters fit; [] for a built-in one."""
+        parts = calls.call_of(call)
+        if isinstance(parts.target, Symbol):
+            return [] if parts.target.name in BUILTIN else [self.defined(parts.target.name)]
+        known = {v.name: v for v in (*function.params, *function.returns, *function.variables.values())}
+        wanted = [calls.sizes(known[name] for name in names) for names in (parts.arguments, parts.returns)]
+        return [f for f in self._pointed_to if [calls.sizes(f.params), calls.sizes(f.returns)] == wanted]
+
+    @cached_property
+    def _pointed_to(self) -> list[Function]:
+        return calls.pointed_to(self.module)
+
+    def _callees(self, name: str) -> set[str]:
+        """Return the names of the functions that a function may call."""
+        function = self.module.functions[name]
+        return {callee.name for call in calls.calls_of(function) for callee in self.candidates(function, call)}
+
     def _reachable(self) -> list[Function]:
         """Return the kernel and the device functions that it calls, directly or through others."""
-        found, work = [], [(self.entry, ())]
+        found: list[Function] = []
+        work = [self.entry]
         while work:
-            function, callers = work.pop(0)
-            if function.name in callers:
-                raise EmulatorError(f"not supported: recursive device function {function.name}")
+            function = work.pop(0)
+            if function in found:
+                continue
             if function.refused:
                 raise UnsupportedInstruction(f"{function.refused} of the PTX, in {function.name}")
-            if function not in found:
-                found.append(function)
-            for call in (i for i in function.body if isinstance(i, Instruction) and i.opcode == "call"):
-                callee = cfg.callee_of(call)
-                if callee not in BUILTIN:
-                    work.append((self.defined(callee), (*callers, function.name)))
+            found.append(function)
+            for call in calls.calls_of(function):
+                work += self.candidates(function, call)
         return found
 
     def _lay_out_parameters(self) -> tuple[dict[str, int], np.ndarray]:
@@ -80,6 +109,9 @@ class Layout:
         owners = [("", self._used_module_variables()), *((f.name, f.variables) for f in self.functions)]
         dynamic = []
         for owner, variables in owners:
+            if space == "local" and owner in self.cycles:
+                self.frames[owner] = self._place_in_frame(owner, variables)
+                continue
             for variable in variables.values():
                 if variable.space != space:
                     continue
@@ -93,6 +125,16 @@ class Layout:
             at = -(-at // 16) * 16
         self.offsets.update({(owner, v.name): at for owner, v in dynamic})
         return at
+
+    def _place_in_frame(self, owner: str, variables: dict[str, Variable]) -> int:
+        """Give the variables in local memory of a function that recurs their offsets in its frame; return the bytes taken."""
+        at = 0
+        for variable in variables.values():
+            if variable.space == "local":
+                at = -(-at // variable.align) * variable.align
+                self.offsets[owner, variable.name] = at
+                at += variable.size
+        return -(-at // 16) * 16
 
     def _used_module_variables(self) -> dict[str, Variable]:
         """Return the module's variables that some reachable function names."""

@@ -5,6 +5,7 @@
     k3       a constant                                 site5    a Site, the sixth of the kernel
     np_add   NumPy's function                           integers_popc  a function of semantics/integers.py
     ptx_cvt_rn_f32_s32  a function made for one instruction
+    frame2   where the variables in local memory of a function that recurs begin, per lane
     m, g     the Lanes that run the block, and those for which the guard of an instruction holds; w is what `where=` takes
 
 All blocks of a kernel share one `Names`; the Emitter of each block asks it for names, `translate` reads it out.
@@ -31,6 +32,7 @@ class Names:
         self.sites: list[Site] = []
         self.specials: set[str] = set()
         self.lane_params: dict[tuple[str, str], tuple[int, int]] = {}
+        self.frames: dict[str, str] = {}  # function that recurs -> name of the vector of where its frames begin
         self._bound: dict = {}
         self._repeats: Counter[str] = Counter()
         self._numbers: dict[tuple[str, str], int] = {}  # (function, register) -> its number
@@ -69,6 +71,19 @@ class Names:
         number = self._numbers.setdefault(full, len(self._numbers))
         self._views.add((full, code))
         return f"r{number}_{code}"
+
+    def frame(self, function: Function) -> str:
+        """Return the name of the vector that holds where a function's variables in local memory begin, per lane."""
+        return self.frames.setdefault(function.name, f"frame{len(self.frames)}")
+
+    def state_of(self, function: str) -> list[str]:
+        """Return the names of all vectors that belong to a function, which a call of it may not share with another call of it."""
+        views: dict[int, str] = {}
+        for full, code in sorted(self._views):
+            if full[0] == function:
+                views.setdefault(self._numbers[full], f"r{self._numbers[full]}_{code}")
+        parameters = [f"q{number}_u1" for (owner, _), (number, _) in self.lane_params.items() if owner == function]
+        return [*views.values(), *parameters, *(name for owner, name in self.frames.items() if owner == function)]
 
     def lane_param(self, function: Function, name: str) -> tuple[str, int]:
         """Return (name in the source, bytes per lane) of a call parameter of a device function."""

@@ -6,11 +6,12 @@ scheduler needs to carry that instruction out (the operands of a barrier, the in
 
 from __future__ import annotations
 
-from tinygan_kernels.emulator.syntax.cfg import BasicBlock, callee_of
-from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Symbol, Vector
+from tinygan_kernels.emulator.syntax.calls import Call, call_of
+from tinygan_kernels.emulator.syntax.cfg import BasicBlock
+from tinygan_kernels.emulator.syntax.ptx import Function, Immediate, Instruction, Register, Symbol
 
 from .emitter import Emitter
-from .kernel import TranslatedBlock
+from .kernel import CallTo, TranslatedBlock
 from .layout import BUILTIN
 from .opcodes import WHOLE_WARP, Opcode, check_modifiers
 
@@ -39,7 +40,7 @@ def finish(e: Emitter, made: TranslatedBlock, block: BasicBlock, first: dict[str
     elif block.end == "barrier":
         payload = _barrier(e, made, ins)
     elif block.end == "call":
-        _call(e, made, ins, first)
+        payload = _call(e, made, ins, first)
     if ins.opcode == "trap":
         made.site = e.site_of(ins)
         made.end = "trap"
@@ -66,28 +67,66 @@ def _barrier(e: Emitter, made: TranslatedBlock, ins: Instruction) -> str:
     return f"({number}, {threads}, {predicate})"
 
 
-def _call(e: Emitter, made: TranslatedBlock, ins: Instruction, first: dict[str, int]) -> None:
-    """Copy the arguments into the callee's parameters, and write the function that fetches the results afterwards."""
-    name = callee_of(ins)
-    vectors = [o for o in ins.operands if isinstance(o, Vector)]
-    before = ins.operands.index(next(o for o in ins.operands if isinstance(o, Symbol)))
-    returns = ins.operands[0].items if before else ()
-    arguments = vectors[-1].items if len(vectors) > (1 if before else 0) else ()
-    if name in BUILTIN:
+def _call(e: Emitter, made: TranslatedBlock, ins: Instruction, first: dict[str, int]) -> str:
+    """Copy the arguments into the callee's parameters, and write the function that fetches the results afterwards.
+
+    Return the payload: the address of the function of a call through a pointer, else None.
+    """
+    call = call_of(ins)
+    if isinstance(call.target, Symbol) and call.target.name in BUILTIN:
         made.end = "fall"
-        _call_builtin(e, name, ins, arguments, returns)
-        return
-    callee = e.layout.defined(name)
-    made.callee = first[name]
-    if ins.guard is not None:
-        raise e.unsupported("a call with a guard is not supported")
-    for formal, actual in zip(callee.params, arguments, strict=True):
-        e.line(_copy(e.lane_param(formal.name, callee), e.lane_param(actual.name)))
-    copies = [
-        _copy(e.lane_param(actual.name), e.lane_param(formal.name, callee))
-        for formal, actual in zip(callee.returns, returns, strict=True)
-    ]
+        _call_builtin(e, call.target.name, ins, call)
+        return "None"
+    candidates = e.layout.candidates(e.function, ins)
+    made.site = e.site_of(ins)
+    if isinstance(call.target, Register) or candidates[0].name in e.layout.cycles:
+        for callee in candidates:
+            address = e.layout.module.function_address(callee.name)
+            assert address is not None
+            made.callees[address] = _one_of(e, made.number, callee, call, first)
+        made.end = "indirect"
+        only = str(next(iter(made.callees))) if isinstance(call.target, Symbol) else ""
+        return only or e.read(call.target, "s64")
+    (callee,) = candidates
+    made.callee = first[callee.name]
+    for text in _passing(e, callee, call):
+        e.line(text)
+    copies = _returning(e, callee, call)
     e.after(f"def returned_{made.number}(m):", *("    " + text for text in copies), "    return")
+    return "None"
+
+
+def _passing(e: Emitter, callee: Function, call: Call) -> list[str]:
+    """Return the lines that copy the arguments of a call into the parameters of the callee."""
+    pairs = zip(callee.params, call.arguments, strict=True)
+    return [_copy(e.lane_param(formal.name, callee), e.lane_param(actual)) for formal, actual in pairs]
+
+
+def _returning(e: Emitter, callee: Function, call: Call) -> list[str]:
+    """Return the lines that copy the results of a call into the caller's variables."""
+    pairs = zip(callee.returns, call.returns, strict=True)
+    return [_copy(e.lane_param(actual), e.lane_param(formal.name, callee)) for formal, actual in pairs]
+
+
+def _one_of(e: Emitter, number: int, callee: Function, call: Call, first: dict[str, int]) -> CallTo:
+    """Write the functions that pass arguments to one of the functions that a call may reach, and bring its results back.
+
+    The results are fetched before the caller's vectors are put back as they were, and handed on after it: in a recursion caller and
+    callee share them.
+    """
+    name = f"{number}_{first[callee.name]}"
+    e.after(f"def passed_{name}(m):", *("    " + text for text in _passing(e, callee, call)), "    return")
+    formal = [e.lane_param(v.name, callee) for v in callee.returns]
+    actual = [e.lane_param(v) for v in call.returns]
+    e.after(f"def taken_{name}(m):", f"    return [{', '.join(f'{f[0]}_u1.copy()' for f in formal)}]")
+    lines = [f"    copyto({a[0]}_u1[:, :{min(a[1], f[1])}], values[{i}][:, :{min(a[1], f[1])}], where=m.column)"
+             for i, (f, a) in enumerate(zip(formal, actual, strict=True))]  # fmt: skip
+    e.after(f"def returned_{name}(m, values):", *lines, "    return")
+    cycle = e.layout.cycles.get(callee.name, set())
+    saved = e.function.name if e.function.name in cycle else ""
+    frame = e.names.frame(callee) if e.layout.frames.get(callee.name) else ""
+    where = (f"passed_{name}", f"taken_{name}", f"returned_{name}")
+    return CallTo(first[callee.name], *where, saved, frame, e.layout.frames.get(callee.name, 0))
 
 
 def _copy(to: tuple[str, int], source: tuple[str, int]) -> str:
@@ -95,9 +134,9 @@ def _copy(to: tuple[str, int], source: tuple[str, int]) -> str:
     return f"copyto({to[0]}_u1[:, :{size}], {source[0]}_u1[:, :{size}], where=m.column)"
 
 
-def _call_builtin(e: Emitter, name: str, ins: Instruction, arguments, returns) -> None:
+def _call_builtin(e: Emitter, name: str, ins: Instruction, call: Call) -> None:
     site = e.bind(e.site_of(ins))
     lanes = "m" if ins.guard is None else f"m.only({e.guard(ins)})"
-    result = f"{e.lane_param(returns[0].name)[0]}_u1" if returns else "None"
-    values = ", ".join([result, *(f"{e.lane_param(a.name)[0]}_u1" for a in arguments)])
+    result = f"{e.lane_param(call.returns[0])[0]}_u1" if call.returns else "None"
+    values = ", ".join([result, *(f"{e.lane_param(a)[0]}_u1" for a in call.arguments)])
     e.line(f"{name.strip('_')}({site}, {lanes}, {values})")

@@ -54,6 +54,9 @@ def translate(module: Module, name: str, addresses: dict[str, int], title: str =
         offsets=layout.offsets,
         static_shared=layout.static_shared,
         local_bytes=layout.local_bytes,
+        stack_start=layout.stack_start,
+        frames=names.frames,
+        states={name: names.state_of(name) for name in layout.cycles},
     )
 
 
@@ -78,7 +81,7 @@ def _one_block(e: Emitter, block: cfg.BasicBlock, first: dict[str, int], i: int)
     base = first[e.function.name]
     targets = tuple(_renumbered(t, base) for t in block.targets)
     made = TranslatedBlock(base + i, block.end, _renumbered(block.after, base), targets)
-    made.instructions = list(block.instructions)
+    made.instructions, made.function = list(block.instructions), e.function.name
     e.open_block(made.number)
     for instruction in block.instructions:
         _one_instruction(e, instruction)
