@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinygan.measure.alarms import Alarms
+from tinygan.options import options_of
 from tinygan.training.config import Config
 from tinygan.training.run import Run
 
@@ -40,13 +41,18 @@ def advice_in(line: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Warned:
-    """An alarm that is on, or was. name: its name. text: what was seen. since: the step. over: whether it ended since."""
+    """An alarm that is on, or was.
+
+    name: its name. text: what was seen. at: the step at which it went off. over_at: the step at which it was seen to be over, or
+    None. cures: what may help now. tried: the changes of options since it went off, each as a line: "step 1,200: --k 1 → 5".
+    """
 
     name: str
     text: str
-    since: int
-    over: bool
+    at: int
+    over_at: int | None
     cures: list[Cure]
+    tried: list[str]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,7 +63,9 @@ class Watch:
 
     def __init__(self, run: Run) -> None:
         self._alarms = Alarms(run, lambda line: None)
-        self._since: dict[str, int] = {}
+        self._at: dict[str, int] = {}
+        self._over_at: dict[str, int] = {}
+        self._tried: dict[str, list[str]] = {}
 
     def look(self, run: Run, reading: dict[str, float]) -> bool:
         """Hand the alarms a reading of the run. Return whether what they say has changed."""
@@ -65,16 +73,33 @@ class Watch:
         self._alarms.run = run  # options may have changed, and the run with them
         self._alarms(reading)
         for name in self._alarms.said:
-            if name not in self._since or (name in {w.name for w in before if w.over} and name not in self._alarms.over):
-                self._since[name] = int(reading["step"])
+            if name in self._alarms.over:
+                self._over_at.setdefault(name, int(reading["step"]))
+            elif name not in self._at or name in self._over_at:  # it went off just now, for the first time or again
+                self._at[name], self._tried[name] = int(reading["step"]), []
+                self._over_at.pop(name, None)
         return self.said() != before
+
+    def changed(self, step: int, before: Config, after: Config) -> None:
+        """Take note that options were changed, for the alarms that are on."""
+        known = options_of(Config)
+        what = [f"{known[name].flag} {_shown(old)} → {_shown(new)}" for name in known
+                if (old := getattr(before, name)) != (new := getattr(after, name))]
+        for name in self._alarms.said:
+            if what and name not in self._alarms.over:
+                self._tried.setdefault(name, []).append(f"step {step:,}: {', '.join(what)}")
 
     def said(self) -> list[Warned]:
         """Return the alarms that went off, those that are over included."""
         alarms, config = self._alarms, self._alarms.run.config
-        return [Warned(name, _plain(line), self._since.get(name, 0), name in alarms.over,
-                       [] if name in alarms.over else [CURES[piece](config) for piece in advice_in(line) if piece in CURES])
+        return [Warned(name, _plain(line), self._at.get(name, 0), self._over_at.get(name),
+                       [] if name in alarms.over else [CURES[piece](config) for piece in advice_in(line) if piece in CURES],
+                       list(self._tried.get(name, [])))
                 for name, line in alarms.said.items()]
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _plain(line: str) -> str:

@@ -11,7 +11,7 @@ from .messages import as_json
 
 PAGE_FILES = (
     "index.html", "style.css", "main.js", "link.js", "state.js", "controls.js", "plane.js", "contour.js", "pictures.js",
-    "charts.js", "motion.js", "scenes.js", "drawing.js", "address.js", "help.js", "past.js",
+    "charts.js", "theme.js", "motion.js", "scenes.js", "drawing.js", "address.js", "help.js", "past.js",
 )
 """All files that the server gives out: nothing else is ever read from the disk for a request."""
 

@@ -16,6 +16,7 @@ from .charts import Charts, Point
 from .densities import has_modes, is_plane
 from .messages import as_json, packed_frame
 from .moves import Move
+from .rotation import WHOLE, Spectrum
 from .session import Session
 from .views import Views, v_of_best_d
 
@@ -44,6 +45,9 @@ class Frames:
         self._measured: dict[str, Any] = {}
         self._star: np.ndarray | None = None
         self._views: Views | None = None
+        self.rotation = Charts()  # of the eigenvalues
+        self.spectrum: Spectrum | None = None  # eigenvalues that are being computed
+        self.seen_at = -1  # the step at which the newest ones were
         self.numbers = 0  # of frames made so far
         self.measured_at = 0  # the step at which mode counts, D* and the newest point were measured
 
@@ -70,6 +74,8 @@ class Frames:
         """Forget what lies beyond the session's present step."""
         step = self.session.step
         self.charts.cut_back(step)
+        self.rotation.cut_back(step)
+        self.spectrum, self.seen_at = None, -1
         self.recorded = [(at, frame) for at, frame in self.recorded if at <= step]
         self._readings.clear()
         self.watch = Watch(self.session.run)
@@ -77,6 +83,8 @@ class Frames:
     def begin_anew(self) -> None:
         """Forget everything: another game begins."""
         self.charts.clear()
+        self.rotation.clear()
+        self.spectrum, self.seen_at = None, -1
         self.recorded, self._gap = [], 10
         self._readings.clear()
         self._views, self._star = None, None
@@ -125,6 +133,34 @@ class Frames:
         config = self.session.config
         found = levels(config.objective, config.smooth)
         return {name: [level.value, level.label] for name, level in found.items()} | {"value": [-LOG4, "-log 4"]}
+
+    # ---- the game's rotation --------------------------------------------------------------------------------------------------
+
+    def begin_spectrum(self, whole_up_to: int = WHOLE) -> None:
+        """Begin to compute the eigenvalues of the game where it is now. Raises OptionError for players that are too large."""
+        try:
+            self.spectrum = self.views.spectrum(whole_up_to)
+        except ValueError as error:
+            raise OptionError(str(error)) from None
+
+    def finished_spectrum(self) -> dict[str, Any]:
+        """Return the eigenvalues that are done, as a message, and add a point to their curve: the largest parts.
+
+        turns: the largest imaginary part; drives: the largest real part. Both are missing where no eigenvalue has settled.
+        """
+        spectrum = self.spectrum
+        assert spectrum is not None and spectrum.done, "there is a spectrum that is done"
+        found, self.spectrum = spectrum.eigenvalues(), None
+        self.seen_at = spectrum.step
+        point: Point | None = None
+        if len(found):
+            point = {"step": spectrum.step, "turns": float(np.abs(found.imag).max()), "drives": float(found.real.max())}
+            if not self.rotation.add(point):
+                point = None
+        return {
+            "kind": "eigenvalues", "step": spectrum.step, "values": [[float(e.real), float(e.imag)] for e in found], "of": spectrum.size,
+            "whole": spectrum.whole, "products": spectrum.products, "point": point,
+        }
 
     # ---- frames ---------------------------------------------------------------------------------------------------------------
 
@@ -208,14 +244,11 @@ class Frames:
         """The step from which on a frame would be recorded."""
         return self.recorded[-1][0] + self._gap if self.recorded else 0
 
-    def eigenvalues(self) -> dict[str, Any]:
-        """Return the eigenvalues of the game where it is now, in JSON's types. Raises OptionError for large players."""
-        try:
-            found = self.views.eigenvalues()
-        except ValueError as error:
-            raise OptionError(str(error)) from None
-        return {"step": self.session.step, "values": [[float(e.real), float(e.imag)] for e in found]}
-
     def charts_message(self) -> str:
         """Return all points of the curves, and the ghost, as a message."""
-        return as_json({"kind": "charts", "points": self.charts.points, "ghost": self.charts.ghost, "levels": self.levels()})
+        return as_json(self.curves())
+
+    def curves(self) -> dict[str, Any]:
+        """Return all points of the curves, the ghost, and where the curves rest."""
+        return {"kind": "charts", "points": self.charts.points, "ghost": self.charts.ghost, "levels": self.levels(),
+                "rotation": self.rotation.points}

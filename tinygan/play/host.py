@@ -21,10 +21,12 @@ from tinygan.training.run import turn_of
 
 from .charts import Point
 from .messages import as_json
+from .rotation import PRODUCTS
 from .table import Table
 
 FRAME = 1 / 30  # seconds
 MEASURE = 0.12  # seconds between two points of the curves
+FOLLOWED = 0.1  # of the time goes into eigenvalues that are computed again and again, while the game is played
 USER_ERRORS = (OptionError, DataError, ValueError)
 BAD_VALUES = (TypeError, OverflowError, RecursionError, MemoryError)  # of a message that asks for what cannot be
 
@@ -52,7 +54,7 @@ class Host(Table):
         self.failed: BaseException | None = None
         self._listeners: list[Listener] = []
         self._asked: queue.Queue[tuple[Listener | None, dict[str, Any]] | Callable[[], None] | None] = queue.Queue()
-        self._next_measure = self._next_frame = 0.0
+        self._next_measure = self._next_frame = self._next_product = 0.0
         self._stale = {"state", "frame"}  # what has to be told anew
 
     # ---- from other threads ---------------------------------------------------------------------------------------------------
@@ -143,6 +145,8 @@ class Host(Table):
             pause: float | None = None
             if self._stale or (self.playing and self._listeners):
                 pause = max(0.0, min(self._next_step - time.perf_counter(), 0.25))
+            elif self._spectrum_wanted():
+                pause = 0.0
             try:
                 asked = self._asked.get(timeout=pause) if wait and pause != 0 else self._asked.get_nowait()
             except queue.Empty:
@@ -182,6 +186,8 @@ class Host(Table):
                 self.frames.record()
             if time.perf_counter() >= self._next_measure:
                 self._measure()
+        if self._spectrum_wanted():
+            self._work_on_spectrum()
         self._tell_news()
         begun = max(self._next_frame, now)
         # views take their time as well: at least half of a frame is for steps
@@ -193,6 +199,36 @@ class Host(Table):
         if "frame" in self._stale:
             self._tell("frame", self._frame())
         self._stale.clear()
+
+    def _spectrum_wanted(self) -> bool:
+        """Return whether eigenvalues are to be computed: some were begun, or the page follows them and the game has moved."""
+        frames = self.frames
+        follows = self.rotation and self.slow is None and frames.seen_at != self.session.step
+        return bool(self._listeners) and (frames.spectrum is not None or follows)
+
+    def _work_on_spectrum(self) -> None:
+        """Make products towards the game's eigenvalues: for the time of a frame, and while the game is played as time allows."""
+        frames, end = self.frames, time.perf_counter() + FRAME / 2
+        try:
+            if frames.spectrum is None:
+                frames.begin_spectrum(whole_up_to=PRODUCTS)
+            spectrum = frames.spectrum
+            while spectrum is not None and not spectrum.done:
+                begun = time.perf_counter()
+                if begun >= end or (self.playing and begun < self._next_product):
+                    break
+                spectrum.advance()
+                now = time.perf_counter()
+                if spectrum.made > 1:  # the first of a run is recorded, which takes longer once
+                    self._next_product = now + (now - begun) * (1 / FOLLOWED - 1)
+        except (OptionError, FloatingPointError) as error:
+            frames.spectrum, frames.seen_at, self.rotation, self.note = None, self.session.step, False, str(error)
+            self._stale.add("state")
+            return
+        if spectrum is not None and spectrum.done:
+            self._tell("eigenvalues", as_json(frames.finished_spectrum()))
+        elif spectrum is not None:
+            self._tell("working", as_json({"kind": "working", "made": spectrum.made, "of": spectrum.products}))
 
     def _play_until(self, end: float) -> None:
         session, frames = self.session, self.frames

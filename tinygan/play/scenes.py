@@ -36,7 +36,7 @@ _COLLAPSE: dict[str, Any] = {
     "hidden": (64, 64), "hidden_d": (64, 64), "z": 8, "batch": BATCH, "lr_d": PLAIN.lr_d, "lr_g": PLAIN.lr_g, "beta1": 0.5,
     "beta2": 0.99, "r1": 0.0, "ema": 0.0, "objective": "nonsaturating", "k": 1, "pack": 1,
 }
-_AHEAD: dict[str, Any] = {"objective": "minimax", "k": 10, "r1": 0.0, "ema": 0.0, "lr_d": 5e-3, "lr_g": 1e-4, "batch": 64}
+_AHEAD: dict[str, Any] = {"objective": "minimax", "k": 10, "r1": 0.0, "ema": 0.0, "lr_d": 5e-3, "lr_g": 1e-5, "batch": 64}
 
 SCENES: dict[str, Scene] = {
     "collapse": Scene(
@@ -47,8 +47,9 @@ SCENES: dict[str, Scene] = {
         then={"cure: k = 5": {"k": 5}, "cure: R1 of 2": {"r1": 2.0}, "cure: packs of 4": {"pack": 4, "batch": 4 * BATCH}}),
     "saturation": Scene(
         "The gradient that vanishes",
-        "D is far ahead, and G descends V itself. D(G(z)) falls towards 0, and with it G's gradient: arrows shrink and G hardly "
-        "moves. Then let it descend -E log D(G(z)), from the same networks: the arrows come back.",
+        "D is far ahead, and G descends V itself. D(G(z)) falls towards 0, and with it the gradient at each fake: the arrows of "
+        "most are gone. Then let G descend -E log D(G(z)), from the same networks: the arrows come back, and |∇ of G| grows some "
+        "twenty times.",
         "saturation", "line", _AHEAD, then={"use the non-saturating loss": {"objective": "nonsaturating"}, "back to V": {
             "objective": "minimax"}}),
     "constant-d": Scene(

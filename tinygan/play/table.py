@@ -12,7 +12,7 @@ from typing import Any
 
 from tinygan_kernels import Backend
 
-from tinygan.data import DataError, Dataset
+from tinygan.data import DataError, DataOptions, Dataset
 from tinygan.options import OptionError, options_of
 from tinygan.training.config import Config
 
@@ -24,11 +24,16 @@ from .scenes import SCENES, dirac, statement_of
 from .session import FIXED, NEW_GAME, Session, checked, settings_of
 
 
+DECIDING = {"backend", *options_of(DataOptions)}
+"""The options of the command line that decide the game; the page cannot change them, and its address holds them."""
+
+
 class Table(ABC):
     """A game, what of it is shown, and how it is played. config, dataset: what it begins with.
 
     playing: whether the game runs. speed: the most steps a second, 0 for no limit; rate: the steps a second that were measured.
-    slow: the step that is shown in slow motion; move: which of its moves. note: a line that the page shows about its last command.
+    slow: the step that is shown in slow motion; move: which of its moves. rotation: whether the game's eigenvalues are computed
+    again and again. note: a line that the page shows about its last command.
     """
 
     def __init__(self, config: Config, dataset: Dataset, backend: Backend) -> None:
@@ -37,6 +42,7 @@ class Table(ABC):
         self.playing, self.speed, self.note, self.scene = False, 0.0, "", ""
         self.slow: SlowStep | None = None
         self.move = 0
+        self.rotation = False
         self.rate = 0.0
         self._own, self._first = dataset, config  # of the command line; the page can choose its data again, as they are named there
         self._dabs: list[Any] = []
@@ -61,7 +67,7 @@ class Table(ABC):
             "options": {name: {
                 "help": o.help, "type": o.kind.__name__, "choices": list(o.choices), "new_game": name in NEW_GAME, "flag": o.flag,
                 "at_least": o.at_least, "at_most": o.at_most} for name, o in known.items()},
-            "offered": {name: about for name, (_, about) in OFFERED.items()},
+            "fixed": sorted(DECIDING), "offered": {name: about for name, (_, about) in OFFERED.items()},
             "scenes": {name: {"title": s.title, "watch": s.watch, "claim": statement_of(s.claim), "then": {
                 label: dict(changes) for label, changes in s.then.items()}} for name, s in SCENES.items()},
             "views": {"plane": ON_THE_PLANE, "pictures": OF_PICTURES, "first": SHOWN_AT_FIRST},
@@ -75,7 +81,7 @@ class Table(ABC):
             "playing": self.playing, "speed": self.speed, "on": sorted(frames.on), "average": frames.average,
             "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene,
             "levels": frames.levels(), "alarms": [warned.to_json() for warned in frames.watch.said()],
-            "slow": self.slow is not None, "own": self._first.data if self._first.data not in OFFERED else "",
+            "slow": self.slow is not None, "rotation": self.rotation, "fixed": _fixed(session.config), "own": self._first.data if self._first.data not in OFFERED else "",
         }
 
     def _defaults(self) -> dict[str, Any]:
@@ -100,7 +106,7 @@ class Table(ABC):
             frames.recorded.append((session.step, frames.frame(on=ON_THE_PLANE if is_plane(session.dataset) else OF_PICTURES)))
         return {
             "hello": {**self._hello(), "live": False}, "world": as_base64(frames.world()), "state": self._state(),
-            "charts": {"kind": "charts", "points": frames.charts.points, "ghost": [], "levels": frames.levels()},
+            "charts": {**frames.curves(), "ghost": []},
             "frames": [as_base64(frame) for _, frame in frames.recorded], "steps": [step for step, _ in frames.recorded],
         }
 
@@ -185,10 +191,12 @@ class Table(ABC):
     def do_set(self, changes: dict[str, Any]) -> None:
         """Change options; some begin a new game."""
         self._leave_slow_motion()
+        before = self.session.config
         if self.session.change(_record(changes)):
             self._leave_scene_of_other_players()
             self._new_game(self.session)
         else:
+            self.frames.watch.changed(self.session.step, before, self.session.config)
             self.frames.forget_readings()
             self._tell("charts", self.frames.charts_message())
 
@@ -204,12 +212,21 @@ class Table(ABC):
         self.session.begin_anew(self.session.config)
         self._new_game(self.session)
 
-    def do_set_up(self, data: str, settings: dict[str, Any], dabs: list[Any] | None = None) -> None:
-        """Begin the game of a page's address (data, and options that are not the default), unless it is played already."""
+    def do_set_up(self, data: str, settings: dict[str, Any], dabs: list[Any] | None = None, scene: str = "",
+                  fixed: dict[str, Any] | None = None) -> None:
+        """Begin the game of a page's address, unless it is played already.
+
+        settings: its options that are not the default. scene: the scene that it was. fixed: options of the command line, which the
+        page cannot change. Raises OptionError where they are not those with which this page was started.
+        """
+        if scene and scene not in SCENES:
+            raise OptionError(f"there is no scene {scene!r}; there are {', '.join(SCENES)}")
         dataset = self._dataset(data, dabs or [])
-        config = Config(data=data, **chosen_options(dataset, {**self._fixed_options(dataset), **checked(_record(settings))}))
-        if config != self.session.config or (dabs or []) != self._dabs:
-            self._begin(config, dataset, dabs or [])
+        of_page = self._fixed_options(dataset)
+        _require_same(data, _record(fixed or {}), Config(data=data, **of_page))
+        config = Config(data=data, **chosen_options(dataset, {**of_page, **checked(_record(settings))}))
+        if config != self.session.config or (dabs or []) != self._dabs or scene != self.scene:
+            self._begin(config, dataset, dabs or [], scene)
 
     def do_data(self, name: str, dabs: list[Any] | None = None) -> None:
         """Take other data. The options are kept if the old and the new data are both points of the plane, or both are not."""
@@ -296,8 +313,39 @@ class Table(ABC):
         self._tell("dirac", as_json({"kind": "dirac", **dirac(self.session.backend, float(gamma), bool(alternating))}))
 
     def do_eigenvalues(self) -> None:
-        """Compute the eigenvalues of the game where it is."""
-        self._tell("eigenvalues", as_json({"kind": "eigenvalues", **self.frames.eigenvalues()}))
+        """Begin to compute the eigenvalues of the game where it is; they are sent when all products are made."""
+        self.frames.begin_spectrum()
+
+    def do_rotation(self, on: bool) -> None:
+        """Compute the eigenvalues again and again while the game is played, or no longer."""
+        self.rotation = bool(on)
+
+
+def _fixed(config: Config) -> dict[str, str]:
+    """Return the options that only the command line can set and that decide the game, as text, where they are not as usual."""
+    known = options_of(Config)
+    return {name: _text(getattr(config, name)) for name in sorted(DECIDING) if getattr(config, name) != known[name].default}
+
+
+def _text(value: Any) -> str:
+    """Return an option's value as an address holds it."""
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _require_same(data: str, wanted: dict[str, Any], config: Config) -> None:
+    """Raise OptionError where an address has other options of the command line than this page was started with."""
+    own = _fixed(config)
+    for name in sorted({*wanted, *own}):
+        if name not in DECIDING:
+            raise OptionError(f"{name} is no option of the command line that an address can hold")
+        option = options_of(Config)[name]
+        here = _text(getattr(config, name))
+        if name in wanted and _text(wanted[name]) != here:
+            raise OptionError(f"the address is of a game with {option.flag} {_text(wanted[name])}, and this page was started with "
+                              f"{option.flag} {here or '(nothing)'}; start it by: tinygan play {data} {option.flag} {_text(wanted[name])}")
+        if name not in wanted:
+            raise OptionError(f"the address does not name {option.flag}, with which this page was started; for the game of this page "
+                              f"add &{name}={here} to the address, for the other one start the page without it")
 
 
 def _whole(value: Any, name: str, least: int = 0) -> int:

@@ -15,21 +15,21 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from tinygan.engine import ops
-from tinygan.engine.randomness import Draws, uniform
+from tinygan.engine.randomness import Draws
 from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game.objectives import LOG4, OBJECTIVES, goal_of_d, value
 from tinygan.game.packing import packed
-from tinygan.game.penalties import R1, Judged, Penalty, squared_slope, variable
+from tinygan.game.penalties import R1, Judged, Penalty, variable
 from tinygan.game.readings import Logits
 from tinygan.game.remedies import Remedies
 from tinygan.measure.densities import grid, jsd, optimal
 from tinygan.nn.layers import Layer
-from tinygan.theory.vector_field import jacobian, velocity
 from tinygan.training.run import Run
 from tinygan.training.samples import evaluating
 
 from .densities import has_modes, is_plane
+from .rotation import GameField, Spectrum
 
 FAKES = 400  # points of the plane in a frame
 TILES = 36  # pictures in a frame
@@ -39,7 +39,6 @@ MESH = 17  # points of G's map along each side
 MANY = 4096  # samples from which the density of G is estimated
 PROBE = 256  # samples from which gradients are estimated; packs of up to 16 divide it
 READ = ("v", "d_real", "d_fake", "d_loss", "g_loss", "value")  # the numbers of a reading
-SMALL = 1000  # parameters of both players up to which the Jacobian of the game is computed
 
 
 class Views:
@@ -54,6 +53,7 @@ class Views:
         samples = FAKES if is_plane(self.dataset) else TILES
         self.z = np.random.default_rng([7, 1]).standard_normal((samples, run.config.z), np.float32)
         self._replayed: dict[str, Replayed] = {}
+        self._game_field: GameField | None = None
         self.reach = reach_of(self.dataset)
         self._p: np.ndarray | None = None  # of the cells, then of all the rest of the plane
         self._blurred_p: np.ndarray | None = None
@@ -275,52 +275,11 @@ class Views:
             goal = goal - penalty(game.D, of_real, of_fake)
         return goal, of_real.s, of_fake.s, made
 
-    @property
-    def size(self) -> int:
-        """How many numbers theta_d and theta_g have together."""
-        return sum(t.size for o in (self.run.game.optim_d, self.run.game.optim_g) for t in o.parameters)
-
-    def eigenvalues(self) -> np.ndarray:
-        """Return the eigenvalues (P,) of the Jacobian of the game's vector field, on PROBE samples.
-
-        They are complex, the largest real part first. The field is v = (d goal_D / d theta_d, -d loss_G / d theta_g), the way that
-        simultaneous gradient steps go (Mescheder et al. 2018, section 2); imaginary parts turn, positive real parts drive away.
-        Raises ValueError where P passes SMALL.
-        """
-        if self.size > SMALL:
-            raise ValueError(f"the players have {self.size:,} parameters, and eigenvalues are computed up to {SMALL:,}; take "
-                             "smaller --hidden and --hidden-d")
-        game = self.run.game
-        x, z = map(self.run.backend.asarray, self._probe())
-        with evaluating(game.G), evaluating(game.D):
-            up, theta_d, down, theta_g = self._field(Tensor(x, self.run.backend), Tensor(z, self.run.backend))
-            found = np.linalg.eigvals(jacobian(velocity(up, down, theta_d, theta_g), [*theta_d, *theta_g]).astype(np.float64))
-        return found[np.argsort(-found.real, kind="stable")]
-
-    def _field(self, x: Tensor, z: Tensor) -> tuple[Tensor, list[Tensor], Tensor, list[Tensor]]:
-        """Return D's goal, theta_d, G's loss, theta_g, both as functions of all parameters: fakes are not held."""
-        c, game = self.run.config, self.run.game
-        real, made = variable(packed(x, c.pack)), packed(game.G(z), c.pack)
-        of_real, of_fake = Judged(real, game.D(real)), Judged(made, game.D(made))
-        goal = goal_of_d(c.objective, of_real.s, of_fake.s, c.smooth)
-        for weight, batch in ((c.r1, of_real), (c.r2, of_fake)):
-            if weight:
-                goal = goal - squared_slope(batch.s, batch.x, weight)
-        if c.gp:
-            goal = goal - self._moving_wgan_gp(real, made, c.gp)
-        return goal, game.optim_d.parameters, self.objective.loss(of_real.s, of_fake.s), game.optim_g.parameters
-
-    def _moving_wgan_gp(self, real: Tensor, fake: Tensor, weight: float) -> Tensor:
-        """Return the penalty that `wgan_gp` computes, as a function of theta_g too: its points between both move with the fakes.
-
-        Training holds the points, since G does not descend the penalty. How D's gradient changes where G moves, as the Jacobian
-        asks, depends on them all the same.
-        """
-        share = Draws(self._rng)(uniform, real, (real.shape[0], *(1 for _ in real.shape[1:])))
-        y = share * real + (1.0 - share) * fake
-        (slope,) = gradients(ops.sum(self.run.game.D(y)), [y], create_graph=True)
-        norm = ops.sqrt(ops.sum(slope**2, range(1, slope.ndim)) + 1e-12)  # the root has no derivative at 0
-        return ops.mean((norm - 1.0) ** 2) * weight
+    def spectrum(self, whole_up_to: int) -> Spectrum:
+        """Return the eigenvalues of the game as it is now, on PROBE samples, to be worked out: see rotation.py. Raises ValueError."""
+        if self._game_field is None:
+            self._game_field = GameField(self.run)
+        return Spectrum(self._game_field, *self._probe(), self._rng, whole_up_to)
 
 
 def reach_of(dataset: Any) -> float:

@@ -39,11 +39,20 @@ def test_an_alarm_says_since_when_and_how_to_cure_it_until_it_is_over():
 
     assert strong_d(-1.3) is None
     alarm = strong_d(-0.001)
-    assert 10 * READINGS < alarm.since <= step and not alarm.over
+    assert 10 * READINGS < alarm.at <= step and alarm.over_at is None and alarm.tried == []
     assert alarm.text.startswith("V has stayed near 0") and "step" not in alarm.text and "To cure it" not in alarm.text
     changes = [cure.changes for cure in alarm.cures]
     assert {"r1": 0.3} in changes and {"k": 1} in changes
+    before = game.config
+    game.change({"k": 1, "r1": 0.3})
+    watch.changed(step, before, game.config)
+    watch.changed(step, game.config, game.config)  # nothing was
+    changed_at, went_off = step, alarm.at
     alarm = strong_d(-1.3)
-    assert alarm.over and not alarm.cures
+    assert not alarm.cures and alarm.at == went_off and changed_at < alarm.over_at <= step
+    assert alarm.tried == [f"step {changed_at:,}: --k 2 → 1, --r1 0 → 0.3"]
+    ended = alarm.over_at
+    watch.changed(step, before, game.config)  # the alarm is over: this is no attempt to cure it
+    assert strong_d(-1.3).over_at == ended and len(strong_d(-1.3).tried) == 1
     again = strong_d(-0.001)
-    assert again.since > 30 * READINGS and not again.over
+    assert again.at > ended and again.over_at is None and again.tried == []

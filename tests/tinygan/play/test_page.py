@@ -17,7 +17,6 @@ from served_game import SMALL, Served, new_host, served
 from tinygan_kernels import load as load_backend
 
 from tinygan.cli.main import run
-from tinygan.play.advice import CURES, Warned
 from tinygan.play.densities import chosen_options, data_of
 from tinygan.play.export import exported_page
 from tinygan.play.host import Host
@@ -46,6 +45,7 @@ def page(browser, game):
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in SMALL.items()}
     game.host.ask({"do": "set_up", "data": "ring", "settings": settings})
     game.host.ask({"do": "restart"})
+    game.host.ask({"do": "rotation", "on": False})
     game.host.ask({"do": "views", "on": ["data", "fakes", "heat"]})
     game.host.ask({"do": "speed", "steps": 0})
     with opened(browser, game.address) as found:
@@ -151,6 +151,11 @@ def test_back_to_any_step_and_the_fork_is_the_run_from_there(page, game):
     assert session_of(game, lambda s: bits(s.run) == bits(trained(s.config, s.dataset, 43, start)))
 
 
+MORE = [
+    ("beta1", "0.5", 0.5), ("beta2", "0.9", 0.9), ("decay", "0.25", 0.25), ("gp", "0.5", 0.5), ("smooth", "0.1", 0.1), ("unroll", "2", 2),
+    ("unroll_rate", "0.2", 0.2), ("steps", "5000", 5000), ("init", "he_normal", "he_normal"), ("dropout", "0.25", 0.25),
+    ("batch_norm", True, True), ("spectral", True, True), ("spectral", False, False), ("maxout", "3", 3),
+]
 CHANGES = [
     ("k", "3", 3), ("objective", "hinge", "hinge"), ("lr_d", "0.004", 0.004), ("lr_g", "0.002", 0.002), ("r1", "0.2", 0.2),
     ("r2", "0.1", 0.1), ("pack", "2", 2), ("ema", "0.9", 0.9), ("noise", "0.3", 0.3), ("update", "simultaneous", "simultaneous"),
@@ -176,11 +181,34 @@ def test_every_option_changes_while_the_game_runs(page, game):
         until_step(page, game, 1)
 
 
-def test_an_option_that_cannot_be_is_told_and_put_back(page, game):
-    page.enter("#set-lr_d", "-1")
-    page.until("document.querySelector('#note').textContent.includes('lr')")
-    page.until("document.activeElement.blur() || Number(document.querySelector('#set-lr_d').value) === 0.002")
-    assert session_of(game, lambda s: s.config.lr_d) == 0.002
+def test_everything_under_more_options_is_set_and_stands_in_the_address(page, game):
+    """Each control by hand: the session has the value and the address names it. They can all be together, and are played."""
+    page.click("#more-settings summary")
+    for name, text, value in MORE:
+        assert page.run(f"document.querySelector('#settings-more #set-{name}').offsetWidth") > 0
+        page.click(f"#set-{name}") if isinstance(value, bool) else page.enter(f"#set-{name}", text)
+        wait_for(lambda name=name, value=value: session_of(game, lambda s: getattr(s.config, name)) == value, name)
+        there = f"new URLSearchParams(location.hash.slice(1)).get('{name}')"
+        page.until(f"{there} === {json.dumps(str(text).lower())}" if value else f"{there} === null")
+    page.click("#step")
+    until_step(page, game, 1)
+    on_page = page.run("[...document.querySelectorAll('.setting')].filter(s => !s.hidden).map(s => s.dataset.help)")
+    assert sorted(on_page) == sorted({name for name, _, _ in (*CHANGES, *RESTARTS, *MORE)})
+
+
+def test_what_cannot_be_is_told_in_words_and_put_back(page, game):
+    """Every option that is typed: a value below what it may be, or of another kind."""
+    page.click("#more-settings summary")
+    before = session_of(game, lambda s: s.config)
+    typed = page.run("[...document.querySelectorAll('.setting input:not([type=checkbox])')].filter(e => e.offsetWidth).map(e => e.id)")
+    assert len(typed) > 20
+    for field in typed:
+        old = page.run(f"document.querySelector('#{field}').value")
+        page.enter(f"#{field}", "x" if field.startswith("set-hidden") else "-1")
+        flag = "--" + field.removeprefix("set-").replace("_", "-")
+        page.until(f"document.querySelector('#note').textContent.includes('{flag} ')")
+        page.until(f"document.querySelector('#{field}').value === {json.dumps(old)}")
+    assert session_of(game, lambda s: s.config) == before
     page.click("#step")
     page.until("document.querySelector('#note').hidden")
 
@@ -214,7 +242,9 @@ def test_every_view_is_drawn_and_hidden(page, game):
     page.until(f"({shot}) !== {json.dumps(fakes)}")
 
 
-def test_slow_motion_shows_the_six_moves_with_their_lines(page, game):
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_slow_motion_shows_the_six_moves_with_their_lines(page, game, update):
+    page.enter("#set-update", update)
     page.click("#slow")
     titles = []
     for i in range(6):
@@ -385,6 +415,31 @@ def test_the_address_restores_a_file_and_how_it_was_read(browser, tmp_path):
         host.close()
 
 
+def test_the_address_restores_a_scene_the_theme_an_orbit_and_what_is_followed(page, game):
+    page.click("[data-scene=constant-d]")
+    wait_for(lambda: session_of(game, lambda s: s.step) > 3, "the scene plays")
+    page.click("#play")
+    page.click("#theme")
+    page.click("#follow")
+    page.click("#dirac-open")
+    page.click("#orbit-4")
+    page.until("location.hash.includes('dirac=0.3%2Cin-turn')", 60)
+    dark = page.run("document.documentElement.classList.contains('dark')")
+    assert all(part in page.run("location.hash") for part in ("scene=constant-d", "rotation=1", f"theme={'dark' if dark else 'light'}"))
+    address, config = page.run("location.href"), session_of(game, lambda s: s.config)
+    page.run("document.querySelector('#dirac').close()")
+    page.until("!location.hash.includes('dirac')")
+    for command in ({"do": "data", "name": "moons"}, {"do": "rotation", "on": False}, {"do": "speed", "steps": 0}):
+        game.host.ask(command)
+    with opened_again(page, address):
+        wait_for(lambda: session_of(game, lambda s: s.config) == config and game.host.scene == "constant-d", "the scene")
+        assert abs(game.host.within(game.host.frames.views.heat) - 0.5).max() < 1e-6 and session_of(game, lambda s: s.step) == 0
+        page.until("document.querySelector('#dirac').open && document.querySelector('#orbit-4').getAttribute('aria-pressed') === 'true'", 60)
+        assert page.run("document.documentElement.classList.contains('dark')") == dark
+        page.until(f"document.querySelector('#follow').checked && location.href === {json.dumps(address)}")
+    game.host.ask({"do": "rotation", "on": False})
+
+
 def test_an_address_that_says_nonsense_is_told(page, game):
     with opened_again(page, game.address + "#data=ring&k=0&hidden=x&nothing=1"):
         page.until("!document.querySelector('#note').hidden")
@@ -476,13 +531,22 @@ def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
 
 # ---- alarms, scenes, eigenvalues ------------------------------------------------------------------------------------------------
 
-def test_an_alarm_is_shown_and_its_button_does_what_it_says(page, game):
-    warned = Warned("collapse", "Mode collapse", 40, False, [CURES["raise --k"](game.host.session.config)])
-    game.host.within(lambda: setattr(game.host.frames.watch, "said", lambda: [warned]))
-    page.click("#step")
-    page.until("document.querySelector('[data-alarm=collapse]').textContent.includes('Since step 40')")
-    page.click("[data-alarm=collapse] button")
+def test_a_collapse_is_seen_and_the_button_cures_it(page, game):
+    """A G that learns too fast, played until the alarm goes off, then one click; the alarm says what was done and when it was over."""
+    game.host.ask({"do": "views", "on": ["modes"]})
+    page.click("[data-scene=collapse]")
+    page.until("document.querySelector('[data-alarm=collapse]').textContent.startsWith('Seen at step ')")
+    told = page.text("[data-alarm=collapse]")
+    seen = int(re.match(r"Seen at step ([\d,]+)Mode collapse, since step [\d,]+ at least: G stays away from regions with \d+%",
+                        told)[1].replace(",", ""))
+    assert 800 <= seen <= session_of(game, lambda s: s.step)
+    page.run("[...document.querySelectorAll('[data-alarm=collapse] button')].find(b => b.textContent === 'k = 5').click()")
     wait_for(lambda: session_of(game, lambda s: s.config.k) == 5, "the cure")
+    page.until("/Over at step [\\d,]+.*Changed since: step [\\d,]+: --k 1 → 5\\./.test(document.querySelector('[data-alarm=collapse]').textContent)")
+    assert page.run("document.querySelectorAll('[data-alarm=collapse] button').length") == 0
+    page.click("#play")
+    page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
+    assert game.host.within(lambda: game.host.frames.charts.points[-1]["modes"]) == 8
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -519,13 +583,29 @@ def test_the_dirac_orbit_and_its_cure(page):
     page.run("document.querySelector('#dirac').close()")
 
 
-def test_eigenvalues_are_computed_or_refused_in_a_line(page):
-    page.run("document.querySelector('#rotation').open = true")
+def test_eigenvalues_of_small_and_of_large_players_once_and_while_the_game_is_played(page, game):
+    page.click("#rotation summary")
     page.click("#eigenvalues")
-    page.until("document.querySelector('#eigen-text').textContent.includes('eigenvalues')", 60)
-    page.enter("#set-hidden", "64, 64")
+    page.until("document.querySelector('#eigen-text').textContent.includes('At step 0: all 219 eigenvalues')")
+    page.enter("#set-hidden", "40, 40")
+    page.until("document.querySelector('#eigen-text').textContent === '' && document.querySelector('#eigen').hidden")
     page.click("#eigenvalues")
-    page.until("document.querySelector('#note').textContent.includes('1,000')")
+    page.until("/At step 0: the \\d+ outermost of 1,9\\d\\d eigenvalues/.test(document.querySelector('#eigen-text').textContent)")
+    page.click("#play")
+    page.click("#follow")
+    page.until("[...document.querySelectorAll('.chart')].pop().textContent.startsWith('Rotation')")
+    wait_for(lambda: len(game.host.within(lambda: list(game.host.frames.rotation.points))) > 2, "the curve of the eigenvalues")
+    page.click("#follow")
+    page.click("#play")
+    page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
+    points = game.host.within(lambda: list(game.host.frames.rotation.points))
+    assert [p["step"] for p in points] == sorted({p["step"] for p in points}) and points[0]["step"] == 0 < points[-1]["step"]
+
+
+def test_numbers_that_are_not_finite_have_no_eigenvalues(page, game):
+    game.host.within(lambda: game.host.session.run.game.optim_g.parameters[0].array.fill(float("nan")))
+    page.click("#eigenvalues")
+    page.until("document.querySelector('#note').textContent.includes('no eigenvalues')")
 
 
 # ---- exported pages, runs of the past -------------------------------------------------------------------------------------------

@@ -183,9 +183,40 @@ def test_a_line_that_is_not_there_is_an_error():
         line_of(Run.prepare, "self.nothing_of_the_kind(")
 
 
-def test_slow_motion_of_simultaneous_steps_is_refused():
-    with pytest.raises(OptionError, match="simultaneous"):
-        SlowStep(session(update="simultaneous"))
+@pytest.mark.parametrize("options", [{}, {"objective": "minimax", "r1": 0.5}, {"r2": 0.3, "ema": 0.0}], ids=str)
+def test_simultaneous_players_move_on_gradients_from_before_either_moved(options):
+    """Between the moves of D and G, D is where the step takes it and G is where it was; then G has gone the same way too."""
+    played, same = session(update="simultaneous", **options), session(update="simultaneous", **options)
+    played.play(6)
+    same.play(6)
+    before = bits(played.run)[0]
+    slow = SlowStep(played)
+    assert [move.title for move in slow.moves] == ["draw z", "make fakes", "take data", "D judges both", "D moves up", "G moves down"]
+    same.play()
+    after = bits(same.run)[0]
+    for number, (of_d, of_g) in enumerate([(before, before)] * 4 + [(after, before), (after, after)]):
+        slow.show(number)
+        found = bits(played.run)[0]
+        assert {n: b for n, b in found.items() if n.startswith("D.")} == {n: b for n, b in of_d.items() if n.startswith("D.")}
+        assert {n: b for n, b in found.items() if n[0] in "Ga"} == {n: b for n, b in of_g.items() if n[0] in "Ga"}
+    slow.finish()
+    assert bits(played.run) == bits(same.run)
+    told = {number.label: number.value for move in slow.moves for number in move.numbers}
+    reading = same.logits.read(same.config.objective)
+    assert told["G's loss before"] == pytest.approx(reading.g_loss, abs=1e-6)
+    assert told["what D ascends"] == pytest.approx(-reading.d_loss, abs=1e-6)
+    assert "no longer" not in slow.moves[1].text and "stop()" not in slow.moves[1].text
+    assert (slow.moves[-1].d_fake == slow.moves[3].d_fake).all() and slow.moves[-1].line.file == "tinygan/game/moves.py"
+
+
+def test_the_fakes_that_slow_motion_shows_are_those_that_d_judged():
+    """With batch normalisation G makes other samples in training than afterwards; D judges the former."""
+    played = session(batch_norm=True)
+    played.play(3)
+    slow = SlowStep(played)
+    at_judging = slow.show(3)
+    judged = played.run.game.D(played.tensor(at_judging.fake)).numpy().reshape(-1)
+    assert 1 / (1 + np.exp(-judged)) == pytest.approx(at_judging.d_fake, abs=1e-6)
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------------------

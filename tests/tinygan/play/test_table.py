@@ -1,9 +1,11 @@
 """A game's commands without a thread: the options that other data and addresses keep, points of the curves, and scenes."""
 
+import numpy as np
 import pytest
 from played_sessions import CPU
 from served_game import SMALL, new_host
 
+from tinygan.options import OptionError
 from tinygan.play.densities import chosen_options, data_of
 from tinygan.play.host import Host
 from tinygan.training.config import Config
@@ -23,7 +25,7 @@ def address_of(host):
     """Return what the address of a page says of a game: see described() in address.js."""
     state = host._state()
     changed = {name: value for name, value in state["settings"].items() if value != state["defaults"][name]}
-    return {"data": state["data"], "settings": changed, "dabs": state["dabs"]}
+    return {"data": state["data"], "settings": changed, "dabs": state["dabs"], "scene": state["scene"], "fixed": state["fixed"]}
 
 
 # ---- the address ----------------------------------------------------------------------------------------------------------------
@@ -54,6 +56,41 @@ def test_the_options_of_the_command_line_stay_with_its_data(table, change):
     assert address_of(table) == address and config.seed == change.get("seed", launched.seed)
     table.do_scene("collapse")
     assert table.session.config.backend == "reference"
+
+
+def test_the_address_of_a_scene_sets_it_up(table):
+    host = new_host()
+    host.do_scene("constant-d")
+    host.do_pause()
+    host.do_set({"batch": 32})
+    address = address_of(host)
+    assert address["scene"] == "constant-d"
+    scene = host.session
+    host.do_set_up(**address)
+    assert host.session is scene  # a page that is reloaded goes on
+    host.do_data("moons")
+    host.do_set_up(**address)
+    assert (host.scene, host.session.step, host.session.config.batch) == ("constant-d", 0, 32)
+    assert host.frames.views.heat() == pytest.approx(0.5, abs=1e-6)
+    host.do_set_up(**{**address, "scene": ""})  # the same options, without the scene
+    assert host.scene == "" and abs(host.frames.views.heat() - 0.5).max() > 1e-3
+    with pytest.raises(ValueError, match="there is no scene 'x'"):
+        host.do_set_up(**{**address, "scene": "x"})
+
+
+WRONG = {"columns=a,b": "with --columns a,b, and this page was started with --columns c,a", "backend=cpu": "--backend cpu",
+         "columns": "does not name --columns", "nothing=1": "nothing is no option"}
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_an_address_with_other_options_of_the_command_line_is_refused(table, change):
+    address, (name, _, value) = address_of(table), change.partition("=")
+    assert address["fixed"] == {"backend": "reference", "columns": "c,a"}
+    fixed = {**address["fixed"], name: value} if value else {n: v for n, v in address["fixed"].items() if n != name}
+    before = table.session
+    with pytest.raises(OptionError) as told:
+        table.do_set_up(**{**address, "fixed": fixed})
+    assert WRONG[change] in told.value.with_flags and table.session is before
 
 
 @pytest.mark.parametrize("command", ["do_set_up", "do_data"])
@@ -143,3 +180,16 @@ def test_another_game_leaves_the_scene():
     host.do_scene("constant-d")
     host.do_data("moons")
     assert abs(host.frames.views.heat() - 0.5).max() > 1e-3  # D is no longer constant
+
+
+def test_g_has_next_to_no_gradient_in_its_scene_and_has_it_back_with_the_other_loss():
+    host = new_host()
+    host.do_scene("saturation")
+    host.session.play(300)
+
+    def arrow():
+        return float(np.median(np.linalg.norm(host.frames.views.fakes(arrows=True)[1], axis=1)))
+
+    saturating = arrow()
+    host.do_set({"objective": "nonsaturating"})
+    assert arrow() > 100 * saturating and arrow() > 1

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from played_sessions import CPU, session
+from played_sessions import CPU, bits, session
 
 from tinygan.engine.randomness import Draws
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.play.densities import data_of
+from tinygan.play.rotation import MOST, PRODUCTS, SETTLED, WHOLE, GameField
 from tinygan.play.views import CELLS, MANY, Views
-from tinygan.theory.vector_field import jacobian
 
 PENALTIES = {"none": {"r1": 0.0}, "R1": {"r1": 2.0}, "R2": {"r1": 0.0, "r2": 2.0}, "WGAN-GP": {"r1": 0.0, "gp": 2.0},
              "all, in packs": {"r1": 1.0, "r2": 1.0, "gp": 1.0, "pack": 2}}
@@ -40,13 +40,66 @@ def test_the_jacobian_is_how_the_gradients_with_all_penalties_change(options, mo
             theta[i] = kept - h
             columns.append((above - velocity()) / (above_at - theta[i]))
             theta[i] = kept
-    found = []
-    monkeypatch.setattr("tinygan.play.views.jacobian", lambda v, theta: found.append(jacobian(v, theta)) or found[-1])
     views._rng = np.random.default_rng(5)
-    values = views.eigenvalues()
-    off = np.abs(found[0] - np.stack(columns, axis=1))
+    spectrum = finished(views.spectrum(WHOLE))
+    found, values = spectrum.matrix(), spectrum.eigenvalues()
+    off = np.abs(found - np.stack(columns, axis=1))
     assert (off < 5e-3).mean() > 0.95, np.sort(off.reshape(-1))[::-20]
-    assert values.sum() == pytest.approx(np.trace(found[0]), abs=1e-3) and (np.diff(values.real) <= 0).all()
+    assert values.sum() == pytest.approx(np.trace(found), abs=1e-3) and (np.diff(values.real) <= 0).all()
+
+
+def finished(spectrum, between=lambda: None):
+    """Return a spectrum with all its products made; between: what happens between two of them."""
+    while not spectrum.done:
+        spectrum.advance()
+        between()
+    return spectrum
+
+
+def test_the_outermost_eigenvalues_are_those_of_the_whole_matrix():
+    """Arnoldi's method on players whose matrix is known: what it shows is there, and the largest parts are not missed."""
+    played = session(hidden=(9, 9), hidden_d=(9, 9))
+    played.play(200)
+    views = Views(played.run)
+    probe = views._probe()
+    views._probe = lambda: probe
+    every = finished(views.spectrum(WHOLE)).eigenvalues()
+    outer = finished(views.spectrum(0))
+    found, allowed = outer.eigenvalues(), 5 * SETTLED * np.abs(every).max()
+    assert len(every) == outer.size > 2 * PRODUCTS > len(found) > 10 and outer.products == PRODUCTS and not outer.whole
+    assert max(np.abs(every - one).min() for one in found) < allowed
+    assert found.real.max() == pytest.approx(every.real.max(), abs=allowed)
+    assert found.imag.max() == pytest.approx(every.imag.max(), abs=allowed)
+    assert np.abs(found).max() == pytest.approx(np.abs(every).max(), abs=allowed)
+
+
+def test_a_few_parameters_are_exhausted_by_fewer_products_than_are_allowed():
+    played = session(hidden=(2,), hidden_d=(2,), z=1)
+    played.play(5)
+    views = Views(played.run)
+    outer = finished(views.spectrum(0))
+    assert outer.products <= outer.size < PRODUCTS and len(outer.eigenvalues()) == outer.products
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "spectral": True}], ids=["plain", "with buffers"])
+def test_eigenvalues_are_of_the_step_at_which_they_were_begun(options):
+    """The game is played between the products: nothing of that is seen, not even in running statistics."""
+    played, still = session(**options), session(**options)
+    found = []
+    for one, between in ((played, played.play), (still, lambda: None)):
+        one.play(20)
+        found.append(finished(Views(one.run).spectrum(50), between))
+    assert (found[0].eigenvalues() == found[1].eigenvalues()).all() and found[0].step == 20
+    still.play(found[0].products)
+    assert bits(played.run) == bits(still.run)  # and the game sees nothing of the products
+
+
+def test_players_that_are_too_large_for_eigenvalues_are_told():
+    views = Views(session().run)
+    views._game_field = GameField(views.run)
+    views._game_field.size = MOST + 1
+    with pytest.raises(ValueError, match="take smaller --hidden"):
+        views.spectrum(WHOLE)
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [("ring", 0.0008, 0.0016), ("circle", 0.024, 0.033)])

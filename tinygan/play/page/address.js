@@ -1,6 +1,8 @@
 // All settings live in the address, behind "#": whoever opens it elsewhere, or later, has the same game.
-import { game, when } from "./state.js";
+import { byId, game, when } from "./state.js";
 import { send } from "./link.js";
+import { setTheme } from "./theme.js";
+import { openOrbit } from "./scenes.js";
 
 let written = null;
 
@@ -8,6 +10,8 @@ let written = null;
 export function described(state, hello) {
   const parts = [`data=${encodeURIComponent(state.data)}`];
   if (state.data === "drawn") parts.push(`dabs=${packDabs(state.dabs)}`);
+  for (const [name, text] of Object.entries(state.fixed)) parts.push(`${name}=${encodeURIComponent(text)}`);
+  if (state.scene) parts.push(`scene=${state.scene}`);
   for (const [name, value] of Object.entries(state.settings)) {
     if (JSON.stringify(value) !== JSON.stringify(state.defaults[name])) parts.push(`${name}=${encodeURIComponent(String(value))}`);
   }
@@ -15,19 +19,24 @@ export function described(state, hello) {
   if (state.on.join(",") !== first) parts.push(`on=${state.on.join(",")}`);
   if (state.average) parts.push("average=1");
   if (state.speed) parts.push(`speed=${state.speed}`);
+  if (state.rotation) parts.push("rotation=1");
+  for (const [name, text] of Object.entries(game.local)) parts.push(`${name}=${encodeURIComponent(text)}`);
   return parts.join("&");
 }
 
-/** Return what an address describes: {data, dabs, settings, on, average, speed}, each as far as it is there. */
-export function understood(hash, options) {
+/** Return what an address describes: {data, dabs, scene, fixed, settings, on, average, speed, rotation, theme, dirac}, each as far as it is there. */
+export function understood(hash, { options, fixed }) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
-  const found = { settings: {} };
+  const found = { settings: {}, fixed: {} };
   for (const [name, text] of given) {
     if (name === "data") found.data = text;
     else if (name === "dabs") found.dabs = unpackDabs(text);
     else if (name === "on") found.on = text ? text.split(",") : [];
     else if (name === "average") found.average = text === "1";
     else if (name === "speed") found.speed = Number(text);
+    else if (name === "rotation") found.rotation = text === "1";
+    else if (["scene", "theme", "dirac"].includes(name)) found[name] = text;
+    else if (fixed.includes(name)) found.fixed[name] = text;
     else if (options[name]) found.settings[name] = typed(text, options[name].type);
   }
   return found;
@@ -62,10 +71,16 @@ export function roundedDab(value) {
 }
 
 function apply() {
-  const found = understood(location.hash, game.hello.options);
-  if (found.data) send("set_up", { data: found.data, settings: found.settings, dabs: found.dabs || [] });
+  const found = understood(location.hash, game.hello), { data, settings, fixed } = found;
+  if (data) send("set_up", { data, settings, fixed, dabs: found.dabs || [], scene: found.scene || "" });
   if (found.on) send("views", { on: found.on, average: Boolean(found.average) });
+  else if (found.average) send("view", { name: "average", on: true });
   if (found.speed) send("speed", { steps: found.speed });
+  if (found.rotation) send("rotation", { on: true });
+  if (found.theme) setTheme(found.theme);
+  const [gamma, way] = (found.dirac || "").split(",");
+  if (way) openOrbit(Number(gamma), way === "in-turn");
+  else if (byId("dirac").open) byId("dirac").close();
 }
 
 /** Take the settings from the address once, then write them there whenever they change. */
@@ -73,11 +88,13 @@ export function startAddress() {
   when("hello", (hello) => {
     if (hello.live && location.hash.length > 1 && written === null) apply();
   });
-  when("state", (state) => {
-    if (!game.hello || !game.hello.live) return;
-    const hash = `#${described(state, game.hello)}`;
+  const write = () => {
+    if (!game.hello || !game.hello.live || !game.state) return;
+    const hash = `#${described(game.state, game.hello)}`;
     if (hash !== written) history.replaceState(null, "", hash);
     written = hash;
-  });
+  };
+  when("state", write);
+  when("local", write);
   addEventListener("hashchange", () => { if (location.hash !== written) apply(); });
 }

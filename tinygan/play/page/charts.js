@@ -8,6 +8,7 @@ const CHARTS = [
   { key: "losses", title: "Losses", lines: [["d_loss", "D", "data", []], ["g_loss", "G", "fake", [6, 3]]] },
   { key: "gradients", title: "Gradients", lines: [["grad_d", "|∇ of D|", "data", []], ["grad_g", "|∇ of G|", "fake", [6, 3]]], log: true },
   { key: "covered", title: "Modes covered", lines: [["modes", "", "ink", []]], low: 0, needs: "modes" },
+  { key: "turning", title: "Rotation", lines: [["turns", "max |Im|", "ink", []], ["drives", "max Re", "fake", [6, 3]]], needs: "turns", rest: [0, "0"] },
 ];
 
 /** Make the charts. */
@@ -22,8 +23,9 @@ export function startCharts() {
 
 /** Draw all charts. */
 export function drawCharts() {
-  const { points, ghost, levels, frame } = game;
+  const { ghost, levels, frame } = game;
   for (const chart of CHARTS) {
+    const points = chart.key === "turning" ? game.rotation : game.points;
     const key = chart.needs || chart.lines[0][0];
     chart.box.hidden = Boolean(chart.needs) && !points.some((point) => point[key] !== undefined);
     if (!chart.box.hidden) drawChart(chart, points, ghost, levels, frame ? frame.step : 0);
@@ -34,7 +36,7 @@ function drawChart(chart, points, ghost, levels, step) {
   const { context, width, height } = prepared(chart.canvas);
   const lines = chart.lines.filter(([name]) => points.some((point) => point[name] !== undefined));
   const values = lines.flatMap(([name]) => points.map((point) => point[name])).filter((v) => Number.isFinite(v) && (!chart.log || v > 0));
-  const level = chart.level && levels[chart.level];
+  const level = chart.rest || (chart.level && levels[chart.level]);
   if (level) values.push(level[0]);
   legend(chart, lines, valuesAt(points, step), level);
   if (!points.length || !values.length) return;

@@ -1,14 +1,18 @@
 // Buttons, options and keys: what one can do to the game.
-import { byId, forgetColours, game, make, shown, when } from "./state.js";
+import { byId, game, make, shown, when } from "./state.js";
 import { lastStep, send } from "./link.js";
 import { drawDabs, isDrawing, openDrawing } from "./drawing.js";
+import { startTheme } from "./theme.js";
 
 const FIRST = ["k", "objective", "lr_d", "lr_g", "r1", "r2", "pack", "ema", "noise", "update", "hidden", "hidden_d", "z", "batch", "seed"];
 const NAMES = {
   k: "D's steps, k", objective: "objective", lr_d: "rate of D", lr_g: "rate of G", r1: "R1, γ", r2: "R2, γ", pack: "packs", ema: "average of G",
+  gp: "WGAN-GP, λ", smooth: "label smoothing", unroll: "unrolled steps", unroll_rate: "their rate", beta1: "Adam's β₁", beta2: "Adam's β₂",
+  decay: "share of decay", maxout: "maxout pieces of D", dropout: "dropout of D", spectral: "spectral norm of D", batch_norm: "batch norm of G",
+  steps: "steps in all", arch: "networks", width: "width of a DCGAN", init: "initial weights",
   noise: "instance noise", update: "moves", hidden: "layers of G", hidden_d: "layers of D", z: "length of z", batch: "batch m", seed: "seed",
 };
-const SHORTER = new Set(["init", "arch", "width", "size"]);
+const OF_PICTURES = ["arch", "width"]; // a DCGAN needs pictures
 const VIEWS = {
   data: ["data", "dot"], fakes: ["fakes", "cross"], heat: ["D", "shade"], levels: ["D = ½"], arrows: ["arrows"], map: ["G's map"],
   modes: ["modes"], optimum: ["D*"], difference: ["D − D*"], walk: ["walk"],
@@ -26,18 +30,11 @@ export function startControls() {
   byId("timeline").onchange = (event) => send("back", { step: Number(event.target.value) });
   byId("goto").onchange = (event) => send("back", { step: Math.max(0, Math.round(Number(event.target.value))) });
   byId("export").onclick = () => { location.href = new URL("export.html", location.href.split("#")[0]); };
-  byId("theme").onclick = () => setTheme(document.documentElement.classList.contains("dark") ? "light" : "dark");
-  setTheme(new URLSearchParams(location.search).get("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+  startTheme();
   addEventListener("keydown", byKey);
   when("hello", fillChoices);
   when("state", showState);
   when("frame", showClock);
-}
-
-function setTheme(name) {
-  document.documentElement.classList.toggle("dark", name === "dark");
-  forgetColours();
-  dispatchEvent(new Event("resize"));
 }
 
 function toggle() {
@@ -66,7 +63,7 @@ function fillChoices(hello) {
   const offered = Object.entries(hello.offered).map(([name, about]) => make("button", { "data-name": name, title: about,
     onclick: () => send("data", { name }) }, name));
   byId("data-choice").replaceChildren(...offered, make("button", { "data-name": "drawn", id: "draw", onclick: openDrawing }, "draw your own"));
-  const names = Object.keys(hello.options), more = names.filter((name) => !FIRST.includes(name) && !SHORTER.has(name));
+  const names = Object.keys(hello.options), more = names.filter((name) => !FIRST.includes(name));
   byId("settings").replaceChildren(...FIRST.filter((name) => names.includes(name)).map((name) => setting(name, hello.options[name])));
   byId("settings-more").replaceChildren(...more.map((name) => setting(name, hello.options[name])));
 }
@@ -81,7 +78,7 @@ function setting(name, option) {
     input = make("select", { id }, ...option.choices.map((choice) => make("option", { value: choice }, choice || "usual")));
     input.onchange = () => change(input.value);
   } else if (option.type === "tuple") {
-    input = make("input", { type: "text", id, inputmode: "numeric" });
+    input = make("input", { type: "text", id, inputmode: "numeric", placeholder: name === "hidden_d" ? "as G's" : "none" });
     input.onchange = () => change(input.value.split(/[\s,]+/).filter(Boolean).map(Number));
   } else {
     input = make("input", { type: "number", id, step: option.type === "int" ? 1 : "any", min: option.at_least ?? null });
@@ -97,6 +94,7 @@ function showChoices(state) {
   if (state.own && !own) byId("data-choice").prepend(make("button", { "data-own": true, "data-name": state.own, title: state.own,
     onclick: () => send("data", { name: state.own }) }, state.own.split(/[\\/]/).filter(Boolean).pop()));
   for (const button of byId("data-choice").children) button.setAttribute("aria-pressed", String(button.dataset.name === state.data));
+  for (const name of OF_PICTURES) if (byId(`set-${name}`)) byId(`set-${name}`).parentElement.hidden = state.plane;
   for (const [name, value] of Object.entries(state.settings)) {
     const input = byId(`set-${name}`);
     if (!input || input === document.activeElement) continue;
@@ -169,7 +167,10 @@ function showAlarms(alarms) {
   const text = JSON.stringify(alarms);
   if (text === drawnAlarms) return;
   drawnAlarms = text;
-  byId("alarms").replaceChildren(...alarms.map((alarm) => make("div", { class: `alarm${alarm.over ? " over" : ""}`, "data-alarm": alarm.name },
-    make("strong", {}, alarm.over ? "Over" : `Since step ${alarm.since.toLocaleString("en")}`), make("span", {}, alarm.text),
+  const at = (step) => step.toLocaleString("en");
+  byId("alarms").replaceChildren(...alarms.map((alarm) => make("div", { class: `alarm${alarm.over_at === null ? "" : " over"}`, "data-alarm": alarm.name },
+    make("strong", {}, alarm.over_at === null ? `Seen at step ${at(alarm.at)}` : `Over at step ${at(alarm.over_at)}`),
+    make("span", {}, alarm.over_at === null ? alarm.text : `Seen at step ${at(alarm.at)}: ${alarm.text}`),
+    ...(alarm.tried.length ? [make("span", { class: "tried" }, `Changed since: ${alarm.tried.join("; ")}.`)] : []),
     ...alarm.cures.map((cure) => make("button", { onclick: () => send("set", { changes: cure.changes }) }, cure.label)))));
 }

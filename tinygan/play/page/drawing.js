@@ -16,6 +16,7 @@ export function isDrawing() {
 export function openDrawing() {
   dabs = game.state && game.state.data === "drawn" ? game.state.dabs.map((dab) => [...dab]) : [];
   for (const [name, hidden] of [["drawing", false], ["plane-box", false], ["pictures-box", true]]) byId(name).hidden = hidden;
+  document.body.classList.add("drawing");
   send("pause");
   byId("plane").focus();
   drawDabs();
@@ -38,12 +39,17 @@ export function startDrawing() {
     drawDabs();
   });
   byId("drawing-clear").onclick = () => { dabs = []; drawDabs(); };
-  byId("drawing-cancel").onclick = () => { byId("drawing").hidden = true; send("views", { on: game.state.on, average: game.state.average }); };
+  byId("drawing-cancel").onclick = () => { close(); send("views", { on: game.state.on, average: game.state.average }); };
   byId("drawing-use").onclick = () => {
-    byId("drawing").hidden = true;
+    close();
     send("data", { name: "drawn", dabs });
     send("play");
   };
+}
+
+function close() {
+  byId("drawing").hidden = true;
+  document.body.classList.remove("drawing");
 }
 
 function dabAt(event) {

@@ -1,6 +1,7 @@
 // Scenes of `tinygan theory`, the Dirac orbit, and the eigenvalues of the game.
-import { byId, colour, game, make, prepared, when } from "./state.js";
+import { byId, colour, game, make, prepared, setLocal, when } from "./state.js";
 import { send } from "./link.js";
+import { drawCharts } from "./charts.js";
 import { mapping } from "./plane.js";
 
 const ORBITS = [
@@ -22,7 +23,10 @@ export function startScenes() {
   byId("dirac-choice").append(...ORBITS.map(([title, gamma, alternating], i) => make("button", {
     "aria-pressed": "false", id: `orbit-${i}`, onclick: () => send("dirac", { gamma, alternating }) }, title)));
   byId("eigenvalues").onclick = () => send("eigenvalues");
-  byId("dirac").addEventListener("close", () => { turn += 1; });
+  byId("follow").onchange = (event) => send("rotation", { on: event.target.checked });
+  when("state", followRotation);
+  when("working", ({ made, of }) => { byId("eigen-progress").textContent = `${made} of ${of} products`; });
+  byId("dirac").addEventListener("close", () => { turn += 1; setLocal("dirac", null); });
 }
 
 let drawnScene = null;
@@ -41,11 +45,29 @@ function drawScene(state) {
 }
 
 function openDirac() {
-  byId("dirac").showModal();
-  send("dirac", { gamma: 0, alternating: false });
+  openOrbit(0, false);
+}
+
+/** Open the scene of the Dirac-GAN with R1 of weight gamma, the players moving in turn or at once. */
+export function openOrbit(gamma, alternating) {
+  if (!byId("dirac").open) byId("dirac").showModal();
+  send("dirac", { gamma, alternating });
+}
+
+let shownGame = null; // the number of the game whose eigenvalues are shown
+
+function followRotation(state) {
+  byId("follow").checked = Boolean(state.rotation);
+  if (state.rotation) byId("rotation").open = true;
+  if (shownGame !== null && shownGame !== state.game) { // those of another game say nothing about this one
+    byId("eigen").hidden = true;
+    byId("eigen-text").textContent = byId("eigen-progress").textContent = "";
+  }
+  shownGame = state.game;
 }
 
 function drawDirac(message) {
+  setLocal("dirac", `${message.gamma},${message.alternating ? "in-turn" : "at-once"}`);
   ORBITS.forEach(([, gamma, alternating], i) => byId(`orbit-${i}`).setAttribute("aria-pressed",
     String(gamma === message.gamma && alternating === message.alternating)));
   const pairs = message.eigenvalues.map(([re, im]) => `${re.toFixed(3)} ${im < 0 ? "−" : "+"} ${Math.abs(im).toFixed(3)} i`);
@@ -99,8 +121,14 @@ function orbit(message, count) {
   context.fillText("ψ, D's slope", at.x(0) + 6, 14);
 }
 
-function drawEigenvalues({ step, values }) {
+function drawEigenvalues({ step, values, of, whole, products }) {
   byId("rotation").open = true;
+  byId("eigen-progress").textContent = "";
+  drawCharts();
+  if (!values.length) {
+    byId("eigen-text").textContent = `At step ${step.toLocaleString("en")}: no eigenvalue has settled in ${products} products.`;
+    return;
+  }
   const canvas = byId("eigen");
   canvas.hidden = false;
   const { context, width, height } = prepared(canvas);
@@ -119,6 +147,7 @@ function drawEigenvalues({ step, values }) {
   context.fillText("imaginary: turns", at.x(0) + 5, 12);
   context.fillText("real > 0: drives away", width - 118, at.y(0) - 5);
   const out = values.filter(([re]) => re > 1e-6).length, turning = values.filter(([, im]) => Math.abs(im) > 1e-6).length;
-  byId("eigen-text").textContent = `At step ${step.toLocaleString("en")}: ${values.length} eigenvalues, ${out} with a positive real part (the largest is ` +
-    `${Math.max(...values.map(([re]) => re)).toPrecision(3)}), ${turning} that turn (up to ${Math.max(...values.map(([, im]) => im)).toPrecision(3)} i).`;
+  const which = whole ? `all ${values.length} eigenvalues` : `the ${values.length} outermost of ${of.toLocaleString("en")} eigenvalues, by Arnoldi's method`;
+  byId("eigen-text").textContent = `At step ${step.toLocaleString("en")}: ${which}. ${out} have a positive real part (the largest is ` +
+    `${Math.max(...values.map(([re]) => re)).toPrecision(3)}), ${turning} turn (up to ${Math.max(...values.map(([, im]) => im)).toPrecision(3)} i).`;
 }

@@ -1,6 +1,7 @@
 // What the page knows of the game, and who wants to hear of it: one message of each kind, the newest.
 
-export const game = { hello: null, world: null, state: null, frame: null, slow: null, step: 0, points: [], ghost: [], levels: {} };
+export const game = { hello: null, world: null, state: null, frame: null, slow: null, step: 0, points: [], ghost: [], rotation: [],
+  levels: {}, local: {} }; // local: settings of this tab alone, which the address holds too
 
 const listeners = {};
 
@@ -16,14 +17,23 @@ export function tell(message) {
     game.points = message.points;
     game.ghost = message.ghost;
     game.levels = message.levels;
+    game.rotation = message.rotation || [];
   } else if (kind === "points") {
     game.points.push(...message.points);
     if (game.points.length > 1200) game.points = game.points.filter((_, i) => i % 2 === 0);
   } else {
     game[kind] = message;
-    if (message.step !== undefined && kind !== "eigenvalues") game.step = message.step;
+    if (kind === "eigenvalues") game.rotation.push(...(message.point ? [message.point] : []));
+    else if (message.step !== undefined) game.step = message.step;
   }
   for (const f of listeners[kind] || []) f(message);
+}
+
+/** Keep a setting of this tab alone, or forget it if it is null, and tell those who write the address. */
+export function setLocal(name, value) {
+  if (value === null) delete game.local[name];
+  else game.local[name] = value;
+  for (const f of listeners.local || []) f();
 }
 
 /** Return an element by its id. */
