@@ -158,8 +158,8 @@ class Frames:
             if not self.rotation.add(point):
                 point = None
         return {
-            "kind": "eigenvalues", "step": spectrum.step, "values": [[float(e.real), float(e.imag)] for e in found], "of": spectrum.size,
-            "whole": spectrum.whole, "products": spectrum.products, "point": point,
+            "kind": "eigenvalues", "step": spectrum.step, "values": [[float(e.real), float(e.imag)] for e in found],
+            "of": spectrum.size, "whole": spectrum.whole, "products": spectrum.products, "point": point,
         }
 
     # ---- frames ---------------------------------------------------------------------------------------------------------------

@@ -190,8 +190,9 @@ class SlowStep:
     def _of_descent(self, s_real: Tensor | None, s_fake: Tensor, before: np.ndarray) -> list[Number]:
         """Return the numbers of G's descent, which was made just now; before: theta_g before it, (n,)."""
         name, optimiser = self.session.config.objective, self.game.optim_g
+        loss = float(OBJECTIVES[name].loss(s_real, s_fake))
         return [
-            Number("G's loss before", float(OBJECTIVES[name].loss(s_real, s_fake)), "-E log D(G(z))" if name == "nonsaturating" else ""),
+            Number("G's loss before", loss, "-E log D(G(z))" if name == "nonsaturating" else ""),
             Number("rate of G", optimiser.rate, "theta_g <- theta_g - rate * direction"),
             *_change(before, _theta(optimiser), "theta_g"),
         ]
@@ -209,14 +210,14 @@ class SlowStep:
         d_moved.arrays = {name: (at if name.startswith(("G.", "average.")) else after).arrays[name] for name in after.arrays}
         shown = self._shown(x, fakes, logits.real, logits.fake)
         self._add_up_to_judging(x, z, fakes, logits, at, held=False)
-        self._add("up at once", "D moves up", "Both gradients were taken at move 4, before either player moves. theta_d takes one step "
-                  "along the gradient of what D ascends.", d_moved, [
+        self._add("up at once", "D moves up", "Both gradients were taken at move 4, before either player moves. "
+                  "theta_d takes one step along the gradient of what D ascends.", d_moved, [
             Number("rate of D", game.optim_d.rate, "theta_d <- theta_d + rate * direction"),
             *_change(before_d, _theta(game.optim_d), "theta_d")], **shown)
-        self._add("down at once", "G moves down", "theta_g steps against the gradient of G's loss on the same z, as D was before its "
-                  "move: G does not see where D went.", after, self._of_descent(logits.real, logits.fake, before_g), **shown)
+        self._add("down at once", "G moves down", "theta_g steps against the gradient of G's loss on the same z, "
+                  "with D as it was before its move: G does not see where D went.", after,
+                  self._of_descent(logits.real, logits.fake, before_g), **shown)
         return logits
-
 
     def _add(self, key: str, title: str, text: str, at: Moment, numbers: list[Number], **shown: np.ndarray) -> None:
         self.moves.append(Move(title, text, line_of(*LINES[key]), numbers, at, **shown))

@@ -2,9 +2,10 @@
 
     v(theta) = (d goal_D / d theta_d, -d loss_G / d theta_g),    J = dv / dtheta
 
-is where simultaneous gradient steps go (Mescheder et al. 2018, section 2). Imaginary parts of J's eigenvalues turn the players around
-each other, positive real parts drive them away. J is never formed for players of more than WHOLE parameters: a product J t is a
-replay of some launches, and the outermost eigenvalues follow from some hundred of them by Arnoldi's method (Saad 2011, section 6.2).
+Simultaneous gradient steps follow v (Mescheder et al. 2018, section 2). Imaginary parts of J's eigenvalues turn the players around
+each other, positive real parts drive them apart. J is formed only for players of at most WHOLE parameters. For larger ones the
+outermost eigenvalues follow from PRODUCTS products of J with vectors, by Arnoldi's method (Saad 2011, section 6.2). A product is a
+replay of some launches, and the game can go on between two of them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from .moves import SlowStep
 from .scenes import SCENES, dirac, statement_of
 from .session import FIXED, NEW_GAME, Session, checked, settings_of
 
-
 DECIDING = {"backend", *options_of(DataOptions)}
 """The options of the command line that decide the game; the page cannot change them, and its address holds them."""
 
@@ -81,7 +80,8 @@ class Table(ABC):
             "playing": self.playing, "speed": self.speed, "on": sorted(frames.on), "average": frames.average,
             "plane": is_plane(session.dataset), "modes": has_modes(session.dataset), "note": self.note, "scene": self.scene,
             "levels": frames.levels(), "alarms": [warned.to_json() for warned in frames.watch.said()],
-            "slow": self.slow is not None, "rotation": self.rotation, "fixed": _fixed(session.config), "own": self._first.data if self._first.data not in OFFERED else "",
+            "slow": self.slow is not None, "rotation": self.rotation, "fixed": _fixed(session.config),
+            "own": self._first.data if self._first.data not in OFFERED else "",
         }
 
     def _defaults(self) -> dict[str, Any]:
@@ -329,7 +329,9 @@ def _fixed(config: Config) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     """Return an option's value as an address holds it."""
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _require_same(data: str, wanted: dict[str, Any], config: Config) -> None:
@@ -340,12 +342,13 @@ def _require_same(data: str, wanted: dict[str, Any], config: Config) -> None:
             raise OptionError(f"{name} is no option of the command line that an address can hold")
         option = options_of(Config)[name]
         here = _text(getattr(config, name))
-        if name in wanted and _text(wanted[name]) != here:
-            raise OptionError(f"the address is of a game with {option.flag} {_text(wanted[name])}, and this page was started with "
-                              f"{option.flag} {here or '(nothing)'}; start it by: tinygan play {data} {option.flag} {_text(wanted[name])}")
         if name not in wanted:
-            raise OptionError(f"the address does not name {option.flag}, with which this page was started; for the game of this page "
-                              f"add &{name}={here} to the address, for the other one start the page without it")
+            raise OptionError(f"the address does not name {option.flag}, with which this page was started; for the game of this "
+                              f"page add {name}={here} to the address, for the other one start the page without it")
+        given = _text(wanted[name])
+        if given != here:
+            raise OptionError(f"the address is of a game with {option.flag} {given}, and this page was started with "
+                              f"{option.flag} {here or '(nothing)'}; start it by: tinygan play {data} {option.flag} {given}")
 
 
 def _whole(value: Any, name: str, least: int = 0) -> int:

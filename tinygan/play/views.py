@@ -276,7 +276,10 @@ class Views:
         return goal, of_real.s, of_fake.s, made
 
     def spectrum(self, whole_up_to: int) -> Spectrum:
-        """Return the eigenvalues of the game as it is now, on PROBE samples, to be worked out: see rotation.py. Raises ValueError."""
+        """Return the eigenvalues of the game as it is now, on PROBE samples, still to be worked out (rotation.py).
+
+        whole_up_to: how many parameters the players may have for all of them. Raises ValueError for players that are too large.
+        """
         if self._game_field is None:
             self._game_field = GameField(self.run)
         return Spectrum(self._game_field, *self._probe(), self._rng, whole_up_to)

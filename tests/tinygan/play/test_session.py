@@ -191,7 +191,8 @@ def test_simultaneous_players_move_on_gradients_from_before_either_moved(options
     same.play(6)
     before = bits(played.run)[0]
     slow = SlowStep(played)
-    assert [move.title for move in slow.moves] == ["draw z", "make fakes", "take data", "D judges both", "D moves up", "G moves down"]
+    titles = ["draw z", "make fakes", "take data", "D judges both", "D moves up", "G moves down"]
+    assert [move.title for move in slow.moves] == titles
     same.play()
     after = bits(same.run)[0]
     for number, (of_d, of_g) in enumerate([(before, before)] * 4 + [(after, before), (after, after)]):
