@@ -74,7 +74,8 @@ def where_wrong(name: str, found: np.ndarray, wanted: np.ndarray, wrong: np.ndar
     index = ", ".join(map(str, first))
     how_many = f"all {count}" if count == wrong.size and count > 1 else f"{count} of {wrong.size}"
     place = _place(wrong)
-    return (f"{name}: {how_many} elements are wrong{place}; {name}[{index}] is {found[first]:.6g}, "
+    element = f"{name}[{index}]" if first else name
+    return (f"{name}: {how_many} elements are wrong{place}; {element} is {found[first]:.6g}, "
             f"and {float(wanted[first]):.6g} is right")  # fmt: skip
 
 

@@ -271,7 +271,7 @@ class _Tally:
 def finding_told(finding: Any, names: Sequence[str]) -> str:
     """Return a finding without addresses, which differ from run to run, and with the names of the arguments."""
     message = re.sub(r"argument (\d+)", lambda m: names[int(m[1])] if int(m[1]) < len(names) else m[0], finding.message)
-    message = re.sub(r" at shared address 0x[0-9a-f]+", "", message)
+    message = re.sub(r" at (shared address )?0x[0-9a-f]+", "", message)
     return f"{finding.source}: {finding.tool}: {message}, by thread {finding.thread} of block {finding.block}"
 
 

@@ -159,7 +159,8 @@ def _wrong_values(puzzle: Puzzle, outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield told
     fine = [o.case.label for o in outcomes if o.ok]
     if fine:
-        yield f"right: {', '.join(fine)}; wrong: {', '.join(o.case.label for o in wrong)}"
+        yield f"numbers right at {'; '.join(fine)}"
+        yield f"numbers wrong at {'; '.join(o.case.label for o in wrong)}"
 
 
 def _size(o: Outcome) -> int:
@@ -187,7 +188,8 @@ def _explains(mistake: Mistake, wrong: Sequence[Outcome]) -> bool:
         for found, value, allowed, mask, untouched in zip(o.outputs, made, o.allowed, o.wrong, o.unwritten, strict=True):
             if value.shape != found.shape:
                 return False
-            fits = inside(found, value, 4 * allowed + 1e-6 * np.abs(value)) | untouched
+            unknown = np.isnan(value) & mistake.partly
+            fits = unknown | inside(found, value, 4 * allowed + 1e-6 * np.abs(value) + mistake.slack) | untouched
             if not fits.all():
                 return False
             seen = seen or bool((mask & ~untouched).any())

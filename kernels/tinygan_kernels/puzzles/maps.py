@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from tinygan_kernels import reference, shapes
@@ -185,4 +183,3 @@ LEAKY_GRAD = Puzzle(
     praise="any size fits on a grid of any size, and the slope is that of differences. The project's own: cuda/array_kernels.py.",
 )  # fmt: skip
 
-MAPS: Sequence[Puzzle] = (BIAS_ACT, LEAKY_GRAD)

@@ -41,10 +41,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A usual mistake that is known by its numbers. outputs: what it gives; told: what is said to it."""
+    """A usual mistake that is known by its numbers. outputs: what it gives; told: what is said to it.
+
+    slack: how far from these numbers a kernel may be besides its bound, where the mistake loses digits. partly: whether a NaN of
+    these numbers stands for what cannot be known.
+    """
 
     outputs: Formula
     told: str
+    slack: float = 0.0
+    partly: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

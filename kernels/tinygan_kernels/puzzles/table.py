@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from .maps import MAPS
+from .images import CONV
+from .layouts import TRANSPOSE
+from .losses import BCE_BACKWARD, BCE_FORWARD
+from .maps import BIAS_ACT, LEAKY_GRAD
+from .products import MATMUL_ASYNC, MATMUL_REGISTERS, MATMUL_TILED
 from .puzzle import Puzzle
+from .sums import BATCH_NORM, SUM
+from .updates import ADAM
 
-PUZZLES: dict[str, Puzzle] = {puzzle.name: puzzle for puzzle in (*MAPS,)}
+PUZZLES: dict[str, Puzzle] = {puzzle.name: puzzle for puzzle in (
+    BIAS_ACT, LEAKY_GRAD, ADAM, BCE_BACKWARD, SUM, BCE_FORWARD, TRANSPOSE, BATCH_NORM, MATMUL_TILED, MATMUL_REGISTERS, MATMUL_ASYNC,
+    CONV,
+)}  # fmt: skip
