@@ -27,6 +27,7 @@ class Case:
     n: int = 64
     before: str = ""
     shared_mem: int = 0
+    fresh: bool = False
 
     def source(self, wrong: bool) -> str:
         """Return the CUDA C++ of the kernel with its bug, or of its twin."""
@@ -49,6 +50,8 @@ def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
     """Run one version of a case and return what the sanitizer finds."""
     kernel = emulator.RawModule(code=case.source(wrong)).get_function("k")
     x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
+    if case.fresh:
+        y = emulator.empty(4096, np.int32)
     with emulator.sanitize() as found, emulator.step_budget(200_000):
         try:
             kernel((case.grid,), (case.block,), (x, y, np.int32(case.n)), shared_mem=case.shared_mem)
