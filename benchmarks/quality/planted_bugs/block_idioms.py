@@ -36,7 +36,8 @@ CASES = (
          "  for (int i = 0; i < 8; ++i) s += a[r][i] * b[i][c];\n  {{|__syncthreads();}}\n}\ny[t] = s;"),
     Case("the next tile loaded into the buffer in use", "racecheck",
          "__shared__ int s[2][64];\nint sum = 0;\ns[0][t] = x[t];\n__syncthreads();\nfor (int k = 0; k < 3; ++k) {\n"
-         "  if (k < 2) s[{{k|k + 1}} & 1][t] = x[(k + 1) * 64 + t];  // BUG\n  sum += s[k & 1][63 - t];  // BUG\n  __syncthreads();\n}\n"
+         "  if (k < 2) s[{{k|k + 1}} & 1][t] = x[(k + 1) * 64 + t];  // BUG\n  sum += s[k & 1][63 - t];  // BUG\n"
+         "  __syncthreads();\n}\n"
          "y[t] = sum;"),
     Case("a double buffer that is waited for one stage too late", "racecheck",
          "__shared__ int s[2][64];\nint sum = 0;\nfor (int k = 0; k < 3; ++k) {\n"
@@ -68,7 +69,8 @@ CASES = (
          "unsigned votes = __ballot_sync(0xffffffff, keep);\nif (t % 32 == 0) base[t / 32] = atomicAdd(&total, __popc(votes));\n"
          "{{|__syncwarp();}}\nint at = base[t / 32] + __popc(votes & ((1u << t % 32) - 1));  // BUG\nif (keep) y[at] = t;"),
     Case("a job that is fetched again while others still use it", "racecheck",
-         "__shared__ int job;\nfor (int k = 0; k < 3; ++k) {\n  if (t == 0)\n    job = atomicAdd(&next, 1);  // BUG\n  __syncthreads();\n"
+         "__shared__ int job;\nfor (int k = 0; k < 3; ++k) {\n  if (t == 0)\n    job = atomicAdd(&next, 1);  // BUG\n"
+         "  __syncthreads();\n"
          "  if (job >= 3) break;\n  y[job * 64 + t] = x[t];\n  {{|__syncthreads();}}\n}", before="__device__ int next;"),
     Case("a sort whose barrier stands outside the inner loop", "racecheck",
          "__shared__ int s[64];\ns[t] = x[63 - t];\n__syncthreads();\nfor (int k = 2; k <= 64; k *= 2) {\n"

@@ -1,4 +1,5 @@
-"""Races between blocks, and launches that do not end, that come with an idiom: locks, publication, read-only data, barriers of the grid."""
+"""Races between blocks and launches that do not end, with an idiom each: locks, publication, read-only data, barriers of the "
+"grid."""
 
 from .case import Case
 
@@ -92,13 +93,15 @@ CASES = (
          "  *(volatile int*)&go = 1;\n} else if (t == 0) {\n  while (!*(volatile int*)&go);\n  __threadfence();\n"
          "  y[1] = y[0];  // BUG\n}", grid=2, before="__device__ int go;"),
     Case("a value that is read before its flag", "racecheck",
-         "if (t == 0 && blockIdx.x == 0) {\n  y[0] = 5;  // BUG\n  __threadfence();\n  *(volatile int*)&go = 1;\n} else if (t == 0) {\n"
+         "if (t == 0 && blockIdx.x == 0) {\n  y[0] = 5;  // BUG\n  __threadfence();\n  *(volatile int*)&go = 1;\n"
+         "} else if (t == 0) {\n"
          "  {{int v = y[0];  // BUG\n|}}  while (!*(volatile int*)&go);\n  __threadfence();\n  {{|int v = y[0];}}\n  y[1] = v;\n}",
          grid=2, before="__device__ int go;"),
     Case("the last block, whose other threads' results no fence covers", "racecheck",
          "__shared__ bool last;\ny[blockIdx.x * 64 + t] = t;  // BUG\n{{|__threadfence();\n__syncthreads();}}\n"
          "if (t == 0) { __threadfence(); last = atomicAdd(&done, 1) == gridDim.x - 1; }\n__syncthreads();\n"
-         "if (last) {\n  int s = 0;\n  for (int b = 0; b < gridDim.x; ++b)\n    s += y[b * 64 + (t + 32) % 64];  // BUG\n  x[t] = s;\n}",
+         "if (last) {\n  int s = 0;\n  for (int b = 0; b < gridDim.x; ++b)\n    s += y[b * 64 + (t + 32) % 64];  // BUG\n"
+         "  x[t] = s;\n}",
          grid=4, before="__device__ int done;"),
     Case("a node that is linked in before it is filled", "racecheck",
          "if (t == 0) {\n  int me = blockIdx.x + 1;\n  {{|node[me] = me * 7; __threadfence();}}\n"
@@ -113,7 +116,8 @@ CASES = (
          "int i = blockIdx.x * 64 + t;\natomicMin(&y[(i * 7) & 255], i - 500);\n"
          "int mine = {{y[i]|atomicMin(&y[i], 1000)}};  // BUG\nx[i] = mine;", grid=4),
     Case("a counter that one block sets back while others count", "racecheck",
-         "if (t == 0) {\n  atomicAdd(&count, 1);\n  if (blockIdx.x == 2)\n    {{count = 0|atomicExch(&count, 0)}};  // BUG\n}", grid=4,
+         "if (t == 0) {\n  atomicAdd(&count, 1);\n  if (blockIdx.x == 2)\n    {{count = 0|atomicExch(&count, 0)}};  // BUG\n"
+         "}", grid=4,
          before="__device__ int count;"),
     Case("a 64-bit store over a counter of 32 bits", "racecheck",
          "if (blockIdx.x == 0) atomicAdd(y + 1, 1);\nelse if (t == 0) {{*(long long*)y = n|y[8] = n}};  // BUG", grid=2),
@@ -124,10 +128,12 @@ CASES = (
          "int r = blockIdx.x, c = t;\nint v = x[c * 16 + r];  // BUG\n__syncthreads();\n{{x|y}}[r * 16 + c] = v;  // BUG",
          grid=16, block=16),
     Case("a barrier of the grid used a second time", "racecheck",
-         "for (int k = 0; k < 2; ++k) {\n  y[k * 1024 + blockIdx.x * 64 + t] = t + k;  // BUG\n  __threadfence();\n  __syncthreads();\n"
+         "for (int k = 0; k < 2; ++k) {\n  y[k * 1024 + blockIdx.x * 64 + t] = t + k;  // BUG\n  __threadfence();\n"
+         "  __syncthreads();\n"
          "  if (t == 0) {\n    atomicAdd(&come, 1);\n    while (*(volatile int*)&come < gridDim.x{{| * (k + 1)}});\n"
          "    __threadfence();\n  }\n  __syncthreads();\n"
-         "  int v = y[k * 1024 + (blockIdx.x + 1) % gridDim.x * 64 + t];  // BUG\n  y[2048 + k * 1024 + blockIdx.x * 64 + t] = v;\n}",
+         "  int v = y[k * 1024 + (blockIdx.x + 1) % gridDim.x * 64 + t];  // BUG\n"
+         "  y[2048 + k * 1024 + blockIdx.x * 64 + t] = v;\n}",
          grid=4, before="__device__ int come;"),
     Case("a barrier of the grid that waits for one block too many", "synccheck",
          "if (t == 0) {\n  atomicAdd(&come, 1);\n  while (*(volatile int*)&come < gridDim.x {{+ 1|}});  // BUG\n}", grid=4,
@@ -139,7 +145,8 @@ CASES = (
          "if (t == 0) {\n  if (blockIdx.x == gridDim.x - 1) atomicExch(&go, 1);\n"
          "  {{else while (!*(volatile int*)&go);  // BUG\n|}}}", grid=300, block=1024, before="__device__ int go;"),
     Case("a shuffle from lanes that have left", "synccheck",
-         "if (t >= n) return;\nint v = x[t];\nv += __shfl_down_sync({{0xffffffff|0xfffff}}, v, 4);  // BUG\ny[t] = v;", block=32, n=20),
+         "if (t >= n) return;\nint v = x[t];\nv += __shfl_down_sync({{0xffffffff|0xfffff}}, v, 4);  // BUG\n"
+         "y[t] = v;", block=32, n=20),
     Case("a match whose mask names absent lanes", "synccheck",
          "if (t < 24)\n  y[t] = __match_any_sync({{0xffffffff|0xffffff}}, x[t] & 3);  // BUG", block=32),
     Case("a barrier that a break jumps over", "synccheck",

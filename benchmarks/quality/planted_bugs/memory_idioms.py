@@ -36,7 +36,8 @@ CASES = (
     Case("past the end of constant memory", "memcheck",
          "y[t] = table[(t + n) % {{17|16}}];  // BUG", before="__constant__ int table[16] = {1, 2, 3};"),
     Case("a write to constant memory through a pointer", "memcheck",
-         "int* p = (int*){{table|y}};\np[t & 3] = n;  // BUG", block=4, before="__constant__ int table[16] = {1, 2, 3};"),
+         "int* p = (int*){{table|y}};\nasm volatile(\"\" : \"+l\"(p));  // the compiler knows no more where p points\n"
+         "p[t & 3] = n;  // BUG", block=4, before="__constant__ int table[16] = {1, 2, 3};"),
     Case("a __device__ array that is one too short", "memcheck",
          "weights[t] = x[t];  // BUG\ny[t] = weights[t] + n;", before="__device__ int weights[{{63|64}}], other[64];"),
     Case("the right neighbour of the last element", "memcheck",
@@ -45,7 +46,8 @@ CASES = (
          "int i = t + (n * {{50000000|0}});\n"
          "if (i < 256) y[t] = x[i];  // BUG", n=64),
     Case("a loop down with an unsigned index", "memcheck",
-         "int s = 0;\nfor ({{unsigned|int}} i = n - 1; i >= 0 && s < 1000000; --i)\n  s += x[i];  // BUG\ny[t] = s;", n=8, block=32),
+         "int s = 0;\nfor ({{unsigned|int}} i = n - 1; i >= 0 && s < 1000000; --i)\n  s += x[i];  // BUG\n"
+         "y[t] = s;", n=8, block=32),
     Case("a vector store past the end", "memcheck",
          "int i = (t + n) * 4;\nif (i < 4096{{ + 4|}})\n  *(int4*)(y + i) = make_int4(1, 2, 3, 4);  // BUG", n=961),
     Case("a pair that is read from an odd index", "memcheck",
@@ -55,11 +57,13 @@ CASES = (
          "__syncthreads();\ny[t] = (int)d[63 - t];  // BUG", n=1, shared_mem=1024),
     Case("an asynchronous copy of 16 bytes that is not aligned", "memcheck",
          "__shared__ __align__(16) int s[256];\nunsigned to = (unsigned)__cvta_generic_to_shared(s + 4 * t);\n"
-         "asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"(to), \"l\"(x + 4 * t {{+ 2|}}) : \"memory\");  // BUG\n"
+         "asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"(to), \"l\"(x + 4 * t {{+ 2|}}) : \"memory\");  // "
+         "BUG\n"
          "asm volatile(\"cp.async.wait_all;\" ::: \"memory\");\ny[t] = s[4 * t];", block=32),
     Case("an asynchronous copy past the end of its source", "memcheck",
          "__shared__ __align__(16) int s[512];\nunsigned to = (unsigned)__cvta_generic_to_shared(s + 4 * t);\n"
-         "if (t < {{n + 1|n}})\nasm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"(to), \"l\"(x + 4 * t) : \"memory\");"
+         "if (t < {{n + 1|n}})\n"
+         "asm volatile(\"cp.async.cg.shared.global [%0], [%1], 16;\" :: \"r\"(to), \"l\"(x + 4 * t) : \"memory\");"
          "  // BUG\nasm volatile(\"cp.async.wait_all;\" ::: \"memory\");\nif (t < n) y[t] = s[4 * t];", block=96),
     Case("dynamic shared memory carved up beyond its size", "memcheck",
          "extern __shared__ int d[];\nint *a = d, *b = d + {{n + 64|n}};\na[t] = x[t];\nb[t] = -t;  // BUG\n"
@@ -87,7 +91,8 @@ CASES = (
          "__shared__ int top;\nif (t == 0{{ && n < 0|}}) top = x[0];\n__syncthreads();\natomicMax(&top, x[t]);  // BUG\n"
          "__syncthreads();\ny[t] = top;"),
     Case("a struct of which a field is not set", "initcheck",
-         "struct Pair { int key, value; };\nPair own[4];\nfor (int i = 0; i < 4; ++i) { own[(i + n) & 3].key = x[i]; "
-         "{{|own[(i + n) & 3].value = i;}} }\nint s = 0;\nfor (int i = 0; i < 4; ++i)\n"
+         "struct Pair { int key, value; };\nPair own[4];\nPair* kept = own;\n"
+         "asm volatile(\"\" : \"+l\"(kept) :: \"memory\");\nfor (int i = 0; i < 4; ++i) { own[(i + n) & 3].key = x[i]; "
+         "{{|own[(i + n) & 3].value = i;}} }\nasm volatile(\"\" ::: \"memory\");\nint s = 0;\nfor (int i = 0; i < 4; ++i)\n"
          "  s += own[(i * n) & 3].value;  // BUG\ny[t] = s;", n=5),
 )

@@ -157,6 +157,8 @@ class Scheduler:
 
     def _call(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
         """Let lanes go on in the device function that the block calls."""
+        if self.machine.check:
+            self.machine.check.entered(self.basic_blocks[basic.callee].function, lanes)
         self.add((*outer, 2 * basic.number + 1, 2 * basic.callee), lanes)
 
     def _indirect(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, address) -> None:
@@ -169,6 +171,8 @@ class Scheduler:
             some = lanes.only(address == value)
             call = self.frames.reached(basic, int(value), some)
             self.frames.enter(basic, call, len(outer), some)
+            if self.machine.check:
+                self.machine.check.entered(self.basic_blocks[call.first].function, some)
             self.add((*outer, 2 * basic.number + 1, 2 * call.first), some)
 
     def _return(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, _payload) -> None:
@@ -176,6 +180,8 @@ class Scheduler:
         if not outer:
             self._exit(basic, outer, lanes, None)
             return
+        if self.machine.check:
+            self.machine.check.left(basic.function, lanes)
         caller = self.basic_blocks[outer[-1] // 2]
         if caller.callees:
             address = self.machine.kernel.module.function_address(basic.function)
@@ -226,6 +232,8 @@ class Scheduler:
         for n in np.unique(number[lanes.mask]):
             some = lanes.only(number == n)
             count = None if threads is None else np.broadcast_to(threads, lanes.mask.shape)
+            if count is not None and self.machine.check:
+                self.machine.check.barrier_count(basic.site, count, some)
             self.waiting.append(_Waiting(basic, (*outer, 2 * basic.after), some, int(n), count, predicate))
             if basic.arrives_only:
                 if self.machine.check:

@@ -13,6 +13,7 @@ from tinygan_kernels.emulator.execute.memory import Memory
 from .collectives import ChecksCollectives
 from .copies import ChecksCopies
 from .extents import extents_of
+from .frames import UNWRITTEN, ChecksFrames, frames_of
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
 from .races import Races, Records
@@ -30,17 +31,20 @@ class LaunchSanitizer:
         self.clock = LaunchTime(blocks)
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
+        self.frames = frames_of(kernel)
+        self.escaped: dict[tuple, tuple] = {}  # where addresses of local variables lie, and who stored them
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
 
 
-class ChunkSanitizer(ChecksCopies, ChecksCollectives):
+class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
     """Is told every access, barrier and fence of a machine, and checks them."""
 
     def __init__(self, machine, spaces: dict, launch: LaunchSanitizer):
         self.machine, self.launch, self.report = machine, launch, launch.report
         self.shared, self.local = spaces["shared"].memory, spaces["local"].memory
         for memory in (self.shared, self.local):
-            memory.unwritten = np.ones(memory.data.size, bool)
+            memory.unwritten = np.full(memory.data.size, UNWRITTEN, np.uint8)
+        self.frames = launch.frames
         self.order, self.clock = Order(machine, launch.clock), launch.clock
         self.messages = Messages(self.order) if launch.order.messages else None
         self.mailbox = Mailbox()  # of shared memory
@@ -58,9 +62,11 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
             self._initialised(site, memory, positions, lanes)
         if memory is self.local:
             return
+        if self.launch.escaped and site.size == 8:
+            self.address_loaded(site, memory, positions, lanes)
         if memory is self.shared:
             self._within_array(site, positions, lanes, "read")
-            self.not_flying(site, positions, lanes)
+            self.not_flying(site, positions, lanes, "read")
         strength = COMPARED if site.ptx_line in self.launch.order.compared else strength_of(site.name)
         races, records, box = self._of(memory)
         races.read(site, strength, memory, records, positions, lanes)
@@ -69,14 +75,20 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
 
     def write(self, site, memory, positions, lanes: Lanes, values=None, initialises: bool = True) -> None:
         """Note that a store writes its bytes (if it `initialises` them) and check it for races. values: what it stores, or None."""
+        if memory is self.local and self.frames.calls:
+            self.not_gone(site, positions, lanes, "write")
         if memory.unwritten is not None and initialises:
             view, index = self._mark_view(site, memory, positions)
             for j in range(site.count):
                 view[index + j] = 0
         if memory is self.local:
             return
+        if self.frames.escapes and site.size == 8 and values is not None:
+            self.address_stored(site, memory, positions, lanes, values)
         if memory is self.shared:
             self._within_array(site, positions, lanes, "write")
+            if site.name[:2] == "st":
+                self.not_flying(site, positions, lanes, "write")
         strength = strength_of(site.name)
         races, records, box = self._of(memory)
         races.write(site, strength, memory, records, positions, lanes, values)
@@ -136,6 +148,9 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
         bad = view[index] != 0
         for j in range(1, site.count):
             bad |= view[index + j] != 0
+        if bad.any() and memory is self.local and self.frames.calls:
+            gone = self.not_gone(site, positions, lanes, "read")
+            bad = bad if gone is None else bad & ~gone
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
             space = "shared" if memory is self.shared else "local" if memory is self.local else "global"
@@ -162,10 +177,14 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
     def block_barrier(self, complete: np.ndarray | None = None) -> None:
         """Note a barrier that all threads of these blocks (a mask over the chunk's; None: all) have passed."""
         self.order.block_barrier(complete)
+        if self.messages:
+            self.messages.blocks_met(complete)
 
     def barrier(self, lanes: Lanes, arrived: list) -> None:
         """Note a barrier at which these lanes met, with what `arrive` returned for those that only arrived."""
         self.order.barrier(lanes, arrived)
+        if self.messages:
+            self.messages.groups_met(self.order.block_of, lanes)
 
     def arrive(self, lanes: Lanes) -> tuple:
         """Note a bar.arrive. Return what the threads that wait at the barrier come after."""
@@ -174,6 +193,9 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives):
     def warp_sync(self, members, lanes: Lanes) -> None:
         """Note a __syncwarp of these lanes, each of which names the lanes of the mask `members`."""
         self.order.warp_sync(members, lanes)
+        if self.messages:
+            named = np.broadcast_to(members, lanes.mask.shape).astype("i8")
+            self.messages.groups_met(self.order.warp_of << 32 | named, lanes)
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
         """Note a __threadfence (wide) or a __threadfence_block by these lanes."""

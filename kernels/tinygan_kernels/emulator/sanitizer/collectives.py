@@ -24,6 +24,14 @@ class ChecksCollectives:
             message = f"{site.name}: the mask leaves out the thread that executes it"
             self.report.add("synccheck", message, site, self.machine, lane, count=int(bad.sum()))
 
+    def barrier_count(self, site, counts: np.ndarray, lanes: Lanes) -> None:
+        """Report lanes whose barrier names a number of threads that is not a multiple of the warp's size, which PTX demands."""
+        bad = counts[lanes.index] % WARP != 0
+        if bad.any():
+            lane = int(lanes.index[np.flatnonzero(bad)[0]])
+            message = f"{site.name}: the barrier's thread count is {int(counts[lane])}; it has to be a multiple of {WARP}"
+            self.report.add("synccheck", message, site, self.machine, lane, count=int(bad.sum()))
+
     def shuffle(self, site, mode: str, b, c, mask, lanes: Lanes) -> None:
         """Report lanes of shfl.sync that read from a lane which the mask does not name: what they get is undefined.
 

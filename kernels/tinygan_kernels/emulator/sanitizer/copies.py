@@ -36,8 +36,8 @@ class ChecksCopies:
         view, _ = self.flight.view("u1")
         view[positions[:, None] + np.arange(site.bytes)] = under_way
 
-    def not_flying(self, site, positions, lanes: Lanes) -> None:
-        """Report lanes that read shared bytes which a copy will still write."""
+    def not_flying(self, site, positions, lanes: Lanes, action: str) -> None:
+        """Report lanes that read or write (`action`) shared bytes which a copy will still write."""
         if not self.flying:
             return
         view, _ = self.flight.view("u1")
@@ -45,7 +45,7 @@ class ChecksCopies:
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
             address = int(positions[i]) - int(self.machine.access.spaces["shared"].start[lanes.index[i]])
-            message = "read of bytes that a cp.async has yet to bring; its thread has not waited for it"
+            message = f"{action} of bytes that a cp.async has yet to bring; its thread has not waited for it"
             self.report.add("racecheck", message, site, self.machine, lanes.index[i], address, "shared", int(bad.sum()))
 
     def source_kept(self, site, address: np.ndarray, lanes: Lanes, issued: int) -> None:

@@ -3,6 +3,9 @@
 A release is a write with .release, or a fence and then any strong write; an acquire is a read with .acquire, or any strong read
 and then a fence. A read-modify-write passes on what the writes before it released. (PTX ISA, "Release and Acquire Patterns")
 
+A __threadfence() is a fence.sc. Of two such fences one comes before the other, so the fence and the strong access may also be those
+of two threads with a barrier between: all threads fence, the block meets, and one thread sets the flag. (PTX ISA, "Fence-SC")
+
 Beyond PTX, a relaxed read-modify-write counts as an acquire without a fence: CUDA's own samples leave that fence out ("last block"
 reductions, locks by atomicCAS), and the hardware's atomics bypass the cache in which old bytes could be found.
 """
@@ -16,7 +19,8 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 
-from .knowledge import View, joined, own_view
+from .knowledge import BLOCK, THREAD, View, joined, own_view
+from .knowledge import WARP as OF_WARP
 from .order import THREAD_BITS, Order
 from .strength import WIDE, Strength
 
@@ -52,6 +56,8 @@ class Messages:
         self.pending = np.full((2, width), None, object)  # read by relaxed reads, not yet acquired by a fence: near, wide
         self.last_read = np.zeros(width, "i8")  # the last message that the lane has put into `pending`
         self.last_acquired = np.zeros(width, "i8")  # the last one that it knows: a relaxed read before does not replace that
+        self.exposed = np.full((2, width), None, object)  # what fences have released of lanes that have met this one since
+        self.fenced_since = np.zeros(width, bool)  # lanes whose last fence has not been told to others yet
         self.fences = self.waits = False  # whether there was a fence; whether `pending` holds anything
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
@@ -72,7 +78,53 @@ class Messages:
                 for lane in index:  # rows change in place, so what they say now is noted now
                     self.released[kind, lane] = order.view_of(lane)
         self.fences = self.fences or lanes.count > 0
+        self.fenced_since[index] = True
         order.clock.tick()
+
+    def blocks_met(self, complete: np.ndarray | None) -> None:
+        """Note a barrier of all threads of these blocks (a mask over the chunk's; None: all)."""
+        if self.fences or self.waits:
+            stride = self.order.shape.stride
+            for block in range(self.order.shape.blocks) if complete is None else np.flatnonzero(complete):
+                self.met(np.arange(block * stride, (block + 1) * stride))
+
+    def groups_met(self, groups: np.ndarray, lanes: Lanes) -> None:
+        """Note that those of the lanes have met which have the same number in `groups`, one for each lane of the chunk."""
+        if self.fences or self.waits:
+            here = groups[lanes.index]
+            for group in np.unique(here):
+                self.met(lanes.index[here == group])
+
+    def met(self, lanes: np.ndarray) -> None:
+        """Let lanes that have met share what their fences released, and what they have read and not acquired yet."""
+        if self.fenced_since[lanes].any():
+            for kind in (0, 1):
+                fenced = lanes[self.fenced[kind, 0, lanes] > 0]
+                if fenced.size:
+                    self.exposed[kind, lanes] = self._fences_of(kind, lanes, fenced)
+            self.fenced_since[lanes] = False
+        elif self.fences:
+            for kind in (0, 1):
+                self._share(self.exposed[kind], lanes)
+        if self.waits:
+            for kind in (0, 1):
+                self._share(self.pending[kind], lanes)
+
+    def _share(self, views: np.ndarray, lanes: np.ndarray) -> None:
+        together = joined(*views[lanes])
+        if together is not None:
+            views[lanes] = together
+
+    def _fences_of(self, kind: int, lanes: np.ndarray, fenced: np.ndarray) -> View:
+        """Return what the last fences of the lanes `fenced` have released together, and what was exposed to `lanes` before."""
+        numbers, (times, blocks, warps) = self.order.number[fenced], self.fenced[kind][:, fenced]
+        own: dict[int, int] = {}
+        for of, keys, known in ((THREAD, numbers, times), (OF_WARP, numbers >> 5, warps), (BLOCK, numbers >> THREAD_BITS, blocks)):
+            for key, time in zip((4 * keys + of).tolist(), known.tolist(), strict=True):
+                if time > own.get(key, 0):
+                    own[key] = time
+        views = (*self.before[kind, fenced], *self.released[kind, fenced], *self.exposed[kind, lanes])
+        return View(own, *{id(v): v for v in views if v is not None}.values())
 
     def _released(self, kind: int, lane: int) -> View | None:
         """Return what a lane's next strong write releases by its last fence; None if there was no fence."""
@@ -125,7 +177,7 @@ class Messages:
             self.pending[kind, lane] = joined(self.pending[kind, lane], view)
 
     def _write(self, strength: Strength, box: Mailbox, lane: int, position: int, modifies: bool) -> None:
-        near, wide = self._released(0, lane), self._released(1, lane)
+        near, wide = joined(self._released(0, lane), self.exposed[0, lane]), joined(self._released(1, lane), self.exposed[1, lane])
         if strength.releases:
             near = self.order.view_of(lane)
             wide = near if strength.flags & WIDE else wide

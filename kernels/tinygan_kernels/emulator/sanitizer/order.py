@@ -52,6 +52,7 @@ class Order:
         shape, lanes = machine.shape, np.arange(machine.shape.width)
         self.machine, self.shape, self.clock = machine, shape, clock
         self.block_of = lanes // shape.stride  # in the chunk
+        self.warp_of = lanes // WARP
         self.number = (machine.first + self.block_of).astype("i8") << THREAD_BITS | lanes % shape.stride  # in the grid
         self.who = self.number << FLAG_BITS
         self.block_time = np.zeros(shape.blocks, "i8")

@@ -15,6 +15,7 @@ from .order import FLAG_BITS, THREAD_BITS, Order
 from .strength import STRONG, WIDE, Strength
 
 SAME_WARP, SAME_BLOCK, ELSEWHERE = 1, 2, 3
+READ_ONLY = "through the read-only cache"
 
 
 class Records:
@@ -59,7 +60,10 @@ class Races:
         """Check a load against the last writers, and note its lanes as readers."""
         stamp = self._stamp(site, strength, lanes)
         for _, at in records.granules(site, positions):
-            if records.written:
+            if records.written and ".nc" in site.name:
+                writers = records.writer[at]
+                self._found(site, writers != 0, writers, positions, lanes, "read", READ_ONLY)
+            elif records.written:
                 self._against(records.writer[at], stamp, site, positions, lanes, "read", "written", None)
             self._note_readers(records, at, stamp, lanes)
 
@@ -191,6 +195,8 @@ class Races:
         if earlier.startswith("written in"):
             what = "threads write different values to the same bytes in one instruction"
             what = what if same else "write of bytes that another block writes in the same instruction"
+        elif earlier == READ_ONLY:
+            where, what = "stale read", f"read {READ_ONLY} (ld.global.nc, __ldg) of bytes that this launch has written"
         elif same:
             what = f"{action} of bytes {earlier} by {whose}"
         else:
