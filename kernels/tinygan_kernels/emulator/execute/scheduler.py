@@ -344,10 +344,15 @@ class Scheduler:
         """Say whether all lanes that the instruction names are here. If not, the lanes that miss some wait at it."""
         if lanes.count == self.live.count and lanes.count == self.machine.shape.blocks * self.machine.shape.threads:
             return True
+        if key in self.meeting:
+            self.add(key, lanes | self.meeting.pop(key))
+            return False
         mask = self.names[basic.meets](lanes)
         lacking = named_and_absent(mask, lanes.mask, self.machine.exists)
         if not lacking.any():
             return True
+        if self._meet_across(basic, key, lanes):
+            return False
         able = named_and_absent(mask, lanes.mask, self.live.mask)
         if not (self.groups or self.waiting) or not able.any():
             self._report_absent(basic, lanes, lacking)
@@ -360,6 +365,32 @@ class Scheduler:
         if rest.count:
             self.add(key, rest)
         return False
+
+    def _meet_across(self, basic: TranslatedBlock, key: tuple, lanes: Lanes) -> bool:
+        """Let lanes at a __syncwarp go on with those that wait at other ones, if these are all that it lacks.
+
+        From sm_70 on the threads of a warp may meet at different such instructions. (PTX ISA, bar.warp.sync)
+        """
+        if not basic.site.name.startswith("bar.warp.sync"):
+            return False
+        named = {k: self.basic_blocks[k[-1] // 2].site.name for k in self.meeting}
+        others = {k: waits for k, waits in self.meeting.items() if k != key and named[k] == basic.site.name}
+        warps = np.repeat(lanes.mask.reshape(-1, WARP).any(axis=1), WARP)
+        meet = {k: waits.only(warps) for k, waits in others.items()}
+        together = np.logical_or.reduce([lanes.mask, *(some.mask for some in meet.values())])
+        mask = self.names[basic.meets](lanes)
+        if not others or (named_and_absent(mask, together, self.live.mask) & lanes.mask).any():
+            return False
+        for k, some in meet.items():
+            rest = self.meeting.pop(k).without(some)
+            if rest.count:
+                self.meeting[k] = rest
+        for k, some in ((key, lanes), *meet.items()):
+            if some.count:
+                self._run_once(k, some)
+        if self.machine.check:
+            self.machine.check.met_across(Lanes(together))
+        return True
 
     def _report_absent(self, basic: TranslatedBlock, lanes: Lanes, lacking: np.ndarray) -> None:
         """Report a collective that names threads which do not execute it."""
@@ -377,14 +408,14 @@ class Scheduler:
         """Act when all groups wait: collectives go on without the lanes they miss (a finding); barriers alone are a deadlock."""
         if self.meeting:
             for key in list(self.meeting):
-                lanes = self.meeting.pop(key)
+                lanes = self.meeting.pop(key, None)
+                if lanes is None:  # it has met others below
+                    continue
                 basic = self.basic_blocks[key[-1] // 2]
-                self._report_absent(
-                    basic,
-                    lanes,
-                    named_and_absent(self.names[basic.meets](lanes), lanes.mask, self.machine.exists) | lanes.mask,
-                )
-                self._run_once(key, lanes)
+                absent = named_and_absent(self.names[basic.meets](lanes), lanes.mask, self.machine.exists)
+                if not self._meet_across(basic, key, lanes):
+                    self._report_absent(basic, lanes, absent | lanes.mask)
+                    self._run_once(key, lanes)
             return
         site, lanes = self.waiting[0].basic.site, self.waiting[0].lanes
         self.machine.report.add(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.lanes import Lanes
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 from tinygan_kernels.emulator.execute.memory import Memory
 
 from .collectives import ChecksCollectives
@@ -196,6 +196,11 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         if self.messages:
             named = np.broadcast_to(members, lanes.mask.shape).astype("i8")
             self.messages.groups_met(self.order.warp_of << 32 | named, lanes)
+
+    def met_across(self, lanes: Lanes) -> None:
+        """Note that these lanes, which have just run different __syncwarps, have met there, in each warp those that came."""
+        bits = np.packbits(lanes.mask.reshape(-1, WARP), axis=1, bitorder="little").view("<u4").ravel()
+        self.warp_sync(np.repeat(bits, WARP), lanes)
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
         """Note a __threadfence (wide) or a __threadfence_block by these lanes."""
