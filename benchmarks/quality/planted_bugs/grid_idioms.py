@@ -143,7 +143,8 @@ CASES = (
          "if (t == 0 && blockIdx.x == 1) atomicExch(&go, 1);", grid=2, before="__device__ int go;"),
     Case("more blocks than are resident that wait for the last", "synccheck",
          "if (t == 0) {\n  if (blockIdx.x == gridDim.x - 1) atomicExch(&go, 1);\n"
-         "  {{else while (!*(volatile int*)&go);  // BUG\n|}}}", grid=110, block=32, shared_mem=160 << 10, before="__device__ int go;"),
+         "  {{else while (!*(volatile int*)&go);  // BUG\n|}}}", grid=110, block=32,
+         shared_mem=160 << 10, before="__device__ int go;"),
     Case("a shuffle from lanes that have left", "synccheck",
          "if (t >= n) return;\nint v = x[t];\nv += __shfl_down_sync({{0xffffffff|0xfffff}}, v, 4);  // BUG\n"
          "y[t] = v;", block=32, n=20),

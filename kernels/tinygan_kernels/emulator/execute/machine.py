@@ -43,6 +43,7 @@ class Machine:
         }
         self.check = instruments.sanitizer(self, spaces)
         self.counter = instruments.counter
+        self.silent = instruments.silent  # whether printf prints nothing
         self.report = instruments.report
         self.access = Access(self, spaces, instruments.report, self.check, instruments.counter)
         self.names = dict(kernel.constants)

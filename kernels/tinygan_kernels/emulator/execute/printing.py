@@ -30,7 +30,8 @@ def vprintf(machine, site, lanes: Lanes, result, text_param, values_param) -> No
     for lane in lanes.index:
         form = read_string(machine, int(texts[lane]), lane)
         text, arguments = _format(machine, form, int(values[lane]), lane)
-        sys.stdout.write(text)
+        if not machine.silent:
+            sys.stdout.write(text)
         if result is not None:
             result.view("i4")[lane, 0] = arguments
 

@@ -47,9 +47,9 @@ def careful(steps: int) -> bool:
 class Watch:
     """Looks at a scheduler now and then, when its machine has run `due` steps, and says whether its lanes only run in a circle."""
 
-    def __init__(self, machine):
+    def __init__(self, machine, first_look: int = FIRST_LOOK):
         self.machine, self.budget = machine, _BUDGET.get()
-        self.first_look = SOON if machine.cooperative else FIRST_LOOK
+        self.first_look = SOON if machine.cooperative else first_look
         self.stalled = False  # whether the last pause was because nothing can change from inside
         self.resume()
 

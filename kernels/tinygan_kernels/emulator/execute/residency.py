@@ -6,7 +6,7 @@ a chunk whose lanes only wait is set aside, and the next chunks begin, as long a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax.ptx import Instruction
@@ -25,24 +25,28 @@ def resident_blocks(threads: int, shared: int) -> int:
     return PROCESSORS * max(1, each)
 
 
-def run_chunks(machines: Iterable[Machine], most: int) -> None:
-    """Run the chunks of a launch to their ends. most: how many thread blocks are resident at the same time.
+def run_chunks(machines: Iterable[Machine], most: int, scheduler: Callable[[Machine], Scheduler] = Scheduler) -> int:
+    """Run the chunks of a launch to their ends, and return how many steps that took.
+
+    most: how many thread blocks are resident at the same time; scheduler: makes what runs one machine.
 
     Raises EmulatorError, naming the lines, where threads wait for ever or use up their step budget.
     """
     aside: list[Scheduler] = []
+    steps = 0
     machines = iter(machines)
     while True:
         room = most - sum(s.machine.shape.blocks for s in aside)
         machine = next(machines, None) if room > 0 else None
         if machine is not None:
-            aside.append(Scheduler(machine))
+            aside.append(scheduler(machine))
             _give_turn(aside[-1])
         elif not _round(aside):
             _stuck(aside, next(machines, None))
+        steps += sum(s.machine.blocks_run for s in aside if s.ended)
         aside = [s for s in aside if not s.ended]
         if not aside and machine is None and room > 0:  # without room nobody has asked for the next chunk
-            return
+            return steps
 
 
 def _give_turn(scheduler: Scheduler) -> None:

@@ -20,6 +20,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 from . import arguments
 from .pointers import HandedPointers
+from .schedules import Launch, Schedules
 
 LANES = 8192
 """How many lanes run at once, about: enough to make NumPy's overhead small, few enough to stay in cache."""
@@ -37,7 +38,7 @@ class Instruments:
         self.report = Report(kernel.title)
         self.counter = counters.current(kernel)
         self.kernel = self.counter.kernel if self.counter else kernel
-        self.checks = checking()
+        self.checks, self.silent = checking(), False
         self.shared_by_chunks = LaunchSanitizer(kernel, blocks, self.report) if self.checks else None
 
     def machine(self, *of_chunk) -> Machine:
@@ -113,12 +114,17 @@ def _run(
     instruments = Instruments(kernel, blocks)
     if instruments.counter:
         instruments.counter.launched(blocks * Shape(1, block, grid).warps)
+    named = [(a, f"argument {i}") for i, a in enumerate(args) if isinstance(a, np.ndarray)] + list(arrays)
+    again = Launch(kernel, memory, grid, block, shared_mem, named)
+    schedules = Schedules.of(again, lambda count: _chunks(count, block, resident)) if instruments.checks else None
     chunks = (
         instruments.machine(Shape(count, block, grid), first, memory, shared_mem)
-        for first, count in _chunks(blocks, block)
+        for first, count in _chunks(blocks, block, resident)
     )
     with np.errstate(all="ignore"):
-        run_chunks(chunks, resident)
+        steps = run_chunks(chunks, resident)
+        if schedules:
+            schedules.look_again(instruments.report, steps)
     if instruments.counter:
         instruments.counter.deliver()
     instruments.report.deliver()
@@ -164,10 +170,13 @@ def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
         )
 
 
-def _chunks(blocks: int, block) -> Iterator[tuple[int, int]]:
-    """Cut a grid into chunks of about equal size, one after the other: (first block, number of blocks), ..."""
+def _chunks(blocks: int, block, resident: int) -> Iterator[tuple[int, int]]:
+    """Cut a grid into chunks of about equal size, one after the other: (first block, number of blocks), ...
+
+    resident: how many blocks run at once on a GPU, which no chunk exceeds.
+    """
     stride = -(-block[0] * block[1] * block[2] // 32) * 32
-    most = max(1, LANES // stride)
+    most = max(1, min(LANES // stride, resident))
     number = -(-blocks // most)
     for i in range(number):
         first = blocks * i // number

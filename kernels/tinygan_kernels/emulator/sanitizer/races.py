@@ -207,4 +207,5 @@ class Races:
         if self.space == "shared":
             address -= int(machine.access.spaces["shared"].start[lane])
         message = f"{where}: {what}; the other is {other}{line}"
-        self.report.add("racecheck", message, site, machine, lane, address, self.space, int(race.sum()))
+        sides = int(self.order.number[lane]), number
+        self.report.add("racecheck", message, site, machine, lane, address, self.space, int(race.sum()), sides)
