@@ -36,7 +36,7 @@ def run_chunks(machines: Iterable[Machine], most: int, scheduler: Callable[[Mach
     steps = 0
     machines = iter(machines)
     while True:
-        room = most - sum(s.machine.shape.blocks for s in aside)
+        room = most - sum(s.blocks_left() for s in aside)
         machine = next(machines, None) if room > 0 else None
         if machine is not None:
             aside.append(scheduler(machine))

@@ -53,6 +53,10 @@ class Scheduler:
             self._run_group(key, self.groups.pop(key))
         self.ended = True
 
+    def blocks_left(self) -> int:
+        """Return how many of the machine's thread blocks have threads that have not exited."""
+        return int(self.live.mask.reshape(self.machine.shape.blocks, -1).any(axis=1).sum())
+
     def _has_to_pause(self) -> bool:
         """Say whether `watch` wants this machine to stop, knowing whether every group gets its turns now, and who waits."""
         waiting = sum(w.lanes.count for w in self.waiting) + sum(lanes.count for lanes in self.meeting.values())

@@ -173,11 +173,12 @@ def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
 def _chunks(blocks: int, block, resident: int) -> Iterator[tuple[int, int]]:
     """Cut a grid into chunks of about equal size, one after the other: (first block, number of blocks), ...
 
-    resident: how many blocks run at once on a GPU, which no chunk exceeds.
+    resident: how many blocks run at once on a GPU. No chunk exceeds that, and the first chunks hold just so many.
     """
     stride = -(-block[0] * block[1] * block[2] // 32) * 32
     most = max(1, min(LANES // stride, resident))
-    number = -(-blocks // most)
-    for i in range(number):
-        first = blocks * i // number
-        yield first, blocks * (i + 1) // number - first
+    for start, end in ((0, min(blocks, resident)), (resident, blocks)):
+        number = -(-(end - start) // most) if end > start else 0
+        for i in range(number):
+            first = start + (end - start) * i // number
+            yield first, start + (end - start) * (i + 1) // number - first
