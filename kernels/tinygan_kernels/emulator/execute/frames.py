@@ -15,6 +15,7 @@ from tinygan_kernels.emulator.translate.kernel import CallTo, TranslatedBlock
 
 from .lanes import Lanes
 from .machine import Machine
+from .memory import GONE, UNWRITTEN
 
 DEEPEST = 4096
 """How many calls may be open at once."""
@@ -55,7 +56,7 @@ class Frames:
             if (end > self.kernel.local_bytes)[lanes.mask].any():
                 room = self.kernel.local_bytes - self.kernel.stack_start
                 raise self._error(basic, lanes, f"stack overflow: the variables of open calls take more than {room} bytes a thread")
-            self._unwritten(call.frame_bytes, lanes)
+            self._mark(UNWRITTEN, call.frame_bytes, lanes)
             np.copyto(self.names[call.frame], self.top, where=lanes.where)
             np.copyto(self.top, end, where=lanes.where)
 
@@ -64,6 +65,7 @@ class Frames:
         values = self.names[call.taken](lanes)
         if call.frame:
             np.copyto(self.top, self.top - call.frame_bytes, where=lanes.where)
+            self._mark(GONE, call.frame_bytes, lanes)
         if call.saved:
             for name, copy in zip(self.kernel.states[call.saved], self.saved[depth, call.saved], strict=True):
                 np.copyto(self.names[name], copy, where=lanes.where if copy.ndim == 1 else lanes.column)
@@ -77,12 +79,12 @@ class Frames:
         for copy, vector in zip(self.saved[depth, function], vectors, strict=True):
             np.copyto(copy, vector, where=lanes.where if copy.ndim == 1 else lanes.column)
 
-    def _unwritten(self, size: int, lanes: Lanes) -> None:
-        """Mark the bytes of new frames as never written."""
+    def _mark(self, mark: int, size: int, lanes: Lanes) -> None:
+        """Mark the bytes of frames that begin at the top of the lanes' stacks as never written, or as gone."""
         local = self.machine.access.spaces["local"]
         if local.memory.unwritten is not None:
             begin = (local.start + self.top)[lanes.mask]
-            local.memory.unwritten[begin[:, None] + np.arange(size)] = True
+            local.memory.unwritten[begin[:, None] + np.arange(size)] = mark
 
     def _error(self, basic: TranslatedBlock, lanes: Lanes, what: str) -> EmulatorError:
         """Make the error of a call, after what the sanitizer has found."""

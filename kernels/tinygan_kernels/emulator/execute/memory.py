@@ -15,6 +15,9 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 
+UNWRITTEN, GONE = 1, 2
+"""Marks of bytes that nothing has written, and of local ones of a function that has returned; 0 is written."""
+
 
 class Memory:
     """A run of bytes at an address, seen as elements of any type that is aligned in it."""
@@ -22,7 +25,7 @@ class Memory:
     def __init__(self, data: np.ndarray, base: int, name: str = "", writable: bool = True):
         self.data, self.base, self.end = data, base, base + data.size
         self.name, self.writable = name, writable
-        self.unwritten: np.ndarray | None = None  # True for bytes never written, where that is tracked
+        self.unwritten: np.ndarray | None = None  # the mark of each byte, where that is tracked
         self.races = None  # the sanitizer's record of who touched what
         self.heap = None  # for the range of malloc: the Heap, which knows its blocks
         self._views: dict[str, tuple[np.ndarray, int]] = {}

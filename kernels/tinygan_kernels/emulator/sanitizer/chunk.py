@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
-from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.execute.memory import UNWRITTEN, Memory
 
 from .collectives import ChecksCollectives
 from .copies import ChecksCopies
 from .extents import extents_of
-from .frames import UNWRITTEN, ChecksFrames, frames_of
+from .frames import ChecksFrames, frames_of
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
 from .races import Races, Records
@@ -75,7 +75,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
 
     def write(self, site, memory, positions, lanes: Lanes, values=None, initialises: bool = True) -> None:
         """Note that a store writes its bytes (if it `initialises` them) and check it for races. values: what it stores, or None."""
-        if memory is self.local and self.frames.calls:
+        if memory is self.local and self.frames.ends:
             self.not_gone(site, positions, lanes, "write")
         if memory.unwritten is not None and initialises:
             view, index = self._mark_view(site, memory, positions)
@@ -148,7 +148,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         bad = view[index] != 0
         for j in range(1, site.count):
             bad |= view[index + j] != 0
-        if bad.any() and memory is self.local and self.frames.calls:
+        if bad.any() and memory is self.local and self.frames.ends:
             gone = self.not_gone(site, positions, lanes, "read")
             bad = bad if gone is None else bad & ~gone
         if bad.any():

@@ -13,20 +13,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import Lanes
-from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.execute.memory import GONE, UNWRITTEN, Memory
 from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL
-from tinygan_kernels.emulator.syntax.cfg import callee_of
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
-
-UNWRITTEN, GONE = 1, 2
-"""Marks of bytes that nothing has written, and of those of a function that has returned; 0 is written."""
 
 
 class Frames(NamedTuple):
-    """calls: {number of a block that ends in a call: (first, end) byte of each local variable of the function}; escapes: whether
-    the address of a local variable may be stored somewhere."""
+    """variables: {function: (first, end) byte of each of its local variables}, without those of functions that recur, whose frames
+    `execute.frames` marks; ends: whether any frame ends before the kernel; escapes: whether the address of a local variable may be
+    stored somewhere."""
 
-    calls: dict[int, list[tuple[int, int]]]
+    variables: dict[str, list[tuple[int, int]]]
+    ends: bool
     escapes: bool
 
 
@@ -39,28 +37,27 @@ def frames_of(kernel: TranslatedKernel) -> Frames:
         variables: dict[str, list[tuple[int, int]]] = {}
         for (owner, name), start in kernel.offsets.items():
             variable = kernel.module.functions[owner].variables[name] if owner else None
-            if variable is not None and variable.space == "local":
+            if variable is not None and variable.space == "local" and owner not in (kernel.entry.name, *kernel.frames):
                 variables.setdefault(owner, []).append((start, start + variable.size))
-        calls = {b.number: variables.get(callee_of(b.instructions[-1]) or "", []) for b in kernel.basic_blocks if b.callee >= 0}
         casts = [i.modifiers for b in kernel.basic_blocks for i in b.instructions if i.opcode == "cvta"]
         escapes = kernel.local_bytes > 0 and any("local" in m and "to" not in m for m in casts)
-        _KNOWN[kernel] = Frames({number: held for number, held in calls.items() if held}, escapes)
+        _KNOWN[kernel] = Frames(variables, bool(variables or kernel.frames), escapes)
     return _KNOWN[kernel]
 
 
 class ChecksFrames:
     """The part of a ChunkSanitizer that follows calls, and addresses of local variables that are stored in memory."""
 
-    def entered(self, caller: int, lanes: Lanes) -> None:
-        """Note that lanes call the function that the block `caller` calls: its variables are unwritten."""
-        self._mark_frame(caller, lanes, UNWRITTEN)
+    def entered(self, function: str, lanes: Lanes) -> None:
+        """Note that lanes call a function: its variables are unwritten."""
+        self._mark_frame(function, lanes, UNWRITTEN)
 
-    def left(self, caller: int, lanes: Lanes) -> None:
-        """Note that lanes return from the function that the block `caller` called: its variables are gone."""
-        self._mark_frame(caller, lanes, GONE)
+    def left(self, function: str, lanes: Lanes) -> None:
+        """Note that lanes return from a function: its variables are gone."""
+        self._mark_frame(function, lanes, GONE)
 
-    def _mark_frame(self, caller: int, lanes: Lanes, mark: int) -> None:
-        for start, end in self.frames.calls.get(caller, ()):
+    def _mark_frame(self, function: str, lanes: Lanes, mark: int) -> None:
+        for start, end in self.frames.variables.get(function, ()):
             self.local.unwritten.reshape(self.machine.shape.width, -1)[lanes.index, start:end] = mark
 
     def not_gone(self, site, positions, lanes: Lanes, action: str) -> np.ndarray | None:
