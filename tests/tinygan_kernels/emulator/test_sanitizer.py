@@ -60,12 +60,29 @@ def test_out_of_bounds_raises_by_default_and_without_checks():
         kernel((2,), (32,), (floats(20), np.int32(0)))
 
 
-def test_gap_between_two_arrays_is_out_of_bounds_and_the_other_array_is_not():
+def test_gap_between_two_arrays_is_out_of_bounds_and_so_is_the_other_array():
     code = 'extern "C" __global__ void k(float* x, float* y, long long d) { x[d] = 5; }  // BUG'
     x, y = floats(8), floats(8)
     distance = (y.ctypes.data - x.ctypes.data) // 4
-    assert not findings_of(code, (1,), (1,), x, y, np.int64(distance)) and y[0] == 5
-    one(code, "memcheck", (1,), (1,), x, y, np.int64(distance + 8))
+    found = one(code, "memcheck", (1,), (1,), x, y, np.int64(distance))
+    assert "argument 0 (32 bytes), inside argument 1" in found.message
+    found = one(code, "memcheck", (1,), (1,), x, y, np.int64(distance + 8))
+    assert "the end of argument 1 (32 bytes)" in found.message
+
+
+def test_two_views_of_one_array_are_one_allocation():
+    """A kernel that is given parts of a buffer may go from one into the other, as it may in one cudaMalloc."""
+    code = 'extern "C" __global__ void k(float* x, float* y, long long d) { x[d] = 5; }'
+    buffer = floats(64)
+    assert not findings_of(code, (1,), (1,), buffer[:8], buffer[40:], np.int64(41)) and buffer[41] == 5
+
+
+def test_an_address_that_may_come_from_either_of_two_pointers_may_lie_in_both():
+    code = """extern "C" __global__ void k(float* x, float* y, int n) {
+  float* p = n > 3 ? x : y;
+  for (int i = 0; i < n; ++i) { p[i] = 1; p = p == x ? y : x; }
+}"""
+    assert not findings_of(code, (1,), (1,), floats(8), floats(8), np.int32(8))
 
 
 def test_misaligned_vector_load():

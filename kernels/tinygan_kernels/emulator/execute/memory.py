@@ -27,6 +27,7 @@ class Memory:
         self.name, self.writable = name, writable
         self.unwritten: np.ndarray | None = None  # the mark of each byte, where that is tracked
         self.races = None  # the sanitizer's record of who touched what
+        self.owners: set[int] = set()  # which allocations its arrays are views of
         self.heap = None  # for the range of malloc: the Heap, which knows its blocks
         self._views: dict[str, tuple[np.ndarray, int]] = {}
 
@@ -77,10 +78,12 @@ class GlobalMemory:
     def add(self, array: np.ndarray, name: str, unwritten: np.ndarray | None = None) -> None:
         address, size = extent(array)
         if size:
-            self.add_range(address, size, name, array.flags.writeable, unwritten)
+            self.add_range(address, size, name, array.flags.writeable, unwritten, _allocation(array))
 
-    def add_range(self, address: int, size: int, name: str, writable: bool, unwritten: np.ndarray | None) -> None:
-        """Add a range of bytes, merged with the ranges that it overlaps."""
+    def add_range(
+        self, address: int, size: int, name: str, writable: bool, unwritten: np.ndarray | None, owner: int | None = None
+    ) -> None:
+        """Add a range of bytes, merged with the ranges that it overlaps. owner: the allocation that it is a part of."""
         touching = [r for r in self.ranges if r.base < address + size and address < r.end]
         start = min([address, *(r.base for r in touching)])
         end = max([address + size, *(r.end for r in touching)])
@@ -90,6 +93,7 @@ class GlobalMemory:
             " / ".join([*(r.name for r in touching), name]),
             writable or any(r.writable for r in touching),
         )
+        merged.owners = {o for o in (owner, *(o for r in touching for o in r.owners)) if o is not None}
         marked = [(r.base, r.unwritten) for r in touching if r.unwritten is not None]
         merged.unwritten = _joined(start, end, marked + ([(address, unwritten)] if unwritten is not None else []))
         self.ranges = sorted([*(r for r in self.ranges if r not in touching), merged], key=lambda r: r.base)
@@ -107,6 +111,13 @@ class GlobalMemory:
         """Return the range that holds an address, None if there is none."""
         i = bisect_right(self.bases, address) - 1
         return self.ranges[i] if i >= 0 and address < self.ranges[i].end else None
+
+
+def _allocation(array: np.ndarray) -> int:
+    """Return a number of the allocation that an array is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return id(array if array.base is None else array.base)
 
 
 def _joined(start: int, end: int, marks: list) -> np.ndarray | None:

@@ -30,23 +30,13 @@ SMALL_BYTES, SMALL_STEPS, RACES = 1 << 22, 4_000, 4
 Chunks = Iterator[tuple[int, int]]
 
 
-class Unchecked:
-    """The instruments of a run whose results alone are of interest: nothing is checked, counted or printed."""
+class Apart:
+    """The instruments of a run that is made for comparison: it is checked, with findings of its own, and prints nothing."""
 
     counter, silent = None, True
 
-    def __init__(self, kernel: TranslatedKernel):
-        self.report = PrivateReport(kernel.title)
-
-    def sanitizer(self, machine: Machine, spaces: dict) -> ChunkSanitizer | None:
-        return None
-
-
-class Checked(Unchecked):
-    """The instruments of a run that is checked, with findings of its own."""
-
     def __init__(self, kernel: TranslatedKernel, blocks: int):
-        super().__init__(kernel)
+        self.report = PrivateReport(kernel.title)
         self.launch = LaunchSanitizer(kernel, blocks, self.report)
 
     def sanitizer(self, machine: Machine, spaces: dict) -> ChunkSanitizer | None:
@@ -107,7 +97,7 @@ class Schedules:
     # -- orders ---------------------------------------------------------------------------------------------------
     def _last_first(self, report: Report) -> None:
         """Check the launch with the last block first, each to its end if it can, and in each the last warp first."""
-        found, warps = Checked(self.launch.kernel, self.launch.blocks), Shape(1, self.launch.block, self.launch.grid).warps
+        found, warps = Apart(self.launch.kernel, self.launch.blocks), Shape(1, self.launch.block, self.launch.grid).warps
         favoured = None if warps == 1 else lambda lane: lane // WARP == warps - 1
         self._run(found, ((b, 1) for b in reversed(range(self.launch.blocks))), favoured)
         report.add_from(found.report, "the last block and the last warp go first")
@@ -127,7 +117,7 @@ class Schedules:
             before, after = self._chunks(0, block), self._chunks(block + 1, self.launch.blocks)
             order = [(block, 1), *before, *after] if apart else [*before, (block, 1), *after]
             favoured = None if apart else lambda lane, thread=thread: lane == thread
-            outcomes.append(self._run(Unchecked(self.launch.kernel), order, favoured, block) or self._bytes())
+            outcomes.append(self._run(Apart(self.launch.kernel, self.launch.blocks), order, favoured, block) or self._bytes())
         finding.schedules = tuple(zip(names, self._told(finding, outcomes), strict=True))
 
     def _chunks(self, first: int, end: int) -> list[tuple[int, int]]:

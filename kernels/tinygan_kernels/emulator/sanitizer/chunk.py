@@ -12,7 +12,7 @@ from tinygan_kernels.emulator.execute.memory import UNWRITTEN, Memory
 
 from .collectives import ChecksCollectives
 from .copies import ChecksCopies
-from .extents import extents_of
+from .extents import extents_of, homes_of
 from .frames import ChecksFrames, frames_of
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
@@ -32,6 +32,7 @@ class LaunchSanitizer:
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
         self.frames = frames_of(kernel)
+        self.homes: dict[int, Memory] | None = None  # by PTX line, the memory that the access has to lie in
         self.escaped: dict[tuple, tuple] = {}  # where addresses of local variables lie, and who stored them
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
 
@@ -51,6 +52,9 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}
+        if launch.homes is None:
+            launch.homes = homes_of(launch.kernel, spaces["global"].memory)
+        self.homes = launch.homes
         self.extents = extents_of(launch.kernel, machine.dynamic_shared) if self.shared.data.size else {}
         self.flight: Memory | None = None  # bytes of shared memory that a cp.async will still write
         self.flying = 0
@@ -67,6 +71,8 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         if memory is self.shared:
             self._within_array(site, positions, lanes, "read")
             self.not_flying(site, positions, lanes, "read")
+        else:
+            self._at_home(site, memory, positions, lanes, "read")
         strength = COMPARED if site.ptx_line in self.launch.order.compared else strength_of(site.name)
         races, records, box = self._of(memory)
         races.read(site, strength, memory, records, positions, lanes)
@@ -89,6 +95,8 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
             self._within_array(site, positions, lanes, "write")
             if site.name[:2] == "st":
                 self.not_flying(site, positions, lanes, "write")
+        else:
+            self._at_home(site, memory, positions, lanes, "write")
         strength = strength_of(site.name)
         races, records, box = self._of(memory)
         races.write(site, strength, memory, records, positions, lanes, values)
@@ -103,6 +111,8 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
             return
         if memory is self.shared:
             self._within_array(site, positions, lanes, "atomic")
+        else:
+            self._at_home(site, memory, positions, lanes, "atomic")
         strength = strength_of(site.name)
         races, records, box = self._of(memory)
         races.write(site, strength, memory, records, positions, lanes, None)
@@ -124,6 +134,16 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
             where = f"{far} shared array {extent.name} ({size} bytes), inside another"
             message = f"out-of-bounds {action} of {site.bytes} bytes; {where}"
             self.report.add("memcheck", message, site, self.machine, lanes.index[i], address[i], "shared", int(bad.sum()))
+
+    def _at_home(self, site, memory: Memory, positions, lanes: Lanes, action: str) -> None:
+        """Report lanes that leave the array whose pointer the kernel was given, and are in another."""
+        home = self.homes.get(site.ptx_line)
+        if home is None or home is memory or home.owners & memory.owners or memory.base <= home.base < memory.end:
+            return
+        size, address = home.end - home.base, int(positions[0])
+        far = f"{address - home.end} bytes after the end of" if address >= home.end else f"{home.base - address} bytes before"
+        message = f"out-of-bounds {action} of {site.bytes} bytes; {far} {home.name} ({size} bytes), inside {memory.name}"
+        self.report.add("memcheck", message, site, self.machine, lanes.index[0], address, "global", lanes.count)
 
     def _of(self, memory: Memory) -> tuple[Races, Records, Mailbox]:
         """Return the racecheck, the records and the messages of a memory."""

@@ -1,7 +1,8 @@
-"""Which shared array an address belongs to: the one that the address was computed from.
+"""Which array an address belongs to: the one that the address was computed from.
 
-An access past the end of one shared array and inside the next is no fault for the hardware. But C++ lets no pointer lead from one
-array into another, so where the registers of an address all come from one array, the access has to lie in it.
+An access past the end of one array and inside the next is no fault for the hardware. But C++ lets no pointer lead from one array
+into another, so where the registers of an address all come from one shared array, or from one pointer among the kernel's
+parameters, the access has to lie in that array.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory
 from tinygan_kernels.emulator.syntax.ptx import Address, Function, Instruction, Register, Symbol, names_in
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
@@ -40,6 +42,42 @@ def extents_of(kernel: TranslatedKernel, dynamic: int) -> dict[int, Extent]:
     if dynamic not in known:
         known[dynamic] = _found(kernel, dynamic)
     return known[dynamic]
+
+
+_PARAMETERS: WeakKeyDictionary[TranslatedKernel, dict[int, frozenset[str]]] = WeakKeyDictionary()
+
+
+def parameters_of(kernel: TranslatedKernel) -> dict[int, frozenset[str]]:
+    """Return {PTX line of an access to global memory: the kernel's parameters of 64 bits that its address is computed from}.
+
+    Accesses whose address may come from elsewhere are left out. The result is kept with the kernel.
+    """
+    if kernel not in _PARAMETERS:
+        pointers = {p.name: Extent(p.name, 0, 0) for p in kernel.entry.params if p.size == 8}
+        body = [i for i in kernel.entry.body if isinstance(i, Instruction)]
+        origins = _origins(body, pointers)
+        found = {}
+        for ins in body:
+            addresses = [o for o in ins.operands if isinstance(o, Address)]
+            if ins.opcode in _ACCESSES and addresses and not {"param", "shared", "local"} & set(ins.modifiers):
+                base = addresses[-1 if ins.opcode == "cp" else 0].base  # cp.async reads at its second address
+                names = origins.get(getattr(base, "name", ""), set())
+                if names and _UNKNOWN not in names:
+                    found[ins.ptx_line] = frozenset(names)
+        _PARAMETERS[kernel] = found
+    return _PARAMETERS[kernel]
+
+
+def homes_of(kernel: TranslatedKernel, memory: GlobalMemory) -> dict[int, Memory]:
+    """Return {PTX line of an access: the range of memory that it has to lie in}, as the kernel's arguments are now."""
+    words = {p.name: kernel.params[p.name] for p in kernel.entry.params if p.size == 8}
+    ranges = {name: memory.find(int(kernel.param_buffer[at : at + 8].view("u8")[0])) for name, at in words.items()}
+    homes = {}
+    for line, names in parameters_of(kernel).items():
+        found = [r for name in names if (r := ranges[name]) is not None]
+        if len(found) == 1:
+            homes[line] = found[0]
+    return homes
 
 
 def _found(kernel: TranslatedKernel, dynamic: int) -> dict[int, Extent]:
@@ -110,6 +148,9 @@ def _made(ins: Instruction, origins: dict[str, set[str]], arrays: dict[str, Exte
     sources = ins.operands[1:]
     named = {n for n in names_in(sources, Symbol) if n in arrays}
     registers = names_in(sources, Register)
+    if ins.opcode == "ld":
+        read = [o.base.name for o in sources if isinstance(o, Address) and isinstance(o.base, Symbol) and not o.offset]
+        return {n for n in read if n in arrays} if "param" in ins.modifiers and read and read[0] in arrays else {_UNKNOWN}
     each = [origins.get(r, set()) for r in registers]
     known = named.union(*each)
     if ins.opcode in _MOVES:
