@@ -46,7 +46,8 @@ err = Remarks(stderr=True)
 
 RunPlace = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a checkpoint file.", show_default=False)]
 BackendName = Annotated[str, typer.Option("--backend", help=f"Where kernels run: {', '.join(names())}.")]
-Emulate = Annotated[bool, typer.Option("--emulate", help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver.")]
+Emulate = Annotated[bool, typer.Option("--emulate", help="Execute a CUDA backend's kernels on the CPU: no GPU, no driver. "
+                                                         "Default: off.")]
 
 
 def tell(console: Console, line: str) -> None:

@@ -25,14 +25,16 @@ EXAMPLES = (
 
 def evaluate(
     run_folder: RunPlace,
-    with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1.")] = False,
+    with_parzen: Annotated[bool, typer.Option("--parzen", help="Also the Parzen estimate of the 2014 paper's Table 1. "
+                                                               "Default: off.")] = False,
     data: Annotated[str | None, typer.Option("--data", help="Measure against other data, such as samples that were held out: "
-                                                            f"{known_data()}.", show_default=False)] = None,
+                                                            f"{known_data()}. Default: the data of the run.",
+                                               show_default=False)] = None,
     held_out: Annotated[bool, typer.Option("--held-out", help="Insist on measures against the samples that training held out; they "
-                                                             "are shown wherever there are any.")] = False,
+                                                             "are shown wherever there are any. Default: off.")] = False,
     draws: Annotated[int | None, typer.Option("--draws", min=1, max=1000, show_default=False,
-                                              help="How often samples are drawn, for a mean and a spread; 5, or 1 of large "
-                                                   "samples.")] = None,
+                                              help="How often samples are drawn, for a mean and a spread. Default: 5, or 1 of "
+                                                   "large samples.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which samples are drawn.")] = 0,
     backend: BackendName = "cpu",
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -17,12 +18,15 @@ from tinygan.options import NOTHING, Option, Options, options_of
 SUITED = {name for kind in KINDS for values in (kind.defaults, *kind.defaults_by_arch.values()) for name in values}
 SUITED |= {name for row in NAMED_SETS for name in row.defaults}
 
+NONE: Mapping[str, str] = MappingProxyType({})
 
-def takes_options(cls: type[Options]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+
+def takes_options(cls: type[Options], defaults: Mapping[str, str] = NONE) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Give a command a flag for each option of `cls`, except for those options that it has a parameter of its own for.
 
-    The command gets the options that were given, checked one by one, as its keyword argument `given`: a dict by name. Flags stand
-    in a panel for each class that declares options, in the order of the base classes.
+    defaults: what the help says of the defaults that the command has in the place of the options' own, a sentence each. The command
+    gets the options that were given, checked one by one, as its keyword argument `given`: a dict by name. Flags stand in a panel
+    for each class that declares options, in the order of the base classes.
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
@@ -37,7 +41,7 @@ def takes_options(cls: type[Options]) -> Callable[[Callable[..., int]], Callable
             return command(given=given, **values)
 
         required, others = ([p for p in own if (p.default is p.empty) == first] for first in (True, False))
-        parameters = [*required, *map(_parameter, flagged.values()), *others]
+        parameters = [*required, *(_parameter(o, defaults.get(name, "")) for name, o in flagged.items()), *others]
         flagged_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  typer reads both
         flagged_command.__annotations__ = {p.name: p.annotation for p in parameters}
         return flagged_command
@@ -51,7 +55,7 @@ def _in_panels(cls: type[Options]) -> dict[str, Option]:
     return {name: declared[name] for name in sorted(declared, key=lambda name: groups.index(declared[name].owner))}
 
 
-def _parameter(option: Option) -> inspect.Parameter:
+def _parameter(option: Option, default: str) -> inspect.Parameter:
     """Return the command's parameter for an option; None stands for one that was not given."""
     flag, parser = option.flag, None
     kind: Any = option.kind
@@ -59,7 +63,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     elif kind is tuple:
         kind, parser = str, widths
-    help = f"{option.help} {shown_default(option)}".strip()
+    help = f"{option.help} {default or shown_default(option)}".strip()
     declared = typer.Option(flag, help=help, rich_help_panel=option.owner.title, show_default=False, parser=parser)
     annotation = Annotated[kind | None, declared]
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -72,9 +76,15 @@ def shown_default(option: Option) -> str:
     """
     if option.default is NOTHING or option.default is None or option.default in ("", ()):
         return "Default: what suits the data." if option.name in SUITED else ""
-    value = {True: "on", False: "off"}[option.default] if option.kind is bool else option.default
-    shown = ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+    shown = shown_value(option.default)
     return f"Default: {shown}, or what suits the data." if option.name in SUITED else f"Default: {shown}."
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as one would give it on the command line; "on" or "off" for a switch."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
 
 
 def widths(text: str) -> tuple[int, ...]:

@@ -14,10 +14,11 @@ from tinygan_kernels.extras import install
 
 from tinygan.data import NAMES, DataOptions
 from tinygan.options import OptionError, options_of
+from tinygan.play.densities import OF_THE_PLANE
 from tinygan.training.config import Config
 
 from .console import err, load_backend, out, tell
-from .flags import takes_options
+from .flags import shown_value, takes_options
 
 if TYPE_CHECKING:
     from tinygan.play.host import Host
@@ -32,25 +33,32 @@ EXAMPLES = (
 )
 
 
+# The page begins with options of its own: see chosen_options().
+DEFAULTS = {name: f"Default: {shown_value(value)} for points of the plane, else what suits the data."
+            for name, value in OF_THE_PLANE.items()}
+DEFAULTS |= {name: f"Default: {shown_value(OF_THE_PLANE[name])}." for name in ("steps", "decay")}
+
+
 def _flag(name: str, help: str) -> Any:
     return typer.Option(name, help=help, rich_help_panel=PANEL, show_default=False)
 
 
-@takes_options(Config)
+@takes_options(Config, DEFAULTS)
 def play(
     *,
     data: Annotated[str, typer.Argument(metavar="[DATA]", help=(
         "ring, wide-ring, grid, line, moons, circle, digits; a CSV of two columns, a folder of pictures, or other data that train "
-        "takes and a page can show; or the folder of a run that was trained with --snapshots, which is replayed."),
+        "takes and a page can show; or the folder of a run that was trained with --snapshots, which is replayed. Default: ring."),
         show_default=False)] = "ring",
     given: dict[str, Any],
-    preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`.")] = None,
-    port: Annotated[int, _flag("--port", "Where the page is served; a free port if not given.")] = 0,
-    host: Annotated[str, _flag("--host", "The address to listen at, if not 127.0.0.1, which only this machine reaches: one "
-                                              "by which browsers ask for it, so not 0.0.0.0.")] = LOCAL,
-    no_open: Annotated[bool, _flag("--no-open", "Print the address, and leave the browser alone.")] = False,
+    preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`. Default: "
+                                                      "none.")] = None,
+    port: Annotated[int, _flag("--port", "Where the page is served. Default: a free port.")] = 0,
+    host: Annotated[str, _flag("--host", "The address to listen at: one by which browsers ask for it, so not 0.0.0.0. Default: "
+                                              "127.0.0.1, which only this machine reaches.")] = LOCAL,
+    no_open: Annotated[bool, _flag("--no-open", "Print the address, and leave the browser alone. Default: off.")] = False,
     export: Annotated[Path | None, _flag("--export", "Play all --steps (3,000 if not given) without a page, and write one that "
-                                                     "replays them to this file.")] = None,
+                                                     "replays them to this file. Default: nothing is written.")] = None,
 ) -> int:
     """Play the game in a page: watch it, take its steps apart, change it while it runs, go back and fork.
 

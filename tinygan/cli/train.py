@@ -42,11 +42,12 @@ def train(
     given: dict[str, Any],
     folder: Annotated[Path | None, _flag("--out", "The run's folder; runs/<data> if not given. An earlier run there is moved "
                                                   "aside; two runs at a time are refused.")] = None,
-    preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`.")] = None,
+    preset: Annotated[str | None, _flag("--preset", "A named set of options; others come on top. See `tinygan presets`. Default: "
+                                                      "none.")] = None,
     diagnose: Annotated[bool, _flag("--diagnose", "Four times in the run: V + log 4 by D, and by a D retrained to its "
-                                                  "optimum.")] = False,
-    profile: Annotated[bool, _flag("--profile", "At the end: where a step's time goes, by kernel.")] = False,
-    resume: Annotated[bool, _flag("--resume", "Go on with the run in --out.")] = False,
+                                                  "optimum. Default: off.")] = False,
+    profile: Annotated[bool, _flag("--profile", "At the end: where a step's time goes, by kernel. Default: off.")] = False,
+    resume: Annotated[bool, _flag("--resume", "Go on with the run in --out. Default: off, a new run begins.")] = False,
 ) -> int:
     """Train a GAN. Unless told otherwise, with settings that suit the data.
 

@@ -31,7 +31,8 @@ class ReadingOptions(Options):
     title = "Data"
 
     max_memory: float | None = option(None, help="Gigabytes that the data, and networks for samples of their size, may take as "
-                                                 f"estimated from headers ({DEFAULT_GB:g}); more is refused before it is read.",
+                                                 "estimated from headers; more is refused before it is read. "
+                                                 f"Default: {DEFAULT_GB:g}.",
                                       above=0, neutral=None, may_change=True)
     held_out: float = option(0.0, help="Share of the samples that training leaves out, for tinygan evaluate to judge by.",
                              at_least=0, at_most=0.9, neutral=0.0)

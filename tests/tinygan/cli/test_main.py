@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from data_files import PIXELS, idx, save
 from PIL import Image
 from rich.console import Console
@@ -20,6 +21,7 @@ from tiny_runs import backend
 from tinygan.cli import main, train
 from tinygan.data.kinds.images import contact_sheet
 from tinygan.engine.ops import elementwise
+from tinygan.play.densities import OF_THE_PLANE
 from tinygan.training import checkpoint, config, run
 from tinygan.training.checkpoint import CHECKPOINT
 from tinygan.training.samples import Trained, load_generator
@@ -357,6 +359,23 @@ def test_help_of_a_command_has_examples(tinygan, command):
     code, stdout, stderr = tinygan(*command.split(), "--help")
     text = " ".join(line.strip(" │") for line in stdout)
     assert (code, stderr) == (0, []) and "Examples:" in text and f"tinygan {command}" in text
+
+
+@pytest.mark.parametrize("command", ["train", "play", "evaluate", "sample"])
+def test_help_says_the_default_of_every_option(command):
+    """In the help's own words, or shown by the parser."""
+    for option in typer.main.get_command(main.app).commands[command].params:
+        shown = option.show_default and option.default is not None and not isinstance(option.default, bool)
+        told = re.search(r"[Dd]efault: \S|; if not given, \S|; otherwise \S|runs/<data> if not given", option.help or "")
+        assert shown or told or option.required or "--help" in option.opts, (option.opts, option.help)
+
+
+def test_help_of_play_says_what_the_page_begins_with(tinygan):
+    text = " ".join(" ".join(tinygan("play", "--help")[1]).replace("│", " ").split())
+    for name, value in OF_THE_PLANE.items():
+        flag = "--" + name.replace("_", "-")
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        assert re.search(rf"{flag} +<\w+> [^<]*Default: {re.escape(shown)}[. ]", text), flag
 
 
 def test_help_of_train_lists_every_option(tinygan):

@@ -153,8 +153,8 @@ class TableOptions(Options):
 
     title = "Data"
 
-    columns: str | None = option(None, help="Columns of a table to read, by name: a,b,c.", neutral=None)
-    categories: str | None = option(None, help="Columns of numbers to take as categories, by name.", neutral=None)
+    columns: str | None = option(None, help="Columns of a table to read, by name: a,b,c. Default: all.", neutral=None)
+    categories: str | None = option(None, help="Columns of numbers to take as categories, by name. Default: none.", neutral=None)
     drop_missing: bool | None = option(None, help="Leave out rows of a table that lack a value; otherwise they are refused.",
                                        neutral=None)
     header: bool | None = option(None, help="Whether the first row of a table has the names of its columns; otherwise told from "

@@ -34,7 +34,8 @@ class ImageOptions(Options):
 
     title = "Data"
 
-    size: int | None = option(None, help="Resize images to this many pixels a side.", at_least=2, at_most=4096)
+    size: int | None = option(None, help="Resize images to this many pixels a side. Default: none are resized.",
+                              at_least=2, at_most=4096)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class SoundOptions(Options):
 
     title = "Data"
 
-    window: int | None = option(None, help="Samples in a window of sound.", at_least=2)
+    window: int | None = option(None, help=f"Samples in a window of sound. Default: {WINDOW}.", at_least=2)
 
 
 class Sound(Codec):
