@@ -36,7 +36,7 @@ Time travel, a warp forward and back by source line, with registers, shared memo
     trace = emulator.trace(kernel, (blocks,), (256,), (x, y, n), thread_block=1, warp=2)
     trace.next(); trace.line; trace.value("sum").values; trace.back(); trace.to_line(12)
 
-Not supported: textures and surfaces, clusters, mbarrier and bulk copies, dynamic
+Not supported: textures and surfaces, clusters and bulk copies, dynamic
 parallelism. Blocks of a grid run in order, some thousand threads at a time; blocks that wait for later ones run in turns with
 them, as far as an A100 would hold them all. Launches that do not end are stopped: where threads run in a circle that nothing
 can end, and after 2,000,000 basic blocks (`with emulator.step_budget(n)` sets another
@@ -45,13 +45,14 @@ number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
     syntax      ptx (what PTX consists of), tokens, parser, cfg (basic blocks and their order), calls
-    semantics   integers, floats, rounding, conversions, warps, fragments, matrix, atomics: what instructions compute, as pure
-                functions
-    translate   opcodes (the table), emitter, arithmetic, data, memory, warp, terminators: instructions become Python;
+    semantics   integers, floats, rounding, conversions, warps, fragments, matrix, atomics, mbarriers: what instructions compute, as
+                pure functions
+    translate   opcodes (the table), emitter, arithmetic, data, memory, warp, barriers, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
-    execute     lanes, machine, scheduler, progress, residency, memory, access, fragments, atomics, heap, printing,
+    execute     lanes, machine, scheduler, progress, residency, memory, access, fragments, atomics, mbarriers, heap, printing,
                 frames
-    sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, collectives, chunk; beside it: counters
+    sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, collectives, chunk;
+                beside it: counters
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
                 numba_context; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through

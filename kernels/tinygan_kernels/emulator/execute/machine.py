@@ -16,6 +16,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from . import atomics, fragments, heap
 from .access import Access, widen
 from .lanes import Lanes, Shape
+from .mbarriers import Mbarriers
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
 
@@ -30,6 +31,7 @@ class Machine:
     def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory: GlobalMemory, dynamic_shared: int, instruments):
         self.kernel, self.shape, self.first, self.dynamic_shared = kernel, shape, first, dynamic_shared
         self.blocks_run = 0
+        self.yields = False  # whether lanes wait in a loop for others (mbarrier), which should have their turns soon
         self.cooperative = memory.grid_workspace != 0
         lanes = np.arange(shape.width)
         exists = shape.exists()
@@ -143,6 +145,7 @@ class Machine:
             "store_fragment": partial(fragments.store_fragment, access),
             "atomic": partial(atomics.atomic, access),
             "copies": access.copies,
+            "mbarriers": Mbarriers(access),
             "clock": self._clock,
             "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,

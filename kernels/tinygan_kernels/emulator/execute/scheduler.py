@@ -68,6 +68,8 @@ class Scheduler:
             self.turns = 0
             return next(iter(self.groups))
         self.turns += 1
+        if self.machine.yields:
+            self.turns, self.machine.yields = max(self.turns, PATIENCE), False
         ordered = sorted(self.groups)
         if self.turns % SHORT_CIRCLES == 0 and self.turns < PATIENCE:
             before, self.sampled = self.sampled, self.watch.sample(ordered[0], self.groups[ordered[0]])

@@ -14,6 +14,7 @@ from .collectives import ChecksCollectives
 from .copies import ChecksCopies
 from .extents import extents_of, homes_of
 from .frames import ChecksFrames, frames_of
+from .mbarriers import MbarrierOrder
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
 from .races import Races, Records
@@ -49,6 +50,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         self.order, self.clock = Order(machine, launch.clock), launch.clock
         self.messages = Messages(self.order) if launch.order.messages else None
         self.mailbox = Mailbox()  # of shared memory
+        self.mbarriers = MbarrierOrder(self.order)
         self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}

@@ -127,6 +127,12 @@ class Order:
                 self._share(self.block_of == block)
         self.clock.tick()
 
+    def known_up_to(self, block: int, time: int) -> None:
+        """Note that every thread of a block (of the chunk) comes after all that its other threads did up to a time."""
+        self.block_time[block] = max(int(self.block_time[block]), time)
+        mine = self.block_of == block
+        self.floor[mine] = np.maximum(self.floor[mine], (time + 1) << self.clock.shift)
+
     def barrier(self, lanes: Lanes, arrived: list) -> None:
         """Note that the warps of these lanes have met at a barrier, in each block separately.
 

@@ -111,7 +111,15 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
     elif "wait_group" in ins.modifiers or "wait_all" in ins.modifiers:
         newest = ins.operands[0].value if "wait_group" in ins.modifiers else None
         e.line(f"copies.wait({newest}, {e.lanes})")
-    elif "bulk" in ins.modifiers or "mbarrier" in ins.modifiers or "shared::cluster" in ins.modifiers:
+    elif "mbarrier" in ins.modifiers and "bulk" not in ins.modifiers:
+        e.line(f"copies.wait(None, {e.lanes})")  # they arrive here, before the arrival that they would bring about when done
+        if "noinc" in ins.modifiers:
+            site = e.bind(e.site_of(ins, space_of(e, ins), "u8", 8))
+            e.line(f"mbarriers.arrive({site}, {e.address(ins.operands[0])}, 1, None, {e.lanes})")
+        else:
+            site = e.bind(e.site_of(ins, space_of(e, ins), "u8", 8))
+            e.line(f"mbarriers.transact({site}, {e.address(ins.operands[0])}, 0, -1, {e.lanes})")
+    elif "bulk" in ins.modifiers or "shared::cluster" in ins.modifiers:
         raise e.unsupported(
             "of cp.async, copies of 4, 8 or 16 bytes, commit_group, wait_group and wait_all are supported"
         )

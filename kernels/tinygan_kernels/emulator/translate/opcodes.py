@@ -15,7 +15,7 @@ from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import KNOWN as CONVERSIONS
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Function, Instruction, Register, names_in
 
-from . import arithmetic, data, memory, warp
+from . import arithmetic, barriers, data, memory, warp
 from .emitter import Emitter
 from .types import ROUNDING, types_of
 
@@ -76,9 +76,15 @@ _CACHE = r"ca cg cs cv lu wb wt L1::\w+ L2::\w+"  # hints: no result depends on 
 _LOAD = f"{_SPACE} {_SCOPE} {_CACHE} v2 v4 v8 weak volatile relaxed mmio"
 _SPACE_OF_ANOTHER = "shared::cluster param::func param::entry"  # these are refused by the function itself, which says why
 _ATOMIC = f"{_SPACE} {_SCOPE} relaxed acquire release acq_rel add min max and or xor exch cas inc dec noftz v2 v4 v8"
-_COPY = r"async ca cg shared shared::cta shared::cluster global L2::\d+B commit_group wait_group wait_all bulk mbarrier"
+_COPY = (
+    r"async ca cg shared shared::cta shared::cluster global L2::\d+B commit_group wait_group wait_all bulk mbarrier arrive noinc"
+)
 _PREFETCH = r"global local L1 L2 L2::\w+"
 _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
+_MBARRIER = (
+    "init inval arrive arrive_drop expect_tx complete_tx test_wait try_wait pending_count parity noComplete relaxed acquire "
+    f"release cta cluster shared shared::cta {_SPACE_OF_ANOTHER}"
+)
 _BARRIER = "sync arrive red popc and or cta"
 _VIDEO = "vadd2 vadd4 vsub2 vsub4 vmin2 vmin4 vmax2 vmax4 vabsdiff2 vabsdiff4 vavrg2 vavrg4"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
@@ -141,6 +147,7 @@ OPCODES: dict[str, Opcode] = {
     "cp": Opcode(memory.cp_async, "memory", destination=False, modifiers=_COPY),
     "membar": Opcode(memory.fence, "memory", destination=False, modifiers="cta gl sys proxy"),
     "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release proxy"),
+    "mbarrier": Opcode(barriers.mbarrier, "memory", destination=False, modifiers=_MBARRIER),
     **_rows("prefetch prefetchu discard applypriority", memory.nothing, "memory", destination=False, modifiers=_PREFETCH),
     "nanosleep": Opcode(memory.nothing, "control", destination=False),
     "pmevent": Opcode(memory.nothing, "misc", destination=False, modifiers="mask"),
