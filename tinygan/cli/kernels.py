@@ -178,11 +178,13 @@ def profile(
     compare: Annotated[list[int] | None, typer.Option("--compare", help="Versions side by side.", show_default=False)] = None,
     backend: Annotated[str, typer.Option("--backend", help="cupy (CUDA C++) or numba-cuda.")] = "cupy",
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
+    gpu: Annotated[str, typer.Option("--gpu", show_default=False,
+                                     help="Model the time on this GPU as well: t4, a100, a6000, 4090, h100, h200.")] = "",
 ) -> int:
     """Show what a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline.
 
     A kernel of your own is shown in the same way, as the kernel of the contract that --as names; --compare puts versions of the
-    project's ladder beside it.
+    project's ladder beside it. The time of --gpu is that of a model, with its parts: nothing is measured.
     """
     from tinygan_kernels.emulator import EmulatorError
     from tinygan_kernels.profiling import report, view
@@ -190,15 +192,22 @@ def profile(
 
     try:
         if as_ or is_own(kernel):
+            from tinygan_kernels.own.profiles import modelled_time
             from tinygan_kernels.own.profiles import profile as profile_own
 
+            told = [modelled_time(own_file(kernel, as_), as_, gpu, launch=launch, signature=signature,
+                                  params=values_of(param), shape=shape)[1]] if gpu else []  # fmt: skip
             profiles = profile_own(own_file(kernel, as_), as_, launch=launch, signature=signature, params=values_of(param),
                                    shape=shape, backend=backend, arch=arch, compare=compare)  # fmt: skip
         else:
+            numbers: list[int | None] = [*compare] if compare else [version]
+            told = [report.modelled_time(kernel, gpu, number, shape, backend)[1] for number in numbers] if gpu else []
             profiles = report.profile(kernel, version, shape, backend, arch, compare)
     except (InspectionError, EmulatorError) as error:
         raise BackendError(str(error).splitlines()[0]) from None
     view.render(profiles, out)
+    for said in told:
+        tell(out, said)
     return 0
 
 

@@ -87,11 +87,11 @@ class Parting:
 class Recorder(LaunchCounter):
     """Observes a launch: counts, and keeps the worst request of each memory instruction and each branch at which a warp parts.
 
-    counts: what is counted is added to them. found, partings: where the rest is kept, by instruction and by branch.
+    found, partings: where these are kept, by instruction and by branch; counts: what gets the counters.
     """
 
-    def __init__(self, kernel: TranslatedKernel, counts: Counts, found: dict, partings: dict) -> None:
-        super().__init__(kernel, (counts,))
+    def __init__(self, kernel: TranslatedKernel, found: dict, partings: dict, *counts: Counts) -> None:
+        super().__init__(kernel, counts)
         self.found, self.partings = found, partings
 
     def access(self, site: Site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:

@@ -137,7 +137,7 @@ def explained(subject: Subject) -> KernelExplanation:
     partings: dict[Any, Parting] = {}
     limit = turns_for_work(subject.made.work)
     try:
-        with emulator.checks(False), emulator.step_budget(limit), observed(lambda k: Recorder(k, counts, found, partings)):
+        with emulator.checks(False), emulator.step_budget(limit), observed(lambda k: Recorder(k, found, partings, counts)):
             subject.run()
     except emulator.EmulatorError as error:
         raise ContractError(f"{subject.title}: {one_line(str(error))}") from None

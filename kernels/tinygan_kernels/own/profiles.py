@@ -19,7 +19,7 @@ from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.cuda.numba_backend import compile_ptx as compile_numba
 from tinygan_kernels.emulator import EmulatorError, step_budget
 from tinygan_kernels.emulator.host import nvrtc
-from tinygan_kernels.profiling import report
+from tinygan_kernels.profiling import report, time_model
 from tinygan_kernels.profiling.architectures import capability_of
 from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
 from tinygan_kernels.profiling.counts import Key, count_executions, counted_call
@@ -63,6 +63,41 @@ def profile(
         raise ContractError(f"{own.title}: {one_line(str(error))}") from None
     beside = report.profile(as_, None, sizes, backend, arch, compare) if compare else []
     return [found, *beside]
+
+
+def modelled_time(
+    file: str | Path,
+    as_: str,
+    gpu: str,
+    *,
+    shape: Sequence[int] | None = None,
+    launch: str = "",
+    signature: str = "",
+    params: Mapping[str, Any] | None = None,
+) -> tuple[list[time_model.KernelTime], str]:
+    """Return the modelled times of a kernel of one's own on a named GPU, and the same in words.
+
+    gpu: one of `profiling.time_model.GPUS`. The other arguments are those of `profile`, whose errors it raises.
+    """
+    model, contract = time_model.gpu_named(gpu), checked_name(as_)
+    sizes = tuple(shape or PROFILED[as_].example) if as_ in PROFILED else tuple(shape or ())
+    made = call(as_, sizes)
+    own = read(file, launch, signature)
+    require_float32(own)
+    host = OwnHost(own, contract, params)
+    made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
+    try:
+        with step_budget(turns_for_work(made.work)):
+            found, counted = time_model.modelled(model, as_, sizes, lambda made: functools.partial(_launched, host, made),
+                                                 [_recorded(host, made)])  # fmt: skip
+    except EmulatorError as error:
+        raise ContractError(f"{own.title}: {one_line(str(error))}") from None
+    return found, time_model.text(model, found, made.flops if made.flops is not None else counted.total("flop"))
+
+
+def _launched(host: OwnHost, made: KernelCall, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+    """Launch a kernel on a call's arrays."""
+    host(*inputs, *outputs, **{**made.params, **host.fixed})
 
 
 def _counts(host: OwnHost, shape: Sequence[int]) -> dict[Key, float]:

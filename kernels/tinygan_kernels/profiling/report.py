@@ -7,15 +7,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
-from tinygan_kernels import CUDA_BACKENDS, ladder
+from tinygan_kernels import CUDA_BACKENDS, ladder, load
 from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.cuda.ladder import Rung
-from tinygan_kernels.profiling import machine_code, roofline
+from tinygan_kernels.profiling import machine_code, roofline, time_model
 from tinygan_kernels.profiling.architectures import capability_of
 from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
 from tinygan_kernels.profiling.counts import Counted, count
@@ -83,17 +84,44 @@ def profile(
     shape: as PROFILED[kernel].sizes names its numbers, by default its example. arch: what the code is compiled for, such as
     "sm_90". Raises BackendError, ContractError; InspectionError if the code does not compile for `arch`.
     """
+    chosen = _chosen(kernel, version, shape, backend, compare)
+    capability_of(arch)
+    return [_profile(rung, tuple(shape or PROFILED[kernel].example), backend, arch) for rung in chosen]
+
+
+def modelled_time(
+    kernel: str, gpu: str, version: int | None = None, shape: Sequence[int] | None = None, backend: str = "cupy"
+) -> tuple[list[time_model.KernelTime], str]:
+    """Return the modelled times of a version of a kernel on a GPU of `time_model.GPUS`, by CUDA kernel, and the same in words.
+
+    The other arguments are those of `profile`, whose errors it raises.
+    """
+    model, chosen = time_model.gpu_named(gpu), _chosen(kernel, version, shape, backend, None)[0]
+    sizes = tuple(shape or PROFILED[kernel].example)
+    loaded = load(backend, emulate=True, versions={kernel: chosen.number})
+    made = call(kernel, sizes)
+
+    def run(smaller: KernelCall) -> Callable[..., Any]:
+        return lambda inputs, outputs: loaded.launch(kernel, inputs, out=outputs, **smaller.params)
+
+    found, counted = time_model.modelled(model, kernel, sizes, run, recorded(chosen, made))
+    return found, time_model.text(model, found, made.flops if made.flops is not None else counted.total("flop"))
+
+
+def _chosen(
+    kernel: str, version: int | None, shape: Sequence[int] | None, backend: str, compare: Sequence[int] | None
+) -> list[Rung]:
+    """Return the versions that are asked for, the best one if none is. Raises ContractError."""
     if backend not in CUDA_BACKENDS:
         raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA_BACKENDS)}")
     call(kernel, shape)
-    capability_of(arch)
     rungs = {rung.number: rung for rung in ladder(backend) if rung.kernel == kernel and "float32" in rung.dtypes}
     best = max(number for number, rung in rungs.items() if not rung.rule)
-    chosen = list(compare) if compare else [best if version is None else version]
-    for number in chosen:
+    numbers = list(compare) if compare else [best if version is None else version]
+    for number in numbers:
         if number not in rungs:
             raise ContractError(f"{backend}: {kernel} has versions {', '.join(map(str, rungs))}; {number!r} is not one")
-    return [_profile(rungs[number], tuple(shape or PROFILED[kernel].example), backend, arch) for number in chosen]
+    return [cast("Rung", rungs[number]) for number in numbers]
 
 
 def _profile(rung: Rung, shape: tuple[int, ...], backend: str, arch: str) -> KernelProfile:
