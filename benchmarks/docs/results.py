@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.docs import charts, mutation_tables, portability_table, quality_tables, speed_tables, toolkit_tables
+from benchmarks.docs import charts, mutation_tables, portability_table, quality_tables, speed_tables, time_tables, toolkit_tables
 from benchmarks.docs.markdown import filled, machine
 from benchmarks.environments import beside, versions
 from benchmarks.quality.presets import summary
@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "alarms": ("alarms.json", quality_tables.alarms_section),
         "remedies": ("presets.json", quality_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
+        "time": ("time_model.json", time_tables.time_section),
         "busy": ("busy.json", speed_tables.busy_section),
         "fit": ("fit.json", speed_tables.fit_section),
         "mutation": ("mutation.json", mutation_tables.mutation_section),

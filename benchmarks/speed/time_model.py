@@ -1,0 +1,82 @@
+"""Check the model of time against a published ladder: `python -m benchmarks.speed.time_model [--size N] [--json FILE]`
+
+The speeds on an RTX A6000, in GFLOP/s at 4096 x 4096 x 4096, are those of the README of github.com/siboehm/SGEMM_CUDA (commit
+06d2cf5). Kernels with the same structure, published_ladder.cu, are counted by the emulator on products of up to 256 x 256 x 128, the
+counts are extended linearly, and `tinygan_kernels.profiling.time_model` gives each a time. Nothing is fitted. The published rungs 7,
+8 and 11, variants of rung 5, and cuBLAS, whose source is not public, are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tinygan_kernels.own.profiles import modelled_time
+from tinygan_kernels.profiling.time_model import KernelTime, gpu_named
+
+from .timing import stamp
+
+SOURCE = Path(__file__).with_name("published_ladder.cu")
+PUBLISHED = {
+    "naive": ("1: naive", 309), "coalesced": ("2: GMEM coalescing", 1986.5), "shared_tiles": ("3: SMEM caching", 2980.3),
+    "column_tiles": ("4: 1D blocktiling", 8474.7), "square_tiles": ("5: 2D blocktiling", 15971.7),
+    "float4_tiles": ("6: vectorised accesses", 18237.3), "tuned_tiles": ("9: autotuning", 19721.0),
+    "warp_tiles": ("10: warptiling", 21779.3),
+}  # fmt: skip
+"""{kernel of published_ladder.cu: (what the published rung is called, GFLOP/s)}"""
+GPU, BASE_CLOCK = "a6000", 1.41
+"""The GPU that they were measured on, and its base clock in GHz (TechPowerUp GPU database): the model takes the boost clock."""
+GOAL = 1.5
+
+
+def row(kernel: str, size: int) -> dict[str, Any]:
+    """Return one kernel's published and modelled speed in GFLOP/s, the factor between them, and the model's parts in us."""
+    title, published = PUBLISHED[kernel]
+    (found,), _ = modelled_time(f"{SOURCE}:{kernel}", "matmul", GPU, shape=(size, size, size))
+    modelled = 2 * size**3 / found.total / 1e3
+    at_base = modelled * BASE_CLOCK / gpu_named(GPU).clock
+    return {"kernel": kernel, "title": title, "published": published, "modelled": modelled, "factor": factor(modelled, published),
+            "factor_at_base_clock": factor(at_base, published), "limit": found.limit, "resident": found.resident,
+            "parts": parts(found)}  # fmt: skip
+
+
+def parts(time: KernelTime) -> dict[str, float]:
+    """Return the parts of a time in us, by their names."""
+    return {name: getattr(time, name) for name in ("issue", "arithmetic", "load_store", "latency", "l2", "dram", "total")}
+
+
+def factor(one: float, other: float) -> float:
+    """Return how many times as large the larger of two speeds is as the smaller."""
+    return max(one / other, other / one)
+
+
+def order_kept(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the pairs of rungs that follow each other and that the model does not put in the published order, "a = b" or "a > b"."""
+    pairs = zip(rows, rows[1:], strict=False)
+    wrong = [(a, b) for a, b in pairs if b["modelled"] <= a["modelled"] * (1 + 1e-9)]
+    return [f"{a['title']} {'=' if np.isclose(a['modelled'], b['modelled']) else '>'} {b['title']}" for a, b in wrong]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", type=int, default=4096, help="side of the matrices, a multiple of 128")
+    parser.add_argument("--json", type=Path, help="write the record to this file")
+    options = parser.parse_args()
+    if options.size < 128 or options.size % 128:
+        parser.error(f"--size is {options.size}, it has to be a multiple of 128")
+    rows = []
+    for kernel in PUBLISHED:
+        rows.append(row(kernel, options.size))
+        print(f"{rows[-1]['title']:24s} published {rows[-1]['published']:8.1f}  modelled {rows[-1]['modelled']:8.1f} GFLOP/s  "
+              f"factor {rows[-1]['factor']:.2f}  ({rows[-1]['limit']})", flush=True)  # fmt: skip
+    record = {"stamp": stamp(), "size": options.size, "gpu": gpu_named(GPU).gpu.name, "clock": gpu_named(GPU).clock,
+              "base_clock": BASE_CLOCK, "goal": GOAL, "rows": rows, "not_in_order": order_kept(rows)}  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
