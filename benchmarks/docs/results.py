@@ -36,11 +36,11 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "alarms": ("alarms.json", quality_tables.alarms_section),
         "remedies": ("presets.json", quality_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
-        "time": ("time_model.json", time_tables.time_section),
         "busy": ("busy.json", speed_tables.busy_section),
         "fit": ("fit.json", speed_tables.fit_section),
         "mutation": ("mutation.json", mutation_tables.mutation_section),
         "planted": ("planted.json", mutation_tables.planted_section),
+        "time": ("time_model.json", time_tables.time_section),
     },
     "docs/environments.md": {
         "portability": (("versions.json", "portable_arm.json", "toolkits.json", "beside.json"), portability_table.portability),

@@ -11,8 +11,9 @@ Report = dict[str, Any]
 
 def time_section(report: Report) -> str:
     """Return the table of rungs, and sentences on the order and on the goal."""
-    rows = [[r["title"], f"{r['published']:,.0f}", f"{r['modelled']:,.0f}", f"{r['factor']:.2f}", f"{r['factor_at_base_clock']:.2f}",
-             r["limit"], *(f"{r['parts'][name] / 1e3:.2f}" for name in ("issue", "arithmetic", "load_store", "latency"))]
+    rows = [[r["title"], f"{r['published']:,.0f}", f"{r['modelled']:,.0f}", f"{r['factor']:.2f}",
+             f"{r['factor_at_base_clock']:.2f}", r["limit"],
+             *(f"{r['parts'][name] / 1e3:.2f}" for name in ("issue", "arithmetic", "load_store", "latency"))]
             for r in report["rows"]]  # fmt: skip
     head = ["rung", "published, GFLOP/s", "modelled", "factor", "at the base clock", "limited by", "issue, ms", "arithmetic, ms",
             "load/store, ms", "waiting, ms"]  # fmt: skip
@@ -24,11 +25,12 @@ def _on_the_goal(report: Report) -> str:
     goal, missed = report["goal"], [r for r in report["rows"] if r["factor"] > report["goal"]]
     worst = max(report["rows"], key=lambda r: r["factor"])
     base = [r["title"] for r in report["rows"] if r["factor_at_base_clock"] > goal]
-    said = [f"{report['gpu']}, {report['size']} x {report['size']} x {report['size']}, at the data sheet's {report['clock']:.2f} GHz. "]
+    size = " x ".join([str(report["size"])] * 3)
+    said = [f"{report['gpu']}, {size}, at the data sheet's {report['clock']:.2f} GHz. "]
     if missed:
         said.append(f"The goal, a factor of at most {goal}, is missed by {', '.join(r['title'] for r in missed)}. ")
     else:
-        said.append(f"Each is within a factor of {goal}, which was the goal; the worst is {worst['title']}, {worst['factor']:.2f}. ")
+        said.append(f"Each is within a factor of {goal}, the goal; the worst is {worst['title']}, {worst['factor']:.2f}. ")
     said.append(f"At the base clock of {report['base_clock']} GHz, to which power may bring it down, ")
     said.append(f"{' and '.join(base)} would miss it. " if base else "so is each. ")
     order = report["not_in_order"]

@@ -1,14 +1,15 @@
 """Check the model of time against a published ladder: `python -m benchmarks.speed.time_model [--size N] [--json FILE]`
 
 The speeds on an RTX A6000, in GFLOP/s at 4096 x 4096 x 4096, are those of the README of github.com/siboehm/SGEMM_CUDA (commit
-06d2cf5). Kernels with the same structure, published_ladder.cu, are counted by the emulator on products of up to 256 x 256 x 128, the
-counts are extended linearly, and `tinygan_kernels.profiling.time_model` gives each a time. Nothing is fitted. The published rungs 7,
-8 and 11, variants of rung 5, and cuBLAS, whose source is not public, are left out.
+06d2cf5). Kernels with the same structure, published_ladder.cu, are counted by the emulator on products of up to 256 x 256 x 128,
+the counts are extended linearly, and `tinygan_kernels.profiling.time_model` gives each a time. Nothing is fitted. The published
+rungs 7, 8 and 11, variants of rung 5, and cuBLAS, whose source is not public, are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,8 @@ def factor(one: float, other: float) -> float:
 
 
 def order_kept(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the pairs of rungs that follow each other and that the model does not put in the published order, "a = b" or "a > b"."""
-    pairs = zip(rows, rows[1:], strict=False)
-    wrong = [(a, b) for a, b in pairs if b["modelled"] <= a["modelled"] * (1 + 1e-9)]
+    """Return the pairs of rungs that follow each other and that the model does not put in their order, as "a = b" or "a > b"."""
+    wrong = [(a, b) for a, b in itertools.pairwise(rows) if b["modelled"] <= a["modelled"] * (1 + 1e-9)]
     return [f"{a['title']} {'=' if np.isclose(a['modelled'], b['modelled']) else '>'} {b['title']}" for a, b in wrong]
 
 
