@@ -1,6 +1,7 @@
 """Measure what the presets reach: `python -m benchmarks.quality.presets [TABLE ...] [--seeds 5] [--steps N] [--json FILE]`
 
-The tables are results (ring, grid and digits with their defaults), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of
+The tables are results (ring, grid and digits with their defaults), density (the preset of that name on ring and grid), ablation
+(that preset on ring with each of its ingredients taken away), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of
 2 and 4) and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then
 measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours,
 Frechet distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse
@@ -66,7 +67,17 @@ REMEDY_STEPS = (("steps", 12_000), ("ema", 0.999))  # a part of a full run shows
 REMEDY_OPTIONS = {"ring": (*REMEDY_STEPS, ("hidden_d", (128, 128, 128)), ("decay", 0.5)), "grid": REMEDY_STEPS}
 # Gulrajani et al. 2017, Algorithm 1, has Adam with these; the rows above keep the rates of the table's plain game
 PAPERS = {"wgan-gp": ("wgan-gp, its paper's Adam", (("lr_d", 1e-4), ("lr_g", 1e-4), ("beta1", 0.0), ("beta2", 0.9)))}
+# What the preset "density" is without one of its ingredients, on a run of ABLATION_STEPS steps.
+ABLATION_STEPS = ("steps", 10_000)
+ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
+    "all of it": (), "no Fourier features": (("fourier", 0),), "no signs in z": (("signs", 0),),
+    "gamma stays large": (("penalty_fall", 1.0),), "gamma is small at once": (("r1", 2e-3), ("r2", 2e-3), ("penalty_fall", 1.0)),
+    "no R2": (("r2", 0.0),), "beta2 of the defaults": (("beta2", 0.99),), "rates of the defaults": (("lr_d", 2e-3), ("lr_g", 2e-3)),
+    "rates stay": (("decay", 0.0),),
+}
 TABLES: dict[str, list[SetUp]] = {
+    "density": [SetUp("ring", "density"), SetUp("grid", "density")],
+    "ablation": [SetUp("ring", "density", (ABLATION_STEPS, *options), label) for label, options in ABLATION.items()],
     "results": [SetUp("ring", "best"), SetUp("grid", "best"), SetUp("digits", "best")],
     "pacgan": [SetUp(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
     "remedies": [

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan.engine import ops
 from tinygan.engine.conversion import described, is_number, whole_number
 from tinygan.engine.elsewhere import GAME, missing_attribute
 from tinygan.engine.randomness import Draws, standard_normal
-from tinygan.engine.tensor import Tensor, gradients, stop
+from tinygan.engine.tensor import Tensor, gradients, stop, wrap
 from tinygan.engine.wrt import NoPartInOutput
 from tinygan.nn.layers import Layer
 from tinygan.optim import Optimiser, assert_disjoint
@@ -74,7 +75,8 @@ class Game:
     r1: weight gamma of R1, the penalty on D's slope at real data. penalties: further ones (see penalties.py).
     ema: decay of `average`, a second G of the same shape, which follows G slowly and is the one to sample from.
     remedies: what else is in use. draws: where it takes random numbers from. noise: the present std of instance noise, which
-    begins at that of the remedies.
+    begins at that of the remedies. penalty_share: the share of the penalties' weights that counts at present, which begins at 1;
+    where the remedies have a penalty_fall, whoever plays the run sets it before each step.
     Batches are tensors, or arrays, which count as constants of D's dtype. Raises TypeError for a part of another kind. Raises
     ValueError if the players share parameters, if an optimiser moves the other player, if an option is out of range, if the options
     do not fit together, or if a parameter has no part in what its player plays for.
@@ -116,6 +118,8 @@ class Game:
             if penalty.at not in ("real", "fake", "between"):
                 raise ValueError(f"a penalty is at {penalty.at!r}; it has to be at 'real', 'fake' or 'between'")
         self.noise = self.remedies.noise
+        like = self.optim_d.flat.theta
+        self._penalty_share = wrap(self.backend.asarray(np.ones((), like.dtype)), self.backend)
         if self.average is not None:
             self._average_g(decay=0.0)
 
@@ -250,9 +254,26 @@ class Game:
         value = goal = goal_of_d(self.objective, real.s, shown.s, self.remedies.smooth)
         penalties = []
         for penalty in self.all_penalties():
-            penalties.append((penalty, penalty(self.D, real, shown)))
+            penalties.append((penalty, self.at_present(penalty(self.D, real, shown))))
             goal = goal - penalties[-1][1]
         return Ascent(real, shown, value, tuple(penalties), goal)
+
+    @property
+    def penalty_share(self) -> float:
+        """The share of the penalties' weights that counts at present; setting it takes effect in replayed steps too."""
+        return float(self._penalty_share.array)
+
+    @penalty_share.setter
+    def penalty_share(self, value: float) -> None:
+        if not self.remedies.falling_penalties:
+            raise ValueError("penalty_share is for a game whose penalties fall; give it remedies=Remedies(penalty_fall=10)")
+        if not (is_number(value) and 0 <= value < math.inf):
+            raise ValueError(f"penalty_share is {value}, it has to be a number of at least 0")
+        self._penalty_share.array[...] = value
+
+    def at_present(self, penalty: Tensor) -> Tensor:
+        """Return a penalty's value () as it counts at present: times `penalty_share`, where the remedies let penalties fall."""
+        return penalty * self._penalty_share if self.remedies.falling_penalties else penalty
 
     def all_penalties(self) -> list[Penalty]:
         """Return R1, then the penalties of the remedies, then further ones: the order decides the last bit of the goal."""

@@ -13,6 +13,8 @@ from tinygan.options import Options, option
 
 from .penalties import R2, Penalty, WassersteinPenalty
 
+FALL = (0.3, 0.9)  # shares of a run: between them the weights of penalties fall
+
 
 @dataclass(frozen=True, kw_only=True)
 class Remedies(Options):
@@ -20,6 +22,7 @@ class Remedies(Options):
 
     r2      gamma of R2, the penalty (gamma / 2) E |grad_x s|^2 at the fakes (Mescheder et al. 2018, section 4.1)
     gp      lambda of lambda E (|grad_x s| - 1)^2 between real and fake points (Gulrajani et al. 2017, eq. 3)
+    penalty_fall  the factor by which the weights of all penalties, R1 too, fall in a run (see `penalty_share`)
     smooth  real samples are labelled 1 - smooth, fakes stay at 0 (Salimans et al. 2016, section 3.4)
     noise   std of Gaussian noise on all that D sees, at the run's start; it falls linearly to 0 (Sonderby et al. 2017, section 4)
     pack    samples that D judges together (Lin et al. 2018, section 3)
@@ -32,6 +35,8 @@ class Remedies(Options):
                        neutral=0.0)
     gp: float = option(0.0, help="Weight lambda of the penalty between real and generated; its paper has 10.", at_least=0,
                        at_most=1e38, neutral=0.0)
+    penalty_fall: float = option(1.0, help="By which factor --r1, --r2 and --gp fall in the middle of the run.", at_least=1,
+                                 at_most=1e12, neutral=1.0)
     smooth: float = option(0.0, help="One-sided label smoothing: real labels become 1 minus this.", at_least=0, below=0.5,
                            neutral=0.0)
     noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, at_most=1e38,
@@ -39,6 +44,20 @@ class Remedies(Options):
     pack: int = option(1, help="PacGAN: how many samples D judges together.", at_least=1, at_most=1000, neutral=1)
     unroll: int = option(0, help="Ascent steps of D that G looks ahead; at most 1000.", at_least=0, at_most=1000, neutral=0)
     unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, at_most=1e38, neutral=0.1)
+
+    def penalty_share(self, done: float) -> float:
+        """Return the share that is left of the penalties' weights when the share `done`, in [0, 1], of the run is over.
+
+        It is 1 up to FALL[0] of the run and 1 / penalty_fall from FALL[1] on, and falls geometrically in between. The gamma of R3GAN
+        falls in training too (Huang et al. 2024, appendix; by a cosine there).
+        """
+        begins, ends = FALL
+        return self.penalty_fall ** -min(max((done - begins) / (ends - begins), 0.0), 1.0)
+
+    @property
+    def falling_penalties(self) -> bool:
+        """True where the weights of penalties change in the course of a run."""
+        return self.penalty_fall != 1
 
     @property
     def needs_draws(self) -> bool:

@@ -6,7 +6,7 @@ from tinygan.engine.elsewhere import MODULE, missing_attribute
 
 from .architectures import Architecture, discriminator, generator
 from .flat import Flat
-from .gan_layers import Dropout, Maxout, SpectralNorm
+from .gan_layers import Dropout, FourierFeatures, Maxout, Signs, SpectralNorm
 from .init import INITS, Init, dcgan_normal, glorot_uniform, he_normal, lecun_uniform
 from .layers import (
     Activation,
@@ -36,6 +36,7 @@ __all__ = [
     "Dropout",
     "Flat",
     "Flatten",
+    "FourierFeatures",
     "Init",
     "Layer",
     "LeakyReLU",
@@ -45,6 +46,7 @@ __all__ = [
     "Reshape",
     "Sequential",
     "Sigmoid",
+    "Signs",
     "SpectralNorm",
     "Tanh",
     "count_parameters",

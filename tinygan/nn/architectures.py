@@ -18,7 +18,7 @@ from tinygan.engine.conversion import backend_of
 from tinygan.engine.randomness import Draws, generator_of
 from tinygan.options import Options, option
 
-from .gan_layers import Dropout, Maxout, SpectralNorm
+from .gan_layers import Dropout, FourierFeatures, Maxout, Signs, SpectralNorm
 from .init import INITS
 from .layers import BatchNorm, Conv2d, ConvTranspose2d, Flatten, Layer, Linear, Reshape, Sequential
 
@@ -34,6 +34,9 @@ class NetworkOptions(Options):
     hidden      widths of the MLP's hidden layers: G's from noise to sample, D's the same from sample to logit
     hidden_d    widths of D's hidden layers where they are not G's, from sample to logit
     width       channels of the DCGAN's largest feature maps; deeper ones double it
+    fourier     sines of what the MLP's D judges, of fixed frequencies, that D sees beside it (Tancik et al. 2020): with them D can
+                tell details as small as 1 / frequency
+    signs       numbers of the noise of which G sees the sign alone, so that it need not make samples between modes
     init        the initialisation of every weight, by its name in INITS; empty for each layer's own (a DCGAN's: its paper's)
 
     Raises OptionError, also for options of the MLP that a DCGAN was given.
@@ -48,6 +51,12 @@ class NetworkOptions(Options):
                                        at_most=2**20, longest=100, neutral=())
     width: int = option(64, help="Channels of a DCGAN's largest feature maps.", at_least=1, at_most=2**12)
     z: int = option(32, help="Length of the noise vector.", at_least=1, at_most=2**20)
+    signs: int = option(0, help="How many of the noise's numbers G sees as their sign, -1 or 1; 0 is none.", at_least=0,
+                        at_most=2**20, neutral=0)
+    fourier: int = option(0, help="Sines of its input, of fixed frequencies, that D sees too; 0 is none.", at_least=0, at_most=2**16,
+                          neutral=0)
+    frequency: float = option(60.0, help="The highest of them, in radians per unit of what networks see.", at_least=1,
+                              at_most=1e6, neutral=60.0)
     init: str = option("", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.", choices=("", *INITS),
                        neutral="")
     maxout: int = option(0, help="Pieces of D's maxout units, at least 2; 0 is leaky ReLU.", at_least=0, at_most=100, neutral=0)
@@ -56,8 +65,10 @@ class NetworkOptions(Options):
     batch_norm: bool = option(False, help="Batch normalisation in the MLP's G.", neutral=False)
 
     def conflicts(self) -> Iterator[str]:
-        if self.arch == "dcgan" and (self.maxout or self.dropout or self.batch_norm):
-            yield "--maxout, --dropout and --batch-norm are options of the mlp; a dcgan has its paper's layers"
+        if self.arch == "dcgan" and (self.maxout or self.dropout or self.batch_norm or self.fourier):
+            yield "--maxout, --dropout, --batch-norm and --fourier are options of the mlp; a dcgan has its paper's layers"
+        if self.signs > self.z:
+            yield f"--signs is {self.signs}, but the noise has {self.z} numbers; take a larger --z, or fewer signs"
         if self.maxout == 1:
             yield "--maxout is 1, it has to be at least 2 pieces, or 0 for leaky ReLU"
         if self.spectral and self.maxout:
@@ -94,9 +105,15 @@ class Architecture(NetworkOptions):
         if self.arch == "dcgan":
             (height, width), channels = dcgan_channels(self)
             maps = sum(height * width * c * 4**i for i, c in enumerate(channels))
-            return maps + math.prod(self.sample), maps + 1
+            return maps + math.prod(self.sample) + self._seen_noise, maps + 1
         of_g, of_d = _mlp_widths(self)
-        return sum(of_g[1:]), sum(of_d[1:-1]) * (self.maxout or 1) + 1
+        features = of_d[0] if self.fourier else 0
+        return self._seen_noise + sum(of_g[1:]), features + sum(of_d[1:-1]) * (self.maxout or 1) + 1
+
+    @property
+    def _seen_noise(self) -> int:
+        """How many numbers the layer gives that turns noise into signs; 0 without one."""
+        return self.z if self.signs else 0
 
     @property
     def judged(self) -> tuple[int, ...]:
@@ -124,7 +141,8 @@ def generator(
     """Return an untrained G: noise (m, z) -> samples (m, *sample). backend: also by name. rng: also a seed."""
     backend, rng = backend_of(backend), generator_of(rng, "generator")
     made = _layer_arguments(a, backend, rng, dtype)
-    return Sequential(*(_mlp_generator(a, made) if a.arch == "mlp" else _dcgan_generator(a, made)))
+    layers = _mlp_generator(a, made) if a.arch == "mlp" else _dcgan_generator(a, made)
+    return Sequential(*([Signs(a.signs)] if a.signs else []), *layers)
 
 
 def discriminator(
@@ -147,8 +165,8 @@ def _spectral(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
 
 
 def _mlp_widths(a: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the widths of an MLP's G, from noise to sample, and of its D, from what it judges to the logit."""
-    return (a.z, *a.hidden, math.prod(a.sample)), (math.prod(a.judged), *(a.hidden_d or reversed(a.hidden)), 1)
+    """Return the widths of an MLP's G, from noise to sample, and of its D, from what its first linear layer sees to the logit."""
+    return (a.z, *a.hidden, math.prod(a.sample)), (math.prod(a.judged) + a.fourier, *(a.hidden_d or reversed(a.hidden)), 1)
 
 
 def _mlp_weights(a: Architecture) -> tuple[int, int]:
@@ -170,9 +188,12 @@ def _mlp_generator(a: Architecture, made: dict[str, Any]) -> list[Layer]:
 
 
 def _mlp_discriminator(a: Architecture, made: dict[str, Any], draws: Draws) -> list[Layer]:
-    """Return the layers of an MLP's D: leaky ReLU or maxout, each with dropout if it is in use."""
+    """Return the layers of an MLP's D: leaky ReLU or maxout, each with dropout if it is in use, behind Fourier features."""
     _, (*widths, _one) = _mlp_widths(a)
     layers: list[Layer] = []
+    if a.fourier:
+        layers.append(FourierFeatures(math.prod(a.judged), a.fourier, a.frequency, backend=made["backend"], rng=made["rng"],
+                                      dtype=made["dtype"]))
     for n, m in pairwise(widths):
         layers.append(Maxout(n, m, a.maxout, **made) if a.maxout else Linear(n, m, **LEAKY, **made))
         layers += [Dropout(a.dropout, draws)] if a.dropout else []

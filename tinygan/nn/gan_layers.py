@@ -1,4 +1,6 @@
-"""Layers that the GAN literature brought in: maxout and dropout (in the 2014 paper's D), and spectral normalisation."""
+"""Layers that GANs are built of besides the usual ones: maxout and dropout (in the 2014 paper's D), spectral normalisation, Fourier
+features of D's input, and noise of which a part counts by its sign alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan.engine import ops
-from tinygan.engine.conversion import described, is_number, whole_number
+from tinygan.engine.conversion import backend_of, described, is_number, real_dtype, whole_number
 from tinygan.engine.randomness import Draws, dropout_mask, generator_of
 from tinygan.engine.tensor import Tensor, wrap
 
@@ -106,6 +108,59 @@ class SpectralNorm(Layer):
             u = _unit(ops.matmul(fixed, v, trans_a=True))
             w.backend.launch("copy", (u.array.reshape(self.u.shape),), out=self.u.array)
         return w * ops.sum(matrix * (v @ ops.transpose(u))) ** -1
+
+
+class FourierFeatures(Layer):
+    """y = (x, sin(x w + b)): x (m, n_in) -> (m, n_in + n). Tancik et al. 2020, section 4, with the phases of Rahimi and Recht 2007.
+
+    w (n_in, n) and b (n,) are drawn once and not learnt. Each column of w is a frequency: a direction of equal probability in all
+    of space, and a length in radians per unit of x, whose logarithm is uniform between those of `lowest` and `highest`. So details
+    of every size between 1 / highest and 1 / lowest are as easy to see. b is uniform in [0, 2 pi). Raises ValueError, TypeError.
+    """
+
+    fixed = ("n",)
+
+    def __init__(
+        self, n_in: int, n: int, highest: float, lowest: float = 1.0, *, backend: Backend | str | None = None,
+        rng: np.random.Generator | int | None = None, dtype: Any = np.float32,
+    ) -> None:
+        name = "FourierFeatures"
+        n_in, self.n = whole_number(n_in, f"{name}: n_in", 1), whole_number(n, f"{name}: n", 1)
+        for what, value in (("highest", highest), ("lowest", lowest)):
+            if not is_number(value):
+                raise TypeError(f"{name}: {what} is {described(value)}, it has to be a number of radians per unit of x")
+        if not 0 < lowest <= highest < np.inf:
+            raise ValueError(f"{name}: frequencies from {lowest} to {highest} have to be positive, finite and in this order")
+        backend, dtype, rng = backend_of(backend), real_dtype(dtype, f"{name}: dtype"), generator_of(rng, name)
+        ways = rng.standard_normal((n_in, self.n))
+        lengths = np.exp(rng.uniform(np.log(lowest), np.log(highest), self.n))
+        self.w = wrap(backend.asarray((ways / np.linalg.norm(ways, axis=0) * lengths).astype(dtype)), backend)
+        self.b = wrap(backend.asarray(rng.uniform(0, 2 * np.pi, self.n).astype(dtype)), backend)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = x if isinstance(x, Tensor) else Tensor(x, self.w.backend)
+        return ops.concat([x, ops.sin(ops.linear(x, self.w, self.b))], axis=1)
+
+
+class Signs(Layer):
+    """y = (sign z_1, ..., sign z_n, z_{n+1}, ...): z (m, width) -> (m, width), for a width of at least n.
+
+    Of normal noise it makes a mixture of 2^n Gaussians that do not touch: the first n numbers become -1 or 1, each with probability
+    1/2. A continuous G maps connected noise to a connected set, and so makes samples between modes; from such a mixture it
+    need not (Gurumurthy et al. 2017, DeLiGAN, whose mixture has learnt centres). No gradient reaches the first n numbers.
+    Raises ValueError for noise of fewer than n numbers.
+    """
+
+    fixed = ("n",)
+
+    def __init__(self, n: int) -> None:
+        self.n = whole_number(n, "Signs: n", 1)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        z = z if isinstance(z, Tensor) else Tensor(z)
+        if z.ndim != 2 or z.shape[1] < self.n:
+            raise ValueError(f"Signs: z has shape {z.shape}, it has to be (m, width) with a width of at least n = {self.n}")
+        return ops.concat([ops.sign(z[:, : self.n]), z[:, self.n :]], axis=1)
 
 
 def _odd_direction(u: np.ndarray) -> str | None:

@@ -101,9 +101,9 @@ class GameField:
         goal = goal_of_d(c.objective, of_real.s, of_fake.s, c.smooth)
         for weight, batch in ((c.r1, of_real), (c.r2, of_fake)):
             if weight:
-                goal = goal - squared_slope(batch.s, batch.x, weight)
+                goal = goal - game.at_present(squared_slope(batch.s, batch.x, weight))
         if c.gp:
-            goal = goal - self._moving_wgan_gp(real, made, share, c.gp)
+            goal = goal - game.at_present(self._moving_wgan_gp(real, made, share, c.gp))
         return goal, OBJECTIVES[c.objective].loss(of_real.s, of_fake.s)
 
     def _moving_wgan_gp(self, real: Tensor, fake: Tensor, share: Tensor, weight: float) -> Tensor:

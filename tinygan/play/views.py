@@ -272,7 +272,7 @@ class Views:
         goal = goal_of_d(c.objective, of_real.s, of_fake.s, c.smooth)
         penalties: list[Penalty] = [*([R1(c.r1)] if c.r1 else []), *c.part(Remedies).penalties(draws)]
         for penalty in penalties:
-            goal = goal - penalty(game.D, of_real, of_fake)
+            goal = goal - game.at_present(penalty(game.D, of_real, of_fake))
         return goal, of_real.s, of_fake.s, made
 
     def spectrum(self, whole_up_to: int) -> Spectrum:

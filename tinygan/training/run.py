@@ -171,7 +171,7 @@ class Run:
         self._drawn = []
 
     def prepare(self) -> tuple[np.ndarray, np.ndarray]:
-        """Set the rates and the instance noise of the step at hand, and draw its batches.
+        """Set the rates, the instance noise and the penalties' share of the step at hand, and draw its batches.
 
         Returns them as `play` takes them: data x (batches, m, ...) and noise z (batches, m, n_z), in memory that the next step
         fills anew.
@@ -180,6 +180,8 @@ class Run:
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = (c.rate(base, self.step) for base in self._base_rates)
         game.noise = c.noise * (1 - self.step / c.steps)
+        if game.remedies.falling_penalties:
+            game.penalty_share = game.remedies.penalty_share(self.step / c.steps)
         for x in self._x:
             self.sampler.next(out=x)
         self._draw_noise(self.rngs["noise"])

@@ -87,7 +87,7 @@ def _judged(game: WatchedGame, r: Array, f: Array) -> dict[str, float]:
 
 
 def _penalties(game: WatchedGame, D: by_hand.Net, x: Array, fake: Array) -> list[tuple[R1 | R2, float]]:
-    return [(p, by_hand.squared_slope(D, x if p.at == "real" else fake, p.weight)[0]) for p in _known(game)]
+    return [(p, by_hand.squared_slope(D, x if p.at == "real" else fake, p.weight * game.penalty_share)[0]) for p in _known(game)]
 
 
 def _known(game: WatchedGame) -> list[R1 | R2]:
@@ -103,7 +103,7 @@ def _goal_of_d(
     found = _sum(by_hand.backward(D, x, g_real)[0], by_hand.backward(D, fake, g_fake)[0])
     goal = value
     for p in _known(game):
-        penalty, slopes = by_hand.squared_slope(D, x if p.at == "real" else fake, p.weight)
+        penalty, slopes = by_hand.squared_slope(D, x if p.at == "real" else fake, p.weight * game.penalty_share)
         goal, found = goal - penalty, _sum(found, [(-dw, -db) for dw, db in slopes])
     return value, goal, found, r, f
 

@@ -111,8 +111,8 @@ def _moves_of_d(game: WatchedGame, note: UpNote, hand: ByHand | None, which: str
     name = "V" if objective.ascends_v else objective.goal_name
     rise = float(after.goal) - float(judged.goal)
     r, f = judged.real.s, judged.fake.s
-    penalties = [lines(type(p).__name__, PENALTIES.get(type(p).__name__, "as the penalty computes it") + f", weight {p.weight:g}",
-                       float(value)) for p, value in judged.penalties]
+    penalties = [lines(type(p).__name__, f"{PENALTIES.get(type(p).__name__, 'as the penalty computes it')}, weight "
+                       f"{p.weight * game.penalty_share:g}", float(value)) for p, value in judged.penalties]
     less = "".join(f" - {type(p).__name__}" for p, _ in judged.penalties)
     probabilities = [lines("mean D(x)", "mean sigmoid(s_real)", _sigmoid(r).mean()),
                      lines("mean D(G(z))", "mean sigmoid(s_fake)", _sigmoid(f).mean())] if objective.ascends_v else []

@@ -200,10 +200,67 @@ def test_a_game_without_draws_says_what_it_needs():
 
 
 def test_each_remedy_is_off_by_default():
-    assert Remedies().values(Remedies) == {"r2": 0, "gp": 0, "smooth": 0, "noise": 0, "pack": 1, "unroll": 0, "unroll_rate": 0.1}
+    off = {"r2": 0, "gp": 0, "penalty_fall": 1, "smooth": 0, "noise": 0, "pack": 1, "unroll": 0, "unroll_rate": 0.1}
+    assert Remedies().values(Remedies) == off
+    assert not Remedies().falling_penalties
 
 
-@pytest.mark.parametrize("wrong", [{"r2": -1}, {"gp": float("nan")}, {"smooth": 0.5}, {"pack": 0}, {"unroll": -1}, {"noise": -0.1}])
+def test_penalties_fall_geometrically_between_two_shares_of_the_run():
+    rem = Remedies(penalty_fall=100)
+    shares = [rem.penalty_share(done) for done in (0, 0.3, 0.45, 0.6, 0.75, 0.9, 1)]
+    np.testing.assert_allclose(shares, [1, 1, 10**-0.5, 0.1, 10**-1.5, 0.01, 0.01], rtol=1e-12)
+    assert [Remedies().penalty_share(done) for done in (0, 0.6, 1)] == [1, 1, 1]
+
+
+def _falling(fall):
+    G, D, rng = _networks()
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), r1=0.7, remedies=Remedies(r2=0.4, gp=2, penalty_fall=fall),
+                draws=Draws(np.random.default_rng(1)))
+    return game, _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+
+
+def test_every_penalty_counts_by_its_share():
+    game, x, z = _falling(10)
+    fake = stop(game.G(z))
+    game.draws.rng = np.random.default_rng(1)
+    full = game.judged(x, fake)
+    game.penalty_share = 0.25
+    game.draws.rng = np.random.default_rng(1)
+    less = game.judged(x, fake)
+    assert len(full.penalties) == 3 and game.penalty_share == 0.25
+    for (_, before), (_, after) in zip(full.penalties, less.penalties, strict=True):
+        assert float(after) == pytest.approx(float(before) / 4, rel=1e-12) and float(before) > 0
+    assert float(less.goal) == pytest.approx(float(less.value) - sum(float(p) for _, p in less.penalties), rel=1e-12)
+
+
+def test_a_replayed_step_reads_the_share_of_the_moment():
+    def course(replayed):
+        G, D, rng = _networks()
+        game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), r1=0.7, remedies=Remedies(r2=0.4, penalty_fall=10))
+        x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
+        step = Replayed(lambda x, z: game.play(x, z, z), CPU) if replayed else lambda *batch: game.play(*map(_constant, (*batch, z)))
+        for share in (1.0, 0.5, 0.01):
+            game.penalty_share = share
+            step(x.numpy(), z.numpy())
+            yield [t.numpy().copy() for t in D.parameters().values()]
+
+    ends = list(course(True))
+    for wanted, found in zip(course(False), ends, strict=True):
+        for a, b in zip(wanted, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_share_is_for_games_whose_penalties_fall():
+    game, *_ = _falling(1)
+    with pytest.raises(ValueError, match=r"give it remedies=Remedies\(penalty_fall=10\)"):
+        game.penalty_share = 0.5
+    game, *_ = _falling(10)
+    for wrong in (-0.1, float("nan"), float("inf"), "a"):
+        with pytest.raises(ValueError, match="penalty_share is"):
+            game.penalty_share = wrong
+
+
+@pytest.mark.parametrize("wrong", [{"r2": -1}, {"penalty_fall": 0.5}, {"gp": float("nan")}, {"smooth": 0.5}, {"pack": 0}, {"unroll": -1}, {"noise": -0.1}])
 def test_remedies_out_of_range(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Remedies(**wrong)

@@ -144,6 +144,7 @@ CALLED = {
     "Linear": lambda: nn.Linear(4, 3, **made()), "Maxout": lambda: nn.Maxout(4, 3, 2, **made()), "ReLU": nn.ReLU,
     "BatchNorm": lambda: nn.BatchNorm(4, backend="reference", dtype=float), "Dropout": lambda: nn.Dropout(0.5, 0),
     "SpectralNorm": lambda: nn.SpectralNorm(nn.Linear(4, 3, **made()), 0),
+    "FourierFeatures": lambda: nn.FourierFeatures(4, 3, 9.0, **made()), "Signs": lambda: nn.Signs(2),
     "Reshape": lambda: nn.Reshape((2, 2)), "Flatten": nn.Flatten,
     "a network": lambda: nn.Sequential(nn.Flatten(), nn.Linear(4, 2, **made()), nn.Tanh()), "nothing": nn.Sequential,
     "one's own": lambda: Residual(nn.Linear(4, 4, **made())),

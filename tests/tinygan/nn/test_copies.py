@@ -26,7 +26,7 @@ class Tied(nn.Layer):
 def network() -> nn.Sequential:
     made = {"backend": "reference", "rng": np.random.default_rng(0)}
     return nn.Sequential(
-        nn.SpectralNorm(nn.Linear(2, 4, **made), 1), nn.BatchNorm(4, backend="reference"), nn.Maxout(4, 2, 2, **made),
+        nn.Signs(1), nn.FourierFeatures(2, 3, 4.0, **made), nn.SpectralNorm(nn.Linear(5, 4, **made), 1), nn.BatchNorm(4, backend="reference"), nn.Maxout(4, 2, 2, **made),
         nn.Dropout(0.5, 2), Tied(),
     )
 

@@ -1,14 +1,15 @@
-"""Maxout, Dropout and spectral normalisation: formulas, gradients, and what training and eval do differently."""
+"""Maxout, Dropout, spectral normalisation, Fourier features and signs: formulas, gradients, and what training and eval do differently."""
 
 import numpy as np
 import pytest
 from tinygan_kernels import load
 
+from tinygan.engine import ops
 from tinygan.engine.gradcheck import gradcheck
 from tinygan.engine.randomness import Draws
-from tinygan.engine.tensor import Tensor
+from tinygan.engine.tensor import Tensor, gradients
 from tinygan.nn.architectures import Architecture, discriminator, generator
-from tinygan.nn.gan_layers import Dropout, Maxout, SpectralNorm
+from tinygan.nn.gan_layers import Dropout, FourierFeatures, Maxout, Signs, SpectralNorm
 from tinygan.nn.layers import Conv2d, Linear
 
 CPU = load("cpu")
@@ -131,3 +132,62 @@ def test_spectral_dcgan_has_no_batch_normalisation_in_d():
 def test_architectures_that_do_not_fit(wrong, message):
     with pytest.raises(ValueError, match=message):
         Architecture(**{"arch": "mlp", "sample": (2,), "bounded": False, "z": 2, **wrong})
+
+
+# ---- Fourier features and signs -------------------------------------------------------------------------------------------------
+
+
+def test_fourier_features_are_the_input_and_sines_of_it():
+    layer, x = FourierFeatures(3, 5, 20.0, **_made()), _x(4, 3)
+    w, b = layer.w.numpy(), layer.b.numpy()
+    np.testing.assert_allclose(layer(x).numpy(), np.hstack([x.numpy(), np.sin(x.numpy() @ w + b)]), rtol=1e-12, atol=1e-15)
+    assert layer.parameters() == {} and set(layer.buffers()) == {"w", "b"}
+
+
+def test_fourier_features_have_frequencies_of_every_size_and_direction():
+    """Lengths are uniform in their logarithm between the two limits, directions and phases uniform too."""
+    layer = FourierFeatures(2, 20_000, 100.0, 0.01, **_made())
+    w, b = layer.w.numpy(), layer.b.numpy()
+    lengths = np.log(np.linalg.norm(w, axis=0))
+    for values, low, high in ((lengths, np.log(0.01), np.log(100.0)), (np.arctan2(*w), -np.pi, np.pi), (b, 0, 2 * np.pi)):
+        counts = np.histogram(values, 10, (low, high))[0]
+        assert counts.sum() == 20_000 and np.abs(counts - 2000).max() < 5 * 2000**0.5
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_fourier_features_gradients(order):
+    layer = FourierFeatures(3, 4, 3.0, **_made())
+    report = gradcheck(layer, _x(4, 3), order=order, name="FourierFeatures")
+    assert report.passed, report
+
+
+@pytest.mark.parametrize(("arguments", "error", "said"), [
+    ((0, 3, 9.0), ValueError, "n_in is 0"), ((2, 1.5, 9.0), TypeError, "FourierFeatures: n "),
+    ((2, 3, "a"), TypeError, "highest is 'a'"), ((2, 3, 0.5), ValueError, "frequencies from 1.0 to 0.5"),
+    ((2, 3, float("inf")), ValueError, "positive, finite and in this order"), ((2, 3, 1.0, 0.0), ValueError, "from 0.0 to 1.0"),
+])
+def test_fourier_features_out_of_range(arguments, error, said):
+    with pytest.raises(error, match=said):
+        FourierFeatures(*arguments, **_made())
+
+
+def test_signs_leave_the_other_numbers_alone():
+    z = _x(6, 4)
+    z.array[0, 0] = 0.0
+    y = Signs(2)(z).numpy()
+    np.testing.assert_array_equal(y, np.hstack([np.sign(z.numpy()[:, :2]), z.numpy()[:, 2:]]))
+    np.testing.assert_array_equal(Signs(4)(z).numpy(), np.sign(z.numpy()))
+
+
+def test_signs_send_gradients_to_the_other_numbers_alone():
+    z = Tensor(np.random.default_rng(0).standard_normal((5, 4)), CPU, requires_grad=True)
+    g = np.random.default_rng(1).standard_normal((5, 4))
+    (dz,) = gradients(ops.sum(Signs(3)(z) * Tensor(g, CPU)), [z])
+    np.testing.assert_array_equal(dz.numpy(), np.hstack([np.zeros((5, 3)), g[:, 3:]]))
+
+
+def test_signs_refuse_narrower_noise():
+    with pytest.raises(ValueError, match=r"z has shape \(2, 3\), .* at least n = 4"):
+        Signs(4)(_x(2, 3))
+    with pytest.raises(ValueError, match="Signs: n is 0"):
+        Signs(0)

@@ -17,6 +17,7 @@ LAYERS = {
     "ConvTranspose2d": lambda: nn.ConvTranspose2d(1, 2, 3, **made()), "BatchNorm": lambda: nn.BatchNorm(3, backend=REFERENCE),
     "LeakyReLU": lambda: nn.LeakyReLU(0.2), "Dropout": lambda: nn.Dropout(0.5, 0), "Reshape": lambda: nn.Reshape(3, 1),
     "Sequential": lambda: nn.Sequential(nn.ReLU()), "Maxout": lambda: nn.Maxout(3, 2, 2, **made()),
+    "FourierFeatures": lambda: nn.FourierFeatures(3, 2, 9.0, **made()), "Signs": lambda: nn.Signs(2),
 }
 REFUSED = [
     ("Linear", "act", "swish", ValueError, "Linear: act is 'swish'"), ("Linear", "act", "relu", ValueError, "'leaky_relu', 0.0"),
@@ -43,6 +44,9 @@ REFUSED = [
     ("Sequential", "layers", [nn.ReLU(), None], TypeError, "layer 1 is None"),
     ("Maxout", "pieces", 3, AttributeError, "pieces of Maxout stays what it was made with"),
     ("Maxout", "n_out", 3, AttributeError, "n_out"),
+    ("FourierFeatures", "n", 3, AttributeError, "n of FourierFeatures stays what it was made with"),
+    ("FourierFeatures", "w", np.ones((3, 2)), TypeError, "FourierFeatures.w"),
+    ("Signs", "n", 3, AttributeError, "n of Signs stays what it was made with"),
     ("Linear", "training", "eval", TypeError, r"training is 'eval' \(str\), it has to be True or False"),
     ("Dropout", "training", 3, TypeError, "training is 3"),
 ]

@@ -16,6 +16,7 @@ from tinygan.training.samples import Trained
 
 ARCHITECTURES = (
     {}, {"hidden": (5, 7), "hidden_d": (9,)}, {"hidden": ()}, {"maxout": 3}, {"batch_norm": True}, {"pack": 2}, {"z": 1},
+    {"fourier": 6, "pack": 2, "signs": 3}, {"arch": "dcgan", "width": 4, "signs": 2},
     {"arch": "dcgan", "width": 4}, {"arch": "dcgan", "width": 3, "spectral": True, "pack": 2},
 )
 

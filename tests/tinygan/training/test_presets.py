@@ -11,7 +11,7 @@ from benchmarks.quality.presets import TABLES, keep, measure, run_row, summary, 
 from tinygan.cli.main import run
 from tinygan.data.datasets import load as load_data
 from tinygan.nn.architectures import Architecture, discriminator, generator
-from tinygan.nn.gan_layers import Maxout, SpectralNorm
+from tinygan.nn.gan_layers import FourierFeatures, Maxout, Signs, SpectralNorm
 from tinygan.options import OptionError
 from tinygan.training.config import Config, defaults
 from tinygan.training.presets import PRESETS, PresetError, options_of_preset
@@ -22,6 +22,7 @@ CPU = load("cpu")
 EVERYTHING = {
     "steps": 20, "batch": 12, "z": 3, "hidden": (8, 8), "hidden_d": (6,), "r1": 0.1, "r2": 0.1, "gp": 1.0, "smooth": 0.1,
     "noise": 0.2, "pack": 2, "unroll": 1, "dropout": 0.2, "maxout": 2, "batch_norm": True, "k": 2, "ema": 0.9,
+    "fourier": 5, "frequency": 9.0, "signs": 2, "penalty_fall": 30.0,
 }
 
 
@@ -57,7 +58,7 @@ def test_a_preset_of_a_remedy_changes_that_alone(name):
 
 def test_presets_of_pacgan_differ_in_their_packs():
     """100 packs a batch, whatever a pack holds. Lin et al. 2018, appendix B."""
-    assert set(PRESETS) == {"best", *REMEDIES, "pacgan-gan", "pacgan2", "pacgan4"} and PRESETS["best"].options == {}
+    assert set(PRESETS) == {"best", "density", *REMEDIES, "pacgan-gan", "pacgan2", "pacgan4"} and PRESETS["best"].options == {}
     alone = PRESETS["pacgan-gan"].options
     assert (alone["batch"], alone["r1"], alone["ema"], alone["update"]) == (100, 0.0, 0.0, "simultaneous")
     assert (alone["lr_d"], alone["lr_g"], alone["beta1"], alone["beta2"]) == (1e-4, 1e-4, 0.8, 0.999)
@@ -94,6 +95,31 @@ def test_resume_with_every_remedy_is_bit_for_bit(tmp_path):
     parts.train()
     for name, array in whole.live_arrays().items():
         np.testing.assert_array_equal(array, parts.live_arrays()[name], err_msg=name)
+
+
+def test_the_weights_of_penalties_fall_in_a_run():
+    options = {**EVERYTHING, "gp": 0.0, "noise": 0.0, "dropout": 0.0, "steps": 10}
+    job = Run(Config(data="ring", **options), load_data("ring"), CPU, None)
+    shares = []
+    while job.step < 10:
+        job.make_step()
+        shares.append(job.game.penalty_share)
+        job.step += 1
+    expected = [30 ** -min(max((step / 10 - 0.3) / 0.6, 0), 1) for step in range(10)]
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+
+
+def test_the_preset_of_densities_builds_what_it_says():
+    dataset = load_data("grid")
+    config = Config(data="grid", **{**defaults(dataset, None), **options_of_preset("density", "grid")})
+    job = Run(config, dataset, CPU, None)
+    features, signs = job.game.D.layers[0], job.game.G.layers[0]
+    assert isinstance(features, FourierFeatures) and features.w.shape == (2, config.fourier) and config.fourier > 0
+    lengths = np.linalg.norm(features.w.numpy(), axis=0)
+    assert 1 <= lengths.min() < 5 and config.frequency / 2 < lengths.max() <= config.frequency * (1 + 1e-6)
+    assert isinstance(signs, Signs) and signs.n == config.signs > 0 and job.game.average.layers[0].n == config.signs
+    assert list(job.game.D.parameters()) == [f"{i}.{part}" for i in range(1, 5) for part in "wb"]  # features are not learnt
+    assert {"0.w", "0.b"} <= set(job.game.D.buffers())
 
 
 @pytest.mark.parametrize(("arch", "data"), [("mlp", "ring"), ("mlp", "digits"), ("dcgan", "digits")])
@@ -174,7 +200,7 @@ def test_tables_name_presets_that_there_are():
     for rows in TABLES.values():
         for row in rows:
             options_of_preset(row.preset, row.data)
-    assert {row.preset for row in TABLES["remedies"]} == set(PRESETS) - {"pacgan-gan", "pacgan2", "pacgan4"}
+    assert {row.preset for row in TABLES["remedies"]} == set(PRESETS) - {"density", "pacgan-gan", "pacgan2", "pacgan4"}
 
 
 def test_a_row_is_trained_and_measured():
