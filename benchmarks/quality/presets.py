@@ -16,6 +16,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +72,7 @@ PAPERS = {"wgan-gp": ("wgan-gp, its paper's Adam", (("lr_d", 1e-4), ("lr_g", 1e-
 ABLATION_STEPS = ("steps", 10_000)
 ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
     "all of it": (), "no Fourier features": (("fourier", 0),), "no signs in z": (("signs", 0),),
-    "gamma stays large": (("penalty_fall", 1.0),), "gamma is small at once": (("r1", 2e-3), ("r2", 2e-3), ("penalty_fall", 1.0)),
+    "gamma stays large": (("penalty_fall", 1.0),), "gamma is small at once": (("r1", 2.5e-3), ("r2", 2.5e-3), ("penalty_fall", 1.0)),
     "no R2": (("r2", 0.0),), "beta2 of the defaults": (("beta2", 0.99),), "rates of the defaults": (("lr_d", 2e-3), ("lr_g", 2e-3)),
     "rates stay": (("decay", 0.0),),
 }
@@ -86,6 +87,8 @@ TABLES: dict[str, list[SetUp]] = {
           for data in ("ring", "grid") for preset, (label, options) in PAPERS.items()),
     ],
 }
+RESULTS = Path("benchmarks/results")
+FILES = {"density": "density.json", "ablation": "density.json"}  # the records of these tables; all others are in presets.json
 
 
 def train(set_up: SetUp, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
@@ -133,7 +136,14 @@ def summary(runs: list[dict[str, float]]) -> dict[str, Estimate]:
 
 def run_row(set_up: SetUp, seeds: int, steps: int | None) -> dict[str, Any]:
     """Return a row of numbers, of a set-up trained and measured from seeds 0, 1, ...; a run that diverges is counted, no more."""
-    runs = []
+    *_, row = growing_row(set_up, seeds, steps)
+    return row
+
+
+def growing_row(set_up: SetUp, seeds: int, steps: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the row of `run_row` after each of its seeds, with the runs so far, as a long row may be cut short."""
+    runs: list[dict[str, float]] = []
+    options = with_defaults(load_data(set_up.data), set_up.given())
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -141,8 +151,7 @@ def run_row(set_up: SetUp, seeds: int, steps: int | None) -> dict[str, Any]:
                 runs.append({**numbers, **measure(dataset, trained, seed)})
             except FloatingPointError as error:
                 print(f"{set_up.name}, seed {seed}: {error}")
-    options = with_defaults(load_data(set_up.data), set_up.given())
-    return {"data": set_up.data, "preset": set_up.row, "options": options, "runs": runs, "diverged": seeds - len(runs)}
+        yield {"data": set_up.data, "preset": set_up.row, "options": options, "runs": runs, "diverged": seed + 1 - len(runs)}
 
 
 def show(row: dict[str, Any]) -> str:
@@ -165,13 +174,18 @@ def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
 def write(path: Path, table: str, measured: dict[str, Any]) -> None:
     """Put a measured row into the JSON file.
 
-    Called after each row, as a long job may be cut short; reads the file anew, as another job may be writing other rows.
+    Called after each run, as a long job may be cut short; reads the file anew, as another job may be writing other rows.
     """
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"tables": {}}
     record["stamp"] = stamp()
     keep(record["tables"].setdefault(table, []), measured)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def untimed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without the seconds of its runs."""
+    return {**row, "runs": [{name: v for name, v in run.items() if name != "seconds"} for run in row["runs"]]}
 
 
 def main() -> None:
@@ -181,18 +195,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps of every run, instead of the preset's")
     parser.add_argument("--untimed", action="store_true", help="write no seconds: the machine is busy otherwise")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/presets.json"))
+    parser.add_argument("--json", type=Path, help="where to write; as a rule benchmarks/results/presets.json, or density.json for "
+                        "density and ablation")
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
     for table in args.tables or TABLES:
         for set_up in TABLES[table]:
             if args.only in ("", set_up.data, set_up.row):
-                measured = run_row(set_up, args.seeds, args.steps)
-                if args.untimed:
-                    measured["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in measured["runs"]]
-                print(show(measured), flush=True)
-                write(args.json, table, measured)
+                for measured in growing_row(set_up, args.seeds, args.steps):
+                    row = untimed(measured) if args.untimed else measured
+                    write(args.json or RESULTS / FILES.get(table, "presets.json"), table, row)
+                print(show(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,7 @@ class Remedies(Options):
     def penalty_share(self, done: float) -> float:
         """Return the share that is left of the penalties' weights when the share `done`, in [0, 1], of the run is over.
 
-        It is 1 up to FALL[0] of the run and 1 / penalty_fall from FALL[1] on, and falls geometrically in between. The gamma of R3GAN
-        falls in training too (Huang et al. 2024, appendix; by a cosine there).
+        It is 1 up to FALL[0] of the run and 1 / penalty_fall from FALL[1] on, and falls geometrically in between.
         """
         begins, ends = FALL
         return self.penalty_fall ** -min(max((done - begins) / (ends - begins), 0.0), 1.0)

@@ -53,8 +53,8 @@ class NetworkOptions(Options):
     z: int = option(32, help="Length of the noise vector.", at_least=1, at_most=2**20)
     signs: int = option(0, help="How many of the noise's numbers G sees as their sign, -1 or 1; 0 is none.", at_least=0,
                         at_most=2**20, neutral=0)
-    fourier: int = option(0, help="Sines of its input, of fixed frequencies, that D sees too; 0 is none.", at_least=0, at_most=2**16,
-                          neutral=0)
+    fourier: int = option(0, help="Sines of its input, of fixed frequencies, that D sees too; 0 is none.", at_least=0,
+                          at_most=2**16, neutral=0)
     frequency: float = option(60.0, help="The highest of them, in radians per unit of what networks see.", at_least=1,
                               at_most=1e6, neutral=60.0)
     init: str = option("", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.", choices=("", *INITS),

@@ -16,7 +16,7 @@ from tinygan.engine.tensor import Tensor, wrap
 
 from .init import Init, glorot_uniform
 from .layers import Linear
-from .tree import Layer
+from .tree import Layer, as_input
 
 
 class Maxout(Layer):
@@ -138,7 +138,7 @@ class FourierFeatures(Layer):
         self.b = wrap(backend.asarray(rng.uniform(0, 2 * np.pi, self.n).astype(dtype)), backend)
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = x if isinstance(x, Tensor) else Tensor(x, self.w.backend)
+        x = as_input(self, x)
         return ops.concat([x, ops.sin(ops.linear(x, self.w, self.b))], axis=1)
 
 
@@ -157,7 +157,7 @@ class Signs(Layer):
         self.n = whole_number(n, "Signs: n", 1)
 
     def __call__(self, z: Tensor) -> Tensor:
-        z = z if isinstance(z, Tensor) else Tensor(z)
+        z = as_input(self, z)
         if z.ndim != 2 or z.shape[1] < self.n:
             raise ValueError(f"Signs: z has shape {z.shape}, it has to be (m, width) with a width of at least n = {self.n}")
         return ops.concat([ops.sign(z[:, : self.n]), z[:, self.n :]], axis=1)

@@ -41,7 +41,11 @@ class RunOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class AdamOptions(Options):
-    """The options of the two optimisers. decay: the share of the run, at its end, over which both rates fall linearly to 0."""
+    """The options of the two optimisers.
+
+    decay: the share of the run, at its end, over which both rates fall to 0. decay_power: the power p with which they do: a rate is
+    (what is left of that share)^p of what it was.
+    """
 
     title = "Learning"
 
@@ -50,6 +54,8 @@ class AdamOptions(Options):
     beta1: float = option(0.0, help="Adam's decay of the mean gradient.", at_least=0, below=1)
     beta2: float = option(0.99, help="Adam's decay of the squared gradient.", at_least=0, below=1)
     decay: float = option(0.0, help="Share of the run, at its end, over which both rates fall to 0.", at_least=0, at_most=1)
+    decay_power: float = option(1.0, help="Its form: 1 is a straight line; 2 falls faster, and is small for longer.", above=0,
+                                at_most=100, neutral=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +93,10 @@ class Config(RunOptions, Rules, Remedies, NetworkOptions, DataOptions, AdamOptio
         return Architecture(sample=tuple(codec.shape), bounded=codec.bounded, pack=self.pack, **self.values(NetworkOptions))
 
     def rate(self, base: float, step: int) -> float:
-        """Return the learning rate of step 0, 1, ...: `base`, falling to 0 over the last `decay` of the run."""
+        """Return the learning rate of step 0, 1, ...: `base`, falling to 0 over the last `decay` of the run, by `decay_power`."""
         if not self.decay:
             return base
-        return base * min(1.0, (1 - step / self.steps) / self.decay)
+        return base * min(1.0, (1 - step / self.steps) / self.decay) ** self.decay_power
 
 
 def defaults(dataset: Dataset, arch: str | None) -> dict[str, Any]:

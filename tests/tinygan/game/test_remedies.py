@@ -214,8 +214,8 @@ def test_penalties_fall_geometrically_between_two_shares_of_the_run():
 
 def _falling(fall):
     G, D, rng = _networks()
-    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), r1=0.7, remedies=Remedies(r2=0.4, gp=2, penalty_fall=fall),
-                draws=Draws(np.random.default_rng(1)))
+    game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), r1=0.7, draws=Draws(np.random.default_rng(1)),
+                remedies=Remedies(r2=0.4, gp=2, penalty_fall=fall))
     return game, _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
 
 
@@ -238,7 +238,7 @@ def test_a_replayed_step_reads_the_share_of_the_moment():
         G, D, rng = _networks()
         game = Game(D, G, SGD(D.parameters(), 0.1), SGD(G.parameters(), 0.1), r1=0.7, remedies=Remedies(r2=0.4, penalty_fall=10))
         x, z = _constant(rng.standard_normal((4, 3))), _constant(rng.standard_normal((4, 2)))
-        step = Replayed(lambda x, z: game.play(x, z, z), CPU) if replayed else lambda *batch: game.play(*map(_constant, (*batch, z)))
+        step = Replayed(lambda x, z: game.play(x, z, z), CPU) if replayed else lambda x, z: game.play(*map(_constant, (x, z, z)))
         for share in (1.0, 0.5, 0.01):
             game.penalty_share = share
             step(x.numpy(), z.numpy())
@@ -260,7 +260,9 @@ def test_a_share_is_for_games_whose_penalties_fall():
             game.penalty_share = wrong
 
 
-@pytest.mark.parametrize("wrong", [{"r2": -1}, {"penalty_fall": 0.5}, {"gp": float("nan")}, {"smooth": 0.5}, {"pack": 0}, {"unroll": -1}, {"noise": -0.1}])
+@pytest.mark.parametrize("wrong", [
+    {"r2": -1}, {"gp": float("nan")}, {"penalty_fall": 0.5}, {"smooth": 0.5}, {"pack": 0}, {"unroll": -1}, {"noise": -0.1},
+])
 def test_remedies_out_of_range(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Remedies(**wrong)

@@ -1,4 +1,4 @@
-"""Maxout, Dropout, spectral normalisation, Fourier features and signs: formulas, gradients, and what training and eval do differently."""
+"""Maxout, Dropout, spectral normalisation, Fourier features and signs: formulas, gradients, and what eval does differently."""
 
 import numpy as np
 import pytest
