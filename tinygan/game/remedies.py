@@ -13,7 +13,7 @@ from tinygan.options import Options, option
 
 from .penalties import R2, Penalty, WassersteinPenalty
 
-FALL = (0.3, 0.9)  # shares of a run: between them the weights of penalties fall
+FALL = (0.3, 0.8)  # shares of a run: between them the weights of penalties fall
 
 
 @dataclass(frozen=True, kw_only=True)

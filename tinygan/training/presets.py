@@ -42,7 +42,7 @@ PLAIN: dict[str, Any] = {"r1": 0.0}
 # What makes the modes of ring and grid as wide as the data's; docs/game.md, "Right widths", says why each option is there.
 DENSITY: dict[str, Any] = {
     "fourier": 64, "frequency": 60.0, "signs": 12, "r1": 0.02, "r2": 0.02, "penalty_fall": 8.0, "beta2": 0.999,
-    "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.7,
+    "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.8, "decay_power": 2.0,
 }
 
 # Every preset by the name that `--preset` takes.

@@ -207,7 +207,7 @@ def test_each_remedy_is_off_by_default():
 
 def test_penalties_fall_geometrically_between_two_shares_of_the_run():
     rem = Remedies(penalty_fall=100)
-    shares = [rem.penalty_share(done) for done in (0, 0.3, 0.45, 0.6, 0.75, 0.9, 1)]
+    shares = [rem.penalty_share(done) for done in (0, 0.3, 0.425, 0.55, 0.675, 0.8, 1)]
     np.testing.assert_allclose(shares, [1, 1, 10**-0.5, 0.1, 10**-1.5, 0.01, 0.01], rtol=1e-12)
     assert [Remedies().penalty_share(done) for done in (0, 0.6, 1)] == [1, 1, 1]
 

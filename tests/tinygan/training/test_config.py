@@ -15,7 +15,8 @@ DEFAULTS = {
     "steps": 10_000, "batch": 128, "seed": 0, "backend": "cpu", "emulate": False, "save_every": 500, "snapshots": 0,
     "objective": "nonsaturating", "k": 1, "update": "alternating", "r1": 0.3, "ema": 0.999,
     "r2": 0.0, "gp": 0.0, "smooth": 0.0, "noise": 0.0, "pack": 1, "unroll": 0, "unroll_rate": 0.1,
-    "lr_d": 5e-4, "lr_g": 5e-4, "beta1": 0.0, "beta2": 0.99, "decay": 0.0,
+    "lr_d": 5e-4, "lr_g": 5e-4, "beta1": 0.0, "beta2": 0.99, "decay": 0.0, "decay_power": 1.0, "penalty_fall": 1.0,
+    "fourier": 0, "frequency": 60.0, "signs": 0,
 }  # fmt: skip
 
 
@@ -46,9 +47,10 @@ def test_instance_noise_falls_from_its_start_to_nothing(tmp_path):
     np.testing.assert_allclose(seen, 0.4 * (1 - np.arange(8) / 8), rtol=1e-15)
 
 
-def test_each_player_has_its_own_falling_rate(tmp_path):
+@pytest.mark.parametrize("power", [1.0, 2.5])
+def test_each_player_has_its_own_falling_rate(tmp_path, power):
     """Both rates are those of the step at hand, from the first to the last: all of it until the fall begins."""
-    run, seen = start(tmp_path, lr_d=0.04, lr_g=0.01, decay=0.5, steps=8), []
+    run, seen = start(tmp_path, lr_d=0.04, lr_g=0.01, decay=0.5, decay_power=power, steps=8), []
     play = run.make_step
 
     def make_step():
@@ -57,7 +59,7 @@ def test_each_player_has_its_own_falling_rate(tmp_path):
         return logits
 
     run.train(make_step=make_step)
-    share = np.minimum(1, (1 - np.arange(8) / 8) / 0.5)
+    share = np.minimum(1, (1 - np.arange(8) / 8) / 0.5) ** power
     np.testing.assert_allclose(seen, share[:, None] * [0.04, 0.01], rtol=1e-6)
 
 

@@ -105,7 +105,7 @@ def test_the_weights_of_penalties_fall_in_a_run():
         job.make_step()
         shares.append(job.game.penalty_share)
         job.step += 1
-    expected = [30 ** -min(max((step / 10 - 0.3) / 0.6, 0), 1) for step in range(10)]
+    expected = [30 ** -min(max((step / 10 - 0.3) / 0.5, 0), 1) for step in range(10)]
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
 
 
