@@ -72,7 +72,8 @@ PAPERS = {"wgan-gp": ("wgan-gp, its paper's Adam", (("lr_d", 1e-4), ("lr_g", 1e-
 ABLATION_STEPS = ("steps", 8_000)
 ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
     "all of it": (), "no Fourier features": (("fourier", 0),), "no signs in z": (("signs", 0),),
-    "gamma is small at once": (("r1", 2.5e-3), ("r2", 2.5e-3), ("penalty_fall", 1.0)), "gamma stays large": (("penalty_fall", 1.0),),
+    "gamma is small at once": (("r1", 2.5e-3), ("r2", 2.5e-3), ("penalty_fall", 1.0)),
+    "gamma stays large": (("penalty_fall", 1.0),),
     "beta2 of the defaults": (("beta2", 0.99),), "rates fall in a straight line": (("decay_power", 1.0),), "no R2": (("r2", 0.0),),
 }
 TABLES: dict[str, list[SetUp]] = {
