@@ -19,6 +19,8 @@ EXAMPLES = (
     "tinygan puzzles check bias-act mine.cu   |   tinygan puzzles list"
 )
 
+CLOSE = 1e-3  # how far two games may end from each other, as a share of the largest parameter: float32 adds in different orders
+
 app = typer.Typer(help="Puzzles: the kernels of a GAN, in CUDA C++ or Numba: start one, write it, have it judged without a GPU.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle, as `tinygan puzzles` lists them.", show_default=False)]
 
@@ -105,6 +107,47 @@ def check(
         tell(err, verdict.printed)
     tell(out, f"{name}: {verdict}")
     return 0 if verdict.passed else 1
+
+
+@app.command(epilog="Examples:  tinygan puzzles train mine")
+def train(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False,
+                                           help="The folder with your kernels, named as `start` names them. Python is executed.")],
+    steps: Annotated[int, typer.Option("--steps", min=1, max=100, help="How many steps the game takes.")] = 3,
+) -> int:
+    """Train a tiny GAN with your own kernels: all launches that you have a kernel for run it, in the emulator, and are judged.
+
+    Kernels that are not there are the CPU's. The same game is then played on the CPU alone, and compared. Exit code 0: all twelve
+    are yours and right, 1: not yet.
+    """
+    from tinygan_kernels import load
+    from tinygan_kernels.puzzles import PUZZLES
+    from tinygan_kernels.puzzles.answers import WrongAnswer, backend_of, read_answers
+
+    from tinygan.exercises.tiny_game import play
+
+    answers = read_answers(folder)
+    backend, record = backend_of(answers, load("cpu"))
+    try:
+        yours = play(backend, steps)
+    except WrongAnswer as wrong:
+        tell(out, f"{record}\nnot yet. {wrong}" if record.launches else f"not yet. {wrong}")
+        return 1
+    cpus = play(load("cpu"), steps)
+    shown = (", ".join(f"{v:.6f}" for v in played.values) for played in (yours, cpus))
+    tell(out, f"{record}\nV at each step, by your kernels: {next(shown)}\n"
+              f"                by the CPU's:    {next(shown)}\n"
+              f"after the last no parameter is further from the CPU's than {yours.apart(cpus):.0e} of the largest")  # fmt: skip
+    if not yours.apart(cpus) < CLOSE:
+        tell(out, f"not yet. each launch is inside its bound, and the game ends more than {CLOSE:g} from the CPU's")
+        return 1
+    missing = [name for name in PUZZLES if name not in record.launches]
+    if missing:
+        tell(out, f"not yet. {len(PUZZLES) - len(missing)} of {len(PUZZLES)} kernels are yours; the CPU's took the place of "
+                  f"{', '.join(missing)}")  # fmt: skip
+        return 1
+    tell(out, "solved. A GAN was trained by your kernels.")
+    return 0
 
 
 def _named(name: str) -> Puzzle:

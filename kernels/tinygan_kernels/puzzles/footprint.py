@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygan_kernels import emulator
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.syntax.ptx import Instruction as PtxInstruction
 from tinygan_kernels.emulator.translate.kernel import Site, TranslatedKernel
@@ -48,15 +49,17 @@ class FootprintObserver(Recorder):
     """Observes a launch and keeps its footprint."""
 
     def __init__(self, kernel: TranslatedKernel, footprint: Footprint) -> None:
-        super().__init__(kernel, footprint.found, footprint.partings)
+        super().__init__(kernel, emulator.Counts(), footprint.found, footprint.partings)
         self.footprint = footprint
         self._open = False  # whether copies were issued that no group holds yet
         self._groups = 0  # groups of copies that nobody has waited for
 
     def launched(self, shape_warps: int) -> None:
+        super().launched(shape_warps)
         self.footprint.warps += shape_warps
 
     def block(self, number: int, lanes: Lanes) -> None:
+        super().block(number, lanes)
         instructions = self.kernel.basic_blocks[number].instructions
         self.footprint.instructions += lanes.warps * len(instructions)
         for instruction in instructions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinygan_kernels import reference
@@ -12,6 +14,8 @@ from tinygan_kernels.verification.cases import Case
 from .limits import coalesced, conflict_free, numbers_an_output
 from .picture import Panel, Picture
 from .puzzle import Mistake, Puzzle
+
+CONV2D: Callable[..., np.ndarray] = reference.conv2d  # (x, w, stride, pad)
 
 CONV_CU = """\
 // conv: y[n][i][j][o] = sum over u, v, c of x[n][i stride + u - pad][j stride + v - pad][c] w[u][v][c][o], 0 outside of x.
@@ -79,16 +83,16 @@ def _shifted(x: np.ndarray, w: np.ndarray, stride: int, pad: int) -> np.ndarray:
     """Return what comes out where pad is not subtracted: each window begins pad pixels further down and to the right."""
     oh, ow = (conv_size(size, k, stride, pad) for size, k in zip(x.shape[1:3], w.shape[:2], strict=True))
     more = np.pad(x, ((0, 0), (0, 2 * pad), (0, 2 * pad), (0, 0)))
-    return reference.conv2d(more, w, stride, 0)[:, :oh, :ow]
+    return CONV2D(more, w, stride, 0)[:, :oh, :ow]
 
 
 def _without_stride(x: np.ndarray, w: np.ndarray, stride: int, pad: int) -> np.ndarray:
     oh, ow = (conv_size(size, k, stride, pad) for size, k in zip(x.shape[1:3], w.shape[:2], strict=True))
-    return reference.conv2d(x, w, 1, pad)[:, :oh, :ow]
+    return CONV2D(x, w, 1, pad)[:, :oh, :ow]
 
 
 def _repeated_edge(x: np.ndarray, w: np.ndarray, stride: int, pad: int) -> np.ndarray:
-    return reference.conv2d(np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), "edge"), w, stride, 0)
+    return CONV2D(np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), "edge"), w, stride, 0)
 
 
 CONV = Puzzle(
@@ -133,13 +137,13 @@ CONV = Puzzle(
                                         "rows"),
     ),
     mistakes=(
-        Mistake(lambda x, w, stride, pad: reference.conv2d(x, w[::-1, ::-1], stride, pad), "the filter is turned over, as a "
+        Mistake(lambda x, w, stride, pad: CONV2D(x, w[::-1, ::-1], stride, pad), "the filter is turned over, as a "
                                                                                            "convolution in "
                 "mathematics is; here tap (u, v) meets pixel (i stride + u - pad, j stride + v - pad)"),
         Mistake(_shifted, "pad is not subtracted: the windows begin pad pixels too late"),
         Mistake(_without_stride, "the stride is missing: window (i, j) begins at (i stride - pad, j stride - pad)"),
         Mistake(_repeated_edge, "outside of the image the edge is repeated; it is 0 there"),
-        Mistake(lambda x, w, stride, pad: 0 * reference.conv2d(x, w, stride, pad) + x.reshape(-1)[:1].sum() * w.sum(axis=(0, 1, 2)),
+        Mistake(lambda x, w, stride, pad: 0 * CONV2D(x, w, stride, pad) + x.reshape(-1)[:1].sum() * w.sum(axis=(0, 1, 2)),
                 "each element of A's tile is x[0]; it has to be the pixel that its row and its term say"),
     ),
     praise="the matrix of patches was never there. The project's own: conv2d.cu, version 2.",

@@ -112,14 +112,14 @@ def outcome(puzzle: Puzzle, host: OwnHost, case: Case) -> Outcome:
     right, allowed = puzzle.expected(case)
     outputs = [s.copy() for s in case.states] or [np.full(r.shape, np.nan, np.float32) for r in right]
     with emulator.sanitize() as findings:
-        _run(puzzle, host, case, outputs)
+        run(puzzle, host, case, outputs)
     unwritten = [mask.reshape(o.shape) for mask, o in zip(host.unwritten, outputs, strict=True)]
     for output, mask in zip(outputs, unwritten, strict=True):
         output[mask] = np.nan
     return Outcome(case, outputs, right, allowed, unwritten, list(findings))
 
 
-def _run(puzzle: Puzzle, host: OwnHost, case: Case, outputs: Sequence[np.ndarray]) -> None:
+def run(puzzle: Puzzle, host: OwnHost, case: Case, outputs: Sequence[np.ndarray]) -> None:
     """Launch a kernel on a call. Raises ContractError where it cannot be launched or does not end."""
     work = case.size + sum(o.size for o in outputs)
     if puzzle.kernel.flops:
@@ -140,7 +140,7 @@ def measured(puzzle: Puzzle, host: OwnHost) -> Footprint:
     outputs = [s.copy() for s in case.states] or [np.full(r.shape, np.nan, np.float32) for r in right]
     footprint = Footprint(sum(o.size for o in outputs), puzzle.terms)
     with emulator.checks(False), observed(lambda kernel: FootprintObserver(kernel, footprint)):
-        _run(puzzle, host, case, outputs)
+        run(puzzle, host, case, outputs)
     return footprint
 
 
@@ -213,10 +213,14 @@ def _findings(host: OwnHost, outcomes: Sequence[Outcome]) -> Iterator[str]:
     for o in outcomes:
         for finding in o.findings:
             first.setdefault((finding.tool, finding.source), finding)
-    for finding in list(first.values())[:3]:
-        yield f"the sanitizer, {finding_told(finding, host.own.line.argument_texts)}"
+    yield from finding_sentences(list(first.values())[:3], host)
     for tool in dict.fromkeys(tool for tool, _ in first):
         yield ADVICE.get(tool, re.sub(r"check$", "", tool))
+
+
+def finding_sentences(findings: Sequence[Any], host: OwnHost) -> list[str]:
+    """Return a sentence on each of these findings of the sanitizer."""
+    return [f"the sanitizer, {finding_told(finding, host.own.line.argument_texts)}" for finding in findings]
 
 
 def _wrong_slopes(puzzle: Puzzle, host: OwnHost) -> Iterator[str]:

@@ -113,6 +113,7 @@ SUM = Puzzle(
 
 # ---- batch normalisation ---------------------------------------------------------------------------------------------------------
 
+NORM: Callable[..., tuple[np.ndarray, ...]] = reference.batch_norm  # (x, gamma, beta, eps)
 BATCH_NORM_CU = """\
 // batch-norm: y = gamma (x - mean) inv_std + beta for each channel; x and y are (rows, channels), the others (channels,).
 // mean: of the channel's column; inv_std = 1 / sqrt(mean of (x - mean)^2 + eps). All three, y, mean and inv_std, are outputs.
@@ -175,19 +176,19 @@ def _of_part(rows: slice) -> Callable[..., Any]:
     """Return batch normalisation by the statistics of some rows."""
 
     def made(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> tuple[np.ndarray, ...]:
-        _, mean, inv_std = reference.batch_norm(x[rows], gamma, beta, np.float64(eps))
+        _, mean, inv_std = NORM(x[rows], gamma, beta, np.float64(eps))
         return gamma * ((x - mean) * inv_std) + beta, mean, inv_std
 
     return made
 
 
 def _without_beta(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> tuple[np.ndarray, ...]:
-    y, mean, inv_std = reference.batch_norm(x, gamma, beta, eps)
+    y, mean, inv_std = NORM(x, gamma, beta, eps)
     return y - beta, mean, inv_std
 
 
 def _without_gamma(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float) -> tuple[np.ndarray, ...]:
-    return reference.batch_norm(x, np.ones_like(gamma), beta, eps)
+    return NORM(x, np.ones_like(gamma), beta, eps)
 
 
 BATCH_NORM = Puzzle(

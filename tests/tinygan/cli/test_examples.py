@@ -23,7 +23,7 @@ SHORTER = {
     "kernels profile": (), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
     "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
-    "puzzles list": (), "puzzles show": (), "puzzles start": (), "puzzles hint": (), "puzzles check": (),
+    "puzzles list": (), "puzzles show": (), "puzzles start": (), "puzzles hint": (), "puzzles check": (), "puzzles train": ("--steps", "1"),
     "play": ("--export", "page.html"),
 }  # fmt: skip
 
@@ -97,6 +97,9 @@ def place(tmp_path_factory):
         (here / f"{name}.csv").write_text(f"a,b\n{rows}")
     (here / "mine.py").write_text(DERIVED)
     (here / "mine.cu").write_text(SOLUTIONS["bias-act"][".cu"])
+    (here / "mine").mkdir()
+    for name, answers in SOLUTIONS.items():
+        (here / "mine" / f"{name}.cu").write_text(answers[".cu"])
     (here / "answer.py").write_text("def tanh_vjp(g, y, x):\n    return g * (1 - y**2)\n")
     (here / "proof.txt").write_text("(a + b)^2\n= a^2 + 2*a*b + b^2\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -139,7 +142,7 @@ def test_the_examples_of_the_help_work(place, monkeypatch, capsys, example):
     monkeypatch.chdir(place)
     measure_less(monkeypatch)
     command, words, more = shortened(example)
-    if command == "puzzles check" and (reason := why_unavailable("cupy", emulate=True)):
+    if command in ("puzzles check", "puzzles train") and (reason := why_unavailable("cupy", emulate=True)):
         pytest.skip(f"CUDA kernels cannot be compiled here: {reason}")
     if command.startswith("kernels") and command != "kernels list" and command != "kernels doctor":
         asked = [name for name in CUDA_BACKENDS if name in words] or (list(CUDA_BACKENDS) if command != "kernels verify" else [])

@@ -1,0 +1,86 @@
+"""The solved set of puzzles trains a GAN: every launch is judged, and the game is that of the contract's own kernels."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+
+from puzzle_answers import SOLUTIONS
+from tinygan_kernels import ContractError, load
+from tinygan_kernels.puzzles import PUZZLES
+from tinygan_kernels.puzzles.answers import WrongAnswer, backend_of, read_answers
+
+from tinygan.exercises.tiny_game import play
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, answers in SOLUTIONS.items():
+        (tmp_path / f"{name.replace('-', '_')}.cu").write_text(answers[".cu"])
+    return tmp_path
+
+
+def change(folder, name, piece, other):
+    path = folder / f"{name.replace('-', '_')}.cu"
+    assert piece in path.read_text()
+    path.write_text(path.read_text().replace(piece, other))
+
+
+def test_all_twelve_run_in_every_step_and_the_game_is_the_references(folder):
+    backend, record = backend_of(read_answers(folder), load("reference"))
+    played, right = play(backend, steps=2), play(load("reference"), steps=2)
+    assert set(record.launches) == set(PUZZLES) and min(record.launches.values()) >= 2
+    assert all(0 <= worst <= 1 for worst in record.worst.values()) and record.worst["adam"] > 0
+    assert "launches, at most" in str(record) and str(record).count("\n") == 11
+    assert 0 < played.apart(right) < 1e-4, "the numbers are near, and those of other kernels"
+    np.testing.assert_allclose(played.values, right.values, rtol=1e-4)
+    assert played.values[0] != played.values[1], "the players moved"
+    assert play(load("reference"), steps=2, seed=1).apart(right) > 0.01, "another game ends elsewhere"
+
+
+def test_a_wrong_kernel_ends_the_training_at_its_launch(folder):
+    change(folder, "conv", "i * stride + u - pad", "i * stride + u")
+    backend, record = backend_of(read_answers(folder), load("reference"))
+    with pytest.raises(WrongAnswer, match=r"conv.cu:conv, launched as conv on x \(16, 6, 6, 1\) and w .*times its bound"):
+        play(backend, steps=1)
+    assert "conv" not in record.launches and record.launches["matmul-async"] == 2
+
+
+def test_a_race_that_left_the_numbers_right_ends_it_too(folder):
+    change(folder, "sum", "        __syncthreads();\n", "")
+    backend, _ = backend_of(read_answers(folder), load("reference"))
+    with pytest.raises(WrongAnswer, match="sum.cu:sum, launched as sum on x .*racecheck"):
+        play(backend, steps=1)
+
+
+def test_kernels_that_are_missing_are_those_of_the_rest(folder):
+    for path in folder.iterdir():
+        if path.stem not in ("transpose", "matmul_tiled", "leaky_grad"):
+            path.unlink()
+    backend, record = backend_of(read_answers(folder), load("reference"))
+    assert play(backend, steps=1).apart(play(load("reference"), steps=1)) < 1e-4
+    assert set(record.launches) == {"transpose", "matmul-tiled", "leaky-grad"}
+
+
+@pytest.mark.parametrize("name", PUZZLES)
+def test_each_answer_runs_without_the_others(folder, name):
+    answers = read_answers(folder)
+    backend, record = backend_of({name: answers[name]}, load("reference"))
+    play(backend, steps=1)
+    assert set(record.launches) == {name}
+
+
+def test_float64_is_left_to_the_rest(folder):
+    backend, record = backend_of(read_answers(folder), load("reference"))
+    a = np.arange(6.0).reshape(2, 3)
+    assert backend.launch("matmul", (a, a), trans_b=True).dtype == np.float64 and not record.launches
+
+
+def test_a_folder_without_answers_and_one_with_two_of_a_puzzle(folder, tmp_path_factory):
+    with pytest.raises(ContractError, match="there is no answer in it; `tinygan puzzles start bias-act"):
+        read_answers(tmp_path_factory.mktemp("empty"))
+    (folder / "bias-act.py").write_text("")
+    with pytest.raises(ContractError, match=r"bias_act.cu and bias-act.py both answer bias-act; keep one"):
+        read_answers(folder)
+    with pytest.raises(FileNotFoundError):
+        read_answers(folder / "none")
