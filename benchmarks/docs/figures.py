@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tinygan_kernels import load
 
-from benchmarks.docs import product_figures
+from benchmarks.docs import product_figures, puzzles_page
 from benchmarks.docs.autodiff_page import worked_drawing
 from tinygan.engine.tensor import Tensor, gradients
 from tinygan.game import objectives
@@ -178,7 +178,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "parzen.png": parzen, "supports.png": supports, "collapse.png": collapse,
     "product.png": product_figures.product, "tile.png": product_figures.tile,
 }
-DRAWINGS: dict[str, Callable[[], str]] = {"graph.svg": worked_drawing}
+DRAWINGS: dict[str, Callable[[], str]] = {"graph.svg": worked_drawing, **puzzles_page.drawings()}
 
 
 def draw(folder: Path) -> None:

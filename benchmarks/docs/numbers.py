@@ -25,6 +25,7 @@ from benchmarks.docs import (
     kernels_page,
     own_kernel_page,
     product_numbers,
+    puzzles_page,
 )
 from benchmarks.docs.excerpts import excerpt, nested
 from benchmarks.docs.game_page import claim
@@ -37,7 +38,7 @@ from tinygan.theory.vector_field import jacobian
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # blocks that take longer than a few seconds
 SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "mlp-rates", "parzen", "birthday", "supports",
-        "own-wrong", "own-slow", "own-explained", "own-good"}
+        "own-wrong", "own-slow", "own-explained", "own-good", "seen", "trained"}
 # blocks that show what is chosen for the registers of AVX-512, and are left as they are on other machines
 MACHINES_OWN = set() if product_numbers.AVX_512 else {"route", "blocking"}
 
@@ -110,6 +111,8 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "step": kernels_page.step_costs,
     },
     "emulator.md": emulator_page.BLOCKS,
+    "puzzles.md": {"path": puzzles_page.path, "pictures": puzzles_page.pictures, "seen": puzzles_page.seen,
+                   "trained": puzzles_page.trained},
 }
 
 

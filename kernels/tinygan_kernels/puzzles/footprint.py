@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygan_kernels import emulator
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.syntax.ptx import Instruction as PtxInstruction
 from tinygan_kernels.emulator.translate.kernel import Site, TranslatedKernel
@@ -49,7 +48,7 @@ class FootprintObserver(Recorder):
     """Observes a launch and keeps its footprint."""
 
     def __init__(self, kernel: TranslatedKernel, footprint: Footprint) -> None:
-        super().__init__(kernel, emulator.Counts(), footprint.found, footprint.partings)
+        super().__init__(kernel, footprint.found, footprint.partings)
         self.footprint = footprint
         self._open = False  # whether copies were issued that no group holds yet
         self._groups = 0  # groups of copies that nobody has waited for

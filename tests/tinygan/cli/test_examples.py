@@ -23,7 +23,8 @@ SHORTER = {
     "kernels profile": (), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
     "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
-    "puzzles list": (), "puzzles show": (), "puzzles start": (), "puzzles hint": (), "puzzles check": (), "puzzles train": ("--steps", "1"),
+    "puzzles list": (), "puzzles show": (), "puzzles start": (), "puzzles hint": (), "puzzles check": (),
+    "puzzles train": ("--steps", "1"),
     "play": ("--export", "page.html"),
 }  # fmt: skip
 
