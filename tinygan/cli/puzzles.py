@@ -134,10 +134,7 @@ def train(
         tell(out, f"{record}\nnot yet. {wrong}" if record.launches else f"not yet. {wrong}")
         return 1
     cpus = play(load("cpu"), steps)
-    shown = (", ".join(f"{v:.6f}" for v in played.values) for played in (yours, cpus))
-    tell(out, f"{record}\nV at each step, by your kernels: {next(shown)}\n"
-              f"                by the CPU's:    {next(shown)}\n"
-              f"after the last no parameter is further from the CPU's than {yours.apart(cpus):.0e} of the largest")  # fmt: skip
+    tell(out, f"{record}\n{yours.beside(cpus)}")
     if not yours.apart(cpus) < CLOSE:
         tell(out, f"not yet. each launch is inside its bound, and the game ends more than {CLOSE:g} from the CPU's")
         return 1

@@ -32,6 +32,12 @@ class Played:
         """Return the largest difference of a parameter, as a share of the largest parameter."""
         return float(np.abs(self.parameters - other.parameters).max() / np.abs(self.parameters).max())
 
+    def beside(self, cpus: Played) -> str:
+        """Return in words how this game, by somebody's own kernels, went beside that by the CPU's."""
+        yours, theirs = (", ".join(f"{v:.6f}" for v in played.values) for played in (self, cpus))
+        return (f"V at each step, by your kernels: {yours}\n                by the CPU's:    {theirs}\n"
+                f"after the last no parameter is further from the CPU's than {self.apart(cpus):.0e} of the largest")  # fmt: skip
+
 
 def play(backend: Backend, steps: int = 3, seed: int = 0) -> Played:
     """Play so many steps, always the same ones: G with batch norm against a D with a convolution, both moved by Adam, in float32.
