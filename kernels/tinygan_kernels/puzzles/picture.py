@@ -12,7 +12,7 @@ import textwrap
 from dataclasses import dataclass
 from html import escape
 
-PALETTE = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d", "#eeca3b")
+PALETTE = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#3d8f8a", "#b279a2", "#9d755d", "#a3860f")
 CELL, GAP, MARGIN, HEAD, LINE, CHARACTER = 18, 54, 14, 22, 15, 6.4
 TEXT_WIDTH, TEXT_GAP = 96, "  ->  "
 STYLE = (

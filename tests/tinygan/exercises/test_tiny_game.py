@@ -49,7 +49,7 @@ def test_a_wrong_kernel_ends_the_training_at_its_launch(folder):
 def test_a_race_that_left_the_numbers_right_ends_it_too(folder):
     change(folder, "sum", "        __syncthreads();\n", "")
     backend, _ = backend_of(read_answers(folder), load("reference"))
-    with pytest.raises(WrongAnswer, match="sum.cu:sum, launched as sum on x .*racecheck"):
+    with pytest.raises(WrongAnswer, match=r"sum.cu:sum, launched as sum on x .*racecheck"):
         play(backend, steps=1)
 
 
