@@ -131,7 +131,7 @@ def refused(body: str, modifier: str) -> bool:
 
 @pytest.mark.parametrize("opcode", OPCODES)
 def test_a_modifier_that_the_row_does_not_know_is_refused_by_name(opcode):
-    """Left aside, it would be a silent wrong result: min.xorsign, mma.satfinite, ld.unified, barrier.cluster."""
+    """Left aside, it would be a silent wrong result: min.xorsign, mma.satfinite, ld.unified."""
     assert refused(OF_ITS_OWN.get(opcode, f"{opcode}.planted.u32 %x, %a, %b;"), "planted")
 
 
@@ -145,9 +145,9 @@ def test_a_modifier_that_the_row_does_not_know_is_refused_by_name(opcode):
     ("redux.sync.min.abs.s32 %x, %a, -1;", "abs"),
     ("cvt.rn.satfinite.f16.f32 %x, %a;", "satfinite"),
     ("st.async.global.u32 [%pt1], %a;", "async"),
-    ("barrier.cluster.arrive;", "cluster"),
-    ("fence.mbarrier_init.release.cluster;", "mbarrier_init"),
-    ("isspacep.shared::cluster %a, %b;", "shared::cluster"),
+    ("barrier.sync.planted 0;", "planted"),
+    ("fence.sc.planted;", "planted"),
+    ("mbarrier.init.planted.b64 [%pt1], %a;", "planted"),
     ("cp.async.ca.shared.global.L2::cache_hint [%pt1], [%pt1], 4, %rd1;", "L2::cache_hint"),
     ("add.sat.bf16x2 %x, %a, %b;", "sat"),
     ("add.rz.f16x2 %x, %a, %b;", "rz"),

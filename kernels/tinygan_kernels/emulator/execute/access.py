@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.semantics.generic_addresses import window_of
+from tinygan_kernels.emulator.semantics.generic_addresses import REMOTE, window_of
 from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site
 
@@ -141,6 +141,9 @@ class Access:
             text += f"; {memory.heap.describe(int(address[0]))}"
         if kind == "out-of-bounds" and space == "global":
             text += self._nearest(int(address[0]), site.bytes)
+        if kind == "out-of-bounds" and space == "shared" and address[0] >= REMOTE:
+            rank = int(address[0]) // REMOTE - 1
+            text += f" in the shared memory of block {rank} of the cluster, which has ended or has no such bytes"
         self.report.add("memcheck", text, site, self.machine, lanes.index[0], address[0], space, lanes.count)
         if not self.check:
             self.report.deliver()

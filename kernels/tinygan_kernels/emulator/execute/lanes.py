@@ -16,11 +16,13 @@ from tinygan_kernels.emulator.semantics.warps import WARP
 
 @dataclass(frozen=True)
 class Shape:
-    """The layout of a chunk of a launch: how many thread blocks run at once, their dimensions and the grid's (x, y, z)."""
+    """The layout of a chunk of a launch: how many thread blocks run at once, their dimensions, the grid's and the cluster's
+    in blocks (x, y, z)."""
 
     blocks: int
     block: tuple[int, int, int]
     grid: tuple[int, int, int]
+    cluster: tuple[int, int, int] = (1, 1, 1)
 
     @property
     def threads(self) -> int:

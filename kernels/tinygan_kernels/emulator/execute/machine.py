@@ -15,6 +15,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 from . import atomics, fragments, heap
 from .access import Access, widen
+from .clusters import members_of
 from .lanes import Lanes, Shape
 from .mbarriers import Mbarriers
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
@@ -43,6 +44,10 @@ class Machine:
             ),
             "local": WindowSpace("local", kernel.local_bytes, shape.width, lanes),
         }
+        self.members = members_of(shape, first)
+        if self.members.blocks.shape[1] > 1:
+            starts = self.members.blocks[self.members.cluster] * spaces["shared"].pitch
+            spaces["shared"].peers = np.repeat(starts, shape.stride, axis=0)
         self.check = instruments.sanitizer(self, spaces)
         self.counter = instruments.counter
         self.silent = instruments.silent  # whether printf prints nothing
@@ -106,6 +111,7 @@ class Machine:
         }
         for i, axis in enumerate("xyz"):
             values |= {f"ntid.{axis}": shape.block[i], f"nctaid.{axis}": shape.grid[i]}
+        values |= self._cluster_registers(lanes // shape.stride, values)
         lane = lanes % WARP
         bit = np.uint64(1) << lane.astype("u8")
         values |= {
@@ -129,6 +135,26 @@ class Machine:
             if "%" + name in wanted:
                 wide = np.broadcast_to(np.asarray(value).astype("u8" if name == "gridid" else "u4"), (shape.width,))
                 self.names["s_" + name.replace(".", "_")] = np.ascontiguousarray(wide)
+
+    def _cluster_registers(self, block: np.ndarray, values: dict) -> dict:
+        """Return the special registers that tell of clusters. block: of each lane, in the chunk; values: %ctaid, %nctaid."""
+        found = {"cluster_ctarank": self.members.rank[block], "cluster_nctarank": self.members.blocks.shape[1]}
+        for i, axis in enumerate("xyz"):
+            size = self.shape.cluster[i]
+            found |= {
+                f"cluster_nctaid.{axis}": size, f"cluster_ctaid.{axis}": values[f"ctaid.{axis}"] % size,
+                f"clusterid.{axis}": values[f"ctaid.{axis}"] // size, f"nclusterid.{axis}": self.shape.grid[i] // size,
+            }  # fmt: skip
+        explicit = self.members.blocks.shape[1] > 1 or "explicitcluster" in self.kernel.entry.limits
+        return found | {"is_explicit_cluster": int(explicit)}
+
+    def blocks_ended(self) -> None:
+        """Note which blocks have ended: other blocks of their clusters cannot reach their shared memory any more."""
+        shared = self.access.spaces["shared"]
+        if shared.peers is not None:
+            running = self.alive.reshape(self.shape.blocks, -1).any(axis=1)
+            starts = np.where(running, np.arange(self.shape.blocks) * shared.pitch, -1)
+            shared.peers = np.repeat(starts[self.members.blocks[self.members.cluster]], self.shape.stride, axis=0)
 
     def _bind_functions(self) -> None:
         """Bind the functions that generated code calls by a fixed name."""

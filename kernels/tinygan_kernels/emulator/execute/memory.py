@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.semantics.generic_addresses import REMOTE
 
 UNWRITTEN, GONE = 1, 2
 """Marks of bytes that nothing has written, and of local ones of a function that has returned; 0 is written."""
@@ -180,6 +181,7 @@ class WindowSpace:
         self.pitch = -(-size // 16) * 16
         self.memory = Memory(np.zeros(self.pitch * owners, np.uint8), 0, name)
         self.start = owner_of_lane.astype("i8") * self.pitch
+        self.peers: np.ndarray | None = None  # (lanes, ranks): where the windows of the cluster's blocks start; -1: it has ended
 
     def locate(self, address: np.ndarray, size: int, lanes):
         """Yield (memory, positions, chosen), as GlobalSpace does."""
@@ -188,10 +190,28 @@ class WindowSpace:
         if low >= 0 and high + size <= self.size:
             yield self.memory, positions, None
             return
+        if high >= REMOTE and self.name == "shared":
+            yield from self._locate_remote(address, size, lanes)
+            return
         inside = (address >= 0) & (address <= self.size - size)  # a sum with `size` could overflow
         if inside.any():
             yield self.memory, positions[inside], inside
         yield None, address[~inside], ~inside
+
+
+    def _locate_remote(self, address: np.ndarray, size: int, lanes):
+        """Yield what `locate` yields, for addresses of which some lead to other blocks of the cluster."""
+        rank, low = address // REMOTE - 1, address % REMOTE
+        every = self.start[:, None] if self.peers is None else self.peers
+        peers = every if lanes.full else every[lanes.index]
+        known = (rank >= 0) & (rank < peers.shape[1])
+        there = peers[np.arange(len(peers)), np.where(known, rank, 0)]
+        start = np.where(rank == -1, self.start if lanes.full else self.start[lanes.index], np.where(known, there, -1))
+        inside = (start >= 0) & (low <= self.size - size)
+        if inside.any():
+            yield self.memory, (start + low)[inside], inside
+        if not inside.all():
+            yield None, address[~inside], ~inside
 
 
 # -- arrays whose bytes count as unwritten -----------------------------------------------------------------------------

@@ -9,12 +9,15 @@ runs in a circle, all get turns.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.semantics.warps import WARP, named_and_absent
 from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
+from .clusters import ClusterBarrier
 from .frames import Frames
 from .lanes import Lanes
 from .machine import Machine
@@ -31,6 +34,7 @@ class Scheduler:
         self.groups: dict[tuple, Lanes] = {}
         self.waiting: list[_Waiting] = []  # at barriers
         self.meeting: dict[tuple, Lanes] = {}  # at collectives that name lanes not there yet
+        self.at_clusters: dict[tuple, tuple[TranslatedBlock, Lanes]] = {}  # at barrier.cluster.wait, by where they go on
         self.live = machine.live()
         self.names = machine.names
         self.frames = Frames(machine)
@@ -42,7 +46,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Run group after group until no lane is left (`ended`), or until `watch` says that the others have to go on first."""
-        while self.groups or self.waiting or self.meeting:
+        while self.groups or self.waiting or self.meeting or self.at_clusters:
             if not self.groups:
                 self._nobody_can_go_on()
                 continue
@@ -60,6 +64,7 @@ class Scheduler:
     def _has_to_pause(self) -> bool:
         """Say whether `watch` wants this machine to stop, knowing whether every group gets its turns now, and who waits."""
         waiting = sum(w.lanes.count for w in self.waiting) + sum(lanes.count for lanes in self.meeting.values())
+        waiting += sum(lanes.count for _, lanes in self.at_clusters.values())
         return self.watch.pause(self.groups, waiting, len(self.groups) == 1 or self.turns > PATIENCE)
 
     def _next(self) -> tuple:
@@ -204,6 +209,10 @@ class Scheduler:
             self._release()
         for key in list(self.meeting):  # who was named may be gone: look again
             self.add(key, self.meeting.pop(key))
+        if self.machine.members.blocks.shape[1] > 1:
+            self.machine.blocks_ended()
+            if "cluster_barrier" in self.__dict__:
+                self._release_clusters()
 
     def _trap(self, basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
         """Raise the error of a trap instruction, after what the sanitizer found."""
@@ -213,6 +222,52 @@ class Scheduler:
         if "%envreg2" in self.machine.kernel.specials and not self.machine.cooperative:
             text += "; this_grid() can synchronise in a cooperative launch only: RawModule(..., enable_cooperative_groups=True)"
         raise EmulatorError(text)
+
+    # -- barriers of clusters ---------------------------------------------------------------------------------
+    @cached_property
+    def cluster_barrier(self) -> ClusterBarrier:
+        return ClusterBarrier(self.machine.shape, self.machine.members)
+
+    def _cluster_arrive(self, basic: TranslatedBlock, _outer: tuple, lanes: Lanes, ordered: bool) -> int:
+        """Let lanes arrive at the barrier of their cluster, and go on."""
+        twice = self.cluster_barrier.arrive(lanes)
+        if twice.any() and self.machine.check:
+            text = f"{basic.site.name}: the thread has arrived already, and has not waited since"
+            first = int(np.flatnonzero(twice)[0])
+            self.machine.report.add("synccheck", text, basic.site, self.machine, first, count=int(twice.sum()))
+        if ordered and self.machine.check:
+            self.machine.check.cluster_arrive(lanes)
+        self._release_clusters()
+        return basic.after
+
+    def _cluster_wait(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, ordered: bool) -> None:
+        """Let lanes wait until all threads of their cluster that have not exited have arrived."""
+        key = (*outer, 2 * basic.after)
+        passed = self.cluster_barrier.passed(lanes)
+        if passed.count and ordered and self.machine.check:
+            self.machine.check.cluster_wait(passed)
+        self.add(key, passed)
+        rest = lanes.without(passed)
+        if rest.count:
+            there = self.at_clusters.get(key)
+            self.at_clusters[key] = (basic, rest if there is None else there[1] | rest)
+
+    def _release_clusters(self) -> None:
+        """Let lanes go on that waited for their cluster, where a phase of its barrier is complete."""
+        done = self.cluster_barrier.complete(self.live.mask)
+        if not done.any():
+            return
+        if self.machine.check:
+            self.machine.check.cluster_complete(done)
+        for key, (basic, lanes) in list(self.at_clusters.items()):
+            passed = self.cluster_barrier.passed(lanes)
+            if passed.count:
+                if self.machine.check and "relaxed" not in basic.site.name:
+                    self.machine.check.cluster_wait(passed)
+                del self.at_clusters[key]
+                if passed.count < lanes.count:
+                    self.at_clusters[key] = (basic, lanes.without(passed))
+                self.add(key, passed)
 
     # -- barriers ---------------------------------------------------------------------------------------------
     def _barrier(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, payload) -> int | None:
@@ -423,7 +478,11 @@ class Scheduler:
                     self._report_absent(basic, lanes, absent | lanes.mask)
                     self._run_once(key, lanes)
             return
-        site, lanes = self.waiting[0].basic.site, self.waiting[0].lanes
+        if self.waiting:
+            site, lanes = self.waiting[0].basic.site, self.waiting[0].lanes
+        else:
+            basic, lanes = next(iter(self.at_clusters.values()))
+            site = basic.site
         self.machine.report.add(
             "synccheck",
             "deadlock: barrier never reached by all threads it waits for",

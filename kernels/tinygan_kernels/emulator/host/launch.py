@@ -61,12 +61,14 @@ def run_kernel(
     shared_mem: int = 0,
     arrays: list | None = None,
     cooperative: bool = False,
+    cluster: tuple[int, int, int] | None = None,
 ) -> None:
     """Run a kernel on a grid to its end.
 
     variables: the module's global and constant memory; grid, block: one to three sizes; args: as `arguments.pack` takes
     them; shared_mem: bytes of dynamic shared memory; arrays: (array, name) that the kernel may touch besides its arguments;
-    cooperative: whether all blocks are resident at once and can synchronise, as in cudaLaunchCooperativeKernel.
+    cooperative: whether all blocks are resident at once and can synchronise, as in cudaLaunchCooperativeKernel;
+    cluster: sizes of a cluster in blocks, as in cudaLaunchKernelEx, for a kernel that does not say them itself (__cluster_dims__).
 
     Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
     trap, deadlock).
@@ -74,12 +76,12 @@ def run_kernel(
     grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
     _check_limits(kernel, grid, block, shared_mem)
     with ONE_AT_A_TIME:
-        _run(kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative)
+        _run(kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative, _cluster(kernel, grid, cluster))
 
 
 def _run(
     kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list,
-    cooperative: bool,
+    cooperative: bool, cluster: tuple[int, int, int],
 ) -> None:  # fmt: skip
     """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
@@ -116,10 +118,11 @@ def _run(
         instruments.counter.launched(blocks * Shape(1, block, grid).warps)
     named = [(a, f"argument {i}") for i, a in enumerate(args) if isinstance(a, np.ndarray)] + list(arrays)
     again = Launch(kernel, memory, grid, block, shared_mem, named)
-    schedules = Schedules.of(again, lambda count: _chunks(count, block, resident)) if instruments.checks else None
+    alone = instruments.checks and cluster == (1, 1, 1)  # blocks of a cluster run together, not one after the other
+    schedules = Schedules.of(again, lambda count: _chunks(count, block, resident)) if alone else None
     chunks = (
-        instruments.machine(Shape(count, block, grid), first, memory, shared_mem)
-        for first, count in _chunks(blocks, block, resident)
+        instruments.machine(Shape(count, block, grid, cluster), first, memory, shared_mem)
+        for first, count in _chunks(blocks, block, resident, _inseparable(grid, cluster))
     )
     with np.errstate(all="ignore"):
         steps = run_chunks(chunks, resident)
@@ -128,6 +131,31 @@ def _run(
     if instruments.counter:
         instruments.counter.deliver()
     instruments.report.deliver()
+
+
+MOST_IN_CLUSTER = 16
+"""Blocks of the largest cluster; more than 8 a kernel has to allow (cudaFuncAttributeNonPortableClusterSizeAllowed)."""
+
+
+def _cluster(kernel: TranslatedKernel, grid, given: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """Return the sizes of a launch's clusters, in blocks. Raises EmulatorError for sizes that cannot be."""
+    said = kernel.entry.limits.get("reqnctapercluster")
+    own = (*said, 1, 1)[:3] if said else None
+    if own and given and own != tuple(given):
+        raise EmulatorError(f"kernel {kernel.title} is compiled for clusters of {own} blocks, not {tuple(given)}")
+    x, y, z = own or given or (1, 1, 1)
+    if min(x, y, z) < 1 or x * y * z > MOST_IN_CLUSTER:
+        raise EmulatorError(f"kernel {kernel.title}: a cluster of {(x, y, z)} blocks, of which 1 to {MOST_IN_CLUSTER} are possible")
+    if any(n % c for n, c in zip(grid, (x, y, z), strict=True)):
+        raise EmulatorError(f"kernel {kernel.title}: the grid {grid} is no multiple of the cluster {(x, y, z)}")
+    return x, y, z
+
+
+def _inseparable(grid, cluster: tuple[int, int, int]) -> int:
+    """Return of how many blocks a chunk has to be a multiple, so that no cluster lies in two."""
+    if cluster[2] > 1:
+        return grid[0] * grid[1] * cluster[2]
+    return grid[0] * cluster[1] if cluster[1] > 1 else cluster[0]
 
 
 def _dimensions(given, what: str) -> tuple[int, int, int]:
@@ -170,11 +198,16 @@ def _check_shared(kernel: TranslatedKernel, dynamic: int) -> None:
         )
 
 
-def _chunks(blocks: int, block, resident: int) -> Iterator[tuple[int, int]]:
+def _chunks(blocks: int, block, resident: int, unit: int = 1) -> Iterator[tuple[int, int]]:
     """Cut a grid into chunks of about equal size, one after the other: (first block, number of blocks), ...
 
-    resident: how many blocks run at once on a GPU. No chunk exceeds that, and the first chunks hold just so many.
+    resident: how many blocks run at once on a GPU. No chunk exceeds that, and the first chunks hold just so many. unit: of how many
+    blocks a chunk is a multiple, where that is more than one.
     """
+    if unit > 1:
+        threads = (unit * (-(-block[0] * block[1] * block[2] // 32) * 32), 1, 1)
+        yield from ((unit * first, unit * count) for first, count in _chunks(blocks // unit, threads, max(1, resident // unit)))
+        return
     stride = -(-block[0] * block[1] * block[2] // 32) * 32
     most = max(1, min(LANES // stride, resident))
     for start, end in ((0, min(blocks, resident)), (resident, blocks)):

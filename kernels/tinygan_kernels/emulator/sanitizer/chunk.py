@@ -10,6 +10,7 @@ import numpy as np
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 from tinygan_kernels.emulator.execute.memory import UNWRITTEN, Memory
 
+from .clusters import ClusterOrder
 from .collectives import ChecksCollectives
 from .copies import ChecksCopies
 from .extents import extents_of, homes_of
@@ -51,6 +52,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         self.messages = Messages(self.order) if launch.order.messages else None
         self.mailbox = Mailbox()  # of shared memory
         self.mbarriers = MbarrierOrder(self.order)
+        self.clusters = ClusterOrder(self.order, machine.members)
         self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}
@@ -201,6 +203,18 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         self.order.block_barrier(complete)
         if self.messages:
             self.messages.blocks_met(complete)
+
+    def cluster_arrive(self, lanes: Lanes) -> None:
+        """Note a barrier.cluster.arrive of these lanes that releases."""
+        self.clusters.arrive(lanes)
+
+    def cluster_complete(self, clusters: np.ndarray) -> None:
+        """Note the clusters (a mask over the chunk's) in which a phase of the barrier is complete."""
+        self.clusters.completed(clusters)
+
+    def cluster_wait(self, lanes: Lanes) -> None:
+        """Note that these lanes have passed a barrier.cluster.wait that acquires."""
+        self.clusters.wait(lanes)
 
     def barrier(self, lanes: Lanes, arrived: list) -> None:
         """Note a barrier at which these lanes met, with what `arrive` returned for those that only arrived."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 
-from .knowledge import THREAD, View, joined, own_view
+from .knowledge import BLOCK, THREAD, View, joined, own_view
 from .knowledge import WARP as OF_WARP
 
 FLAG_BITS, THREAD_BITS = 2, 10
@@ -101,6 +101,31 @@ class Order:
                 own[key] = max(int(row[i]), own.get(key, 0))
         view = self.views[lane]
         return View(own) if view is None else View(own, view)
+
+    def views_of(self, mask: np.ndarray) -> list[View]:
+        """Return what the lanes of a mask know now: one view for each whole warp, and one for each lane of another."""
+        rows, alive = mask.reshape(-1, WARP), self.machine.alive.reshape(-1, WARP)
+        plain = self.lane_rows is None and self.warp_rows is None
+        views: list[View] = []
+        for warp in np.flatnonzero(rows.any(axis=1)).tolist():
+            lanes = warp * WARP + np.flatnonzero(rows[warp])
+            if not plain or not (rows[warp] == alive[warp]).all():
+                views += [self.view_of(int(lane)) for lane in lanes]
+                continue
+            number = int(self.number[lanes[0]])
+            own = {4 * (number >> 5) + OF_WARP: self.clock.now,
+                   4 * (number >> THREAD_BITS) + BLOCK: int(self.block_time[self.block_of[lanes[0]]])}  # fmt: skip
+            parts = {id(v): v for v in self.views[lanes] if v is not None}
+            views.append(View(own, *parts.values()))
+        return views
+
+    def learn_together(self, lanes: np.ndarray, view: View | None) -> None:
+        """Let lanes know what a view holds. Those that knew the same know the same again, in one view."""
+        made: dict[int, View | None] = {}
+        for lane in lanes.tolist():
+            before = self.views[lane]
+            made.setdefault(id(before), joined(before, view))
+            self.learn(lane, made[id(before)])
 
     def learn(self, lane: int, view: View | None) -> None:
         """Let a lane know what a view holds."""

@@ -53,6 +53,7 @@ class Races:
 
     def __init__(self, order: Order, space: str, report):
         self.order, self.space, self.report = order, space, report
+        self.across = space != "shared" or order.machine.members.blocks.shape[1] > 1  # whether threads of several blocks reach it
         self.clock = order.clock
 
     # -- accesses -------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class Races:
             records.writer[at] = stamp
             if not strength.flags:
                 self._within_instruction(site, records.writer[at], stamp, positions, lanes, j, records, values)
-            elif not strength.flags & WIDE and self.space != "shared":
+            elif not strength.flags & WIDE and self.across:
                 winner = records.writer[at]
                 lost = (winner ^ stamp) & self.clock.block_mask != 0
                 self._found(site, lost, winner, positions, lanes, "write", "written in the same instruction")
@@ -95,7 +96,7 @@ class Races:
         """Mark the stamps of other threads that the last barrier of the lane's block does not order before it."""
         floor = self.order.floor if lanes.full else self.order.floor[lanes.index]
         late = stamps >= floor
-        if self.space != "shared":
+        if self.across:
             late |= (stamps ^ mine) & self.clock.block_mask != 0
         late &= stamps != 0
         if np.count_nonzero(late):

@@ -53,6 +53,14 @@ def vote(mode: str, predicate, members, active):
     return {"ballot": yes, "any": yes != 0, "all": yes == present, "uni": (yes == present) | (yes == 0)}[mode]
 
 
+def elect(members, active):
+    """Compute elect.sync: (number of the elected lane, whether a lane is it), of those named and executing the lowest."""
+    named = ballot(np.ones(active.shape, bool), np.broadcast_to(members, active.shape), active)
+    lowest = named & (~named + np.uint32(1))
+    leader = (np.frexp(lowest.astype("f8"))[1] - 1).astype("u4")
+    return leader, np.arange(active.size) % WARP == leader
+
+
 def match(mode: str, values, members, active):
     """Compute match.any: the bits of the lanes with the same value; or match.all: (the members if all agree, else 0; whether)."""
     width = active.size

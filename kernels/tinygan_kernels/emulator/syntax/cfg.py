@@ -26,6 +26,7 @@ class BasicBlock:
     branch      go to `targets[0]`                                       `after`
     switch      go to `targets[register]`                                `after`
     barrier     wait for the block's other threads, then `after`         `after`
+    cluster_arrive, cluster_wait   arrive at, or wait for, the barrier of the cluster, then `after`
     call        run the callee, then `after`                             `after`
     return      return to the caller (a kernel: exit)                    `after`
     exit        exit                                                     `after`
@@ -67,6 +68,8 @@ def _end_of(instruction: Instruction) -> str | None:
     if opcode in ("bra", "brx"):
         return "branch" if opcode == "bra" else "switch"
     if opcode in ("bar", "barrier"):
+        if "cluster" in modifiers:
+            return "cluster_arrive" if "arrive" in modifiers else "cluster_wait"
         return None if "warp" in modifiers else "barrier"
     return {"ret": "return", "exit": "exit", "call": "call", "trap": "exit"}.get(opcode)
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from tinygan_kernels.emulator.semantics import floats
 from tinygan_kernels.emulator.semantics.conversions import KNOWN, convert, pack_halves, split_halves, to_tf32
-from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, SHARED
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Vector
+from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, REMOTE, SHARED, mapped, rank_of
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Special, Vector
 
 from .emitter import Emitter
 from .types import FLOAT, PACKED, code_of, types_of
@@ -191,9 +191,9 @@ _INTEGER = ("u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64")
 
 
 def cvta(e: Emitter, ins: Instruction) -> None:
-    space = next(m for m in ins.modifiers if m in ("global", "shared", "local", "const", "param", "shared::cta"))
+    space = next(m for m in ins.modifiers if m in ("global", "shared", "local", "const", "param", "shared::cta", "shared::cluster"))
     kind = e.kind_of(ins)
-    base = {"shared": SHARED, "shared::cta": SHARED, "local": LOCAL}.get(space, 0)
+    base = {"shared": SHARED, "shared::cta": SHARED, "shared::cluster": SHARED, "local": LOCAL}.get(space, 0)
     sign = "-" if "to" in ins.modifiers else "+"
     value = e.read(ins.operands[1], kind)
     e.write(ins.operands[0], kind, f"{value} {sign} {e.constant(Immediate(base), kind)}" if base else value)
@@ -205,7 +205,8 @@ def isspacep(e: Emitter, ins: Instruction) -> None:
         "shared": (SHARED, LOCAL),
         "local": (LOCAL, 1 << 62),
         "const": (0, 0),
-        "shared::cta": (SHARED, LOCAL),
+        "shared::cta": (SHARED, SHARED + REMOTE),
+        "shared::cluster": (SHARED, LOCAL),
         "param": (0, 0),
     }[ins.modifiers[0]]
     value = e.read(ins.operands[1], "u64")
@@ -214,6 +215,16 @@ def isspacep(e: Emitter, ins: Instruction) -> None:
         "pred",
         f"({value} >= {e.constant(Immediate(low), 'u64')}) & ({value} < {e.constant(Immediate(high), 'u64')})",
     )
+
+
+def mapa(e: Emitter, ins: Instruction) -> None:
+    kind = e.kind_of(ins)
+    e.write(ins.operands[0], kind, e.call(mapped, e.read(ins.operands[1], kind), e.read(ins.operands[2], "u32")))
+
+
+def getctarank(e: Emitter, ins: Instruction) -> None:
+    own = e.read(Special("%cluster_ctarank"), "u32")
+    e.write(ins.operands[0], "u32", e.call(rank_of, e.read(ins.operands[1], e.kind_of(ins)), own))
 
 
 def testp(e: Emitter, ins: Instruction) -> None:

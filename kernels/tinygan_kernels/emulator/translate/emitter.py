@@ -39,7 +39,11 @@ SPECIAL = (
     "%globaltimer_hi",
     "%envreg1",
     "%envreg2",
+    "%cluster_ctarank",
+    "%cluster_nctarank",
+    "%is_explicit_cluster",
     *(f"%{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"),
+    *(f"%{name}.{axis}" for name in ("clusterid", "nclusterid", "cluster_ctaid", "cluster_nctaid") for axis in "xyz"),
     *SPECIAL_64,
 )
 

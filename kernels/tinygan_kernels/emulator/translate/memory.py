@@ -13,6 +13,7 @@ _SPACES = {
     "global": "global",
     "shared": "shared",
     "shared::cta": "shared",
+    "shared::cluster": "shared",
     "local": "local",
     "const": "global",
     "param": "param",
@@ -24,7 +25,7 @@ def space_of(e: Emitter, ins: Instruction) -> str:
     for m in ins.modifiers:
         if m in _SPACES:
             return _SPACES[m]
-        if m in ("shared::cluster", "param::func", "param::entry"):
+        if m in ("param::func", "param::entry"):
             raise e.unsupported(f".{m} is not supported")
     return "generic"
 
@@ -142,10 +143,14 @@ def copy_length(e: Emitter, operand, size: int) -> str:
 
 
 def fence(e: Emitter, ins: Instruction) -> None:
-    if not {"cta", "gl", "sys", "gpu", "cluster"} & set(ins.modifiers) or "proxy" in ins.modifiers:
+    words = set(ins.modifiers)
+    if "proxy" in words or any(m.startswith(("proxy", "mbarrier_init")) for m in words):
+        return  # all accesses go one way here, and mbarriers are made at once
+    if not {"cta", "gl", "sys", "gpu", "cluster"} & words:
         raise e.unsupported("this fence is not supported")
     e.line(f"fence({'cta' not in ins.modifiers}, {e.lanes})")
 
 
 def nothing(e: Emitter, ins: Instruction) -> None:
-    """Write nothing: prefetch, discard, applypriority, nanosleep and pmevent are hints without a result."""
+    """Write nothing for hints without a result: prefetch, discard, applypriority, nanosleep, pmevent; setmaxnreg, as registers are
+    as many as a kernel names; griddepcontrol, as kernels run one after the other."""

@@ -70,22 +70,24 @@ def _rows(names: str, *row, **fields) -> dict[str, Opcode]:
 _simple, _clamped = arithmetic.simple, arithmetic.clamped
 _ROUND = " ".join(ROUNDING)
 _COMPARE = "eq ne lt le gt ge lo ls hi hs equ neu ltu leu gtu geu num nan and or xor ftz"
-_SPACE = "global shared shared::cta local const param"
+_SPACE = "global shared shared::cta shared::cluster local const param"
 _SCOPE = "cta cluster gpu sys"
 _CACHE = r"ca cg cs cv lu wb wt L1::\w+ L2::\w+"  # hints: no result depends on them
 _LOAD = f"{_SPACE} {_SCOPE} {_CACHE} v2 v4 v8 weak volatile relaxed mmio"
-_SPACE_OF_ANOTHER = "shared::cluster param::func param::entry"  # these are refused by the function itself, which says why
+_SPACE_OF_ANOTHER = "param::func param::entry"  # these are refused by the function itself, which says why
 _ATOMIC = f"{_SPACE} {_SCOPE} relaxed acquire release acq_rel add min max and or xor exch cas inc dec noftz v2 v4 v8"
 _COPY = (
     r"async ca cg shared shared::cta shared::cluster global L2::\d+B commit_group wait_group wait_all bulk mbarrier arrive noinc"
 )
 _PREFETCH = r"global local L1 L2 L2::\w+"
 _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
+_PROXY = r"proxy alias async async::generic async\.global tensormap::generic mbarrier_init sync_restrict::shared::\w+ " + _SPACE
 _MBARRIER = (
     "init inval arrive arrive_drop expect_tx complete_tx test_wait try_wait pending_count parity noComplete relaxed acquire "
     f"release cta cluster shared shared::cta {_SPACE_OF_ANOTHER}"
 )
 _BARRIER = "sync arrive red popc and or cta"
+_OF_CLUSTER = "cluster wait release acquire relaxed"
 _VIDEO = "vadd2 vadd4 vsub2 vsub4 vmin2 vmin4 vmax2 vmax4 vabsdiff2 vabsdiff4 vavrg2 vavrg4"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
 
@@ -134,6 +136,8 @@ OPCODES: dict[str, Opcode] = {
     "mov": Opcode(data.mov, "misc"),
     "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join(CONVERSIONS)),
     "cvta": Opcode(data.cvta, "misc", modifiers=f"to {_SPACE}"),
+    "mapa": Opcode(data.mapa, "integer", modifiers="shared::cluster"),
+    "getctarank": Opcode(data.getctarank, "integer", modifiers="shared::cluster"),
     "isspacep": Opcode(data.isspacep, "integer", modifiers=_SPACE),
     "testp": Opcode(data.testp, "by type", modifiers="finite infinite number notanumber normal subnormal"),
     # -- memory. Fences and what touches caches count as "memory", nanosleep as "control" and pmevent as "misc": NVIDIA does not
@@ -146,16 +150,19 @@ OPCODES: dict[str, Opcode] = {
     "red": Opcode(memory.atom, "memory", destination=False, modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER}"),
     "cp": Opcode(memory.cp_async, "memory", destination=False, modifiers=_COPY),
     "membar": Opcode(memory.fence, "memory", destination=False, modifiers="cta gl sys proxy"),
-    "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release proxy"),
+    "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release {_PROXY}"),
     "mbarrier": Opcode(barriers.mbarrier, "memory", destination=False, modifiers=_MBARRIER),
     **_rows("prefetch prefetchu discard applypriority", memory.nothing, "memory", destination=False, modifiers=_PREFETCH),
     "nanosleep": Opcode(memory.nothing, "control", destination=False),
+    "setmaxnreg": Opcode(memory.nothing, "misc", destination=False, modifiers="inc dec sync aligned"),
+    "griddepcontrol": Opcode(memory.nothing, "control", destination=False, modifiers="launch_dependents wait"),
     "pmevent": Opcode(memory.nothing, "misc", destination=False, modifiers="mask"),
     # -- collectives: lanes of a warp meet
     "shfl": Opcode(warp.shfl, "inter_thread_communication", members=-1, modifiers="sync up down bfly idx"),
     "vote": Opcode(warp.vote, "inter_thread_communication", members=-1, modifiers="sync all any uni ballot"),
     "match": Opcode(warp.match, "inter_thread_communication", members=-1, modifiers="sync all any"),
     "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor"),
+    "elect": Opcode(warp.elect, "inter_thread_communication", members=-1, modifiers="sync"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
     "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} sp"),
     "wmma": Opcode(
@@ -165,7 +172,7 @@ OPCODES: dict[str, Opcode] = {
     # bar.warp.sync is lowered; the other forms of bar end a block
     "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False, modifiers=f"{_BARRIER} warp"),
     # -- the ends of blocks (syntax/cfg.py finds them, execute/scheduler.py acts on them)
-    "barrier": Opcode(None, "control", destination=False, modifiers=f"{_BARRIER} aligned"),
+    "barrier": Opcode(None, "control", destination=False, modifiers=f"{_BARRIER} aligned {_OF_CLUSTER}"),
     "brx": Opcode(None, "control", destination=False, modifiers="idx uni"),
     **_rows("bra ret call", None, "control", destination=False, modifiers="uni"),
     **_rows("exit trap", None, "control", destination=False),

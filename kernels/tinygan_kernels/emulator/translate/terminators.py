@@ -41,6 +41,8 @@ def finish(e: Emitter, made: TranslatedBlock, block: BasicBlock, first: dict[str
         payload = _barrier(e, made, ins)
     elif block.end == "call":
         payload = _call(e, made, ins, first)
+    elif block.end in ("cluster_arrive", "cluster_wait"):
+        made.site, payload = e.site_of(ins), str("relaxed" not in ins.modifiers)
     if ins.opcode == "trap":
         made.site = e.site_of(ins)
         made.end = "trap"

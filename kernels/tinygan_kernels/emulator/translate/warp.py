@@ -60,6 +60,14 @@ def redux(e: Emitter, ins: Instruction) -> None:
     e.write(ins.operands[0], kind, value)
 
 
+def elect(e: Emitter, ins: Instruction) -> None:
+    e.line(f"result, chosen = {e.call(warps.elect, e.read(ins.operands[1], 'b32'), f'{e.lanes}.mask')}")
+    target = ins.operands[0]
+    e.write(target.first if isinstance(target, Pair) else target, "b32", "result")
+    if isinstance(target, Pair):
+        e.write(target.second, "pred", "chosen")
+
+
 def activemask(e: Emitter, ins: Instruction) -> None:
     ones = e.constant(Immediate(-1), "u32")
     e.write(ins.operands[0], "b32", e.call(warps.vote, "'ballot'", "True", ones, f"{e.lanes}.mask"))
