@@ -24,9 +24,9 @@ a, n = np.full(64, 3, np.uint32), np.arange(64, dtype=np.uint32)
 clamped, wrapped = (run(f"vshl.u32.u32.u32.{{mode}} %x, %a, %b;", [("u32", a), ("u32", n)]) for mode in ("clamp", "wrap"))
 assert clamped.tolist() == [(3 << min(i, 32)) & 0xFFFFFFFF for i in range(64)], clamped
 assert wrapped.tolist() == [(3 << i % 32) & 0xFFFFFFFF for i in range(64)], wrapped
-body = '''setp.ge.u32 %p0, %a, 5; @!%p0 bra DONE; elect.sync %x|%p1, 0xffffffe0; selp.u32 %y, 1, 0, %p1; DONE:'''
-lane, chosen = run("mov.u32 %x, 99; mov.u32 %y, 99;" + body, [("u32", np.arange(32, dtype=np.uint32))], "u32", ("u32",))
-assert lane.tolist() == [99] * 5 + [5] * 27 and chosen.tolist() == [99] * 5 + [1] + [0] * 26, (lane, chosen)
+held = np.arange(64, dtype="u2").reshape(8, 8)
+turned = run("movmatrix.sync.aligned.m8n8.trans.b16 %x, %a;", [("u32", np.tile(held.ravel().view("u4"), 2))])
+assert (turned.view("u2").reshape(2, 8, 8) == held.T).all(), turned
 print("both run")
 """
 
@@ -61,7 +61,7 @@ def test_both_examples_run(tmp_path):
 def test_a_plain_instruction_takes_two_places_and_a_collective_three():
     files = [name.rsplit("emulator/", 1)[-1] for name, _ in blocks()]
     assert files[:2] == ["semantics/integers.py", "translate/opcodes.py"]
-    assert files[2:] == ["semantics/warps.py", "translate/warp.py", "translate/opcodes.py"]
+    assert files[2:] == ["semantics/matrix.py", "translate/warp.py", "translate/opcodes.py"]
 
 
 @pytest.mark.parametrize("left_out", range(5))
@@ -72,8 +72,8 @@ def test_a_place_left_out_is_missed_where_it_belongs(tmp_path, left_out):
     assert done.returncode != 0
     missed = {
         "semantics/integers.py": "module 'tinygan_kernels.emulator.semantics.integers' has no attribute 'vshl'",
-        "semantics/warps.py": "module 'tinygan_kernels.emulator.semantics.warps' has no attribute 'elect'",
-        "translate/warp.py": "module 'tinygan_kernels.emulator.translate.warp' has no attribute 'elect'",
+        "semantics/matrix.py": "module 'tinygan_kernels.emulator.semantics.matrix' has no attribute 'transpose'",
+        "translate/warp.py": "module 'tinygan_kernels.emulator.translate.warp' has no attribute 'movmatrix'",
         "translate/opcodes.py": "has no row in emulator/translate/opcodes.py",
     }
     assert missed[name.rsplit("emulator/", 1)[-1]] in done.stderr
@@ -84,7 +84,7 @@ def test_a_place_left_out_is_missed_where_it_belongs(tmp_path, left_out):
     [
         (', "integer", ', ', ', "missing 1 required positional argument: 'counted_as'"),
         ('"integer"', '"integers"', "translate/opcodes.py: no class 'integers'"),
-        (", members=-1", "", "translate/opcodes.py: elect is in translate/warp.py, so its row needs members="),
+        (", members=WHOLE_WARP", "", "translate/opcodes.py: movmatrix is in translate/warp.py, so its row needs members="),
     ],
 )
 def test_an_incomplete_row_is_an_error(tmp_path, written, instead, error):

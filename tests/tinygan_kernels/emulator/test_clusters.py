@@ -186,8 +186,10 @@ def test_elect_chooses_one_lane_of_the_mask():
 
 
 def test_hints_and_proxies_change_nothing():
-    text = """setmaxnreg.inc.sync.aligned.u32 96; setmaxnreg.dec.sync.aligned.u32 40; griddepcontrol.wait;
-griddepcontrol.launch_dependents; fence.proxy.async; fence.proxy.async.shared::cta; fence.mbarrier_init.release.cluster; fence.acq_rel.cluster; add.u32 %x, %a, 1;"""
+    text = """
+setmaxnreg.inc.sync.aligned.u32 96; setmaxnreg.dec.sync.aligned.u32 40; griddepcontrol.wait;
+griddepcontrol.launch_dependents;
+fence.proxy.async; fence.proxy.async.shared::cta; fence.mbarrier_init.release.cluster; fence.acq_rel.cluster; add.u32 %x, %a, 1;"""
     assert (run(text, [("u32", np.arange(64, dtype="u4"))]) == np.arange(1, 65)).all()
 
 
