@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.text import Text
 from tinygan_kernels import Backend, load, names
 
+from tinygan.data import NAMES
+from tinygan.options import OptionError
+
 
 class Results(Console):
     """The console of a command's results. A reader that has gone away, as in `tinygan theory | head -1`, raises BrokenPipeError."""
@@ -53,6 +56,16 @@ Emulate = Annotated[bool, typer.Option("--emulate", help="Execute a CUDA backend
 def tell(console: Console, line: str) -> None:
     """Print a line as it is: not wrapped, and without Rich's markup, whose brackets and colons file names may have."""
     console.print(Text(line), soft_wrap=True)
+
+
+def require_data(data: str, what_else: str) -> None:
+    """Raise OptionError where the name of data is that of a run's folder. what_else: what to type; {data} is the run's data."""
+    from tinygan.training.checkpoint import CHECKPOINT
+    from tinygan.training.config import read_config
+
+    if data not in NAMES and (Path(data) / CHECKPOINT).is_file():
+        advice = what_else.format(data=read_config(Path(data)).data)
+        raise OptionError(f"{data} is the folder of a run, and data are wanted; {advice}")
 
 
 def load_backend(name: str, emulate: bool = False) -> Backend:

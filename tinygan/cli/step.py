@@ -10,7 +10,7 @@ from tinygan.data import DataOptions, known_data
 from tinygan.options import OptionError, options_of
 from tinygan.training.config import Config
 
-from .console import err, load_backend, out, tell
+from .console import err, load_backend, out, require_data, tell
 from .flags import takes_options
 
 EXAMPLES = (
@@ -40,6 +40,7 @@ def step(
     from tinygan.training.run import Run
     from tinygan.walkthrough.runs import explain_next
 
+    require_data(data, "a step of a run that begins anew: tinygan step {data}")
     given = {**(options_of_preset(preset, data) if preset else {}), **given}
     dataset = load_data(data, say=lambda line: tell(err, line), **{name: given.get(name) for name in options_of(DataOptions)})
     config = Config(data=data, **with_defaults(dataset, given))

@@ -17,7 +17,7 @@ from tinygan.options import options_of
 from tinygan.training.config import Config, RunOptions
 from tinygan.training.interrupt import interruptible
 
-from .console import err, load_backend, out, tell, unchecked
+from .console import err, load_backend, out, require_data, tell, unchecked
 from .flags import takes_options
 from .profile import print_profile
 
@@ -54,6 +54,7 @@ def train(
     The run's folder gets samples.png, curves.png, metrics.jsonl, config.json and a checkpoint. Ctrl-C stops after the step at
     hand, saves it, and says how to go on; a second one ends at once. A run that needs more memory than is free is refused.
     """
+    require_data(data, f"to go on with it: tinygan train {{data}} --out {data} --resume")
     given = {**_of_preset(preset, data), **given}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     with ExitStack() as held:  # the folder's lock, once it is taken, to the end

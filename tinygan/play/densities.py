@@ -75,6 +75,8 @@ def data_of(name: str, dabs: Sequence[Any] = (), **options: Any) -> Dataset:
     options: those of `tinygan.data.load`. Raises DataError for what the page cannot show: it shows points of the plane, tables of
     two columns, and pictures.
     """
+    if name == DRAWN and not dabs:
+        raise DataError("data are drawn by hand in the page: start it on any data, and press \"draw your own\"")
     if name == DRAWN:
         return drawn(dabs)
     given = {option: value for option, value in options.items() if value is not None}

@@ -140,6 +140,16 @@ def test_resume(tmp_path, tinygan):
     assert sorted(os.listdir(tmp_path)) == ["run"]
 
 
+@pytest.mark.parametrize(("command", "advice"), [
+    ("train", "tinygan train ring --out {run} --resume"), ("step", "tinygan step ring"),
+])
+def test_a_run_in_the_place_of_data_is_told_what_to_type(tmp_path, tinygan, command, advice):
+    run = tmp_path / "run"
+    assert tinygan("train", "ring", "--out", str(run), *FAST)[0] == 0
+    code, _, stderr = tinygan(command, str(run))
+    assert code == 2 and "is the folder of a run" in " ".join(stderr) and advice.format(run=run) in " ".join(stderr)
+
+
 def test_a_finished_run_that_goes_on_says_that_it_is_finished(tmp_path, tinygan):
     """It is named by its folder or by the checkpoint file in it; with more steps it goes on, and says nothing of the kind."""
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,5\n4,4\n6,1\n2,2\n7,3\n")

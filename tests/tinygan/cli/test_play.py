@@ -26,7 +26,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize(("words", "said"), [
     (("nothing-of-the-kind",), "nothing-of-the-kind"), (("three.csv",), "choose two by --columns"),
-    (("ring", "--port", "99999"), "port"),
+    (("ring", "--port", "99999"), "port"), (("drawn",), "draw your own"),
     (("ring", "--backend", "cupy"), "--backend"), (("moons", "--columns", "a,b"), "--columns"), (("ring", "--k", "0"), "--k"),
     (("ring", "--export", "nowhere/x.html", "--steps", "2", *SMALL), "nowhere"),
 ], ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None)  # fmt: skip

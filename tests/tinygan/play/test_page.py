@@ -652,6 +652,10 @@ def test_the_button_saves_a_page_that_replays_from_the_disk(page, game, browser,
         assert replayed.run("document.querySelector('#plane').toDataURL()") != first
         replayed.click("[data-view=fakes]")
         assert replayed.run("document.querySelector('#step').offsetWidth > 0 && document.querySelector('#slow').offsetWidth === 0")
+        assert replayed.run("[...document.querySelectorAll('.setting input, .setting select')].every(e => e.disabled)")
+        for key in "dgm":
+            replayed.press(key)
+        assert replayed.text("#step-number") == "30"
         assert "moons" in file.read_text() and game.door.token not in file.read_text()
 
 
@@ -679,6 +683,13 @@ def test_a_finished_run_is_replayed(browser, tmp_path):
         page.until(f"document.querySelector('#past p').textContent.includes('step {past.message()['steps'][0]}')")
         page.click("#past-play")
         page.until("document.querySelector('#past p').textContent.includes('step 20')")
+        for key, step in (("r", past.message()["steps"][0]), ("ArrowRight", past.message()["steps"][1]), (" ", 20)):
+            page.run("document.activeElement.blur()")
+            page.press(key)
+            page.until(f"document.querySelector('#past p').textContent.endsWith('step {step}')")
+        assert page.run("document.querySelector('#play').offsetWidth + document.querySelector('#timeline').offsetWidth") == 0
+        shown = page.run("[...document.querySelectorAll('.chart')].filter(c => !c.hidden).map(c => c.innerText)")
+        assert [text.split("\n")[0] for text in shown] == ["V", "D believes", "Losses"]  # a run has no other readings
         assert page.errors == []
         page.close()
         count = len(past.pictures)

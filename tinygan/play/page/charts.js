@@ -27,7 +27,8 @@ export function drawCharts() {
   for (const chart of CHARTS) {
     const points = chart.key === "turning" ? game.rotation : game.points;
     const key = chart.needs || chart.lines[0][0];
-    chart.box.hidden = Boolean(chart.needs) && !points.some((point) => point[key] !== undefined);
+    const bare = points.length > 0 && !points.some((point) => point[key] !== undefined); // a past run has no gradients, say
+    chart.box.hidden = bare || (Boolean(chart.needs) && !points.length);
     if (!chart.box.hidden) drawChart(chart, points, ghost, levels, frame ? frame.step : 0);
   }
 }

@@ -43,6 +43,7 @@ function toggle() {
 
 function byKey(event) {
   const typing = event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, dialog");
+  if (document.body.classList.contains("past")) return; // past.js has keys of its own
   if (typing || event.ctrlKey || event.metaKey || event.altKey || isDrawing()) return;
   const press = event.target.closest("button, summary, input") && (event.key === " " || event.key === "Enter");
   if (press || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
@@ -51,7 +52,7 @@ function byKey(event) {
     ArrowLeft: () => (game.state.slow ? send("move", { by: -1 }) : send("back", { step: Math.max(0, lastStep() - 1) })),
     ArrowRight: () => send(game.state.slow ? "move" : "step"),
   }[event.key];
-  if (!todo) return;
+  if (!todo || (!game.hello?.live && "dgm".includes(event.key))) return; // a recording has no moves of one player
   event.preventDefault();
   todo();
 }
@@ -84,6 +85,7 @@ function setting(name, option) {
     input = make("input", { type: "number", id, step: option.type === "int" ? 1 : "any", min: option.at_least ?? null });
     input.onchange = () => { if (input.value !== "") change(Number(input.value)); };
   }
+  input.disabled = !game.hello.live; // a recording shows them
   const label = make("label", { for: id, "data-help": name }, NAMES[name] || name.replace(/_/g, " "),
     option.new_game ? make("span", { class: "anew" }, " ↺") : "");
   return make("div", { class: "setting", "data-help": name }, label, input);

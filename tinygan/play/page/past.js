@@ -27,6 +27,14 @@ export function startPast() {
       timer = setInterval(() => { i += 1; show(i); if (i + 1 === past.steps.length) stop(); }, 250);
     } }, "Play");
     slider.oninput = () => { stop(); show(Number(slider.value)); };
+    addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("button, input")) return;
+      const by = { ArrowLeft: -1, ArrowRight: 1, s: 1, r: -past.steps.length }[event.key];
+      if (event.key === " ") play.click();
+      else if (by) { stop(); show(Math.max(0, Math.min(past.steps.length - 1, Number(slider.value) + by))); }
+      else return;
+      event.preventDefault();
+    });
     byId("past").hidden = false;
     byId("past").replaceChildren(title, image, make("div", { class: "timeline" }, play, slider));
     show(past.steps.length - 1);
