@@ -1,4 +1,4 @@
-"""`tinygan kernels explain | trace`: what a kernel does line by line, in pictures, and step by step, forward and back."""
+"""`tinygan kernels explain | trace | bench`: what a kernel does line by line, step by step, and how fast it is on a GPU."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
                 "tinygan kernels explain matmul --version 3 --shape 64 64 64")(explain)  # fmt: skip
     app.command(epilog="Examples:  tinygan kernels trace mm.cu --as matmul --warp 1   |   "
                 "tinygan kernels trace mm.cu --as matmul --do \"line 6; print sum; back\"")(trace)  # fmt: skip
+    app.command(epilog="Examples:  tinygan kernels bench mm.cu --as matmul --shape 1024 1024 1024 --against 5")(bench)
 
 
 def explain(
@@ -120,6 +121,32 @@ def trace(
             tell(out, f"> {command}")
         tell(out, said)
     return 0
+
+
+def bench(
+    file: Annotated[str, typer.Argument(metavar="FILE[:KERNEL]", help="A kernel of your own in a .cu, .ptx or .py file.",
+                                        show_default=False)],
+    as_: As = "",
+    against: Annotated[int | None, typer.Option("--against", show_default=False,
+                                                help="The version of the project's that it races; the best if not given.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="How many pairs of calls are timed.", min=1)] = 20,
+    shape: Shape = None,
+    launch: LaunchText = "",
+    signature: Signature = "",
+    param: Params = None,
+) -> int:
+    """Race a kernel of your own on a GPU against a version of the project's: paired, on fresh inputs, every timed call verified.
+
+    The L2 cache is flushed before each call, the time is that between two events, and outputs are fetched as soon as the second has
+    happened. A kernel is refused that keeps results, leaves work to another stream, changes its inputs or is wrong. Exit code 1 if
+    one is refused, 2 without a GPU.
+    """
+    from tinygan_kernels.own.gpu_race import bench as raced
+
+    found = raced(own_file(file, as_), as_, against=against, shape=shape, launch=launch, signature=signature,
+                  params=values_of(param), rounds=rounds)  # fmt: skip
+    tell(out, str(found))
+    return 0 if found.ok else 1
 
 
 def _commands(do: list[str] | None) -> Iterator[str]:

@@ -5,16 +5,23 @@
 
 `tinygan kernels verify mm.cu --as matmul` is the same on the command line, and the section "Your own kernel" of docs/kernels.md
 takes a product from wrong to right with it. In reading order: launch_line, kernel_file, host, diagnosis, judge, profiles,
-accesses, explain.
+subjects, accesses, explain, pictures, traced, page; race, gpu_race.
 """
 
 from importlib import import_module
 from typing import Any
 
 _WHERE = {
+    "KernelExplanation": "explain",
     "KernelVerdict": "judge",
     "OwnKernel": "kernel_file",
+    "bench": "gpu_race",
     "explain_line": "explain",
+    "explained": "explain",
+    "ladder_subject": "subjects",
+    "own_subject": "subjects",
+    "page_of": "page",
+    "traced": "traced",
     "profile": "profiles",
     "read": "kernel_file",
     "verify": "judge",

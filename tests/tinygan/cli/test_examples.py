@@ -20,7 +20,7 @@ SHORTER = {
     "theory": ("--only", "saturat", "--backend", "reference"), "evaluate": ("--backend", "reference"), "presets": (),
     "kernels list": (),
     "kernels verify": ("--only", "fill"), "kernels explain": (), "kernels trace": ("--do", "next"),
-    "kernels profile": (), "kernels targets": (), "kernels doctor": (),
+    "kernels profile": (), "kernels bench": ("--rounds", "1"), "kernels targets": (), "kernels doctor": (),
     "graph": ("--batch", "2"), "step": ("--batch", "4", "--backend", "reference", "--z", "2", "--after", "1"),
     "derive check": (), "derive lines": (), "exercises list": (), "exercises start": (), "exercises check": (),
     "puzzles list": (), "puzzles show": (), "puzzles start": (), "puzzles hint": (), "puzzles check": (),
@@ -149,6 +149,8 @@ def test_the_examples_of_the_help_work(place, monkeypatch, capsys, example):
         asked = [name for name in CUDA_BACKENDS if name in words] or (list(CUDA_BACKENDS) if command != "kernels verify" else [])
         if reason := next(filter(None, (why_unavailable(name, emulate=True) for name in asked)), None):
             pytest.skip(f"CUDA kernels cannot be compiled here: {reason}")
+    if command == "kernels bench" and (reason := why_unavailable("cupy")):
+        pytest.skip(f"a race needs a GPU: {reason}")
     if command == "kernels targets":
         monkeypatch.setattr("tinygan_kernels.profiling.targets.measure", lambda backends, archs: iter(()))
     if example == "tinygan play runs/digits":  # which another example may have trained anew meanwhile, without snapshots

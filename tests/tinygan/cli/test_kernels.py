@@ -1,8 +1,11 @@
 """`tinygan kernels` on kernels of one's own: exit codes, and one line for whatever is wrong with the input."""
 
+import io
+
 import pytest
 from tinygan_kernels import why_unavailable
 
+from tinygan.cli.keys import command_of
 from tinygan.cli.main import run
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +51,46 @@ def test_signature_launch_and_parameters_reach_the_judge(tinygan):
     assert code == 1 and "but exponent 1" in out
 
 
+def test_a_page_is_written_and_the_projects_versions_are_explained_too(tinygan, tmp_path):
+    code, out, err = tinygan("kernels", "explain", "add.cu", "--as", "add", "--html", "add.html")
+    assert (code, out, err) == (0, "wrote add.html\n", "")
+    text = (tmp_path / "add.html").read_text()
+    assert "add.cu:add" in text and 'id="line-4"' in text and '"steps":[{' in text
+    code, out, _ = tinygan("kernels", "explain", "bce_logits", "--version", "1", "--shape", "64")
+    assert code == 0 and out.startswith("bce_logits, version 1 of cupy: ")
+    code, out, err = tinygan("kernels", "explain", "add.cu", "--as", "add", "--html", "none/add.html")
+    assert (code, out) == (2, "") and "none/add.html: No such file or directory" in err
+
+
+def test_a_kernel_is_stepped_through(tinygan, monkeypatch):
+    code, out, err = tinygan("kernels", "trace", "add.cu", "--as", "add", "--warp", "1", "--block", "2", "0", "0",
+                             "--do", "line 4; print i", "--do", "back; end")  # fmt: skip
+    assert (code, err) == (0, "")
+    assert out.startswith("add.cu:add, a 256, b 256, y 256; warp 1 of 2 in thread block (2, 0, 0)\n[0/")
+    assert "> line 4\n" in out and "  0: 160  161  162" in out and out.rstrip().endswith("the warp has ended")
+    monkeypatch.setattr("sys.stdin", io.StringIO("next 2\nquit\nnext\n"))
+    code, out, _ = tinygan("kernels", "trace", "add.cu", "--as", "add")
+    assert code == 0 and out.count("\n> ") == 1 and "[2/" in out
+    code, out, _ = tinygan("kernels", "trace", "add.cu", "--as", "add", "--steps", "2", "--do", "end")
+    assert code == 0 and "the recording ends at its limit of 2 steps" in out
+    code, _, err = tinygan("kernels", "trace", "add.cu", "--as", "add", "--do", "jump")
+    assert code == 2 and err.startswith("tinygan: jump: there is no command 'jump'; there are next,") and err.count("\n") == 1
+
+
+def test_time_is_modelled_and_said_to_be(tinygan):
+    launch = "add<<<1, 64>>>(x, b, y, channels)"
+    code, out, err = tinygan("kernels", "profile", "add.cu", "--as", "bias_act", "--launch", launch, "--shape", "64", "8",
+                             "--param", "act=linear", "--gpu", "a6000")  # fmt: skip
+    assert (code, err) == (0, "") and "Modelled time on one RTX A6000 at 1.80 GHz" in out and "A model, not a measurement." in out
+
+
+def test_a_race_needs_a_gpu(tinygan):
+    if reason := why_unavailable("cupy"):
+        code, out, err = tinygan("kernels", "bench", "add.cu", "--as", "bias_act", "--param", "act=linear", "--launch",
+                                 "add<<<1, 64>>>(x, b, y, rows)")  # fmt: skip
+        assert (code, out) == (2, "") and err.startswith("tinygan: a race needs a GPU: ") and "--emulate" not in err, reason
+
+
 def test_a_line_is_explained(tinygan):
     launch = "add<<<(n + 63) / 64, 64>>>(s, t, ds, n) "
     code, out, err = tinygan("kernels", "explain", "add.cu", "--as", "bce_logits", "--launch", launch + ";", "--shape", "40")
@@ -77,6 +120,20 @@ def test_a_kernel_of_the_project_is_verified_by_its_name(tinygan):
     ("profile none.cu --as matmul", "none.cu: No such file"),
     ("profile add.cu", "say which kernel of the contract it is to be"),
     ("explain none.cu --as matmul", "none.cu: No such file"),
+    ("explain matmull", "there is no kernel 'matmull'"),
+    ("explain matmul --version 9", "matmul has versions 1, 2, 3, 4, 5, 6; 9 is not one"),
+    ("explain add.cu --as add --version 1", "it is for a kernel of the project's, not for a file"),
+    ("explain matmul --launch add<<<1,1>>>(a)", "it is for a kernel of your own"),
+    ("explain add.cu --as add --shape 3 4", "the shape of add is 1 number"),
+    ("explain add.cu --as add --line 2", "no warp parts there; lines that do: 4"),
+    ("trace add.cu --as add --warp 2", "there is no warp 2; the block has warps 0 to 1"),
+    ("trace add.cu --as add --block 4", "there is no thread block 4 in the grid (4, 1, 1)"),
+    ("trace hang.cu --as add --do end", "does not end"),
+    ("trace none.cu --as add", "none.cu: No such file"),
+    ("profile add.cu --as bias_act --gpu 3090", "there is no GPU '3090' in the model of time; there are t4"),
+    ("profile matmul --gpu 3090", "there is no GPU '3090' in the model of time"),
+    ("bench add.cu --as matmull", "there is no kernel 'matmull'"),
+    ("bench none.cu --as matmul", "none.cu: No such file"),
     ("explain add.cu", "say which kernel of the contract it is to be"),
     ("explain add.cu --as matmul --shape 3 4", "the shape of matmul is 3 numbers"),
     ("verify nothing", "there is no kernel 'nothing'; the contract has"),
@@ -88,3 +145,13 @@ def test_a_kernel_of_the_project_is_verified_by_its_name(tinygan):
 def test_wrong_input_is_one_line_and_exit_code_2(tinygan, words, said):
     code, out, err = tinygan("kernels", *words.split())
     assert (code, out) == (2, "") and err.startswith("tinygan: ") and err.count("\n") == 1 and said in err, err
+
+
+@pytest.mark.parametrize(("keys", "command"), [
+    (["\x1b[C"], "next"), (["\x1b[D"], "back"), (["\x1bOC"], "next"), (["\n"], ""), (["l", "i", "n", "e", " ", "9", "\n"], "line 9"),
+    (["line 9\n"], "line 9"), (["p", "x", "\x7f", " ", "i", "\r"], "p i"), (["\x7f", "n", "\n"], "n"), (["n", "\x1b[C", "\n"], "n"),
+    (["\x1b[A", "b", "\n"], "b"), ([""], None), (["\x04"], None), (["n", "\x04", "\n"], "n"),
+])  # fmt: skip
+def test_keys_become_commands(keys, command):
+    pressed = iter(keys)
+    assert command_of(lambda: next(pressed), lambda text: None) == command
