@@ -148,7 +148,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(tinygan, words, said):
 
 
 @pytest.mark.parametrize(("keys", "command"), [
-    (["\x1b[C"], "next"), (["\x1b[D"], "back"), (["\x1bOC"], "next"), (["\n"], ""), (["l", "i", "n", "e", " ", "9", "\n"], "line 9"),
+    (["\x1b[C"], "next"), (["\x1b[D"], "back"), (["\x1bOC"], "next"), (["\n"], ""), (list("line 9\n"), "line 9"),
     (["line 9\n"], "line 9"), (["p", "x", "\x7f", " ", "i", "\r"], "p i"), (["\x7f", "n", "\n"], "n"), (["n", "\x1b[C", "\n"], "n"),
     (["\x1b[A", "b", "\n"], "b"), ([""], None), (["\x04"], None), (["n", "\x04", "\n"], "n"),
 ])  # fmt: skip
