@@ -586,3 +586,85 @@ def test_a_race_names_both_sides():
     found = one(code, "racecheck", (3,), (32,), np.zeros(8, "i4"))
     assert (found.block, found.thread) == ((2, 0, 0), (9, 0, 0))
     assert "the other is block (1, 0, 0), thread (7, 0, 0), kernel.cu:2 (PTX line" in found.message
+
+
+# -- frames, copies of unwritten bytes, collectives at several places ---------------------------------------------------------
+PADDED = """struct P { char c; int v; };
+extern "C" __global__ void k(int* x, int* y, int n) {
+  P a[4], b[4]; P *p = a, *q = b;
+  asm volatile("" : "+l"(p), "+l"(q) :: "memory");
+  for (int i = 0; i < n; ++i) { p[(i + n) & 3].c = i; p[(i + n) & 3].v = x[i]; }
+  for (int i = 0; i < 4; ++i) q[i] = p[(i + 1) & 3];
+  asm volatile("" ::: "memory");
+  y[threadIdx.x] = q[n & 3].v + q[n & 3].c;  // BUG
+}"""
+
+
+def test_padding_may_be_copied_unwritten():
+    assert not findings_of(PADDED, (1,), (32,), np.arange(4, dtype=np.int32), np.zeros(32, np.int32), np.int32(4))
+
+
+def test_a_field_that_was_copied_unwritten_is_found_where_it_is_used():
+    one(PADDED, "initcheck", (1,), (32,), np.arange(4, dtype=np.int32), np.zeros(32, np.int32), np.int32(1))
+
+
+def test_a_copy_of_unwritten_local_bytes_into_an_array_is_found_at_the_read():
+    code = """extern "C" __global__ void k(int* y, int n) {
+  int own[4];
+  if (n > 4) own[n & 3] = 1;
+  asm volatile("" :: "l"(own) : "memory");
+  y[threadIdx.x] = own[(n + 1) & 3];  // BUG
+}"""
+    found = one(code, "initcheck", (1,), (32,), np.zeros(32, np.int32), np.int32(9))
+    assert found.count == 32 and found.space == "local"
+
+
+def test_a_frame_is_unwritten_at_every_call_and_gone_after_it():
+    """Recursion has frames on a stack, other functions have theirs at a fixed place."""
+    code = """__device__ __noinline__ int* deep(int n) {
+  int own[2];
+  own[n & 1] = n;
+  int* p = own;
+  asm volatile("" : "+l"(p) :: "memory");
+  return n > 0 ? deep(n - 1) : p;
+}
+extern "C" __global__ void k(int* y, int n) {
+  int* p = deep(n);
+  y[threadIdx.x] = *p;  // BUG
+}"""
+    found = one(code, "memcheck", (1,), (32,), np.zeros(32, np.int32), np.int32(3))
+    assert "after the function whose variable it was has returned" in found.message
+
+
+def test_threads_of_a_warp_may_meet_at_different_syncwarps():
+    code = """extern "C" __global__ void k(int* y) {
+  __shared__ int s[64];
+  int t = threadIdx.x;
+  s[t] = t;
+  if (t % 32 < 16) { y[t + 64] = 1; __syncwarp(); y[t] = s[t + 16]; }
+  else { y[t + 64] = 2; __syncwarp(); y[t] = s[t - 16]; }
+}"""
+    y = np.zeros(128, np.int32)
+    assert not findings_of(code, (1,), (64,), y) and (y[:64] == np.arange(64) ^ 16).all()
+    wrong = code.replace("y[t] = s[t - 16];", "y[t] = s[t ^ 48];  // BUG\n")
+    assert one(wrong, "racecheck", (1,), (64,), np.zeros(128, np.int32)).count == 32
+
+
+def test_a_fence_of_each_thread_before_the_barrier_releases_what_it_wrote():
+    """__threadfence() is a fence.sc: it counts for the thread that sets the flag after a barrier, and before the reads after one."""
+    code = """__device__ int count;
+extern "C" __global__ void k(int* y) {
+  int t = threadIdx.x, b = blockIdx.x;
+  y[b * 64 + t] = t;
+  FIRST
+  __syncthreads();
+  if (t == 0) { atomicAdd(&count, 1); while (*(volatile int*)&count < gridDim.x); }
+  __syncthreads();
+  SECOND
+  y[1024 + b * 64 + t] = y[(b + 1) % gridDim.x * 64 + t];  // BUG
+}"""
+    fence = "__threadfence();"
+    for first, second, right in ((fence, fence, True), ("", fence, False), (fence, "", False), ("if (t == 0) " + fence, fence, False)):
+        text = code.replace("FIRST", first).replace("SECOND", second)
+        found = findings_of(text, (4,), (64,), np.zeros(2048, np.int32))
+        assert (not found) == right, [str(f) for f in found]

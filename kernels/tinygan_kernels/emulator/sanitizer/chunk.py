@@ -1,4 +1,4 @@
-"""The sanitizer of one chunk of thread blocks: initcheck, and the way to the racecheck and to the order between threads.
+"""The sanitizer of one chunk of thread blocks: the way of every access to the checks, and what orders threads.
 
 memcheck (bounds, alignment) is part of execute/access.py, synccheck (barriers, masks) of execute/scheduler.py.
 """
@@ -15,6 +15,7 @@ from .collectives import ChecksCollectives
 from .copies import ChecksCopies
 from .extents import extents_of, homes_of
 from .frames import ChecksFrames, frames_of
+from .initialisation import ChecksInitialisation, Unwritten, copies_of
 from .mbarriers import MbarrierOrder
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
@@ -33,13 +34,13 @@ class LaunchSanitizer:
         self.clock = LaunchTime(blocks)
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
-        self.frames = frames_of(kernel)
+        self.frames, self.copies = frames_of(kernel), copies_of(kernel)
         self.homes: dict[int, Memory] | None = None  # by PTX line, the memory that the access has to lie in
         self.escaped: dict[tuple, tuple] = {}  # where addresses of local variables lie, and who stored them
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
 
 
-class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
+class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, ChecksFrames):
     """Is told every access, barrier and fence of a machine, and checks them."""
 
     def __init__(self, machine, spaces: dict, launch: LaunchSanitizer):
@@ -56,6 +57,8 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
         self.marks: dict[int, Memory] = {}
+        self.copies = launch.copies
+        self.unwritten_registers: dict[tuple[str, str], Unwritten] = {}
         if launch.homes is None:
             launch.homes = homes_of(launch.kernel, spaces["global"].memory)
         self.homes = launch.homes
@@ -67,7 +70,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
     def read(self, site, memory, positions, lanes: Lanes) -> None:
         """Check a load for bytes that were never written and for races."""
         if memory.unwritten is not None:
-            self._initialised(site, memory, positions, lanes)
+            self.initialised(site, memory, positions, lanes)
         if memory is self.local:
             return
         if self.launch.escaped and site.size == 8:
@@ -87,10 +90,8 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
         """Note that a store writes its bytes (if it `initialises` them) and check it for races. values: what it stores, or None."""
         if memory is self.local and self.frames.ends:
             self.not_gone(site, positions, lanes, "write")
-        if memory.unwritten is not None and initialises:
-            view, index = self._mark_view(site, memory, positions)
-            for j in range(site.count):
-                view[index + j] = 0
+        if initialises and (memory.unwritten is not None or self.unwritten_registers):
+            self.written(site, memory, positions, lanes)
         if memory is self.local:
             return
         if self.frames.escapes and site.size == 8 and values is not None:
@@ -110,7 +111,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
     def atomic(self, site, memory, positions, lanes: Lanes) -> None:
         """Check an atomic, which reads and writes, for bytes that were never written and for races with weak accesses."""
         if memory.unwritten is not None:
-            self._initialised(site, memory, positions, lanes)
+            self.initialised(site, memory, positions, lanes)
         if memory is self.local:
             return
         if memory is self.shared:
@@ -157,39 +158,7 @@ class ChunkSanitizer(ChecksCopies, ChecksCollectives, ChecksFrames):
             memory.races = Records(memory.data.size, self.launch.granules["global"], memory.base)
         return self.races["global"], memory.races, self.launch.mailbox
 
-    # -- initcheck --------------------------------------------------------------------------------------------
-    def _mark_view(self, site, memory, positions):
-        """Return (the marks of unwritten bytes, seen in elements of the access's size; the index of each lane's first element)."""
-        marks = self.marks.get(id(memory))
-        if marks is None:
-            marks = self.marks[id(memory)] = Memory(memory.unwritten.view("u1"), memory.base)
-        view, first = marks.view(f"u{site.size}")
-        return view, (positions - first) >> site.shift
-
-    def _initialised(self, site, memory, positions, lanes: Lanes) -> None:
-        """Report the lanes that read bytes which were never written."""
-        view, index = self._mark_view(site, memory, positions)
-        bad = view[index] != 0
-        for j in range(1, site.count):
-            bad |= view[index + j] != 0
-        if bad.any() and memory is self.local and self.frames.ends:
-            gone = self.not_gone(site, positions, lanes, "read")
-            bad = bad if gone is None else bad & ~gone
-        if bad.any():
-            i = int(np.flatnonzero(bad)[0])
-            space = "shared" if memory is self.shared else "local" if memory is self.local else "global"
-            self.report.add(
-                "initcheck",
-                f"read of uninitialised {space} memory",
-                site,
-                self.machine,
-                lanes.index[i],
-                self._own_address(memory, positions[i], lanes.index[i]),
-                space,
-                int(bad.sum()),
-            )
-
-    def _own_address(self, memory, position: int, lane: int) -> int:
+    def own_address(self, memory, position: int, lane: int) -> int:
         """Return the address of a position in memory as the thread sees it."""
         if memory is self.shared:
             return position - self.machine.access.spaces["shared"].start[lane]

@@ -68,7 +68,7 @@ class ChecksFrames:
             return None
         i = int(np.flatnonzero(bad)[0])
         message = f"{action} of {site.bytes} bytes of local memory after the function whose variable it was has returned"
-        address = self._own_address(self.local, positions[i], lanes.index[i])
+        address = self.own_address(self.local, positions[i], lanes.index[i])
         self.report.add("memcheck", message, site, self.machine, lanes.index[i], address, "local", int(bad.sum()))
         return bad
 
@@ -94,7 +94,7 @@ class ChecksFrames:
                         "load of the address of another thread's local variable, which leads to this thread's own bytes there; "
                         f"it was stored by thread {thread} of block {block}, {stored.source} (PTX line {stored.ptx_line})"
                     )
-                    space, address = "shared" if memory is self.shared else "global", self._own_address(memory, position, lane)
+                    space, address = "shared" if memory is self.shared else "global", self.own_address(memory, position, lane)
                     self.report.add("memcheck", message, site, self.machine, lane, address, space)
 
     def _place(self, memory: Memory, position: int) -> tuple:

@@ -1,0 +1,134 @@
+"""initcheck: reads of memory that nothing has written.
+
+A load whose registers are only stored again is a copy, as of a structure with padding, and what it copies may be unwritten: the
+marks go along, and a copy to memory whose marks are not kept (an ordinary array) is the read that is reported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.lanes import Lanes
+from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.syntax.ptx import Register, Vector, names_in
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
+
+Registers = dict[int, tuple[tuple[str, str], ...]]  # PTX line -> (function, register) of each element
+
+
+class Copies(NamedTuple):
+    """The loads of a kernel whose registers are only stored, and the stores of such registers."""
+
+    loads: Registers
+    stores: Registers
+
+
+_KNOWN: WeakKeyDictionary[TranslatedKernel, Copies] = WeakKeyDictionary()
+
+
+def copies_of(kernel: TranslatedKernel) -> Copies:
+    """Return the copies of a kernel. The result is kept with the kernel."""
+    if kernel not in _KNOWN:
+        uses: Counter = Counter()  # of a register, other than as the value of a store
+        loads: dict[int, list] = {}
+        stores: dict[int, list] = {}
+        for block in kernel.basic_blocks:
+            for ins in block.instructions:
+                named = [(block.function, n) for n in names_in(ins.operands, Register)]
+                moved = ins.opcode in ("ld", "st") and "param" not in ins.modifiers and len(ins.operands) == 2
+                held = _elements(ins.operands[ins.opcode == "st"], block.function) if moved else []
+                if held:
+                    (loads if ins.opcode == "ld" else stores)[ins.ptx_line] = held
+                uses.update(named)
+                if held and ins.opcode == "st":
+                    uses.subtract(held)
+        copied = {name for held in loads.values() for name in held if uses[name] == 1} & {n for s in stores.values() for n in s}
+        _KNOWN[kernel] = Copies(
+            {line: tuple(held) for line, held in loads.items() if copied.issuperset(held)},
+            {line: tuple(held) for line, held in stores.items() if copied.intersection(held)},
+        )
+    return _KNOWN[kernel]
+
+
+def _elements(operand, function: str) -> list:
+    """Return the registers of an operand, none if some element is not a register."""
+    items = operand.items if isinstance(operand, Vector) else (operand,)
+    return [(function, i.name) for i in items] if all(isinstance(i, Register) for i in items) else []
+
+
+class Unwritten(NamedTuple):
+    """What a register holds that was copied from unwritten memory: the marks of its bytes by lane, and where it was read."""
+
+    marks: np.ndarray
+    site: object
+    addresses: dict[int, int]  # by lane
+
+
+class ChecksInitialisation:
+    """The part of a ChunkSanitizer that keeps the marks of unwritten bytes."""
+
+    def mark_view(self, site, memory: Memory, positions):
+        """Return (the marks of unwritten bytes, seen in elements of the access's size; the index of each lane's first element)."""
+        marks = self.marks.get(id(memory))
+        if marks is None:
+            marks = self.marks[id(memory)] = Memory(memory.unwritten.view("u1"), memory.base)
+        view, first = marks.view(f"u{site.size}")
+        return view, (positions - first) >> site.shift
+
+    def initialised(self, site, memory: Memory, positions, lanes: Lanes) -> None:
+        """Report the lanes that read bytes which were never written, unless they only copy them."""
+        view, index = self.mark_view(site, memory, positions)
+        bad = view[index] != 0
+        for j in range(1, site.count):
+            bad |= view[index + j] != 0
+        if bad.any() and memory is self.local and self.frames.ends:
+            gone = self.not_gone(site, positions, lanes, "read")
+            bad = bad if gone is None else bad & ~gone
+        copied = self.copies.loads.get(site.ptx_line) if memory is self.local else None
+        if copied is not None:
+            self._copied(copied, site, view, index, positions, lanes, bad)
+        elif bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            address = self.own_address(memory, positions[i], lanes.index[i])
+            self._report_unwritten(site, memory, lanes.index[i], address, int(bad.sum()))
+
+    def _report_unwritten(self, site, memory: Memory, lane: int, address: int, count: int) -> None:
+        space = "shared" if memory is self.shared else "local" if memory is self.local else "global"
+        self.report.add("initcheck", f"read of uninitialised {space} memory", site, self.machine, lane, address, space, count)
+
+    def _copied(self, names: tuple, site, view, index, positions, lanes: Lanes, bad: np.ndarray) -> None:
+        """Note what a copy's registers hold of unwritten bytes."""
+        for j, name in enumerate(names):
+            kept = self.unwritten_registers.get(name)
+            if not bad.any() and kept is None:
+                continue
+            marks = np.zeros(self.machine.shape.width, view.dtype) if kept is None else kept.marks
+            marks[lanes.index] = view[index + j]
+            addresses = {} if kept is None else kept.addresses
+            for i in np.flatnonzero(bad):
+                addresses[int(lanes.index[i])] = self.own_address(self.local, positions[i], lanes.index[i])
+            self.unwritten_registers[name] = Unwritten(marks, site, addresses)
+
+    def written(self, site, memory: Memory, positions, lanes: Lanes) -> None:
+        """Note that a store writes its bytes, which are unwritten still where it stores what was copied from such bytes."""
+        view = index = None
+        if memory.unwritten is not None:
+            view, index = self.mark_view(site, memory, positions)
+            for j in range(site.count):
+                view[index + j] = 0
+        if not self.unwritten_registers:
+            return
+        for j, name in enumerate(self.copies.stores.get(site.ptx_line, ())):
+            held = self.unwritten_registers.get(name)
+            marks = held.marks[lanes.index] if held is not None else None
+            if marks is None or not marks.any():
+                continue
+            if view is not None and marks.dtype == view.dtype:
+                view[index + j] = marks
+            else:
+                lane = int(lanes.index[np.flatnonzero(marks)[0]])
+                self._report_unwritten(held.site, self.local, lane, held.addresses.get(lane, 0), int(np.count_nonzero(marks)))

@@ -1,0 +1,161 @@
+"""Launches that are run again in other orders of their threads: what a race makes of the results, and what one order hides."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cuda.bindings", reason="the emulator is not installed; run: pip install -e '.[emulator]'")
+
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator.execute.favour import FavouringScheduler
+from tinygan_kernels.emulator.sanitizer.findings import SanitizerError
+
+LAST_WRITES = 'extern "C" __global__ void k(int* y) { if (threadIdx.x % 4 == 3) y[0] = threadIdx.x; }'
+BLOCKS = 'extern "C" __global__ void k(int* y) { if (threadIdx.x == 0) y[blockIdx.x / 2] = blockIdx.x * 10; }'
+PASSED = """__device__ int ready, value;
+extern "C" __global__ void k(int* y) {
+  if (threadIdx.x) return;
+  if (!*(volatile int*)&ready) { value = 7; *(volatile int*)&ready = 1; }
+  else { __threadfence(); y[blockIdx.x] = value; }
+}"""
+
+
+def launch(code, grid, block, *arrays, **options):
+    """Run a kernel and return what was found."""
+    kernel = emulator.RawModule(code=code).get_function("k")
+    with emulator.sanitize(**options) as found:
+        kernel((grid,), (block,), arrays)
+    return found
+
+
+def ints(size):
+    return np.zeros(size, np.int32)
+
+
+def test_two_orders_of_two_threads_and_their_results():
+    y = ints(4)
+    (found,) = launch(LAST_WRITES, 1, 8, y)
+    assert found.schedules == (("thread (3, 0, 0)", "argument 0[0] = 7"), ("thread (7, 0, 0)", "argument 0[0] = 3"))
+    assert "thread (3, 0, 0) first: argument 0[0] = 7; thread (7, 0, 0) first: argument 0[0] = 3" in str(found)
+    assert y[0] == 7  # memory is what the first run made of it
+
+
+def test_two_orders_of_two_blocks_and_their_results():
+    y = ints(4)
+    (found,) = launch(BLOCKS, 4, 32, y)
+    assert found.schedules == (("block (0, 0, 0)", "argument 0[0] = 10"), ("block (1, 0, 0)", "argument 0[0] = 0"))
+    assert y.tolist() == [10, 30, 0, 0]
+
+
+def test_the_element_that_differs_is_named_with_its_index_and_in_its_type():
+    code = 'extern "C" __global__ void k(float* y) { y[7] = threadIdx.x + 0.5f; }'
+    (found,) = launch(code, 1, 2, np.zeros((2, 6), np.float32))
+    assert [result for _, result in found.schedules] == ["argument 0[1, 1] = 1.5", "argument 0[1, 1] = 0.5"]
+
+
+def test_a_race_whose_orders_give_the_same_says_so():
+    code = """extern "C" __global__ void k(int* y) {
+  __shared__ int s[64];
+  s[threadIdx.x] = 5;
+  if (s[63 - threadIdx.x] == 6) y[threadIdx.x] = 1;
+}"""
+    (found,) = launch(code, 1, 64, ints(64))
+    assert len({result for _, result in found.schedules}) == 1
+    assert "first the launch gives the same results" in str(found)
+
+
+def test_a_variable_of_the_module_is_named():
+    code = '__device__ int total;\nextern "C" __global__ void k(int* y) { total = threadIdx.x; if (y[0]) y[1] = total; }'
+    (found,) = launch(code, 1, 2, ints(4))
+    assert [result for _, result in found.schedules] == ["total = 1", "total = 0"]
+
+
+def test_large_launches_are_run_again_on_request_alone():
+    y = ints(1 << 21)  # 8 MB
+    (found,) = launch(LAST_WRITES, 1, 8, y)
+    assert not found.schedules
+    (found,) = launch(LAST_WRITES, 1, 8, y, schedules=True)
+    assert found.schedules
+    (found,) = launch(LAST_WRITES, 1, 8, ints(4), schedules=False)
+    assert not found.schedules
+
+
+def test_the_option_of_checks_reaches_the_error():
+    kernel = emulator.RawModule(code=LAST_WRITES).get_function("k")
+    with emulator.checks(True, schedules=True), pytest.raises(SanitizerError, match=r"first: argument 0\[0\] = 7"):
+        kernel((1,), (8,), (ints(4),))
+    with emulator.checks(True, schedules=False), pytest.raises(SanitizerError) as caught:
+        kernel((1,), (8,), (ints(4),))
+    assert not caught.value.findings[0].schedules
+
+
+def test_a_race_that_the_usual_order_hides_is_found_in_another():
+    """All blocks look at the flag at once and find it unset, so nobody reads the value, unless a block runs before the others."""
+    found = launch(PASSED, 3, 32, ints(3))
+    assert any("last block" in f.order and f.tool == "racecheck" and f.source == "kernel.cu:5" for f in found)
+    assert "found when the last block and the last warp go first" in "".join(map(str, found))
+    assert not any(f.order for f in launch(PASSED, 3, 32, ints(3), schedules=False))
+
+
+def test_unwritten_bytes_are_so_again_in_the_second_run():
+    y = emulator.empty(64, np.int32)
+    code = """__device__ int flag;
+extern "C" __global__ void k(int* y) {
+  y[threadIdx.x] = 1;
+  __threadfence();
+  atomicAdd(&flag, 1);
+}"""
+    assert not launch(code, 1, 64, y, schedules=True)
+    assert not launch('extern "C" __global__ void k(int* y) { y[threadIdx.x] += 1; }', 1, 64, y)
+
+
+def test_only_the_first_run_prints(capsys):
+    code = '#include <cstdio>\nextern "C" __global__ void k(int* y) { y[0] = threadIdx.x; printf("%d;", threadIdx.x); }'
+    (found,) = launch(code, 1, 2, ints(1))
+    assert found.schedules and capsys.readouterr().out == "0;1;"
+
+
+def test_a_launch_that_fails_in_one_order_says_how():
+    code = """extern "C" __global__ void k(int* y) {
+  if (threadIdx.x == 0 && *(volatile int*)y) __trap();
+  if (threadIdx.x == 1) y[0] = 1;
+}"""
+    found = launch(code, 1, 2, ints(1))
+    assert any("the launch fails (trap in k" in result for f in found for _, result in f.schedules)
+
+
+@pytest.mark.parametrize("favoured", [0, 31, 40])
+def test_a_favoured_lane_changes_nothing_in_a_kernel_without_races(favoured):
+    """Barriers, collectives of the whole warp in a divergent loop, and __syncwarps at different places."""
+    code = """extern "C" __global__ void k(int* y) {
+  __shared__ int s[64];
+  int t = threadIdx.x, v = t;
+  for (int i = 0; i < t % 3; ++i) v += __popc(__activemask() & 0);
+  for (int i = 0; i < 3; ++i) {
+    v += __shfl_xor_sync(0xffffffff, v, 1 << i);
+    s[t] = v;
+    __syncthreads();
+    v += s[63 - t];
+    __syncthreads();
+  }
+  if (t % 2) { s[t] = v; __syncwarp(); v += s[t - 1]; } else { s[t] = v; __syncwarp(); v += s[t + 1]; }
+  y[t] = v;
+}"""
+    from tinygan_kernels.emulator.host import launch as host
+
+    right, y = ints(64), ints(64)
+    assert not launch(code, 1, 64, right)
+    run, plain = host.run_chunks, []
+
+    def favouring(machines, most):
+        from tinygan_kernels.emulator.execute.favour import Comparison
+
+        def scheduler(machine):
+            plain.append(machine)
+            return FavouringScheduler(machine, Comparison(10**6), np.arange(machine.shape.width) == favoured)
+
+        return run(machines, most, scheduler)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "run_chunks", favouring)
+        assert not launch(code, 1, 64, y)
+    assert plain and (y == right).all()
