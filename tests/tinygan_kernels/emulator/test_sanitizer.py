@@ -651,7 +651,7 @@ def test_threads_of_a_warp_may_meet_at_different_syncwarps():
 
 
 def test_a_fence_of_each_thread_before_the_barrier_releases_what_it_wrote():
-    """__threadfence() is a fence.sc: it counts for the thread that sets the flag after a barrier, and before the reads after one."""
+    """__threadfence() is a fence.sc: it counts for the thread that sets the flag after a barrier, and before reads after one."""
     code = """__device__ int count;
 extern "C" __global__ void k(int* y) {
   int t = threadIdx.x, b = blockIdx.x;
@@ -664,7 +664,8 @@ extern "C" __global__ void k(int* y) {
   y[1024 + b * 64 + t] = y[(b + 1) % gridDim.x * 64 + t];  // BUG
 }"""
     fence = "__threadfence();"
-    for first, second, right in ((fence, fence, True), ("", fence, False), (fence, "", False), ("if (t == 0) " + fence, fence, False)):
+    alone = f"if (t == 0) {fence}"
+    for first, second, right in ((fence, fence, True), ("", fence, False), (fence, "", False), (alone, fence, False)):
         text = code.replace("FIRST", first).replace("SECOND", second)
         found = findings_of(text, (4,), (64,), np.zeros(2048, np.int32))
         assert (not found) == right, [str(f) for f in found]
