@@ -23,7 +23,7 @@ INDEX, FOLDER = ROOT / "docs" / "api.md", ROOT / "docs" / "api"
 PACKAGES = (
     "tinygan", "tinygan.engine.ops", "tinygan.derive", "tinygan.nn", "tinygan.optim", "tinygan.drawing", "tinygan.game",
     "tinygan.data", "tinygan.training", "tinygan.walkthrough", "tinygan.measure", "tinygan.fitting", "tinygan.theory",
-    "tinygan.exercises", "tinygan_kernels", "tinygan_kernels.emulator",
+    "tinygan.exercises", "tinygan_kernels", "tinygan_kernels.emulator", "tinygan_kernels.puzzles",
 )
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 WIDTH = 110

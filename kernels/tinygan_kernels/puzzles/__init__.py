@@ -5,25 +5,11 @@
     print(check("bias-act", "bias_act.cu"))     # a file in CUDA C++ or Python (Numba CUDA), with a launch line in it
 
 `tinygan puzzles` is the same on the command line, and docs/puzzles.md shows all pictures. In reading order: picture, footprint,
-limits, puzzle; the puzzles themselves: maps, sums, layouts, products, images; then table, judge, child, answers.
+limits, puzzle; the puzzles themselves: maps, updates, losses, sums, layouts, products, images; then table, judge, child, answers.
 """
 
-from importlib import import_module
-from typing import Any
+from .judge import check
+from .puzzle import Puzzle, Verdict
+from .table import PUZZLES
 
-_WHERE = {"PUZZLES": "table", "Puzzle": "puzzle", "Verdict": "puzzle", "check": "judge"}
-
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module of a public name when the name is first used."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = ["PUZZLES", "Puzzle", "Verdict", "check"]
