@@ -36,7 +36,7 @@ Time travel, a warp forward and back by source line, with registers, shared memo
     trace = emulator.trace(kernel, (blocks,), (256,), (x, y, n), thread_block=1, warp=2)
     trace.next(); trace.line; trace.value("sum").values; trace.back(); trace.to_line(12)
 
-Not supported: textures and surfaces, bulk copies, dynamic
+Not supported: textures and surfaces, tensor maps, wgmma, dynamic
 parallelism. Blocks of a grid run in order, some thousand threads at a time; blocks that wait for later ones run in turns with
 them, as far as an A100 would hold them all. Launches that do not end are stopped: where threads run in a circle that nothing
 can end, and after 2,000,000 basic blocks (`with emulator.step_budget(n)` sets another
@@ -49,8 +49,8 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
                 pure functions
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, barriers, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
-    execute     lanes, clusters, machine, scheduler, progress, residency, memory, access, fragments, atomics, mbarriers, heap,
-                printing, frames
+    execute     lanes, clusters, machine, scheduler, progress, residency, memory, access, fragments, atomics, mbarriers, bulk,
+                heap, printing, frames
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, chunk;
                 beside it: counters
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,

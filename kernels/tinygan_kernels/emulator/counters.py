@@ -255,6 +255,9 @@ class LaunchObserver:
     def access(self, site, space: str, address: np.ndarray, lanes: Lanes, operation: str) -> None:
         """Note a memory instruction."""
 
+    def bulk(self, site, size: int) -> None:
+        """Note that a bulk copy reads or writes so many bytes."""
+
     def deliver(self) -> None:
         """Note the end of the launch."""
 
@@ -308,6 +311,11 @@ class LaunchCounter(LaunchObserver):
                 counts[BYTES] += lanes.count * site.bytes
         if operation in ("ld", "st") and space != "local":
             counts[f"smsp__inst_executed_op_{space}_{operation}.sum"] += len(table)
+
+    def bulk(self, site, size: int) -> None:
+        """Count the bytes of a bulk copy, which goes to memory by its own way, not by the load-store unit."""
+        if site.space == "global":
+            self.lines[self.kernel.files.own_line(site.line)][BYTES] += size
 
     # -- at the end -------------------------------------------------------------------------------------------
     def deliver(self) -> None:

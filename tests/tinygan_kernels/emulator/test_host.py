@@ -166,7 +166,7 @@ def test_errors_of_the_compiler_and_unknown_names(module):
             "mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%r0}, {%r0}, {%r0}, {%r0};",
             "this mma is not supported; supported .*m16n8k8 tf32",
         ),
-        ("cp.async.bulk.shared::cluster.global [%r0], [%r0], 16;", "of cp.async, copies of 4, 8 or 16 bytes"),
+        ("cp.async.bulk.shared::cluster.global [%r0], [%r0], 16;", "this form of bulk copy is not supported"),
         ("vote.ballot.b32 %r0, %p0;", "only the .sync forms are supported"),
     ],
 )

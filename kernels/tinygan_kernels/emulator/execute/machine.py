@@ -15,6 +15,7 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 from . import atomics, fragments, heap
 from .access import Access, widen
+from .bulk import BulkCopies
 from .clusters import members_of
 from .lanes import Lanes, Shape
 from .mbarriers import Mbarriers
@@ -159,6 +160,7 @@ class Machine:
     def _bind_functions(self) -> None:
         """Bind the functions that generated code calls by a fixed name."""
         access, check = self.access, self.check
+        mbarriers = Mbarriers(access)
         ignore = lambda *_: None  # noqa: E731
         self.names |= {
             "copyto": np.copyto,
@@ -171,7 +173,8 @@ class Machine:
             "store_fragment": partial(fragments.store_fragment, access),
             "atomic": partial(atomics.atomic, access),
             "copies": access.copies,
-            "mbarriers": Mbarriers(access),
+            "mbarriers": mbarriers,
+            "bulk": BulkCopies(access, mbarriers),
             "clock": self._clock,
             "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinygan_kernels.emulator.semantics import atomics, floats
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction, Not, Register, Vector
 
@@ -80,6 +82,20 @@ def st(e: Emitter, ins: Instruction) -> None:
     site = e.site_of(ins, space, code_of(bits), WIDTH[kind], len(values))
     texts = ", ".join(e.read(v, bits) for v in values)
     e.line(f"store({e.bind(site)}, ({texts},), {e.address(address)}, {e.lanes})")
+    if "async" in ins.modifiers:
+        count_bytes(e, ins, ins.operands[2], site.bytes)
+
+
+def count_bytes(e: Emitter, ins: Instruction, barrier, size: int) -> None:
+    """Write the end of st.async and red.async: an mbarrier hears of the bytes, which are there at once."""
+    if _COMPLETES not in ins.modifiers:
+        raise e.unsupported("only the form with an mbarrier is supported")
+    e.line(f"mbarriers.transact({barrier_site(e, ins)}, {e.address(barrier)}, {size}, -1, {e.lanes})")
+
+
+def barrier_site(e: Emitter, ins: Instruction) -> str:
+    """Return the name of the Site of what an asynchronous copy does to an mbarrier."""
+    return e.bind(replace(e.site_of(ins, "shared", "u8", 8), name="mbarrier.complete_tx"))
 
 
 _ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
@@ -98,21 +114,26 @@ def atom(e: Emitter, ins: Instruction) -> None:
     function = atomics.operation(name, PACKED.get(kind, kind))
     if kind in PACKED:
         function = packed(floats.arithmetic(name, PACKED[kind], "rn"), PACKED[kind])
-    values = ", ".join(e.read(o, kind) for o in operands[1:])
+    given = operands[1:-1] if "async" in ins.modifiers else operands[1:]
+    values = ", ".join(e.read(o, kind) for o in given)
     result = "None" if target is None else e.target(target, kind)
     e.line(
         f"atomic({e.bind(site)}, {e.bind(function)}, {result}, {e.address(operands[0])}, "
         f"({values},), {e.lanes})"
     )
+    if "async" in ins.modifiers:
+        count_bytes(e, ins, ins.operands[-1], site.bytes)
 
 
 def cp_async(e: Emitter, ins: Instruction) -> None:
-    if "commit_group" in ins.modifiers:
+    if "bulk" in ins.modifiers:
+        bulk_copy(e, ins)
+    elif "commit_group" in ins.modifiers:
         e.line(f"copies.commit({e.lanes})")
     elif "wait_group" in ins.modifiers or "wait_all" in ins.modifiers:
         newest = ins.operands[0].value if "wait_group" in ins.modifiers else None
         e.line(f"copies.wait({newest}, {e.lanes})")
-    elif "mbarrier" in ins.modifiers and "bulk" not in ins.modifiers:
+    elif "mbarrier" in ins.modifiers:
         e.line(f"copies.wait(None, {e.lanes})")  # they arrive here, before the arrival that they would bring about when done
         if "noinc" in ins.modifiers:
             site = e.bind(e.site_of(ins, space_of(e, ins), "u8", 8))
@@ -120,10 +141,8 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
         else:
             site = e.bind(e.site_of(ins, space_of(e, ins), "u8", 8))
             e.line(f"mbarriers.transact({site}, {e.address(ins.operands[0])}, 0, -1, {e.lanes})")
-    elif "bulk" in ins.modifiers or "shared::cluster" in ins.modifiers:
-        raise e.unsupported(
-            "of cp.async, copies of 4, 8 or 16 bytes, commit_group, wait_group and wait_all are supported"
-        )
+    elif "shared::cluster" in ins.modifiers:
+        raise e.unsupported("cp.async copies to the memory of the thread's own block")
     else:
         to, source, size = ins.operands[:3]
         n = int(size.value)
@@ -133,6 +152,35 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
         ]
         length = "None" if len(ins.operands) < 4 else copy_length(e, ins.operands[3], n)
         e.line(f"copies.issue({sites[0]}, {sites[1]}, {e.address(to)}, {e.address(source)}, {length}, {e.lanes})")
+
+
+_COMPLETES = "mbarrier::complete_tx::bytes"
+
+
+def bulk_copy(e: Emitter, ins: Instruction) -> None:
+    """Lower cp.async.bulk and cp.reduce.async.bulk of contiguous bytes."""
+    if {"commit_group", "wait_group", "prefetch"} & set(ins.modifiers):
+        return  # bulk copies are complete where they are issued
+    if "tensor" in ins.modifiers:
+        raise e.unsupported("copies by tensor maps are not supported; of bulk copies, those of contiguous bytes are")
+    spaces = [_SPACES[m] for m in ins.modifiers if m in _SPACES]
+    reduces = ins.modifiers[0] == "reduce"
+    kind = e.kind_of(ins) if reduces else "b32"
+    name = next((m for m in ins.modifiers if m in _ATOMIC), "") if reduces else ""
+    if len(spaces) != 2 or (reduces and not name) or (_COMPLETES in ins.modifiers) == ("bulk_group" in ins.modifiers):
+        raise e.unsupported("this form of bulk copy is not supported")
+    to, source, size, *rest = ins.operands
+    target_site = e.site_of(ins, spaces[0], code_of(kind), WIDTH[kind])
+    source_site = replace(e.site_of(ins, spaces[1], code_of(kind), WIDTH[kind]), name=ins.name.replace("reduce.", ""))
+    barrier = ranks = function = "None"
+    if _COMPLETES in ins.modifiers:
+        barrier = f"({barrier_site(e, ins)}, {e.address(rest.pop(0))})"
+    if "multicast::cluster" in ins.modifiers:
+        ranks = e.read(rest.pop(0), "u16")
+    if reduces:
+        function = e.bind(atomics.operation(name, kind))
+    places = f"{e.bind(source_site)}, {e.bind(target_site)}, {e.address(to)}, {e.address(source)}, {e.read(size, 'u32')}"
+    e.line(f"bulk.copy({places}, {e.lanes}, {barrier}, {ranks}, {function})")
 
 
 def copy_length(e: Emitter, operand, size: int) -> str:

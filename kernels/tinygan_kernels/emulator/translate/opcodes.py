@@ -76,8 +76,11 @@ _CACHE = r"ca cg cs cv lu wb wt L1::\w+ L2::\w+"  # hints: no result depends on 
 _LOAD = f"{_SPACE} {_SCOPE} {_CACHE} v2 v4 v8 weak volatile relaxed mmio"
 _SPACE_OF_ANOTHER = "param::func param::entry"  # these are refused by the function itself, which says why
 _ATOMIC = f"{_SPACE} {_SCOPE} relaxed acquire release acq_rel add min max and or xor exch cas inc dec noftz v2 v4 v8"
+_COMPLETES = "mbarrier::complete_tx::bytes"
 _COPY = (
-    r"async ca cg shared shared::cta shared::cluster global L2::\d+B commit_group wait_group wait_all bulk mbarrier arrive noinc"
+    r"async ca cg shared shared::cta shared::cluster global L2::\w+ commit_group wait_group wait_all read mbarrier arrive noinc "
+    r"bulk bulk_group reduce prefetch tensor \dd tile im2col im2col_no_offs multicast::cluster noftz add min max and or xor "
+    rf"inc dec {_COMPLETES}"
 )
 _PREFETCH = r"global local L1 L2 L2::\w+"
 _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
@@ -145,9 +148,9 @@ OPCODES: dict[str, Opcode] = {
     # load/store, control and miscellaneous of "Instruction Set Reference" (CUDA Binary Utilities), and the metrics were called
     # inst_compute_ld_st, inst_control and inst_misc in nvprof (Nsight Compute CLI, "nvprof Metric Comparison").
     **_rows("ld ldu", memory.ld, "memory", modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} acquire nc"),
-    "st": Opcode(memory.st, "memory", destination=False, modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} release"),
+    "st": Opcode(memory.st, "memory", destination=False, modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} release async {_COMPLETES}"),
     "atom": Opcode(memory.atom, "memory", modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER}"),
-    "red": Opcode(memory.atom, "memory", destination=False, modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER}"),
+    "red": Opcode(memory.atom, "memory", destination=False, modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER} async {_COMPLETES}"),
     "cp": Opcode(memory.cp_async, "memory", destination=False, modifiers=_COPY),
     "membar": Opcode(memory.fence, "memory", destination=False, modifiers="cta gl sys proxy"),
     "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release {_PROXY}"),

@@ -102,7 +102,7 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
         raise e.unsupported(opcodes.unknown(ins.opcode))
     opcodes.check_modifiers(e, ins)
     if any(isinstance(operand, Address) and operand.more for operand in ins.operands):
-        raise e.unsupported("an address of several parts, as textures and surfaces have, is not supported")
+        raise e.unsupported("an address of several parts, as textures, surfaces and tensor maps have, is not supported")
     with _operands_fit(ins), e.under_guard(ins):
         row.lower(e, ins)
     opcodes.check_destination(e, ins, row)
