@@ -32,7 +32,7 @@ portable: .venv/.test  ## verify the kernels and train on an emulated 64-bit ARM
 	$(BIN)/python -m benchmarks.environments.portable_arm
 
 bench: .venv/.peers  ## time training steps and kernels against PyTorch and JAX, and rewrite docs/results.md from what was measured
-	$(BIN)/python -m benchmarks.speed.gan_step --peers torch,torch-compile,jax --scaling --json benchmarks/results/gan_step.json
+	$(BIN)/python -m benchmarks.speed.gan_step --peers torch,torch-compile,torch-bfloat16,jax --scaling --json benchmarks/results/gan_step.json
 	$(BIN)/python -m benchmarks.speed.kernels --json benchmarks/results/kernels.json
 	$(BIN)/python -m benchmarks.docs.results
 

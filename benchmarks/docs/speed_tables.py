@@ -22,12 +22,14 @@ def steps_section(report: Report) -> str:
     everywhere = [side for side in sides if all(side in w["sides"] for w in workloads.values())]
     compared = all(w["ratio"] for w in workloads.values())
     best = ["best peer / tinygan"] if compared else []
-    head = ["workload", *(f"{side}, ms" for side in everywhere), *best, "share of the floor"]
+    peak = ["share of the peak"] if all("share_of_peak" in w for w in workloads.values()) else []
+    head = ["workload", *(f"{side}, ms" for side in everywhere), *best, "share of the floor", *peak]
     rows = []
     for name, w in workloads.items():
         cells = [three_digits(w["sides"][side]["median"]) for side in everywhere]
         ratio = [f"**{w['ratio']:.2f}**"] if compared else []
-        rows.append([name, *cells, *ratio, f"{100 * w['share_of_floor']:.0f} %"])
+        of_peak = [f"{100 * w['share_of_peak']:.0f} %"] if peak else []
+        rows.append([name, *cells, *ratio, f"{100 * w['share_of_floor']:.0f} %", *of_peak])
     told = [*_sides_somewhere(workloads, [side for side in sides if side not in everywhere]),
             *_peers_missing(report.get("peers", []), sides), *_by_zero(workloads), *_memory_threads_start(report)]
     pictures = ["![Time of a step relative to the best peer's](ratios.png)"]

@@ -35,7 +35,7 @@ SETTLE = 0.15  # seconds at the start of a block that do not count: until the sy
 
 @dataclass(frozen=True)
 class Side:
-    """A side: what it is (`tinygan`, or a variant of peer_torch.TorchStep), the environment that it runs in, and its conditions."""
+    """A side: what it is (`tinygan`, or a variant of TorchStep), the environment that it runs in, and its conditions."""
 
     kind: str
     environment: dict[str, str]
@@ -69,7 +69,7 @@ def step_of(kind: str, name: str) -> Callable[[], Any]:
         from tinygan_kernels import load
 
         return build(name, load("cpu")).step
-    from .peer_torch import TorchStep
+    from .peers.torch_step import TorchStep
 
     return TorchStep(WORKLOADS[name], variant=kind).step
 

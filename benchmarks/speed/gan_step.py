@@ -28,10 +28,11 @@ from tinygan_kernels.profiling import work as cost
 
 from tinygan.engine.replay import Plan
 
+from .peak import fma_rate
 from .timing import interleaved, sgemm_rate, stamp
 from .workloads import WORKLOADS, Workload, build
 
-PEERS = ("torch", "torch-compile", "jax")
+PEERS = ("torch", "torch-compile", "torch-bfloat16", "jax")
 BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -53,21 +54,17 @@ def peers_of(workload: Workload, wanted: set[str]) -> tuple[dict[str, Callable[[
     """Return ({side: step}, [a line for each peer that is missing, and why])."""
     sides: dict[str, Callable[[], Any]] = {}
     missing: list[str] = []
-    if wanted & {"torch", "torch-compile"}:
+    if wanted - {"jax"}:
         try:
-            from .peer_torch import TorchStep
+            from .peers.torch_step import TorchStep
 
-            if "torch" in wanted:
-                sides["torch"] = TorchStep(workload).step
-                if len(workload.sample) == 3:
-                    sides["torch, channels_last"] = TorchStep(workload, variant="channels_last").step
-            if "torch-compile" in wanted:
-                sides["torch.compile"] = TorchStep(workload, variant="compile").step
+            for side, variant in _torch_variants(wanted, images=len(workload.sample) == 3).items():
+                sides[side] = TorchStep(workload, variant=variant).step
         except ImportError as error:
             missing.append(f"PyTorch ({error})")
     if "jax" in wanted:
         try:
-            from .peer_jax import JaxStep
+            from .peers.jax_step import JaxStep
 
             sides["jax"] = JaxStep(workload).step
         except ImportError as error:
@@ -75,20 +72,37 @@ def peers_of(workload: Workload, wanted: set[str]) -> tuple[dict[str, Callable[[
     return sides, missing
 
 
+def _torch_variants(wanted: set[str], images: bool) -> dict[str, str]:
+    """Return {side: variant of TorchStep} for the wanted peers. Images also run with their channels last; what is compiled or in
+    bfloat16 runs so only, as that is faster there."""
+    last = " channels_last" if images else ""
+    variants = {
+        "torch": {"torch": "eager"} | ({"torch, channels_last": "channels_last"} if images else {}),
+        "torch-compile": {"torch.compile": "compile" + last},
+        "torch-bfloat16": {"torch, bfloat16": "bfloat16" + last, "torch.compile, bfloat16": "compile bfloat16" + last},
+    }
+    return {side: variant for peer, sides in variants.items() if peer in wanted for side, variant in sides.items()}
+
+
 def measure(name: str, wanted: set[str], seconds: float) -> dict[str, Any]:
-    """Return the median and spread of every side, the ratio best peer / tinygan, and the floor."""
+    """Return the median and spread of every side, the ratio best peer / tinygan, and the floor.
+
+    The best peer is one that computes in float32, as tinygan does.
+    """
     workload = WORKLOADS[name]
     mine = build(name, load("cpu"))
     sides, missing = peers_of(workload, wanted)
     times = interleaved({"tinygan": mine.step, **sides}, seconds)
-    rate = sgemm_rate()
+    rate, peak = sgemm_rate(), fma_rate()
     work = sum(cost.flops(launch) for launch in mine.replayed.plan.launches)
-    best = min((side for side in times if side != "tinygan"), key=lambda side: times[side].median, default=None)
+    rivals = [side for side in times if side != "tinygan" and "bfloat16" not in side]
+    best = min(rivals, key=lambda side: times[side].median, default=None)
     floor = 1000 * work / rate
     return {
         "sides": {side: asdict(t) for side, t in times.items()}, "missing": missing, "best_peer": best,
         "ratio": times[best].median / times["tinygan"].median if best else None,
         "gflop": work / 1e9, "sgemm_gflops": rate / 1e9, "floor_ms": floor, "share_of_floor": floor / times["tinygan"].median,
+        "peak_gflops": peak / 1e9, "share_of_peak": work / peak / (times["tinygan"].median / 1000),
         "launches": len(mine.replayed.plan.launches), "buffer_mb": mine.replayed.plan.buffer_bytes / 1e6,
         "by_zero": share_by_zero(mine.replayed.plan, mine.step),
     }
@@ -191,7 +205,8 @@ def _show(name: str, result: dict[str, Any]) -> None:
     if result["best_peer"]:
         print(f"  best peer ({result['best_peer']}) / tinygan: {result['ratio']:.2f}")
     print(f"  floor {result['floor_ms']:.3f} ms ({result['gflop']:.2f} GFLOP at {result['sgemm_gflops']:.0f} GFLOP/s), "
-          f"{100 * result['share_of_floor']:.0f} % of it reached; {100 * result['by_zero']:.0f} % of them by 0", flush=True)
+          f"{100 * result['share_of_floor']:.0f} % of it reached; {100 * result['by_zero']:.0f} % of them by 0; "
+          f"{100 * result['share_of_peak']:.0f} % of {result['peak_gflops']:.0f} GFLOP/s of multiply-adds", flush=True)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .workloads import BETA1, BETA2, RATE, Workload
+from benchmarks.speed.workloads import BETA1, BETA2, RATE, Workload
 
 MLPS = {"ring": ((16, 128, 128, 2), (2, 128, 128, 1)), "mlp28": ((64, 256, 512, 784), (784, 512, 256, 1))}
 
@@ -52,7 +52,23 @@ def _conv(p, x, stride=2, pad=1):
 
 
 def _conv_t(p, x, stride=2, pad=1):
-    y = lax.conv_transpose(x, p["w"], (stride, stride), [(3 - pad, 3 - pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    """Apply a transposed convolution, 4x4 filters: stride 2 and padding 1, or stride 1 without padding on a single pixel.
+
+    XLA runs `lax.conv_transpose` on the CPU as a convolution of an input that is mostly zeros (JAX's issue 23783). Here each is a
+    matrix product instead. With stride 2, an output pixel (2p + i, 2q + j) takes two taps in each direction, those of parity
+    (i, j): all four parities are computed at once from windows of 2x2 pixels, and put side by side.
+    """
+    n, h, w, c = x.shape
+    out = p["w"].shape[3]
+    if stride == 1:
+        y = (x.reshape(n, c) @ p["w"].transpose(2, 0, 1, 3).reshape(c, 16 * out)).reshape(n, 4, 4, out)
+    else:
+        around = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        windows = jnp.concatenate([around[:, a : a + h + 1, b : b + w + 1] for a in (0, 1) for b in (0, 1)], -1)
+        taps = p["w"].reshape(2, 2, 2, 2, c, out).transpose(0, 2, 4, 1, 3, 5).reshape(4 * c, 4 * out)
+        phases = (windows.reshape(-1, 4 * c) @ taps).reshape(n, h + 1, w + 1, 2, 2, out)
+        rows = [jnp.stack([phases[:, i : i + h, j : j + w, i, j] for j in (0, 1)], 3) for i in (0, 1)]
+        y = jnp.stack(rows, 2).reshape(n, 2 * h, 2 * w, out)
     return y + p["b"] if "b" in p else y
 
 
@@ -116,9 +132,19 @@ def _adam(params, grads, m, v, t):
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=(3,))
-def _step(name, batch, n_z, state, x):
+def _step_on_fresh_noise(name, batch, n_z, state, x):
     key, key_d, key_g = jax.random.split(state["key"], 3)
     z_d, z_g = jax.random.normal(key_d, (batch, n_z)), jax.random.normal(key_g, (batch, n_z))
+    return _played(name, {**state, "key": key}, x, z_d, z_g)
+
+
+@partial(jax.jit, static_argnums=(0,), donate_argnums=(1,))
+def _step_on_given_noise(name, state, x, z_d, z_g):
+    return _played(name, state, x, z_d, z_g)
+
+
+def _played(name, state, x, z_d, z_g):
+    """Return (the state after a step of both players, D's loss, G's loss)."""
     t = state["t"] + 1
     softplus = jax.nn.softplus
     fake, g = _G(name, state["g"], z_d)
@@ -137,7 +163,7 @@ def _step(name, batch, n_z, state, x):
     d, m_d, v_d = _adam(d, grads, state["m_d"], state["v_d"], t)
     (g_loss, (g, d)), grads = jax.value_and_grad(loss_of_g, has_aux=True)(g, d)
     g, m_g, v_g = _adam(g, grads, state["m_g"], state["v_g"], t)
-    return {"key": key, "t": t, "d": d, "g": g, "m_d": m_d, "v_d": v_d, "m_g": m_g, "v_g": v_g}, d_loss, g_loss
+    return {**state, "t": t, "d": d, "g": g, "m_d": m_d, "v_d": v_d, "m_g": m_g, "v_g": v_g}, d_loss, g_loss
 
 
 class JaxStep:
@@ -155,7 +181,26 @@ class JaxStep:
         self.real: Sequence[Any] = rng.uniform(-1, 1, (4, self.m, *workload.sample)).astype(np.float32)
         self.turn = 0
 
-    def step(self) -> tuple[float, float]:
-        x, self.turn = self.real[self.turn % len(self.real)], self.turn + 1
-        self.state, d_loss, g_loss = _step(self.workload.name, self.m, self.workload.z, self.state, x)
+    def step(
+        self, x: np.ndarray | None = None, z_d: np.ndarray | None = None, z_g: np.ndarray | None = None
+    ) -> tuple[float, float]:
+        """Take one step, as TinyganStep.step in workloads.py does."""
+        if x is None:
+            x, self.turn = self.real[self.turn % len(self.real)], self.turn + 1
+            self.state, d_loss, g_loss = _step_on_fresh_noise(self.workload.name, self.m, self.workload.z, self.state, x)
+        else:
+            self.state, d_loss, g_loss = _step_on_given_noise(self.workload.name, self.state, x, z_d, z_g)
         return float(d_loss), float(g_loss)
+
+    def set_params(self, values: Sequence[np.ndarray]) -> None:
+        """Take over tinygan's parameters (D's, then G's). Only the filters of transposed convolutions are laid out otherwise: from
+        (KH, KW, C_out, C_in), which are applied mirrored, to (KH, KW, C_in, C_out), which are not."""
+        left = list(values)
+        for player in ("d", "g"):
+            for layer in self.state[player]:
+                for key in [key for key in ("w", "b", "gamma", "beta") if key in layer]:
+                    value = left.pop(0)
+                    mirrored = player == "g" and value.ndim == 4
+                    layer[key] = jnp.asarray(value[::-1, ::-1].transpose(0, 1, 3, 2) if mirrored else value, jnp.float32)
+        if left:
+            raise ValueError(f"values: {len(left)} more than there are parameters")

@@ -1,4 +1,4 @@
-"""The four workloads in PyTorch, by the book: nn.Sequential, eager or compiled, fused Adam, NCHW or channels_last."""
+"""The four workloads in PyTorch: nn.Sequential, fused Adam; eager or compiled, NCHW or channels_last, float32 or autocast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .workloads import BETA1, BETA2, RATE, Workload
+from benchmarks.speed.workloads import BETA1, BETA2, RATE, Workload
 
 
 def _mlp(g: Sequence[int], d: Sequence[int], tanh: bool) -> tuple[nn.Sequential, nn.Sequential]:
@@ -57,19 +57,26 @@ NETWORKS = {
 
 
 class TorchStep:
-    """One workload in PyTorch. variant: "eager", "channels_last" (images only) or "compile"."""
+    """One workload in PyTorch.
+
+    variant: "eager", or the names of what is to be on, separated by spaces: "channels_last" (for images only), "compile" (each
+    player's loss, both networks in it, is one graph for torch.compile, with its backward pass) and "bfloat16" (the networks run
+    under autocast; weights, losses and Adam stay float32, as PyTorch advises).
+    """
 
     def __init__(
         self, workload: Workload, seed: int = 0, variant: str = "eager", dtype: Any = np.float32, m: int | None = None
     ) -> None:
         torch.manual_seed(seed)
-        self.workload, self.m = workload, m or workload.m
+        on = set(variant.split()) - {"eager"}
+        if on - {"channels_last", "compile", "bfloat16"}:
+            raise ValueError(f"variant: there is no {variant!r}")
+        self.workload, self.m, self.bfloat16 = workload, m or workload.m, "bfloat16" in on
         self.dtype = getattr(torch, np.dtype(dtype).name)
-        self.G, self.D = (network.to(self.dtype) for network in NETWORKS[workload.name]())
-        self.layout = torch.channels_last if variant == "channels_last" else torch.contiguous_format
-        if variant == "channels_last":
-            self.G, self.D = self.G.to(memory_format=self.layout), self.D.to(memory_format=self.layout)
-        self.run_G, self.run_D = (torch.compile(n) for n in (self.G, self.D)) if variant == "compile" else (self.G, self.D)
+        self.layout = torch.channels_last if "channels_last" in on else torch.contiguous_format
+        self.G, self.D = (network.to(self.dtype).to(memory_format=self.layout) for network in NETWORKS[workload.name]())
+        losses = (self._loss_of_d, self._loss_of_g)
+        self.loss_of_d, self.loss_of_g = map(torch.compile, losses) if "compile" in on else losses
         self.adam_d, self.adam_g = (
             torch.optim.Adam(n.parameters(), RATE, betas=(BETA1, BETA2), fused=True) for n in (self.D, self.G)
         )
@@ -91,20 +98,37 @@ class TorchStep:
             z_d, z_g = (torch.randn(self.m, self.workload.z, dtype=self.dtype) for _ in range(2))
         else:
             real, z_d, z_g = self._images(x), torch.from_numpy(z_d), torch.from_numpy(z_g)
-        bce = nn.functional.binary_cross_entropy_with_logits
-        with torch.no_grad():
-            fake = self.run_G(z_d)
-        d_loss = bce(self.run_D(real), self.ones) + bce(self.run_D(fake), self.zeros)
+        d_loss = self.loss_of_d(real, z_d)
         self.adam_d.zero_grad(set_to_none=True)
         d_loss.backward()
         self.adam_d.step()
         self.D.requires_grad_(False)  # G's step needs no gradient of D's parameters
-        g_loss = bce(self.run_D(self.run_G(z_g)), self.ones)
+        g_loss = self.loss_of_g(z_g)
         self.adam_g.zero_grad(set_to_none=True)
         g_loss.backward()
         self.adam_g.step()
         self.D.requires_grad_(True)
         return float(d_loss.detach()), float(g_loss.detach())
+
+    def _loss_of_d(self, real: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Return -V: D judges the real batch and fakes that are held fixed."""
+        with self._autocast():
+            with torch.no_grad():
+                fake = self.G(z)
+            of_real, of_fake = self.D(real), self.D(fake)
+        return self._bce(of_real, self.ones) + self._bce(of_fake, self.zeros)
+
+    def _loss_of_g(self, z: torch.Tensor) -> torch.Tensor:
+        """Return G's non-saturating loss."""
+        with self._autocast():
+            of_fake = self.D(self.G(z))
+        return self._bce(of_fake, self.ones)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
+
+    def _bce(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(logits.to(self.dtype), labels)
 
     def set_params(self, values: Sequence[np.ndarray]) -> None:
         """Take over tinygan's parameters (D's, then G's): its matrices transposed, its filters from (KH, KW, C_in, C_out), and
