@@ -193,14 +193,16 @@ class JaxStep:
         return float(d_loss), float(g_loss)
 
     def set_params(self, values: Sequence[np.ndarray]) -> None:
-        """Take over tinygan's parameters (D's, then G's). Only the filters of transposed convolutions are laid out otherwise: from
-        (KH, KW, C_out, C_in), which are applied mirrored, to (KH, KW, C_in, C_out), which are not."""
+        """Take over tinygan's parameters (D's, then G's). Only transposed convolutions lay their filters out otherwise: tinygan
+        has (KH, KW, C_out, C_in), here it is (KH, KW, C_in, C_out), and those with a stride of 2 are mirrored."""
         left = list(values)
         for player in ("d", "g"):
-            for layer in self.state[player]:
+            for i, layer in enumerate(self.state[player]):
                 for key in [key for key in ("w", "b", "gamma", "beta") if key in layer]:
                     value = left.pop(0)
-                    mirrored = player == "g" and value.ndim == 4
-                    layer[key] = jnp.asarray(value[::-1, ::-1].transpose(0, 1, 3, 2) if mirrored else value, jnp.float32)
+                    if player == "g" and value.ndim == 4:
+                        value = value.transpose(0, 1, 3, 2)
+                        value = value[::-1, ::-1] if i else value  # the first one meets a single pixel, with a stride of 1
+                    layer[key] = jnp.asarray(value, jnp.float32)
         if left:
             raise ValueError(f"values: {len(left)} more than there are parameters")
