@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import scipy.optimize
 from engine_parts import REFERENCE, constant
 from scipy import special, stats
 
@@ -46,6 +47,18 @@ def test_the_ascent_ends_at_the_optimum():
     d = optimal(p, q)
     assert reached == float(goal()) == pytest.approx((p * np.log(d) + q * np.log(1 - d)).sum(), abs=1e-12)
     np.testing.assert_allclose([t.numpy().ravel()[0] for t in D.parameters().values()], [-1.0, 0.5], atol=1e-5)
+
+
+def test_how_far_the_ascent_may_go(monkeypatch):
+    """500 iterations unless told otherwise, and twice as many evaluations, as a line search may need a second one."""
+    asked = []
+    minimize = scipy.optimize.minimize
+    monkeypatch.setattr(scipy.optimize, "minimize", lambda *a, **options: asked.append(options["options"]) or minimize(*a, **options))
+    x, p, q = two_gaussians()
+    for more in ((), (3,)):
+        D = network(1)
+        ascend_to_optimum(D, lambda D=D: weighted_value(D(constant(x)), constant(p), constant(q)), *more)
+    assert [(each["maxiter"], each["maxfun"]) for each in asked] == [(500, 1000), (3, 6)]
 
 
 def test_the_ascent_of_a_network_goes_on_until_nothing_is_gained():
