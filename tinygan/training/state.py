@@ -88,11 +88,17 @@ def state_of_generator(generator: np.random.BitGenerator) -> dict[str, Any]:
 
 
 def set_generator(generator: np.random.BitGenerator, state: Mapping[str, Any]) -> None:
-    """Set a bit generator to a state that `state_of_generator` returned. Raises TypeError, ValueError, KeyError, OverflowError."""
+    """Set a bit generator to a state that `state_of_generator` returned. Raises TypeError, ValueError, KeyError, OverflowError.
+
+    No kind of generator has negative numbers in its state. NumPy 1 would take them for unsigned ones, with a warning.
+    """
 
     def like(template: Any, value: Any) -> Any:
         if isinstance(template, dict):
             return {name: like(part, value[name]) for name, part in template.items()}
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, int) and number < 0 for number in numbers):
+            raise ValueError("it has a negative number")
         return np.array(value, template.dtype) if isinstance(template, np.ndarray) else value
 
     generator.state = like(generator.state, state)

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from told import told
 
 from tinygan.cli import run
 from tinygan.data import DataError, load
@@ -48,7 +49,7 @@ def evaluate(place, monkeypatch, capsys):
         capsys.readouterr()
         code = run(["evaluate", *map(str, words), "--backend", "reference"])
         stdout, stderr = capsys.readouterr()
-        return code, stdout.splitlines(), stderr.splitlines()
+        return code, stdout.splitlines(), told(stderr)
 
     return call
 

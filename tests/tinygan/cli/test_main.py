@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 from scipy.io import wavfile
 from tiny_runs import backend
+from told import told
 
 from tinygan.cli import main, train
 from tinygan.data.kinds.images import contact_sheet
@@ -38,13 +39,13 @@ def contents(folder):
 
 @pytest.fixture
 def tinygan(capsys):
-    """Return a function that runs a command and returns (exit code, lines on stdout, lines on stderr)."""
+    """Return a function that runs a command and returns (exit code, lines on stdout, lines on stderr but for progress)."""
 
     def call(*arguments):
         capsys.readouterr()
         code = main.run([str(argument) for argument in arguments])
         stdout, stderr = capsys.readouterr()
-        return code, stdout.splitlines(), stderr.splitlines()
+        return code, stdout.splitlines(), told(stderr)
 
     return call
 

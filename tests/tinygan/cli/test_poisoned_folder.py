@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 import tinygan_kernels
+import typer
+from tinygan_kernels import why_unavailable
 from tinygan_kernels.child_process import python_command
 
 import tinygan
+from tinygan.cli import main
 
 SHADOWED = ("numba", "numpy", "json", "llvmlite", "tinygan_kernels", "tinygan", "scipy", "sklearn", "matplotlib", "PIL", "yaml",
             "safetensors", "typer", "rich", "cupy", "cuda", "cuxray", "csv", "gzip", "wave", "latex_backend", "sitecustomize")
@@ -26,6 +29,10 @@ COMMANDS = (
     "gradcheck --only softplus --backend reference", "theory --only nothing", "kernels list", "kernels doctor",
     f"play points.csv {FAST} --export page.html",
     "kernels verify --only neg --backend reference", "kernels targets --backend numba-cuda --arch sm_1", "kernels profile nothing",
+    "graph run", "step points.csv --backend reference", "derive check mine.py:square", "derive lines proof.txt",
+    "exercises list", "exercises start tanh-vjp", "exercises check tanh-vjp tanh-vjp.py",
+    "puzzles list", "puzzles show bias-act", "puzzles hint bias-act", "puzzles start bias-act tile.py",
+    "puzzles check bias-act tile.py", "kernels explain tile.py --as bias_act",
 )
 SCRIPT = """
 import sys
@@ -60,7 +67,20 @@ def poisoned(tmp_path):
         script.write_text(f"#!/bin/sh\necho {script.name} >> {tmp_path}/MARK\n")
         script.chmod(0o755)
     (tmp_path / "points.csv").write_text("".join(f"{i % 5},{i % 7}\n" for i in range(40)))
+    (tmp_path / "proof.txt").write_text("x * x\nx ** 2\n")
+    (tmp_path / "mine.py").write_text("import numpy, json\ndef square(x): return x * x\ndef square_vjp(dy, x): return 2 * x * dy\n"
+                                      "inputs = (numpy.ones(3),)\n")
     return tmp_path
+
+
+def test_every_command_is_tried():
+    """A command that is new is entered in COMMANDS."""
+    def names(command, before=""):
+        inner = getattr(command, "commands", None)
+        return [before] if inner is None else [name for key in inner for name in names(inner[key], f"{before} {key}".strip())]
+
+    every = names(typer.main.get_command(main.app))
+    assert len(every) > 20 and not [name for name in every if not any(f"{line} ".startswith(f"{name} ") for line in COMMANDS)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="programs are planted as shell scripts")
@@ -73,8 +93,11 @@ def test_no_command_runs_what_lies_beside_the_data(poisoned, tmp_path_factory, m
     assert done.returncode == 0, done.stderr
     assert [line.partition(" => ")[0] for line in done.stdout.splitlines() if "=>" in line] == [*COMMANDS, "helper", "target"]
     found = dict(line.split(" => ") for line in done.stdout.splitlines() if "=>" in line)
-    assert {name: found[name] for name in (*COMMANDS[:5], "helper", "target")} == {
-        **dict.fromkeys(COMMANDS[:5], "0"), "helper": "0", "target": "None"}, done.stderr
+    right = [*COMMANDS[:5], *(c for c in COMMANDS if c.startswith(("graph", "step", "derive", "exercises start", "puzzles s")))]
+    assert {name: found[name] for name in (*right, "helper", "target")} == {
+        **dict.fromkeys(right, "0"), "helper": "0", "target": "None"}, done.stderr
+    assert found["exercises check tanh-vjp tanh-vjp.py"] == "1", "what an exercise begins with is wrong"
+    assert found["puzzles check bias-act tile.py"] == ("2" if why_unavailable("numba-cuda", emulate=True) else "1"), done.stderr
     assert "Traceback" not in done.stderr and (poisoned / "run" / "samples.png").exists()
     assert list(cache.rglob("*.nbc")), "the helper has compiled nothing"
     assert not (poisoned / "MARK").exists(), (poisoned / "MARK").read_text()

@@ -96,7 +96,7 @@ extern "C" __global__ void backward(const double* x, const double* g, double* dx
 
 
 def test_cuda_kernels_on_the_emulator_are_judged():
-    pytest.importorskip("numba.cuda", reason="needs the [emulator] extra")
+    pytest.importorskip("numba_cuda", reason="needs the [emulator] extra")
     from tinygan_kernels import emulator
 
     def pair(power):

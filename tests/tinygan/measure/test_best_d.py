@@ -51,9 +51,8 @@ def test_the_ascent_ends_at_the_optimum():
 
 def test_how_far_the_ascent_may_go(monkeypatch):
     """500 iterations unless told otherwise, and twice as many evaluations, as a line search may need a second one."""
-    asked = []
-    minimize = scipy.optimize.minimize
-    monkeypatch.setattr(scipy.optimize, "minimize", lambda *a, **options: asked.append(options["options"]) or minimize(*a, **options))
+    asked, minimize = [], scipy.optimize.minimize
+    monkeypatch.setattr(scipy.optimize, "minimize", lambda *a, **named: asked.append(named["options"]) or minimize(*a, **named))
     x, p, q = two_gaussians()
     for more in ((), (3,)):
         D = network(1)

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.spatial.distance
 from scipy import stats
 
 from tinygan.data.named import grid_centres, ring_centres
+from tinygan.measure import metrics
+from tinygan.measure.clusters import cluster_sizes, clustered
 from tinygan.measure.metrics import (
     PARZEN_CAUTION,
     CollapseSigns,
@@ -134,6 +137,17 @@ def test_fakes_far_from_all_modes_count():
     assert found.l1 == pytest.approx(0.5, abs=1e-5)  # D* is 0 where all the fakes are, and they have half of the mass
 
 
+def test_distances_are_computed_by_blocks_of_ten_millions(monkeypatch):
+    """Two blocks for 20 million distances, one for up to 19; blocks do not change the numbers."""
+    shapes, cdist = [], scipy.spatial.distance.cdist
+    monkeypatch.setattr(scipy.spatial.distance, "cdist", lambda a, b: shapes.append((len(a), len(b))) or cdist(a, b))
+    fake, points = np.linspace(-1, 1, 1_000_000)[:, None], np.array([[0.0]] * 20)
+    two = parzen(fake, points[:2], points, np.array([0.5]))
+    assert shapes == [(2, 1_000_000), (10, 1_000_000), (10, 1_000_000)]
+    one = parzen(fake, points[:2], points[:9], np.array([0.5]))
+    assert shapes[-1] == (9, 1_000_000) and two.mean == pytest.approx(one.mean, rel=1e-12)
+
+
 # ---- regions, gaps ------------------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +155,15 @@ def test_missed_share_is_that_of_the_missing_modes():
     real = _ring(800)
     assert missed_share(real, _ring(800, seed=1), bins=8) == 0
     assert missed_share(real, _ring(800, modes=6, seed=1), bins=8) == pytest.approx(0.25, abs=0.05)
+
+
+def test_regions_are_found_in_float64_from_one_start(monkeypatch):
+    """Without more starts than one, of which k-means keeps the best: regions need not be good ones."""
+    seen = []
+    monkeypatch.setattr(metrics, "clustered", lambda x, *a, **named: seen.append((x.dtype, named)) or clustered(x, *a, **named))
+    monkeypatch.setattr(metrics, "cluster_sizes", lambda model, x: seen.append(x.dtype) or cluster_sizes(model, x))
+    missed_share(_ring(40).astype(np.float32), _ring(40, seed=1).astype(np.float32))
+    assert seen == [(np.float64, {"n_init": 1, "random_state": 0}), np.float64, np.float64]
 
 
 def test_missed_share_is_that_of_the_clusters_that_are_described():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn.linear_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -232,3 +233,10 @@ def test_a_real_sample_on_the_edge_of_a_ball_counts():
     """On a line, k = 1: the fakes' balls are [0, 2] and [1, 3]; the reals are on their edges."""
     found = neighbours(np.array([[0.0], [3.0]]), np.array([[1.0], [2.0]]), k=1)
     assert as_tuple(found) == (1.0, 1.0, 2.0, 1.0)
+
+
+def test_the_classifier_has_2000_iterations_to_converge(monkeypatch):
+    asked, regression = [], sklearn.linear_model.LogisticRegression
+    monkeypatch.setattr(sklearn.linear_model, "LogisticRegression", lambda **named: asked.append(named) or regression(**named))
+    class_balance(np.repeat([[0.0], [1.0]], 4, axis=0), np.repeat([0, 1], 4), np.array([[0.5]]))
+    assert asked == [{"max_iter": 2000}]

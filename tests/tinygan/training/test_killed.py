@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tiny_runs import assert_same_runs, everything
+from told import told
 
 from tinygan.training import checkpoint
 from tinygan.training.checkpoint import CHECKPOINT
@@ -56,8 +57,8 @@ def test_the_command_line_killed_and_resumed(tmp_path):
     process.kill()
     process.communicate()
     stdout, stderr = command(*TRAIN, "--out", killed, "--resume").communicate()
-    assert "step 60" in stdout and not stderr
-    assert beside.communicate()[1] == ""
+    assert "step 60" in stdout and told(stderr) == []
+    assert told(beside.communicate()[1]) == []
     assert_same_runs(killed, whole)
     names = sorted(os.listdir(whole))
     assert names == [CHECKPOINT, "config.json", "curves.png", "metrics.jsonl", "optimum.png", "samples.png"]
@@ -75,10 +76,10 @@ def test_interrupted(tmp_path, number):
         time.sleep(0.01)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=3600)
-    assert process.returncode == 130 and stdout == "" and len(stderr.splitlines()) == 1
+    assert process.returncode == 130 and stdout == "" and len(told(stderr)) == 1
     step = checkpoint.load(out / CHECKPOINT)[1]["step"]
     assert step >= 30 and f"step {step} is saved" in stderr
     words = shlex.split(stderr.split("Go on with: ")[1])
     assert words == ["tinygan", "train", "ring", "--out", str(out), "--resume"]
     stdout, stderr = command(*words[2:], "--steps", str(step + 5)).communicate(timeout=3600)
-    assert f"step {step + 5:,}" in stdout and not stderr
+    assert f"step {step + 5:,}" in stdout and told(stderr) == []

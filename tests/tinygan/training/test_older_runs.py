@@ -30,6 +30,11 @@ def older(tmp_path):
     return Path(shutil.copytree(OLDER, tmp_path / "older"))
 
 
+# Batch normalisation takes out the bias before it, so the gradient of that bias is 0 but for rounding. Adam makes whole steps of
+# it: another NumPy or BLAS moves such a bias elsewhere, and with it the running mean behind it. Nothing else depends on it.
+UNDECIDED = {f"{net}.{name}" for net in ("G", "average") for name in ("0.b", "1.mean", "2.b", "3.mean")}
+
+
 def test_an_older_run_goes_on_to_where_it_would_have_come(older, tmp_path):
     """The generators end in the same states, the weights within rounding (another machine's BLAS may round otherwise)."""
     whole = Run(Config(data="ring", **BEGUN), dataset("ring"), backend("reference"), tmp_path / "whole")
@@ -38,7 +43,10 @@ def test_an_older_run_goes_on_to_where_it_would_have_come(older, tmp_path):
     assert resumed.step == 7 and resumed.config == whole.config
     resumed.train()
     assert {n: g.bit_generator.state for n, g in resumed.rngs.items()} == {n: g.bit_generator.state for n, g in whole.rngs.items()}
+    assert set(whole.live_arrays()) > UNDECIDED
     for name, array in whole.live_arrays().items():
+        if name in UNDECIDED:
+            continue
         np.testing.assert_allclose(resumed.live_arrays()[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
 
 

@@ -108,7 +108,7 @@ ARRAYS = {
     "NaN": ("average.0.w", lambda a: a * np.float32("nan"), "average.0.w holds numbers that are not finite"),
     "transposed": ("D.1.w", lambda a: np.ascontiguousarray(a.T), "D.1.w differs"),
     "0-d": ("G.adam.t", lambda a: a.reshape(1), "G.adam.t"),
-    "negative count": ("G.adam.t", lambda a: np.asarray(a - 99), "G.adam.t holds negative"),
+    "negative count": ("G.adam.t", lambda a: np.asarray(a - 99, a.dtype), "G.adam.t holds negative"),
     "negative square": ("D.adam.v", lambda a: a - 1, "D.adam.v holds negative"),
     "half a step": ("D.adam.t", lambda a: np.asarray(a + np.float32(0.5)), "D.adam.t holds 7.5, and it counts steps"),
     "missing": ("G.0.b", None, "G.0.b differs"), "order of floats": ("sampler.order", lambda a: a.astype(np.float64), "order"),
