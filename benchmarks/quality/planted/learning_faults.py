@@ -116,6 +116,6 @@ SUITES = (
     Suite(AVERAGES, ("tests/tinygan/engine/test_replay.py", "tests/tinygan_kernels/cpu/test_row_formulas.py", "tests/tinygan/game")),
     Suite(RUNS, (
         "tests/tinygan/training/test_config.py", "tests/tinygan/training/test_presets.py", "tests/tinygan/training/test_run.py",
-        "tests/tinygan/training/test_resume.py", "tests/tinygan/fitting/test_fit.py",
+        "tests/tinygan/training/test_resume.py", "tests/tinygan/fitting/test_fit.py", "tests/tinygan/fitting/test_own_code.py",
     )),
 )  # fmt: skip

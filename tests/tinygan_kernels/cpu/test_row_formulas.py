@@ -5,6 +5,7 @@ import numba
 import numpy as np
 import pytest
 from strategies import DTYPES, normal
+from tinygan_kernels import load
 from tinygan_kernels.cpu import bias_act, reductions, row_formulas
 from tinygan_kernels.cpu.row_formulas import address_of
 from tinygan_kernels.cpu.runtime import simd
@@ -104,3 +105,10 @@ def test_parts_of_the_loops_over_rows_do_not_show(count, columns, dtype):
         part = dx[block * reductions.BLOCK : (block + 1) * reductions.BLOCK]
         exact, size = part.astype(np.longdouble).sum(0), np.abs(part).astype(np.longdouble).sum(0)
         assert bounds.share(sums[block], exact, bounds.gamma(reductions.BLOCK, dtype) * size) <= 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_average_keeps_the_share_that_decay_says(dtype):
+    backend, x, average = load("cpu"), np.full(40, 8, dtype), np.full(40, 16, dtype)
+    backend.launch("ema", (x,), average, decay=0.75)
+    np.testing.assert_array_equal(average, np.full(40, 0.75 * 16 + 0.25 * 8, dtype))
