@@ -117,6 +117,10 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"not enough memory ({error}); take a smaller --batch, --z or -n, or fewer data")
     except BrokenPipeError:
         return READER_GONE
+    except SystemExit as error:  # what Typer makes of a pipe that the system calls broken, where Rich is too old to be asked
+        if isinstance(error.__context__, BrokenPipeError):
+            return READER_GONE
+        raise
     except OSError as error:
         return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
