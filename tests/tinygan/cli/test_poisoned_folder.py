@@ -30,7 +30,7 @@ COMMANDS = (
     f"play points.csv {FAST} --export page.html",
     "kernels verify --only neg --backend reference", "kernels targets --backend numba-cuda --arch sm_1", "kernels profile nothing",
     "graph run", "step points.csv --backend reference", "derive check mine.py:square", "derive lines proof.txt",
-    "exercises list", "exercises start tanh-vjp", "exercises check tanh-vjp tanh-vjp.py",
+    "exercises list", "exercises start tanh-vjp", "exercises check tanh-vjp tanh_vjp.py",
     "puzzles list", "puzzles show bias-act", "puzzles hint bias-act", "puzzles start bias-act tile.py",
     "puzzles check bias-act tile.py", "kernels explain tile.py --as bias_act",
 )
@@ -96,7 +96,7 @@ def test_no_command_runs_what_lies_beside_the_data(poisoned, tmp_path_factory, m
     right = [*COMMANDS[:5], *(c for c in COMMANDS if c.startswith(("graph", "step", "derive", "exercises start", "puzzles s")))]
     assert {name: found[name] for name in (*right, "helper", "target")} == {
         **dict.fromkeys(right, "0"), "helper": "0", "target": "None"}, done.stderr
-    assert found["exercises check tanh-vjp tanh-vjp.py"] == "1", "what an exercise begins with is wrong"
+    assert found["exercises check tanh-vjp tanh_vjp.py"] == "1", "what an exercise begins with is wrong"
     assert found["puzzles check bias-act tile.py"] == ("2" if why_unavailable("numba-cuda", emulate=True) else "1"), done.stderr
     assert "Traceback" not in done.stderr and (poisoned / "run" / "samples.png").exists()
     assert list(cache.rglob("*.nbc")), "the helper has compiled nothing"
