@@ -37,7 +37,7 @@ METRICS = faults_in(
     ("copies give infinity", "nearest / max(typical_gap(real), 1e-12))", "max(typical_gap(real), 1e-12) / max(nearest, 1e-300))"),
     ("the typical gap is a mean", "float(np.median(_kth_distance(points, 1)))", "float(np.mean(_kth_distance(points, 1)))"),
     ("missed are regions that the data lack", "shares[0][shares[1] < least * shares[0]]", "shares[1][shares[0] < least * shares[1]]"),
-    ("regions are those of the fakes", "random_state=0).fit(np.asarray(real, np.float64))", "random_state=0).fit(np.asarray(fake, np.float64))"),
+    ("regions are those of the fakes", "model = clustered(real, ", "model = clustered(fake, "),
     ("shells are equally wide", "inside = 1 - np.exp(-((own / std) ** 2).sum(axis=1) / 2)", "inside = np.minimum(np.sqrt(((own / std) ** 2).sum(axis=1)) / 3, 1)"),
     ("all sectors are one", "(nearest * shells + shell) * sectors + sector", "(nearest * shells + shell) * sectors"),
     ("D* is the share of the fakes", "judge(points), optimal(p, q), (p + q) / 2", "judge(points), optimal(q, p), (p + q) / 2"),
