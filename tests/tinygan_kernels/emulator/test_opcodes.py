@@ -145,6 +145,7 @@ def test_a_modifier_that_the_row_does_not_know_is_refused_by_name(opcode):
     ("redux.sync.min.abs.s32 %x, %a, -1;", "abs"),
     ("cvt.rn.satfinite.f16.f32 %x, %a;", "satfinite"),
     ("st.async.global.u32 [%pt1], %a;", "async"),
+    ("red.async.global.add.u32 [%pt1], %a;", "async"),
     ("barrier.sync.planted 0;", "planted"),
     ("fence.sc.planted;", "planted"),
     ("mbarrier.init.planted.b64 [%pt1], %a;", "planted"),

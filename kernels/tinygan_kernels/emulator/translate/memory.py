@@ -72,6 +72,7 @@ def param_place(e: Emitter, address, i: int, kind: str) -> str:
 
 
 def st(e: Emitter, ins: Instruction) -> None:
+    _check_async(e, ins)
     kind, space = e.kind_of(ins), space_of(e, ins)
     address, values = ins.operands[0], vector_items(ins.operands[1])
     bits = f"u{8 * WIDTH[kind]}"
@@ -86,10 +87,14 @@ def st(e: Emitter, ins: Instruction) -> None:
         count_bytes(e, ins, ins.operands[2], site.bytes)
 
 
+def _check_async(e: Emitter, ins: Instruction) -> None:
+    """Raise UnsupportedInstruction for an asynchronous store or reduction that no mbarrier counts."""
+    if "async" in ins.modifiers and (_COMPLETES not in ins.modifiers or len(ins.operands) != 3):
+        raise e.unsupported("modifier .async is not supported without an mbarrier")
+
+
 def count_bytes(e: Emitter, ins: Instruction, barrier, size: int) -> None:
     """Write the end of st.async and red.async: an mbarrier hears of the bytes, which are there at once."""
-    if _COMPLETES not in ins.modifiers:
-        raise e.unsupported("only the form with an mbarrier is supported")
     e.line(f"mbarriers.transact({barrier_site(e, ins)}, {e.address(barrier)}, {size}, -1, {e.lanes})")
 
 
@@ -102,6 +107,7 @@ _ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
 
 
 def atom(e: Emitter, ins: Instruction) -> None:
+    _check_async(e, ins)
     kind, space = e.kind_of(ins), space_of(e, ins)
     name = next((m for m in ins.modifiers if m in _ATOMIC), None)
     if name is None or any(m in ("v2", "v4", "v8") for m in ins.modifiers):
@@ -141,6 +147,8 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
         else:
             site = e.bind(e.site_of(ins, space_of(e, ins), "u8", 8))
             e.line(f"mbarriers.transact({site}, {e.address(ins.operands[0])}, 0, -1, {e.lanes})")
+    elif "L2::cache_hint" in ins.modifiers:
+        raise e.unsupported("modifier .L2::cache_hint is not supported")
     elif "shared::cluster" in ins.modifiers:
         raise e.unsupported("cp.async copies to the memory of the thread's own block")
     else:
