@@ -105,7 +105,8 @@ def pictures(browser: Browser, folder: Path) -> None:
         page.picture(folder / "play-dark.png")
     for name in ("play.png", "play-dark.png"):  # fewer colours: a third of the bytes
         with Image.open(folder / name) as picture:
-            picture.convert("RGB").quantize(256, kmeans=2).save(folder / name, optimize=True)
+            fewer = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            fewer.save(folder / name, optimize=True)
 
 
 def line_of(found: dict[str, Any]) -> str:

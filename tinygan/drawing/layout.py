@@ -14,6 +14,8 @@ from .boxes import Picture
 
 MISSING = 'igraph, which lays drawings out, is not installed: pip install "igraph>=1.0"; the text form works without'
 Point = tuple[float, float]
+FAR = 20  # layers
+MOST_BENDS = 10_000  # of a picture whose long arrows are drawn from end to end
 
 
 class NoLayout(ImportError):
@@ -22,10 +24,14 @@ class NoLayout(ImportError):
 
 @dataclass(frozen=True)
 class Places:
-    """A layout, in units of boxes: where each box is, and the bends of each arrow between its ends."""
+    """A layout, in units of boxes: where each box is, and the bends of each arrow between its ends.
+
+    bends: None for an arrow that is not drawn from end to end: in a picture that would be full of long arrows, those over more than
+    FAR layers.
+    """
 
     boxes: tuple[Point, ...]
-    bends: tuple[tuple[Point, ...], ...]
+    bends: tuple[tuple[Point, ...] | None, ...]
 
 
 def require_layout() -> Any:
@@ -65,12 +71,16 @@ def layers_of(picture: Picture) -> list[int]:
 def places_of(picture: Picture) -> Places:
     """Lay a picture out. Raises NoLayout."""
     igraph = require_layout()
-    graph = igraph.Graph(len(picture.boxes), [(a.source, a.target) for a in picture.arrows], directed=True)
     layers = layers_of(picture)
+    spans = [layers[a.target] - layers[a.source] for a in picture.arrows]
+    crowded = sum(spans) > MOST_BENDS  # a weight that a thousand steps share would bend a thousand arrows a thousand times
+    drawn = [a for a, span in zip(picture.arrows, spans, strict=True) if span <= FAR or not crowded]
+    graph = igraph.Graph(len(picture.boxes), [(a.source, a.target) for a in drawn], directed=True)
     found = graph.layout_sugiyama(layers=layers)
     boxes = [(float(x), float(layer)) for (x, _), layer in zip(found.coords, layers, strict=True)]
     bends = [[(float(x), float(y)) for x, y in points] for points in found.edge_routing]
-    return _apart(boxes, bends)
+    places, routed = _apart(boxes, bends), iter(range(len(drawn)))
+    return Places(places.boxes, tuple(places.bends[next(routed)] if span <= FAR or not crowded else None for span in spans))
 
 
 ROOM = {(True, True): 1.0, (True, False): 0.62, (False, True): 0.62, (False, False): 0.2}  # between boxes and bends, side by side

@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 
 from .boxes import Arrow, Box, Picture, flow_of, picture_of
-from .layout import MISSING, NoLayout, Places, Point, places_of
+from .layout import FAR, MISSING, NoLayout, Places, Point, places_of
 from .nodes import Content
 
 WIDTH, LINE, GAP_X, GAP_Y, MARGIN = 196, 13, 22, 50, 16
@@ -64,14 +64,17 @@ def _drawn(graph: Content, picture: Picture, places: Places, prefix: str) -> str
 
     centres = [pixels(point) for point in places.boxes]
     inner = [pixels(point) for point in _every(places)]
-    legend = _legend(graph, picture)
+    legend = _legend(graph, picture, sum(bends is None for bends in places.bends))
     width = max(max((x for x, _ in inner), default=0) + WIDTH / 2 + MARGIN, 6.2 * max(map(len, legend)) + 2 * MARGIN)
     height = max((y for _, y in inner), default=0) + tall / 2 + MARGIN
     detailed = len(picture.boxes) <= DETAILED
     ends = _ends(picture, centres, tall)
     parts = ['<rect class="page" width="100%" height="100%"/>']
     for arrow, at, bends in zip(picture.arrows, ends, places.bends, strict=True):
-        parts.append(_arrow(arrow, at, [pixels(point) for point in bends], detailed, prefix))
+        if bends is None:
+            parts.append(_stub(picture.boxes[arrow.source], at, prefix))
+        else:
+            parts.append(_arrow(arrow, at, [pixels(point) for point in bends], detailed, prefix))
     parts += [_box(box, centre, tall, detailed) for box, centre in zip(picture.boxes, centres, strict=True)]
     for i, line in enumerate(legend):
         parts.append(f'<text x="{MARGIN}" y="{height + 14 + 16 * i:.0f}">{escape(line)}</text>')
@@ -82,7 +85,7 @@ def _drawn(graph: Content, picture: Picture, places: Places, prefix: str) -> str
 
 
 def _every(places: Places) -> list[Point]:
-    return [*places.boxes, *(point for bends in places.bends for point in bends)]
+    return [*places.boxes, *(point for bends in places.bends for point in bends or ())]
 
 
 def _head(prefix: str, name: str) -> str:
@@ -91,10 +94,13 @@ def _head(prefix: str, name: str) -> str:
             f'<path class="{name}" d="M0 0L8 4L0 8z"/></marker>')
 
 
-def _legend(graph: Content, picture: Picture) -> list[str]:
+def _legend(graph: Content, picture: Picture, stubs: int) -> list[str]:
+    """Return the lines below a drawing. stubs: how many arrows are not drawn from end to end."""
     lines = ["grey, down: values; red, up: cotangents dL/d., |.| is a norm"]
     if picture.folded:
         lines.append(f"{picture.folded} constant{'s' * (picture.folded != 1)} folded away")
+    if stubs:
+        lines.append(f"{stubs:,} arrows from more than {FAR} layers above are short, with the number of the box they come from")
     return [*lines, *([graph.note] if graph.note else [])]
 
 
@@ -130,6 +136,14 @@ def _arrow(arrow: Arrow, at: Ends, bends: Sequence[Point], detailed: bool, prefi
     back = f'<path class="b" d="{_curve(points)}" marker-end="url(#{prefix}-hb)">{title}</path>'
     number = f'<text class="n" x="{at.end[0] + shift + 4:.0f}" y="{at.end[1] - 8:.0f}">{flow}</text>' if at.roomy else ""
     return line + back + number
+
+
+def _stub(source: Box, at: Ends, prefix: str) -> str:
+    """Return the end of an arrow that comes from far above, with the number of its source."""
+    x, y = at.end
+    title = f"<title>from {escape(source.title)}</title>"
+    return (f'<path d="M{x:.0f} {y - 16:.0f}V{y:.0f}" marker-end="url(#{prefix}-h)">{title}</path>'
+            f'<text x="{x - 6:.0f}" y="{y - 18:.0f}">{source.number}</text>')
 
 
 def _curve(points: Sequence[Point]) -> str:

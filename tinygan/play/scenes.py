@@ -42,7 +42,7 @@ SCENES: dict[str, Scene] = {
     "collapse": Scene(
         "Mode collapse",
         "G learns fifteen times as fast as D. Its points jump from mode to mode together and never cover all eight; counts of "
-        "modes stay at 0. After some thousand steps the alarm says so. Then try a cure.",
+        "modes stay at 0. After a thousand steps or more the alarm says so. Then try a cure.",
         "collapse", "wide-ring", _COLLAPSE,
         then={"cure: k = 5": {"k": 5}, "cure: R1 of 2": {"r1": 2.0}, "cure: packs of 4": {"pack": 4, "batch": 4 * BATCH}}),
     "saturation": Scene(

@@ -88,6 +88,22 @@ def test_arrows_bend_around_the_layers_that_they_pass(igraph):
         assert [y for _, y in bends] == list(range(layers[arrow.source] + 1, layers[arrow.target]))
 
 
+def test_a_tensor_that_hundreds_of_ops_share_does_not_fill_the_picture(igraph):
+    """An input that every step of a long loop takes: its arrows are short and numbered, and a thousand boxes stay a small file."""
+    x = Tensor(np.ones(3), CPU, requires_grad=True)
+    y = x
+    for _ in range(250):
+        y = ops.sin(y) * x
+    graph = draw(ops.sum(y), names={"x": x})
+    svg, picture = graph.svg(), picture_of(graph)
+    far = sum(bends is None for bends in places_of(picture).bends)
+    assert 200 < far < 250 and f"{far} arrows from more than 20 layers above are short" in svg
+    assert svg.count("<title>from 1 x</title>") == far and svg.count(">1</text>") == far
+    assert len(svg) < 1000 * len(picture.boxes) and overlapping(rectangles(svg)) == 0
+    width = float(ET.fromstring(svg).get("width"))
+    assert width < 3000  # with all arrows it is as wide as there are arrows
+
+
 def test_numbers_and_tooltips_are_those_of_the_nodes(igraph):
     graph = game()
     svg = graph.svg()

@@ -461,10 +461,12 @@ def test_a_second_tab_watches_the_same_run(page, browser, game):
 
 def test_a_lost_connection_is_told_and_found_again(browser):
     host = new_host()
-    host.start()
     server = Served(host)
     try:
         page = browser.open(server.address)
+        page.until("document.querySelector('#waiting').offsetHeight > 0")  # as while kernels are compiled
+        host.start()
+        page.until("document.querySelector('#waiting').hidden")
         page.until("document.querySelectorAll('#settings .setting').length > 10")
         page.click("#step")
         page.until("document.querySelector('#step-number').textContent === '1'")

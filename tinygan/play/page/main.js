@@ -38,6 +38,8 @@ when("points", drawCharts);
 when("world", drawGame);
 addEventListener("resize", () => { drawGame(); drawCharts(); });
 
+for (const kind of ["hello", "past", "failed"]) when(kind, () => { byId("waiting").hidden = true; });
+
 const recording = byId("recording");
 if (recording) replay(JSON.parse(recording.textContent));
 else connect();
