@@ -151,9 +151,10 @@ class Access:
 
     def _nearest(self, address: int, size: int) -> str:
         """Describe where a wrong address lies, relative to the nearest array, which was probably meant."""
-        ranges = self.spaces["global"].memory.ranges
-        if not ranges:
-            return ""
+        memory = self.spaces["global"].memory
+        told, ranges = memory.describe(address) if memory.describe else "", memory.ranges
+        if told or not ranges:
+            return told
         gap = lambda r: max(r.base - address, address + size - r.end)  # noqa: E731
         near = min(ranges, key=gap)
         if address + size > near.end:

@@ -70,6 +70,7 @@ class GlobalMemory:
         self.kept: list[np.ndarray] = []  # arrays that were found during the launch
         self.finder: Callable[[GlobalMemory], bool] | None = None
         self.grid_workspace = 0  # the address that %envreg1 and %envreg2 hold, of what this_grid().sync() counts in; 0: none
+        self.describe: Callable[[int], str] | None = None  # says what an address is that nothing here holds
 
     def find_more(self) -> bool:
         """Let `finder` add arrays that pointers lead to, once in a launch; return whether it added any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -70,10 +71,26 @@ def read_string(machine, address: int, lane: int) -> str:
     return text.decode("utf-8", "replace")
 
 
-def _format(machine, form: str, address: int, lane: int) -> tuple[str, int]:
-    """Format as C's printf does, with arguments from a packed buffer in which each is aligned to its size.
+def _hexadecimal(value: float, kind: str) -> str:
+    """Return a number as %a has it: as many digits as it needs."""
+    text = re.sub(r"\.?0*(?=p)", "", value.hex()) if np.isfinite(value) else str(value)
+    return text.upper() if kind == "A" else text
 
-    Return (text, how many arguments it has).
+
+def _format(machine, form: str, address: int, lane: int) -> tuple[str, int]:
+    """Format a kernel's text. Return (text, how many arguments it has)."""
+    return formatted(
+        form, address, lambda at, size: read_bytes(machine, at, size, lane), lambda at: read_string(machine, at, lane),
+        machine.kernel.title,
+    )  # fmt: skip
+
+
+def formatted(
+    form: str, address: int, bytes_of: Callable[[int, int], np.ndarray], text_of: Callable[[int], str], title: str
+) -> tuple[str, int]:
+    """Format as C's printf does, with arguments from a packed buffer at `address`, in which each is aligned to its size.
+
+    bytes_of(address, size), text_of(address): read memory; title: who prints, for errors. Return (text, how many arguments it has).
     """
     at = taken = 0
 
@@ -82,7 +99,7 @@ def _format(machine, form: str, address: int, lane: int) -> tuple[str, int]:
         taken += 1
         size = int(code[1])
         at = -(-at // size) * size
-        value = read_bytes(machine, address + at, size, lane).view(code)[0]
+        value = bytes_of(address + at, size).view(code)[0]
         at += size
         return value
 
@@ -98,15 +115,15 @@ def _format(machine, form: str, address: int, lane: int) -> tuple[str, int]:
             given = int(argument("i4"))
             precision = f".{given}" if given >= 0 else ""
         if max(int(width or 0), int(precision[1:] or 0)) > WIDEST:
-            raise EmulatorError(f"printf in {machine.kernel.title}: a width of more than {WIDEST} characters in {match[0]!r}")
+            raise EmulatorError(f"printf in {title}: a width of more than {WIDEST} characters in {match[0]!r}")
         spec = f"%{flags}{width}{precision}"
         if kind == "s":
-            return (spec + "s") % read_string(machine, int(argument("u8")), lane)
+            return (spec + "s") % text_of(int(argument("u8")))
         if kind == "p":
             return (spec + "s") % hex(int(argument("u8")))
         if kind in "eEfFgGaA":
             value = float(argument("f8"))
-            return value.hex() if kind in "aA" else (spec + kind) % value
+            return _hexadecimal(value, kind) if kind in "aA" else (spec + kind) % value
         if kind == "c":
             return (spec + "c") % chr(int(argument("u4")) & 255)
         size = 8 if length in ("l", "ll", "j", "z", "t") else 4

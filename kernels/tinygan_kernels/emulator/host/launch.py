@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -62,13 +62,16 @@ def run_kernel(
     arrays: list | None = None,
     cooperative: bool = False,
     cluster: tuple[int, int, int] | None = None,
+    foreign: Callable[[int], str] | None = None,
 ) -> None:
     """Run a kernel on a grid to its end.
 
     variables: the module's global and constant memory; grid, block: one to three sizes; args: as `arguments.pack` takes
     them; shared_mem: bytes of dynamic shared memory; arrays: (array, name) that the kernel may touch besides its arguments;
     cooperative: whether all blocks are resident at once and can synchronise, as in cudaLaunchCooperativeKernel;
-    cluster: sizes of a cluster in blocks, as in cudaLaunchKernelEx, for a kernel that does not say them itself (__cluster_dims__).
+    cluster: sizes of a cluster in blocks, as in cudaLaunchKernelEx, for a kernel that does not say them itself (__cluster_dims__);
+    foreign: says what an address is that none of them holds. With it there are no others; without, arrays of the process whose
+    addresses were handed over count too.
 
     Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
     trap, deadlock).
@@ -76,12 +79,14 @@ def run_kernel(
     grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
     _check_limits(kernel, grid, block, shared_mem)
     with ONE_AT_A_TIME:
-        _run(kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative, _cluster(kernel, grid, cluster))
+        _run(
+            kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative, _cluster(kernel, grid, cluster), foreign
+        )
 
 
 def _run(
     kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list,
-    cooperative: bool, cluster: tuple[int, int, int],
+    cooperative: bool, cluster: tuple[int, int, int], foreign: Callable[[int], str] | None,
 ) -> None:  # fmt: skip
     """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
@@ -101,7 +106,8 @@ def _run(
         given = [a for a in args if isinstance(a, np.ndarray)] + [array for array, _ in arrays or ()]
         return HandedPointers(words, given)(memory)
 
-    memory.finder = find_more  # which does its work only where an access finds no array
+    memory.describe = foreign
+    memory.finder = None if foreign else find_more  # which does its work only where an access finds no array
     blocks = grid[0] * grid[1] * grid[2]
     if blocks == 0:
         raise EmulatorError(f"kernel {kernel.title} launched with an empty grid {grid}")

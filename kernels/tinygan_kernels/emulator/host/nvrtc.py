@@ -40,38 +40,39 @@ def architectures() -> list[int]:
 
 @lru_cache(maxsize=256)
 def compile_ptx(
-    code: str, options: tuple = (), arch: str = "compute_80", names: tuple = (), filename: str = "kernel.cu"
+    code: str, options: tuple = (), arch: str = "compute_80", names: tuple = (), filename: str = "kernel.cu",
+    more_headers: tuple[tuple[str, str], ...] = (),
 ) -> tuple[str, dict[str, str]]:
     """Return (PTX, {name expression: mangled name}).
 
     options: NVRTC's; arch: the virtual architecture, unless the options name one; names: templates to instantiate; filename:
-    what reports call the source. A name that nvcc knows without an #include (INFINITY, uint32_t) is known here as well. Raises
+    what reports call the source; more_headers: (name that #include says, text) of headers besides, before the emulator's. A name that nvcc knows without an #include (INFINITY, uint32_t) is known here as well. Raises
     CompilationError, with the compiler's log, if the code is wrong, and EmulatorError where there is no NVRTC.
     """
     given = flags(options, arch, toolkit.header_folders(version()))
-    kept = ptx_cache.key(code, options, given, names, filename, version())
+    kept = ptx_cache.key(code, options, given, names, filename, version(), dict(more_headers))
     found = ptx_cache.load(kept) if kept else None
     if found is None:
-        found = _compile_leniently(code, given, names, filename)
+        found = _compile_leniently(code, given, names, filename, more_headers)
         if kept:
             ptx_cache.store(kept, *found)
     return found
 
 
-def _compile_leniently(code: str, given: list[str], names: tuple, filename: str) -> tuple[str, dict[str, str]]:
+def _compile_leniently(code: str, given: list[str], names: tuple, filename: str, more: tuple) -> tuple[str, dict[str, str]]:
     """Compile; where names are missing that nvcc knows without an #include, compile again with their headers."""
     try:
-        return _compile(code, given, names, filename)
+        return _compile(code, given, names, filename, more)
     except CompilationError as error:
         if not headers.names_that_nvcc_knows(str(error)):
             raise
-    return _compile(code, given + [f"--pre-include={name}" for name in headers.INCLUDED_BY_NVCC], names, filename)
+    return _compile(code, given + [f"--pre-include={name}" for name in headers.INCLUDED_BY_NVCC], names, filename, more)
 
 
-def _compile(code: str, given: list[str], names: tuple, filename: str) -> tuple[str, dict[str, str]]:
+def _compile(code: str, given: list[str], names: tuple, filename: str, more: tuple) -> tuple[str, dict[str, str]]:
     """Compile with these options. Returns (PTX, {name expression: mangled name})."""
     nvrtc = _nvrtc()
-    texts, included = _headers()
+    texts, included = _headers(more)
     program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), len(texts), texts, included))[0]
     try:
         return _compiled(nvrtc, program, given, names)
@@ -80,9 +81,10 @@ def _compile(code: str, given: list[str], names: tuple, filename: str) -> tuple[
 
 
 @cache
-def _headers() -> tuple[list[bytes], list[bytes]]:
-    """Return the texts of the headers that the emulator brings, and what they are included as."""
-    return [text.encode() for text in headers.HEADERS.values()], [name.encode() for name in headers.HEADERS]
+def _headers(more: tuple[tuple[str, str], ...]) -> tuple[list[bytes], list[bytes]]:
+    """Return the texts of the headers that the emulator brings, and of more, and what they are included as."""
+    brought = headers.HEADERS | dict(more)
+    return [text.encode() for text in brought.values()], [name.encode() for name in brought]
 
 
 def _compiled(nvrtc, program, given: list[str], names: tuple) -> tuple[str, dict[str, str]]:

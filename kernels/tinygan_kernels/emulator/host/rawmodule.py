@@ -229,13 +229,13 @@ def _translated(text: str, name: str) -> TranslatedKernel:
 
 def allocate(module: Module) -> dict[str, Memory]:
     """Give the module's global and constant variables memory, with their initial values: {name: Memory}."""
-    made = {v.name: _room_for(v) for v in module.variables.values() if v.space in ("global", "const")}
+    made = {v.name: room_for(v) for v in module.variables.values() if v.space in ("global", "const")}
     for name, memory in made.items():
         _initialise(module, module.variables[name], memory, made)
     return made
 
 
-def _room_for(variable: Variable) -> Memory:
+def room_for(variable: Variable) -> Memory:
     """Return new zeroed memory for a variable."""
     align = max(16, variable.align)
     raw = np.zeros(variable.size + align, np.uint8)

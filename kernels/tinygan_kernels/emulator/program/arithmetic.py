@@ -1,0 +1,542 @@
+"""What PTX's arithmetic, logic, comparison and conversion instructions become in LLVM IR, for host code: one thread, no vectors.
+
+Each function gets the Writer, which holds the instruction at hand as `w.ins`. The meaning of each is that of the PTX ISA; what
+host code cannot need (saturation, other roundings than to nearest) is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Not, Pair
+
+from .writer import Writer, llvm_type, pointer
+
+FLOATS = ("f32", "f64")
+HALVES = ("f16", "bf16")
+_OF_HALF = {"f16": "float_of_half", "bf16": "float_of_bfloat"}
+_TO_HALF = {"f16": "half_of_float", "bf16": "bfloat_of_float"}
+
+
+def kind_of(w: Writer) -> str:
+    """Return the last modifier, which is an instruction's type."""
+    return w.ins.modifiers[-1]
+
+
+def _bits(kind: str) -> int:
+    return 8 * WIDTH[kind]
+
+
+def call(w: Writer, name: str, kind: str, *values: str) -> str:
+    """Call a function of LLVM or the C library that takes and returns values of one type."""
+    t = llvm_type(kind)
+    w.program.declare(f"declare {t} @{name}({', '.join([t] * len(values))})")
+    return w.value(f"call {t} @{name}({', '.join(f'{t} {v}' for v in values)})")
+
+
+def intrinsic(w: Writer, name: str, kind: str, *values: str) -> str:
+    return call(w, f"llvm.{name}.{kind if kind in FLOATS else f'i{_bits(kind)}'}", kind, *values)
+
+
+def _binary(whole: str, floating: str = "") -> Callable[[Writer], None]:
+    def lower(w: Writer) -> None:
+        kind = kind_of(w)
+        target, a, b = w.ins.operands
+        if "sat" in w.ins.modifiers or kind.endswith("x2"):
+            raise w.unsupported()
+        if any(m in ("cc",) for m in w.ins.modifiers):
+            raise w.unsupported()
+        a, b = _as_float(w, a, kind), _as_float(w, b, kind)
+        inner = "f32" if kind in HALVES else kind
+        _nearest(w)
+        operation = floating if inner in FLOATS else whole
+        if not operation:
+            raise w.unsupported()
+        if inner not in FLOATS and operation in ("div", "rem"):
+            operation = ("s" if kind[0] == "s" else "u") + operation
+            _no_zero(w, b, kind)
+        result = w.value(f"{operation} {llvm_type(inner)} {a}, {b}")
+        w.write(target, kind, _from_float(w, result, kind))
+
+    return lower
+
+
+def _no_zero(w: Writer, divisor: str, kind: str) -> None:
+    """End the program at a division of whole numbers by zero, as the processor does."""
+    zero = w.value(f"icmp eq {llvm_type(kind)} {divisor}, 0")
+    bad, good = w.fresh(), w.fresh()
+    w.line(f"br i1 {zero}, label %{bad}, label %{good}")
+    w.label(bad)
+    w.program.fault(w, 2)
+    w.label(good)
+
+
+def _as_float(w: Writer, operand, kind: str) -> str:
+    """Return an operand; one of half precision as a float."""
+    value = w.read(operand, kind)
+    if kind not in HALVES:
+        return value
+    return w.value(f"call float @{_OF_HALF[kind]}(i16 {value})")
+
+
+def _from_float(w: Writer, value: str, kind: str) -> str:
+    if kind not in HALVES:
+        return value
+    return w.value(f"call i16 @{_TO_HALF[kind]}(float {value})")
+
+
+def _nearest(w: Writer) -> None:
+    if any(m in ("rz", "rm", "rp", "ftz") for m in w.ins.modifiers):
+        raise w.unsupported("rounding")
+
+
+# -- whole numbers ----------------------------------------------------------------------------------------------------------
+def _multiply(w: Writer) -> None:
+    kind, modifiers = kind_of(w), w.ins.modifiers
+    target, a, b = w.ins.operands
+    if kind in FLOATS or kind in HALVES:
+        _binary("", "fmul")(w)
+        return
+    w.write(target, _product_kind(w), _product(w, a, b, kind, modifiers))
+
+
+def _product_kind(w: Writer) -> str:
+    kind = kind_of(w)
+    return f"{kind[0]}{2 * _bits(kind)}" if "wide" in w.ins.modifiers else kind
+
+
+def _product(w: Writer, a, b, kind: str, modifiers: tuple) -> str:
+    a, b, bits = w.read(a, kind), w.read(b, kind), _bits(kind)
+    t = llvm_type(kind)
+    if "lo" in modifiers:
+        return w.value(f"mul {t} {a}, {b}")
+    if not ("hi" in modifiers or "wide" in modifiers):
+        raise w.unsupported()
+    extend = "sext" if kind[0] == "s" else "zext"
+    wide = f"i{2 * bits}"
+    a, b = (w.value(f"{extend} {t} {v} to {wide}") for v in (a, b))
+    product = w.value(f"mul {wide} {a}, {b}")
+    if "wide" in modifiers:
+        return product
+    high = w.value(f"lshr {wide} {product}, {bits}")
+    return w.value(f"trunc {wide} {high} to {t}")
+
+
+def _multiply_add(w: Writer) -> None:
+    kind, modifiers = kind_of(w), w.ins.modifiers
+    target, a, b, c = w.ins.operands
+    if kind in FLOATS:
+        _fma(w)
+        return
+    product = _product(w, a, b, kind, modifiers)
+    kind = _product_kind(w)
+    if "cc" in modifiers or w.ins.opcode == "madc":
+        _with_carry(w, target, kind, product, w.read(c, kind), w.ins.opcode == "madc")
+        return
+    w.write(target, kind, w.value(f"add {llvm_type(kind)} {product}, {w.read(c, kind)}"))
+
+
+def _fma(w: Writer) -> None:
+    kind = kind_of(w)
+    if kind not in FLOATS or "sat" in w.ins.modifiers:
+        raise w.unsupported()
+    _nearest(w)
+    target, *values = w.ins.operands
+    w.write(target, kind, intrinsic(w, "fma", kind, *(w.read(v, kind) for v in values)))
+
+
+def _with_carry(w: Writer, target, kind: str, a: str, b: str, takes: bool, subtracts: bool = False) -> None:
+    """Add or subtract with the carry flag, which .cc writes and addc, subc and madc read."""
+    t, wide = llvm_type(kind), f"i{_bits(kind) + 8}"
+    if not any("%carry" in line for line in w.entry):
+        w.entry += ["  %carry = alloca i1", f"  store i1 false, {pointer('i1')} %carry"]
+    place = f"{pointer('i1')} %carry"
+    a, b = (w.value(f"zext {t} {v} to {wide}") for v in (a, b))
+    total = w.value(f"{'sub' if subtracts else 'add'} {wide} {a}, {b}")
+    if takes:
+        carry = w.value(f"load i1, {place}")
+        carry = w.value(f"zext i1 {carry} to {wide}")
+        total = w.value(f"{'sub' if subtracts else 'add'} {wide} {total}, {carry}")
+    if "cc" in w.ins.modifiers:
+        high = w.value(f"lshr {wide} {total}, {_bits(kind)}")
+        w.line(f"store i1 {w.value(f'trunc {wide} {high} to i1')}, {place}")
+    w.write(target, kind, w.value(f"trunc {wide} {total} to {t}"))
+
+
+def _add(w: Writer) -> None:
+    kind = kind_of(w)
+    subtracts = w.ins.opcode.startswith("sub")
+    if "cc" in w.ins.modifiers or w.ins.opcode in ("addc", "subc"):
+        target, a, b = w.ins.operands
+        takes = w.ins.opcode in ("addc", "subc")
+        _with_carry(w, target, kind, w.read(a, kind), w.read(b, kind), takes, subtracts)
+        return
+    (_binary("sub", "fsub") if subtracts else _binary("add", "fadd"))(w)
+
+
+def _logic(operation: str) -> Callable[[Writer], None]:
+    def lower(w: Writer) -> None:
+        kind = kind_of(w)
+        target, *operands = w.ins.operands
+        values = [w.read(o.register if isinstance(o, Not) else o, kind) for o in operands]
+        if operation == "not":
+            values.append("true" if kind == "pred" else "-1")
+        w.write(target, kind, w.value(f"{'xor' if operation == 'not' else operation} {llvm_type(kind)} {', '.join(values)}"))
+
+    return lower
+
+
+def _shift(w: Writer) -> None:
+    """Shift; by as many bits as there are, or more, nothing (or the sign) is left."""
+    kind = kind_of(w)
+    target, a, amount = w.ins.operands
+    bits, t = _bits(kind), llvm_type(kind)
+    signed = w.ins.opcode == "shr" and kind[0] == "s"
+    value, by = w.read(a, kind), w.read(amount, "u32")
+    most = w.value(f"icmp ult i32 {by}, {bits}")
+    small = w.value(f"select i1 {most}, i32 {by}, i32 {bits - 1}")
+    small = w.converted(small, "i32", t)
+    shifted = w.value(f"{'shl' if w.ins.opcode == 'shl' else 'ashr' if signed else 'lshr'} {t} {value}, {small}")
+    w.write(target, kind, shifted if signed else w.value(f"select i1 {most}, {t} {shifted}, {t} 0"))
+
+
+def _funnel(w: Writer) -> None:
+    target, a, b, amount = w.ins.operands
+    low, high, by = w.read(a, "u32"), w.read(b, "u32"), w.read(amount, "u32")
+    if "wrap" in w.ins.modifiers:
+        by = w.value(f"and i32 {by}, 31")
+    else:
+        less = w.value(f"icmp ult i32 {by}, 32")
+        by = w.value(f"select i1 {less}, i32 {by}, i32 32")
+    low, high, by = (w.value(f"zext i32 {v} to i64") for v in (low, high, by))
+    both = w.value(f"or i64 {w.value(f'shl i64 {high}, 32')}, {low}")
+    if "l" in w.ins.modifiers:
+        both = w.value(f"shl i64 {both}, {by}")
+        both = w.value(f"lshr i64 {both}, 32")
+    else:
+        both = w.value(f"lshr i64 {both}, {by}")
+    w.write(target, "u32", w.value(f"trunc i64 {both} to i32"))
+
+
+def _field(w: Writer) -> None:
+    """bfe: a field of bits; bfi: a field put into a word. (PTX ISA, "bfe", "bfi")"""
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    bits = _bits(kind)
+    if w.ins.opcode == "bfi":
+        target, a, b, at, length = w.ins.operands
+        field, into = w.read(a, kind), w.read(b, kind)
+    else:
+        target, a, at, length = w.ins.operands
+        field, into = w.read(a, kind), ""
+    at, length = (w.converted(w.value(f"and i32 {w.read(v, 'u32')}, 255"), "i32", "i128") for v in (at, length))
+    if not into and kind[0] == "s":
+        raise w.unsupported()
+    for_one = w.value(f"icmp ugt i128 {length}, {bits}")
+    length = w.value(f"select i1 {for_one}, i128 {bits}, i128 {length}")
+    beyond = w.value(f"icmp ugt i128 {at}, {bits}")
+    at = w.value(f"select i1 {beyond}, i128 {bits}, i128 {at}")
+    mask = w.value(f"sub i128 {w.value(f'shl i128 1, {length}')}, 1")
+    wide = w.converted(field, t, "i128")
+    if not into:
+        result = w.value(f"and i128 {w.value(f'lshr i128 {wide}, {at}')}, {mask}")
+    else:
+        into = w.converted(into, t, "i128")
+        placed = w.value(f"shl i128 {w.value(f'and i128 {wide}, {mask}')}, {at}")
+        hole = w.value(f"xor i128 {w.value(f'shl i128 {mask}, {at}')}, -1")
+        result = w.value(f"or i128 {placed}, {w.value(f'and i128 {into}, {hole}')}")
+    w.write(target, kind, w.value(f"trunc i128 {result} to {t}"))
+
+
+def _count_bits(w: Writer) -> None:
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    target, a = w.ins.operands
+    value = w.read(a, kind)
+    if w.ins.opcode == "popc":
+        result = intrinsic(w, "ctpop", kind, value)
+    elif w.ins.opcode == "brev":
+        w.write(target, kind, intrinsic(w, "bitreverse", kind, value))
+        return
+    else:
+        w.program.declare(f"declare {t} @llvm.ctlz.{t}({t}, i1)")
+        result = w.value(f"call {t} @llvm.ctlz.{t}({t} {value}, i1 false)")
+    w.write(target, "u32", w.converted(result, t, "i32"))
+
+
+def _permute(w: Writer) -> None:
+    """prmt: choose four bytes out of eight by a constant selector."""
+    target, a, b, selector = w.ins.operands
+    if not isinstance(selector, Immediate) or w.ins.modifiers != ("b32",):
+        raise w.unsupported()
+    low, high = w.value(f"zext i32 {w.read(a, 'u32')} to i64"), w.value(f"zext i32 {w.read(b, 'u32')} to i64")
+    both = w.value(f"or i64 {w.value(f'shl i64 {high}, 32')}, {low}")
+    result = "0"
+    for i in range(4):
+        nibble = int(selector.value) >> 4 * i & 15
+        byte = w.value(f"lshr i64 {both}, {8 * (nibble & 7)}")
+        byte = w.value(f"trunc i64 {byte} to i8")
+        if nibble & 8:
+            byte = w.value(f"ashr i8 {byte}, 7")
+        byte = w.value(f"zext i8 {byte} to i32")
+        result = w.value(f"or i32 {result}, {w.value(f'shl i32 {byte}, {8 * i}')}")
+    w.write(target, "u32", result)
+
+
+def _lookup(w: Writer) -> None:
+    """lop3: any function of three words' bits, by its table of truth."""
+    target, a, b, c, table = w.ins.operands
+    a, b, c = (w.read(v, "b32") for v in (a, b, c))
+    result = "0"
+    for row in range(8):
+        if int(table.value) >> row & 1:
+            parts = [v if row >> 2 - i & 1 else w.value(f"xor i32 {v}, -1") for i, v in enumerate((a, b, c))]
+            both = w.value(f"and i32 {parts[0]}, {parts[1]}")
+            result = w.value(f"or i32 {result}, {w.value(f'and i32 {both}, {parts[2]}')}")
+    w.write(target, "b32", result)
+
+
+# -- numbers of both kinds ----------------------------------------------------------------------------------------------------
+def _least(w: Writer) -> None:
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    if any(m in ("NaN", "xorsign", "ftz") for m in w.ins.modifiers) or kind in HALVES:
+        raise w.unsupported()
+    target, a, b = w.ins.operands
+    a, b = w.read(a, kind), w.read(b, kind)
+    if kind in FLOATS:
+        w.write(target, kind, intrinsic(w, "minnum" if w.ins.opcode == "min" else "maxnum", kind, a, b))
+        return
+    comparison = ("s" if kind[0] == "s" else "u") + ("lt" if w.ins.opcode == "min" else "gt")
+    chosen = w.value(f"icmp {comparison} {t} {a}, {b}")
+    w.write(target, kind, w.value(f"select i1 {chosen}, {t} {a}, {t} {b}"))
+
+
+def _absolute(w: Writer) -> None:
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    target, a = w.ins.operands
+    value = w.read(a, kind)
+    if kind in FLOATS:
+        result = intrinsic(w, "fabs", kind, value)
+    elif kind in HALVES:
+        result = w.value(f"and i16 {value}, 32767")
+    else:
+        negative = w.value(f"icmp slt {t} {value}, 0")
+        result = w.value(f"select i1 {negative}, {t} {w.value(f'sub {t} 0, {value}')}, {t} {value}")
+    w.write(target, kind, result)
+
+
+def _negate(w: Writer) -> None:
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    target, a = w.ins.operands
+    value = w.read(a, kind)
+    if kind in FLOATS:
+        result = w.value(f"fneg {t} {value}")
+    else:
+        result = w.value(f"xor i16 {value}, -32768" if kind in HALVES else f"sub {t} 0, {value}")
+    w.write(target, kind, result)
+
+
+_COMPARE = {"lo": "lt", "ls": "le", "hi": "gt", "hs": "ge"}
+
+
+def _comparison(w: Writer, kind: str, operation: str, a: str, b: str) -> str:
+    if kind in FLOATS or kind in HALVES:
+        t = "double" if kind == "f64" else "float"
+        name = {"num": "ord", "nan": "uno", "ne": "one"}.get(operation)
+        name = name or ("u" + operation[:2] if operation.endswith("u") and operation != "equ" else "o" + operation)
+        name = {"equ": "ueq"}.get(operation, name)
+        return w.value(f"fcmp {name} {t} {a}, {b}")
+    sign = "" if operation in ("eq", "ne") else "u" if operation in _COMPARE or kind[0] != "s" else "s"
+    return w.value(f"icmp {sign}{_COMPARE.get(operation, operation)} {llvm_type(kind)} {a}, {b}")
+
+
+def _set_predicate(w: Writer) -> None:
+    kind, modifiers = kind_of(w), w.ins.modifiers
+    target, a, b, *third = w.ins.operands
+    result = _comparison(w, kind, modifiers[0], _as_float(w, a, kind), _as_float(w, b, kind))
+    first, second = (target.first, target.second) if isinstance(target, Pair) else (target, None)
+    other = w.value(f"xor i1 {result}, true") if second is not None else ""
+    if third:
+        operation = next(m for m in ("and", "or", "xor") if m in modifiers)
+        given = third[0]
+        value = w.read(given.register if isinstance(given, Not) else given, "pred")
+        value = w.value(f"xor i1 {value}, true") if isinstance(given, Not) else value
+        result = w.value(f"{operation} i1 {result}, {value}")
+        other = w.value(f"{operation} i1 {other}, {value}") if other else ""
+    w.write(first, "pred", result)
+    if second is not None:
+        w.write(second, "pred", other)
+
+
+def _set(w: Writer) -> None:
+    """set: a comparison as a number: all bits or 1.0 for true."""
+    operation, *_, to, kind = w.ins.modifiers
+    target, a, b, *third = w.ins.operands
+    if third:
+        raise w.unsupported()
+    result = _comparison(w, kind, operation, _as_float(w, a, kind), _as_float(w, b, kind))
+    yes = w.constant(0x3F800000, "f32") if to == "f32" else "-1"
+    no = w.constant(0, "f32") if to == "f32" else "0"
+    t = llvm_type(to)
+    w.write(target, to, w.value(f"select i1 {result}, {t} {yes}, {t} {no}"))
+
+
+def _select(w: Writer) -> None:
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    target, a, b, predicate = w.ins.operands
+    chosen = w.read(predicate, "pred")
+    w.write(target, kind, w.value(f"select i1 {chosen}, {t} {w.read(a, kind)}, {t} {w.read(b, kind)}"))
+
+
+def _copy_sign(w: Writer) -> None:
+    target, a, b = w.ins.operands  # the sign of a, the size of b
+    kind = kind_of(w)
+    w.write(target, kind, intrinsic(w, "copysign", kind, w.read(b, kind), w.read(a, kind)))
+
+
+def _test(w: Writer) -> None:
+    """testp: what kind of number a float is, by its bits."""
+    kind = kind_of(w)
+    target, a = w.ins.operands
+    size = _bits(kind)
+    exponent = 0x7F800000 if kind == "f32" else 0x7FF0000000000000
+    bits = w.read(a, f"b{size}")
+    magnitude = w.value(f"and i{size} {bits}, {(1 << size - 1) - 1}")
+    below = lambda limit: w.value(f"icmp ult i{size} {magnitude}, {limit}")  # noqa: E731
+    what = w.ins.modifiers[0]
+    least = 1 << (23 if kind == "f32" else 52)
+    if what == "finite":
+        result = below(exponent)
+    elif what == "infinite":
+        result = w.value(f"icmp eq i{size} {magnitude}, {exponent}")
+    elif what == "number":
+        result = below(exponent + 1)
+    elif what == "notanumber":
+        result = w.value(f"icmp ugt i{size} {magnitude}, {exponent}")
+    elif what == "normal":
+        result = w.value(f"and i1 {below(exponent)}, {w.value(f'icmp uge i{size} {magnitude}, {least}')}")
+    else:
+        result = w.value(f"and i1 {below(least)}, {w.value(f'icmp ne i{size} {magnitude}, 0')}")
+    w.write(target, "pred", result)
+
+
+# -- functions of floats --------------------------------------------------------------------------------------------------
+def _function(name: str) -> Callable[[Writer], None]:
+    """A function that NVIDIA approximates, computed in double precision and rounded."""
+
+    def lower(w: Writer) -> None:
+        kind = kind_of(w)
+        if kind not in FLOATS:
+            raise w.unsupported()
+        target, a = w.ins.operands
+        value = w.read(a, kind)
+        if name == "sqrt" and not any(m in ("rz", "rm", "rp") for m in w.ins.modifiers):
+            w.write(target, kind, intrinsic(w, "sqrt", kind, value))
+            return
+        _nearest_or_approximate(w)
+        if kind == "f32":
+            value = w.value(f"fpext float {value} to double")
+        if name in ("rcp", "rsqrt"):
+            value = intrinsic(w, "sqrt", "f64", value) if name == "rsqrt" else value
+            value = w.value(f"fdiv double 1.0, {value}")
+        else:
+            value = call(w, name, "f64", value)
+        w.write(target, kind, w.value(f"fptrunc double {value} to float") if kind == "f32" else value)
+
+    return lower
+
+
+def _nearest_or_approximate(w: Writer) -> None:
+    if any(m in ("rz", "rm", "rp") for m in w.ins.modifiers):
+        raise w.unsupported("rounding")
+
+
+# -- conversions ------------------------------------------------------------------------------------------------------------
+_TO_WHOLE = {"rni": "rint", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}
+
+
+def _convert(w: Writer) -> None:
+    *modifiers, to, of = w.ins.modifiers
+    if len(w.ins.operands) != 2 or "f16x2" in (to, of) or "bf16x2" in (to, of) or "ftz" in modifiers:
+        raise w.unsupported()
+    target, a = w.ins.operands
+    rounding = next((m for m in modifiers if m in _TO_WHOLE), "")
+    if any(m in ("rz", "rm", "rp") for m in modifiers) and (to in FLOATS or to in HALVES):
+        raise w.unsupported("rounding")
+    if "sat" in modifiers and not (of in FLOATS and to not in FLOATS):
+        raise w.unsupported("saturation")
+    value = _as_float(w, a, of)
+    of_float = of in FLOATS or of in HALVES
+    kind = "f32" if of in HALVES else of
+    if of_float and rounding:
+        value = intrinsic(w, _TO_WHOLE[rounding], kind, value)
+    if to in FLOATS or to in HALVES:
+        value = _to_float(w, value, kind, to)
+    elif of_float:
+        sign, t = ("s" if to[0] == "s" else "u"), llvm_type(to)
+        source = llvm_type(kind)
+        name = f"llvm.fpto{sign}i.sat.{t}.{kind}"
+        w.program.declare(f"declare {t} @{name}({source})")
+        value = w.value(f"call {t} @{name}({source} {value})")
+    else:
+        value = _to_whole(w, value, of, to)
+    w.write(target, to, value)
+
+
+def _to_float(w: Writer, value: str, kind: str, to: str) -> str:
+    if kind not in FLOATS:
+        wanted = "f64" if to == "f64" else "f32"
+        value = w.value(f"{'s' if kind[0] == 's' else 'u'}itofp {llvm_type(kind)} {value} to {llvm_type(wanted)}")
+        kind = wanted
+    if to in HALVES:
+        if kind == "f64":
+            raise w.unsupported("a double to half precision")
+        return _from_float(w, value, to)
+    if kind == to:
+        return value
+    return w.value(f"{'fpext' if to == 'f64' else 'fptrunc'} {llvm_type(kind)} {value} to {llvm_type(to)}")
+
+
+def _to_whole(w: Writer, value: str, of: str, to: str) -> str:
+    have, want = _bits(of), _bits(to)
+    if have == want:
+        return value
+    how = "trunc" if have > want else "sext" if of[0] == "s" else "zext"
+    return w.value(f"{how} {llvm_type(of)} {value} to {llvm_type(to)}")
+
+
+def _move(w: Writer) -> None:
+    kind = kind_of(w)
+    target, a = w.ins.operands
+    if hasattr(target, "items"):  # unpack
+        parts, size = target.items, _bits(kind) // len(target.items)
+        whole = w.read(a, kind)
+        for i, part in enumerate(parts):
+            piece = w.value(f"lshr i{_bits(kind)} {whole}, {i * size}")
+            w.write(part, f"b{size}", w.value(f"trunc i{_bits(kind)} {piece} to i{size}"))
+        return
+    if hasattr(a, "items"):  # pack
+        size, whole = _bits(kind) // len(a.items), "0"
+        for i, part in enumerate(a.items):
+            piece = w.value(f"zext i{size} {w.read(part, f'b{size}')} to i{_bits(kind)}")
+            whole = w.value(f"or i{_bits(kind)} {whole}, {w.value(f'shl i{_bits(kind)} {piece}, {i * size}')}")
+        w.write(target, kind, whole)
+        return
+    w.write(target, kind, w.read(a, kind))
+
+
+def _same_address(w: Writer) -> None:
+    """cvta: host code has one kind of address."""
+    target, a = w.ins.operands
+    w.write(target, "u64", w.read(a, "u64"))
+
+
+TABLE: dict[str, Callable[[Writer], None]] = {
+    "add": _add, "sub": _add, "addc": _add, "subc": _add, "mul": _multiply, "mad": _multiply_add, "madc": _multiply_add, "fma": _fma,
+    "div": _binary("div", "fdiv"), "rem": _binary("rem"),
+    "and": _logic("and"), "or": _logic("or"), "xor": _logic("xor"), "not": _logic("not"), "shl": _shift, "shr": _shift,
+    "shf": _funnel, "bfe": _field, "bfi": _field, "popc": _count_bits, "clz": _count_bits, "brev": _count_bits, "prmt": _permute,
+    "lop3": _lookup, "min": _least, "max": _least, "abs": _absolute, "neg": _negate, "setp": _set_predicate, "set": _set,
+    "selp": _select, "copysign": _copy_sign, "testp": _test, "cvt": _convert, "mov": _move, "cvta": _same_address,
+    "sqrt": _function("sqrt"), "rsqrt": _function("rsqrt"), "rcp": _function("rcp"), "ex2": _function("exp2"),
+    "lg2": _function("log2"), "sin": _function("sin"), "cos": _function("cos"), "tanh": _function("tanh"),
+}  # fmt: skip
+"""{opcode: function that writes it}."""

@@ -1,0 +1,102 @@
+// Functions of C's <stdlib.h>. rand() gives the numbers of the GNU C library, so that a program prints what it prints on Linux.
+#pragma once
+#include <ctype.h>
+#define EXIT_SUCCESS 0
+#define EXIT_FAILURE 1
+#define RAND_MAX 2147483647
+extern "C" {
+void* calloc(size_t count, size_t size);
+void* realloc(void* pointer, size_t size);
+void exit(int code);
+void abort();
+const char* getenv(const char* name);
+double host_number(const char* text, int* length);
+}
+__noinline__ inline int posix_memalign(void** pointer, size_t, size_t size) { *pointer = malloc(size); return 0; }
+__noinline__ inline void* aligned_alloc(size_t, size_t size) { return malloc(size); }
+
+struct host_random { int table[34]; int at; bool seeded; };
+__noinline__ inline host_random* host_random_state() {
+    static host_random state;
+    return &state;
+}
+// The additive feedback generator of degree 31, r[i] = r[i - 3] + r[i - 31] (P. Selinger, "The GLIBC random number generator", 2007)
+__noinline__ inline void srand(unsigned seed) {
+    host_random* s = host_random_state();
+    int* r = s->table;
+    r[0] = seed == 0 ? 1 : (int)seed;
+    for (int i = 1; i < 31; i++) {
+        long long word = 16807LL * r[i - 1] % 2147483647;
+        r[i] = (int)(word < 0 ? word + 2147483647 : word);
+    }
+    s->at = 3;
+    s->seeded = true;
+    for (int i = 0; i < 310; i++) {
+        int at = s->at;
+        r[at] = (int)((unsigned)r[at] + (unsigned)r[(at + 28) % 31]);
+        s->at = (at + 1) % 31;
+    }
+}
+__noinline__ inline int rand() {
+    host_random* s = host_random_state();
+    if (!s->seeded) srand(1);
+    int at = s->at;
+    s->table[at] = (int)((unsigned)s->table[at] + (unsigned)s->table[(at + 28) % 31]);
+    s->at = (at + 1) % 31;
+    return (int)((unsigned)s->table[at] >> 1);
+}
+__noinline__ inline long random() { return rand(); }
+__noinline__ inline void srandom(unsigned seed) { srand(seed); }
+
+__noinline__ inline unsigned long long host_strtoull(const char* text, char** end, int base, bool* negative) {
+    const char* s = text;
+    while (isspace(*s)) s++;
+    *negative = *s == '-';
+    if (*s == '-' || *s == '+') s++;
+    if ((base == 0 || base == 16) && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && isxdigit(s[2])) { s += 2; base = 16; }
+    if (base == 0) base = *s == '0' ? 8 : 10;
+    const char* first = s;
+    unsigned long long value = 0;
+    for (;; s++) {
+        int digit = isdigit(*s) ? *s - '0' : isalpha(*s) ? tolower(*s) - 'a' + 10 : 99;
+        if (digit >= base) break;
+        value = value * base + digit;
+    }
+    if (end) *end = (char*)(s == first ? text : s);
+    return value;
+}
+__noinline__ inline long long strtoll(const char* text, char** end, int base) {
+    bool negative = false;
+    unsigned long long value = host_strtoull(text, end, base, &negative);
+    return negative ? -(long long)value : (long long)value;
+}
+__noinline__ inline long strtol(const char* text, char** end, int base) { return (long)strtoll(text, end, base); }
+__noinline__ inline unsigned long long strtoull(const char* text, char** end, int base) { return (unsigned long long)strtoll(text, end, base); }
+__noinline__ inline unsigned long strtoul(const char* text, char** end, int base) { return (unsigned long)strtoll(text, end, base); }
+__noinline__ inline int atoi(const char* text) { return (int)strtol(text, nullptr, 10); }
+__noinline__ inline long atol(const char* text) { return strtol(text, nullptr, 10); }
+__noinline__ inline long long atoll(const char* text) { return strtoll(text, nullptr, 10); }
+__noinline__ inline double strtod(const char* text, char** end) {
+    int length = 0;
+    double value = host_number(text, &length);
+    if (end) *end = (char*)text + length;
+    return value;
+}
+__noinline__ inline float strtof(const char* text, char** end) { return (float)strtod(text, end); }
+__noinline__ inline double atof(const char* text) { return strtod(text, nullptr); }
+
+__noinline__ inline void qsort(void* items, size_t count, size_t size, int (*compare)(const void*, const void*)) {
+    char* a = (char*)items;  // heapsort
+    auto swap = [=](size_t i, size_t j) {
+        for (size_t b = 0; b < size; b++) { char c = a[i * size + b]; a[i * size + b] = a[j * size + b]; a[j * size + b] = c; }
+    };
+    auto sift = [=](size_t root, size_t end) {
+        for (size_t child; (child = 2 * root + 1) < end; root = child) {
+            if (child + 1 < end && compare(a + child * size, a + (child + 1) * size) < 0) child++;
+            if (compare(a + root * size, a + child * size) >= 0) return;
+            swap(root, child);
+        }
+    };
+    for (size_t i = count / 2; i > 0; i--) sift(i - 1, count);
+    for (size_t end = count; end > 1; end--) { swap(0, end - 1); sift(0, end - 1); }
+}

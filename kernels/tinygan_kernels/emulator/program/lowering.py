@@ -1,0 +1,399 @@
+"""Host code becomes machine code: the PTX of the functions that `main` reaches, as LLVM IR, with every access checked.
+
+A load or a store is carried out where the address lies in the range of memory that the same place met last; else the process is
+asked, which knows what the address means, and ends the program where host code may not touch it. So a loop over an array costs a
+comparison an access.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.syntax.ptx import (
+    WIDTH,
+    Address,
+    Function,
+    Immediate,
+    Instruction,
+    Label,
+    Module,
+    Register,
+    Symbol,
+    Vector,
+    names_in,
+)
+
+from . import arithmetic
+from .writer import OPAQUE_POINTERS, Writer, llvm_type, pointer, quoted
+
+_NOTHING = ("membar", "fence", "nanosleep", "pragma")
+_MODULE = """
+define internal float @float_of_half(i16 %h) alwaysinline {
+  %w = zext i16 %h to i32
+  %m = and i32 %w, 32767
+  %s = and i32 %w, 32768
+  %b = shl i32 %m, 13
+  %f = bitcast i32 %b to float
+  %n = fmul float %f, 0x46F0000000000000
+  %i = bitcast float %n to i32
+  %big = icmp uge i32 %m, 31744
+  %e = or i32 %b, 2139095040
+  %r = select i1 %big, i32 %e, i32 %i
+  %t = shl i32 %s, 16
+  %x = or i32 %r, %t
+  %y = bitcast i32 %x to float
+  ret float %y
+}
+define internal i16 @half_of_float(float %f) alwaysinline {
+  %w = bitcast float %f to i32
+  %s = lshr i32 %w, 16
+  %sign = and i32 %s, 32768
+  %m = and i32 %w, 2147483647
+  %nan = icmp ugt i32 %m, 2139095040
+  %inf = icmp uge i32 %m, 1199570944
+  %small = icmp ult i32 %m, 947912704
+  %mf = bitcast i32 %m to float
+  %d = fadd float %mf, 5.000000e-01
+  %db = bitcast float %d to i32
+  %sub = sub i32 %db, 1056964608
+  %odd0 = lshr i32 %m, 13
+  %odd = and i32 %odd0, 1
+  %n0 = add i32 %m, 3355447295
+  %n1 = add i32 %n0, %odd
+  %n2 = lshr i32 %n1, 13
+  %a = select i1 %small, i32 %sub, i32 %n2
+  %b = select i1 %inf, i32 31744, i32 %a
+  %c = select i1 %nan, i32 32767, i32 %b
+  %q = or i32 %c, %sign
+  %k = select i1 %nan, i32 32767, i32 %q
+  %r = trunc i32 %k to i16
+  ret i16 %r
+}
+define internal float @float_of_bfloat(i16 %h) alwaysinline {
+  %w = zext i16 %h to i32
+  %b = shl i32 %w, 16
+  %f = bitcast i32 %b to float
+  ret float %f
+}
+define internal i16 @bfloat_of_float(float %f) alwaysinline {
+  %w = bitcast float %f to i32
+  %m = and i32 %w, 2147483647
+  %nan = icmp ugt i32 %m, 2139095040
+  %h = lshr i32 %w, 16
+  %odd = and i32 %h, 1
+  %n0 = add i32 %w, 32767
+  %n1 = add i32 %n0, %odd
+  %n2 = lshr i32 %n1, 16
+  %c = select i1 %nan, i32 32767, i32 %n2
+  %r = trunc i32 %c to i16
+  ret i16 %r
+}
+"""
+_ONE = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "exp", "exp2", "expm1", "log",
+        "log2", "log10", "log1p", "cbrt", "round", "erf", "erfc", "tgamma", "lgamma")  # fmt: skip
+_TWO = ("atan2", "pow", "hypot", "fmod", "remainder")
+MATH = {f"host_{name}{suffix}": (f"{name}{suffix}", kind, count)
+        for count, names in ((1, _ONE), (2, _TWO)) for name in names for suffix, kind in (("", "f64"), ("f", "f32"))}  # fmt: skip
+"""Functions of the C library that machine code calls itself: {name: (its name there, type of values and result, how many values)}."""
+FRAME = 512
+"""Bytes of the emulated stack that a call takes at least, so that endless recursion ends there and not on the real stack."""
+
+
+class Lowering:
+    """Writes the IR of `main` and of all that it reaches.
+
+    module: the parsed PTX; addresses: where its variables and kernels lie; externs: {name: address of a C function} that take
+    64-bit integers (the address of what is longer) and return one; cells: where the process keeps its state, by name (stack_top,
+    stack_end, ended, and `sites`, a table of two 64-bit words for each place of an access); line_of: source line of a location.
+
+    After it: text, the IR; sites: (instruction, how many bytes, whether it writes) of each place.
+    """
+
+    def __init__(self, module: Module, addresses: dict[str, int], externs: dict[str, int], cells: dict[str, int], place):
+        self.module, self.addresses, self.externs, self.cells, self.place_of = module, addresses, externs, cells, place
+        self.sites: list[tuple[Instruction, int, bool]] = []
+        self.declared: set[str] = set()
+        self.functions: list[Function] = []
+
+    def place(self, ins: Instruction | None) -> str:
+        return self.place_of(ins.source) if ins is not None else "the beginning of a function"
+
+    def address(self, name: str) -> int | None:
+        return self.addresses.get(name)
+
+    def is_function(self, name: str) -> bool:
+        function = self.module.functions.get(name)
+        return function is not None and function.has_body and not function.is_entry
+
+    def function_type(self, name: str) -> str:
+        function = self.module.functions[name]
+        return f"void ({', '.join(['i8*'] * (len(function.returns) + len(function.params)))})"
+
+    def declare(self, text: str) -> None:
+        self.declared.add(text)
+
+    def reach(self, start: str) -> None:
+        """Find the functions that code from `start` on may call, through variables (tables of virtual functions) too."""
+        work, variables = [start], set()
+        while work:
+            name = work.pop()
+            function = self.module.functions.get(name)
+            if function is not None and function.has_body and not function.is_entry and function not in self.functions:
+                self.functions.append(function)
+                for ins in function.body:
+                    if isinstance(ins, Instruction):
+                        work += names_in(ins.operands, Symbol)
+            variable = self.module.variables.get(name)
+            if variable is not None and name not in variables:
+                variables.add(name)
+                work += [value.name for value in variable.initial if isinstance(value, Symbol)]
+
+    def ir(self, start: str) -> str:
+        """Return the IR of the function `start` and of all that it reaches."""
+        self.reach(start)
+        for function in self.functions:
+            if function.refused:
+                raise EmulatorError(f"host code: {function.refused} of the PTX")
+        bodies = [_function(self, function) for function in self.functions]
+        return "\n".join([*sorted(self.declared), _MODULE, *bodies, "!0 = !{!\"branch_weights\", i32 1000, i32 1}"])
+
+    # -- what functions share -----------------------------------------------------------------------------------------------
+    def cell(self, w: Writer, name: str, kind: str = "i64") -> str:
+        """Return a pointer to a word of the process's state, with its type."""
+        return f"{pointer(kind)} inttoptr (i64 {self.cells[name]} to {pointer(kind)})"
+
+    def fault(self, w: Writer, code: int) -> None:
+        """End the program: 1, the stack is used up; 2, a division by zero; 3, a trap."""
+        self.call_extern(w, "host_fault", [str(code), str(self._site(w, 0, False))])
+        w.line("br label %leave")
+
+    def _site(self, w: Writer, size: int, writes: bool) -> int:
+        self.sites.append((w.ins, size, writes))
+        return len(self.sites) - 1
+
+    def call_extern(self, w: Writer, name: str, values: list[str]) -> str:
+        """Call a function of the process with 64-bit integers; return its result."""
+        kind = f"i64 ({', '.join(['i64'] * len(values))})"
+        target = f"inttoptr (i64 {self.externs[name]} to {pointer(kind)})"
+        return w.value(f"call i64 {target}({', '.join(f'i64 {v}' for v in values)})")
+
+    def check_ended(self, w: Writer) -> None:
+        """Leave the function where the program has ended meanwhile."""
+        ended = w.value(f"load volatile i8, {self.cell(w, 'ended', 'i8')}")
+        yes, on = w.value(f"icmp ne i8 {ended}, 0"), w.fresh()
+        w.line(f"br i1 {yes}, label %leave, label %{on}")
+        w.label(on)
+
+    def checked(self, w: Writer, address: str, size: int, writes: bool) -> None:
+        """Write the check of an access: is the address in the range that this place met last, else what does the process say."""
+        number = self._site(w, size, writes)
+        at = self.cells["sites"] + 16 * number
+        word = lambda k: f"{pointer('i64')} inttoptr (i64 {at + k} to {pointer('i64')})"  # noqa: E731
+        low, room = w.value(f"load i64, {word(0)}"), w.value(f"load i64, {word(8)}")
+        offset = w.value(f"sub i64 {address}, {low}")
+        known, ask, on = w.value(f"icmp ult i64 {offset}, {room}"), w.fresh(), w.fresh()
+        w.line(f"br i1 {known}, label %{on}, label %{ask}, !prof !0")
+        w.label(ask)
+        refused = self.call_extern(w, "host_check", [address, str(size), str(number)])
+        bad = w.value(f"icmp ne i64 {refused}, 0")
+        w.line(f"br i1 {bad}, label %leave, label %{on}")
+        w.label(on)
+
+
+def _function(program: Lowering, function: Function) -> str:
+    """Return the IR of a function."""
+    w = Writer(function, program)
+    w.ins = next((i for i in function.body if isinstance(i, Instruction)), None)
+    top = program.cell(w, "stack_top")
+    w.line(f"%frame = load i64, {top}")
+    after = w.value(f"add i64 %frame, {-(-max(w.frame, FRAME) // 16) * 16}")
+    full = w.value(f"icmp ugt i64 {after}, {program.cells['stack_end_value']}")
+    w.line(f"br i1 {full}, label %overflow, label %begin")
+    w.label("overflow")
+    program.fault(w, 1)
+    w.label("begin")
+    w.line(f"store i64 {after}, {top}")
+    seen: set[str] = set()
+    for item in function.body:
+        if isinstance(item, Label):
+            name = quoted("B." + item.name)
+            w.line(f"br label %{name}")
+            w.label(name)
+            seen.add(item.name)
+        else:
+            w.ins = item
+            _instruction(program, w, item, seen)
+    w.line("br label %leave")
+    w.label("leave")
+    w.line(f"store i64 %frame, {top}")
+    w.line("ret void")
+    return w.text()
+
+
+def _instruction(program: Lowering, w: Writer, ins: Instruction, seen: set[str]) -> None:
+    """Write one instruction. seen: the labels before it; a jump to one of them is a loop's, where an interruption is noticed."""
+    guard = None
+    if ins.guard is not None:
+        guard = w.read(ins.guard, "pred")
+        guard = w.value(f"xor i1 {guard}, true") if ins.guard_negated else guard
+    if ins.opcode == "bra":
+        _jump(program, w, ins.operands[0].name, guard, seen)
+        return
+    on = ""
+    if guard is not None:
+        do, on = w.fresh(), w.fresh()
+        w.line(f"br i1 {guard}, label %{do}, label %{on}")
+        w.label(do)
+    _unguarded(program, w, ins)
+    if on:
+        w.line(f"br label %{on}")
+        w.label(on)
+
+
+def _jump(program: Lowering, w: Writer, name: str, guard: str | None, seen: set[str]) -> None:
+    target, on = quoted("B." + name), w.fresh()
+    if guard is None:
+        if name in seen:
+            program.check_ended(w)
+        w.line(f"br label %{target}")
+        w.label(on)
+        return
+    jump = w.fresh()
+    w.line(f"br i1 {guard}, label %{jump}, label %{on}")
+    w.label(jump)
+    if name in seen:
+        program.check_ended(w)
+    w.line(f"br label %{target}")
+    w.label(on)
+
+
+def _unguarded(program: Lowering, w: Writer, ins: Instruction) -> None:
+    opcode = ins.opcode
+    if opcode in arithmetic.TABLE:
+        arithmetic.TABLE[opcode](w)
+    elif opcode in ("ld", "ldu", "st"):
+        _access(program, w, ins)
+    elif opcode == "call":
+        _call(program, w, ins)
+    elif opcode in ("ret", "exit"):
+        w.line("br label %leave")
+        w.label(w.fresh())
+    elif opcode == "trap":
+        program.fault(w, 3)
+        w.label(w.fresh())
+    elif opcode == "brx":
+        _switch(w, ins)
+    elif opcode not in _NOTHING:
+        raise w.unsupported()
+
+
+def _switch(w: Writer, ins: Instruction) -> None:
+    """brx.idx: jump by a table; its index is inside of it."""
+    index, table = ins.operands
+    labels = w.function.targets[table.name]
+    cases = " ".join(f"i32 {i}, label %{quoted('B.' + name)}" for i, name in enumerate(labels))
+    w.line(f"switch i32 {w.read(index, 'u32')}, label %{quoted('B.' + labels[0])} [{cases}]")
+    w.label(w.fresh())
+
+
+def _access(program: Lowering, w: Writer, ins: Instruction) -> None:
+    """Load or store one element, or two or four of them, side by side."""
+    kind, loads = ins.modifiers[-1], ins.opcode != "st"
+    where, what = ins.operands if not loads else reversed(ins.operands)
+    items = what.items if isinstance(what, Vector) else (what,)
+    if not isinstance(where, Address) or where.more:
+        raise w.unsupported()
+    size, t = WIDTH[kind], llvm_type(kind)
+    base = w.parameter(where.base.name) if isinstance(where.base, Symbol) else None
+    if base is not None:
+        at = w.value(f"ptrtoint {pointer('i8')} {base} to i64")
+        at = w.value(f"add i64 {at}, {where.offset}")
+    else:
+        start = "0" if where.base is None else w.read(where.base, "u64")
+        at = w.value(f"add i64 {start}, {where.offset}")
+        own = isinstance(where.base, Symbol) and where.base.name in w.offsets
+        if not own and "param" not in ins.modifiers:
+            program.checked(w, at, size * len(items), not loads)
+    for i, item in enumerate(items):
+        if item is None:
+            continue
+        place = w.value(f"add i64 {at}, {size * i}") if i else at
+        place = w.value(f"inttoptr i64 {place} to {pointer(t)}")
+        if loads:
+            w.write(item, kind, w.value(f"load {t}, {pointer(t)} {place}, align 1"))
+        else:
+            w.line(f"store {t} {w.read(item, kind)}, {pointer(t)} {place}, align 1")
+
+
+def _call(program: Lowering, w: Writer, ins: Instruction) -> None:
+    vectors = [o for o in ins.operands if isinstance(o, Vector)]
+    at = next(i for i, o in enumerate(ins.operands) if isinstance(o, (Symbol, Register)))
+    callee = ins.operands[at]
+    returns = ins.operands[0].items if at else ()
+    arguments = vectors[-1].items if len(vectors) > (1 if at else 0) else ()
+    if isinstance(callee, Register):
+        _call_through_pointer(w, callee, returns, arguments)
+    elif program.is_function(callee.name):
+        pointers = ", ".join(f"{pointer('i8')} {w.parameter(v.name)}" for v in (*returns, *arguments))
+        w.line(f"call void @{quoted(callee.name)}({pointers})")
+    elif callee.name in MATH:
+        _call_math(w, callee.name, returns, arguments)
+        return
+    elif callee.name in program.externs:
+        _call_process(program, w, callee.name, returns, arguments)
+    else:
+        raise EmulatorError(
+            f"host code calls {callee.name}, which nothing defines, at {program.place(ins)}: of the C library and the CUDA runtime "
+            "the emulator has what docs/emulator.md lists"
+        )
+    program.check_ended(w)
+
+
+def _call_through_pointer(w: Writer, callee: Register, returns, arguments) -> None:
+    pointers = [f"{pointer('i8')} {w.parameter(v.name)}" for v in (*returns, *arguments)]
+    kind = f"void ({', '.join([pointer('i8')] * len(pointers))})"
+    address = w.read(callee, "u64")
+    w.program.call_extern(w, "host_jump", [address, str(w.program._site(w, 0, False))])
+    w.program.check_ended(w)
+    target = w.value(f"inttoptr i64 {address} to {pointer(kind)}")
+    w.line(f"call void {target}({', '.join(pointers)})")
+
+
+def _call_math(w: Writer, name: str, returns, arguments) -> None:
+    native, kind, _ = MATH[name]
+    t = llvm_type(kind)
+    of = lambda v: w.parameter(v.name) if OPAQUE_POINTERS else w.value(f"bitcast i8* {w.parameter(v.name)} to {t}*")  # noqa: E731
+    values = [w.value(f"load {t}, {pointer(t)} {of(v)}") for v in arguments]
+    result = arithmetic.call(w, native, kind, *values)
+    w.line(f"store {t} {result}, {pointer(t)} {of(returns[0])}")
+
+
+def _call_process(program: Lowering, w: Writer, name: str, returns, arguments) -> None:
+    """Call a function of the process, first telling it where the program is."""
+    values = []
+    for symbol in arguments:
+        size = w.function.variables[symbol.name].size
+        place = w.parameter(symbol.name)
+        if size > 8:
+            values.append(w.value(f"ptrtoint {pointer('i8')} {place} to i64"))
+            continue
+        t = f"i{8 * size}"
+        source = place if OPAQUE_POINTERS else w.value(f"bitcast i8* {place} to {t}*")
+        values.append(w.converted(w.value(f"load {t}, {pointer(t)} {source}"), t, "i64"))
+    w.line(f"store i64 {program._site(w, 0, False)}, {program.cell(w, 'site')}")
+    result = program.call_extern(w, name, values)
+    if returns:
+        size = w.function.variables[returns[0].name].size
+        t = f"i{8 * size}"
+        place = w.parameter(returns[0].name)
+        target = place if OPAQUE_POINTERS else w.value(f"bitcast i8* {place} to {t}*")
+        w.line(f"store {t} {w.converted(result, 'i64', t)}, {pointer(t)} {target}")
+
+
+def initial_bytes(value, kind: str, addresses: dict[str, int]) -> bytes | None:
+    """Return the bytes of one element of a variable's initial value; None for the address of what has none."""
+    if isinstance(value, Immediate):
+        return value.encode(kind)
+    found = addresses.get(value.name)
+    return None if found is None else np.uint64(found + value.offset).tobytes()

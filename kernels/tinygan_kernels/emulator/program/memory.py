@@ -1,0 +1,134 @@
+"""The memory of a program: what was allocated where, on the host, on the device or for both, and what became of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.memory import empty
+
+HOST, DEVICE, MANAGED, PINNED = "host", "device", "managed", "pinned"
+KEPT_AFTER_FREE = 256 << 20
+"""Bytes of freed memory that is kept, so that a late access meets nothing else there."""
+
+
+@dataclass
+class Region:
+    """A run of bytes that the program may know an address of."""
+
+    base: int
+    size: int
+    kind: str  # of whom: HOST, DEVICE, or both: MANAGED, PINNED
+    name: str  # "4096 bytes of cudaMalloc at add.cu:14"
+    array: np.ndarray = field(repr=False)
+    writable: bool = True
+    freed: str = ""  # where
+    changed_by: str = ""  # the kernel that wrote it since the host last waited for the device
+    stream: int = 0  # the one of that kernel
+
+    @property
+    def end(self) -> int:
+        return self.base + self.size
+
+    @property
+    def on_host(self) -> bool:
+        return self.kind != DEVICE
+
+    @property
+    def on_device(self) -> bool:
+        return self.kind != HOST
+
+
+class ProgramMemory:
+    """All regions, by their addresses."""
+
+    def __init__(self):
+        self.starts: list[int] = []
+        self.regions: dict[int, Region] = {}
+        self.freed: list[Region] = []
+
+    def add(self, region: Region) -> Region:
+        if region.base not in self.regions:
+            insort(self.starts, region.base)
+        self.regions[region.base] = region
+        return region
+
+    def allocate(self, size: int, kind: str, name: str) -> Region:
+        """Return new memory. Memory of the device alone counts as unwritten until something writes it."""
+        array = empty(max(size, 1), np.uint8)
+        if kind != DEVICE:
+            array = array[:].view(np.ndarray)
+        return self.add(Region(array.__array_interface__["data"][0], max(size, 1), kind, name, array))
+
+    def free(self, region: Region, place: str) -> None:
+        """Mark a region as freed; its bytes are kept for a while, and then given back, the oldest first."""
+        region.freed = place
+        self.freed.append(region)
+        while sum(r.size for r in self.freed) > KEPT_AFTER_FREE:
+            oldest = self.freed.pop(0)
+            self.starts.remove(oldest.base)
+            del self.regions[oldest.base]
+
+    def at(self, address: int) -> Region | None:
+        """Return the region that holds an address, freed or not; None where there is none."""
+        i = bisect_right(self.starts, address) - 1
+        if i < 0:
+            return None
+        region = self.regions[self.starts[i]]
+        return region if address < region.end else None
+
+    def nearest(self, address: int) -> Region | None:
+        """Return the region that begins or ends nearest to an address."""
+        i = bisect_right(self.starts, address)
+        near = [self.regions[self.starts[j]] for j in (i - 1, i) if 0 <= j < len(self.starts)]
+        return min(near, key=lambda r: max(r.base - address, address - r.end), default=None)
+
+    def for_device(self) -> list[Region]:
+        """Return what kernels may touch."""
+        return [r for r in self.regions.values() if r.on_device and not r.freed]
+
+    def describe(self, address: int) -> str:
+        """Say what an address is that a kernel may not touch, "" if nothing is known of it."""
+        if 0 <= address < 4096:
+            return "; this is a null pointer"
+        region = self.at(address)
+        if region is None:
+            return ""
+        if region.freed:
+            return f"; this is freed memory: {region.name}, freed at {region.freed}"
+        if not region.on_device:
+            return f"; this is memory of the host: {region.name}"
+        return ""
+
+
+def refusal(memory: ProgramMemory, address: int, size: int, writes: bool) -> tuple[str, Region | None]:
+    """Say why host code may not read or write bytes, "" if it may; with the region that holds them."""
+    verb = f"{'writes' if writes else 'reads'} {size} byte{'s' if size > 1 else ''}"
+    region = memory.at(address)
+    if region is None:
+        if 0 <= address < 4096:
+            return f"{verb} through a null pointer", None
+        return f"{verb} outside of all memory{_near(memory, address)}", None
+    if region.freed:
+        return f"{verb} of freed memory: {region.name}, freed at {region.freed}", region
+    if not region.on_host:
+        return f"{verb} of device memory: {region.name}; copy it with cudaMemcpy, or use cudaMallocManaged", region
+    if address + size > region.end:
+        return f"{verb} across the end of {region.name}", region
+    if writes and not region.writable:
+        return f"{verb} of constant memory: {region.name}", region
+    if region.changed_by:
+        text = f"{verb} of {region.name}, which {region.changed_by}: the host has not waited for it"
+        return f"{text} (cudaDeviceSynchronize)", region
+    return "", region
+
+
+def _near(memory: ProgramMemory, address: int) -> str:
+    region = memory.nearest(address)
+    if region is None:
+        return ""
+    gap = address - region.end if address >= region.end else region.base - address
+    where = "after the end of" if address >= region.end else "before"
+    return f": {gap} bytes {where} {region.name}" if gap < 1 << 20 else f", at {address:#x}"

@@ -1,0 +1,166 @@
+"""The process of a program: where its host code stands, what of memory it may touch, how it ends.
+
+Machine code calls the functions of `externs` by address. None of them may raise, so an error is kept, `ended` is set, and the
+machine code leaves function after function.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+
+from .memory import HOST, ProgramMemory, Region, refusal
+
+STACK = 64 << 20
+"""Bytes of the stack for the host's local variables."""
+MOST_TEXT = 1 << 20
+_FAULTS = {1: "the stack is used up: does a function call itself without end?", 2: "a whole number is divided by zero",
+           3: "__trap(), or the end of a function that returns nothing"}  # fmt: skip
+
+
+class HostFault(EmulatorError):
+    """Raised where a program's host code does what ends it: a wrong access, a division by zero, an endless recursion."""
+
+
+class Ended(Exception):
+    """Raised by a function of the program's that ends it: exit, abort."""
+
+
+class Process:
+    """What a running program has: memory, a place, an end.
+
+    place: gives a source location as "file.cu:12"; sites: the table of accesses (`Lowering.sites`), set when the code is made.
+    """
+
+    def __init__(self):
+        self.memory = ProgramMemory()
+        self.ended = np.zeros(1, np.uint8)
+        self.site = np.zeros(1, np.int64)
+        self.stack_top = np.zeros(1, np.int64)
+        self.ranges = np.zeros(2, np.int64)  # of each place: where the range begins, how many addresses in it fit
+        self.sites: list = []
+        self.place_of: Callable = str
+        self.error: BaseException | None = None
+        self.code: int = 0
+        self.kept: list = []  # what machine code calls has to live as long as it
+        self.functions: set[int] = set()  # addresses that a call through a pointer may have
+        stack = np.zeros(STACK, np.uint8)
+        base = stack.__array_interface__["data"][0]
+        self.memory.add(Region(base, STACK, HOST, "the stack of the host (local variables)", stack))
+        self.stack_top[0] = -(-base // 16) * 16
+        self.stack_end = base + STACK
+
+    def cells(self, sites: int) -> dict[str, int]:
+        """Return the addresses of what machine code reads and writes, with room for so many places of accesses."""
+        self.ranges = np.zeros(2 * max(sites, 1), np.int64)
+        named = {"ended": self.ended, "site": self.site, "stack_top": self.stack_top, "sites": self.ranges}
+        return {name: array.ctypes.data for name, array in named.items()} | {"stack_end_value": self.stack_end}
+
+    def place(self) -> str:
+        """Return where the program is, as "file.cu:12"."""
+        return self.at_site(int(self.site[0]))
+
+    def at_site(self, number: int) -> str:
+        return self.place_of(self.sites[number][0].source) if number < len(self.sites) else "no source line"
+
+    def end(self, error: BaseException) -> None:
+        """Let the program end, with an error, or by itself (Ended). The first one counts."""
+        if not self.ended[0]:
+            self.error = None if isinstance(error, Ended) else error
+        self.ended[0] = 1
+
+    def forget_ranges(self) -> None:
+        """Let every access be looked at anew, as what may be touched has changed."""
+        self.ranges[:] = 0
+
+    # -- what machine code calls ------------------------------------------------------------------------------------------------
+    def check(self, address: int, size: int, number: int) -> int:
+        """Return 0 if host code may touch these bytes; else end the program."""
+        _, _, writes = self.sites[number]
+        why, region = refusal(self.memory, address, size, writes)
+        if why:
+            self.end(HostFault(f"memcheck: host code {why}; {self.at_site(number)}"))
+            return 1
+        self.ranges[2 * number : 2 * number + 2] = region.base, max(region.size - size + 1, 0)
+        return 0
+
+    def fault(self, code: int, number: int) -> int:
+        self.end(HostFault(f"host code: {_FAULTS[code]}; {self.at_site(number)}"))
+        return 0
+
+    def jump(self, address: int, number: int) -> int:
+        """End the program where an address that is called is no function of the host."""
+        if address not in self.functions:
+            self.end(HostFault(f"host code calls {address:#x}, which is no function of the host; {self.at_site(number)}"))
+        return 0
+
+    def callback(self, function: Callable, arguments: str, result: str) -> int:
+        """Return the address of a C function that calls `function`.
+
+        arguments, result: a letter each: i, an int; p, an address or size_t; l, a 64-bit integer; d, a double (as a result only);
+        v, nothing.
+        """
+        def called(*values):
+            if self.ended[0]:
+                return 0
+            given = [_as(letter, value) for letter, value in zip(arguments, values, strict=True)]
+            try:
+                answer = function(*given)
+            except BaseException as error:  # noqa: BLE001 - nothing may pass through machine code
+                self.end(error)
+                return 0
+            if result == "d":
+                return int(np.float64(answer).view(np.uint64))
+            return int(answer or 0) & 0xFFFFFFFFFFFFFFFF
+
+        kind = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * len(arguments))
+        made = kind(called)
+        self.kept.append(made)
+        return ctypes.cast(made, ctypes.c_void_p).value
+
+    # -- memory as functions of the library see it --------------------------------------------------------------------------------
+    def bytes(self, address: int, size: int, writes: bool = False) -> np.ndarray:
+        """Return bytes that a function of the host reads or writes. Raises HostFault where it may not."""
+        if size == 0:
+            return np.empty(0, np.uint8)
+        why, region = refusal(self.memory, address, size, writes)
+        if why:
+            raise HostFault(f"memcheck: a function of the host {why}; {self.place()}")
+        return region.array.view(np.ndarray)[address - region.base : address - region.base + size]
+
+    def text(self, address: int) -> str:
+        """Return a text that ends with a zero byte."""
+        self.bytes(address, 1)
+        region = self.memory.at(address)
+        raw = region.array.view(np.ndarray)[address - region.base :][:MOST_TEXT].tobytes()
+        if b"\0" not in raw:
+            raise HostFault(f"memcheck: a text of the host has no end inside of {region.name}; {self.place()}")
+        return raw[: raw.index(b"\0")].decode("utf-8", "replace")
+
+    def store(self, address: int, code: str, value) -> None:
+        """Write a number of NumPy's type `code` where a pointer leads to."""
+        raw = np.array([value], code).view(np.uint8)
+        self.bytes(address, raw.size, writes=True)[...] = raw
+
+    def load(self, address: int, code: str):
+        return self.bytes(address, np.dtype(code).itemsize).view(code)[0]
+
+    def constant_text(self, text: str) -> int:
+        """Return the address of a text that the program may read."""
+        array = np.frombuffer(text.encode() + b"\0", np.uint8).copy()
+        base = array.__array_interface__["data"][0]
+        self.memory.add(Region(base, array.size, HOST, "a text of the library", array, writable=False))
+        return base
+
+
+def _as(letter: str, value: int) -> int:
+    if letter == "i":
+        return (value & 0xFFFFFFFF) - (1 << 32 if value & 0x80000000 else 0)
+    if letter == "l":
+        return value - (1 << 64 if value >> 63 else 0)
+    return value
+

@@ -1,0 +1,327 @@
+"""A CUDA C++ file with a `main`: compiled twice by NVRTC, once for its kernels and once for its host code, and run.
+
+With --device-as-default-execution-space NVRTC takes functions of the host for a device's, so that it compiles `main` to PTX, and a
+launch `<<<...>>>` to calls of CUDA's device runtime, which `cuda_runtime` answers. Host code is compiled without fused
+multiply-adds, as compilers of C++ do on most machines, and its PTX to machine code (`lowering`); kernels are emulated as ever.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import re
+import threading
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from llvmlite import binding
+
+from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
+from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.emulator.host.kernel_names import plain_name
+from tinygan_kernels.emulator.host.rawmodule import parsed, room_for
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Module, Variable
+from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
+from tinygan_kernels.emulator.translate.translator import translate
+
+from .c_library import CLibrary
+from .cuda_runtime import CudaRuntime
+from .lowering import Lowering, initial_bytes
+from .memory import DEVICE, HOST, MANAGED, Region
+from .process import Ended, HostFault, Process
+from .writer import quoted
+
+OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
+NATIVE_STACK = 256 << 20
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
+
+
+def program_headers() -> dict[str, str]:
+    """Return the headers of the host, {name that #include says: text}."""
+    folder = files(__package__).joinpath("include")
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+class Program:
+    """A program, compiled.
+
+    path: a .cu file; options: nvcc's -D, -I, -std=, -arch=sm_80 and so on. Raises CompilationError with the compiler's log,
+    EmulatorError where there is no `main`, or it does what host code cannot do here.
+    """
+
+    def __init__(self, path: str | Path, options: tuple[str, ...] = ()):
+        self.path = Path(path)
+        try:
+            self.source = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise EmulatorError(f"cannot read {path}: {error.strerror}") from None
+        given = tuple(_nvrtc_option(o) for o in options)
+        folder = f"--include-path={self.path.resolve().parent}"
+        arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
+        common = (*given, folder, *OPTIONS, "--pre-include=host_program.h")
+        texts = _texts()
+        code = without_exceptions(self.source)
+        compiled = [nvrtc.compile_ptx(code, (*common, *own), arch, (), self.path.name, texts)[0]
+                    for own in ((), ("--fmad=false", "-DHOST_CODE=1"))]  # fmt: skip
+        self.device, self.host = map(parsed, compiled)
+        main = self.host.functions.get("main")
+        if main is None or not main.has_body:
+            raise EmulatorError(f"{self.path.name} has no main(): launch its kernels from Python with emulator.RawKernel(code, name)")
+
+    def run(self, arguments: list[str] | None = None) -> int:
+        """Run the program with these arguments after its name; return its exit code.
+
+        Raises SanitizerError and KernelAssertion for its kernels, HostFault for its host code, as soon as there is one.
+        """
+        return _Run(self, [str(self.path), *(arguments or [])]).code
+
+
+def _texts() -> tuple[tuple[str, str], ...]:
+    """Return the host's headers for the compiler, as what can be a key."""
+    return tuple(sorted(program_headers().items()))
+
+
+def _nvrtc_option(option: str) -> str:
+    """Return an option of nvcc's as NVRTC's. Raises EmulatorError for one that it lacks."""
+    arch = re.fullmatch(r"(?:-arch|--gpu-architecture)=(?:sm|compute)_(\w+)", option)
+    if arch:
+        return f"--gpu-architecture=compute_{arch[1]}"
+    if re.match(r"-D\w|-U\w|-I.|-?-std=|--include-path=|--use_fast_math|-use_fast_math|--fmad=|--extra-device-vectorization", option):
+        return {"-use_fast_math": "--use_fast_math"}.get(option, option)
+    raise EmulatorError(f"option {option} is none of -D, -U, -I, -std=, -arch=, --use_fast_math, --fmad=")
+
+
+def without_exceptions(source: str) -> str:
+    """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
+    found = [m for m in re.finditer(r"\b(throw|try|catch)\b", _blanked(source))]
+    if not found:
+        return source
+    parts, at = ['#include "thrown.h"\n#line 1\n'], 0
+    for match in found:
+        parts.append(source[at : match.start()])
+        at = match.end()
+        if match[1] == "throw":
+            parts.append("host_thrower() =")
+        elif match[1] == "try":
+            parts.append("if (true)")
+        else:
+            close = source.index(")", at)
+            what = source[source.index("(", at) + 1 : close].strip()
+            at = close + 1
+            named = re.search(r"[\w>&*]\s+&?\s*\w+$|&\s*\w+$", what)
+            parts.append("if (false)" if what == "..." or not named else f"for ({what} = host_no_exception(); false;)")
+    return "".join([*parts, source[at:]])
+
+
+def _blanked(source: str) -> str:
+    """Return a source with spaces in the place of its comments and texts."""
+    return _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source)
+
+
+class _Run:
+    """One run of a program, from loading to its end."""
+
+    def __init__(self, program: Program, arguments: list[str]):
+        self.program, self.process = program, Process()
+        self.process.place_of = self._place
+        self.source = _blanked(program.source)
+        self.memories: dict[str, Memory] = {}
+        self.shared: dict[str, Memory] = {}  # what kernels may touch
+        self.symbols: dict[int, Region] = {}
+        self.kernels: dict[int, str] = {}
+        self.translated: dict[int, TranslatedKernel] = {}
+        self._allocate_variables()
+        entries = [f.name for f in program.host.functions.values() if f.is_entry]
+        self.marks = np.zeros(16 * (len(entries) + 1), np.uint8)  # addresses that stand for kernels
+        self.kernels = {self.marks.ctypes.data + 16 * i: name for i, name in enumerate(entries)}
+        self.library = CLibrary(self.process)
+        self.runtime = CudaRuntime(self.process, self._kernel, self.shared, self.symbols)
+        self.code = self._run(arguments)
+
+    # -- places and names -----------------------------------------------------------------------------------------------------
+    def _place(self, location: tuple[int, int]) -> str:
+        file, line = location
+        name = self.program.host.files.get(file, "")
+        return f"{name.rsplit('/', 1)[-1]}:{line}" if name and line else self.program.path.name
+
+    def _kernel(self, address: int) -> TranslatedKernel:
+        """Return a kernel by the address that stands for it. Raises KeyError for another."""
+        if address not in self.translated:
+            name = self.kernels[address]
+            addresses = {n: m.base for n, m in self.memories.items()} | {n: a for a, n in self.kernels.items()}
+            self.translated[address] = translate(self.program.device, name, addresses, title=plain_name(name))
+        return self.translated[address]
+
+    # -- variables ------------------------------------------------------------------------------------------------------------
+    def _allocate_variables(self) -> None:
+        """Give every variable memory. Host code and kernels see the same, but for the texts that each has of its own."""
+        for module in (self.program.device, self.program.host):
+            for variable in module.variables.values():
+                private = variable.name.startswith("$") or variable.name not in self.program.device.variables
+                if variable.space not in ("global", "const") or (module is self.program.host and not private):
+                    continue
+                memory = room_for(variable)
+                key = variable.name if module is self.program.device else f"host {variable.name}"
+                self.memories[key] = memory
+                if module is self.program.device:
+                    self._known_to_kernels(variable, memory)
+                if module is self.program.host or not self._of_device(variable):
+                    self._region(variable, memory, HOST)
+
+    def _known_to_kernels(self, variable: Variable, memory: Memory) -> None:
+        kind = self._declared(variable)
+        if kind != HOST:
+            self.shared[variable.name] = memory
+        if kind in (DEVICE, MANAGED):
+            self.symbols[memory.base] = self._region(variable, memory, kind)
+
+    def _of_device(self, variable: Variable) -> bool:
+        return self._declared(variable) in (DEVICE, MANAGED)
+
+    def _region(self, variable: Variable, memory: Memory, kind: str) -> Region:
+        plain = plain_name(variable.name)
+        name = {DEVICE: f"the __device__ variable {plain}", MANAGED: f"the __managed__ variable {plain}"}.get(kind)
+        made = Region(memory.base, memory.data.size, kind, name or f"the variable {plain}", memory.data, memory.writable)
+        return self.process.memory.add(made)
+
+    def _declared(self, variable: Variable) -> str:
+        """Return whose a variable is, as the source declares it: DEVICE, MANAGED, HOST, or "" for both (texts, constants)."""
+        name = plain_name(variable.name)
+        if not re.fullmatch(r"\w+", name):
+            return ""
+        found = re.search(rf"([^;{{}}]*)(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", _statement_with(self.source, name))
+        if not found:
+            return ""
+        for word, kind in (("__managed__", MANAGED), ("__device__", DEVICE), ("__constant__", DEVICE)):
+            if word in found[1]:
+                return kind
+        return "" if re.search(r"\bconst(expr)?\b", found[1]) else HOST
+
+    # -- machine code ---------------------------------------------------------------------------------------------------------
+    def _addresses(self) -> dict[str, int]:
+        """Return what host code calls addresses of: variables and kernels."""
+        host = {n: self.memories.get(f"host {n}", self.memories.get(n)) for n in self.program.host.variables}
+        return {n: m.base for n, m in host.items() if m is not None} | {name: at for at, name in self.kernels.items()}
+
+    def _run(self, arguments: list[str]) -> int:
+        addresses = self._addresses()
+        externs = {**self.library.functions(), **self.runtime.functions()}
+        process = self.process
+        for name, function, letters in (("host_check", process.check, "pll"), ("host_fault", process.fault, "ll"),
+                                        ("host_jump", process.jump, "pl")):  # fmt: skip
+            externs[name] = process.callback(function, letters, "l")
+        made = Lowering(self.program.host, addresses, externs, process.cells(_most_sites(self.program.host)), self._place)
+        text = made.ir("main")
+        process.sites = made.sites
+        engine = machine_code(text)
+        functions = {f.name: engine.get_function_address(f.name) for f in made.functions}
+        process.functions = set(functions.values())
+        self._initialise(addresses | functions)
+        return self._call_main(functions["main"], arguments)
+
+    def _initialise(self, addresses: dict[str, int]) -> None:
+        """Write the variables' initial values."""
+        for module, prefix in ((self.program.device, ""), (self.program.host, "host ")):
+            for name, variable in module.variables.items():
+                memory = self.memories.get(prefix + name)
+                if memory is None:
+                    continue
+                size, own = WIDTH[variable.type], {n: m.base for n, m in self.memories.items()} | addresses
+                for i, value in enumerate(variable.initial):
+                    raw = initial_bytes(value, variable.type, own)
+                    if raw is not None:
+                        memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)
+
+    def _call_main(self, address: int, arguments: list[str]) -> int:
+        """Call main in a thread with a large stack; an interruption ends it at the next turn of a loop."""
+        import ctypes
+
+        process = self.process
+        texts = [process.constant_text(a) for a in arguments]
+        for at in texts:
+            process.memory.at(at).writable = True
+        table = np.array([*texts, 0], np.uint64)
+        process.memory.add(Region(table.ctypes.data, table.nbytes, HOST, "argv", table.view(np.uint8)))
+        result, argc, argv = np.zeros(2, np.int32), np.array([len(texts), 0], np.int32), np.array([table.ctypes.data], np.uint64)
+        main = self.program.host.functions["main"]
+        given = [a.ctypes.data for a in (*([result] if main.returns else []), argc, argv)][: len(main.returns) + len(main.params)]
+        call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(given))(address)
+        context = contextvars.copy_context()
+        before = threading.stack_size(NATIVE_STACK)
+        try:
+            thread = threading.Thread(target=context.run, args=(call, *given), daemon=True)
+            thread.start()
+        finally:
+            threading.stack_size(before)
+        try:
+            while thread.is_alive():
+                thread.join(0.2)
+        except BaseException:
+            process.end(Ended())
+            thread.join(2)
+            raise
+        finally:
+            self.library.close()
+        if process.error is not None:
+            raise process.error
+        return process.code if process.ended[0] else int(result[0]) & 255
+
+
+def _most_sites(module: Module) -> int:
+    return 2 * sum(len(f.body) for f in module.functions.values()) + 8 * len(module.functions) + 16
+
+
+def _statement_with(source: str, name: str) -> str:
+    """Return the part of a source around the first declaration of a name, from the end of what stands before it."""
+    for match in re.finditer(rf"(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", source):
+        start = max(source.rfind(c, 0, match.start()) for c in ";{}")
+        head = re.sub(r"^\s*#[^\n]*", "", source[start + 1 : match.start()], flags=re.MULTILINE)
+        if re.search(r"\w\s*[\s*&]\s*$", head) and not re.search(r"\breturn\s*$", head):
+            return head + source[match.start() : match.end()]
+    return ""
+
+
+_ENGINES: list = []
+
+
+def _machine():
+    """Return a new description of this machine for LLVM."""
+    if binding.llvm_version_info[0] < 20:
+        binding.initialize()
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_default_triple()
+    return target.create_target_machine(cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2)
+
+
+def machine_code(text: str):
+    """Compile IR; return LLVM's engine, which gives the addresses of its functions. It is kept, as addresses of it are."""
+    try:
+        module = binding.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        raise EmulatorError(f"host code cannot be compiled to machine code: {str(error).splitlines()[0]}") from None
+    _optimise(module, _machine())
+    engine = binding.create_mcjit_compiler(module, _machine())
+    engine.finalize_object()
+    _ENGINES.append(engine)
+    return engine
+
+
+def _optimise(module, machine) -> None:
+    """Let LLVM optimise a module, by the new pass manager where llvmlite has it."""
+    if hasattr(binding, "create_pass_builder"):
+        options = binding.create_pipeline_tuning_options(speed_level=2)
+        builder = binding.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+        return
+    builder = binding.create_pass_manager_builder()
+    builder.opt_level = 2
+    builder.inlining_threshold = 225
+    passes = binding.create_module_pass_manager()
+    builder.populate(passes)
+    passes.run(module)
+
+
+__all__ = ["CompilationError", "HostFault", "Program"]
