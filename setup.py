@@ -26,6 +26,7 @@ setup(
     package_data={
         "tinygan": ["py.typed"], "tinygan.engine.ops": ["*.pyi"], "tinygan.play": ["page/*"], "tinygan_kernels": ["py.typed"],
         "tinygan_kernels.cuda.cpp": ["*.cu", "*.cuh"], "tinygan_kernels.own": ["page_files/*"],
+        "tinygan_kernels.emulator.program": ["include/*"],
     },
     install_requires=[
         "numpy>=1.26",

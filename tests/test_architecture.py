@@ -66,6 +66,7 @@ FLOORS = [
     ["tinygan_kernels.emulator.sanitizer", "tinygan_kernels.emulator.counters"],
     ["tinygan_kernels.emulator.host"],
     ["tinygan_kernels.emulator.stepping"],
+    ["tinygan_kernels.emulator.program"],
     ["tinygan_kernels.emulator"],
     # -- tinygan_kernels: arrays in, arrays out
     ["tinygan_kernels.parameters", "tinygan_kernels.shapes", "tinygan_kernels.winograd_formulas", "tinygan_kernels.writes"],

@@ -13,6 +13,7 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
     from tinygan_kernels.emulator import cupy as cp              # for scripts with CuPy's arrays and kernels
 
     python -m tinygan_kernels.emulator script.py                 # ... without a change in it
+    python -m tinygan_kernels.emulator program.cu                # a CUDA C++ program with its main()
 
 Checks are on: a launch in which the sanitizer finds something raises SanitizerError, whose `findings` say what was found,
 at which line and for which thread.
@@ -56,6 +57,8 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
                 numba_context; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
+    program     memory, process, c_library, cuda_runtime: what host code of a CUDA C++ program calls; writer, arithmetic, lowering:
+                its PTX becomes machine code; program. include/ has the headers of its C and C++ library
     cupy        arrays and user-defined kernels under CuPy's names
 """
 
@@ -67,6 +70,7 @@ _WHERE = {
     "launch": "host.numba_launch",
     "numba": "host.numba_context",
     "translation": "host.translation",
+    "Program": "program.program",
     "count": "counters",
     "Counts": "counters",
     "checks": "sanitizer.findings",

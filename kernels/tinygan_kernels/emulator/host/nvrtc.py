@@ -46,7 +46,8 @@ def compile_ptx(
     """Return (PTX, {name expression: mangled name}).
 
     options: NVRTC's; arch: the virtual architecture, unless the options name one; names: templates to instantiate; filename:
-    what reports call the source; more_headers: (name that #include says, text) of headers besides, before the emulator's. A name that nvcc knows without an #include (INFINITY, uint32_t) is known here as well. Raises
+    what reports call the source; more_headers: (name that #include says, text) of headers besides, before the emulator's. A name
+    that nvcc knows without an #include (INFINITY, uint32_t) is known here as well. Raises
     CompilationError, with the compiler's log, if the code is wrong, and EmulatorError where there is no NVRTC.
     """
     given = flags(options, arch, toolkit.header_folders(version()))

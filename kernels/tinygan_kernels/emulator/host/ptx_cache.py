@@ -30,14 +30,18 @@ def folder() -> Path:
     return (Path(named) if named else Path(__file__).parent / "__pycache__") / "ptx"
 
 
-def key(code: str, options: tuple[str, ...], given: list[str], names: tuple, filename: str, version: tuple, more: dict) -> str | None:
+def key(
+    code: str, options: tuple[str, ...], given: list[str], names: tuple, filename: str, version: tuple, more: dict | None = None
+) -> str | None:
     """Return the name of a compilation's file; None for one that is not kept.
 
-    options: those of the caller; given: all that NVRTC gets, with the toolkit's folders; more: headers besides the emulator's. Code without an #include compiles in no
-    time, and a header from a folder of the user's own may change unseen: neither is kept.
+    options: those of the caller; given: all that NVRTC gets, with the toolkit's folders; more: {name: text} of headers besides the
+    emulator's. Code without an #include compiles in no time, and a header from a folder of the user's own may change unseen:
+    neither is kept.
     """
     folders = [Path(option.split("=", 1)[1]) for option in given if option.startswith("--include-path=")]
-    included = _INCLUDE.findall(code)
+    included, more = _INCLUDE.findall(code), more or {}
+    options = tuple(o for o in options if o.removeprefix("--pre-include=") not in more)
     if not included or any(map(_OF_FILES.match, options)) or not all(_is_known(name, folders, more) for name in included):
         return None
     toolkits = [(str(f), toolkit.headers_version(f), f.stat().st_mtime_ns) for f in folders if f.is_dir()]
@@ -47,6 +51,8 @@ def key(code: str, options: tuple[str, ...], given: list[str], names: tuple, fil
 
 def _is_known(included: str, folders: list[Path], more: dict) -> bool:
     """Return whether what stands behind an #include is a header of the toolkit's or of the emulator's."""
+    if quoted := re.match(r'"([^"]+)"', included):
+        return quoted[1] in more
     match = re.match(r"<([^>]+)>", included)
     return match is not None and (match[1] in headers.HEADERS or match[1] in more or any((f / match[1]).is_file() for f in folders))
 

@@ -7,8 +7,9 @@ host code cannot need (saturation, other roundings than to nearest) is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Not, Pair
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Not, Pair
 
 from .writer import Writer, llvm_type, pointer
 
@@ -23,7 +24,7 @@ def kind_of(w: Writer) -> str:
     return w.ins.modifiers[-1]
 
 
-def _bits(kind: str) -> int:
+def bits_of(kind: str) -> int:
     return 8 * WIDTH[kind]
 
 
@@ -35,10 +36,10 @@ def call(w: Writer, name: str, kind: str, *values: str) -> str:
 
 
 def intrinsic(w: Writer, name: str, kind: str, *values: str) -> str:
-    return call(w, f"llvm.{name}.{kind if kind in FLOATS else f'i{_bits(kind)}'}", kind, *values)
+    return call(w, f"llvm.{name}.{kind if kind in FLOATS else f'i{bits_of(kind)}'}", kind, *values)
 
 
-def _binary(whole: str, floating: str = "") -> Callable[[Writer], None]:
+def binary(whole: str, floating: str = "") -> Callable[[Writer], None]:
     def lower(w: Writer) -> None:
         kind = kind_of(w)
         target, a, b = w.ins.operands
@@ -46,7 +47,7 @@ def _binary(whole: str, floating: str = "") -> Callable[[Writer], None]:
             raise w.unsupported()
         if any(m in ("cc",) for m in w.ins.modifiers):
             raise w.unsupported()
-        a, b = _as_float(w, a, kind), _as_float(w, b, kind)
+        a, b = as_float(w, a, kind), as_float(w, b, kind)
         inner = "f32" if kind in HALVES else kind
         _nearest(w)
         operation = floating if inner in FLOATS else whole
@@ -56,7 +57,7 @@ def _binary(whole: str, floating: str = "") -> Callable[[Writer], None]:
             operation = ("s" if kind[0] == "s" else "u") + operation
             _no_zero(w, b, kind)
         result = w.value(f"{operation} {llvm_type(inner)} {a}, {b}")
-        w.write(target, kind, _from_float(w, result, kind))
+        w.write(target, kind, from_float(w, result, kind))
 
     return lower
 
@@ -71,7 +72,7 @@ def _no_zero(w: Writer, divisor: str, kind: str) -> None:
     w.label(good)
 
 
-def _as_float(w: Writer, operand, kind: str) -> str:
+def as_float(w: Writer, operand: Any, kind: str) -> str:
     """Return an operand; one of half precision as a float."""
     value = w.read(operand, kind)
     if kind not in HALVES:
@@ -79,7 +80,7 @@ def _as_float(w: Writer, operand, kind: str) -> str:
     return w.value(f"call float @{_OF_HALF[kind]}(i16 {value})")
 
 
-def _from_float(w: Writer, value: str, kind: str) -> str:
+def from_float(w: Writer, value: str, kind: str) -> str:
     if kind not in HALVES:
         return value
     return w.value(f"call i16 @{_TO_HALF[kind]}(float {value})")
@@ -91,22 +92,22 @@ def _nearest(w: Writer) -> None:
 
 
 # -- whole numbers ----------------------------------------------------------------------------------------------------------
-def _multiply(w: Writer) -> None:
+def multiply(w: Writer) -> None:
     kind, modifiers = kind_of(w), w.ins.modifiers
     target, a, b = w.ins.operands
     if kind in FLOATS or kind in HALVES:
-        _binary("", "fmul")(w)
+        binary("", "fmul")(w)
         return
     w.write(target, _product_kind(w), _product(w, a, b, kind, modifiers))
 
 
 def _product_kind(w: Writer) -> str:
     kind = kind_of(w)
-    return f"{kind[0]}{2 * _bits(kind)}" if "wide" in w.ins.modifiers else kind
+    return f"{kind[0]}{2 * bits_of(kind)}" if "wide" in w.ins.modifiers else kind
 
 
-def _product(w: Writer, a, b, kind: str, modifiers: tuple) -> str:
-    a, b, bits = w.read(a, kind), w.read(b, kind), _bits(kind)
+def _product(w: Writer, a: Any, b: Any, kind: str, modifiers: tuple[str, ...]) -> str:
+    a, b, bits = w.read(a, kind), w.read(b, kind), bits_of(kind)
     t = llvm_type(kind)
     if "lo" in modifiers:
         return w.value(f"mul {t} {a}, {b}")
@@ -122,11 +123,11 @@ def _product(w: Writer, a, b, kind: str, modifiers: tuple) -> str:
     return w.value(f"trunc {wide} {high} to {t}")
 
 
-def _multiply_add(w: Writer) -> None:
+def multiply_add(w: Writer) -> None:
     kind, modifiers = kind_of(w), w.ins.modifiers
     target, a, b, c = w.ins.operands
     if kind in FLOATS:
-        _fma(w)
+        fma(w)
         return
     product = _product(w, a, b, kind, modifiers)
     kind = _product_kind(w)
@@ -136,7 +137,7 @@ def _multiply_add(w: Writer) -> None:
     w.write(target, kind, w.value(f"add {llvm_type(kind)} {product}, {w.read(c, kind)}"))
 
 
-def _fma(w: Writer) -> None:
+def fma(w: Writer) -> None:
     kind = kind_of(w)
     if kind not in FLOATS or "sat" in w.ins.modifiers:
         raise w.unsupported()
@@ -145,9 +146,9 @@ def _fma(w: Writer) -> None:
     w.write(target, kind, intrinsic(w, "fma", kind, *(w.read(v, kind) for v in values)))
 
 
-def _with_carry(w: Writer, target, kind: str, a: str, b: str, takes: bool, subtracts: bool = False) -> None:
+def _with_carry(w: Writer, target: Any, kind: str, a: str, b: str, takes: bool, subtracts: bool = False) -> None:
     """Add or subtract with the carry flag, which .cc writes and addc, subc and madc read."""
-    t, wide = llvm_type(kind), f"i{_bits(kind) + 8}"
+    t, wide = llvm_type(kind), f"i{bits_of(kind) + 8}"
     if not any("%carry" in line for line in w.entry):
         w.entry += ["  %carry = alloca i1", f"  store i1 false, {pointer('i1')} %carry"]
     place = f"{pointer('i1')} %carry"
@@ -158,12 +159,12 @@ def _with_carry(w: Writer, target, kind: str, a: str, b: str, takes: bool, subtr
         carry = w.value(f"zext i1 {carry} to {wide}")
         total = w.value(f"{'sub' if subtracts else 'add'} {wide} {total}, {carry}")
     if "cc" in w.ins.modifiers:
-        high = w.value(f"lshr {wide} {total}, {_bits(kind)}")
+        high = w.value(f"lshr {wide} {total}, {bits_of(kind)}")
         w.line(f"store i1 {w.value(f'trunc {wide} {high} to i1')}, {place}")
     w.write(target, kind, w.value(f"trunc {wide} {total} to {t}"))
 
 
-def _add(w: Writer) -> None:
+def add(w: Writer) -> None:
     kind = kind_of(w)
     subtracts = w.ins.opcode.startswith("sub")
     if "cc" in w.ins.modifiers or w.ins.opcode in ("addc", "subc"):
@@ -171,10 +172,10 @@ def _add(w: Writer) -> None:
         takes = w.ins.opcode in ("addc", "subc")
         _with_carry(w, target, kind, w.read(a, kind), w.read(b, kind), takes, subtracts)
         return
-    (_binary("sub", "fsub") if subtracts else _binary("add", "fadd"))(w)
+    (binary("sub", "fsub") if subtracts else binary("add", "fadd"))(w)
 
 
-def _logic(operation: str) -> Callable[[Writer], None]:
+def logic(operation: str) -> Callable[[Writer], None]:
     def lower(w: Writer) -> None:
         kind = kind_of(w)
         target, *operands = w.ins.operands
@@ -186,11 +187,11 @@ def _logic(operation: str) -> Callable[[Writer], None]:
     return lower
 
 
-def _shift(w: Writer) -> None:
+def shift(w: Writer) -> None:
     """Shift; by as many bits as there are, or more, nothing (or the sign) is left."""
     kind = kind_of(w)
     target, a, amount = w.ins.operands
-    bits, t = _bits(kind), llvm_type(kind)
+    bits, t = bits_of(kind), llvm_type(kind)
     signed = w.ins.opcode == "shr" and kind[0] == "s"
     value, by = w.read(a, kind), w.read(amount, "u32")
     most = w.value(f"icmp ult i32 {by}, {bits}")
@@ -200,7 +201,7 @@ def _shift(w: Writer) -> None:
     w.write(target, kind, shifted if signed else w.value(f"select i1 {most}, {t} {shifted}, {t} 0"))
 
 
-def _funnel(w: Writer) -> None:
+def funnel(w: Writer) -> None:
     target, a, b, amount = w.ins.operands
     low, high, by = w.read(a, "u32"), w.read(b, "u32"), w.read(amount, "u32")
     if "wrap" in w.ins.modifiers:
@@ -218,10 +219,10 @@ def _funnel(w: Writer) -> None:
     w.write(target, "u32", w.value(f"trunc i64 {both} to i32"))
 
 
-def _field(w: Writer) -> None:
+def field(w: Writer) -> None:
     """bfe: a field of bits; bfi: a field put into a word. (PTX ISA, "bfe", "bfi")"""
     kind, t = kind_of(w), llvm_type(kind_of(w))
-    bits = _bits(kind)
+    bits = bits_of(kind)
     if w.ins.opcode == "bfi":
         target, a, b, at, length = w.ins.operands
         field, into = w.read(a, kind), w.read(b, kind)
@@ -247,7 +248,7 @@ def _field(w: Writer) -> None:
     w.write(target, kind, w.value(f"trunc i128 {result} to {t}"))
 
 
-def _count_bits(w: Writer) -> None:
+def count_bits(w: Writer) -> None:
     kind, t = kind_of(w), llvm_type(kind_of(w))
     target, a = w.ins.operands
     value = w.read(a, kind)
@@ -262,26 +263,41 @@ def _count_bits(w: Writer) -> None:
     w.write(target, "u32", w.converted(result, t, "i32"))
 
 
-def _permute(w: Writer) -> None:
-    """prmt: choose four bytes out of eight by a constant selector."""
-    target, a, b, selector = w.ins.operands
-    if not isinstance(selector, Immediate) or w.ins.modifiers != ("b32",):
+def find_bit(w: Writer) -> None:
+    """bfind: the place of the highest bit that is set, or, with .shiftamt, how far it has to be shifted to the top; -1 for none."""
+    kind, t = kind_of(w), llvm_type(kind_of(w))
+    if kind[0] == "s":
         raise w.unsupported()
-    low, high = w.value(f"zext i32 {w.read(a, 'u32')} to i64"), w.value(f"zext i32 {w.read(b, 'u32')} to i64")
+    target, a = w.ins.operands
+    value = w.read(a, kind)
+    w.program.declare(f"declare {t} @llvm.ctlz.{t}({t}, i1)")
+    result = w.converted(w.value(f"call {t} @llvm.ctlz.{t}({t} {value}, i1 false)"), t, "i32")
+    if "shiftamt" not in w.ins.modifiers:
+        result = w.value(f"sub i32 {bits_of(kind) - 1}, {result}")
+    none = w.value(f"icmp eq {t} {value}, 0")
+    w.write(target, "u32", w.value(f"select i1 {none}, i32 -1, i32 {result}"))
+
+
+def permute(w: Writer) -> None:
+    """prmt: choose four bytes out of eight; the highest bit of a choice asks for the byte's sign in all its bits."""
+    target, a, b, selector = w.ins.operands
+    if w.ins.modifiers != ("b32",):
+        raise w.unsupported()
+    low, high = (w.value(f"zext i32 {w.read(v, 'u32')} to i64") for v in (a, b))
     both = w.value(f"or i64 {w.value(f'shl i64 {high}, 32')}, {low}")
-    result = "0"
+    chosen, result = w.value(f"zext i32 {w.read(selector, 'u32')} to i64"), "0"
     for i in range(4):
-        nibble = int(selector.value) >> 4 * i & 15
-        byte = w.value(f"lshr i64 {both}, {8 * (nibble & 7)}")
-        byte = w.value(f"trunc i64 {byte} to i8")
-        if nibble & 8:
-            byte = w.value(f"ashr i8 {byte}, 7")
+        choice = w.value(f"lshr i64 {chosen}, {4 * i}")
+        by = w.value(f"shl i64 {w.value(f'and i64 {choice}, 7')}, 3")
+        byte = w.value(f"trunc i64 {w.value(f'lshr i64 {both}, {by}')} to i8")
+        sign = w.value(f"icmp ne i64 {w.value(f'and i64 {choice}, 8')}, 0")
+        byte = w.value(f"select i1 {sign}, i8 {w.value(f'ashr i8 {byte}, 7')}, i8 {byte}")
         byte = w.value(f"zext i8 {byte} to i32")
         result = w.value(f"or i32 {result}, {w.value(f'shl i32 {byte}, {8 * i}')}")
     w.write(target, "u32", result)
 
 
-def _lookup(w: Writer) -> None:
+def lookup(w: Writer) -> None:
     """lop3: any function of three words' bits, by its table of truth."""
     target, a, b, c, table = w.ins.operands
     a, b, c = (w.read(v, "b32") for v in (a, b, c))
@@ -295,7 +311,7 @@ def _lookup(w: Writer) -> None:
 
 
 # -- numbers of both kinds ----------------------------------------------------------------------------------------------------
-def _least(w: Writer) -> None:
+def least(w: Writer) -> None:
     kind, t = kind_of(w), llvm_type(kind_of(w))
     if any(m in ("NaN", "xorsign", "ftz") for m in w.ins.modifiers) or kind in HALVES:
         raise w.unsupported()
@@ -309,7 +325,7 @@ def _least(w: Writer) -> None:
     w.write(target, kind, w.value(f"select i1 {chosen}, {t} {a}, {t} {b}"))
 
 
-def _absolute(w: Writer) -> None:
+def absolute(w: Writer) -> None:
     kind, t = kind_of(w), llvm_type(kind_of(w))
     target, a = w.ins.operands
     value = w.read(a, kind)
@@ -323,7 +339,7 @@ def _absolute(w: Writer) -> None:
     w.write(target, kind, result)
 
 
-def _negate(w: Writer) -> None:
+def negate(w: Writer) -> None:
     kind, t = kind_of(w), llvm_type(kind_of(w))
     target, a = w.ins.operands
     value = w.read(a, kind)
@@ -348,10 +364,10 @@ def _comparison(w: Writer, kind: str, operation: str, a: str, b: str) -> str:
     return w.value(f"icmp {sign}{_COMPARE.get(operation, operation)} {llvm_type(kind)} {a}, {b}")
 
 
-def _set_predicate(w: Writer) -> None:
+def set_predicate(w: Writer) -> None:
     kind, modifiers = kind_of(w), w.ins.modifiers
     target, a, b, *third = w.ins.operands
-    result = _comparison(w, kind, modifiers[0], _as_float(w, a, kind), _as_float(w, b, kind))
+    result = _comparison(w, kind, modifiers[0], as_float(w, a, kind), as_float(w, b, kind))
     first, second = (target.first, target.second) if isinstance(target, Pair) else (target, None)
     other = w.value(f"xor i1 {result}, true") if second is not None else ""
     if third:
@@ -366,41 +382,44 @@ def _set_predicate(w: Writer) -> None:
         w.write(second, "pred", other)
 
 
-def _set(w: Writer) -> None:
+def set_number(w: Writer) -> None:
     """set: a comparison as a number: all bits or 1.0 for true."""
     operation, *_, to, kind = w.ins.modifiers
     target, a, b, *third = w.ins.operands
     if third:
         raise w.unsupported()
-    result = _comparison(w, kind, operation, _as_float(w, a, kind), _as_float(w, b, kind))
+    result = _comparison(w, kind, operation, as_float(w, a, kind), as_float(w, b, kind))
     yes = w.constant(0x3F800000, "f32") if to == "f32" else "-1"
     no = w.constant(0, "f32") if to == "f32" else "0"
     t = llvm_type(to)
     w.write(target, to, w.value(f"select i1 {result}, {t} {yes}, {t} {no}"))
 
 
-def _select(w: Writer) -> None:
+def select(w: Writer) -> None:
     kind, t = kind_of(w), llvm_type(kind_of(w))
     target, a, b, predicate = w.ins.operands
     chosen = w.read(predicate, "pred")
     w.write(target, kind, w.value(f"select i1 {chosen}, {t} {w.read(a, kind)}, {t} {w.read(b, kind)}"))
 
 
-def _copy_sign(w: Writer) -> None:
+def copy_sign(w: Writer) -> None:
     target, a, b = w.ins.operands  # the sign of a, the size of b
     kind = kind_of(w)
     w.write(target, kind, intrinsic(w, "copysign", kind, w.read(b, kind), w.read(a, kind)))
 
 
-def _test(w: Writer) -> None:
+def test_number(w: Writer) -> None:
     """testp: what kind of number a float is, by its bits."""
     kind = kind_of(w)
     target, a = w.ins.operands
-    size = _bits(kind)
+    size = bits_of(kind)
     exponent = 0x7F800000 if kind == "f32" else 0x7FF0000000000000
     bits = w.read(a, f"b{size}")
     magnitude = w.value(f"and i{size} {bits}, {(1 << size - 1) - 1}")
-    below = lambda limit: w.value(f"icmp ult i{size} {magnitude}, {limit}")  # noqa: E731
+
+    def below(limit: int) -> str:
+        return w.value(f"icmp ult i{size} {magnitude}, {limit}")
+
     what = w.ins.modifiers[0]
     least = 1 << (23 if kind == "f32" else 52)
     if what == "finite":
@@ -416,127 +435,3 @@ def _test(w: Writer) -> None:
     else:
         result = w.value(f"and i1 {below(least)}, {w.value(f'icmp ne i{size} {magnitude}, 0')}")
     w.write(target, "pred", result)
-
-
-# -- functions of floats --------------------------------------------------------------------------------------------------
-def _function(name: str) -> Callable[[Writer], None]:
-    """A function that NVIDIA approximates, computed in double precision and rounded."""
-
-    def lower(w: Writer) -> None:
-        kind = kind_of(w)
-        if kind not in FLOATS:
-            raise w.unsupported()
-        target, a = w.ins.operands
-        value = w.read(a, kind)
-        if name == "sqrt" and not any(m in ("rz", "rm", "rp") for m in w.ins.modifiers):
-            w.write(target, kind, intrinsic(w, "sqrt", kind, value))
-            return
-        _nearest_or_approximate(w)
-        if kind == "f32":
-            value = w.value(f"fpext float {value} to double")
-        if name in ("rcp", "rsqrt"):
-            value = intrinsic(w, "sqrt", "f64", value) if name == "rsqrt" else value
-            value = w.value(f"fdiv double 1.0, {value}")
-        else:
-            value = call(w, name, "f64", value)
-        w.write(target, kind, w.value(f"fptrunc double {value} to float") if kind == "f32" else value)
-
-    return lower
-
-
-def _nearest_or_approximate(w: Writer) -> None:
-    if any(m in ("rz", "rm", "rp") for m in w.ins.modifiers):
-        raise w.unsupported("rounding")
-
-
-# -- conversions ------------------------------------------------------------------------------------------------------------
-_TO_WHOLE = {"rni": "rint", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}
-
-
-def _convert(w: Writer) -> None:
-    *modifiers, to, of = w.ins.modifiers
-    if len(w.ins.operands) != 2 or "f16x2" in (to, of) or "bf16x2" in (to, of) or "ftz" in modifiers:
-        raise w.unsupported()
-    target, a = w.ins.operands
-    rounding = next((m for m in modifiers if m in _TO_WHOLE), "")
-    if any(m in ("rz", "rm", "rp") for m in modifiers) and (to in FLOATS or to in HALVES):
-        raise w.unsupported("rounding")
-    if "sat" in modifiers and not (of in FLOATS and to not in FLOATS):
-        raise w.unsupported("saturation")
-    value = _as_float(w, a, of)
-    of_float = of in FLOATS or of in HALVES
-    kind = "f32" if of in HALVES else of
-    if of_float and rounding:
-        value = intrinsic(w, _TO_WHOLE[rounding], kind, value)
-    if to in FLOATS or to in HALVES:
-        value = _to_float(w, value, kind, to)
-    elif of_float:
-        sign, t = ("s" if to[0] == "s" else "u"), llvm_type(to)
-        source = llvm_type(kind)
-        name = f"llvm.fpto{sign}i.sat.{t}.{kind}"
-        w.program.declare(f"declare {t} @{name}({source})")
-        value = w.value(f"call {t} @{name}({source} {value})")
-    else:
-        value = _to_whole(w, value, of, to)
-    w.write(target, to, value)
-
-
-def _to_float(w: Writer, value: str, kind: str, to: str) -> str:
-    if kind not in FLOATS:
-        wanted = "f64" if to == "f64" else "f32"
-        value = w.value(f"{'s' if kind[0] == 's' else 'u'}itofp {llvm_type(kind)} {value} to {llvm_type(wanted)}")
-        kind = wanted
-    if to in HALVES:
-        if kind == "f64":
-            raise w.unsupported("a double to half precision")
-        return _from_float(w, value, to)
-    if kind == to:
-        return value
-    return w.value(f"{'fpext' if to == 'f64' else 'fptrunc'} {llvm_type(kind)} {value} to {llvm_type(to)}")
-
-
-def _to_whole(w: Writer, value: str, of: str, to: str) -> str:
-    have, want = _bits(of), _bits(to)
-    if have == want:
-        return value
-    how = "trunc" if have > want else "sext" if of[0] == "s" else "zext"
-    return w.value(f"{how} {llvm_type(of)} {value} to {llvm_type(to)}")
-
-
-def _move(w: Writer) -> None:
-    kind = kind_of(w)
-    target, a = w.ins.operands
-    if hasattr(target, "items"):  # unpack
-        parts, size = target.items, _bits(kind) // len(target.items)
-        whole = w.read(a, kind)
-        for i, part in enumerate(parts):
-            piece = w.value(f"lshr i{_bits(kind)} {whole}, {i * size}")
-            w.write(part, f"b{size}", w.value(f"trunc i{_bits(kind)} {piece} to i{size}"))
-        return
-    if hasattr(a, "items"):  # pack
-        size, whole = _bits(kind) // len(a.items), "0"
-        for i, part in enumerate(a.items):
-            piece = w.value(f"zext i{size} {w.read(part, f'b{size}')} to i{_bits(kind)}")
-            whole = w.value(f"or i{_bits(kind)} {whole}, {w.value(f'shl i{_bits(kind)} {piece}, {i * size}')}")
-        w.write(target, kind, whole)
-        return
-    w.write(target, kind, w.read(a, kind))
-
-
-def _same_address(w: Writer) -> None:
-    """cvta: host code has one kind of address."""
-    target, a = w.ins.operands
-    w.write(target, "u64", w.read(a, "u64"))
-
-
-TABLE: dict[str, Callable[[Writer], None]] = {
-    "add": _add, "sub": _add, "addc": _add, "subc": _add, "mul": _multiply, "mad": _multiply_add, "madc": _multiply_add, "fma": _fma,
-    "div": _binary("div", "fdiv"), "rem": _binary("rem"),
-    "and": _logic("and"), "or": _logic("or"), "xor": _logic("xor"), "not": _logic("not"), "shl": _shift, "shr": _shift,
-    "shf": _funnel, "bfe": _field, "bfi": _field, "popc": _count_bits, "clz": _count_bits, "brev": _count_bits, "prmt": _permute,
-    "lop3": _lookup, "min": _least, "max": _least, "abs": _absolute, "neg": _negate, "setp": _set_predicate, "set": _set,
-    "selp": _select, "copysign": _copy_sign, "testp": _test, "cvt": _convert, "mov": _move, "cvta": _same_address,
-    "sqrt": _function("sqrt"), "rsqrt": _function("rsqrt"), "rcp": _function("rcp"), "ex2": _function("exp2"),
-    "lg2": _function("log2"), "sin": _function("sin"), "cos": _function("cos"), "tanh": _function("tanh"),
-}  # fmt: skip
-"""{opcode: function that writes it}."""

@@ -9,19 +9,27 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tinygan_kernels.emulator.execute.printing import formatted
 
-from .memory import HOST
+from .memory import HOST, NOWHERE
 from .process import Ended, HostFault, Process
 
 _STREAMS = {1: "stdin", 2: "stdout", 3: "stderr"}
 _NUMBER = re.compile(r"\s*([-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan))", re.IGNORECASE)
 _SCAN = re.compile(r"%(?P<drop>\*?)(?P<width>\d*)(?P<length>hh|h|ll|l|z|L)?(?P<kind>[diuxfgeEGscn%])")
-_PIECE = {"d": r"[-+]?\d+", "i": r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+)", "u": r"\d+", "x": r"(?:0[xX])?[0-9a-fA-F]+", "s": r"\S+",
-          "f": r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:inf|nan)"}  # fmt: skip
+_PIECE = {
+    "d": r"[-+]?\d+",
+    "i": r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+)",
+    "u": r"\d+",
+    "x": r"(?:0[xX])?[0-9a-fA-F]+",
+    "s": r"\S+",
+    "f": r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:inf|nan)",
+}
 
 
 class CLibrary:
@@ -29,24 +37,40 @@ class CLibrary:
 
     def __init__(self, process: Process):
         self.process = process
-        self.files: dict[int, object] = {}
+        self.files: dict[int, BinaryIO] = {}
         self.ends: set[int] = set()  # files at whose end something was read
         self.next_file = 4096
         self.target: tuple[int, int, int] = (0, 0, 0)  # file, or buffer and its size
 
     def functions(self) -> dict[str, int]:
         """Return {name: address} of them all."""
-        table = {
-            "vprintf": (self.vprintf, "pp", "i"), "__assertfail": (self.assertfail, "ppipl", "v"), "malloc": (self.malloc, "p", "p"),
-            "calloc": (self.calloc, "pp", "p"), "realloc": (self.realloc, "pp", "p"), "free": (self.free, "p", "v"),
-            "exit": (self.exit, "i", "v"), "abort": (self.abort, "", "v"), "getenv": (self.getenv, "p", "p"),
-            "host_number": (self.number, "pp", "d"), "host_output": (self.output, "ppp", "v"), "host_scan": (self.scan, "pppp", "i"),
-            "host_put": (self.put, "pp", "v"), "host_nanoseconds": (self.nanoseconds, "i", "l"), "fopen": (self.fopen, "pp", "p"),
-            "fclose": (self.fclose, "p", "i"), "fflush": (self.fflush, "p", "i"), "fread": (self.fread, "pppp", "p"),
-            "fwrite": (self.fwrite, "pppp", "p"), "fseek": (self.fseek, "pli", "i"), "ftell": (self.ftell, "p", "l"),
-            "feof": (self.feof, "p", "i"), "fgetc": (self.fgetc, "p", "i"), "fgets": (self.fgets, "pip", "p"),
+        table: dict[str, tuple[Callable[..., Any], str, str]] = {
+            "vprintf": (self.vprintf, "pp", "i"),
+            "__assertfail": (self.assertfail, "ppipl", "v"),
+            "malloc": (self.malloc, "p", "p"),
+            "calloc": (self.calloc, "pp", "p"),
+            "realloc": (self.realloc, "pp", "p"),
+            "free": (self.free, "p", "v"),
+            "exit": (self.exit, "i", "v"),
+            "abort": (self.abort, "", "v"),
+            "getenv": (self.getenv, "p", "p"),
+            "host_number": (self.number, "pp", "d"),
+            "host_output": (self.output, "ppp", "v"),
+            "host_scan": (self.scan, "pppp", "i"),
+            "host_put": (self.put, "pp", "v"),
+            "host_nanoseconds": (self.nanoseconds, "i", "l"),
+            "fopen": (self.fopen, "pp", "p"),
+            "fclose": (self.fclose, "p", "i"),
+            "fflush": (self.fflush, "p", "i"),
+            "fread": (self.fread, "pppp", "p"),
+            "fwrite": (self.fwrite, "pppp", "p"),
+            "fseek": (self.fseek, "pli", "i"),
+            "ftell": (self.ftell, "p", "l"),
+            "feof": (self.feof, "p", "i"),
+            "fgetc": (self.fgetc, "p", "i"),
+            "fgets": (self.fgets, "pip", "p"),
             "remove": (self.remove, "p", "i"),
-        }  # fmt: skip
+        }
         return {name: self.process.callback(*entry) for name, entry in table.items()}
 
     # -- output -------------------------------------------------------------------------------------------------------------
@@ -103,7 +127,8 @@ class CLibrary:
     def realloc(self, pointer: int, size: int) -> int:
         base = self.malloc(size)
         if pointer:
-            kept = min(self.process.memory.at(pointer).size if self.process.memory.at(pointer) else 0, size)
+            before = self.process.memory.at(pointer)
+            kept = min(before.size if before else 0, size)
             self.process.bytes(base, kept, writes=True)[...] = self.process.bytes(pointer, kept)
             self.free(pointer)
         return base
@@ -111,9 +136,9 @@ class CLibrary:
     def free(self, pointer: int) -> None:
         if pointer == 0:
             return
-        process, region = self.process, self.process.memory.at(pointer)
+        process, region = self.process, self.process.memory.at(pointer) or NOWHERE
         wrong = ""
-        if region is None or region.base != pointer:
+        if region.base != pointer:
             wrong = "is no address that malloc or new returned"
         elif region.freed:
             wrong = f"was freed before, at {region.freed}: {region.name}"
@@ -203,7 +228,7 @@ class CLibrary:
             )
 
     # -- files ----------------------------------------------------------------------------------------------------------------
-    def _file(self, handle: int):
+    def _file(self, handle: int) -> BinaryIO:
         if handle == 1:
             return sys.stdin.buffer
         if handle not in self.files:
@@ -213,7 +238,7 @@ class CLibrary:
     def fopen(self, name: int, mode: int) -> int:
         kind = self.process.text(mode).replace("b", "").replace("t", "")
         try:
-            file = open(self.process.text(name), kind + "b")  # noqa: SIM115 - the program closes it
+            file: BinaryIO = open(self.process.text(name), kind + "b")  # type: ignore[assignment]  # noqa: SIM115 - the program closes it
         except (OSError, ValueError):
             return 0
         self.next_file += 16

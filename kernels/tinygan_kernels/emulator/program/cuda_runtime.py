@@ -11,27 +11,27 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.execute.memory import bytes_at, unwritten_bytes
+from tinygan_kernels.emulator.execute.memory import Memory, bytes_at, unwritten_bytes
 from tinygan_kernels.emulator.host.launch import MAX_THREADS, STATIC_SHARED, run_kernel
 from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES
 from tinygan_kernels.emulator.sanitizer.findings import checking
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-from .memory import DEVICE, HOST, MANAGED, PINNED, Region
+from .memory import DEVICE, HOST, MANAGED, NOWHERE, PINNED, Region
 from .process import HostFault, Process
 
-SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, INVALID_CONFIGURATION, INVALID_SYMBOL, INVALID_FUNCTION, INVALID_DEVICE, INVALID_HANDLE = (
-    0, 1, 2, 9, 13, 98, 101, 400,
-)  # fmt: skip
+SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, INVALID_CONFIGURATION, INVALID_PITCH, INVALID_SYMBOL = 0, 1, 2, 9, 12, 13
+INVALID_FUNCTION, INVALID_DEVICE, INVALID_HANDLE = 98, 101, 400
 ERRORS = {
     SUCCESS: ("cudaSuccess", "no error"),
     INVALID_VALUE: ("cudaErrorInvalidValue", "invalid argument"),
     OUT_OF_MEMORY: ("cudaErrorMemoryAllocation", "out of memory"),
     INVALID_CONFIGURATION: ("cudaErrorInvalidConfiguration", "invalid configuration argument"),
+    INVALID_PITCH: ("cudaErrorInvalidPitchValue", "invalid pitch argument"),
     INVALID_SYMBOL: ("cudaErrorInvalidSymbol", "invalid device symbol"),
     21: ("cudaErrorInvalidMemcpyDirection", "invalid copy direction for memcpy"),
     INVALID_FUNCTION: ("cudaErrorInvalidDeviceFunction", "invalid device function"),
@@ -73,10 +73,17 @@ class CudaRuntime:
     touch of the module's; symbols: {address: region} of variables that cudaMemcpyToSymbol may name.
     """
 
-    def __init__(self, process: Process, kernel_of: Callable[[int], TranslatedKernel], variables: dict, symbols: dict[int, Region]):
+    def __init__(
+        self,
+        process: Process,
+        kernel_of: Callable[[int], TranslatedKernel],
+        variables: dict[str, Memory],
+        symbols: dict[int, Region],
+    ):
         self.process, self.kernel_of, self.variables, self.symbols = process, kernel_of, variables, symbols
         self.last = SUCCESS
-        self.handles, self.next_handle = set(), 0x1000
+        self.handles: set[int] = set()
+        self.next_handle = 0x1000
         self.times: dict[int, float | None] = {}
         self.texts: dict[str, int] = {}
         self.shared_limit: dict[int, int] = {}
@@ -86,36 +93,53 @@ class CudaRuntime:
 
     def functions(self) -> dict[str, int]:
         """Return {name: address} of them all."""
-        table = {
-            "cudaMalloc": (self.malloc, "pp"), "cudaMallocManaged": (self.malloc_managed, "pp"),
-            "cudaMallocHost": (self.malloc_host, "pp"), "cudaHostRegister": (self.host_register, "pp"),
-            "cudaHostUnregister": (self.host_unregister, "p"), "cudaFree": (self.free, "p"), "cudaFreeHost": (self.free_host, "p"),
-            "cudaMemcpy": (self.memcpy, "pppi"), "cudaMemcpyAsync": (self.memcpy_async, "pppip"),
-            "cudaMemcpy2D": (self.memcpy_2d, "ppppppi"), "cudaMemset": (self.memset, "pip"), "cudaSymbol": (self.symbol, "pp"),
-            "cudaMemGetInfo": (self.memory_info, "pp"), "cudaPointerType": (self.pointer_type, "pp"),
-            "cudaSynchronize": (self.stream_synchronize, "p"), "cudaDeviceSynchronize": (self.synchronize, ""),
-            "cudaDeviceReset": (self.synchronize, ""), "cudaSetDevice": (self.set_device, "i"),
-            "cudaStreamCreate": (self.create, "p"), "cudaStreamDestroy": (self.destroy, "p"), "cudaEventCreate": (self.create, "p"),
-            "cudaEventDestroy": (self.destroy, "p"), "cudaEventRecord": (self.event_record, "pp"),
-            "cudaEventSynchronize": (self.event_synchronize, "p"), "cudaEventElapsedTime": (self.event_elapsed, "ppp"),
-            "cudaDeviceGetAttribute": (self.attribute, "pii"), "cudaLaunchKernel": (self.launch_with, "piiiiiippp"),
-            "cudaFuncSetAttribute": (self.set_attribute, "pii"), "cudaFuncGetAttribute": (self.kernel_attribute, "pip"),
-        }  # fmt: skip
+        table: dict[str, tuple[Callable[..., None], str]] = {
+            "cudaMalloc": (self.malloc, "pp"),
+            "cudaMallocManaged": (self.malloc_managed, "pp"),
+            "cudaMallocHost": (self.malloc_host, "pp"),
+            "cudaHostRegister": (self.host_register, "pp"),
+            "cudaHostUnregister": (self.host_unregister, "p"),
+            "cudaFree": (self.free, "p"),
+            "cudaFreeHost": (self.free_host, "p"),
+            "cudaMemcpy": (self.memcpy, "pppi"),
+            "cudaMemcpyAsync": (self.memcpy_async, "pppip"),
+            "cudaMemcpy2D": (self.memcpy_2d, "ppppppi"),
+            "cudaMemset": (self.memset, "pip"),
+            "cudaSymbol": (self.symbol, "pp"),
+            "cudaMemGetInfo": (self.memory_info, "pp"),
+            "cudaPointerType": (self.pointer_type, "pp"),
+            "cudaSynchronize": (self.stream_synchronize, "p"),
+            "cudaDeviceSynchronize": (self.synchronize, ""),
+            "cudaDeviceReset": (self.synchronize, ""),
+            "cudaSetDevice": (self.set_device, "i"),
+            "cudaStreamCreate": (self.create, "p"),
+            "cudaStreamDestroy": (self.destroy, "p"),
+            "cudaEventCreate": (self.create, "p"),
+            "cudaEventDestroy": (self.destroy, "p"),
+            "cudaEventRecord": (self.event_record, "pp"),
+            "cudaEventSynchronize": (self.event_synchronize, "p"),
+            "cudaEventElapsedTime": (self.event_elapsed, "ppp"),
+            "cudaDeviceGetAttribute": (self.attribute, "pii"),
+            "cudaLaunchKernel": (self.launch_with, "piiiiiippp"),
+            "cudaFuncSetAttribute": (self.set_attribute, "pii"),
+            "cudaFuncGetAttribute": (self.kernel_attribute, "pip"),
+        }
         made = {f"host_{name}": self.process.callback(self._returning(f, name), args, "i") for name, (f, args) in table.items()}
-        plain = {
-            "host_cudaGetLastError": (self.get_last_error, "", "i"), "host_cudaPeekAtLastError": (lambda: self.last, "", "i"),
+        plain: dict[str, tuple[Callable[..., Any], str, str]] = {
+            "host_cudaGetLastError": (self.get_last_error, "", "i"),
+            "host_cudaPeekAtLastError": (lambda: self.last, "", "i"),
             "host_cudaGetErrorString": (lambda code: self._text(code, 1), "i", "p"),
             "host_cudaGetErrorName": (lambda code: self._text(code, 0), "i", "p"),
             "host_cudaSymbolSize": (lambda address: self._symbol(address).size, "p", "p"),
             "__cudaCDP2GetParameterBufferV2": (self.prepare, "pppi", "p"),
             "__cudaCDP2LaunchDeviceV2": (self._returning(self.launch, "a launch"), "pp", "i"),
-        }  # fmt: skip
+        }
         return made | {name: self.process.callback(*entry) for name, entry in plain.items()}
 
-    def _returning(self, function: Callable, name: str) -> Callable:
+    def _returning(self, function: Callable[..., None], name: str) -> Callable[..., int]:
         """Return a function that gives a cudaError_t back, and says on standard error why where it is none of success."""
 
-        def called(*arguments) -> int:
+        def called(*arguments: int) -> int:
             try:
                 function(*arguments)
             except CudaError as error:
@@ -241,16 +265,16 @@ class CudaRuntime:
         given = self._side(to, size, into, True, "the destination")
         marks, room = unwritten_bytes(taken), unwritten_bytes(given)
         if marks is not None and marks.all() and kind != ON_DEVICE and checking():
-            name = self.process.memory.at(source).name
+            name = (self.process.memory.at(source) or NOWHERE).name
             raise HostFault(f"initcheck: cudaMemcpy reads device memory that nothing has written: {name}; {self.process.place()}")
-        kept = None if marks is None or room is None else marks.copy()
+        kept = None if marks is None else marks.copy()
         given[...] = np.array(taken, subok=False)
-        if kept is not None:
+        if kept is not None and room is not None:
             room[...] = kept
 
     def memcpy_2d(self, to: int, to_pitch: int, source: int, from_pitch: int, width: int, height: int, kind: int) -> None:
         if width > to_pitch or width > from_pitch:
-            raise CudaError(12 if 12 in ERRORS else INVALID_VALUE, f"rows of {width} bytes are longer than a pitch")
+            raise CudaError(INVALID_PITCH, f"rows of {width} bytes are longer than a pitch")
         for row in range(height):
             self._copy(to + row * to_pitch, source + row * from_pitch, width, kind)
         self.synchronize()
@@ -285,7 +309,7 @@ class CudaRuntime:
         self.process.store(pointer, "u8", self.next_handle)
 
     def _known(self, handle: int, what: str) -> None:
-        if handle > 2 and handle not in self.handles or (what == "event" and handle <= 2):  # 1 and 2 are CUDA's own streams
+        if (handle > 2 and handle not in self.handles) or (what == "event" and handle <= 2):  # 1 and 2 are CUDA's own streams
             raise CudaError(INVALID_HANDLE, f"{handle:#x} is no {what}")
 
     def destroy(self, handle: int) -> None:
@@ -304,9 +328,10 @@ class CudaRuntime:
     def event_elapsed(self, result: int, start: int, end: int) -> None:
         for event in (start, end):
             self._known(event, "event")
-            if self.times[event] is None:
-                raise CudaError(INVALID_HANDLE, "an event whose time is asked for was never recorded")
-        self.process.store(result, "f4", 1e3 * (self.times[end] - self.times[start]))
+        first, last = self.times[start], self.times[end]
+        if first is None or last is None:
+            raise CudaError(INVALID_HANDLE, "an event whose time is asked for was never recorded")
+        self.process.store(result, "f4", 1e3 * (last - first))
 
     # -- the device -------------------------------------------------------------------------------------------------------------
     def set_device(self, device: int) -> None:
@@ -327,15 +352,19 @@ class CudaRuntime:
     def prepare(self, kernel: int, grid: int, block: int, shared: int) -> int:
         """Begin a launch `<<<grid, block, shared>>>`; return where its arguments go."""
         sizes = [tuple(int(v) for v in bytes_at(address, 12).view("u4")) for address in (grid, block)]
-        self.pending = _Launch(kernel, *sizes, shared & 0xFFFFFFFF)
+        self.pending = _Launch(kernel, sizes[0], sizes[1], shared & 0xFFFFFFFF)
         return self.arguments.base
 
     def launch(self, _arguments: int, stream: int) -> None:
         """Carry out the launch that was prepared."""
         launch, self.pending = self.pending, None
+        if launch is None:
+            raise CudaError(INVALID_VALUE, "no launch was prepared")
         self._run(launch, self.arguments.array.tobytes(), stream)
 
-    def launch_with(self, kernel: int, gx, gy, gz, bx, by, bz, arguments: int, shared: int, stream: int) -> None:
+    def launch_with(
+        self, kernel: int, gx: int, gy: int, gz: int, bx: int, by: int, bz: int, arguments: int, shared: int, stream: int
+    ) -> None:
         """cudaLaunchKernel: the arguments are where a table of pointers says."""
         translated = self._kernel(kernel)
         raw = bytearray()
@@ -343,7 +372,7 @@ class CudaRuntime:
             raw += bytes(-len(raw) % variable.align)
             raw += self.process.bytes(int(self.process.load(arguments + 8 * i, "u8")), variable.size).tobytes()
         sizes = [tuple(v & 0xFFFFFFFF for v in three) for three in ((gx, gy, gz), (bx, by, bz))]
-        self._run(_Launch(kernel, *sizes, shared), bytes(raw), stream)
+        self._run(_Launch(kernel, sizes[0], sizes[1], shared), bytes(raw), stream)
 
     def _kernel(self, address: int) -> TranslatedKernel:
         try:
@@ -365,9 +394,7 @@ class CudaRuntime:
         seen_by_both = [(r, r.array.tobytes()) for r in memory.for_device() if r.on_host]
         arrays = [(r.array, r.name) for r in regions]
         sys.stdout.flush()
-        run_kernel(
-            kernel, self.variables, launch.grid, launch.block, tuple(values), launch.shared, arrays, foreign=memory.describe
-        )
+        run_kernel(kernel, self.variables, launch.grid, launch.block, tuple(values), launch.shared, arrays, foreign=memory.describe)
         for region, before in seen_by_both:
             if region.array.tobytes() != before:
                 region.changed_by, region.stream = f"kernel {kernel.title} (launched at {self.process.place()}) writes", stream
@@ -384,7 +411,9 @@ class CudaRuntime:
             raise CudaError(INVALID_CONFIGURATION, f"{named}: a grid has 1 to (2147483647, 65535, 65535) blocks")
         most = self.shared_limit.get(launch.kernel, STATIC_SHARED - kernel.static_shared)
         if launch.shared > most:
-            how = "more than 48 KiB with the static need cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n)"
+            how = (
+                "more than 48 KiB with the static need cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n)"
+            )
             raise CudaError(INVALID_VALUE, f"{named}: {most} bytes of dynamic shared memory are possible; {how}")
         allowed = kernel.entry.limits.get("maxntid")
         if allowed and threads > int(np.prod(allowed)):
@@ -404,5 +433,3 @@ class CudaRuntime:
         translated = self._kernel(kernel)
         most = int(np.prod(translated.entry.limits.get("maxntid", (MAX_THREADS,))))
         self.process.store(result, "i4", (most, translated.static_shared, translated.local_bytes)[which])
-
-

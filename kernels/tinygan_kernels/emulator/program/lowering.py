@@ -7,6 +7,9 @@ comparison an access.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
@@ -24,9 +27,10 @@ from tinygan_kernels.emulator.syntax.ptx import (
     names_in,
 )
 
-from . import arithmetic
+from . import arithmetic, instructions
 from .writer import OPAQUE_POINTERS, Writer, llvm_type, pointer, quoted
 
+Operands = tuple[Any, ...]
 _NOTHING = ("membar", "fence", "nanosleep", "pragma")
 _MODULE = """
 define internal float @float_of_half(i16 %h) alwaysinline {
@@ -90,12 +94,41 @@ define internal i16 @bfloat_of_float(float %f) alwaysinline {
   ret i16 %r
 }
 """
-_ONE = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "exp", "exp2", "expm1", "log",
-        "log2", "log10", "log1p", "cbrt", "round", "erf", "erfc", "tgamma", "lgamma")  # fmt: skip
+_ONE = (
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "cbrt",
+    "round",
+    "erf",
+    "erfc",
+    "tgamma",
+    "lgamma",
+)
 _TWO = ("atan2", "pow", "hypot", "fmod", "remainder")
-MATH = {f"host_{name}{suffix}": (f"{name}{suffix}", kind, count)
-        for count, names in ((1, _ONE), (2, _TWO)) for name in names for suffix, kind in (("", "f64"), ("f", "f32"))}  # fmt: skip
-"""Functions of the C library that machine code calls itself: {name: (its name there, type of values and result, how many values)}."""
+MATH = {
+    f"host_{name}{suffix}": (f"{name}{suffix}", kind, count)
+    for count, names in ((1, _ONE), (2, _TWO))
+    for name in names
+    for suffix, kind in (("", "f64"), ("f", "f32"))
+}
+"""Functions of the C library that machine code calls itself: {name: (its name there, type of values and result, how many)}."""
 FRAME = 512
 """Bytes of the emulated stack that a call takes at least, so that endless recursion ends there and not on the real stack."""
 
@@ -110,14 +143,21 @@ class Lowering:
     After it: text, the IR; sites: (instruction, how many bytes, whether it writes) of each place.
     """
 
-    def __init__(self, module: Module, addresses: dict[str, int], externs: dict[str, int], cells: dict[str, int], place):
+    def __init__(
+        self,
+        module: Module,
+        addresses: dict[str, int],
+        externs: dict[str, int],
+        cells: dict[str, int],
+        place: Callable[[tuple[int, int]], str],
+    ):
         self.module, self.addresses, self.externs, self.cells, self.place_of = module, addresses, externs, cells, place
         self.sites: list[tuple[Instruction, int, bool]] = []
         self.declared: set[str] = set()
         self.functions: list[Function] = []
 
-    def place(self, ins: Instruction | None) -> str:
-        return self.place_of(ins.source) if ins is not None else "the beginning of a function"
+    def place(self, ins: Instruction) -> str:
+        return self.place_of(ins.source)
 
     def address(self, name: str) -> int | None:
         return self.addresses.get(name)
@@ -156,7 +196,7 @@ class Lowering:
             if function.refused:
                 raise EmulatorError(f"host code: {function.refused} of the PTX")
         bodies = [_function(self, function) for function in self.functions]
-        return "\n".join([*sorted(self.declared), _MODULE, *bodies, "!0 = !{!\"branch_weights\", i32 1000, i32 1}"])
+        return "\n".join([*sorted(self.declared), _MODULE, *bodies, '!0 = !{!"branch_weights", i32 1000, i32 1}'])
 
     # -- what functions share -----------------------------------------------------------------------------------------------
     def cell(self, w: Writer, name: str, kind: str = "i64") -> str:
@@ -165,10 +205,10 @@ class Lowering:
 
     def fault(self, w: Writer, code: int) -> None:
         """End the program: 1, the stack is used up; 2, a division by zero; 3, a trap."""
-        self.call_extern(w, "host_fault", [str(code), str(self._site(w, 0, False))])
+        self.call_extern(w, "host_fault", [str(code), str(self.site(w, 0, False))])
         w.line("br label %leave")
 
-    def _site(self, w: Writer, size: int, writes: bool) -> int:
+    def site(self, w: Writer, size: int, writes: bool) -> int:
         self.sites.append((w.ins, size, writes))
         return len(self.sites) - 1
 
@@ -187,10 +227,9 @@ class Lowering:
 
     def checked(self, w: Writer, address: str, size: int, writes: bool) -> None:
         """Write the check of an access: is the address in the range that this place met last, else what does the process say."""
-        number = self._site(w, size, writes)
+        number = self.site(w, size, writes)
         at = self.cells["sites"] + 16 * number
-        word = lambda k: f"{pointer('i64')} inttoptr (i64 {at + k} to {pointer('i64')})"  # noqa: E731
-        low, room = w.value(f"load i64, {word(0)}"), w.value(f"load i64, {word(8)}")
+        low, room = (w.value(f"load i64, {pointer('i64')} inttoptr (i64 {at + k} to {pointer('i64')})") for k in (0, 8))
         offset = w.value(f"sub i64 {address}, {low}")
         known, ask, on = w.value(f"icmp ult i64 {offset}, {room}"), w.fresh(), w.fresh()
         w.line(f"br i1 {known}, label %{on}, label %{ask}, !prof !0")
@@ -204,7 +243,7 @@ class Lowering:
 def _function(program: Lowering, function: Function) -> str:
     """Return the IR of a function."""
     w = Writer(function, program)
-    w.ins = next((i for i in function.body if isinstance(i, Instruction)), None)
+    w.ins = next((i for i in function.body if isinstance(i, Instruction)), w.ins)
     top = program.cell(w, "stack_top")
     w.line(f"%frame = load i64, {top}")
     after = w.value(f"add i64 %frame, {-(-max(w.frame, FRAME) // 16) * 16}")
@@ -270,8 +309,8 @@ def _jump(program: Lowering, w: Writer, name: str, guard: str | None, seen: set[
 
 def _unguarded(program: Lowering, w: Writer, ins: Instruction) -> None:
     opcode = ins.opcode
-    if opcode in arithmetic.TABLE:
-        arithmetic.TABLE[opcode](w)
+    if opcode in instructions.TABLE:
+        instructions.TABLE[opcode](w)
     elif opcode in ("ld", "ldu", "st"):
         _access(program, w, ins)
     elif opcode == "call":
@@ -350,26 +389,31 @@ def _call(program: Lowering, w: Writer, ins: Instruction) -> None:
     program.check_ended(w)
 
 
-def _call_through_pointer(w: Writer, callee: Register, returns, arguments) -> None:
+def _call_through_pointer(w: Writer, callee: Register, returns: Operands, arguments: Operands) -> None:
     pointers = [f"{pointer('i8')} {w.parameter(v.name)}" for v in (*returns, *arguments)]
     kind = f"void ({', '.join([pointer('i8')] * len(pointers))})"
     address = w.read(callee, "u64")
-    w.program.call_extern(w, "host_jump", [address, str(w.program._site(w, 0, False))])
+    w.program.call_extern(w, "host_jump", [address, str(w.program.site(w, 0, False))])
     w.program.check_ended(w)
     target = w.value(f"inttoptr i64 {address} to {pointer(kind)}")
     w.line(f"call void {target}({', '.join(pointers)})")
 
 
-def _call_math(w: Writer, name: str, returns, arguments) -> None:
+def _call_math(w: Writer, name: str, returns: Operands, arguments: Operands) -> None:
     native, kind, _ = MATH[name]
     t = llvm_type(kind)
-    of = lambda v: w.parameter(v.name) if OPAQUE_POINTERS else w.value(f"bitcast i8* {w.parameter(v.name)} to {t}*")  # noqa: E731
-    values = [w.value(f"load {t}, {pointer(t)} {of(v)}") for v in arguments]
+    values = [w.value(f"load {t}, {pointer(t)} {_typed(w, v.name, t)}") for v in arguments]
     result = arithmetic.call(w, native, kind, *values)
-    w.line(f"store {t} {result}, {pointer(t)} {of(returns[0])}")
+    w.line(f"store {t} {result}, {pointer(t)} {_typed(w, returns[0].name, t)}")
 
 
-def _call_process(program: Lowering, w: Writer, name: str, returns, arguments) -> None:
+def _typed(w: Writer, name: str, t: str) -> str:
+    """Return the pointer to a parameter as one of a type."""
+    place = w.parameter(name) or ""
+    return place if OPAQUE_POINTERS else w.value(f"bitcast i8* {place} to {t}*")
+
+
+def _call_process(program: Lowering, w: Writer, name: str, returns: Operands, arguments: Operands) -> None:
     """Call a function of the process, first telling it where the program is."""
     values = []
     for symbol in arguments:
@@ -379,19 +423,16 @@ def _call_process(program: Lowering, w: Writer, name: str, returns, arguments) -
             values.append(w.value(f"ptrtoint {pointer('i8')} {place} to i64"))
             continue
         t = f"i{8 * size}"
-        source = place if OPAQUE_POINTERS else w.value(f"bitcast i8* {place} to {t}*")
-        values.append(w.converted(w.value(f"load {t}, {pointer(t)} {source}"), t, "i64"))
-    w.line(f"store i64 {program._site(w, 0, False)}, {program.cell(w, 'site')}")
+        values.append(w.converted(w.value(f"load {t}, {pointer(t)} {_typed(w, symbol.name, t)}"), t, "i64"))
+    w.line(f"store i64 {program.site(w, 0, False)}, {program.cell(w, 'site')}")
     result = program.call_extern(w, name, values)
     if returns:
         size = w.function.variables[returns[0].name].size
         t = f"i{8 * size}"
-        place = w.parameter(returns[0].name)
-        target = place if OPAQUE_POINTERS else w.value(f"bitcast i8* {place} to {t}*")
-        w.line(f"store {t} {w.converted(result, 'i64', t)}, {pointer(t)} {target}")
+        w.line(f"store {t} {w.converted(result, 'i64', t)}, {pointer(t)} {_typed(w, returns[0].name, t)}")
 
 
-def initial_bytes(value, kind: str, addresses: dict[str, int]) -> bytes | None:
+def initial_bytes(value: Any, kind: str, addresses: dict[str, int]) -> bytes | None:
     """Return the bytes of one element of a variable's initial value; None for the address of what has none."""
     if isinstance(value, Immediate):
         return value.encode(kind)

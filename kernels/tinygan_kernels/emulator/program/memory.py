@@ -41,10 +41,13 @@ class Region:
         return self.kind != HOST
 
 
+NOWHERE = Region(0, 0, HOST, "no memory", np.empty(0, np.uint8))
+
+
 class ProgramMemory:
     """All regions, by their addresses."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.starts: list[int] = []
         self.regions: dict[int, Region] = {}
         self.freed: list[Region] = []
@@ -103,14 +106,14 @@ class ProgramMemory:
         return ""
 
 
-def refusal(memory: ProgramMemory, address: int, size: int, writes: bool) -> tuple[str, Region | None]:
-    """Say why host code may not read or write bytes, "" if it may; with the region that holds them."""
+def refusal(memory: ProgramMemory, address: int, size: int, writes: bool) -> tuple[str, Region]:
+    """Say why host code may not read or write bytes, "" if it may; with the region that holds them (NOWHERE for none)."""
     verb = f"{'writes' if writes else 'reads'} {size} byte{'s' if size > 1 else ''}"
     region = memory.at(address)
     if region is None:
         if 0 <= address < 4096:
-            return f"{verb} through a null pointer", None
-        return f"{verb} outside of all memory{_near(memory, address)}", None
+            return f"{verb} through a null pointer", NOWHERE
+        return f"{verb} outside of all memory{_near(memory, address)}", NOWHERE
     if region.freed:
         return f"{verb} of freed memory: {region.name}, freed at {region.freed}", region
     if not region.on_host:

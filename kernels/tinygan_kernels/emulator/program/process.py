@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.syntax.ptx import Instruction
 
-from .memory import HOST, ProgramMemory, Region, refusal
+from .memory import HOST, NOWHERE, ProgramMemory, Region, refusal
 
 STACK = 64 << 20
 """Bytes of the stack for the host's local variables."""
 MOST_TEXT = 1 << 20
-_FAULTS = {1: "the stack is used up: does a function call itself without end?", 2: "a whole number is divided by zero",
-           3: "__trap(), or the end of a function that returns nothing"}  # fmt: skip
+_FAULTS = {
+    1: "the stack is used up: does a function call itself without end?",
+    2: "a whole number is divided by zero",
+    3: "__trap(), or the end of a function that returns nothing",
+}
 
 
 class HostFault(EmulatorError):
@@ -36,17 +41,17 @@ class Process:
     place: gives a source location as "file.cu:12"; sites: the table of accesses (`Lowering.sites`), set when the code is made.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.memory = ProgramMemory()
         self.ended = np.zeros(1, np.uint8)
         self.site = np.zeros(1, np.int64)
         self.stack_top = np.zeros(1, np.int64)
         self.ranges = np.zeros(2, np.int64)  # of each place: where the range begins, how many addresses in it fit
-        self.sites: list = []
-        self.place_of: Callable = str
+        self.sites: list[tuple[Instruction, int, bool]] = []
+        self.place_of: Callable[[tuple[int, int]], str] = str
         self.error: BaseException | None = None
         self.code: int = 0
-        self.kept: list = []  # what machine code calls has to live as long as it
+        self.kept: list[Any] = []  # what machine code calls has to live as long as it
         self.functions: set[int] = set()  # addresses that a call through a pointer may have
         stack = np.zeros(STACK, np.uint8)
         base = stack.__array_interface__["data"][0]
@@ -57,7 +62,7 @@ class Process:
     def cells(self, sites: int) -> dict[str, int]:
         """Return the addresses of what machine code reads and writes, with room for so many places of accesses."""
         self.ranges = np.zeros(2 * max(sites, 1), np.int64)
-        named = {"ended": self.ended, "site": self.site, "stack_top": self.stack_top, "sites": self.ranges}
+        named: dict[str, np.ndarray] = {"ended": self.ended, "site": self.site, "stack_top": self.stack_top, "sites": self.ranges}
         return {name: array.ctypes.data for name, array in named.items()} | {"stack_end_value": self.stack_end}
 
     def place(self) -> str:
@@ -98,19 +103,20 @@ class Process:
             self.end(HostFault(f"host code calls {address:#x}, which is no function of the host; {self.at_site(number)}"))
         return 0
 
-    def callback(self, function: Callable, arguments: str, result: str) -> int:
+    def callback(self, function: Callable[..., Any], arguments: str, result: str) -> int:
         """Return the address of a C function that calls `function`.
 
         arguments, result: a letter each: i, an int; p, an address or size_t; l, a 64-bit integer; d, a double (as a result only);
         v, nothing.
         """
-        def called(*values):
+
+        def called(*values: int) -> int:
             if self.ended[0]:
                 return 0
             given = [_as(letter, value) for letter, value in zip(arguments, values, strict=True)]
             try:
                 answer = function(*given)
-            except BaseException as error:  # noqa: BLE001 - nothing may pass through machine code
+            except BaseException as error:
                 self.end(error)
                 return 0
             if result == "d":
@@ -120,7 +126,7 @@ class Process:
         kind = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * len(arguments))
         made = kind(called)
         self.kept.append(made)
-        return ctypes.cast(made, ctypes.c_void_p).value
+        return int(ctypes.cast(made, ctypes.c_void_p).value or 0)
 
     # -- memory as functions of the library see it --------------------------------------------------------------------------------
     def bytes(self, address: int, size: int, writes: bool = False) -> np.ndarray:
@@ -135,18 +141,18 @@ class Process:
     def text(self, address: int) -> str:
         """Return a text that ends with a zero byte."""
         self.bytes(address, 1)
-        region = self.memory.at(address)
+        region = self.memory.at(address) or NOWHERE
         raw = region.array.view(np.ndarray)[address - region.base :][:MOST_TEXT].tobytes()
         if b"\0" not in raw:
             raise HostFault(f"memcheck: a text of the host has no end inside of {region.name}; {self.place()}")
         return raw[: raw.index(b"\0")].decode("utf-8", "replace")
 
-    def store(self, address: int, code: str, value) -> None:
+    def store(self, address: int, code: str, value: float) -> None:
         """Write a number of NumPy's type `code` where a pointer leads to."""
         raw = np.array([value], code).view(np.uint8)
         self.bytes(address, raw.size, writes=True)[...] = raw
 
-    def load(self, address: int, code: str):
+    def load(self, address: int, code: str) -> Any:
         return self.bytes(address, np.dtype(code).itemsize).view(code)[0]
 
     def constant_text(self, text: str) -> int:
@@ -163,4 +169,3 @@ def _as(letter: str, value: int) -> int:
     if letter == "l":
         return value - (1 << 64 if value >> 63 else 0)
     return value
-

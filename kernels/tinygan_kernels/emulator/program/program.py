@@ -8,10 +8,13 @@ multiply-adds, as compilers of C++ do on most machines, and its PTX to machine c
 from __future__ import annotations
 
 import contextvars
+import ctypes
 import re
 import threading
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from llvmlite import binding
@@ -19,6 +22,7 @@ from llvmlite import binding
 from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
 from tinygan_kernels.emulator.execute.memory import Memory
 from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.emulator.host.headers import HEADERS
 from tinygan_kernels.emulator.host.kernel_names import plain_name
 from tinygan_kernels.emulator.host.rawmodule import parsed, room_for
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Module, Variable
@@ -30,17 +34,37 @@ from .cuda_runtime import CudaRuntime
 from .lowering import Lowering, initial_bytes
 from .memory import DEVICE, HOST, MANAGED, Region
 from .process import Ended, HostFault, Process
-from .writer import quoted
 
 OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
 NATIVE_STACK = 256 << 20
+_ALSO_CALLED = {
+    "iomanip": "iostream",
+    "sstream": "iostream",
+    "ostream": "iostream",
+    "exception": "stdexcept",
+    "sys/time.h": "time.h",
+}
+_IN_STD = {
+    "cstdio": "printf fprintf snprintf sprintf sscanf puts putchar fopen fclose fflush fread fwrite fgets fputs remove FILE",
+    "cstdlib": "malloc calloc realloc free exit abort getenv rand srand atoi atol atof strtol strtod strtof qsort abs labs size_t",
+    "cstring": "memcpy memset memmove memcmp strlen strcmp strncmp strcpy strncpy strcat strchr strrchr strstr size_t",
+    "ctime": "time clock difftime time_t clock_t",
+    "cctype": "isdigit isalpha isalnum isspace isupper islower tolower toupper",
+}
+"""Headers <c...> of C++, and what they declare in `std` of the C header's names."""
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
+@cache
 def program_headers() -> dict[str, str]:
     """Return the headers of the host, {name that #include says: text}."""
     folder = files(__package__).joinpath("include")
-    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    texts = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    texts |= {name: f"#pragma once\n#include <{real}>\n" for name, real in _ALSO_CALLED.items()}
+    for name, members in _IN_STD.items():
+        using = " ".join(f"using ::{member};" for member in members.split())
+        texts[name] = f"#pragma once\n#include <{name[1:]}.h>\nnamespace std {{ {using} }}\n"
+    return texts
 
 
 class Program:
@@ -57,17 +81,22 @@ class Program:
         except OSError as error:
             raise EmulatorError(f"cannot read {path}: {error.strerror}") from None
         given = tuple(_nvrtc_option(o) for o in options)
-        folder = f"--include-path={self.path.resolve().parent}"
+        beside = headers_beside(self.path.resolve(), self.source)
+        near = (f"--include-path={self.path.resolve().parent}",) if beside is None else ()
         arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
-        common = (*given, folder, *OPTIONS, "--pre-include=host_program.h")
-        texts = _texts()
+        common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
+        texts = tuple(sorted((program_headers() | (beside or {})).items()))
         code = without_exceptions(self.source)
-        compiled = [nvrtc.compile_ptx(code, (*common, *own), arch, (), self.path.name, texts)[0]
-                    for own in ((), ("--fmad=false", "-DHOST_CODE=1"))]  # fmt: skip
+        compiled = [
+            nvrtc.compile_ptx(code, (*common, *own), arch, (), self.path.name, texts)[0]
+            for own in ((), ("--fmad=false", "-DHOST_CODE=1"))
+        ]
         self.device, self.host = map(parsed, compiled)
         main = self.host.functions.get("main")
         if main is None or not main.has_body:
-            raise EmulatorError(f"{self.path.name} has no main(): launch its kernels from Python with emulator.RawKernel(code, name)")
+            raise EmulatorError(
+                f"{self.path.name} has no main(): launch its kernels from Python with emulator.RawKernel(code, name)"
+            )
 
     def run(self, arguments: list[str] | None = None) -> int:
         """Run the program with these arguments after its name; return its exit code.
@@ -77,9 +106,25 @@ class Program:
         return _Run(self, [str(self.path), *(arguments or [])]).code
 
 
-def _texts() -> tuple[tuple[str, str], ...]:
-    """Return the host's headers for the compiler, as what can be a key."""
-    return tuple(sorted(program_headers().items()))
+def headers_beside(path: Path, source: str) -> dict[str, str] | None:
+    """Return the files that a source includes as "name", {name: text}, with those that they include.
+
+    None where one name means two files, or one is not there: then the compiler has to look.
+    """
+    found: dict[str, Path] = {}
+    work = [(path, source)]
+    while work:
+        origin, text = work.pop()
+        for name in re.findall(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', text, re.MULTILINE):
+            file = (origin.parent / name).resolve()
+            if name in found and found[name] != file:
+                return None
+            if name not in found and file.is_file():
+                found[name] = file
+                work.append((file, file.read_text(encoding="utf-8", errors="replace")))
+            elif name not in found and name not in HEADERS and name not in program_headers():
+                return None
+    return {name: file.read_text(encoding="utf-8", errors="replace") for name, file in found.items()}
 
 
 def _nvrtc_option(option: str) -> str:
@@ -87,14 +132,16 @@ def _nvrtc_option(option: str) -> str:
     arch = re.fullmatch(r"(?:-arch|--gpu-architecture)=(?:sm|compute)_(\w+)", option)
     if arch:
         return f"--gpu-architecture=compute_{arch[1]}"
-    if re.match(r"-D\w|-U\w|-I.|-?-std=|--include-path=|--use_fast_math|-use_fast_math|--fmad=|--extra-device-vectorization", option):
+    if re.match(
+        r"-D\w|-U\w|-I.|-?-std=|--include-path=|--use_fast_math|-use_fast_math|--fmad=|--extra-device-vectorization", option
+    ):
         return {"-use_fast_math": "--use_fast_math"}.get(option, option)
     raise EmulatorError(f"option {option} is none of -D, -U, -I, -std=, -arch=, --use_fast_math, --fmad=")
 
 
 def without_exceptions(source: str) -> str:
     """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
-    found = [m for m in re.finditer(r"\b(throw|try|catch)\b", _blanked(source))]
+    found = list(re.finditer(r"\b(throw|try|catch)\b", _blanked(source)))
     if not found:
         return source
     parts, at = ['#include "thrown.h"\n#line 1\n'], 0
@@ -156,18 +203,18 @@ class _Run:
     # -- variables ------------------------------------------------------------------------------------------------------------
     def _allocate_variables(self) -> None:
         """Give every variable memory. Host code and kernels see the same, but for the texts that each has of its own."""
-        for module in (self.program.device, self.program.host):
-            for variable in module.variables.values():
-                private = variable.name.startswith("$") or variable.name not in self.program.device.variables
-                if variable.space not in ("global", "const") or (module is self.program.host and not private):
-                    continue
-                memory = room_for(variable)
-                key = variable.name if module is self.program.device else f"host {variable.name}"
-                self.memories[key] = memory
-                if module is self.program.device:
-                    self._known_to_kernels(variable, memory)
-                if module is self.program.host or not self._of_device(variable):
+        device = self.program.device.variables
+        for variable in device.values():
+            if variable.space in ("global", "const"):
+                memory = self.memories[variable.name] = room_for(variable)
+                self._known_to_kernels(variable, memory)
+                if not self._of_device(variable):
                     self._region(variable, memory, HOST)
+        for variable in self.program.host.variables.values():
+            own = variable.name.startswith("$") or variable.name not in device
+            if own and variable.space in ("global", "const"):
+                memory = self.memories[f"host {variable.name}"] = room_for(variable)
+                self._region(variable, memory, HOST)
 
     def _known_to_kernels(self, variable: Variable, memory: Memory) -> None:
         kind = self._declared(variable)
@@ -208,8 +255,11 @@ class _Run:
         addresses = self._addresses()
         externs = {**self.library.functions(), **self.runtime.functions()}
         process = self.process
-        for name, function, letters in (("host_check", process.check, "pll"), ("host_fault", process.fault, "ll"),
-                                        ("host_jump", process.jump, "pl")):  # fmt: skip
+        for name, function, letters in (
+            ("host_check", process.check, "pll"),
+            ("host_fault", process.fault, "ll"),
+            ("host_jump", process.jump, "pl"),
+        ):
             externs[name] = process.callback(function, letters, "l")
         made = Lowering(self.program.host, addresses, externs, process.cells(_most_sites(self.program.host)), self._place)
         text = made.ir("main")
@@ -235,17 +285,16 @@ class _Run:
 
     def _call_main(self, address: int, arguments: list[str]) -> int:
         """Call main in a thread with a large stack; an interruption ends it at the next turn of a loop."""
-        import ctypes
-
         process = self.process
         texts = [process.constant_text(a) for a in arguments]
         for at in texts:
-            process.memory.at(at).writable = True
+            process.memory.regions[at].writable = True
         table = np.array([*texts, 0], np.uint64)
         process.memory.add(Region(table.ctypes.data, table.nbytes, HOST, "argv", table.view(np.uint8)))
         result, argc, argv = np.zeros(2, np.int32), np.array([len(texts), 0], np.int32), np.array([table.ctypes.data], np.uint64)
         main = self.program.host.functions["main"]
-        given = [a.ctypes.data for a in (*([result] if main.returns else []), argc, argv)][: len(main.returns) + len(main.params)]
+        slots: list[np.ndarray] = [*([result] if main.returns else []), argc, argv]
+        given = [a.ctypes.data for a in slots][: len(main.returns) + len(main.params)]
         call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(given))(address)
         context = contextvars.copy_context()
         before = threading.stack_size(NATIVE_STACK)
@@ -285,7 +334,7 @@ def _statement_with(source: str, name: str) -> str:
 _ENGINES: list = []
 
 
-def _machine():
+def _machine() -> Any:
     """Return a new description of this machine for LLVM."""
     if binding.llvm_version_info[0] < 20:
         binding.initialize()
@@ -295,7 +344,7 @@ def _machine():
     return target.create_target_machine(cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2)
 
 
-def machine_code(text: str):
+def machine_code(text: str) -> Any:
     """Compile IR; return LLVM's engine, which gives the addresses of its functions. It is kept, as addresses of it are."""
     try:
         module = binding.parse_assembly(text)
@@ -309,7 +358,7 @@ def machine_code(text: str):
     return engine
 
 
-def _optimise(module, machine) -> None:
+def _optimise(module: Any, machine: Any) -> None:
     """Let LLVM optimise a module, by the new pass manager where llvmlite has it."""
     if hasattr(binding, "create_pass_builder"):
         options = binding.create_pipeline_tuning_options(speed_level=2)

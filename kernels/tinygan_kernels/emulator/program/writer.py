@@ -7,6 +7,7 @@ Registers become stack slots, which LLVM turns into registers of its own.
 from __future__ import annotations
 
 import re
+from typing import Any, Protocol
 
 from llvmlite import binding
 
@@ -33,6 +34,28 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r"[-a-zA-Z$._][-a-zA-Z$._0-9]*", name) else '"' + name.replace('"', "_") + '"'
 
 
+class Surroundings(Protocol):
+    """What a Writer asks of the program that its function belongs to (`lowering.Lowering`)."""
+
+    def place(self, ins: Instruction) -> str: ...
+
+    def address(self, name: str) -> int | None: ...
+
+    def is_function(self, name: str) -> bool: ...
+
+    def function_type(self, name: str) -> str: ...
+
+    def declare(self, text: str) -> None: ...
+
+    def fault(self, w: Writer, code: int) -> None: ...
+
+    def site(self, w: Writer, size: int, writes: bool) -> int: ...
+
+    def call_extern(self, w: Writer, name: str, values: list[str]) -> str: ...
+
+    def check_ended(self, w: Writer) -> None: ...
+
+
 class Writer:
     """Writes the IR of one function.
 
@@ -40,12 +63,12 @@ class Writer:
     (`program.lowering.Lowering`).
     """
 
-    def __init__(self, function: Function, program):
+    def __init__(self, function: Function, program: Surroundings):
         self.function, self.program = function, program
         self.entry: list[str] = []  # stack slots
         self.lines: list[str] = []
         self.count = 0
-        self.ins: Instruction | None = None
+        self.ins = Instruction("", (), (), None, False, 0, (0, 0))
         self.frame, offsets = 0, {}
         for variable in function.variables.values():
             if variable.space == "local":
@@ -74,14 +97,14 @@ class Writer:
         return f"L{self.count}"
 
     def unsupported(self, why: str = "") -> UnsupportedInstruction:
-        name = self.ins.name if self.ins else ""
+        name = self.ins.name
         return UnsupportedInstruction(f"host code: {name} is not supported{why and f' ({why})'}, at {self.program.place(self.ins)}")
 
     # -- operands ---------------------------------------------------------------------------------------------------------
     def slot(self, register: Register) -> str:
         return "%" + quoted("r." + register.name)
 
-    def read(self, operand, kind: str) -> str:
+    def read(self, operand: Any, kind: str) -> str:
         """Return an operand as a value of a PTX type."""
         if isinstance(operand, Register):
             own = llvm_type(operand.type)
@@ -112,7 +135,7 @@ class Writer:
             return self.value(f"bitcast {whole} {self.converted(value, of, whole)} to {to}")
         return self.value(f"{'trunc' if int(of[1:]) > int(to[1:]) else 'zext'} {of} {value} to {to}")
 
-    def write(self, target, kind: str, value: str) -> None:
+    def write(self, target: Any, kind: str, value: str) -> None:
         """Write a value of a PTX type into a register; None, for _, drops it."""
         if target is None:
             return
@@ -137,8 +160,11 @@ class Writer:
         if known is not None:
             return str(known + symbol.offset)
         if self.program.is_function(symbol.name):
-            return self.value(f"ptrtoint {self.program.function_type(symbol.name)}* @{quoted(symbol.name)} to i64"
-                              if not OPAQUE_POINTERS else f"ptrtoint ptr @{quoted(symbol.name)} to i64")  # fmt: skip
+            return self.value(
+                f"ptrtoint {self.program.function_type(symbol.name)}* @{quoted(symbol.name)} to i64"
+                if not OPAQUE_POINTERS
+                else f"ptrtoint ptr @{quoted(symbol.name)} to i64"
+            )
         raise EmulatorError(f"host code uses {symbol.name}, which nothing defines, at {self.program.place(self.ins)}")
 
     def parameter(self, name: str) -> str | None:
