@@ -175,7 +175,8 @@ def test_names_of_the_c_library_in_std(tmp_path, capsys):
     head = "#include <cstdlib>\n#include <cstring>\n#include <ctime>\n#include <cctype>\n#include <sys/time.h>\n#include <cstdio>"
     main = """
     std::printf("%d %zu %c %d\\n", std::abs(-3), std::strlen("abc"), std::toupper('a'), std::time(nullptr) > 1000000000);
-    struct timeval t; gettimeofday(&t, nullptr); std::clock_t c = std::clock(); std::printf("%d %d\\n", t.tv_sec > 1000000000, c >= 0);
+    struct timeval t; gettimeofday(&t, nullptr); std::clock_t c = std::clock();
+    std::printf("%d %d\\n", t.tv_sec > 1000000000, c >= 0);
     std::exit(4);"""
     assert program(tmp_path, main, head).run() == 4
     assert capsys.readouterr().out == "3 3 A 1\n1 1\n"
