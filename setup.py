@@ -52,6 +52,7 @@ setup(
         "notebooks": [*NOTEBOOKS, "jupyterlab>=4", *DRAWING, *CUDA_13],
         "peers": ["torch", "jax"],
         "play": PLAY,
+        "triton": ["triton>=3.3; sys_platform == 'linux'", *CUDA_13],
         "test": [*TESTS, *NOTEBOOKS, *TOOLS, *CUDA_13],
         "test-cuda12": [*TESTS, *NOTEBOOKS, *TOOLS, *CUDA_12],
     },

@@ -2,7 +2,7 @@
 
 EXTRAS = (
     "derive", "draw", "emulator", "emulator-cuda12", "gpu-cuda12", "gpu-cuda13", "inspect", "mutation", "notebooks", "peers",
-    "play", "test", "test-cuda12",
+    "play", "test", "test-cuda12", "triton",
 )
 CUDA_MAJORS = (12, 13)  # which of them fits depends on the driver, so there is no extra that is just `gpu`
 

@@ -10,6 +10,7 @@ No GPU, driver or CUDA toolkit is needed; compiling needs `pip install -e '.[emu
     kernel((blocks,), (256,), (np.float32(2), x, y, np.int32(n)), shared_mem=0)     # as CuPy; changes y in place
     emulator.launch(numba_kernel, grid, block, x, y)             # an ordinary @numba.cuda.jit function
     with emulator.numba(): ...                                   # a whole Numba CUDA program as it is
+    with emulator.triton(): ...                                  # Triton kernels, kernel[grid](...)
     from tinygan_kernels.emulator import cupy as cp              # for scripts with CuPy's arrays and kernels
 
     python -m tinygan_kernels.emulator script.py                 # ... without a change in it
@@ -55,7 +56,7 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, chunk;
                 beside it: counters
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
-                numba_context; translation; arguments, pointers, launch
+                numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
     program     memory, process, c_library, cuda_runtime: what host code of a CUDA C++ program calls; writer, arithmetic, lowering:
                 its PTX becomes machine code; program. include/ has the headers of its C and C++ library
@@ -69,6 +70,7 @@ _WHERE = {
     "RawKernel": "host.rawmodule",
     "launch": "host.numba_launch",
     "numba": "host.numba_context",
+    "triton": "host.triton_context",
     "translation": "host.translation",
     "Program": "program.program",
     "count": "counters",

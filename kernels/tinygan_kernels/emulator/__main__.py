@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import runpy
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-from tinygan_kernels.emulator import EmulatorError, checks, cupy, numba
+from tinygan_kernels.emulator import EmulatorError, checks, cupy, numba, triton
 from tinygan_kernels.emulator.errors import KernelAssertion
 from tinygan_kernels.emulator.program.process import HostFault
 from tinygan_kernels.emulator.program.program import Program
@@ -17,7 +19,8 @@ from tinygan_kernels.emulator.sanitizer.findings import SanitizerError
 CPLUSPLUS = (".cu", ".cpp", ".cc", ".cxx", ".c")
 EPILOG = """file.cu: its main() runs on this machine, its kernels on the emulator. The exit code is main's; 1 after a finding of the
 sanitizer in a kernel or a wrong access in host code, which end the program; 2 where the file cannot be run. script.py: runs as in
-Python, in `emulator.numba()`, with emulator.cupy in the place of CuPy. docs/emulator.md says what both can use."""
+Python, in `emulator.numba()` and, where it imports Triton, `emulator.triton()`, with emulator.cupy in the place of CuPy.
+docs/emulator.md says what both can use."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tinygan_kernels.emulator", epilog=EPILOG,
         description="Run a CUDA program on the emulator, without a GPU: a CUDA C++ file, or a Python script whose kernels are "
-        "Numba's or CuPy's.",
+        "Numba's, CuPy's or Triton's.",
     )  # fmt: skip
     parser.add_argument("--no-checks", action="store_true", help="run several times faster, without the sanitizer")
     of_nvcc = parser.add_argument_group("options of nvcc, for file.cu")
@@ -68,12 +71,16 @@ def _run_program(parser: argparse.ArgumentParser, given: argparse.Namespace) -> 
 
 
 def _run_script(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """Run a Python script as Python does, inside of `emulator.numba()`, and with `emulator.cupy` in the place of CuPy."""
+    """Run a Python script as Python does, inside of `emulator.numba()`, and with `emulator.cupy` in the place of CuPy.
+
+    A script that imports Triton runs in `emulator.triton()` too.
+    """
     sys.argv = [given.file, *given.arguments]
     sys.path.insert(0, str(Path(given.file).resolve().parent))
+    uses_triton = re.search(rb"^\s*(import|from)\s+triton\b", Path(given.file).read_bytes(), re.MULTILINE) is not None
     sys.modules |= {"cupy": cupy, "cupy.cuda": cupy.cuda}
     try:
-        with numba(), checks(not given.no_checks):
+        with numba(), triton() if uses_triton else nullcontext(), checks(not given.no_checks):
             runpy.run_path(given.file, run_name="__main__")
     except EmulatorError as error:
         if _of_script(error, given.file):

@@ -64,6 +64,7 @@ class _Launch:
     grid: tuple[int, ...]
     block: tuple[int, ...]
     shared: int
+    cooperative: bool = False
 
 
 class CudaRuntime:
@@ -120,7 +121,7 @@ class CudaRuntime:
             "cudaEventSynchronize": (self.event_synchronize, "p"),
             "cudaEventElapsedTime": (self.event_elapsed, "ppp"),
             "cudaDeviceGetAttribute": (self.attribute, "pii"),
-            "cudaLaunchKernel": (self.launch_with, "piiiiiippp"),
+            "cudaLaunchKernel": (self.launch_with, "piiiiiipppi"),
             "cudaFuncSetAttribute": (self.set_attribute, "pii"),
             "cudaFuncGetAttribute": (self.kernel_attribute, "pip"),
         }
@@ -363,7 +364,8 @@ class CudaRuntime:
         self._run(launch, self.arguments.array.tobytes(), stream)
 
     def launch_with(
-        self, kernel: int, gx: int, gy: int, gz: int, bx: int, by: int, bz: int, arguments: int, shared: int, stream: int
+        self, kernel: int, gx: int, gy: int, gz: int, bx: int, by: int, bz: int, arguments: int, shared: int, stream: int,
+        cooperative: int,
     ) -> None:
         """cudaLaunchKernel: the arguments are where a table of pointers says."""
         translated = self._kernel(kernel)
@@ -372,7 +374,7 @@ class CudaRuntime:
             raw += bytes(-len(raw) % variable.align)
             raw += self.process.bytes(int(self.process.load(arguments + 8 * i, "u8")), variable.size).tobytes()
         sizes = [tuple(v & 0xFFFFFFFF for v in three) for three in ((gx, gy, gz), (bx, by, bz))]
-        self._run(_Launch(kernel, sizes[0], sizes[1], shared), bytes(raw), stream)
+        self._run(_Launch(kernel, sizes[0], sizes[1], shared, bool(cooperative)), bytes(raw), stream)
 
     def _kernel(self, address: int) -> TranslatedKernel:
         try:
@@ -394,7 +396,10 @@ class CudaRuntime:
         seen_by_both = [(r, r.array.tobytes()) for r in memory.for_device() if r.on_host]
         arrays = [(r.array, r.name) for r in regions]
         sys.stdout.flush()
-        run_kernel(kernel, self.variables, launch.grid, launch.block, tuple(values), launch.shared, arrays, foreign=memory.describe)
+        run_kernel(
+            kernel, self.variables, launch.grid, launch.block, tuple(values), launch.shared, arrays,
+            cooperative=launch.cooperative, foreign=memory.describe,
+        )  # fmt: skip
         for region, before in seen_by_both:
             if region.array.tobytes() != before:
                 region.changed_by, region.stream = f"kernel {kernel.title} (launched at {self.process.place()}) writes", stream

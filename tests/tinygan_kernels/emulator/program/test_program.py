@@ -171,6 +171,20 @@ def test_files_are_read_and_written(tmp_path, capsys):
     assert capsys.readouterr().out == "3 9 12\n5 and six\n1\n"
 
 
+def test_a_cooperative_launch_synchronises_its_grid(tmp_path, capsys):
+    head = """#include <cooperative_groups.h>
+    __global__ void both(int* x) {
+        x[blockIdx.x] = blockIdx.x + 1;
+        cooperative_groups::this_grid().sync();
+        if (threadIdx.x == 0) x[2 + blockIdx.x] = 10 * x[1 - blockIdx.x];
+    }"""
+    main = """int* x; cudaMallocManaged(&x, 16); void* arguments[] = {&x};
+    cudaLaunchCooperativeKernel((void*)both, dim3(2), dim3(1), arguments, 0, 0);
+    cudaDeviceSynchronize(); printf("%d %d\\n", x[2], x[3]); return cudaGetLastError();"""
+    assert program(tmp_path, main, head).run() == 0
+    assert capsys.readouterr().out == "20 10\n"
+
+
 def test_names_of_the_c_library_in_std(tmp_path, capsys):
     head = "#include <cstdlib>\n#include <cstring>\n#include <ctime>\n#include <cctype>\n#include <sys/time.h>\n#include <cstdio>"
     main = """

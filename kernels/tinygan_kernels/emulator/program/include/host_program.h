@@ -41,7 +41,7 @@ cudaError_t host_cudaEventSynchronize(cudaEvent_t event);
 cudaError_t host_cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);
 cudaError_t host_cudaDeviceGetAttribute(int* value, int attribute, int device);
 cudaError_t host_cudaLaunchKernel(const void* kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                                  void** arguments, size_t shared, cudaStream_t stream);
+                                  void** arguments, size_t shared, cudaStream_t stream, int cooperative);
 cudaError_t host_cudaFuncSetAttribute(const void* kernel, int attribute, int value);
 cudaError_t host_cudaFuncGetAttribute(const void* kernel, int attribute, int* value);
 }
@@ -185,7 +185,11 @@ inline cudaError_t host_eventRecord(cudaEvent_t event, cudaStream_t stream = 0) 
 inline cudaError_t host_streamPriorities(int* least, int* greatest) { *least = *greatest = 0; return cudaSuccess; }
 template <class F>
 inline cudaError_t host_launchKernel(F kernel, dim3 grid, dim3 block, void** arguments, size_t shared = 0, cudaStream_t stream = 0) {
-    return host_cudaLaunchKernel((const void*)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, arguments, shared, stream);
+    return host_cudaLaunchKernel((const void*)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, arguments, shared, stream, 0);
+}
+template <class F>
+inline cudaError_t host_launchCooperative(F kernel, dim3 grid, dim3 block, void** arguments, size_t shared = 0, cudaStream_t stream = 0) {
+    return host_cudaLaunchKernel((const void*)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, arguments, shared, stream, 1);
 }
 template <class F> inline cudaError_t host_funcSetAttribute(F kernel, int attribute, int value) {
     return host_cudaFuncSetAttribute((const void*)kernel, attribute, value);
@@ -267,7 +271,7 @@ template <class F> inline cudaError_t host_funcGetAttributes(cudaFuncAttributes*
 #define cudaEventQuery host_cudaEventSynchronize
 #define cudaEventElapsedTime host_cudaEventElapsedTime
 #define cudaLaunchKernel host_launchKernel
-#define cudaLaunchCooperativeKernel host_launchKernel
+#define cudaLaunchCooperativeKernel host_launchCooperative
 #define cudaFuncSetAttribute host_funcSetAttribute
 #define cudaFuncGetAttributes host_funcGetAttributes
 #define cudaFuncSetCacheConfig host_nothing

@@ -1,0 +1,269 @@
+"""triton: a context in which Triton kernels run on the emulator, `kernel[grid](...)` as it stands.
+
+Triton's own code does the most: types and specialisation of arguments, autotuning, heuristics, its compiler and its cache. What is
+replaced is the driver (a device of compute capability 8.0, in host memory) and the last step of the compiler, as PTX is what runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute.memory import bytes_at
+from tinygan_kernels.emulator.translate.translator import translate
+from tinygan_kernels.extras import install
+
+from .launch import run_kernel
+from .rawmodule import allocate, parsed
+
+CAPABILITY, WARP = 80, 32
+DEVICE = "emulator"
+"""What Triton keeps compiled kernels under, in the place of a device's number."""
+PROPERTIES = {
+    "max_shared_mem": 163 * 1024, "max_num_regs": 65536, "multiprocessor_count": 1, "warpSize": WARP, "sm_clock_rate": 0,
+    "mem_clock_rate": 0, "mem_bus_width": 0,
+}  # fmt: skip
+_NUMPY = {"fp32": "f4", "fp64": "f8", "fp16": "f2", "i1": "u1", "u1": "u1",
+          **{f"{sign}{8 * size}": f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8)}}  # fmt: skip
+
+
+@contextmanager
+def triton() -> Iterator[None]:
+    """Run Triton kernels on the emulator inside the `with` block; arguments are NumPy arrays or PyTorch's tensors on the CPU.
+
+    Everything that `kernel[grid](...)` takes is taken: meta-parameters, num_warps, a grid as a tuple or a function. Of an
+    autotuned kernel all configurations are run, so that each is checked, and the first one that can run is chosen. PyTorch's
+    device "cuda" means the CPU inside. Findings name the line of the Triton kernel.
+
+    Raises EmulatorError where Triton is not installed, SanitizerError for findings.
+    """
+    if find_spec("triton") is None:
+        raise EmulatorError(f"emulator.triton() needs Triton: {install('triton')}")
+    import triton.testing
+    from triton.backends import Backend, backends
+    from triton.runtime import JITFunction, driver
+
+    nvidia = backends["nvidia"]
+    run = JITFunction.run
+
+    def run_with_arrays(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return run(self, *map(_with_address, args), **{name: _with_address(value) for name, value in kwargs.items()})
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(backends, nvidia=Backend(compiler=_compiler(nvidia.compiler), driver=nvidia.driver)))
+        stack.enter_context(patch.object(driver, "_active", Driver()))
+        stack.enter_context(patch.object(JITFunction, "run", run_with_arrays))
+        for name in ("do_bench", "do_bench_cudagraph"):
+            stack.enter_context(patch.object(triton.testing, name, _time_once))
+        if find_spec("torch") is not None:
+            from .torch_devices import cuda_is_cpu
+
+            stack.enter_context(cuda_is_cpu())
+        yield
+
+
+class _Array:
+    """A NumPy array as Triton wants its arguments: with an address and a type."""
+
+    def __init__(self, array: np.ndarray):
+        self.array, self.dtype = array, array.dtype
+
+    def data_ptr(self) -> int:
+        return int(self.array.__array_interface__["data"][0])
+
+
+def _with_address(value: Any) -> Any:
+    return _Array(value) if isinstance(value, np.ndarray) else value
+
+
+@lru_cache(maxsize=1)
+def _compiler(original: Any) -> Any:
+    """Return Triton's compiler for NVIDIA's GPUs, which ends at PTX."""
+
+    class PtxCompiler(original):  # type: ignore[misc]
+        def __init__(self, target: Any):
+            super().__init__(target)
+            self.binary_ext = "ptx"
+
+        def add_stages(self, stages: dict[str, Any], options: Any, language: Any = None) -> None:
+            super().add_stages(stages, options, language)
+            stages.pop("cubin", None)
+
+    return PtxCompiler
+
+
+class Driver:
+    """What Triton asks of a driver: a device, and a launch."""
+
+    def __init__(self) -> None:
+        self.utils = self
+        self.launcher_cls = Launcher
+        self.turns = 0
+
+    def get_current_target(self) -> Any:
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", CAPABILITY, WARP)
+
+    def get_current_device(self) -> str:
+        return DEVICE
+
+    def set_current_device(self, device: Any) -> None: ...
+
+    def get_current_stream(self, device: Any = None) -> int:
+        return 0
+
+    def get_active_torch_device(self) -> Any:
+        import torch
+
+        return torch.device("cpu")
+
+    def get_device_interface(self) -> Any:
+        import torch
+
+        return torch.cpu
+
+    def get_device_capability(self, device: Any = None) -> tuple[int, int]:
+        return CAPABILITY // 10, CAPABILITY % 10
+
+    def get_device_properties(self, device: Any) -> dict[str, int]:
+        return PROPERTIES
+
+    def get_benchmarker(self) -> Callable[..., list[float]]:
+        """Return what the autotuner measures with: it runs a configuration once, and prefers the first."""
+
+        def first(call: Callable[[], Any], quantiles: Any = None, **_: Any) -> list[float]:
+            call()
+            self.turns += 1
+            return [float(self.turns)] * 3
+
+        return first
+
+    def get_empty_cache_for_benchmark(self) -> Any:
+        return np.zeros(1, np.int32)
+
+    def clear_cache(self, cache: Any) -> None: ...
+
+    def load_binary(self, name: str, ptx: bytes, shared: int, device: Any) -> tuple[object, object, int, int, int]:
+        """Translate a kernel. Return (module, function, registers, spills, the most threads of a block)."""
+        kernel = _kernel(ptx.decode() if isinstance(ptx, bytes) else ptx, name)
+        return kernel, kernel, 0, 0, 1024
+
+    def unload_module(self, module: object) -> None: ...
+
+
+def located(ptx: str) -> str:
+    """Return PTX in which inline assembly is on the line of the kernel that it was written for.
+
+    LLVM counts the lines of a piece of inline assembly on from that line, as Triton writes loads and stores by it: the first
+    `.loc` in it is right.
+    """
+    lines, inside = [], 0
+    for line in ptx.split("\n"):
+        if "// begin inline asm" in line or "// end inline asm" in line:
+            inside = int("begin" in line)
+        elif inside and line.lstrip().startswith(".loc"):
+            line = "" if inside > 1 else line
+            inside += 1
+        lines.append(line)
+    return "\n".join(lines)
+
+
+class _Kernel:
+    def __init__(self, ptx: str, name: str):
+        module = parsed(located(ptx))
+        self.variables = allocate(module)
+        self.translated = translate(module, name, {n: m.base for n, m in self.variables.items()})
+
+
+@lru_cache(maxsize=256)
+def _kernel(ptx: str, name: str) -> _Kernel:
+    return _Kernel(ptx, name)
+
+
+class Launcher:
+    """Launches a compiled kernel with the arguments that Triton has bound."""
+
+    def __init__(self, source: Any, metadata: Any):
+        self.names = list(source.signature)
+        self.types, self.metadata = list(source.signature.values()), metadata
+        if getattr(metadata, "num_ctas", 1) > 1:
+            raise EmulatorError("not supported: Triton kernels with num_ctas above 1 (clusters)")
+
+    def __call__(
+        self, x: int, y: int, z: int, stream: Any, function: _Kernel, packed: Any, launch_metadata: Any, enter: Any, leave: Any,
+        *args: Any,
+    ) -> None:  # fmt: skip
+        grid = tuple(int(v) for v in (x, y, z))
+        if 0 in grid:
+            return
+        values: list[Any] = []
+        arrays: list[tuple[np.ndarray, str]] = []
+        for name, kind, value in zip(self.names, self.types, args, strict=False):
+            _flatten(str(name), kind, value, values, arrays)
+        declared = function.translated.entry.params
+        scratch = int(getattr(self.metadata, "global_scratch_size", 0) or 0) * int(np.prod(grid))
+        for i in range(len(declared) - len(values)):
+            room = np.zeros(scratch, np.uint8) if scratch and i == 0 else None
+            arrays += [] if room is None else [(room, "Triton's scratch memory")]
+            values.append(np.uint64(0 if room is None else room.ctypes.data))
+        block = (WARP * int(self.metadata.num_warps), 1, 1)
+        run_kernel(function.translated, function.variables, grid, block, tuple(values), int(self.metadata.shared), arrays)
+
+
+def _flatten(name: str, kind: Any, value: Any, values: list[Any], arrays: list[tuple[np.ndarray, str]]) -> None:
+    """Add the value of an argument as the PTX takes it; what is a constant of the compilation is none of them."""
+    if kind == "constexpr":
+        return
+    if isinstance(kind, tuple):
+        for i, (part, item) in enumerate(zip(kind, value, strict=True)):
+            _flatten(f"{name}[{i}]", part, item, values, arrays)
+    elif kind.startswith("*"):
+        values.append(_address(name, value, arrays))
+    elif kind in _NUMPY:
+        values.append(np.array(value).astype(_NUMPY[kind])[()] if kind[0] in "f" else _whole(value, _NUMPY[kind]))
+    else:
+        raise EmulatorError(f"not supported: argument {name} of a Triton kernel, of type {kind}")
+
+
+def _whole(value: Any, code: str) -> np.generic:
+    size = int(code[1])
+    raw = (int(value) & (1 << 8 * size) - 1).to_bytes(size, "little")
+    return np.frombuffer(raw, code)[0]
+
+
+def _address(name: str, value: Any, arrays: list[tuple[np.ndarray, str]]) -> np.generic:
+    """Return the address of an array or a tensor, and add its bytes to what the kernel may touch."""
+    if value is None:
+        return np.uint64(0)
+    if isinstance(value, _Array):
+        arrays.append((value.array, name))
+        return np.uint64(value.data_ptr())
+    if hasattr(value, "base") and not hasattr(value, "stride"):  # triton.reinterpret
+        value = value.base
+        return _address(name, value, arrays)
+    if not hasattr(value, "data_ptr") or (hasattr(value, "device") and value.device.type != "cpu"):
+        raise EmulatorError(f"argument {name} of a Triton kernel is no NumPy array and no tensor on the CPU, but {value!r:.60}")
+    size = value.element_size()
+    steps = [(n - 1) * stride for n, stride in zip(value.shape, value.stride(), strict=True)]
+    reach = (1 + sum(steps)) * size if value.numel() else 0
+    arrays.append((bytes_at(value.data_ptr(), reach), name))
+    return np.uint64(value.data_ptr())
+
+
+def _time_once(call: Callable[[], Any], *_: Any, quantiles: Any = None, return_mode: str = "mean", **__: Any) -> Any:
+    """Run a kernel once; return the milliseconds that the emulator took, in as many ways as do_bench is asked for."""
+    begun = time.perf_counter()
+    call()
+    taken = 1e3 * (time.perf_counter() - begun)
+    return [taken] * len(quantiles) if quantiles is not None else [taken] if return_mode == "all" else taken
+
+
