@@ -133,6 +133,44 @@ def pacgan_section(record: Record) -> str:
     return f"{table(head, lines)}\n\n{_runs(record, 'pacgan')} {alarms}{told}"
 
 
+# What each row of the ablation leaves out of the preset "density".
+ABLATION = {
+    "all of it": "nothing: the preset `density`, in fewer steps", "no Fourier features": "`--fourier 0`: D sees x alone",
+    "no signs in z": "`--signs 0`: the noise is normal, and connected",
+    "gamma is small at once": "`--r1 0.0025 --r2 0.0025 --penalty-fall 1`: from the first step on as they would end",
+    "gamma stays large": "`--penalty-fall 1`: R1 and R2 stay at 0.02", "beta2 of the defaults": "`--beta2 0.99`",
+    "rates fall in a straight line": "`--decay-power 1`", "no R2": "`--r2 0`: D's slope is free at the fakes",
+}
+
+
+def density_section(record: Record) -> str:
+    """Return what the preset `density` reaches, seed by seed, and what it reaches without each of its ingredients."""
+    names = ("modes", "HQ %", "reverse KL (exact)", "JSD (exact)", "std ratio of the modes", "largest shift, std", "p")
+    lines = [[row["data"], str(seed), *_density_cells(run)]
+             for row in record["tables"]["density"] for seed, run in enumerate(row["runs"])]
+    parts = [table(["data", "seed", *names], lines), _runs(record, "density")]
+    rows = {row["preset"]: row for row in record["tables"].get("ablation", []) if row["runs"]}
+    if rows:
+        without = [[name, what, *_ablation_cells(rows[name]["runs"])] for name, what in ABLATION.items() if name in rows]
+        head = ["row", "what it leaves out", "modes / HQ % / reverse KL", "JSD", "std ratio of the modes"]
+        parts += [table(head, without), _runs(record, "ablation")]
+    return "\n\n".join(parts)
+
+
+def _density_cells(run: dict[str, float]) -> list[str]:
+    """Return the measures of one run against a mixture, an exact sampler's in brackets."""
+    return [f"{run['modes']:.0f}", f"{run['hq']:.2%}".rstrip("%"), f"{run['reverse_kl']:.4f} ({run['exact_reverse_kl']:.4f})",
+            f"{run['jsd']:.4f} ({run['exact_jsd']:.4f})", f"{run['std_ratio_min']:.2f} to {run['std_ratio_max']:.2f}",
+            f"{run['shift_max']:.2f}", f"{run['mmd_p']:.3f}"]
+
+
+def _ablation_cells(runs: list[dict[str, float]]) -> list[str]:
+    """Return the measures of a row's runs as means, and the smallest and the largest std ratio of a mode in any of them."""
+    found = summary(runs)
+    ratios = f"{min(run['std_ratio_min'] for run in runs):.2f} to {max(run['std_ratio_max'] for run in runs):.2f}"
+    return [mixture_cell({"runs": runs, "diverged": 0}), _value(*found["jsd"], 3), ratios]
+
+
 def remedies_section(record: Record) -> str:
     """Return each remedy that was run on both mixtures: what it changes, when to use it, and what it reaches."""
     rows = _rows(record, "remedies")

@@ -100,6 +100,37 @@ def test_what_was_not_run_is_told_in_a_sentence_or_left_out():
     assert "R2" not in quality_tables.remedies_section(_record()), "r2 was run on ring alone"
 
 
+def _density_record():
+    run = {"steps": 100, "modes": 8, "hq": 0.98, "reverse_kl": 0.0012, "exact_reverse_kl": 0.0014, "jsd": 0.0046,
+           "exact_jsd": 0.001, "std_ratio_min": 0.94, "std_ratio_max": 1.05, "shift_max": 0.15, "mmd_p": 0.055}
+    worse = {**run, "modes": 7, "hq": 0.96, "std_ratio_min": 0.41, "std_ratio_max": 0.8, "jsd": 0.2}
+    return {"stamp": STAMP, "tables": {
+        "density": [{"data": "ring", "preset": "density", "runs": [run, worse], "diverged": 0}],
+        "ablation": [{"data": "ring", "preset": "no R2", "runs": [run, worse], "diverged": 0},
+                     {"data": "ring", "preset": "all of it", "runs": [], "diverged": 1}],
+    }}
+
+
+def test_densities_are_shown_seed_by_seed_and_the_ablation_row_by_row():
+    record = _density_record()
+    text = quality_tables.density_section(record)
+    assert "| ring | 0 | 8 | 98.00 | 0.0012 (0.0014) | 0.0046 (0.0010) | 0.94 to 1.05 | 0.15 | 0.055 |" in text
+    assert "| ring | 1 | 7 | 96.00 |" in text and "0.41 to 0.80" in text
+    numbers = "7.5±0.5 / 97.0±1.0 / 0.001±0.000 | 0.102±0.098 | 0.41 to 1.05"
+    assert f"| no R2 | `--r2 0`: D's slope is free at the fakes | {numbers} |" in text
+    assert "| all of it |" not in text, "what has no runs has no cell"
+    del record["tables"]["ablation"]
+    assert "R2" not in quality_tables.density_section(record)
+
+
+def test_every_row_of_the_ablation_is_described():
+    assert set(quality_tables.ABLATION) == {row.row for row in TABLES["ablation"]}
+    for row in TABLES["ablation"]:
+        flags = {name: value for name, value in row.options if name != "steps"}
+        told = quality_tables.ABLATION[row.row]
+        assert all(f"--{name.replace('_', '-')} {value:g}" in told for name, value in flags.items()), row.row
+
+
 def test_every_remedy_is_described():
     assert set(quality_tables.REMEDIES) == {row.row for row in TABLES["remedies"]}
     text = quality_tables.remedies_section(_record())
