@@ -58,8 +58,8 @@ def fit(
 
     options: those of `tinygan train`, by name, with its defaults for such data: steps, batch, seed, objective, k, update, r1, r2,
     gp, penalty_fall, smooth, noise, pack, unroll, ema, lr_d, lr_g, beta1, beta2, decay, decay_power, save_every, and z, the length
-    of the noise, if G's first layer is no Linear one. penalties: further ones on D's slope. optim_d, optim_g: optimisers made of D.parameters() and
-    G.parameters(), in the place of Adam by the options.
+    of the noise, if G's first layer is no Linear one. penalties: further ones on D's slope. optim_d, optim_g: optimisers made of
+    D.parameters() and G.parameters(), in the place of Adam by the options.
 
     callback: called with a `Moment` after every `every` steps; returns None to go on, True to stop. progress: show a bar on a
     terminal, else a line now and then. say: takes every line of progress, alarms and notes; stderr by default. out: a folder with

@@ -9,8 +9,8 @@ const NAMES = {
   k: "D's steps, k", objective: "objective", lr_d: "rate of D", lr_g: "rate of G", r1: "R1, γ", r2: "R2, γ", pack: "packs", ema: "average of G",
   gp: "WGAN-GP, λ", smooth: "label smoothing", unroll: "unrolled steps", unroll_rate: "their rate", beta1: "Adam's β₁", beta2: "Adam's β₂",
   penalty_fall: "fall of R1 and R2", decay: "share of decay", decay_power: "power of decay", fourier: "sines for D",
-  frequency: "their frequency", signs: "signs in z", maxout: "maxout pieces of D", dropout: "dropout of D", spectral: "spectral norm of D", batch_norm: "batch norm of G",
-  steps: "steps in all", arch: "networks", width: "width of a DCGAN", init: "initial weights",
+  frequency: "their frequency", signs: "signs in z", maxout: "maxout pieces of D", dropout: "dropout of D", spectral: "spectral norm of D",
+  batch_norm: "batch norm of G", steps: "steps in all", arch: "networks", width: "width of a DCGAN", init: "initial weights",
   noise: "instance noise", update: "moves", hidden: "layers of G", hidden_d: "layers of D", z: "length of z", batch: "batch m", seed: "seed",
 };
 const OF_PICTURES = ["arch", "width"]; // a DCGAN needs pictures
