@@ -69,7 +69,7 @@ REMEDY_OPTIONS = {"ring": (*REMEDY_STEPS, ("hidden_d", (128, 128, 128)), ("decay
 # Gulrajani et al. 2017, Algorithm 1, has Adam with these; the rows above keep the rates of the table's plain game
 PAPERS = {"wgan-gp": ("wgan-gp, its paper's Adam", (("lr_d", 1e-4), ("lr_g", 1e-4), ("beta1", 0.0), ("beta2", 0.9)))}
 # What the preset "density" is without one of its ingredients, on a run of ABLATION_STEPS steps.
-ABLATION_STEPS = ("steps", 8_000)
+ABLATION_STEPS = ("steps", 12_000)
 ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
     "all of it": (), "no Fourier features": (("fourier", 0),), "no signs in z": (("signs", 0),),
     "gamma is small at once": (("r1", 2.5e-3), ("r2", 2.5e-3), ("penalty_fall", 1.0)),
