@@ -11,7 +11,8 @@ from tinygan.play.rotation import MOST, PRODUCTS, SETTLED, WHOLE, GameField
 from tinygan.play.views import CELLS, MANY, Views
 
 PENALTIES = {"none": {"r1": 0.0}, "R1": {"r1": 2.0}, "R2": {"r1": 0.0, "r2": 2.0}, "WGAN-GP": {"r1": 0.0, "gp": 2.0},
-             "all, in packs": {"r1": 1.0, "r2": 1.0, "gp": 1.0, "pack": 2}}
+             "all, in packs": {"r1": 1.0, "r2": 1.0, "gp": 1.0, "pack": 2},
+             "fallen": {"r1": 4.0, "r2": 4.0, "gp": 4.0, "penalty_fall": 10.0, "steps": 100}}
 
 
 @pytest.mark.parametrize("options", PENALTIES.values(), ids=PENALTIES)

@@ -118,6 +118,18 @@ def test_numpy_alone_gets_the_same_numbers(objective, simultaneous):
             assert line.difference <= 1e-9 * max(abs(line.value), 1e-3), (move.title, line.key)
 
 
+def test_numpy_alone_follows_penalties_that_have_fallen():
+    falling = game(r1=0.3, remedies=Remedies(r2=0.2, penalty_fall=10))
+    falling.penalty_share = 0.25
+    account = explain(falling, *batches(), by_hand=True)
+    less = explain(game(r1=0.075, remedies=Remedies(r2=0.05)), *batches(), by_hand=True)
+    assert not account.why_not_by_hand and "weight 0.075" in str(account) and "weight 0.05" in str(account)
+    for move, line in account.differences:
+        assert line.difference <= 1e-9 * max(abs(line.value), 1e-3), (move.title, line.key)
+    for found, wanted in zip(account.moves, less.moves, strict=True):
+        assert [line.value for line in found.lines] == pytest.approx([line.value for line in wanted.lines], rel=1e-9), found.title
+
+
 def test_by_hand_sees_a_wrong_gradient(monkeypatch):
     """A factor in one slope of the engine's, or in the formula by hand, is seen in more than one line."""
     played, (xs, zs) = game(), batches()
