@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.docs.markdown import machine, measured_on, table
 from benchmarks.quality.presets import summary
+from tinygan.data import load
 
 Record = dict[str, Any]
 
@@ -148,13 +149,32 @@ def density_section(record: Record) -> str:
     names = ("modes", "HQ %", "reverse KL (exact)", "JSD (exact)", "std ratio of the modes", "largest shift, std", "p")
     lines = [[row["data"], str(seed), *_density_cells(run)]
              for row in record["tables"]["density"] for seed, run in enumerate(row["runs"])]
-    parts = [table(["data", "seed", *names], lines), _runs(record, "density")]
+    parts = [table(["data", "seed", *names], lines), _within_goal(record["tables"]["density"])]
     rows = {row["preset"]: row for row in record["tables"].get("ablation", []) if row["runs"]}
     if rows:
         without = [[name, what, *_ablation_cells(rows[name]["runs"])] for name, what in ABLATION.items() if name in rows]
         head = ["row", "what it leaves out", "modes / HQ % / reverse KL", "JSD", "std ratio of the modes"]
-        parts += [table(head, without), _runs(record, "ablation")]
-    return "\n\n".join(parts)
+        told = ", ".join(f"{name} {len(row['runs'])}" for name, row in rows.items())
+        some = next(iter(rows.values()))
+        parts += [table(head, without), f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the smallest and "
+                  f"the largest of any mode and seed. Seeds: {told}."]
+    stamp = record["stamp"]
+    return "\n\n".join([*parts, f"Measured on {machine(stamp)}; the latest row on commit {stamp['commit']}, {stamp['date']}."])
+
+
+def _within_goal(rows: list[Record]) -> str:
+    """Return how many runs of each data set have right densities by all measures at once, and their steps."""
+    found = []
+    for row in rows:
+        good = sum(run["modes"] == len(load(row["data"]).centres) and 0.975 <= run["hq"] <= 0.995 and run["reverse_kl"] <= 0.005
+                   and run["jsd"] <= 0.02 and run["std_ratio_min"] >= 0.9 and run["std_ratio_max"] <= 1.1 for run in row["runs"])
+        found.append(f"{good} of {len(row['runs'])} runs on {row['data']} ({_steps(row)} steps)")
+    return (f"All modes, HQ from 97.5 to 99.5 %, reverse KL up to 0.005, JSD up to 0.02 and every std ratio from 0.9 to 1.1: "
+            f"{' and '.join(found)} have all of it.")
+
+
+def _steps(row: Record) -> str:
+    return f"{row['runs'][0]['steps']:,.0f}"
 
 
 def _density_cells(run: dict[str, float]) -> list[str]:
