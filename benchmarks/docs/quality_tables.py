@@ -156,8 +156,8 @@ def density_section(record: Record) -> str:
         head = ["row", "what it leaves out", "modes / HQ % / reverse KL", "JSD", "std ratio of the modes"]
         told = ", ".join(f"{name} {len(row['runs'])}" for name, row in rows.items())
         some = next(iter(rows.values()))
-        caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the smallest and the largest of any "
-                   f"mode and seed. Seeds: {told}.")
+        caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the smallest and the largest of "
+                   f"any mode and seed. Seeds: {told}.")
         parts += [table(head, without), caption]
     stamp = record["stamp"]
     return "\n\n".join([*parts, f"Measured on {machine(stamp)}; the latest row on commit {stamp['commit']}, {stamp['date']}."])
