@@ -156,7 +156,7 @@ def density_section(record: Record) -> str:
         head = ["row", "what it leaves out", "modes / HQ % / reverse KL", "JSD", "std ratio of the modes"]
         told = ", ".join(f"{name} {len(row['runs'])}" for name, row in rows.items())
         some = next(iter(rows.values()))
-        caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the smallest and the largest of "
+        caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the least and the largest of "
                    f"any mode and seed. Seeds: {told}.")
         parts += [table(head, without), caption]
     stamp = record["stamp"]
