@@ -32,6 +32,7 @@ ADVICE = {
     "racecheck": "two threads meet in the same place with no __syncthreads() (cuda.syncthreads()) between them: one is missing, "
                  "or they should not meet",
     "memcheck": "an index runs out of its array: is the edge of the last tile guarded, and is a size written into the code?",
+    "read-only": "an input is to stay as it is: write to the outputs alone",
     "initcheck": "a number is read that nobody has written: is each element of the tile, or of the output, written before?",
     "synccheck": "all threads of a block have to reach the same barrier: take it out of the if, or out of the loop that ends early",
 }  # fmt: skip
@@ -212,7 +213,8 @@ def _findings(host: OwnHost, outcomes: Sequence[Outcome]) -> Iterator[str]:
     first: dict[tuple[str, str], Any] = {}
     for o in outcomes:
         for finding in o.findings:
-            first.setdefault((finding.tool, finding.source), finding)
+            tool = "read-only" if "read-only" in finding.message else finding.tool
+            first.setdefault((tool, finding.source), finding)
     yield from finding_sentences(list(first.values())[:3], host)
     for tool in dict.fromkeys(tool for tool, _ in first):
         yield ADVICE.get(tool, re.sub(r"check$", "", tool))

@@ -11,7 +11,7 @@ from tinygan_kernels.contract import Kernel
 from tinygan_kernels.verification.bounds import bound
 from tinygan_kernels.verification.cases import Case
 
-from .limits import coalesced, conflict_free, instructions_an_input, numbers_an_output
+from .limits import coalesced, conflict_free, instructions_an_input, numbers_an_output, warps
 from .picture import Panel, Picture
 from .puzzle import Arrays, Derivative, Mistake, Puzzle
 
@@ -191,6 +191,7 @@ BCE_FORWARD = Puzzle(
     limits=(
         coalesced(),
         conflict_free("let the threads that go on be neighbours, and their partners lie half a tile further"),
+        warps(8, "leave the launch at one block of 256: another one would do all of it again"),
         instructions_an_input(120, 2048, "let all 256 threads sum their terms, and the tree have 8 levels"),
     ),
     mistakes=(

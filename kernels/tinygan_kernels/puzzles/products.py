@@ -110,7 +110,7 @@ MATMUL_TILED = Puzzle(
         "What lies beyond an edge is brought as 0: it adds nothing, and no thread has to leave the loop early.",
         "Two barriers a tile: one before the tile is multiplied, and one after, before the next tile overwrites it.",
     ),
-    cases=lambda: [_case(*s) for s in ((3, 2, 0), (1, 1, 1), (16, 16, 16), (15, 17, 33), (33, 5, 48))],
+    cases=lambda: [_case(*s) for s in ((3, 2, 0), (1, 1, 1), (16, 16, 16), (15, 17, 33), (17, 5, 48))],
     measured=lambda: _case(32, 32, 32),
     terms=32**3,
     limits=(
@@ -202,7 +202,7 @@ MATMUL_REGISTERS = Puzzle(
         "With rows 4 y + i instead, lanes of a warp read words 32 apart in as: all in one bank.",
         "At the end 16 stores, each with its own guard.",
     ),
-    cases=lambda: [_case(*s) for s in ((3, 2, 0), (1, 1, 1), (32, 32, 8), (31, 33, 17), (34, 65, 9))],
+    cases=lambda: [_case(*s) for s in ((3, 2, 0), (1, 1, 1), (32, 32, 8), (31, 33, 17), (33, 34, 9))],
     measured=lambda: _case(32, 32, 32),
     terms=32**3,
     limits=(
@@ -269,7 +269,7 @@ MATMUL_ASYNC = Puzzle(
         "End a group in the last round too, though it is empty: so that `all but one` still means that the last tile has arrived.",
         "The second barrier, after the 16 terms, keeps the next round from copying into a stage that somebody still reads.",
     ),
-    cases=lambda: [_case(*s) for s in ((3, 2, 0), (1, 1, 1), (16, 16, 16), (15, 17, 33), (33, 5, 64))],
+    cases=lambda: [_case(*s) for s in ((3, 2, 0), (1, 1, 1), (16, 16, 16), (15, 17, 33), (17, 5, 64))],
     measured=lambda: _case(32, 32, 64),
     terms=32 * 32 * 64,
     limits=(

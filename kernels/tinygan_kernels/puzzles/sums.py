@@ -11,7 +11,7 @@ from tinygan_kernels import reference
 from tinygan_kernels.contract import KERNELS
 from tinygan_kernels.verification.cases import Case
 
-from .limits import coalesced, conflict_free, instructions_an_input, numbers_an_output
+from .limits import coalesced, conflict_free, instructions_an_input, numbers_an_output, warps
 from .picture import Panel, Picture
 from .puzzle import Mistake, Puzzle
 
@@ -87,6 +87,7 @@ SUM = Puzzle(
         conflict_free("let the threads that go on be neighbours, and their partners lie half a tile further"),
         numbers_an_output(0, "a tree needs no atomics, and always adds in the same order", "shared", "atom"),
         numbers_an_output(0, "a tree needs no atomics, and always adds in the same order", "global", "atom"),
+        warps(8, "leave the launch at one block of 256: another one would do all of it again"),
         instructions_an_input(40, 4096, "let all 256 threads sum their elements, and the tree have 8 levels"),
     ),
     mistakes=(

@@ -11,8 +11,9 @@ from .puzzle import Puzzle
 from .sums import BATCH_NORM, SUM
 from .updates import ADAM
 
-# Every puzzle by its name, in the order in which one best solves them.
-PUZZLES: dict[str, Puzzle] = {puzzle.name: puzzle for puzzle in (
+_ORDER = (
     BIAS_ACT, LEAKY_GRAD, ADAM, BCE_BACKWARD, SUM, BCE_FORWARD, TRANSPOSE, BATCH_NORM, MATMUL_TILED, MATMUL_REGISTERS, MATMUL_ASYNC,
     CONV,
-)}  # fmt: skip
+)  # fmt: skip
+# Every puzzle by its name, in the order in which one best solves them.
+PUZZLES: dict[str, Puzzle] = {puzzle.name: puzzle for puzzle in _ORDER}

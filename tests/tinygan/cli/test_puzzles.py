@@ -79,7 +79,6 @@ def test_a_solution_is_solved_and_a_wrong_answer_is_not_yet(said, tmp_path):
     ("sum", "a.cu", SUM.replace("float", "double"), "arrays of float64"),
     ("sum", "a.cu:product", SUM, "there is no kernel 'product'"),
     ("sum", "a.cu", LINE + "\n" + BODY.replace("i += 256", "i += 0"), "a.cu:sum, at n = 1"),
-    ("matmul-async", "a.py", SOLUTIONS["matmul-tiled"][".py"], "Numba CUDA does not have what matmul-async is about"),
 ], ids=lambda value: value[:20] if isinstance(value, str) and value.isascii() and "\n" not in value else "text")  # fmt: skip
 def test_what_cannot_be_judged_is_told_in_one_line(said, tmp_path, name, file, text, words):
     if text is not None:
@@ -89,15 +88,12 @@ def test_what_cannot_be_judged_is_told_in_one_line(said, tmp_path, name, file, t
 
 
 def test_a_python_file_that_never_ends_is_ended_and_what_it_prints_is_shown(said, tmp_path):
-    (tmp_path / "a.py").write_text("while True: pass")
-    code, _, err = said("check", "sum", "a.py", "--seconds", "3")
-    assert code == 2 and "a.py: it was not done after 3 seconds, and was ended" in err
+    (tmp_path / "a.py").write_text("import time; time.sleep(99)")
+    code, _, err = said("check", "sum", "a.py", "--seconds", "1")
+    assert code == 2 and "a.py: it was not done after 1 seconds, and was ended" in err
     (tmp_path / "a.py").write_text("print('here')\n" + PUZZLES["sum"].skeletons[".py"])
     code, out, err = said("check", "sum", "a.py")
     assert (code, err) == (1, "here\n") and out.startswith("sum: not yet. ")
-    (tmp_path / "a.py").write_text("import os; os._exit(3)")
-    code, _, err = said("check", "sum", "a.py")
-    assert code == 2 and "its process ended before there was a verdict (exit code 3)" in err
 
 
 def test_train_says_which_kernels_are_missing_and_which_is_wrong(said, tmp_path, monkeypatch):

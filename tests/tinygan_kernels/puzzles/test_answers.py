@@ -8,7 +8,9 @@ import pytest
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from puzzle_answers import SOLUTIONS
+from tinygan_kernels import ContractError
 from tinygan_kernels.puzzles import PUZZLES, check
+from tinygan_kernels.puzzles.child import check_apart
 from wrong_puzzle_answers import WRONG
 
 
@@ -52,3 +54,22 @@ def test_a_wrong_answer_is_refused_with_the_right_words(number, tmp_path):
 @pytest.mark.parametrize("name", PUZZLES)
 def test_each_puzzle_refuses_at_least_four_wrong_answers(name):
     assert sum(wrong[0] == name for wrong in WRONG) >= 4
+
+
+def test_what_numba_does_not_have_is_asked_for_in_cuda(tmp_path):
+    with pytest.raises(ContractError, match=r"Numba CUDA does not have what matmul-async is about; write it in CUDA C\+\+"):
+        judged("matmul-async", ".py", SOLUTIONS["matmul-tiled"][".py"], tmp_path)
+
+
+def test_a_process_that_ends_without_a_verdict_is_told(tmp_path):
+    (tmp_path / "a.py").write_text("import os; os._exit(3)")
+    with pytest.raises(ContractError, match=r"its process ended before there was a verdict \(exit code 3\)"):
+        check_apart("sum", tmp_path / "a.py")
+
+
+@pytest.mark.parametrize("name", PUZZLES)
+def test_the_cases_are_of_many_shapes_and_not_always_square(name):
+    shapes = {PUZZLES[name].expected(case)[0][0].shape or case.inputs[0].shape for case in PUZZLES[name].cases()}
+    assert len(shapes) >= 5 and 1 in {size for shape in shapes for size in shape}
+    sides = [shape[1:3] if len(shape) == 4 else shape for shape in shapes if len(shape) > 1]
+    assert not sides or (any(high > wide for high, wide in sides) and any(high < wide for high, wide in sides))
