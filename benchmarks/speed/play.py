@@ -103,10 +103,9 @@ def pictures(browser: Browser, folder: Path) -> None:
         page.do("Emulation.setDeviceMetricsOverride", width=1280, height=1330, deviceScaleFactor=1, mobile=False)
         time.sleep(1)
         page.picture(folder / "play-dark.png")
-    for name in ("play.png", "play-dark.png"):  # fewer colours: a third of the bytes
+    for name in ("play.png", "play-dark.png"):  # with all their colours: with 256 the map has edges, or the lines other colours
         with Image.open(folder / name) as picture:
-            fewer = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-            fewer.save(folder / name, optimize=True)
+            picture.convert("RGB").save(folder / name, optimize=True)
 
 
 def line_of(found: dict[str, Any]) -> str:
