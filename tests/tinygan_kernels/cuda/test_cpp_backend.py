@@ -9,6 +9,7 @@ import itertools
 import re
 import sys
 import types
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from tinygan_kernels.verification import bounds, cases
 F64_STRIDE = 4  # the emulator computes fma.f64 exactly, which takes time: every fourth case, after all of them in float32
 ROWS = [(row, dtype) for row in cpp_backend.LADDERS for dtype in row.dtypes]
 GPU_MISSING = cpp_backend.why_unavailable()
+compiles = pytest.mark.skipif(find_spec("numba_cuda") is None, reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 
 def version_cases(row, dtype):
@@ -46,6 +48,7 @@ def rng():
 # ---- right on every shape -----------------------------------------------------------------------------------------------------
 
 
+@compiles
 @pytest.mark.parametrize(("row", "dtype"), ROWS, ids=lambda v: v if isinstance(v, str) else f"{v.kernel}-{v.number}")
 def test_every_version_is_inside_its_bound(row, dtype):
     backend = emulated(row.kernel, row.number)
@@ -64,6 +67,7 @@ WIDE = (
 )
 
 
+@compiles
 @pytest.mark.parametrize("kernel", ["conv2d", "conv2d_dx", "conv2d_dw"])
 @pytest.mark.parametrize("sizes", WIDE, ids=str)
 def test_implicit_gemm_at_the_edges_of_its_tiles(kernel, sizes, rng):
@@ -72,12 +76,14 @@ def test_implicit_gemm_at_the_edges_of_its_tiles(kernel, sizes, rng):
     assert judge(emulated(kernel, 2), cpp_backend.find(kernel, 2), inputs, **params) <= 1
 
 
+@compiles
 @pytest.mark.parametrize("number", [1, 2])
 def test_loss_over_many_blocks(number, rng):
     s, t = (3 * rng.standard_normal(5003)).astype(np.float32), rng.uniform(0, 1, 5003).astype(np.float32)
     assert judge(emulated("bce_logits", number), cpp_backend.find("bce_logits", number), (s, t)) <= 1
 
 
+@compiles
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_nan_logit_reaches_the_loss(number):
     s, t = np.array([0.5, np.nan, -1], np.float32), np.full(3, 0.5, np.float32)
@@ -86,6 +92,7 @@ def test_a_nan_logit_reaches_the_loss(number):
     assert np.isnan(ds).tolist() == [False, True, False]
 
 
+@compiles
 def test_tf32_rounds_and_so_is_off_unless_asked_for(rng):
     a, b = rng.standard_normal((2, 16, 16)).astype(np.float32)
     row = cpp_backend.find("matmul", 6)
@@ -155,6 +162,7 @@ def workspace_users(rng):
     yield "batch_norm", (f(40, 3), f(3), f(3)), (f(40, 3), f(3), f(3)), {"eps": 1e-5}
 
 
+@compiles
 def test_a_replay_takes_no_new_workspace_and_gives_the_same_bits(rng, buffers):
     backend = cpp_backend.backend(emulate=True)
     launches = [Launch(KERNELS[k], backend.implementations[k], i, o, p) for k, i, o, p in workspace_users(rng)]
@@ -171,6 +179,7 @@ def test_a_replay_takes_no_new_workspace_and_gives_the_same_bits(rng, buffers):
         assert all(np.array_equal(a, b) for a, b in zip(launch.outputs, expected, strict=True)), launch.kernel.name
 
 
+@compiles
 def test_a_replayed_adam_counts_on_and_reads_its_rate_anew(rng):
     g, theta, m, v = rng.standard_normal((4, 33)).astype(np.float32)
     v = np.abs(v)
@@ -304,6 +313,7 @@ def test_every_function_of_the_array_module_that_is_used_exists_in_cupy():
 ADDED_BY_CUPY = ("-ftz=true", "--device-as-default-execution-space")
 
 
+@compiles
 @pytest.mark.parametrize("row", cpp_backend.LADDERS, ids=lambda row: f"{row.kernel}-{row.number}")
 def test_what_cupy_adds_to_the_options_leaves_every_version_inside_its_bound(monkeypatch, row):
     monkeypatch.setattr(cpp_backend, "OPTIONS", (*cpp_backend.OPTIONS, *ADDED_BY_CUPY))
@@ -313,6 +323,7 @@ def test_what_cupy_adds_to_the_options_leaves_every_version_inside_its_bound(mon
 
 
 
+@compiles
 def test_the_path_to_a_gpu_passes_what_cupy_takes(monkeypatch, rng):
     """CuPy is played by NumPy and the emulator, whose RawModule has CuPy's calling convention."""
     cupy = types.ModuleType("cupy")

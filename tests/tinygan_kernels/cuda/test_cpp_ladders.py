@@ -3,6 +3,9 @@ bugs planted in the sources are found, and the compiled code meets its targets."
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+
 from tinygan_kernels import KERNELS, emulator
 from tinygan_kernels.cuda import array_kernels, cpp_backend
 from tinygan_kernels.emulator.host import nvrtc

@@ -6,6 +6,7 @@ import functools
 import sys
 import types
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tinygan.engine import ops
 from tinygan.engine.replay import Replayed
 
 GPU_MISSING = cpp_backend.why_unavailable()
+compiles = pytest.mark.skipif(find_spec("numba_cuda") is None, reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 
 class Cuda:
@@ -167,6 +169,7 @@ def check_replay(backend):
     assert [type(call) for call in replayed.plan.joined] == [graph.Captured]
 
 
+@compiles
 def test_a_recorded_step_is_one_graph(cupy):
     check_replay(cpp_backend.backend())
     assert cupy.cuda.launched == 3
