@@ -158,6 +158,7 @@ if __name__ == "__main__":
 
 
 def test_a_script_that_imports_cupy_runs_unchanged(tmp_path):
+    pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
     (tmp_path / "script.py").write_text(SCRIPT)
     paths = [str(Path(emulator.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     ran = subprocess.run([sys.executable, "-m", "tinygan_kernels.emulator", str(tmp_path / "script.py")], capture_output=True,

@@ -1,0 +1,37 @@
+"""Tests that compile CUDA C++ are skipped where no compiler is installed, with the words in which the emulator says so."""
+
+from collections.abc import Generator
+from importlib.util import find_spec
+
+import pytest
+
+HAS_COMPILER = find_spec("numba_cuda") is not None
+SAID = "the emulator needs numba-cuda with NVRTC"
+
+
+def said_by(error: BaseException | None) -> str:
+    """Return the emulator's words in an error, or in one that it came from, as where a test expected other words; "" without."""
+    while error is not None:
+        if str(error).startswith(SAID):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def skipped_without_a_compiler() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except BaseException as error:  # pytest's own outcomes are no Exceptions
+        if not HAS_COMPILER and (words := said_by(error)):
+            pytest.skip(words)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    return (yield from skipped_without_a_compiler())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    return (yield from skipped_without_a_compiler())
