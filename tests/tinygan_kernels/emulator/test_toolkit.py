@@ -73,6 +73,10 @@ def advice(version, option, log):
      "cuda/std/complex is not in the packages of CUDA 12.0, but in later ones: pip install 'cuda-toolkit[nvrtc,cccl]==12.4.*'"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cub/cub.cuh"',
      "cub/cub.cuh is of the CUDA Core Compute Libraries: pip install 'cuda-toolkit[cccl]==13.5.*'"),
+    ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "curand_kernel.h"',
+     "curand_kernel.h is of cuRAND: pip install 'cuda-toolkit[curand]==13.5.*'"),
+    ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cublas_v2.h"',
+     "cublas_v2.h is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mine.h"', ""),
     ((13, 5), "-dw", 'kernel.cu(1): error: identifier "y" is undefined', ""),
 ])  # fmt: skip

@@ -105,6 +105,10 @@ def _on_header(version: Version, header: str) -> str:
         return f"{header} is not in the packages of CUDA {dotted(version)}, but in later ones: {_install('nvrtc,cccl', CCCL_SINCE)}"
     if header.startswith(_CCCL):
         return f"{header} is of the CUDA Core Compute Libraries: {_install('cccl', version)}"
+    if re.match(r"curand\w*\.h$", header):
+        return f"{header} is of cuRAND: {_install('curand', version)}"
+    if re.match(r"(cublas|cudnn|cufft|cusparse|cusolver|nccl)\w*\.h$", header):
+        return f"{header} is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"
     if re.match(r"(cuda|cooperative_groups|mma|math_constants|vector_types)\w*\.h$", header):
         return f"{header} is in a package of headers: {_install('cudart', version)}"
     return ""
