@@ -158,6 +158,8 @@ def density_section(record: Record) -> str:
         some = next(iter(rows.values()))
         caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the least and the largest of "
                    f"any mode and seed. Seeds: {told}.")
+        if missing := [f'"{name}"' for name in ABLATION if name not in rows]:
+            caption += f" Not measured yet: the rows {', '.join(missing)} (`--only` takes the name of one)."
         parts += [table(head, without), caption]
     stamp = record["stamp"]
     return "\n\n".join([*parts, f"Measured on {machine(stamp)}; the latest row on commit {stamp['commit']}, {stamp['date']}."])

@@ -119,6 +119,7 @@ def test_densities_are_shown_seed_by_seed_and_the_ablation_row_by_row():
     numbers = "7.5±0.5 / 97.0±1.0 / 0.001±0.000 | 0.102±0.098 | 0.41 to 1.05"
     assert f"| no R2 | `--r2 0`: D's slope is free at the fakes | {numbers} |" in text
     assert "| all of it |" not in text, "what has no runs has no cell"
+    assert 'Not measured yet: the rows "all of it", "no Fourier features"' in text and '"no R2"' not in text
     del record["tables"]["ablation"]
     assert "R2" not in quality_tables.density_section(record)
 
