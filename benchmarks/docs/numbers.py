@@ -38,7 +38,7 @@ from tinygan.theory.vector_field import jacobian
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # blocks that take longer than a few seconds
 SLOW = {"ladders", "claims", "k-steps", "collapse", "optimum", "constant-d", "mlp-rates", "parzen", "birthday", "supports",
-        "own-wrong", "own-slow", "own-explained", "own-good", "seen", "trained"}
+        "own-wrong", "own-slow", "own-explained", "own-traced", "own-good", "seen", "trained"}
 # blocks that show what is chosen for the registers of AVX-512, and are left as they are on other machines
 MACHINES_OWN = set() if product_numbers.AVX_512 else {"route", "blocking"}
 
@@ -96,6 +96,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "own-wrong": own_kernel_page.wrong,
         "own-slow": own_kernel_page.slow,
         "own-explained": own_kernel_page.explained,
+        "own-traced": own_kernel_page.traced,
         "own-good": own_kernel_page.good,
         "contract": kernels_page.contract,
         "bounds": kernels_page.bounds,

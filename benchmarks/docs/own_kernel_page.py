@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from tinygan_kernels.own import explain_line, verify
+from tinygan_kernels.emulator.stepping.session import Session
+from tinygan_kernels.own import explain_line, own_subject, verify
+from tinygan_kernels.own import traced as own_traced
 
 FOLDER = Path(__file__).parent / "own_kernel"
 
@@ -44,6 +46,16 @@ def explained() -> str:
     """Return what `tinygan kernels explain` prints of the slow product's inner loop."""
     found = explain_line(FOLDER / "slow.cu", "matmul", line=11, shape=(64, 64, 64))
     return f"```\n$ tinygan kernels explain slow.cu --as matmul --line 11 --shape 64 64 64\n{found}\n```"
+
+
+TRACED = ("line 8", "next", "line 11", "next 3", "print sum", "back")
+
+
+def traced() -> str:
+    """Return what `tinygan kernels trace` prints of some steps through the slow product."""
+    session = Session(own_traced(own_subject(FOLDER / "slow.cu", "matmul", debug=True), warp=1))
+    said = [session.shown(), *(f"> {command}\n{session.run(command)}" for command in TRACED)]
+    return "\n".join(["```", f'$ tinygan kernels trace slow.cu --as matmul --warp 1 --do "{"; ".join(TRACED)}"', *said, "```"])
 
 
 def good() -> str:
