@@ -24,7 +24,7 @@ from tinygan_kernels.emulator.sanitizer.strength import order_of
 from tinygan_kernels.emulator.semantics.generic_addresses import SHARED
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-SMALL_BYTES, SMALL_STEPS, RACES = 1 << 22, 4_000, 4
+SMALL_BYTES, SMALL_STEPS, RACES = 1 << 22, 2_000, 4
 """What counts as a small launch: bytes that it may write, and steps that another run takes, about. Races whose results are told."""
 
 Chunks = Iterator[tuple[int, int]]
@@ -79,14 +79,12 @@ class Schedules:
 
     def look_again(self, report: Report, steps: int) -> None:
         """Add to a report what other orders show. steps: how many the launch took."""
-        chunks = sum(1 for _ in self.cut(self.launch.blocks))
-        cost = steps // chunks * self.launch.blocks
-        messages = order_of(self.launch.kernel).messages and (self.always or cost <= SMALL_STEPS)
+        messages = order_of(self.launch.kernel).depends and (self.always or steps <= SMALL_STEPS)
         races = [f for f in report.findings.values() if f.sides] if self.always or steps <= SMALL_STEPS else []
         if not (messages or races) or [*self.launch.memory.ranges] != self.all:
             return
         end = self._bytes()
-        self.steps = 4 * max(cost, steps) + SMALL_STEPS
+        self.steps = 4 * steps + SMALL_STEPS
         if messages:
             self._last_first(report)
             races = [f for f in report.findings.values() if f.sides]
@@ -96,10 +94,11 @@ class Schedules:
 
     # -- orders ---------------------------------------------------------------------------------------------------
     def _last_first(self, report: Report) -> None:
-        """Check the launch with the last block first, each to its end if it can, and in each the last warp first."""
+        """Check the launch with the last block first, to its end if it can, then the others together, and the last warp of each first."""
         found, warps = Apart(self.launch.kernel, self.launch.blocks), Shape(1, self.launch.block, self.launch.grid).warps
         favoured = None if warps == 1 else lambda lane: lane // WARP == warps - 1
-        self._run(found, ((b, 1) for b in reversed(range(self.launch.blocks))), favoured)
+        last = self.launch.blocks - 1
+        self._run(found, [(last, 1), *self._chunks(0, last)], favoured)
         report.add_from(found.report, "the last block and the last warp go first")
 
     def _both_orders(self, finding: Finding) -> None:

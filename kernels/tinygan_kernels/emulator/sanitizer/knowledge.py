@@ -55,6 +55,11 @@ class View:
 
 def joined(*views: View | None) -> View | None:
     """Return the view that holds all that the given ones hold; None holds nothing."""
+    if len(views) == 2:  # the usual case, without the detour
+        one, other = views
+        if other is None or one is other:
+            return one
+        return other if one is None else View(_NOTHING, one, other)
     some = list({id(v): v for v in views if v is not None}.values())
     if len(some) < 2:
         return some[0] if some else None

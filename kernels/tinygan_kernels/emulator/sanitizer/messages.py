@@ -58,7 +58,7 @@ class Messages:
         self.last_acquired = np.zeros(width, "i8")  # the last one that it knows: a relaxed read before does not replace that
         self.exposed = np.full((2, width), None, object)  # what fences have released of lanes that have met this one since
         self.fenced_since = np.zeros(width, bool)  # lanes whose last fence has not been told to others yet
-        self.fences = self.waits = False  # whether there was a fence; whether `pending` holds anything
+        self.fences = self.waits = self.shares = False  # whether there was a fence; whether `pending` and `exposed` hold anything
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
         """Note a fence of these lanes: it acquires what they read before, and what they write next releases what they know now."""
@@ -98,12 +98,13 @@ class Messages:
     def met(self, lanes: np.ndarray) -> None:
         """Let lanes that have met share what their fences released, and what they have read and not acquired yet."""
         if self.fenced_since[lanes].any():
+            self.shares = True
             for kind in (0, 1):
                 fenced = lanes[self.fenced[kind, 0, lanes] > 0]
                 if fenced.size:
                     self.exposed[kind, lanes] = self._fences_of(kind, lanes, fenced)
             self.fenced_since[lanes] = False
-        elif self.fences:
+        elif self.shares:
             for kind in (0, 1):
                 self._share(self.exposed[kind], lanes)
         if self.waits:
@@ -138,6 +139,16 @@ class Messages:
                 view = own_view(number, now, block, warp)
                 self.released[kind, lane] = View(view, before) if before is not None else View(view)
         return self.released[kind, lane]
+
+    def _both_released(self, lane: int) -> tuple[View | None, View | None]:
+        """Return what a lane's next strong write releases to its block, and to others."""
+        near, wide = self.released[:, lane]
+        if near is None or wide is None:
+            near, wide = self._released(0, lane), self._released(1, lane)
+        if self.shares:
+            exposed = self.exposed[:, lane]
+            near, wide = joined(near, exposed[0]), joined(wide, exposed[1])
+        return near, wide
 
     def read(self, strength: Strength, box: Mailbox, positions: np.ndarray, lanes: Lanes) -> None:
         """Note a strong read."""
@@ -177,7 +188,7 @@ class Messages:
             self.pending[kind, lane] = joined(self.pending[kind, lane], view)
 
     def _write(self, strength: Strength, box: Mailbox, lane: int, position: int, modifies: bool) -> None:
-        near, wide = joined(self._released(0, lane), self.exposed[0, lane]), joined(self._released(1, lane), self.exposed[1, lane])
+        near, wide = self._both_released(lane) if self.fences else (None, None)
         if strength.releases:
             near = self.order.view_of(lane)
             wide = near if strength.flags & WIDE else wide

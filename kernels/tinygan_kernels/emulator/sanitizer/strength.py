@@ -42,9 +42,11 @@ def strength_of(name: str) -> Strength:
 
 
 class KernelOrder(NamedTuple):
-    """What the whole kernel has of order: whether a message can pass between its threads through memory, and its compared loads."""
+    """What the whole kernel has of order: whether a message can pass between its threads through memory, whether what a thread does
+    can depend on one (a strong read whose result is used), and its compared loads."""
 
     messages: bool
+    depends: bool
     compared: frozenset[int]  # PTX lines of loads whose value a compare-and-swap compares
 
 
@@ -63,7 +65,11 @@ def order_of(kernel: TranslatedKernel) -> KernelOrder:
         for block in kernel.basic_blocks:
             functions[bisect_right(first, block.number)].extend(block.instructions)
         compared = frozenset(line for each in functions.values() for line in _compared(each))
-        _KNOWN[kernel] = KernelOrder(messages, compared)
+        reads = [i for i in instructions if i.opcode in ("ld", "atom") and strength_of(i.name).flags]
+        got = {name for i in reads for name in names_in(i.operands[0], Register)}
+        used = {name for i in instructions for name in names_in(i.operands[i.opcode in ("ld", "atom") :], Register)}
+        depends = messages and bool(got & used)
+        _KNOWN[kernel] = KernelOrder(messages, depends, compared)
     return _KNOWN[kernel]
 
 
