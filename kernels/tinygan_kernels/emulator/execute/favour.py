@@ -11,7 +11,7 @@ from .machine import Machine
 from .progress import Watch
 from .scheduler import Scheduler
 
-LOOK = 256
+LOOK = 64
 """Steps after which such a run asks whether its lanes only wait: it is small, and its blocks wait for others more often."""
 PATIENCE = 500
 """Turns that favoured lanes get in a row before the others get theirs too, as the favoured may wait for them."""

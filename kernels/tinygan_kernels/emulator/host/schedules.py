@@ -94,7 +94,7 @@ class Schedules:
 
     # -- orders ---------------------------------------------------------------------------------------------------
     def _last_first(self, report: Report) -> None:
-        """Check the launch with the last block first, to its end if it can, then the others together, and the last warp of each first."""
+        """Check the launch with the last block first, then the others together, and with the last warp of each block first."""
         found, warps = Apart(self.launch.kernel, self.launch.blocks), Shape(1, self.launch.block, self.launch.grid).warps
         favoured = None if warps == 1 else lambda lane: lane // WARP == warps - 1
         last = self.launch.blocks - 1
