@@ -195,3 +195,18 @@ def test_every_block_of_a_grid_runs_where_chunks_were_set_aside_for_their_time(m
     with emulator.checks(False):
         kernel((600,), (32,), (out, np.int32(3000)), shared_mem=100 * 1024)
     assert np.count_nonzero(out) == 600
+
+
+PTX = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {\n%s\nret;\n}"
+
+
+def test_a_grid_of_two_thousand_million_blocks_ends_with_the_budget():
+    kernel = emulator.RawModule(code=PTX % "").get_function("k")
+    with emulator.step_budget(20), pytest.raises(EmulatorError, match="blocks together have taken 81 steps, 4 times the budget"):
+        kernel((2**31 - 1,), (32,), ())
+
+
+def test_local_memory_that_no_gpu_has_is_refused():
+    kernel = emulator.RawModule(code=PTX % ".local .align 4 .b8 a[16777216];\n.reg .u64 %r1; mov.u64 %r1, a;").get_function("k")
+    with pytest.raises(EmulatorError, match="16777216 bytes of local memory a thread; 524288 are possible"):
+        kernel((1,), (1024,), ())

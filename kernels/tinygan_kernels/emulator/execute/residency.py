@@ -15,6 +15,8 @@ from tinygan_kernels.emulator.translate.kernel import Site, TranslatedBlock, Tra
 from .machine import Machine
 from .scheduler import Scheduler
 
+WHOLE = 4
+"""How many times the step budget all blocks of a launch together may take, one chunk of them after the other."""
 PROCESSORS, THREADS, BLOCKS, SHARED = 108, 2048, 32, 164 * 1024
 """An A100: its multiprocessors, and the threads, thread blocks and bytes of shared memory of one. (CUDA C++ Programming Guide)"""
 
@@ -44,6 +46,11 @@ def run_chunks(machines: Iterable[Machine], most: int, scheduler: Callable[[Mach
         elif not _round(aside):
             _stuck(aside, next(machines, None))
         steps += sum(s.machine.blocks_run for s in aside if s.ended)
+        if aside and steps > WHOLE * aside[0].watch.budget:
+            raise EmulatorError(
+                f"kernel {aside[0].machine.kernel.title}: its blocks together have taken {steps:,} steps, {WHOLE} times the budget "
+                "of those that run at once; emulator.step_budget(...) allows more"
+            )
         aside = [s for s in aside if not s.ended]
         if not aside and machine is None and room > 0:  # without room nobody has asked for the next chunk
             return steps

@@ -27,6 +27,8 @@ LANES = 8192
 ONE_AT_A_TIME = threading.RLock()
 """Held during a launch: a kernel's parameters lie at an address that its translation knows, so two launches cannot share it."""
 MAX_THREADS, STATIC_SHARED = 1024, 48 * 1024
+MOST_LOCAL = 512 * 1024
+"""Bytes of local memory that a thread can have. (CUDA C++ Programming Guide, table of technical specifications)"""
 SHARED_OF = {"sm_70": 96, "sm_75": 64, "sm_80": 163, "sm_86": 99, "sm_87": 163, "sm_89": 99, "sm_90": 227}
 """KiB of shared memory that a block can have. (CUDA C++ Programming Guide, table of technical specifications)"""
 
@@ -187,6 +189,8 @@ def _check_limits(kernel: TranslatedKernel, grid, block, shared_mem: int) -> Non
     most = int(np.prod(limits.get("maxntid", (MAX_THREADS,))))
     if threads > most or ("reqntid" in limits and threads != np.prod(limits["reqntid"])):
         raise EmulatorError(f"kernel {kernel.title} is not compiled for blocks of {threads} threads")
+    if kernel.local_bytes > MOST_LOCAL:
+        raise EmulatorError(f"kernel {kernel.title} has {kernel.local_bytes} bytes of local memory a thread; {MOST_LOCAL} are possible")
     _check_shared(kernel, shared_mem)
 
 
