@@ -190,7 +190,8 @@ def _check_limits(kernel: TranslatedKernel, grid, block, shared_mem: int) -> Non
     if threads > most or ("reqntid" in limits and threads != np.prod(limits["reqntid"])):
         raise EmulatorError(f"kernel {kernel.title} is not compiled for blocks of {threads} threads")
     if kernel.local_bytes > MOST_LOCAL:
-        raise EmulatorError(f"kernel {kernel.title} has {kernel.local_bytes} bytes of local memory a thread; {MOST_LOCAL} are possible")
+        given = f"{kernel.local_bytes} bytes of local memory a thread"
+        raise EmulatorError(f"kernel {kernel.title} has {given}; {MOST_LOCAL} are possible")
     _check_shared(kernel, shared_mem)
 
 
