@@ -139,3 +139,10 @@ def test_declarations_that_are_not_supported(body, message):
     assert out[0] == 7
     with pytest.raises(UnsupportedInstruction, match=message):
         module.get_function("odd")
+
+
+def test_code_of_headers_belongs_to_the_line_that_called_it_through_several_of_them():
+    """NVRTC's tex2D is inlined in two steps, each in its own header's lines."""
+    code = K + "k(float* o, cudaTextureObject_t t) {\n  int i = threadIdx.x;\n  o[i] = tex2D<float>(t, i + 0.5f, 0.5f);\n}"
+    with pytest.raises(UnsupportedInstruction, match=r"tex\.2d\.v4\.f32\.f32 at PTX line \d+ of kernel k \(kernel\.cu:3\): "):
+        RawModule(code=code).get_function("k")

@@ -237,6 +237,7 @@ class _Body:
         self.function = function
         self.scopes = [{v.name: Symbol(v.name) for v in function.params + function.returns}]
         self.count = 0
+        self.belonging: dict[tuple[int, int, int], tuple[int, int]] = {}  # place of a .loc -> the line that its code belongs to
 
     def parse(self) -> None:
         """Read the statements up to the end of the body."""
@@ -327,11 +328,12 @@ class _Body:
             self.function.variables[variable.name] = variable
 
     def loc(self) -> None:
-        """Read `.loc file line column`. Code inlined out of another file (a header) belongs to the line that called it."""
+        """Read `.loc file line column`. Code inlined out of another file (a header) belongs to the line that called it, through as
+        many headers as lie between; the .loc of each caller precedes."""
         p = self.p
         p.take()
-        p.location = (p.integer(), p.integer())
-        p.integer()
+        place = (p.integer(), p.integer(), p.integer())
+        p.location = place[:2]
         while p.peek() == ",":  # , function_name X + n, inlined_at f l c
             p.take()
             if p.take() == "function_name":
@@ -339,10 +341,11 @@ class _Body:
                 if p.accept("+"):
                     p.take()
                 continue
-            caller = (p.integer(), p.integer())
-            p.integer()
-            if caller[0] != p.location[0]:
-                p.location = caller
+            caller = (p.integer(), p.integer(), p.integer())
+            belongs = self.belonging.get(caller, caller[:2])
+            if belongs[0] != p.location[0]:
+                p.location = belongs
+        self.belonging[place] = p.location
 
     def label(self) -> None:
         p = self.p
