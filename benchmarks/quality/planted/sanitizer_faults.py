@@ -6,10 +6,13 @@ FOLDER = "kernels/tinygan_kernels/emulator/sanitizer"
 
 SANITIZER = (
     *faults_in(
-        f"{FOLDER}/chunk.py",
+        f"{FOLDER}/initialisation.py",
         ("only the first element of a wide read is checked", "for j in range(1, site.count):\n            bad |=", "for j in range(0):\n            bad |="),
         ("only the first element of a wide store is marked as written", "for j in range(site.count):\n                view", "for j in range(1):\n                view"),
         ("a store does not initialise", "                view[index + j] = 0", "                pass"),
+    ),
+    *faults_in(
+        f"{FOLDER}/chunk.py",
         ("atomics may read what was never written", "for races with weak accesses.\"\"\"\n        if memory.unwritten is not None:", "for races with weak accesses.\"\"\"\n        if memory.unwritten is None:"),
         ("the end of a shared array is a byte later", "(address > extent.end - site.bytes)", "(address > extent.end - site.bytes + 1)"),
         ("a shared address is not the thread's own", "return position - self.machine.access.spaces[\"shared\"].start[lane]", "return position"),
@@ -69,7 +72,7 @@ SANITIZER = (
         f"{FOLDER}/findings.py",
         ("findings are handed over and raised", "        elif findings:\n", "        if findings:\n"),
         ("a second finding of a line is lost", "            self.findings[key].count += count\n", ""),
-        ("checks stay off after their with", "        _ON.reset(token)", "        pass"),
+        ("checks stay off after their with", "        _ON.reset(tokens[0])\n        _SCHEDULES.reset(tokens[1])", "        _SCHEDULES.reset(tokens[1])"),
         ("sanitize leaves checks off", "_COLLECTED.set(findings), _ON.set(True)", "_COLLECTED.set(findings), _ON.set(_ON.get())"),
         ("all faults of a line are one", 'key = (tool, message.split(";")[0], site.line', "key = (site.line"),
     ),
