@@ -98,9 +98,10 @@ def anchors(text):
 
 
 def broken(text, page, folder=DOCS):
-    """Return the links of a page that lead to no file, or to no heading of one."""
+    """Return the links of a page that lead to no file, or to no heading of one. What is code, and what leads away, is left out."""
     found = []
-    for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```python.*?```", "", text, flags=re.DOTALL)):
+    prose = re.sub(r"`[^`\n]*`", "code", re.sub(r"```.*?```|^    .*?$", "", text, flags=re.DOTALL | re.MULTILINE))
+    for target in re.findall(r"\]\(((?!https://)[^)]+)\)", prose):
         path, _, anchor = target.partition("#")
         file = folder / (path or page)
         if not file.exists() or (anchor and anchor not in anchors(text if not path else file.read_text())):
