@@ -8,6 +8,7 @@ parameters, the access has to lie in that array.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -57,9 +58,8 @@ def parameters_of(kernel: TranslatedKernel) -> dict[int, frozenset[str]]:
         body = [i for i in kernel.entry.body if isinstance(i, Instruction)]
         origins = _origins(body, pointers)
         found = {}
-        for ins in body:
-            addresses = [o for o in ins.operands if isinstance(o, Address)]
-            if ins.opcode in _ACCESSES and addresses and not {"param", "shared", "local"} & set(ins.modifiers):
+        for ins, addresses in _alone_on_their_lines(body):
+            if not {"shared", "local"} & set(ins.modifiers):
                 base = addresses[-1 if ins.opcode == "cp" else 0].base  # cp.async reads at its second address
                 names = origins.get(getattr(base, "name", ""), set())
                 if names and _UNKNOWN not in names:
@@ -116,14 +116,23 @@ def _in_function(function: Function, arrays: dict[str, Extent]) -> dict[int, Ext
     instructions = [i for i in function.body if isinstance(i, Instruction)]
     origins = _origins(instructions, arrays)
     found = {}
+    for ins, addresses in _alone_on_their_lines(instructions):
+        base = addresses[0].base
+        names = {base.name} if isinstance(base, Symbol) else origins.get(getattr(base, "name", ""), set())
+        if len(names) == 1 and (name := next(iter(names))) in arrays:
+            found[ins.ptx_line] = arrays[name]
+    return found
+
+
+def _alone_on_their_lines(instructions: list[Instruction]) -> list[tuple[Instruction, list[Address]]]:
+    """Return the accesses to memory with their addresses, but for lines of PTX with several: those are known by line alone."""
+    accesses = []
     for ins in instructions:
         addresses = [o for o in ins.operands if isinstance(o, Address)]
         if ins.opcode in _ACCESSES and addresses and "param" not in ins.modifiers:
-            base = addresses[0].base
-            names = {base.name} if isinstance(base, Symbol) else origins.get(getattr(base, "name", ""), set())
-            if len(names) == 1 and (name := next(iter(names))) in arrays:
-                found[ins.ptx_line] = arrays[name]
-    return found
+            accesses.append((ins, addresses))
+    on_line = Counter(ins.ptx_line for ins, _ in accesses)
+    return [(ins, addresses) for ins, addresses in accesses if on_line[ins.ptx_line] == 1]
 
 
 def _origins(instructions: list[Instruction], arrays: dict[str, Extent]) -> dict[str, set[str]]:
