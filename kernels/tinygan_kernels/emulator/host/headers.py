@@ -71,6 +71,12 @@ typedef uint64_t uint_least64_t;
 #define SIZE_MAX UINT64_MAX
 """
 
+_INTTYPES = "#pragma once\n#include <stdint.h>\n" + "".join(
+    f'#define PRI{kind}{bits} "{length}{kind}"\n#define SCN{kind}{bits} "{scanned}{kind}"\n'
+    for bits, length, scanned in (("8", "", "hh"), ("16", "", "h"), ("32", "", ""), ("64", "ll", "ll"), ("PTR", "ll", "ll"))
+    for kind in "diuxX"
+)
+
 _FLOAT = """#pragma once
 #define FLT_RADIX 2
 #define FLT_MANT_DIG 24
@@ -174,7 +180,7 @@ def _plus(name: str) -> str:
 HEADERS: dict[str, str] = {
     "math.h": _MATH,
     "stdint.h": _STDINT,
-    "inttypes.h": "#pragma once\n#include <stdint.h>\n",
+    "inttypes.h": _INTTYPES,
     "float.h": _FLOAT,
     "limits.h": _LIMITS,
     "cuda.h": "#pragma once\n#include <cuda_runtime_api.h>\n#define CUDA_VERSION CUDART_VERSION\n",
@@ -182,6 +188,7 @@ HEADERS: dict[str, str] = {
     "stdlib.h": "#pragma once\n#define EXIT_SUCCESS 0\n#define EXIT_FAILURE 1\n#define RAND_MAX 2147483647\n",
     **dict.fromkeys(("stdio.h", "string.h", "stddef.h", "stdbool.h", "time.h"), "#pragma once\n"),
     **{name: _plus(name) for name in ("cmath", "cstdint", "cfloat", "climits", "cstdio", "cstdlib", "cstring", "cstddef", "ctime")},
+    "cinttypes": "#pragma once\n#include <cstdint>\n#include <inttypes.h>\n",
     **{name: f"#pragma once\n#include <cuda/std/{name}>\n{_std(names, 'cuda::std::')}" for name, names in _LIBCUXX.items()},
     **dict.fromkeys(_HOST_ONLY, "#pragma once\n"),
 }  # fmt: skip

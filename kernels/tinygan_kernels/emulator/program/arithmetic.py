@@ -55,20 +55,27 @@ def binary(whole: str, floating: str = "") -> Callable[[Writer], None]:
             raise w.unsupported()
         if inner not in FLOATS and operation in ("div", "rem"):
             operation = ("s" if kind[0] == "s" else "u") + operation
-            _no_zero(w, b, kind)
+            _can_be_divided(w, a, b, kind)
         result = w.value(f"{operation} {llvm_type(inner)} {a}, {b}")
         w.write(target, kind, from_float(w, result, kind))
 
     return lower
 
 
-def _no_zero(w: Writer, divisor: str, kind: str) -> None:
-    """End the program at a division of whole numbers by zero, as the processor does."""
-    zero = w.value(f"icmp eq {llvm_type(kind)} {divisor}, 0")
+def _can_be_divided(w: Writer, a: str, divisor: str, kind: str) -> None:
+    """End the program at a division of whole numbers by zero, or of the least one by -1, as the processor does."""
+    t = llvm_type(kind)
+    _end_if(w, w.value(f"icmp eq {t} {divisor}, 0"), 2)
+    if kind[0] == "s":
+        least, minus_one = w.value(f"icmp eq {t} {a}, {-(1 << bits_of(kind) - 1)}"), w.value(f"icmp eq {t} {divisor}, -1")
+        _end_if(w, w.value(f"and i1 {least}, {minus_one}"), 4)
+
+
+def _end_if(w: Writer, wrong: str, code: int) -> None:
     bad, good = w.fresh(), w.fresh()
-    w.line(f"br i1 {zero}, label %{bad}, label %{good}")
+    w.line(f"br i1 {wrong}, label %{bad}, label %{good}")
     w.label(bad)
-    w.program.fault(w, 2)
+    w.program.fault(w, code)
     w.label(good)
 
 

@@ -19,17 +19,127 @@ from tinygan_kernels.emulator.execute.printing import formatted
 from .memory import HOST, NOWHERE
 from .process import Ended, HostFault, Process
 
+LINE = 4096
+"""Bytes that scanf reads of a long line at once."""
+_MEMORY = 4
+"""The number that stands for a text in memory, in the place of a file. (HOST_MEMORY of include/stdio.h)"""
 _STREAMS = {1: "stdin", 2: "stdout", 3: "stderr"}
 _NUMBER = re.compile(r"\s*([-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan))", re.IGNORECASE)
-_SCAN = re.compile(r"%(?P<drop>\*?)(?P<width>\d*)(?P<length>hh|h|ll|l|z|L)?(?P<kind>[diuxfgeEGscn%])")
+_SCAN = re.compile(r"%(?P<drop>\*?)(?P<width>\d*)(?P<length>hh|h|ll|l|z|j|t|L)?(?P<kind>\[\^?\]?[^\]]*\]|[diuxXfgeEGscn%])")
 _PIECE = {
     "d": r"[-+]?\d+",
-    "i": r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+)",
+    "i": r"[-+]?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)",
     "u": r"\d+",
     "x": r"(?:0[xX])?[0-9a-fA-F]+",
+    "X": r"(?:0[xX])?[0-9a-fA-F]+",
     "s": r"\S+",
     "f": r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:inf|nan)",
 }
+
+
+def _or(failed: int, function: Callable[..., int]) -> Callable[..., int]:
+    """Return a function that returns `failed` where the system refuses, as to read from a file that is open for writing."""
+
+    def called(*given: int) -> int:
+        try:
+            return function(*given)
+        except OSError:
+            return failed
+
+    return called
+
+
+class _Typed:
+    """Standard input, of which scanf can put back what it read and did not use."""
+
+    def __init__(self) -> None:
+        self.rest, self.last = b"", b""  # what is to be read, and what was read last
+
+    def read(self, size: int) -> bytes:
+        if len(self.rest) < size:
+            self.rest += self._source().read(size - len(self.rest))
+        return self._taken(size)
+
+    def readline(self, most: int = -1) -> bytes:
+        if b"\n" not in self.rest:
+            self.rest += self._source().readline()
+        end = self.rest.find(b"\n") + 1 or len(self.rest)
+        return self._taken(end if most < 0 else min(end, most))
+
+    def seek(self, offset: int, start: int) -> None:
+        if start != 1 or not -len(self.last) <= offset <= 0:
+            raise OSError("standard input cannot be read again")
+        self.rest = self.last[len(self.last) + offset :] + self.rest
+        self.last = b""
+
+    def _source(self) -> BinaryIO:
+        sys.stdout.flush()  # a question that the program has printed
+        return sys.stdin.buffer
+
+    def _taken(self, size: int) -> bytes:
+        taken, self.rest = self.rest[:size], self.rest[size:]
+        self.last = taken or self.last
+        return taken
+
+
+class _Given:
+    """The text that scanf reads, fetched line by line; a character a byte. more: returns the next line, b"" at the end."""
+
+    def __init__(self, more: Callable[[], bytes], text: bytes):
+        self.more, self.text, self.position = more, text.decode("latin-1"), 0
+
+    def rest(self) -> str:
+        return self.text[self.position :]
+
+    def ended(self) -> bool:
+        return not self.rest()
+
+    def fetch(self) -> bool:
+        line = self.more().decode("latin-1")
+        self.text += line
+        return line != ""
+
+    def skip_space(self) -> None:
+        while not self.rest().strip() and self.fetch():
+            pass
+        self.position = len(self.text) - len(self.rest().lstrip())
+
+    def skip(self, character: str) -> bool:
+        if self.ended() and not self.fetch():
+            return False
+        found = self.text[self.position] == character
+        self.position += found
+        return found
+
+    def piece(self, spec: re.Match) -> str | None:
+        """Return what a conversion takes, None where the text has none of it."""
+        kind = spec["kind"][0]
+        if kind == "n":
+            return str(self.position)
+        if kind not in "c[":
+            self.skip_space()
+        most = int(spec["width"] or 0)
+        while True:
+            part = self.rest()[:most] if most else self.rest()
+            found = re.match(_form(spec["kind"], most), part, re.IGNORECASE if kind in "fgeEG" else 0)
+            whole = part and kind != "c" if found is None else kind == "c" or found.end() < len(self.rest())
+            if whole or (most and len(part) == most) or not self.fetch():
+                break
+        if found is None:
+            return None
+        self.position += found.end()
+        return found[0]
+
+
+def _form(kind: str, most: int) -> str:
+    """Return the regular expression of a conversion of scanf's."""
+    if kind == "c":
+        return f"(?s:.{{{most or 1}}})"
+    if kind[0] == "[":
+        no = "^" if kind[1] == "^" else ""
+        members = re.sub(r"([]\[&~|^\\])", r"\\\1", kind[1 + len(no) : -1])
+        return f"[{no}{members}]+"
+    return _PIECE["f" if kind in "fgeEG" else kind]
 
 
 class CLibrary:
@@ -40,7 +150,8 @@ class CLibrary:
         self.files: dict[int, BinaryIO] = {}
         self.ends: set[int] = set()  # files at whose end something was read
         self.next_file = 4096
-        self.target: tuple[int, int, int] = (0, 0, 0)  # file, or buffer and its size
+        self.target: tuple[int, int, int] | None = None  # file, or buffer and its size
+        self.typed = _Typed()
 
     def functions(self) -> dict[str, int]:
         """Return {name: address} of them all."""
@@ -56,19 +167,19 @@ class CLibrary:
             "getenv": (self.getenv, "p", "p"),
             "host_number": (self.number, "pp", "d"),
             "host_output": (self.output, "ppp", "v"),
-            "host_scan": (self.scan, "pppp", "i"),
+            "host_scan": (_or(-1, self.scan), "pppp", "i"),
             "host_put": (self.put, "pp", "v"),
             "host_nanoseconds": (self.nanoseconds, "i", "l"),
             "fopen": (self.fopen, "pp", "p"),
-            "fclose": (self.fclose, "p", "i"),
-            "fflush": (self.fflush, "p", "i"),
-            "fread": (self.fread, "pppp", "p"),
-            "fwrite": (self.fwrite, "pppp", "p"),
-            "fseek": (self.fseek, "pli", "i"),
-            "ftell": (self.ftell, "p", "l"),
+            "fclose": (_or(-1, self.fclose), "p", "i"),
+            "fflush": (_or(-1, self.fflush), "p", "i"),
+            "fread": (_or(0, self.fread), "pppp", "p"),
+            "fwrite": (_or(0, self.fwrite), "pppp", "p"),
+            "fseek": (_or(-1, self.fseek), "pli", "i"),
+            "ftell": (_or(-1, self.ftell), "p", "l"),
             "feof": (self.feof, "p", "i"),
-            "fgetc": (self.fgetc, "p", "i"),
-            "fgets": (self.fgets, "pip", "p"),
+            "fgetc": (_or(-1, self.fgetc), "p", "i"),
+            "fgets": (_or(0, self.fgets), "pip", "p"),
             "remove": (self.remove, "p", "i"),
         }
         return {name: self.process.callback(*entry) for name, entry in table.items()}
@@ -81,11 +192,10 @@ class CLibrary:
         """Format and print; return the number of characters, as the host's printf does."""
         process = self.process
         made, _ = formatted(process.text(text), values, process.bytes, process.text, "the host")
-        (file, buffer, size), self.target = self.target, (0, 0, 0)
-        if buffer or size:
+        (file, buffer, size), self.target = self.target or (2, 0, 0), None
+        if file == _MEMORY:
             return self._into(buffer, size, made)
-        self._write(file or 2, made)
-        return len(made.encode())
+        return len(made.encode()) if self._write(file, made) else -1
 
     def _into(self, buffer: int, size: int, text: str) -> int:
         raw = text.encode()
@@ -94,14 +204,15 @@ class CLibrary:
             self.process.bytes(buffer, len(part) + 1, writes=True)[...] = np.frombuffer(part + b"\0", np.uint8)
         return len(raw)
 
-    def _write(self, file: int, text: str) -> None:
+    def _write(self, file: int, text: str) -> bool:
+        """Write to a file; return whether that could be done."""
         if file in (2, 3):
             stream = getattr(sys, _STREAMS[file])
             if file == 3:
                 sys.stdout.flush()
             stream.write(text)
-        else:
-            self._file(file).write(text.encode())
+            return True
+        return _or(-1, lambda: self._file(file).write(text.encode()))() >= 0
 
     def put(self, text: int, file: int) -> None:
         self._write(file, self.process.text(text))
@@ -178,59 +289,54 @@ class CLibrary:
     def scan(self, file: int, text: int, form: int, targets: int) -> int:
         """Read numbers and words, as scanf does; return how many, -1 at the end of the text."""
         process = self.process
-        given = process.text(text) if text else self._rest(file)
-        pattern, done, at = process.text(form), 0, 0
-        position = taken = 0
+        given = _Given(lambda: b"" if text else self._line(file), process.text(text).encode() if text else b"")
+        pattern, done, at, taken = process.text(form), 0, 0, 0
         while at < len(pattern):
             spec = _SCAN.match(pattern, at)
             if spec is None or spec["kind"] == "%":
                 if pattern[at].isspace():
-                    position = len(given) - len(given[position:].lstrip())
-                elif given[position : position + 1] == pattern[at]:
-                    position += 1
-                else:
+                    given.skip_space()
+                elif not given.skip(pattern[at]):
                     break
                 at += 1 if spec is None else 2
                 continue
             at = spec.end()
-            found, position = self._piece(spec, given, position)
+            found = given.piece(spec)
             if found is None:
-                done = done or (-1 if position >= len(given) else 0)
+                done = done or (-1 if given.ended() else 0)
                 break
             if not spec["drop"]:
                 self._put_piece(spec, found, int(process.load(targets + 8 * taken, "u8")))
-                taken, done = taken + 1, done + 1
-        if not text:
-            self._seek_back(file, len(given) - position)
+                taken, done = taken + 1, done + (spec["kind"] != "n")
+        if not text and given.rest():
+            self._file(file).seek(-len(given.rest()), 1)
         return done
 
-    def _piece(self, spec: re.Match, text: str, position: int) -> tuple[str | None, int]:
-        kind = spec["kind"]
-        if kind != "c":
-            position = len(text) - len(text[position:].lstrip())
-        most = int(spec["width"]) if spec["width"] else (1 if kind == "c" else len(text))
-        part = text[position : position + most]
-        found = re.match("." if kind == "c" else _PIECE["f" if kind in "fgeEG" else kind], part, re.IGNORECASE | re.DOTALL)
-        return (found[0], position + found.end()) if found else (None, position)
-
     def _put_piece(self, spec: re.Match, found: str, target: int) -> None:
-        kind, length = spec["kind"], spec["length"] or ""
-        if kind in "sc":
-            raw = found.encode() + (b"\0" if kind == "s" else b"")
+        kind, length = spec["kind"][0], spec["length"] or ""
+        if kind in "sc[":
+            raw = found.encode("latin-1") + (b"" if kind == "c" else b"\0")
             self.process.bytes(target, len(raw), writes=True)[...] = np.frombuffer(raw, np.uint8)
         elif kind in "fgeEG":
-            self.process.store(target, "f8" if length == "l" else "f4", float(found))
+            self.process.store(target, "f8" if length in ("l", "L") else "f4", float(found))
         else:
-            size = {"hh": 1, "h": 2, "l": 8, "ll": 8, "z": 8}.get(length, 4)
-            value = int(found, 16 if kind == "x" else 0 if kind == "i" else 10)
-            self.process.bytes(target, size, writes=True)[...] = np.frombuffer(
-                (value & (1 << 8 * size) - 1).to_bytes(size, "little"), np.uint8
-            )
+            size = {"hh": 1, "h": 2, "l": 8, "ll": 8, "z": 8, "j": 8, "t": 8}.get(length, 4)
+            digits = found.lstrip("+-").lower()
+            base = 16 if kind in "xX" or digits.startswith("0x") else 8 if kind == "i" and digits.startswith("0") else 10
+            raw = (int(found, base) & (1 << 8 * size) - 1).to_bytes(size, "little")
+            self.process.bytes(target, size, writes=True)[...] = np.frombuffer(raw, np.uint8)
+
+    def _line(self, handle: int) -> bytes:
+        """Return the next line of a file that scanf reads, or a piece of it; b"" at its end, which feof then tells."""
+        raw = self._file(handle).readline(LINE)
+        if not raw:
+            self.ends.add(handle)
+        return bytes(raw)
 
     # -- files ----------------------------------------------------------------------------------------------------------------
-    def _file(self, handle: int) -> BinaryIO:
+    def _file(self, handle: int) -> Any:
         if handle == 1:
-            return sys.stdin.buffer
+            return self.typed
         if handle not in self.files:
             raise HostFault(f"host code uses a FILE* that is {'null' if handle == 0 else 'no open file'}; {self.process.place()}")
         return self.files[handle]
@@ -267,7 +373,7 @@ class CLibrary:
             self._write(handle, raw.decode("utf-8", "replace"))
         else:
             self._file(handle).write(raw)
-        return count
+        return count if size else 0
 
     def fseek(self, handle: int, offset: int, start: int) -> int:
         self._file(handle).seek(offset, start)
@@ -300,13 +406,6 @@ class CLibrary:
         except OSError:
             return -1
         return 0
-
-    def _rest(self, handle: int) -> str:
-        return self._file(handle).readline().decode("utf-8", "replace") if handle == 1 else self._file(handle).read().decode()
-
-    def _seek_back(self, handle: int, unread: int) -> None:
-        if handle != 1 and unread:
-            self._file(handle).seek(-unread, 1)
 
     def close(self) -> None:
         """Close the files that the program left open."""

@@ -204,7 +204,7 @@ class Lowering:
         return f"{pointer(kind)} inttoptr (i64 {self.cells[name]} to {pointer(kind)})"
 
     def fault(self, w: Writer, code: int) -> None:
-        """End the program: 1, the stack is used up; 2, a division by zero; 3, a trap."""
+        """End the program: 1, the stack is used up; 2, a division by zero; 3, a trap; 4, a quotient too large."""
         self.call_extern(w, "host_fault", [str(code), str(self.site(w, 0, False))])
         w.line("br label %leave")
 

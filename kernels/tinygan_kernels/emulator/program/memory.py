@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +51,8 @@ class ProgramMemory:
     def __init__(self) -> None:
         self.starts: list[int] = []
         self.regions: dict[int, Region] = {}
-        self.freed: list[Region] = []
+        self.freed: deque[Region] = deque()
+        self.freed_bytes = 0
 
     def add(self, region: Region) -> Region:
         if region.base not in self.regions:
@@ -69,8 +71,10 @@ class ProgramMemory:
         """Mark a region as freed; its bytes are kept for a while, and then given back, the oldest first."""
         region.freed = place
         self.freed.append(region)
-        while sum(r.size for r in self.freed) > KEPT_AFTER_FREE:
-            oldest = self.freed.pop(0)
+        self.freed_bytes += region.size
+        while self.freed_bytes > KEPT_AFTER_FREE:
+            oldest = self.freed.popleft()
+            self.freed_bytes -= oldest.size
             self.starts.remove(oldest.base)
             del self.regions[oldest.base]
 

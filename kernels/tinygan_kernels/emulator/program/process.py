@@ -23,6 +23,7 @@ MOST_TEXT = 1 << 20
 _FAULTS = {
     1: "the stack is used up: does a function call itself without end?",
     2: "a whole number is divided by zero",
+    4: "the quotient of the least whole number and -1 is too large for its type",
     3: "__trap(), or the end of a function that returns nothing",
 }
 

@@ -85,13 +85,15 @@ class Program:
         near = (f"--include-path={self.path.resolve().parent}",) if beside is None else ()
         arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
-        texts = tuple(sorted((program_headers() | (beside or {})).items()))
+        own = beside or {}
+        texts = tuple(sorted((program_headers() | own).items()))
         code = without_exceptions(self.source)
-        compiled = [
-            nvrtc.compile_ptx(code, (*common, *own), arch, (), self.path.name, texts)[0]
-            for own in ((), ("--fmad=false", "-DHOST_CODE=1"))
-        ]
-        self.device, self.host = map(parsed, compiled)
+        device = nvrtc.compile_ptx(code, common, arch, (), self.path.name, texts)[0]
+        exact = (*(o for o in common if o != "--use_fast_math" and not o.startswith("--fmad=")), "--fmad=false", "-DHOST_CODE=1")
+        texts = tuple(sorted((program_headers() | {name: _of_no_architecture(text) for name, text in own.items()}).items()))
+        host = nvrtc.compile_ptx(_of_no_architecture(code), exact, arch, (), self.path.name, texts)[0]
+        self.device, self.host = parsed(device), parsed(host)
+        self.declarations = "\n".join(map(_blanked, (self.source, *own.values())))
         main = self.host.functions.get("main")
         if main is None or not main.has_body:
             raise EmulatorError(
@@ -139,6 +141,11 @@ def _nvrtc_option(option: str) -> str:
     raise EmulatorError(f"option {option} is none of -D, -U, -I, -std=, -arch=, --use_fast_math, --fmad=")
 
 
+def _of_no_architecture(source: str) -> str:
+    """Return a source as the compiler of the host sees it, for which __CUDA_ARCH__ is not defined. NVRTC always defines it."""
+    return re.sub(r"\b__CUDA_ARCH__\b", "HOST_HAS_NO_CUDA_ARCH", source)
+
+
 def without_exceptions(source: str) -> str:
     """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
     found = list(re.finditer(r"\b(throw|try|catch)\b", _blanked(source)))
@@ -172,7 +179,6 @@ class _Run:
     def __init__(self, program: Program, arguments: list[str]):
         self.program, self.process = program, Process()
         self.process.place_of = self._place
-        self.source = _blanked(program.source)
         self.memories: dict[str, Memory] = {}
         self.shared: dict[str, Memory] = {}  # what kernels may touch
         self.symbols: dict[int, Region] = {}
@@ -234,10 +240,12 @@ class _Run:
 
     def _declared(self, variable: Variable) -> str:
         """Return whose a variable is, as the source declares it: DEVICE, MANAGED, HOST, or "" for both (texts, constants)."""
+        if variable.space == "const":
+            return DEVICE
         name = plain_name(variable.name)
         if not re.fullmatch(r"\w+", name):
             return ""
-        found = re.search(rf"([^;{{}}]*)(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", _statement_with(self.source, name))
+        found = re.search(rf"([^;{{}}]*)(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", _statement_with(self.program.declarations, name))
         if not found:
             return ""
         for word, kind in (("__managed__", MANAGED), ("__device__", DEVICE), ("__constant__", DEVICE)):
@@ -326,7 +334,8 @@ def _statement_with(source: str, name: str) -> str:
     for match in re.finditer(rf"(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", source):
         start = max(source.rfind(c, 0, match.start()) for c in ";{}")
         head = re.sub(r"^\s*#[^\n]*", "", source[start + 1 : match.start()], flags=re.MULTILINE)
-        if re.search(r"\w\s*[\s*&]\s*$", head) and not re.search(r"\breturn\s*$", head):
+        first = re.search(r"\w\s*[\s*&]\s*$", head) and not re.search(r"\breturn\s*$", head)
+        if first or re.search(r"\b__(device|constant|managed)__\b.*,[\s*]*$", head, re.DOTALL):
             return head + source[match.start() : match.end()]
     return ""
 

@@ -1,10 +1,11 @@
 // Output and files, as C's <stdio.h>. A function of a variable number of arguments is a template here that ends in NVRTC's printf:
-// host_output says where the next text goes.
+// host_output says where the next text goes: a file, or HOST_MEMORY.
 #pragma once
 typedef struct host_file FILE;
 #define stdin ((FILE*)1)
 #define stdout ((FILE*)2)
 #define stderr ((FILE*)3)
+#define HOST_MEMORY ((FILE*)4)
 #define EOF (-1)
 #define SEEK_SET 0
 #define SEEK_CUR 1
@@ -31,7 +32,7 @@ template <class... A> __noinline__ inline int fprintf(FILE* file, const char* fo
     return printf(format, a...);
 }
 template <class... A> __noinline__ inline int snprintf(char* to, size_t size, const char* format, A... a) {
-    host_output(nullptr, to, size);
+    host_output(HOST_MEMORY, to, size);
     return printf(format, a...);
 }
 template <class... A> __noinline__ inline int sprintf(char* to, const char* format, A... a) { return snprintf(to, (size_t)-1 >> 1, format, a...); }
