@@ -87,7 +87,7 @@ class Program:
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
         own = beside or {}
         texts = tuple(sorted((program_headers() | own).items()))
-        code = without_exceptions(self.source)
+        code = _plain_lambdas(without_exceptions(self.source))
         device = nvrtc.compile_ptx(code, common, arch, (), self.path.name, texts)[0]
         exact = (*(o for o in common if o != "--use_fast_math" and not o.startswith("--fmad=")), "--fmad=false", "-DHOST_CODE=1")
         texts = tuple(sorted((program_headers() | {name: _of_no_architecture(text) for name, text in own.items()}).items()))
@@ -144,6 +144,11 @@ def _nvrtc_option(option: str) -> str:
 def _of_no_architecture(source: str) -> str:
     """Return a source as the compiler of the host sees it, for which __CUDA_ARCH__ is not defined. NVRTC always defines it."""
     return re.sub(r"\b__CUDA_ARCH__\b", "HOST_HAS_NO_CUDA_ARCH", source)
+
+
+def _plain_lambdas(source: str) -> str:
+    """Return a source without `__device__` behind a lambda's [...], as in nvcc's extended lambdas: here every one is a device's."""
+    return re.sub(r"(\[[^\[\]]*\])(?:\s*\b__(?:host|device)__\b)+(?=\s*[({])", r"\1", source)
 
 
 def without_exceptions(source: str) -> str:

@@ -131,6 +131,8 @@ inline float host_remainder(float x, float y) { return host_remainderf(x, y); }
 template <class T, class U> inline double host_remainder(T x, U y) { return host_remainder((double)x, (double)y); }
 inline long host_lround(double x) { return (long)host_round(x); }
 inline long host_lroundf(float x) { return (long)host_roundf(x); }
+inline long long host_llround(double x) { return (long long)host_round(x); }
+inline long long host_llroundf(float x) { return (long long)host_roundf(x); }
 inline void host_sincos(double x, double* s, double* c) { *s = host_sin(x); *c = host_cos(x); }
 inline void host_sincosf(float x, float* s, float* c) { *s = host_sinf(x); *c = host_cosf(x); }
 
@@ -198,6 +200,6 @@ inline void host_sincosf(float x, float* s, float* c) { *s = host_sinf(x); *c = 
 #define lroundf host_lroundf
 #define sincos host_sincos
 #define sincosf host_sincosf
-#define llround host_lround
-#define llroundf host_lroundf
+#define llround host_llround
+#define llroundf host_llroundf
 #endif
