@@ -25,7 +25,7 @@ from tinygan_kernels.emulator.host import nvrtc
 from tinygan_kernels.emulator.host.headers import HEADERS
 from tinygan_kernels.emulator.host.kernel_names import plain_name
 from tinygan_kernels.emulator.host.rawmodule import parsed, room_for
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Module, Variable
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Module, Symbol, Variable
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from tinygan_kernels.emulator.translate.translator import translate
 
@@ -188,6 +188,7 @@ class _Run:
         self.shared: dict[str, Memory] = {}  # what kernels may touch
         self.symbols: dict[int, Region] = {}
         self.kernels: dict[int, str] = {}
+        self.kinds: dict[str, str] = {}
         self.translated: dict[int, TranslatedKernel] = {}
         self._allocate_variables()
         entries = [f.name for f in program.host.functions.values() if f.is_entry]
@@ -213,7 +214,9 @@ class _Run:
 
     # -- variables ------------------------------------------------------------------------------------------------------------
     def _allocate_variables(self) -> None:
-        """Give every variable memory. Host code and kernels see the same, but for the texts that each has of its own."""
+        """Give every variable memory, the same for host code and kernels; only constants, texts and tables of virtual functions
+        exist twice, as the functions and texts that they point to have other addresses in kernels.
+        """
         device = self.program.device.variables
         for variable in device.values():
             if variable.space in ("global", "const"):
@@ -222,7 +225,7 @@ class _Run:
                 if not self._of_device(variable):
                     self._region(variable, memory, HOST)
         for variable in self.program.host.variables.values():
-            own = variable.name.startswith("$") or variable.name not in device
+            own = variable.name not in device or self._declared(device[variable.name]) == ""
             if own and variable.space in ("global", "const"):
                 memory = self.memories[f"host {variable.name}"] = room_for(variable)
                 self._region(variable, memory, HOST)
@@ -245,8 +248,11 @@ class _Run:
 
     def _declared(self, variable: Variable) -> str:
         """Return whose a variable is, as the source declares it: DEVICE, MANAGED, HOST, or "" for both (texts, constants)."""
-        if variable.space == "const":
-            return DEVICE
+        if variable.name not in self.kinds:
+            self.kinds[variable.name] = DEVICE if variable.space == "const" else self._kind_in_source(variable)
+        return self.kinds[variable.name]
+
+    def _kind_in_source(self, variable: Variable) -> str:
         name = plain_name(variable.name)
         if not re.fullmatch(r"\w+", name):
             return ""
@@ -284,13 +290,19 @@ class _Run:
         return self._call_main(functions["main"], arguments)
 
     def _initialise(self, addresses: dict[str, int]) -> None:
-        """Write the variables' initial values."""
-        for module, prefix in ((self.program.device, ""), (self.program.host, "host ")):
+        """Write the variables' initial values. addresses: those that host code knows. What kernels use has addresses of theirs."""
+        device = self.program.device
+        bases = {name: memory.base for name, memory in self.memories.items()}
+        called = {name: device.function_address(name) for name in _named_in(device) if name not in bases}
+        of_host = bases | addresses
+        of_kernels = addresses | bases | {name: at for name, at in called.items() if at is not None}
+        for module, prefix in ((device, ""), (self.program.host, "host ")):
             for name, variable in module.variables.items():
                 memory = self.memories.get(prefix + name)
                 if memory is None:
                     continue
-                size, own = WIDTH[variable.type], {n: m.base for n, m in self.memories.items()} | addresses
+                size, hosts = WIDTH[variable.type], bool(prefix) or self._declared(variable) == HOST
+                own = of_host if hosts else of_kernels
                 for i, value in enumerate(variable.initial):
                     raw = initial_bytes(value, variable.type, own)
                     if raw is not None:
@@ -328,6 +340,11 @@ class _Run:
         if process.error is not None:
             raise process.error
         return process.code if process.ended[0] else int(result[0]) & 255
+
+
+def _named_in(module: Module) -> set[str]:
+    """Return the names whose addresses the initial values of a module's variables hold."""
+    return {value.name for v in module.variables.values() for value in v.initial if isinstance(value, Symbol)}
 
 
 def _most_sites(module: Module) -> int:

@@ -1,4 +1,4 @@
-// One mistake, or its right twin, for each number that the program is given.
+// One mistake, or its right twin, for each of the numbers that the program is given, one after the other.
 #include <stdio.h>
 #include <stdlib.h>
 #include <assert.h>
@@ -12,7 +12,7 @@ struct Pt { float x, y, z; int id; };
 __global__ void pts(Pt p, float* o) { o[0] = p.x + p.y + p.z + p.id; }
 int deep(int n) { volatile int a[100]; a[n % 100] = n; return deep(n + 1) + a[n % 100]; }
 int main(int argc, char** argv) {
-  int which = atoi(argv[1]);
+  for (int each = 1; each < argc; each++) { int which = atoi(argv[each]), two = 2;
   float *d, *h = (float*)malloc(16), *m, *p;
   cudaMalloc(&d, 16); cudaMallocManaged(&m, 16); cudaMallocHost(&p, 16);
   for (int i = 0; i < 4; i++) h[i] = m[i] = p[i] = i;
@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
     case 15: printf("%d\n", 5 / (argc - 2)); break;
     case 16: assert(argc == 7); break;
     case 17: { Pt q = {1, 2, 3, 4}; pts<<<1, 1>>>(q, d); cudaMemcpy(h, d, 4, cudaMemcpyDeviceToHost); printf("%f\n", h[0]); break; }
-    case 18: { void* args[] = {&d, &argc}; cudaLaunchKernel(twice, dim3(1), dim3(4), args, 0, 0); cudaMemcpy(h, d, 16, cudaMemcpyDeviceToHost); printf("%f %f\n", h[1], h[3]); break; }
+    case 18: { void* args[] = {&d, &two}; cudaLaunchKernel(twice, dim3(1), dim3(4), args, 0, 0); cudaMemcpy(h, d, 16, cudaMemcpyDeviceToHost); printf("%f %f\n", h[1], h[3]); break; }
     case 19: { cudaDeviceProp prop; cudaGetDeviceProperties(&prop, 0); printf("%s %d.%d %d %zu %d\n", prop.name, prop.major, prop.minor, prop.warpSize, prop.sharedMemPerBlock, prop.maxThreadsDim[2]); break; }
     case 20: { float* e; cudaMalloc(&e, 16); cudaMemcpy(h, e, 16, cudaMemcpyDeviceToHost); break; }
     case 21: { float* z = 0; z[1] = 2; break; }
@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     case 29: { float* e; cudaGetSymbolAddress((void**)&e, table); twice<<<1, 4>>>(e, 4); cudaMemcpyFromSymbol(h, table, 16); printf("%f\n", h[3]); break; }
     case 30: while (argc) { argc |= 1; } break;
     case 31: abort();
-  }
+    case 32: { volatile int least = -2147483647 - 1, minus = -1; printf("%d\n", least / minus); break; }
+  }}
   return 0;
 }
