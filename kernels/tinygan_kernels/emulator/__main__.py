@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import runpy
 import sys
@@ -17,6 +18,8 @@ from tinygan_kernels.emulator.program.program import Program
 from tinygan_kernels.emulator.sanitizer.findings import SanitizerError
 
 CPLUSPLUS = (".cu", ".cpp", ".cc", ".cxx", ".c")
+READER_GONE = 128 + 13
+"""The exit code of a program that SIGPIPE ended, as a shell gives it."""
 EPILOG = """file.cu: its main() runs on this machine, its kernels on the emulator. The exit code is main's; 1 after a finding of the
 sanitizer in a kernel or a wrong access in host code, which end the program; 2 where the file cannot be run. script.py: runs as in
 Python, in `emulator.numba()` and, where it imports Triton, `emulator.triton()`, with emulator.cupy in the place of CuPy.
@@ -66,7 +69,14 @@ def _run_program(parser: argparse.ArgumentParser, given: argparse.Namespace) -> 
         _refuse(parser, error)
     except KeyboardInterrupt:
         code = 130
-    sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone, as in `... program.cu | head`
+        code = READER_GONE
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = READER_GONE
+    if code == READER_GONE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still has to write at its end
     sys.exit(code)
 
 

@@ -225,9 +225,12 @@ class CLibrary:
     # -- the heap -----------------------------------------------------------------------------------------------------------
     def malloc(self, size: int) -> int:
         process = self.process
-        if size > 1 << 40:
+        if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
             return 0
-        return process.memory.allocate(size, HOST, f"{size} bytes that the host allocated at {process.place()}").base
+        try:
+            return process.memory.allocate(size, HOST, f"{size} bytes that the host allocated at {process.place()}").base
+        except MemoryError:
+            return 0
 
     def calloc(self, count: int, size: int) -> int:
         base = self.malloc(count * size)
