@@ -123,6 +123,10 @@ def test_pytorchs_cuda_is_the_cpu_inside_and_nothing_stays_outside():
         y, out = torch.rand(64).cuda(), torch.empty_like(x, device=triton.runtime.driver.active.get_active_torch_device())
         add[(1,)](x, y, out, 64, BLOCK=64)
         assert torch.equal(out, x + y)
+        moved = [out.cuda(), out.cpu(), out.to("cuda"), out.to(device="cpu"), out.to(torch.device("cuda", 0), torch.float32)]
+        add[(1,)](x, out, out, 64, BLOCK=64, num_warps=1)
+        assert all(torch.equal(copy, x + y) for copy in moved), "a copy on another device stays what it was"
+        assert not torch.equal(out, x + y)
         assert triton.testing.do_bench(lambda: add[(1,)](x, y, out, 64, BLOCK=64)) > 0
     assert (backends["nvidia"], JITFunction.run, driver._active, torch.cuda.is_available) == before
     assert not torch.rand(3).is_cuda

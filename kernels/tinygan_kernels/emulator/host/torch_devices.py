@@ -19,20 +19,25 @@ def _on_cpu(value: Any) -> Any:
 
 @contextmanager
 def cuda_is_cpu() -> Iterator[None]:
-    """Let tensors that are asked for on the device "cuda" be on the CPU; they say that they are on a GPU."""
+    """Let tensors that are asked for on the device "cuda" be on the CPU; they say that they are on a GPU.
+
+    What moves a tensor to a device by name copies it, as between a CPU and a GPU: a kernel that changes the one leaves the other.
+    """
     import torch
     from torch.overrides import TorchFunctionMode
 
     class CudaIsCpu(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if func is torch.Tensor.cuda:
-                return args[0]
+            if func in (torch.Tensor.cuda, torch.Tensor.cpu):
+                return args[0].clone()
             if func == torch.Tensor.is_cuda.__get__:
                 return True
+            named = any(isinstance(v, str | torch.device) for v in (*args[1:], (kwargs or {}).get("device")))
             kwargs = {name: _on_cpu(value) if name == "device" else value for name, value in (kwargs or {}).items()}
             if func in (torch.Tensor.to, torch.device):
                 args = tuple(map(_on_cpu, args))
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            return result.clone() if named and func is torch.Tensor.to and result is args[0] else result
 
     with ExitStack() as stack:
         for name, value in (("synchronize", None), ("current_device", 0), ("is_available", True), ("device_count", 1)):
