@@ -85,60 +85,6 @@ extern "C" __global__ void leaky_grad(const float* g, const float* y, float* dx,
     for (int i = first; i < first + part && i < n; ++i) dx[i] = y[i] > 0 ? g[i] : slope * g[i];
 }
 """
-ALONE = """// launch: sum<<<1, 256>>>(x, y, n)
-extern "C" __global__ void sum(const float* x, float* y, int n) {
-    float own = 0;
-    if (threadIdx.x == 0) for (int i = 0; i < n; ++i) own += x[i];
-    if (threadIdx.x == 0) *y = own;
-}
-"""
-ATOMIC = """// launch: sum<<<1, 256>>>(x, y, n)
-extern "C" __global__ void sum(const float* x, float* y, int n) {
-    __shared__ float total;
-    if (threadIdx.x == 0) total = 0;
-    __syncthreads();
-    float own = 0;
-    for (int i = threadIdx.x; i < n; i += 256) own += x[i];
-    atomicAdd(&total, own);
-    __syncthreads();
-    if (threadIdx.x == 0) *y = total;
-}
-"""
-NAIVE = """// launch: transpose<<<dim3((columns + 31) / 32, (rows + 31) / 32), dim3(32, 8)>>>(x, y, rows, columns)
-extern "C" __global__ void transpose(const float* x, float* y, int rows, int columns) {
-    int column = blockIdx.x * 32 + threadIdx.x;
-    for (int row = blockIdx.y * 32 + threadIdx.y; row < min(rows, (int)blockIdx.y * 32 + 32); row += 8)
-        if (column < columns) y[column * rows + row] = x[row * columns + column];
-}
-"""
-COLUMN_ALONE = """// launch: batch_norm<<<(channels + 255) / 256, 256>>>(x, gamma, beta, y, mean, inv_std, rows, channels, eps)
-extern "C" __global__ void batch_norm(const float* x, const float* gamma, const float* beta, float* y, float* mean,
-                                      float* inv_std, int rows, int channels, float eps) {
-    int c = 256 * blockIdx.x + 255 - threadIdx.x;
-    if (c >= channels) return;
-    float mu = 0, var = 0;
-    for (int r = 0; r < rows; ++r) mu += x[r * channels + c] / rows;
-    for (int r = 0; r < rows; ++r) var += (x[r * channels + c] - mu) * (x[r * channels + c] - mu) / rows;
-    mean[c] = mu, inv_std[c] = 1 / sqrtf(var + eps);
-    for (int r = 0; r < rows; ++r) y[r * channels + c] = gamma[c] * (x[r * channels + c] - mu) * inv_std[c] + beta[c];
-}
-"""
-STABLE = "fmaxf(s[i], 0) - t[i] * s[i] + log1pf(expf(-fabsf(s[i])))"
-ACROSS = """// launch: matmul<<<dim3((M + 15) / 16, (N + 15) / 16), dim3(16, 16)>>>(a, b, c, M, N, K)
-extern "C" __global__ void matmul(const float* a, const float* b, float* c, int M, int N, int K) {
-    __shared__ float as[16][17], bs[16][17];
-    int x = threadIdx.x, y = threadIdx.y, row = blockIdx.x * 16 + x, column = blockIdx.y * 16 + y;
-    float sum = 0;
-    for (int k0 = 0; k0 < K; k0 += 16) {
-        as[y][x] = row < M && k0 + y < K ? a[row * K + k0 + y] : 0;
-        bs[y][x] = k0 + x < K && column < N ? b[(k0 + x) * N + column] : 0;
-        __syncthreads();
-        for (int k = 0; k < 16; ++k) sum += as[k][x] * bs[y][k];
-        __syncthreads();
-    }
-    if (row < M && column < N) c[row * N + column] = sum;
-}
-"""
 CU, PY = ".cu", ".py"
 NAMED = "int rows, int channels, float slope) {"
 WRONG = [
@@ -147,11 +93,12 @@ WRONG = [
     ("bias-act", CU, [("+ tile[threadIdx.x]", "")], ["the bias is not added"]),
     ("bias-act", CU, [("slope * s;", "0;")], ["that is ReLU"]),
     ("bias-act", CU, [("s > 0 ? s : slope * s", "s")], ["the activation is missing"]),
-    ("bias-act", CU, [("s > 0 ? s : slope * s", "s > 0 ? slope * -s : -s")], ["the two sides are swapped"]),
+    ("bias-act", CU, [("s > 0 ? s : slope * s", "s > 0 ? slope * s : s")], ["the two sides are swapped"]),
     ("bias-act", CU, [(NAMED, "int, int, float slope) { const int rows = 32, channels = 32;")],
      ["numbers right at 0 x 3; 1 x 1; 32 x 32\nnumbers wrong at 31 x 33", "a size written into the code"]),
     ("bias-act", CU, [("+ tile[threadIdx.x]", "+ b[channel]")], ["the numbers are right, and 2 numbers are read", "into the tile"]),
     ("bias-act", CU, BY_COLUMNS, ["numbers are right, and line", "32 sectors a request, and 4 would do", "run along the rows"]),
+    ("bias-act", CU, [("slope * s;", "0.2f * s;")], ["numbers wrong at 65 x 40, slope 0.3"]),
     ("leaky-grad", CU, [("i += gridDim.x * blockDim.x", "i += n")], ["at n = 257: dx", "no thread has written it"]),
     ("leaky-grad", CU, [("> 0 ?", ">= 0 ?")], ["compare by >, not by >="]),
     ("leaky-grad", CU, [("slope * g[i]", "0")], ["that is the derivative of ReLU"]),
@@ -173,6 +120,7 @@ WRONG = [
      ["written to global memory"]),
     ("adam", CU, [("int i = blockIdx.x * blockDim.x + threadIdx.x;", "int i = threadIdx.x * gridDim.x + blockIdx.x;")],
      ["16 sectors a request", "run along the rows"]),
+    ("adam", CU, [("+ eps)", "+ 1e-4f)")], ["numbers wrong at n = 257, t = 7, betas 0.75 and 0.9375, eps 0.01"]),
     ("adam", PY, [("1 - beta2", "1 - beta1")], ["numbers wrong at"]),
     ("bce-backward", CU, [(") / n;", ");")], ["the mean is lost"]),
     ("bce-backward", CU, [("((1 - t[i]) * p - t[i] * q)", "(p - t[i])")], ["has lost its digits", "sigmoid(-s)"]),
@@ -185,6 +133,7 @@ WRONG = [
     ("bce-backward", PY, [("/ s.size", "")], ["the mean is lost"]),
     ("sum", CU, [("        __syncthreads();\n", "")], ["racecheck", "one is missing"]),
     ("sum", CU, [("i < n;", "i < n / 256 * 256;")], ["no whole round of 256"]),
+    ("sum", CU, [("i < n;", "i < n && i < 1024;")], ["n = 1000\nnumbers wrong at n = 4096"]),
     ("sum", CU, [("half = 128", "half = 64")], ["the upper half of the tile is left out"]),
     ("sum", CU, [("if (threadIdx.x < half) tile[threadIdx.x] += tile[threadIdx.x + half];",
                   "if (threadIdx.x < half) { __syncthreads(); tile[threadIdx.x] += tile[threadIdx.x + half]; }")],
@@ -221,6 +170,7 @@ WRONG = [
      ["a size written into the code"]),
     ("transpose", PY, [("(32, 33)", "(32, 32)")], ["31 conflicts"]),
     ("batch-norm", CU, [("    __syncthreads();\n    float", "    float")], ["racecheck", "one is missing"]),
+    ("batch-norm", CU, [(" / rows + eps", " / rows + 1e-2f")], ["numbers wrong at 41 x 5, eps 0.5"]),
     ("batch-norm", CU, [("squares) / rows", "squares) / (rows - 1)")], ["the biased one"]),
     ("batch-norm", CU, [(" / rows + eps", " / rows")], ["eps is missing"]),
     ("batch-norm", CU, [("1 / sqrtf(", "sqrtf(")], ["the std, not its inverse"]),
@@ -248,6 +198,7 @@ WRONG = [
      ["numbers are read from shared memory for each multiply-add", "use each of them four times"]),
     ("matmul-async", CU, [("wait_for_groups<1>()", "wait_for_groups<0>()")],
      ["no copy is under way", "before waiting for this one's"]),
+    ("matmul-async", CU, [("wait_for_groups<1>()", "end_group(), wait_for_groups<1>()")], ["no copy is under way"]),
     ("matmul-async", CU, [("        wait_for_groups<1>();\n", "")], ["has not waited for it"]),
     ("matmul-async", CU, [("        __syncthreads();  // all have arrived\n", "")], ["racecheck"]),
     ("matmul-async", CU, [("        __syncthreads();  // all have read\n", "")], ["racecheck"]),

@@ -64,7 +64,7 @@ def require_data(data: str, what_else: str) -> None:
     from tinygan.training.config import read_config
 
     if data not in NAMES and (Path(data) / CHECKPOINT).is_file():
-        advice = what_else.format(data=read_config(Path(data)).data)
+        advice = what_else.replace("{data}", read_config(Path(data)).data)  # not str.format: the path may hold braces
         raise OptionError(f"{data} is the folder of a run, and data are wanted; {advice}")
 
 

@@ -84,9 +84,7 @@ def verify(
     """
     if as_ or is_own(what):
         return _verify_own(own_file(what, as_), as_, launch, signature, dtype, param)
-    if launch or signature or param or dtype:
-        raise typer.BadParameter("it is for a kernel of your own: give its file, and --as", param_hint=_given_of_own(
-            {"--launch": launch, "--signature": signature, "--param": param, "--dtype": dtype}))  # fmt: skip
+    require_options(own=False, launch=launch, signature=signature, param=param, dtype=dtype)
     return _verify_versions(_chosen(what, only), backend, emulate)
 
 
@@ -133,9 +131,13 @@ def own_file(what: str, as_: str) -> str:
     return what
 
 
-def _given_of_own(options: dict[str, Any]) -> str:
-    """Return the first of the options that was given."""
-    return next(name for name, value in options.items() if value)
+def require_options(own: bool, version: int | None = None, **of_own: Any) -> None:
+    """Raise BadParameter for --version with a kernel of one's own, and for an option of `of_own` with one of the project's."""
+    if own and version is not None:
+        raise typer.BadParameter("it is for a kernel of the project's, not for a file", param_hint="--version")
+    given = [name for name, value in of_own.items() if value]
+    if given and not own:
+        raise typer.BadParameter("it is for a kernel of your own: give its file, and --as", param_hint=f"--{given[0]}")
 
 
 def _verify_own(file: str, as_: str, launch: str, signature: str, dtype: str, param: list[str] | None) -> int:
@@ -190,8 +192,10 @@ def profile(
     from tinygan_kernels.profiling import report, view
     from tinygan_kernels.profiling.machine_code import InspectionError
 
+    own = bool(as_) or is_own(kernel)
+    require_options(own, version, launch=launch, signature=signature, param=param)
     try:
-        if as_ or is_own(kernel):
+        if own:
             from tinygan_kernels.own.profiles import modelled_time
             from tinygan_kernels.own.profiles import profile as profile_own
 

@@ -11,7 +11,7 @@ import typer
 from tinygan_kernels import BackendError, ContractError
 
 from .console import out, tell
-from .kernels import As, LaunchText, Params, Signature, is_own, own_file, values_of
+from .kernels import As, LaunchText, Params, Signature, is_own, own_file, require_options, values_of
 from .keys import typed_commands
 
 if TYPE_CHECKING:
@@ -168,14 +168,11 @@ def _subject(
     """
     from tinygan_kernels.own.subjects import ladder_subject, own_subject
 
-    if as_ or is_own(which):
-        if version is not None:
-            raise typer.BadParameter("it is for a kernel of the project's, not for a file", param_hint="--version")
+    own = bool(as_) or is_own(which)
+    require_options(own, version, launch=launch, signature=signature, param=param)
+    if own:
         return own_subject(own_file(which, as_), as_, shape=shape, launch=launch, signature=signature, params=values_of(param),
                            debug=debug)  # fmt: skip
-    for name, value in {"--launch": launch, "--signature": signature, "--param": param}.items():
-        if value:
-            raise typer.BadParameter("it is for a kernel of your own: give its file, and --as", param_hint=name)
     return ladder_subject(which, version, shape=shape, backend=backend, debug=debug)
 
 

@@ -10,6 +10,7 @@ import typer
 from tinygan.options import OptionError
 
 from .console import err, out, tell
+from .flags import no_nan
 
 if TYPE_CHECKING:
     from tinygan_kernels.puzzles import Puzzle
@@ -23,6 +24,8 @@ CLOSE = 1e-3  # how far two games may end from each other, as a share of the lar
 
 app = typer.Typer(help="Puzzles: the kernels of a GAN, in CUDA C++ or Numba: start one, write it, have it judged without a GPU.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle, as `tinygan puzzles` lists them.", show_default=False)]
+Seconds = Annotated[float, typer.Option("--seconds", min=1, max=3600, callback=no_nan,
+                                        help="After how long a Python file is ended.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -92,7 +95,7 @@ def check(
     name: Name,
     file: Annotated[str, typer.Argument(metavar="FILE[:KERNEL]", show_default=False,
                                         help="The file with your kernel, .cu or .py. A Python file is executed.")],
-    seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, help="After how long a Python file is ended.")] = 120.0,
+    seconds: Seconds = 120.0,
 ) -> int:
     """Judge a kernel: its numbers on hard shapes, the sanitizer, gradients where it is a derivative, and its cost in memory.
 
@@ -114,6 +117,7 @@ def train(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False,
                                            help="The folder with your kernels, named as `start` names them. Python is executed.")],
     steps: Annotated[int, typer.Option("--steps", min=1, max=100, help="How many steps the game takes.")] = 3,
+    seconds: Seconds = 120.0,
 ) -> int:
     """Train a tiny GAN with your own kernels: all launches that you have a kernel for run it, in the emulator, and are judged.
 
@@ -122,11 +126,12 @@ def train(
     """
     from tinygan_kernels import load
     from tinygan_kernels.puzzles import PUZZLES
-    from tinygan_kernels.puzzles.answers import WrongAnswer, backend_of, read_answers
+    from tinygan_kernels.puzzles.answers import WrongAnswer, backend_of
+    from tinygan_kernels.puzzles.child import read_answers_in_time
 
     from tinygan.exercises.tiny_game import play
 
-    answers = read_answers(folder)
+    answers = read_answers_in_time(folder, seconds)
     backend, record = backend_of(answers, load("cpu"))
     try:
         yours = play(backend, steps)

@@ -80,12 +80,6 @@ def split_name(given: str) -> tuple[Path, str]:
     return Path(given), ""
 
 
-def is_file(given: str) -> bool:
-    """Return whether a word of the command line means a file of a kernel, and not a kernel of the contract."""
-    path, _ = split_name(given)
-    return path.suffix in SUFFIXES or "/" in given or "\\" in given
-
-
 def read(given: str | Path, launch: str = "", signature: str = "", *, debug: bool = False) -> OwnKernel:
     """Read and compile FILE or FILE:NAME.
 
@@ -119,7 +113,7 @@ def _no_kernel(path: Path, name: str, there: list[str]) -> ContractError:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ContractError(f"{path}: it is not text in UTF-8") from None
 

@@ -36,7 +36,7 @@ def page_of(explanation: KernelExplanation, line: int | None = None, trace: Trac
     """
     lines = explanation.lines
     chosen = explanation.line(line).line if lines or line is not None else None
-    style, script = ((FOLDER / name).read_text() for name in ("style.css", "script.js"))
+    style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     title, data = escape(explanation.title), _trace_data(trace) if trace else None
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

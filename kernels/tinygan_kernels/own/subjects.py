@@ -99,7 +99,7 @@ def ladder_subject(
     if number not in rungs:
         raise ContractError(f"{backend}: {kernel} has versions {', '.join(map(str, rungs))}; {number!r} is not one")
     loaded = load(backend, emulate=True, versions={kernel: number})
-    source = recorded(rungs[number], made)[0].source.read_text()
+    source = recorded(rungs[number], made)[0].source.read_text(encoding="utf-8")
     title = f"{kernel}, version {number} of {backend}: {rungs[number].title}"
     return Subject(title, made, source, lambda inputs, outputs: loaded.launch(kernel, inputs, out=outputs, **made.params))
 

@@ -65,17 +65,18 @@ class PipeCounter(LaunchCounter):
 
     def _merged(self, pending: Sequence[_Access]) -> list[_Access]:
         """Return the accesses of a run of a basic block, neighbours in shared memory taken together."""
-        groups: dict[tuple, list[tuple[int, _Access]]] = {}
+        groups: dict[tuple, dict[int, _Access]] = {}
         out: list[_Access] = []
         for access in pending:
             site, space, _, lanes, operation = access
             base, offset = self.bases.get(site.ptx_line, ("", 0))
-            if space == "shared" and base and site.bytes in (4, 8) and operation in ("ld", "st"):
-                groups.setdefault((base, operation, site.bytes, lanes.count), []).append((offset, access))
-            else:
+            alike = groups.setdefault((base, operation, site.bytes, lanes.count), {})
+            if space == "shared" and base and site.bytes in (4, 8) and operation in ("ld", "st") and offset not in alike:
+                alike[offset] = access
+            else:  # as a place that is accessed twice, which is twice the work
                 out.append(access)
         for (_, _, size, _), found in groups.items():
-            at = dict(sorted(found, key=lambda pair: pair[0]))
+            at = dict(sorted(found.items()))
             while at:
                 offset = next(iter(at))
                 first = at[offset]

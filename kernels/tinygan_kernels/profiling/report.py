@@ -163,7 +163,7 @@ def recorded(rung: Rung, made: KernelCall) -> list[RecordedLaunch]:
 
 def _hot_lines(counted: Counted, launch: RecordedLaunch, most: int = 6) -> list[HotLine]:
     """Return the lines of a CUDA kernel with the most warp instructions, the hottest first."""
-    text = launch.source.read_text().splitlines()
+    text = launch.source.read_text(encoding="utf-8").split("\n")  # not splitlines, which ends a line at a form feed too
     whole = counted.total("smsp__inst_executed.sum", launch.kernel)
     found = []
     for line, metrics in counted.lines(launch.kernel).items():

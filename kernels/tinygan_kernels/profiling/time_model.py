@@ -145,14 +145,14 @@ def times(gpu: GpuModel, counted: Counted, launches: Sequence[RecordedLaunch], l
     least, over all kernels. Raises InspectionError where the code does not compile for the GPU, ContractError where not even one
     block fits a multiprocessor.
     """
-    found = []
-    for launch in {each.kernel: each for each in launches}.values():
+    found, distinct = [], {each.kernel: each for each in launches}
+    for launch in distinct.values():
         numbers = machine_code.resources(launch, gpu.gpu.arch)
         kernel = KernelResources(numbers["registers"], numbers["shared"], numbers["spill_stores"], numbers["spill_loads"])
         resident = resident_blocks(capability_of(gpu.gpu.arch), launch.threads, kernel)
         if not resident:
             raise ContractError(f"{launch.kernel}: not one block of {launch.threads} threads fits the {gpu.gpu.name}")
-        found.append(kernel_time(gpu, counted, launch.kernel, launch.threads, resident, least_bytes / len(launches)))
+        found.append(kernel_time(gpu, counted, launch.kernel, launch.threads, resident, least_bytes / len(distinct)))
     return found
 
 

@@ -5,7 +5,7 @@
     print(check("bias-act", "bias_act.cu"))     # a file in CUDA C++ or Python (Numba CUDA), with a launch line in it
 
 `tinygan puzzles` is the same on the command line, and docs/puzzles.md shows all pictures. In reading order: picture, footprint,
-limits, puzzle; the puzzles themselves: maps, updates, losses, sums, layouts, products, images; then table, judge, child, answers.
+limits, puzzle; the puzzles themselves: maps, updates, losses, sums, layouts, products, images; then table, judge, answers, child.
 """
 
 from .judge import check

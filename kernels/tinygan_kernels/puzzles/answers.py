@@ -26,7 +26,7 @@ from tinygan_kernels.shapes import ContractError
 from tinygan_kernels.verification.bounds import share
 from tinygan_kernels.verification.cases import Case
 
-from .judge import answer, finding_sentences, run
+from .judge import answer, finding_sentences, outcome
 from .table import PUZZLES
 from .updates import settings
 
@@ -52,20 +52,24 @@ class Record:
 
 
 def read_answers(folder: str | Path) -> dict[str, OwnHost]:
-    """Return the answers in a folder, by puzzle: NAME.cu or NAME.py, as `start` calls them, with _ or with - in the name.
+    """Return the answers in a folder, by puzzle. Python files are executed. Raises what `answer_files` and `check` raise."""
+    return {name: answer(PUZZLES[name], file) for name, file in answer_files(folder).items()}
 
-    Python files are executed. Raises ContractError where the folder has no answer, where a puzzle has two, and what `check` raises;
-    OSError where it is no folder.
+
+def answer_files(folder: str | Path) -> dict[str, Path]:
+    """Return the files of answers in a folder, by puzzle: NAME.cu or NAME.py, as `start` calls them, with _ or with - in the name.
+
+    Raises ContractError where the folder has no answer and where a puzzle has two; OSError where it is no folder.
     """
     there = {path.name: path for path in Path(folder).iterdir()}
-    found: dict[str, OwnHost] = {}
-    for name, puzzle in PUZZLES.items():
+    found: dict[str, Path] = {}
+    for name in PUZZLES:
         names = [f"{stem}{suffix}" for stem in (name.replace("-", "_"), name) for suffix in (".cu", ".py")]
         files = [there[file] for file in dict.fromkeys(names) if file in there]
         if len(files) > 1:
             raise ContractError(f"{folder}: {' and '.join(file.name for file in files)} both answer {name}; keep one of them")
         if files:
-            found[name] = answer(puzzle, files[0])
+            found[name] = files[0]
     if not found:
         raise ContractError(f"{folder}: there is no answer in it; `tinygan puzzles start bias-act {folder}/bias_act.cu` begins one")
     return found
@@ -114,18 +118,18 @@ class _Using:
         puzzle, host = PUZZLES[name], self.answers[name]
         label = " and ".join(f"{n} {a.shape}" for n, a in zip(puzzle.kernel.inputs, inputs, strict=True))
         case = Case(puzzle.kernel.name, label, inputs, states, params)
-        right, allowed = puzzle.expected(case)
-        outputs = [s.copy() for s in states] or [np.full(r.shape, np.nan, np.float32) for r in right]
-        with emulator.sanitize() as findings:
-            run(puzzle, host, case, outputs)
-        worst = max(share(o, r, a) for o, r, a in zip(outputs, right, allowed, strict=True))
-        if worst > 1 or findings:
-            said = finding_sentences(findings, host) or [f"an error of {worst:.3g} times its bound"]
+        try:
+            found = outcome(puzzle, host, case)
+        except emulator.KernelAssertion as error:
+            raise WrongAnswer(f"{host.own.title}, launched as {name} on {label}: {' '.join(str(error).split())}") from None
+        worst = max(share(o, r, a) for o, r, a in zip(found.outputs, found.right, found.allowed, strict=True))
+        if worst > 1 or found.findings:
+            said = finding_sentences(found.findings, host) or [f"an error of {worst:.3g} times its bound"]
             more = f"tinygan puzzles check {name} FILE says more"
             raise WrongAnswer(f"{host.own.title}, launched as {name} on {label}: {said[0]}; {more}")
         self.record.launches[name] = self.record.launches.get(name, 0) + 1
         self.record.worst[name] = max(self.record.worst.get(name, 0.0), worst)
-        return outputs
+        return found.outputs
 
     def _elsewhere(self, kernel: str, *arrays: np.ndarray, **params: Any) -> None:
         self.rest.implementations[kernel](*arrays, **params)

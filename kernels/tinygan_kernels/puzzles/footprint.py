@@ -51,7 +51,7 @@ class FootprintObserver(Recorder):
         super().__init__(kernel, footprint.found, footprint.partings)
         self.footprint = footprint
         self._open = False  # whether copies were issued that no group holds yet
-        self._groups = 0  # groups of copies that nobody has waited for
+        self._groups: list[bool] = []  # groups that nobody has waited for, the oldest first: whether there are copies in them
 
     def launched(self, shape_warps: int) -> None:
         super().launched(shape_warps)
@@ -64,17 +64,18 @@ class FootprintObserver(Recorder):
         for instruction in instructions:
             if instruction.opcode == "cp":
                 self._copy(instruction)
-            elif instruction.opcode == "ld" and "shared" in instruction.modifiers and (self._open or self._groups):
+            elif instruction.opcode == "ld" and "shared" in instruction.modifiers and (self._open or any(self._groups)):
                 self.footprint.overlapped += 1
 
     def _copy(self, instruction: PtxInstruction) -> None:
         """Follow a copy, the end of a group of copies, or a wait for all groups but some."""
         if "commit_group" in instruction.modifiers:
-            self._groups, self._open = self._groups + self._open, False
+            self._groups, self._open = [*self._groups, self._open], False
         elif "wait_all" in instruction.modifiers:
-            self._groups, self._open = 0, False
+            self._groups, self._open = [], False
         elif "wait_group" in instruction.modifiers:
-            self._groups = min(self._groups, int(getattr(instruction.operands[0], "value", 0)))
+            running = int(getattr(instruction.operands[0], "value", 0))
+            self._groups = self._groups[-running:] if running else []
         else:
             self.footprint.copies += 1
             self._open = True

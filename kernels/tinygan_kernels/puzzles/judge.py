@@ -100,9 +100,10 @@ def judged(puzzle: Puzzle, host: OwnHost) -> Verdict:
         outcomes = [outcome(puzzle, host, case) for case in puzzle.cases()]
         said = list(_wrong_values(puzzle, outcomes)) + list(_findings(host, outcomes)) or list(_wrong_slopes(puzzle, host))
         if not said:
-            footprint = measured(puzzle, host)
-            said = [f"the numbers are right, and {found}: {limit.advice}" for limit in puzzle.limits
-                    if (found := limit.broken(footprint))]  # fmt: skip
+            footprint, large = measured(puzzle, host)
+            said = list(_wrong_values(puzzle, [*outcomes, large]))
+            said = said or [f"the numbers are right, and {found}: {limit.advice}" for limit in puzzle.limits
+                            if (found := limit.broken(footprint))]  # fmt: skip
     except emulator.KernelAssertion as error:
         return Verdict(False, " ".join(str(error).split()))
     return Verdict(False, "\n".join(said)) if said else Verdict(True, puzzle.praise)
@@ -134,15 +135,15 @@ def run(puzzle: Puzzle, host: OwnHost, case: Case, outputs: Sequence[np.ndarray]
         raise ContractError(f"{host.own.title}, at {case.label}: {one_line(str(error))}") from None
 
 
-def measured(puzzle: Puzzle, host: OwnHost) -> Footprint:
-    """Return the footprint of a kernel on the call that the limits are about. Raises ContractError."""
+def measured(puzzle: Puzzle, host: OwnHost) -> tuple[Footprint, Outcome]:
+    """Return the footprint of a kernel on the call that the limits are about, and its numbers there. Raises ContractError."""
     case = puzzle.measured()
-    right, _ = puzzle.expected(case)
+    right, allowed = puzzle.expected(case)
     outputs = [s.copy() for s in case.states] or [np.full(r.shape, np.nan, np.float32) for r in right]
     footprint = Footprint(sum(o.size for o in outputs), puzzle.terms)
     with emulator.checks(False), observed(lambda kernel: FootprintObserver(kernel, footprint)):
         run(puzzle, host, case, outputs)
-    return footprint
+    return footprint, Outcome(case, outputs, right, allowed, [np.zeros(o.shape, bool) for o in outputs], [])
 
 
 # ---- what is said --------------------------------------------------------------------------------------------------------------

@@ -52,10 +52,11 @@ def _leaky(x: np.ndarray, slope: float) -> np.ndarray:
     return np.where(x > 0, x, slope * x)
 
 
-def _bias_act_case(rows: int, channels: int) -> Case:
+def _bias_act_case(rows: int, channels: int, slope: float = 0.2) -> Case:
     rng = np.random.default_rng(1000 * rows + channels)
     x, b = (rng.normal(size=s).astype(np.float32) for s in ((rows, channels), (channels,)))
-    return Case("bias_act", f"{rows} x {channels}", (x, b), (), {"act": "leaky_relu", "slope": 0.2})
+    label = f"{rows} x {channels}" + (f", slope {slope}" if slope != 0.2 else "")
+    return Case("bias_act", label, (x, b), (), {"act": "leaky_relu", "slope": slope})
 
 
 BIAS_ACT = Puzzle(
@@ -78,7 +79,7 @@ BIAS_ACT = Puzzle(
         "Between the store to the tile and the loads from it stands __syncthreads() (cuda.syncthreads()), outside of every if.",
         "Guard the last step by row < rows and channel < channels; then s = x + tile[threadIdx.x], and y = s > 0 ? s : slope * s.",
     ),
-    cases=lambda: [_bias_act_case(*s) for s in ((0, 3), (1, 1), (32, 32), (31, 33), (33, 31), (65, 40))],
+    cases=lambda: [_bias_act_case(*s) for s in ((0, 3), (1, 1), (32, 32), (31, 33), (33, 31), (65, 40, 0.3))],
     measured=lambda: _bias_act_case(64, 32),
     limits=(
         coalesced(),
@@ -90,7 +91,7 @@ BIAS_ACT = Puzzle(
         Mistake(lambda x, b, act, slope: x + b, "the activation is missing: where x + b is not above 0, it is slope times that"),
         Mistake(lambda x, b, act, slope: np.maximum(x + b, 0), "that is ReLU: below 0 it is slope (x + b), not 0"),
         Mistake(lambda x, b, act, slope: _leaky(x, slope) + b, "the activation is taken of x alone; add the bias first"),
-        Mistake(lambda x, b, act, slope: _leaky(-(x + b), slope), "the two sides are swapped: what is above 0 stays as it is"),
+        Mistake(lambda x, b, act, slope: -_leaky(-(x + b), slope), "the two sides are swapped: what is above 0 stays as it is"),
         Mistake(lambda x, b, act, slope: x, "y is x as it is: neither the bias nor the activation is there yet"),
     ),
     praise="each bias is read once a block, and the barrier keeps order. The project's own: bias_act.cu.",

@@ -155,11 +155,11 @@ def batch_norm(x, gamma, beta, y, mean, inv_std, eps):
 """
 
 
-def _norm_case(rows: int, channels: int, shift: float = 0.0) -> Case:
+def _norm_case(rows: int, channels: int, shift: float = 0.0, eps: float = 1e-2) -> Case:
     rng = np.random.default_rng(100 * rows + channels)
     x, gamma, beta = (rng.normal(size=s).astype(np.float32) for s in ((rows, channels), (channels,), (channels,)))
-    far = f", mean {shift:g}" if shift else ""
-    return Case("batch_norm", f"{rows} x {channels}{far}", (x + np.float32(shift), gamma, beta), (), {"eps": 1e-2})
+    far = (f", mean {shift:g}" if shift else "") + (f", eps {eps}" if eps != 1e-2 else "")
+    return Case("batch_norm", f"{rows} x {channels}{far}", (x + np.float32(shift), gamma, beta), (), {"eps": eps})
 
 
 def _norm_by(inv_std: Callable[[np.ndarray, float], np.ndarray]) -> Callable[..., Any]:
@@ -216,7 +216,8 @@ BATCH_NORM = Puzzle(
         "Before the tile is used again for (x - mean)^2 there has to be another barrier: somebody may still be reading.",
         "Barriers stand outside of `if (channel < channels)`: guard what is read and written, not the whole kernel.",
     ),
-    cases=lambda: [_norm_case(*s) for s in ((1, 1), (8, 32), (7, 33), (9, 31), (41, 5))] + [_norm_case(24, 3, 200.0)],
+    cases=lambda: [_norm_case(*s) for s in ((1, 1), (8, 32), (7, 33), (9, 31), (41, 5, 0.0, 0.5))]
+    + [_norm_case(24, 3, 200.0)],
     measured=lambda: _norm_case(64, 32),
     limits=(
         coalesced(),

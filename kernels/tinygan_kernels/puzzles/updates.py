@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,21 +62,28 @@ def _step(
     return theta + rate * (m / correct1) / (np.sqrt(v / correct2) + eps), m, v
 
 
+def _steps(p: Mapping[str, float]) -> float:
+    """Return the t that the larger beta tells, or infinity where 1 - beta^t is 1 in float32: from t = 25 on for a beta of 0.5."""
+    beta, correct = max((p["beta1"], p["correct1"]), (p["beta2"], p["correct2"]))
+    return round(math.log1p(-correct) / math.log(beta)) if correct < 1 else math.inf
+
+
 def _allowed(exact: Arrays, right: Arrays, **p: Any) -> Arrays:
-    """Return the bound of the contract's adam, at the t that correct1 stands for; where beta1 is 0, any t gives the same."""
+    """Return the bound of the contract's adam, at the t that the corrections stand for."""
     g, theta, m, v = exact
-    t = round(math.log1p(-p["correct1"]) / math.log(p["beta1"])) if p["beta1"] else 1
+    t = _steps(p)
     about = {"sign": 1, "beta1": p["beta1"], "beta2": p["beta2"], "eps": p["eps"]}
     return bound("adam", (g, np.array(p["rate"]), theta, m, v, np.array(t - 1.0)), (*right, np.array(1.0 * t)), np.float32,
                  **about)[:3]  # fmt: skip
 
 
-def _case(n: int, t: int, rate: float) -> Case:
+def _case(n: int, t: int, rate: float, beta1: float = 0.5, beta2: float = 0.875, eps: float = 1e-4) -> Case:
     rng = np.random.default_rng(10 * n + t)
     g, theta, m, v = (rng.normal(size=n).astype(np.float32) for _ in range(4))
     if t == 1:
         m[...], v[...] = 0, 0
-    return Case("adam", f"n = {n}, t = {t}", (g,), (theta, m, np.square(v)), settings(rate, 0.5, 0.875, 1e-4, t))
+    other = f", betas {beta1} and {beta2}, eps {eps}" if beta1 != 0.5 else ""
+    return Case("adam", f"n = {n}, t = {t}{other}", (g,), (theta, m, np.square(v)), settings(rate, beta1, beta2, eps, t))
 
 
 def _with(**other: Any) -> Any:
@@ -125,7 +133,8 @@ ADAM = Puzzle(
         "The new m and v, not the old ones, move theta.",
         "eps stands outside of the root: sqrtf(v / correct2) + eps. A guard, if (i < n), stands around it all.",
     ),
-    cases=lambda: [_case(n, t, rate) for n, t, rate in ((0, 1, 0.1), (1, 1, -0.1), (255, 2, 0.1), (256, 1, -0.1), (257, 7, 0.1))],
+    cases=lambda: [_case(0, 1, 0.1), _case(1, 1, -0.1), _case(255, 2, 0.1), _case(256, 1, -0.1),
+                   _case(257, 7, 0.1, 0.75, 0.9375, 1e-2)],
     measured=lambda: _case(1024, 3, 0.1),
     limits=(
         coalesced(),

@@ -5,7 +5,7 @@ import io
 import pytest
 from tinygan_kernels import why_unavailable
 
-from tinygan.cli.keys import command_of
+from tinygan.cli.keys import Keyboard, command_of
 from tinygan.cli.main import run
 
 pytestmark = pytest.mark.skipif(
@@ -141,6 +141,8 @@ def test_a_kernel_of_the_project_is_verified_by_its_name(tinygan):
     ("verify --as add", "say which file the kernel is in"),
     ("verify add --signature a,b", "it is for a kernel of your own"),
     ("verify add --only mul", "no kernel has 'mul' in its name"),
+    ("profile add.cu --as add --version 2", "it is for a kernel of the project's, not for a file"),
+    ("profile matmul --launch mm", "it is for a kernel of your own: give its file, and --as"),
 ])
 def test_wrong_input_is_one_line_and_exit_code_2(tinygan, words, said):
     code, out, err = tinygan("kernels", *words.split())
@@ -149,9 +151,16 @@ def test_wrong_input_is_one_line_and_exit_code_2(tinygan, words, said):
 
 @pytest.mark.parametrize(("keys", "command"), [
     (["\x1b[C"], "next"), (["\x1b[D"], "back"), (["\x1bOC"], "next"), (["\n"], ""), (list("line 9\n"), "line 9"),
-    (["line 9\n"], "line 9"), (["p", "x", "\x7f", " ", "i", "\r"], "p i"), (["\x7f", "n", "\n"], "n"), (["n", "\x1b[C", "\n"], "n"),
+    (["p", "x", "\x7f", " ", "i", "\r"], "p i"), (["\x7f", "n", "\n"], "n"), (["n", "\x1b[C", "\n"], "n"),
     (["\x1b[A", "b", "\n"], "b"), ([""], None), (["\x04"], None), (["n", "\x04", "\n"], "n"),
 ])  # fmt: skip
 def test_keys_become_commands(keys, command):
     pressed = iter(keys)
     assert command_of(lambda: next(pressed), lambda text: None) == command
+
+
+def test_what_is_pasted_is_read_key_by_key_and_nothing_of_it_is_lost():
+    read = iter([b"line 9\nprint \xc3\xa4\n\x1b[C\x1b[C\x1b[5~ne", b"xt 2\n", b""])
+    keyboard = Keyboard(lambda: next(read))
+    commands = iter(lambda: command_of(keyboard.key, lambda text: None), None)
+    assert list(commands) == ["line 9", "print \xe4", "next", "next", "next 2"]

@@ -96,6 +96,19 @@ def test_a_python_file_that_never_ends_is_ended_and_what_it_prints_is_shown(said
     assert (code, err) == (1, "here\n") and out.startswith("sum: not yet. ")
 
 
+def test_train_ends_a_python_file_that_never_ends_or_ends_the_process(said, tmp_path):
+    (tmp_path / "leaky_grad.py").write_text(SOLUTIONS["leaky-grad"][".py"])
+    (tmp_path / "sum.py").write_text("import time; time.sleep(99)")
+    code, _, err = said("train", ".", "--seconds", "6")
+    assert code == 2 and err.startswith("tinygan: sum.py: it was not done after 6 seconds, and was ended") and err.count("\n") == 1
+    (tmp_path / "sum.py").write_text("import os; os._exit(3)")
+    code, _, err = said("train", ".")
+    assert code == 2 and err == "tinygan: sum.py: its process ended before its kernel was read (exit code 3)\n"
+    for command in (("check", "sum", "sum.py"), ("train", ".")):
+        code, _, err = said(*command, "--seconds", "nan")
+        assert code == 2 and "nan is no number" in err and err.count("\n") == 1
+
+
 def test_train_says_which_kernels_are_missing_and_which_is_wrong(said, tmp_path, monkeypatch):
     monkeypatch.setattr("tinygan_kernels.load", lambda name: pytest.importorskip("tinygan_kernels.reference").backend())
     (tmp_path / "sum.cu").write_text(SUM)
@@ -108,5 +121,7 @@ def test_train_says_which_kernels_are_missing_and_which_is_wrong(said, tmp_path,
         (tmp_path / f"{name.replace('-', '_')}.cu").write_text(answers[".cu"])
     code, out, _ = said("train", ".", "--steps", "1")
     assert code == 0 and out.endswith("solved. A GAN was trained by your kernels.\n") and "V at each step" in out
+    code, _, err = said("train", ".", "--steps", "0")
+    assert code == 2 and err.count("\n") == 1
     code, _, err = said("train", "none")
     assert code == 2 and "none: No such file or directory" in err

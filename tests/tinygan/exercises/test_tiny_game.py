@@ -53,6 +53,24 @@ def test_a_race_that_left_the_numbers_right_ends_it_too(folder):
         play(backend, steps=1)
 
 
+def test_an_assertion_of_a_kernel_that_fails_ends_it_too(folder):
+    change(folder, "sum", "    float own", "    assert(n < 10);\n    float own")
+    backend, _ = backend_of(read_answers(folder), load("reference"))
+    with pytest.raises(WrongAnswer, match=r"sum.cu:sum, launched as sum on x .*n < 10"):
+        play(backend, steps=1)
+
+
+def test_adam_goes_on_when_its_correction_has_become_1(folder):
+    """1 - 0.5^t is 1 in float32 as of t = 25."""
+    backend, record = backend_of({"adam": read_answers(folder)["adam"]}, load("reference"))
+    g = np.linspace(-1, 1, 5, dtype=np.float32)
+    for t in (0, 23, 24, 25, 999, 10**6):
+        state = [g.copy(), 0.1 * g, np.square(g), np.asarray(t, np.float32)]
+        backend.launch("adam", (g, np.float32(0.01)), out=tuple(state), sign=-1, beta1=0.5, beta2=0.9375, eps=1e-4)
+        assert state[3] == t + 1
+    assert record.launches == {"adam": 6} and 0 < record.worst["adam"] <= 1
+
+
 def test_kernels_that_are_missing_are_those_of_the_rest(folder):
     for path in folder.iterdir():
         if path.stem not in ("transpose", "matmul_tiled", "leaky_grad"):
