@@ -107,7 +107,7 @@ def trace(
     if session.trace.cut:
         tell(out, session.trace.cut)
     tell(out, session.shown())
-    asked = bool(do) or not sys.stdin.isatty()
+    asked = bool(do) or not _typed()
     for command in _commands(do):
         try:
             said = session.run(command)
@@ -149,13 +149,18 @@ def bench(
     return 0 if found.ok else 1
 
 
+def _typed() -> bool:
+    """Return whether commands are typed in a terminal. There may be no standard input at all."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _commands(do: list[str] | None) -> Iterator[str]:
     """Yield commands: those given, else those typed in a terminal, else the lines of a pipe."""
     if do:
         yield from (part.strip() for text in do for part in text.split(";"))
-    elif sys.stdin.isatty():
+    elif _typed():
         yield from typed_commands()
-    else:
+    elif sys.stdin is not None:
         yield from (line.strip() for line in sys.stdin)
 
 

@@ -162,14 +162,15 @@ def _by_line(counts: emulator.Counts) -> dict[int, LineCounts]:
 
 
 def _chosen(title: str, line: int | None, of: KernelExplanation) -> int:
-    """Return the line to explain. Raises ContractError where nothing happens on it."""
+    """Return the line to explain. Raises ContractError where nothing happens on it, or on any."""
     lines = of.lines
-    if line is None and of.instructions:
+    if line is None and lines:
         excess = {at: sum(i.excess for i in of.instructions if i.line == at) for at in lines}
         return max(lines, key=lambda at: excess[at])
     if line not in lines:
         known = f"lines that do: {', '.join(map(str, lines))}" if lines else "no line of it does"
-        raise ContractError(f"{title}: no global or shared memory is touched on line {line} and no warp parts there; {known}")
+        place, there = (f" on line {line}", " there") if line is not None else ("", "")
+        raise ContractError(f"{title}: no global or shared memory is touched{place} and no warp parts{there}; {known}")
     return line
 
 

@@ -110,8 +110,7 @@ def _counts(host: OwnHost, shape: Sequence[int]) -> dict[Key, float]:
 
 def _recorded(host: OwnHost, made: KernelCall) -> RecordedLaunch:
     """Return the kernel's launch on a call, not started."""
-    arrays = [np.zeros(shape, np.float32) for shape in (*made.inputs, *made.outputs)]
-    line, arguments = host.arguments_of(arrays, made.params)
+    line, arguments = host.arguments_of(made.zeros(), made.params)
     own = host.own
     ptx = functools.partial(_ptx, own, arguments)
     assert own.path is not None

@@ -51,7 +51,11 @@ class Subject:
         return ", ".join(f"{name} {'x'.join(map(str, shape)) or 'a number'}" for name, shape in shapes)
 
     def run(self) -> None:
-        """Run the kernel once, on random numbers between 0 and 1 from a fixed seed. Raises what the emulator raises."""
+        """Run the kernel once, on random numbers between 0 and 1 from a fixed seed.
+
+        Raises ContractError where an array is larger than the machine can address, and what the emulator raises.
+        """
+        self.made.zeros()
         rng = np.random.default_rng(0)
         inputs = [random_array(shape, rng) for shape in self.made.inputs]
         self.launch(inputs, tuple(random_array(shape, rng) for shape in self.made.outputs))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tinygan_kernels.contract import KERNELS
 from tinygan_kernels.shapes import ContractError, Shape, conv_size
 
@@ -44,6 +46,18 @@ class KernelCall:
     def work(self) -> float:
         """The effort of emulating the call, in multiply-adds; an element of elementwise work counts as 8."""
         return self.flops / 2 if self.flops is not None else 8 * max(math.prod(shape) for shape in self.outputs)
+
+    def zeros(self) -> tuple[np.ndarray, ...]:
+        """Return its arrays, inputs then outputs, of np.zeros: they take no memory as long as they are not touched.
+
+        Raises ContractError where an array is larger than the machine can address.
+        """
+        try:
+            return tuple(np.zeros(shape, np.float32) for shape in (*self.inputs, *self.outputs))
+        except (ValueError, MemoryError):
+            shapes = " and ".join(map(str, (*self.inputs, *self.outputs)))
+            message = f"{self.kernel} on arrays {shapes} is too large for this machine's memory; give smaller sizes"
+            raise ContractError(message) from None
 
 
 # ---- from sizes to (shapes of the inputs, parameters); the contract tells the outputs --------------------------------------------

@@ -13,7 +13,7 @@ pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[em
 from browser import Browser, browser_path
 from tinygan_kernels import ContractError
 from tinygan_kernels.own.accesses import Instruction, Parting
-from tinygan_kernels.own.explain import LineCounts, explained
+from tinygan_kernels.own.explain import KernelExplanation, LineCounts, explained
 from tinygan_kernels.own.page import page_of
 from tinygan_kernels.own.pictures import banks, branch, sectors
 from tinygan_kernels.own.subjects import ladder_subject, own_subject
@@ -114,6 +114,11 @@ def test_versions_of_the_ladder_have_pages_too():
     for wrong, message in (({"version": 9}, "versions 1, 2; 9 is not one"), ({"backend": "cpu"}, "has no CUDA kernels")):
         with pytest.raises(ContractError, match=message):
             ladder_subject("bce_logits", **wrong)
+
+
+def test_a_kernel_that_parts_and_touches_no_memory_has_a_page():
+    found = KernelExplanation("k", "n 1", ("if (t) f();",), {}, (), (Parting(1, 1, "1" * 16 + "0" * 16, ("1" * 16 + "0" * 16,)),))
+    assert found.line().line == 1 and 'id="line-1"' in page_of(found)
 
 
 # ---- pictures ------------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The model of time: each part worked out by hand on kernels made for it, and which GPU, block and part limits what."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tinygan_kernels import ContractError
@@ -7,6 +9,7 @@ from tinygan_kernels import ContractError
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from tinygan_kernels import emulator
+from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.emulator.counters import observed
 from tinygan_kernels.own.profiles import modelled_time
 from tinygan_kernels.profiling import time_model
@@ -64,6 +67,13 @@ SHARED = """extern "C" __global__ void k(const float* x, float* y) {{
 }}"""
 
 
+def test_a_place_that_is_read_twice_costs_two_loads():
+    read = "volatile float* v = s; sum = v[t]; sum += v[t];"
+    once = pipes(SHARED.format(read="volatile float* v = s; sum = v[t];"), 1, 32, aligned(32), aligned(32))
+    twice = pipes(SHARED.format(read=read), 1, 32, aligned(32), aligned(32))
+    assert twice[LSU_CYCLES[16]] - once[LSU_CYCLES[16]] == 2
+
+
 @pytest.mark.parametrize(("read", "cycles"), [
     ("for (int k = 0; k < 4; ++k) sum += s[t / 32 * 4 + k];", 4),  # one load of 16 bytes a lane: 512 bytes, 128 a cycle
     ("for (int k = 0; k < 4; ++k) sum += s[k * 32 + t];", 8),  # four loads of 4 bytes
@@ -112,6 +122,14 @@ def test_waiting_is_hidden_by_other_blocks_and_without_barriers_by_other_warps(b
     found = time_model.kernel_time(A6000, counts, "k", 256, resident, 0)
     assert found.latency == pytest.approx(waiting * 10 / (A6000.clock * 1e3))
     assert found.total == pytest.approx((1000 + waiting) * 10 / (A6000.clock * 1e3))
+
+
+def test_a_kernel_that_is_launched_twice_moves_the_least_bytes_once(monkeypatch):
+    numbers = {"registers": 32, "shared": 0, "spill_stores": 0, "spill_loads": 0}
+    monkeypatch.setattr(time_model.machine_code, "resources", lambda launch, arch: numbers)
+    launch = RecordedLaunch("k", 840, 256, Path("k.cu"), None)
+    once, twice = (time_model.times(A6000, counted(), [launch] * count, 768_000) for count in (1, 2))
+    assert len(once) == 1 and once == twice and once[0].dram == pytest.approx(1)
 
 
 def test_clocks_are_those_of_the_data_sheets_peaks():
