@@ -10,7 +10,6 @@ import typer
 from tinygan.options import OptionError
 
 from .console import err, out, tell
-from .flags import no_nan
 
 EXAMPLES = (
     "Examples:  tinygan exercises start tanh-vjp   |   tinygan exercises check tanh-vjp answer.py   |   "
@@ -63,8 +62,7 @@ def start(
 def check(
     name: Name,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file with your answer. It is executed.", show_default=False)],
-    seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, callback=no_nan,
-                                           help="After how long it is ended.")] = 120.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, help="After how long it is ended.")] = 120.0,
 ) -> int:
     """Judge an answer by values: against numeric gradients, on random draws. What it prints is shown first.
 

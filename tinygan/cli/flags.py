@@ -93,10 +93,3 @@ def widths(text: str) -> tuple[int, ...]:
     if not all(found):
         raise typer.BadParameter(f"{text!r} is no list of widths such as 256,512")
     return found
-
-
-def no_nan(value: float) -> float:
-    """Return a number as it is. Raises typer.BadParameter for NaN, which lies in every range that has only ends."""
-    if value != value:
-        raise typer.BadParameter("nan is no number")
-    return value

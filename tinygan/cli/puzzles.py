@@ -10,7 +10,6 @@ import typer
 from tinygan.options import OptionError
 
 from .console import err, out, tell
-from .flags import no_nan
 
 if TYPE_CHECKING:
     from tinygan_kernels.puzzles import Puzzle
@@ -24,8 +23,7 @@ CLOSE = 1e-3  # how far two games may end from each other, as a share of the lar
 
 app = typer.Typer(help="Puzzles: the kernels of a GAN, in CUDA C++ or Numba: start one, write it, have it judged without a GPU.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle, as `tinygan puzzles` lists them.", show_default=False)]
-Seconds = Annotated[float, typer.Option("--seconds", min=1, max=3600, callback=no_nan,
-                                        help="After how long a Python file is ended.")]
+Seconds = Annotated[float, typer.Option("--seconds", min=1, max=3600, help="After how long a Python file is ended.")]
 
 
 @app.callback(invoke_without_command=True)

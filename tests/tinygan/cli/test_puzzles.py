@@ -104,9 +104,6 @@ def test_train_ends_a_python_file_that_never_ends_or_ends_the_process(said, tmp_
     (tmp_path / "sum.py").write_text("import os; os._exit(3)")
     code, _, err = said("train", ".")
     assert code == 2 and err == "tinygan: sum.py: its process ended before its kernel was read (exit code 3)\n"
-    for command in (("check", "sum", "sum.py"), ("train", ".")):
-        code, _, err = said(*command, "--seconds", "nan")
-        assert code == 2 and "nan is no number" in err and err.count("\n") == 1
 
 
 def test_train_says_which_kernels_are_missing_and_which_is_wrong(said, tmp_path, monkeypatch):
