@@ -63,9 +63,9 @@ class CupyDevice:
 
 
 def _name(cp: Any) -> str:
-    """Return what the GPU is called."""
+    """Return what the current GPU is called."""
     try:
-        return cp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        return cp.cuda.runtime.getDeviceProperties(cp.cuda.Device().id)["name"].decode()
     except AttributeError:  # the emulator in CuPy's place
         return "a device"
 

@@ -174,7 +174,7 @@ def _expressions(text: str, where: str) -> tuple[ast.expr, ...]:
 def _is_size(value: Any) -> bool:
     """Return whether a value is a whole number of at least 0, as an int or as a float."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value == int(value) and value >= 0
+    return number and 0 <= value < 2**63 and value == int(value)
 
 
 def _ceil_div(a: int, b: int) -> int:
@@ -251,7 +251,7 @@ class _Evaluator:
                 whole = not self.python and isinstance(left, int) and isinstance(right, int)
                 return left // right if whole else left / right
             return _OPERATORS[type(node.op)](left, right)
-        except (KeyError, ZeroDivisionError, TypeError, ValueError):
+        except (KeyError, ArithmeticError, TypeError, ValueError):
             raise ContractError(f"{self.where}: {ast.unparse(node)} cannot be computed (with {left!r} and {right!r})") from None
 
     def _call(self, node: ast.Call) -> Any:
@@ -265,7 +265,7 @@ class _Evaluator:
             return self._size_of(node)
         try:
             return _FUNCTIONS[name.id](*map(self.value, node.args))
-        except (TypeError, ValueError, ZeroDivisionError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise ContractError(f"{self.where}: {ast.unparse(node)} cannot be computed ({error})") from None
 
     def _size_of(self, node: ast.Call) -> int:

@@ -52,6 +52,8 @@ def test_arguments_are_values_in_the_order_of_the_line():
     ("mm<<<1, dim3(1, 2, 3, 4)>>>(a)", False, "the block comes to (1, 2, 3, 4)"),
     ("mm<<<1 / 0, 1>>>(a)", False, "cannot be computed"),
     ("mm<<<1e999, 1>>>(a)", False, "the grid comes to inf"),
+    ("mm<<<1 << 2000, 1>>>(a)", False, "it has to be one to three whole numbers"),
+    ("mm[(1 << 2000) / 3, 1](a)", True, "cannot be computed"),
     ("mm<<<open('x'), 1>>>(a)", False, "is no function that is known here"),
     ("mm<<<a.__class__, 1>>>(a)", False, "is not understood"),
     ("mm<<<a + 1, 1>>>(a)", False, "computes with an array"),
