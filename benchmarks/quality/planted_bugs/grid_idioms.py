@@ -1,5 +1,4 @@
-"""Races between blocks and launches that do not end, with an idiom each: locks, publication, read-only data, barriers of the "
-"grid."""
+"""Races between blocks and launches that do not end, with an idiom each: locks, publication, read-only data, the grid's barrier."""
 
 from .case import Case
 

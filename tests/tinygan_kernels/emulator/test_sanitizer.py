@@ -669,3 +669,94 @@ extern "C" __global__ void k(int* y) {
         text = code.replace("FIRST", first).replace("SECOND", second)
         found = findings_of(text, (4,), (64,), np.zeros(2048, np.int32))
         assert (not found) == right, [str(f) for f in found]
+
+
+# -- addresses that do not come from one argument alone -----------------------------------------------------------------------
+def pointers(*arrays: np.ndarray) -> np.ndarray:
+    return np.array([a.ctypes.data for a in arrays], np.uint64)
+
+
+FROM_ELSEWHERE = {
+    "an argument or a pointer that was read": """extern "C" __global__ void k(float* x, float* y, float** all, int n) {
+  float* p = n > 4 ? x : all[1];
+  p[threadIdx.x + n] = 1;
+}""",
+    "a list that begins at an argument": """struct Node { Node* next; float v[6]; };
+extern "C" __global__ void k(Node* x, float* y, Node** all, int n) {
+  if (threadIdx.x == 0) { x->next = all[1]; all[1]->next = nullptr; }
+  __syncthreads();
+  for (Node* p = x; p; p = p->next) p->v[(threadIdx.x + n) & 3] = 1;
+}""",
+    "the distance of one array from another": """extern "C" __global__ void k(char* x, char* y, char** all, int n) {
+  long long away = y - x;
+  for (char* p = x + threadIdx.x; p < x + n; p += 4) p[away] = *p;
+}""",
+    "a pointer that is moved with its array": """extern "C" __global__ void k(char* x, char* y, char** all, int n) {
+  char* to = all[1] + (all[0] + threadIdx.x + n - x);
+  *to = 1;
+}""",
+}
+
+
+@pytest.mark.parametrize("code", FROM_ELSEWHERE.values(), ids=FROM_ELSEWHERE.keys())
+def test_an_address_that_is_computed_from_more_than_one_argument_may_lie_in_either(code):
+    x, y = floats(8), floats(8)
+    assert not findings_of(code, (1,), (4,), x, y, pointers(x, y), np.int32(4))
+    assert y.view(np.uint8).any() or "away" in code
+
+
+def test_an_argument_that_is_chosen_against_an_address_given_as_a_number():
+    code = """extern "C" __global__ void k(float* x, float* y, int n) { float* p = n ? x : y; p[threadIdx.x + n] = 1; }"""
+    x, y = floats(8), floats(8)
+    assert not findings_of(code, (1,), (4,), pointers(x)[0], y, np.int32(1)) and x[1:5].all() and not y.any()
+
+
+def test_an_argument_or_nothing_is_one_argument():
+    code = """extern "C" __global__ void k(float* x, float* y, int n) {
+  float* p = n ? x : nullptr;
+  if (p) p[n] = y[0];  // BUG
+}"""
+    x, y = floats(8), floats(8)
+    one(code, "memcheck", (1,), (1,), x, y, np.int32((y.ctypes.data - x.ctypes.data) // 4))
+
+
+ASYNC_COPY = """extern "C" __global__ void k(float* x, float* y, long long d) {
+  __shared__ float s[32];
+  unsigned to = (unsigned)__cvta_generic_to_shared(&s[threadIdx.x]);
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" :: "r"(to), "l"(x + threadIdx.x + d) : "memory");  // COPY
+  y[32] = s[3];  // READ
+  asm volatile("cp.async.wait_all;" ::: "memory");
+  y[threadIdx.x] = s[threadIdx.x];
+}"""
+
+
+def test_an_asynchronous_copy_has_to_read_in_the_array_of_its_pointer():
+    code = ASYNC_COPY.replace("  y[32] = s[3];  // READ\n", "").replace("COPY", "BUG")
+    x, y = floats(40), floats(40)
+    assert not findings_of(code, (1,), (32,), x, y, np.int64(8))
+    assert "inside argument 1" in one(code, "memcheck", (1,), (32,), x, y, np.int64((y.ctypes.data - x.ctypes.data) // 4)).message
+
+
+def test_a_read_before_an_asynchronous_copy_arrives_names_the_copy():
+    found = next(f for f in findings_of(ASYNC_COPY, (1,), (32,), floats(40), floats(40), np.int64(0)) if "cp.async" in f.message)
+    assert found.source == f"kernel.cu:{line_of(ASYNC_COPY, 'READ')}"
+    assert f"the copy is by thread (3, 0, 0) of block (0, 0, 0), kernel.cu:{line_of(ASYNC_COPY, 'COPY')} (PTX" in found.message
+
+
+STRUCTURES = """struct P { FIELDS };
+extern "C" __global__ void k(P* x, P* y) {
+  __shared__ P s[32];
+  int t = threadIdx.x;
+  s[t].c = t; x[t].c = t;
+  VALUES
+  __syncthreads();
+  y[t] = s[31 - t];  // BUG
+  y[t + 32] = x[31 - t];
+}"""
+
+
+@pytest.mark.parametrize("fields", ["char c; int v;", "int c; double v;", "double c; int v;"])
+def test_padding_may_be_copied_from_shared_and_global_memory(fields):
+    x, y, code = emulator.empty(512, np.uint8), np.zeros(1024, np.uint8), STRUCTURES.replace("FIELDS", fields)
+    assert not findings_of(code.replace("VALUES", "s[t].v = x[t].v = -t;"), (1,), (32,), x, y)
+    one(code.replace("VALUES", "x[t].v = -t;"), "initcheck", (1,), (32,), x, y)

@@ -159,3 +159,35 @@ def test_a_favoured_lane_changes_nothing_in_a_kernel_without_races(favoured):
         patch.setattr(host, "run_chunks", favouring)
         assert not launch(code, 1, 64, y)
     assert plain and (y == right).all()
+
+
+def test_blocks_of_malloc_are_those_of_the_first_run():
+    """A second run allocates and frees again; only the first one counts."""
+    from tinygan_kernels.emulator.execute.heap import HEAP
+
+    code = """__device__ int lock; __device__ int* kept;
+extern "C" __global__ void k(int* y) {
+  while (atomicCAS(&lock, 0, 1));
+  __threadfence();
+  if (blockIdx.x == 0) { if (y[3]) { delete[] kept; y[3] = 0; } else { kept = new int[4]; y[3] = 1; } }
+  __threadfence();
+  atomicExch(&lock, 0);
+}"""
+    kernel, y = emulator.RawModule(code=code).get_function("k"), ints(4)
+    before = len(HEAP.live)
+    for live in (1, 0, 1, 0):
+        with emulator.sanitize(schedules=True) as found:
+            kernel((2,), (1,), (y,))
+        assert not found and len(HEAP.live) == before + live == before + y[3]
+
+
+def test_an_array_that_only_another_order_reaches_is_not_changed():
+    code = """__device__ int count;
+extern "C" __global__ void k(int** all, int* y) {
+  int mine = atomicAdd(&count, 1);
+  if (mine == 0 && blockIdx.x == 2) all[0][0] = 1;
+  y[mine] = blockIdx.x;
+}"""
+    other, y = ints(4), ints(3)
+    launch(code, 3, 1, np.array([other.ctypes.data], np.uint64), y)
+    assert not other.any() and y.tolist() == [0, 1, 2]

@@ -70,6 +70,18 @@ class Heap:
         self.allocated[address - self.base : address - self.base + size] = False
         return ""
 
+    def state(self) -> tuple:
+        """Return which blocks there are, for `set_back`; () if no kernel has asked for one yet."""
+        if self.data is None:
+            return ()
+        return self.next, dict(self.live), dict(self.freed), self.allocated.copy(), self.unwritten.copy()
+
+    def set_back(self, state: tuple) -> None:
+        """Have the blocks again that there were when `state` gave this. Their bytes are left as they are."""
+        if self.data is not None:
+            self.next, live, freed, self.allocated[...], self.unwritten[...] = state or (self.base, {}, {}, False, True)
+            self.live, self.freed = dict(live), dict(freed)
+
     def describe(self, address: int) -> str:
         """Say what is at an address of the heap that no block has."""
         for blocks, text in ((self.live, "{} bytes after the end of a block of {} bytes from malloc"),

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.favour import BoundedScheduler, Comparison, FavouringScheduler
+from tinygan_kernels.emulator.execute.heap import HEAP
 from tinygan_kernels.emulator.execute.lanes import WARP, Shape
 from tinygan_kernels.emulator.execute.machine import Machine
 from tinygan_kernels.emulator.execute.memory import GlobalMemory
@@ -28,6 +29,7 @@ SMALL_BYTES, SMALL_STEPS, RACES = 1 << 22, 2_000, 4
 """What counts as a small launch: bytes that it may write, and steps that another run takes, about. Races whose results are told."""
 
 Chunks = Iterator[tuple[int, int]]
+Finder = Callable[[GlobalMemory], bool]
 
 
 class Apart:
@@ -65,8 +67,9 @@ class Schedules:
         self.launch, self.cut, self.always = launch, cut, always
         self.ranges = [r for r in launch.memory.ranges if r.writable]
         self.all = list(launch.memory.ranges)
-        self.start = self._bytes()
+        self.start, self.heap = self._bytes(), HEAP.state()
         self.steps = SMALL_STEPS  # that another run may take
+        self.finder: Finder | None = None  # of arrays, in another run
 
     @classmethod
     def of(cls, launch: Launch, cut: Callable[[int], Chunks]) -> Schedules | None:
@@ -83,14 +86,18 @@ class Schedules:
         races = [f for f in report.findings.values() if f.sides] if self.always or steps <= SMALL_STEPS else []
         if not (messages or races) or [*self.launch.memory.ranges] != self.all:
             return
-        end = self._bytes()
+        end, heap = self._bytes(), HEAP.state()
         self.steps = 4 * steps + SMALL_STEPS
-        if messages:
-            self._last_first(report)
-            races = [f for f in report.findings.values() if f.sides]
-        for finding in races if self.always else races[:RACES]:
-            self._both_orders(finding)
-        self._restore(end)
+        self.finder = _only_looking(self.launch.memory.finder)
+        try:
+            if messages:
+                self._last_first(report)
+                races = [f for f in report.findings.values() if f.sides]
+            for finding in races if self.always else races[:RACES]:
+                self._both_orders(finding)
+        finally:
+            self._restore(end)
+            HEAP.set_back(heap)
 
     # -- orders ---------------------------------------------------------------------------------------------------
     def _last_first(self, report: Report) -> None:
@@ -129,6 +136,8 @@ class Schedules:
         """
         launch = self.launch
         self._restore(self.start)
+        HEAP.set_back(self.heap)
+        launch.memory.finder = self.finder
         for r in self.all:
             r.races = None
         machines = (
@@ -207,3 +216,16 @@ class Schedules:
 
 def _value(data: np.ndarray, kind: str) -> str:
     return str(data.view(kind)[0])
+
+
+def _only_looking(finder: Finder | None) -> Finder | None:
+    """Return a launch's finder of arrays for another run, which may not change them: their bytes are not set back afterwards."""
+
+    def find(memory: GlobalMemory) -> bool:
+        ranges, bases = memory.ranges, memory.bases
+        if finder and finder(memory):
+            memory.ranges, memory.bases = ranges, bases
+            raise EmulatorError("this order reaches an array that the launch did not reach")
+        return False
+
+    return find if finder else None

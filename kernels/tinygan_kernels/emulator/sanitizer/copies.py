@@ -45,8 +45,18 @@ class ChecksCopies:
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
             address = int(positions[i]) - int(self.machine.access.spaces["shared"].start[lanes.index[i]])
-            message = f"{action} of bytes that a cp.async has yet to bring; its thread has not waited for it"
+            copier = self._copier(int(positions[i]), site.bytes)
+            message = f"{action} of bytes that a cp.async has yet to bring; its thread has not waited for it{copier}"
             self.report.add("racecheck", message, site, self.machine, lanes.index[i], address, "shared", int(bad.sum()))
+
+    def _copier(self, position: int, size: int) -> str:
+        """Say whose copy, of which line, will write some of these shared bytes; "" if none is found."""
+        for copy in self.machine.access.copies.pending:
+            near = (copy.position < position + size) & (position < copy.position + copy.site.bytes)
+            if copy.memory is self.shared and near.any():
+                block, thread = self.machine.position(int(copy.lane[np.flatnonzero(near)[0]]))
+                return f"; the copy is by thread {thread} of block {block}, {copy.site.source} (PTX line {copy.site.ptx_line})"
+        return ""
 
     def source_kept(self, site, address: np.ndarray, lanes: Lanes, issued: int) -> None:
         """Report stores to the bytes that these lanes' copies, issued at that time, read: they may be read after the store."""

@@ -1,7 +1,8 @@
 """initcheck: reads of memory that nothing has written.
 
-A load whose registers are only stored again is a copy, as of a structure with padding, and what it copies may be unwritten: the
-marks go along, and a copy to memory whose marks are not kept (an ordinary array) is the read that is reported.
+A load whose registers are only stored again is a copy, as of a structure with padding. An element of which some bytes are written
+and others, the padding, are not may be copied: the marks go along. Of local memory, wholly unwritten elements may be copied too,
+and a copy of those to memory whose marks are not kept (an ordinary array) is the read that is reported.
 """
 
 from __future__ import annotations
@@ -88,10 +89,14 @@ class ChecksInitialisation:
         if bad.any() and memory is self.local and self.frames.ends:
             gone = self.not_gone(site, positions, lanes, "read")
             bad = bad if gone is None else bad & ~gone
-        copied = self.copies.loads.get(site.ptx_line) if memory is self.local else None
-        if copied is not None:
-            self._copied(copied, site, view, index, positions, lanes, bad)
-        elif bad.any():
+        copied = self.copies.loads.get(site.ptx_line, ())
+        if copied and (bad.any() or any(name in self.unwritten_registers for name in copied)):
+            elements = [view[index + j] for j in range(site.count)]
+            whole = [np.zeros(index.shape, bool)] * site.count if memory is self.local else _wholly_unwritten(site, elements)
+            kept = [np.where(w, 0, e).astype(e.dtype) for e, w in zip(elements, whole, strict=True)]
+            self._copied(copied, site, memory, kept, positions, lanes, bad)
+            bad = np.logical_or.reduce(whole)
+        if bad.any():
             i = int(np.flatnonzero(bad)[0])
             address = self.own_address(memory, positions[i], lanes.index[i])
             self._report_unwritten(site, memory, lanes.index[i], address, int(bad.sum()))
@@ -100,17 +105,17 @@ class ChecksInitialisation:
         space = "shared" if memory is self.shared else "local" if memory is self.local else "global"
         self.report.add("initcheck", f"read of uninitialised {space} memory", site, self.machine, lane, address, space, count)
 
-    def _copied(self, names: tuple, site, view, index, positions, lanes: Lanes, bad: np.ndarray) -> None:
-        """Note what a copy's registers hold of unwritten bytes."""
-        for j, name in enumerate(names):
+    def _copied(self, names: tuple, site, memory: Memory, elements: list, positions, lanes: Lanes, bad: np.ndarray) -> None:
+        """Note what a copy's registers hold of unwritten bytes. elements: the marks, for each register one of each lane."""
+        for name, element in zip(names, elements, strict=True):
             kept = self.unwritten_registers.get(name)
             if not bad.any() and kept is None:
                 continue
-            marks = np.zeros(self.machine.shape.width, view.dtype) if kept is None else kept.marks
-            marks[lanes.index] = view[index + j]
+            marks = np.zeros(self.machine.shape.width, element.dtype) if kept is None else kept.marks
+            marks[lanes.index] = element
             addresses = {} if kept is None else kept.addresses
             for i in np.flatnonzero(bad):
-                addresses[int(lanes.index[i])] = self.own_address(self.local, positions[i], lanes.index[i])
+                addresses[int(lanes.index[i])] = self.own_address(memory, positions[i], lanes.index[i])
             self.unwritten_registers[name] = Unwritten(marks, site, addresses)
 
     def written(self, site, memory: Memory, positions, lanes: Lanes) -> None:
@@ -122,13 +127,26 @@ class ChecksInitialisation:
                 view[index + j] = 0
         if not self.unwritten_registers:
             return
-        for j, name in enumerate(self.copies.stores.get(site.ptx_line, ())):
-            held = self.unwritten_registers.get(name)
-            marks = held.marks[lanes.index] if held is not None else None
-            if marks is None or not marks.any():
+        names = self.copies.stores.get(site.ptx_line, ())
+        if not any(name in self.unwritten_registers for name in names):
+            return
+        held = [self.unwritten_registers.get(name) for name in names]
+        marks = [h.marks[lanes.index] if h is not None else np.zeros(lanes.index.size, f"u{site.size}") for h in held]
+        whole = _wholly_unwritten(site, marks)
+        for j, source in enumerate(held):
+            if source is None:
                 continue
-            if view is not None and marks.dtype == view.dtype:
-                view[index + j] = marks
-            else:
-                lane = int(lanes.index[np.flatnonzero(marks)[0]])
-                self._report_unwritten(held.site, self.local, lane, held.addresses.get(lane, 0), int(np.count_nonzero(marks)))
+            if view is not None and marks[j].dtype == view.dtype:
+                view[index + j] = marks[j]
+            elif whole[j].any():
+                lane, count = int(lanes.index[np.flatnonzero(whole[j])[0]]), int(np.count_nonzero(whole[j]))
+                self._report_unwritten(source.site, self.local, lane, source.addresses.get(lane, 0), count)
+
+
+def _wholly_unwritten(site, elements: list[np.ndarray]) -> list[np.ndarray]:
+    """Return, for each element of an access, in which lanes it has no written byte. elements: their marks, one integer each.
+
+    Two integers of 32 bits count as one element: so structures that are aligned to 8 bytes are copied.
+    """
+    found = [np.ascontiguousarray(e).view("u1").reshape(e.size, -1).all(axis=1) for e in elements]
+    return [found[0] & found[1]] * 2 if site.code == "u4" and len(found) == 2 else found

@@ -15,10 +15,13 @@ from .order import Order
 
 @dataclass
 class _Phase:
-    """What those who arrived in one phase know. whole: the time of the arrival, if all threads of the block arrived at once."""
+    """What those who arrived in one phase know. arrivals: how many instructions there were; whole: the time of one by which all
+    threads of a block arrived at once, `block`."""
 
     views: list[View] = field(default_factory=list)
+    arrivals: int = 0
     whole: int = 0
+    block: int = -1
 
 
 class MbarrierOrder:
@@ -44,8 +47,9 @@ class MbarrierOrder:
             self.phases.pop((memory.base, position, (phase + 1) % 4), None)
             found = self.phases.setdefault((memory.base, position, phase), _Phase())
             found.views += self.order.views_of(mask)
+            found.arrivals += 1
             if self._whole_block(mask):
-                found.whole = self.order.clock.now
+                found.whole, found.block = self.order.clock.now, self._block(mask)
         self.order.clock.tick()
 
     def wait(self, memory: Memory, positions: np.ndarray, phases: np.ndarray, index: np.ndarray) -> None:
@@ -59,15 +63,18 @@ class MbarrierOrder:
             some = index[keys == key]
             mask = np.zeros(self.order.shape.width, bool)
             mask[some] = True
-            if found.whole and self._whole_block(mask):
-                self.order.known_up_to(int(self.order.block_of[some[0]]), found.whole)
-                if not self.order.has_views:
+            if found.whole and found.block == self._block(mask) and self._whole_block(mask):
+                self.order.known_up_to(found.block, found.whole)
+                if found.arrivals == 1 and not self.order.has_views:
                     continue
             self.order.learn_together(some, joined(*found.views))
 
+    def _block(self, mask: np.ndarray) -> int:
+        """Return the block of the first thread of a mask."""
+        return int(np.flatnonzero(mask)[0]) // self.order.shape.stride
+
     def _whole_block(self, mask: np.ndarray) -> bool:
         """Say whether a mask is all threads, of one block, that have not ended."""
-        shape = self.order.shape
-        block = int(np.flatnonzero(mask)[0]) // shape.stride
-        alive = self.order.machine.alive.reshape(shape.blocks, -1)[block]
-        return bool((mask.reshape(shape.blocks, -1)[block] == alive).all())
+        blocks, block = self.order.shape.blocks, self._block(mask)
+        alive = self.order.machine.alive.reshape(blocks, -1)[block]
+        return bool((mask.reshape(blocks, -1)[block] == alive).all()) and np.count_nonzero(mask) == np.count_nonzero(alive)

@@ -204,13 +204,21 @@ class Recorder(LaunchObserver):
             active = lanes.mask[self._lanes]
             if not active.any():
                 continue
-            where = space
-            if space == "global":
-                memory = self.machine.access.spaces["global"].memory.find(int(mine[active].min()))
-                where = memory.name if memory else "no array"
-                mine = np.where(active, mine - (memory.base if memory else 0), -1)
-            self._bytes += mine.nbytes
-            yield Touch(operation, site.bytes, where, mine)
+            for where, offsets in self._places(mine, active) if space == "global" else [(space, mine)]:
+                self._bytes += offsets.nbytes
+                yield Touch(operation, site.bytes, where, offsets)
+
+    def _places(self, addresses: np.ndarray, active: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield (name of an array, offsets in it) for each array in which addresses of global memory lie. active: the lanes."""
+        assert self.machine is not None
+        known, rest = self.machine.access.spaces["global"].memory, active.copy()
+        while rest.any():
+            first = int(addresses[rest].min())
+            memory = known.find(first)
+            end = memory.end if memory else min((base for base in known.bases if base > first), default=first + (1 << 62))
+            here = rest & (addresses < end)
+            yield memory.name if memory else "no array", np.where(here, addresses - (memory.base if memory else 0), -1)
+            rest &= ~here
 
 
 def _with_hooks(kernel: TranslatedKernel) -> tuple[list[Place], list[PythonLine]]:
