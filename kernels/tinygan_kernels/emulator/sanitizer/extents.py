@@ -135,6 +135,8 @@ def _in_function(function: Function, arrays: dict[str, Extent]) -> dict[int, Ext
     origins = _origins(instructions, set(arrays), set())
     found = {}
     for ins, addresses in _alone_on_their_lines(instructions):
+        if "bulk" in ins.modifiers:  # it touches an array and an mbarrier, on one line
+            continue
         base = addresses[0].base
         names = {base.name} if isinstance(base, Symbol) else origins.get(getattr(base, "name", ""), set()) - {_NUMBER}
         if len(names) == 1 and (name := next(iter(names))) in arrays:

@@ -22,10 +22,12 @@ Registers = dict[int, tuple[tuple[str, str], ...]]  # PTX line -> (function, reg
 
 
 class Copies(NamedTuple):
-    """The loads of a kernel whose registers are only stored, and the stores of such registers."""
+    """The loads of a kernel whose registers are only stored, the stores of such registers, and whether it stores single bytes other
+    than those."""
 
     loads: Registers
     stores: Registers
+    bytes: bool
 
 
 _KNOWN: WeakKeyDictionary[TranslatedKernel, Copies] = WeakKeyDictionary()
@@ -48,9 +50,12 @@ def copies_of(kernel: TranslatedKernel) -> Copies:
                 if held and ins.opcode == "st":
                     uses.subtract(held)
         copied = {name for held in loads.values() for name in held if uses[name] == 1} & {n for s in stores.values() for n in s}
+        stored = [(i, block.function) for block in kernel.basic_blocks for i in block.instructions if i.opcode == "st"]
+        narrow = [(i, function) for i, function in stored if i.modifiers[-1] in ("u8", "s8", "b8") and "param" not in i.modifiers]
         _KNOWN[kernel] = Copies(
             {line: tuple(held) for line, held in loads.items() if copied.issuperset(held)},
             {line: tuple(held) for line, held in stores.items() if copied.intersection(held)},
+            any(not copied.issuperset(_elements(i.operands[-1], function) or [None]) for i, function in narrow),
         )
     return _KNOWN[kernel]
 
@@ -92,7 +97,7 @@ class ChecksInitialisation:
         copied = self.copies.loads.get(site.ptx_line, ())
         if copied and (bad.any() or any(name in self.unwritten_registers for name in copied)):
             elements = [view[index + j] for j in range(site.count)]
-            whole = [np.zeros(index.shape, bool)] * site.count if memory is self.local else _wholly_unwritten(site, elements)
+            whole = [np.zeros(index.shape, bool)] * site.count if memory is self.local else self._whole(site, elements)
             kept = [np.where(w, 0, e).astype(e.dtype) for e, w in zip(elements, whole, strict=True)]
             self._copied(copied, site, memory, kept, positions, lanes, bad)
             bad = np.logical_or.reduce(whole)
@@ -132,7 +137,7 @@ class ChecksInitialisation:
             return
         held = [self.unwritten_registers.get(name) for name in names]
         marks = [h.marks[lanes.index] if h is not None else np.zeros(lanes.index.size, f"u{site.size}") for h in held]
-        whole = _wholly_unwritten(site, marks)
+        whole = self._whole(site, marks)
         for j, source in enumerate(held):
             if source is None:
                 continue
@@ -142,11 +147,13 @@ class ChecksInitialisation:
                 lane, count = int(lanes.index[np.flatnonzero(whole[j])[0]]), int(np.count_nonzero(whole[j]))
                 self._report_unwritten(source.site, self.local, lane, source.addresses.get(lane, 0), count)
 
+    def _whole(self, site, elements: list[np.ndarray]) -> list[np.ndarray]:
+        """Return, for each element of a copy, in which lanes it has no written byte. elements: their marks, one integer each.
 
-def _wholly_unwritten(site, elements: list[np.ndarray]) -> list[np.ndarray]:
-    """Return, for each element of an access, in which lanes it has no written byte. elements: their marks, one integer each.
-
-    Two integers of 32 bits count as one element: so structures that are aligned to 8 bytes are copied.
-    """
-    found = [np.ascontiguousarray(e).view("u1").reshape(e.size, -1).all(axis=1) for e in elements]
-    return [found[0] & found[1]] * 2 if site.code == "u4" and len(found) == 2 else found
+        Structures are copied by short vectors of integers, each of which counts as one element; their padding also by single
+        bytes, of which none counts in a kernel that writes no other bytes one by one.
+        """
+        found = [np.ascontiguousarray(e).view("u1").reshape(e.size, -1).all(axis=1) for e in elements]
+        if site.code == "u1" and not self.copies.bytes:
+            return [np.zeros_like(f) for f in found]
+        return [np.logical_and.reduce(found)] * len(found) if site.code[0] == "u" and site.bytes <= 8 else found
