@@ -76,7 +76,7 @@ def _mnist(size: int | None = None) -> Dataset:
     return Images.of_pixels("mnist", pixels, size, np.asarray(bunch.target).astype(np.int64))
 
 
-def _fetched(name: str, fetch: Callable):
+def _fetched(name: str, fetch: Callable[[], Any]) -> Any:
     """Return what `fetch` returns. scikit-learn keeps it, so only the first time needs the network. Raises DataError."""
     try:
         with warnings.catch_warnings():

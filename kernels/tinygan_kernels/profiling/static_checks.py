@@ -53,7 +53,7 @@ def block_sizes() -> Mapping[str, int]:
 
 def _of_all_instances(rung: CppRung, launched: Mapping[str, int]) -> dict[str, int]:
     """Return the threads of all instances (dtypes, operands) of a row's entries, given those of the launched instances."""
-    found = {}
+    found: dict[str, int] = {}
     for entry in rung.declared:
         names = [instance.name for instance in entry.instances()]
         threads = {launched[name] for name in names if name in launched}

@@ -9,6 +9,7 @@ twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tinygan_kernels.backend import Launch
 
@@ -33,7 +34,7 @@ def moved_together(launches: Sequence[Launch]) -> int:
     return sum(map(moved, launches)) - 2 * sum(map(_stored, between))
 
 
-def _stored(array) -> int:
+def _stored(array: Any) -> int:
     """Return the bytes that an array takes in memory: an axis of stride 0, which broadcasting makes, is stored once."""
     size = array.itemsize
     for n, stride in zip(array.shape, array.strides, strict=True):

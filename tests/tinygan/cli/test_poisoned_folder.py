@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ COMMANDS = (
     "graph run", "step points.csv --backend reference", "derive check mine.py:square", "derive lines proof.txt",
     "exercises list", "exercises start tanh-vjp", "exercises check tanh-vjp tanh_vjp.py",
     "puzzles list", "puzzles show bias-act", "puzzles hint bias-act", "puzzles start bias-act tile.py",
-    "puzzles check bias-act tile.py", "kernels explain tile.py --as bias_act",
+    "puzzles check bias-act tile.py", "puzzles train .", "kernels explain tile.py --as bias_act",
+    "kernels trace tile.py --as bias_act --do next", "kernels bench tile.py --as bias_act",
 )
 SCRIPT = """
 import sys
@@ -125,6 +127,9 @@ def test_play_opens_the_installed_browser_and_none_that_lies_beside_the_data(poi
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, variables["PATH"]), done.stderr
     assert not (poisoned / "MARK").exists(), (poisoned / "MARK").read_text()
+    until = time.monotonic() + 60  # the browser is a process of its own, which nobody waits for
+    while not opened.exists() and time.monotonic() < until:
+        time.sleep(0.01)
     assert opened.read_text() == "http://127.0.0.1:1/token/\n"
 
 

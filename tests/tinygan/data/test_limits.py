@@ -179,7 +179,7 @@ def test_the_command_line_says_the_limit_and_takes_the_option(tmp_path, capsys, 
     monkeypatch.setenv("COLUMNS", "200")
     assert command(["train", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--max-memory" in shown and "estimated from headers (4)" in shown
+    assert "--max-memory" in shown and "estimated from headers; more is refused before it is read. Default: 4." in shown
     npy(tmp_path, PIXELS)
     assert command(["train", "a.npy", "--max-memory", "1e-7", "--backend", "reference"]) == 2
     assert "raise the limit: --max-memory 1" in capsys.readouterr().err

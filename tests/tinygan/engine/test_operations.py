@@ -85,7 +85,7 @@ def test_lint_runs_mypy_on_all_that_is_public():
     listed = config.partition("# What is not checked yet")[2].partition("ignore_errors")[0]
     excluded = re.findall(r'"((?:tinygan|tinygan_kernels)\.[\w.*]+)"', listed)
     files = {path for name in excluded for path in _files_of(name)}
-    assert 0 < len(files) <= 143, f"{len(files)} files are not checked: their number only gets smaller"
+    assert 0 < len(files) <= 140, f"{len(files)} files are not checked: their number only gets smaller"
     public = ("tinygan.engine", "tinygan.nn", "tinygan.optim", "tinygan.game", "tinygan.fitting", "tinygan.training")
     assert not [name for name in excluded if name.startswith(public)]
 

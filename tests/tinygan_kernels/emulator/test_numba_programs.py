@@ -388,7 +388,7 @@ def test_the_command_runs_a_script_unchanged(tmp_path):
     assert "line 17, in <module>" in ran.stderr and "SanitizerError: memcheck: out-of-bounds" in ran.stderr
 
 
-@pytest.mark.parametrize("script, message", [("missing.py", "there is no script"), ("kernel.cu", "is CUDA C\\+\\+.*RawKernel")])
+@pytest.mark.parametrize("script, message", [("missing.py", "there is no script"), ("missing.cu", "there is no script or")])
 def test_the_command_says_what_it_cannot_run(script, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([script])

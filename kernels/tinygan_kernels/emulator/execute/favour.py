@@ -22,10 +22,10 @@ class _Ahead(tuple):
 
     __slots__ = ()
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, _Ahead) and tuple.__eq__(self, other)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((tuple(self), True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from typing import Any
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.translate.listing import listing
@@ -11,7 +12,7 @@ from .numba_launch import compiled
 from .rawmodule import RawKernel
 
 
-def translation(kernel, *args) -> str:
+def translation(kernel: Any, *args: Any) -> str:
     """Return the Python source that a kernel was translated to, each line beside its PTX and, where known, its CUDA source.
 
     kernel: what `RawModule.get_function` returned (then without args), or a function decorated with `@cuda.jit`; args: for
