@@ -220,7 +220,8 @@ class Host(Table):
                 spectrum.advance()
                 now = time.perf_counter()
                 if spectrum.made > 1:  # the first of a run is recorded, which takes longer once
-                    self._next_product = now + (now - begun) * (1 / FOLLOWED - 1)
+                    # time that a slow game has left over counts too, as far as a quarter of a second back
+                    self._next_product = max(self._next_product, begun - 0.25) + (now - begun) / FOLLOWED
         except (OptionError, FloatingPointError) as error:
             frames.spectrum, frames.seen_at, self.rotation, self.note = None, self.session.step, False, str(error)
             self._stale.add("state")

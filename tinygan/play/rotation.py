@@ -54,26 +54,33 @@ class GameField:
         return np.concatenate([t.numpy().reshape(-1) for _, parameters in self._parameters for t in parameters.values()])
 
     def buffers(self) -> list[np.ndarray]:
-        """Return copies of what the networks hold besides parameters, such as running statistics, as it is now."""
-        return [t.numpy().copy() for t in self._buffers]
+        """Return copies of what v depends on besides parameters, as it is now.
+
+        They are what the networks hold, such as running statistics, and last the share of the penalties that counts.
+        """
+        return [*(t.numpy().copy() for t in self._buffers), np.array(self.run.game.penalty_share)]
 
     def product(self, theta: np.ndarray, buffers: list[np.ndarray], x: np.ndarray, z: np.ndarray, share: np.ndarray,
                 t: np.ndarray) -> np.ndarray:
         """Return J t at theta, (P,) float64.
 
-        buffers: those of the networks at theta. x (m, ...): data; z (m, n_z): noise; share (m / pack, 1, ...): how far between data
-        and fakes WGAN-GP's points lie.
+        buffers: what `buffers` returned at theta. x (m, ...): data; z (m, n_z): noise; share (m / pack, 1, ...): how far between
+        data and fakes WGAN-GP's points lie.
         """
         now = self.buffers()
         self._put(buffers)
-        with np.errstate(all="ignore"):
-            found = np.array(self._product(theta, x, z, share, t.astype(np.float32))[0].numpy(), np.float64)
-        self._put(now)
-        return found
+        try:
+            with np.errstate(all="ignore"):
+                return np.array(self._product(theta, x, z, share, t.astype(np.float32))[0].numpy(), np.float64)
+        finally:
+            self._put(now)
 
     def _put(self, values: list[np.ndarray]) -> None:
-        for t, value in zip(self._buffers, values, strict=True):
-            t.array[...] = value
+        *of_networks, penalty_share = values
+        for t, value in zip(self._buffers, of_networks, strict=True):
+            t.array[...] = self.run.backend.asarray(value)
+        if self.run.game.remedies.falling_penalties:
+            self.run.game.penalty_share = float(penalty_share)
 
     def _push(self, theta: Tensor, x: Tensor, z: Tensor, share: Tensor, t: Tensor) -> tuple[Tensor]:
         _, push = linearize(lambda theta: self.velocity(theta, x, z, share), theta)

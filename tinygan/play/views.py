@@ -69,8 +69,15 @@ class Views:
         game = self.run.game
         for optimiser in (game.optim_d, game.optim_g):
             optimiser.flat.rejoin()
+        self._let_penalties_fall()
         with evaluating(self.G), evaluating(game.G), evaluating(game.D), np.errstate(all="ignore"):
             return [np.array(t.numpy()) for t in self._replayed[name](*arrays)]
+
+    def _let_penalties_fall(self) -> None:
+        """Have penalties count as at the step at hand: whoever went back, or changed options, has the share of another step."""
+        run = self.run
+        if run.game.remedies.falling_penalties:
+            run.game.penalty_share = run.game.remedies.penalty_share(run.step / max(run.config.steps, 1))
 
     # ---- the plane ------------------------------------------------------------------------------------------------------------
 
@@ -282,6 +289,7 @@ class Views:
         """
         if self._game_field is None:
             self._game_field = GameField(self.run)
+        self._let_penalties_fall()
         return Spectrum(self._game_field, *self._probe(), self._rng, whole_up_to)
 
 

@@ -446,6 +446,10 @@ def test_the_address_restores_a_scene_the_theme_an_orbit_and_what_is_followed(pa
 
 
 def test_an_address_that_says_nonsense_is_told(page, game):
+    with opened_again(page, game.address + "#data=ring&kk=3&speed=10&dirac=0,in-turn"):  # nothing that follows puts the line away
+        page.until("document.querySelector('#dirac').open")
+        page.until("document.querySelector('#note').textContent.startsWith('kk is no option')")
+    game.host.ask({"do": "speed", "steps": 0})
     with opened_again(page, game.address + "#data=ring&k=0&hidden=x&nothing=1"):
         page.until("!document.querySelector('#note').hidden")
 

@@ -1,5 +1,7 @@
 """A game's commands without a thread: the options that other data and addresses keep, points of the curves, and scenes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from played_sessions import CPU
@@ -180,6 +182,24 @@ def test_another_game_leaves_the_scene():
     host.do_scene("constant-d")
     host.do_data("moons")
     assert abs(host.frames.views.heat() - 0.5).max() > 1e-3  # D is no longer constant
+
+
+@pytest.mark.parametrize("between", [0.25, 0.002], ids=["a slow game", "a fast game"])
+def test_a_tenth_of_the_time_goes_into_eigenvalues_of_a_game_that_is_played(between, monkeypatch):
+    """By a clock that is set by hand; a product takes 2 ms. A slow game has idle time, which is not to be lost."""
+    host, clock = new_host(), [1000.0]
+    monkeypatch.setattr("tinygan.play.host.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    spectrum = SimpleNamespace(done=False, made=0, products=10_000)
+
+    def advance():
+        spectrum.made += 1
+        clock[0] += 0.002
+
+    spectrum.advance, host.frames.spectrum, host.playing = advance, spectrum, True
+    while clock[0] < 1010:
+        host._work_on_spectrum()
+        clock[0] += between
+    assert 0.05 < 0.002 * spectrum.made / 10 < 0.11
 
 
 def test_g_has_next_to_no_gradient_in_its_scene_and_has_it_back_with_the_other_loss():

@@ -24,6 +24,7 @@ def test_the_jacobian_is_how_the_gradients_with_all_penalties_change(options, mo
     played = session(hidden=(3,), hidden_d=(3,), z=1, ema=0.0, **options)
     played.play(60)
     views, game = Views(played.run), played.run.game
+    views.gradient_norms()  # from here on penalties count as at step 60
     x, z = (array[:24] for array in views._probe())
     monkeypatch.setattr(views, "_probe", lambda: (x, z))
 
@@ -82,7 +83,8 @@ def test_a_few_parameters_are_exhausted_by_fewer_products_than_are_allowed():
     assert outer.products <= outer.size < PRODUCTS and len(outer.eigenvalues()) == outer.products
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "spectral": True}], ids=["plain", "with buffers"])
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "spectral": True}, {"r1": 2.0, "penalty_fall": 10.0, "steps": 130}],
+                         ids=["plain", "with buffers", "with penalties that fall"])
 def test_eigenvalues_are_of_the_step_at_which_they_were_begun(options):
     """The game is played between the products: nothing of that is seen, not even in running statistics."""
     played, still = session(**options), session(**options)
@@ -93,6 +95,21 @@ def test_eigenvalues_are_of_the_step_at_which_they_were_begun(options):
     assert (found[0].eigenvalues() == found[1].eigenvalues()).all() and found[0].step == 20
     still.play(found[0].products)
     assert bits(played.run) == bits(still.run)  # and the game sees nothing of the products
+
+
+def test_penalties_count_as_at_the_step_that_is_looked_at():
+    """Also after going back, and after a change of options, which make no step that would set their share."""
+    def share():
+        Views(played.run).gradient_norms()
+        return played.run.game.penalty_share
+
+    played = session(r1=2.0, penalty_fall=10.0, steps=100)
+    played.play(90)
+    assert share() == pytest.approx(0.1)
+    played.change({"lr_d": 1e-4})
+    assert share() == pytest.approx(0.1)
+    played.back(10)
+    assert share() == 1.0
 
 
 def test_players_that_are_too_large_for_eigenvalues_are_told():

@@ -25,7 +25,7 @@ export function described(state, hello) {
 }
 
 /** Return what an address describes: {data, dabs, scene, fixed, settings, on, average, speed, rotation, theme, dirac}, each as far as it is there. */
-export function understood(hash, { options, fixed }) {
+export function understood(hash, { options }) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const found = { settings: {}, fixed: {} };
   for (const [name, text] of given) {
@@ -36,8 +36,8 @@ export function understood(hash, { options, fixed }) {
     else if (name === "speed") found.speed = Number(text);
     else if (name === "rotation") found.rotation = text === "1";
     else if (["scene", "theme", "dirac"].includes(name)) found[name] = text;
-    else if (fixed.includes(name)) found.fixed[name] = text;
     else if (options[name]) found.settings[name] = typed(text, options[name].type);
+    else found.fixed[name] = text; // the game says of a name that nobody knows that it is none
   }
   return found;
 }
@@ -72,15 +72,17 @@ export function roundedDab(value) {
 
 function apply() {
   const found = understood(location.hash, game.hello), { data, settings, fixed } = found;
-  if (data) send("set_up", { data, settings, fixed, dabs: found.dabs || [], scene: found.scene || "" });
-  if (found.on) send("views", { on: found.on, average: Boolean(found.average) });
+  const whole = data !== undefined; // an address of a game: what it does not name is as usual
+  if (found.on || whole) send("views", { on: found.on || game.hello.views.first, average: Boolean(found.average) });
   else if (found.average) send("view", { name: "average", on: true });
-  if (found.speed) send("speed", { steps: found.speed });
-  if (found.rotation) send("rotation", { on: true });
+  if (found.speed !== undefined || whole) send("speed", { steps: found.speed || 0 });
+  if (found.rotation !== undefined || whole) send("rotation", { on: Boolean(found.rotation) });
   if (found.theme) setTheme(found.theme);
   const [gamma, way] = (found.dirac || "").split(",");
   if (way) openOrbit(Number(gamma), way === "in-turn");
   else if (byId("dirac").open) byId("dirac").close();
+  // the last of all: each command puts away what was said about the one before, and this one may be refused
+  if (whole) send("set_up", { data, settings, fixed, dabs: found.dabs || [], scene: found.scene || "" });
 }
 
 /** Take the settings from the address once, then write them there whenever they change. */

@@ -31,9 +31,9 @@ const HELP = {
   beliefs: "What D believes, mean over a batch: of data D(x), of fakes D(G(z)). Both are 1/2 at the equilibrium.",
   gradients: "The length of each player's gradient, on a logarithmic scale. Where G's falls to nothing, it has stopped learning.",
   covered: "Modes that at least one of 4,096 samples of G lies in.",
-  rotation: "Eigenvalues of the Jacobian of v = (d goal_D/dθ_d, −d loss_G/dθ_g), the way that both players go at once.\nImaginary parts turn the players around each other; positive real parts drive them apart.\nFor players of up to 1,000 parameters together all of them; for larger ones the outermost, from 100 products of the Jacobian with vectors.",
-  follow: "Compute the eigenvalues again and again, with a tenth of the time, and draw their largest parts as a curve.",
-  turning: "Of the eigenvalues of the Jacobian of v: the largest imaginary part, which turns the players around each other, and the largest real part, which drives them apart where it is above 0.",
+  rotation: "Eigenvalues of the Jacobian of v = (d goal_D/dθ_d, −d loss_G/dθ_g), the way that both players go at once.\nImaginary parts turn the players around each other; positive real parts drive them apart.\nThe button computes all of them for players of up to 1,000 parameters together; for larger ones the outermost, from 100 products of the Jacobian with vectors.",
+  follow: "Compute the outermost eigenvalues again and again, with a tenth of the time, and draw their largest parts as a curve.",
+  turning: "The largest parts of the eigenvalues that were computed: the imaginary one turns the players around each other, the real one drives them apart where it is above 0.",
 };
 
 /** Return what is known about a name: a text of the page, or the help of an option of the command line. */

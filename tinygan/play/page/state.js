@@ -23,8 +23,10 @@ export function tell(message) {
     if (game.points.length > 1200) game.points = game.points.filter((_, i) => i % 2 === 0);
   } else {
     game[kind] = message;
-    if (kind === "eigenvalues") game.rotation.push(...(message.point ? [message.point] : []));
-    else if (message.step !== undefined) game.step = message.step;
+    if (kind === "eigenvalues") {
+      game.rotation.push(...(message.point ? [message.point] : []));
+      if (game.rotation.length > 1200) game.rotation = game.rotation.filter((_, i) => i % 2 === 0);
+    } else if (message.step !== undefined) game.step = message.step;
   }
   for (const f of listeners[kind] || []) f(message);
 }
