@@ -28,7 +28,8 @@ export function startPast() {
     } }, "Play");
     slider.oninput = () => { stop(); show(Number(slider.value)); };
     addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("button, input")) return;
+      const pressed = event.key === " " && event.target.closest("button"); // that button does what it says
+      if (event.ctrlKey || event.metaKey || event.altKey || pressed || event.target.closest("input")) return;
       const by = { ArrowLeft: -1, ArrowRight: 1, s: 1, r: -past.steps.length }[event.key];
       if (event.key === " ") play.click();
       else if (by) { stop(); show(Math.max(0, Math.min(past.steps.length - 1, Number(slider.value) + by))); }
