@@ -110,13 +110,16 @@ def defaults_of(dataset: Dataset) -> dict[str, Any]:
 def chosen_options(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a run: the page's defaults for the data, replaced by those given.
 
-    Widths given for G hold for D too, as with `tinygan train`. Raises OptionError for a backend that this page does not play on.
+    Widths given for G hold for D too, as with `tinygan train`. Where more signs are given than the page's z has numbers, z is made
+    longer by as many. Raises OptionError for a backend that this page does not play on.
     """
     if given.get("backend", "cpu") not in ("cpu", "reference"):
         raise OptionError(f"--backend is {given['backend']}, the page plays on cpu or on reference")
     chosen = defaults_of(dataset)
     if "hidden" in given:
         chosen.pop("hidden_d", None)
+    if "z" in chosen and given.get("signs", 0) > chosen["z"]:
+        chosen["z"] += given["signs"]
     return {**chosen, **given}
 
 

@@ -155,6 +155,7 @@ MORE = [
     ("beta1", "0.5", 0.5), ("beta2", "0.9", 0.9), ("decay", "0.25", 0.25), ("decay_power", "2", 2), ("gp", "0.5", 0.5),
     ("smooth", "0.1", 0.1),
     ("unroll", "2", 2), ("unroll_rate", "0.2", 0.2), ("steps", "5000", 5000), ("init", "he_normal", "he_normal"),
+    ("decay_power", "2", 2), ("penalty_fall", "4", 4), ("fourier", "8", 8), ("frequency", "20", 20), ("signs", "1", 1),
     ("dropout", "0.25", 0.25), ("batch_norm", True, True), ("spectral", True, True), ("spectral", False, False), ("maxout", "3", 3),
     ("fourier", "16", 16), ("frequency", "8", 8), ("signs", "2", 2), ("penalty_fall", "4", 4),
 ]
@@ -449,7 +450,12 @@ def test_an_address_that_says_nonsense_is_told(page, game):
     with opened_again(page, game.address + "#data=ring&kk=3&speed=10&dirac=0,in-turn"):  # nothing that follows puts the line away
         page.until("document.querySelector('#dirac').open")
         page.until("document.querySelector('#note').textContent.startsWith('kk is no option')")
-    game.host.ask({"do": "speed", "steps": 0})
+        page.run("location.hash = '#data=drawn&dabs=%'")
+        page.until("document.querySelector('#note').textContent.startsWith('data are drawn by hand')")
+        page.until("location.hash.startsWith('#data=ring')")
+        page.run("location.hash = '#k=7'")
+        wait_for(lambda: session_of(game, lambda s: s.config.k) == 7, "the option alone")
+        assert game.host.within(lambda: game.host.speed) == 0
     with opened_again(page, game.address + "#data=ring&k=0&hidden=x&nothing=1"):
         page.until("!document.querySelector('#note').hidden")
 

@@ -11,6 +11,7 @@ from tinygan.options import OptionError
 from tinygan.play.densities import chosen_options, data_of
 from tinygan.play.host import Host
 from tinygan.training.config import Config
+from tinygan.training.presets import PRESETS, options_of_preset
 
 
 @pytest.fixture
@@ -182,6 +183,13 @@ def test_another_game_leaves_the_scene():
     host.do_scene("constant-d")
     host.do_data("moons")
     assert abs(host.frames.views.heat() - 0.5).max() > 1e-3  # D is no longer constant
+
+
+def test_every_preset_can_be_played():
+    dataset = data_of("ring")
+    games = {name: Config(data="ring", **chosen_options(dataset, options_of_preset(name, "ring"))) for name in PRESETS}
+    assert (games["density"].signs, games["density"].z) == (12, 16)  # as in training: four numbers are left that have no sign alone
+    assert games["best"].z == 4 and options_of_preset("best", "ring").keys().isdisjoint({"z", "signs"})
 
 
 @pytest.mark.parametrize("between", [0.25, 0.002], ids=["a slow game", "a fast game"])

@@ -55,7 +55,12 @@ function packDabs(dabs) {
 }
 
 function unpackDabs(text) {
-  const bytes = [...atob(text.replace(/-/g, "+").replace(/_/g, "/"))].map((c) => c.charCodeAt(0));
+  let bytes;
+  try {
+    bytes = [...atob(text.replace(/-/g, "+").replace(/_/g, "/"))].map((c) => c.charCodeAt(0));
+  } catch {
+    return []; // no drawing: the game says so
+  }
   const points = [];
   for (let i = 0; i + 1 < bytes.length; i += 2) points.push([onGrid(bytes[i]), onGrid(bytes[i + 1])]);
   return points;
@@ -79,10 +84,11 @@ function apply() {
   if (found.rotation !== undefined || whole) send("rotation", { on: Boolean(found.rotation) });
   if (found.theme) setTheme(found.theme);
   const [gamma, way] = (found.dirac || "").split(",");
-  if (way) openOrbit(Number(gamma), way === "in-turn");
+  if (way && Number.isFinite(Number(gamma))) openOrbit(Number(gamma), way === "in-turn");
   else if (byId("dirac").open) byId("dirac").close();
   // the last of all: each command puts away what was said about the one before, and this one may be refused
   if (whole) send("set_up", { data, settings, fixed, dabs: found.dabs || [], scene: found.scene || "" });
+  else if (Object.keys(settings).length) send("set", { changes: settings });
 }
 
 /** Take the settings from the address once, then write them there whenever they change. */
@@ -98,5 +104,9 @@ export function startAddress() {
   };
   when("state", write);
   when("local", write);
-  addEventListener("hashchange", () => { if (location.hash !== written) apply(); });
+  addEventListener("hashchange", () => {
+    if (location.hash === written) return;
+    apply();
+    written = ""; // an address that is refused gives way to that of the game
+  });
 }

@@ -51,6 +51,7 @@ function openDirac() {
 /** Open the scene of the Dirac-GAN with R1 of weight gamma, the players moving in turn or at once. */
 export function openOrbit(gamma, alternating) {
   if (!byId("dirac").open) byId("dirac").showModal();
+  byId("dirac-text").textContent = "Computing the paths …";
   send("dirac", { gamma, alternating });
 }
 
@@ -67,6 +68,7 @@ function followRotation(state) {
 }
 
 function drawDirac(message) {
+  if (!byId("dirac").open) return; // it was asked for by another tab, or closed meanwhile
   setLocal("dirac", `${message.gamma},${message.alternating ? "in-turn" : "at-once"}`);
   ORBITS.forEach(([, gamma, alternating], i) => byId(`orbit-${i}`).setAttribute("aria-pressed",
     String(gamma === message.gamma && alternating === message.alternating)));
