@@ -60,6 +60,18 @@ extern "C" __global__ void copy(const int* x, int* y, int bytes, int skew, int w
     if (waits) wait(&bar, 0);
     y[threadIdx.x] = s[threadIdx.x];
 }
+extern "C" __global__ void from_heap(int* y, int bytes) {
+    __shared__ alignas(16) int s[16];
+    __shared__ alignas(8) unsigned long long bar;
+    int* p = (int*)malloc(40);
+    for (int i = 0; i < 10; i++) p[i] = i;
+    make(&bar, 1);
+    fetch(s, p, bytes, &bar);
+    expect(&bar, bytes);
+    wait(&bar, 0);
+    y[0] = s[7];
+    free(p);
+}
 """
 REDUCE = PARTS + r"""
 extern "C" __global__ void reduce(TYPE* out, const TYPE* x) {
@@ -169,6 +181,25 @@ def test_reductions_into_global_memory(operation, kind, dtype, function):
         want = function(want, row)
     emulator.RawModule(code=code, arch="compute_90").get_function("reduce")((3,), (32,), (out, x))
     assert (out == want).all(), "blocks may add to the same place: reductions are atomic"
+
+
+def test_the_smallest_of_bf16_numbers():
+    """Their bits are compared as numbers: of negative ones, that with the larger bits is the smaller."""
+    numbers = np.random.default_rng(2).normal(size=(4, 32)).astype("f4").view("u4") & np.uint32(0xFFFF0000)
+    x, values = (numbers[1:] >> 16).astype("u2"), numbers.view("f4")
+    for operation, function in (("min.bf16", np.min), ("max.bf16", np.max)):
+        out = (numbers[0] >> 16).astype("u2")
+        code = REDUCE.replace("TYPE", "unsigned short").replace("OPERATION", operation)
+        emulator.RawModule(code=code, arch="compute_90").get_function("reduce")((3,), (32,), (out, x))
+        assert ((out.astype("u4") << 16).view("f4") == function(values, axis=0)).all()
+
+
+def test_the_end_of_a_block_from_malloc_is_seen(kernels):
+    y = np.zeros(1, "i4")
+    kernels.get_function("from_heap")((1,), (1,), (y, np.int32(32)))
+    assert y[0] == 7
+    with pytest.raises(SanitizerError, match="out-of-bounds read of 4 bytes; 0 bytes after the end of a block of 40 bytes"):
+        kernels.get_function("from_heap")((1,), (1,), (y, np.int32(48)))
 
 
 def test_copies_to_several_blocks_and_stores_into_another():

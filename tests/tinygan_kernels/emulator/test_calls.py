@@ -6,7 +6,9 @@ import pytest
 pytest.importorskip("cuda.bindings", reason="needs NVRTC: pip install -e '.[emulator]'")
 
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator import EmulatorError, SanitizerError
+from tinygan_kernels.emulator import EmulatorError, SanitizerError, UnsupportedInstruction
+from tinygan_kernels.emulator.execute.heap import SIZE, Heap
+from tinygan_kernels.emulator.execute.memory import GlobalMemory
 
 SOURCE = r"""
 typedef float (*Function)(float, int);
@@ -168,17 +170,29 @@ def test_recursion_without_an_end(module):
         module.get_function("too_large")((1,), (1,), (np.full(1, 50, "i4"),))
 
 
-def test_a_call_with_a_guard():
-    text = """.version 8.0
+GUARDED = """.version 8.0
 .target sm_80
 .address_size 64
 .func (.param .b32 r) f(.param .b32 a) { .reg .b32 %x; ld.param.u32 %x, [a]; add.u32 %x, %x, 7; st.param.b32 [r], %x; ret; }
 .visible .entry k(.param .u64 p) { .reg .b32 %r<3>; .reg .b64 %q<2>; .reg .pred %p; .param .b32 a; .param .b32 r;
 mov.u32 %r0, %tid.x; ld.param.u64 %q0, [p]; mad.wide.u32 %q1, %r0, 4, %q0; setp.gt.u32 %p, %r0, 3;
 st.param.b32 [r], %r0; st.param.b32 [a], %r0; @!%p call (r), f, (a); ld.param.b32 %r1, [r]; st.global.u32 [%q1], %r1; ret; }"""
+
+
+def test_a_call_with_a_guard():
     out = np.zeros(8, "u4")
-    emulator.RawModule(code=text).get_function("k")((1,), (8,), (out,))
+    emulator.RawModule(code=GUARDED).get_function("k")((1,), (8,), (out,))
     assert out.tolist() == [7, 8, 9, 10, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), [
+    ("(%r0)", UnsupportedInstruction, "arguments and results of a call have to be .param variables, at line 5 of the PTX"),
+    ("(7)", UnsupportedInstruction, "have to be .param variables"),
+    ("(a, a)", EmulatorError, "not PTX: call cannot have the operands"), ("(b)", EmulatorError, "not PTX: call cannot have"),
+])  # fmt: skip
+def test_arguments_that_a_call_cannot_have(arguments, error, message):
+    with pytest.raises(error, match=message):
+        emulator.RawModule(code=GUARDED.replace("f, (a);", f"f, {arguments};")).get_function("k")
 
 
 # -- the heap -----------------------------------------------------------------------------------------------------------
@@ -247,3 +261,37 @@ def test_a_full_heap_gives_null_and_freed_blocks_are_used_again(heap):
         launch(heap, "all", 1, out)
         assert out[0] == 7, "of 8 MiB, blocks of 1 MiB with what is around them"
         launch(heap, "release", 7, np.int32(0))
+
+
+def test_pieces_of_freed_blocks_grow_again():
+    """A block that was used for a smaller one has its whole room back; when all is free, the heap is whole again."""
+    heap, memory = Heap(), GlobalMemory()
+    whole = heap.attach(memory)
+    held, *blocks = iter(lambda: heap.take(1 << 20, whole), 0)
+    for size in (1 << 20) - 16, 1 << 20:
+        assert [heap.give_back(address) for address in blocks] == [""] * len(blocks)
+        assert sorted(heap.take(size, whole) for _ in blocks) == blocks
+    assert heap.take(SIZE // 2, whole) == 0
+    for address in (held, *blocks):
+        heap.give_back(address)
+    large = heap.take(SIZE // 2, whole)
+    assert large and heap.allocated.sum() == SIZE // 2
+    assert heap.describe(large + SIZE // 2 - 2) == f"across the end of a block of {SIZE // 2} bytes from malloc"
+
+
+def test_other_orders_of_a_launch_begin_with_the_same_heap(heap):
+    """A race makes the launch run again: then it frees and allocates the same blocks again, which is no fault."""
+    code = HEAP + """
+extern "C" __global__ void raced(int* out) {
+    free(kept[threadIdx.x]);
+    kept[threadIdx.x] = (int*)malloc(16);
+    out[0] = threadIdx.x;
+}"""
+    module = emulator.RawModule(code=code, filename="raced.cu")
+    launch(module, "make", 4, np.int32(5))
+    for _ in range(2):
+        with emulator.sanitize(schedules=True) as findings:
+            launch(module, "raced", 4, np.zeros(1, "i4"))
+        assert [f.tool for f in findings] == ["racecheck"] and findings[0].schedules
+        assert not any("fails" in result for _, result in findings[0].schedules)
+    launch(module, "release", 4, np.int32(0))

@@ -154,6 +154,49 @@ def test_a_thread_that_does_not_arrive_and_one_that_exited():
         launched(stuck, 2, 32, 2)
 
 
+def test_a_cluster_of_one_block_does_not_wait_for_threads_that_exit_later():
+    text = "setp.lt.u32 %p0, %r0, 32;\n@%p0 bra FEW;\n{}FEW:\nbarrier.cluster.arrive;\nbarrier.cluster.wait;\n"
+    text += "st.global.u32 [%q1], 5;\n"
+    assert launched(text.format("ret;\n"), 1, 64, 1).tolist() == [5] * 32 + [-1] * 32
+    late = "mov.u32 %r6, 0;\nL:\nadd.u32 %r6, %r6, 1;\nsetp.lt.u32 %p1, %r6, 9000;\n@%p1 bra L;\nret;\n"  # longer than patience
+    assert launched(text.format(late), 1, 64, 1).tolist() == [5] * 32 + [-1] * 32
+
+
+@pytest.mark.parametrize("least", [0, 5, 31, 32])
+def test_arrivals_with_a_guard(least):
+    """Every thread arrives once, by one of two instructions, and each goes on once."""
+    text = f"""setp.ge.u32 %p0, %r0, {least};
+@%p0 barrier.cluster.arrive;
+@!%p0 barrier.cluster.arrive;
+barrier.cluster.wait;
+atom.global.add.u32 %r7, [%q1], 1;
+"""
+    assert launched(text, 4, 32, 2).tolist() == [0] * 128
+
+
+def test_blocks_arrive_at_an_mbarrier_of_another_block():
+    text = """or.b32 %r6, %r4, %r0;
+setp.ne.u32 %p0, %r6, 0;
+@%p0 bra READY;
+mbarrier.init.shared::cta.b64 [box], 128;
+READY:
+barrier.cluster.arrive;
+barrier.cluster.wait;
+mapa.shared::cluster.u32 %r7, box, 0;
+mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r7];
+setp.ne.u32 %p0, %r4, 0;
+@%p0 bra END;
+WAIT:
+mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %p1, [box], 0;
+@!%p1 bra WAIT;
+st.global.u32 [%q1], 7;
+END:
+barrier.cluster.arrive;
+barrier.cluster.wait;
+"""
+    assert launched(text, 4, 32, 4).tolist() == [7] * 32 + [-1] * 96
+
+
 def test_places_in_clusters_of_two_dimensions():
     names = [f"{name}.{axis}" for name in ("clusterid", "nclusterid", "cluster_ctaid", "cluster_nctaid") for axis in "xy"]
     text = f"""mov.u32 %r6, %ctaid.y;

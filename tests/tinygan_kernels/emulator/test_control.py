@@ -101,21 +101,22 @@ def test_switch_with_and_without_fall_through():
     assert run(code, 256).tolist() == [table.get(i % 11, lambda i: 77)(i) for i in range(256)]
 
 
-def test_branch_table():
-    """Test brx.idx, which compilers use for large switches."""
+@pytest.mark.parametrize("scope", ["", "{ .reg .b32 %t;"])
+def test_branch_table(scope):
+    """Test brx.idx, which compilers use for large switches, in the scope of a function and in one inside of it."""
     code = """.version 8.0
 .target sm_80
 .address_size 64
 .visible .entry k(.param .u64 out, .param .u32 n) {
  .reg .b32 %r<8>; .reg .b64 %rd<4>;
  mov.u32 %r0, %tid.x; ld.param.u64 %rd0, [out]; mad.wide.u32 %rd1, %r0, 4, %rd0; rem.u32 %r1, %r0, 3;
- ts: .branchtargets L0, L1, L2;
+ SCOPE ts: .branchtargets L0, L1, L2;
  brx.idx %r1, ts;
  L0: mov.u32 %r2, 10; bra END;
  L1: mov.u32 %r2, 20;
  L2: add.u32 %r2, %r2, 5;
- END: st.global.u32 [%rd1], %r2; ret;
-}"""
+ END: st.global.u32 [%rd1], %r2; ret; CLOSE
+}""".replace("SCOPE", scope).replace("CLOSE", "}" if scope else "")
     assert run(code, 64, block=64).tolist() == [[10, 25, 5][i % 3] for i in range(64)]
 
 

@@ -101,6 +101,7 @@ or.b32 %r1, %r1, %r2; or.b32 %r1, %r1, %r3; st.global.u32 [%q0], %r1;"""
     ("mbarrier.arrive.shared.b64 %q3, [bar]; mbarrier.arrive.shared.b64 %q3, [bar+0], 3;", "3 arrivals, where 1 of 2 are pending"),
     ("mbarrier.inval.shared.b64 [bar]; mbarrier.arrive.shared.b64 %q3, [bar];", "the mbarrier is not initialised"),
     ("mbarrier.expect_tx.relaxed.cta.shared.b64 [bar], 1048576;", "a tx-count of 1048576, where at most 1048575"),
+    ("mbarrier.init.shared.b64 [bar], 0;", "with a count of 0, from 1 to 1048575 are possible"),
     ("mbarrier.init.shared.b64 [bar], 1048576;", "with a count of 1048576, from 1 to 1048575 are possible"),
     ("mbarrier.arrive.shared.b64 %q3, [bar+4];", "misaligned write of 8 bytes"),
 ])  # fmt: skip

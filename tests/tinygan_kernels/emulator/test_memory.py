@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, KernelAssertion
+from tinygan_kernels.emulator.execute.memory import GlobalMemory
 
 
 def launch(code: str, grid, block, *args, name: str = "k", shared_mem: int = 0) -> None:
@@ -276,3 +277,20 @@ def test_assert_names_its_thread():
         match=r"kernel.cu:1: .*block \(1, 0, 0\), thread \(39, 0, 0\): assertion `threadIdx.x \+ blockIdx.x < 40`",
     ):
         launch(code, 2, 40, np.int32(0))
+
+
+def test_ranges_of_memory_stay_apart_and_in_order():
+    """Whatever is added, of which some overlap or touch: the ranges are those that a set of the bytes gives."""
+    data, rng = np.zeros(512, "u1"), np.random.default_rng(4)
+    base = data.__array_interface__["data"][0]
+    for _ in range(20):
+        memory, parts = GlobalMemory(), []
+        for number in range(24):
+            start, size = int(rng.integers(0, 500)), int(rng.integers(1, 12))
+            memory.add_range(base + start, size, str(number), True, None)
+            touching = [p for p in parts if p[0] < start + size and start < p[1]]
+            whole = (min([start, *(p[0] for p in touching)]), max([start + size, *(p[1] for p in touching)]))
+            parts = [*(p for p in parts if p not in touching), whole]
+        assert [(r.base - base, r.end - base) for r in memory.ranges] == sorted(parts)
+        assert memory.bases == [r.base for r in memory.ranges]
+        assert sorted(name for r in memory.ranges for name in r.name.split(" / ")) == sorted(map(str, range(24)))

@@ -210,3 +210,15 @@ def test_local_memory_that_no_gpu_has_is_refused():
     kernel = emulator.RawModule(code=PTX % ".local .align 4 .b8 a[16777216];\n.reg .u64 %r1; mov.u64 %r1, a;").get_function("k")
     with pytest.raises(EmulatorError, match="16777216 bytes of local memory a thread; 524288 are possible"):
         kernel((1,), (1024,), ())
+
+
+def test_collectives_at_different_places_that_never_end():
+    """Lanes that meet from two loops take steps of the budget too."""
+    code = """.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k() { .reg .b32 %r<3>; .reg .pred %p; mov.u32 %r0, %tid.x; setp.lt.u32 %p, %r0, 16; @%p bra B;
+A: shfl.sync.idx.b32 %r1, %r0, 3, 31, -1; bra A;
+B: shfl.sync.idx.b32 %r1, %r0, 3, 31, -1; bra B; }"""
+    with emulator.step_budget(9_000), pytest.raises((EmulatorError, emulator.SanitizerError), match="endless loop"):
+        emulator.RawModule(code=code).get_function("k")((1,), (32,), ())

@@ -650,6 +650,51 @@ def test_threads_of_a_warp_may_meet_at_different_syncwarps():
     assert one(wrong, "racecheck", (1,), (64,), np.zeros(128, np.int32)).count == 32
 
 
+def test_threads_of_a_warp_may_execute_a_collective_at_different_places():
+    """All branches of a warp bring their operands; what lanes at other places bring is read, whatever the registers there hold."""
+    code = """extern "C" __global__ void k(int* y, int n) {
+  int t = threadIdx.x, lane = t % 32, a = 3 * t + n, b = 5 * t + n, all = 0xffffffff;
+  if (lane % 3 == 0) {
+    y[t] = __shfl_sync(all, a, lane ^ 1); y[t + 64] = __ballot_sync(all, a % 2); y[t + 128] = __match_any_sync(all, a % 4);
+    y[t + 192] = __reduce_add_sync(all, a);
+  } else if (lane % 3 == 1) {
+    a += 7;
+    y[t] = __shfl_sync(all, b, lane ^ 1); y[t + 64] = __ballot_sync(all, b % 2); y[t + 128] = __match_any_sync(all, b % 4);
+    y[t + 192] = __reduce_add_sync(all, b);
+  } else {
+    y[t] = __shfl_sync(all, 9, lane ^ 1); y[t + 64] = __ballot_sync(all, 1); y[t + 128] = __match_any_sync(all, 1);
+    y[t + 192] = __reduce_add_sync(all, -n);
+  }
+}"""
+    y, t = np.zeros((4, 64), np.int32), np.arange(64)
+    assert not findings_of(code, (1,), (64,), y, np.int32(2))
+    branch = t % 32 % 3
+    kinds = lambda last: np.select([branch == 0, branch == 1], [3 * t + 2, 5 * t + 2], last).reshape(2, 32)  # noqa: E731
+    same = [(row[:, None] == row) for row in np.where(branch.reshape(2, 32) == 2, 1, kinds(0) % 4)]
+    assert (y[0] == kinds(9).ravel()[t ^ 1]).all()
+    assert y[1].view("u4").tolist() == [sum(1 << i for i in range(32) if row[i] % 2) for row in kinds(1) for _ in range(32)]
+    assert y[2].view("u4").tolist() == [sum(1 << i for i in range(32) if line[i]) for warp in same for line in warp]
+    assert y[3].tolist() == np.repeat(kinds(-2).sum(axis=1), 32).tolist()
+
+
+@pytest.mark.parametrize("exchange", ["__syncwarp(m); y[t] = s[t ^ 8]", "y[t] = __shfl_xor_sync(m, t, 8)"])
+def test_those_who_meet_at_different_places_name_the_same_lanes(exchange):
+    """Two pairs of eight lanes, at four places in any order: a pair does not take along lanes that wait for the other one."""
+    branch = "if (place[t / 8] == {}) {{ s[t] = t; EXCHANGE; }}"
+    code = f"""extern "C" __global__ void k(int* y, const int* place, int other) {{
+  __shared__ int s[32];
+  int t = threadIdx.x;
+  unsigned m = (t < 16 ? 0xffff : 0xffff0000) ^ (t / 8 == 1 ? other : 0);
+  {" else ".join(branch.format(i) for i in range(4))}
+}}""".replace("EXCHANGE", exchange)
+    for place in ((0, 1, 2, 3), (0, 2, 1, 3), (3, 1, 2, 0)):
+        y = np.full(32, -1, np.int32)
+        assert not findings_of(code, (1,), (32,), y, np.array(place, np.int32), np.int32(0)), place
+        assert (y == np.arange(32) ^ 8).all()
+    found = findings_of(code, (1,), (32,), y, np.arange(4, dtype=np.int32), np.int32(1 << 20))
+    assert any("names threads of the warp that do not execute it" in f.message for f in found)
+
+
 def test_a_fence_of_each_thread_before_the_barrier_releases_what_it_wrote():
     """__threadfence() is a fence.sc: it counts for the thread that sets the flag after a barrier, and before reads after one."""
     code = """__device__ int count;

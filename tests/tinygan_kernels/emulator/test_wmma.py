@@ -164,6 +164,10 @@ def test_the_sanitizer_sees_every_element():
     with pytest.raises(SanitizerError, match=r"memcheck: misaligned read of 16 bytes"):  # rows 40 bytes apart
         code, _ = ones(a=20)
         emulator.RawModule(code=code).get_function("k")((1,), (32,), (np.ones((20, 20), "f2"), *arguments[1:]))
+    nibbles = kernel((8, 8, 32), ("s32", "s4", "s4", "s32"), ("row", "col", "row", "row"), (33, 32, 8, 8),
+                     "wmma.mma.sync.aligned.row.col.m8n8k32.s32.s4.s4.s32")  # fmt: skip
+    with pytest.raises(SanitizerError, match="memcheck: misaligned read of 4 bytes"):  # rows 16 bytes and a half apart
+        emulator.RawModule(code=nibbles).get_function("k")((1,), (32,), tuple(np.zeros(256, "i4") for _ in range(4)))
     half = text.replace("ld.param.u64 %q0, [pa];", "ld.param.u64 %q0, [pa]; mov.u32 %i, %tid.x; setp.lt.u32 %p, %i, 16; @%p ret;")
     with pytest.raises(SanitizerError, match="synccheck"):
         emulator.RawModule(code=half.replace("@%p ret;", "@%p bra E;").replace(" ret; }", "E: ret; }")).get_function("k")(

@@ -120,8 +120,7 @@ class Access:
 
     def _in_blocks(self, site: Site, memory: Memory, positions: np.ndarray, lanes: Lanes, operation: str):
         """Yield what `pieces` yields, for addresses in the heap: a lane has to be inside of a block that malloc returned."""
-        allocated, first = memory.heap.allocated, positions - memory.base
-        good = allocated[first] & allocated[first + site.bytes - 1]  # the gaps between blocks are wider than any access
+        good = memory.heap.holds(positions, site.bytes)
         if not good.all():
             self.fault(site, "global", "unallocated", positions[~good], subset(lanes, ~good), operation, memory)
             positions, lanes = positions[good], subset(lanes, good)

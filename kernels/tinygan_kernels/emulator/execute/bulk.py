@@ -79,6 +79,11 @@ class BulkCopies:
                 kind = "out-of-bounds" if memory is None else "read-only"
                 self.access.fault(site, site.space, kind, positions, part, "st" if writes else "ld")
                 continue
+            good = np.ones(positions.size, bool) if memory.heap is None else memory.heap.holds(positions, site.size)
+            if not good.all():
+                bad = one_lane(lane, self.machine.shape.width, int((~good).sum()))
+                self.access.fault(site, site.space, "unallocated", positions[~good], bad, "st" if writes else "ld", memory)
+                continue
             self._check(site, memory, positions, part, writes, reduces)
             yield site, memory, (positions - memory.view(site.code)[1]) >> site.shift
 

@@ -63,8 +63,8 @@ def _aligned(
     access: Access, site: Site, moved: Transfer, address: np.ndarray, stride: np.ndarray | int, lanes: Lanes, operation: str
 ) -> Lanes:
     """Return the lanes for whose matrices every row (or column) is aligned as it has to be; report the others."""
-    step = np.broadcast_to(stride, lanes.mask.shape).astype("i8") * moved.bits // 8
-    wrong = lanes.only((address | step) & (moved.alignment - 1) != 0)
+    step = np.broadcast_to(stride, lanes.mask.shape).astype("i8") * moved.bits  # in bits: rows of s4 may end inside of a byte
+    wrong = lanes.only((8 * address | step) & (8 * moved.alignment - 1) != 0)
     if wrong.count:
         whole = Site(site.name, site.ptx_line, site.source, site.line, site.space, "u1", 1, moved.alignment, site.number)
         access.fault(whole, site.space, "misaligned", address[wrong.mask], wrong, operation)

@@ -2,6 +2,7 @@
 
 It has 8 MiB, as CUDA's has unless a program asks for more (cudaLimitMallocHeapSize); malloc returns a null pointer where it is
 full. Blocks have gaps between them, and are used again only where nothing else is left, so that an access outside of them is seen.
+Freed neighbours are not joined to a larger block, unless no block is left: then the heap is whole again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Heap:
         self.data: np.ndarray | None = None
         self.live: dict[int, int] = {}  # address of a block -> its bytes
         self.freed: dict[int, int] = {}
+        self.room: dict[int, int] = {}  # address of a block, live or freed -> the bytes that a block there may have
 
     def attach(self, memory: GlobalMemory) -> Memory:
         """Add the heap to the memory of a launch, once, and return it as a range of that memory."""
@@ -45,10 +47,17 @@ class Heap:
     def take(self, size: int, memory: Memory) -> int:
         """Return the address of a new block, 0 if there is no room for it."""
         whole = -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+        if whole > self.end - self.next - GAP and not self.live:  # begin anew, as freed blocks are not joined to larger ones
+            self.next = self.base
+            self.freed.clear()
+            self.room.clear()
+            if memory.races is not None:
+                memory.races.forget(self.base, self.end)
         if whole <= self.end - self.next - GAP:
             address, self.next = self.next, self.next + whole + GAP
+            self.room[address] = whole
         else:
-            address = next((a for a, room in self.freed.items() if room >= size), 0)
+            address = next((a for a in self.freed if self.room[a] >= size), 0)
             if not address:
                 return 0
             del self.freed[address]
@@ -74,13 +83,19 @@ class Heap:
         """Return which blocks there are, for `set_back`; () if no kernel has asked for one yet."""
         if self.data is None:
             return ()
-        return self.next, dict(self.live), dict(self.freed), self.allocated.copy(), self.unwritten.copy()
+        return self.next, dict(self.live), dict(self.freed), dict(self.room), self.allocated.copy(), self.unwritten.copy()
 
     def set_back(self, state: tuple) -> None:
         """Have the blocks again that there were when `state` gave this. Their bytes are left as they are."""
         if self.data is not None:
-            self.next, live, freed, self.allocated[...], self.unwritten[...] = state or (self.base, {}, {}, False, True)
-            self.live, self.freed = dict(live), dict(freed)
+            before = state or (self.base, {}, {}, {}, False, True)
+            self.next, live, freed, room, self.allocated[...], self.unwritten[...] = before
+            self.live, self.freed, self.room = dict(live), dict(freed), dict(room)
+
+    def holds(self, address: np.ndarray, size: int) -> np.ndarray:
+        """Return, for addresses in the heap, whether a block has the `size` bytes there. (The gaps are wider than an access.)"""
+        first = address - self.base
+        return self.allocated[first] & self.allocated[first + size - 1]
 
     def describe(self, address: int) -> str:
         """Say what is at an address of the heap that no block has."""
@@ -89,6 +104,8 @@ class Heap:
             for start, size in blocks.items():
                 if start <= address < start + max(size, 1) + GAP:
                     past = address - start - (size if blocks is self.live else 0)
+                    if blocks is self.live and past < 0:
+                        return f"across the end of a block of {size} bytes from malloc"
                     if blocks is self.live or past < size:
                         return text.format(past, size)
         return "in no block that malloc returned"

@@ -57,8 +57,20 @@ class Shape:
         return linear % x, linear // x % y, linear // (x * y)
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """A collective that lanes of a warp execute at different places. mask: all lanes that take part; members, values: one for each
+    lane, its member mask and the operand that it brings (None where the collective has no such operand)."""
+
+    mask: np.ndarray
+    members: np.ndarray
+    values: np.ndarray | None
+
+
 class Lanes:
     """An immutable set of lanes. `where` is what NumPy's `where=` takes: True if it has all lanes, the fast case, else a mask."""
+
+    meeting: Meeting | None = None  # where these lanes execute a collective together with lanes at other places
 
     def __init__(self, mask: np.ndarray, count: int | None = None):
         self.mask = mask
@@ -80,6 +92,20 @@ class Lanes:
     def warps(self) -> int:
         """The number of warps that have a lane in the set."""
         return int(np.count_nonzero(self.mask.reshape(-1, WARP).any(axis=1)))
+
+    # -- a collective's operands, over these lanes and those that meet them from other places
+    @property
+    def together(self) -> np.ndarray:
+        """A mask of all lanes that execute a collective with these lanes."""
+        return self.mask if self.meeting is None else self.meeting.mask
+
+    def offered(self, values):
+        """Return a collective's operand, given what it is at the place of these lanes."""
+        return values if self.meeting is None else self.meeting.values
+
+    def members(self, masks):
+        """Return a collective's member masks, given what they are at the place of these lanes."""
+        return masks if self.meeting is None else self.meeting.members
 
     def pick(self, values):
         """Return the values of these lanes, in lane order; a scalar is repeated for each."""

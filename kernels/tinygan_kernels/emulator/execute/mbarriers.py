@@ -20,9 +20,10 @@ class Mbarriers:
         self.access, self.machine = access, access.machine
 
     def init(self, site: Site, address: np.ndarray, count: np.ndarray, lanes: Lanes) -> None:
-        """Make barriers that wait for `count` arrivals in each phase. count 0: take the barrier's bytes for other use (inval)."""
+        """Make barriers that wait for `count` arrivals in each phase. inval, count 0: take the barrier's bytes for other use."""
         counts = np.broadcast_to(count, lanes.mask.shape).astype("i8")
-        if (bad := lanes.only((counts < 0) | (counts > MOST_ARRIVALS))).count:
+        least = 0 if site.name.startswith("mbarrier.inval") else 1
+        if (bad := lanes.only((counts < least) | (counts > MOST_ARRIVALS))).count:
             given = counts[bad.index[0]]
             self._report(site, f"mbarrier.init with a count of {given}, from 1 to {MOST_ARRIVALS} are possible", bad.index)
             lanes = lanes.without(bad)

@@ -8,7 +8,7 @@ sanitizer or without.
 from __future__ import annotations
 
 import ctypes
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 import numpy as np
@@ -86,7 +86,10 @@ class GlobalMemory:
         self, address: int, size: int, name: str, writable: bool, unwritten: np.ndarray | None, owner: int | None = None
     ) -> None:
         """Add a range of bytes, merged with the ranges that it overlaps. owner: the allocation that it is a part of."""
-        touching = [r for r in self.ranges if r.base < address + size and address < r.end]
+        first, after = bisect_right(self.bases, address), bisect_left(self.bases, address + size)  # ranges are apart, in order
+        if first and address < self.ranges[first - 1].end:
+            first -= 1
+        touching = self.ranges[first : max(first, after)]
         start = min([address, *(r.base for r in touching)])
         end = max([address + size, *(r.end for r in touching)])
         merged = Memory(
@@ -98,8 +101,8 @@ class GlobalMemory:
         merged.owners = {o for o in (owner, *(o for r in touching for o in r.owners)) if o is not None}
         marked = [(r.base, r.unwritten) for r in touching if r.unwritten is not None]
         merged.unwritten = _joined(start, end, marked + ([(address, unwritten)] if unwritten is not None else []))
-        self.ranges = sorted([*(r for r in self.ranges if r not in touching), merged], key=lambda r: r.base)
-        self.bases = [r.base for r in self.ranges]
+        self.ranges[first : first + len(touching)] = [merged]
+        self.bases[first : first + len(touching)] = [start]
 
     def add_grid_workspace(self) -> None:
         """Give the launch the memory in which cooperative_groups' grid barrier counts: its size, then the barrier, 4 bytes each."""

@@ -14,12 +14,12 @@ from functools import cached_property
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.semantics.warps import WARP, named_and_absent
+from tinygan_kernels.emulator.semantics.warps import WARP, all_met, named_and_absent
 from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
 from .clusters import ClusterBarrier
 from .frames import Frames
-from .lanes import Lanes
+from .lanes import Lanes, Meeting
 from .machine import Machine
 from .progress import SHORT_CIRCLES, TURNS, Watch
 
@@ -211,8 +211,8 @@ class Scheduler:
             self.add(key, self.meeting.pop(key))
         if self.machine.members.blocks.shape[1] > 1:
             self.machine.blocks_ended()
-            if "cluster_barrier" in self.__dict__:
-                self._release_clusters()
+        if "cluster_barrier" in self.__dict__:
+            self._release_clusters()
 
     def _trap(self, basic: TranslatedBlock, _outer: tuple, lanes: Lanes, _payload) -> None:
         """Raise the error of a trap instruction, after what the sanitizer found."""
@@ -228,7 +228,7 @@ class Scheduler:
     def cluster_barrier(self) -> ClusterBarrier:
         return ClusterBarrier(self.machine.shape, self.machine.members)
 
-    def _cluster_arrive(self, basic: TranslatedBlock, _outer: tuple, lanes: Lanes, ordered: bool) -> int:
+    def _cluster_arrive(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, ordered: bool) -> None:
         """Let lanes arrive at the barrier of their cluster, and go on."""
         twice = self.cluster_barrier.arrive(lanes)
         if twice.any() and self.machine.check:
@@ -238,7 +238,7 @@ class Scheduler:
         if ordered and self.machine.check:
             self.machine.check.cluster_arrive(lanes)
         self._release_clusters()
-        return basic.after
+        self.add((*outer, 2 * basic.after), lanes)
 
     def _cluster_wait(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, ordered: bool) -> None:
         """Let lanes wait until all threads of their cluster that have not exited have arrived."""
@@ -428,30 +428,48 @@ class Scheduler:
         return False
 
     def _meet_across(self, basic: TranslatedBlock, key: tuple, lanes: Lanes) -> bool:
-        """Let lanes at a __syncwarp go on with those that wait at other ones, if these are all that it lacks.
+        """Let lanes at a collective execute it with lanes that wait at others of the same kind, where all that they name are there.
 
-        From sm_70 on the threads of a warp may meet at different such instructions. (PTX ISA, bar.warp.sync)
+        Return whether some did. From sm_70 on, threads of a warp that execute one with the same qualifiers and the same mask may do
+        so at different places. (PTX ISA, shfl.sync, vote.sync, match.sync, redux.sync, bar.warp.sync)
         """
-        if not basic.site.name.startswith("bar.warp.sync"):
+        blocks = {k: self.basic_blocks[k[-1] // 2] for k in (*self.meeting, key)}
+        places = {k: self.meeting.get(k, lanes) for k, b in blocks.items() if b.offers and b.site.name == basic.site.name}
+        if not basic.offers or len(places) < 2:
             return False
-        named = {k: self.basic_blocks[k[-1] // 2].site.name for k in self.meeting}
-        others = {k: waits for k, waits in self.meeting.items() if k != key and named[k] == basic.site.name}
-        warps = np.repeat(lanes.mask.reshape(-1, WARP).any(axis=1), WARP)
-        meet = {k: waits.only(warps) for k, waits in others.items()}
-        together = np.logical_or.reduce([lanes.mask, *(some.mask for some in meet.values())])
-        mask = self.names[basic.meets](lanes)
-        if not others or (named_and_absent(mask, together, self.live.mask) & lanes.mask).any():
+        meeting = self._meeting({k: blocks[k] for k in places}, places)
+        if not (meeting.mask & lanes.mask).any():
             return False
-        for k, some in meet.items():
-            rest = self.meeting.pop(k).without(some)
-            if rest.count:
+        parts = {k: some.only(meeting.mask) for k, some in places.items()}
+        for k, some in parts.items():
+            rest = places[k].without(some)
+            self.meeting.pop(k, None)
+            if k == key:
+                self.add(k, rest)
+            elif rest.count:
                 self.meeting[k] = rest
-        for k, some in ((key, lanes), *meet.items()):
+        if self.machine.check and basic.site.name.startswith("bar.warp.sync"):
+            self.machine.check.met_across(meeting.members, Lanes(meeting.mask))
+        for k, some in parts.items():
             if some.count:
+                some.meeting = meeting
+                if self.machine.check:
+                    self.machine.check.members(blocks[k].site, meeting.members, some)
                 self._run_once(k, some)
-        if self.machine.check:
-            self.machine.check.met_across(Lanes(together))
         return True
+
+    def _meeting(self, blocks: dict[tuple, TranslatedBlock], places: dict[tuple, Lanes]) -> Meeting:
+        """Return the meeting of those lanes, of several places, whose member masks agree and name nobody else."""
+        width = self.machine.shape.width
+        present, members, values = np.zeros(width, bool), np.zeros(width, "u4"), None
+        for k, lanes in places.items():
+            present |= lanes.mask
+            np.copyto(members, self.names[blocks[k].meets](lanes), where=lanes.mask)
+            offered = self.names[blocks[k].offers](lanes)
+            if offered is not None:
+                values = np.zeros(width, np.asarray(offered).dtype) if values is None else values
+                np.copyto(values, offered, where=lanes.mask)
+        return Meeting(all_met(members, present, self.live.mask), members, values)
 
     def _report_absent(self, basic: TranslatedBlock, lanes: Lanes, lacking: np.ndarray) -> None:
         """Report a collective that names threads which do not execute it."""
@@ -500,6 +518,7 @@ class Scheduler:
         """Run one block that would otherwise wait, with the lanes that are there."""
         outer, at = key[:-1], key[-1] // 2
         basic = self.basic_blocks[at]
+        self.machine.blocks_run += 1
         guard, payload = self.code[at](lanes)
         if self.counter:
             self.counter.block(at, lanes)

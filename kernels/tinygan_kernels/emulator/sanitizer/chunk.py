@@ -202,10 +202,10 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
             named = np.broadcast_to(members, lanes.mask.shape).astype("i8")
             self.messages.groups_met(self.order.warp_of << 32 | named, lanes)
 
-    def met_across(self, lanes: Lanes) -> None:
-        """Note that these lanes, which have just run different __syncwarps, have met there, in each warp those that came."""
+    def met_across(self, members: np.ndarray, lanes: Lanes) -> None:
+        """Note that these lanes, which are at different __syncwarps, meet there, each those of its members that came."""
         bits = np.packbits(lanes.mask.reshape(-1, WARP), axis=1, bitorder="little").view("<u4").ravel()
-        self.warp_sync(np.repeat(bits, WARP), lanes)
+        self.warp_sync(np.repeat(bits, WARP) & members, lanes)
 
     def fence(self, wide: bool, lanes: Lanes) -> None:
         """Note a __threadfence (wide) or a __threadfence_block by these lanes."""

@@ -108,6 +108,14 @@ _REDUCTIONS = {
 }
 
 
+def all_met(members, present, live):
+    """Mark the lanes, of those `present`, whose members, but for lanes that have exited, are present with the same members."""
+    rows, here = members.reshape(-1, WARP), present.reshape(-1, WARP)
+    same = (rows[:, :, None] == rows[:, None, :]) & here[:, None, :]
+    alike = np.packbits(same, axis=2, bitorder="little").view("<u4").reshape(-1)
+    return present & ((members & _pack(live.reshape(-1, WARP)).repeat(WARP) & ~alike) == 0)
+
+
 def named_and_absent(members, active, exists):
     """Mark the executing lanes whose `members` name a lane of their warp that exists, and does not execute with them."""
     members = np.broadcast_to(members, active.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
 
 from .ptx import Function, Instruction, Module, Register, Symbol, Variable, Vector, names_in
 
@@ -20,13 +20,19 @@ class Call:
 
 
 def call_of(instruction: Instruction) -> Call:
-    """Take a call instruction apart. Raises EmulatorError for one without a function."""
+    """Take a call instruction apart.
+
+    Raises EmulatorError for one without a function, UnsupportedInstruction for arguments that are no .param variables.
+    """
     operands = instruction.operands
     at = next((i for i, operand in enumerate(operands) if isinstance(operand, Symbol | Register)), None)
     if at is None:
         raise EmulatorError(f"not PTX: {instruction.name} without a function at PTX line {instruction.ptx_line}")
     given = next((o.items for o in operands[at + 1 :] if isinstance(o, Vector)), ())
     results = operands[0].items if at and isinstance(operands[0], Vector) else ()
+    if not all(isinstance(item, Symbol) for item in (*given, *results)):
+        what = "arguments and results of a call have to be .param variables"
+        raise UnsupportedInstruction(f"not supported: {what}, at line {instruction.ptx_line} of the PTX")
     return Call(operands[at], tuple(item.name for item in given), tuple(item.name for item in results))
 
 

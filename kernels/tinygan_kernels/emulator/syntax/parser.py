@@ -353,7 +353,7 @@ class _Body:
         p.expect(":")
         if p.peek() == ".branchtargets":
             p.take()
-            self.function.targets[name] = tuple(item.name for item in self.operand_list())
+            self.function.targets[self.lookup(name).name] = tuple(item.name for item in self.operand_list())
             p.expect(";")
         elif p.peek() in (".callprototype", ".calltargets"):
             p.skip_statement()

@@ -71,6 +71,7 @@ class TranslatedBlock:
     function: str = ""
     site: Site | None = None
     meets: str = ""  # name of the function that gives the member mask of a collective, "" if none
+    offers: str = ""  # name of the function that gives its operand, where lanes at different places may execute it together
     arrives_only: bool = False  # bar.arrive
     aligned: bool = True
     reduction: tuple = ()  # (operation, name of the register) of bar.red

@@ -87,7 +87,7 @@ _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster
 _PROXY = r"proxy alias async async::generic async\.global tensormap::generic mbarrier_init sync_restrict::shared::\w+ " + _SPACE
 _MBARRIER = (
     "init inval arrive arrive_drop expect_tx complete_tx test_wait try_wait pending_count parity noComplete relaxed acquire "
-    f"release cta cluster shared shared::cta {_SPACE_OF_ANOTHER}"
+    f"release cta cluster shared shared::cta shared::cluster {_SPACE_OF_ANOTHER}"
 )
 _BARRIER = "sync arrive red popc and or cta"
 _OF_CLUSTER = "cluster wait release acquire relaxed"

@@ -15,13 +15,22 @@ from .kernel import CallTo, TranslatedBlock
 from .layout import BUILTIN
 from .opcodes import WHOLE_WARP, Opcode, check_modifiers
 
+_OFFERED = {"vote": "pred", "shfl": "", "match": "", "redux": ""}
+"""Of collectives that lanes may execute together at different places, the type of the operand; "": that which they name."""
 
-def members(e: Emitter, ins: Instruction, row: Opcode, number: int) -> str:
-    """Write the function that gives the member mask of the collective that block `number` begins with; return its name."""
+
+def members(e: Emitter, made: TranslatedBlock, ins: Instruction, row: Opcode) -> None:
+    """Write the functions that give the member mask and the operand of the collective that a block begins with."""
+    number = made.number
     mask = Immediate(-1) if row.members == WHOLE_WARP else ins.operands[row.members]
     text = e.read(mask, "u32")
     e.after(f"def members_{number}(m):", f"    return {text}")
-    return f"members_{number}"
+    made.meets, made.site = f"members_{number}", e.site_of(ins)
+    if ins.opcode in (*_OFFERED, "elect", "bar") and ins.guard is None:
+        kind = _OFFERED.get(ins.opcode)
+        value = "None" if kind is None else e.read(ins.operands[1], kind or e.kind_of(ins))
+        e.after(f"def offered_{number}(m):", f"    return {value}")
+        made.offers = f"offered_{number}"
 
 
 def finish(e: Emitter, made: TranslatedBlock, block: BasicBlock, first: dict[str, int]) -> None:

@@ -86,11 +86,13 @@ def _one_block(e: Emitter, block: cfg.BasicBlock, first: dict[str, int], i: int)
     for instruction in block.instructions:
         _one_instruction(e, instruction)
     if block.meets:
-        made.meets = terminators.members(e, block.meets, opcodes.OPCODES[block.meets.opcode], made.number)
-        made.site = e.site_of(block.meets)
-    terminators.finish(e, made, block, first)
-    if block.terminator:
-        made.instructions.append(block.terminator)
+        terminators.members(e, made, block.meets, opcodes.OPCODES[block.meets.opcode])
+    if block.terminator is None:
+        terminators.finish(e, made, block, first)
+        return made
+    with _operands_fit(block.terminator):
+        terminators.finish(e, made, block, first)
+    made.instructions.append(block.terminator)
     return made
 
 

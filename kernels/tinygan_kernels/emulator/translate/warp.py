@@ -16,7 +16,7 @@ def shfl(e: Emitter, ins: Instruction) -> None:
     value, b, c = (e.read(o, "b32") for o in ins.operands[1:4])
     mask = e.read(ins.operands[4], "u32") if len(ins.operands) > 4 else e.constant(Immediate(-1), "u32")
     e.line(f"shuffled({e.bind(e.site_of(ins))}, {ins.modifiers[1]!r}, {b}, {c}, {mask}, {e.lanes})")
-    e.line(f"result, inside = {e.call(warps.shuffle, repr(ins.modifiers[1]), value, b, c, 'm.mask.size')}")
+    e.line(f"result, inside = {e.call(warps.shuffle, repr(ins.modifiers[1]), f'{e.lanes}.offered({value})', b, c, 'm.mask.size')}")
     e.write(target.first if isinstance(target, Pair) else target, "b32", "result")
     if isinstance(target, Pair):
         e.write(target.second, "pred", "inside")
@@ -27,7 +27,7 @@ def vote(e: Emitter, ins: Instruction) -> None:
         raise e.unsupported("only the .sync forms are supported")
     mode = ins.modifiers[1]
     predicate, mask = e.read(ins.operands[1], "pred"), e.read(ins.operands[2], "b32")
-    value = e.call(warps.vote, repr(mode), predicate, mask, f"{e.lanes}.mask")
+    value = e.call(warps.vote, repr(mode), f"{e.lanes}.offered({predicate})", mask, f"{e.lanes}.together")
     e.write(ins.operands[0], "b32" if mode == "ballot" else "pred", value)
 
 
@@ -35,9 +35,8 @@ def match(e: Emitter, ins: Instruction) -> None:
     mode, kind = ins.modifiers[0], e.kind_of(ins)
     if mode not in ("any", "all"):
         raise e.unsupported("unknown match")
-    value = e.call(
-        warps.match, repr(mode), e.read(ins.operands[1], kind), e.read(ins.operands[2], "b32"), f"{e.lanes}.mask"
-    )
+    offered = f"{e.lanes}.offered({e.read(ins.operands[1], kind)})"
+    value = e.call(warps.match, repr(mode), offered, e.read(ins.operands[2], "b32"), f"{e.lanes}.together")
     target = ins.operands[0]
     if mode == "any":
         e.write(target, "b32", value)
@@ -50,18 +49,13 @@ def match(e: Emitter, ins: Instruction) -> None:
 
 def redux(e: Emitter, ins: Instruction) -> None:
     kind = e.kind_of(ins)
-    value = e.call(
-        warps.reduce,
-        repr(ins.modifiers[1]),
-        e.read(ins.operands[1], kind),
-        e.read(ins.operands[2], "b32"),
-        f"{e.lanes}.mask",
-    )
+    offered, members = f"{e.lanes}.offered({e.read(ins.operands[1], kind)})", f"{e.lanes}.members({e.read(ins.operands[2], 'b32')})"
+    value = e.call(warps.reduce, repr(ins.modifiers[1]), offered, members, f"{e.lanes}.together")
     e.write(ins.operands[0], kind, value)
 
 
 def elect(e: Emitter, ins: Instruction) -> None:
-    e.line(f"result, chosen = {e.call(warps.elect, e.read(ins.operands[1], 'b32'), f'{e.lanes}.mask')}")
+    e.line(f"result, chosen = {e.call(warps.elect, e.read(ins.operands[1], 'b32'), f'{e.lanes}.together')}")
     target = ins.operands[0]
     e.write(target.first if isinstance(target, Pair) else target, "b32", "result")
     if isinstance(target, Pair):
