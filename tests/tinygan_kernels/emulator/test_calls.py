@@ -186,7 +186,7 @@ def test_a_call_with_a_guard():
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    ("(%r0)", UnsupportedInstruction, "arguments and results of a call have to be .param variables, at line 5 of the PTX"),
+    ("(%r0)", UnsupportedInstruction, "arguments and results of a call have to be .param variables, at line 7 of the PTX"),
     ("(7)", UnsupportedInstruction, "have to be .param variables"),
     ("(a, a)", EmulatorError, "not PTX: call cannot have the operands"), ("(b)", EmulatorError, "not PTX: call cannot have"),
 ])  # fmt: skip
