@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("cuda.bindings", reason="needs NVRTC: pip install -e '.[emulator]'")
 
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator import EmulatorError, SanitizerError, UnsupportedInstruction
+from tinygan_kernels.emulator import EmulatorError, SanitizerError, UnsupportedInstruction, execute
 from tinygan_kernels.emulator.execute.heap import SIZE, Heap
 from tinygan_kernels.emulator.execute.memory import GlobalMemory
 
@@ -280,7 +280,7 @@ def test_pieces_of_freed_blocks_grow_again():
 
 
 def test_other_orders_of_a_launch_begin_with_the_same_heap(heap):
-    """A race makes the launch run again: then it frees and allocates the same blocks again, which is no fault."""
+    """A race makes the launch run again: then it frees and allocates the same blocks again, and nothing is left of that."""
     code = HEAP + """
 extern "C" __global__ void raced(int* out) {
     free(kept[threadIdx.x]);
@@ -289,9 +289,11 @@ extern "C" __global__ void raced(int* out) {
 }"""
     module = emulator.RawModule(code=code, filename="raced.cu")
     launch(module, "make", 4, np.int32(5))
+    blocks = len(execute.heap.HEAP.live)
     for _ in range(2):
         with emulator.sanitize(schedules=True) as findings:
             launch(module, "raced", 4, np.zeros(1, "i4"))
         assert [f.tool for f in findings] == ["racecheck"] and findings[0].schedules
         assert not any("fails" in result for _, result in findings[0].schedules)
+        assert len(execute.heap.HEAP.live) == blocks
     launch(module, "release", 4, np.int32(0))
