@@ -55,8 +55,8 @@ class NetworkOptions(Options):
                         at_most=2**20, neutral=0)
     fourier: int = option(0, help="Sines of its input, of fixed frequencies, that D sees too; 0 is none.", at_least=0,
                           at_most=2**16, neutral=0)
-    frequency: float = option(60.0, help="The highest of them, in radians per unit of what networks see.", at_least=1,
-                              at_most=1e6, neutral=60.0)
+    frequency: float = option(60.0, help="The highest frequency of --fourier, in radians per unit of what networks see.",
+                              at_least=1, at_most=1e6, neutral=60.0)
     init: str = option("", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.", choices=("", *INITS),
                        neutral="")
     maxout: int = option(0, help="Pieces of D's maxout units, at least 2; 0 is leaky ReLU.", at_least=0, at_most=100, neutral=0)

@@ -54,8 +54,8 @@ class AdamOptions(Options):
     beta1: float = option(0.0, help="Adam's decay of the mean gradient.", at_least=0, below=1)
     beta2: float = option(0.99, help="Adam's decay of the squared gradient.", at_least=0, below=1)
     decay: float = option(0.0, help="Share of the run, at its end, over which both rates fall to 0.", at_least=0, at_most=1)
-    decay_power: float = option(1.0, help="Its form: 1 is a straight line; 2 falls faster, and is small for longer.", above=0,
-                                at_most=100, neutral=1.0)
+    decay_power: float = option(1.0, help="The form of --decay: 1 is a straight line; 2 falls faster, and is small for longer.",
+                                above=0, at_most=100, neutral=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ PACGAN: dict[str, Any] = {
     "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.8, "beta2": 0.999, "r1": 0.0, "ema": 0.0, "decay": 0.0,
 }
 PLAIN: dict[str, Any] = {"r1": 0.0}
-# What makes the modes of ring and grid as wide as the data's; docs/game.md, "Right widths", says why each option is there.
+# For modes as wide as the data's, which those of ring become, and not all of grid's; docs/game.md, "Right widths", has the reasons.
 DENSITY: dict[str, Any] = {
     "fourier": 64, "frequency": 60.0, "signs": 12, "r1": 0.02, "r2": 0.02, "penalty_fall": 8.0, "beta2": 0.999,
     "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.8, "decay_power": 2.0,
@@ -48,7 +48,7 @@ DENSITY: dict[str, Any] = {
 # Every preset by the name that `--preset` takes.
 PRESETS: dict[str, Preset] = {
     "best": Preset("the settings that reached the numbers in docs/results.md; also what runs without --preset"),
-    "density": Preset("modes as wide as the data's: Fourier features, signs in z, R1 and R2 that fall", DENSITY, MIXTURES),
+    "density": Preset("for modes as wide as the data's: Fourier features, signs in z, R1 and R2 that fall", DENSITY, MIXTURES),
     "vanilla": Preset("the 2014 paper's game and nothing else: no R1, no average of G", {**PLAIN, "ema": 0.0}),
     "pacgan-gan": Preset("a vanilla GAN in PacGAN's own set-up, whose collapse is in its table", PACGAN, MIXTURES),
     "pacgan2": Preset("the same set-up, D judging packs of 2", {**PACGAN, "pack": 2, "batch": 200}, MIXTURES),

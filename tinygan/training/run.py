@@ -176,16 +176,20 @@ class Run:
         Returns them as `play` takes them: data x (batches, m, ...) and noise z (batches, m, n_z), in memory that the next step
         fills anew.
         """
+        self._set_schedules()
+        for x in self._x:
+            self.sampler.next(out=x)
+        self._draw_noise(self.rngs["noise"])
+        return self._x, self._z
+
+    def _set_schedules(self) -> None:
+        """Set the rates, the instance noise and the penalties' share to those of the step at hand."""
         c, game = self.config, self.game
         if c.decay:
             game.optim_d.rate, game.optim_g.rate = (c.rate(base, self.step) for base in self._base_rates)
         game.noise = c.noise * (1 - self.step / c.steps)
         if game.remedies.falling_penalties:
             game.penalty_share = game.remedies.penalty_share(self.step / c.steps)
-        for x in self._x:
-            self.sampler.next(out=x)
-        self._draw_noise(self.rngs["noise"])
-        return self._x, self._z
 
     def play(self, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Make the moves of one step on x (batches, m, ...) and z (batches, m, n_z), a batch for each move that needs one.
@@ -270,6 +274,8 @@ class Run:
         kept = {name.removeprefix("sampler."): a for name, a in arrays.items() if name.startswith("sampler.")}
         self.sampler.restore({**course["sampler"], **kept})
         self.step = course["step"]
+        if self.config.steps:  # who looks at the game before its next step is to see the penalties as they are by now
+            self._set_schedules()
 
     def take_over(self, arrays: Mapping[str, np.ndarray], state: RunState) -> None:
         """Go on from a checkpoint. Raises CheckpointError where it does not fit this run, or could not come from it."""

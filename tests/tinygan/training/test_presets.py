@@ -14,6 +14,7 @@ from tinygan.nn.architectures import Architecture, discriminator, generator
 from tinygan.nn.gan_layers import FourierFeatures, Maxout, Signs, SpectralNorm
 from tinygan.options import OptionError
 from tinygan.training.config import Config, defaults
+from tinygan.training.moment import Moment
 from tinygan.training.presets import PRESETS, PresetError, options_of_preset
 from tinygan.training.run import Run
 from tinygan.training.samples import load_generator
@@ -107,6 +108,24 @@ def test_the_weights_of_penalties_fall_in_a_run():
         job.step += 1
     expected = [30 ** -min(max((step / 10 - 0.3) / 0.5, 0), 1) for step in range(10)]
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
+
+
+def test_a_run_that_is_taken_back_has_the_penalties_and_rates_of_its_step():
+    """Who looks at the game before its next step, as the page of `tinygan play` does, sees what counts there."""
+    options = {"steps": 10, "hidden": (4,), "z": 2, "batch": 4, "r1": 0.1, "penalty_fall": 30.0, "decay": 0.5, "decay_power": 2.0}
+    job = Run(Config(data="ring", **options), load_data("ring"), CPU, None)
+    early = Moment(job)
+    for _ in range(9):
+        job.make_step()
+        job.step += 1
+    late = Moment(job)
+    job.make_step()
+    assert job.game.penalty_share == pytest.approx(1 / 30) and job.game.optim_d.rate == pytest.approx(job.config.lr_d * 0.04)
+    early.restore(job)
+    assert job.game.penalty_share == 1 and job.game.optim_d.rate == pytest.approx(job.config.lr_d)
+    other = Run(job.config, load_data("ring"), CPU, None)
+    late.restore(other)
+    assert other.game.penalty_share == pytest.approx(1 / 30) and other.game.optim_g.rate == pytest.approx(job.config.lr_g * 0.04)
 
 
 def test_the_preset_of_densities_builds_what_it_says():
