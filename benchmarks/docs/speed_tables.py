@@ -14,6 +14,12 @@ from benchmarks.speed.workloads import WORKLOADS
 
 Report = dict[str, Any]
 
+# Said of a record that was measured before the peers were written as they are now; such a one has no share of the peak either.
+OF_EARLIER_PEERS = ("This record is older than what is said above of the peak, of bfloat16 and of the peers: PyTorch's networks "
+                    "were compiled one by one, channels first, and JAX's transposed convolutions were XLA's own.")
+# The first side of each peer, by its name in `--peers`; PEERS of benchmarks/speed/gan_step.py.
+FIRST_SIDES = {"torch": "torch", "torch-compile": "torch.compile", "torch-bfloat16": "torch, bfloat16", "jax": "jax"}
+
 
 def steps_section(report: Report) -> str:
     """Return the table of workloads: every side's median in ms, the ratio to the best peer, the share of the floor."""
@@ -31,7 +37,8 @@ def steps_section(report: Report) -> str:
         of_peak = [f"{100 * w['share_of_peak']:.0f} %"] if peak else []
         rows.append([name, *cells, *ratio, f"{100 * w['share_of_floor']:.0f} %", *of_peak])
     told = [*_sides_somewhere(workloads, [side for side in sides if side not in everywhere]),
-            *_peers_missing(report.get("peers", []), sides), *_by_zero(workloads), *_memory_threads_start(report)]
+            *_peers_missing(report.get("peers", []), sides), *_by_zero(workloads), *_memory_threads_start(report),
+            *([OF_EARLIER_PEERS] if compared and not peak else [])]
     pictures = ["![Time of a step relative to the best peer's](ratios.png)"]
     if "scaling" in report:
         pictures.append("![Time of a step over the batch size](scaling.png)")
@@ -51,7 +58,7 @@ def _sides_somewhere(workloads: Report, sides: list[str]) -> list[str]:
 
 def _peers_missing(asked: list[str], sides: list[str]) -> list[str]:
     """Return a sentence that names the peers that were asked for and took no part."""
-    missing = [peer for peer in asked if peer.replace("-", ".") not in sides]
+    missing = [peer for peer in asked if FIRST_SIDES[peer] not in sides]
     return [f"Not measured, as not installed there: {', '.join(missing)}."] if missing else []
 
 

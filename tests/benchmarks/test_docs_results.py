@@ -11,6 +11,7 @@ from benchmarks.docs.markdown import blocks, filled
 from benchmarks.quality import presets
 from benchmarks.quality.alarms import jobs, judged
 from benchmarks.quality.presets import TABLES
+from benchmarks.speed.gan_step import PEERS
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
@@ -224,6 +225,17 @@ def test_a_peer_that_is_missing_is_told_below_the_table():
     assert "`torch, channels_last` takes 4 ms on dcgan28." in text
     assert "Not measured, as not installed there: torch-compile, jax." in text
     assert "20 % on dcgan28" in text
+
+
+def test_every_peer_that_was_measured_has_its_columns_and_an_older_record_says_that_it_is_one():
+    sides = {"tinygan": 2.0, "torch": 5.0, "torch.compile": 4.0, "torch, bfloat16": 3.0, "torch.compile, bfloat16": 3.0, "jax": 6.0}
+    report = {"stamp": STAMP, "peers": list(PEERS), "workloads": {"ring": _steps(sides)}}
+    text = speed_tables.steps_section(report)
+    assert "Not measured" not in text and "torch, bfloat16, ms" in text and speed_tables.OF_EARLIER_PEERS in text
+    report["workloads"]["ring"]["share_of_peak"] = 0.25
+    text = speed_tables.steps_section(report)
+    assert "| share of the peak |" in text and "| 25 % |" in text and speed_tables.OF_EARLIER_PEERS not in text
+    assert set(speed_tables.FIRST_SIDES) == set(PEERS)
 
 
 def test_without_peers_there_is_no_ratio():
