@@ -258,3 +258,34 @@ def test_a_histogram_in_distributed_shared_memory():
     x, out = np.random.default_rng(0).integers(0, 64, 3000).astype("i4"), np.zeros(64, "i4")
     module.get_function("histogram")((8,), (64,), (x, out, np.int32(3000)), shared_mem=64)
     assert (out == np.bincount(x, minlength=64)).all()
+
+
+REMOTE_ARRIVALS = """__device__ unsigned at(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
+extern "C" __global__ void __cluster_dims__(2, 1, 1) k(int* y) {
+  __shared__ __align__(8) unsigned long long bar;
+  __shared__ int mine[64];
+  int t = threadIdx.x;
+  unsigned rank, remote;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  if (t == 0) asm volatile("mbarrier.init.shared.b64 [%0], 64;" :: "r"(at(&bar)) : "memory");
+  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(at(&bar)), "r"(rank ^ 1));
+  mine[t] = t;
+  asm volatile("mbarrier.arrive.release.cluster.shared.b64 _, [%0];" :: "r"(remote) : "memory");
+  int done = 0;
+  while (!done)
+    asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared.b64 p, [%1], 0; selp.u32 %0, 1, 0, p; }"
+                 : "=r"(done) : "r"(at(&bar)) : "memory");
+  ORDER
+  y[blockIdx.x * 64 + t] = mine[63 - t];
+  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
+}"""
+
+
+def test_arrivals_of_all_threads_of_another_block_order_nothing_within_the_own_one():
+    for order, tools in (("", ["racecheck"]), ("__syncthreads();", [])):
+        kernel = emulator.RawModule(code=REMOTE_ARRIVALS.replace("ORDER", order), arch="compute_90").get_function("k")
+        y = np.zeros(128, np.int32)
+        with emulator.sanitize() as found:
+            kernel((2,), (64,), (y,))
+        assert [f.tool for f in found] == tools and (y == np.tile(63 - np.arange(64), 2)).all()

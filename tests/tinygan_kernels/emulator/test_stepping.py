@@ -194,6 +194,25 @@ def test_blocks_of_a_later_chunk_and_partial_warps():
     assert trace.value("i").values[0] == 650 * 33 + 32
 
 
+def test_lanes_of_one_instruction_in_several_arrays_are_told_apart():
+    source = """extern "C" __global__ void k(int* x, int* y) {
+    int* p = threadIdx.x % 2 ? x : y;
+    p[threadIdx.x] = 1;
+}"""
+    trace = at_end(emulator_trace(source, np.zeros(32, np.int32), np.zeros(32, np.int32)))
+    while trace.back() and not any(t.operation == "st" for t in trace.touches):
+        pass
+    found = {t.where: t.offsets for t in trace.touches if t.operation == "st"}
+    lanes = np.arange(32)
+    assert found.keys() == {"argument 0", "argument 1"}
+    for name, mine in (("argument 0", lanes % 2 == 1), ("argument 1", lanes % 2 == 0)):
+        assert (found[name] == np.where(mine, 4 * lanes, -1)).all()
+
+
+def emulator_trace(source, *arrays):
+    return emulator.trace(kernel(source=source, name="k"), 1, 32, arrays)
+
+
 # ---- debug information ---------------------------------------------------------------------------------------------------------
 
 
