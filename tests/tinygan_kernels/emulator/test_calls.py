@@ -290,8 +290,8 @@ extern "C" __global__ void raced(int* out) {
     module = emulator.RawModule(code=code, filename="raced.cu")
     launch(module, "make", 4, np.int32(5))
     blocks = len(execute.heap.HEAP.live)
-    for _ in range(2):
-        with emulator.sanitize(schedules=True) as findings:
+    for wanted in (None, True):
+        with emulator.sanitize(schedules=wanted) as findings:
             launch(module, "raced", 4, np.zeros(1, "i4"))
         assert [f.tool for f in findings] == ["racecheck"] and findings[0].schedules
         assert not any("fails" in result for _, result in findings[0].schedules)

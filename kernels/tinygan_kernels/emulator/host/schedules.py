@@ -75,7 +75,7 @@ class Schedules:
     def of(cls, launch: Launch, cut: Callable[[int], Chunks]) -> Schedules | None:
         """Return the schedules of a launch, None where there shall be none. cut: puts so many blocks into chunks."""
         wanted = schedules_wanted()
-        size = sum(r.data.size for r in launch.memory.ranges if r.writable)
+        size = sum(r.data.size for r in launch.memory.ranges if r.writable and r.heap is None) + sum(HEAP.live.values())
         if wanted is False or (wanted is None and size > SMALL_BYTES):
             return None
         return cls(launch, cut, bool(wanted))
