@@ -191,3 +191,10 @@ extern "C" __global__ void k(int** all, int* y) {
     other, y = ints(4), ints(3)
     launch(code, 3, 1, np.array([other.ctypes.data], np.uint64), y)
     assert not other.any() and y.tolist() == [0, 1, 2]
+
+
+def test_launches_stay_small_after_one_that_called_malloc():
+    """Malloc's heap has 8 MiB, of which only the blocks count that there are."""
+    launch('extern "C" __global__ void k(int* y) { int* p = (int*)malloc(16); p[0] = 5; y[0] = p[0]; free(p); }', 1, 1, ints(1))
+    (found,) = launch(LAST_WRITES, 1, 8, ints(4))
+    assert found.schedules == (("thread (3, 0, 0)", "argument 0[0] = 7"), ("thread (7, 0, 0)", "argument 0[0] = 3"))

@@ -79,18 +79,26 @@ class Heap:
         self.allocated[address - self.base : address - self.base + size] = False
         return ""
 
+    def used(self) -> int:
+        """Return how many bytes from its beginning have ever been part of a block."""
+        return 0 if self.data is None else self.next - self.base
+
     def state(self) -> tuple:
         """Return which blocks there are, for `set_back`; () if no kernel has asked for one yet."""
         if self.data is None:
             return ()
-        return self.next, dict(self.live), dict(self.freed), dict(self.room), self.allocated.copy(), self.unwritten.copy()
+        used = self.used()
+        blocks = dict(self.live), dict(self.freed), dict(self.room)
+        return self.next, *blocks, self.allocated[:used].copy(), self.unwritten[:used].copy()
 
     def set_back(self, state: tuple) -> None:
         """Have the blocks again that there were when `state` gave this. Their bytes are left as they are."""
         if self.data is not None:
-            before = state or (self.base, {}, {}, {}, False, True)
-            self.next, live, freed, room, self.allocated[...], self.unwritten[...] = before
-            self.live, self.freed, self.room = dict(live), dict(freed), dict(room)
+            now = self.used()
+            self.next, live, freed, room, allocated, unwritten = state or (self.base, {}, {}, {}, [], [])
+            self.live, self.freed, self.room, used = dict(live), dict(freed), dict(room), self.used()
+            self.allocated[:used], self.unwritten[:used] = allocated, unwritten
+            self.allocated[used:now], self.unwritten[used:now] = False, True
 
     def holds(self, address: np.ndarray, size: int) -> np.ndarray:
         """Return, for addresses in the heap, whether a block has the `size` bytes there. (The gaps are wider than an access.)"""

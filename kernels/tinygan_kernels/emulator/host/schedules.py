@@ -16,7 +16,7 @@ from tinygan_kernels.emulator.execute.favour import BoundedScheduler, Comparison
 from tinygan_kernels.emulator.execute.heap import HEAP
 from tinygan_kernels.emulator.execute.lanes import WARP, Shape
 from tinygan_kernels.emulator.execute.machine import Machine
-from tinygan_kernels.emulator.execute.memory import GlobalMemory
+from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory
 from tinygan_kernels.emulator.execute.residency import resident_blocks, run_chunks
 from tinygan_kernels.emulator.sanitizer.chunk import ChunkSanitizer, LaunchSanitizer
 from tinygan_kernels.emulator.sanitizer.findings import Finding, PrivateReport, Report, schedules_wanted
@@ -161,13 +161,13 @@ class Schedules:
 
     # -- memory ---------------------------------------------------------------------------------------------------
     def _bytes(self) -> list:
-        return [(r.data.copy(), None if r.unwritten is None else r.unwritten.copy()) for r in self.ranges]
+        return [(r.data[: _used(r)].copy(), None if r.unwritten is None else r.unwritten[: _used(r)].copy()) for r in self.ranges]
 
     def _restore(self, kept: list) -> None:
         for r, (data, unwritten) in zip(self.ranges, kept, strict=True):
-            r.data[...] = data
+            r.data[: data.size] = data
             if unwritten is not None:
-                r.unwritten[...] = unwritten
+                r.unwritten[: data.size] = unwritten
 
     # -- results --------------------------------------------------------------------------------------------------
     def _told(self, finding: Finding, outcomes: list) -> list[str]:
@@ -187,7 +187,8 @@ class Schedules:
         """Return (range, offset) of a byte that differs, that of the race if it does; None if none differs."""
         found = None
         for i, r in enumerate(self.ranges):
-            differs = np.flatnonzero(one[i][0] != other[i][0])
+            both = min(one[i][0].size, other[i][0].size)  # of malloc's heap a run may have used more
+            differs = np.flatnonzero(one[i][0][:both] != other[i][0][:both])
             if differs.size:
                 near = finding.address if finding.space == "global" and finding.address < SHARED else 0
                 inside = differs[(differs + r.base >= near) & (differs + r.base < near + 8)]
@@ -216,6 +217,11 @@ class Schedules:
 
 def _value(data: np.ndarray, kind: str) -> str:
     return str(data.view(kind)[0])
+
+
+def _used(r: Memory) -> int:
+    """Return how many bytes of a range can matter: of malloc's heap only those that have been part of a block."""
+    return r.data.size if r.heap is None else r.heap.used()
 
 
 def _only_looking(finder: Finder | None) -> Finder | None:
