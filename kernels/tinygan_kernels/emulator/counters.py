@@ -229,7 +229,7 @@ def current(kernel: TranslatedKernel) -> LaunchObserver | None:
 
 
 class LaunchObserver:
-    """What is told of a launch while it runs. This one notes nothing; subclasses override what they want to know."""
+    """Receives what happens in a launch while it runs. This class notes nothing; subclasses override what they want to know."""
 
     kernel: TranslatedKernel
     """What the launch runs: the kernel, or a translation of it that tells its observer more."""

@@ -1,4 +1,4 @@
-"""What is explained or traced: a kernel of one's own, or a version of the project's ladders, with a call to run it on."""
+"""The subjects of explain and trace: a kernel of one's own, or a version of the project's ladders, with a call to run it on."""
 
 from __future__ import annotations
 

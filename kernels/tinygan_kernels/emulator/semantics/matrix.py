@@ -25,7 +25,7 @@ SUPPORTED = {
     *(("b1", *shape) for shape in ((8, 8, 128), (16, 8, 128), (16, 8, 256))),
     *(("f64", *shape) for shape in ((8, 8, 4), (16, 8, 4), (16, 8, 8), (16, 8, 16))),
 }
-"""Of mma.sync, the types of A and the shapes (m, n, k)."""
+"""The types of A and the shapes (m, n, k) that mma.sync has."""
 _WIDE_TILES = ((16, 16, 16), (32, 8, 16), (8, 32, 16))
 WMMA = {
     *((kind, *shape) for kind in (*_HALVES, *_BYTES) for shape in _WIDE_TILES),

@@ -181,7 +181,7 @@ class Trace:
 
     @property
     def has_names(self) -> bool:
-        """Whether the PTX says which registers hold the source's variables."""
+        """Return whether the PTX says which registers hold the source's variables."""
         return bool(self._variables)
 
     def variables(self) -> list[Value]:

@@ -16,7 +16,7 @@ from .layout import BUILTIN
 from .opcodes import WHOLE_WARP, Opcode, check_modifiers
 
 _OFFERED = {"vote": "pred", "shfl": "", "match": "", "redux": ""}
-"""Of collectives that lanes may execute together at different places, the type of the operand; "": that which they name."""
+"""The collectives that lanes may execute together at different places, with the type of the operand; "": that which they name."""
 
 
 def members(e: Emitter, made: TranslatedBlock, ins: Instruction, row: Opcode) -> None:
