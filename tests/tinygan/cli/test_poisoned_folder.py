@@ -119,7 +119,8 @@ def test_play_opens_the_installed_browser_and_none_that_lies_beside_the_data(poi
     (installed / "www-browser").chmod(0o755)
     monkeypatch.chdir(poisoned)
     variables = {name: value for name, value in os.environ.items() if name not in ("BROWSER", "WAYLAND_DISPLAY")}
-    variables |= {"PATH": where.format(old=installed, here=poisoned), "DISPLAY": ":99" if where == ":{old}" else ""}
+    variables |= {"PATH": where.format(old=installed, here=poisoned), "DISPLAY": ":99" if where == ":{old}" else "",
+                  "TERM": "xterm"}  # without a terminal Python knows no browser that runs in one
     if sys.platform == "darwin":  # which would take its own browser
         variables["BROWSER"] = "www-browser"
     command = python_command("from tinygan.cli.play import open_browser\nopen_browser('http://127.0.0.1:1/token/')\n"
