@@ -119,7 +119,7 @@ def test_a_kernel_runs_beside_kernels_that_are_not_supported():
         (".reg .v4 .f32 %v; mov.u32 %r0, 1; { ret; }", "vector registers .* of the PTX, in odd"),
         (".shared .b32 a<4>; ret;", "parameterised variable"),
         ("ld.global.u32 %r0, [%r0, {%r0, %r0}];", "address of several parts"),
-        ("call takes, (%r0); ret;", "register parameters.* in takes"),
+        ("call takes, (%r0); ret;", "arguments and results of a call have to be .param variables, at line"),
         ("mov.u32 %r0, table; ret;", "table holds the address of odd"),
     ],
 )
