@@ -68,6 +68,12 @@ def require_data(data: str, what_else: str) -> None:
         raise OptionError(f"{data} is the folder of a run, and data are wanted; {advice}")
 
 
+def require_page(path: Path | None, option: str) -> None:
+    """Raise BadParameter where an option names a file to write a page to that is no .html: it would replace another file."""
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"{path} is no name of a page, which ends in .html", param_hint=option)
+
+
 def load_backend(name: str, emulate: bool = False) -> Backend:
     """Return the backend of that name. The first time in a process that one has to compile, a line on stderr says so.
 

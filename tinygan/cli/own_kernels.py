@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tinygan_kernels import BackendError, ContractError
 
-from .console import out, tell
+from .console import out, require_page, tell
 from .kernels import As, LaunchText, Params, Signature, is_own, own_file, require_options, values_of
 from .keys import typed_commands
 
@@ -58,6 +58,7 @@ def explain(
     """
     from tinygan_kernels.own.explain import explained
 
+    require_page(html, "--html")
     subject = _subject(which, as_, version, backend, shape, launch, signature, param)
     found = explained(subject)
     if html is None:

@@ -17,7 +17,7 @@ from tinygan.options import OptionError, options_of
 from tinygan.play.densities import OF_THE_PLANE
 from tinygan.training.config import Config
 
-from .console import err, load_backend, out, tell
+from .console import err, load_backend, out, require_page, tell
 from .flags import shown_value, takes_options
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def play(
     """
     if not 0 <= port <= 65535:
         raise typer.BadParameter(f"{port} is no port, it has to be between 0 and 65535", param_hint="--port")
+    require_page(export, "--export")
     game = _past_or_game(data, given, preset, bool(export))
     if export:
         return _export(game, export)

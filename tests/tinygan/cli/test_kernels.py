@@ -60,6 +60,10 @@ def test_a_page_is_written_and_the_projects_versions_are_explained_too(tinygan, 
     assert code == 0 and out.startswith("bce_logits, version 1 of cupy: ")
     code, out, err = tinygan("kernels", "explain", "add.cu", "--as", "add", "--html", "none/add.html")
     assert (code, out) == (2, "") and "none/add.html: No such file or directory" in err
+    before = (tmp_path / "add.cu").read_text()
+    code, out, err = tinygan("kernels", "explain", "add.cu", "--as", "add", "--html", "add.cu")
+    assert (code, out) == (2, "") and "--html: add.cu is no name of a page, which ends in .html" in err
+    assert (tmp_path / "add.cu").read_text() == before
 
 
 def test_a_kernel_is_stepped_through(tinygan, monkeypatch):

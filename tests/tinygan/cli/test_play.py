@@ -29,6 +29,7 @@ def files(tmp_path):
     (("ring", "--port", "99999"), "port"), (("drawn",), "draw your own"),
     (("ring", "--backend", "cupy"), "--backend"), (("moons", "--columns", "a,b"), "--columns"), (("ring", "--k", "0"), "--k"),
     (("ring", "--export", "nowhere/x.html", "--steps", "2", *SMALL), "nowhere"),
+    (("ring", "--export", "points.csv", "--steps", "2", *SMALL), "--export: points.csv is no name of a page, which ends in .html"),
 ], ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None)  # fmt: skip
 def test_what_cannot_be_played_is_refused_in_a_line(files, monkeypatch, capsys, words, said):
     monkeypatch.chdir(files)

@@ -194,7 +194,7 @@ class _Run:
         entries = [f.name for f in program.host.functions.values() if f.is_entry]
         self.marks = np.zeros(16 * (len(entries) + 1), np.uint8)  # addresses that stand for kernels
         self.kernels = {self.marks.ctypes.data + 16 * i: name for i, name in enumerate(entries)}
-        self.library = CLibrary(self.process)
+        self.c_library = CLibrary(self.process)
         self.runtime = CudaRuntime(self.process, self._kernel, self.shared, self.symbols)
         self.code = self._run(arguments)
 
@@ -272,7 +272,7 @@ class _Run:
 
     def _run(self, arguments: list[str]) -> int:
         addresses = self._addresses()
-        externs = {**self.library.functions(), **self.runtime.functions()}
+        externs = {**self.c_library.functions(), **self.runtime.functions()}
         process = self.process
         for name, function, letters in (
             ("host_check", process.check, "pll"),
@@ -336,7 +336,7 @@ class _Run:
             thread.join(2)
             raise
         finally:
-            self.library.close()
+            self.c_library.close()
         if process.error is not None:
             raise process.error
         return process.code if process.ended[0] else int(result[0]) & 255
