@@ -51,8 +51,8 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
                 pure functions
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, barriers, terminators: instructions become Python;
                 translator makes a TranslatedKernel (kernel), listing prints it
-    execute     lanes, clusters, machine, scheduler, progress, residency, memory, access, fragments, atomics, mbarriers, bulk,
-                heap, printing, frames
+    execute     lanes, clusters, machine, scheduler, barriers, collectives, cluster_barriers, progress, residency, memory, access,
+                fragments, atomics, mbarriers, bulk, heap, printing, frames
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, chunk;
                 beside it: counters
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,

@@ -65,7 +65,7 @@ class FavouringScheduler(BoundedScheduler):
         super().__init__(machine, comparison)
         self.favoured, self.in_a_row = favoured, 0
         self.groups.clear()
-        self.add((0,), self.live)
+        self.add((0,), self.machine.live)
 
     def add(self, key: tuple, lanes: Lanes) -> None:
         """Let lanes go on at a position: the favoured ones apart, unless they meet others there."""

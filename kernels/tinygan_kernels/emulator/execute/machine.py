@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ class Machine:
         self.cooperative = memory.grid_workspace != 0
         lanes = np.arange(shape.width)
         exists = shape.exists()
-        self.exists = self.alive = exists  # which lanes are threads; which have not exited yet
+        self.exists = exists  # which lanes are threads, not padding
+        self.live = Lanes(exists.copy())  # the threads that have not exited yet
         spaces = {
             "global": GlobalSpace(memory),
             "shared": WindowSpace(
@@ -54,7 +56,7 @@ class Machine:
         self.silent = instruments.silent  # whether printf prints nothing
         self.report = instruments.report
         self.access = Access(self, spaces, instruments.report, self.check, instruments.counter)
-        self.names = dict(kernel.constants)
+        self.names: dict[str, Any] = dict(kernel.constants)
         self._bind_registers()
         self._bind_parameters()
         self._bind_specials(lanes, dynamic_shared, memory)
@@ -73,9 +75,10 @@ class Machine:
         x, y, _ = self.shape.grid
         return number % x, number // x % y, number // (x * y)
 
-    def live(self) -> Lanes:
-        """Return the lanes that are threads, all of which run at first."""
-        return Lanes(self.exists.copy())
+    @property
+    def alive(self) -> np.ndarray:
+        """A mask of the lanes whose threads have not exited yet."""
+        return self.live.mask
 
     # -- binding names ----------------------------------------------------------------------------------------
     def _bind_registers(self) -> None:

@@ -107,7 +107,7 @@ def _report(scheduler: Scheduler, why: str) -> None:
 def _lines(kernel: TranslatedKernel, scheduler: Scheduler) -> list[str]:
     """Return the source lines at which the lanes of a scheduler read in their loops or wait at barriers, each once."""
     at = (polled(kernel, kernel.basic_blocks[key[-1] // 2]) for key in sorted(scheduler.groups))
-    waiting = [w.basic.site.source for w in scheduler.waiting]
+    waiting = [w.basic.site.source for w in scheduler.barriers.waiting]
     return list(dict.fromkeys([*(kernel.files.describe(i.source) for i in at), *waiting]))
 
 

@@ -1,6 +1,6 @@
 """The sanitizer of one chunk of thread blocks: the way of every access to the checks, and what orders threads.
 
-memcheck (bounds, alignment) is part of execute/access.py, synccheck (barriers, masks) of execute/scheduler.py.
+memcheck (bounds, alignment) is part of execute/access.py, synccheck of execute/barriers.py, cluster_barriers.py and collectives.py.
 """
 
 from __future__ import annotations

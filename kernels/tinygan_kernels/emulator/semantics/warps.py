@@ -108,7 +108,7 @@ _REDUCTIONS = {
 }
 
 
-def all_met(members, present, live):
+def all_met(members: np.ndarray, present: np.ndarray, live: np.ndarray) -> np.ndarray:
     """Mark the lanes, of those `present`, whose members, but for lanes that have exited, are present with the same members."""
     rows, here = members.reshape(-1, WARP), present.reshape(-1, WARP)
     same = (rows[:, :, None] == rows[:, None, :]) & here[:, None, :]
@@ -116,7 +116,7 @@ def all_met(members, present, live):
     return present & ((members & _pack(live.reshape(-1, WARP)).repeat(WARP) & ~alike) == 0)
 
 
-def named_and_absent(members, active, exists):
+def named_and_absent(members: np.ndarray, active: np.ndarray, exists: np.ndarray) -> np.ndarray:
     """Mark the executing lanes whose `members` name a lane of their warp that exists, and does not execute with them."""
     members = np.broadcast_to(members, active.shape)
     present = _pack(active.reshape(-1, WARP)).repeat(WARP)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class TranslatedBlock:
     callee: int = -1
     callees: dict[int, CallTo] = field(default_factory=dict)  # of a call through a pointer or into a recursion: by function address
     function: str = ""
-    site: Site | None = None
+    site: Any = None  # the Site of its barrier, collective or trap; None for a block without one
     meets: str = ""  # name of the function that gives the member mask of a collective, "" if none
     offers: str = ""  # name of the function that gives its operand, where lanes at different places may execute it together
     arrives_only: bool = False  # bar.arrive
