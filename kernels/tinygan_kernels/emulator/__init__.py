@@ -46,7 +46,7 @@ number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds
 
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
-    syntax      ptx (what PTX consists of), tokens, parser, cfg (basic blocks and their order), calls
+    syntax      ptx (what PTX consists of), tokens, declarations, parser, cfg (basic blocks and their order), calls
     semantics   integers, floats, rounding, conversions, warps, fragments, matrix, atomics, mbarriers: what instructions compute, as
                 pure functions
     translate   opcodes (the table), emitter, arithmetic, data, memory, warp, barriers, terminators: instructions become Python;
@@ -58,8 +58,9 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
     host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
                 numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
-    program     memory, process, c_library, cuda_runtime: what host code of a CUDA C++ program calls; writer, arithmetic, lowering:
-                its PTX becomes machine code; program. include/ has the headers of its C and C++ library
+    program     sources; memory, process, scanf, c_library, cuda_errors, launch, cuda_runtime: what host code of a CUDA C++ program
+                calls; writer, arithmetic, comparisons, conversions, libraries, lowering, machine_code: its PTX becomes machine
+                code; program. include/ has the headers of its C and C++ library
     cupy        arrays and user-defined kernels under CuPy's names
 """
 

@@ -18,6 +18,7 @@ from tinygan_kernels.emulator.execute.printing import formatted
 
 from .memory import HOST, NOWHERE
 from .process import Ended, HostFault, Process
+from .scanf import CONVERSION, ScannedText
 
 LINE = 4096
 """Bytes that scanf reads of a long line at once."""
@@ -25,18 +26,6 @@ _MEMORY = 4
 """The number that stands for a text in memory, in the place of a file. (HOST_MEMORY of include/stdio.h)"""
 _STREAMS = {1: "stdin", 2: "stdout", 3: "stderr"}
 _NUMBER = re.compile(r"\s*([-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan))", re.IGNORECASE)
-_SCAN = re.compile(r"%(?P<drop>\*?)(?P<width>\d*)(?P<length>hh|h|ll|l|z|j|t|L)?(?P<kind>\[\^?\]?[^\]]*\]|[diuxXfgeEGscn%])")
-_PIECE = {
-    "d": r"[-+]?\d+",
-    "i": r"[-+]?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)",
-    "u": r"\d+",
-    "x": r"(?:0[xX])?[0-9a-fA-F]+",
-    "X": r"(?:0[xX])?[0-9a-fA-F]+",
-    "s": r"\S+",
-    "f": r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:inf|nan)",
-}
-
-
 def _or(failed: int, function: Callable[..., int]) -> Callable[..., int]:
     """Return a function that returns `failed` where the system refuses, as to read from a file that is open for writing."""
 
@@ -80,66 +69,6 @@ class _Typed:
         taken, self.rest = self.rest[:size], self.rest[size:]
         self.last = taken or self.last
         return taken
-
-
-class _Given:
-    """The text that scanf reads, fetched line by line; a character a byte. more: returns the next line, b"" at the end."""
-
-    def __init__(self, more: Callable[[], bytes], text: bytes):
-        self.more, self.text, self.position = more, text.decode("latin-1"), 0
-
-    def rest(self) -> str:
-        return self.text[self.position :]
-
-    def ended(self) -> bool:
-        return not self.rest()
-
-    def fetch(self) -> bool:
-        line = self.more().decode("latin-1")
-        self.text += line
-        return line != ""
-
-    def skip_space(self) -> None:
-        while not self.rest().strip() and self.fetch():
-            pass
-        self.position = len(self.text) - len(self.rest().lstrip())
-
-    def skip(self, character: str) -> bool:
-        if self.ended() and not self.fetch():
-            return False
-        found = self.text[self.position] == character
-        self.position += found
-        return found
-
-    def piece(self, spec: re.Match) -> str | None:
-        """Return what a conversion takes, None where the text has none of it."""
-        kind = spec["kind"][0]
-        if kind == "n":
-            return str(self.position)
-        if kind not in "c[":
-            self.skip_space()
-        most = int(spec["width"] or 0)
-        while True:
-            part = self.rest()[:most] if most else self.rest()
-            found = re.match(_form(spec["kind"], most), part, re.IGNORECASE if kind in "fgeEG" else 0)
-            whole = part and kind != "c" if found is None else kind == "c" or found.end() < len(self.rest())
-            if whole or (most and len(part) == most) or not self.fetch():
-                break
-        if found is None:
-            return None
-        self.position += found.end()
-        return found[0]
-
-
-def _form(kind: str, most: int) -> str:
-    """Return the regular expression of a conversion of scanf's."""
-    if kind == "c":
-        return f"(?s:.{{{most or 1}}})"
-    if kind[0] == "[":
-        no = "^" if kind[1] == "^" else ""
-        members = re.sub(r"([]\[&~|^\\])", r"\\\1", kind[1 + len(no) : -1])
-        return f"[{no}{members}]+"
-    return _PIECE["f" if kind in "fgeEG" else kind]
 
 
 class CLibrary:
@@ -292,10 +221,10 @@ class CLibrary:
     def scan(self, file: int, text: int, form: int, targets: int) -> int:
         """Read numbers and words, as scanf does; return how many, -1 at the end of the text."""
         process = self.process
-        given = _Given(lambda: b"" if text else self._line(file), process.text(text).encode() if text else b"")
+        given = ScannedText(lambda: b"" if text else self._line(file), process.text(text).encode() if text else b"")
         pattern, done, at, taken = process.text(form), 0, 0, 0
         while at < len(pattern):
-            spec = _SCAN.match(pattern, at)
+            spec = CONVERSION.match(pattern, at)
             if spec is None or spec["kind"] == "%":
                 if pattern[at].isspace():
                     given.skip_space()

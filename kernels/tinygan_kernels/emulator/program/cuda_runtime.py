@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,50 +20,26 @@ from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES
 from tinygan_kernels.emulator.sanitizer.findings import checking
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
+from .cuda_errors import (
+    ERRORS,
+    INVALID_DEVICE,
+    INVALID_DIRECTION,
+    INVALID_FUNCTION,
+    INVALID_HANDLE,
+    INVALID_PITCH,
+    INVALID_SYMBOL,
+    INVALID_VALUE,
+    OUT_OF_MEMORY,
+    SUCCESS,
+    CudaError,
+)
+from .launch import Launch
 from .memory import DEVICE, HOST, MANAGED, NOWHERE, PINNED, Region
 from .process import HostFault, Process
 
-SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, INVALID_CONFIGURATION, INVALID_PITCH, INVALID_SYMBOL = 0, 1, 2, 9, 12, 13
-INVALID_FUNCTION, INVALID_DEVICE, INVALID_HANDLE = 98, 101, 400
-ERRORS = {
-    SUCCESS: ("cudaSuccess", "no error"),
-    INVALID_VALUE: ("cudaErrorInvalidValue", "invalid argument"),
-    OUT_OF_MEMORY: ("cudaErrorMemoryAllocation", "out of memory"),
-    INVALID_CONFIGURATION: ("cudaErrorInvalidConfiguration", "invalid configuration argument"),
-    INVALID_PITCH: ("cudaErrorInvalidPitchValue", "invalid pitch argument"),
-    INVALID_SYMBOL: ("cudaErrorInvalidSymbol", "invalid device symbol"),
-    21: ("cudaErrorInvalidMemcpyDirection", "invalid copy direction for memcpy"),
-    INVALID_FUNCTION: ("cudaErrorInvalidDeviceFunction", "invalid device function"),
-    100: ("cudaErrorNoDevice", "no CUDA-capable device is detected"),
-    INVALID_DEVICE: ("cudaErrorInvalidDevice", "invalid device ordinal"),
-    INVALID_HANDLE: ("cudaErrorInvalidResourceHandle", "invalid resource handle"),
-    600: ("cudaErrorNotReady", "device not ready"),
-    700: ("cudaErrorIllegalAddress", "an illegal memory access was encountered"),
-    701: ("cudaErrorLaunchOutOfResources", "too many resources requested for launch"),
-    710: ("cudaErrorAssert", "device-side assert triggered"),
-    719: ("cudaErrorLaunchFailure", "unspecified launch failure"),
-}
-"""{cudaError_t: (its name, what cudaGetErrorString says)}. (CUDA Runtime API, "Data types used by CUDA Runtime")"""
 TO_HOST_FROM_HOST, TO_DEVICE, FROM_DEVICE, ON_DEVICE, BY_ADDRESS = range(5)
 _SIDES = {TO_HOST_FROM_HOST: (False, False), TO_DEVICE: (True, False), FROM_DEVICE: (False, True), ON_DEVICE: (True, True)}
 ARGUMENTS = 32 << 10
-
-
-class CudaError(Exception):
-    """Raised inside of a function of the runtime for an error that it returns as a cudaError_t."""
-
-    def __init__(self, code: int, why: str):
-        super().__init__(why)
-        self.code = code
-
-
-@dataclass
-class _Launch:
-    kernel: int
-    grid: tuple[int, ...]
-    block: tuple[int, ...]
-    shared: int
-    cooperative: bool = False
 
 
 class CudaRuntime:
@@ -88,7 +63,7 @@ class CudaRuntime:
         self.times: dict[int, float | None] = {}
         self.texts: dict[str, int] = {}
         self.shared_limit: dict[int, int] = {}
-        self.pending: _Launch | None = None
+        self.pending: Launch | None = None
         room = np.zeros(ARGUMENTS, np.uint8)
         self.arguments = process.memory.add(Region(room.ctypes.data, ARGUMENTS, HOST, "the arguments of a launch", room))
 
@@ -258,7 +233,7 @@ class CudaRuntime:
 
     def _copy(self, to: int, source: int, size: int, kind: int) -> None:
         if kind not in (*_SIDES, BY_ADDRESS):
-            raise CudaError(21, f"{kind} is no cudaMemcpyKind")
+            raise CudaError(INVALID_DIRECTION, f"{kind} is no cudaMemcpyKind")
         if size == 0:
             return
         into, outof = _SIDES.get(kind, (None, None))
@@ -353,7 +328,7 @@ class CudaRuntime:
     def prepare(self, kernel: int, grid: int, block: int, shared: int) -> int:
         """Begin a launch `<<<grid, block, shared>>>`; return where its arguments go."""
         sizes = [tuple(int(v) for v in bytes_at(address, 12).view("u4")) for address in (grid, block)]
-        self.pending = _Launch(kernel, sizes[0], sizes[1], shared & 0xFFFFFFFF)
+        self.pending = Launch(kernel, sizes[0], sizes[1], shared & 0xFFFFFFFF)
         return self.arguments.base
 
     def launch(self, _arguments: int, stream: int) -> None:
@@ -374,7 +349,7 @@ class CudaRuntime:
             raw += bytes(-len(raw) % variable.align)
             raw += self.process.bytes(int(self.process.load(arguments + 8 * i, "u8")), variable.size).tobytes()
         sizes = [tuple(v & 0xFFFFFFFF for v in three) for three in ((gx, gy, gz), (bx, by, bz))]
-        self._run(_Launch(kernel, sizes[0], sizes[1], shared, bool(cooperative)), bytes(raw), stream)
+        self._run(Launch(kernel, sizes[0], sizes[1], shared, bool(cooperative)), bytes(raw), stream)
 
     def _kernel(self, address: int) -> TranslatedKernel:
         try:
@@ -382,10 +357,10 @@ class CudaRuntime:
         except KeyError:
             raise CudaError(INVALID_FUNCTION, f"{address:#x} is no kernel") from None
 
-    def _run(self, launch: _Launch, raw: bytes, stream: int) -> None:
+    def _run(self, launch: Launch, raw: bytes, stream: int) -> None:
         self._known(stream, "stream")
         kernel = self._kernel(launch.kernel)
-        self._check_configuration(kernel, launch)
+        launch.check(kernel, self.shared_limit.get(launch.kernel, STATIC_SHARED - kernel.static_shared))
         values, at = [], 0
         for variable in kernel.entry.params:
             at = -(-at // variable.align) * variable.align
@@ -404,25 +379,6 @@ class CudaRuntime:
             if region.array.tobytes() != before:
                 region.changed_by, region.stream = f"kernel {kernel.title} (launched at {self.process.place()}) writes", stream
         self.process.forget_ranges()
-
-    def _check_configuration(self, kernel: TranslatedKernel, launch: _Launch) -> None:
-        """Raise CudaError where the runtime refuses a launch."""
-        grid, block = launch.grid, launch.block
-        threads = block[0] * block[1] * block[2]
-        named = f"kernel {kernel.title}<<<{grid}, {block}, {launch.shared}>>>"
-        if threads == 0 or threads > MAX_THREADS or block[2] > 64:
-            raise CudaError(INVALID_CONFIGURATION, f"{named}: a block has 1 to {MAX_THREADS} threads (64 in z), not {threads}")
-        if 0 in grid or grid[0] >= 1 << 31 or grid[1] > 65535 or grid[2] > 65535:
-            raise CudaError(INVALID_CONFIGURATION, f"{named}: a grid has 1 to (2147483647, 65535, 65535) blocks")
-        most = self.shared_limit.get(launch.kernel, STATIC_SHARED - kernel.static_shared)
-        if launch.shared > most:
-            how = (
-                "more than 48 KiB with the static need cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n)"
-            )
-            raise CudaError(INVALID_VALUE, f"{named}: {most} bytes of dynamic shared memory are possible; {how}")
-        allowed = kernel.entry.limits.get("maxntid")
-        if allowed and threads > int(np.prod(allowed)):
-            raise CudaError(701, f"{named}: __launch_bounds__ allows {int(np.prod(allowed))} threads")
 
     def set_attribute(self, kernel: int, attribute: int, value: int) -> None:
         """cudaFuncSetAttribute; 8 is the most dynamic shared memory, all others are hints."""

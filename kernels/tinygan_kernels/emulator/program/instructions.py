@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import arithmetic, conversions
+from . import arithmetic, comparisons, conversions
 from .writer import Writer
 
 TABLE: dict[str, Callable[[Writer], None]] = {
@@ -37,11 +37,11 @@ TABLE: dict[str, Callable[[Writer], None]] = {
     "max": arithmetic.least,
     "abs": arithmetic.absolute,
     "neg": arithmetic.negate,
-    "setp": arithmetic.set_predicate,
-    "set": arithmetic.set_number,
-    "selp": arithmetic.select,
-    "copysign": arithmetic.copy_sign,
-    "testp": arithmetic.test_number,
+    "setp": comparisons.set_predicate,
+    "set": comparisons.set_number,
+    "selp": comparisons.select,
+    "copysign": comparisons.copy_sign,
+    "testp": comparisons.test_number,
     "cvt": conversions.convert,
     "mov": conversions.move,
     "cvta": conversions.same_address,

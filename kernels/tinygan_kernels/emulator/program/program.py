@@ -11,18 +11,13 @@ import contextvars
 import ctypes
 import re
 import threading
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from llvmlite import binding
 
 from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
 from tinygan_kernels.emulator.execute.memory import Memory
 from tinygan_kernels.emulator.host import nvrtc
-from tinygan_kernels.emulator.host.headers import HEADERS
 from tinygan_kernels.emulator.host.kernel_names import plain_name
 from tinygan_kernels.emulator.host.rawmodule import parsed, room_for
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Module, Symbol, Variable
@@ -32,39 +27,13 @@ from tinygan_kernels.emulator.translate.translator import translate
 from .c_library import CLibrary
 from .cuda_runtime import CudaRuntime
 from .lowering import Lowering, initial_bytes
+from .machine_code import machine_code
 from .memory import DEVICE, HOST, MANAGED, Region
 from .process import Ended, HostFault, Process
+from .sources import blanked, headers_beside, of_no_architecture, plain_lambdas, program_headers, statement_with, without_exceptions
 
 OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
 NATIVE_STACK = 256 << 20
-_ALSO_CALLED = {
-    "iomanip": "iostream",
-    "sstream": "iostream",
-    "ostream": "iostream",
-    "exception": "stdexcept",
-    "sys/time.h": "time.h",
-}
-_IN_STD = {
-    "cstdio": "printf fprintf snprintf sprintf sscanf puts putchar fopen fclose fflush fread fwrite fgets fputs remove FILE",
-    "cstdlib": "malloc calloc realloc free exit abort getenv rand srand atoi atol atof strtol strtod strtof qsort abs labs size_t",
-    "cstring": "memcpy memset memmove memcmp strlen strcmp strncmp strcpy strncpy strcat strchr strrchr strstr size_t",
-    "ctime": "time clock difftime time_t clock_t",
-    "cctype": "isdigit isalpha isalnum isspace isupper islower tolower toupper",
-}
-"""Headers <c...> of C++, and what they declare in `std` of the C header's names."""
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
-
-
-@cache
-def program_headers() -> dict[str, str]:
-    """Return the headers of the host, {name that #include says: text}."""
-    folder = files(__package__).joinpath("include")
-    texts = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
-    texts |= {name: f"#pragma once\n#include <{real}>\n" for name, real in _ALSO_CALLED.items()}
-    for name, members in _IN_STD.items():
-        using = " ".join(f"using ::{member};" for member in members.split())
-        texts[name] = f"#pragma once\n#include <{name[1:]}.h>\nnamespace std {{ {using} }}\n"
-    return texts
 
 
 class Program:
@@ -87,13 +56,13 @@ class Program:
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
         own = beside or {}
         texts = tuple(sorted((program_headers() | own).items()))
-        code = _plain_lambdas(without_exceptions(self.source))
+        code = plain_lambdas(without_exceptions(self.source))
         device = nvrtc.compile_ptx(code, common, arch, (), self.path.name, texts)[0]
         exact = (*(o for o in common if o != "--use_fast_math" and not o.startswith("--fmad=")), "--fmad=false", "-DHOST_CODE=1")
-        texts = tuple(sorted((program_headers() | {name: _of_no_architecture(text) for name, text in own.items()}).items()))
-        host = nvrtc.compile_ptx(_of_no_architecture(code), exact, arch, (), self.path.name, texts)[0]
+        texts = tuple(sorted((program_headers() | {name: of_no_architecture(text) for name, text in own.items()}).items()))
+        host = nvrtc.compile_ptx(of_no_architecture(code), exact, arch, (), self.path.name, texts)[0]
         self.device, self.host = parsed(device), parsed(host)
-        self.declarations = "\n".join(map(_blanked, (self.source, *own.values())))
+        self.declarations = "\n".join(map(blanked, (self.source, *own.values())))
         main = self.host.functions.get("main")
         if main is None or not main.has_body:
             raise EmulatorError(
@@ -108,27 +77,6 @@ class Program:
         return _Run(self, [str(self.path), *(arguments or [])]).code
 
 
-def headers_beside(path: Path, source: str) -> dict[str, str] | None:
-    """Return the files that a source includes as "name", {name: text}, with those that they include.
-
-    None where one name means two files, or one is not there: then the compiler has to look.
-    """
-    found: dict[str, Path] = {}
-    work = [(path, source)]
-    while work:
-        origin, text = work.pop()
-        for name in re.findall(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', text, re.MULTILINE):
-            file = (origin.parent / name).resolve()
-            if name in found and found[name] != file:
-                return None
-            if name not in found and file.is_file():
-                found[name] = file
-                work.append((file, file.read_text(encoding="utf-8", errors="replace")))
-            elif name not in found and name not in HEADERS and name not in program_headers():
-                return None
-    return {name: file.read_text(encoding="utf-8", errors="replace") for name, file in found.items()}
-
-
 def _nvrtc_option(option: str) -> str:
     """Return an option of nvcc's as NVRTC's. Raises EmulatorError for one that it lacks."""
     arch = re.fullmatch(r"(?:-arch|--gpu-architecture)=(?:sm|compute)_(\w+)", option)
@@ -139,43 +87,6 @@ def _nvrtc_option(option: str) -> str:
     ):
         return {"-use_fast_math": "--use_fast_math"}.get(option, option)
     raise EmulatorError(f"option {option} is none of -D, -U, -I, -std=, -arch=, --use_fast_math, --fmad=")
-
-
-def _of_no_architecture(source: str) -> str:
-    """Return a source as the compiler of the host sees it, for which __CUDA_ARCH__ is not defined. NVRTC always defines it."""
-    return re.sub(r"\b__CUDA_ARCH__\b", "HOST_HAS_NO_CUDA_ARCH", source)
-
-
-def _plain_lambdas(source: str) -> str:
-    """Return a source without `__device__` behind a lambda's [...], as in nvcc's extended lambdas: here every one is a device's."""
-    return re.sub(r"(\[[^\[\]]*\])(?:\s*\b__(?:host|device)__\b)+(?=\s*[({])", r"\1", source)
-
-
-def without_exceptions(source: str) -> str:
-    """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
-    found = list(re.finditer(r"\b(throw|try|catch)\b", _blanked(source)))
-    if not found:
-        return source
-    parts, at = ['#include "thrown.h"\n#line 1\n'], 0
-    for match in found:
-        parts.append(source[at : match.start()])
-        at = match.end()
-        if match[1] == "throw":
-            parts.append("host_thrower() =")
-        elif match[1] == "try":
-            parts.append("if (true)")
-        else:
-            close = source.index(")", at)
-            what = source[source.index("(", at) + 1 : close].strip()
-            at = close + 1
-            named = re.search(r"[\w>&*]\s+&?\s*\w+$|&\s*\w+$", what)
-            parts.append("if (false)" if what == "..." or not named else f"for ({what} = host_no_exception(); false;)")
-    return "".join([*parts, source[at:]])
-
-
-def _blanked(source: str) -> str:
-    """Return a source with spaces in the place of its comments and texts."""
-    return _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source)
 
 
 class _Run:
@@ -256,7 +167,7 @@ class _Run:
         name = plain_name(variable.name)
         if not re.fullmatch(r"\w+", name):
             return ""
-        found = re.search(rf"([^;{{}}]*)(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", _statement_with(self.program.declarations, name))
+        found = re.search(rf"([^;{{}}]*)(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", statement_with(self.program.declarations, name))
         if not found:
             return ""
         for word, kind in (("__managed__", MANAGED), ("__device__", DEVICE), ("__constant__", DEVICE)):
@@ -349,59 +260,6 @@ def _named_in(module: Module) -> set[str]:
 
 def _most_sites(module: Module) -> int:
     return 2 * sum(len(f.body) for f in module.functions.values()) + 8 * len(module.functions) + 16
-
-
-def _statement_with(source: str, name: str) -> str:
-    """Return the part of a source around the first declaration of a name, from the end of what stands before it."""
-    for match in re.finditer(rf"(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", source):
-        start = max(source.rfind(c, 0, match.start()) for c in ";{}")
-        head = re.sub(r"^\s*#[^\n]*", "", source[start + 1 : match.start()], flags=re.MULTILINE)
-        first = re.search(r"\w\s*[\s*&]\s*$", head) and not re.search(r"\breturn\s*$", head)
-        if first or re.search(r"\b__(device|constant|managed)__\b.*,[\s*]*$", head, re.DOTALL):
-            return head + source[match.start() : match.end()]
-    return ""
-
-
-_ENGINES: list = []
-
-
-def _machine() -> Any:
-    """Return a new description of this machine for LLVM."""
-    if binding.llvm_version_info[0] < 20:
-        binding.initialize()
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    target = binding.Target.from_default_triple()
-    return target.create_target_machine(cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2)
-
-
-def machine_code(text: str) -> Any:
-    """Compile IR; return LLVM's engine, which gives the addresses of its functions. It is kept, as addresses of it are."""
-    try:
-        module = binding.parse_assembly(text)
-        module.verify()
-    except RuntimeError as error:
-        raise EmulatorError(f"host code cannot be compiled to machine code: {str(error).splitlines()[0]}") from None
-    _optimise(module, _machine())
-    engine = binding.create_mcjit_compiler(module, _machine())
-    engine.finalize_object()
-    _ENGINES.append(engine)
-    return engine
-
-
-def _optimise(module: Any, machine: Any) -> None:
-    """Let LLVM optimise a module, by the new pass manager where llvmlite has it."""
-    if hasattr(binding, "create_pass_builder"):
-        options = binding.create_pipeline_tuning_options(speed_level=2)
-        builder = binding.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-        return
-    builder = binding.create_pass_manager_builder()
-    builder.opt_level = 2
-    builder.inlining_threshold = 225
-    passes = binding.create_module_pass_manager()
-    builder.populate(passes)
-    passes.run(module)
 
 
 __all__ = ["CompilationError", "HostFault", "Program"]

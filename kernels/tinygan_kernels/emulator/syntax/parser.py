@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
 
+from .declarations import Declarations
 from .ptx import (
-    OPAQUE,
     WARP_SIZE,
-    WIDTH,
     Address,
     Function,
     Immediate,
@@ -27,11 +26,11 @@ from .ptx import (
     Variable,
     Vector,
 )
-from .tokens import Tokens, literal
+from .tokens import literal
 
 _SPACES = {".global", ".const", ".shared", ".local", ".param"}
 _NONSENSE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
-_MOST_BYTES, _MOST_REGISTERS = 2**31 - 1, 1 << 20  # more than any GPU gives to one variable or one name
+_MOST_REGISTERS = 1 << 20  # more than any GPU has of one name
 _LINKAGE = {".visible", ".extern", ".weak", ".common"}
 
 
@@ -44,7 +43,7 @@ def parse(text: str) -> Module:
         raise EmulatorError(f"not PTX: the statement at line {parser.line()} is not complete or not in order") from error
 
 
-class _Parser(Tokens):
+class _Parser(Declarations):
     """Recursive descent over the tokens. Every method consumes the part of the text that its name says."""
 
     def __init__(self, text: str):
@@ -140,93 +139,6 @@ class _Parser(Tokens):
             found += self.declaration(self.take())
             self.accept(",")
         return found
-
-    # -- variables --------------------------------------------------------------------------------------------
-    def variable(self) -> list[Variable]:
-        space = self.take()
-        found = self.declaration(space)
-        while self.accept(","):
-            more = self.declared_name(found[0])
-            found.append(more)
-        self.expect(";")
-        return found
-
-    def declaration(self, space: str) -> list[Variable]:
-        """Read `.align 16 .b8 name[64] = {...}`, which follows the state space."""
-        align, kind, lanes = 0, "", 1
-        if space == ".reg":
-            self.refusal = f"not supported: register parameters, at line {self.line()}"
-        while self.peek().startswith("."):
-            word = self.take()[1:]
-            if word == "align":
-                align = self.integer()
-            elif word in ("v2", "v4"):
-                lanes = int(word[1])
-            elif word == "ptr":
-                self.pointer_attributes()
-            elif word in WIDTH:
-                kind = word
-            elif word in OPAQUE:
-                kind = "b64"
-            elif word == "attribute":
-                self.parameters_text()
-        self.check_type(kind)
-        if align < 0 or align & (align - 1) or align > 1 << 16:
-            raise EmulatorError(f"not PTX: an alignment is a power of two, not {align}, at line {self.line()}")
-        template = Variable("", space[1:], kind, align or WIDTH[kind] * lanes, WIDTH[kind] * lanes)
-        return [self.declared_name(template)]
-
-    def check_type(self, kind: str) -> None:
-        """Raise EmulatorError where `kind` is not the type of a variable or a register."""
-        if kind not in WIDTH:
-            raise EmulatorError(f"not PTX: {kind!r} is no type, at line {self.line()}" if kind else
-                                f"not PTX: a declaration without a type, at line {self.line()}")
-
-    def pointer_attributes(self) -> None:
-        while self.peek() in (".global", ".const", ".shared", ".local"):
-            self.take()
-
-    def parameters_text(self) -> None:
-        self.expect("(")
-        while self.take() != ")":
-            pass
-
-    def declared_name(self, like: Variable) -> Variable:
-        name, count = self.take(), 1
-        if self.accept("<"):
-            raise UnsupportedInstruction(f"not supported: parameterised variable {name}<n> at line {self.line()}")
-        while self.accept("["):
-            count *= 0 if self.peek() == "]" else self.integer()
-            self.expect("]")
-        initial = self.initializer() if self.accept("=") else []
-        size = WIDTH[like.type] * (like.size // WIDTH[like.type]) * count
-        if not 0 <= size <= _MOST_BYTES:
-            raise EmulatorError(f"variable {name} has {size} bytes, from 0 to {_MOST_BYTES} are possible, at line {self.line()}")
-        if len(initial) > count > 0:
-            many = f"{len(initial)} values for a variable with room for {count}"
-            raise EmulatorError(f"not PTX: {many}, {name}, at line {self.line()}")
-        return Variable(name, like.space, like.type, like.align, size or len(initial) * WIDTH[like.type], initial)
-
-    def initializer(self) -> list:
-        if not self.accept("{"):
-            return [self.initial_value()]
-        values = []
-        while not self.accept("}"):
-            values += self.initializer() if self.peek() == "{" else [self.initial_value()]
-            self.accept(",")
-        return values
-
-    def initial_value(self):
-        negative = self.accept("-")
-        token = self.take()
-        if self.kinds[self.at - 1] == "number":
-            return literal(token).negated() if negative else literal(token)
-        if token == "WARP_SZ":
-            return Immediate(-WARP_SIZE if negative else WARP_SIZE)
-        if self.accept("("):  # generic(name)
-            token = self.take()
-            self.expect(")")
-        return Symbol(token, self.integer() if self.accept("+") else 0)
 
 
 class _Body:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from tinygan_kernels.emulator import EmulatorError, KernelAssertion, SanitizerError, checks
 from tinygan_kernels.emulator.program.process import HostFault
-from tinygan_kernels.emulator.program.program import Program, without_exceptions
+from tinygan_kernels.emulator.program.program import Program
+from tinygan_kernels.emulator.program.sources import without_exceptions
 
 pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
 PROGRAMS = Path(__file__).parent

@@ -1,0 +1,108 @@
+"""The source of a program before NVRTC compiles it: the headers that it includes, and what NVRTC has to see in another form."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from tinygan_kernels.emulator.host.headers import HEADERS
+
+_ALSO_CALLED = {
+    "iomanip": "iostream",
+    "sstream": "iostream",
+    "ostream": "iostream",
+    "exception": "stdexcept",
+    "sys/time.h": "time.h",
+}
+_IN_STD = {
+    "cstdio": "printf fprintf snprintf sprintf sscanf puts putchar fopen fclose fflush fread fwrite fgets fputs remove FILE",
+    "cstdlib": "malloc calloc realloc free exit abort getenv rand srand atoi atol atof strtol strtod strtof qsort abs labs size_t",
+    "cstring": "memcpy memset memmove memcmp strlen strcmp strncmp strcpy strncpy strcat strchr strrchr strstr size_t",
+    "ctime": "time clock difftime time_t clock_t",
+    "cctype": "isdigit isalpha isalnum isspace isupper islower tolower toupper",
+}
+"""Headers <c...> of C++, and what they declare in `std` of the C header's names."""
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
+
+
+@cache
+def program_headers() -> dict[str, str]:
+    """Return the headers of the host, {name that #include says: text}."""
+    folder = files(__package__).joinpath("include")
+    texts = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    texts |= {name: f"#pragma once\n#include <{real}>\n" for name, real in _ALSO_CALLED.items()}
+    for name, members in _IN_STD.items():
+        using = " ".join(f"using ::{member};" for member in members.split())
+        texts[name] = f"#pragma once\n#include <{name[1:]}.h>\nnamespace std {{ {using} }}\n"
+    return texts
+
+
+def headers_beside(path: Path, source: str) -> dict[str, str] | None:
+    """Return the files that a source includes as "name", {name: text}, with those that they include.
+
+    None where one name means two files, or one is not there: then the compiler has to look.
+    """
+    found: dict[str, Path] = {}
+    work = [(path, source)]
+    while work:
+        origin, text = work.pop()
+        for name in re.findall(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', text, re.MULTILINE):
+            file = (origin.parent / name).resolve()
+            if name in found and found[name] != file:
+                return None
+            if name not in found and file.is_file():
+                found[name] = file
+                work.append((file, file.read_text(encoding="utf-8", errors="replace")))
+            elif name not in found and name not in HEADERS and name not in program_headers():
+                return None
+    return {name: file.read_text(encoding="utf-8", errors="replace") for name, file in found.items()}
+
+
+def of_no_architecture(source: str) -> str:
+    """Return a source as the compiler of the host sees it, for which __CUDA_ARCH__ is not defined. NVRTC always defines it."""
+    return re.sub(r"\b__CUDA_ARCH__\b", "HOST_HAS_NO_CUDA_ARCH", source)
+
+
+def plain_lambdas(source: str) -> str:
+    """Return a source without `__device__` behind a lambda's [...], as in nvcc's extended lambdas: here every one is a device's."""
+    return re.sub(r"(\[[^\[\]]*\])(?:\s*\b__(?:host|device)__\b)+(?=\s*[({])", r"\1", source)
+
+
+def without_exceptions(source: str) -> str:
+    """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
+    found = list(re.finditer(r"\b(throw|try|catch)\b", blanked(source)))
+    if not found:
+        return source
+    parts, at = ['#include "thrown.h"\n#line 1\n'], 0
+    for match in found:
+        parts.append(source[at : match.start()])
+        at = match.end()
+        if match[1] == "throw":
+            parts.append("host_thrower() =")
+        elif match[1] == "try":
+            parts.append("if (true)")
+        else:
+            close = source.index(")", at)
+            what = source[source.index("(", at) + 1 : close].strip()
+            at = close + 1
+            named = re.search(r"[\w>&*]\s+&?\s*\w+$|&\s*\w+$", what)
+            parts.append("if (false)" if what == "..." or not named else f"for ({what} = host_no_exception(); false;)")
+    return "".join([*parts, source[at:]])
+
+
+def blanked(source: str) -> str:
+    """Return a source with spaces in the place of its comments and texts."""
+    return _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source)
+
+
+def statement_with(source: str, name: str) -> str:
+    """Return the part of a source around the first declaration of a name, from the end of what stands before it."""
+    for match in re.finditer(rf"(?<!\w){re.escape(name)}\s*(\[|=|;|,|{{)", source):
+        start = max(source.rfind(c, 0, match.start()) for c in ";{}")
+        head = re.sub(r"^\s*#[^\n]*", "", source[start + 1 : match.start()], flags=re.MULTILINE)
+        first = re.search(r"\w\s*[\s*&]\s*$", head) and not re.search(r"\breturn\s*$", head)
+        if first or re.search(r"\b__(device|constant|managed)__\b.*,[\s*]*$", head, re.DOTALL):
+            return head + source[match.start() : match.end()]
+    return ""
