@@ -45,6 +45,7 @@ class RecordedLaunch:
 
     kernel: its name; blocks, threads: how many blocks, and threads in each; source: the file whose lines the debug information
     names; ptx(arch): the PTX for an architecture such as "sm_90", and the name of the kernel's entry in it. Needs no driver.
+    dynamic_shared: bytes of shared memory that the launch gives each block besides the kernel's own.
     """
 
     kernel: str
@@ -52,6 +53,7 @@ class RecordedLaunch:
     threads: int
     source: Path
     ptx: Callable[[str], tuple[str, str]]
+    dynamic_shared: int = 0
 
 
 @dataclass(frozen=True)

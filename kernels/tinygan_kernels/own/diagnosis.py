@@ -112,6 +112,7 @@ def _candidates(case: Case, name: str, wanted: np.ndarray) -> Iterator[tuple[str
     """Yield (sentence, numbers) for the mistakes that are known, the likely ones first."""
     if case.kernel == "matmul":
         yield from _wrong_products(case)
+        yield from _products_in_tf32(case)
     yield ZERO, np.zeros_like(wanted)
     for factor, what in ((2, "twice"), (0.5, "half of"), (-1, "the negative of")):
         yield f"they are {what} what is right", factor * wanted
@@ -142,6 +143,18 @@ def _wrong_products(case: Case) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{which} read as if stored by columns", left @ right
     if m == k == n:
         yield "it is B A instead of A B", b @ a
+
+
+def _products_in_tf32(case: Case) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what tensor cores give whose operands keep 10 bits behind the point (TF32), cut off or rounded."""
+    if case.inputs[0].dtype != np.float32:
+        return
+    for half in (0, 1 << 12):
+        bits = [(np.ascontiguousarray(x, np.float32).view(np.uint32).astype(np.int64) + half) & ~0x1FFF for x in case.inputs]
+        a, b = (x.astype(np.uint32).view(np.float32).astype(np.float64) for x in bits)
+        product = (a.T if case.params.get("trans_a") else a) @ (b.T if case.params.get("trans_b") else b)
+        yield ("the operands are rounded to TF32, as on tensor cores: in Triton write tl.dot(..., input_precision=\"ieee\") for all "
+               "digits of float32"), product  # fmt: skip
 
 
 def _misread(matrix: np.ndarray) -> np.ndarray:

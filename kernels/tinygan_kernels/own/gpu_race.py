@@ -20,9 +20,11 @@ from tinygan_kernels import BackendError, load, why_unavailable
 from tinygan_kernels.profiling.calls import KernelCall, call
 from tinygan_kernels.shapes import ContractError
 
+from . import triton_kernel
 from .host import OwnHost
 from .judge import checked_name, require_float32
 from .kernel_file import OPTIONS, OwnKernel, read
+from .launch_line import Evaluated
 from .race import RaceResult, Side, race
 
 FLUSHED = 4  # times the size of the L2 cache that is written to push everything out of it
@@ -128,15 +130,23 @@ def own_side(host: OwnHost, made: KernelCall, cp: Any) -> Side:
     if -1 in which:
         raise ContractError(f"{host.own.title}: a race is on arrays as the contract has them, and this call would rearrange one")
     shapes = [a.shape if isinstance(a, np.ndarray) else () for a in arguments]
-    start = _numba_start(host.own, line.shared) if host.own.numba else _cupy_start(host.own, line.shared, cp)
+    start = _start(host.own, line, cp)
 
     def side(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         given = (*inputs, *outputs)
-        passed = [given[i].reshape(s) if i is not None else a for a, i, s in zip(arguments, which, shapes, strict=True)]
-        if math.prod(line.grid):
-            start(line.grid, line.block, tuple(passed))
+        start(tuple(given[i].reshape(s) if i is not None else a for a, i, s in zip(arguments, which, shapes, strict=True)))
 
     return side
+
+
+def _start(own: OwnKernel, line: Evaluated, cp: Any) -> Callable[[tuple[Any, ...]], None]:
+    """Return a function that launches a kernel with arguments. A grid without blocks is not launched."""
+    if own.triton:
+        return lambda arguments: triton_kernel.start_on_gpu(own.function, line, arguments)
+    if not math.prod(line.grid):
+        return lambda arguments: None
+    start = _numba_start(own, line.shared) if own.numba else _cupy_start(own, line.shared, cp)
+    return lambda arguments: start(line.grid, line.block, arguments)
 
 
 def _cupy_start(own: OwnKernel, shared: int, cp: Any) -> Callable[..., None]:

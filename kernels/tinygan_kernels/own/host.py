@@ -5,7 +5,7 @@ uninitialised, so that the sanitizer finds a number that is read before it is wr
 one's own leave out is done here: inputs of elementwise kernels are broadcast to the shape of the output, and the operands of a
 product are transposed in memory where the launch line does not name `trans_a` and `trans_b`. A Numba kernel, which indexes by
 dimensions, is given flat arrays where the contract computes element by element (and for losses and updates), and (rows, channels)
-for bias_act and batch_norm.
+for bias_act and batch_norm. A Triton kernel takes pointers, as CUDA C++ does.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from tinygan_kernels.parameters import REQUIRED
 from tinygan_kernels.shapes import ACTIVATIONS, ContractError, Shape
 from tinygan_kernels.verification.cases import Case
 
+from . import triton_kernel
 from .kernel_file import OwnKernel
-from .launch_line import Evaluated
+from .launch_line import CUDA, Evaluated
 
 _FLAGS = ("trans_a", "trans_b")
 _SIZES = ("height", "width", "kh", "kw")  # parameters of convolutions that are also sizes: H, W, KH, KW
@@ -61,10 +62,7 @@ class OwnHost:
         if missing:
             takes = f"{kernel.name} takes {', '.join(kernel.inputs)} and gives {', '.join(kernel.outputs)}"
             raise ContractError(f"{line.where}: the launch of {own.name} does not name {' and '.join(missing)}; {takes}")
-        if len(line.arguments) != own.parameter_count:
-            declared = f" ({', '.join(own.parameters)})" if own.parameters else ""
-            raise ContractError(f"{own.title} takes {own.parameter_count} arguments{declared}, and {line.where} gives "
-                                f"{len(line.arguments)} ({', '.join(line.argument_texts)})")  # fmt: skip
+        own.require_arguments()
         for parameter in kernel.params:
             named = parameter.name in line.names or parameter.name in self.fixed
             if not named and parameter.default is REQUIRED and parameter.name not in _SIZES:
@@ -132,7 +130,7 @@ class OwnHost:
     def _evaluated(self, arrays: Arrays, params: Mapping[str, Any]) -> tuple[Evaluated, tuple[Any, ...]]:
         """Return the launch and its arguments. arrays: inputs in the form that the kernel takes, then outputs."""
         names = (*self.kernel.inputs, *self.kernel.outputs)
-        passed = map(self._in_numbas_form, names, arrays) if self.own.numba else arrays
+        passed = arrays if self.own.language == CUDA else map(self._in_pythons_form, names, arrays)
         values: dict[str, Any] = dict(zip(names, passed, strict=True))
         values |= {p.name: _number(params.get(p.name, p.default)) for p in self.kernel.params}
         turned = self._turned(params)
@@ -142,6 +140,9 @@ class OwnHost:
 
     def _launch(self, line: Evaluated, arguments: tuple[Any, ...]) -> None:
         """Launch the kernel. A grid without blocks is left out, as in host code."""
+        if self.own.triton:
+            triton_kernel.launch(self.own.function, line, arguments)
+            return
         if math.prod(line.grid) == 0:
             return
         if self.own.numba:
@@ -162,11 +163,16 @@ class OwnHost:
         """Return the flags of a product whose operand is transposed here, as the launch line does not name them."""
         return {flag for flag in _FLAGS if params.get(flag, False) and flag not in self.own.line.names}
 
-    def _in_numbas_form(self, name: str, array: np.ndarray) -> Any:
-        """Return an argument for a Numba kernel, whose indices go by dimensions: flat, or as rows and channels."""
+    def _in_pythons_form(self, name: str, array: np.ndarray) -> Any:
+        """Return an argument for a Numba or a Triton kernel. A rate is a number.
+
+        The indices of Numba kernels go by dimensions: arrays are flat, or have rows and channels. Triton takes them as pointers.
+        """
         kernel = self.kernel
         if name == "rate":
-            return array.reshape(-1)[0]
+            return array.reshape(-1)[0] if self.own.numba else array.item()
+        if self.own.triton:
+            return array
         if kernel.elementwise or kernel.in_place or kernel.name == "bce_logits":
             return array.reshape(-1)
         if kernel.name.startswith(("bias_act", "batch_norm")) and array.ndim > 1:
@@ -179,7 +185,7 @@ class OwnHost:
 
     def _argument(self, number: int, value: Any) -> Any:
         """Return an argument in the type that the kernel declares. Raises ContractError where it is of another kind."""
-        if self.own.numba:
+        if self.own.language != CUDA:
             return value
         variable = self.own.function.translated.entry.params[number]
         declared = self.own.parameters[number] if self.own.parameters else ""

@@ -27,8 +27,9 @@ from tinygan_kernels.verification.verify import measure
 
 from .diagnosis import ZERO, diagnosis
 from .host import OwnHost
-from .kernel_file import OwnKernel, one_line, read
-from .launch_line import example, parse
+from .kernel_file import OwnKernel, language_of, one_line, read
+from .launch_line import CUDA, example, parse
+from .triton_kernel import is_triton
 
 _POINTED = {"float": "float32", "double": "float64", "float4": "float32", "float2": "float32", "double2": "float64"}
 MOST_SHOWN, MOST_DIAGNOSED = 3, 12  # wrong cases that are described, and that are looked at for something new to describe
@@ -98,7 +99,7 @@ def verify(
     """Judge a kernel of one's own by the contract's kernel `as_`: on hard shapes, with the sanitizer, each error inside its bound.
 
     kernel: a path "mm.cu", "mm.cu:name", ".ptx" or ".py"; or what `emulator.RawModule.get_function` returned, or a function
-    decorated with `numba.cuda.jit`, both with `launch`; or a Python function that is called with NumPy arrays, inputs then
+    decorated with `numba.cuda.jit` or `triton.jit`, all three with `launch`; or a Python function that is called with NumPy arrays, inputs then
     outputs, and with the contract's parameters by name, and that launches whatever it likes. launch: a launch line, such as
     "mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)", instead of that in the file. signature: the
     arguments alone, in the kernel's order. dtype: "float32", "float64", by default that of the pointers in a .cu file, else
@@ -129,27 +130,28 @@ def checked_name(name: str) -> Kernel:
 
 def _is_function(kernel: Any) -> bool:
     """Return whether a kernel was given as a Python function that launches it."""
-    return callable(kernel) and not isinstance(kernel, emulator.RawKernel) and not hasattr(kernel, "py_func")
+    launched = isinstance(kernel, emulator.RawKernel) or hasattr(kernel, "py_func") or is_triton(kernel)
+    return callable(kernel) and not launched
 
 
 def _own(kernel: Any, launch: str, signature: str) -> OwnKernel:
     """Return a kernel of any kind with its launch line. Raises ContractError where it has none."""
     if isinstance(kernel, (str, Path)):
         return read(kernel, launch, signature)
-    numba = hasattr(kernel, "py_func")
-    if not numba and not isinstance(kernel, emulator.RawKernel):
-        raise TypeError(f"kernel is a {type(kernel).__name__}; give a path, a kernel of emulator.RawModule or numba.cuda.jit, "
-                        "or a function that launches one")  # fmt: skip
+    if not hasattr(kernel, "py_func") and not isinstance(kernel, emulator.RawKernel) and not is_triton(kernel):
+        raise TypeError(f"kernel is a {type(kernel).__name__}; give a path, a kernel of emulator.RawModule, numba.cuda.jit or "
+                        "triton.jit, or a function that launches one")  # fmt: skip
+    language = language_of(kernel)
     if not launch:
-        raise ContractError(f"say how the kernel is launched: launch={example(numba)!r}")
-    line = parse(launch, f"the launch {launch!r}", numba)
+        raise ContractError(f"say how the kernel is launched: launch={example(language)!r}")
+    line = parse(launch, f"the launch {launch!r}", language)
     line = line.with_signature(signature) if signature else line
-    return OwnKernel(line.kernel, None, "" if numba else kernel.source or "", kernel, line)
+    return OwnKernel(line.kernel, None, kernel.source or "" if language == CUDA else "", kernel, line)
 
 
 def dtype_of(own: OwnKernel, asked: str) -> str:
     """Return the dtype of the arrays: that which a kernel's pointers declare, else what was asked for. Raises ContractError."""
-    pointers = [] if own.numba else [p for p in own.parameters if "*" in p or "[" in p]
+    pointers = [] if own.language != CUDA else [p for p in own.parameters if "*" in p or "[" in p]
     kinds = {_POINTED.get(re.sub(r"\b(const|volatile|__restrict__|restrict|\w+$)|[*\[\]\s]", "", p), "") for p in pointers}
     if "" in kinds and "template" in own.text and len(kinds) == 1:  # pointers to T
         kinds = set()
@@ -170,7 +172,7 @@ def require_float32(own: OwnKernel) -> None:
 
 def _dtype_in_code(own: OwnKernel) -> str:
     """Return float64 for code that moves 8 bytes at a time between global memory and registers, and float32 for all else."""
-    sizes = set() if own.numba else {site.size for site in own.function.translated.sites if site.space == "global"}
+    sizes = set() if own.language != CUDA else {site.size for site in own.function.translated.sites if site.space == "global"}
     return "float64" if sizes == {8} else "float32"
 
 

@@ -1,4 +1,4 @@
-"""The file of a kernel of one's own: CUDA C++ (.cu), PTX (.ptx), or Python with Numba CUDA (.py). `read` compiles it.
+"""The file of a kernel of one's own: CUDA C++ (.cu), PTX (.ptx), or Python with Numba CUDA or Triton (.py). `read` compiles it.
 
     own = read("mm.cu:mm")                      # FILE, or FILE:NAME where a file has several kernels
     own.line                                    # how it is launched: its launch line, parsed
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +22,8 @@ from tinygan_kernels.extras import install
 from tinygan_kernels.shapes import ContractError
 from tinygan_kernels.source_files import executed
 
-from .launch_line import LaunchLine, example, lines_in, parse
+from . import triton_kernel
+from .launch_line import CUDA, NUMBA, TRITON, LaunchLine, example, kernel_in, lines_in, parse
 
 SUFFIXES = (".cu", ".ptx", ".py")
 OPTIONS = ("--std=c++17",)  # as the project's own kernels are compiled
@@ -29,6 +33,8 @@ _KERNEL = re.compile(
     r"(\w+)\s*\(([^)]*)\)"
 )
 _ENTRY = re.compile(r"\.entry\s+([\w$]+)")
+_WANTED = {".cu": "no kernel (a __global__ function)", ".ptx": "no kernel (an .entry)",
+           ".py": "no function decorated with @cuda.jit or @triton.jit"}  # fmt: skip
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 
 
@@ -37,7 +43,7 @@ class OwnKernel:
     """A kernel of one's own, compiled or ready to be.
 
     name: what it is called; path: its file, None for one that was made in Python; text: its source, "" where it is not known.
-    function: an emulator RawKernel, or a function decorated with `numba.cuda.jit`. line: how it is launched.
+    function: an emulator RawKernel, or a function decorated with `numba.cuda.jit` or `triton.jit`. line: how it is launched.
     """
 
     name: str
@@ -47,9 +53,19 @@ class OwnKernel:
     line: LaunchLine
 
     @property
+    def language(self) -> str:
+        """CUDA, NUMBA or TRITON of `launch_line`."""
+        return language_of(self.function)
+
+    @property
     def numba(self) -> bool:
         """Whether it is a Numba CUDA function, whose arguments have Numba's types."""
-        return not isinstance(self.function, emulator.RawKernel)
+        return self.language == NUMBA
+
+    @property
+    def triton(self) -> bool:
+        """Whether it is a Triton kernel, which is handed arrays as pointers to their first elements."""
+        return self.language == TRITON
 
     @property
     def title(self) -> str:
@@ -62,14 +78,34 @@ class OwnKernel:
         if self.numba:
             code = self.function.py_func.__code__
             return code.co_varnames[: code.co_argcount]
+        if self.triton:
+            return triton_kernel.parameters_of(self.function)
         declared = dict(_KERNEL.findall(_COMMENT.sub("", self.text))).get(self.name.partition("<")[0], "")
         found = tuple(" ".join(part.split()) for part in declared.split(",") if part.strip())
         return found if len(found) == len(self.function.translated.entry.params) else ()
 
+    def require_arguments(self) -> None:
+        """Raise ContractError where the launch line does not give the arguments that the kernel takes."""
+        if self.triton:
+            triton_kernel.require_arguments(self.function, self.title, self.line)
+            return
+        count = self.parameter_count
+        if len(self.line.arguments) != count:
+            declared = f" ({', '.join(self.parameters)})" if self.parameters else ""
+            raise ContractError(f"{self.title} takes {count} argument{'' if count == 1 else 's'}{declared}, and {self.line.where} gives "
+                                f"{len(self.line.arguments)} ({', '.join(self.line.argument_texts)})")  # fmt: skip
+
     @property
     def parameter_count(self) -> int:
-        """How many arguments a launch has to give."""
-        return len(self.parameters) if self.numba else len(self.function.translated.entry.params)
+        """How many arguments a launch has to give; of a Triton kernel some may have defaults."""
+        return len(self.function.translated.entry.params) if self.language == CUDA else len(self.parameters)
+
+
+def language_of(kernel: Any) -> str:
+    """Return the language of a compiled kernel: CUDA, NUMBA or TRITON of `launch_line`."""
+    if isinstance(kernel, emulator.RawKernel):
+        return CUDA
+    return TRITON if triton_kernel.is_triton(kernel) else NUMBA
 
 
 def split_name(given: str) -> tuple[Path, str]:
@@ -84,20 +120,19 @@ def read(given: str | Path, launch: str = "", signature: str = "", *, debug: boo
     """Read and compile FILE or FILE:NAME.
 
     launch: a launch line's text instead of the one in the file; signature: the arguments, where they come in another order than
-    in the launch line; debug: compile CUDA C++ for a debugger, without optimisation. Raises OSError for a file that cannot be read;
-    ContractError for one that is no kernel's, that does not compile, that has no kernel of that name, or that does not say how it
-    is launched; BackendError without Numba CUDA.
+    in the launch line; debug: compile CUDA C++ for a debugger, without optimisation. A Python file is executed. Raises OSError for
+    a file that cannot be read; ContractError for one that is no kernel's, that does not compile, that has no kernel of that name,
+    that does not say how it is launched, or that needs Numba CUDA or Triton where these are not installed.
     """
     path, name = split_name(str(given))
     if path.suffix not in SUFFIXES:
-        raise ContractError(f"{path}: a kernel's file is CUDA C++ (.cu), PTX (.ptx) or Python with Numba CUDA (.py)")
+        raise ContractError(f"{path}: a kernel's file is CUDA C++ (.cu), PTX (.ptx) or Python with Numba CUDA or Triton (.py)")
     text = _text_of(path)
     python = path.suffix == ".py"
-    there = _python_kernels(path) if python else dict.fromkeys(_names_in(path, text))
+    there = _python_kernels(path, text) if python else dict.fromkeys(_names_in(path, text))
     if not there and "__global__" not in text:
-        wanted = "no function decorated with @cuda.jit" if python else "no kernel (a __global__ function)"
-        raise ContractError(f"{path}: there is {wanted} in it")
-    line = _line_of(path, text, name, launch, list(there))
+        raise ContractError(f"{path}: there is {_WANTED[path.suffix]} in it")
+    line = _line_of(path, text, name, launch, there)
     if signature:
         line = line.with_signature(signature)
     if not python:
@@ -124,26 +159,37 @@ def _names_in(path: Path, text: str) -> list[str]:
     return list(dict.fromkeys(_ENTRY.findall(plain) if path.suffix == ".ptx" else (n for n, _ in _KERNEL.findall(plain))))
 
 
-def _line_of(path: Path, text: str, name: str, launch: str, there: list[str]) -> LaunchLine:
+def _line_of(path: Path, text: str, name: str, launch: str, there: Mapping[str, Any]) -> LaunchLine:
     """Return the launch line that is meant. Raises ContractError where there is none, or where several kernels have one."""
-    python, comment = path.suffix == ".py", "#" if path.suffix == ".py" else "//"
     if launch:
-        line = parse(launch, f"the launch {launch!r}", python)
+        line = parse(launch, f"the launch {launch!r}", _language(path, launch, there))
         if name and line.kernel != name:
             raise ContractError(f"the launch {launch!r} is of {line.kernel}, and {path}:{name} was asked for")
         return line
-    lines = [parse(found, f"{path.name}:{number}", python) for number, found in lines_in(text).items()]
+    lines = [parse(found, f"{path.name}:{number}", _language(path, found, there)) for number, found in lines_in(text).items()]
     fitting = [line for line in lines if name in ("", line.kernel, line.kernel.partition("<")[0])]
     if not fitting:
         if name and name.partition("<")[0] not in there:
-            raise _no_kernel(path, name, there)
-        missing = name or (there or ["mm"])[0]
-        model = f"{comment} launch: {example(python).replace('mm', missing, 1)}"
+            raise _no_kernel(path, name, list(there))
+        missing = name or next(iter(there), "mm")
+        language = language_of(there[missing]) if path.suffix == ".py" else CUDA
+        model = f"{'#' if path.suffix == '.py' else '//'} launch: {example(language).replace('mm', missing, 1)}"
         raise ContractError(f"{path}: no line says how {missing} is launched; write one such as '{model}', or give --launch")
     if len(fitting) > 1:
-        raise ContractError(f"{path}: several launch lines fit ({', '.join(line.kernel for line in fitting)}); "
-                            f"say which kernel is meant: {path}:{fitting[0].kernel}")  # fmt: skip
+        several = ", ".join(line.kernel for line in fitting)
+        if len({line.kernel for line in fitting}) == 1:
+            places = " and ".join(line.where for line in fitting)
+            raise ContractError(f"{path}: {fitting[0].kernel} has several launch lines ({places}); leave one, or give --launch")
+        raise ContractError(f"{path}: several launch lines fit ({several}); say which kernel is meant: {path}:{fitting[0].kernel}")
     return fitting[0]
+
+
+def _language(path: Path, launch: str, there: Mapping[str, Any]) -> str:
+    """Return the language of the kernel that a launch line launches; of one that the file does not have, the likely one."""
+    if path.suffix != ".py":
+        return CUDA
+    kernels = list(there.values())
+    return language_of(there.get(kernel_in(launch), kernels[0])) if kernels else NUMBA
 
 
 # ---- CUDA C++ and PTX ------------------------------------------------------------------------------------------------------------
@@ -196,21 +242,31 @@ def _numbas_reason(first: str, log: list[str]) -> str:
     return f"{head}: {reason}{f', in line {line}' if line else ''}"
 
 
-# ---- Numba CUDA ------------------------------------------------------------------------------------------------------------------
+# ---- Python ----------------------------------------------------------------------------------------------------------------------
 
 
-def _python_kernels(path: Path) -> dict[str, Any]:
-    """Return the functions decorated with `cuda.jit` of a Python file, by name. The file is executed, as an import does.
+def _python_kernels(path: Path, text: str) -> dict[str, Any]:
+    """Return the functions decorated with `cuda.jit` or `triton.jit` of a Python file, by name.
 
-    Raises ContractError where Numba CUDA is not installed and where the file cannot be executed.
+    The file is executed, as an import does; where it imports Triton, with the emulator in the place of Triton's GPU. Raises
+    ContractError where Numba CUDA or Triton is not installed and where the file cannot be executed.
     """
+    of_triton = re.search(r"^\s*(?:import|from)\s+triton\b", text, re.MULTILINE) is not None
+    if of_triton and find_spec("triton") is None:
+        raise ContractError(f"{path}: Triton kernels need Triton: {install('triton')}")
     try:
         from numba.cuda.dispatcher import CUDADispatcher
     except ImportError:
         raise ContractError(f"{path}: Python kernels need Numba CUDA: {install('emulator')}") from None
-    module = _executed(path)
+    with emulator.triton() if of_triton else nullcontext():
+        module = _executed(path)
     found = {name: value for name, value in vars(module).items() if isinstance(value, CUDADispatcher)}
-    return {name: kernel for name, kernel in found.items() if not kernel.targetoptions.get("device")}
+    kernels = {name: kernel for name, kernel in found.items() if not kernel.targetoptions.get("device")}
+    for name, value in vars(module).items():
+        if triton_kernel.is_triton(value):
+            triton_kernel.require_compiled(value, f"{path}:{name}")
+            kernels[name] = value
+    return kernels
 
 
 def _executed(path: Path) -> ModuleType:

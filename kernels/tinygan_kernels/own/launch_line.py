@@ -4,13 +4,16 @@ It is written as host code writes a launch. In CUDA C++ and PTX:
 
     // launch: mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)
 
-and in Python, for Numba CUDA:
+and in Python, for Numba CUDA and for Triton:
 
     # launch: mm[(math.ceil(N / 16), math.ceil(M / 16)), (16, 16)](a, b, c)
+    # launch: mm[(triton.cdiv(M, BM), triton.cdiv(N, 32))](a, b, c, M, N, K, BM=32, num_warps=4)
 
 Names are those of the kernel in the contract: its arrays (a, b, c), its parameters (stride, slope), and sizes (M, N, K). Grid and
 block are one to three whole numbers each; a third number after them is the bytes of dynamic shared memory (in Numba the fourth, as
-the third is the stream). Expressions are read here and never handed to Python's eval.
+the third is the stream). Triton has a grid alone, which may name the kernel's meta-parameters, also those that its autotuner
+chooses, or be a lambda of them as in host code: lambda META: (triton.cdiv(n, META["BLOCK"]),). Expressions are read here and never
+handed to Python's eval.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,15 +32,20 @@ from tinygan_kernels.shapes import ContractError
 
 _LINE = re.compile(r"^[^\w\"']*launch:\s*(.+?)\s*(?:\*/)?\s*$")
 _CUDA = re.compile(r"^(?P<kernel>[\w:]+(?:<.*?>)?)\s*<<<(?P<configuration>.*)>>>\s*(?P<arguments>\(.*\))\s*;?$")
+CUDA, NUMBA, TRITON = "cuda", "numba", "triton"
+"""The languages of kernels, whose launch lines differ. CUDA stands for CUDA C++ and PTX."""
 _EXAMPLES = {
-    False: "mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)",
-    True: "mm[(math.ceil(N / 16), math.ceil(M / 16)), (16, 16)](a, b, c)",
+    CUDA: "mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)",
+    NUMBA: "mm[(math.ceil(N / 16), math.ceil(M / 16)), (16, 16)](a, b, c)",
+    TRITON: "mm[(triton.cdiv(M, 32), triton.cdiv(N, 32))](a, b, c, M, N, K, BLOCK=32, num_warps=4)",
 }
+_NO_LAMBDA = ("a lambda in the grid takes the meta-parameters alone, and names one by a string: "
+              "lambda META: (triton.cdiv(n, META['BLOCK']),)")  # fmt: skip
 
 
-def example(python: bool = False) -> str:
-    """Return an example of a launch line's text, in CUDA's form or in Python's."""
-    return _EXAMPLES[python]
+def example(language: str = CUDA) -> str:
+    """Return an example of a launch line's text in a language."""
+    return _EXAMPLES[language]
 
 
 def lines_in(text: str) -> dict[int, str]:
@@ -54,21 +62,24 @@ def lines_of(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class LaunchLine:
-    """A launch line, parsed. where: what messages call it. python: whether `/` divides as Python does, or as C does.
+    """A launch line, parsed. where: what messages call it. language: CUDA, NUMBA or TRITON; `/` divides as it does there.
 
-    configuration: the expressions of grid, block and perhaps more; arguments: those of the arguments.
+    configuration: the expressions of grid, block and perhaps more, of Triton the grid alone; arguments: those of the arguments;
+    keywords: of Triton, the arguments, meta-parameters and options that are given by name.
     """
 
     kernel: str
     configuration: tuple[ast.expr, ...]
     arguments: tuple[ast.expr, ...]
     where: str
-    python: bool
+    language: str
+    keywords: tuple[tuple[str, ast.expr], ...] = ()
 
     @property
     def names(self) -> set[str]:
         """The names that stand in the line."""
-        nodes = (node for part in (*self.configuration, *self.arguments) for node in ast.walk(part))
+        parts = (*self.configuration, *self.arguments, *(value for _, value in self.keywords))
+        nodes = (node for part in parts for node in ast.walk(part))
         return {node.id for node in nodes if isinstance(node, ast.Name)}
 
     @property
@@ -78,6 +89,8 @@ class LaunchLine:
 
     def with_signature(self, signature: str) -> LaunchLine:
         """Return the line with other arguments: expressions with commas between them, or names with blanks between them.
+
+        Of Triton, those that the line gives by name stay as they are.
 
         Raises ContractError where the text is neither.
         """
@@ -90,42 +103,75 @@ class LaunchLine:
 
         Raises ContractError for a name that `values` lacks, and for sizes that are no whole numbers.
         """
-        known = _Evaluator(values, self.where, self.python)
+        known = _Evaluator(values, self.where, self.language)
+        arguments = tuple(known.value(part) for part in self.arguments)
+        if self.language == TRITON:
+            named = {name: known.value(part) for name, part in self.keywords}
+            return Evaluated((), (), 0, arguments, named, lambda meta: self.grid(values, meta))
         parts = [known.value(part) for part in self.configuration]
         grid, block = self._sizes(parts[0], "grid"), self._sizes(parts[1], "block")
-        rest = parts[3:] if self.python else parts[2:]
+        rest = parts[3:] if self.language == NUMBA else parts[2:]
         shared = self._sizes(rest[0], "dynamic shared memory")[0] if rest else 0
-        return Evaluated(grid, block, shared, tuple(known.value(part) for part in self.arguments))
+        return Evaluated(grid, block, shared, arguments)
+
+    def grid(self, values: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return the grid of a Triton kernel. values: as for `evaluated`; meta: the kernel's arguments by name, and its options.
+
+        Raises ContractError.
+        """
+        (expression,) = self.configuration
+        if isinstance(expression, ast.Lambda):
+            inner = _Evaluator({**values, expression.args.args[0].arg: _Meta(meta)}, self.where, self.language)
+            return self._sizes(inner.value(expression.body), "grid")
+        numbers = {name: value for name, value in meta.items() if isinstance(value, (int, float))}
+        return self._sizes(_Evaluator({**numbers, **values}, self.where, self.language).value(expression), "grid")
 
     def _sizes(self, value: Any, what: str) -> tuple[int, ...]:
         """Return one to three sizes. Raises ContractError."""
         given = value if isinstance(value, tuple) else (value,)
         if not 1 <= len(given) <= 3 or not all(map(_is_size, given)):
-            hint = "; in Python `/` gives fractions: write math.ceil(x / y) or (x + y - 1) // y" if self.python else ""
+            hint = "; in Python `/` gives fractions: write math.ceil(x / y) or (x + y - 1) // y" if self.language != CUDA else ""
             raise ContractError(f"{self.where}: the {what} comes to {value!r}, it has to be one to three whole numbers{hint}")
         return tuple(map(int, given))
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A launch line for one call: sizes, and the arguments as arrays and Python numbers."""
+    """A launch line for one call: sizes, and the arguments as arrays and Python numbers.
+
+    Of Triton, grid and block are (), as its compiler decides what a block is: grid_of gives the grid when it is handed the kernel's
+    meta-parameters. named: the arguments and options that are given by name.
+    """
 
     grid: tuple[int, ...]
     block: tuple[int, ...]
     shared: int
     arguments: tuple[Any, ...]
+    named: Mapping[str, Any] = field(default_factory=dict)
+    grid_of: Callable[[Mapping[str, Any]], tuple[int, ...]] | None = None
 
 
-def parse(text: str, where: str, python: bool) -> LaunchLine:
+def parse(text: str, where: str, language: str) -> LaunchLine:
     """Return the launch line that a text stands for. Raises ContractError, with an example, where it is none.
 
-    where: what messages call the line. python: whether it is in Python's form, `kernel[grid, block](arguments)`.
+    where: what messages call the line. language: CUDA, NUMBA or TRITON.
     """
-    parts = _python_parts(text) if python else _cuda_parts(text)
+    if language == TRITON:
+        line = _triton_line(text, where)
+        if line is None:
+            raise ContractError(f"{where}: {text!r} is no launch of a Triton kernel; write it such as {example(TRITON)}")
+        return line
+    parts = _numba_parts(text) if language == NUMBA else _cuda_parts(text)
     if parts is None or len(parts[1]) < 2 or len(parts[1]) > 4:
-        raise ContractError(f"{where}: {text!r} is no launch; write it such as {example(python)}")
+        raise ContractError(f"{where}: {text!r} is no launch; write it such as {example(language)}")
     kernel, configuration, arguments = parts
-    return LaunchLine(kernel, configuration, arguments, where, python)
+    return LaunchLine(kernel, configuration, arguments, where, language)
+
+
+def kernel_in(text: str) -> str:
+    """Return the name of the kernel that a launch line in Python's form launches, "" where it is none."""
+    found = _python_call(text)
+    return found[0] if found else ""
 
 
 Parts = tuple[str, tuple[ast.expr, ...], tuple[ast.expr, ...]]
@@ -142,18 +188,40 @@ def _cuda_parts(text: str) -> Parts | None:
         return None
 
 
-def _python_parts(text: str) -> Parts | None:
-    """Return (kernel, configuration, arguments) of `kernel[grid, block](arguments)`; None if it is none."""
+def _python_call(text: str) -> tuple[str, ast.expr, ast.Call] | None:
+    """Return (kernel, what stands in brackets, the call) of `kernel[...](...)`; None if it is none."""
     try:
         call = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last three for what no parser takes
         return None
-    if not isinstance(call, ast.Call) or call.keywords or not isinstance(call.func, ast.Subscript):
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Subscript) or not isinstance(call.func.value, ast.Name):
         return None
-    name, index = call.func.value, call.func.slice
-    if not isinstance(name, ast.Name) or not isinstance(index, ast.Tuple):
+    return call.func.value.id, call.func.slice, call
+
+
+def _numba_parts(text: str) -> Parts | None:
+    """Return (kernel, configuration, arguments) of `kernel[grid, block](arguments)`; None if it is none."""
+    found = _python_call(text)
+    if found is None or found[2].keywords or not isinstance(found[1], ast.Tuple):
         return None
-    return name.id, tuple(index.elts), tuple(call.args)
+    name, index, call = found
+    return name, tuple(index.elts), tuple(call.args)
+
+
+def _triton_line(text: str, where: str) -> LaunchLine | None:
+    """Return the line of `kernel[grid](arguments, NAME=value)`; None if it is none. Raises ContractError for a wrong lambda."""
+    found = _python_call(text)
+    if found is None or any(isinstance(a, ast.Starred) for a in found[2].args):
+        return None
+    name, grid, call = found
+    keywords = tuple((k.arg, k.value) for k in call.keywords if k.arg is not None)
+    if len(keywords) < len(call.keywords):  # **options
+        return None
+    if isinstance(grid, ast.Lambda):
+        taken = grid.args
+        if len(taken.args) != 1 or taken.posonlyargs or taken.kwonlyargs or taken.vararg or taken.kwarg or taken.defaults:
+            raise ContractError(f"{where}: {_NO_LAMBDA}")
+    return LaunchLine(name, (grid,), tuple(call.args), where, TRITON, keywords)
 
 
 def _expressions(text: str, where: str) -> tuple[ast.expr, ...]:
@@ -190,7 +258,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ceil": math.ceil, "floor": math.floor, "sqrt": math.sqrt, "ceilf": math.ceil, "len": len,
     "int32": np.int32, "int64": np.int64, "float32": np.float32, "float64": np.float64,
 }  # fmt: skip
-_MODULES = ("math", "np", "numpy", "std")
+_MODULES = ("math", "np", "numpy", "std", "triton", "tl")
 _BYTES = {"float": 4, "double": 8, "int": 4, "unsigned": 4, "char": 1, "half": 2, "__half": 2, "float4": 16, "float2": 8}
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
@@ -198,11 +266,18 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Meta:
+    """What a lambda in the grid of a Triton kernel is called with: the kernel's arguments by name."""
+
+    values: Mapping[str, Any]
+
+
 class _Evaluator:
     """Computes the expressions of a launch line: numbers, names, arithmetic, some functions, shapes of arrays; nothing else."""
 
-    def __init__(self, values: Mapping[str, Any], where: str, python: bool) -> None:
-        self.values, self.where, self.python = values, where, python
+    def __init__(self, values: Mapping[str, Any], where: str, language: str) -> None:
+        self.values, self.where, self.language = values, where, language
 
     def value(self, node: ast.expr) -> Any:
         """Return the value of an expression. Raises ContractError for what is not known here."""
@@ -221,7 +296,9 @@ class _Evaluator:
         if isinstance(node, ast.Attribute) and node.attr in ("shape", "size", "ndim", "strides"):
             return getattr(self._array(node.value), node.attr)
         if isinstance(node, ast.Subscript):
-            return self._item(node)
+            return self._meta(node) if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str) else self._item(node)
+        if self.language == TRITON and isinstance(node, ast.Constant) and isinstance(node.value, (str, type(None))):
+            return node.value  # a meta-parameter such as ACTIVATION="leaky_relu", or no array for an optional pointer
         raise ContractError(f"{self.where}: {ast.unparse(node)!r} is not understood; it may use numbers, names, + - * / %, "
                             f"{', '.join(_FUNCTIONS)}, sizeof, and an array's shape")  # fmt: skip
 
@@ -242,13 +319,31 @@ class _Evaluator:
             raise ContractError(f"{self.where}: {ast.unparse(node)} is not a size of an array of that shape")
         return value[index]
 
+    def _meta(self, node: ast.Subscript) -> Any:
+        """Return a meta-parameter that a lambda in the grid names."""
+        assert isinstance(node.slice, ast.Constant)
+        meta, name = self.value(node.value), node.slice.value
+        if not isinstance(meta, _Meta):
+            raise ContractError(f"{self.where}: {ast.unparse(node)}: {_NO_LAMBDA}")
+        if not isinstance(meta.values.get(name), (int, float)):
+            raise ContractError(f"{self.where}: {ast.unparse(node)} is no number that the launch gives; give it such as {name}=32")
+        return meta.values[name]
+
+    def _stride(self, node: ast.Call) -> int:
+        """Return array.stride(axis) as PyTorch has it, in elements."""
+        assert isinstance(node.func, ast.Attribute)
+        array, axis = self._array(node.func.value), self.value(node.args[0]) if len(node.args) == 1 else None
+        if type(axis) is not int or not -array.ndim <= axis < array.ndim:
+            raise ContractError(f"{self.where}: {ast.unparse(node)} is no stride of an array with {array.ndim} axes")
+        return array.strides[axis] // array.itemsize
+
     def _arithmetic(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
         if isinstance(left, np.ndarray) or isinstance(right, np.ndarray) or isinstance(left, tuple) or isinstance(right, tuple):
             raise ContractError(f"{self.where}: {ast.unparse(node)} computes with an array; arrays are passed whole")
         try:
             if isinstance(node.op, ast.Div):
-                whole = not self.python and isinstance(left, int) and isinstance(right, int)
+                whole = self.language == CUDA and isinstance(left, int) and isinstance(right, int)
                 return left // right if whole else left / right
             return _OPERATORS[type(node.op)](left, right)
         except (KeyError, ArithmeticError, TypeError, ValueError):
@@ -256,6 +351,8 @@ class _Evaluator:
 
     def _call(self, node: ast.Call) -> Any:
         name = node.func
+        if isinstance(name, ast.Attribute) and name.attr == "stride":
+            return self._stride(node)
         if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in _MODULES:
             name = ast.Name(name.attr)
         if not isinstance(name, ast.Name) or (name.id not in _FUNCTIONS and name.id != "sizeof"):

@@ -19,15 +19,18 @@ from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.cuda.numba_backend import compile_ptx as compile_numba
 from tinygan_kernels.emulator import EmulatorError, step_budget
 from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.emulator.host.triton_context import CAPABILITY
 from tinygan_kernels.profiling import report, time_model
 from tinygan_kernels.profiling.architectures import capability_of
 from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
 from tinygan_kernels.profiling.counts import Key, count_executions, counted_call
 from tinygan_kernels.shapes import ContractError
 
+from . import triton_kernel
 from .host import OwnHost
 from .judge import checked_name, require_float32, turns_for_work
 from .kernel_file import OPTIONS, OwnKernel, one_line, read
+from .launch_line import Evaluated
 
 
 def profile(
@@ -112,9 +115,23 @@ def _recorded(host: OwnHost, made: KernelCall) -> RecordedLaunch:
     """Return the kernel's launch on a call, not started."""
     line, arguments = host.arguments_of(made.zeros(), made.params)
     own = host.own
-    ptx = functools.partial(_ptx, own, arguments)
     assert own.path is not None
-    return RecordedLaunch(own.name, math.prod(line.grid), math.prod(line.block), own.path, ptx)
+    if own.triton:
+        return _recorded_triton(own, own.path, line, arguments)
+    ptx = functools.partial(_ptx, own, arguments)
+    return RecordedLaunch(own.name, math.prod(line.grid), math.prod(line.block), own.path, ptx, line.shared)
+
+
+def _recorded_triton(own: OwnKernel, path: Path, line: Evaluated, arguments: tuple[Any, ...]) -> RecordedLaunch:
+    """Return the launch of a Triton kernel, which Triton compiles anew for each architecture."""
+    at = functools.lru_cache(maxsize=4)(functools.partial(triton_kernel.compiled, own.function, line, arguments))
+    emulated = at(CAPABILITY)
+
+    def ptx(arch: str) -> tuple[str, str]:
+        found = at(capability_of(arch))
+        return found.ptx, found.name
+
+    return RecordedLaunch(emulated.name, math.prod(emulated.grid), emulated.threads, path, ptx, emulated.shared)
 
 
 def _ptx(own: OwnKernel, arguments: tuple[Any, ...], arch: str) -> tuple[str, str]:

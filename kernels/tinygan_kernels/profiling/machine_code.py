@@ -94,7 +94,7 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
     """Compile PTX for `arch` (such as "sm_90"). Returns the cubin and the linker's log. Raises InspectionError."""
     from cuda.bindings import nvjitlink
 
-    options = [f"-arch={arch}", "-verbose", "-lineinfo"]
+    options = [f"-arch={_of_target(ptx, arch)}", "-verbose", "-lineinfo"]
     try:
         handle = nvjitlink.create(len(options), options)
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
@@ -106,6 +106,12 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
     nvjitlink.get_linked_cubin(handle, cubin)
     nvjitlink.destroy(handle)
     return bytes(cubin), log.decode(errors="replace")
+
+
+def _of_target(ptx: str, arch: str) -> str:
+    """Return the architecture to link PTX for: that which was asked for, in the variant such as sm_90a that the PTX is written for."""
+    target = re.search(r"^\.target\s+(sm_\d+[af])\b", ptx, re.MULTILINE)
+    return target[1] if target and target[1][:-1] == arch else arch
 
 
 def _older_linker() -> str:
@@ -139,6 +145,7 @@ def _compiled(launch: RecordedLaunch, arch: str) -> tuple[bytes, dict[str, int],
     numbers = _resources(log, entry)
     if int(arch.removeprefix("sm_").rstrip("af")) >= RESERVED_FROM:
         numbers["shared"] = max(0, numbers["shared"] - RESERVED)
+    numbers["shared"] += launch.dynamic_shared
     return cubin, numbers, entry
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
@@ -35,6 +36,19 @@ _NUMPY = {"fp32": "f4", "fp64": "f8", "fp16": "f2", "i1": "u1", "u1": "u1",
           **{f"{sign}{8 * size}": f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8)}}  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TritonLaunch:
+    """A launch of a Triton kernel that was compiled and not run. name: of the entry in the PTX; threads: of a block; shared: bytes
+    of dynamic shared memory of a block.
+    """
+
+    name: str
+    ptx: str
+    grid: tuple[int, int, int]
+    threads: int
+    shared: int
+
+
 @contextmanager
 def triton() -> Iterator[None]:
     """Run Triton kernels on the emulator inside the `with` block; arguments are NumPy arrays or PyTorch's tensors on the CPU.
@@ -45,6 +59,25 @@ def triton() -> Iterator[None]:
 
     Raises EmulatorError where Triton is not installed, SanitizerError for findings.
     """
+    with _driven_by(Driver):
+        yield
+
+
+@contextmanager
+def compiled_for(capability: int) -> Iterator[list[TritonLaunch]]:
+    """Compile Triton kernels that are launched inside the `with` for a compute capability, and run none of them.
+
+    Yields a list of their launches: those that an autotuner tries, and, behind these, that with what it has chosen. capability is
+    10 x major + minor, such as 90. Arguments are taken as `triton` takes them. Raises EmulatorError where Triton is not installed.
+    """
+    found: list[TritonLaunch] = []
+    with _driven_by(lambda: _Compiling(capability, found)):
+        yield found
+
+
+@contextmanager
+def _driven_by(driver_of: Callable[[], Driver]) -> Iterator[None]:
+    """Put a driver in the place of Triton's inside the `with`. Raises EmulatorError where Triton is not installed."""
     if find_spec("triton") is None:
         raise EmulatorError(f"emulator.triton() needs Triton: {install('triton')}")
     import triton.testing
@@ -59,7 +92,7 @@ def triton() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(patch.dict(backends, nvidia=Backend(compiler=_compiler(nvidia.compiler), driver=nvidia.driver)))
-        stack.enter_context(patch.object(driver, "_active", Driver()))
+        stack.enter_context(patch.object(driver, "_active", driver_of()))
         stack.enter_context(patch.object(JITFunction, "run", run_with_arrays))
         for name in ("do_bench", "do_bench_cudagraph"):
             stack.enter_context(patch.object(triton.testing, name, _time_once))
@@ -187,6 +220,41 @@ class _Kernel:
 @lru_cache(maxsize=256)
 def _kernel(ptx: str, name: str) -> _Kernel:
     return _Kernel(ptx, name)
+
+
+class _Compiling(Driver):
+    """A driver whose kernels are compiled for a compute capability and noted, and not run."""
+
+    def __init__(self, capability: int, found: list[TritonLaunch]) -> None:
+        super().__init__()
+        self.capability = capability
+        self.launcher_cls = partial(_Noting, found)  # type: ignore[assignment]
+
+    def get_current_target(self) -> Any:
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", self.capability, WARP)
+
+    def get_current_device(self) -> str:
+        return f"compiler for {self.capability}"
+
+    def get_device_capability(self, device: Any = None) -> tuple[int, int]:
+        return self.capability // 10, self.capability % 10
+
+    def load_binary(self, name: str, ptx: bytes, shared: int, device: Any) -> tuple[object, object, int, int, int]:
+        text = ptx.decode() if isinstance(ptx, bytes) else ptx
+        return text, text, 0, 0, 1024
+
+
+class _Noting:
+    """Notes a launch, in the place of a Launcher."""
+
+    def __init__(self, found: list[TritonLaunch], source: Any, metadata: Any) -> None:
+        self.found, self.metadata = found, metadata
+
+    def __call__(self, x: int, y: int, z: int, stream: Any, ptx: str, *args: Any) -> None:
+        warps, shared = int(self.metadata.num_warps), int(self.metadata.shared)
+        self.found.append(TritonLaunch(str(self.metadata.name), ptx, (int(x), int(y), int(z)), WARP * warps, shared))
 
 
 class Launcher:
