@@ -32,6 +32,8 @@ from .launch_line import CUDA, example, parse
 from .triton_kernel import is_triton
 
 _POINTED = {"float": "float32", "double": "float64", "float4": "float32", "float2": "float32", "double2": "float64"}
+REPLICAS = ("; of a tile with fewer elements than a block has threads (32 num_warps), Triton gives each to several threads, all of which "
+            "load it: give the launch fewer warps, or a larger tile")  # fmt: skip
 MOST_SHOWN, MOST_DIAGNOSED = 3, 12  # wrong cases that are described, and that are looked at for something new to describe
 
 
@@ -267,7 +269,9 @@ class _Tally:
             self.findings[key] = first, count + 1
 
     def _sentence(self, finding: Any) -> str:
-        return finding_told(finding, self.host.own.line.argument_texts if isinstance(self.host, OwnHost) else ())
+        own = self.host.own if isinstance(self.host, OwnHost) else None
+        told = finding_told(finding, own.line.argument_texts if own else ())
+        return told + REPLICAS if own and own.triton and "global-memory race within a block" in told else told
 
 
 def finding_told(finding: Any, names: Sequence[str]) -> str:

@@ -99,6 +99,8 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
         handle = nvjitlink.create(len(options), options)
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
         nvjitlink.complete(handle)
+    except RuntimeError as error:  # cuda.pathfinder's, where the library is not there
+        raise InspectionError(f"nvJitLink cannot be loaded ({str(error).splitlines()[0]}); run: {install('emulator')}") from None
     except nvjitlink.nvJitLinkError as error:
         raise InspectionError(f"{arch}: the kernel does not compile for this architecture ({error}){_older_linker()}") from None
     log, cubin = bytearray(nvjitlink.get_info_log_size(handle)), bytearray(nvjitlink.get_linked_cubin_size(handle))

@@ -140,7 +140,7 @@ two lines */
 def test_what_people_and_compilers_write():
     module = parse(TEXT.replace("'C'", "67"))
     function = module.functions["k"]
-    assert [(p.name, p.size, p.align) for p in function.params] == [("p0", 8, 16), ("p1", 24, 8)]
+    assert [(p.name, p.size, p.align) for p in function.params] == [("p0", 8, 8), ("p1", 24, 8)], "16 is of what p0 points to"
     assert module.files == {1: "a.cu", 2: "b.h"} and module.target == "sm_80"
     assert [v.value for v in module.variables["text"].initial] == [65, 66, 67] and module.variables["text"].size == 4
     labels = [item.name for item in function.body if isinstance(item, Label)]

@@ -7,6 +7,7 @@ replaced is the driver (a device of compute capability 8.0, in host memory) and 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,11 @@ def _compiler(original: Any) -> Any:
             super().__init__(target)
             self.binary_ext = "ptx"
 
+        def parse_options(self, options: Any) -> Any:
+            with warnings.catch_warnings():  # Triton 3.9 announces another default for its next version, to each of its users
+                warnings.filterwarnings("ignore", message="TRITON_DEFAULT_FP_FUSION")
+                return super().parse_options(options)
+
         def add_stages(self, stages: dict[str, Any], options: Any, language: Any = None) -> None:
             super().add_stages(stages, options, language)
             stages.pop("cubin", None)
@@ -186,9 +192,11 @@ class Driver:
     def clear_cache(self, cache: Any) -> None: ...
 
     def load_binary(self, name: str, ptx: bytes, shared: int, device: Any) -> tuple[object, object, int, int, int]:
-        """Translate a kernel. Return (module, function, registers, spills, the most threads of a block)."""
-        kernel = _kernel(ptx.decode() if isinstance(ptx, bytes) else ptx, name)
-        return kernel, kernel, 0, 0, 1024
+        """Translate a kernel. Return (module, function, registers, spills, the most threads of a block).
+
+        The module is None: at the end of the process Triton would ask a driver, which may be gone by then, to unload another.
+        """
+        return None, _kernel(ptx.decode() if isinstance(ptx, bytes) else ptx, name), 0, 0, 1024
 
     def unload_module(self, module: object) -> None: ...
 
@@ -242,8 +250,7 @@ class _Compiling(Driver):
         return self.capability // 10, self.capability % 10
 
     def load_binary(self, name: str, ptx: bytes, shared: int, device: Any) -> tuple[object, object, int, int, int]:
-        text = ptx.decode() if isinstance(ptx, bytes) else ptx
-        return text, text, 0, 0, 1024
+        return None, ptx.decode() if isinstance(ptx, bytes) else ptx, 0, 0, 1024
 
 
 class _Noting:

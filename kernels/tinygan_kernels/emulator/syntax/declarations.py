@@ -59,8 +59,11 @@ class Declarations(Tokens):
                                 f"not PTX: a declaration without a type, at line {self.line()}")
 
     def pointer_attributes(self) -> None:
+        """Read what follows `.ptr`: where the pointer leads to, and the alignment of what lies there, not of the parameter."""
         while self.peek() in (".global", ".const", ".shared", ".local"):
             self.take()
+        if self.accept(".align"):
+            self.integer()
 
     def parameters_text(self) -> None:
         self.expect("(")
