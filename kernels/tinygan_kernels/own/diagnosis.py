@@ -150,11 +150,11 @@ def _products_in_tf32(case: Case) -> Iterator[tuple[str, np.ndarray]]:
     if case.inputs[0].dtype != np.float32:
         return
     for half in (0, 1 << 12):
-        bits = [(np.ascontiguousarray(x, np.float32).view(np.uint32).astype(np.int64) + half) & ~0x1FFF for x in case.inputs]
-        a, b = (x.astype(np.uint32).view(np.float32).astype(np.float64) for x in bits)
+        whole = [np.ascontiguousarray(x).view(np.uint32).astype(np.int64) for x in case.inputs]
+        a, b = (((x + half) & ~0x1FFF).astype(np.uint32).view(np.float32).astype(np.float64) for x in whole)
         product = (a.T if case.params.get("trans_a") else a) @ (b.T if case.params.get("trans_b") else b)
-        yield ("the operands are rounded to TF32, as on tensor cores: in Triton write tl.dot(..., input_precision=\"ieee\") for all "
-               "digits of float32"), product  # fmt: skip
+        yield ("the operands are rounded to TF32, as on tensor cores: in Triton write tl.dot(..., input_precision=\"ieee\") for "
+               "all digits of float32"), product  # fmt: skip
 
 
 def _misread(matrix: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ from .launch_line import CUDA, example, parse
 from .triton_kernel import is_triton
 
 _POINTED = {"float": "float32", "double": "float64", "float4": "float32", "float2": "float32", "double2": "float64"}
-REPLICAS = ("; of a tile with fewer elements than a block has threads (32 num_warps), Triton gives each to several threads, all of which "
-            "load it: give the launch fewer warps, or a larger tile")  # fmt: skip
+REPLICAS = ("; of a tile with fewer elements than a block has threads (32 num_warps), Triton gives each to several threads, all "
+            "of which load it: give the launch fewer warps, or a larger tile")  # fmt: skip
 MOST_SHOWN, MOST_DIAGNOSED = 3, 12  # wrong cases that are described, and that are looked at for something new to describe
 
 
@@ -101,8 +101,8 @@ def verify(
     """Judge a kernel of one's own by the contract's kernel `as_`: on hard shapes, with the sanitizer, each error inside its bound.
 
     kernel: a path "mm.cu", "mm.cu:name", ".ptx" or ".py"; or what `emulator.RawModule.get_function` returned, or a function
-    decorated with `numba.cuda.jit` or `triton.jit`, all three with `launch`; or a Python function that is called with NumPy arrays, inputs then
-    outputs, and with the contract's parameters by name, and that launches whatever it likes. launch: a launch line, such as
+    decorated with `numba.cuda.jit` or `triton.jit`, all three with `launch`; or a Python function that is called with NumPy
+    arrays, inputs then outputs, and with the contract's parameters by name, and that launches whatever it likes. launch: a launch line, such as
     "mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)", instead of that in the file. signature: the
     arguments alone, in the kernel's order. dtype: "float32", "float64", by default that of the pointers in a .cu file, else
     float32. params: values of the contract's parameters that the kernel does not take.

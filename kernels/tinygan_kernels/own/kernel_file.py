@@ -92,8 +92,9 @@ class OwnKernel:
         count = self.parameter_count
         if len(self.line.arguments) != count:
             declared = f" ({', '.join(self.parameters)})" if self.parameters else ""
-            raise ContractError(f"{self.title} takes {count} argument{'' if count == 1 else 's'}{declared}, and {self.line.where} gives "
-                                f"{len(self.line.arguments)} ({', '.join(self.line.argument_texts)})")  # fmt: skip
+            takes = f"{self.title} takes {count} argument{'' if count == 1 else 's'}{declared}"
+            raise ContractError(f"{takes}, and {self.line.where} gives {len(self.line.arguments)} "
+                                f"({', '.join(self.line.argument_texts)})")  # fmt: skip
 
     @property
     def parameter_count(self) -> int:

@@ -204,8 +204,7 @@ def _numba_parts(text: str) -> Parts | None:
     found = _python_call(text)
     if found is None or found[2].keywords or not isinstance(found[1], ast.Tuple):
         return None
-    name, index, call = found
-    return name, tuple(index.elts), tuple(call.args)
+    return found[0], tuple(found[1].elts), tuple(found[2].args)
 
 
 def _triton_line(text: str, where: str) -> LaunchLine | None:
@@ -296,7 +295,8 @@ class _Evaluator:
         if isinstance(node, ast.Attribute) and node.attr in ("shape", "size", "ndim", "strides"):
             return getattr(self._array(node.value), node.attr)
         if isinstance(node, ast.Subscript):
-            return self._meta(node) if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str) else self._item(node)
+            named = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+            return self._meta(node) if named else self._item(node)
         if self.language == TRITON and isinstance(node, ast.Constant) and isinstance(node.value, (str, type(None))):
             return node.value  # a meta-parameter such as ACTIVATION="leaky_relu", or no array for an optional pointer
         raise ContractError(f"{self.where}: {ast.unparse(node)!r} is not understood; it may use numbers, names, + - * / %, "
@@ -322,7 +322,7 @@ class _Evaluator:
     def _meta(self, node: ast.Subscript) -> Any:
         """Return a meta-parameter that a lambda in the grid names."""
         assert isinstance(node.slice, ast.Constant)
-        meta, name = self.value(node.value), node.slice.value
+        meta, name = self.value(node.value), str(node.slice.value)
         if not isinstance(meta, _Meta):
             raise ContractError(f"{self.where}: {ast.unparse(node)}: {_NO_LAMBDA}")
         if not isinstance(meta.values.get(name), (int, float)):

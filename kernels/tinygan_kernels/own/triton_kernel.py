@@ -86,7 +86,10 @@ def compiled(kernel: Any, line: Evaluated, arguments: Sequence[Any], capability:
 
 
 def start_on_gpu(kernel: Any, line: Evaluated, arguments: Sequence[Any]) -> None:
-    """Launch a kernel on the current GPU, on CuPy's arrays, by Triton's own driver. Raises BackendError where that cannot be used."""
+    """Launch a kernel on the current GPU, on CuPy's arrays, by Triton's own driver.
+
+    Raises BackendError where that cannot be used.
+    """
     try:
         _started(kernel, line, [_OfCupy(a) if hasattr(a, "__cuda_array_interface__") else a for a in arguments])
     except (ImportError, RuntimeError) as error:
@@ -127,12 +130,11 @@ def _reason(error: BaseException) -> str:
     inner: BaseException = error
     while inner.__cause__ is not None:
         inner = inner.__cause__
-    function, node = getattr(error, "src", None), getattr(error, "node", None)
     said = getattr(inner, "error_message", None) or _first_line(inner)
     text = " ".join(str(said).split())
-    line = getattr(node, "lineno", None)
-    source = function.split("\n")[line - 1].strip() if isinstance(function, str) and line and line <= function.count("\n") + 1 else ""
-    return f"{text}{f', at {source!r}' if source else ''}"
+    function, line = getattr(error, "src", None), getattr(getattr(error, "node", None), "lineno", 0)
+    lines = function.split("\n") if isinstance(function, str) else []
+    return f"{text}, at {lines[line - 1].strip()!r}" if 0 < line <= len(lines) else text
 
 
 def _first_line(error: BaseException) -> str:

@@ -111,7 +111,7 @@ def link(ptx: str, arch: str) -> tuple[bytes, str]:
 
 
 def _of_target(ptx: str, arch: str) -> str:
-    """Return the architecture to link PTX for: that which was asked for, in the variant such as sm_90a that the PTX is written for."""
+    """Return the architecture to link PTX for: `arch`, or the variant of it, such as sm_90a, that the PTX is written for."""
     target = re.search(r"^\.target\s+(sm_\d+[af])\b", ptx, re.MULTILINE)
     return target[1] if target and target[1][:-1] == arch else arch
 

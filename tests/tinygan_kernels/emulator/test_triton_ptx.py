@@ -38,7 +38,8 @@ POINTERS = """\
 .version 8.0
 .target sm_80
 .address_size 64
-.visible .entry put(.param .f32 value, .param .u64 .ptr .global .align 1 out, .param .u32 by, .param .u64 .ptr .global .align 1 more)
+.visible .entry put(
+  .param .f32 value, .param .u64 .ptr .global .align 1 out, .param .u32 by, .param .u64 .ptr .global .align 1 more)
 {
   .reg .b64 %rd<3>; .reg .f32 %f1; .reg .b32 %r1;
   ld.param.f32 %f1, [value]; ld.param.u64 %rd1, [out]; ld.param.u32 %r1, [by]; ld.param.u64 %rd2, [more];

@@ -47,7 +47,7 @@ def test_arguments_are_values_in_the_order_of_the_line():
     ("mm[1, 2](a", NUMBA, "is no launch; write it such as mm[(math"),
     ("mm<<<1, 2>>>(a)", NUMBA, "is no launch"),
     ("mm<<<P, 32>>>(a)", CUDA, "here names P, which is not known here; known are a, M, N, K, slope"),
-    ("mm[N / 16, 16](a)", NUMBA, "the grid comes to 2.0625, it has to be one to three whole numbers; in Python `/` gives fractions"),
+    ("mm[N / 16, 16](a)", NUMBA, "the grid comes to 2.0625, it has to be one to three whole numbers; in Python `/` gives"),
     ("mm<<<-1, 16>>>(a)", CUDA, "the grid comes to -1"),
     ("mm<<<1, dim3(1, 2, 3, 4)>>>(a)", CUDA, "the block comes to (1, 2, 3, 4)"),
     ("mm<<<1 / 0, 1>>>(a)", CUDA, "cannot be computed"),

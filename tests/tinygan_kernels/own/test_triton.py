@@ -146,7 +146,8 @@ def addressed(name, value, arrays):
 
 @needs_triton
 @pytest.mark.parametrize("pieces, name, options, said", [
-    ([("# launch: add", "# add")], "add", {}, "no line says how add is launched; write one such as '# launch: add[(triton.cdiv(M, 32)"),
+    ([("# launch: add", "# add")], "add", {},
+     "no line says how add is launched; write one such as '# launch: add[(triton.cdiv(M, 32)"),
     ([(", BLOCK=64, num_warps=2)", ")")], "add", {}, "takes (x, y, out, n, BLOCK), and k.py:5 gives no BLOCK"),
     ([("n, BLOCK=64", "n, 64, BLOCK=64")], "add", {}, "and k.py:5 gives BLOCK twice"),
     ([("n, BLOCK=64", "n, 64, 3, 4")], "add", {}, "and k.py:5 gives 7 arguments (a, b, y, n, 64, 3, 4)"),
@@ -157,7 +158,7 @@ def addressed(name, value, arrays):
     ([], "", {}, "several launch lines fit (add, tuned, sgd, mm); say which kernel is meant"),
     ([], "other", {}, "there is no kernel 'other' in it; it has add, tuned, sgd, mm"),
     ([], "add", {"signature": "a b y"}, "gives no n"),
-    ([("out, n, BLOCK: tl.constexpr):", "out, n, BLOCK: tl.constexpr):\n    while tl.load(out, volatile=True) != 7.0:\n        pass")], "add", {},
+    ([("    at = tl.program_id", "    while tl.load(out, volatile=True) != 7.0:\n        pass\n    at = tl.program_id")], "add", {},
      "does not end, k.py:"),
     ([("import triton\n", "import triton\nraise OSError('gone')\n")], "add", {}, "k.py:3: OSError: gone"),
 ])
