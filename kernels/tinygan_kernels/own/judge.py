@@ -102,7 +102,8 @@ def verify(
 
     kernel: a path "mm.cu", "mm.cu:name", ".ptx" or ".py"; or what `emulator.RawModule.get_function` returned, or a function
     decorated with `numba.cuda.jit` or `triton.jit`, all three with `launch`; or a Python function that is called with NumPy
-    arrays, inputs then outputs, and with the contract's parameters by name, and that launches whatever it likes. launch: a launch line, such as
+    arrays, inputs then outputs, and with the contract's parameters by name, and that launches whatever it likes.
+    launch: a launch line, such as
     "mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K)", instead of that in the file. signature: the
     arguments alone, in the kernel's order. dtype: "float32", "float64", by default that of the pointers in a .cu file, else
     float32. params: values of the contract's parameters that the kernel does not take.
