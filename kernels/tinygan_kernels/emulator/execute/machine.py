@@ -22,6 +22,8 @@ from .lanes import Lanes, Shape
 from .mbarriers import Mbarriers
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
+from .surfaces import Surfaces
+from .textures import Textures
 
 
 class Machine:
@@ -178,6 +180,8 @@ class Machine:
             "copies": access.copies,
             "mbarriers": mbarriers,
             "bulk": BulkCopies(access, mbarriers),
+            "textures": Textures(access),
+            "surfaces": Surfaces(access),
             "clock": self._clock,
             "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, unwritten_bytes
+from tinygan_kernels.emulator.execute.texture_objects import Bindless
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Variable
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
@@ -46,6 +47,10 @@ def _bytes_of(argument, variable: Variable, what: str) -> bytes:
         if argument.dtype.hasobject:
             raise EmulatorError(f"{what} is an array of Python objects: kernels work on numbers")
         return np.uint64(argument.__array_interface__["data"][0]).tobytes()
+    if isinstance(argument, Bindless):
+        if not _is_pointer(variable):
+            raise EmulatorError(f"{what} is a {argument.what} object, but the kernel declares a {_describe(variable)} there")
+        return np.uint64(argument.ptr).tobytes()
     if argument is None and _is_pointer(variable):
         return bytes(8)
     if isinstance(argument, np.void):

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygan_kernels.emulator import counters
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute import texture_objects
 from tinygan_kernels.emulator.execute.heap import HEAP
 from tinygan_kernels.emulator.execute.lanes import Shape
 from tinygan_kernels.emulator.execute.machine import Machine
@@ -108,6 +109,8 @@ def _run(
         given = [a for a in args if isinstance(a, np.ndarray)] + [array for array, _ in arrays or ()]
         return HandedPointers(words, given)(memory)
 
+    if any(site.space in ("texture", "surface") for site in kernel.sites):
+        texture_objects.attach_all(memory)
     memory.describe = foreign
     memory.finder = None if foreign else find_more  # which does its work only where an access finds no array
     blocks = grid[0] * grid[1] * grid[2]

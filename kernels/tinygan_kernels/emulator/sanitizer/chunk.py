@@ -215,4 +215,5 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
 
 def granule_of(kernel, space: str) -> int:
     """Return the size of the pieces in which races are tracked: 4 bytes, 1 if the kernel has narrower accesses to the space."""
-    return 4 if all(s.size >= 4 for s in kernel.sites if s.space in (space, "generic")) else 1
+    spaces = (space, "generic", "surface") if space == "global" else (space, "generic")
+    return 4 if all(s.size >= 4 for s in kernel.sites if s.space in spaces) else 1

@@ -15,7 +15,17 @@ from .order import FLAG_BITS, THREAD_BITS, Order
 from .strength import STRONG, WIDE, Strength
 
 SAME_WARP, SAME_BLOCK, ELSEWHERE = 1, 2, 3
-READ_ONLY = "through the read-only cache"
+STALE = {
+    "tex": "through a texture", "tld4": "through a texture", "suld": "through a surface",
+    "ld": "through the read-only cache (ld.global.nc, __ldg)",
+}  # fmt: skip
+"""Ways, by opcode, on which a launch may not see what it has written itself. (CUDA C++ Programming Guide, "Read/Write Coherency")"""
+
+
+def stale_way(name: str) -> str:
+    """Return the way of STALE that an instruction takes, by its name; "" for an ordinary load."""
+    opcode = name.partition(".")[0]
+    return STALE.get(opcode, "") if opcode != "ld" or ".nc" in name else ""
 
 
 class Records:
@@ -59,11 +69,11 @@ class Races:
     # -- accesses -------------------------------------------------------------------------------------------------
     def read(self, site, strength: Strength, memory, records: Records, positions, lanes: Lanes) -> None:
         """Check a load against the last writers, and note its lanes as readers."""
-        stamp = self._stamp(site, strength, lanes)
+        stamp, way = self._stamp(site, strength, lanes), stale_way(site.name) if records.written else ""
         for _, at in records.granules(site, positions):
-            if records.written and ".nc" in site.name:
+            if way:
                 writers = records.writer[at]
-                self._found(site, writers != 0, writers, positions, lanes, "read", READ_ONLY)
+                self._found(site, writers != 0, writers, positions, lanes, "read", way)
             elif records.written:
                 self._against(records.writer[at], stamp, site, positions, lanes, "read", "written", None)
             self._note_readers(records, at, stamp, lanes)
@@ -196,8 +206,8 @@ class Races:
         if earlier.startswith("written in"):
             what = "threads write different values to the same bytes in one instruction"
             what = what if same else "write of bytes that another block writes in the same instruction"
-        elif earlier == READ_ONLY:
-            where, what = "stale read", f"read {READ_ONLY} (ld.global.nc, __ldg) of bytes that this launch has written"
+        elif earlier.startswith("through"):
+            where, what = "stale read", f"read {earlier} of bytes that this launch has written"
         elif same:
             what = f"{action} of bytes {earlier} by {whose}"
         else:
@@ -208,5 +218,6 @@ class Races:
         if self.space == "shared":
             address -= int(machine.access.spaces["shared"].start[lane])
         message = f"{where}: {what}; the other is {other}{line}"
-        sides = int(self.order.number[lane]), number
+        own = int(self.order.number[lane])
+        sides = (own, number) if own != number else None  # a stale read of what the thread itself has written has no two orders
         self.report.add("racecheck", message, site, machine, lane, address, self.space, int(race.sum()), sides)

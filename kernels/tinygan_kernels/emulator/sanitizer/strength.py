@@ -33,7 +33,7 @@ class Strength(NamedTuple):
 def strength_of(name: str) -> Strength:
     """Return the strength of an instruction by its name, such as ld.acquire.gpu.global.u32."""
     opcode, *words = name.split(".")
-    atomic = opcode in ("atom", "red") or "mbarrier" in words  # cp.async.mbarrier.arrive
+    atomic = opcode in ("atom", "red", "sured") or "mbarrier" in words  # cp.async.mbarrier.arrive
     atomic |= (opcode, *words[:1]) == ("cp", "reduce") or (opcode == "mbarrier" and words[0] != "init")
     strong = atomic or bool(_STRONG & set(words))
     flags = (STRONG if strong else WEAK) | (WIDE if strong and "cta" not in words else 0)

@@ -295,7 +295,8 @@ class _Body:
     def operand(self):
         p = self.p
         if p.accept("{"):
-            return Vector(self.until("}"))
+            items = Vector(self.until("}"))
+            return Pair(items, self.atom()) if p.accept("|") else items
         if p.accept("("):
             return Vector(self.until(")"))
         if p.accept("["):

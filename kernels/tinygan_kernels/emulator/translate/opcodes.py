@@ -15,7 +15,7 @@ from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import KNOWN as CONVERSIONS
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Function, Instruction, Register, names_in
 
-from . import arithmetic, barriers, data, memory, warp
+from . import arithmetic, barriers, data, memory, textures, warp
 from .emitter import Emitter
 from .types import ROUNDING, types_of
 
@@ -92,6 +92,8 @@ _MBARRIER = (
 _BARRIER = "sync arrive red popc and or cta"
 _OF_CLUSTER = "cluster wait release acquire relaxed"
 _VIDEO = "vadd2 vadd4 vsub2 vsub4 vmin2 vmin4 vmax2 vmax4 vabsdiff2 vabsdiff4 vavrg2 vavrg4"
+_GEOMETRY = "1d 2d 3d a1d a2d"
+_SURFACE = f"b p {_GEOMETRY} trap clamp zero"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
 
 OPCODES: dict[str, Opcode] = {
@@ -160,6 +162,13 @@ OPCODES: dict[str, Opcode] = {
     "setmaxnreg": Opcode(memory.nothing, "misc", destination=False, modifiers="inc dec sync aligned"),
     "griddepcontrol": Opcode(memory.nothing, "control", destination=False, modifiers="launch_dependents wait"),
     "pmevent": Opcode(memory.nothing, "misc", destination=False, modifiers="mask"),
+    # -- textures and surfaces count as "memory" too, as NVIDIA names no class of their own
+    "tex": Opcode(textures.tex, "memory", modifiers=f"base level grad {_GEOMETRY} cube acube v2 v4"),
+    "tld4": Opcode(textures.tld4, "memory", modifiers=r"r g b a \dd a2d cube acube v4"),
+    **_rows("txq suq", textures.query, "memory", modifiers=r"level \w+"),
+    "suld": Opcode(textures.suld, "memory", modifiers=f"{_SURFACE} ca cg cs cv v2 v4"),
+    "sust": Opcode(textures.sust, "memory", destination=False, modifiers=f"{_SURFACE} wb cg cs wt v2 v4"),
+    "sured": Opcode(textures.sured, "memory", destination=False, modifiers=f"{_SURFACE} add min max and or"),
     # -- collectives: lanes of a warp meet
     "shfl": Opcode(warp.shfl, "inter_thread_communication", members=-1, modifiers="sync up down bfly idx"),
     "vote": Opcode(warp.vote, "inter_thread_communication", members=-1, modifiers="sync all any uni ballot"),

@@ -13,7 +13,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax import cfg
 from tinygan_kernels.emulator.syntax.ptx import Address, Instruction, Module
 
-from . import opcodes, terminators
+from . import opcodes, terminators, textures
 from .emitter import Emitter
 from .kernel import PythonLine, SourceFiles, TranslatedBlock, TranslatedKernel
 from .layout import Layout
@@ -103,8 +103,8 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
     if row is None or row.lower is None:
         raise e.unsupported(opcodes.unknown(ins.opcode))
     opcodes.check_modifiers(e, ins)
-    if any(isinstance(operand, Address) and operand.more for operand in ins.operands):
-        raise e.unsupported("an address of several parts, as textures, surfaces and tensor maps have, is not supported")
+    if row.lower.__module__ != textures.__name__ and any(isinstance(o, Address) and o.more for o in ins.operands):
+        raise e.unsupported("an address of several parts, as tensor maps have, is not supported")
     with _operands_fit(ins), e.under_guard(ins):
         row.lower(e, ins)
     opcodes.check_destination(e, ins, row)
