@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute.texture_objects import Bindless
 
 
 class MemoryPointer(NamedTuple):
@@ -108,6 +109,8 @@ class Adapted:
 
 def plain(value, what: str) -> np.ndarray:
     """Return an argument of a kernel as an array. Raises EmulatorError for one that is neither an array nor a number."""
+    if isinstance(value, Bindless):
+        return np.asarray(np.uint64(value.ptr))
     if isinstance(value, (np.ndarray, np.generic, bool, int, float, complex)):
         return np.asarray(value)
     raise EmulatorError(f"{what} is a {type(value).__name__}: arrays and numbers are taken")

@@ -1,9 +1,11 @@
-"""`cupy.cuda` of `emulator.cupy`: streams, events and a device. All work is done at once and in order, so they do nothing."""
+"""`cupy.cuda` of `emulator.cupy`: streams, events, textures and a device. All work is done at once and in order, so they do nothing."""
 
 from __future__ import annotations
 
 import time
 from types import SimpleNamespace
+
+from . import texture
 
 
 class Stream:
@@ -76,5 +78,7 @@ def get_current_stream() -> Stream:
     return Stream.null
 
 
-runtime = SimpleNamespace(deviceSynchronize=lambda: None, getDeviceCount=lambda: 1, getDevice=lambda: 0, setDevice=lambda _: None)
+runtime = SimpleNamespace(
+    deviceSynchronize=lambda: None, getDeviceCount=lambda: 1, getDevice=lambda: 0, setDevice=lambda _: None, **texture.CONSTANTS
+)  # fmt: skip
 stream = SimpleNamespace(get_current_stream=get_current_stream, Stream=Stream)

@@ -159,7 +159,9 @@ class ElementwiseKernel(_UserKernel):
 
     def _shape(self, arrays: list[np.ndarray], size: int | None) -> tuple[int, ...]:
         every = list(zip([*self.inputs, *self.outputs], arrays, strict=False))
-        shapes = [a.shape for p, a in every[: len(self.inputs)] if not p.raw] or [a.shape for p, a in every if not p.raw]
+        shapes = [a.shape for p, a in every[: len(self.inputs)] if not p.raw]
+        if not any(shapes):  # numbers and textures alone say nothing of how many elements there are
+            shapes = [a.shape for p, a in every if not p.raw]
         if size is not None:
             if any(shapes):
                 raise ValueError(f"kernel {self.name}: size is for kernels all of whose arrays are raw")
