@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, INVALID_CONFIGURATION, INVALID_PITCH, INVALID_SYMBOL = 0, 1, 2, 9, 12, 13
-INVALID_DIRECTION, INVALID_FUNCTION, INVALID_DEVICE, INVALID_HANDLE, OUT_OF_RESOURCES = 21, 98, 101, 400, 701
+INVALID_DIRECTION, INVALID_FUNCTION, INVALID_DEVICE, INVALID_HANDLE, OUT_OF_RESOURCES, NOT_SUPPORTED = 21, 98, 101, 400, 701, 801
 ERRORS = {
     SUCCESS: ("cudaSuccess", "no error"),
     INVALID_VALUE: ("cudaErrorInvalidValue", "invalid argument"),
@@ -21,6 +21,7 @@ ERRORS = {
     OUT_OF_RESOURCES: ("cudaErrorLaunchOutOfResources", "too many resources requested for launch"),
     710: ("cudaErrorAssert", "device-side assert triggered"),
     719: ("cudaErrorLaunchFailure", "unspecified launch failure"),
+    NOT_SUPPORTED: ("cudaErrorNotSupported", "operation not supported"),
 }
 """{cudaError_t: (its name, what cudaGetErrorString says)}. (CUDA Runtime API, "Data types used by CUDA Runtime")"""
 

@@ -20,6 +20,7 @@ from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES
 from tinygan_kernels.emulator.sanitizer.findings import checking
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
+from .cuda_arrays import CudaArrays
 from .cuda_errors import (
     ERRORS,
     INVALID_DEVICE,
@@ -64,6 +65,7 @@ class CudaRuntime:
         self.texts: dict[str, int] = {}
         self.shared_limit: dict[int, int] = {}
         self.pending: Launch | None = None
+        self.cuda_arrays = CudaArrays(process, self._side, self._region)
         room = np.zeros(ARGUMENTS, np.uint8)
         self.arguments = process.memory.add(Region(room.ctypes.data, ARGUMENTS, HOST, "the arguments of a launch", room))
 
@@ -99,6 +101,7 @@ class CudaRuntime:
             "cudaLaunchKernel": (self.launch_with, "piiiiiipppi"),
             "cudaFuncSetAttribute": (self.set_attribute, "pii"),
             "cudaFuncGetAttribute": (self.kernel_attribute, "pip"),
+            **self.cuda_arrays.functions(),
         }
         made = {f"host_{name}": self.process.callback(self._returning(f, name), args, "i") for name, (f, args) in table.items()}
         plain: dict[str, tuple[Callable[..., Any], str, str]] = {

@@ -46,6 +46,8 @@ cudaError_t host_cudaFuncSetAttribute(const void* kernel, int attribute, int val
 cudaError_t host_cudaFuncGetAttribute(const void* kernel, int attribute, int* value);
 }
 
+#include "host_textures.h"
+
 // -- memory --------------------------------------------------------------------------------------------------------------
 template <class T> inline cudaError_t host_malloc(T** pointer, size_t bytes) { return host_cudaMalloc((void**)pointer, bytes); }
 template <class T> inline cudaError_t host_mallocAsync(T** pointer, size_t bytes, cudaStream_t) {
