@@ -88,8 +88,7 @@ def _run_script(parser: argparse.ArgumentParser, given: argparse.Namespace) -> N
     sys.argv = [given.file, *given.arguments]
     sys.path.insert(0, str(Path(given.file).resolve().parent))
     uses_triton = re.search(rb"^\s*(import|from)\s+triton\b", Path(given.file).read_bytes(), re.MULTILINE) is not None
-    parts = {"cupy.cuda": cupy.cuda, "cupy.cuda.texture": cupy.cuda.texture, "cupy.cuda.runtime": cupy.cuda.runtime}
-    sys.modules |= {"cupy": cupy, **parts}
+    sys.modules |= {"cupy": cupy, "cupy.cuda": cupy.cuda, **cupy.cuda.submodules()}
     try:
         with numba(), triton() if uses_triton else nullcontext(), checks(not given.no_checks):
             runpy.run_path(given.file, run_name="__main__")

@@ -1,9 +1,13 @@
-"""`cupy.cuda` of `emulator.cupy`: streams, events, textures and a device. All work is done at once and in order, so they do nothing."""
+"""`cupy.cuda` of `emulator.cupy`: streams, events, a device, textures.
+
+All work is done at once and in order, so streams and events do nothing.
+"""
 
 from __future__ import annotations
 
 import time
 from types import SimpleNamespace
+from typing import Any
 
 from . import texture
 
@@ -82,3 +86,8 @@ runtime = SimpleNamespace(
     deviceSynchronize=lambda: None, getDeviceCount=lambda: 1, getDevice=lambda: 0, setDevice=lambda _: None, **texture.CONSTANTS
 )  # fmt: skip
 stream = SimpleNamespace(get_current_stream=get_current_stream, Stream=Stream)
+
+
+def submodules() -> dict[str, Any]:
+    """Return what scripts may import as modules: {"cupy.cuda.texture": ...}."""
+    return {"cupy.cuda.texture": texture, "cupy.cuda.runtime": runtime, "cupy.cuda.stream": stream}

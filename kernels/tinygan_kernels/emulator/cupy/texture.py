@@ -6,10 +6,12 @@ refuses, a ValueError says here what is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tinygan_kernels.emulator.execute.texture_objects import CudaArray, Description, LinearMemory, Surface, Texture
-from tinygan_kernels.emulator.semantics.texels import Format, format_of
+from tinygan_kernels.emulator.semantics.texels import format_of
 
 CONSTANTS = {
     "cudaChannelFormatKindSigned": 0, "cudaChannelFormatKindUnsigned": 1, "cudaChannelFormatKindFloat": 2,
@@ -18,7 +20,8 @@ CONSTANTS = {
     "cudaAddressModeWrap": 0, "cudaAddressModeClamp": 1, "cudaAddressModeMirror": 2, "cudaAddressModeBorder": 3,
     "cudaFilterModePoint": 0, "cudaFilterModeLinear": 1,
     "cudaReadModeElementType": 0, "cudaReadModeNormalizedFloat": 1,
-    "cudaArrayDefault": 0, "cudaArrayLayered": 1, "cudaArraySurfaceLoadStore": 2, "cudaArrayCubemap": 4, "cudaArrayTextureGather": 8,
+    "cudaArrayDefault": 0, "cudaArrayLayered": 1, "cudaArraySurfaceLoadStore": 2, "cudaArrayCubemap": 4,
+    "cudaArrayTextureGather": 8,
 }  # fmt: skip
 """What `cupy.cuda.runtime` has for textures, with CUDA's values."""
 ARRAY, MIPMAPPED, LINEAR, PITCHED = range(4)
@@ -53,50 +56,44 @@ class CUDAarray:
         self.ndim = 3 if depth else 2 if height else 1
         self.ptr = self.array.base
 
-    def copy_from(self, in_arr, stream=None) -> None:
-        """Copy an array of shape (channels * width,), (height, channels * width) or (depth, height, channels * width) into this one.
+    def copy_from(self, in_arr: np.ndarray, stream: object = None) -> None:
+        """Copy an array into this one: (channels * width,), (height, channels * width) or (depth, height, channels * width).
 
         Raises ValueError for another shape or dtype. stream: taken, and without effect, as all is done in order.
         """
         self._check(in_arr)
         self.array.elements()[...] = np.asarray(in_arr).reshape(self.array.elements().shape)
-        if self.array.data.marks is not None:
-            self.array.data.marks[1][...] = False
+        self.array.marks[...] = False
 
-    def copy_to(self, out_arr, stream=None) -> None:
+    def copy_to(self, out_arr: np.ndarray, stream: object = None) -> None:
         """Copy this array into one of the shape that `copy_from` takes, in C order. Raises ValueError for another."""
         self._check(out_arr)
         if not out_arr.flags.c_contiguous:
             raise ValueError("copy_to takes an array in C order")
         np.asarray(out_arr)[...] = self.array.elements().reshape(out_arr.shape)
 
-    def _check(self, array) -> None:
+    def _check(self, array: np.ndarray) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"an array is copied from or to, not a {type(array).__name__}")
-        texel: Format = self.desc.texel
-        shape = (self.depth, self.height, texel.channels * self.width)[3 - self.ndim :] if not self._layers_of_rows else (
-            self.depth, texel.channels * self.width
-        )  # fmt: skip
+        texel = self.desc.texel
+        shape = (*(n for n in (self.depth, self.height) if n), texel.channels * self.width)
         if array.shape != shape:
             raise ValueError(f"an array of shape {shape} is copied from or to, not {array.shape}")
         if array.dtype != np.dtype(texel.code):
             raise ValueError(f"an array of dtype {np.dtype(texel.code)} is copied from or to, not {array.dtype}")
-
-    @property
-    def _layers_of_rows(self) -> bool:
-        return self.array.geometry == "a1d"
 
 
 class ResourceDescriptor:
     """What a texture or surface object reads: a CUDAarray (cuArr), or an array in memory (arr), with the format chDesc.
 
     restype: cudaResourceTypeArray; cudaResourceTypeLinear, with sizeInBytes; cudaResourceTypePitch2D, with width and height in
-    elements and the bytes between rows, pitchInBytes. Raises NotImplementedError for mipmapped arrays, TypeError for an argument that
-    is missing, ValueError for another type.
+    elements and the bytes between rows, pitchInBytes. Raises NotImplementedError for mipmapped arrays, TypeError for an argument
+    that is missing, ValueError for another type.
     """
 
     def __init__(
-        self, restype: int, cuArr: CUDAarray | None = None, arr=None, chDesc: ChannelFormatDescriptor | None = None,
+        self, restype: int, cuArr: CUDAarray | None = None, arr: np.ndarray | None = None,
+        chDesc: ChannelFormatDescriptor | None = None,
         sizeInBytes: int = 0, width: int = 0, height: int = 0, pitchInBytes: int = 0,
     ):  # fmt: skip
         if restype == MIPMAPPED:
@@ -113,22 +110,26 @@ class ResourceDescriptor:
 
     def resource(self) -> CudaArray | LinearMemory:
         """Return what is described. Raises ValueError for memory that a texture cannot have."""
-        if self.restype == ARRAY:
+        if self.cuArr is not None and self.restype == ARRAY:
             return self.cuArr.array
+        assert self.arr is not None and self.chDesc is not None, "the constructor has looked"
         address = int(self.arr.__array_interface__["data"][0])
-        texel, options = self.chDesc.texel, {"aligned_to": _allocation(self.arr), "array": self.arr}
+        texel, start = self.chDesc.texel, _allocation(self.arr)
         if self.restype == LINEAR:
-            return LinearMemory(address, texel, self.sizeInBytes // texel.size, name="the linear memory of a texture", **options)
-        if self.height < 1:
-            raise ValueError("pitched memory has a height of 1 or more")
-        name = "the pitched memory of a texture"
-        return LinearMemory(address, texel, self.width, self.height, self.pitchInBytes, name=name, **options)
+            width, height, name = self.sizeInBytes // texel.size, 0, "the linear memory of a texture"
+        else:
+            width, height, name = self.width, self.height, "the pitched memory of a texture"
+            if height < 1:
+                raise ValueError("pitched memory has a height of 1 or more")
+        return LinearMemory(address, texel, width, height, self.pitchInBytes, aligned_to=start, array=self.arr, name=name)
 
-    def get_resource_desc(self) -> dict:
+    def get_resource_desc(self) -> dict[str, object]:
         """Return the description as a dict."""
-        if self.restype == ARRAY:
+        if self.cuArr is not None and self.restype == ARRAY:
             return {"resType": self.restype, "array": {"array": self.cuArr.ptr}}
-        memory = {"devPtr": int(self.arr.__array_interface__["data"][0]), "desc": self.chDesc.get_channel_format()}
+        assert self.arr is not None and self.chDesc is not None, "the constructor has looked"
+        address = int(self.arr.__array_interface__["data"][0])
+        memory: dict[str, object] = {"devPtr": address, "desc": self.chDesc.get_channel_format()}
         if self.restype == LINEAR:
             return {"resType": self.restype, "linear": memory | {"sizeInBytes": self.sizeInBytes}}
         sizes = {"width": self.width, "height": self.height, "pitchInBytes": self.pitchInBytes}
@@ -143,19 +144,20 @@ class TextureDescriptor:
     """
 
     def __init__(
-        self, addressModes=None, filterMode: int = 0, readMode: int = 0, sRGB=None, borderColors=None, normalizedCoords=None,
-        maxAnisotropy=None,
+        self, addressModes: Sequence[int] | None = None, filterMode: int = 0, readMode: int = 0, sRGB: int | None = None,
+        borderColors: Sequence[float] | None = None, normalizedCoords: int | None = None, maxAnisotropy: int | None = None,
     ):  # fmt: skip
         modes, colours = tuple(addressModes or ()), tuple(borderColors or ())
         if len(modes) > 3 or len(colours) > 4:
             raise ValueError("there are at most three addressModes and four borderColors")
+        x, y, z = (int(m) for m in (*modes, 0, 0, 0)[:3])
+        r, g, b, a = (float(np.float32(c)) for c in (*colours, 0, 0, 0, 0)[:4])
         self.how = Description(
-            address=tuple(int(m) for m in (*modes, 0, 0, 0)[:3]), filter=int(filterMode), read=int(readMode), srgb=bool(sRGB),
-            border=tuple(float(np.float32(c)) for c in (*colours, 0, 0, 0, 0)[:4]), normalized=bool(normalizedCoords),
-            anisotropy=int(maxAnisotropy or 0),
+            address=(x, y, z), filter=int(filterMode), read=int(readMode), srgb=bool(sRGB), border=(r, g, b, a),
+            normalized=bool(normalizedCoords), anisotropy=int(maxAnisotropy or 0),
         )  # fmt: skip
 
-    def get_texture_desc(self) -> dict:
+    def get_texture_desc(self) -> dict[str, object]:
         """Return the description as a dict."""
         how = self.how
         return {
@@ -189,7 +191,7 @@ class SurfaceObject(Surface):
         self.ResDesc = ResDesc
 
 
-def _need(value, kind: type, name: str) -> None:
+def _need(value: object, kind: type, name: str) -> None:
     """Raise TypeError for an argument that is not of its class."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} is a {kind.__name__}, not a {type(value).__name__}")

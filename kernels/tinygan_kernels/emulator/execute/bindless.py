@@ -15,10 +15,10 @@ from tinygan_kernels.emulator.translate.kernel import Site
 from .access import Access, subset
 from .lanes import Lanes
 from .memory import Memory
-from .texture_objects import Bindless, named_by
+from .texture_objects import Kind, named_by
 
 
-def objects(access: Access, site: Site, handle, kind: type[Bindless], lanes: Lanes) -> Iterator[tuple[Bindless, Lanes]]:
+def objects(access: Access, site: Site, handle: np.ndarray, kind: type[Kind], lanes: Lanes) -> Iterator[tuple[Kind, Lanes]]:
     """Yield (object, lanes) for the lanes of each handle; report handles that name no object of the kind, and freed arrays."""
     if lanes.count == 0:
         return

@@ -107,13 +107,13 @@ class Lanes:
         """Return a collective's member masks, given what they are at the place of these lanes."""
         return masks if self.meeting is None else self.meeting.members
 
-    def pick(self, values):
+    def pick(self, values: np.ndarray) -> np.ndarray:
         """Return the values of these lanes, in lane order; a scalar is repeated for each."""
         if np.ndim(values) == 0:
             return np.broadcast_to(values, (self.count,))
         return values if self.full else values[self.index]
 
-    def put(self, target: np.ndarray, values) -> None:
+    def put(self, target: np.ndarray, values: np.ndarray) -> None:
         """Write one value per lane of this set (in lane order) into a register."""
         if self.full:
             target[...] = values

@@ -1,10 +1,12 @@
 """The execution of suld, sust and sured. (PTX ISA, "Surface Instructions"; CUDA C++ Programming Guide, "Surface Functions")
 
-The x coordinate counts bytes, which have to begin at a multiple of what is moved; y, z and the layer count rows, slices and layers. What
-lies outside is a fault with .trap, goes to the nearest place inside with .clamp, and with .zero reads as 0 and is not written.
+The x coordinate counts bytes, which have to begin at a multiple of what is moved; y, z and the layer count rows, slices and layers.
+What lies outside is a fault with .trap, goes to the nearest place inside with .clamp, and with .zero reads as 0 and is not written.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,10 +18,11 @@ from .lanes import Lanes
 from .progress import careful
 from .texture_objects import CudaArray, Surface
 
-_FITS = {
-    "1d": ("1d",), "2d": ("2d",), "3d": ("3d",), "a1d": ("a1d",), "a2d": ("a2d", "cube", "acube"),
-}  # fmt: skip
+_FITS = {"1d": ("1d",), "2d": ("2d",), "3d": ("3d",), "a1d": ("a1d",), "a2d": ("a2d", "cube", "acube")}
 """Geometries of a surface instruction, with those of the CUDA arrays that it may reach: faces of a cubemap count as layers."""
+
+
+Coordinates = tuple[np.ndarray, ...]
 
 
 class Surfaces:
@@ -28,12 +31,15 @@ class Surfaces:
     def __init__(self, access: Access):
         self.access = access
 
-    def load(self, site: Site, geometry: str, mode: str, targets, handle, coordinates, lanes: Lanes) -> None:
+    def load(
+        self, site: Site, geometry: str, mode: str, targets: Sequence[np.ndarray | None], handle: np.ndarray,
+        coordinates: Coordinates, lanes: Lanes,
+    ) -> None:  # fmt: skip
         """Carry out suld.b: site.count elements of site.size bytes into registers."""
-        for array, address, some, outside in self._places(site, geometry, mode, handle, coordinates, lanes, "read"):
+        for address, some, outside in self._places(site, geometry, mode, handle, coordinates, lanes, "read"):
             for target in targets if outside.count else ():
                 if target is not None:
-                    outside.put(target, target.dtype.type(0))
+                    outside.put(target, np.zeros(outside.count, target.dtype))
             for memory, positions, part, _ in bindless.pieces(self.access, site, address, some):
                 if self.access.check:
                     self.access.check.read(site, memory, positions, part)
@@ -43,9 +49,12 @@ class Surfaces:
                     if target is not None:
                         part.put(target, view[index + j])
 
-    def store(self, site: Site, geometry: str, mode: str, values, handle, coordinates, lanes: Lanes) -> None:
+    def store(
+        self, site: Site, geometry: str, mode: str, values: Sequence[np.ndarray], handle: np.ndarray, coordinates: Coordinates,
+        lanes: Lanes,
+    ) -> None:  # fmt: skip
         """Carry out sust.b: site.count elements of site.size bytes, one vector or scalar each."""
-        for _, address, some, _ in self._places(site, geometry, mode, handle, coordinates, lanes, "write"):
+        for address, some, _ in self._places(site, geometry, mode, handle, coordinates, lanes, "write"):
             for memory, positions, part, _ in bindless.pieces(self.access, site, address, some):
                 if self.access.check:
                     self.access.check.write(site, memory, positions, part, values)
@@ -60,9 +69,12 @@ class Surfaces:
                 for j, value in enumerate(picked):
                     view[index + j] = value
 
-    def reduce(self, site: Site, geometry: str, mode: str, function, value, handle, coordinates, lanes: Lanes) -> None:
+    def reduce(
+        self, site: Site, geometry: str, mode: str, function: np.ufunc, value: np.ndarray, handle: np.ndarray,
+        coordinates: Coordinates, lanes: Lanes,
+    ) -> None:  # fmt: skip
         """Carry out sured.b: combine a number with what is there, one lane after the other."""
-        for _, address, some, _ in self._places(site, geometry, mode, handle, coordinates, lanes, "write"):
+        for address, some, _ in self._places(site, geometry, mode, handle, coordinates, lanes, "write"):
             for memory, positions, part, _ in bindless.pieces(self.access, site, address, some):
                 if self.access.check:
                     self.access.check.atomic(site, memory, positions, part)
@@ -71,10 +83,12 @@ class Surfaces:
                 function.at(view, (positions - first) >> site.shift, np.asarray(part.pick(value)))
 
     # -- where ----------------------------------------------------------------------------------------------------------------
-    def _places(self, site: Site, geometry: str, mode: str, handle, coordinates, lanes: Lanes, action: str):
-        """Yield (CUDA array, addresses, lanes inside, lanes outside) for the lanes of each surface; report faults."""
+    def _places(
+        self, site: Site, geometry: str, mode: str, handle: np.ndarray, coordinates: Coordinates, lanes: Lanes, action: str,
+    ) -> Iterator[tuple[np.ndarray, Lanes, Lanes]]:  # fmt: skip
+        """Yield (addresses, lanes inside, lanes outside) for the lanes of each surface; report faults."""
         for surface, some in bindless.objects(self.access, site, handle, Surface, lanes):
-            array = surface.resource
+            array = surface.array
             if array.geometry not in _FITS[geometry]:
                 text = f"a surface of geometry {array.geometry} is accessed as {geometry}: {array.name}"
                 bindless.fault(self.access, site, text, some)
@@ -92,22 +106,22 @@ class Surfaces:
             if mode == "trap" and outside.count:
                 self._outside(site, array, (x, y, z), inside, some, action)
             address = array.base + (z * array.rows + y) * array.pitch + x
-            yield array, address[inside], some if inside.all() else subset(some, inside), outside
+            yield address[inside], some if inside.all() else subset(some, inside), outside
 
-    def _aligned(self, site: Site, array: CudaArray, x, lanes: Lanes, action: str) -> Lanes:
+    def _aligned(self, site: Site, array: CudaArray, x: np.ndarray, lanes: Lanes, action: str) -> Lanes:
         """Return the lanes whose x is a multiple of the bytes that are moved; report the others."""
         offset = lanes.pick(np.asarray(x)).astype("i8")
         bad = offset % site.bytes != 0
         if not bad.any():
             return lanes
-        text = (
-            f"misaligned surface {action} of {site.bytes} bytes at byte x = {int(offset[bad][0])} of {array.name} (x counts bytes, not "
-            "elements)"
-        )
+        where = f"at byte x = {int(offset[bad][0])} of {array.name} (x counts bytes, not elements)"
+        text = f"misaligned surface {action} of {site.bytes} bytes {where}"
         bindless.fault(self.access, site, text, subset(lanes, bad))
         return subset(lanes, ~bad)
 
-    def _outside(self, site: Site, array: CudaArray, at: tuple, inside: np.ndarray, lanes: Lanes, action: str) -> None:
+    def _outside(
+        self, site: Site, array: CudaArray, at: tuple[np.ndarray, ...], inside: np.ndarray, lanes: Lanes, action: str,
+    ) -> None:  # fmt: skip
         """Report lanes that are outside of a surface, with the first of them."""
         first = int(np.flatnonzero(~inside)[0])
         x, y, z = (int(c[first]) for c in at)

@@ -1,13 +1,13 @@
 """CUDA arrays, texture objects and surface objects, which live between launches, and the handles that kernels know them by.
 
-What may be combined follows the CUDA Runtime API (cudaResourceDesc, cudaTextureDesc, cudaMalloc3DArray); limits are those of the CUDA
-C++ Programming Guide, table of technical specifications, for compute capability 8.0.
+What may be combined follows the CUDA Runtime API (cudaResourceDesc, cudaTextureDesc, cudaMalloc3DArray); limits are those of the
+CUDA C++ Programming Guide, table of technical specifications, for compute capability 8.0.
 """
 
 from __future__ import annotations
 
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -38,7 +38,8 @@ class CudaArray:
     """A CUDA array: elements that only textures, surfaces and copies can reach.
 
     width, height, depth: in elements; height 0 for one dimension, depth 0 for two; with LAYERED depth is the number of layers, with
-    CUBEMAP six faces, or six times the layers. name: what reports call it. Raises ValueError for sizes and flags that do not go together.
+    CUBEMAP six faces, or six times the layers. name: what reports call it. marks: of each byte, whether it is unwritten. Raises
+    ValueError for sizes and flags that do not go together.
     """
 
     def __init__(self, texel: Format, width: int, height: int = 0, depth: int = 0, flags: int = 0, name: str = "the CUDA array"):
@@ -48,6 +49,9 @@ class CudaArray:
         self._check_sizes()
         self.data = empty((max(depth, 1), max(height, 1), width * texel.size), np.uint8)
         self.base = int(self.data.__array_interface__["data"][0])
+        marks = unwritten_bytes(self.data)
+        assert marks is not None, "empty() marks its bytes"
+        self.marks: np.ndarray = marks
         self.freed = ""  # where it was freed
 
     @property
@@ -99,7 +103,7 @@ class CudaArray:
     def attach(self, memory: GlobalMemory) -> None:
         """Add the bytes to what a launch may touch."""
         if not self.freed and memory.find(self.base) is None:
-            memory.add(self.data, self.name, unwritten_bytes(self.data))
+            memory.add(self.data, self.name, self.marks)
 
 
 class LinearMemory:
@@ -118,13 +122,13 @@ class LinearMemory:
         self.base, self.texel, self.width, self.height, self.pitch = address, texel, width, height, pitch
         self.array, self.name = array, name
         if width < 1 or width > (MOST["2d"][0] if height else MOST_LINEAR) or height > MOST["2d"][1]:
-            raise ValueError(f"a texture over {width} x {height} elements of memory: 1 to {MOST_LINEAR} (131072 x 65536) are possible")
+            most = " x ".join(map(str, MOST["2d"] if height else (MOST_LINEAR,)))
+            raise ValueError(f"a texture over {width} x {height} elements of memory: 1 to {most} are possible")
         if (address - aligned_to) % BASE_ALIGNMENT or address % (texel.bits // 8):
             raise ValueError(f"the memory of a texture has to begin at a multiple of {BASE_ALIGNMENT} bytes (textureAlignment)")
         if height and (pitch % PITCH_ALIGNMENT or pitch < width * texel.size):
-            raise ValueError(
-                f"a pitch of {pitch} bytes for rows of {width * texel.size}: it has to be a multiple of {PITCH_ALIGNMENT} that is not less"
-            )
+            rows = f"a pitch of {pitch} bytes for rows of {width * texel.size}"
+            raise ValueError(f"{rows}: it has to be a multiple of {PITCH_ALIGNMENT} that is not less")
 
     @property
     def geometry(self) -> str:
@@ -165,6 +169,7 @@ class Surface(Bindless):
             raise ValueError("a surface is one of a CUDA array, not of linear memory")
         if not resource.flags & SURFACE:
             raise ValueError(f"{resource.name} has to be made with the flag cudaArraySurfaceLoadStore for a surface")
+        self.array = resource
         super().__init__(resource)
 
 
@@ -193,15 +198,14 @@ class Texture(Bindless):
         self.cube = "cube" in resource.geometry
         self.normalized = how.normalized or self.cube
         self.fetched = isinstance(resource, LinearMemory) and not resource.height  # by tex1Dfetch alone, which has no modes
-        self.modes = (BORDER,) * 3 if self.fetched else tuple(effective_mode(mode, self.normalized) for mode in how.address)
+        modes = (BORDER,) * 3 if self.fetched else how.address
+        self.modes = tuple(effective_mode(mode, self.normalized) for mode in modes)
         self.linear = how.filter == LINEAR and not self.fetched
         self.promoted = how.read == NORMALIZED and texel.kind != texels.FLOAT and texel.bits < 32
         self.as_float = self.promoted or texel.kind == texels.FLOAT
         if self.linear and not self.as_float:
-            raise ValueError(
-                f"linear filtering is for elements that are read as floats, not for {texel} (cudaReadModeNormalizedFloat makes floats "
-                "of integers of 8 and 16 bits)"
-            )
+            floats = "cudaReadModeNormalizedFloat makes floats of integers of 8 and 16 bits"
+            raise ValueError(f"linear filtering is for elements that are read as floats, not for {texel} ({floats})")
         if how.srgb and not (self.promoted and texel.bits == 8 and texel.kind == texels.UNSIGNED):
             raise ValueError(f"sRGB is for 8-bit unsigned integers that are read as normalized floats, not for {texel}")
         if any(how.border) and not self.as_float and BORDER in self.modes and not self.fetched:
@@ -211,12 +215,13 @@ class Texture(Bindless):
         super().__init__(resource)
 
 
+Kind = TypeVar("Kind", bound=Bindless)
 _FIRST = 0x0E7E << 48  # above every address of memory, below those of shared memory
 _NUMBERS = count(1)
 _LIVE: WeakValueDictionary[int, Bindless] = WeakValueDictionary()
 
 
-def named_by(handle: int, kind: type[Bindless]) -> Bindless | str:
+def named_by(handle: int, kind: type[Kind]) -> Kind | str:
     """Return the object of a kind that a handle names, or what is wrong with the handle."""
     found = _LIVE.get(handle)
     if isinstance(found, kind):

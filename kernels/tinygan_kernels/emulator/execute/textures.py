@@ -1,11 +1,13 @@
 """The execution of tex, tld4 and txq. (PTX ISA, "Texture Instructions"; CUDA C++ Programming Guide, "Texture Fetching")
 
-A fetch outside of a texture is no fault: the address mode says what it gives. Faults are what the guide leaves undefined: a handle that
-names no texture, another geometry or type than the texture's, a layer that there is not, and reads of what the launch has written.
+A fetch outside of a texture is no fault: the address mode says what it gives. Faults are what the guide leaves undefined: a handle
+that names no texture, another geometry or type than the texture's, a layer that there is not, and reads of what the launch has
+written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -24,6 +26,10 @@ FOOTPRINT = ((0, 1), (1, 1), (1, 0), (0, 0))
 """The elements that tld4 gives, as steps in x and y from the first: counter-clockwise, from the lower left (y points down)."""
 
 
+Registers = Sequence["np.ndarray | None"]
+"""Registers for results, of which some may be left out (`_` in PTX)."""
+
+
 class Textures:
     """The texture instructions of one machine."""
 
@@ -31,9 +37,12 @@ class Textures:
         self.access = access
         self.sites: dict[tuple[int, texels.Format], Site] = {}
 
-    def fetch(self, site: Site, geometry: str, kind: str, targets, handle, layer, coordinates, lanes: Lanes, whole: bool) -> None:
-        """Carry out tex. geometry, kind: words of the instruction, as 2d and f32; layer: None but for arrays of textures; coordinates:
-        one vector for each axis; whole: whether they are integers; targets: registers for the four channels, seen as bits."""
+    def fetch(
+        self, site: Site, geometry: str, kind: str, targets: Registers, handle: np.ndarray, layer: np.ndarray | None,
+        coordinates: tuple[np.ndarray, ...], lanes: Lanes, whole: bool,
+    ) -> None:  # fmt: skip
+        """Carry out tex. geometry, kind: words of the instruction, as 2d and f32; targets: registers for the four channels, seen as
+        bits; layer: None but for arrays of textures; coordinates: a vector for each axis; whole: whether they are integers."""
         for texture, some in bindless.objects(self.access, site, handle, Texture, lanes):
             if not self._fits(site, texture, geometry, kind, whole, some):
                 continue
@@ -48,7 +57,10 @@ class Textures:
             values = self._sampled(site, texture, at, plane, some, whole)
             _put(targets, values, kind, some)
 
-    def gather(self, site: Site, component: int, geometry: str, kind: str, targets, handle, layer, coordinates, lanes: Lanes) -> None:
+    def gather(
+        self, site: Site, component: int, geometry: str, kind: str, targets: Registers, handle: np.ndarray,
+        layer: np.ndarray | None, coordinates: tuple[np.ndarray, ...], lanes: Lanes,
+    ) -> None:  # fmt: skip
         """Carry out tld4: one channel, number `component`, of the four elements that linear filtering would take."""
         for texture, some in bindless.objects(self.access, site, handle, Texture, lanes):
             if not self._fits(site, texture, geometry, kind, False, some):
@@ -65,9 +77,10 @@ class Textures:
             each = [self._element(site, texture, (axes[0][i][0], axes[1][j][0]), plane, some) for i, j in FOOTPRINT]
             _put(targets, np.stack([values[:, component] for values in each], axis=1), kind, some)
 
-    def query(self, site: Site, what: str, target, handle, lanes: Lanes, of_surface: bool = False) -> None:
+    def query(self, site: Site, what: str, target: np.ndarray, handle: np.ndarray, lanes: Lanes, of_surface: bool = False) -> None:
         """Carry out txq or suq: what a texture (a surface) is, as PTX names it."""
-        for thing, some in bindless.objects(self.access, site, handle, Surface if of_surface else Texture, lanes):
+        kind: type[Texture] | type[Surface] = Surface if of_surface else Texture
+        for thing, some in bindless.objects(self.access, site, handle, kind, lanes):
             resource = thing.resource
             layers = resource.depth // (6 if "cube" in resource.geometry else 1)
             value = {
@@ -75,10 +88,10 @@ class Textures:
                 "height": resource.height,
                 "depth": resource.depth if resource.geometry == "3d" else 0,
                 "array_size": layers if resource.geometry[0] == "a" else 0,
-                "normalized_coords": 0 if of_surface else int(thing.normalized),
+                "normalized_coords": int(isinstance(thing, Texture) and thing.normalized),
                 "num_mipmap_levels": 1,
             }[what]
-            some.put(target, np.uint32(value))
+            some.put(target, np.full(some.count, value, "u4"))
 
     # -- checks ---------------------------------------------------------------------------------------------------------------
     def _fits(self, site: Site, texture: Texture, geometry: str, kind: str, whole: bool, lanes: Lanes) -> bool:
@@ -95,7 +108,7 @@ class Textures:
             bindless.fault(self.access, site, wrong, lanes)
         return not wrong
 
-    def _layers_exist(self, site: Site, texture: Texture, layer, lanes: Lanes) -> Lanes:
+    def _layers_exist(self, site: Site, texture: Texture, layer: np.ndarray | None, lanes: Lanes) -> Lanes:
         """Return the lanes whose layer there is; report the others."""
         if layer is None or not lanes.count:
             return lanes
@@ -180,7 +193,7 @@ class Textures:
         return values
 
 
-def _put(targets, values: np.ndarray, kind: str, lanes: Lanes) -> None:
+def _put(targets: Registers, values: np.ndarray, kind: str, lanes: Lanes) -> None:
     """Write the channels of each lane into registers, as bits of a PTX type: f32, f16, f16x2 (two channels in one), u32 or s32."""
     if kind in ("f16", "f16x2"):
         bits = np.ascontiguousarray(values.astype("f2")).view("u2" if kind == "f16" else "u4")

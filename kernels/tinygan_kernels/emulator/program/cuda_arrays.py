@@ -124,7 +124,8 @@ class CudaArrays:
         strides = (rows * pitch, pitch, 1)
         size = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
         data = self.side(start, size, on_device, writes, what)
-        return Box(*(_strided(each, shape, strides) for each in (data, unwritten_bytes(data))))
+        marks = unwritten_bytes(data)
+        return Box(_strided(data, shape, strides), None if marks is None else _strided(marks, shape, strides))
 
     def _box_of_array(self, handle: int, at: tuple[int, int, int], shape: tuple, on_device: bool | None, what: str) -> Box:
         array = self._array(handle)
@@ -135,7 +136,7 @@ class CudaArrays:
         if min(at) < 0 or any(e > m for e, m in zip(ends, array.data.shape, strict=True)):
             raise CudaError(INVALID_VALUE, f"{shape} slices, rows and bytes from {(z, y, x)} on are not all in {array.name}")
         part = tuple(slice(first, end) for first, end in zip((z, y, x), ends, strict=True))
-        return Box(array.data.view(np.ndarray)[part], array.data.marks[1].reshape(array.data.shape)[part])
+        return Box(array.data.view(np.ndarray)[part], array.marks.reshape(array.data.shape)[part])
 
     def copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> None:
         """Copy bytes one after the other, from row to row: cudaMemcpyToArray and cudaMemcpyFromArray."""
@@ -147,7 +148,7 @@ class CudaArrays:
             raise CudaError(INVALID_DIRECTION, f"{kind} is no cudaMemcpyKind")
         if size == 0:
             return
-        flat = Box(array.data.view(np.ndarray).reshape(-1)[start : start + size], array.data.marks[1][start : start + size])
+        flat = Box(array.data.view(np.ndarray).reshape(-1)[start : start + size], array.marks[start : start + size])
         on_device = _SIDES[kind][0 if to_array else 1]
         data = self.side(address, size, on_device, not to_array, "the memory")
         memory = Box(data.view(np.ndarray), unwritten_bytes(data))
@@ -183,9 +184,10 @@ class CudaArrays:
         *address, filtering, read, srgb, is_normalized, anisotropy, seamless, view = self._numbers(modes, 10)
         if view:
             raise CudaError(NOT_SUPPORTED, "resource views of another format are not supported")
+        r, g, b, a = self._numbers(border, 4, "f4")
+        along = (address[0], address[1], address[2])
         how = Description(
-            (address[0], address[1], address[2]), filtering, read, bool(srgb), tuple(self._numbers(border, 4, "f4")), bool(is_normalized),
-            anisotropy, bool(seamless),
+            along, filtering, read, bool(srgb), (r, g, b, a), bool(is_normalized), anisotropy, bool(seamless)
         )  # fmt: skip
         self._create(pointer, lambda: Texture(self._resource(resource), how))
 
@@ -208,6 +210,6 @@ class CudaArrays:
         found.destroy()
 
 
-def _strided(data: np.ndarray | None, shape: tuple[int, int, int], strides: tuple[int, int, int]) -> np.ndarray | None:
+def _strided(data: np.ndarray, shape: tuple[int, int, int], strides: tuple[int, int, int]) -> np.ndarray:
     """Return the box of bytes with these strides in a run of bytes."""
-    return None if data is None else np.lib.stride_tricks.as_strided(data.view(np.ndarray), shape, strides)
+    return np.lib.stride_tricks.as_strided(data.view(np.ndarray), shape, strides)

@@ -19,7 +19,7 @@ STALE = {
     "tex": "through a texture", "tld4": "through a texture", "suld": "through a surface",
     "ld": "through the read-only cache (ld.global.nc, __ldg)",
 }  # fmt: skip
-"""Ways, by opcode, on which a launch may not see what it has written itself. (CUDA C++ Programming Guide, "Read/Write Coherency")"""
+"""Ways, by opcode, on which a launch may not see its own writes. (CUDA C++ Programming Guide, "Read/Write Coherency")"""
 
 
 def stale_way(name: str) -> str:

@@ -1,9 +1,9 @@
 """How a texture turns coordinates into elements and weights. (CUDA C++ Programming Guide, "Texture Fetching")
 
-Element i covers the coordinates from i to before i + 1. Normalized coordinates are multiplied by the size first. Point sampling takes
-element floor(x). Linear filtering takes, along each axis, elements i = floor(x - 1/2) and i + 1 with the weights 1 - a and a, where
-a is the fraction of x - 1/2 as a fixed-point number with 8 bits behind the point: here rounded to the nearest, as 1 is said to be a
-value of it. A coordinate that is no number counts as 0, which the guide leaves open.
+Element i covers the coordinates from i to before i + 1. Normalized coordinates are multiplied by the size first. Point sampling
+takes element floor(x). Linear filtering takes, along each axis, elements i = floor(x - 1/2) and i + 1 with the weights 1 - a and a,
+where a is the fraction of x - 1/2 as a fixed-point number with 8 bits behind the point: here rounded to the nearest, as 1 is said
+to be a value of it. A coordinate that is no number counts as 0, which the guide leaves open.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def in_elements(x: np.ndarray, size: int, mode: int, is_normalized: bool) -> np.
             elif mode == MIRROR:
                 turn = x - 2 * np.floor(x / 2)
                 x = np.where(turn < 1, turn, 2 - turn)
-        x = x * size
+        x = x * size if mode != WRAP else np.minimum(x * size, np.nextafter(size, 0))  # just below 0 is the end, not the beginning
     return np.clip(np.nan_to_num(x, nan=0.0, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR)
 
 

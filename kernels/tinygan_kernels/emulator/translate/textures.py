@@ -96,7 +96,7 @@ def _types(e: Emitter, ins: Instruction) -> tuple[str, str]:
     """Return the types of a fetch's results and of its coordinates."""
     kinds = types_of(ins)
     if len(kinds) != 2 or kinds[0] not in ("f32", "f16", "f16x2", "u32", "s32") or kinds[1] not in ("f32", "s32"):
-        raise e.unsupported("the types of a fetch are that of its results (f32, f16, f16x2, u32, s32) and of coordinates (f32, s32)")
+        raise e.unsupported("a fetch has the types of its results (f32, f16, f16x2, u32, s32) and of its coordinates (f32, s32)")
     return kinds[0], kinds[1]
 
 
@@ -108,7 +108,7 @@ def _handle(e: Emitter, operand: Address) -> str:
 
 
 def _address(e: Emitter, operand: Address, geometry: str, kind: str) -> tuple[str, list[str]]:
-    """Return source text for the handle and for each coordinate of [handle, {x, y}], of which the first of an array is its layer."""
+    """Return source text for the handle and each coordinate of [handle, {x, y}]; the first coordinate of an array is its layer."""
     if len(operand.more) != 1:
         raise e.unsupported("a sampler of its own (.samplerref) is not supported; that of the texture object is")
     items = vector_items(operand.more[0])[: GEOMETRIES[geometry]]
