@@ -55,7 +55,7 @@ SMALL = (
 )  # fmt: skip
 # Without what the training run covers, the CPU's compiled kernels, and with checkpoints and the command line.
 PART = (*SMALL[:3], f"{ENGINE}/training/test_checkpoint.py", f"{ENGINE}/cli/test_console.py", "-k", "not cpu")
-WHOLE = ("tests", "-m", "not gpu and not peers")
+WHOLE = ("tests", "-m", "not gpu and not peers", "-n", "2", "--dist", "worksteal")  # in two processes, as in `make test`
 
 
 class NoEnvironment(RuntimeError):
