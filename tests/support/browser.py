@@ -6,9 +6,11 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -68,7 +70,10 @@ class Page:
         from websockets.sync.client import connect
 
         self.link = contextlib.ExitStack()
-        self.socket = self.link.enter_context(connect(address, max_size=2**26, proxy=None))
+        reached = urllib.parse.urlsplit(address)
+        # a socket of our own, as websockets before 15 has no argument that says to use no proxy, and later ones look for one
+        own = socket.create_connection((reached.hostname, reached.port))
+        self.socket = self.link.enter_context(connect(address, max_size=2**26, sock=own))
         self.numbers = itertools.count(1)
         self.errors = []
 

@@ -33,7 +33,7 @@ def open_socket(game, token=None, origin=..., host=None):
     own = f"http://127.0.0.1:{game.port}"
     address = f"ws://{host or '127.0.0.1'}:{game.port}/{token or game.door.token}/live"
     return connect(address, origin=own if origin is ... else origin,
-                   sock=socket.create_connection(("127.0.0.1", game.port)), max_size=2**24, proxy=None)
+                   sock=socket.create_connection(("127.0.0.1", game.port)), max_size=2**24)
 
 
 def messages_until(link, kind, seconds=30):
