@@ -13,25 +13,37 @@ Record = dict[str, Any]
 
 def toolkits(found: Record) -> str:
     """Return the table of what each compiler made of the .cu files, and with which packages."""
-    head = ["compiler", "architectures", "files to PTX", "files to machine code", "own headers", "wrong"]
-    rows = [_nvrtc_row(row) for row in _by_version(found["toolkits"].values())]
+    head = ["compiler", "architectures", "files to PTX", "files to machine code", "own headers", "headers of host code", "wrong"]
+    programs = found.get("programs", {})
+    of_host = {row["version"]: programs[name] for name, row in found["toolkits"].items() if name in programs}
+    rows = [_nvrtc_row(row, of_host.get(row["version"])) for row in _by_version(found["toolkits"].values())]
     rows += [_nvcc_row(version, row) for version, row in found["nvcc"].items()]
-    return f"{table(head, rows)}\n\n{_when([*found['toolkits'].values(), *found['nvcc'].values()])}"
+    made = [*found["toolkits"].values(), *programs.values(), *found["nvcc"].values()]
+    return f"{table(head, rows)}\n\n{_when(made)}"
 
 
-def _nvrtc_row(row: Record) -> list[str]:
+def _nvrtc_row(row: Record, programs: Record | None) -> list[str]:
     every = len(row["compiled"]) * len(row["archs"])
     done = [f"{every - sum(f' to {form} for ' in line for line in row['failures'])} of {every}" for form in ("ptx", "cubin")]
     package = next((f"{name} {v}" for name, v in row["packages"].items() if "nvrtc" in name), "")
     headers = ", ".join(f"without `{name}`" for name, error in row["headers"].items() if error) or "all"
-    return [f"NVRTC {row['version']} ({package})", _archs(row["archs"]), *done, headers, _wrong(wrong_with(row))]
+    name = f"NVRTC {row['version']} ({package})"
+    return [name, _archs(row["archs"]), *done, headers, _of_host(programs), _wrong(wrong_with(row))]
+
+
+def _of_host(programs: Record | None) -> str:
+    """Return with how many of the emulator's headers for host code the compiler compiles a program."""
+    if programs is None:
+        return "not tried"
+    lacks = sum(map(bool, programs["headers"].values()))
+    return f"{len(programs['headers']) - lacks} of {len(programs['headers'])}" if lacks else "all"
 
 
 def _nvcc_row(version: str, row: Record) -> list[str]:
     """nvcc is given all architectures at once, so a file counts for all of them or for none."""
     archs = len(row["archs"])
     done = f"{(row['files'] - len(row['failures'])) * archs} of {row['files'] * archs}"
-    return [f"nvcc {version}", _archs(row["archs"]), done, done, "not tried", _wrong(row["failures"])]
+    return [f"nvcc {version}", _archs(row["archs"]), done, done, "not tried", "not tried", _wrong(row["failures"])]
 
 
 def _by_version(rows: Iterable[Record]) -> list[Record]:

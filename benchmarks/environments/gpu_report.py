@@ -1,8 +1,8 @@
 """Everything that is to be tried on a machine with a GPU: `python -m benchmarks.environments.gpu_report [--report FILE]` (make gpu)
 
-The doctor, the tests that need a GPU, the verification of both CUDA backends and the benchmark run one after the other, whatever
-comes of those before. What they print goes to the screen and into one file, which can be sent as it is: the names of the user, of
-the machine and of folders are taken out of it.
+The doctor, the tests that need a GPU, the verification of both CUDA backends, the benchmark and the race of a kernel of one's own
+run one after the other, whatever comes of those before. What they print goes to the screen and into one file, which can be sent as
+it is: the names of the user, of the machine and of folders are taken out of it.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ STEPS = (
     Step("verify cupy", ("-m", "tinygan", "kernels", "verify", "--backend", "cupy"), r"[1-9]\d* of \d+ right"),
     Step("verify numba-cuda", ("-m", "tinygan", "kernels", "verify", "--backend", "numba-cuda"), r"[1-9]\d* of \d+ right"),
     Step("benchmark", ("-m", "benchmarks.speed.gpu_matmul", "--json", "benchmarks/results/gpu_matmul.json"), "of cuBLAS"),
+    # a kernel of one's own, as users have it: slower than the ladder's best, and refused if the race itself goes wrong on a GPU
+    Step("race", ("-m", "tinygan", "kernels", "bench", "benchmarks/docs/own_kernel/good.cu", "--as", "matmul",
+                  "--shape", "1024", "1024", "1024"), "times as long as"),
 )
 
 

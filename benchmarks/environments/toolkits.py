@@ -5,12 +5,14 @@ The packages are fetched by pip into the cache folder (cache.py), each toolkit i
 - every .cu file is compiled by each NVRTC, in a process of its own, for every architecture that it offers from sm_70 on: to PTX
   with the options of the emulator, to a cubin with those that CuPy passes. The cubin's registers, spills and shared memory, and the
   PTX's launch bounds, are checked against what the architecture allows (profiling/static_checks.py);
-- small kernels that include NVIDIA's headers are compiled with each toolkit's own headers;
+- small kernels that include NVIDIA's headers are compiled with each toolkit's own headers, and small programs that include one of
+  the emulator's headers for host code (`<vector>` and the like) as the emulator compiles host code;
 - nvcc compiles every .cu file where one is installed;
 - in environments with Numba CUDA for CUDA 12 and for CUDA 13, oldest and newest, Numba's kernels are compiled for every
   architecture, and the oldest and the newest run `tinygan kernels verify` on the emulator, whole, for both CUDA backends.
 
-It takes about an hour of one core. A record that is there already is kept but for what was tried again.
+It takes about an hour of one core, `--only programs` some minutes. A record that is there already is kept but for what was tried
+again.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from typing import Any
 from tinygan_kernels.cuda.cpp.entries import FOLDER
 from tinygan_kernels.cuda.cpp_backend import OPTIONS
 from tinygan_kernels.emulator.host import nvrtc, toolkit
+from tinygan_kernels.emulator.host.headers import HEADERS as BROUGHT
+from tinygan_kernels.emulator.program import program
 from tinygan_kernels.profiling import static_checks
 from tinygan_kernels.profiling.architectures import ARCHITECTURES
 
@@ -179,6 +183,32 @@ def compile_headers(place: Path) -> dict[str, str]:
     return {r["source"]: "" if r["ok"] else first_error(r["log"]) for r in results}
 
 
+def compile_programs(place: Path) -> dict[str, Any]:
+    """Compile small programs as the emulator compiles host code, with the NVRTC and the headers below a folder.
+
+    Returns {"version", "headers": {header of the host that a program includes: "" or the compiler's error}}.
+    """
+    path = nvrtc_library(place)
+    version = next(compilations(path, {}, {}))["version"]
+    texts = BROUGHT | program.program_headers()
+    names = sorted(program.program_headers())
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            (Path(folder) / name).parent.mkdir(exist_ok=True)
+            (Path(folder) / name).write_text(text)
+        found = toolkit.header_folders(tuple(map(int, version.split("."))), [place / "nvidia"])
+        options = (*program.OPTIONS, "--pre-include=host_program.h", "--fmad=false", "-DHOST_CODE=1")
+        forms = {"ptx": nvrtc.flags(options, "compute_{arch}", [folder, *found])}
+        every = "".join(f"#include <{name}>\n" for name in names)
+        _, together = compilations(path, {"every": f"{every}int main() {{ return 0; }}"}, forms, archs=[80])
+        if together["ok"]:
+            return {"version": version, "headers": dict.fromkeys(names, "")}
+        alone = {name: f"#include <{name}>\nint main() {{ return 0; }}" for name in names}
+        _, *results = compilations(path, alone, forms, archs=[80])
+    headers = {r["source"]: "" if r["ok"] else first_error(r["log"]) for r in results}
+    return {"version": version, "headers": headers if any(headers.values()) else {"all together": first_error(together["log"])}}
+
+
 # ---- nvcc -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -259,13 +289,21 @@ def faults_of(record: dict[str, Any]) -> list[str]:
 
 
 def tried(names: Sequence[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Try toolkits by name, "nvcc", and names of NUMBA_TOOLKITS, and yield (part of the record, name, what was found)."""
+    """Try toolkits by name, "programs", "nvcc", and names of NUMBA_TOOLKITS.
+
+    Yields (part of the record, name, what was found).
+    """
     for each in TOOLKITS:
         if each.name in names:
             place = each.place(again=each.name == "newest")
             row = compile_everything(place) | {"packages": cache.installed(place)}
             print(f"NVRTC {row['version']} ({each.name}): {row['compiled']} of {row['tried']} each, {row['seconds']} s", flush=True)
             yield "toolkits", each.name, row
+    for each in TOOLKITS if "programs" in names else ():
+        row = compile_programs(each.place())
+        lacks = [name for name, error in row["headers"].items() if error]
+        print(f"host code with NVRTC {row['version']}: {f'without {lacks}' if lacks else 'all headers'}", flush=True)
+        yield "programs", each.name, row
     if "nvcc" in names:
         row = compile_with_nvcc()
         print(f"nvcc {row['version']}: {row['failures'] or 'all'}" if row else "nvcc is not on PATH", flush=True)
@@ -280,18 +318,18 @@ def tried(names: Sequence[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def main() -> int:
-    every = [*(each.name for each in TOOLKITS), "nvcc", *(each.name for each in NUMBA_TOOLKITS)]
+    every = [*(each.name for each in TOOLKITS), "programs", "nvcc", *(each.name for each in NUMBA_TOOLKITS)]
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=every, default=every, help="these, instead of all", metavar="NAME")
     parser.add_argument("--json", type=Path, help="the record, which is made or brought up to date")
     args = parser.parse_args()
-    record: dict[str, Any] = {"toolkits": {}, "nvcc": {}, "numba": {}}
+    record: dict[str, Any] = {"toolkits": {}, "programs": {}, "nvcc": {}, "numba": {}}
     made = {key: value for key, value in stamp().items() if key in ("commit", "date")}  # of the sources that are read from now on
     for part, name, row in tried(args.only):
         record[part][name] = row | made
         if args.json:
-            kept = json.loads(args.json.read_text()) if args.json.exists() else {part: {} for part in record}
-            args.json.write_text(json.dumps({part: kept[part] | record[part] for part in record}, indent=1) + "\n")
+            kept = json.loads(args.json.read_text()) if args.json.exists() else {}
+            args.json.write_text(json.dumps({part: kept.get(part, {}) | record[part] for part in record}, indent=1) + "\n")
     wrong = faults_of(record)
     print("\n".join(wrong) or "nothing is wrong")
     return 1 if wrong else 0

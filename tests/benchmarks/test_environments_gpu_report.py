@@ -93,7 +93,7 @@ def test_a_long_output_keeps_its_end_and_says_so():
 
 def test_every_step_is_a_command_that_exists(capsys):
     """The modules are there, the command line and the benchmark know the options, and pytest the marker."""
-    assert [each.name for each in STEPS] == ["doctor", "tests", "verify cupy", "verify numba-cuda", "benchmark"]
+    assert [each.name for each in STEPS] == ["doctor", "tests", "verify cupy", "verify numba-cuda", "benchmark", "race"]
     for dash, module, *arguments in (each.arguments for each in STEPS):
         assert dash == "-m" and importlib.util.find_spec(module) is not None
         if module == "tinygan":

@@ -11,6 +11,7 @@ pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[em
 
 from tinygan_kernels.cuda.cpp_backend import OPTIONS
 from tinygan_kernels.emulator.host import nvrtc
+from tinygan_kernels.emulator.host.headers import HEADERS as BROUGHT
 from tinygan_kernels.profiling import static_checks
 
 from benchmarks.docs import toolkit_tables
@@ -73,6 +74,31 @@ def test_an_older_toolkit_refuses_what_a_newer_one_takes_and_that_is_found():
     assert result["ok"] is (nvrtc.version() >= (13, 2))
 
 
+def test_host_code_compiles_with_the_toolkit_that_pytorch_pins():
+    made = toolkits.compile_programs(cached("13.0"))
+    assert made["version"] == "13.0" and {"vector", "string", "random", "stdio.h", "chrono"} <= set(made["headers"])
+    assert not {header: error for header, error in made["headers"].items() if error}
+
+
+@pytest.mark.parametrize("has, found", [
+    (("algorithm",), "algorithm"), (("algorithm", "__algorithm/adjacent_find.h"), "algorithm"),
+    (("__algorithm/adjacent_find.h", "detail/libcxx/include/algorithm"), "detail/libcxx/include/algorithm"),
+    (("detail/libcxx/include/algorithm",), None),
+])  # fmt: skip
+def test_algorithms_are_found_wherever_a_libcuxx_has_them(tmp_path, has, found):
+    """The last is CUDA 12.4's, whose header is there and all but empty: that there is no <cuda/std/algorithm> is what is said."""
+    for name in ("utility", *has):
+        (tmp_path / "cuda" / "std" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cuda" / "std" / name).write_text("static constexpr int came_from = 1;\n" if name == found else "")
+    (tmp_path / "libcuxx_algorithm.h").write_text(BROUGHT["libcuxx_algorithm.h"])
+    text = '#include <libcuxx_algorithm.h>\nextern "C" __global__ void k(int* x) { *x = came_from; }'
+    forms = {"ptx": nvrtc.flags(OPTIONS, "compute_{arch}", [str(tmp_path)])}
+    _, result = toolkits.compilations(toolkits.nvrtc_library(installed()), {"k": text}, forms, archs=[80])
+    assert result["ok"] is (found is not None), result["log"]
+    if found is None:
+        assert 'cannot open source file "cuda/std/algorithm"' in result["log"]
+
+
 # ---- planted faults -------------------------------------------------------------------------------------------------------------
 
 
@@ -92,6 +118,15 @@ def test_a_source_that_does_not_compile_is_a_failure_in_both_forms(monkeypatch):
     assert row["kernels"]["80"]["kernels"] == 1
     faults = toolkits.faults_of({"toolkits": {"13.x": row}, "nvcc": {}, "numba": {}})
     assert len(faults) == 2 and all(fault.startswith("CUDA 13.x: broken") for fault in faults)
+
+
+def test_a_header_of_host_code_that_does_not_compile_is_named(monkeypatch):
+    wrong = {"right.h": "#pragma once\n", "wrong.h": "int f() { return y; }\n", "host_program.h": "#pragma once\n"}
+    monkeypatch.setattr(toolkits.program, "program_headers", lambda: wrong)
+    headers = toolkits.compile_programs(installed().parents[2])["headers"]
+    assert (headers["right.h"], headers["host_program.h"]) == ("", "") and 'identifier "y" is undefined' in headers["wrong.h"]
+    del wrong["wrong.h"]
+    assert set(toolkits.compile_programs(installed().parents[2])["headers"].values()) == {""}
 
 
 def test_a_kernel_that_breaks_its_launch_bounds_is_a_fault(monkeypatch):
@@ -173,6 +208,11 @@ def test_in_the_record_nothing_is_wrong_and_nothing_that_was_asked_for_is_missin
         assert set(map(int, row["kernels"])) >= {number for number in row["archs"] if number >= 75 and number != 101}
         assert {kept["kernels"] for kept in row["kernels"].values()} == {len(static_checks.block_sizes())}
         assert not row["headers"]["cuda_fp16.h"]
+    for name, row in record["programs"].items():
+        lacks = [header for header, error in row["headers"].items() if error]
+        assert not lacks or row["version"] in ("12.0", "12.1", "12.4"), f"host code with CUDA {name}: {lacks}"
+        assert not {"stdio.h", "random", "chrono", "stdlib.h", "string.h"} & set(lacks)
+    assert set(record["programs"]) == set(record["toolkits"])
     verified = [made for row in record["numba"].values() for made in row.get("verified", {}).values()]
     assert len(verified) == 4 and all(made["right"] == made["of"] > 15 for made in verified)
 
@@ -187,6 +227,9 @@ def test_the_tables_tell_what_went_wrong():
     (line,) = [line for line in toolkit_tables.toolkits(record).splitlines() if "NVRTC 12.0" in line]
     total = 5 * len(row["archs"])
     assert f"| {total - 1} of {total} | {total} of {total} |" in line
+    assert "| all | all | nothing |" in toolkit_tables.toolkits(record), "the headers of host code with the newest"
+    del record["programs"]["newest"]
+    assert "| all | not tried | nothing |" in toolkit_tables.toolkits(record)
     assert "| 12 bytes |" in toolkit_tables.architectures(record)
     record["numba"]["numba-cuda-12.0"]["verified"]["cupy"] = {"right": 1, "of": 2, "wrong": ["WRONG cupy matmul"]}
     assert "1 of 2 right" in toolkit_tables.numba(record) and "WRONG cupy matmul" in toolkit_tables.numba(record)

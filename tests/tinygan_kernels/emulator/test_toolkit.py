@@ -12,7 +12,10 @@ from tinygan_kernels.emulator.host import nvrtc, toolkit
 
 RECORD = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "toolkits.json"
 KERNEL = 'extern "C" __global__ void k(float* x) { x[0] = 1; }'
-OFFERED = {(12, 0): [70, 72, 75, 80, 86, 87, 89, 90], (13, 5): [75, 80, 86, 87, 88, 89, 90, 100, 103, 107, 110, 120, 121]}
+OFFERED = {
+    **{version: [70, 72, 75, 80, 86, 87, 89, 90] for version in ((12, 0), (12, 4))},
+    (13, 5): [75, 80, 86, 87, 88, 89, 90, 100, 103, 107, 110, 120, 121],
+}
 
 
 def headers(root: Path, package: str, version: int) -> Path:
@@ -62,7 +65,7 @@ def advice(version, option, log):
     ((12, 0), "--std=c++23", "nvrtc: error: invalid value for --std (-std)",
      "NVRTC 12.0 does not take one of the options --std=c++23; a newer one may"),
     ((12, 0), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cuda_fp4.h"',
-     "cuda_fp4.h came with CUDA 12.8, this is 12.0: pip install 'cuda-toolkit[nvrtc,cudart]==12.8.*'"),
+     "cuda_fp4.h needs CUDA 12.8 or newer, this is 12.0: pip install 'cuda-toolkit[nvrtc,cudart]==12.8.*'"),
     ((12, 0), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cuda_fp16.h"',
      "cuda_fp16.h is in a package of headers: pip install 'cuda-toolkit[cudart]==12.0.*'"),
     ((13, 5), "-dw", 'mma.h(55): catastrophic error: cannot open source file "crt/mma.h"',
@@ -70,7 +73,9 @@ def advice(version, option, log):
     ((12, 0), "-dw", 'mma.h(55): catastrophic error: cannot open source file "crt/mma.h"',
      "crt/mma.h is in another package: pip install 'cuda-toolkit[nvcc]==12.0.*'"),
     ((12, 0), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cuda/std/complex"',
-     "cuda/std/complex is not in the packages of CUDA 12.0, but in later ones: pip install 'cuda-toolkit[nvrtc,cccl]==12.4.*'"),
+     "cuda/std/complex is not in the packages of CUDA 12.0, but in later ones: pip install 'cuda-toolkit[nvrtc,cccl]==12.6.*'"),
+    ((12, 4), "-dw", 'libcuxx_algorithm.h(6): catastrophic error: cannot open source file "cuda/std/algorithm"',
+     "cuda/std/algorithm needs CUDA 12.6 or newer, this is 12.4: pip install 'cuda-toolkit[nvrtc,cudart,cccl]==12.6.*'"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cub/cub.cuh"',
      "cub/cub.cuh is of the CUDA Core Compute Libraries: pip install 'cuda-toolkit[cccl]==13.5.*'"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "curand_kernel.h"',

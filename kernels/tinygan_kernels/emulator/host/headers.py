@@ -159,6 +159,15 @@ _LIBCUXX = {
 }
 """Headers of C++ that libcu++ has as <cuda/std/...>, and what of them is declared in `std` too. A using-directive would be shorter,
 but made sqrt(x) ambiguous after `using namespace std`, as cuda::std has a sqrt of its own."""
+_ALGORITHM = """#pragma once
+#if !__has_include(<cuda/std/algorithm>) && __has_include(<cuda/std/__algorithm/adjacent_find.h>)
+#include <cuda/std/utility>
+#include <cuda/std/detail/libcxx/include/algorithm>
+#else
+#include <cuda/std/algorithm>
+#endif
+"""
+"""libcu++'s algorithms: <cuda/std/algorithm> came with CUDA 13.2, a header inside of libcu++ has the same from CUDA 12.6 on."""
 _HOST_ONLY = (
     "iostream", "ostream", "istream", "sstream", "fstream", "iomanip", "string", "vector", "map", "set", "unordered_map",
     "unordered_set", "initializer_list", "numeric", "list", "deque", "queue", "stack", "memory", "random", "chrono", "thread",
@@ -177,6 +186,11 @@ def _plus(name: str) -> str:
     return f"#pragma once\n#include <{name[1:]}.h>\n" + _std(_IN_STD.get(name, ""))
 
 
+def _place(name: str) -> str:
+    """Return the header by which a header of C++ is found in libcu++."""
+    return "libcuxx_algorithm.h" if name == "algorithm" else f"cuda/std/{name}"
+
+
 HEADERS: dict[str, str] = {
     "math.h": _MATH,
     "stdint.h": _STDINT,
@@ -189,7 +203,8 @@ HEADERS: dict[str, str] = {
     **dict.fromkeys(("stdio.h", "string.h", "stddef.h", "stdbool.h", "time.h"), "#pragma once\n"),
     **{name: _plus(name) for name in ("cmath", "cstdint", "cfloat", "climits", "cstdio", "cstdlib", "cstring", "cstddef", "ctime")},
     "cinttypes": "#pragma once\n#include <cstdint>\n#include <inttypes.h>\n",
-    **{name: f"#pragma once\n#include <cuda/std/{name}>\n{_std(names, 'cuda::std::')}" for name, names in _LIBCUXX.items()},
+    "libcuxx_algorithm.h": _ALGORITHM,
+    **{name: f"#pragma once\n#include <{_place(name)}>\n{_std(names, 'cuda::std::')}" for name, names in _LIBCUXX.items()},
     **dict.fromkeys(_HOST_ONLY, "#pragma once\n"),
 }  # fmt: skip
 HEADERS["cassert"] = HEADERS["assert.h"]

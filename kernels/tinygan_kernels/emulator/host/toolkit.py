@@ -15,9 +15,10 @@ FIRST_WITH = {
     100: (12, 8), 101: (12, 8), 120: (12, 8), 103: (12, 9), 121: (12, 9), 88: (13, 0), 110: (13, 0), 107: (13, 4),
 }  # fmt: skip
 LAST_WITH = {**dict.fromkeys((50, 52, 53, 60, 61, 62, 70, 72), (12, 9)), 101: (12, 9)}
-# CUDA versions that brought headers which others lack
-HEADER_SINCE = {"cuda_fp4.h": (12, 8), "cuda_fp6.h": (12, 8)}
+# CUDA versions from which on there are headers, under this name or, as the algorithms, under another one (headers.py)
+HEADER_SINCE = {"cuda_fp4.h": (12, 8), "cuda_fp6.h": (12, 8), "cuda/std/algorithm": (12, 6), "cuda/std/numeric": (12, 6)}
 CCCL_SINCE = (12, 4)  # NVIDIA's packages of 12.0 and 12.1 have an empty one in its place
+CCCL_ADVISED = (12, 6)  # the first tried that has the algorithms, of which <algorithm> and <vector> of host code are made
 _CCCL = ("cuda/", "cub/", "thrust/", "nv/")
 
 Version = tuple[int, int]
@@ -98,11 +99,13 @@ def on_architecture(version: Version, offered: list[int], number: int, suffix: s
 def _on_header(version: Version, header: str) -> str:
     since = HEADER_SINCE.get(header)
     if since and version < since:
-        return f"{header} came with CUDA {dotted(since)}, this is {dotted(version)}: {_install('nvrtc,cudart', since)}"
+        parts = "nvrtc,cudart,cccl" if header.startswith(_CCCL) else "nvrtc,cudart"
+        return f"{header} needs CUDA {dotted(since)} or newer, this is {dotted(version)}: {_install(parts, since)}"
     if header.startswith("crt/"):
         return f"{header} is in another package: {_install('crt' if version[0] > 12 else 'nvcc', version)}"
     if header.startswith(_CCCL) and version < CCCL_SINCE:
-        return f"{header} is not in the packages of CUDA {dotted(version)}, but in later ones: {_install('nvrtc,cccl', CCCL_SINCE)}"
+        later = _install("nvrtc,cccl", CCCL_ADVISED)
+        return f"{header} is not in the packages of CUDA {dotted(version)}, but in later ones: {later}"
     if header.startswith(_CCCL):
         return f"{header} is of the CUDA Core Compute Libraries: {_install('cccl', version)}"
     if re.match(r"curand\w*\.h$", header):
