@@ -39,6 +39,11 @@ class Entry:
     doc: str | None
 
 
+def _source(node: ast.AST) -> str:
+    """Return the source of a syntax tree. Python 3.10 writes "lambda :" where later ones write "lambda:"."""
+    return ast.unparse(node).replace("lambda :", "lambda:")
+
+
 def public_names(package: str) -> dict[str, str]:
     """Return the public names of a package or module, each with the module that defines it.
 
@@ -115,7 +120,7 @@ def stub(made: Entry) -> str:
     """Return the signature and the docstring of an entry as Python text; of a class, its fields and public methods too."""
     if isinstance(made.node, (ast.FunctionDef, ast.ClassDef)):
         return "\n".join(_definition(made.node, ""))
-    return f"{_shortened(ast.unparse(made.node))}\n{_quoted(made.doc or '', '')}"
+    return f"{_shortened(_source(made.node))}\n{_quoted(made.doc or '', '')}"
 
 
 def _shortened(text: str) -> str:
@@ -124,13 +129,13 @@ def _shortened(text: str) -> str:
 
 
 def _definition(node: ast.FunctionDef | ast.ClassDef, indent: str) -> list[str]:
-    lines = [f"{indent}@{ast.unparse(mark)}" for mark in node.decorator_list]
+    lines = [f"{indent}@{_source(mark)}" for mark in node.decorator_list]
     if isinstance(node, ast.ClassDef):
-        bases = f"({', '.join(map(ast.unparse, node.bases))})" if node.bases else ""
+        bases = f"({', '.join(map(_source, node.bases))})" if node.bases else ""
         lines.append(f"{indent}class {node.name}{bases}:")
     else:
-        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-        signature = f"{indent}def {node.name}({ast.unparse(node.args)}){returns}:"
+        returns = f" -> {_source(node.returns)}" if node.returns else ""
+        signature = f"{indent}def {node.name}({_source(node.args)}){returns}:"
         lines += textwrap.wrap(signature, WIDTH, subsequent_indent=indent + " " * 8, break_long_words=False, break_on_hyphens=False)
     inner = indent + "    "
     doc = ast.get_docstring(node)
@@ -147,7 +152,7 @@ def _definition(node: ast.FunctionDef | ast.ClassDef, indent: str) -> list[str]:
 def _member(part: ast.stmt, indent: str) -> list[str]:
     """Return the lines of a field or of a public method; nothing for what is private."""
     if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and not part.target.id.startswith("_"):
-        return [indent + _shortened(ast.unparse(part))]
+        return [indent + _shortened(_source(part))]
     if isinstance(part, ast.FunctionDef) and (part.name in ("__init__", "__call__") or not part.name.startswith("_")):
         return ["", *_definition(part, indent)]
     return []
