@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks.speed.timing import stamp
 
-from . import block_idioms, block_races, bounds, grid_idioms, grid_races, meetings, memory_idioms
+from . import block_idioms, block_races, bounds, grid_idioms, grid_races, meetings, memory_idioms, texture_idioms
 from .case import Case, Verdict, judged
 
-NEW = (*memory_idioms.CASES, *block_idioms.CASES, *grid_idioms.CASES)
+NEW = (*memory_idioms.CASES, *block_idioms.CASES, *grid_idioms.CASES, *texture_idioms.CASES)
 CASES: tuple[Case, ...] = (*bounds.CASES, *block_races.CASES, *grid_races.CASES, *meetings.CASES, *NEW)
 
 

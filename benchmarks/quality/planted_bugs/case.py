@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from tinygan_kernels import emulator
 
+from .textures import PARAMETERS, objects
+
 CHOICE = re.compile(r"\{\{(.*?)\|(.*?)\}\}", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A kernel with a bug. tool: which of the sanitizer's tools has to find it; before: what precedes the kernel."""
+    """A kernel with a bug. tool: which of the sanitizer's tools has to find it; before: what precedes the kernel; fresh: whether
+    nothing has written y; textures: whether the kernel has the parameters of `textures` too."""
 
     name: str
     tool: str
@@ -28,10 +31,13 @@ class Case:
     before: str = ""
     shared_mem: int = 0
     fresh: bool = False
+    textures: bool = False
 
     def source(self, wrong: bool) -> str:
         """Return the CUDA C++ of the kernel with its bug, or of its twin."""
-        text = f'{self.before}\nextern "C" __global__ void k(int* x, int* y, int n) {{\nint t = threadIdx.x;\n{self.body}\n}}\n'
+        more = f", {PARAMETERS}" if self.textures else ""
+        head = f'extern "C" __global__ void k(int* x, int* y, int n{more}) {{'
+        text = f"{self.before}\n{head}\nint t = threadIdx.x;\n{self.body}\n}}\n"
         return CHOICE.sub(lambda m: m[1 if wrong else 2], text)
 
 
@@ -52,9 +58,10 @@ def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
     x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
     if case.fresh:
         y = emulator.empty(4096, np.int32)
+    given = (x, y, np.int32(case.n), *(objects(y) if case.textures else ()))
     with emulator.sanitize() as found, emulator.step_budget(200_000):
         try:
-            kernel((case.grid,), (case.block,), (x, y, np.int32(case.n)), shared_mem=case.shared_mem)
+            kernel((case.grid,), (case.block,), given, shared_mem=case.shared_mem)
         except emulator.EmulatorError:
             assert found, "an error without a finding"
     return found

@@ -55,7 +55,7 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
                 fragments, atomics, mbarriers, bulk, heap, printing, frames; texture_objects, bindless, textures, surfaces
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, chunk;
                 beside it: counters
-    host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking,
+    host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking, grid_sync,
                 numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
     program     sources; memory, process, scanf, c_library, cuda_errors, cuda_arrays, launch, cuda_runtime: what host code of a CUDA

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("cuda.bindings", reason="needs NVRTC: pip install -e '.[emulator]'")
 
+from numba import cuda
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, SanitizerError
 
@@ -97,3 +98,59 @@ def test_a_block_that_leaves_early_is_a_deadlock_that_ends(module):
     broken = emulator.RawModule(code=text[:line] + leave + text[line:], enable_cooperative_groups=True).get_function("trapped")
     with pytest.raises(EmulatorError, match="endless loop"):
         broken((3,), (32,), (np.zeros(1, "i4"),))
+
+
+# ---- Numba's cuda.cg.this_grid().sync() -----------------------------------------------------------------------------
+
+
+@cuda.jit
+def reversed_twice(x, y, steps):
+    grid, i = cuda.cg.this_grid(), cuda.grid(1)
+    for step in range(steps):
+        x[i] = i + step
+        grid.sync()
+        y[i] = x[x.size - 1 - i]
+        grid.sync()
+
+
+@cuda.jit
+def not_met_by_all(x):
+    grid = cuda.cg.this_grid()
+    if cuda.blockIdx.x > 0:
+        grid.sync()
+    x[cuda.grid(1)] = 1
+
+
+@cuda.jit
+def written_after(x, y):
+    grid, i = cuda.cg.this_grid(), cuda.grid(1)
+    grid.sync()
+    x[i] = i + 1
+    y[i] = x[x.size - 1 - i]
+
+
+@pytest.mark.parametrize("way", ["launch", "numba"])
+def test_a_grid_of_numba_synchronises(way):
+    x, y = np.zeros(256, "i4"), np.zeros(256, "i4")
+    if way == "launch":
+        emulator.launch(reversed_twice, 4, 64, x, y, 3)
+    else:
+        with emulator.numba():
+            reversed_twice[4, 64](x, y, 3)
+    assert y.tolist() == [255 - i + 2 for i in range(256)]
+
+
+def test_a_grid_of_numba_that_is_too_large_is_refused():
+    x = np.zeros(64 * 4000, "i4")
+    with pytest.raises(EmulatorError, match=r"a cooperative launch of 4000 blocks is too large.*at most 3456 blocks of 64"):
+        emulator.launch(reversed_twice, 4000, 64, x, x, 1)
+    with emulator.numba(), pytest.raises(EmulatorError, match="a cooperative launch of 4000 blocks is too large"):
+        reversed_twice[4000, 64](x, x, 1)
+
+
+def test_what_a_grid_of_numba_does_wrong_is_found():
+    with emulator.sanitize() as found:
+        emulator.launch(written_after, 4, 64, np.zeros(256, "i4"), np.zeros(256, "i4"))
+    assert found and all(f.tool == "racecheck" and "between blocks" in f.message for f in found)
+    with pytest.raises(EmulatorError, match="endless loop"):
+        emulator.launch(not_met_by_all, 3, 32, np.zeros(96, "i4"))

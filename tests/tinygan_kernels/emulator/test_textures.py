@@ -1,5 +1,8 @@
 """Textures and surfaces: what fetches give against exact arithmetic, formats, geometries, and what is judged."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from texture_reference import BORDER, CLAMP, MIRROR, WRAP, fetched
@@ -15,6 +18,8 @@ from tinygan_kernels.emulator.cupy.texture import (
     TextureDescriptor,
     TextureObject,
 )
+from tinygan_kernels.emulator.execute.memory import GlobalMemory
+from tinygan_kernels.emulator.execute.texture_objects import attach_all
 
 SOURCE = r"""
 typedef cudaTextureObject_t Tex;
@@ -363,6 +368,20 @@ def test_unchecked_launches_raise_where_nothing_can_be_read(module):
         launch(module, "write_outside", surface(new(3)), 2, 8)
     with emulator.checks(False), pytest.raises(EmulatorError, match="no handle of a texture"):
         launch(module, "fetch", np.uint64(5), np.zeros(9, "f4"), 9)
+
+
+def test_a_launch_keeps_what_it_may_touch():
+    """An object that nothing else holds may die during a launch, whose memory must not be given back then."""
+    array = new(4)
+    objects = [surface(array), texture(array, (CLAMP,))]
+    memory = GlobalMemory()
+    attach_all(memory)
+    data = weakref.ref(array.array.data)
+    del array, objects
+    gc.collect()
+    assert data() is not None
+    del memory
+    assert data() is None
 
 
 # ---- what is judged -------------------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ class CudaArray:
         """Add the bytes to what a launch may touch."""
         if not self.freed and memory.find(self.base) is None:
             memory.add(self.data, self.name, self.marks)
+            memory.kept.append(self.data)
 
 
 class LinearMemory:
@@ -142,6 +143,7 @@ class LinearMemory:
         """Add the array to what a launch may touch, if it is known."""
         if self.array is not None:
             memory.add(self.array, self.name, unwritten_bytes(self.array))
+            memory.kept.append(self.array)
 
 
 class Bindless:
@@ -234,6 +236,6 @@ def named_by(handle: int, kind: type[Kind]) -> Kind | str:
 
 
 def attach_all(memory: GlobalMemory) -> None:
-    """Add what live textures and surfaces read and write to the memory of a launch."""
+    """Add what live textures and surfaces read and write to the memory of a launch, which keeps it alive until it ends."""
     for thing in list(_LIVE.values()):
         thing.resource.attach(memory)

@@ -12,13 +12,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tinygan_kernels.emulator.errors import EmulatorError, UnsupportedInstruction
+from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import bytes_at
 from tinygan_kernels.emulator.sanitizer.findings import checking, checks
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from tinygan_kernels.emulator.translate.translator import translate
 
 from . import nvrtc
+from .grid_sync import with_grid_sync
 from .launch import run_kernel
 from .numba_device import CAPABILITY, HostDriver
 from .ptx_linking import joined
@@ -255,7 +256,7 @@ class _Device:
             found = library._cufunc_cache.get("emulated")
             if found is None:
                 texts = [*library.get_asm_strs(), *(_linked_ptx(each) for each in library._linking_files)]
-                code = LoadedCode(joined(texts), library._name, next(host.handles), library.referenced_objects)
+                code = LoadedCode(with_grid_sync(joined(texts))[0], library._name, next(host.handles), library.referenced_objects)
                 host.modules[code.handle] = code
                 module = devices.get_context().create_module_image(code, library._setup_functions, library._teardown_functions)
                 found = library._cufunc_cache["emulated"] = module.get_function(library._entry_name)
@@ -265,8 +266,7 @@ class _Device:
 
     def launch(self, _stream, config, kernel: LoadedKernel, *args) -> None:
         """Run a kernel; it takes the place of cuda.core.launch. args: as Numba's calling convention flattens them."""
-        if getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False):
-            raise UnsupportedInstruction(f"kernel {kernel.translated.title} is cooperative: synchronising a grid is not supported")
+        cooperative = bool(getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False))
         passed, copies = self.preparing.passed, self.preparing.copies
         self.preparing.passed, self.preparing.copies = [], []
         values = tuple(_scalar(a) for a in args)
@@ -276,7 +276,8 @@ class _Device:
             memory = self.host.allocations.at(address)
             if memory is not None:
                 arrays.append((memory, f"device memory at {memory.__array_interface__['data'][0]:#x}"))
-        run_kernel(kernel.translated, kernel.code.variables, config.grid, config.block, values, config.shmem_size, arrays)
+        where = kernel.code.variables, config.grid, config.block
+        run_kernel(kernel.translated, *where, values, config.shmem_size, arrays, cooperative)
         for original, copy in copies:
             original[...] = copy
 

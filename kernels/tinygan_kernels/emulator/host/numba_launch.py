@@ -12,6 +12,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.translate.translator import translate
 
 from . import nvrtc
+from .grid_sync import with_grid_sync
 from .launch import run_kernel
 from .numba_context import numba
 from .nvrtc import INSTALL
@@ -43,7 +44,7 @@ def launch(kernel, grid, block, *args, shared_mem: int = 0, capability: tuple[in
     values, arrays = [], []
     for i, argument in enumerate(args):
         values += _flatten(argument, arrays, f"argument {i} of kernel {ready.translated.title}")
-    run_kernel(ready.translated, ready.variables, grid, block, tuple(values), shared_mem, arrays)
+    run_kernel(ready.translated, ready.variables, grid, block, tuple(values), shared_mem, arrays, cooperative=ready.cooperative)
 
 
 OPTIONS = ("debug", "link", "launch_bounds", "extensions")
@@ -84,7 +85,7 @@ class _Compiled:
     """A Numba kernel compiled and translated for one list of argument types."""
 
     def __init__(self, function, types: tuple, fastmath: bool, capability: tuple[int, int] = CAPABILITY):
-        self.ptx = to_ptx(function, types, fastmath, capability)
+        self.ptx, self.cooperative = with_grid_sync(to_ptx(function, types, fastmath, capability))
         module = parsed(self.ptx)
         self.variables = allocate(module)
         name = next(n for n, f in module.functions.items() if f.is_entry)
