@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from tinygan_kernels import CUDA_BACKENDS, KERNELS, BackendError, ContractError, load, names, why_unavailable
 
+from .apart import Seconds, in_time
 from .console import BackendName, Emulate, out, tell
 
 As = Annotated[str, typer.Option("--as", metavar="NAME", show_default=False,
@@ -75,6 +76,7 @@ def verify(
     backend: BackendName = "cpu",
     emulate: Emulate = False,
     only: Annotated[str, typer.Option("--only", help="Only kernels whose name contains this.", show_default=False)] = "",
+    seconds: Seconds = None,
 ) -> int:
     """Run every version of every kernel on hard shapes: error as a share of its bound, and what the sanitizer finds.
 
@@ -82,6 +84,8 @@ def verify(
     its file says how it is launched: // launch: mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K).
     Outputs are poisoned with NaN first. Exit code 1 if anything is wrong.
     """
+    if (code := in_time(what, seconds)) is not None:
+        return code
     if as_ or is_own(what):
         return _verify_own(own_file(what, as_), as_, launch, signature, dtype, param)
     require_options(own=False, launch=launch, signature=signature, param=param, dtype=dtype)
@@ -182,6 +186,7 @@ def profile(
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
     gpu: Annotated[str, typer.Option("--gpu", show_default=False,
                                      help="Model the time on this GPU as well: t4, a100, a6000, 4090, h100, h200.")] = "",
+    seconds: Seconds = None,
 ) -> int:
     """Show what a CUDA kernel does, without a GPU: Nsight Compute's counters, hot lines, registers, spills, occupancy, roofline.
 
@@ -192,6 +197,8 @@ def profile(
     from tinygan_kernels.profiling import report, view
     from tinygan_kernels.profiling.machine_code import InspectionError
 
+    if (code := in_time(kernel, seconds)) is not None:
+        return code
     own = bool(as_) or is_own(kernel)
     require_options(own, version, launch=launch, signature=signature, param=param)
     try:

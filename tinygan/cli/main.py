@@ -36,6 +36,7 @@ from . import (
     theory,
     train,
 )
+from .apart import carried_out, typed
 from .console import every_name_printable
 from .second_interrupt import second_interrupt_ends
 
@@ -77,6 +78,12 @@ def main() -> None:
     sys.exit(_with_output(code))
 
 
+def apart() -> None:
+    """Carry out a command for another process of this program, as `apart.in_time` asks for it, and end this one."""
+    warnings.showwarning = _warn
+    carried_out(lambda words: _with_output(run(words)))
+
+
 def _with_output(code: int) -> int:
     """Write what is still in the buffers, and return the exit code: `code`, or another one where that cannot be written."""
     for stream in (sys.stdout, sys.stderr):
@@ -104,6 +111,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: list[str]) -> int:
     if any("\0" in argument for argument in arguments):
         return _complain("an argument holds a NUL character, which no name has")
+    token = typed.set(tuple(arguments))
     try:
         return app(args=kernels.spread(arguments), prog_name="tinygan", standalone_mode=False) or 0
     except UsageErrors as error:
@@ -125,6 +133,8 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    finally:
+        typed.reset(token)
 
 
 def _warn(message: Warning | str, *about: Any, **options: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tinygan_kernels import BackendError, ContractError
 
+from .apart import Seconds, executed, in_time
 from .console import out, require_page, tell
 from .kernels import As, LaunchText, Params, Signature, is_own, own_file, require_options, values_of
 from .keys import typed_commands
@@ -49,6 +50,7 @@ def explain(
     launch: LaunchText = "",
     signature: Signature = "",
     param: Params = None,
+    seconds: Seconds = None,
 ) -> int:
     """Draw what the 32 lanes of a warp do on a source line: the banks or sectors that they meet, what collides, where they part.
 
@@ -59,6 +61,8 @@ def explain(
     from tinygan_kernels.own.explain import explained
 
     require_page(html, "--html")
+    if (code := in_time(which, seconds)) is not None:
+        return code
     subject = _subject(which, as_, version, backend, shape, launch, signature, param)
     found = explained(subject)
     if html is None:
@@ -91,6 +95,7 @@ def trace(
     launch: LaunchText = "",
     signature: Signature = "",
     param: Params = None,
+    seconds: Seconds = None,
 ) -> int:
     """Step through a kernel, forward and back by source line: a warp's variables, its mask, shared memory.
 
@@ -100,9 +105,12 @@ def trace(
     """
     from tinygan_kernels.emulator.stepping.session import CommandError, Session
 
+    if (code := in_time(which, seconds)) is not None:
+        return code
     subject = _subject(which, as_, version, backend, shape, launch, signature, param, debug=True)
     place: int | Sequence[int] = (block[0] if len(block) == 1 else block) if block else 0
     session = Session(_traced(subject, steps, place, warp))
+    executed()
     where = f"warp {warp} of {session.trace.warps} in thread block {session.trace.thread_block}"
     tell(out, f"{subject.title}, {subject.sizes}; {where}")
     if session.trace.cut:
@@ -135,6 +143,7 @@ def bench(
     launch: LaunchText = "",
     signature: Signature = "",
     param: Params = None,
+    seconds: Seconds = None,
 ) -> int:
     """Race a kernel of your own on a GPU against a version of the project's: paired, on fresh inputs, every timed call verified.
 
@@ -144,6 +153,8 @@ def bench(
     """
     from tinygan_kernels.own.gpu_race import bench as raced
 
+    if (code := in_time(file, seconds)) is not None:
+        return code
     found = raced(own_file(file, as_), as_, against=against, shape=shape, launch=launch, signature=signature,
                   params=values_of(param), rounds=rounds)  # fmt: skip
     tell(out, str(found))

@@ -196,7 +196,7 @@ def test_a_case_is_diagnosed_where_rows_and_columns_are_exchanged():
     ("k.cu", ADD.replace("64>>>", "2048>>>"), {}, "has 2048 threads: 1 to 1024 are possible"),
     ("k.cu", ADD.replace("if (i", "while (*(volatile float*)y != 7) { } if (i"), {}, "does not end, k.cu:4: endless loop"),
     ("k.txt", ADD, {}, "a kernel's file is CUDA C++ (.cu), PTX (.ptx) or Python"),
-    ("k.py", "x = 1", {}, "there is no function decorated with @cuda.jit in it"),
+    ("k.py", "x = 1", {}, "there is no function decorated with @cuda.jit or @triton.jit in it"),
     ("k.py", "import nothing_of_that_name", {}, "k.py:1: ModuleNotFoundError"),
     ("k.py", "x = (", {}, "k.py:1: SyntaxError"),
     ("k.py", "raise SystemExit(3)", {}, "k.py:1: SystemExit"),
