@@ -21,6 +21,7 @@ at which line and for which thread.
 
     with emulator.checks(False): kernel(...)                     # several times faster; bounds are still checked
     with emulator.sanitize() as findings: kernel(...)            # collect a list of Finding instead of raising
+    emulator.tensor_map(array, (128, 64), swizzle=128)           # an argument for a parameter CUtensorMap
     x = emulator.empty(shape, dtype)                             # reading it before it is written is a finding
 
 Counting, under Nsight Compute's metric names:
@@ -38,25 +39,26 @@ Time travel, a warp forward and back by source line, with registers, shared memo
     trace = emulator.trace(kernel, (blocks,), (256,), (x, y, n), thread_block=1, warp=2)
     trace.next(); trace.line; trace.value("sum").values; trace.back(); trace.to_line(12)
 
-Not supported: mipmaps, tensor maps, wgmma, dynamic
-parallelism. Blocks of a grid run in order, some thousand threads at a time; blocks that wait for later ones run in turns with
-them, as far as an A100 would hold them all. Launches that do not end are stopped: where threads run in a circle that nothing
-can end, and after 2,000,000 basic blocks (`with emulator.step_budget(n)` sets another
-number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
+Not supported: mipmaps, dynamic parallelism, Blackwell's tcgen05. Blocks of a grid run in order, some thousand threads at a
+time; blocks that wait for later ones run in turns with them, as far as an A100 would hold them all. Launches that do not end
+are stopped: where threads run in a circle that nothing can end, and after 2,000,000 basic blocks (`with
+emulator.step_budget(n)` sets another number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
 
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
     syntax      ptx (what PTX consists of), tokens, declarations, parser, cfg (basic blocks and their order), calls
-    semantics   integers, floats, rounding, conversions, warps, fragments, matrix, atomics, mbarriers, texels, sampling: what
-                instructions compute, as pure functions
-    translate   opcodes (the table), emitter, arithmetic, data, memory, textures, warp, barriers, terminators: instructions
-                become Python; translator makes a TranslatedKernel (kernel), listing prints it
+    semantics   integers, floats, rounding, conversions, warps, fragments, matrix, warpgroups, atomics, mbarriers, tensor_maps,
+                texels, sampling: what instructions compute, as pure functions
+    translate   opcodes (the table), emitter, arithmetic, data, memory, bulk, textures, warp, warpgroups, barriers, terminators:
+                instructions become Python; translator makes a TranslatedKernel (kernel), listing prints it
     execute     lanes, clusters, machine, scheduler, barriers, collectives, cluster_barriers, progress, residency, memory, access,
-                fragments, atomics, mbarriers, bulk, heap, printing, frames; texture_objects, bindless, textures, surfaces
-    sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, chunk;
-                beside it: counters
-    host        headers, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch, numba_device, ptx_linking, grid_sync,
-                numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
+                fragments, atomics, mbarriers, bulk, tensor_copies, warpgroups, heap, printing, frames;
+                texture_objects, bindless, textures, surfaces
+    sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, proxies,
+                products, chunk; beside it: counters
+    host        headers, driver_header, tensor_maps, nvrtc, ptx_cache, kernel_names, signature, rawmodule; numba_launch,
+                numba_device, ptx_linking, grid_sync, numba_context; triton_context, torch_devices; translation;
+                arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
     program     sources; memory, process, scanf, c_library, cuda_errors, cuda_arrays, launch, cuda_runtime: what host code of a CUDA
                 C++ program calls; writer, arithmetic, comparisons, conversions, libraries, lowering, machine_code: its PTX becomes
@@ -81,6 +83,7 @@ _WHERE = {
     "Finding": "sanitizer.findings",
     "SanitizerError": "sanitizer.findings",
     "empty": "execute.memory",
+    "tensor_map": "host.tensor_maps",
     "trace": "stepping.launches",
     "Trace": "stepping.trace",
     "step_budget": "execute.progress",

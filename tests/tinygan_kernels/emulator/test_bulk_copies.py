@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("cuda.bindings", reason="needs NVRTC: pip install -e '.[emulator]'")
 
 from tinygan_kernels import emulator
-from tinygan_kernels.emulator import SanitizerError, UnsupportedInstruction
+from tinygan_kernels.emulator import SanitizerError
 
 PARTS = r"""
 __device__ unsigned place(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
@@ -27,6 +27,7 @@ __device__ void fetch(void* to, const void* from, int bytes, unsigned long long*
 __device__ void put(void* to, const void* from, int bytes) {
     asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" :: "l"(to), "r"(place(from)), "r"(bytes) : "memory");
 }
+__device__ void publish() { asm volatile("fence.proxy.async;" ::: "memory"); }     // what was stored, to copies
 __device__ void finish() {
     asm volatile("cp.async.bulk.commit_group; cp.async.bulk.wait_group.read 0;" ::: "memory");
 }
@@ -46,6 +47,7 @@ extern "C" __global__ void pipeline(const float* x, float* y, int tiles) {    //
         }
         wait(&full[i % 2], i / 2 % 2);
         result[t] = 2 * stage[i % 2][127 - t] + i;
+        publish();
         __syncthreads();
         if (t == 0) { put(y + 128 * i, result, 512); finish(); }
         __syncthreads();
@@ -65,6 +67,7 @@ extern "C" __global__ void from_heap(int* y, int bytes) {
     __shared__ alignas(8) unsigned long long bar;
     int* p = (int*)malloc(40);
     for (int i = 0; i < 10; i++) p[i] = i;
+    publish();
     make(&bar, 1);
     fetch(s, p, bytes, &bar);
     expect(&bar, bytes);
@@ -77,6 +80,7 @@ REDUCE = PARTS + r"""
 extern "C" __global__ void reduce(TYPE* out, const TYPE* x) {
     __shared__ alignas(16) TYPE s[32];
     s[threadIdx.x] = x[32 * blockIdx.x + threadIdx.x];
+    publish();
     __syncthreads();
     if (threadIdx.x == 0) {
         asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.OPERATION [%0], [%1], %2;"
@@ -213,9 +217,43 @@ def test_copies_to_several_blocks_and_stores_into_another():
     assert (y[:, 0] == 100 * (1 - rank) + lane).all() and (y[:, 1] == 5 + lane).all()
 
 
-def test_copies_by_tensor_maps_are_named():
-    code = """extern "C" __global__ void k(const __grid_constant__ unsigned long long map) { __shared__ alignas(128) char s[128];
-asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %2}], [%0];"
-:: "r"((unsigned)__cvta_generic_to_shared(s)), "l"(&map), "r"(0)); }"""
-    with pytest.raises(UnsupportedInstruction, match=r"cp.async.bulk.tensor.2d.* of kernel k \(kernel.cu:2\): .*tensor maps have"):
-        emulator.RawModule(code=code, arch="compute_90").get_function("k")
+PLACES = PARTS + r"""
+extern "C" __global__ void stored(int* y, int fences, int waits) {
+    __shared__ alignas(16) int s[32];
+    s[threadIdx.x] = threadIdx.x;
+    if (fences == 1) publish();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        if (fences == 2) publish();
+        asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], 128;" :: "l"(y), "r"(place(s)) : "memory");
+        asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+        if (waits == 1) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+        if (waits == 2) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+    }
+    __syncthreads();
+    s[threadIdx.x] = -1;
+    if (waits == 2) y[threadIdx.x] += 100;
+}
+"""
+
+
+def stored(fences: int, waits: int) -> np.ndarray:
+    y = np.zeros(32, "i4")
+    emulator.RawModule(code=PLACES, arch="compute_90").get_function("stored")((1,), (32,), (y, np.int32(fences), np.int32(waits)))
+    return y
+
+
+def test_a_copy_sees_what_was_stored_after_a_proxy_fence():
+    """The fence may be the writers' or, after the barrier, that of the thread that copies. (PTX ISA, 8.8, "causality order")"""
+    for fences in (1, 2):
+        assert (stored(fences, 1) == np.arange(32)).all()
+    assert (stored(1, 2) == np.arange(32) + 100).all(), "after the whole wait the copy's writes are there too"
+    with pytest.raises(SanitizerError, match=r"racecheck: missing proxy fence: cp.async.bulk.* reads shared memory that"):
+        stored(0, 1)
+
+
+def test_a_source_that_is_overwritten_before_the_wait():
+    message = "shared-memory race: write of bytes read by an asynchronous operation that nothing has waited for; it was issued by"
+    with pytest.raises(SanitizerError, match=message) as caught:
+        stored(1, 0)
+    assert any("the thread ends before this copy has read shared memory" in str(f) for f in caught.value.findings)

@@ -1,7 +1,7 @@
 """The execution of bulk copies, cp.async.bulk and cp.reduce.async.bulk: one thread moves many bytes, which arrive at once.
 
-A copy is complete where it is issued; who may see it is a matter of order: those who wait for the mbarrier whose bytes it brings,
-or the thread itself. So waiting for bulk groups does nothing, and a source that is overwritten before that wait is not noticed.
+A copy is carried out where it is issued. Who may see it, and who may write what it reads, is a matter of order, which the sanitizer
+follows: those may who have waited for the mbarrier whose bytes it brings, or for its bulk group.
 """
 
 from __future__ import annotations
@@ -50,7 +50,19 @@ class BulkCopies:
             for place in ends:
                 self._one(source, target, start, place, length, lane, function)
             if barrier is not None:
-                self._count(barrier, lane, length, None if masks is None else [place // REMOTE for place in ends])
+                self.count(barrier, lane, length, None if masks is None else [place // REMOTE for place in ends])
+            elif self.access.check:
+                self.access.check.bulk_copied(source, lane, source.space == "shared")
+
+    def commit(self, lanes: Lanes) -> None:
+        """Close the bulk group that each thread's next copies would belong to."""
+        if self.access.check:
+            self.access.check.bulk_commit(lanes)
+
+    def wait(self, newest: int, only_reads: bool, lanes: Lanes) -> None:
+        """Wait for all bulk groups of these threads but the `newest` last ones, or only until they have read their sources."""
+        if self.access.check:
+            self.access.check.bulk_wait(newest, only_reads, lanes)
 
     def _one(self, source: Site, target: Site, start: int, end: int, length: int, lane: int, function: Callable | None) -> None:
         """Copy bytes from one place to another for one lane."""
@@ -89,14 +101,12 @@ class BulkCopies:
 
     def _check(self, site: Site, memory: Memory, positions: np.ndarray, lanes: Lanes, writes: bool, reduces: bool) -> None:
         check = self.access.check
-        if check and reduces:
-            check.atomic(site, memory, positions, lanes)
-        elif check and writes:
-            check.write(site, memory, positions, lanes)
+        if check and writes:
+            check.asynchronous_write(site, memory, positions, lanes, reduces)
         elif check:
-            check.read(site, memory, positions, lanes)
+            check.asynchronous_read(site, memory, positions, lanes)
 
-    def _count(self, barrier: tuple[Site, np.ndarray], lane: int, length: int, ranks: list[int] | None) -> None:
+    def count(self, barrier: tuple[Site, np.ndarray], lane: int, length: int, ranks: list[int] | None) -> None:
         """Tell an mbarrier, or that at the same place in each of several blocks, that bytes are there."""
         site, address = barrier
         mask = np.zeros(self.machine.shape.width, bool)
@@ -104,7 +114,8 @@ class BulkCopies:
         places = np.broadcast_to(address, mask.shape).astype("i8")
         for rank in ranks or [0]:
             place = rank * REMOTE + places % REMOTE if rank else places
-            self.mbarriers.transact(site, place, length, -1, Lanes(mask, 1))
+            brought = self.access.check.brought(lane) if self.access.check else None
+            self.mbarriers.transact(site, place, length, -1, Lanes(mask, 1), brought)
 
 
 def one_lane(lane: int, width: int, count: int) -> Lanes:

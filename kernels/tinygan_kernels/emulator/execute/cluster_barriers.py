@@ -46,6 +46,11 @@ class ClusterBarriers:
     def wait(self, basic: TranslatedBlock, outer: tuple, lanes: Lanes, ordered: bool) -> None:
         """Let lanes wait until all threads of their cluster that have not exited have arrived."""
         key = (*outer, 2 * basic.after)
+        early = lanes.mask & ~self.barrier.owes
+        if early.any() and self.machine.check:
+            text = f"{basic.site.name}: the thread has not arrived since it last waited"
+            first = int(np.flatnonzero(early)[0])
+            self.machine.report.add("synccheck", text, basic.site, self.machine, first, count=int(early.sum()))
         passed = self.barrier.passed(lanes)
         if passed.count and ordered and self.machine.check:
             self.machine.check.cluster_wait(passed)

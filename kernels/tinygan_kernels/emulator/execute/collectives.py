@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tinygan_kernels.emulator.semantics.warpgroups import incomplete
 from tinygan_kernels.emulator.semantics.warps import WARP, all_met, named_and_absent
 from tinygan_kernels.emulator.translate.kernel import TranslatedBlock
 
@@ -48,7 +49,7 @@ class Collectives:
             if lanes is None:  # it has met others below
                 continue
             basic = self.machine.kernel.basic_blocks[key[-1] // 2]
-            absent = named_and_absent(self.names[basic.meets](lanes), lanes.mask, self.machine.exists)
+            absent = self._absent(basic, self.names[basic.meets](lanes), lanes, self.machine.exists)
             if not self._meet_across(basic, key, lanes):
                 self._report_absent(basic, lanes, absent | lanes.mask)
                 self.run_once(key, lanes)
@@ -61,12 +62,12 @@ class Collectives:
             self.add(key, lanes | self.meeting.pop(key))
             return False
         mask = self.names[basic.meets](lanes)
-        lacking = named_and_absent(mask, lanes.mask, self.machine.exists)
+        lacking = self._absent(basic, mask, lanes, self.machine.exists)
         if not lacking.any():
             return True
         if self._meet_across(basic, key, lanes):
             return False
-        able = named_and_absent(mask, lanes.mask, self.machine.live.mask)
+        able = self._absent(basic, mask, lanes, self.machine.live.mask)
         if not self.others() or not able.any():
             self._report_absent(basic, lanes, lacking)
             return True
@@ -78,6 +79,12 @@ class Collectives:
         if rest.count:
             self.add(key, rest)
         return False
+
+    def _absent(self, basic: TranslatedBlock, mask: np.ndarray, lanes: Lanes, wanted: np.ndarray) -> np.ndarray:
+        """Mark the lanes at a collective that misses lanes of `wanted`: those that their masks name, or of their warpgroup."""
+        if basic.meets_warpgroup:
+            return incomplete(lanes.mask, wanted, self.machine.shape.stride)
+        return named_and_absent(mask, lanes.mask, wanted)
 
     def _meet_across(self, basic: TranslatedBlock, key: tuple, lanes: Lanes) -> bool:
         """Let lanes at a collective execute it with lanes that wait at others of the same kind, where all that they name are there.
@@ -126,9 +133,12 @@ class Collectives:
     def _report_absent(self, basic: TranslatedBlock, lanes: Lanes, lacking: np.ndarray) -> None:
         """Report a collective that names threads which do not execute it."""
         if self.machine.check:
+            who = "is not executed by all threads of the warpgroup" if basic.meets_warpgroup else (
+                "names threads of the warp that do not execute it"
+            )  # fmt: skip
             self.machine.report.add(
                 "synccheck",
-                f"{basic.site.name} names threads of the warp that do not execute it",
+                f"{basic.site.name} {who}",
                 basic.site,
                 self.machine,
                 int(np.flatnonzero(lacking)[0]),

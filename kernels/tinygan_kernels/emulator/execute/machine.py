@@ -23,7 +23,9 @@ from .mbarriers import Mbarriers
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
 from .surfaces import Surfaces
+from .tensor_copies import TensorCopies
 from .textures import Textures
+from .warpgroups import Warpgroups
 
 
 class Machine:
@@ -166,6 +168,7 @@ class Machine:
         """Bind the functions that generated code calls by a fixed name."""
         access, check = self.access, self.check
         mbarriers = Mbarriers(access)
+        bulk = BulkCopies(access, mbarriers)
         ignore = lambda *_: None  # noqa: E731
         self.names |= {
             "copyto": np.copyto,
@@ -179,12 +182,15 @@ class Machine:
             "atomic": partial(atomics.atomic, access),
             "copies": access.copies,
             "mbarriers": mbarriers,
-            "bulk": BulkCopies(access, mbarriers),
+            "bulk": bulk,
+            "tensors": TensorCopies(access, bulk),
+            "warpgroups": Warpgroups(access),
             "textures": Textures(access),
             "surfaces": Surfaces(access),
             "clock": self._clock,
             "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,
+            "proxy_fence": check.proxy_fence if check and check.launch.agents_of else ignore,
             "warp_sync": check.warp_sync if check else ignore,
             "shuffled": check.shuffle if check else ignore,
             "vprintf": partial(vprintf, self),

@@ -45,14 +45,20 @@ class Mbarriers:
 
         self._update(site, address, target, change, lanes, ordered)
 
-    def transact(self, site: Site, address: np.ndarray, change: np.ndarray | int, sign: int, lanes: Lanes) -> None:
-        """Expect bytes (sign 1), or note that they are there (sign -1), which releases the writes that brought them."""
+    def transact(
+        self, site: Site, address: np.ndarray, change: np.ndarray | int, sign: int, lanes: Lanes, brought: object = None
+    ) -> None:
+        """Expect bytes (sign 1), or note that they are there (sign -1), which releases the writes that brought them.
+
+        brought: of an asynchronous copy, what the sanitizer has of these writes.
+        """
         bytes_of = np.broadcast_to(change, lanes.mask.shape)
-        self._update(site, address, None, lambda barrier, lane: barrier.transacted(sign * int(bytes_of[lane])), lanes, sign < 0)
+        one = lambda barrier, lane: barrier.transacted(sign * int(bytes_of[lane]))  # noqa: E731
+        self._update(site, address, None, one, lanes, sign < 0, brought)
 
     def _update(
         self, site: Site, address: np.ndarray, target: np.ndarray | None, change: Callable[[Barrier, int], Barrier], lanes: Lanes,
-        ordered: bool,
+        ordered: bool, brought: object = None,
     ) -> None:  # fmt: skip
         """Change the lanes' barriers one after the other; `target` takes what each lane found."""
         check = self.access.check
@@ -72,7 +78,7 @@ class Mbarriers:
                 except ValueError as error:
                     self._report(site, f"{site.name}: {error}", np.array([lane]))
             if check and ordered:
-                check.mbarriers.arrive(memory, positions, phases, some)
+                check.mbarriers.arrive(memory, positions, phases, some, brought)
             if target is not None:
                 some.put(target, before)
             self.access.changed(memory)

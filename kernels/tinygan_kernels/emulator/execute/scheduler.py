@@ -215,6 +215,8 @@ class Scheduler:
         """Take lanes out of the kernel, and let those go on that waited for them."""
         machine, live = self.machine, self.machine.live
         machine.live = Lanes(live.mask & ~lanes.mask, live.count - lanes.count)
+        if machine.check and machine.check.bulk_copies:
+            machine.check.exited(lanes)
         if self.barriers.waiting:
             self.barriers.release()
         self.collectives.exited()

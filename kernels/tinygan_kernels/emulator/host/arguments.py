@@ -17,6 +17,8 @@ from tinygan_kernels.emulator.execute.texture_objects import Bindless
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Variable
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
+from .tensor_maps import TensorMapArgument
+
 
 def pack(kernel: TranslatedKernel, args: tuple, memory: GlobalMemory) -> None:
     """Write the arguments into the kernel's parameter buffer, and add arrays among them to what it may touch.
@@ -30,8 +32,9 @@ def pack(kernel: TranslatedKernel, args: tuple, memory: GlobalMemory) -> None:
         raw = _bytes_of(argument, variable, f"argument {i} of kernel {kernel.title}")
         start = kernel.params[variable.name]
         kernel.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
-        if isinstance(argument, np.ndarray):
-            memory.add(argument, f"argument {i}", unwritten_bytes(argument))
+        array = argument.array if isinstance(argument, TensorMapArgument) else argument
+        if isinstance(array, np.ndarray):
+            memory.add(array, f"argument {i}", unwritten_bytes(array))
 
 
 def _is_pointer(variable: Variable) -> bool:
@@ -53,6 +56,8 @@ def _bytes_of(argument, variable: Variable, what: str) -> bytes:
         return np.uint64(argument.ptr).tobytes()
     if argument is None and _is_pointer(variable):
         return bytes(8)
+    if isinstance(argument, TensorMapArgument):
+        return _sized(argument.raw.tobytes(), variable, what, "a tensor map")
     if isinstance(argument, np.void):
         return _sized(argument.tobytes(), variable, what, "a structure")
     if isinstance(argument, (bool, int, float)) and not isinstance(argument, np.generic):

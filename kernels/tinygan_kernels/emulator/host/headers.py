@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from . import driver_header
+
 _MATH = """#pragma once
 #define HUGE_VALF __builtin_bit_cast(float, 0x7f800000u)
 #define HUGE_VAL __builtin_bit_cast(double, 0x7ff0000000000000ull)
@@ -197,7 +199,7 @@ HEADERS: dict[str, str] = {
     "inttypes.h": _INTTYPES,
     "float.h": _FLOAT,
     "limits.h": _LIMITS,
-    "cuda.h": "#pragma once\n#include <cuda_runtime_api.h>\n#define CUDA_VERSION CUDART_VERSION\n",
+    "cuda.h": "#pragma once\n#include <cuda_runtime_api.h>\n#define CUDA_VERSION CUDART_VERSION\n" + driver_header.TEXT,
     "assert.h": "#ifdef NDEBUG\n#undef assert\n#define assert(condition) ((void)0)\n#endif\n",
     "stdlib.h": "#pragma once\n#define EXIT_SUCCESS 0\n#define EXIT_FAILURE 1\n#define RAND_MAX 2147483647\n",
     **dict.fromkeys(("stdio.h", "string.h", "stddef.h", "stdbool.h", "time.h"), "#pragma once\n"),

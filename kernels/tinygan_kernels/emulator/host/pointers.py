@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, extent
+from tinygan_kernels.emulator.semantics.tensor_maps import BYTES
 
 LEAST, MOST = 1 << 16, 1 << 47  # between which a process has its memory
 
@@ -44,7 +45,9 @@ class HandedPointers:
 
 
 def _table(array: np.ndarray) -> np.ndarray | None:
-    """Return the bytes of an array that may hold addresses: of 64-bit integers or of structures."""
+    """Return the bytes of an array that may hold addresses: of 64-bit integers or of structures, or bytes of tensor maps."""
+    if array.dtype == np.uint8 and array.ndim and array.shape[-1] == BYTES:
+        return np.ascontiguousarray(array).reshape(-1)
     if array.dtype.kind not in "iuV" or array.dtype.hasobject or (array.dtype.kind != "V" and array.itemsize != 8):
         return None
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)

@@ -19,6 +19,8 @@ from .initialisation import ChecksInitialisation, Unwritten, copies_of
 from .mbarriers import MbarrierOrder
 from .messages import Mailbox, Messages
 from .order import LaunchTime, Order
+from .products import Products
+from .proxies import ChecksProxies, is_asynchronous
 from .races import Races, Records
 from .strength import STRONG, WIDE, Strength, order_of, strength_of
 
@@ -31,7 +33,9 @@ class LaunchSanitizer:
 
     def __init__(self, kernel, blocks: int, report):
         self.kernel, self.report = kernel, report
-        self.clock = LaunchTime(blocks)
+        instructions = [i for block in kernel.basic_blocks for i in block.instructions]
+        self.agents_of = blocks if any(map(is_asynchronous, instructions)) else 0
+        self.blocks, self.clock = blocks, LaunchTime(3 * blocks if self.agents_of else blocks)
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
         self.frames, self.copies = frames_of(kernel), copies_of(kernel)
@@ -40,7 +44,7 @@ class LaunchSanitizer:
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
 
 
-class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, ChecksFrames):
+class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, ChecksFrames, ChecksProxies):
     """Is told every access, barrier and fence of a machine, and checks them."""
 
     def __init__(self, machine, spaces: dict, launch: LaunchSanitizer):
@@ -49,7 +53,10 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
         for memory in (self.shared, self.local):
             memory.unwritten = np.full(memory.data.size, UNWRITTEN, np.uint8)
         self.frames = launch.frames
-        self.order, self.clock = Order(machine, launch.clock), launch.clock
+        self.order, self.clock = Order(machine, launch.clock, launch.agents_of), launch.clock
+        if launch.agents_of:
+            self.begin_proxies()
+            self.products = Products(self, launch.kernel.held)
         self.messages = Messages(self.order) if launch.order.messages else None
         self.mailbox = Mailbox()  # of shared memory
         self.mbarriers = MbarrierOrder(self.order)

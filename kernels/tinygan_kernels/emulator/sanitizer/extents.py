@@ -149,7 +149,7 @@ def _alone_on_their_lines(instructions: list[Instruction]) -> list[tuple[Instruc
     accesses = []
     for ins in instructions:
         addresses = [o for o in ins.operands if isinstance(o, Address)]
-        if ins.opcode in _ACCESSES and addresses and "param" not in ins.modifiers:
+        if ins.opcode in _ACCESSES and addresses and not {"param", "tensor"} & set(ins.modifiers):  # a map names the tensor's place
             accesses.append((ins, addresses))
     on_line = Counter(ins.ptx_line for ins, _ in accesses)
     return [(ins, addresses) for ins, addresses in accesses if on_line[ins.ptx_line] == 1]

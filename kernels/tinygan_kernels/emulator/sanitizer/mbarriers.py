@@ -37,8 +37,11 @@ class MbarrierOrder:
             for phase in range(4):
                 self.phases.pop((memory.base, position, phase), None)
 
-    def arrive(self, memory: Memory, positions: np.ndarray, phases: np.ndarray, lanes: Lanes) -> None:
-        """Note arrivals of lanes, which release all that they know; phases: of the barrier when each arrived."""
+    def arrive(
+        self, memory: Memory, positions: np.ndarray, phases: np.ndarray, lanes: Lanes, brought: View | None = None
+    ) -> None:
+        """Note arrivals of lanes, which release all that they know; phases: of the barrier when each arrived; brought: what those
+        know besides who see the phase complete."""
         keys = positions * 4 + phases
         for key in np.unique(keys[phases >= 0]):
             position, phase = divmod(int(key), 4)
@@ -46,7 +49,7 @@ class MbarrierOrder:
             mask[lanes.index[keys == key]] = True
             self.phases.pop((memory.base, position, (phase + 1) % 4), None)
             found = self.phases.setdefault((memory.base, position, phase), _Phase())
-            found.views += self.order.views_of(mask)
+            found.views += self.order.views_of(mask) if brought is None else [*self.order.views_of(mask), brought]
             found.arrivals += 1
             if self._whole_block(mask):
                 found.whole, found.block = self.order.clock.now, self._block(mask)

@@ -15,6 +15,9 @@ Levels that a launch never uses cost nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
@@ -23,6 +26,8 @@ from .knowledge import BLOCK, THREAD, View, joined, own_view
 from .knowledge import WARP as OF_WARP
 
 FLAG_BITS, THREAD_BITS = 2, 10
+WRITES, READS = 1, 2
+"""The agents of a thread (see `proxies`); they are numbered as threads of blocks beyond the grid's."""
 
 
 class LaunchTime:
@@ -48,13 +53,14 @@ class LaunchTime:
 class Order:
     """What the threads of one chunk (the blocks that are emulated together) know of each other and of earlier chunks."""
 
-    def __init__(self, machine, clock: LaunchTime):
+    def __init__(self, machine, clock: LaunchTime, agents_of: int = 0):
         shape, lanes = machine.shape, np.arange(machine.shape.width)
         self.machine, self.shape, self.clock = machine, shape, clock
         self.block_of = lanes // shape.stride  # in the chunk
         self.warp_of = lanes // WARP
         self.number = (machine.first + self.block_of).astype("i8") << THREAD_BITS | lanes % shape.stride  # in the grid
-        self.who = self.number << FLAG_BITS
+        self.who = self.own = self.number << FLAG_BITS  # as whom lanes access memory now: as themselves, or as their agents
+        self.agents_of = agents_of  # blocks of the grid, where threads have agents; else 0
         self.block_time = np.zeros(shape.blocks, "i8")
         self.floor = np.zeros(shape.width, "i8")  # the first stamp that the last barrier of the lane's block does not cover
         self.warp_time = np.zeros(shape.width // WARP, "i8")
@@ -62,6 +68,24 @@ class Order:
         self.warp_rows: np.ndarray | None = None  # (blocks, warps, warps): ... and each warp of its block
         self.views = np.full(shape.width, None, object)
         self.has_views = False
+
+    @contextmanager
+    def acting(self, agent: int) -> Iterator[None]:
+        """Let accesses inside the `with` block be those of the lanes' agents, WRITES or READS."""
+        self.who = self.own + (agent * self.agents_of << FLAG_BITS + THREAD_BITS)
+        yield
+        self.who = self.own
+
+    def agent(self, lane: int, agent: int) -> int:
+        """Return the number of one of a lane's agents."""
+        return int(self.number[lane]) + (agent * self.agents_of << THREAD_BITS)
+
+    def thread_of(self, number: int) -> tuple[int, int]:
+        """Return (number of a thread, which of its agents it is or 0) for the number of a thread or an agent."""
+        if not self.agents_of:
+            return number, 0
+        agent, block = divmod(number >> THREAD_BITS, self.agents_of)
+        return block << THREAD_BITS | number & (1 << THREAD_BITS) - 1, agent
 
     # -- the question ---------------------------------------------------------------------------------------------
     def unordered(self, stamps: np.ndarray, lanes: np.ndarray) -> np.ndarray:
@@ -79,8 +103,17 @@ class Order:
             of = np.where(here, (number & 1023) >> 5, 0)
             known |= here & (time <= rows[np.arange(of.size), of])
         open_ = ~known
-        if self.has_views:
-            for i in np.flatnonzero(open_):
+        which = np.flatnonzero(open_) if self.has_views else np.empty(0, "i8")
+        if which.size > 1 and (lanes == lanes[0]).all():  # as one thread copies much, which few have written
+            view = self.views[lanes[0]]
+            if view is not None:
+                some, place = np.unique(stamps[which] >> FLAG_BITS, return_inverse=True)
+                mask = self.clock.who_mask >> FLAG_BITS
+                shift = self.clock.shift - FLAG_BITS
+                known = np.array([view.knows(s & mask, s >> shift) for s in some.tolist()])
+                open_[which] = ~known[place]
+        else:
+            for i in which:
                 view = self.views[lanes[i]]
                 if view is not None and view.knows(int(number[i]), int(time[i])):
                     open_[i] = False

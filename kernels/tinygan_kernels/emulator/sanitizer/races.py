@@ -63,7 +63,8 @@ class Races:
 
     def __init__(self, order: Order, space: str, report):
         self.order, self.space, self.report = order, space, report
-        self.across = space != "shared" or order.machine.members.blocks.shape[1] > 1  # whether threads of several blocks reach it
+        several = space != "shared" or order.machine.members.blocks.shape[1] > 1
+        self.across = several or order.agents_of > 0  # whether threads of several blocks, or agents, reach it
         self.clock = order.clock
 
     # -- accesses -------------------------------------------------------------------------------------------------
@@ -192,12 +193,14 @@ class Races:
             return
         i, machine = int(np.flatnonzero(race)[0]), self.order.machine
         lane = int(lanes.index[i])
-        number = (int(stamps[i]) & self.clock.who_mask) >> FLAG_BITS
+        number, agent = self.order.thread_of((int(stamps[i]) & self.clock.who_mask) >> FLAG_BITS)
         other_site = self.clock.sites[min(int(stamps[i]) >> self.clock.shift, len(self.clock.sites) - 1)]
         thread = tuple(int(t) for t in machine.shape.thread(number & 1023))
         block = machine.block_position((number >> THREAD_BITS) - machine.first)
         same = number >> THREAD_BITS == int(self.order.number[lane]) >> THREAD_BITS
-        if self.space == "shared":
+        if agent:
+            where, whose = f"{self.space}-memory race", "an asynchronous operation that nothing has waited for"
+        elif self.space == "shared":
             where, whose = "shared-memory race", "another thread with no barrier between"
         elif same:
             where, whose = "global-memory race within a block", "another thread with no barrier between"
@@ -208,16 +211,18 @@ class Races:
             what = what if same else "write of bytes that another block writes in the same instruction"
         elif earlier.startswith("through"):
             where, what = "stale read", f"read {earlier} of bytes that this launch has written"
-        elif same:
+        elif same or agent:
             what = f"{action} of bytes {earlier} by {whose}"
         else:
             what = f"{action} of bytes that another block {'writes' if earlier == 'written' else 'reads'}, with no order between"
         other = f"thread {thread}" if same else f"block {block}, thread {thread}"
+        other = f"it was issued by {other}" if agent else f"the other is {other}"
         line = f", {other_site.source} (PTX line {other_site.ptx_line})" if other_site is not None else ""
         address = int(positions[i])
         if self.space == "shared":
             address -= int(machine.access.spaces["shared"].start[lane])
-        message = f"{where}: {what}; the other is {other}{line}"
+        message = f"{where}: {what}; {other}{line}"
         own = int(self.order.number[lane])
-        sides = (own, number) if own != number else None  # a stale read of what the thread itself has written has no two orders
+        alone = own == number or agent or self.order.who is not self.order.own  # of one thread there are no two orders
+        sides = None if alone else (own, number)
         self.report.add("racecheck", message, site, machine, lane, address, self.space, int(race.sum()), sides)

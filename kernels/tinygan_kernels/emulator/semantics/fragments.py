@@ -63,7 +63,7 @@ def unpack(registers: Sequence[np.ndarray], kind: str) -> np.ndarray:
     values = words.view(code)
     if kind in ("f16", "bf16"):
         return floats.widen_half(values, kind)
-    return _FP8[kind][values] if kind in _FP8 else values.astype("f8")
+    return FP8[kind][values] if kind in FP8 else values.astype("f8")
 
 
 def _unpack_bits(words: np.ndarray, kind: str) -> np.ndarray:
@@ -102,7 +102,7 @@ def _table(exponent_bits: int, infinite: bool) -> np.ndarray:
     return np.where(pattern & 0x80, -size, size)
 
 
-_FP8 = {"e4m3": _table(4, False), "e5m2": _table(5, True)}
+FP8 = {"e4m3": _table(4, False), "e5m2": _table(5, True)}
 
 
 @dataclass(frozen=True)

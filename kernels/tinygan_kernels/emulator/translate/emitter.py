@@ -52,11 +52,11 @@ class Emitter:
     """The writer of one block's Python source. Lowering functions get it as their first argument, `e`.
 
     names, layout: shared by all blocks of the kernel; function: the one that the block belongs to; read: names of its
-    registers that some instruction reads.
+    registers that some instruction reads; held: those that products of a warpgroup hold.
     """
 
-    def __init__(self, names: Names, layout: Layout, function: Function, read: set[str]):
-        self.names, self.layout, self.function, self.read_somewhere = names, layout, function, read
+    def __init__(self, names: Names, layout: Layout, function: Function, read: set[str], held: frozenset[str] = frozenset()):
+        self.names, self.layout, self.function, self.read_somewhere, self.held = names, layout, function, read, held
         self.lines: list[PythonLine] = []  # the block's function
         self.extra: list[PythonLine] = []  # further functions that belong to the block
         self.ins: Instruction | None = None

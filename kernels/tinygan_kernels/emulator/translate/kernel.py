@@ -70,6 +70,7 @@ class TranslatedBlock:
     callees: dict[int, CallTo] = field(default_factory=dict)  # of a call through a pointer or into a recursion: by function address
     function: str = ""
     site: Any = None  # the Site of its barrier, collective or trap; None for a block without one
+    meets_warpgroup: bool = False  # whether the four warps of a warpgroup meet, in place of the lanes of a warp
     meets: str = ""  # name of the function that gives the member mask of a collective, "" if none
     offers: str = ""  # name of the function that gives its operand, where lanes at different places may execute it together
     arrives_only: bool = False  # bar.arrive
@@ -132,5 +133,6 @@ class TranslatedKernel:
     static_shared: int  # bytes per block
     local_bytes: int  # bytes per thread
     stack_start: int  # the first of them that frames take, of functions that recur
+    held: int  # registers that products of a warpgroup hold
     frames: dict[str, str]  # function that recurs -> name of the vector of where its frames begin
     states: dict[str, list[str]]  # function that recurs -> names of all its vectors

@@ -12,6 +12,8 @@ from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module, S
 
 BUILTIN = ("vprintf", "__assertfail", "malloc", "free")
 """Functions that a module may call without defining them: printf, assert, and what new and delete call."""
+PARAMETERS = 128
+"""To how many bytes a kernel's parameters are aligned, which tensor maps among them need."""
 STACK = 16 * 1024
 """Bytes of local memory a thread for the variables of functions that recur. CUDA's whole stack has 1,024, unless a program
 sets another limit."""
@@ -101,7 +103,9 @@ class Layout:
             at = -(-at // variable.align) * variable.align
             params[variable.name] = at
             at += variable.size
-        return params, np.zeros(max(16, -(-at // 16) * 16), np.uint8)
+        room = np.zeros(max(16, -(-at // 16) * 16) + PARAMETERS, np.uint8)
+        start = -room.ctypes.data % PARAMETERS
+        return params, room[start : start + room.size - PARAMETERS]
 
     def _place(self, space: str) -> int:
         """Give the variables of a space their offsets, those of no size (dynamic) at the end; return the bytes taken."""
@@ -122,7 +126,8 @@ class Layout:
                 self.offsets[owner, variable.name] = at
                 at += variable.size
         if dynamic:
-            at = -(-at // 16) * 16
+            align = max(16, *(variable.align for _, variable in dynamic))
+            at = -(-at // align) * align
         self.offsets.update({(owner, v.name): at for owner, v in dynamic})
         return at
 

@@ -11,7 +11,7 @@ from .arithmetic import packed
 from .emitter import Emitter
 from .types import PACKED, code_of
 
-_SPACES = {
+SPACES = {
     "global": "global",
     "shared": "shared",
     "shared::cta": "shared",
@@ -25,8 +25,8 @@ _SPACES = {
 def space_of(e: Emitter, ins: Instruction) -> str:
     """Return the state space that a memory instruction names, "generic" if it names none."""
     for m in ins.modifiers:
-        if m in _SPACES:
-            return _SPACES[m]
+        if m in SPACES:
+            return SPACES[m]
         if m in ("param::func", "param::entry"):
             raise e.unsupported(f".{m} is not supported")
     return "generic"
@@ -89,7 +89,7 @@ def st(e: Emitter, ins: Instruction) -> None:
 
 def _check_async(e: Emitter, ins: Instruction) -> None:
     """Raise UnsupportedInstruction for an asynchronous store or reduction that no mbarrier counts."""
-    if "async" in ins.modifiers and (_COMPLETES not in ins.modifiers or len(ins.operands) != 3):
+    if "async" in ins.modifiers and (COMPLETES not in ins.modifiers or len(ins.operands) != 3):
         raise e.unsupported("modifier .async is not supported without an mbarrier")
 
 
@@ -103,13 +103,13 @@ def barrier_site(e: Emitter, ins: Instruction) -> str:
     return e.bind(replace(e.site_of(ins, "shared", "u8", 8), name="mbarrier.complete_tx"))
 
 
-_ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
+ATOMIC = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
 
 
 def atom(e: Emitter, ins: Instruction) -> None:
     _check_async(e, ins)
     kind, space = e.kind_of(ins), space_of(e, ins)
-    name = next((m for m in ins.modifiers if m in _ATOMIC), None)
+    name = next((m for m in ins.modifiers if m in ATOMIC), None)
     if name is None or any(m in ("v2", "v4", "v8") for m in ins.modifiers):
         raise e.unsupported("this form of atomic is not supported")
     operands = list(ins.operands)
@@ -132,9 +132,7 @@ def atom(e: Emitter, ins: Instruction) -> None:
 
 
 def cp_async(e: Emitter, ins: Instruction) -> None:
-    if "bulk" in ins.modifiers:
-        bulk_copy(e, ins)
-    elif "commit_group" in ins.modifiers:
+    if "commit_group" in ins.modifiers:
         e.line(f"copies.commit({e.lanes})")
     elif "wait_group" in ins.modifiers or "wait_all" in ins.modifiers:
         newest = ins.operands[0].value if "wait_group" in ins.modifiers else None
@@ -162,33 +160,7 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
         e.line(f"copies.issue({sites[0]}, {sites[1]}, {e.address(to)}, {e.address(source)}, {length}, {e.lanes})")
 
 
-_COMPLETES = "mbarrier::complete_tx::bytes"
-
-
-def bulk_copy(e: Emitter, ins: Instruction) -> None:
-    """Lower cp.async.bulk and cp.reduce.async.bulk of contiguous bytes."""
-    if {"commit_group", "wait_group", "prefetch"} & set(ins.modifiers):
-        return  # bulk copies are complete where they are issued
-    if "tensor" in ins.modifiers:
-        raise e.unsupported("copies by tensor maps are not supported; of bulk copies, those of contiguous bytes are")
-    spaces = [_SPACES[m] for m in ins.modifiers if m in _SPACES]
-    reduces = ins.modifiers[0] == "reduce"
-    kind = e.kind_of(ins) if reduces else "b32"
-    name = next((m for m in ins.modifiers if m in _ATOMIC), "") if reduces else ""
-    if len(spaces) != 2 or (reduces and not name) or (_COMPLETES in ins.modifiers) == ("bulk_group" in ins.modifiers):
-        raise e.unsupported("this form of bulk copy is not supported")
-    to, source, size, *rest = ins.operands
-    target_site = e.site_of(ins, spaces[0], code_of(kind), WIDTH[kind])
-    source_site = replace(e.site_of(ins, spaces[1], code_of(kind), WIDTH[kind]), name=ins.name.replace("reduce.", ""))
-    barrier = ranks = function = "None"
-    if _COMPLETES in ins.modifiers:
-        barrier = f"({barrier_site(e, ins)}, {e.address(rest.pop(0))})"
-    if "multicast::cluster" in ins.modifiers:
-        ranks = e.read(rest.pop(0), "u16")
-    if reduces:
-        function = e.bind(atomics.operation(name, kind))
-    places = f"{e.bind(source_site)}, {e.bind(target_site)}, {e.address(to)}, {e.address(source)}, {e.read(size, 'u32')}"
-    e.line(f"bulk.copy({places}, {e.lanes}, {barrier}, {ranks}, {function})")
+COMPLETES = "mbarrier::complete_tx::bytes"
 
 
 def copy_length(e: Emitter, operand, size: int) -> str:
@@ -201,6 +173,9 @@ def copy_length(e: Emitter, operand, size: int) -> str:
 def fence(e: Emitter, ins: Instruction) -> None:
     words = set(ins.modifiers)
     if "proxy" in words or any(m.startswith(("proxy", "mbarrier_init")) for m in words):
+        if any(word == "async" or word.startswith("async.") for word in words) and "tensormap::generic" not in words:
+            named = tuple({SPACES[word.removeprefix("async.")] for word in words if word.removeprefix("async.") in SPACES})
+            e.line(f"proxy_fence({named or ('shared', 'global')!r}, {e.lanes})")
         return  # all accesses go one way here, and mbarriers are made at once
     if not {"cta", "gl", "sys", "gpu", "cluster"} & words:
         raise e.unsupported("this fence is not supported")

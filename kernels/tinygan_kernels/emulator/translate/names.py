@@ -33,6 +33,7 @@ class Names:
         self.specials: set[str] = set()
         self.lane_params: dict[tuple[str, str], tuple[int, int]] = {}
         self.frames: dict[str, str] = {}  # function that recurs -> name of the vector of where its frames begin
+        self.held: dict[tuple[str, str], int] = {}  # (function, register) that products of a warpgroup hold -> its number
         self._bound: dict = {}
         self._repeats: Counter[str] = Counter()
         self._numbers: dict[tuple[str, str], int] = {}  # (function, register) -> its number

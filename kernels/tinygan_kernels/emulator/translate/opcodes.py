@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from tinygan_kernels.emulator.errors import UnsupportedInstruction
 from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import KNOWN as CONVERSIONS
+from tinygan_kernels.emulator.semantics.tensor_maps import REPLACED
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Function, Instruction, Register, names_in
 
-from . import arithmetic, barriers, data, memory, textures, warp
+from . import arithmetic, barriers, bulk, data, memory, textures, warp, warpgroups
 from .emitter import Emitter
 from .types import ROUNDING, types_of
 
@@ -38,6 +39,7 @@ class Opcode:
     members: of a collective (an instruction in which lanes of a warp meet, so that a block begins at it), the position of
     the operand with the member mask, WHOLE_WARP if there is none, NOBODY if it waits for nobody.
     destination: whether the first operand is where the result goes.
+    several: whether an address has several parts, as in [map, {x, y}], which `lower` knows.
     modifiers: the words, besides types, that `lower` knows, each a regular expression. Any other is an UnsupportedInstruction
     that names it: left aside, it would be a silent wrong result. A word is known where it is carried out, and where it changes
     no result here, such as a cache hint.
@@ -50,6 +52,7 @@ class Opcode:
     members: int | str | None = None
     destination: bool = True
     modifiers: str = ""
+    several: bool = False
 
     def __post_init__(self):
         if self.counted_as not in (*FIXED, *TYPED):
@@ -82,6 +85,7 @@ _COPY = (
     r"bulk bulk_group reduce prefetch tensor \dd tile im2col im2col_no_offs multicast::cluster noftz add min max and or xor "
     rf"inc dec {_COMPLETES}"
 )
+_TENSORMAP = f"replace tile cp_fenceproxy b1024 {' '.join(REPLACED)} sync aligned release tensormap::generic {_SCOPE} {_SPACE}"
 _PREFETCH = r"global local L1 L2 L2::\w+"
 _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
 _PROXY = r"proxy alias async async::generic async\.global tensormap::generic mbarrier_init sync_restrict::shared::\w+ " + _SPACE
@@ -153,7 +157,8 @@ OPCODES: dict[str, Opcode] = {
     "st": Opcode(memory.st, "memory", destination=False, modifiers=f"{_LOAD} {_SPACE_OF_ANOTHER} release async {_COMPLETES}"),
     "atom": Opcode(memory.atom, "memory", modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER}"),
     "red": Opcode(memory.atom, "memory", destination=False, modifiers=f"{_ATOMIC} {_SPACE_OF_ANOTHER} async {_COMPLETES}"),
-    "cp": Opcode(memory.cp_async, "memory", destination=False, modifiers=_COPY),
+    "cp": Opcode(bulk.cp, "memory", destination=False, modifiers=_COPY, several=True),
+    "tensormap": Opcode(bulk.tensormap, "memory", destination=False, modifiers=_TENSORMAP),
     "membar": Opcode(memory.fence, "memory", destination=False, modifiers="cta gl sys proxy"),
     "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release {_PROXY}"),
     "mbarrier": Opcode(barriers.mbarrier, "memory", destination=False, modifiers=_MBARRIER),
@@ -179,6 +184,9 @@ OPCODES: dict[str, Opcode] = {
     "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} sp"),
     "wmma": Opcode(
         warp.wmma, "tensor", members=WHOLE_WARP, destination=False, modifiers=f"load store mma a b c d rn {_SPACE} {_PRODUCT}"
+    ),
+    "wgmma": Opcode(
+        warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group sp {_PRODUCT}"
     ),
     "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=_MATRICES),
     # bar.warp.sync is lowered; the other forms of bar end a block

@@ -22,6 +22,7 @@ _OFFERED = {"vote": "pred", "shfl": "", "match": "", "redux": ""}
 def members(e: Emitter, made: TranslatedBlock, ins: Instruction, row: Opcode) -> None:
     """Write the functions that give the member mask and the operand of the collective that a block begins with."""
     number = made.number
+    made.meets_warpgroup = ins.opcode == "wgmma" and ins.modifiers[0] == "mma_async"
     mask = Immediate(-1) if row.members == WHOLE_WARP else ins.operands[row.members]
     text = e.read(mask, "u32")
     e.after(f"def members_{number}(m):", f"    return {text}")

@@ -13,7 +13,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax import cfg
 from tinygan_kernels.emulator.syntax.ptx import Address, Instruction, Module
 
-from . import opcodes, terminators, textures
+from . import opcodes, terminators, textures, warpgroups
 from .emitter import Emitter
 from .kernel import PythonLine, SourceFiles, TranslatedBlock, TranslatedKernel
 from .layout import Layout
@@ -56,6 +56,7 @@ def translate(module: Module, name: str, addresses: dict[str, int], title: str =
         local_bytes=layout.local_bytes,
         stack_start=layout.stack_start,
         frames=names.frames,
+        held=len(names.held),
         states={name: names.state_of(name) for name in layout.cycles},
     )
 
@@ -68,9 +69,9 @@ def _all_blocks(layout: Layout, names: Names) -> tuple[list[TranslatedBlock], li
         first[name], at = at, at + len(graph)
     blocks, lines = [], []
     for function in layout.functions:
-        read = opcodes.registers_read(function)
+        read, held = opcodes.registers_read(function), warpgroups.held_by_products(function)
         for i, block in enumerate(graphs[function.name]):
-            emitter = Emitter(names, layout, function, read)
+            emitter = Emitter(names, layout, function, read, held)
             blocks.append(_one_block(emitter, block, first, i))
             lines += emitter.lines + emitter.extra
     return blocks, lines
@@ -103,10 +104,12 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
     if row is None or row.lower is None:
         raise e.unsupported(opcodes.unknown(ins.opcode))
     opcodes.check_modifiers(e, ins)
-    if row.lower.__module__ != textures.__name__ and any(isinstance(o, Address) and o.more for o in ins.operands):
-        raise e.unsupported("an address of several parts, as tensor maps have, is not supported")
+    several = row.several or row.lower.__module__ == textures.__name__
+    if not several and any(isinstance(o, Address) and o.more for o in ins.operands):
+        raise e.unsupported("an address of several parts, as textures, surfaces and tensor maps have, is not supported")
     with _operands_fit(ins), e.under_guard(ins):
         row.lower(e, ins)
+        warpgroups.note(e, ins)
     opcodes.check_destination(e, ins, row)
 
 
