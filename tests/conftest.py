@@ -1,17 +1,31 @@
 """What holds for all tests: no test fails because the machine is slow or busy, so Hypothesis has no deadline for an example."""
 
 import gc
+import os
+import sys
 
 import hypothesis
 
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+# Tests start hundreds of Python processes. Each would compile all of tinygan anew, most of a second, where the environment forbids
+# Python to keep what it has compiled, as images of containers do.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collectstart() -> None:
+    """Stop Python's collector while tests are collected: it would look again and again through what all stays."""
+    gc.disable()
+
 
 def pytest_collection_finish() -> None:
-    """Have Python's collector leave out what collecting the tests made: millions of objects, which cost time at every collection.
+    """Start the collector, and have it leave out what collecting the tests made.
 
-    The emulator, too, looks through the collector's objects for arrays whose address a kernel was given.
+    These are millions of objects, which cost time at every collection. The emulator, too, looks through the collector's objects
+    for arrays whose address a kernel was given.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def imports(path: Path) -> set[str]:
             start = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*start, *(node.module.split(".") if node.module else [])])
             # `from . import ops` imports a module, `from .ops import sum` a name in one
-            members = {f"{source}.{alias.name}" for alias in node.names} & set(MODULES)
+            members = {f"{source}.{alias.name}" for alias in node.names} & MODULES.keys()
             found |= members
             if len(members) < len(node.names):
                 found.add(source)
@@ -49,7 +50,12 @@ def imports(path: Path) -> set[str]:
 
 
 MODULES = {name_of(path): path for path in SOURCES}
-GRAPH = {name: (imports(path) & set(MODULES)) - {name} for name, path in MODULES.items()}
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    """Return {module: modules that it imports}; made when a test asks, as every process that runs tests reads this file."""
+    return {name: (imports(path) & MODULES.keys()) - {name} for name, path in MODULES.items()}
 
 
 # ---- the floors -----------------------------------------------------------------------------------------------------------------
@@ -125,17 +131,17 @@ def room_of(module: str) -> str:
 
 
 def test_the_graph_of_imports_was_read():
-    assert "tinygan.engine.tensor" in GRAPH["tinygan.engine.ops"] and "tinygan.engine.ops" in GRAPH["tinygan.game.moves"]
-    assert "tinygan_kernels.contract" in GRAPH["tinygan_kernels.backend"]
-    assert "tinygan.training.config" in GRAPH["tinygan.measure.pictures"], "an import for a type checker alone"
-    assert "tinygan_kernels.emulator" in GRAPH["tinygan_kernels.verification.verify"], "an import inside a function"
-    assert "tinygan_kernels.cpu.backend" in GRAPH["tinygan_kernels"], "a name in the table of backends"
+    assert "tinygan.engine.tensor" in graph()["tinygan.engine.ops"] and "tinygan.engine.ops" in graph()["tinygan.game.moves"]
+    assert "tinygan_kernels.contract" in graph()["tinygan_kernels.backend"]
+    assert "tinygan.training.config" in graph()["tinygan.measure.pictures"], "an import for a type checker alone"
+    assert "tinygan_kernels.emulator" in graph()["tinygan_kernels.verification.verify"], "an import inside a function"
+    assert "tinygan_kernels.cpu.backend" in graph()["tinygan_kernels"], "a name in the table of backends"
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_run_upward(name):
     room = room_of(name)
-    for other in map(room_of, GRAPH[name]):
+    for other in map(room_of, graph()[name]):
         here, there = FLOOR[room], FLOOR[other]
         assert other == room or there < here, f"{name} (floor {here}) imports from {other} (floor {there})"
 
@@ -148,7 +154,7 @@ def test_there_are_no_circles():
     """Imports form no circle, within rooms too. A module's import of its own package does not count, as the package is loaded
     before it.
     """
-    inner = {name: {o for o in others if not name.startswith(f"{o}.")} for name, others in GRAPH.items()}
+    inner = {name: {o for o in others if not name.startswith(f"{o}.")} for name, others in graph().items()}
     done: set[str] = set()
     while ready := [name for name, others in inner.items() if name not in done and others <= done]:
         done |= set(ready)
@@ -159,7 +165,7 @@ def reachable(name: str) -> set[str]:
     """Return every module that is loaded when a module is imported."""
     seen, stack = set(), [name]
     while stack:
-        for other in GRAPH[stack.pop()] - seen:
+        for other in graph()[stack.pop()] - seen:
             seen.add(other)
             stack.append(other)
     return seen
@@ -184,7 +190,7 @@ def test_the_engine_reaches_kernels_only_through_a_backend():
     doors |= {"tinygan_kernels.child_process"}  # which starts other Pythons, and runs no kernel
     for name in MODULES:
         if name.startswith("tinygan.") and not name.startswith("tinygan.cli"):
-            used = {o for o in GRAPH[name] if o.startswith("tinygan_kernels")}
+            used = {o for o in graph()[name] if o.startswith("tinygan_kernels")}
             assert used <= doors, f"{name} imports {used - doors}"
 
 

@@ -100,9 +100,9 @@ class Page:
             raise RuntimeError(f"{code}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
 
-    def until(self, code, seconds=90):
-        """Wait until a JavaScript expression is true, and return it."""
-        return wait_for(lambda: self.run(f"(() => {{ try {{ return {code} }} catch (e) {{ return false }} }})()"), code, seconds)
+    def until(self, code, **patience):
+        """Wait until a JavaScript expression is true, and return it. patience: as for `wait_for`."""
+        return wait_for(lambda: self.run(f"(() => {{ try {{ return {code} }} catch (e) {{ return false }} }})()"), code, **patience)
 
     def click(self, selector):
         """Click on the element that a CSS selector finds."""
@@ -159,11 +159,17 @@ class Page:
         Path(path).write_bytes(base64.b64decode(answer["data"]))
 
 
-def wait_for(what, name, seconds=90):
-    """Call a function until it returns something true, and return that. Raises TimeoutError."""
-    end = time.monotonic() + seconds
+def wait_for(what, name, seconds=240, progress=lambda: None):
+    """Call a function until it returns something true, and return that.
+
+    Raises TimeoutError where `progress` has returned the same for so many seconds. Without it the bound is for all of the waiting;
+    with it, a slow machine may take as long as it needs.
+    """
+    end, reached = time.monotonic() + seconds, progress()
     while not (found := what()):
         if time.monotonic() > end:
-            raise TimeoutError(f"{name[:300]}: not so after {seconds} s")
+            if progress() == reached:
+                raise TimeoutError(f"{name[:300]}: not so after {seconds} s")
+            end, reached = time.monotonic() + seconds, progress()
         time.sleep(0.02)
     return found

@@ -317,7 +317,7 @@ def test_data_by_button(page, game, browser, tmp_path):
         until_step(page, game, 1)
         assert session_of(game, lambda s: s.dataset.name) == name
     page.click("[data-name=digits]")
-    page.until("!document.querySelector('#pictures-box').hidden && document.querySelector('#tiles').width > 40", 60)
+    page.until("!document.querySelector('#pictures-box').hidden && document.querySelector('#tiles').width > 40")
     file = tmp_path / "digits.html"
     file.write_text(exported_page(game.host.within(game.host.recording)))
     with without_a_net(browser, file) as replayed:
@@ -426,7 +426,7 @@ def test_the_address_restores_a_scene_the_theme_an_orbit_and_what_is_followed(pa
     page.click("#follow")
     page.click("#dirac-open")
     page.click("#orbit-4")
-    page.until("location.hash.includes('dirac=0.3%2Cin-turn')", 60)
+    page.until("location.hash.includes('dirac=0.3%2Cin-turn')")
     dark = page.run("document.documentElement.classList.contains('dark')")
     for part in ("scene=constant-d", "rotation=1", f"theme={'dark' if dark else 'light'}"):
         assert part in page.run("location.hash")
@@ -523,7 +523,8 @@ def test_the_page_counts_the_frames_that_it_has_drawn_not_those_that_the_game_ha
     assert 1 <= int(page.run("document.body.dataset.drawn")) - int(before["drawn"]) < 10
 
 
-def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
+def test_hundreds_of_frames_do_not_make_memory_grow(page, game, monkeypatch):
+    """500 frames: a page that kept each would hold more than 1.5 MB of them."""
     monkeypatch.setattr("tinygan.play.host.FRAME", 0.012)  # about as many frames a second as the page can draw
     page.enter("#speed", "100")  # most of the time goes into frames
     page.do("Emulation.setDeviceMetricsOverride", width=360, height=640, deviceScaleFactor=1, mobile=False)
@@ -534,13 +535,14 @@ def test_a_thousand_frames_do_not_make_memory_grow(page, game, monkeypatch):
     start = int(page.run("document.body.dataset.drawn"))
 
     def memory_after(frames):
-        page.until(f"Number(document.body.dataset.drawn) >= {start + frames}", 120)
+        drawn = "Number(document.body.dataset.drawn)"
+        page.until(f"{drawn} >= {start + frames}", progress=lambda: page.run(drawn))
         page.do("HeapProfiler.collectGarbage")
         return page.do("Runtime.getHeapUsage")["usedSize"]
 
-    before, then = memory_after(150), memory_after(1150)
+    before, then = memory_after(150), memory_after(650)
     page.click("#play")
-    assert then < before + 1.5e6, (before, then)
+    assert then < before + 1e6, (before, then)
     frames, moments, points = game.host.within(lambda: (
         len(game.host.frames.recorded), len(game.host.session.kept), len(game.host.frames.charts.points)))
     assert frames <= 101 and moments <= 129 and points <= 601
@@ -554,16 +556,19 @@ def test_a_collapse_is_seen_and_the_button_cures_it(page, game, monkeypatch):
     The game stops by itself at a step where the alarm is on, and at one where it is over: a page that was kept waiting on a busy
     machine finds the same text as any other.
     """
+    def step():
+        return session_of(game, lambda s: s.step)
+
     ends = "document.querySelector('#play').getAttribute('aria-pressed') === 'false'"
     scene = SCENES["collapse"]
     monkeypatch.setitem(SCENES, "collapse", replace(scene, options={**scene.options, "steps": 1500}))
     game.host.ask({"do": "views", "on": ["modes"]})
     page.click("[data-scene=collapse]")
-    page.until("document.querySelector('[data-alarm=collapse]').textContent.startsWith('Seen at step ')")
+    page.until("document.querySelector('[data-alarm=collapse]').textContent.startsWith('Seen at step ')", progress=step)
     told = page.text("[data-alarm=collapse]")
     seen = int(re.match(r"Seen at step ([\d,]+)Mode collapse, since step [\d,]+ at least: G stays away from regions with \d+%",
                         told)[1].replace(",", ""))
-    wait_for(lambda: session_of(game, lambda s: s.step) == 1500, "the end of the first steps")
+    wait_for(lambda: step() == 1500, "the end of the first steps", progress=step)
     page.until(ends)
     assert 800 <= seen <= 1500
     page.run("[...document.querySelectorAll('[data-alarm=collapse] button')].find(b => b.textContent === 'k = 5').click()")
@@ -571,8 +576,8 @@ def test_a_collapse_is_seen_and_the_button_cures_it(page, game, monkeypatch):
     game.host.ask({"do": "set", "changes": {"steps": 6000}})
     page.click("#play")
     over = r"/Over at step [\d,]+.*Changed since: step 1,500: --k 1 → 5; step 1,500: --steps 1500 → 6000\./"
-    page.until(f"{over}.test(document.querySelector('[data-alarm=collapse]').textContent)")
-    wait_for(lambda: session_of(game, lambda s: s.step) == 6000, "the end of the steps")
+    page.until(f"{over}.test(document.querySelector('[data-alarm=collapse]').textContent)", progress=step)
+    wait_for(lambda: step() == 6000, "the end of the steps", progress=step)
     assert page.run("document.querySelectorAll('[data-alarm=collapse] button').length") == 0
     page.until(ends)
     assert game.host.within(lambda: game.host.frames.charts.points[-1]["modes"]) == 8
