@@ -15,6 +15,9 @@ decorator: their faults are planted by hand (benchmarks/quality/planted/).
 
 A mutant may take 5 times as long as its tests do and 20 seconds; it counts as killed if it takes longer. The record names the
 commit at which each file was measured.
+
+`--sample 400 --seed 1` tries so many mutants only, drawn at random from all mutants of the named groups and files together, and
+gives the score with its 95 % interval (Wilson 1927). The sanitizer has some four thousand mutants, which take hours.
 """
 
 from __future__ import annotations
@@ -22,17 +25,20 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import math
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quality.mutation_session import CHANGED
 from benchmarks.speed.timing import stamp
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +60,8 @@ class Group:
 
 
 SANITIZER = "kernels/tinygan_kernels/emulator/sanitizer"
+OF_EMULATOR = "tests/tinygan_kernels/emulator"
+PLANTED_BUGS = "tests/benchmarks/test_quality_planted_bugs.py"  # kernels with a bug, and their twins without it
 GROUPS = {
     "game": Group(
         tuple(f"tinygan/game/{name}.py" for name in (
@@ -66,8 +74,13 @@ GROUPS = {
         tuple(f"tests/tinygan/training/test_{name}.py" for name in ("checkpoint", "state", "state_limits")),
     ),
     "sanitizer": Group(
-        tuple(f"{SANITIZER}/{name}.py" for name in ("chunk", "findings", "knowledge", "messages", "order", "races", "strength")),
-        ("tests/tinygan_kernels/emulator/test_sanitizer.py",),
+        tuple(f"{SANITIZER}/{name}.py" for name in (
+            "chunk", "extents", "findings", "frames", "initialisation", "knowledge", "messages", "order", "races", "strength")),
+        (f"{OF_EMULATOR}/test_sanitizer.py", PLANTED_BUGS),
+    ),
+    "meetings": Group(
+        tuple(f"{SANITIZER}/{name}.py" for name in ("clusters", "collectives", "copies", "mbarriers")),
+        (*(f"{OF_EMULATOR}/test_{name}.py" for name in ("sanitizer", "clusters", "mbarriers", "bulk_copies")), PLANTED_BUGS),
     ),
     "metrics": Group(
         tuple(f"tinygan/measure/{name}.py" for name in ("metrics", "densities", "best_d")),
@@ -80,16 +93,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"groups or their files, all by default; {', '.join(GROUPS)}")
     parser.add_argument("--json", type=Path, default=RECORD, help="the record, which is completed or renewed")
+    parser.add_argument("--sample", type=int, metavar="N", help="try N mutants at random; all, if left out")
+    parser.add_argument("--seed", type=int, default=0, help="which N these are (0, if left out)")
+    parser.add_argument("--children", type=int, default=1, metavar="N", help="how many mutants are tried at a time (1, if left out)")
     arguments = parser.parse_args()
     known = {*GROUPS, *(source for group in GROUPS.values() for source in group.sources)}
     if unknown := set(arguments.names) - known:
         parser.error(f"there is no group and no file {min(unknown)!r}; there are {', '.join(GROUPS)} and their files")
+    wanted = {name: [source for source in group.sources if not arguments.names or {name, source} & set(arguments.names)]
+              for name, group in GROUPS.items()}
+    if arguments.sample is not None:
+        some = {name: sources for name, sources in wanted.items() if sources}
+        return sampled(some, arguments.sample, arguments.seed, arguments.children, arguments.json)
     problems: list[str] = []
     for name, group in GROUPS.items():
-        sources = [source for source in group.sources if not arguments.names or {name, source} & set(arguments.names)]
-        if sources:
+        if sources := wanted[name]:
             record = json.loads(arguments.json.read_text()) if arguments.json.exists() else {"files": {}}
-            record["files"] |= measured(name, sources)
+            record["files"] |= measured(name, sources, arguments.children)
             arguments.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
             rows = {source: record["files"][source] for source in group.sources if source in record["files"]}
             print(told(name, rows), flush=True)
@@ -147,21 +167,88 @@ def told(name: str, rows: Mapping[str, Row]) -> str:
 # ---- mutmut ---------------------------------------------------------------------------------------------------------------------
 
 
-def measured(name: str, sources: list[str]) -> dict[str, Row]:
-    """Try all mutants of some files of a group in a copy of the project. Returns the record's row of each file."""
+def measured(name: str, sources: list[str], children: int = 1) -> dict[str, Row]:
+    """Try all mutants of some files of a group in a copy of the project, `children` at a time. Returns the record's row of each."""
     begun, now = time.perf_counter(), stamp()
     copy = Copy(name, sources)
     copy.make()
-    copy.mutmut("run", "--max-children", "1")
+    copy.mutmut("run", "--max-children", str(children))
     states, rows = copy.states(), {}
     seconds = round(time.perf_counter() - begun)
     for source in sources:
-        own = {mutant: state for mutant, state in states.items() if mutant.partition(".x")[0] == module_of(source)}
+        own = of_file(states, source)
         killed = sum(state in KILLED for state in own.values())
         survivors = [copy.change(mutant) for mutant, state in own.items() if state not in KILLED]
         rows[source] = {"group": name, "mutants": len(own), "killed": killed, "seconds": round(seconds * len(own) / len(states)),
                         "commit": now["commit"], "date": now["date"], "survivors": survivors}
     return rows
+
+
+def of_file(states: Mapping[str, str], source: str) -> dict[str, str]:
+    """Return the mutants of one file."""
+    return {mutant: state for mutant, state in states.items() if mutant.partition(".x")[0] == module_of(source)}
+
+
+def sampled(wanted: Mapping[str, list[str]], size: int, seed: int, children: int, path: Path) -> int:
+    """Try a random sample of the mutants of some files, `children` at a time, and record it. Returns the command's exit code."""
+    begun, now = time.perf_counter(), stamp()
+    copies = {name: Copy(name, sources) for name, sources in wanted.items()}
+    everything: dict[str, str] = {}  # mutant -> group
+    for name, copy in copies.items():
+        copy.make()
+        everything |= dict.fromkeys(copy.names(), name)
+    chosen = drawn(everything, size, seed)
+    files = {}
+    for name, copy in copies.items():
+        mine = [mutant for mutant in chosen if everything[mutant] == name]
+        if mine:
+            copy.mutmut("run", "--max-children", str(children), *mine)
+        states = {mutant: state for mutant, state in copy.states().items() if mutant in mine}
+        for source in wanted[name]:
+            own = of_file(states, source)
+            survivors = [copy.change(mutant) for mutant, state in own.items() if state not in KILLED]
+            files[source] = {"mutants": len(of_file(everything, source)), "tried": len(own), "killed": len(own) - len(survivors),
+                             "survivors": survivors}
+    record = json.loads(path.read_text()) if path.exists() else {"files": {}}
+    record["sample"] = {"stamp": now, "seed": seed, "seconds": round(time.perf_counter() - begun), "files": files}
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    print(told_of_sample(record["sample"]))
+    listed = reasons()
+    problems = [f"{source}: survives and is not listed in {SURVIVORS.name}: {change['before']} -> {change['after']}"
+                for source, row in files.items() for change in row["survivors"] if key(change) not in listed.get(source, {})]
+    print("\n".join(problems))
+    return bool(problems)
+
+
+def drawn(mutants: Iterable[str], size: int, seed: int) -> list[str]:
+    """Return `size` of the mutants, all if there are fewer; the same ones for the same mutants and seed."""
+    ordered = sorted(mutants)
+    return sorted(random.Random(seed).sample(ordered, min(size, len(ordered))))
+
+
+def interval(killed: int, tried: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, of which `killed` of `tried` were seen. (Wilson 1927, "Probable inference")"""
+    z = 1.959964
+    middle, spread = killed + z * z / 2, z * math.sqrt(killed * (tried - killed) / tried + z * z / 4)
+    return (middle - spread) / (tried + z * z), (middle + spread) / (tried + z * z)
+
+
+def counted(sample: Row, listed: Mapping[str, Mapping[tuple[str, str, str], Row]]) -> tuple[int, int]:
+    """Return how many mutants of a sample were killed, and how many were tried that are not listed as equivalent."""
+    rows = sample["files"]
+    same = sum(listed.get(source, {}).get(key(change), {}).get("equivalent", False)
+               for source, row in rows.items() for change in row["survivors"])
+    return sum(row["killed"] for row in rows.values()), sum(row["tried"] for row in rows.values()) - same
+
+
+def told_of_sample(sample: Row) -> str:
+    """Return a sample's result in lines for a terminal."""
+    killed, tried = counted(sample, reasons())
+    low, high = interval(killed, tried)
+    lines = [f"{killed} of {tried} killed, {killed / tried:.1%} (95 % interval {low:.1%} to {high:.1%}), in {sample['seconds']} s"]
+    lines += [f"  {source}: {row['killed']} of {row['tried']} killed, of {row['mutants']} mutants"
+              for source, row in sample["files"].items()]
+    return "\n".join(lines)
 
 
 def module_of(source: str) -> str:
@@ -178,17 +265,18 @@ class Copy:
 
     def make(self) -> None:
         """Copy the code, the group's tests and what they use, both packages side by side as mutmut wants it."""
-        for part in ("tests", "tinygan", "tinygan_kernels", "mutants"):
+        for part in ("tests", "tinygan", "tinygan_kernels", "benchmarks", "mutants"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
-        hidden = shutil.ignore_patterns("__pycache__")
+        hidden = shutil.ignore_patterns("__pycache__", "results")
         for source, place in (("tinygan", "tinygan"), ("kernels/tinygan_kernels", "tinygan_kernels"),
-                              ("tests/support", "tests/support")):
+                              ("tests/support", "tests/support"), ("benchmarks", "benchmarks")):
             shutil.copytree(ROOT / source, self.folder / place, ignore=hidden)
         for test in self.tests:
             (shutil.copytree if (ROOT / test).is_dir() else shutil.copy)(ROOT / test, made_room(self.folder / test))
         for source in self.sources:
             path = self.folder / source
             path.write_text(with_pragmas(path.read_text()))
+        shutil.copy(Path(__file__).with_name("mutation_session.py"), self.folder / "tests/conftest.py")
         (self.folder / "mutants").mkdir()  # where mutmut puts its code: Python would not look again on a path that was not there
         (self.folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text() + self.settings)
 
@@ -197,20 +285,26 @@ class Copy:
         """mutmut's settings. A text of several words on a line of its own is the wording of a message."""
         return "\n".join((
             "", "[tool.mutmut]", 'source_paths = ["tinygan", "tinygan_kernels"]', f"only_mutate = {json.dumps(self.sources)}",
-            f"pytest_add_cli_args_test_selection = {json.dumps(self.tests)}",
+            f"pytest_add_cli_args_test_selection = {json.dumps(self.tests)}", 'also_copy = ["benchmarks"]',
             'pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]',
             "do_not_mutate_patterns = ['^\\s*f?\"[^\"]* [^\"]*\",?$']", "timeout_multiplier = 5.0", "timeout_constant = 4.0",
             "use_git_change_detection = false", "",
         ))  # fmt: skip
 
-    def mutmut(self, *arguments: str) -> str:
-        """Run mutmut in the copy, with one thread, and return what it prints. Ends the program where it fails."""
+    def names(self) -> list[str]:
+        """Return mutmut's names of all mutants, which it makes before it notices that there is none of the name that it is told."""
+        self.mutmut("run", "--max-children", "1", "none", fails=True)
+        return list(self.states())
+
+    def mutmut(self, *arguments: str, fails: bool = False) -> str:
+        """Run mutmut in the copy, with one thread, and return what it prints. Ends the program where it fails, unless it `fails`."""
         one = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        own = {"NUMBA_CACHE_DIR": str(self.folder / "numba"), "PYTHONPATH": str(self.folder / "mutants")}
+        own = {"NUMBA_CACHE_DIR": str(self.folder / "numba"), "PYTHONPATH": str(self.folder / "mutants"),
+               CHANGED: ",".join(map(module_of, self.sources))}
         done = subprocess.run([sys.executable, "-m", "mutmut", *arguments], cwd=self.folder, env={**os.environ, **one, **own},
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         printed = "\n".join(line for line in done.stdout.splitlines() if line[:1] not in SPINNER)
-        if done.returncode:
+        if done.returncode and not fails:
             raise SystemExit(f"mutmut {arguments[0]} fails in {self.folder}:\n{printed[-5000:]}")
         return printed
 

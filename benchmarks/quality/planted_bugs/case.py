@@ -7,7 +7,7 @@ A kernel is written once, with `{{wrong|right}}` where the two versions differ. 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tinygan_kernels import emulator
@@ -50,10 +50,16 @@ class Verdict:
     placed: bool
     said: tuple[str, ...]
     false: tuple[str, ...]
+    whole: tuple[str, ...]  # of the bug, all that a finding holds, in words that are the same in every process
 
 
 def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
     """Run one version of a case and return what the sanitizer finds."""
+    return _run(case, wrong)[0]
+
+
+def _run(case: Case, wrong: bool) -> tuple[list[emulator.Finding], dict[str, np.ndarray]]:
+    """Run one version of a case. Return what the sanitizer finds, and the arrays by the names that the kernel has for them."""
     kernel = emulator.RawModule(code=case.source(wrong)).get_function("k")
     x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
     if case.fresh:
@@ -64,14 +70,32 @@ def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
             kernel((case.grid,), (case.block,), given, shared_mem=case.shared_mem)
         except emulator.EmulatorError:
             assert found, "an error without a finding"
-    return found
+    return found, {"x": x, "y": y}
+
+
+FAR = re.compile(r"\d{6,} bytes (before|after the end of) .*? \(\d+ bytes\)")
+
+
+def whole(finding: emulator.Finding, arrays: dict[str, np.ndarray]) -> str:
+    """Return all that a finding holds in words that are the same in every process: its text, and a race's two sides.
+
+    Left out are lines of PTX, what other orders of the threads give, how far a wild address is from the array that happens to lie
+    nearest, and addresses of global memory outside both arrays. An address inside one is counted from the array's beginning.
+    """
+    text = FAR.sub("far from every array", re.sub(r" \(PTX line \d+\)", "", str(replace(finding, schedules=()))))
+    if finding.address is not None and finding.space == "global":
+        inside = [f"{name} + {finding.address - a.ctypes.data}" for name, a in arrays.items()
+                  if 0 <= finding.address - a.ctypes.data < a.nbytes]
+        text = text.replace(f"address {finding.address:#x}", f"address {inside[0]}" if inside else "elsewhere")
+    return text if finding.sides is None else f"{text}; sides {finding.sides[0]} and {finding.sides[1]}"
 
 
 def judged(case: Case) -> Verdict:
     """Run a case and its twin."""
     lines = {f"kernel.cu:{i}" for i, line in enumerate(case.source(True).split("\n"), 1) if line.endswith("// BUG")}
-    found, twin = findings(case, True), findings(case, False)
+    (found, arrays), twin = _run(case, True), findings(case, False)
     caught = [f for f in found if f.tool == case.tool]
     return Verdict(
-        case, bool(caught), any(f.source in lines for f in caught), tuple(map(str, found)), tuple(map(str, twin))
-    )
+        case, bool(caught), any(f.source in lines for f in caught), tuple(map(str, found)), tuple(map(str, twin)),
+        tuple(whole(f, arrays) for f in found),
+    )  # fmt: skip
