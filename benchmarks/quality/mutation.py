@@ -95,7 +95,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=RECORD, help="the record, which is completed or renewed")
     parser.add_argument("--sample", type=int, metavar="N", help="try N mutants at random; all, if left out")
     parser.add_argument("--seed", type=int, default=0, help="which N these are (0, if left out)")
-    parser.add_argument("--children", type=int, default=1, metavar="N", help="how many mutants are tried at a time (1, if left out)")
+    parser.add_argument("--children", type=int, default=1, metavar="N", help="how many are tried at a time (1, if left out)")
     arguments = parser.parse_args()
     known = {*GROUPS, *(source for group in GROUPS.values() for source in group.sources)}
     if unknown := set(arguments.names) - known:
@@ -297,7 +297,7 @@ class Copy:
         return list(self.states())
 
     def mutmut(self, *arguments: str, fails: bool = False) -> str:
-        """Run mutmut in the copy, with one thread, and return what it prints. Ends the program where it fails, unless it `fails`."""
+        """Run mutmut in the copy, with one thread, and return what it prints. Ends the program if it fails, unless it `fails`."""
         one = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         own = {"NUMBA_CACHE_DIR": str(self.folder / "numba"), "PYTHONPATH": str(self.folder / "mutants"),
                CHANGED: ",".join(map(module_of, self.sources))}

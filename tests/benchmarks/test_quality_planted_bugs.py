@@ -37,8 +37,9 @@ def test_each_part_of_a_finding_is_compared():
     text = whole(found, {"x": x})
     assert text == ("racecheck: m at global address x + 4 by thread (2, 0, 0) of block (1, 0, 0) in k, kernel.cu:1 (2 times); "
                     "sides 1 and 2")
-    others = (("tool", "memcheck"), ("message", "n"), ("kernel", "l"), ("source", "kernel.cu:2"), ("block", (0, 0, 0)), ("count", 3),
-              ("thread", (0, 0, 0)), ("address", x.ctypes.data), ("space", "shared"), ("sides", (1, 3)), ("order", "later"))  # fmt: skip
+    others = (("tool", "memcheck"), ("message", "n"), ("kernel", "l"), ("source", "kernel.cu:2"), ("block", (0, 0, 0)),
+              ("thread", (0, 0, 0)), ("address", x.ctypes.data), ("space", "shared"), ("count", 3), ("sides", (1, 3)),
+              ("order", "later"))  # fmt: skip
     assert all(whole(replace(found, **{name: value}), {"x": x}) != text for name, value in others)
     wild = [replace(found, message=f"{n} bytes before argument {i} (1024 bytes)", address=n) for n, i in ((2**40, 0), (2**41, 1))]
     assert whole(wild[0], {"x": x}) == whole(wild[1], {"x": x})

@@ -1,7 +1,7 @@
 """Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs`
 
-Options: --json FILE, --only WORDS, --all, --write. Each bug stands in a kernel of its own, beside which runs a twin that differs by what
-is wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the bug; a finding in a
+Options: --json FILE, --only WORDS, --all, --write. Each bug stands in a kernel of its own, beside which runs a twin that differs by
+what is wrong. Caught means that the right tool of the sanitizer reports it; placed, that it points at the bug's line; a finding in a
 twin is a false alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not how
 it fares with strange code.
 
@@ -58,7 +58,8 @@ def main() -> None:
             said = [*(f"    {text}" for text in v.said), *(f"    twin: {text}" for text in v.false)]
             print(f"{marks}: {v.case.name}", *said, sep="\n")
     if chosen.write:
-        FINDINGS.write_text(json.dumps({"compiler": compiler(), "found": {v.case.name: v.whole for v in verdicts}}, indent=1) + "\n")
+        kept = {"compiler": compiler(), "found": {v.case.name: v.whole for v in verdicts}}
+        FINDINGS.write_text(json.dumps(kept, indent=1) + "\n")
     counts = summary(verdicts)
     print(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     if chosen.json:
