@@ -1,9 +1,9 @@
 """Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs`
 
-Options: --json FILE, --only WORDS, --all, --write. Each bug stands in a kernel of its own, beside which runs a twin that differs by
-what is wrong. Caught means that the right tool of the sanitizer reports it; placed, that it points at the bug's line; a finding in a
-twin is a false alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not how
-it fares with strange code.
+Options: --json FILE, --only WORDS, --all, --write. Each bug stands in a kernel of its own, beside which runs a twin that differs
+by what is wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the bug; a finding
+in a twin is a false alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not
+how it fares with strange code.
 
 All that is found of each bug, word for word, is kept in findings.json, with which a test compares it: read the changes that
 `--write` makes there before you commit them.
