@@ -78,4 +78,6 @@ SANITIZER = (
     ),
 )  # fmt: skip
 
-SUITES = (Suite(SANITIZER, ("tests/tinygan_kernels/emulator/test_sanitizer.py",)),)
+TESTS = (*(f"tests/tinygan_kernels/emulator/test_sanitizer{part}.py" for part in ("_order", "_messages", "")),
+         "tests/benchmarks/test_quality_planted_bugs.py")  # fmt: skip
+SUITES = (Suite(SANITIZER, TESTS),)
