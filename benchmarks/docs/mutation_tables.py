@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.docs.markdown import table
@@ -10,6 +11,7 @@ from benchmarks.quality import mutation
 from benchmarks.quality.planted.__main__ import every
 
 Record = dict[str, Any]
+Listed = Mapping[str, Mapping[tuple[str, str, str], Record]]
 
 
 def mutation_section(record: Record) -> str:
@@ -26,13 +28,33 @@ def mutation_section(record: Record) -> str:
         if len(measured) > 1:
             rows.append([name, "all of them", *(str(sum(int(row[i]) for row in rows[-len(measured):])) for i in (2, 3, 4)),
                          f"**{mutation.score(measured, listed):.1%}**".replace("%", " %"), ""])
-    left = [f"`{source}`" for group in mutation.GROUPS.values() for source in group.sources if source not in record["files"]]
+    sampled = record.get("sample", {"files": {}})["files"]
+    left = [f"`{source}`" for group in mutation.GROUPS.values() for source in group.sources
+            if source not in record["files"] and source not in sampled]
     waiting = [f"Not measured yet: {', '.join(left)}."] if left else []
+    waiting += sample_lines(record["sample"], listed) if sampled else []
     reasons = [[reason, "yes" if same else "no", str(count)] for (reason, same), count in surviving.most_common()]
     return "\n\n".join((
         table(["group", "file", "mutants", "killed", "equivalent", "killed of the others", "commit"], rows), *waiting,
         "<details><summary>Why mutants survive</summary>", table(["reason", "equivalent", "mutants"], reasons), "</details>",
     ))
+
+
+def sample_lines(sample: Record, listed: Listed) -> list[str]:
+    """Return what came of a random sample of mutants: a sentence and a table of its files."""
+    rows, survivors = sample["files"], [change for row in sample["files"].values() for change in row["survivors"]]
+    killed, tried = mutation.counted(sample, listed)
+    low, high = mutation.interval(killed, tried)
+    since = sorted({change["killed_since"] for change in survivors if change.get("killed_since")})
+    count = sum(bool(change.get("killed_since")) for change in survivors)
+    later = f" Tests added since kill {count} of the {len(survivors)} survivors (commit {', '.join(since)})." if since else ""
+    text = (f"Of the sanitizer's {sum(row['mutants'] for row in rows.values()):,} mutants a random sample of "
+            f"{sum(row['tried'] for row in rows.values())} was tried: {killed} of the {tried} that are not equivalent are killed, "
+            f"**{100 * killed / tried:.1f} %** (95 % interval {100 * low:.1f} to {100 * high:.1f} %; commit "
+            f"{sample['stamp']['commit']}).{later}")
+    lines = [[f"`{source}`", str(row["mutants"]), str(row["tried"]), str(row["killed"]),
+              str(sum(bool(change.get("killed_since")) for change in row["survivors"]))] for source, row in rows.items()]
+    return [text, table(["file", "mutants", "tried", "killed", "killed since"], lines)]
 
 
 def planted_section(record: Record) -> str:

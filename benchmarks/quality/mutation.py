@@ -17,7 +17,9 @@ A mutant may take 5 times as long as its tests do and 20 seconds; it counts as k
 commit at which each file was measured.
 
 `--sample 400 --seed 1` tries so many mutants only, drawn at random from all mutants of the named groups and files together, and
-gives the score with its 95 % interval (Wilson 1927). The sanitizer has some four thousand mutants, which take hours.
+gives the score with its 95 % interval (Wilson 1927). The sanitizer has some four thousand mutants, which take hours. `--again`
+tries the survivors of that sample with the tests of today: the score stays that of the sample, as tests that were written for
+its survivors say little about other mutants.
 """
 
 from __future__ import annotations
@@ -27,7 +29,6 @@ import ast
 import json
 import math
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -37,6 +38,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks.quality.mutation_session import CHANGED
 from benchmarks.speed.timing import stamp
@@ -95,6 +98,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=RECORD, help="the record, which is completed or renewed")
     parser.add_argument("--sample", type=int, metavar="N", help="try N mutants at random; all, if left out")
     parser.add_argument("--seed", type=int, default=0, help="which N these are (0, if left out)")
+    parser.add_argument("--again", action="store_true", help="try those of the recorded sample again that survived")
     parser.add_argument("--children", type=int, default=1, metavar="N", help="how many are tried at a time (1, if left out)")
     arguments = parser.parse_args()
     known = {*GROUPS, *(source for group in GROUPS.values() for source in group.sources)}
@@ -102,6 +106,8 @@ def main() -> int:
         parser.error(f"there is no group and no file {min(unknown)!r}; there are {', '.join(GROUPS)} and their files")
     wanted = {name: [source for source in group.sources if not arguments.names or {name, source} & set(arguments.names)]
               for name, group in GROUPS.items()}
+    if arguments.again:
+        return again(arguments.children, arguments.json)
     if arguments.sample is not None:
         some = {name: sources for name, sources in wanted.items() if sources}
         return sampled(some, arguments.sample, arguments.seed, arguments.children, arguments.json)
@@ -197,25 +203,43 @@ def sampled(wanted: Mapping[str, list[str]], size: int, seed: int, children: int
     for name, copy in copies.items():
         copy.make()
         everything |= dict.fromkeys(copy.names(), name)
-    chosen = drawn(everything, size, seed)
-    files = {}
+    chosen, files = drawn(everything, size, seed), {}
     for name, copy in copies.items():
-        mine = [mutant for mutant in chosen if everything[mutant] == name]
-        if mine:
-            copy.mutmut("run", "--max-children", str(children), *mine)
-        states = {mutant: state for mutant, state in copy.states().items() if mutant in mine}
+        states = copy.tried([mutant for mutant in chosen if everything[mutant] == name], children)
         for source in wanted[name]:
             own = of_file(states, source)
-            survivors = [copy.change(mutant) for mutant, state in own.items() if state not in KILLED]
-            files[source] = {"mutants": len(of_file(everything, source)), "tried": len(own), "killed": len(own) - len(survivors),
-                             "survivors": survivors}
+            survivors = [{**copy.change(mutant), "mutant": mutant} for mutant, state in own.items() if state not in KILLED]
+            files[source] = {"group": name, "mutants": len(of_file(everything, source)), "tried": len(own),
+                             "killed": len(own) - len(survivors), "survivors": survivors}
     record = json.loads(path.read_text()) if path.exists() else {"files": {}}
     record["sample"] = {"stamp": now, "seed": seed, "seconds": round(time.perf_counter() - begun), "files": files}
+    return kept(record, path)
+
+
+def again(children: int, path: Path) -> int:
+    """Try the survivors of the recorded sample again, with the tests of today, and record which of them are killed now."""
+    record = json.loads(path.read_text())
+    rows, now = record["sample"]["files"], stamp()
+    for name in sorted({row["group"] for row in rows.values()}):
+        sources = [source for source, row in rows.items() if row["group"] == name]
+        copy = Copy(name, sources)
+        copy.make()
+        copy.names()
+        states = copy.tried([each["mutant"] for source in sources for each in rows[source]["survivors"]], children)
+        for source in sources:
+            for each in rows[source]["survivors"]:
+                each["killed_since"] = now["commit"] if states[each["mutant"]] in KILLED else None
+    return kept(record, path)
+
+
+def kept(record: Mapping[str, Any], path: Path) -> int:
+    """Write a record, print its sample, and return 1 where a mutant survives for which no reason is listed, else 0."""
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     print(told_of_sample(record["sample"]))
     listed = reasons()
     problems = [f"{source}: survives and is not listed in {SURVIVORS.name}: {change['before']} -> {change['after']}"
-                for source, row in files.items() for change in row["survivors"] if key(change) not in listed.get(source, {})]
+                for source, row in record["sample"]["files"].items() for change in row["survivors"]
+                if not change.get("killed_since") and key(change) not in listed.get(source, {})]
     print("\n".join(problems))
     return bool(problems)
 
@@ -223,7 +247,7 @@ def sampled(wanted: Mapping[str, list[str]], size: int, seed: int, children: int
 def drawn(mutants: Iterable[str], size: int, seed: int) -> list[str]:
     """Return `size` of the mutants, all if there are fewer; the same ones for the same mutants and seed."""
     ordered = sorted(mutants)
-    return sorted(random.Random(seed).sample(ordered, min(size, len(ordered))))
+    return sorted(np.random.default_rng(seed).choice(ordered, min(size, len(ordered)), replace=False).tolist())
 
 
 def interval(killed: int, tried: int) -> tuple[float, float]:
@@ -245,7 +269,9 @@ def told_of_sample(sample: Row) -> str:
     """Return a sample's result in lines for a terminal."""
     killed, tried = counted(sample, reasons())
     low, high = interval(killed, tried)
-    lines = [f"{killed} of {tried} killed, {killed / tried:.1%} (95 % interval {low:.1%} to {high:.1%}), in {sample['seconds']} s"]
+    since = sum(bool(change.get("killed_since")) for row in sample["files"].values() for change in row["survivors"])
+    lines = [f"{killed} of {tried} killed, {killed / tried:.1%} (95 % interval {low:.1%} to {high:.1%}), in {sample['seconds']} s; "
+             f"{since} of the others by tests that were added since"]
     lines += [f"  {source}: {row['killed']} of {row['tried']} killed, of {row['mutants']} mutants"
               for source, row in sample["files"].items()]
     return "\n".join(lines)
@@ -295,6 +321,12 @@ class Copy:
         """Return mutmut's names of all mutants, which it makes before it notices that there is none of the name that it is told."""
         self.mutmut("run", "--max-children", "1", "none", fails=True)
         return list(self.states())
+
+    def tried(self, mutants: list[str], children: int) -> dict[str, str]:
+        """Try some mutants, `children` at a time, and return what became of each."""
+        if mutants:
+            self.mutmut("run", "--max-children", str(children), *mutants)
+        return {mutant: state for mutant, state in self.states().items() if mutant in mutants}
 
     def mutmut(self, *arguments: str, fails: bool = False) -> str:
         """Run mutmut in the copy, with one thread, and return what it prints. Ends the program if it fails, unless it `fails`."""

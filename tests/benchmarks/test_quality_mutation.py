@@ -3,11 +3,15 @@
 import ast
 import json
 import re
+from collections import Counter
+from functools import lru_cache
+from types import ModuleType, SimpleNamespace
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from benchmarks.docs.mutation_tables import mutation_section, planted_section
-from benchmarks.quality import mutation
+from benchmarks.quality import mutation, mutation_session
 from benchmarks.quality.planted.__main__ import every
 
 LISTED = json.loads(mutation.SURVIVORS.read_text())
@@ -64,6 +68,88 @@ def test_mutants_of_a_file_are_counted_from_what_mutmut_says(monkeypatch):
     found = mutation.measured("optim", ["tinygan/optim.py"])["tinygan/optim.py"]
     assert (found["mutants"], found["killed"], found["group"]) == (4, 2, "optim") and found["commit"]
     assert found["survivors"] == [change("return 1", "return 2"), change("a = [ 1]", "a = [ 2]", "tinygan.optim.Adam.step")]
+
+
+# ---- a sample -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_is_drawn_at_random_and_the_same_for_the_same_seed():
+    names = [f"m{i:03}" for i in range(100)]
+    one = mutation.drawn(names, 30, 1)
+    assert one == mutation.drawn(reversed(names), 30, 1) and len(set(one)) == 30 and set(one) < set(names)
+    assert one != mutation.drawn(names, 30, 2) and mutation.drawn(names, 500, 1) == names
+    often = Counter(name for seed in range(400) for name in mutation.drawn(names, 30, seed))
+    assert len(often) == 100 and min(often.values()) > 80 and max(often.values()) < 165  # 120 each, but for chance
+
+
+def test_the_interval_is_wilsons():
+    """The bounds are the shares p for which the count is 1.96 standard deviations of p's own from what p gives."""
+    for killed, tried in ((0, 10), (7, 10), (300, 300), (240, 300)):
+        for bound in mutation.interval(killed, tried):
+            assert (killed - tried * bound) ** 2 == pytest.approx(1.959964**2 * tried * bound * (1 - bound), abs=1e-9)
+    low, high = mutation.interval(240, 300)
+    assert low < 0.8 < high
+
+
+@pytest.fixture
+def small_sample(monkeypatch, tmp_path):
+    """A mutmut with four mutants in two files, of which it kills those in `kills`."""
+    kills = {"tinygan.optim.x_f__mutmut_1"}
+    names = {"optim": ["tinygan.optim.x_f__mutmut_1", "tinygan.optim.x_f__mutmut_2"],
+             "checkpoint": ["tinygan.training.state.x_g__mutmut_1", "tinygan.training.state.x_g__mutmut_2"]}  # fmt: skip
+    states = lambda mutants: {m: "killed" if m in kills else "survived" for m in mutants}  # noqa: E731
+    monkeypatch.setattr(mutation.Copy, "__init__", lambda self, name, sources: setattr(self, "name", name))
+    monkeypatch.setattr(mutation.Copy, "make", lambda self: None)
+    monkeypatch.setattr(mutation.Copy, "names", lambda self: names[self.name])
+    monkeypatch.setattr(mutation.Copy, "tried", lambda self, mutants, children: states(mutants))
+    monkeypatch.setattr(mutation.Copy, "change", lambda self, mutant: change(mutant))
+    return kills, tmp_path / "record.json"
+
+
+def test_a_sample_and_its_survivors_are_recorded_and_tried_again(small_sample, capsys):
+    kills, path = small_sample
+    wanted = {"optim": ["tinygan/optim.py"], "checkpoint": ["tinygan/training/state.py"]}
+    assert mutation.sampled(wanted, 4, 1, 1, path) == 1
+    assert "1 of 4 killed, 25.0%" in capsys.readouterr().out
+    rows = json.loads(path.read_text())["sample"]["files"]
+    assert [(row["mutants"], row["tried"], row["killed"], row["group"]) for row in rows.values()] == [
+        (2, 2, 1, "optim"), (2, 2, 0, "checkpoint")]  # fmt: skip
+    kills |= {"tinygan.training.state.x_g__mutmut_2"}
+    assert mutation.again(1, path) == 1
+    said = capsys.readouterr().out
+    assert "1 of 4 killed, 25.0%" in said and "1 of the others by tests that were added since" in said
+    assert said.count("survives and is not listed") == 2
+    record = json.loads(path.read_text())
+    assert [bool(each["killed_since"]) for row in record["sample"]["files"].values() for each in row["survivors"]] == [
+        False, False, True]  # fmt: skip
+    text = mutation_section({"files": {}, "sample": record["sample"]})
+    assert "a random sample of 4 was tried: 1 of the 4 that are not equivalent" in text and "kill 1 of the 3 survivors" in text
+    mutation.sampled(wanted, 3, 1, 1, path)
+    assert sum(row["tried"] for row in json.loads(path.read_text())["sample"]["files"].values()) == 3
+
+
+# ---- the session of one mutant --------------------------------------------------------------------------------------------------
+
+
+def test_what_changed_modules_remember_is_forgotten():
+    """A result that was found with the unchanged code would hide every mutant of the function that found it."""
+    module, key = ModuleType("changed"), type("Kernel", (), {})()
+    module.KNOWN, module.found = WeakKeyDictionary({key: 1}), lru_cache(lambda: object())
+    module.TABLE = {1: 2}
+    before = module.found()
+    assert module.found() is before
+    mutation_session.forget([module])
+    assert not module.KNOWN and module.found() is not before and module.TABLE == {1: 2}
+
+
+def test_the_quickest_tests_come_first(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    items = [SimpleNamespace(nodeid=name) for name in ("slow", "quick", "new")]
+    mutation_session.pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == ["slow", "quick", "new"]
+    mutation_session.TIMES.write_text(json.dumps({"duration_by_test": {"slow": 3.0, "quick": 0.5}}))
+    mutation_session.pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == ["new", "quick", "slow"]
 
 
 # ---- what is left alone ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,155 @@
+"""Where a check could be wrong by one element, one byte, one block or one reader: findings that are easily lost, and false ones."""
+
+import numpy as np
+import pytest
+from tinygan_kernels import emulator
+
+from tests.support.sanitized import findings_of, one
+
+
+def integers(n: int) -> np.ndarray:
+    return np.zeros(n, np.int32)
+
+
+# -- wide accesses ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("unwritten", [0, 1, 3])
+def test_each_element_of_a_wide_read_is_looked_at(unwritten):
+    code = """extern "C" __global__ void k(float4* x, float* y) {
+  float4 v = *x;  // BUG
+  y[0] = v.x + v.y + v.z + v.w;
+}"""
+    x = emulator.empty(4, np.float32)
+    x[np.arange(4) != unwritten] = 1
+    found = one(code, "initcheck", (1,), (1,), x, np.zeros(1, np.float32))
+    assert (found.address, found.space, found.count) == (x.ctypes.data, "global", 1)
+    x[:] = 1
+    assert not findings_of(code, (1,), (1,), x, np.zeros(1, np.float32))
+
+
+def test_each_element_of_a_wide_store_is_written():
+    code = """extern "C" __global__ void k(float4* x, float* y) {
+  x[threadIdx.x] = make_float4(1, 2, 3, 4);
+  __syncthreads();
+  for (int i = 0; i < 4; ++i) y[threadIdx.x * 4 + i] = ((float*)x)[(threadIdx.x * 4 + i + 4) % 16];
+}"""
+    y = np.zeros(16, np.float32)
+    assert not findings_of(code, (1,), (4,), emulator.empty(16, np.float32), y) and y.tolist() == [1, 2, 3, 4] * 4
+
+
+@pytest.mark.parametrize("element", range(4))
+def test_a_race_with_each_element_of_a_wide_store(element):
+    code = f"""extern "C" __global__ void k(float* y) {{
+  __shared__ float4 s[1];
+  if (threadIdx.x == 0) s[0] = make_float4(1, 2, 3, 4);
+  if (threadIdx.x == 1) y[0] = ((volatile float*)s)[{element}];  // BUG
+}}"""
+    found = one(code, "racecheck", (1,), (32,), np.zeros(1, np.float32))
+    assert (found.thread, found.address, found.sides) == ((1, 0, 0), 4 * element, (1, 0))
+
+
+# -- the last byte, the last block --------------------------------------------------------------------------------------------
+def test_the_byte_behind_a_shared_array():
+    code = """extern "C" __global__ void k(unsigned char* y, int n) {
+  __shared__ unsigned char a[32], b[32];
+  a[threadIdx.x] = 1; b[threadIdx.x] = 2;
+  __syncthreads();
+  y[threadIdx.x] = a[threadIdx.x + n];  // BUG
+  y[threadIdx.x] += b[threadIdx.x];
+}"""
+    y = np.zeros(32, np.uint8)
+    assert not findings_of(code, (1,), (32,), y, np.int32(0))
+    found = one(code, "memcheck", (1,), (32,), y, np.int32(1))
+    assert "read of 1 bytes; 0 bytes after the end of shared array a (32 bytes), inside another" in found.message
+    assert (found.thread, found.address, found.count) == ((31, 0, 0), 32, 1)
+    found = one(code, "memcheck", (1,), (32,), y, np.int32(2))
+    assert (found.thread, found.count) == ((30, 0, 0), 2)
+
+
+SHARED = """extern "C" __global__ void k(int* y) {
+  __shared__ int s[64];
+  int t = threadIdx.x;
+  WRITE
+  if (blockIdx.x == 2) y[t] = s[t ^ 1];  // BUG
+}"""
+
+
+@pytest.mark.parametrize(("write", "tool", "thread", "address", "sides"), [
+    ("if (blockIdx.x != 2 || t != 9) s[t] = t; __syncthreads();", "initcheck", 8, 36, None),
+    ("s[t] = t; if (blockIdx.x != 2) __syncthreads();", "racecheck", 0, 4, (2 << 10, 2 << 10 | 1)),
+])  # fmt: skip
+def test_shared_addresses_are_those_of_the_thread_s_own_block(write, tool, thread, address, sides):
+    found = one(SHARED.replace("WRITE", write), tool, (3,), (64,), integers(64))
+    assert (found.block, found.thread, found.address, found.sides) == ((2, 0, 0), (thread, 0, 0), address, sides)
+
+
+def test_bytes_are_told_apart_in_a_kernel_that_has_words_too():
+    code = """extern "C" __global__ void k(int* y) {
+  __shared__ unsigned char s[64];
+  __shared__ int r[64];
+  int t = threadIdx.x;
+  s[t] = t; r[t] = t;
+  y[t] = s[t] + r[t];
+}"""
+    y = integers(64)
+    assert not findings_of(code, (1,), (64,), y) and (y == 2 * np.arange(64)).all()
+
+
+# -- scopes -------------------------------------------------------------------------------------------------------------------
+FLAG = """__device__ int flag;
+extern "C" __global__ void k(int* y) {
+  if (threadIdx.x == 0 && blockIdx.x == 0) { y[0] = 1; FENCE(); *(volatile int*)&flag = 1; }
+  if (threadIdx.x == 0 && blockIdx.x == 1) {
+    while (!*(volatile int*)&flag);
+    __threadfence();
+    y[1] = y[0];  // BUG
+  }
+}"""
+
+
+def test_a_fence_of_the_block_releases_nothing_to_other_blocks():
+    assert not findings_of(FLAG.replace("FENCE", "__threadfence"), (2,), (32,), integers(2))
+    one(FLAG.replace("FENCE", "__threadfence_block"), "racecheck", (2,), (32,), integers(2))
+
+
+def test_atomics_of_the_block_race_with_those_of_other_blocks():
+    code = """extern "C" __global__ void k(int* y) {
+  if (threadIdx.x == 0 && blockIdx.x == 0) atomicAdd_block(y, 1);
+  if (threadIdx.x == 0 && blockIdx.x == 1) atomicMax_block(y, 7);  // BUG
+}"""
+    one(code, "racecheck", (2,), (32,), integers(1))
+    assert not findings_of(code.replace("_block", ""), (2,), (32,), integers(1))
+    within = code.replace("blockIdx.x == 0", "blockIdx.x == 1")
+    assert not findings_of(within, (2,), (32,), integers(1))
+
+
+# -- readers that are kept ----------------------------------------------------------------------------------------------------
+def test_reading_twice_does_not_hide_who_read_before():
+    code = """extern "C" __global__ void k(int* y) {
+  __shared__ int s[1];
+  int t = threadIdx.x;
+  if (t == 0) s[0] = 1;
+  __syncthreads();
+  if (t == 3) y[3] = s[0];
+  if (t == 5) { y[5] = s[0]; asm volatile("" ::: "memory"); y[6] = s[0]; s[0] = 2; }  // BUG
+}"""
+    found = one(code, "racecheck", (1,), (32,), integers(8))
+    assert "write of bytes read by another thread" in found.message and found.sides == (5, 3)
+
+
+def test_a_reader_in_another_block_does_not_hide_one_in_this_block():
+    """Block 0 has read and has said so, which the writer in block 1 has heard. A third thread, of block 1, has only read."""
+    code = """__device__ int flag;
+extern "C" __global__ void k(int* x, int* y) {
+  int t = threadIdx.x, b = blockIdx.x;
+  if (b == 1 && t == 0) y[0] = *x;
+  if (b == 1 && t == 32) y[1] = *x;
+  if (b == 0 && t == 0) { y[2] = *x; __threadfence(); *(volatile int*)&flag = 1; }
+  if (b == 1 && t == 32) {
+    while (!*(volatile int*)&flag);
+    __threadfence();
+    *x = 5;  // BUG
+  }
+}"""
+    found = one(code, "racecheck", (2,), (64,), integers(1), integers(3))
+    assert found.sides == (1 << 10 | 32, 1 << 10) and "write of bytes read by another thread" in found.message
+    assert not findings_of(code.replace("y[0] = *x", "y[0] = 0"), (2,), (64,), integers(1), integers(3))
