@@ -97,6 +97,10 @@ _BARRIER = "sync arrive red popc and or cta"
 _OF_CLUSTER = "cluster wait release acquire relaxed"
 _VIDEO = "vadd2 vadd4 vsub2 vsub4 vmin2 vmin4 vmax2 vmax4 vabsdiff2 vabsdiff4 vavrg2 vavrg4"
 _GEOMETRY = "1d 2d 3d a1d a2d"
+_QUERIES = (
+    "level width height depth channel_data_type channel_order normalized_coords array_size num_mipmap_levels num_samples "
+    "memory_layout force_unnormalized_coords filter_mode addr_mode_0 addr_mode_1 addr_mode_2"
+)
 _SURFACE = f"b p {_GEOMETRY} trap clamp zero"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
 
@@ -170,7 +174,7 @@ OPCODES: dict[str, Opcode] = {
     # -- textures and surfaces count as "memory" too, as NVIDIA names no class of their own
     "tex": Opcode(textures.tex, "memory", modifiers=f"base level grad {_GEOMETRY} cube acube v2 v4"),
     "tld4": Opcode(textures.tld4, "memory", modifiers=r"r g b a \dd a2d cube acube v4"),
-    **_rows("txq suq", textures.query, "memory", modifiers=r"level \w+"),
+    **_rows("txq suq", textures.query, "memory", modifiers=_QUERIES),
     "suld": Opcode(textures.suld, "memory", modifiers=f"{_SURFACE} ca cg cs cv v2 v4"),
     "sust": Opcode(textures.sust, "memory", destination=False, modifiers=f"{_SURFACE} wb cg cs wt v2 v4"),
     "sured": Opcode(textures.sured, "memory", destination=False, modifiers=f"{_SURFACE} add min max and or"),

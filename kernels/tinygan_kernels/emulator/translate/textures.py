@@ -37,7 +37,9 @@ def tld4(e: Emitter, ins: Instruction) -> None:
     if geometry not in ("2d", "a2d") or len(ins.operands) != 2:
         raise e.unsupported("gathers from cubemaps, offsets of coordinates and comparisons with a depth are not supported")
     handle, coordinates = _address(e, ins.operands[1], geometry, coordinate)
-    component = "rgba".index(next(m for m in ins.modifiers if m in "rgba"))
+    component = next((i for i, name in enumerate("rgba") if name in ins.modifiers), None)
+    if component is None:
+        raise e.unsupported("a gather names the channel that it takes: r, g, b or a")
     targets = _results(e, ins, results)
     place = e.bind(e.site_of(ins, "texture", "u4", 4))
     layer = coordinates.pop(0) if geometry[0] == "a" else "None"
@@ -109,6 +111,8 @@ def _handle(e: Emitter, operand: Address) -> str:
 
 def _address(e: Emitter, operand: Address, geometry: str, kind: str) -> tuple[str, list[str]]:
     """Return source text for the handle and each coordinate of [handle, {x, y}]; the first coordinate of an array is its layer."""
+    if not operand.more:
+        raise ValueError("no coordinates")
     if len(operand.more) != 1:
         raise e.unsupported("a sampler of its own (.samplerref) is not supported; that of the texture object is")
     items = vector_items(operand.more[0])[: GEOMETRIES[geometry]]
