@@ -144,5 +144,5 @@ def test_declarations_that_are_not_supported(body, message):
 def test_code_of_headers_belongs_to_the_line_that_called_it_through_several_of_them():
     """NVRTC's tex2D is inlined in two steps, each in its own header's lines."""
     code = K + "k(float* o, cudaTextureObject_t t) {\n  int i = threadIdx.x;\n  o[i] = tex2D<float>(t, i + 0.5f, 0.5f);\n}"
-    with pytest.raises(SanitizerError, match=r"no handle of a texture object by thread \S+ \S+ \S+ of block .* in k, kernel\.cu:3 "):
+    with pytest.raises(SanitizerError, match=r"no handle of a texture object by thread .* in k, kernel\.cu:3 "):
         RawModule(code=code).get_function("k")((1,), (1,), (np.zeros(1, "f4"), np.uint64(0)))
