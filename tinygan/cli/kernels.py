@@ -9,7 +9,7 @@ import typer
 from tinygan_kernels import CUDA_BACKENDS, KERNELS, BackendError, ContractError, load, names, why_unavailable
 
 from .apart import Seconds, in_time
-from .console import BackendName, Emulate, out, tell
+from .console import Emulate, out, tell
 
 As = Annotated[str, typer.Option("--as", metavar="NAME", show_default=False,
                                  help="The kernel of the contract that your own is to be, such as matmul.")]
@@ -73,7 +73,8 @@ def verify(
     signature: Signature = "",
     param: Params = None,
     dtype: Annotated[str, typer.Option("--dtype", help="float32 or float64, for a kernel of your own.", show_default=False)] = "",
-    backend: BackendName = "cpu",
+    backend: Annotated[str, typer.Option("--backend", show_default="cpu",
+                                         help=f"Where the project's kernels run: {', '.join(names())}.")] = "",
     emulate: Emulate = False,
     only: Annotated[str, typer.Option("--only", help="Only kernels whose name contains this.", show_default=False)] = "",
     seconds: Seconds = None,
@@ -87,9 +88,11 @@ def verify(
     if (code := in_time(what, seconds)) is not None:
         return code
     if as_ or is_own(what):
+        require_nothing("it is for the project's kernels; one of your own runs in the emulator", backend=backend)
+        require_nothing("it chooses among the project's kernels, and a file with --as is one kernel of your own", only=only)
         return _verify_own(own_file(what, as_), as_, launch, signature, dtype, param)
     require_options(own=False, launch=launch, signature=signature, param=param, dtype=dtype)
-    return _verify_versions(_chosen(what, only), backend, emulate)
+    return _verify_versions(_chosen(what, only), backend or "cpu", emulate)
 
 
 def _chosen(what: str, only: str) -> list[str]:
@@ -144,6 +147,13 @@ def require_options(own: bool, version: int | None = None, **of_own: Any) -> Non
         raise typer.BadParameter("it is for a kernel of your own: give its file, and --as", param_hint=f"--{given[0]}")
 
 
+def require_nothing(why: str, **options: Any) -> None:
+    """Raise BadParameter, saying why, for the first of these options that was given: it would say nothing."""
+    for name, value in options.items():
+        if value not in (None, "", [], False):
+            raise typer.BadParameter(why, param_hint=f"--{name}")
+
+
 def _verify_own(file: str, as_: str, launch: str, signature: str, dtype: str, param: list[str] | None) -> int:
     """Judge a kernel of one's own, print the verdict and return the exit code."""
     from tinygan_kernels.own.judge import verify as judge
@@ -182,7 +192,7 @@ def profile(
     shape: Annotated[list[int] | None, typer.Option("--shape", help="Sizes: M N K of a product, N H W C_in C_out K stride pad of "
                                                                      "a convolution, n of the rest.", show_default=False)] = None,
     compare: Annotated[list[int] | None, typer.Option("--compare", help="Versions side by side.", show_default=False)] = None,
-    backend: Annotated[str, typer.Option("--backend", help="cupy (CUDA C++) or numba-cuda.")] = "cupy",
+    backend: Annotated[str, typer.Option("--backend", show_default="cupy", help="cupy (CUDA C++) or numba-cuda.")] = "",
     arch: Annotated[str, typer.Option("--arch", help="What to compile for: sm_80, sm_86, sm_89, sm_90, ...")] = "sm_90",
     gpu: Annotated[str, typer.Option("--gpu", show_default=False,
                                      help="Model the time on this GPU as well: t4, a100, a6000, 4090, h100, h200.")] = "",
@@ -201,6 +211,11 @@ def profile(
         return code
     own = bool(as_) or is_own(kernel)
     require_options(own, version, launch=launch, signature=signature, param=param)
+    if own and not compare:
+        require_nothing("it says whose versions --compare puts beside a kernel of your own", backend=backend)
+    if compare:
+        require_nothing("--compare names the versions already", version=version)
+    backend = backend or "cupy"
     try:
         if own:
             from tinygan_kernels.own.profiles import modelled_time

@@ -12,7 +12,7 @@ from tinygan_kernels import BackendError, ContractError
 
 from .apart import Seconds, executed, in_time
 from .console import out, require_page, tell
-from .kernels import As, LaunchText, Params, Signature, is_own, own_file, require_options, values_of
+from .kernels import As, LaunchText, Params, Signature, is_own, own_file, require_nothing, require_options, values_of
 from .keys import typed_commands
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ Which = Annotated[str, typer.Argument(metavar="FILE[:KERNEL]|NAME", show_default
                                       help="A kernel of your own in a .cu, .ptx or .py file, or one of the project's: matmul.")]
 Version = Annotated[int | None, typer.Option("--version", show_default=False,
                                              help="Of one of the project's: rung of the ladder; the best if not given.")]
-Backend = Annotated[str, typer.Option("--backend", help="Of one of the project's: cupy (CUDA C++) or numba-cuda.")]
+Backend = Annotated[str, typer.Option("--backend", show_default="cupy",
+                                      help="Of one of the project's: cupy (CUDA C++) or numba-cuda.")]
 Shape = Annotated[list[int] | None, typer.Option("--shape", help="Sizes, such as M N K of a product.", show_default=False)]
 
 
@@ -45,7 +46,7 @@ def explain(
     html: Annotated[Path | None, typer.Option("--html", metavar="OUT.html", show_default=False,
                                               help="Write a page of all lines, with time travel, for any browser.")] = None,
     version: Version = None,
-    backend: Backend = "cupy",
+    backend: Backend = "",
     shape: Shape = None,
     launch: LaunchText = "",
     signature: Signature = "",
@@ -90,7 +91,7 @@ def trace(
                                                  help="Commands to carry out, with ; between them.")] = None,
     steps: Annotated[int, typer.Option("--steps", help="How many steps of the thread block are recorded at most.", min=1)] = 20_000,
     version: Version = None,
-    backend: Backend = "cupy",
+    backend: Backend = "",
     shape: Shape = None,
     launch: LaunchText = "",
     signature: Signature = "",
@@ -188,9 +189,10 @@ def _subject(
     own = bool(as_) or is_own(which)
     require_options(own, version, launch=launch, signature=signature, param=param)
     if own:
+        require_nothing("it is for a kernel of the project's, not for a file", backend=backend)
         return own_subject(own_file(which, as_), as_, shape=shape, launch=launch, signature=signature, params=values_of(param),
                            debug=debug)  # fmt: skip
-    return ladder_subject(which, version, shape=shape, backend=backend, debug=debug)
+    return ladder_subject(which, version, shape=shape, backend=backend or "cupy", debug=debug)
 
 
 def _traced(subject: Subject, steps: int, block: int | Sequence[int] = 0, warp: int = 0) -> Trace:

@@ -24,6 +24,7 @@ CLOSE = 1e-3  # how far two games may end from each other, as a share of the lar
 app = typer.Typer(help="Puzzles: the kernels of a GAN, in CUDA C++ or Numba: start one, write it, have it judged without a GPU.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A puzzle, as `tinygan puzzles` lists them.", show_default=False)]
 Seconds = Annotated[float, typer.Option("--seconds", min=1, max=3600, help="After how long a Python file is ended.")]
+GIVEN = 120.0  # seconds that a Python file gets where no limit is given
 
 
 @app.callback(invoke_without_command=True)
@@ -93,7 +94,8 @@ def check(
     name: Name,
     file: Annotated[str, typer.Argument(metavar="FILE[:KERNEL]", show_default=False,
                                         help="The file with your kernel, .cu or .py. A Python file is executed.")],
-    seconds: Seconds = 120.0,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=1, max=3600, show_default=False,
+                                                  help="After how long the judge is ended. A Python file: after 120.")] = None,
 ) -> int:
     """Judge a kernel: its numbers on hard shapes, the sanitizer, gradients where it is a derivative, and its cost in memory.
 
@@ -103,7 +105,8 @@ def check(
     from tinygan_kernels.puzzles import check as judge
     from tinygan_kernels.puzzles.child import check_apart
 
-    verdict = check_apart(name, file, seconds) if split_name(file)[0].suffix == ".py" else judge(name, file)
+    apart = seconds is not None or split_name(file)[0].suffix == ".py"
+    verdict = check_apart(name, file, seconds or GIVEN) if apart else judge(name, file)
     if verdict.printed:
         tell(err, verdict.printed)
     tell(out, f"{name}: {verdict}")
@@ -115,7 +118,7 @@ def train(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False,
                                            help="The folder with your kernels, named as `start` names them. Python is executed.")],
     steps: Annotated[int, typer.Option("--steps", min=1, max=100, help="How many steps the game takes.")] = 3,
-    seconds: Seconds = 120.0,
+    seconds: Seconds = GIVEN,
 ) -> int:
     """Train a tiny GAN with your own kernels: all launches that you have a kernel for run it, in the emulator, and are judged.
 
