@@ -22,12 +22,13 @@ from tinygan_kernels.shapes import ContractError
 
 from . import triton_kernel
 from .host import OwnHost
-from .judge import checked_name, require_float32
+from .judge import checked_name, require_float32, verify
 from .kernel_file import OPTIONS, OwnKernel, read
 from .launch_line import Evaluated
-from .race import RaceResult, Side, race
+from .race import RaceResult, Side, race, sizes_told
 
 FLUSHED = 4  # times the size of the L2 cache that is written to push everything out of it
+FLUSHES = 4  # how often that is done: a device that writes 3 TB/s is busy for 0.3 ms, and Python launches a kernel meanwhile
 UNKNOWN_L2 = 64 << 20  # bytes, where the device does not tell
 
 
@@ -49,8 +50,9 @@ class CupyDevice:
         return np.asarray(array.get())
 
     def flush(self) -> None:
-        self._value = (self._value + 1) % 256
-        self._waste.fill(self._value)
+        for _ in range(FLUSHES):
+            self._value = (self._value + 1) % 256
+            self._waste.fill(self._value)
 
     def synchronize(self) -> None:
         self.cp.cuda.runtime.deviceSynchronize()
@@ -93,6 +95,8 @@ def bench(
 ) -> RaceResult:
     """Race a kernel of one's own on the current GPU against a version of `as_` on the backend cupy, by default its best.
 
+    It is judged by `verify` in the emulator first: one that is right at the sizes of the race alone does not take part.
+
     against: that version's number. shape: the sizes, by default those of `profiling.calls`. rounds: how many pairs are timed. The
     other arguments are those of `verify`. Raises ContractError as `verify` does; BackendError where there is no GPU.
     """
@@ -101,12 +105,17 @@ def bench(
     own = read(file, launch, signature)
     require_float32(own)
     host = OwnHost(own, contract, params)
-    made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
+    made = made.with_params(host.fixed)
     if rounds < 1:
         raise ContractError(f"rounds is {rounds}, it has to be at least 1")
     if reason := why_unavailable("cupy"):
         without = "without one, `tinygan kernels profile --gpu` gives a modelled time"
         raise BackendError(f"a race needs a GPU: {reason.partition(', or emulate it')[0]}; {without}")
+    verdict = verify(file, as_, launch=launch, signature=signature, params=params)
+    if not verdict.ok:
+        why = str(verdict).splitlines()[0].partition(": ")[2].removesuffix(", such as")
+        refused = {own.title: f"before the race, {why}: see tinygan kernels verify"}
+        return RaceResult("the emulator", as_, sizes_told(made), {own.title: ()}, refused)
     import cupy
 
     ladder = load("cupy", versions={as_: against} if against is not None else {})

@@ -22,7 +22,7 @@ from tinygan_kernels.emulator.host import nvrtc
 from tinygan_kernels.emulator.host.triton_context import CAPABILITY
 from tinygan_kernels.profiling import report, time_model
 from tinygan_kernels.profiling.architectures import capability_of
-from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
+from tinygan_kernels.profiling.calls import KernelCall, call, form_of, require_ladder
 from tinygan_kernels.profiling.counts import Key, count_executions, counted_call
 from tinygan_kernels.shapes import ContractError
 
@@ -53,12 +53,14 @@ def profile(
     """
     contract = checked_name(as_)
     made = call(as_, shape)
+    if compare:
+        require_ladder(as_)
     capability_of(arch)
     own = read(file, launch, signature)
     require_float32(own)
     host = OwnHost(own, contract, params)
-    made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
-    sizes = tuple(shape or PROFILED[as_].example)
+    made = made.with_params(host.fixed)
+    sizes = tuple(shape or form_of(as_).example)
     try:
         counted = count_executions(functools.partial(_counts, host), as_, sizes)
         found = report.profiled(made, own.title, "your kernel", sizes, backend, arch, counted, [_recorded(host, made)])
@@ -83,16 +85,16 @@ def modelled_time(
     gpu: one of `profiling.time_model.GPUS`. The other arguments are those of `profile`, whose errors it raises.
     """
     model, contract = time_model.gpu_named(gpu), checked_name(as_)
-    sizes = tuple(shape or PROFILED[as_].example) if as_ in PROFILED else tuple(shape or ())
+    sizes = tuple(shape or form_of(as_).example)
     made = call(as_, sizes)
     own = read(file, launch, signature)
     require_float32(own)
     host = OwnHost(own, contract, params)
-    made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
+    made = made.with_params(host.fixed)
     try:
         with step_budget(turns_for_work(made.work)):
             found, counted = time_model.modelled(model, as_, sizes, lambda made: functools.partial(_launched, host, made),
-                                                 [_recorded(host, made)])  # fmt: skip
+                                                 [_recorded(host, made)], host.fixed)  # fmt: skip
     except EmulatorError as error:
         raise ContractError(f"{own.title}: {one_line(str(error))}") from None
     return found, time_model.text(model, found, made.flops if made.flops is not None else counted.total("flop"))
@@ -100,15 +102,14 @@ def modelled_time(
 
 def _launched(host: OwnHost, made: KernelCall, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
     """Launch a kernel on a call's arrays."""
-    host(*inputs, *outputs, **{**made.params, **host.fixed})
+    host(*inputs, *outputs, **made.params)
 
 
 def _counts(host: OwnHost, shape: Sequence[int]) -> dict[Key, float]:
     """Run the kernel once on these sizes, and return its counters."""
-    made = call(host.kernel.name, shape)
-    params = {**made.params, **host.fixed}
+    made = call(host.kernel.name, shape).with_params(host.fixed)
     with step_budget(turns_for_work(made.work)):
-        return counted_call(made, lambda inputs, outputs: host(*inputs, *outputs, **params))
+        return counted_call(made, lambda inputs, outputs: host(*inputs, *outputs, **made.params))
 
 
 def _recorded(host: OwnHost, made: KernelCall) -> RecordedLaunch:

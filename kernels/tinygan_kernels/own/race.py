@@ -1,11 +1,12 @@
 """A race between two kernels on a device: timed in pairs, on fresh inputs, with a cold L2 cache, every timed call verified.
 
-Each call gets inputs that no call had before, in the same buffers, and outputs that hold NaN. Its time is that between two events
-of the device's own stream. As soon as the second has happened the outputs are fetched, before anything else is waited for, and
-judged by the contract's bound; then the inputs are fetched and compared with what was sent. So a kernel is refused, with the
-reason, that keeps results instead of computing them, that leaves work to another stream whose end no event has seen, that changes
-its inputs, or that is right in a rehearsal only. Nothing here needs a GPU: a race is given its Device, and tests give it one that
-is played.
+Each call gets inputs that no call had before, of both signs where the kernel takes both, in the same buffers, and outputs that hold
+NaN. Its time is that between two events of the device's own stream, which are put behind the writes that flush the cache: while the
+device is busy with these, the host gets the launch ready, so that how long Python takes for it is not in the time. As soon as the
+second has happened the outputs are fetched, before anything else is waited for, and judged by the contract's bound; then the inputs
+are fetched and compared with what was sent. So a kernel is refused, with the reason, that keeps results instead of computing them,
+that leaves work to another stream whose end no event has seen, that changes its inputs, or that is right in a rehearsal only.
+Nothing here needs a GPU: a race is given its Device, and tests give it one that is played.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ Arrays = tuple[np.ndarray, ...]
 Side = Callable[[Sequence[Any], Sequence[Any]], None]
 """A competitor: called with the device's arrays, inputs and outputs, it launches its kernel."""
 WARM_UP = 3
+POSITIVE = {("log", "x"), ("sqrt", "x"), ("pow", "a"), ("power", "x"), ("bce_logits", "t"), ("sigmoid_grad", "p"),
+            ("batch_norm_grad", "inv_std")}  # fmt: skip
+"""Inputs, (kernel, name), that are no number where they are negative, or are a probability or a scale."""
 
 
 class Device(Protocol):
@@ -43,7 +47,7 @@ class Device(Protocol):
         """Return an array's values, in the order of the device's own stream; other streams are not waited for."""
 
     def flush(self) -> None:
-        """Push everything out of the L2 cache."""
+        """Begin to push everything out of the L2 cache. The device is busy with it for longer than a launch takes the host."""
 
     def synchronize(self) -> None:
         """Wait until all streams have done all their work."""
@@ -114,9 +118,14 @@ def race(sides: Mapping[str, Side], made: KernelCall, device: Device, *, rounds:
                 times[name].append(taken)
         if len(refused) == len(sides):
             break
-    shapes = zip((*KERNELS[made.kernel].inputs, *KERNELS[made.kernel].outputs), (*made.inputs, *made.outputs), strict=True)
-    sizes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'a number'}" for name, shape in shapes)
-    return RaceResult(device.name, made.kernel, sizes, {name: tuple(taken) for name, taken in times.items()}, refused)
+    return RaceResult(device.name, made.kernel, sizes_told(made), {name: tuple(taken) for name, taken in times.items()}, refused)
+
+
+def sizes_told(made: KernelCall) -> str:
+    """Return the shapes of a call's arrays in words, such as "a 6x4, b 4x5, c 6x5"."""
+    kernel = KERNELS[made.kernel]
+    shapes = zip((*kernel.inputs, *kernel.outputs), (*made.inputs, *made.outputs), strict=True)
+    return ", ".join(f"{name} {'x'.join(map(str, shape)) or 'a number'}" for name, shape in shapes)
 
 
 class _Track:
@@ -131,24 +140,40 @@ class _Track:
 
     def run(self, side: Side) -> tuple[float, str]:
         """Run one call. Returns its time in ms, and what is wrong with it, "" if nothing is."""
-        inputs = tuple(self.rng.random(shape, np.float32) for shape in self.made.inputs)
+        names = self.kernel.inputs
+        inputs = tuple(self._values(name, shape) for name, shape in zip(names, self.made.inputs, strict=True))
         states = tuple(self._state(shape) for shape in self.made.outputs)
         for array, values in zip((*self.inputs, *self.outputs), (*inputs, *states), strict=True):
             self.device.send(array, values)
-        self.device.flush()
         self.device.synchronize()
+        self.device.flush()
         taken = self.device.milliseconds(lambda: side(self.inputs, self.outputs))
         at_once = tuple(self.device.fetch(array) for array in self.outputs)
         self.device.synchronize()
         later = tuple(self.device.fetch(array) for array in self.outputs)
         after = [self.device.fetch(array) for array in self.inputs]
         expected, allowed = self._right(inputs, states)
-        fault = self._fault(at_once, later, expected, allowed)
+        fault = self._fault(inputs, at_once, later, expected, allowed)
         if not fault:
-            names = [n for n, sent, found in zip(self.kernel.inputs, inputs, after, strict=True) if not np.array_equal(sent, found)]
-            fault = f"it changes its input {' and '.join(names)} in place" if names else ""
+            changed = [n for n, sent, found in zip(names, inputs, after, strict=True) if not np.array_equal(sent, found)]
+            fault = f"it changes its input {' and '.join(changed)} in place" if changed else ""
         self.before = [*self.before[-7:], expected]
         return taken, fault
+
+    def _values(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return fresh numbers for an input: between -1 and 1, or what the kernel wants.
+
+        These are numbers between 0 and 1 for logarithms and such; 0 and 1 for conditions; 0, 1, 2 and 3 where equal ones count.
+        """
+        between = self.rng.random(shape, np.float32)
+        kernel = self.made.kernel
+        if (kernel, name) in POSITIVE or name == "rate":
+            return between
+        if (kernel, name) == ("where", "c"):
+            return np.asarray(np.round(between), np.float32)
+        if kernel == "equal":
+            return np.asarray(np.floor(4 * between), np.float32)
+        return np.asarray(2 * between - 1, np.float32)
 
     def _state(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return what an output holds before a call: NaN, or of an update in place a state, in which a single number is a count."""
@@ -163,7 +188,9 @@ class _Track:
         expected = tuple(np.asarray(e) for e in (right if isinstance(right, tuple) else (right,)))
         return expected, bound(self.made.kernel, exact, expected, np.dtype(np.float32), **self.made.params)
 
-    def _fault(self, at_once: Arrays, later: Arrays, expected: Arrays, allowed: Sequence[np.ndarray]) -> str:
+    def _fault(
+        self, inputs: Arrays, at_once: Arrays, later: Arrays, expected: Arrays, allowed: Sequence[np.ndarray]
+    ) -> str:  # fmt: skip
         """Say what is wrong with the outputs, "" if nothing is."""
         if _inside(at_once, expected, allowed):
             return ""
@@ -174,7 +201,14 @@ class _Track:
             return "its outputs are those of earlier inputs: it keeps results instead of computing them"
         if all(np.isnan(a).all() for a in at_once) and not self.kernel.in_place:
             return "it writes nothing"
+        if any(_inside(at_once, given, allowed) for given in _copies(inputs, at_once)):
+            return "its outputs are its input: it computes nothing"
         return "its outputs are wrong: outside of their bound"
+
+
+def _copies(inputs: Arrays, outputs: Arrays) -> list[Arrays]:
+    """Return what the outputs would be if each were a copy of one of the inputs, where there is one output of an input's shape."""
+    return [(array,) for array in inputs if len(outputs) == 1 and array.shape == outputs[0].shape]
 
 
 def _inside(found: Arrays, expected: Arrays, allowed: Sequence[np.ndarray]) -> bool:

@@ -10,9 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from tinygan_kernels import CUDA_BACKENDS, BackendError, ladder, load, why_unavailable
-from tinygan_kernels.contract import KERNELS, Kernel
 from tinygan_kernels.cuda.ladder import Rung
-from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
+from tinygan_kernels.profiling.calls import KernelCall, call, form_of, require_ladder
 from tinygan_kernels.profiling.counts import random_array
 from tinygan_kernels.profiling.report import recorded
 from tinygan_kernels.shapes import ContractError
@@ -20,6 +19,7 @@ from tinygan_kernels.shapes import ContractError
 from .host import OwnHost
 from .judge import checked_name, require_float32
 from .kernel_file import read
+from .race import sizes_told
 
 Arrays = tuple[np.ndarray, ...]
 TRACED: Mapping[str, tuple[int, ...]] = {
@@ -46,9 +46,7 @@ class Subject:
     @property
     def sizes(self) -> str:
         """The shapes of the arrays in words, such as "a 64x32, b 32x64, c 64x64"."""
-        kernel = KERNELS[self.made.kernel]
-        shapes = zip((*kernel.inputs, *kernel.outputs), (*self.made.inputs, *self.made.outputs), strict=True)
-        return ", ".join(f"{name} {'x'.join(map(str, shape)) or 'a number'}" for name, shape in shapes)
+        return sizes_told(self.made)
 
     def run(self) -> None:
         """Run the kernel once, on random numbers between 0 and 1 from a fixed seed.
@@ -76,11 +74,11 @@ def own_subject(
     Raises ContractError, OSError and BackendError as `verify` does.
     """
     contract = checked_name(as_)
-    made = _call(contract, shape, debug, params or {})
+    made = call(as_, _sizes(as_, shape, debug))
     own = read(file, launch, signature, debug=debug)
     require_float32(own)
     host = OwnHost(own, contract, params)
-    made = KernelCall(as_, made.inputs, made.outputs, {**made.params, **host.fixed})
+    made = made.with_params(host.fixed)
     # the lines of PTX's debug information are those of the source that it was compiled from
     text = "" if own.path is not None and own.path.suffix == ".ptx" else own.text
     return Subject(own.title, made, text, lambda inputs, outputs: host(*inputs, *outputs, **made.params), own.line.argument_texts)
@@ -95,6 +93,7 @@ def ladder_subject(
     """
     if backend not in CUDA_BACKENDS:
         raise ContractError(f"backend {backend!r} has no CUDA kernels; those with are {', '.join(CUDA_BACKENDS)}")
+    require_ladder(kernel)
     made = call(kernel, _sizes(kernel, shape, debug))
     if reason := why_unavailable(backend, emulate=True):
         raise BackendError(f"kernels cannot be executed here: {reason}")
@@ -108,19 +107,9 @@ def ladder_subject(
     return Subject(title, made, source, lambda inputs, outputs: loaded.launch(kernel, inputs, out=outputs, **made.params))
 
 
-def _call(contract: Kernel, shape: Sequence[int] | None, traced: bool, params: Mapping[str, Any]) -> KernelCall:
-    """Return the call that sizes stand for: that of `profiling.calls`, or n numbers of an elementwise kernel, 256 if not given."""
-    name = contract.name
-    if name in PROFILED or not contract.elementwise or contract.in_place:
-        return call(name, _sizes(name, shape, traced))
-    if shape is not None and (len(shape) != 1 or shape[0] < 0):
-        raise ContractError(f"the shape of {name} is 1 number: n, such as 256")
-    one = (256 if shape is None else shape[0],)
-    return KernelCall(name, (one,) * len(contract.inputs), (one,) * len(contract.outputs), contract.checked(params))
-
-
 def _sizes(kernel: str, shape: Sequence[int] | None, traced: bool) -> Sequence[int] | None:
     """Return the sizes that were asked for, else those that suit a look at the kernel."""
-    if shape is not None or kernel not in PROFILED:
+    if shape is not None:
         return shape
-    return TRACED.get(kernel, PROFILED[kernel].small) if traced else PROFILED[kernel].small
+    small = form_of(kernel).small
+    return TRACED.get(kernel, small) if traced else small

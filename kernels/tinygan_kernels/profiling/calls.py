@@ -45,7 +45,16 @@ class KernelCall:
     @property
     def work(self) -> float:
         """The effort of emulating the call, in multiply-adds; an element of elementwise work counts as 8."""
-        return self.flops / 2 if self.flops is not None else 8 * max(math.prod(shape) for shape in self.outputs)
+        return self.flops / 2 if self.flops is not None else 8 * max(math.prod(shape) for shape in (*self.inputs, *self.outputs))
+
+    def with_params(self, params: Mapping[str, Any]) -> KernelCall:
+        """Return the call with other values of these parameters, whose outputs have the shapes that they ask for.
+
+        Raises ContractError for parameters that the inputs do not fit.
+        """
+        every = {**self.params, **params}
+        outputs = KERNELS[self.kernel].shapes(*self.inputs, **every) if self.inputs else self.outputs
+        return KernelCall(self.kernel, self.inputs, outputs, every)
 
     def zeros(self) -> tuple[np.ndarray, ...]:
         """Return its arrays, inputs then outputs, of np.zeros: they take no memory as long as they are not touched.
@@ -93,6 +102,23 @@ def _adam(n: int) -> Arguments:
     return ((n,), ()), {"sign": -1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
 
 
+def _flat(kernel: str, params: Mapping[str, Any], n: int) -> Arguments:
+    """Return the arguments of a kernel on arrays of n numbers; a rate is one number."""
+    return tuple(() if name == "rate" else (n,) for name in KERNELS[kernel].inputs), dict(params)
+
+
+def _reduction(rows: int, columns: int) -> Arguments:
+    return ((rows, columns),), {"axes": (0, 1)}
+
+
+def _batch_norm(rows: int, channels: int) -> Arguments:
+    return ((rows, channels), (channels,), (channels,)), {"eps": 1e-5}
+
+
+def _batch_norm_grad(rows: int, channels: int) -> Arguments:
+    return ((rows, channels), (rows, channels), (channels,), (channels,), (channels,)), {}
+
+
 # ---- the table -------------------------------------------------------------------------------------------------------------------
 
 
@@ -133,19 +159,47 @@ PROFILED: dict[str, Profiled] = {
 }
 
 
-def call(kernel: str, shape: Sequence[int] | None = None) -> KernelCall:
-    """Return the call that a list of sizes stands for. Raises ContractError saying what the sizes of the kernel are."""
+_PARAMS: dict[str, dict[str, Any]] = {
+    "power": {"exponent": 2.0}, "leaky_relu": {"slope": 0.2}, "leaky_relu_grad": {"slope": 0.2}, "fill": {"value": 1.0},
+    "sgd": {"sign": -1}, "momentum": {"sign": -1, "mu": 0.9}, "ema": {"decay": 0.99},
+}  # fmt: skip
+OWN_ALONE: dict[str, Profiled] = {
+    "sum": Profiled(("rows", "columns"), (512, 512), (64, 64), _reduction, lambda *_: {}),
+    "max": Profiled(("rows", "columns"), (512, 512), (64, 64), _reduction, lambda *_: {}),
+    "batch_norm": Profiled(("rows", "channels"), (1024, 64), (64, 64), _batch_norm, lambda *_: {}),
+    "batch_norm_grad": Profiled(("rows", "channels"), (1024, 64), (64, 64), _batch_norm_grad, lambda *_: {}),
+}
+"""The kernels of the contract that only a kernel of one's own can be profiled as: the project leaves them to array functions."""
+OWN_ALONE |= {
+    name: Profiled(("n",), (1 << 16,), (256,), functools.partial(_flat, name, _PARAMS.get(name, {})), lambda *_: {0: 1024})
+    for name in KERNELS if name not in PROFILED and name not in OWN_ALONE
+}  # fmt: skip
+
+
+def form_of(kernel: str) -> Profiled:
+    """Return how the calls of a kernel are given. Raises ContractError where there is no such kernel."""
     if kernel not in KERNELS:
         raise ContractError(f"there is no kernel {kernel!r}; the contract has {', '.join(KERNELS)}")
+    return PROFILED[kernel] if kernel in PROFILED else OWN_ALONE[kernel]
+
+
+def require_ladder(kernel: str) -> None:
+    """Raise ContractError for a kernel of which the project has no CUDA kernels."""
+    form_of(kernel)
     if kernel not in PROFILED:
         raise ContractError(f"{kernel} is left to array functions; there are kernels to profile for {', '.join(PROFILED)}")
-    form = PROFILED[kernel]
+
+
+def call(kernel: str, shape: Sequence[int] | None = None) -> KernelCall:
+    """Return the call that a list of sizes stands for. Raises ContractError saying what the sizes of the kernel are."""
+    form = form_of(kernel)
     shape = form.example if shape is None else tuple(shape)
     if len(shape) != len(form.sizes) or min(shape, default=0) < 0:
         numbers = f"{len(form.sizes)} number{'s' if len(form.sizes) > 1 else ''}"
         raise ContractError(f"the shape of {kernel} is {numbers}: {' '.join(form.sizes)}, such as {spaced(form.example)}")
     inputs, params = form.arguments(*shape)
-    return KernelCall(kernel, inputs, KERNELS[kernel].shapes(*inputs, **params), params)
+    outputs = KERNELS[kernel].shapes(*inputs, **params) if inputs else (tuple(shape),)
+    return KernelCall(kernel, inputs, outputs, params)
 
 
 def spaced(numbers: Iterable[int]) -> str:

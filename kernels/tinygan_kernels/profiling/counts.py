@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels import load
-from tinygan_kernels.profiling.calls import ITEM, PROFILED, KernelCall, call, spaced
+from tinygan_kernels.profiling.calls import ITEM, KernelCall, call, form_of, spaced
 from tinygan_kernels.shapes import ContractError
 
 MOST_WORK = 1 << 24  # multiply-adds (or elements, 8 multiply-adds each) that are counted on the shape itself
@@ -64,7 +64,7 @@ def count_executions(execute: Execute, kernel: str, shape: Sequence[int]) -> Cou
 
     kernel: the kernel of the contract that it computes, which says what the sizes stand for.
     """
-    made, form = call(kernel, shape), PROFILED[kernel]
+    made, form = call(kernel, shape), form_of(kernel)
     samples = _samples(shape, form.period(*shape)) if made.work > MOST_WORK else {}
     values, corners = _extend(execute, shape, samples)
     if any(call(kernel, corner).work > PATIENCE * MOST_WORK for corner in corners):

@@ -16,7 +16,7 @@ from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.cuda.ladder import Rung
 from tinygan_kernels.profiling import machine_code, roofline, time_model
 from tinygan_kernels.profiling.architectures import capability_of
-from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call
+from tinygan_kernels.profiling.calls import PROFILED, KernelCall, call, form_of, require_ladder
 from tinygan_kernels.profiling.counts import Counted, count
 from tinygan_kernels.shapes import ContractError
 
@@ -112,6 +112,7 @@ def _chosen(
     """Return the versions that are asked for, the best one if none is. Raises ContractError."""
     if backend not in CUDA_BACKENDS:
         raise ContractError(f"backend {backend!r} has no CUDA kernels to profile; those with are {', '.join(CUDA_BACKENDS)}")
+    require_ladder(kernel)
     call(kernel, shape)
     rungs = {rung.number: rung for rung in ladder(backend) if rung.kernel == kernel and "float32" in rung.dtypes}
     best = max(number for number, rung in rungs.items() if not rung.rule)
@@ -140,7 +141,7 @@ def profiled(
     hot = tuple(line for launch in distinct.values() for line in _hot_lines(counted, launch))
     missing = next((c.missing for c in compiled if c.missing), "")
     return KernelProfile(
-        backend, made.kernel, label, title, shape, PROFILED[made.kernel].sizes, arch, tuple(launches), counted, hot, compiled,
+        backend, made.kernel, label, title, shape, form_of(made.kernel).sizes, arch, tuple(launches), counted, hot, compiled,
         missing, flops, made.bytes, bounds,
     )  # fmt: skip
 

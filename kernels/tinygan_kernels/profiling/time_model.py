@@ -18,7 +18,7 @@ is taken to be that of the data sheet's peak.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,19 +110,22 @@ def gpu_named(name: str) -> GpuModel:
 
 def modelled(
     gpu: GpuModel, kernel: str, shape: Sequence[int], run: Callable[[KernelCall], Callable[..., Any]],
-    launches: Sequence[RecordedLaunch],
+    launches: Sequence[RecordedLaunch], params: Mapping[str, Any] | None = None,
 ) -> tuple[list[KernelTime], Counted]:  # fmt: skip
     """Count a call, and return the modelled times of its CUDA kernels, and the counts.
 
-    run(call) is a function that launches a call when it is given (inputs, outputs). The other arguments are those of `times` and
-    `counts.count_executions`, whose errors it raises.
+    run(call) is a function that launches a call when it is given (inputs, outputs). params: values of the call's parameters in the
+    place of those of `calls`. The other arguments are those of `times` and `counts.count_executions`, whose errors it raises.
     """
+    def made_of(sizes: Sequence[int]) -> KernelCall:
+        return call(kernel, sizes).with_params(params or {})
+
     def execute(sizes: Sequence[int]) -> dict[Key, float]:
-        made = call(kernel, sizes)
+        made = made_of(sizes)
         return counted_pipes(made, run(made))
 
     counted = count_executions(execute, kernel, shape)
-    return times(gpu, counted, launches, call(kernel, shape).bytes), counted
+    return times(gpu, counted, launches, made_of(shape).bytes), counted
 
 
 def text(gpu: GpuModel, kernels: Sequence[KernelTime], flops: float) -> str:

@@ -1,12 +1,13 @@
 """Profiles of kernels of one's own: the counters are those computed by hand, and the ladder's rungs stand beside them."""
 
 import pytest
-from tinygan_kernels import ContractError
+from tinygan_kernels import KERNELS, ContractError
 
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from tinygan_kernels.own import profile
-from tinygan_kernels.profiling import view
+from tinygan_kernels.own.profiles import modelled_time
+from tinygan_kernels.profiling import calls, counts, view
 
 SECTORS = "l1tex__t_sectors_pipe_lsu_mem_global_op_{}.sum"
 FFMA = "smsp__sass_thread_inst_executed_op_ffma_pred_on.sum"
@@ -40,12 +41,38 @@ def test_a_numba_kernel_is_profiled(tmp_path):
     path = tmp_path / "scale.py"
     path.write_text("from numba import cuda\n# launch: f[(n + 63) // 64, 64](g, rate, sign, theta)\n@cuda.jit\n"
                     "def f(g, rate, sign, theta):\n    i = cuda.grid(1)\n    if i < g.size:\n        theta[i] += g[i]\n")
-    with pytest.raises(ContractError, match="sgd is left to array functions"):
-        profile(path, "sgd")
+    (found,) = profile(path, "sgd", shape=(256,))
+    assert found.shape == (256,) and found.counted.total(SECTORS.format("st")) == 256 * 4 / 32
     path.write_text(path.read_text().replace("f[(n + 63) // 64, 64](g, rate, sign, theta)", "f[n, 32](s, t, loss, ds)")
                     .replace("(g, rate, sign, theta)", "(g, rate, sign, theta)"))  # fmt: skip
     (found,) = profile(path, "bce_logits", shape=(64,))
     assert found.counted.total("launches") == 1 and found.compiled[0].kernel == "f" and found.launches[0].blocks == 64
+
+
+def test_every_kernel_of_the_contract_has_sizes_at_which_ones_own_is_profiled_and_traced():
+    for name, kernel in KERNELS.items():
+        form = calls.form_of(name)
+        for sizes in (form.example, form.small):
+            made = calls.call(name, sizes)
+            assert len(made.inputs) == len(kernel.inputs) and len(made.outputs) == len(kernel.outputs) and made.work > 0
+            kernel.checked(made.params)
+        assert made.work <= counts.MOST_WORK, f"{name}: a look at it would take long"
+
+
+def test_a_sum_over_axes_that_are_asked_for_has_outputs_of_their_shape(tmp_path):
+    """With --param axes=(1,): a row for each thread block, and as many outputs as rows."""
+    path = tmp_path / "rows.cu"
+    path.write_text("// launch: rows<<<x.shape[0], 1>>>(x, y, x.shape[1])\n"
+                    "__global__ void rows(const float* x, float* y, int n) {\n    float sum = 0;\n"
+                    "    for (int i = 0; i < n; ++i) sum += x[blockIdx.x * n + i];\n    y[blockIdx.x] = sum;\n}\n")  # fmt: skip
+    (found,) = profile(path, "sum", shape=(6, 40), params={"axes": (1,)})
+    assert found.counted.total(SECTORS.format("st")) == 6 and found.counted.total(SECTORS.format("ld")) == 240
+    assert found.bytes == 4 * (240 + 6) and found.launches[0].blocks == 6
+    (time,), _ = modelled_time(path, "sum", "t4", shape=(6, 40), params={"axes": (1,)})
+    assert time.blocks == 6
+    assert calls.call("conv2d", (1, 8, 8, 3, 5, 3, 1, 1)).with_params({"stride": 2}).outputs == ((1, 4, 4, 5),)
+    with pytest.raises(ContractError, match="axis 7 is out of range"):
+        profile(path, "sum", params={"axes": (7,)})
 
 
 def test_what_cannot_be_profiled_is_said(tmp_path):

@@ -1,10 +1,12 @@
 """The race on a device that is played: known ratios are found, the cache is cold, inputs are fresh, each known cheat is refused."""
 
+import sys
+
 import numpy as np
 import pytest
-from tinygan_kernels import ContractError
+from tinygan_kernels import KERNELS, ContractError, reference
 from tinygan_kernels.own.race import WARM_UP, race
-from tinygan_kernels.profiling.calls import KernelCall, call
+from tinygan_kernels.profiling.calls import KernelCall, call, form_of
 
 MADE = call("matmul", (6, 5, 4))
 ROUNDS = 6
@@ -149,6 +151,68 @@ def test_wrong_numbers_are_refused(wrong, said):
     assert refusal(lambda inputs, outputs: outputs[0].__setitem__(..., wrong(*inputs))).startswith(said)
 
 
+@pytest.mark.parametrize("name", ["leaky_relu", "abs", "neg", "tanh", "maximum", "where"])
+def test_a_kernel_that_returns_its_input_is_refused(name):
+    """Also where that is right for all numbers above 0."""
+    made = call(name, (64,))
+    honest = {"leaky_relu": lambda x: np.where(x > 0, x, np.float32(0.2) * x), "abs": np.abs, "neg": np.negative, "tanh": np.tanh,
+              "maximum": np.maximum, "where": lambda c, a, b: np.where(c != 0, a, b)}[name]  # fmt: skip
+    sides = {"mine": lambda inputs, outputs: outputs[0].__setitem__(..., honest(*inputs)),
+             "other": lambda inputs, outputs: outputs[0].__setitem__(..., inputs[-1])}  # fmt: skip
+    found = race(sides, made, Played(), rounds=2)
+    assert list(found.refused) == ["other"], found
+    assert found.refused["other"] == "its outputs are its input: it computes nothing (in the warm-up)"
+
+
+def test_a_kernel_that_writes_the_first_time_only_is_refused():
+    calls = []
+
+    def once(inputs, outputs):
+        if not calls:
+            outputs[0][...] = inputs[0] @ inputs[1]
+        calls.append(1)
+
+    assert refusal(once) == "it writes nothing (in the warm-up)"
+
+
+def test_a_kernel_that_knows_a_race_by_its_sizes_takes_no_part(tmp_path, monkeypatch):
+    """It computes the race's sizes alone. The judge has others, and comes first."""
+    pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+    from tinygan_kernels.own import gpu_race, judge
+
+    monkeypatch.setattr(judge, "TILES", (16,))
+    monkeypatch.setattr(gpu_race, "why_unavailable", lambda name: None)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # importing it fails, if it comes to that
+    (tmp_path / "mm.cu").write_text(PRODUCT.replace("if (row", "if (M != 64 || row"))
+    found = gpu_race.bench(tmp_path / "mm.cu", "matmul", shape=(64, 64, 64))
+    assert not found.ok and found.ratios == []
+    assert "REFUSED mm.cu:mm: before the race, " in str(found) and "cases are wrong: see tinygan kernels verify" in str(found)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_fresh_inputs_are_numbers_that_the_kernel_takes(name):
+    """And an honest kernel, the reference in float32 of its float64, is never refused."""
+    made = call(name, (1, 8, 8, 2, 2, 3, 1, 1) if name.startswith("conv2d") else [5] * len(form_of(name).sizes))
+
+    def honest(inputs, outputs):
+        given = [np.asarray(a, np.float64) for a in (*inputs, *(outputs if KERNELS[name].in_place else ()))]
+        right = getattr(reference, name)(*given, **made.params)
+        for out, values in zip(outputs, right if isinstance(right, tuple) else (right,), strict=True):
+            out[...] = values
+
+    found = race({"a": honest, "b": honest}, made, Played(), rounds=1)
+    assert found.ok, str(found)
+
+
+def test_the_cache_is_flushed_behind_all_other_work_and_right_before_the_call():
+    device, order = Played(), []
+    for name in ("send", "flush", "synchronize", "milliseconds"):
+        original = getattr(device, name)
+        setattr(device, name, lambda *given, name=name, original=original: (order.append(name), original(*given))[1])
+    against(device.works(1.0), device, rounds=1)
+    assert order[:6] == ["send", "send", "send", "synchronize", "flush", "milliseconds"]
+
+
 def test_both_may_be_refused():
     device = Played()
     found = race({"a": lambda *_: None, "b": lambda *_: None}, MADE, device, rounds=50)
@@ -194,7 +258,6 @@ __global__ void mm(const float* a, const float* b, float* c, int M, int N, int K
 
 def test_a_file_is_a_competitor_and_cupy_a_device(tmp_path):
     pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
-    from tinygan_kernels import KERNELS
     from tinygan_kernels.emulator import cupy as played
     from tinygan_kernels.own.gpu_race import CupyDevice, own_side
     from tinygan_kernels.own.host import OwnHost
@@ -223,7 +286,6 @@ def test_a_file_is_a_competitor_and_cupy_a_device(tmp_path):
 
 def test_a_call_that_would_rearrange_its_inputs_is_refused(tmp_path):
     pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
-    from tinygan_kernels import KERNELS
     from tinygan_kernels.own.gpu_race import own_side
     from tinygan_kernels.own.host import OwnHost
     from tinygan_kernels.own.kernel_file import read
