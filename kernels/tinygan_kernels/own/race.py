@@ -77,8 +77,10 @@ class RaceResult:
     @property
     def ratios(self) -> list[float]:
         """How many times as long the second competitor took as the first, pair by pair."""
+        if not self.ok:
+            return []
         first, second = self.times.values()
-        return [b / a for a, b in zip(first, second, strict=True)] if self.ok else []
+        return [b / a for a, b in zip(first, second, strict=True)]
 
     def __str__(self) -> str:
         lines = [f"{self.kernel} on {self.device}, float32, {self.sizes}"]
