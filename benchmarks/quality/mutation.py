@@ -79,11 +79,13 @@ GROUPS = {
     "sanitizer": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in (
             "chunk", "extents", "findings", "frames", "initialisation", "knowledge", "messages", "order", "races", "strength")),
-        (f"{OF_EMULATOR}/test_sanitizer.py", PLANTED_BUGS),
+        (*(f"{OF_EMULATOR}/test_sanitizer{part}.py" for part in ("_order", "_messages", "_meetings", "_corners", "")),
+         PLANTED_BUGS),
     ),
     "meetings": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in ("clusters", "collectives", "copies", "mbarriers")),
-        (*(f"{OF_EMULATOR}/test_{name}.py" for name in ("sanitizer", "clusters", "mbarriers", "bulk_copies")), PLANTED_BUGS),
+        (*(f"{OF_EMULATOR}/test_{name}.py" for name in (
+            "sanitizer_meetings", "sanitizer_corners", "sanitizer", "clusters", "mbarriers", "bulk_copies")), PLANTED_BUGS),
     ),
     "metrics": Group(
         tuple(f"tinygan/measure/{name}.py" for name in ("metrics", "densities", "best_d")),

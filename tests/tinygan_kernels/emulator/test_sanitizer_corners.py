@@ -76,7 +76,7 @@ SHARED = """extern "C" __global__ void k(int* y) {
 @pytest.mark.parametrize(("write", "tool", "thread", "address", "sides"), [
     ("if (blockIdx.x != 2 || t != 9) s[t] = t; __syncthreads();", "initcheck", 8, 36, None),
     ("s[t] = t; if (blockIdx.x != 2) __syncthreads();", "racecheck", 0, 4, (2 << 10, 2 << 10 | 1)),
-])  # fmt: skip
+], ids=("initcheck", "racecheck"))  # fmt: skip
 def test_shared_addresses_are_those_of_the_thread_s_own_block(write, tool, thread, address, sides):
     found = one(SHARED.replace("WRITE", write), tool, (3,), (64,), integers(64))
     assert (found.block, found.thread, found.address, found.sides) == ((2, 0, 0), (thread, 0, 0), address, sides)
