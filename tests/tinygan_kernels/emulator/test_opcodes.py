@@ -314,3 +314,27 @@ ret;
     emulator.RawModule(code=text).get_function("k")((1,), (32,), (total, out))
     assert total.tolist() == [sum(range(32)), 32]
     assert sorted((out ^ np.uint32(0xFFFFFFFF)).tolist()) == [101 * i for i in range(32)]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_stmatrix_stores_rows_of_eight(transposed):
+    """Lane 8 j + i gives the address of row i of matrix j; lane 4 g + t holds elements 2 t, 2 t + 1 of row g (or of column g)."""
+    form = ".trans" if transposed else ""
+    text = f""".version 7.8
+.target sm_90
+.address_size 64
+.visible .entry k(.param .u64 in, .param .u64 out) {{
+.reg .b32 %r<9>; .reg .b64 %d<5>; .shared .align 16 .b8 box[512];
+ld.param.u64 %d1, [in]; ld.param.u64 %d2, [out]; mov.u32 %r1, %tid.x;
+mad.wide.u32 %d3, %r1, 16, %d1; ld.global.v4.u32 {{%r2, %r3, %r4, %r5}}, [%d3];
+mov.u32 %r6, box; mad.lo.u32 %r7, %r1, 16, %r6;
+stmatrix.sync.aligned.m8n8.x4{form}.shared.b16 [%r7], {{%r2, %r3, %r4, %r5}}; bar.warp.sync -1;
+ld.shared.v4.u32 {{%r2, %r3, %r4, %r5}}, [%r7]; mad.wide.u32 %d4, %r1, 16, %d2; st.global.v4.u32 [%d4], {{%r2, %r3, %r4, %r5}};
+ret;
+}}
+"""
+    held, out = RNG.integers(0, 2**16, (32, 4, 2)).astype(np.uint16), np.zeros((4, 8, 8), np.uint16)
+    emulator.RawModule(code=text).get_function("k")((1,), (32,), (held.view(np.uint32), out))
+    for lane, j, i in np.ndindex(32, 4, 2):
+        g, t = divmod(lane, 4)
+        assert out[(j, 2 * t + i, g) if transposed else (j, g, 2 * t + i)] == held[lane, j, i]

@@ -135,3 +135,33 @@ def test_pytorchs_cuda_is_the_cpu_inside_and_nothing_stays_outside():
 def test_what_is_no_array_is_refused():
     with emulator.triton(), pytest.raises((EmulatorError, TypeError, AttributeError, ValueError)):
         add[(1,)]([1.0], numbers(64), numbers(64), 64, BLOCK=64)
+
+
+@triton.jit
+def described(a, b, c, m, n, k, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr):
+    left = tl.make_tensor_descriptor(a, [m, k], [k, 1], [M, K])
+    right = tl.make_tensor_descriptor(b, [n, k], [k, 1], [N, K])
+    out = tl.make_tensor_descriptor(c, [m, n], [n, 1], [M, N])
+    x, y = tl.program_id(0) * M, tl.program_id(1) * N
+    total = tl.zeros((M, N), dtype=tl.float32)
+    for start in range(0, k, K):
+        total += tl.dot(left.load([x, start]), right.load([y, start]).T)
+    out.store([x, y], total.to(tl.float16))
+
+
+def whole(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).integers(-4, 5, shape).astype(np.float16)
+
+
+def test_hopper_multiplies_by_wgmma_and_copies_by_tensor_maps():
+    """Of capability 9.0 Triton makes wgmma of tl.dot, and tensor maps in memory of tl.make_tensor_descriptor."""
+    a, b, c = whole(64, 96), whole(96, 64), np.zeros((64, 64), np.float32)
+    with emulator.triton(capability=90):
+        matmul[(1, 1)](a, b, c, 96, 96, 64, 64, M=64, K=32)
+    assert (c == a.astype("f4") @ b.astype("f4")).all()
+    a, b, c = whole(100, 136), whole(72, 136), emulator.empty((100, 72), np.float16)
+    with emulator.triton(capability=90):
+        described[(2, 2)](a, b, c, 100, 72, 136, M=64, N=64, K=64)
+    assert (c == (a.astype("f4") @ b.astype("f4").T).astype("f2")).all()
+    with pytest.raises(ValueError, match="capability is 75: give one of 80, 90"), emulator.triton(capability=75):
+        pass

@@ -80,6 +80,12 @@ class Access:
             rows[some.index] = memory.data[(positions - memory.base)[:, None] + np.arange(site.bytes)]
         return rows
 
+    def store_rows(self, site: Site, rows: np.ndarray, matrices: int, address, lanes: Lanes) -> None:
+        """Store stmatrix's rows, (lanes, 16) bytes, at the addresses of the first 8 * matrices lanes of each warp."""
+        named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
+        words = rows.view("u8")
+        self.store(site, (np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])), address, named)
+
     # -- where the bytes are ----------------------------------------------------------------------------------
     def pieces(self, site: Site, address, lanes: Lanes, operation: str = "ld"):
         """Yield (memory, positions, lanes) for the lanes whose access can be carried out; report the others.

@@ -10,6 +10,7 @@ from tinygan_kernels.emulator.semantics import atomics
 from tinygan_kernels.emulator.semantics import tensor_maps as maps
 from tinygan_kernels.emulator.semantics.generic_addresses import REMOTE, window_of
 from tinygan_kernels.emulator.semantics.tensor_maps import ALIGNMENT, BYTES, TensorMap
+from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site
 
 from .access import Access
@@ -85,22 +86,19 @@ class TensorCopies:
         """Carry out tensormap.replace: change one field of a map in memory."""
         for lane in lanes.index.tolist():
             found = self._bytes(site, address, lane)
-            made = None if found is None else maps.decoded(found)
             if found is None:
                 continue
-            if made is None:
-                self._report("memcheck", site, f"{site.name}: there is no tensor map at that address", lane)
-                continue
             try:
-                found[...] = maps.replaced(made, field, _at(ordinal, lane), _at(value, lane, "u8")).encoded()
+                found[...] = maps.replaced(found, field, _at(ordinal, lane), _at(value, lane, "u8"))
             except ValueError as error:
                 self._report("memcheck", site, str(error), lane)
             self.access.changes += 1
 
-    def publish(self, site: Site, to: np.ndarray, source: np.ndarray, lanes: Lanes) -> None:
+    def publish(self, target: Site, origin: Site, to: np.ndarray, source: np.ndarray, lanes: Lanes) -> None:
         """Carry out tensormap.cp_fenceproxy, which a warp does once: copy a map from shared to global memory, before its uses."""
-        for lane in lanes.index[:1].tolist():
-            taken, given = self._bytes(site, source, lane), self._bytes(site, to, lane)
+        first = np.unique(lanes.index // WARP, return_index=True)[1]
+        for lane in lanes.index[first].tolist():
+            taken, given = self._bytes(origin, source, lane), self._bytes(target, to, lane)
             if taken is not None and given is not None:
                 given[...] = taken
                 self.access.changes += 1

@@ -1,7 +1,8 @@
 """triton: a context in which Triton kernels run on the emulator, `kernel[grid](...)` as it stands.
 
 Triton's own code does the most: types and specialisation of arguments, autotuning, heuristics, its compiler and its cache. What is
-replaced is the driver (a device of compute capability 8.0, in host memory) and the last step of the compiler, as PTX is what runs.
+replaced is the driver (a device of compute capability 8.0 or 9.0, in host memory) and the last step of the compiler, as PTX is
+what runs.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from .launch import run_kernel
 from .rawmodule import allocate, parsed
 
 CAPABILITY, WARP = 80, 32
+SHARED = {80: 163, 90: 227}
+"""KiB of shared memory that a block can have, by compute capability."""
 DEVICE = "emulator"
 """What Triton keeps compiled kernels under, in the place of a device's number."""
 PROPERTIES = {
-    "max_shared_mem": 163 * 1024, "max_num_regs": 65536, "multiprocessor_count": 1, "warpSize": WARP, "sm_clock_rate": 0,
+    "max_num_regs": 65536, "multiprocessor_count": 1, "warpSize": WARP, "sm_clock_rate": 0,
     "mem_clock_rate": 0, "mem_bus_width": 0,
 }  # fmt: skip
 _NUMPY = {"fp32": "f4", "fp64": "f8", "fp16": "f2", "i1": "u1", "u1": "u1",
@@ -51,16 +54,20 @@ class TritonLaunch:
 
 
 @contextmanager
-def triton() -> Iterator[None]:
+def triton(capability: int = CAPABILITY) -> Iterator[None]:
     """Run Triton kernels on the emulator inside the `with` block; arguments are NumPy arrays or PyTorch's tensors on the CPU.
 
     Everything that `kernel[grid](...)` takes is taken: meta-parameters, num_warps, a grid as a tuple or a function. Of an
     autotuned kernel all configurations are run, so that each is checked, and the first one that can run is chosen. PyTorch's
     device "cuda" means the CPU inside. Findings name the line of the Triton kernel.
 
-    Raises EmulatorError where Triton is not installed, SanitizerError for findings.
+    capability: the compute capability that Triton compiles for: 80, or 90 for Hopper's tensor maps and wgmma.
+
+    Raises ValueError for another capability, EmulatorError where Triton is not installed, SanitizerError for findings.
     """
-    with _driven_by(Driver):
+    if capability not in SHARED:
+        raise ValueError(f"capability is {capability!r}: give one of {', '.join(map(str, SHARED))}")
+    with _driven_by(lambda: Driver(capability)):
         yield
 
 
@@ -142,7 +149,8 @@ def _compiler(original: Any) -> Any:
 class Driver:
     """What Triton asks of a driver: a device, and a launch."""
 
-    def __init__(self) -> None:
+    def __init__(self, capability: int = CAPABILITY) -> None:
+        self.capability = capability
         self.utils = self
         self.launcher_cls = Launcher
         self.turns = 0
@@ -150,10 +158,10 @@ class Driver:
     def get_current_target(self) -> Any:
         from triton.backends.compiler import GPUTarget
 
-        return GPUTarget("cuda", CAPABILITY, WARP)
+        return GPUTarget("cuda", self.capability, WARP)
 
     def get_current_device(self) -> str:
-        return DEVICE
+        return DEVICE if self.capability == CAPABILITY else f"{DEVICE} {self.capability}"
 
     def set_current_device(self, device: Any) -> None: ...
 
@@ -171,10 +179,10 @@ class Driver:
         return torch.cpu
 
     def get_device_capability(self, device: Any = None) -> tuple[int, int]:
-        return CAPABILITY // 10, CAPABILITY % 10
+        return self.capability // 10, self.capability % 10
 
     def get_device_properties(self, device: Any) -> dict[str, int]:
-        return PROPERTIES
+        return {"max_shared_mem": SHARED.get(self.capability, 227) * 1024, **PROPERTIES}
 
     def get_benchmarker(self) -> Callable[..., list[float]]:
         """Return what the autotuner measures with: it runs a configuration once, and prefers the first."""
@@ -234,20 +242,11 @@ class _Compiling(Driver):
     """A driver whose kernels are compiled for a compute capability and noted, and not run."""
 
     def __init__(self, capability: int, found: list[TritonLaunch]) -> None:
-        super().__init__()
-        self.capability = capability
+        super().__init__(capability)
         self.launcher_cls = partial(_Noting, found)  # type: ignore[assignment]
-
-    def get_current_target(self) -> Any:
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget("cuda", self.capability, WARP)
 
     def get_current_device(self) -> str:
         return f"compiler for {self.capability}"
-
-    def get_device_capability(self, device: Any = None) -> tuple[int, int]:
-        return self.capability // 10, self.capability % 10
 
     def load_binary(self, name: str, ptx: bytes, shared: int, device: Any) -> tuple[object, object, int, int, int]:
         return None, ptx.decode() if isinstance(ptx, bytes) else ptx, 0, 0, 1024
@@ -287,11 +286,18 @@ class Launcher:
         declared = function.translated.entry.params
         scratch = int(getattr(self.metadata, "global_scratch_size", 0) or 0) * int(np.prod(grid))
         for i in range(len(declared) - len(values)):
-            room = np.zeros(scratch, np.uint8) if scratch and i == 0 else None
+            room = _aligned(scratch) if scratch and i == 0 else None
             arrays += [] if room is None else [(room, "Triton's scratch memory")]
             values.append(np.uint64(0 if room is None else room.ctypes.data))
         block = (WARP * int(self.metadata.num_warps), 1, 1)
         run_kernel(function.translated, function.variables, grid, block, tuple(values), int(self.metadata.shared), arrays)
+
+
+def _aligned(size: int) -> np.ndarray:
+    """Return zeros at an address that is a multiple of 128, as tensor maps among them need."""
+    raw = np.zeros(size + 128, np.uint8)
+    start = -raw.ctypes.data % 128
+    return raw[start : start + size]
 
 
 def _flatten(name: str, kind: Any, value: Any, values: list[Any], arrays: list[tuple[np.ndarray, str]]) -> None:

@@ -81,3 +81,17 @@ def distribute(rows, count: int, transposed: bool):
         pair = [matrix[:, 2 * _T + i, _G] if transposed else matrix[:, _G, 2 * _T + i] for i in (0, 1)]
         registers.append((pair[0].astype("u4") | pair[1].astype("u4") << np.uint32(16)).ravel())
     return registers
+
+
+def collect(registers, transposed: bool):
+    """Return the (lanes, 16) bytes that stmatrix stores at each lane's address: the inverse of `distribute`."""
+    matrices = np.zeros((registers[0].size // WARP, WARP, 8), "u2")
+    for j, register in enumerate(registers):
+        matrix = matrices[:, 8 * j : 8 * j + 8]
+        halves = np.ascontiguousarray(register).view("u2").reshape(-1, WARP, 2)
+        for i in (0, 1):
+            if transposed:
+                matrix[:, 2 * _T + i, _G] = halves[:, :, i]
+            else:
+                matrix[:, _G, 2 * _T + i] = halves[:, :, i]
+    return matrices.reshape(-1, 8).view("u1")

@@ -8,8 +8,7 @@ Dimensions count from the innermost one, whose elements are neighbours in memory
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -101,6 +100,8 @@ def decoded(raw: np.ndarray) -> TensorMap | None:
     if record["mark"] != _MARK or not 1 <= rank <= MOST_RANK or record["kind"] >= len(KINDS) or record["swizzle"] >= len(SWIZZLES):
         return None
     pixels = bool(record["im2col"])
+    if not record["box"][: 2 if pixels else rank].all() or not record["steps"][:rank].all() or not record["address"]:
+        return None  # fields that tensormap.replace has not set
     return TensorMap(
         KINDS[record["kind"]], int(record["address"]), tuple(int(n) + 1 for n in record["last"][:rank]),
         tuple(int(n) for n in record["strides"][: rank - 1]), tuple(int(n) for n in record["box"][: 2 if pixels else rank]),
@@ -167,8 +168,8 @@ def _check_tensor(
         raise ValueError(f"tensorDataType is {kind!r}: it has to be one of {', '.join(KINDS)}")
     if not 1 <= len(sizes) <= MOST_RANK:
         raise ValueError(f"tensorRank is {len(sizes)}: from 1 to {MOST_RANK} are possible")
-    if address % 16:
-        raise ValueError(f"globalAddress is {address:#x}: it has to be a multiple of 16 bytes")
+    if address % 16 or not address:
+        raise ValueError(f"globalAddress is {address:#x}: it has to be the address of a tensor, a multiple of 16 bytes")
     if not all(1 <= n <= MOST_SIZE for n in sizes):
         raise ValueError(f"globalDim is {sizes}: each of its numbers is from 1 to 2^32")
     if len(strides) != len(sizes) - 1:
@@ -191,48 +192,38 @@ def _check_row(size: int, what: str, swizzle: int) -> None:
         raise ValueError(f"{what} = {size} bytes: with a swizzle of {swizzle} bytes it can be {swizzle} at most")
 
 
+_ORDER = ("u8", "u16", "u32", "s32", "u64", "s64", "f16", "f32", "f32 ftz", "f64", "bf16", "tf32", "tf32 ftz")
+"""The types of elements as tensormap.replace numbers them. (PTX ISA, tensormap.replace)"""
 REPLACED = {
-    "global_address": "address", "global_dim": "sizes", "global_stride": "strides", "box_dim": "box", "element_stride": "steps",
-    "elemtype": "kind", "swizzle_mode": "swizzle", "fill_mode": "fill_nan", "rank": "rank",
+    "global_address": "address", "rank": "rank", "box_dim": "box", "global_dim": "last", "global_stride": "strides",
+    "element_stride": "steps", "elemtype": "kind", "interleave_layout": "", "swizzle_mode": "swizzle", "fill_mode": "fill",
 }  # fmt: skip
-"""The fields of tensormap.replace that can be replaced here, and what they are called in a TensorMap."""
+"""The fields of tensormap.replace, and where each lies in the bytes of a map."""
 
 
-def replaced(made: TensorMap, field: str, ordinal: int, value: int) -> TensorMap:
-    """Compute tensormap.replace of one field. ordinal: which dimension's; value: as PTX has it (PTX ISA, tensormap.replace)."""
-    name = REPLACED[field]
-    if name == "address":
-        return replace(made, address=value)
-    if name == "rank":
-        if not 0 <= value < MOST_RANK:
-            raise ValueError(f"tensormap.replace: a rank of {value + 1}; the operand is the rank less 1, from 0 to {MOST_RANK - 1}")
-        return _with_rank(made, value + 1)
-    if name == "kind":
-        if not 0 <= value < len(KINDS):
-            raise ValueError(f"tensormap.replace: there is no element type {value}")
-        return replace(made, kind=KINDS[value])
-    if name == "swizzle":
-        if not 0 <= value < len(SWIZZLES):
-            raise ValueError(f"tensormap.replace: there is no swizzle mode {value}")
-        return replace(made, swizzle=SWIZZLES[value])
-    if name == "fill_nan":
-        return replace(made, fill_nan=bool(value))
-    values = list(getattr(made, name))
-    if not 0 <= ordinal < len(values):
-        raise ValueError(f"tensormap.replace: dimension {ordinal} of .{field}, of which the map has {len(values)}")
-    values[ordinal] = value
-    changed: dict[str, Any] = {name: tuple(values)}
-    return replace(made, **changed)
+def replaced(raw: np.ndarray, field: str, ordinal: int, value: int) -> np.ndarray:
+    """Compute tensormap.replace: the bytes of a map, or of one that is made out of zeros, with one field replaced.
 
-
-def _with_rank(made: TensorMap, rank: int) -> TensorMap:
-    """Return a map with dimensions left out at the end, or with more of size 1."""
-    more = rank - made.rank
-    if more <= 0:
-        strides = made.strides[: rank - 1]
-        return replace(made, sizes=made.sizes[:rank], strides=strides, box=made.box[:rank], steps=made.steps[:rank])
-    ones, zeros = (1,) * more, (0,) * more
-    return replace(made, sizes=made.sizes + ones, strides=made.strides + zeros, box=made.box + ones, steps=made.steps + ones)
+    ordinal: the dimension, for fields that have a value for each; value: as PTX numbers it. Raises ValueError for a value that the
+    field cannot have.
+    """
+    record = np.frombuffer(raw.tobytes(), _LAYOUT).copy()[0]
+    name, text = REPLACED[field], f"tensormap.replace: .{field} cannot be {value}"
+    if record["mark"] != _MARK and raw.any():
+        raise ValueError("tensormap.replace: there is no tensor map at that address")
+    record["mark"] = _MARK
+    if name in ("box", "last", "strides", "steps"):
+        value = value - 1 if name == "last" else value
+        if not 0 <= ordinal < len(record[name]) or not 0 <= value <= np.iinfo(record[name].dtype).max:
+            raise ValueError(f"{text} in dimension {ordinal}")
+        record[name][ordinal] = value
+        return np.frombuffer(record.tobytes(), np.uint8)
+    most = {"rank": MOST_RANK - 1, "kind": len(_ORDER) - 1, "": 0, "swizzle": len(SWIZZLES) - 1, "fill": 1}.get(name, (1 << 64) - 1)
+    if not 0 <= value <= most:
+        raise ValueError(text)
+    if name:
+        record[name] = value + 1 if name == "rank" else KINDS.index(_ORDER[value]) if name == "kind" else value
+    return np.frombuffer(record.tobytes(), np.uint8)
 
 
 # -- what a copy touches ---------------------------------------------------------------------------------------------------------

@@ -110,8 +110,8 @@ def tensormap(e: Emitter, ins: Instruction) -> None:
     form = ins.modifiers[0]
     if form == "cp_fenceproxy":
         to, source, _size = ins.operands
-        site = e.bind(e.site_of(ins, "generic", "u8", 8))
-        e.line(f"tensors.publish({site}, {e.address(to)}, {e.address(source)}, {e.lanes})")
+        sites = ", ".join(e.bind(e.site_of(ins, space, "u8", 8)) for space in ("global", "shared"))
+        e.line(f"tensors.publish({sites}, {e.address(to)}, {e.address(source)}, {e.lanes})")
         return
     field = next((m for m in ins.modifiers if m in REPLACED), None)
     if form != "replace" or field is None:

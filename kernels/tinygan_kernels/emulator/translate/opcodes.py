@@ -193,6 +193,7 @@ OPCODES: dict[str, Opcode] = {
         warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group sp {_PRODUCT}"
     ),
     "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=_MATRICES),
+    "stmatrix": Opcode(warp.stmatrix, "memory", members=WHOLE_WARP, destination=False, modifiers=_MATRICES),
     # bar.warp.sync is lowered; the other forms of bar end a block
     "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False, modifiers=f"{_BARRIER} warp"),
     # -- the ends of blocks (syntax/cfg.py finds them, execute/scheduler.py acts on them)

@@ -159,6 +159,15 @@ def ldmatrix(e: Emitter, ins: Instruction) -> None:
         e.write(target, "b32", f"results[{i}]")
 
 
+def stmatrix(e: Emitter, ins: Instruction) -> None:
+    if "m8n8" not in ins.modifiers or e.kind_of(ins) != "b16" or "shared::cluster" in ins.modifiers:
+        raise e.unsupported("only stmatrix.m8n8.b16 into this block's memory is supported")
+    values = ", ".join(e.read(item, "b32") for item in vector_items(ins.operands[1]))
+    site = e.site_of(ins, space_of(e, ins), "u8", 8, 2)
+    e.line(f"rows = {e.call(matrix.collect, f'[{values}]', str('trans' in ins.modifiers))}")
+    e.line(f"store_rows({e.bind(site)}, rows, {len(vector_items(ins.operands[1]))}, {e.address(ins.operands[0])}, {e.lanes})")
+
+
 def warp_barrier(e: Emitter, ins: Instruction) -> None:
     """Lower bar.warp.sync. Its lanes have met when the block begins; only the sanitizer has to hear of it."""
     e.line(f"warp_sync({e.read(ins.operands[0], 'u32')}, {e.lanes})")
