@@ -165,3 +165,20 @@ def test_hopper_multiplies_by_wgmma_and_copies_by_tensor_maps():
     assert (c == (a.astype("f4") @ b.astype("f4").T).astype("f2")).all()
     with pytest.raises(ValueError, match="capability is 75: give one of 80, 90"), emulator.triton(capability=75):
         pass
+
+
+@triton.jit
+def transposed_by_maps(source, target, M: tl.constexpr, N: tl.constexpr):
+    x, y = tl.program_id(0) * M, tl.program_id(1) * N
+    target.store([y, x], source.load([x, y]).T)
+
+
+def test_descriptors_that_the_host_makes():
+    torch = pytest.importorskip("torch")
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    x, y = torch.arange(50 * 72, dtype=torch.float32).reshape(50, 72), torch.zeros(72, 52)[:, :50]
+    with emulator.triton(capability=90):
+        given = TensorDescriptor(x, [50, 72], [72, 1], [16, 32]), TensorDescriptor(y, [72, 50], [52, 1], [32, 16])
+        transposed_by_maps[(4, 3)](*given, M=16, N=32)
+    assert (y == x.T).all()

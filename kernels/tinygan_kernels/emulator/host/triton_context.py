@@ -21,6 +21,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import bytes_at
+from tinygan_kernels.emulator.semantics import tensor_maps as maps
 from tinygan_kernels.emulator.translate.translator import translate
 from tinygan_kernels.extras import install
 
@@ -281,9 +282,15 @@ class Launcher:
             return
         values: list[Any] = []
         arrays: list[tuple[np.ndarray, str]] = []
+        declared, described = function.translated.entry.params, list(getattr(self.metadata, "tensordesc_meta", None) or ())
         for name, kind, value in zip(self.names, self.types, args, strict=False):
-            _flatten(str(name), kind, value, values, arrays)
-        declared = function.translated.entry.params
+            if isinstance(kind, str) and kind.startswith("tensordesc") and described:
+                _describe(str(name), described.pop(0), value, values, arrays)
+                sizes = [p.size for p in declared[len(values) : len(values) + 2 * len(value.shape)]]
+                numbers = zip([*value.shape, *value.strides], sizes, strict=True)
+                values += [_whole(number, f"i{size}") for number, size in numbers]
+            else:
+                _flatten(str(name), kind, value, values, arrays)
         scratch = int(getattr(self.metadata, "global_scratch_size", 0) or 0) * int(np.prod(grid))
         for i in range(len(declared) - len(values)):
             room = _aligned(scratch) if scratch and i == 0 else None
@@ -291,6 +298,21 @@ class Launcher:
             values.append(np.uint64(0 if room is None else room.ctypes.data))
         block = (WARP * int(self.metadata.num_warps), 1, 1)
         run_kernel(function.translated, function.variables, grid, block, tuple(values), int(self.metadata.shared), arrays)
+
+
+def _describe(name: str, meta: dict[str, Any], value: Any, values: list[Any], arrays: list[tuple[np.ndarray, str]]) -> None:
+    """Add the tensor map of a TensorDescriptor that the host has made, as Triton's compiler (meta) wants its box."""
+    kind = maps.KINDS[{8: 10, 9: 8, 10: 9}.get(meta["elem_type"], meta["elem_type"])]  # a device numbers types in another order
+    if meta.get("is_im2col") or meta.get("fp4_padded"):
+        raise EmulatorError(f"not supported: argument {name} of a Triton kernel, a descriptor of another mode than tiles")
+    strides = [stride * meta["elem_size"] for stride in value.strides[-2::-1]] if len(value.strides) > 1 else []
+    if value.round_f32_to_tf32:
+        kind = "tf32"
+    address = int(_address(name, value.base, arrays))
+    swizzle = maps.SWIZZLES[meta["swizzle"]]
+    box, filled = meta["block_size"][::-1], value.padding == "nan"
+    made = maps.tiled(kind, address, value.shape[::-1], strides, box, None, swizzle, filled)
+    values.append(np.void(made.encoded().tobytes()))
 
 
 def _aligned(size: int) -> np.ndarray:
