@@ -20,7 +20,8 @@ CHOICE = re.compile(r"\{\{(.*?)\|(.*?)\}\}", re.DOTALL)
 @dataclass(frozen=True)
 class Case:
     """A kernel with a bug. tool: which of the sanitizer's tools has to find it; before: what precedes the kernel; fresh: whether
-    nothing has written y; textures: whether the kernel has the parameters of `textures` too."""
+    nothing has written y; textures: whether the kernel has the parameters of `textures` too;
+    arch: the architecture to compile for."""
 
     name: str
     tool: str
@@ -32,6 +33,7 @@ class Case:
     shared_mem: int = 0
     fresh: bool = False
     textures: bool = False
+    arch: str = "compute_80"
 
     def source(self, wrong: bool) -> str:
         """Return the CUDA C++ of the kernel with its bug, or of its twin."""
@@ -60,7 +62,7 @@ def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
 
 def _run(case: Case, wrong: bool) -> tuple[list[emulator.Finding], dict[str, np.ndarray]]:
     """Run one version of a case. Return what the sanitizer finds, and the arrays by the names that the kernel has for them."""
-    kernel = emulator.RawModule(code=case.source(wrong)).get_function("k")
+    kernel = emulator.RawModule(code=case.source(wrong), arch=case.arch).get_function("k")
     x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
     if case.fresh:
         y = emulator.empty(4096, np.int32)
