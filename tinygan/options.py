@@ -14,7 +14,7 @@ import inspect
 import math
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from numbers import Integral, Real
@@ -74,6 +74,8 @@ class Option:
     neutral     the value with which a run does what runs did before this option existed: a checkpoint that lacks the option gets
                 it. Left out only for the options of the first checkpoints, which no checkpoint lacks.
     may_change  a run may be resumed with another value
+    only_with   the options without which this one has no effect: names of options of which one has to be on, that is neither 0
+                nor empty, such as "fourier", or have the value that is named, as in "arch=dcgan"
     flag        the name on the command line, where it is not made of the field's name
     """
 
@@ -86,6 +88,7 @@ class Option:
     choices: tuple[str, ...] = ()
     neutral: Any = NOTHING
     may_change: bool = False
+    only_with: tuple[str, ...] = ()
     flag: str = ""
     name: str = ""
     default: Any = NOTHING
@@ -267,6 +270,23 @@ def _completed(cls: type, f: dataclasses.Field[Any], hint: Any) -> Option:
         raise TypeError(f"the option {f.name} of {owner.__name__} is a {hint}; options are bool, int, float, str or "
                         f"tuple[int, ...], each also with `| None`")
     return completed
+
+
+def require_effect(options: Options, given: Iterable[str]) -> None:
+    """Raise OptionError where one of the options that a user has given, named in `given`, has no effect beside the others."""
+    declared = options_of(type(options))
+    for name in given:
+        needed = declared[name].only_with
+        if needed and not any(_is_on(options, condition) for condition in needed):
+            wanted = [" ".join((declared[n].flag, *value)) for n, *value in (condition.split("=") for condition in needed)]
+            raise OptionError(f"{declared[name].flag} has no effect without {' or '.join(wanted)}; leave it out")
+
+
+def _is_on(options: Options, condition: str) -> bool:
+    """Return whether options fulfil a condition such as "fourier" (on) or "arch=dcgan" (of that value)."""
+    name, _, value = condition.partition("=")
+    found = getattr(options, name)
+    return found == value if value else bool(found)
 
 
 def from_record(cls: type[O], record: Mapping[str, Any]) -> O:

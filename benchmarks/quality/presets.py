@@ -7,7 +7,7 @@ measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 
 Frechet distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse
 alarm went off, which on healthy rows is its false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those
 that showed it. The script prints mean and standard error over the seeds, and writes them to the JSON file row by row, beside what
-it holds already. --untimed leaves the seconds out, for a machine that is busy otherwise.
+it holds already; a row there of more seeds stays. --untimed leaves the seconds out, for a machine that is busy otherwise.
 """
 
 from __future__ import annotations
@@ -162,11 +162,19 @@ def show(row: dict[str, Any]) -> str:
     return f"{row['data']:7s} {row['preset']:11s} " + "  ".join(parts)
 
 
+def seeds_of(row: dict[str, Any]) -> int:
+    """Return how many seeds a row has been measured with, those that diverged included."""
+    return len(row["runs"]) + row["diverged"]
+
+
 def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
-    """Put a row into a table, in the place of an earlier measurement of the same set-up if there is one, else at the end."""
+    """Put a row into a table, in the place of an earlier measurement of the same set-up if there is one, else at the end.
+
+    An earlier row of more seeds stays: what a run that is cut short has got to is no better.
+    """
     same = [i for i, row in enumerate(rows) if (row["data"], row["preset"]) == (measured["data"], measured["preset"])]
     if same:
-        rows[same[0]] = measured
+        rows[same[0]] = max(measured, rows[same[0]], key=seeds_of)  # the first, if both have as many
     else:
         rows.append(measured)
 
@@ -177,10 +185,20 @@ def write(path: Path, table: str, measured: dict[str, Any]) -> None:
     Called after each run, as a long job may be cut short; reads the file anew, as another job may be writing other rows.
     """
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"tables": {}}
+    rows = record["tables"].setdefault(table, [])
+    keep(rows, measured)
+    if not any(row is measured for row in rows):
+        return
     record["stamp"] = stamp()
-    keep(record["tables"].setdefault(table, []), measured)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def fuller(path: Path, table: str, measured: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the row that the JSON file has kept in the place of a measured one, as it has more seeds; None if there is none."""
+    rows = json.loads(path.read_text())["tables"][table]
+    found = next(row for row in rows if (row["data"], row["preset"]) == (measured["data"], measured["preset"]))
+    return found if seeds_of(found) > seeds_of(measured) else None
 
 
 def untimed(row: dict[str, Any]) -> dict[str, Any]:
@@ -203,10 +221,13 @@ def main() -> None:
     for table in args.tables or TABLES:
         for set_up in TABLES[table]:
             if args.only in ("", set_up.data, set_up.row):
+                path = args.json or RESULTS / FILES.get(table, "presets.json")
                 for measured in growing_row(set_up, args.seeds, args.steps):
                     row = untimed(measured) if args.untimed else measured
-                    write(args.json or RESULTS / FILES.get(table, "presets.json"), table, row)
+                    write(path, table, row)
                 print(show(row), flush=True)
+                if (kept := fuller(path, table, row)) is not None:
+                    print(f"{path.name} keeps its row of {seeds_of(kept)} seeds; another --json takes this one", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tinygan.cli.flags import takes_options
 from tinygan.game.remedies import Remedies
 from tinygan.game.rules import Rules
 from tinygan.nn.architectures import NetworkOptions
-from tinygan.options import NOTHING, OptionError, Options, as_arguments, from_record, option, options_of
+from tinygan.options import NOTHING, OptionError, Options, as_arguments, from_record, option, options_of, require_effect
 from tinygan.training.config import AdamOptions, Config, DataOptions, RunOptions
 
 PACKAGE = Path(tinygan.__file__).parent
@@ -138,6 +138,29 @@ def test_numpy_scalars_become_python_s_own(name, value):
     made = getattr(Sweets(**{name: value}), name)
     assert made == value and type(made) in (int, float, bool, tuple, str)
     assert from_record(Sweets, json.loads(json.dumps(asdict(Sweets(**{name: value}))))) == Sweets(**{name: made})
+
+
+DEPENDENT = {
+    "frequency": ({"fourier": 4},), "decay_power": ({"decay": 0.5},), "unroll_rate": ({"unroll": 2},),
+    "penalty_fall": ({"r1": 0.1}, {"r2": 0.1}, {"gp": 1.0}), "hidden": ({"arch": "mlp"},), "hidden_d": ({"arch": "mlp"},),
+    "width": ({"arch": "dcgan"},),
+}  # fmt: skip
+OFF = {"fourier": 0, "decay": 0.0, "unroll": 0, "r1": 0.0, "r2": 0.0, "gp": 0.0}
+
+
+def test_every_option_whose_effect_depends_on_another_is_listed():
+    assert {name for name, o in options_of(Config).items() if o.only_with} == set(DEPENDENT)
+
+
+@pytest.mark.parametrize("name", DEPENDENT)
+def test_an_option_without_effect_is_refused_and_with_one_of_those_that_it_needs_it_is_not(name):
+    needed = next(iter(DEPENDENT[name][0]))
+    off = Config(data="ring", **OFF, arch="dcgan" if name.startswith("hidden") else "mlp")
+    with pytest.raises(OptionError, match=f"^{name} has no effect without {needed}.*; leave it out$"):
+        require_effect(off, ["seed", name])
+    require_effect(off, set(options_of(Config)) - set(DEPENDENT))
+    for on in DEPENDENT[name]:
+        require_effect(Config(data="ring", **{**OFF, **on}), ["seed", name])
 
 
 def test_whole_numbers_may_be_larger_than_any_float():

@@ -13,7 +13,7 @@ from tinygan_kernels.child_process import only_installed_programs
 from tinygan_kernels.extras import install
 
 from tinygan.data import NAMES, DataOptions
-from tinygan.options import OptionError, options_of
+from tinygan.options import OptionError, options_of, require_effect
 from tinygan.play.densities import OF_THE_PLANE
 from tinygan.training.config import Config
 
@@ -99,7 +99,8 @@ def _past_or_game(data: str, given: dict[str, Any], preset: str | None, exportin
         options["steps"] = 3000
     dataset = data_of(data, (), **{name: given[name] for name in options_of(DataOptions) if name in given})
     config = Config(data=data, **chosen_options(dataset, options))
-    return Host(config, dataset, load_backend(config.backend))
+    require_effect(config, given)
+    return Host(config, dataset, load_backend(config.backend, config.emulate))
 
 
 def _export(game: Host | PastRun, path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import typer
 
 from tinygan.data import NAMES, DataOptions, known_data
-from tinygan.options import options_of
+from tinygan.options import options_of, require_effect
 from tinygan.training.config import Config, RunOptions
 from tinygan.training.interrupt import interruptible
 
@@ -55,10 +56,10 @@ def train(
     hand, saves it, and says how to go on; a second one ends at once. A run that needs more memory than is free is refused.
     """
     require_data(data, f"to go on with it: tinygan train {{data}} --out {data} --resume")
-    given = {**_of_preset(preset, data), **given}
+    typed, given = tuple(given), {**_of_preset(preset, data), **given}
     place = folder or Path("runs") / (Path(data).name.split(".")[0] or "data")
     with ExitStack() as held:  # the folder's lock, once it is taken, to the end
-        run = _resumed(data, place, given, held) if resume else _new(data, place, given, held)
+        run = _resumed(data, place, given, held) if resume else _new(data, place, given, typed, held)
         understood = () if data in NAMES else (run.dataset.summary,)
         for note in (*understood, *run.dataset.notes):
             tell(err, note)
@@ -77,8 +78,11 @@ def _of_preset(name: str | None, data: str) -> dict[str, Any]:
     return options_of_preset(name, data) if name else {}
 
 
-def _new(data: str, place: Path, given: dict[str, Any], held: ExitStack) -> Run:
-    """Return a run that starts afresh in `place`, whose lock is in `held` from now on; an earlier run there is moved aside."""
+def _new(data: str, place: Path, given: dict[str, Any], typed: Iterable[str], held: ExitStack) -> Run:
+    """Return a run that starts afresh in `place`, whose lock is in `held` from now on; an earlier run there is moved aside.
+
+    given: the options, those of a preset included; typed: the names of those that stand on the command line.
+    """
     from tinygan.data import load as load_data
     from tinygan.training.config import with_defaults
     from tinygan.training.folder import require_writable, set_aside
@@ -87,6 +91,7 @@ def _new(data: str, place: Path, given: dict[str, Any], held: ExitStack) -> Run:
 
     dataset = load_data(data, say=lambda line: tell(err, line), **{name: given.get(name) for name in options_of(DataOptions)})
     config = Config(data=data, **with_defaults(dataset, given))
+    require_effect(config, typed)
     lock = FolderLock(place)
     require_writable(place)  # before a backend is loaded, which may compile
     lock.require_free()

@@ -36,14 +36,14 @@ class Remedies(Options):
     gp: float = option(0.0, help="Weight lambda of the penalty between real and generated; its paper has 10.", at_least=0,
                        at_most=1e38, neutral=0.0)
     penalty_fall: float = option(1.0, help="By which factor --r1, --r2 and --gp fall in the middle of the run.", at_least=1,
-                                 at_most=1e12, neutral=1.0)
+                                 at_most=1e12, neutral=1.0, only_with=("r1", "r2", "gp"))
     smooth: float = option(0.0, help="One-sided label smoothing: real labels become 1 minus this.", at_least=0, below=0.5,
                            neutral=0.0)
     noise: float = option(0.0, help="Instance noise: std at the start, falling to 0.", at_least=0, at_most=1e38,
                          neutral=0.0)
     pack: int = option(1, help="PacGAN: how many samples D judges together.", at_least=1, at_most=1000, neutral=1)
     unroll: int = option(0, help="Ascent steps of D that G looks ahead; at most 1000.", at_least=0, at_most=1000, neutral=0)
-    unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, at_most=1e38, neutral=0.1)
+    unroll_rate: float = option(0.1, help="Size of those steps.", at_least=0, at_most=1e38, neutral=0.1, only_with=("unroll",))
 
     def penalty_share(self, done: float) -> float:
         """Return the share that is left of the penalties' weights when the share `done`, in [0, 1], of the run is over.

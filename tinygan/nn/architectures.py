@@ -46,17 +46,18 @@ class NetworkOptions(Options):
 
     arch: str = option("mlp", help="mlp, or dcgan for images.", choices=("mlp", "dcgan"))
     hidden: tuple[int, ...] = option((256, 256), help="Widths of G's hidden layers (and D's, reversed): 256,512.", at_least=1,
-                                     at_most=2**20, longest=100)
+                                     at_most=2**20, longest=100, only_with=("arch=mlp",))
     hidden_d: tuple[int, ...] = option((), help="Widths of D's hidden layers, where they differ.", at_least=1,
-                                       at_most=2**20, longest=100, neutral=())
-    width: int = option(64, help="Channels of a DCGAN's largest feature maps.", at_least=1, at_most=2**12)
+                                       at_most=2**20, longest=100, neutral=(), only_with=("arch=mlp",))
+    width: int = option(64, help="Channels of a DCGAN's largest feature maps.", at_least=1, at_most=2**12,
+                       only_with=("arch=dcgan",))
     z: int = option(32, help="Length of the noise vector.", at_least=1, at_most=2**20)
     signs: int = option(0, help="How many of the noise's numbers G sees as their sign, -1 or 1; 0 is none.", at_least=0,
                         at_most=2**20, neutral=0)
     fourier: int = option(0, help="Sines of its input, of fixed frequencies, that D sees too; 0 is none.", at_least=0,
                           at_most=2**16, neutral=0)
     frequency: float = option(60.0, help="The highest frequency of --fourier, in radians per unit of what networks see.",
-                              at_least=1, at_most=1e6, neutral=60.0)
+                              at_least=1, at_most=1e6, neutral=60.0, only_with=("fourier",))
     init: str = option("", help=f"Initial weights: {', '.join(INITS)}; if not given, each layer's own.", choices=("", *INITS),
                        neutral="")
     maxout: int = option(0, help="Pieces of D's maxout units, at least 2; 0 is leaky ReLU.", at_least=0, at_most=100, neutral=0)

@@ -55,7 +55,7 @@ class AdamOptions(Options):
     beta2: float = option(0.99, help="Adam's decay of the squared gradient.", at_least=0, below=1)
     decay: float = option(0.0, help="Share of the run, at its end, over which both rates fall to 0.", at_least=0, at_most=1)
     decay_power: float = option(1.0, help="The form of --decay: 1 is a straight line; 2 falls faster, and is small for longer.",
-                                above=0, at_most=100, neutral=1.0)
+                                above=0, at_most=100, neutral=1.0, only_with=("decay",))
 
 
 @dataclass(frozen=True, kw_only=True)
