@@ -107,17 +107,25 @@ class LoadedCode:
         return LoadedKernel(translate(self.module, name, addresses, title=self.title or name), self)
 
 
+class Attribute(int):
+    """A number that a kernel has: cuda.core from 1.0 on has it as an attribute, earlier ones as a method that returns it."""
+
+    def __call__(self) -> int:
+        return int(self)
+
+
 class LoadedKernel:
-    """A kernel of a module. (cuda.core: Kernel)"""
+    """A kernel of a module. (cuda.core: Kernel, whose `handle` is called `_handle` up to cuda.core 0.5)"""
 
     def __init__(self, translated: TranslatedKernel, code: LoadedCode):
-        self.translated, self.code, self.handle = translated, code, code.handle
+        self.translated, self.code = translated, code
+        self.handle = self._handle = code.handle
         limits = translated.entry.limits
         self.attributes = SimpleNamespace(
-            num_regs=0,  # which ptxas decides on
-            const_size_bytes=sum(v.size for v in code.module.variables.values() if v.space == "const"),
-            local_size_bytes=translated.local_bytes, shared_size_bytes=translated.static_shared,
-            max_threads_per_block=int(np.prod(limits.get("maxntid", (1024,)))),
+            num_regs=Attribute(0),  # which ptxas decides on
+            const_size_bytes=Attribute(sum(v.size for v in code.module.variables.values() if v.space == "const")),
+            local_size_bytes=Attribute(translated.local_bytes), shared_size_bytes=Attribute(translated.static_shared),
+            max_threads_per_block=Attribute(np.prod(limits.get("maxntid", (1024,)))),
         )  # fmt: skip
 
 
@@ -144,7 +152,7 @@ class _Device:
                 except BaseException as error:
                     self._take_out()
                     if isinstance(error, (KeyError, AttributeError)):
-                        raise EmulatorError(f"this version of numba-cuda has no {error}; install one from 0.20 on") from error
+                        raise EmulatorError(f"this version of numba-cuda has no {error}; install one from 0.26 on") from error
                     raise
             self.depth += 1
 
