@@ -1,5 +1,6 @@
 """What emulator.numba() replaces in Numba is put back, also where it cannot replace all of it."""
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from numba import cuda
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError
-from tinygan_kernels.emulator.host import numba_context
+from tinygan_kernels.emulator.host import numba_context, numba_device
 
 OTHER = "this numba-cuda has other internals than those that emulator.numba() replaces"
 pytestmark = pytest.mark.skipif(not numba_context.numba_is_replaceable(), reason=OTHER)
@@ -29,3 +30,20 @@ def test_numba_is_as_it_was_where_something_cannot_be_replaced(monkeypatch):
     with emulator.numba():
         double[1, 4](x)
     np.testing.assert_array_equal(x, 2)
+
+
+def test_older_packages_find_what_they_ask_a_kernel_and_an_event_for():
+    """cuda.core before 1.0 has a kernel's attributes as methods, 0.5 its handle as `_handle`; numba-cuda 0.26 wraps events."""
+    ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() .maxntid 64, 1, 1 { .shared .b8 s[12]; ret; }"
+    kernel = numba_context.LoadedCode(ptx, "k", 7, {}).get_kernel("k")
+    assert kernel._handle == kernel.handle == 7
+    assert kernel.attributes.shared_size_bytes() == kernel.attributes.shared_size_bytes == 12
+    assert kernel.attributes.max_threads_per_block() == kernel.attributes.max_threads_per_block == 64
+    host = numba_device.HostDriver(cuda.cudadrv.driver.binding)
+    started, ended = (host.cuEventCreate(0) for _ in range(2))
+    host.cuEventRecord(ctypes.c_void_p(int(started)), None)
+    host.cuEventRecord(ended, None)
+    assert host.cuEventElapsedTime(started, ctypes.c_void_p(int(ended))) >= 0
+    host.cuEventDestroy(ctypes.c_void_p(int(ended)))
+    host.cuEventDestroy(started)
+    assert host.events == {}

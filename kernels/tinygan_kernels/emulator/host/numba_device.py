@@ -6,6 +6,7 @@ out at once, so streams are in order, and an event has happened as soon as it is
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import threading
@@ -59,6 +60,11 @@ class Allocations:
             return None
         array = self.arrays[self.starts[i]]
         return array if address < self.starts[i] + array.size else None
+
+
+def _number(handle) -> int:
+    """Return the number of a handle: one of CUDA's bindings, or of ctypes, as some of numba-cuda's versions wrap these."""
+    return (handle.value or 0) if isinstance(handle, ctypes.c_void_p) else int(handle)
 
 
 class HostDriver:
@@ -212,10 +218,10 @@ class HostDriver:
         return self.binding.CUevent(next(self.handles))
 
     def cuEventDestroy(self, event) -> None:
-        self.events.pop(int(event), None)
+        self.events.pop(_number(event), None)
 
     def cuEventRecord(self, event, _stream) -> None:
-        self.events[int(event)] = time.perf_counter()
+        self.events[_number(event)] = time.perf_counter()
 
     def cuEventQuery(self, _event) -> None: ...
 
@@ -223,9 +229,9 @@ class HostDriver:
 
     def cuEventElapsedTime(self, start, end) -> float:
         """Return milliseconds between two events, as the emulator ran: nothing about a GPU follows from them."""
-        if int(start) not in self.events or int(end) not in self.events:
+        if _number(start) not in self.events or _number(end) not in self.events:
             raise EmulatorError("an event whose time is asked for was never recorded")
-        return 1e3 * (self.events[int(end)] - self.events[int(start)])
+        return 1e3 * (self.events[_number(end)] - self.events[_number(start)])
 
     # -- modules ----------------------------------------------------------------------------------------------------
     def cuLibraryGetGlobal(self, handle, name: bytes):
