@@ -140,7 +140,8 @@ def test_reductions_of_other_kinds():
 
 SCRIPT = """
 import cupy as cp
-from cupy.cuda import Stream
+from cupy.cuda import Stream, runtime
+from cupy.cuda.texture import ChannelFormatDescriptor, CUDAarray
 from numba import cuda
 
 @cuda.jit
@@ -153,6 +154,7 @@ if __name__ == "__main__":
     with Stream():
         kernel((1,), (8,), (x,))
     add_one[1, 8](x)
+    CUDAarray(ChannelFormatDescriptor(32, 0, 0, 0, runtime.cudaChannelFormatKindFloat), 8).copy_from(x)
     print(cp.asnumpy(x.sum()), type(x).__name__)
 """
 

@@ -77,6 +77,10 @@ __global__ void write_and_fetch(Surf s, Tex t, float* o, int n) {
 __global__ void write_and_read(Surf s, float* o, int n) { AT surf1Dwrite((float)i, s, 4 * i); surf1Dread(o + i, s, 4 * i); }
 __global__ void store_and_fetch(float* x, Tex t, float* o, int n) { AT x[i] = i; __syncthreads(); o[i] = tex1Dfetch<float>(t, i); }
 __global__ void race(Surf s, int n) { AT surf1Dwrite((float)i, s, 4 * (i / 2)); }
+__global__ void neighbours(Surf s, int n) {
+    AT surf1Dwrite((unsigned char)i, s, 2 * i);
+    surf1Dwrite((unsigned char)-i, s, 2 * i + 1);
+}
 __global__ void in_bytes(Surf s, int n) { AT surf1Dwrite((float)i, s, i); }
 struct Pair { Tex a, b; };
 __global__ void chosen(Pair both, float* o, int n) { AT o[i] = tex1D<float>(i % 2 ? both.a : both.b, 0.5f); }
@@ -419,6 +423,12 @@ def test_two_threads_write_one_element_of_a_surface(module):
     assert said.startswith("racecheck") and said.endswith(line_of("race"))
 
 
+def test_threads_write_bytes_beside_one_another(module):
+    array = new(16, desc=ChannelFormatDescriptor(8, 0, 0, 0, 1))
+    launch(module, "neighbours", surface(array), 8)
+    assert held(array, (16,), "u1").reshape(8, 2).tolist() == [[i, -i % 256] for i in range(8)]
+
+
 def test_offsets_of_surfaces_count_bytes(module):
     (said,) = findings(module, "in_bytes", surface(new(8)), 8)
     assert said.startswith("memcheck: misaligned surface write of 4 bytes at byte x = 1") and said.endswith(line_of("in_bytes"))
@@ -543,6 +553,9 @@ FORMS = HEAD + """
  sured.b.add.2d.u32.trap [%rd2, {0, %r11}], %r1;
  sured.b.max.2d.s32.trap [%rd2, {4, %r11}], %r1;
  sured.b.or.2d.b32.zero [%rd2, {400, %r11}], %r1;
+ mov.u32 %r12, 100;
+ suld.b.2d.b32.zero %r12, [%rd2, {400, %r11}];
+ add.u32 %r6, %r6, %r12;
  mul.wide.u32 %rd4, %r1, 32;
  add.u64 %rd5, %rd3, %rd4;
  st.global.v4.u32 [%rd5], {%r4, %r2, %r3, %r5};
