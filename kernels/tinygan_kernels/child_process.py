@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -86,8 +86,7 @@ def only_installed_programs() -> Iterator[None]:
     Windows looks in the working directory first, unless a variable forbids it. PATH is the whole process's: other
     threads that start programs meanwhile see it too.
     """
-    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if _is_elsewhere(folder)]
-    cleaned = {"PATH": os.pathsep.join(folders) or os.defpath, "NoDefaultCurrentDirectoryInExePath": "1"}
+    cleaned = installed_programs_alone()
     before = {name: os.environ.get(name) for name in cleaned}
     os.environ.update(cleaned)
     try:
@@ -98,6 +97,15 @@ def only_installed_programs() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def installed_programs_alone(first: Iterable[str] = ()) -> dict[str, str]:
+    """Return the variables of the environment with which no program of the working directory is found: PATH, and Windows's own.
+
+    PATH keeps its absolute folders that are not the working directory; those of `first` come before them.
+    """
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if _is_elsewhere(folder)]
+    return {"PATH": os.pathsep.join([*first, *folders]) or os.defpath, "NoDefaultCurrentDirectoryInExePath": "1"}
 
 
 def _is_elsewhere(folder: str) -> bool:

@@ -15,15 +15,17 @@ import os
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinygan_kernels.child_process import python_command
+from tinygan_kernels.child_process import installed_programs_alone, python_command
 from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.emulator.host import nvrtc
 from tinygan_kernels.emulator.host.toolkit import dotted
 from tinygan_kernels.extras import install
+
+from .architectures import ARCHITECTURES, WARP, KernelResources, capability_of, resident_blocks
 
 RESERVED_FROM = 90  # from sm_90 on, the linker counts 1 KiB of shared memory that the system keeps for itself
 RESERVED = 1024
@@ -131,8 +133,21 @@ def inspect(launch: RecordedLaunch, arch: str) -> Compiled:
     """Compile the kernel of a launch for `arch` and read what became of it. Raises InspectionError."""
     cubin, numbers, entry = _compiled(launch, arch)
     missing = why_no_code()
-    code = None if missing else _code(cubin, entry, launch.threads)
+    code = None if missing else _with_dynamic_shared(_code(cubin, entry, launch.threads), launch, arch, numbers)
     return Compiled(launch.kernel, arch, launch.threads, **numbers, code=code, missing=missing)
+
+
+def _with_dynamic_shared(code: MachineCode, launch: RecordedLaunch, arch: str, numbers: dict[str, int]) -> MachineCode:
+    """Return machine code with the occupancy that a launch's dynamic shared memory leaves, of which cuxray does not know."""
+    if not launch.dynamic_shared:
+        return code
+    capability = capability_of(arch)
+    kernel = KernelResources(numbers["registers"], numbers["shared"], numbers["spill_stores"], numbers["spill_loads"])
+    blocks = resident_blocks(capability, launch.threads, kernel)
+    if blocks >= code.blocks_per_multiprocessor:
+        return code
+    occupancy = blocks * -(-launch.threads // WARP) * WARP / ARCHITECTURES[capability].threads
+    return replace(code, occupancy=occupancy, blocks_per_multiprocessor=blocks, limiter="shared memory")
 
 
 def resources(launch: RecordedLaunch, arch: str) -> dict[str, int]:
@@ -206,9 +221,12 @@ def _tool(name: str) -> Path | None:
 
 
 def _cuxray(command: str, cubin: Path, *options: str) -> dict[str, Any]:
-    """Run a cuxray command and return its JSON. cuxray looks for its tools on PATH, or downloads them, so PATH begins with them."""
-    folders = {str(_tool(name).parent) for name in ("nvdisasm", "cuobjdump")}
-    environment = os.environ | {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
+    """Run a cuxray command and return its JSON.
+
+    cuxray looks for its tools on PATH, or downloads them, so PATH begins with them. Nothing of the working directory is on it.
+    """
+    folders = [str(tool.parent) for tool in map(_tool, ("nvdisasm", "cuobjdump")) if tool is not None]
+    environment = os.environ | installed_programs_alone(dict.fromkeys(folders))
     run = "import runpy; runpy.run_module('cuxray', run_name='__main__', alter_sys=True)"
     try:
         arguments = python_command(run, [command, "--json", *options, str(cubin)])

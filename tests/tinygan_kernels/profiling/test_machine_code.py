@@ -1,10 +1,16 @@
 """Compiled code: nothing spills, shared memory is what the source asks for, and the linker's log is read right."""
 
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
 from tinygan_kernels.cuda import numba_backend
+from tinygan_kernels.cuda.device import RecordedLaunch
 from tinygan_kernels.profiling import calls, machine_code, report
 
 
@@ -60,6 +66,52 @@ def test_cuxray_reads_occupancy_and_the_inner_loop():
     (compiled,) = found.compiled
     assert compiled.code.bank_conflicts == 1 and 0 < compiled.code.occupancy <= 1
     assert compiled.code.inner_loop().multiply_adds == 512
+
+
+def test_cuxray_finds_no_program_of_the_working_directory(monkeypatch, tmp_path):
+    """Neither by an empty entry of PATH nor by its own name, and NVIDIA's tools come first."""
+    seen = {}
+
+    def run(arguments, env, **_):
+        seen.update(env)
+        return subprocess.CompletedProcess(arguments, 0, '{"units": []}', "")
+
+    tools, elsewhere = tmp_path / "tools", tmp_path / "bin"
+    for folder in (tools, elsewhere):
+        folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.pathsep.join(["", ".", "tools", str(tmp_path), str(elsewhere)]))
+    monkeypatch.setattr(machine_code, "_tool", lambda name: tools / name)
+    monkeypatch.setattr(machine_code.subprocess, "run", run)
+    assert machine_code._cuxray("report", tmp_path / "kernel.cubin") == {"units": []}
+    assert seen["PATH"] == os.pathsep.join([str(tools), str(elsewhere)]) and seen["NoDefaultCurrentDirectoryInExePath"] == "1"
+
+
+def test_shared_memory_that_the_launch_gives_counts_for_occupancy():
+    code = machine_code.MachineCode(1.0, 16, "registers", 1, 0, 1, 0, ())
+    numbers = {"registers": 32, "shared": 40 * 1024, "spill_stores": 0, "spill_loads": 0}
+    launch = RecordedLaunch("k", 1, 128, Path("k.cu"), lambda arch: ("", "k"), 40 * 1024)
+    found = machine_code._with_dynamic_shared(code, launch, "sm_86", numbers)
+    assert (found.blocks_per_multiprocessor, found.limiter) == (2, "shared memory"), "100 KiB hold two blocks of 41 KiB"
+    assert found.occupancy == 2 * 128 / 1536
+    assert machine_code._with_dynamic_shared(code, replace(launch, dynamic_shared=0), "sm_86", numbers) is code
+
+
+def test_a_linker_that_is_not_there_is_said(monkeypatch):
+    from cuda.bindings import nvjitlink
+
+    def missing(*_):
+        raise RuntimeError("Failure finding libnvJitLink\nin many places")
+
+    monkeypatch.setattr(nvjitlink, "create", missing)
+    with pytest.raises(machine_code.InspectionError, match=r"cannot be loaded \(Failure finding libnvJitLink\); run: pip"):
+        machine_code.link.__wrapped__("", "sm_80")
+
+
+def test_the_variant_of_an_architecture_that_ptx_is_written_for_is_linked():
+    assert machine_code._of_target(".version 8.8\n.target sm_90a\n", "sm_90") == "sm_90a"
+    assert machine_code._of_target(".version 8.8\n.target sm_80\n", "sm_90") == "sm_90"
+    assert machine_code._of_target(".version 8.8\n.target sm_100a\n", "sm_90") == "sm_90"
 
 
 def test_a_linker_that_is_older_than_the_compiler_is_named(monkeypatch):
