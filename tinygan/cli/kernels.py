@@ -83,6 +83,7 @@ def verify(
 
     A kernel of your own is judged in the same way by the kernel of the contract that --as names, in the emulator; a comment line in
     its file says how it is launched: // launch: mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 32)>>>(a, b, c, M, N, K).
+    A .py file has kernels of Numba CUDA or Triton, and is executed.
     Outputs are poisoned with NaN first. Exit code 1 if anything is wrong.
     """
     if (code := in_time(what, seconds)) is not None:

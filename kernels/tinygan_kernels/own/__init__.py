@@ -1,11 +1,11 @@
 """Kernels of one's own: judged by the contract, profiled beside the ladder's rungs, explained in pictures. No GPU is needed.
 
     from tinygan_kernels.own import verify
-    print(verify("mm.cu", as_="matmul"))       # a file in CUDA C++, PTX or Python (Numba CUDA), with a launch line in it
+    print(verify("mm.cu", as_="matmul"))       # a file in CUDA C++, PTX or Python, with a launch line in it
 
 `tinygan kernels verify mm.cu --as matmul` is the same on the command line, and the section "Your own kernel" of docs/kernels.md
-takes a product from wrong to right with it. In reading order: launch_line, kernel_file, host, diagnosis, judge, profiles,
-subjects, accesses, explain, pictures, traced, page; race, gpu_race.
+takes a product from wrong to right with it. Python files have kernels of Numba CUDA or Triton. In reading order: launch_line,
+triton_kernel, kernel_file, host, diagnosis, judge, profiles, subjects, accesses, explain, pictures, traced, page; race, gpu_race.
 """
 
 from importlib import import_module
