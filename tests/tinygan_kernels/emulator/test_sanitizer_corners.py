@@ -153,3 +153,59 @@ extern "C" __global__ void k(int* x, int* y) {
     found = one(code, "racecheck", (2,), (64,), integers(1), integers(3))
     assert found.sides == (1 << 10 | 32, 1 << 10) and "write of bytes read by another thread" in found.message
     assert not findings_of(code.replace("y[0] = *x", "y[0] = 0"), (2,), (64,), integers(1), integers(3))
+
+
+# -- copies under way ---------------------------------------------------------------------------------------------------------
+COPIES = """extern "C" __global__ void k(float* x, float* z, float* y) {
+  __shared__ float s[32];
+  int t = threadIdx.x;
+  float* from = t < 16 ? x + t : z + t;
+  unsigned to = (unsigned)__cvta_generic_to_shared(&s[t]);
+  if (blockIdx.x == 1)
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" :: "r"(to), "l"(from) : "memory");  // COPY
+  if (blockIdx.x == 1 && t == 5) z[20] = 1;  // BUG
+  asm volatile("cp.async.wait_all;" ::: "memory");
+  if (blockIdx.x == 1) y[t] = s[t];
+}"""
+
+
+def of_copies(code: str, *arrays: np.ndarray) -> list[emulator.Finding]:
+    return [f for f in findings_of(code, (2,), (32,), *arrays) if "cp.async" in f.message]
+
+
+@pytest.mark.parametrize(("store", "storer", "copier"), [
+    ("t == 5) z[20]", 5, 20), ("t == 20) z[20]", 20, 20), ("t == 31) x[0]", 31, 0)])  # fmt: skip
+def test_a_store_to_what_a_copy_reads_names_who_stores_and_who_copies(store, storer, copier):
+    """Half of the threads copy from one array and half from another."""
+    arrays = [np.zeros(32, np.float32) for _ in range(3)]
+    (found,) = of_copies(COPIES.replace("t == 5) z[20]", store), *arrays)
+    assert f"the copy is by thread ({copier}, 0, 0) of block (1, 0, 0), kernel.cu:7 (PTX line" in found.message
+    assert (found.block, found.thread, found.count, found.space) == ((1, 0, 0), (storer, 0, 0), 1, "global")
+    assert found.address == arrays[copier > 15].ctypes.data + 4 * copier
+    assert not findings_of(COPIES.replace("z[20] = 1", "z[5] = 1"), (2,), (32,), *arrays)
+
+
+def test_a_read_of_what_copies_have_yet_to_bring():
+    code = COPIES.replace("if (blockIdx.x == 1 && t == 5) z[20] = 1;", "if (blockIdx.x == 1 && t > 28) y[0] = s[t - 20];")
+    (copy,) = of_copies(code, *(np.zeros(32, np.float32) for _ in range(3)))
+    assert (copy.tool, copy.block, copy.thread, copy.count, copy.space) == ("racecheck", (1, 0, 0), (29, 0, 0), 3, "shared")
+    assert copy.address == 4 * 9 and "the copy is by thread (9, 0, 0) of block (1, 0, 0), kernel.cu:7 (PTX line" in copy.message
+
+
+# -- local memory of other threads --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("space", ["shared", "global"])
+def test_the_address_of_another_thread_s_variable_names_where_it_was_read(space):
+    code = """extern "C" __global__ void k(int* y, int** z) {
+  __shared__ int* s[34];
+  int own[2] = {1, 2}, t = threadIdx.x;
+  int** p = z;
+  if (t == 3) p[blockDim.x + 1] = own;
+  __syncthreads();
+  if (t == 7) y[0] = *p[blockDim.x + 1];  // BUG
+}"""
+    code = code.replace("p = z", "p = s") if space == "shared" else code
+    found = findings_of(code, (1,), (32,), integers(1), np.zeros(34, np.int64))
+    (load,) = [f for f in found if "another thread's local variable" in f.message]
+    assert (load.tool, load.space, load.thread, load.count) == ("memcheck", space, (7, 0, 0), 1)
+    assert "it was stored by thread (3, 0, 0) of block (0, 0, 0), kernel.cu:5 (PTX line" in load.message
+    assert space == "global" or load.address == 33 * 8
