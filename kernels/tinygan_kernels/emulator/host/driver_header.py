@@ -22,6 +22,11 @@ def _numbered(prefix: str, names: list[str]) -> dict[str, int]:
     return {f"CU_TENSOR_MAP_{prefix}_{name}": number for number, name in enumerate(names)}
 
 
+_PARAMETERS = (
+    "CUtensorMap* map, CUtensorMapDataType kind, cuuint32_t rank, void* address, const cuuint64_t* sizes, "
+    "const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t* steps, CUtensorMapInterleave interleave, "
+    "CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill"
+)
 TEXT = (
     "#ifndef __cuda_cuda_h__\n#define __cuda_cuda_h__\n"
     "typedef unsigned int cuuint32_t;\ntypedef unsigned long long cuuint64_t;\n"
@@ -33,5 +38,15 @@ TEXT = (
     + _enumeration("CUtensorMapSwizzle", _numbered("SWIZZLE", ["NONE", "32B", "64B", "128B"]))
     + _enumeration("CUtensorMapL2promotion", _numbered("L2_PROMOTION", ["NONE", "L2_64B", "L2_128B", "L2_256B"]))
     + _enumeration("CUtensorMapFloatOOBfill", _numbered("FLOAT_OOB_FILL", ["NONE", "NAN_REQUEST_ZERO_FMA"]))
-    + "#endif\n"
+    + "#ifdef HOST_TENSOR_MAPS\n"
+    f"inline CUresult cuTensorMapEncodeTiled({_PARAMETERS}) {{\n"
+    "    return (CUresult)host_tensorMapEncodeTiled(map, kind, rank, address, sizes, strides, box, steps, interleave, swizzle,\n"
+    "                                               promotion, fill);\n}\n"
+    "#endif\n#endif\n"
 )
+TYPEDEFS = (
+    "#pragma once\n#include <cuda.h>\n"
+    f"typedef CUresult (*PFN_cuTensorMapEncodeTiled_v12000)({_PARAMETERS});\n"
+    "typedef PFN_cuTensorMapEncodeTiled_v12000 PFN_cuTensorMapEncodeTiled;\n"
+)
+"""cudaTypedefs.h: the types of pointers to the driver's functions, of which the emulator has one."""

@@ -200,6 +200,7 @@ HEADERS: dict[str, str] = {
     "float.h": _FLOAT,
     "limits.h": _LIMITS,
     "cuda.h": "#pragma once\n#include <cuda_runtime_api.h>\n#define CUDA_VERSION CUDART_VERSION\n" + driver_header.TEXT,
+    "cudaTypedefs.h": driver_header.TYPEDEFS,
     "assert.h": "#ifdef NDEBUG\n#undef assert\n#define assert(condition) ((void)0)\n#endif\n",
     "stdlib.h": "#pragma once\n#define EXIT_SUCCESS 0\n#define EXIT_FAILURE 1\n#define RAND_MAX 2147483647\n",
     **dict.fromkeys(("stdio.h", "string.h", "stddef.h", "stdbool.h", "time.h"), "#pragma once\n"),

@@ -37,6 +37,7 @@ from .cuda_errors import (
 from .launch import Launch
 from .memory import DEVICE, HOST, MANAGED, NOWHERE, PINNED, Region
 from .process import HostFault, Process
+from .tensor_maps import TensorMaps
 
 TO_HOST_FROM_HOST, TO_DEVICE, FROM_DEVICE, ON_DEVICE, BY_ADDRESS = range(5)
 _SIDES = {TO_HOST_FROM_HOST: (False, False), TO_DEVICE: (True, False), FROM_DEVICE: (False, True), ON_DEVICE: (True, True)}
@@ -112,6 +113,7 @@ class CudaRuntime:
             "host_cudaSymbolSize": (lambda address: self._symbol(address).size, "p", "p"),
             "__cudaCDP2GetParameterBufferV2": (self.prepare, "pppi", "p"),
             "__cudaCDP2LaunchDeviceV2": (self._returning(self.launch, "a launch"), "pp", "i"),
+            **TensorMaps(self.process).functions(),
         }
         return made | {name: self.process.callback(*entry) for name, entry in plain.items()}
 

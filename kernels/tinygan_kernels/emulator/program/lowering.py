@@ -149,7 +149,12 @@ def _function(program: Lowering, function: Function) -> str:
     w = Writer(function, program)
     w.ins = next((i for i in function.body if isinstance(i, Instruction)), w.ins)
     top = program.cell(w, "stack_top")
-    w.line(f"%frame = load i64, {top}")
+    w.line(f"%below = load i64, {top}")
+    if w.aligned_to > 16:
+        w.line(f"%beyond = add i64 %below, {w.aligned_to - 1}")
+        w.line(f"%frame = and i64 %beyond, {-w.aligned_to}")
+    else:
+        w.line("%frame = add i64 %below, 0")
     after = w.value(f"add i64 %frame, {-(-max(w.frame, FRAME) // 16) * 16}")
     full = w.value(f"icmp ugt i64 {after}, {program.cells['stack_end_value']}")
     w.line(f"br i1 {full}, label %overflow, label %begin")
@@ -169,7 +174,7 @@ def _function(program: Lowering, function: Function) -> str:
             _instruction(program, w, item, seen)
     w.line("br label %leave")
     w.label("leave")
-    w.line(f"store i64 %frame, {top}")
+    w.line(f"store i64 %below, {top}")
     w.line("ret void")
     return w.text()
 

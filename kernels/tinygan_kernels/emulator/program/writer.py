@@ -69,12 +69,13 @@ class Writer:
         self.lines: list[str] = []
         self.count = 0
         self.ins = Instruction("", (), (), None, False, 0, (0, 0))
-        self.frame, offsets = 0, {}
+        self.frame, self.aligned_to, offsets = 0, 16, {}
         for variable in function.variables.values():
             if variable.space == "local":
                 self.frame = -(-self.frame // max(variable.align, 1)) * max(variable.align, 1)
                 offsets[variable.name] = self.frame
                 self.frame += variable.size
+                self.aligned_to = max(self.aligned_to, variable.align)
         self.offsets = offsets
 
     # -- lines ------------------------------------------------------------------------------------------------------------

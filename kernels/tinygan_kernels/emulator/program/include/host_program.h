@@ -46,6 +46,7 @@ cudaError_t host_cudaFuncSetAttribute(const void* kernel, int attribute, int val
 cudaError_t host_cudaFuncGetAttribute(const void* kernel, int attribute, int* value);
 }
 
+#include "host_tensor_maps.h"
 #include "host_textures.h"
 
 // -- memory --------------------------------------------------------------------------------------------------------------
