@@ -6,9 +6,10 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 # Numba CUDA brings NVIDIA's compilers as wheels, of one CUDA major version. CuPy before 14 does not look for them there.
-# mma.h includes crt/mma.h, which CUDA 12 has among nvcc's headers, and numba-cuda[cu13] lacks. numba-cuda before 0.26 is built
-# otherwise inside than what `emulator.numba()` puts an emulated device into.
-CUDA_12, CUDA_13 = ["numba-cuda[cu12]>=0.26"], ["numba-cuda[cu13]>=0.26", "cuda-toolkit[crt]>=13"]
+# mma.h includes crt/mma.h, which CUDA 12 has among nvcc's headers, and numba-cuda[cu13] lacks; curand_kernel.h is cuRAND's.
+# numba-cuda before 0.26 is built otherwise inside than what `emulator.numba()` puts an emulated device into.
+CUDA_12 = ["numba-cuda[cu12]>=0.26", "cuda-toolkit[curand]>=12"]
+CUDA_13 = ["numba-cuda[cu13]>=0.26", "cuda-toolkit[crt,curand]>=13"]
 DRAWING = ["igraph>=1.0"]  # lays graphs out in layers; under the GPL, so it is nothing that everyone installs
 FORMULAS = ["sympy>=1.12"]
 PLAY = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]  # uvicorn from there on runs on what websockets has now

@@ -782,7 +782,9 @@ extern "C" __global__ void k(P* x, P* y) {
 }"""
 
 
-@pytest.mark.parametrize("fields", ["char c; int v;", "int c; double v;", "double c; int v;"])
+@pytest.mark.parametrize(
+    "fields", ["char c; int v;", "int c; double v;", "double c; int v;", "double v; short c;", "short c; int v;"]
+)
 def test_padding_may_be_copied_from_shared_and_global_memory(fields):
     x, y, code = emulator.empty(512, np.uint8), np.zeros(1024, np.uint8), STRUCTURES.replace("FIELDS", fields)
     assert not findings_of(code.replace("VALUES", "s[t].v = x[t].v = -t;"), (1,), (32,), x, y)

@@ -178,6 +178,15 @@ _HOST_ONLY = (
 )  # fmt: skip
 
 
+_CUB = (
+    ("block", "adjacent_difference discontinuity exchange histogram load merge_sort radix_rank radix_sort reduce run_length_decode "
+     "scan shuffle store"),
+    ("warp", "exchange load merge_sort reduce scan store"),
+    ("thread", "load operators reduce scan search store"),
+)  # fmt: skip
+"""Headers of cub for code inside of kernels. Its own cub/cub.cuh includes its launches from the host too, and NVRTC has none."""
+
+
 def _std(names: str, origin: str = "::") -> str:
     """Return a declaration of names in `std`, which stand in another namespace."""
     return "namespace std { " + " ".join(f"using {origin}{name};" for name in names.split()) + " }\n"
@@ -208,6 +217,9 @@ HEADERS: dict[str, str] = {
     "cinttypes": "#pragma once\n#include <cstdint>\n#include <inttypes.h>\n",
     "libcuxx_algorithm.h": _ALGORITHM,
     **{name: f"#pragma once\n#include <{_place(name)}>\n{_std(names, 'cuda::std::')}" for name, names in _LIBCUXX.items()},
+    "cub/cub.cuh": "#pragma once\n" + "".join(
+        f"#include <cub/{kind}/{kind}_{name}.cuh>\n" for kind, names in _CUB for name in names.split()
+    ),
     **dict.fromkeys(_HOST_ONLY, "#pragma once\n"),
 }  # fmt: skip
 HEADERS["cassert"] = HEADERS["assert.h"]

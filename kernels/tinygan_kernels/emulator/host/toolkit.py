@@ -20,6 +20,7 @@ HEADER_SINCE = {"cuda_fp4.h": (12, 8), "cuda_fp6.h": (12, 8), "cuda/std/algorith
 CCCL_SINCE = (12, 4)  # NVIDIA's packages of 12.0 and 12.1 have an empty one in its place
 CCCL_ADVISED = (12, 6)  # the first tried that has the algorithms, of which <algorithm> and <vector> of host code are made
 _CCCL = ("cuda/", "cub/", "thrust/", "nv/")
+_IN_OTHER_FOLDERS = ("crt/mma.h", "curand_kernel.h")  # headers that kernels include, from packages which may have their own folder
 
 Version = tuple[int, int]
 
@@ -30,7 +31,7 @@ def dotted(version: Version) -> str:
 
 
 def header_folders(version: Version, roots: list[Path] | None = None) -> list[str]:
-    """Return the folders with cuda_fp16.h and the like, with libcu++ (cuda/std) beside it, and with crt/mma.h, for this compiler.
+    """Return the folders of headers for this compiler: cuda_fp16.h and the like, libcu++ and cub beside it, crt/mma.h, cuRAND.
 
     roots: where packages have their `nvidia` folders, by default those of this Python. Headers of the compiler's own major
     version come first: where both CUDA 12's and 13's are installed, the others may not even compile.
@@ -41,17 +42,19 @@ def header_folders(version: Version, roots: list[Path] | None = None) -> list[st
     found = [header.parent for root in roots for header in sorted(root.glob("*/include/cuda_fp16.h"))]
     found.sort(key=lambda folder: (headers_version(folder) or (0, 0))[0] != version[0])
     folders = [each for folder in found for each in (folder, folder / "cccl", folder.parents[1] / "cuda_cccl" / "include")]
-    return [str(folder) for folder in dict.fromkeys([*folders, *_crt_folders(roots, found)]) if folder.is_dir()]
+    more = [folder for header in _IN_OTHER_FOLDERS for folder in _folders_with(header, roots, found)]
+    return [str(folder) for folder in dict.fromkeys([*folders, *more]) if folder.is_dir()]
 
 
-def _crt_folders(roots: list[Path], found: list[Path]) -> list[Path]:
-    """Return the folders with crt/mma.h, which mma.h includes, in packages of their own; none where one is beside other headers.
+def _folders_with(header: str, roots: list[Path], found: list[Path]) -> list[Path]:
+    """Return the folders of packages that have a header beside no cuda_fp16.h; none where one of `found` has it already.
 
-    CUDA 12 has it among the compiler's headers (cuda_nvcc), CUDA 13 in a package that shares its folder with the others.
+    CUDA 12 has such headers in folders of their own (cuda_nvcc, curand), CUDA 13 in packages that share a folder with the others.
     """
-    if any((folder / "crt" / "mma.h").is_file() for folder in found):
+    if any((folder / header).is_file() for folder in found):
         return []
-    return [header.parents[1] for root in roots for header in sorted(root.glob("*/include/crt/mma.h"))]
+    depth = header.count("/")
+    return [path.parents[depth] for root in roots for path in sorted(root.glob(f"*/include/{header}"))]
 
 
 def headers_version(folder: Path) -> Version | None:

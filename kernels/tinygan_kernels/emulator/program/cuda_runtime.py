@@ -34,6 +34,7 @@ from .cuda_errors import (
     SUCCESS,
     CudaError,
 )
+from .graphs import HOST_CALL, KERNEL, MEMCPY, MEMSET, Graphs
 from .launch import Launch
 from .memory import DEVICE, HOST, MANAGED, NOWHERE, PINNED, Region
 from .process import HostFault, Process
@@ -66,6 +67,8 @@ class CudaRuntime:
         self.texts: dict[str, int] = {}
         self.shared_limit: dict[int, int] = {}
         self.pending: Launch | None = None
+        self.graphs = Graphs(self._new_handle, lambda: int(process.site[0]))
+        self.instead: Callable[[int, Callable[[int], None]], None] | None = None  # takes the next piece of work, of a graph's node
         self.cuda_arrays = CudaArrays(process, self._side, self._region)
         room = np.zeros(ARGUMENTS, np.uint8)
         self.arguments = process.memory.add(Region(room.ctypes.data, ARGUMENTS, HOST, "the arguments of a launch", room))
@@ -83,7 +86,11 @@ class CudaRuntime:
             "cudaMemcpy": (self.memcpy, "pppi"),
             "cudaMemcpyAsync": (self.memcpy_async, "pppip"),
             "cudaMemcpy2D": (self.memcpy_2d, "ppppppi"),
+            "cudaMemcpy2DAsync": (self.memcpy_2d_async, "ppppppip"),
             "cudaMemset": (self.memset, "pip"),
+            "cudaMemset2DAsync": (self.memset_2d, "ppiipppi"),
+            "cudaLaunchHostFunc": (self.launch_host, "ppp"),
+            "cudaStreamWaitEvent": (self.stream_wait, "pp"),
             "cudaSymbol": (self.symbol, "pp"),
             "cudaMemGetInfo": (self.memory_info, "pp"),
             "cudaPointerType": (self.pointer_type, "pp"),
@@ -99,12 +106,12 @@ class CudaRuntime:
             "cudaEventSynchronize": (self.event_synchronize, "p"),
             "cudaEventElapsedTime": (self.event_elapsed, "ppp"),
             "cudaDeviceGetAttribute": (self.attribute, "pii"),
-            "cudaLaunchKernel": (self.launch_with, "piiiiiipppi"),
+            "cudaLaunchKernel": (self.launch_with, "piiiiiipppip"),
             "cudaFuncSetAttribute": (self.set_attribute, "pii"),
             "cudaFuncGetAttribute": (self.kernel_attribute, "pip"),
             **self.cuda_arrays.functions(),
         }
-        made = {f"host_{name}": self.process.callback(self._returning(f, name), args, "i") for name, (f, args) in table.items()}
+        made = {f"host_{name}": self.process.callback(self.returning(f, name), args, "i") for name, (f, args) in table.items()}
         plain: dict[str, tuple[Callable[..., Any], str, str]] = {
             "host_cudaGetLastError": (self.get_last_error, "", "i"),
             "host_cudaPeekAtLastError": (lambda: self.last, "", "i"),
@@ -112,12 +119,12 @@ class CudaRuntime:
             "host_cudaGetErrorName": (lambda code: self._text(code, 0), "i", "p"),
             "host_cudaSymbolSize": (lambda address: self._symbol(address).size, "p", "p"),
             "__cudaCDP2GetParameterBufferV2": (self.prepare, "pppi", "p"),
-            "__cudaCDP2LaunchDeviceV2": (self._returning(self.launch, "a launch"), "pp", "i"),
+            "__cudaCDP2LaunchDeviceV2": (self.returning(self.launch, "a launch"), "pp", "i"),
             **TensorMaps(self.process).functions(),
         }
         return made | {name: self.process.callback(*entry) for name, entry in plain.items()}
 
-    def _returning(self, function: Callable[..., None], name: str) -> Callable[..., int]:
+    def returning(self, function: Callable[..., None], name: str) -> Callable[..., int]:
         """Return a function that gives a cudaError_t back, and says on standard error why where it is none of success."""
 
         def called(*arguments: int) -> int:
@@ -154,6 +161,7 @@ class CudaRuntime:
         self.process.store(pointer, "u8", region.base)
 
     def malloc(self, pointer: int, size: int) -> None:
+        self.graphs.refuse("cudaMalloc", strict=True)
         self._allocate(pointer, size, DEVICE, "cudaMalloc")
 
     def malloc_managed(self, pointer: int, size: int) -> None:
@@ -195,7 +203,8 @@ class CudaRuntime:
         region = self._region(pointer, 1, "what is to be freed")
         if region.kind not in kinds or region.base != pointer or pointer in self.symbols:
             raise CudaError(INVALID_VALUE, f"it is no address that {by} returned: {region.name}")
-        self.synchronize()
+        self.graphs.refuse("cudaFree", strict=True)
+        self._all_seen()
         self.process.memory.free(region, self.process.place())
 
     def _free_bytes(self) -> int:
@@ -225,12 +234,28 @@ class CudaRuntime:
         region = self._region(address, size, what)
         return region.array[address - region.base : address - region.base + size]
 
+    def in_stream(self, stream: int, kind: int, action: Callable[[int], None]) -> None:
+        """Do something in a stream, or note it where it is for a graph. action: does it, in the stream that it is given."""
+        self._known(stream, "stream")
+        if self.instead is not None:
+            self.instead(kind, action)
+        elif not self.graphs.taken(stream, kind, action):
+            action(stream)
+
     def memcpy(self, to: int, source: int, size: int, kind: int) -> None:
+        self.graphs.refuse("cudaMemcpy")
         self._copy(to, source, size, kind)
-        self.synchronize()
+        self._all_seen()
 
     def memcpy_async(self, to: int, source: int, size: int, kind: int, stream: int) -> None:
+        self.in_stream(stream, MEMCPY, lambda s: self._copy_async(to, source, size, kind, s))
+
+    def _copy_async(self, to: int, source: int, size: int, kind: int, stream: int) -> None:
         self._copy(to, source, size, kind)
+        self._written_by_copy(to, kind, stream)
+
+    def _written_by_copy(self, to: int, kind: int, stream: int) -> None:
+        """Note that an asynchronous copy wrote memory which the host sees as well."""
         region = self.process.memory.at(to)
         if region is not None and region.kind == PINNED and kind != TO_HOST_FROM_HOST:
             region.changed_by, region.stream = f"the cudaMemcpyAsync at {self.process.place()} writes", stream
@@ -256,11 +281,45 @@ class CudaRuntime:
     def memcpy_2d(self, to: int, to_pitch: int, source: int, from_pitch: int, width: int, height: int, kind: int) -> None:
         if width > to_pitch or width > from_pitch:
             raise CudaError(INVALID_PITCH, f"rows of {width} bytes are longer than a pitch")
+        self.graphs.refuse("cudaMemcpy2D")
+        self._copy_rows(to, to_pitch, source, from_pitch, width, height, kind)
+        self._all_seen()
+
+    def memcpy_2d_async(
+        self, to: int, to_pitch: int, source: int, from_pitch: int, width: int, height: int, kind: int, stream: int
+    ) -> None:
+        if width > to_pitch or width > from_pitch:
+            raise CudaError(INVALID_PITCH, f"rows of {width} bytes are longer than a pitch")
+
+        def action(s: int) -> None:
+            self._copy_rows(to, to_pitch, source, from_pitch, width, height, kind)
+            self._written_by_copy(to, kind, s)
+
+        self.in_stream(stream, MEMCPY, action)
+
+    def _copy_rows(self, to: int, to_pitch: int, source: int, from_pitch: int, width: int, height: int, kind: int) -> None:
         for row in range(height):
             self._copy(to + row * to_pitch, source + row * from_pitch, width, kind)
-        self.synchronize()
+
+    def memset_2d(self, to: int, pitch: int, value: int, element: int, width: int, height: int, stream: int, waits: int) -> None:
+        """Fill rows of `width` elements of 1, 2 or 4 bytes with a value, cudaMemset2DAsync's and of a graph's node.
+
+        waits: 1 for cudaMemset2D, which no stream that is being captured takes.
+        """
+        if element not in (1, 2, 4) or (height > 1 and width * element > pitch):
+            raise CudaError(INVALID_VALUE, f"rows of {width} elements of {element} bytes do not fit a pitch of {pitch}")
+        if waits:
+            self.graphs.refuse("cudaMemset2D")
+        row = np.full(width, value & (1 << 8 * element) - 1, f"u{element}").view(np.uint8)
+
+        def action(_stream: int) -> None:
+            for i in range(height if row.size else 0):
+                self._side(to + i * pitch, row.size, True, True, "the destination")[...] = row
+
+        self.in_stream(stream, MEMSET, action)
 
     def memset(self, to: int, value: int, size: int) -> None:
+        self.graphs.refuse("cudaMemset")
         if size:
             self._side(to, size, True, True, "the destination")[...] = value & 255
 
@@ -274,6 +333,11 @@ class CudaRuntime:
 
     # -- order ------------------------------------------------------------------------------------------------------------------
     def synchronize(self) -> None:
+        """Let the host wait for all that it has asked for."""
+        self.graphs.refuse("cudaDeviceSynchronize")
+        self._all_seen()
+
+    def _all_seen(self) -> None:
         """Let the host see what was changed before."""
         for region in self.process.memory.regions.values():
             region.changed_by = ""
@@ -281,13 +345,37 @@ class CudaRuntime:
 
     def stream_synchronize(self, stream: int) -> None:
         self._known(stream, "stream")
-        self.synchronize()
+        self.graphs.refuse("cudaStreamSynchronize", (stream,))
+        self._all_seen()
+
+    def stream_wait(self, stream: int, event: int) -> None:
+        self._known(stream, "stream")
+        self._known(event, "event")
+        self.graphs.waits(stream, event)
+
+    def launch_host(self, stream: int, function: int, data: int) -> None:
+        """cudaLaunchHostFunc: the function sees what was done before it in its stream."""
+        if function not in self.process.functions:
+            raise CudaError(INVALID_VALUE, f"{function:#x} is no function of the host")
+        self.in_stream(stream, HOST_CALL, lambda _: self._call_host(function, data))
+
+    def _call_host(self, function: int, data: int) -> None:
+        marked = [(region, region.changed_by) for region in self.process.memory.regions.values() if region.changed_by]
+        self._all_seen()
+        self.process.call(function, data)
+        for region, by in marked:
+            region.changed_by = by
+        self.process.forget_ranges()
+
+    def _new_handle(self) -> int:
+        self.next_handle += 16
+        return self.next_handle
 
     def create(self, pointer: int) -> None:
-        self.next_handle += 16
-        self.handles.add(self.next_handle)
-        self.times[self.next_handle] = None
-        self.process.store(pointer, "u8", self.next_handle)
+        handle = self._new_handle()
+        self.handles.add(handle)
+        self.times[handle] = None
+        self.process.store(pointer, "u8", handle)
 
     def _known(self, handle: int, what: str) -> None:
         if (handle > 2 and handle not in self.handles) or (what == "event" and handle <= 2):  # 1 and 2 are CUDA's own streams
@@ -300,11 +388,13 @@ class CudaRuntime:
     def event_record(self, event: int, stream: int) -> None:
         self._known(event, "event")
         self._known(stream, "stream")
-        self.times[event] = time.perf_counter()
+        if not self.graphs.recorded(event, stream):
+            self.times[event] = time.perf_counter()
 
     def event_synchronize(self, event: int) -> None:
         self._known(event, "event")
-        self.synchronize()
+        self.graphs.refuse("cudaEventSynchronize", of_event=event)
+        self._all_seen()
 
     def event_elapsed(self, result: int, start: int, end: int) -> None:
         for event in (start, end):
@@ -341,20 +431,27 @@ class CudaRuntime:
         launch, self.pending = self.pending, None
         if launch is None:
             raise CudaError(INVALID_VALUE, "no launch was prepared")
-        self._run(launch, self.arguments.array.tobytes(), stream)
+        self._launch(launch, self.arguments.array.tobytes(), stream)
 
     def launch_with(
         self, kernel: int, gx: int, gy: int, gz: int, bx: int, by: int, bz: int, arguments: int, shared: int, stream: int,
-        cooperative: int,
+        cooperative: int, cluster: int,
     ) -> None:
-        """cudaLaunchKernel: the arguments are where a table of pointers says."""
+        """cudaLaunchKernel: the arguments are where a table of pointers says. cluster: the address of its three sizes, or 0."""
         translated = self._kernel(kernel)
         raw = bytearray()
         for i, variable in enumerate(translated.entry.params):
             raw += bytes(-len(raw) % variable.align)
             raw += self.process.bytes(int(self.process.load(arguments + 8 * i, "u8")), variable.size).tobytes()
         sizes = [tuple(v & 0xFFFFFFFF for v in three) for three in ((gx, gy, gz), (bx, by, bz))]
-        self._run(Launch(kernel, sizes[0], sizes[1], shared, bool(cooperative)), bytes(raw), stream)
+        x, y, z = (int(v) for v in bytes_at(cluster, 12).view("u4")) if cluster else (1, 1, 1)
+        launch = Launch(kernel, sizes[0], sizes[1], shared, bool(cooperative), (x, y, z) if cluster else None)
+        self._launch(launch, bytes(raw), stream)
+
+    def _launch(self, launch: Launch, raw: bytes, stream: int) -> None:
+        kernel = self._kernel(launch.kernel)
+        launch.check(kernel, self.shared_limit.get(launch.kernel, STATIC_SHARED - kernel.static_shared))
+        self.in_stream(stream, KERNEL, lambda s: self._run(launch, raw, s))
 
     def _kernel(self, address: int) -> TranslatedKernel:
         try:
@@ -363,9 +460,7 @@ class CudaRuntime:
             raise CudaError(INVALID_FUNCTION, f"{address:#x} is no kernel") from None
 
     def _run(self, launch: Launch, raw: bytes, stream: int) -> None:
-        self._known(stream, "stream")
         kernel = self._kernel(launch.kernel)
-        launch.check(kernel, self.shared_limit.get(launch.kernel, STATIC_SHARED - kernel.static_shared))
         values, at = [], 0
         for variable in kernel.entry.params:
             at = -(-at // variable.align) * variable.align
@@ -378,7 +473,7 @@ class CudaRuntime:
         sys.stdout.flush()
         run_kernel(
             kernel, self.variables, launch.grid, launch.block, tuple(values), launch.shared, arrays,
-            cooperative=launch.cooperative, foreign=memory.describe,
+            cooperative=launch.cooperative, cluster=launch.cluster, foreign=memory.describe,
         )  # fmt: skip
         for region, before in seen_by_both:
             if region.array.tobytes() != before:

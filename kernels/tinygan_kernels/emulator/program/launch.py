@@ -9,7 +9,7 @@ import numpy as np
 from tinygan_kernels.emulator.host.launch import MAX_THREADS
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-from .cuda_errors import INVALID_CONFIGURATION, INVALID_VALUE, OUT_OF_RESOURCES, CudaError
+from .cuda_errors import INVALID_CLUSTER, INVALID_CONFIGURATION, INVALID_VALUE, OUT_OF_RESOURCES, CudaError
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Launch:
     block: tuple[int, ...]
     shared: int
     cooperative: bool = False
+    cluster: tuple[int, int, int] | None = None  # its sizes in blocks
 
     def check(self, kernel: TranslatedKernel, most: int) -> None:
         """Raise CudaError where the runtime refuses the launch. most: bytes of dynamic shared memory that it may ask for."""
@@ -31,6 +32,8 @@ class Launch:
             raise CudaError(INVALID_CONFIGURATION, f"{named}: a block has 1 to {MAX_THREADS} threads (64 in z), not {threads}")
         if 0 in grid or grid[0] >= 1 << 31 or grid[1] > 65535 or grid[2] > 65535:
             raise CudaError(INVALID_CONFIGURATION, f"{named}: a grid has 1 to (2147483647, 65535, 65535) blocks")
+        if self.cluster and (0 in self.cluster or any(g % c for g, c in zip(grid, self.cluster, strict=True))):
+            raise CudaError(INVALID_CLUSTER, f"{named}: the grid is no multiple of clusters of {self.cluster} blocks")
         if self.shared > most:
             how = (
                 "more than 48 KiB with the static need cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n)"

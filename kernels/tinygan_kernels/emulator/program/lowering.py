@@ -77,9 +77,9 @@ class Lowering:
     def declare(self, text: str) -> None:
         self.declared.add(text)
 
-    def reach(self, start: str) -> None:
-        """Find the functions that code from `start` on may call, through variables (tables of virtual functions) too."""
-        work, variables = [start], set()
+    def reach(self, *starts: str) -> None:
+        """Find the functions that code from these on may call, through variables (tables of virtual functions) too."""
+        work, variables = [*starts], set()
         while work:
             name = work.pop()
             function = self.module.functions.get(name)
@@ -93,9 +93,9 @@ class Lowering:
                 variables.add(name)
                 work += [value.name for value in variable.initial if isinstance(value, Symbol)]
 
-    def ir(self, start: str) -> str:
-        """Return the IR of the function `start` and of all that it reaches."""
-        self.reach(start)
+    def ir(self, *starts: str) -> str:
+        """Return the IR of these functions and of all that they reach."""
+        self.reach(*starts)
         for function in self.functions:
             if function.refused:
                 raise EmulatorError(f"host code: {function.refused} of the PTX")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.memory import empty
+from tinygan_kernels.emulator.execute.memory import empty, unwritten_bytes
 
 HOST, DEVICE, MANAGED, PINNED = "host", "device", "managed", "pinned"
 KEPT_AFTER_FREE = 256 << 20
@@ -110,8 +110,12 @@ class ProgramMemory:
         return ""
 
 
-def refusal(memory: ProgramMemory, address: int, size: int, writes: bool) -> tuple[str, Region]:
-    """Say why host code may not read or write bytes, "" if it may; with the region that holds them (NOWHERE for none)."""
+def refusal(memory: ProgramMemory, address: int, size: int, writes: bool, library: bool = False) -> tuple[str, Region]:
+    """Say why host code may not read or write bytes, "" if it may; with the region that holds them (NOWHERE for none).
+
+    library: whether it belongs to an algorithm that a GPU would run, in the order of its stream: then the device's memory may be
+    touched, and counts as written.
+    """
     verb = f"{'writes' if writes else 'reads'} {size} byte{'s' if size > 1 else ''}"
     region = memory.at(address)
     if region is None:
@@ -120,13 +124,17 @@ def refusal(memory: ProgramMemory, address: int, size: int, writes: bool) -> tup
         return f"{verb} outside of all memory{_near(memory, address)}", NOWHERE
     if region.freed:
         return f"{verb} of freed memory: {region.name}, freed at {region.freed}", region
-    if not region.on_host:
+    if library and region.on_device:
+        marks = unwritten_bytes(region.array)
+        if writes and marks is not None:
+            marks[...] = 0
+    elif not region.on_host:
         return f"{verb} of device memory: {region.name}; copy it with cudaMemcpy, or use cudaMallocManaged", region
     if address + size > region.end:
         return f"{verb} across the end of {region.name}", region
     if writes and not region.writable:
         return f"{verb} of constant memory: {region.name}", region
-    if region.changed_by:
+    if region.changed_by and not library:
         text = f"{verb} of {region.name}, which {region.changed_by}: the host has not waited for it"
         return f"{text} (cudaDeviceSynchronize)", region
     return "", region

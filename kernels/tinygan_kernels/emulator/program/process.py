@@ -50,6 +50,8 @@ class Process:
         self.ranges = np.zeros(2, np.int64)  # of each place: where the range begins, how many addresses in it fit
         self.sites: list[tuple[Instruction, int, bool]] = []
         self.place_of: Callable[[tuple[int, int]], str] = str
+        self.libraries: set[int] = set()  # files whose code may touch the device's memory
+        self.on_device = 0  # how many algorithms of such libraries are running, one inside of the other
         self.error: BaseException | None = None
         self.code: int = 0
         self.kept: list[Any] = []  # what machine code calls has to live as long as it
@@ -86,13 +88,21 @@ class Process:
     # -- what machine code calls ------------------------------------------------------------------------------------------------
     def check(self, address: int, size: int, number: int) -> int:
         """Return 0 if host code may touch these bytes; else end the program."""
-        _, _, writes = self.sites[number]
-        why, region = refusal(self.memory, address, size, writes)
+        instruction, _, writes = self.sites[number]
+        library = self.on_device > 0 or instruction.origin in self.libraries
+        why, region = refusal(self.memory, address, size, writes, library)
         if why:
             self.end(HostFault(f"memcheck: host code {why}; {self.at_site(number)}"))
             return 1
         self.ranges[2 * number : 2 * number + 2] = region.base, max(region.size - size + 1, 0)
         return 0
+
+    def enter_device(self) -> None:
+        """Let host code touch the device's memory, for an algorithm that a GPU would run."""
+        self.on_device += 1
+
+    def leave_device(self) -> None:
+        self.on_device -= 1
 
     def fault(self, code: int, number: int) -> int:
         self.end(HostFault(f"host code: {_FAULTS[code]}; {self.at_site(number)}"))
@@ -103,6 +113,11 @@ class Process:
         if address not in self.functions:
             self.end(HostFault(f"host code calls {address:#x}, which is no function of the host; {self.at_site(number)}"))
         return 0
+
+    def call(self, function: int, value: int) -> None:
+        """Call a function of the host, by its address, that takes a pointer and returns nothing."""
+        slot = np.array([value], np.uint64)
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function)(slot.ctypes.data)
 
     def callback(self, function: Callable[..., Any], arguments: str, result: str) -> int:
         """Return the address of a C function that calls `function`.

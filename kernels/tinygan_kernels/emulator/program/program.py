@@ -26,6 +26,9 @@ from tinygan_kernels.emulator.translate.translator import translate
 
 from .c_library import CLibrary
 from .cuda_runtime import CudaRuntime
+from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
+from .graph_functions import GraphFunctions
+from .late_objects import BEFORE_MAIN, refused_lines, with_late_objects
 from .lowering import Lowering, initial_bytes
 from .machine_code import machine_code
 from .memory import DEVICE, HOST, MANAGED, Region
@@ -55,12 +58,15 @@ class Program:
         arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
         own = beside or {}
-        texts = tuple(sorted((program_headers() | own).items()))
+        headers = program_headers()
+        if uses_thrust(self.source, *own.values()):
+            common, headers = (*common, *THRUST), headers | thrust_headers()
+        texts = tuple(sorted((headers | own).items()))
         code = plain_lambdas(without_exceptions(self.source))
-        device = nvrtc.compile_ptx(code, common, arch, (), self.path.name, texts)[0]
+        code, device = self._compiled(code, common, arch, texts)
         exact = (*(o for o in common if o != "--use_fast_math" and not o.startswith("--fmad=")), "--fmad=false", "-DHOST_CODE=1")
-        texts = tuple(sorted((program_headers() | {name: of_no_architecture(text) for name, text in own.items()}).items()))
-        host = nvrtc.compile_ptx(of_no_architecture(code), exact, arch, (), self.path.name, texts)[0]
+        texts = tuple(sorted((headers | {name: of_no_architecture(text) for name, text in own.items()}).items()))
+        host = self._compiled(of_no_architecture(code), exact, arch, texts)[1]
         self.device, self.host = parsed(device), parsed(host)
         self.declarations = "\n".join(map(blanked, (self.source, *own.values())))
         main = self.host.functions.get("main")
@@ -68,6 +74,24 @@ class Program:
             raise EmulatorError(
                 f"{self.path.name} has no main(): launch its kernels from Python with emulator.RawKernel(code, name)"
             )
+
+    def _compiled(self, code: str, options: tuple[str, ...], arch: str, texts: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+        """Compile; where objects cannot be made when the program begins, compile again a source in which they are made later.
+
+        Returns (the source that was compiled, PTX).
+        """
+        fresh, at_file_scope, in_functions = code, set[int](), set[int]()
+        while True:
+            try:
+                return fresh, nvrtc.compile_ptx(fresh, options, arch, (), self.path.name, texts)[0]
+            except CompilationError as error:
+                outside, inside = refused_lines(str(error), self.path.name)
+                before = fresh
+                at_file_scope |= outside
+                in_functions |= inside
+                fresh = with_late_objects(code, at_file_scope, in_functions)
+                if fresh == before:
+                    raise
 
     def run(self, arguments: list[str] | None = None) -> int:
         """Run the program with these arguments after its name; return its exit code.
@@ -95,6 +119,7 @@ class _Run:
     def __init__(self, program: Program, arguments: list[str]):
         self.program, self.process = program, Process()
         self.process.place_of = self._place
+        self.process.libraries = {number for number, name in program.host.files.items() if of_thrust(name)}
         self.memories: dict[str, Memory] = {}
         self.shared: dict[str, Memory] = {}  # what kernels may touch
         self.symbols: dict[int, Region] = {}
@@ -183,22 +208,25 @@ class _Run:
 
     def _run(self, arguments: list[str]) -> int:
         addresses = self._addresses()
-        externs = {**self.c_library.functions(), **self.runtime.functions()}
+        externs = {**self.c_library.functions(), **self.runtime.functions(), **GraphFunctions(self.runtime).functions()}
         process = self.process
         for name, function, letters in (
             ("host_check", process.check, "pll"),
             ("host_fault", process.fault, "ll"),
             ("host_jump", process.jump, "pl"),
+            ("host_enter_device", process.enter_device, ""),
+            ("host_leave_device", process.leave_device, ""),
         ):
             externs[name] = process.callback(function, letters, "l")
         made = Lowering(self.program.host, addresses, externs, process.cells(_most_sites(self.program.host)), self._place)
-        text = made.ir("main")
+        first = [BEFORE_MAIN] if BEFORE_MAIN in self.program.host.functions else []
+        text = made.ir("main", *first)
         process.sites = made.sites
         engine = machine_code(text)
         functions = {f.name: engine.get_function_address(f.name) for f in made.functions}
         process.functions = set(functions.values())
         self._initialise(addresses | functions)
-        return self._call_main(functions["main"], arguments)
+        return self._call_main(functions["main"], arguments, [functions[name] for name in first])
 
     def _initialise(self, addresses: dict[str, int]) -> None:
         """Write the variables' initial values. addresses: those that host code knows. What kernels use has addresses of theirs."""
@@ -219,8 +247,11 @@ class _Run:
                     if raw is not None:
                         memory.data[i * size : (i + 1) * size] = np.frombuffer(raw[:size], np.uint8)
 
-    def _call_main(self, address: int, arguments: list[str]) -> int:
-        """Call main in a thread with a large stack; an interruption ends it at the next turn of a loop."""
+    def _call_main(self, address: int, arguments: list[str], first: list[int]) -> int:
+        """Call main in a thread with a large stack; an interruption ends it at the next turn of a loop.
+
+        first: addresses of functions that are called before it, without arguments.
+        """
         process = self.process
         texts = [process.constant_text(a) for a in arguments]
         for at in texts:
@@ -232,10 +263,18 @@ class _Run:
         slots: list[np.ndarray] = [*([result] if main.returns else []), argc, argv]
         given = [a.ctypes.data for a in slots][: len(main.returns) + len(main.params)]
         call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(given))(address)
+        earlier = [ctypes.CFUNCTYPE(None)(function) for function in first]
+
+        def whole() -> None:
+            for function in earlier:
+                function()
+            if not process.ended[0]:
+                call(*given)
+
         context = contextvars.copy_context()
         before = threading.stack_size(NATIVE_STACK)
         try:
-            thread = threading.Thread(target=context.run, args=(call, *given), daemon=True)
+            thread = threading.Thread(target=context.run, args=(whole,), daemon=True)
             thread.start()
         finally:
             threading.stack_size(before)

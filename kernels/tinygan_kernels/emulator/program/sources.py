@@ -11,7 +11,7 @@ from tinygan_kernels.emulator.host.headers import HEADERS
 
 _ALSO_CALLED = {
     "iomanip": "iostream",
-    "sstream": "iostream",
+    "bits/stdc++.h": "host_everything.h",
     "ostream": "iostream",
     "exception": "stdexcept",
     "sys/time.h": "time.h",
@@ -24,6 +24,8 @@ _IN_STD = {
     "cctype": "isdigit isalpha isalnum isspace isupper islower tolower toupper",
 }
 """Headers <c...> of C++, and what they declare in `std` of the C header's names."""
+_CUB_DEVICE = ("histogram", "radix_sort", "reduce", "run_length_encode", "scan", "select")
+"""Headers of cub's device-wide algorithms, whose launches NVRTC cannot compile: `include/cub_device.h` has some of its own."""
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
@@ -36,7 +38,8 @@ def program_headers() -> dict[str, str]:
     for name, members in _IN_STD.items():
         using = " ".join(f"using ::{member};" for member in members.split())
         texts[name] = f"#pragma once\n#include <{name[1:]}.h>\nnamespace std {{ {using} }}\n"
-    return texts
+    texts |= {f"cub/device/device_{name}.cuh": "#pragma once\n#include <cub_device.h>\n" for name in _CUB_DEVICE}
+    return texts | {"cub/cub.cuh": HEADERS["cub/cub.cuh"] + "#include <cub_device.h>\n"}
 
 
 def headers_beside(path: Path, source: str) -> dict[str, str] | None:
@@ -72,7 +75,7 @@ def plain_lambdas(source: str) -> str:
 
 def without_exceptions(source: str) -> str:
     """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
-    found = list(re.finditer(r"\b(throw|try|catch)\b", blanked(source)))
+    found = list(re.finditer(r"\b(throw|try|catch)\b", blanked(source))) if re.search(r"\b(throw|try)\b", source) else []
     if not found:
         return source
     parts, at = ['#include "thrown.h"\n#line 1\n'], 0
@@ -80,7 +83,8 @@ def without_exceptions(source: str) -> str:
         parts.append(source[at : match.start()])
         at = match.end()
         if match[1] == "throw":
-            parts.append("host_thrower() =")
+            again = re.match(r"\s*;", source[at:])
+            parts.append("host_thrower().again()" if again else "host_thrower() =")
         elif match[1] == "try":
             parts.append("if (true)")
         else:

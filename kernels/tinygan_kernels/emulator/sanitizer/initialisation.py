@@ -1,13 +1,15 @@
 """initcheck: reads of memory that nothing has written.
 
 A load whose registers are only stored again is a copy, as of a structure with padding. An element of which some bytes are written
-and others, the padding, are not may be copied: the marks go along. Of local memory, wholly unwritten elements may be copied too,
-and a copy of those to memory whose marks are not kept (an ordinary array) is the read that is reported.
+and others, the padding, are not may be copied: the marks go along. So may padding that is an element of its own. Of local memory,
+wholly unwritten elements may be copied too, and a copy of those to memory whose marks are not kept (an ordinary array) is the read
+that is reported.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -15,19 +17,25 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import Lanes
 from tinygan_kernels.emulator.execute.memory import Memory
-from tinygan_kernels.emulator.syntax.ptx import Register, Vector, names_in
-from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Address, Register, Vector, names_in
+from tinygan_kernels.emulator.translate.kernel import TranslatedBlock, TranslatedKernel
 
 Registers = dict[int, tuple[tuple[str, str], ...]]  # PTX line -> (function, register) of each element
 
 
 class Copies(NamedTuple):
     """The loads of a kernel whose registers are only stored, the stores of such registers, and whether it stores single bytes other
-    than those."""
+    than those.
+
+    padding: those of the registers that may hold nothing but a structure's padding; unused: PTX lines of loads of which some values
+    are known to be dropped.
+    """
 
     loads: Registers
     stores: Registers
     bytes: bool
+    padding: frozenset[tuple[str, str]]
+    unused: frozenset[int]
 
 
 _KNOWN: WeakKeyDictionary[TranslatedKernel, Copies] = WeakKeyDictionary()
@@ -49,6 +57,7 @@ def copies_of(kernel: TranslatedKernel) -> Copies:
                 uses.update(named)
                 if held and ins.opcode == "st":
                     uses.subtract(held)
+        unused = _lines_of(kernel, MAY_READ_UNWRITTEN)
         copied = {name for held in loads.values() for name in held if uses[name] == 1} & {n for s in stores.values() for n in s}
         stored = [(i, block.function) for block in kernel.basic_blocks for i in block.instructions if i.opcode == "st"]
         narrow = [(i, function) for i, function in stored if i.modifiers[-1] in ("u8", "s8", "b8") and "param" not in i.modifiers]
@@ -56,14 +65,48 @@ def copies_of(kernel: TranslatedKernel) -> Copies:
             {line: tuple(held) for line, held in loads.items() if copied.issuperset(held)},
             {line: tuple(held) for line, held in stores.items() if copied.intersection(held)},
             any(not copied.issuperset(_elements(i.operands[-1], function) or [None]) for i, function in narrow),
+            frozenset(name for block in kernel.basic_blocks for name in _padding(block, copied)),
+            unused,
         )
     return _KNOWN[kernel]
+
+
+def _lines_of(kernel: TranslatedKernel, headers: tuple[str, ...]) -> frozenset[int]:
+    """Return the PTX lines of the instructions that are written in one of these headers."""
+    files = {number for number, name in kernel.module.files.items() if name.endswith(headers)}
+    if not files:
+        return frozenset()
+    return frozenset(i.ptx_line for block in kernel.basic_blocks for i in block.instructions if i.origin in files)
+
+
+def _padding(block: TranslatedBlock, copied: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Return the copied registers of 4 bytes that may be a structure's padding alone.
+
+    {double, short} is copied as 8, 2, 1 + 1 and 4 bytes. What tells padding from other integers are the copies of shorter elements
+    right before it, and one of 8 bytes, without which a structure has no padding of 4.
+    The int of {double, short, int} looks alike.
+    """
+    loads = []
+    for ins in block.instructions:
+        held = _elements(ins.operands[0], block.function) if ins.opcode == "ld" and len(ins.operands) == 2 else []
+        if held and copied.issuperset(held) and isinstance(ins.operands[1], Address):
+            loads.append((ins.operands[1].base, ins.operands[1].offset, WIDTH[ins.modifiers[-1]], held))
+    for base, offset, size, held in loads:
+        beside = [(o - offset, s) for b, o, s, _ in loads if b == base]
+        aligned = any(s == 8 and o % 8 == 4 for o, s in beside)
+        if size == 4 and len(held) == 1 and aligned and any(s < 4 and -4 <= o < 0 for o, s in beside):
+            yield held[0]
 
 
 def _elements(operand, function: str) -> list:
     """Return the registers of an operand, none if some element is not a register."""
     items = operand.items if isinstance(operand, Vector) else (operand,)
     return [(function, i.name) for i in items] if all(isinstance(i, Register) for i in items) else []
+
+
+MAY_READ_UNWRITTEN = ("cub/block/block_merge_sort.cuh",)
+"""Headers whose loads from shared memory may meet an element that nobody has written, and drop it. (cub, SerialMerge: "One more
+item may be read but is not used".)"""
 
 
 class Unwritten(NamedTuple):
@@ -88,6 +131,8 @@ class ChecksInitialisation:
     def initialised(self, site, memory: Memory, positions, lanes: Lanes) -> None:
         """Report the lanes that read bytes which were never written, unless they only copy them."""
         view, index = self.mark_view(site, memory, positions)
+        if memory is self.shared and site.ptx_line in self.copies.unused:
+            return
         bad = view[index] != 0
         for j in range(1, site.count):
             bad |= view[index + j] != 0
@@ -98,6 +143,8 @@ class ChecksInitialisation:
         if copied and (bad.any() or any(name in self.unwritten_registers for name in copied)):
             elements = [view[index + j] for j in range(site.count)]
             whole = [np.zeros(index.shape, bool)] * site.count if memory is self.local else self._whole(site, elements)
+            if copied[0] in self.copies.padding:
+                whole = [whole[0] & self._unit_unwritten(site, memory, positions)]
             kept = [np.where(w, 0, e).astype(e.dtype) for e, w in zip(elements, whole, strict=True)]
             self._copied(copied, site, memory, kept, positions, lanes, bad)
             bad = np.logical_or.reduce(whole)
@@ -143,9 +190,15 @@ class ChecksInitialisation:
                 continue
             if view is not None and marks[j].dtype == view.dtype:
                 view[index + j] = marks[j]
-            elif whole[j].any():
+            elif whole[j].any() and names[j] not in self.copies.padding:
                 lane, count = int(lanes.index[np.flatnonzero(whole[j])[0]]), int(np.count_nonzero(whole[j]))
                 self._report_unwritten(source.site, self.local, lane, source.addresses.get(lane, 0), count)
+
+    def _unit_unwritten(self, site, memory: Memory, positions) -> np.ndarray:
+        """Return in which lanes nothing is written of the 8 bytes, aligned, that an element of 4 bytes lies in."""
+        view, index = self.mark_view(site, memory, positions)
+        other = np.where(positions & 7, index - 1, np.minimum(index + 1, view.size - 1))
+        return view[other] == np.iinfo(view.dtype).max // 255
 
     def _whole(self, site, elements: list[np.ndarray]) -> list[np.ndarray]:
         """Return, for each element of a copy, in which lanes it has no written byte. elements: their marks, one integer each.

@@ -49,7 +49,7 @@ class _Parser(Declarations):
     def __init__(self, text: str):
         super().__init__(text)
         self.unit = Module(text=text)
-        self.location = (0, 0)
+        self.location, self.origin = (0, 0), 0
         self.refusal = ""  # what is not supported in the head of the function at hand
 
     # -- module -----------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ class _Body:
         p = self.p
         p.take()
         place = (p.integer(), p.integer(), p.integer())
-        p.location = place[:2]
+        p.location, p.origin = place[:2], place[0]
         while p.peek() == ",":  # , function_name X + n, inlined_at f l c
             p.take()
             if p.take() == "function_name":
@@ -284,7 +284,7 @@ class _Body:
         opcode, *modifiers = p.take().split(".")
         operands = () if p.peek() == ";" else self.operand_list()
         p.expect(";")
-        self.function.body.append(Instruction(opcode, tuple(modifiers), operands, guard, negated, line, p.location))
+        self.function.body.append(Instruction(opcode, tuple(modifiers), operands, guard, negated, line, p.location, p.origin))
 
     def operand_list(self) -> tuple:
         items = [self.operand()]

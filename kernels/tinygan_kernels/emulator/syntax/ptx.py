@@ -137,6 +137,7 @@ class Instruction:
     guard_negated: bool  # @!%p
     ptx_line: int
     source: tuple[int, int]  # (file number, line), (0, 0) if there is no .loc
+    origin: int = 0  # number of the file in which it is written, a header where `source` is the line that called it
 
     @property
     def name(self) -> str:

@@ -1,0 +1,182 @@
+// std::vector of C++, whose allocator is never asked; operator[] is checked by the emulator, which knows the memory behind it.
+#pragma once
+#include <algorithm>
+#include <cuda/std/initializer_list>
+#include <stdio.h>
+#include <stdlib.h>
+namespace std {
+template <class T> struct allocator {
+    typedef T value_type;
+    typedef T* pointer;
+    typedef const T* const_pointer;
+    typedef T& reference;
+    typedef const T& const_reference;
+    typedef size_t size_type;
+    typedef ptrdiff_t difference_type;
+    template <class U> struct rebind { typedef allocator<U> other; };
+    constexpr allocator() {}
+    template <class U> constexpr allocator(const allocator<U>&) {}
+    T* allocate(size_t n) { return (T*)malloc(n * sizeof(T)); }
+    void deallocate(T* pointer, size_t) { free(pointer); }
+};
+template <class T, class U> constexpr bool operator==(const allocator<T>&, const allocator<U>&) { return true; }
+template <class T, class U> constexpr bool operator!=(const allocator<T>&, const allocator<U>&) { return false; }
+template <class T, class A = allocator<T>> class vector {
+    T* first_ = nullptr;
+    size_t size_ = 0, room_ = 0;
+
+    __noinline__ void grow(size_t room) {
+        if (room <= room_) return;
+        T* fresh = (T*)malloc(room * sizeof(T));
+        for (size_t i = 0; i < size_; i++) {
+            new (fresh + i) T(cuda::std::move(first_[i]));
+            first_[i].~T();
+        }
+        free(first_);
+        first_ = fresh;
+        room_ = room;
+    }
+
+public:
+    typedef T value_type;
+    typedef A allocator_type;
+    typedef T* iterator;
+    typedef const T* const_iterator;
+    typedef T& reference;
+    typedef const T& const_reference;
+    typedef size_t size_type;
+    typedef ptrdiff_t difference_type;
+
+    constexpr vector() {}
+    explicit vector(size_t n) { resize(n); }
+    vector(size_t n, const T& value) { assign(n, value); }
+    vector(std::initializer_list<T> items) { for (const T& item : items) push_back(item); }
+    template <class I, class = decltype(*cuda::std::declval<I&>())> vector(I first, I last) { for (; first != last; ++first) push_back(*first); }
+    vector(const vector& other) { *this = other; }
+    vector(vector&& other) { swap(other); }
+    __noinline__ ~vector() {
+        clear();
+        free(first_);
+    }
+    __noinline__ vector& operator=(const vector& other) {
+        if (this == &other) return *this;
+        clear();
+        grow(other.size_);
+        for (size_t i = 0; i < other.size_; i++) push_back(other.first_[i]);
+        return *this;
+    }
+    vector& operator=(vector&& other) {
+        swap(other);
+        return *this;
+    }
+    vector& operator=(std::initializer_list<T> items) {
+        clear();
+        for (const T& item : items) push_back(item);
+        return *this;
+    }
+    void swap(vector& other) {
+        T* first = first_; first_ = other.first_; other.first_ = first;
+        size_t size = size_; size_ = other.size_; other.size_ = size;
+        size_t room = room_; room_ = other.room_; other.room_ = room;
+    }
+    __noinline__ void assign(size_t n, const T& value) {
+        clear();
+        grow(n);
+        for (size_t i = 0; i < n; i++) push_back(value);
+    }
+    template <class I, class = decltype(*cuda::std::declval<I&>())> void assign(I first, I last) {
+        clear();
+        for (; first != last; ++first) push_back(*first);
+    }
+    void reserve(size_t n) { grow(n); }
+    __noinline__ void resize(size_t n) {
+        grow(n);
+        for (; size_ < n; size_++) new (first_ + size_) T();
+        while (size_ > n) pop_back();
+    }
+    void resize(size_t n, const T& value) {
+        grow(n);
+        while (size_ < n) push_back(value);
+        while (size_ > n) pop_back();
+    }
+    void shrink_to_fit() {}
+    void clear() { while (size_) pop_back(); }
+    void push_back(const T& value) {
+        if (size_ == room_) {
+            T copy(value);  // which may lie in this vector
+            grow(room_ ? 2 * room_ : 4);
+            new (first_ + size_++) T(cuda::std::move(copy));
+            return;
+        }
+        new (first_ + size_++) T(value);
+    }
+    void push_back(T&& value) {
+        T moved(cuda::std::move(value));
+        if (size_ == room_) grow(room_ ? 2 * room_ : 4);
+        new (first_ + size_++) T(cuda::std::move(moved));
+    }
+    template <class... A> T& emplace_back(A&&... a) {
+        push_back(T(cuda::std::forward<A>(a)...));
+        return back();
+    }
+    void pop_back() { first_[--size_].~T(); }
+    T* insert(const T* at, const T& value) {
+        size_t i = at - first_;
+        push_back(value);
+        for (size_t j = size_ - 1; j > i; j--) cuda::std::swap(first_[j], first_[j - 1]);
+        return first_ + i;
+    }
+    template <class I, class = decltype(*cuda::std::declval<I&>())> void insert(const T* at, I first, I last) {
+        size_t i = at - first_;
+        for (; first != last; ++first) insert(first_ + i++, *first);
+    }
+    T* erase(const T* at) { return erase(at, at + 1); }
+    T* erase(const T* from, const T* to) {
+        size_t i = from - first_, n = to - from;
+        for (size_t j = i; j + n < size_; j++) first_[j] = cuda::std::move(first_[j + n]);
+        for (size_t j = 0; j < n; j++) pop_back();
+        return first_ + i;
+    }
+    T& at(size_t i);
+    cuda::std::reverse_iterator<T*> rbegin() { return cuda::std::reverse_iterator<T*>(end()); }
+    cuda::std::reverse_iterator<T*> rend() { return cuda::std::reverse_iterator<T*>(begin()); }
+    cuda::std::reverse_iterator<const T*> rbegin() const { return cuda::std::reverse_iterator<const T*>(end()); }
+    cuda::std::reverse_iterator<const T*> rend() const { return cuda::std::reverse_iterator<const T*>(begin()); }
+    template <class... A> T* emplace(const T* at, A&&... a) { return insert(at, T(cuda::std::forward<A>(a)...)); }
+    T* insert(const T* at, size_t n, const T& value) {
+        size_t i = at - first_;
+        for (T copy(value); n > 0; n--) insert(first_ + i, copy);
+        return first_ + i;
+    }
+    T* insert(const T* at, std::initializer_list<T> items) {
+        size_t i = at - first_;
+        insert(at, items.begin(), items.end());
+        return first_ + i;
+    }
+    void assign(std::initializer_list<T> items) { *this = items; }
+    const T& at(size_t i) const { return const_cast<vector*>(this)->at(i); }
+    T& operator[](size_t i) { return first_[i]; }
+    const T& operator[](size_t i) const { return first_[i]; }
+    T& front() { return first_[0]; }
+    const T& front() const { return first_[0]; }
+    T& back() { return first_[size_ - 1]; }
+    const T& back() const { return first_[size_ - 1]; }
+    T* data() { return first_; }
+    const T* data() const { return first_; }
+    T* begin() { return first_; }
+    T* end() { return first_ + size_; }
+    const T* begin() const { return first_; }
+    const T* end() const { return first_ + size_; }
+    const T* cbegin() const { return first_; }
+    const T* cend() const { return first_ + size_; }
+    size_t size() const { return size_; }
+    size_t capacity() const { return room_; }
+    bool empty() const { return size_ == 0; }
+};
+template <class T, class A> bool operator==(const vector<T, A>& a, const vector<T, A>& b) {
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); i++) if (!(a[i] == b[i])) return false;
+    return true;
+}
+template <class T, class A> bool operator!=(const vector<T, A>& a, const vector<T, A>& b) { return !(a == b); }
+}  // namespace std
