@@ -194,7 +194,7 @@ def compile_programs(place: Path) -> dict[str, Any]:
     names = sorted(program.program_headers())
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
-            (Path(folder) / name).parent.mkdir(exist_ok=True)
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / name).write_text(text)
         found = toolkit.header_folders(tuple(map(int, version.split("."))), [place / "nvidia"])
         options = (*program.OPTIONS, "--pre-include=host_program.h", "--fmad=false", "-DHOST_CODE=1")
