@@ -84,9 +84,9 @@ def advice(version, option, log):
      "cublas_v2.h is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mine.h"', ""),
     ((13, 5), "-dw", "k.cu(4): error: __cluster_dims__ is not supported for this GPU architecture",
-     "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 among the options of a kernel"),
+     "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "DeviceTopK"',
-     "cub's algorithms of a whole device are there in programs alone (.cu files with a main), those that docs/emulator.md lists"),
+     "of cub's algorithms of a whole device there are those that docs/emulator.md lists, in programs (.cu files with a main)"),
     ((13, 5), "-dw", 'kernel.cu(1): error: identifier "y" is undefined', ""),
 ])  # fmt: skip
 def test_one_sentence_says_what_the_toolkit_lacks(version, option, log, sentence):
