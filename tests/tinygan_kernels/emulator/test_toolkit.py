@@ -86,7 +86,7 @@ def advice(version, option, log):
     ((13, 5), "-dw", "k.cu(4): error: __cluster_dims__ is not supported for this GPU architecture",
      "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "DeviceTopK"',
-     "of cub's algorithms of a whole device there are those that docs/emulator.md lists, in programs (.cu files with a main)"),
+     "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"),
     ((13, 5), "-dw", 'kernel.cu(1): error: identifier "y" is undefined', ""),
 ])  # fmt: skip
 def test_one_sentence_says_what_the_toolkit_lacks(version, option, log, sentence):

@@ -81,7 +81,7 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
     if "__cluster_dims__ is not supported" in log or re.search(r'has no member "(cluster_group|this_cluster)"', log):
         return "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"
     if re.search(r'namespace "cub" has no member "Device\w+"', log):
-        return "of cub's algorithms of a whole device there are those that docs/emulator.md lists, in programs (.cu files with a main)"
+        return "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
     if foreign:
