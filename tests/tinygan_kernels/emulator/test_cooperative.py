@@ -114,6 +114,12 @@ def reversed_twice(x, y, steps):
 
 
 @cuda.jit
+def only_named(x):
+    cuda.cg.this_grid()
+    x[cuda.grid(1)] = 1
+
+
+@cuda.jit
 def not_met_by_all(x):
     grid = cuda.cg.this_grid()
     if cuda.blockIdx.x > 0:
@@ -138,6 +144,14 @@ def test_a_grid_of_numba_synchronises(way):
         with emulator.numba():
             reversed_twice[4, 64](x, y, 3)
     assert y.tolist() == [255 - i + 2 for i in range(256)]
+
+
+def test_a_grid_of_numba_that_does_not_synchronise_may_be_of_any_size():
+    x, y = np.zeros(4000 * 32, "i4"), np.zeros(64, "i4")
+    emulator.launch(only_named, 4000, 32, x)
+    with emulator.numba():
+        only_named[2, 32](y)
+    assert x.all() and y.all()
 
 
 def test_a_grid_of_numba_that_is_too_large_is_refused():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .ptx_linking import joined
 
-CALLED = "cudaCGSynchronize"
+HANDLE, SYNCHRONIZE = "cudaCGGetIntrinsicHandle", "cudaCGSynchronize"
 _BARRIER = """.version 6.0
 .target sm_60
 .address_size 64
@@ -73,6 +73,5 @@ $met:
 
 
 def with_grid_sync(ptx: str) -> tuple[str, bool]:
-    """Return a kernel's PTX with the functions of grid synchronisation if it calls them, and whether it does."""
-    needed = CALLED in ptx
-    return (joined([ptx, _BARRIER]) if needed else ptx), needed
+    """Return a kernel's PTX with the functions of grid synchronisation if it calls one, and whether it synchronises."""
+    return (joined([ptx, _BARRIER]) if HANDLE in ptx or SYNCHRONIZE in ptx else ptx), SYNCHRONIZE in ptx
