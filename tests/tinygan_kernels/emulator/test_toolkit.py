@@ -38,7 +38,7 @@ def test_headers_of_the_compilers_own_major_version_come_first(tmp_path):
     assert toolkit.header_folders((12, 0), [tmp_path]) == [str(older), cccl, str(newer), str(newer / "cccl")]
 
 
-def test_the_headers_behind_mma_h_are_found_in_a_package_of_their_own(tmp_path):
+def test_the_headers_behind_mma_h_and_those_of_curand_are_found_in_packages_of_their_own(tmp_path):
     """CUDA 12 has crt/mma.h in nvidia/cuda_nvcc/include, CUDA 13 beside the other headers."""
     runtime, compiler = headers(tmp_path, "cuda_runtime", 12090), tmp_path / "cuda_nvcc" / "include"
     (compiler / "crt").mkdir(parents=True)
@@ -47,6 +47,9 @@ def test_the_headers_behind_mma_h_are_found_in_a_package_of_their_own(tmp_path):
     (runtime / "crt").mkdir()
     (runtime / "crt" / "mma.h").touch()
     assert toolkit.header_folders((12, 9), [tmp_path]) == [str(runtime)]
+    (tmp_path / "curand" / "include").mkdir(parents=True)
+    (tmp_path / "curand" / "include" / "curand_kernel.h").touch()
+    assert toolkit.header_folders((12, 9), [tmp_path]) == [str(runtime), str(tmp_path / "curand" / "include")], "cuRAND's too"
 
 
 def advice(version, option, log):
