@@ -229,9 +229,9 @@ def named_by(handle: int, kind: type[Kind]) -> Kind | str:
     if isinstance(found, kind):
         return found
     if found is not None:
-        return f"the handle {handle:#x} is that of a {found.what} object, not of a {kind.what} object"
+        return f"the handle is that of a {found.what} object, not of a {kind.what} object"
     if _FIRST < handle < _FIRST + (1 << 40):
-        return f"the {kind.what} object of the handle {handle:#x} was destroyed"
+        return f"the {kind.what} object of this handle was destroyed"
     return f"{handle:#x} is no handle of a {kind.what} object"
 
 
