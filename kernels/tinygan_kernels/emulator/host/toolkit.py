@@ -82,6 +82,8 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
         return "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"
     if re.search(r'namespace "cub" has no member "Device\w+"', log):
         return "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"
+    if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):
+        return "cuRAND's functions of the host run on GPUs alone: let a kernel draw the numbers, with curand_kernel.h"
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
     if foreign:
