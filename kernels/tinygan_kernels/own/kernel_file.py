@@ -231,6 +231,8 @@ def one_line(message: str) -> str:
         return _numbas_reason(first, log)
     errors = [line for line in log if "error" in line]
     others = sum(": error" in line for line in errors) - 1
+    if "instance of function template" in "".join(errors[:1]):
+        return f"{first} a kernel that is a template is launched by its full name, such as add<float><<<grid, block>>>(a, b, y, n)"
     more = f" (and {others} more error{'s' if others > 1 else ''})" if others > 0 else ""
     return " ".join([first, *errors[:1]]) + more
 

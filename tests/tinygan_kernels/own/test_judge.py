@@ -249,3 +249,10 @@ def test_any_callable_is_judged_and_params_it_would_not_see_are_refused():
     assert str(verify(Exp(), "exp")).startswith("ok    Exp as exp")
     with pytest.raises(ContractError, match="leave out launch, signature and params"):
         verify(Exp(), "exp", params={"nonsense": 3})
+
+
+def test_a_template_without_its_arguments_is_told_how_it_is_launched(file):
+    text = ADD.replace('extern "C" __global__', "template <typename T> __global__").replace("float", "T")
+    with pytest.raises(ContractError, match="is launched by its full name, such as add<float><<<grid, block>>>"):
+        verify(file(text), as_="add")
+    assert verify(file(text.replace("add<<<", "add<float><<<")), as_="add").ok
