@@ -17,7 +17,23 @@ def time_section(report: Report) -> str:
             for r in report["rows"]]  # fmt: skip
     head = ["rung", "published, GFLOP/s", "modelled", "factor", "at the base clock", "limited by", "issue, ms", "arithmetic, ms",
             "load/store, ms", "waiting, ms"]  # fmt: skip
-    return "\n\n".join([table(head, rows), _on_the_goal(report), measured_on(report["stamp"])])
+    later = [_later(other, report["goal"]) for other in report.get("later", [])]
+    return "\n\n".join([table(head, rows), _on_the_goal(report), *later, measured_on(report["stamp"])])
+
+
+def _later(other: Report, goal: float) -> str:
+    """Return the table of a GPU that was looked at when the model had been fixed, and which rungs are beyond the goal there."""
+    rows = [
+        [r["title"], f"{r['published']:,.0f}", f"{r['modelled']:,.0f}", f"{r['factor']:.2f}", r["limit"]]
+        for r in other["rows"]
+    ]
+    missed = [f"{r['title']} ({r['factor']:.2f})" for r in other["rows"] if r["factor"] > goal]
+    model = f"the model's {other['gpu']} at {other['clock']:.2f} GHz"
+    said = [f"{other['measured_on']}, by {model}; measured by others: {other['source']}. ",
+            f"Beyond a factor of {goal}: {', '.join(missed)}. " if missed else f"Each is within a factor of {goal}. ",
+            f"Not in the published order: {'; '.join(other['not_in_order'])}." if other["not_in_order"]
+            else "The order is the published one."]  # fmt: skip
+    return table(["rung", "published, GFLOP/s", "modelled", "factor", "limited by"], rows) + "\n\n" + "".join(said)
 
 
 def _on_the_goal(report: Report) -> str:

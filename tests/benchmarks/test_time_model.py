@@ -49,6 +49,15 @@ def test_the_page_says_whether_the_goal_was_reached_and_the_order_kept():
     assert "but for 1: a = 2: b; 2: b > 3: c." in bad
 
 
+def test_gpus_that_were_looked_at_later_are_told_with_what_they_miss():
+    rows = [_row("1: a", 100, 160), _row("2: b", 200, 150)]
+    later = {"gpu": "A100", "measured_on": "an A100", "source": "somebody", "clock": 1.41, "rows": rows,
+             "not_in_order": time_model.order_kept(rows)}  # fmt: skip
+    said = time_section(_record(_row("1: a", 100, 90)) | {"later": [later]})
+    assert "| 1: a | 100 | 160 | 1.60 | issue |" in said and "Beyond a factor of 1.5: 1: a (1.60)." in said
+    assert "Not in the published order: 1: a > 2: b." in said and "measured by others: somebody" in said
+
+
 def test_the_record_is_of_every_published_rung():
     record = json.loads((results.RESULTS / "time_model.json").read_text())
     assert [(r["title"], r["published"]) for r in record["rows"]] == list(time_model.PUBLISHED.values())
