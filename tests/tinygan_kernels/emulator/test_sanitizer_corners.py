@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tinygan_kernels import emulator
+from tinygan_kernels.emulator.sanitizer.strength import strength_of
 
 from tests.support.sanitized import findings_of, one
 
@@ -104,6 +105,24 @@ extern "C" __global__ void k(int* y) {
     y[1] = y[0];  // BUG
   }
 }"""
+
+
+@pytest.mark.parametrize(("name", "flags", "acquires", "releases"), [
+    ("ld.global.u32", 0, False, False), ("st.shared.v4.f32", 0, False, False), ("mbarrier.init.shared.b64", 0, False, False),
+    ("ld.volatile.global.u32", 3, False, False), ("ld.relaxed.cta.global.u32", 1, False, False),
+    ("ld.mmio.relaxed.sys.global.u32", 3, False, False), ("ld.acquire.gpu.u32", 3, True, False),
+    ("ld.acquire.cta.u32", 1, True, False), ("st.release.gpu.global.u32", 3, False, True),
+    ("st.release.cta.u32", 1, False, True), ("atom.global.add.u32", 3, False, False),
+    ("atom.relaxed.cta.global.add.u32", 1, False, False), ("atom.acq_rel.gpu.global.cas.b32", 3, True, True),
+    ("red.release.cluster.global.add.u32", 3, False, True), ("red.shared.add.u32", 3, False, False),
+    ("atom.acquire.cta.exch.b32", 1, True, False), ("fence.sc.gpu", 3, True, True),
+    ("mbarrier.arrive.release.cta.shared.b64", 1, False, True), ("mbarrier.try_wait.acquire.cluster.b64", 3, True, False),
+    ("cp.async.mbarrier.arrive.shared.b64", 3, False, False), ("cp.reduce.async.bulk.global.shared", 3, False, False),
+    ("cp.async.bulk.shared.global", 0, False, False),
+])  # fmt: skip
+def test_what_an_instruction_is_in_the_memory_model(name, flags, acquires, releases):
+    """flags: 1 of a strong access, 2 more of one whose scope is wider than a block."""
+    assert strength_of(name) == (flags, acquires, releases)
 
 
 def test_a_fence_of_the_block_releases_nothing_to_other_blocks():
