@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
+import ptx_seeds
 import pytest
 from ptx_snippets import kernel_text
 from tinygan_kernels import emulator
 
 MOMENT = 1.0  # seconds that a mutant may run
+OPERAND = re.compile(r"\{[^{};]*\}|\[[^\[\];]*\]|[^,;{}\[\]\s]+(?=\s*[,;])")
 TOKEN = re.compile(r"[\w.%$]+|[^\s\w]")
 HUGE = (
     "0", "1", "-1", "31", "65536", "4294967295", "18446744073709551616", "1000000000000000000000000", "0x7fffffffffffffff",
@@ -28,27 +30,10 @@ WORDS = (
     "%tid.x", "{", "}", "(", ")", "[", "]", ";", ",", "@", "!", "<", ">", "|", "+", "-", ":", "bra", "ret", "mov.u32", "_",
     "nothing",
     ".entry", ".func", "call", "ld.global.f32", "bar.sync", ".align", '"', "//", "/*", "$L__BB0_1", ".version", "=",
-    "vote.sync.all.pred",
+    "vote.sync.all.pred", ".shared::cluster", ".shared::cta", ".sync", ".aligned", ".row", ".col", ".m16n16k16", ".m8n8", ".x4",
+    ".bf16", ".mbarrier::complete_tx::bytes", ".release", ".cluster", "%cluster_ctarank", "_,", "{%r1, %r2}", ".callprototype",
+    ".branchtargets", "malloc",
 )  # fmt: skip
-SOURCE = """
-extern "C" __global__ void k(float* x, float* y, int n) {
-    __shared__ float sums[64];
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    float s = 0;
-    for (int j = 0; j < 4; ++j) s += i + j < n ? x[i + j] * j : expf(s);
-    sums[threadIdx.x] = s;
-    __syncthreads();
-    if (threadIdx.x < 32) s += __shfl_down_sync(0xffffffffu, sums[threadIdx.x + 1], 1);
-    switch (i % 5) {
-        case 0: s += 1; break;
-        case 1: s *= 2; break;
-        case 2: s -= x[0]; break;
-        case 3: s = sqrtf(s); break;
-        default: s /= 3;
-    }
-    if (i < n) { y[i] = s; atomicAdd(y + n - 1, 1.0f); }
-}
-"""
 SNIPPET = """
 .shared .align 4 .b8 room[64];
 .reg .f32 %f<3>; .reg .b64 %q<2>; .reg .b16 %h<2>;
@@ -67,13 +52,20 @@ DONE: shfl.sync.bfly.b32 %x|%p2, %x, 1, 31, 0xffffffff;
 
 @lru_cache
 def texts() -> tuple[str, ...]:
-    """Return real PTX: what NVRTC makes of the source above, and a text written by hand."""
-    compiled = emulator.RawModule(code=SOURCE).get_function("k").translated.module.text
-    return compiled, kernel_text(SNIPPET, ["u32", "u32"], ["u32"], ".global .align 4 .u32 table[4] = {1, 2, 3, 4};")
+    """Return real PTX: the seeds, and last a short text written by hand."""
+    short = kernel_text(SNIPPET, ["u32", "u32"], ["u32"], ".global .align 4 .u32 table[4] = {1, 2, 3, 4};")
+    return *ptx_seeds.texts().values(), short
 
 
 def mutant(rng: np.random.Generator, text: str) -> str:
-    """Return a text with one to three tokens changed."""
+    """Return a text with one to three tokens changed, or with an operand that is missing, doubled or another one's."""
+    if rng.integers(4) == 0:
+        found = list(OPERAND.finditer(text))
+        at, other = (found[rng.integers(len(found))] for _ in range(2))
+        start = max(text.rfind(c, 0, at.start()) for c in ",;\n")  # of the comma before the operand, if there is one
+        whole = text[start if text[start] == "," else at.start() : at.end()]
+        new = ("", f"{whole}, {at.group()}", whole.replace(at.group(), other.group()))[rng.integers(3)]
+        return text[: at.end() - len(whole)] + new + text[at.end() :]
     for _ in range(rng.integers(1, 4)):
         found = list(TOKEN.finditer(text))
         at, other = (found[rng.integers(len(found))] for _ in range(2))
@@ -152,9 +144,17 @@ def test_mutants_run_or_are_refused():
     assert attack(np.random.default_rng(21), 120) == 120
 
 
-def test_what_is_not_mutated_runs():
-    for text in texts():
-        try_text(text)
+@pytest.mark.parametrize("name", ["floats", "calls", "bulk", "matrices", "clusters"])
+def test_what_is_not_mutated_runs_to_its_end(name):
+    kernel = emulator.RawModule(code=ptx_seeds.texts()[name]).get_function("k")
+    given = [np.ones(64, "u4") if v.size == 8 else np.int32(64) for v in kernel.translated.entry.params]
+    with emulator.sanitize():
+        kernel((1,), (64,), tuple(given))
+    assert (given[1] != 1).any()
+
+
+def test_the_short_text_runs():
+    try_text(texts()[-1])
 
 
 def test_a_parser_that_raises_another_error_is_caught(monkeypatch):
@@ -165,7 +165,7 @@ def test_a_parser_that_raises_another_error_is_caught(monkeypatch):
 
     monkeypatch.setattr(parser._Parser, "module_item", planted)
     with pytest.raises(AssertionError, match="OSError: planted"):
-        try_text(texts()[1] + "\n")
+        try_text(texts()[-1] + "\n")
 
 
 def test_an_error_without_a_line_is_caught(monkeypatch):
@@ -176,4 +176,4 @@ def test_an_error_without_a_line_is_caught(monkeypatch):
 
     monkeypatch.setattr(parser._Parser, "module_item", planted)
     with pytest.raises(AssertionError, match="names no line: something is wrong"):
-        try_text(texts()[1] + "\n\n")
+        try_text(texts()[-1] + "\n\n")

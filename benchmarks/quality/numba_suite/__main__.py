@@ -7,6 +7,7 @@ besides; without one of them the tests that need it fail or skip themselves.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from .runner import ROOT, Outcome, files, folder_of_tests, read, run
@@ -28,7 +29,7 @@ def main() -> None:
         log = chosen.logs.resolve() / f"{file.replace('/', '.')}.jsonl"
         outcomes = _kept(log) if chosen.resume and log.exists() else run(folder, file, log, chosen.seconds)
         found += outcomes
-        print(file, *(f"{sum(o.outcome == kind for o in outcomes)} {kind}" for kind in dict.fromkeys(o.outcome for o in outcomes)), flush=True)
+        print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
 
 
 def _kept(log: Path) -> list[Outcome]:

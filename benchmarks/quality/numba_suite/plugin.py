@@ -1,4 +1,4 @@
-"""A plugin of pytest for a child process: every test runs inside `emulator.numba()`, and what came of it is written to a log at once.
+"""A plugin of pytest for a child process: tests run inside `emulator.numba()`, and what comes of each is logged at once.
 
 The log is a file of JSON lines, named by the environment variable NUMBA_SUITE_LOG: {"collected": [ids]}, then for each test
 {"begun": id} and {"test": id, "outcome": "passed", "failed" or "skipped", "why": text, "seconds": s}. So the parent process knows

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ PLUGIN = "benchmarks.quality.numba_suite.plugin"
 ROOT = Path(__file__).resolve().parents[3]
 LEFT_OUT = ("benchmarks", "data", "ffi")
 """Folders without tests: timings (of pytest-benchmark), and files that tests read."""
+
+STILL = 30
+"""Seconds without any processor time after which a test is taken to wait for ever, as for a lock."""
 
 
 class Outcome(NamedTuple):
@@ -45,7 +49,7 @@ def files(folder: Path) -> list[str]:
 def run(folder: Path, file: str, log: Path, seconds: float) -> list[Outcome]:
     """Run one file's tests and return their outcomes, in the order in which they ran.
 
-    A child that dies, or that spends more than `seconds` in one test, is ended, and another one goes on with the tests that are left.
+    A child that dies, or that spends more than `seconds` in one test, is ended, and another one goes on with what is left.
     log: the file of the children's reports, which is begun anew.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +62,9 @@ def run(folder: Path, file: str, log: Path, seconds: float) -> list[Outcome]:
         if open_test is None and verdict is not None and not outcomes and not ended:
             return [Outcome(file, verdict, "no test was begun:" + _tail(log), 0.0)]
         if open_test is not None:
+            entry = {"test": open_test, "outcome": verdict or "died", "why": _tail(log), "seconds": seconds}
             with log.open("a") as text:
-                text.write(json.dumps({"test": open_test, "outcome": verdict or "died", "why": _tail(log), "seconds": seconds}) + "\n")
+                text.write(json.dumps(entry) + "\n")
             outcomes = read(log)[1]
         ended = outcomes
         done = {o.test for o in ended}
@@ -85,12 +90,14 @@ def read(log: Path) -> tuple[list[str], list[Outcome], str | None]:
 
 def _child(folder: Path, file: str, log: Path, done: set[str], seconds: float) -> str | None:
     """Run what is not done of a file in a child. Return None where it ended by itself, else "died" or "out of time"."""
-    paths = [str(ROOT), str(ROOT / "kernels"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(Path(__file__).parent / "site"), str(ROOT), str(ROOT / "kernels"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "NUMBA_SUITE_LOG": str(log), "PYTHONPATH": os.pathsep.join(paths), "NUMBA_NUM_THREADS": "1"}
     skip = log.with_suffix(".done")
     skip.write_text("".join(f"--deselect={test}\n" for test in sorted(done)))
-    options = ("-q", "-p", PLUGIN, "-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull, f"--rootdir={folder}", "--pyargs",
-               "-o", "consider_namespace_packages=true", f"@{skip}")
+    options = (
+        "-q", "-p", PLUGIN, "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={folder}", "--pyargs",
+        "-o", "consider_namespace_packages=true", f"@{skip}",
+    )  # fmt: skip
     with log.with_suffix(".out").open("w") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", "pytest", *options, _module(file)],
@@ -109,18 +116,34 @@ def _module(file: str) -> str:
 
 
 def _watched(child: subprocess.Popen, log: Path, seconds: float) -> str | None:
-    """Wait until the child ends, or has written nothing for `seconds`."""
-    size, since = -1, time.monotonic()
+    """Wait until the child ends, has written nothing for `seconds`, or has neither written nor computed for `STILL` seconds."""
+    written, worked = (-1, time.monotonic()), (-1.0, time.monotonic())
     while True:
         try:
-            return "died" if child.wait(0.2) not in (0, 1, 5) else None  # pytest: all passed, some failed, nothing to run
+            return "died" if child.wait(0.5) not in (0, 1, 5) else None  # pytest: all passed, some failed, nothing to run
         except subprocess.TimeoutExpired:
             pass
-        now = log.stat().st_size if log.exists() else 0
-        if now != size:
-            size, since = now, time.monotonic()
-        elif time.monotonic() - since > seconds:
+        now = time.monotonic()
+        size, used = log.stat().st_size if log.exists() else 0, _computed(child.pid)
+        if size != written[0]:
+            written = worked = (size, now)
+        if used is not None and used != worked[0]:
+            worked = (used, now)
+        if now - written[1] > seconds or (used is not None and now - worked[1] > STILL):
             return "out of time"
+
+
+def _computed(session: int) -> float | None:
+    """Return the ticks of processor time that the processes of a session have used; None where there is no /proc to tell it."""
+    if not os.path.exists("/proc/self/stat"):
+        return None
+    total = 0.0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()  # from the third field on: state, parent, group, session, ...
+            if int(fields[3]) == session:
+                total += sum(map(int, fields[11:15]))
+    return total
 
 
 def _tail(log: Path) -> str:

@@ -6,7 +6,7 @@ import ctypes
 import linecache
 import threading
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +22,7 @@ from . import nvrtc
 from .grid_sync import with_grid_sync
 from .launch import run_kernel
 from .numba_device import CAPABILITY, HostDriver
+from .numba_linking import linked_ptx, memsys_ptx
 from .ptx_linking import joined
 from .rawmodule import allocate, parsed
 
@@ -96,6 +97,13 @@ def _device() -> _Device:
 class LoadedCode:
     """A module on the device: linked PTX, its variables, and its kernels as they are asked for. (cuda.core: ObjectCode)"""
 
+    @property
+    def __class__(self) -> type:
+        """What a module says that it is, to those who are called when one is loaded (CUSource(..., setup_callback=))."""
+        from cuda.core import ObjectCode
+
+        return ObjectCode
+
     def __init__(self, ptx: str, title: str, handle: int, captured: dict):
         self.code, self.title, self.handle = ptx, title, handle
         self.captured = list(captured.values())  # device arrays that were global variables of the kernel
@@ -142,6 +150,8 @@ class _Device:
                             "initialization_error": None, "pid": None}  # fmt: skip
         self.attached, self.active = threading.local(), threading.local()
         self.devices: list = []
+        self.queues: dict[int, object] = {}  # of what Numba puts off to free, by id
+        self.runtime = {"_memsys_module": None, "_memsys": None, "_initialized": False}  # of the device, as attributes of `rtsys`
 
     # -- in and out -------------------------------------------------------------------------------------------------
     def enter(self) -> None:
@@ -173,6 +183,7 @@ class _Device:
         for owner, name, value in [
             *self._of_kernels(),
             *self._of_finalizers(),
+            *self._of_runtime(),
             (config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0),  # of a GPU's use, of copies to it
             (config, "CUDA_WARN_ON_IMPLICIT_COPY", 0),
             (parts.driver, "ExperimentalDevice", _CoreDevice.of(self.host.context)),
@@ -180,6 +191,7 @@ class _Device:
             (parts.driver.Stream, "add_callback", lambda stream, callback, arg=None: callback(stream, 0, arg)),
             (parts.driver._ActiveContext, "_tls_cache", self.active),
             (parts.driver.Driver, "__getattr__", _missing),
+            (parts.driver.Context, "create_module_ptx", self.create_module_ptx()),
             (parts.devices._runtime, "_tls", self.attached),
             (parts.devices._DeviceList, "lst", property(lambda _: self._device_list())),
             (parts.devicearray, "_to_strided_memory_view", self.view),
@@ -217,29 +229,78 @@ class _Device:
         ]
 
     def _of_finalizers(self) -> list[tuple]:
-        """Return what takes the place of Numba's finalizers, which put off what they do: the device may then be gone."""
+        """Return what takes the place of Numba's finalizers, which put off what they do: the device may then be gone.
+
+        Inside of `numba` that is put into Numba's queue, as on a GPU, which `leave` empties; outside it is done at once.
+        """
         host, driver = self.host, self.parts.driver
 
-        def of_memory(manager, pointer, key, *_):
+        def later(queue, free, handle, size=driver._SizeNotSet) -> None:
+            if self.depth:
+                self.queues[id(queue)] = queue
+                queue.add_item(free, handle, size)
+            else:
+                free(handle)
+
+        def alloc(manager, pointer, key, size):
+            return of_memory(manager, pointer, key, size, host.cuMemFree)
+
+        def hostalloc(manager, pointer, key, size, mapped):
+            return of_memory(manager, pointer, key, size if mapped else driver._SizeNotSet, host.cuMemFreeHost)
+
+        def of_memory(manager, pointer, key, size, free):
+            allocations, queue = manager.allocations, manager.deallocations
+
+            def finish():
+                allocations.pop(key, None)
+                later(queue, free, pointer, size)
+
+            return finish
+
+        def pin(manager, pointer, key, _mapped):
             allocations = manager.allocations
 
-            def free():
+            def finish():
                 allocations.pop(key, None)
-                host.allocations.remove(int(pointer))
+                host.cuMemHostUnregister(pointer)
 
-            return free
-
-        def of_module(context, code):
-            return lambda: host.cuLibraryUnload(code.handle)
+            return finish
 
         return [
-            *((driver, f"_{kind}_finalizer", of_memory) for kind in ("alloc", "hostalloc", "pin")),
-            (driver, "_event_finalizer", lambda _, event: lambda: host.cuEventDestroy(event)),
-            (driver, "_stream_finalizer", lambda _, stream: lambda: None),
-            (driver, "_module_finalizer", of_module),
+            (driver, "_alloc_finalizer", alloc),
+            (driver, "_hostalloc_finalizer", hostalloc),
+            (driver, "_pin_finalizer", pin),
+            (driver, "_event_finalizer", lambda queue, event: lambda: later(queue, host.cuEventDestroy, int(event))),
+            (driver, "_stream_finalizer", lambda queue, stream: lambda: later(queue, host.cuStreamDestroy, stream)),
+            (driver, "_module_finalizer", lambda at, code: partial(later, at.deallocations, host.cuLibraryUnload, code.handle)),
+        ]
+
+    def _of_runtime(self) -> list[tuple]:
+        """Return what is replaced of Numba's runtime, which counts what kernels allocate; [] where this Numba has none."""
+        try:
+            from numba.cuda.memory_management import nrt
+        except ImportError:
+            return []
+
+        def compile_memsys(runtime) -> None:
+            code = self.loaded(memsys_ptx(), "NRT_MemSys")
+            runtime._memsys_module = self.parts.devices.get_context().create_module_image(code)
+
+        return [
+            (nrt._Runtime, "_compile_memsys_module", compile_memsys),
+            (nrt, "launch", self.launch),
+            (nrt, "LaunchConfig", SimpleNamespace),
+            (nrt, "_to_core_stream", lambda given: given),
+            *((nrt.rtsys, name, value) for name, value in self.runtime.items()),
         ]
 
     def _take_out(self) -> None:
+        for queue in self.queues.values():
+            queue.clear()
+        self.queues.clear()
+        for owner, name, _ in self.saved:
+            if name in self.runtime:
+                self.runtime[name] = owner.__dict__[name]
         for owner, name, value in reversed(self.saved):
             setattr(owner, name, value)
         driver = self.parts.driver.driver
@@ -254,18 +315,31 @@ class _Device:
         return self.devices
 
     # -- kernels ----------------------------------------------------------------------------------------------------
+    def loaded(self, ptx: str, title: str = "", captured: dict | None = None) -> LoadedCode:
+        """Load PTX text as a module of the device."""
+        code = LoadedCode(ptx, title, next(self.host.handles), captured or {})
+        self.host.modules[code.handle] = code
+        return code
+
+    def create_module_ptx(self):
+        """Return what takes the place of Context.create_module_ptx."""
+
+        def create_module_ptx(context, ptx):
+            return context.create_module_image(self.loaded(ptx.decode() if isinstance(ptx, bytes) else ptx))
+
+        return create_module_ptx
+
     def get_cufunc(self):
         """Return what takes the place of CUDACodeLibrary.get_cufunc: it links PTX and loads the result here."""
-        host, devices = self.host, self.parts.devices
+        devices = self.parts.devices
 
         def get_cufunc(library):
             if library._entry_name is None:
                 raise RuntimeError("Missing entry_name - are you trying to get the cufunc for a device function?")
             found = library._cufunc_cache.get("emulated")
             if found is None:
-                texts = [*library.get_asm_strs(), *(_linked_ptx(each) for each in library._linking_files)]
-                code = LoadedCode(with_grid_sync(joined(texts))[0], library._name, next(host.handles), library.referenced_objects)
-                host.modules[code.handle] = code
+                texts = [*library.get_asm_strs(), *map(linked_ptx, library._linking_files)]
+                code = self.loaded(with_grid_sync(joined(texts))[0], library._name, library.referenced_objects)
                 module = devices.get_context().create_module_image(code, library._setup_functions, library._teardown_functions)
                 found = library._cufunc_cache["emulated"] = module.get_function(library._entry_name)
             return found
@@ -275,12 +349,13 @@ class _Device:
     def launch(self, _stream, config, kernel: LoadedKernel, *args) -> None:
         """Run a kernel; it takes the place of cuda.core.launch. args: as Numba's calling convention flattens them."""
         cooperative = bool(getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False))
-        passed, copies = self.preparing.passed, self.preparing.copies
+        passed, copies = getattr(self.preparing, "passed", []), getattr(self.preparing, "copies", [])
         self.preparing.passed, self.preparing.copies = [], []
         values = tuple(_scalar(a) for a in args)
         arrays = [(array, f"the array of {_described(array)} at {address:#x}") for address, array in passed]
         captured = [each.__cuda_array_interface__["data"][0] for each in kernel.code.captured]
-        for address in [*(int(v) for v in values if v.dtype == np.int64 and v > 0), *captured]:
+        kept = [int(v.data.view("u8")[0]) for v in kernel.code.variables.values() if v.data.size == 8]  # pointers, it may be
+        for address in [*(int(v) for v in values if v.dtype in (np.int64, np.uint64) and v > 0), *captured, *kept]:
             memory = self.host.allocations.at(address)
             if memory is not None:
                 arrays.append((memory, f"device memory at {memory.__array_interface__['data'][0]:#x}"))
@@ -324,7 +399,7 @@ class _CoreDevice:
     """What stands in for cuda.core's Device."""
 
     context = None
-    device_id, compute_capability, name, uuid = 0, CAPABILITY, "emulated GPU", "0" * 36
+    device_id, compute_capability, name, uuid = 0, CAPABILITY, "emulated GPU", "-".join("0" * n for n in (8, 4, 4, 4, 12))
 
     def __init__(self, _number: int = 0): ...
 
@@ -366,30 +441,3 @@ def _foreign(given) -> np.ndarray:
     whole = SimpleNamespace(__array_interface__={"typestr": dtype.str, "descr": dtype.descr, "shape": shape, "version": 3,
                                                  "data": (address, readonly), "strides": interface.get("strides")})  # fmt: skip
     return np.asarray(whole)
-
-
-def _linked_ptx(given) -> str:
-    """Return the PTX of what a kernel is linked with: a file, by its path, or an object that holds code.
-
-    Raises EmulatorError for machine code, and for a file that cannot be read.
-    """
-    if isinstance(given, (str, Path)):
-        path = Path(given)
-        kind, name = path.suffix.lstrip("."), path.name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise EmulatorError(f"cannot read {path}, which a kernel links: {error.strerror}") from None
-    else:
-        kind, name, data = given.kind, given.name, given.data
-    text = data.decode() if isinstance(data, bytes) and kind in ("cu", "ptx") else data
-    if kind == "ptx":
-        return text
-    if kind != "cu":
-        raise EmulatorError(f"a kernel links {name}, which is machine code: the emulator links CUDA C++ (.cu) and PTX (.ptx)")
-    import numba.cuda
-
-    here = Path(numba.cuda.__file__).parent
-    folders = [here / "include", here / "memory_management", *([Path(given).parent] if isinstance(given, (str, Path)) else [])]
-    options = ("--relocatable-device-code=true", *(f"--include-path={folder}" for folder in folders))
-    return nvrtc.compile_ptx(text, options, filename=name)[0]

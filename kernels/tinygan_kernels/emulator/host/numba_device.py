@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import bytes_at, empty
+from tinygan_kernels.emulator.execute.residency import PROCESSORS, resident_blocks
 
 CAPABILITY = (8, 0)
 ATTRIBUTES = {
@@ -28,7 +29,7 @@ ATTRIBUTES = {
     "CAN_MAP_HOST_MEMORY": 1, "COMPUTE_MODE": 0, "CONCURRENT_KERNELS": 0, "ECC_ENABLED": 0, "PCI_BUS_ID": 0, "PCI_DEVICE_ID": 0,
     "PCI_DOMAIN_ID": 0, "TCC_DRIVER": 0, "ASYNC_ENGINE_COUNT": 0, "UNIFIED_ADDRESSING": 1, "MANAGED_MEMORY": 1,
     "COMPUTE_CAPABILITY_MAJOR": CAPABILITY[0], "COMPUTE_CAPABILITY_MINOR": CAPABILITY[1], "KERNEL_EXEC_TIMEOUT": 0,
-    "CLOCK_RATE": 0, "MEMORY_CLOCK_RATE": 0, "GLOBAL_MEMORY_BUS_WIDTH": 0, "L2_CACHE_SIZE": 0, "COOPERATIVE_LAUNCH": 0,
+    "CLOCK_RATE": 0, "MEMORY_CLOCK_RATE": 0, "GLOBAL_MEMORY_BUS_WIDTH": 0, "L2_CACHE_SIZE": 0, "COOPERATIVE_LAUNCH": 1,
 }  # fmt: skip
 """What the device says of itself: the limits of compute capability 8.0, which the emulator keeps; 0 where it has no such thing."""
 
@@ -247,8 +248,9 @@ class HostDriver:
 
     def cuKernelSetAttribute(self, *_) -> None: ...
 
-    def cuOccupancyMaxActiveBlocksPerMultiprocessor(self, _kernel, block: int, _dynamic: int) -> int:
-        return max(1, ATTRIBUTES["MAX_THREADS_PER_MULTIPROCESSOR"] // max(1, int(block)))
+    def cuOccupancyMaxActiveBlocksPerMultiprocessor(self, kernel, block: int, dynamic: int) -> int:
+        static = kernel.attributes.shared_size_bytes if hasattr(kernel, "attributes") else 0
+        return resident_blocks(-(-int(block) // 32) * 32, static + int(dynamic)) // PROCESSORS
 
     def functions(self) -> dict:
         """Return {name: function} of all that a driver offers here."""

@@ -31,6 +31,7 @@ from .tokens import literal
 _SPACES = {".global", ".const", ".shared", ".local", ".param"}
 _NONSENSE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _MOST_REGISTERS = 1 << 20  # more than any GPU has of one name
+_SIZES = {".maxntid", ".reqntid", ".reqnctapercluster"}
 _LINKAGE = {".visible", ".extern", ".weak", ".common"}
 
 
@@ -130,6 +131,8 @@ class _Parser(Declarations):
             while self.kind() == "number":
                 numbers.append(self.integer())
                 self.accept(",")
+            if word in _SIZES and not (1 <= len(numbers) <= 3 and min(numbers) > 0):
+                raise EmulatorError(f"not PTX: {word} has one to three sizes from 1 on, at line {self.line()}")
             function.limits[word[1:]] = tuple(numbers)
 
     def parameters(self) -> list[Variable]:
@@ -315,7 +318,9 @@ class _Body:
         items = []
         while not self.p.accept(close):
             items.append(self.operand())
-            self.p.accept(",")
+            if not self.p.accept(","):
+                self.p.expect(close)
+                break
         return tuple(items)
 
     def address(self) -> Address:

@@ -13,7 +13,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax import cfg
 from tinygan_kernels.emulator.syntax.ptx import Address, Instruction, Module
 
-from . import opcodes, terminators, textures, warpgroups
+from . import opcodes, operands, terminators, textures, warpgroups
 from .emitter import Emitter
 from .kernel import PythonLine, SourceFiles, TranslatedBlock, TranslatedKernel
 from .layout import Layout
@@ -110,6 +110,7 @@ def _one_instruction(e: Emitter, ins: Instruction) -> None:
     with _operands_fit(ins), e.under_guard(ins):
         row.lower(e, ins)
         warpgroups.note(e, ins)
+        operands.check(ins)
     opcodes.check_destination(e, ins, row)
 
 
@@ -118,7 +119,8 @@ def _operands_fit(ins: Instruction) -> Iterator[None]:
     """Raise EmulatorError, naming the line, for an instruction whose operands its opcode cannot have: too few, of another kind."""
     try:
         yield
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, StopIteration) as error:
+        operands.check_count(ins)
         what = "cannot have the operands or modifiers that it has"
         raise EmulatorError(f"not PTX: {ins.opcode} {what} at PTX line {ins.ptx_line}") from error
 

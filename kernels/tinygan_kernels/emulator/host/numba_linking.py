@@ -1,0 +1,78 @@
+"""What Numba kernels are linked with, as PTX: CUDA C++ and PTX of the user's, and parts of Numba's own libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
+
+from . import nvrtc
+
+RELOCATABLE = "--relocatable-device-code=true"
+MACHINE_CODE = ("cubin", "fatbin", "o", "a", "lib", "ltoir")
+
+
+def memsys_ptx() -> str:
+    """Return the PTX of the module with which Numba counts what kernels allocate."""
+    path = _numba() / "memory_management" / "memsys.cu"
+    return nvrtc.compile_ptx(path.read_text(), (f"--include-path={path.parent}",), filename=path.name)[0]
+
+
+def linked_ptx(given) -> str:
+    """Return the PTX of what a kernel is linked with: a file, by its path, or an object that holds code.
+
+    Raises EmulatorError for machine code, and for a file that cannot be read or is of an unknown kind; it is of the class as well
+    that Numba raises (LinkerError, RuntimeError, cuda.core's NVRTCError).
+    """
+    if isinstance(given, (str, Path)):
+        kind, name, data = _file(Path(given))
+    else:
+        kind, name, data = given.kind, given.name, given.data
+    if kind in MACHINE_CODE:
+        raise EmulatorError(f"a kernel links {name}, which is machine code: the emulator links CUDA C++ (.cu) and PTX (.ptx)")
+    text = data.decode() if isinstance(data, bytes) else data
+    if kind == "ptx":
+        return text
+    folders = [_numba() / "include", _numba() / "memory_management"]
+    folders += [Path(given).parent] if isinstance(given, (str, Path)) else []
+    try:
+        return nvrtc.compile_ptx(text, (RELOCATABLE, *(f"--include-path={folder}" for folder in folders)), filename=name)[0]
+    except CompilationError as error:
+        raise _of_both_classes(CompilationError, _nvrtc_error(), f"NVRTC_ERROR_COMPILATION: {error}") from None
+
+
+def _file(path: Path) -> tuple[str, str, bytes]:
+    """Return (kind, name, content) of a file that a kernel links."""
+    from numba.cuda.cudadrv.driver import LinkerError
+
+    kind = path.suffix.lstrip(".")
+    if kind not in ("cu", "ptx", *MACHINE_CODE):
+        what = f"extension .{kind}" if kind else "no extension"
+        raise _of_both_classes(EmulatorError, RuntimeError, f"Don't know how to link file with {what}")
+    try:
+        return kind, path.name, path.read_bytes()
+    except FileNotFoundError:
+        raise _of_both_classes(EmulatorError, LinkerError, f"{path} not found") from None
+    except OSError as error:
+        raise EmulatorError(f"cannot read {path}, which a kernel links: {error.strerror}") from None
+
+
+def _of_both_classes(ours: type[EmulatorError], numbas: type[Exception], message: str) -> EmulatorError:
+    """Make an error that is caught as the emulator's and as the one that Numba raises."""
+    bases = (ours,) if issubclass(ours, numbas) else (ours, numbas)
+    return type(ours.__name__, bases, {"__module__": ours.__module__})(message)
+
+
+def _nvrtc_error() -> type[Exception]:
+    """Return the class of cuda.core's errors of the compiler, where it has one."""
+    try:
+        from cuda.core._utils.cuda_utils import NVRTCError
+    except ImportError:
+        return EmulatorError
+    return NVRTCError
+
+
+def _numba() -> Path:
+    import numba.cuda
+
+    return Path(numba.cuda.__file__).parent
