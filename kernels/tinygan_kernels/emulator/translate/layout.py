@@ -69,6 +69,9 @@ class Layout:
         if isinstance(parts.target, Symbol):
             return [] if parts.target.name in BUILTIN else [self.defined(parts.target.name)]
         known = {v.name: v for v in (*function.params, *function.returns, *function.variables.values())}
+        for name in (*parts.arguments, *parts.returns):
+            if name not in known:
+                raise EmulatorError(f"not PTX: {function.name} has no {name}, which a call passes, at PTX line {call.ptx_line}")
         wanted = [calls.sizes(known[name] for name in names) for names in (parts.arguments, parts.returns)]
         return [f for f in self._pointed_to if [calls.sizes(f.params), calls.sizes(f.returns)] == wanted]
 

@@ -12,7 +12,7 @@ from tinygan_kernels.emulator.syntax.ptx import Instruction, Register, Vector
 
 def _counted(**opcodes: str) -> dict[str, tuple[int, int]]:
     """Return {opcode: (least, most)} from least_most="opcodes", such as from_3_to_4="setp set"."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for name, listed in opcodes.items():
         least, most = name.split("_")[1::2]
         found |= dict.fromkeys(listed.split(), (int(least), int(most)))
