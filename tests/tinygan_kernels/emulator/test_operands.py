@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_refused_with_its_line(seed, right, wrong, words):
 def test_a_call_through_a_pointer_with_a_variable_that_is_missing():
     text = ptx_seeds.texts()["calls"]
     assert ".param .b32 param1;" in text
-    with pytest.raises(EmulatorError, match="has no param1, which a call passes, at PTX line [0-9]+"):
+    with pytest.raises(EmulatorError, match=r"has no param1, which a call passes, at PTX line [0-9]+"):
         emulator.RawModule(code=text.replace(".param .b32 param1;", "")).get_function("k")
 
 

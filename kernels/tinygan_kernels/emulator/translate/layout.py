@@ -53,13 +53,13 @@ class Layout:
             return self.param_buffer.ctypes.data + self.params[symbol.name] + symbol.offset
         return None
 
-    def defined(self, name: str) -> Function:
-        """Return the device function of that name. Raises EmulatorError if the module does not define it."""
+    def defined(self, name: str, line: int) -> Function:
+        """Return the device function that is called in a line of the PTX. Raises EmulatorError if the module does not define it."""
         function = self.module.functions.get(name)
         if function is None or not function.has_body:
             raise EmulatorError(
-                f"kernel {self.title} calls {name}, which the module does not define; of the built-in functions "
-                f"{', '.join(BUILTIN)} are supported"
+                f"kernel {self.title} calls {name} at PTX line {line}, which the module does not define; of the built-in "
+                f"functions {', '.join(BUILTIN)} are supported"
             )
         return function
 
@@ -67,7 +67,7 @@ class Layout:
         """Return the functions that a call may reach: one, or through a pointer all whose parameters fit; [] for a built-in one."""
         parts = calls.call_of(call)
         if isinstance(parts.target, Symbol):
-            return [] if parts.target.name in BUILTIN else [self.defined(parts.target.name)]
+            return [] if parts.target.name in BUILTIN else [self.defined(parts.target.name, call.ptx_line)]
         known = {v.name: v for v in (*function.params, *function.returns, *function.variables.values())}
         for name in (*parts.arguments, *parts.returns):
             if name not in known:
