@@ -44,18 +44,11 @@ _WMMA = {"load": (2, 3), "store": (2, 3), "mma": (4, 4)}
 
 
 def check(ins: Instruction) -> None:
-    """Raise EmulatorError, naming the line, where an instruction has too few operands or too many."""
-    least, most = _bounds(ins)
-    if not least <= len(ins.operands) <= most:
-        wanted = str(least) if least == most else f"{least} to {most}"
-        raise EmulatorError(f"not PTX: {ins.name} has {wanted} operands, not {len(ins.operands)}, at PTX line {ins.ptx_line}")
+    """Raise EmulatorError, naming the line, where an instruction has operands or registers too many or too few.
 
-
-def check_registers(ins: Instruction) -> None:
-    """Raise EmulatorError, naming the line, where a load, a store or a product of matrices has too few registers or too many.
-
-    What the emulator does not support has been refused before.
+    It is asked after the instruction was lowered: what the emulator does not support has been refused before, in other words.
     """
+    check_count(ins)
     for position, count in _registers(ins).items():
         operand = ins.operands[position]
         items = operand.items if isinstance(operand, Vector) else (operand,)
@@ -64,6 +57,14 @@ def check_registers(ins: Instruction) -> None:
             raise EmulatorError(
                 f"not PTX: operand {position} of {ins.name} has {count} registers, not {given}, at PTX line {ins.ptx_line}"
             )
+
+
+def check_count(ins: Instruction) -> None:
+    """Raise EmulatorError, naming the line, where an instruction has too few operands or too many."""
+    least, most = _bounds(ins)
+    if not least <= len(ins.operands) <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise EmulatorError(f"not PTX: {ins.name} has {wanted} operands, not {len(ins.operands)}, at PTX line {ins.ptx_line}")
 
 
 def _bounds(ins: Instruction) -> tuple[int, int]:
