@@ -7,19 +7,25 @@ besides; without one of them the tests that need it fail or skip themselves.
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from pathlib import Path
 
+import numba_cuda
+
+from benchmarks.speed.timing import stamp
+
+from .reasons import REASONS, reason_of
 from .runner import ROOT, Outcome, files, folder_of_tests, read, run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--json", type=Path, help="write the counts and what did not pass there")
+    parser.add_argument("--json", type=Path, help="write the counts there, and what did not pass, by name")
     parser.add_argument("--only", default="", help="only files whose path contains this")
-    parser.add_argument("--seconds", type=float, default=120, help="the most that one test may take")
+    parser.add_argument("--seconds", type=float, default=240, help="the most that one test may take")
     parser.add_argument("--logs", type=Path, default=ROOT / ".cache" / "numba_suite", help="the folder of the tests' outputs")
-    parser.add_argument("--resume", action="store_true", help="take the outcomes of files that ran whole from their logs")
+    parser.add_argument("--resume", action="store_true", help="take the outcomes of files that ran before from their logs")
     chosen = parser.parse_args()
     folder = folder_of_tests()
     found: list[Outcome] = []
@@ -27,13 +33,33 @@ def main() -> None:
         if chosen.only not in file:
             continue
         log = chosen.logs.resolve() / f"{file.replace('/', '.')}.jsonl"
-        outcomes = _kept(log) if chosen.resume and log.exists() else run(folder, file, log, chosen.seconds)
+        outcomes = read(log)[1] if chosen.resume and log.exists() else run(folder, file, log, chosen.seconds)
         found += outcomes
         print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
+    record = summary(found)
+    print(*(f"{key}: {value}" for key, value in record.items() if isinstance(value, int)), sep="\n")
+    for reason, tests in record["not passed"].items():
+        print(f"{reason}:", *tests, sep="\n  ")
+    if chosen.json:
+        versions = {"numba-cuda": numba_cuda.__version__}
+        chosen.json.write_text(json.dumps({"stamp": stamp(), **versions, **record}, indent=1) + "\n")
 
 
-def _kept(log: Path) -> list[Outcome]:
-    return read(log)[1]
+def summary(found: list[Outcome]) -> dict:
+    """Return how many tests passed, did not pass and skipped themselves, and the names of those that did not, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    skipped: Counter[str] = Counter()
+    for o in found:
+        if o.outcome == "skipped":
+            skipped[o.why.strip().splitlines()[-1] if o.why.strip() else "no reason given"] += 1
+        elif o.outcome != "passed":
+            by_reason.setdefault(reason_of(o.test), []).append(f"{o.test} ({o.outcome})")
+    counts = Counter(o.outcome for o in found)
+    return {
+        "tests": len(found), "passed": counts["passed"], "failed": len(found) - counts["passed"] - counts["skipped"],
+        "skipped": counts["skipped"], "not passed": by_reason,
+        "reasons": {r.name: r.sentence for r in REASONS if r.name in by_reason}, "skipped for": dict(skipped.most_common()),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PLUGIN = "benchmarks.quality.numba_suite.plugin"
+PACKAGE = "numba.cuda.tests"
 ROOT = Path(__file__).resolve().parents[3]
 LEFT_OUT = ("benchmarks", "data", "ffi")
 """Folders without tests: timings (of pytest-benchmark), and files that tests read."""
@@ -46,18 +47,18 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path) for path in found if not set(path.parts) & set(LEFT_OUT))
 
 
-def run(folder: Path, file: str, log: Path, seconds: float) -> list[Outcome]:
+def run(folder: Path, file: str, log: Path, seconds: float, package: str = PACKAGE) -> list[Outcome]:
     """Run one file's tests and return their outcomes, in the order in which they ran.
 
     A child that dies, or that spends more than `seconds` in one test, is ended, and another one goes on with what is left.
-    log: the file of the children's reports, which is begun anew.
+    log: the file of the children's reports, which is begun anew. package: the name by which `folder` is imported.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     ended: list[Outcome] = []
     done: set[str] = set()
     while True:
-        verdict = _child(folder, file, log, done, seconds)
+        verdict = _child(folder, f"{package}.{file.removesuffix('.py').replace('/', '.')}", log, done, seconds)
         collected, outcomes, open_test = read(log)
         if open_test is None and verdict is not None and not outcomes and not ended:
             return [Outcome(file, verdict, "no test was begun:" + _tail(log), 0.0)]
@@ -88,8 +89,8 @@ def read(log: Path) -> tuple[list[str], list[Outcome], str | None]:
     return list(collected), list(outcomes.values()), begun if begun not in outcomes else None
 
 
-def _child(folder: Path, file: str, log: Path, done: set[str], seconds: float) -> str | None:
-    """Run what is not done of a file in a child. Return None where it ended by itself, else "died" or "out of time"."""
+def _child(folder: Path, module: str, log: Path, done: set[str], seconds: float) -> str | None:
+    """Run what is not done of a module in a child. Return None where it ended by itself, else "died" or "out of time"."""
     paths = [str(Path(__file__).parent / "site"), str(ROOT), str(ROOT / "kernels"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "NUMBA_SUITE_LOG": str(log), "PYTHONPATH": os.pathsep.join(paths), "NUMBA_NUM_THREADS": "1"}
     skip = log.with_suffix(".done")
@@ -100,7 +101,7 @@ def _child(folder: Path, file: str, log: Path, done: set[str], seconds: float) -
     )  # fmt: skip
     with log.with_suffix(".out").open("w") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *options, _module(file)],
+            [sys.executable, "-m", "pytest", *options, module],
             cwd=log.parent, env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
@@ -109,10 +110,6 @@ def _child(folder: Path, file: str, log: Path, done: set[str], seconds: float) -
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-
-
-def _module(file: str) -> str:
-    return "numba.cuda.tests." + file.removesuffix(".py").replace("/", ".")
 
 
 def _watched(child: subprocess.Popen, log: Path, seconds: float) -> str | None:

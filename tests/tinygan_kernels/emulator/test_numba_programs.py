@@ -138,6 +138,122 @@ def test_memory_is_given_back_and_device_arrays_last_until_the_next_block():
         assert kept.copy_to_host().tolist() == [0, 1, 2]
 
 
+def test_what_is_put_off_is_freed_when_the_block_ends():
+    program = """
+import numpy as np
+from numba import cuda
+from tinygan_kernels import emulator
+from tinygan_kernels.emulator.host import numba_context
+
+with emulator.numba():
+    queue = cuda.current_context().deallocations
+    with cuda.defer_cleanup():
+        for _ in range(30):
+            cuda.to_device(np.arange(100))
+        assert len(queue) == 30
+    queue.clear()
+    assert len(queue) == 0
+    cuda.to_device(np.arange(100))
+    kept = cuda.to_device(np.arange(5))
+    assert len(queue) == 1
+assert len(queue) == 0
+memory = numba_context._device().host.allocations.arrays
+assert len(memory) == 1
+del kept
+assert not memory
+"""
+    _run_python(program)
+
+
+def test_launches_that_are_too_large_are_errors_of_cuda_too():
+    from cuda.core._utils.cuda_utils import CUDAError
+
+    @cuda.jit(launch_bounds=128)
+    def bounded():
+        pass
+
+    bounded[1, 128]()
+    with pytest.raises(CUDAError, match=r"CUDA_ERROR_INVALID_VALUE: kernel .* is not compiled for blocks of 256 threads"):
+        bounded[1, 256]()
+    with pytest.raises(EmulatorError, match="1025 threads"):
+        axpy[1, 1025](1.0, np.zeros(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("name, text, error, words", [
+    ("missing.cu", None, "LinkerError", "missing.cu not found"),
+    ("header.cuh", None, "RuntimeError", "Don't know how to link file with extension .cuh"),
+    ("data", None, "RuntimeError", "Don't know how to link file with no extension"),
+    ("wrong.cu", "SYNTAX", "NVRTCError", r"(?s)NVRTC_ERROR_COMPILATION.*wrong.cu"),
+])  # fmt: skip
+def test_links_that_fail_raise_what_numba_raises(tmp_path, name, text, error, words):
+    if text:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(EmulatorError, match=words) as caught:
+        cuda.jit("void()", link=[str(tmp_path / name)])(_nothing)
+    assert error in [c.__name__ for c in type(caught.value).__mro__]
+
+
+def _nothing():
+    pass
+
+
+def test_a_void_function_may_be_declared_with_a_result(tmp_path):
+    (tmp_path / "put.cu").write_text('extern "C" __device__ void put(int* p) { *p = 42; }')
+    put = cuda.declare_device("put", "void(CPointer(int32))", link=str(tmp_path / "put.cu"), abi="c")
+
+    @cuda.jit("void(CPointer(int32))")
+    def kernel(p):
+        put(p)
+
+    x = cuda.to_device(np.zeros(1, "i4"))
+    kernel[1, 1](x.__cuda_array_interface__["data"][0])
+    assert x.copy_to_host()[0] == 42
+
+
+def test_modules_of_ptx_and_what_is_called_when_a_module_is_loaded():
+    from cuda.core import ObjectCode
+
+    seen = []
+    module = cuda.current_context().create_module_ptx(b".version 8.0\n.target sm_80\n.address_size 64\n.global .u32 word = 7;\n")
+    memory, size = module.get_global_symbol("word")
+    assert size == 4 and memory.size == 4
+    source = cuda.CUSource("__device__ int unused;", setup_callback=seen.append)
+
+    @cuda.jit("void()", link=[source])
+    def kernel():
+        pass
+
+    kernel[1, 1]()
+    assert len(seen) == 1 and isinstance(seen[0], ObjectCode)
+
+
+def test_what_kernels_allocate_is_counted():
+    program = """
+import numpy as np
+from numba import cuda
+from numba.cuda import config
+from numba.cuda.memory_management.nrt import rtsys
+from tinygan_kernels import emulator
+
+config.CUDA_ENABLE_NRT = config.CUDA_NRT_STATS = True
+with emulator.numba():
+
+    @cuda.jit
+    def kernel(x, out):
+        out[0] = (x * x).sum()
+
+    out = np.zeros(1)
+    kernel[1, 1](np.arange(4.0), out)
+    first = rtsys.get_allocation_stats()
+with emulator.numba():
+    kernel[1, 1](np.arange(5.0), out)
+    second = rtsys.get_allocation_stats()
+assert out[0] == 30, out
+assert first.alloc > 0 and first.alloc == first.free and second.alloc == 2 * first.alloc == second.free, (first, second)
+"""
+    _run_python(program)
+
+
 def test_after_the_block_numba_is_as_it_was():
     program = """
 import numpy as np
@@ -354,6 +470,11 @@ def test_threads_have_arguments_of_their_own():
 def environment() -> dict[str, str]:
     paths = [str(Path(emulator.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _run_python(program: str) -> None:
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment())
+    assert ran.returncode == 0, ran.stderr
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess:

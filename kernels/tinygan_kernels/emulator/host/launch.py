@@ -79,8 +79,7 @@ def run_kernel(
     Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
     trap, deadlock).
     """
-    grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
-    _check_limits(kernel, grid, block, shared_mem)
+    grid, block = check_sizes(kernel, grid, block, shared_mem)
     with ONE_AT_A_TIME:
         _run(
             kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative, _cluster(kernel, grid, cluster), foreign
@@ -167,6 +166,16 @@ def _inseparable(grid, cluster: tuple[int, int, int]) -> int:
     if cluster[2] > 1:
         return grid[0] * grid[1] * cluster[2]
     return grid[0] * cluster[1] if cluster[1] > 1 else cluster[0]
+
+
+Sizes = tuple[int, int, int]
+
+
+def check_sizes(kernel: TranslatedKernel, grid, block, shared_mem: int) -> tuple[Sizes, Sizes]:
+    """Return a launch's grid and block, three sizes each. Raises EmulatorError where CUDA or the kernel does not allow them."""
+    grid, block = _dimensions(grid, "grid"), _dimensions(block, "block")
+    _check_limits(kernel, grid, block, shared_mem)
+    return grid, block
 
 
 def _dimensions(given, what: str) -> tuple[int, int, int]:

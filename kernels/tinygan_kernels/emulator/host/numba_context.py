@@ -20,9 +20,9 @@ from tinygan_kernels.emulator.translate.translator import translate
 
 from . import nvrtc
 from .grid_sync import with_grid_sync
-from .launch import run_kernel
+from .launch import check_sizes, run_kernel
 from .numba_device import CAPABILITY, HostDriver
-from .numba_linking import linked_ptx, memsys_ptx
+from .numba_linking import core_error, linked_ptx, memsys_ptx, of_both_classes
 from .ptx_linking import joined
 from .rawmodule import allocate, parsed
 
@@ -359,6 +359,10 @@ class _Device:
             memory = self.host.allocations.at(address)
             if memory is not None:
                 arrays.append((memory, f"device memory at {memory.__array_interface__['data'][0]:#x}"))
+        try:
+            check_sizes(kernel.translated, config.grid, config.block, config.shmem_size)
+        except EmulatorError as error:
+            raise of_both_classes(EmulatorError, core_error("CUDAError"), f"CUDA_ERROR_INVALID_VALUE: {error}") from None
         where = kernel.code.variables, config.grid, config.block
         run_kernel(kernel.translated, *where, values, config.shmem_size, arrays, cooperative)
         for original, copy in copies:
@@ -433,8 +437,13 @@ def _described(array: np.ndarray) -> str:
 
 
 def _foreign(given) -> np.ndarray:
-    """Return the memory behind __cuda_array_interface__ as an array."""
+    """Return the memory behind __cuda_array_interface__ as an array, after what its stream does."""
+    from numba import cuda as numba_cuda
+    from numba.cuda import config as numba_config
+
     interface = given.__cuda_array_interface__
+    if interface.get("stream") is not None and numba_config.CUDA_ARRAY_INTERFACE_SYNC:
+        numba_cuda.external_stream(interface["stream"]).synchronize()
     dtype, shape, (address, readonly) = np.dtype(interface["typestr"]), interface["shape"], interface["data"]
     if "descr" in interface and dtype.kind == "V":
         dtype = np.dtype(interface["descr"])

@@ -30,15 +30,18 @@ def linked_ptx(given) -> str:
         kind, name, data = given.kind, given.name, given.data
     if kind in MACHINE_CODE:
         raise EmulatorError(f"a kernel links {name}, which is machine code: the emulator links CUDA C++ (.cu) and PTX (.ptx)")
+    from numba.cuda import config
+
     text = data.decode() if isinstance(data, bytes) else data
     if kind == "ptx":
         return text
     folders = [_numba() / "include", _numba() / "memory_management"]
+    folders += filter(None, getattr(config, "CUDA_NVRTC_EXTRA_SEARCH_PATHS", "").split(":"))
     folders += [Path(given).parent] if isinstance(given, (str, Path)) else []
     try:
         return nvrtc.compile_ptx(text, (RELOCATABLE, *(f"--include-path={folder}" for folder in folders)), filename=name)[0]
     except CompilationError as error:
-        raise _of_both_classes(CompilationError, _nvrtc_error(), f"NVRTC_ERROR_COMPILATION: {error}") from None
+        raise of_both_classes(CompilationError, core_error("NVRTCError"), f"NVRTC_ERROR_COMPILATION: {error}") from None
 
 
 def _file(path: Path) -> tuple[str, str, bytes]:
@@ -48,28 +51,28 @@ def _file(path: Path) -> tuple[str, str, bytes]:
     kind = path.suffix.lstrip(".")
     if kind not in ("cu", "ptx", *MACHINE_CODE):
         what = f"extension .{kind}" if kind else "no extension"
-        raise _of_both_classes(EmulatorError, RuntimeError, f"Don't know how to link file with {what}")
+        raise of_both_classes(EmulatorError, RuntimeError, f"Don't know how to link file with {what}")
     try:
         return kind, path.name, path.read_bytes()
     except FileNotFoundError:
-        raise _of_both_classes(EmulatorError, LinkerError, f"{path} not found") from None
+        raise of_both_classes(EmulatorError, LinkerError, f"{path} not found") from None
     except OSError as error:
         raise EmulatorError(f"cannot read {path}, which a kernel links: {error.strerror}") from None
 
 
-def _of_both_classes(ours: type[EmulatorError], numbas: type[Exception], message: str) -> EmulatorError:
+def of_both_classes(ours: type[EmulatorError], numbas: type[Exception], message: str) -> EmulatorError:
     """Make an error that is caught as the emulator's and as the one that Numba raises."""
     bases = (ours,) if issubclass(ours, numbas) else (ours, numbas)
     return type(ours.__name__, bases, {"__module__": ours.__module__})(message)
 
 
-def _nvrtc_error() -> type[Exception]:
-    """Return the class of cuda.core's errors of the compiler, where it has one."""
+def core_error(name: str) -> type[Exception]:
+    """Return a class of cuda.core's errors, NVRTCError or CUDAError; EmulatorError where it has none of that name."""
     try:
-        from cuda.core._utils.cuda_utils import NVRTCError
+        from cuda.core._utils import cuda_utils
     except ImportError:
         return EmulatorError
-    return NVRTCError
+    return getattr(cuda_utils, name, EmulatorError)
 
 
 def _numba() -> Path:

@@ -115,8 +115,11 @@ def _passing(e: Emitter, callee: Function, call: Call) -> list[str]:
 
 
 def _returning(e: Emitter, callee: Function, call: Call) -> list[str]:
-    """Return the lines that copy the results of a call into the caller's variables."""
-    pairs = zip(callee.returns, call.returns, strict=True)
+    """Return the lines that copy the results of a call into the caller's variables.
+
+    A linker does not mind a result that the function does not have, as Numba asks a `void` function for one: nothing is in it.
+    """
+    pairs = zip(callee.returns, call.returns if callee.returns else (), strict=True)
     return [_copy(e.lane_param(actual), e.lane_param(formal.name, callee)) for formal, actual in pairs]
 
 
@@ -129,7 +132,7 @@ def _one_of(e: Emitter, number: int, callee: Function, call: Call, first: dict[s
     name = f"{number}_{first[callee.name]}"
     e.after(f"def passed_{name}(m):", *("    " + text for text in _passing(e, callee, call)), "    return")
     formal = [e.lane_param(v.name, callee) for v in callee.returns]
-    actual = [e.lane_param(v) for v in call.returns]
+    actual = [e.lane_param(v) for v in call.returns] if formal else []
     e.after(f"def taken_{name}(m):", f"    return [{', '.join(f'{f[0]}_u1.copy()' for f in formal)}]")
     lines = [f"    copyto({a[0]}_u1[:, :{min(a[1], f[1])}], values[{i}][:, :{min(a[1], f[1])}], where=m.column)"
              for i, (f, a) in enumerate(zip(formal, actual, strict=True))]  # fmt: skip
