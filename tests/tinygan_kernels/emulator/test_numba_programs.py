@@ -131,7 +131,7 @@ def test_memory_is_given_back_and_device_arrays_last_until_the_next_block():
     assert cuda.current_context().get_memory_info().free <= before - (1 << 20)
     del a
     gc.collect()
-    cuda.current_context().deallocations.clear()  # Numba frees a few arrays together
+    cuda.current_context().memory_manager.deallocations.clear()  # Numba frees a few arrays together
     assert cuda.current_context().get_memory_info().free >= before - 1024
     kept = cuda.to_device(np.arange(3))
     with emulator.numba():  # inside of one another, too
@@ -146,7 +146,7 @@ from tinygan_kernels import emulator
 from tinygan_kernels.emulator.host import numba_context
 
 with emulator.numba():
-    queue = cuda.current_context().deallocations
+    queue = cuda.current_context().memory_manager.deallocations
     with cuda.defer_cleanup():
         for _ in range(30):
             cuda.to_device(np.arange(100))
