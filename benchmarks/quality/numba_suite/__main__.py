@@ -26,14 +26,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240, help="the most that one test may take")
     parser.add_argument("--logs", type=Path, default=ROOT / ".cache" / "numba_suite", help="the folder of the tests' outputs")
     parser.add_argument("--resume", action="store_true", help="take the outcomes of files that ran before from their logs")
+    parser.add_argument("--kept", action="store_true", help="run nothing: sum up what the logs of earlier runs say")
     chosen = parser.parse_args()
     folder = folder_of_tests()
     found: list[Outcome] = []
+    left_out: list[str] = []
     for file in files(folder):
-        if chosen.only not in file:
-            continue
         log = chosen.logs.resolve() / f"{file.replace('/', '.')}.jsonl"
-        outcomes = read(log)[1] if chosen.resume and log.exists() else run(folder, file, log, chosen.seconds)
+        if chosen.only not in file or (chosen.kept and not log.exists()):
+            left_out.append(file)
+            continue
+        outcomes = read(log)[1] if (chosen.resume or chosen.kept) and log.exists() else run(folder, file, log, chosen.seconds)
         found += outcomes
         print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
     record = summary(found)
@@ -42,7 +45,7 @@ def main() -> None:
         print(f"{reason}:", *tests, sep="\n  ")
     if chosen.json:
         versions = {"numba-cuda": numba_cuda.__version__}
-        chosen.json.write_text(json.dumps({"stamp": stamp(), **versions, **record}, indent=1) + "\n")
+        chosen.json.write_text(json.dumps({"stamp": stamp(), **versions, **record, "files not run": left_out}, indent=1) + "\n")
 
 
 def summary(found: list[Outcome]) -> dict:
