@@ -18,7 +18,9 @@ REASONS = (
     Reason(
         "cuda.core",
         r"cudadrv/test_cuda_driver.py::TestCudaDriver::test_cuda_(core_.*|driver_(basic|occupancy|stream_operations))"
-        r"|cudadrv/test_(events|context_stack).py::.*(cuda_core_stream|attached_non_primary)",
+        r"|cudadrv/test_(events|context_stack).py::.*(cuda_core_stream|attached_non_primary)"
+        r"|cudadrv/test_module_callbacks.py::TestModuleCallbacks::test_(decldevice_arg|jitarg)"
+        r"|nrt/test_nrt.py::TestNrtLinking::test_nrt_detect_linked_ptx_file",
         "The test calls NVIDIA's driver library itself, through cuda.core or cuda.bindings, and not through Numba.",
     ),
     Reason(
@@ -32,6 +34,14 @@ REASONS = (
     Reason(
         "warnings of NVRTC", r"cudadrv/test_linker.py::TestLinker::test_linking_cu_log_warning",
         "The test wants the compiler's warnings about linked CUDA C++ as a Python warning; the emulator tells of errors alone.",
+    ),
+    Reason(
+        "memory of other processes", r"cudapy/test_ipc.py::.*",
+        "The test shares device memory between processes (IPC), which the emulated device does not offer.",
+    ),
+    Reason(
+        "LTO with source lines", r"cudapy/test_(intrinsics.py::.*test_h\w+_ptx|inspect.py::.*lto_asm|bfloat16_bindings.py::.*_in_lto)",
+        "The test looks at what link-time optimisation makes; the emulator asks Numba for source lines, which that link refuses.",
     ),
     Reason(
         "a fault in the test", r"cudapy/test_dispatcher.py::TestDispatcher::test_dispatcher_cpointer_arguments",
