@@ -40,7 +40,8 @@ REASONS = (
         "The test shares device memory between processes (IPC), which the emulated device does not offer.",
     ),
     Reason(
-        "LTO with source lines", r"cudapy/test_(intrinsics.py::.*test_h\w+_ptx|inspect.py::.*lto_asm|bfloat16_bindings.py::.*_in_lto)",
+        "LTO with source lines",
+        r"cudapy/test_(intrinsics.py::.*test_h\w+_ptx|inspect.py::.*lto_asm|bfloat16_bindings.py::.*_in_lto)",
         "The test looks at what link-time optimisation makes; the emulator asks Numba for source lines, which that link refuses.",
     ),
     Reason(
