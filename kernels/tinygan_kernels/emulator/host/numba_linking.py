@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
 
@@ -18,7 +19,7 @@ def memsys_ptx() -> str:
     return nvrtc.compile_ptx(path.read_text(), (f"--include-path={path.parent}",), filename=path.name)[0]
 
 
-def linked_ptx(given) -> str:
+def linked_ptx(given: Any) -> str:
     """Return the PTX of what a kernel is linked with: a file, by its path, or an object that holds code.
 
     Raises EmulatorError for machine code, and for a file that cannot be read or is of an unknown kind; it is of the class as well
@@ -30,13 +31,14 @@ def linked_ptx(given) -> str:
         kind, name, data = given.kind, given.name, given.data
     if kind in MACHINE_CODE:
         raise EmulatorError(f"a kernel links {name}, which is machine code: the emulator links CUDA C++ (.cu) and PTX (.ptx)")
-    from numba.cuda import config
+    import numba.cuda
 
+    config = getattr(numba.cuda, "config", None)
     text = data.decode() if isinstance(data, bytes) else data
     if kind == "ptx":
         return text
     folders = [_numba() / "include", _numba() / "memory_management"]
-    folders += filter(None, getattr(config, "CUDA_NVRTC_EXTRA_SEARCH_PATHS", "").split(":"))
+    folders += [Path(folder) for folder in getattr(config, "CUDA_NVRTC_EXTRA_SEARCH_PATHS", "").split(":") if folder]
     folders += [Path(given).parent] if isinstance(given, (str, Path)) else []
     try:
         return nvrtc.compile_ptx(text, (RELOCATABLE, *(f"--include-path={folder}" for folder in folders)), filename=name)[0]
@@ -63,7 +65,8 @@ def _file(path: Path) -> tuple[str, str, bytes]:
 def of_both_classes(ours: type[EmulatorError], numbas: type[Exception], message: str) -> EmulatorError:
     """Make an error that is caught as the emulator's and as the one that Numba raises."""
     bases = (ours,) if issubclass(ours, numbas) else (ours, numbas)
-    return type(ours.__name__, bases, {"__module__": ours.__module__})(message)
+    made: EmulatorError = type(ours.__name__, bases, {"__module__": ours.__module__})(message)
+    return made
 
 
 def core_error(name: str) -> type[Exception]:
