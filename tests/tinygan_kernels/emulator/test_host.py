@@ -158,8 +158,8 @@ def test_errors_of_the_compiler_and_unknown_names(module):
     "line, message",
     [
         (
-            "sured.b.1d.add.u32.trap [t], %r0;",
-            r"sured.b.1d.add.u32.trap at PTX line 5 of kernel k .*no such instruction.*supported: abs, ",
+            "istypep.samplerref %r0, t;",
+            r"istypep.samplerref at PTX line 5 of kernel k .*no such instruction.*supported: abs, ",
         ),
         ("mov.u32 %r0, %envreg3;", "special register %envreg3 is not supported; supported: .*%tid.x"),
         (
