@@ -184,6 +184,15 @@ def test_reductions_into_a_tensor(reduction, kind, code, function):
     assert (array == want).all()
 
 
+def test_a_reduction_adds_all_elements_that_lie_at_one_place():
+    """With a stride of 0 the rows of a box are sums at one row of memory."""
+    total, data = numbers((8,), "u4"), numbers((4, 8), "u4")
+    want = total + data.sum(axis=0, dtype="u4")
+    made = emulator.tensor_map(np.lib.stride_tricks.as_strided(total, (4, 8), (0, 4)), (4, 8))
+    stored(made, (0, 0), data, "add")
+    assert (total == want).all()
+
+
 def test_bf16_is_added_as_numbers():
     array, data = (numbers((2, 8), "f4") for _ in range(2))
     bits = [(x.view("u4") >> 16).astype("u2") for x in (array, data)]
@@ -207,6 +216,23 @@ def test_columns_of_pixels_are_those_of_a_convolution():
             at = np.where(inside, (address - image.ctypes.data) // 4, 0)
             got = np.where(inside, image.ravel()[at], 0).reshape(12, c)
             assert (got == want[:12]).all(), (s, r)
+
+
+@pytest.mark.parametrize("multicast", ["", ".multicast::cluster"])
+def test_the_instruction_copies_columns_of_pixels(multicast):
+    """The offsets of the filter's tap stand before the mask of blocks."""
+    n, h, w, c = 2, 5, 6, 8
+    image, out = numbers((n, h, w, c), "f4"), np.zeros((12, c), "f4")
+    made = maps.im2col("f32", image.ctypes.data, (c, w, h, n), image.strides[2::-1], (-1, -1), (-1, -1), 8, 12, steps=(1, 2, 2, 1))
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    code = text(LOAD, 4, out.nbytes).replace(".reg .pred", ".reg .b16 %h<3>; .reg .pred")
+    code = code.replace(".tile.mbarrier::complete_tx::bytes", f".im2col.mbarrier::complete_tx::bytes{multicast}")
+    code = code.replace("}], [%r10];", "}], [%r10], {%h0, %h1}" + (", %h2;" if multicast else ";"))
+    code = code.replace("mbarrier.init", "mov.u16 %h0, 2; mov.u16 %h1, 1; mov.u16 %h2, 1;\nmbarrier.init")
+    emulator.RawModule(code=code).get_function("k")((1,), (1,), (np.void(made.encoded().tobytes()), out, where((0, -1, -1, 0))))
+    assert (out == padded[:, 1 : 1 + h : 2, 2 : 2 + w : 2].reshape(-1, c)[:12]).all()
+    with pytest.raises(UnsupportedInstruction, match="an im2col copy of rank 4 has 2 offsets, not 1"):
+        emulator.RawModule(code=code.replace("{%h0, %h1}", "{%h0}")).get_function("k")
 
 
 # -- what is refused, and found --------------------------------------------------------------------------------------------------
@@ -267,6 +293,10 @@ def test_what_tensor_map_refuses():
         emulator.tensor_map(np.zeros(16, "f4"), (4,), fill="ones")
     with pytest.raises(ValueError, match="kind is 'f8'"):
         emulator.tensor_map(np.zeros(16, "f4"), (4,), kind="f8")
+    with pytest.raises(TypeError, match=r"box is \(4.0,\): give one integer for each dimension of the array"):
+        emulator.tensor_map(np.zeros(16, "f4"), (4.0,))
+    with pytest.raises(TypeError, match="element_strides is 1: give one integer"):
+        emulator.tensor_map(np.zeros(16, "f4"), (4,), element_strides=1)
 
 
 def found(code: str, *arguments: object) -> str:
@@ -323,6 +353,25 @@ fence.proxy.tensormap::generic.acquire.gpu [%d1], 128;""")
     table[...] = 1
     with pytest.raises(SanitizerError, match=r"tensormap.replace: there is no tensor map at that address"):
         emulator.RawModule(code=code).get_function("k")((1,), (1,), (table, second, out, where((0, 0))))
+
+
+REPLACE = "tensormap.replace.tile.box_dim.global.b1024.b32 [%d1], 0, 3;\nmbarrier.init"
+
+
+def test_maps_that_cannot_be_written_or_cannot_be():
+    array, out, at = numbers((8, 16), "f4"), np.zeros(256, "u1"), where((0, 0))
+    made, code = emulator.tensor_map(array, (4, 16)), text(LOAD, 2, 256).replace("mbarrier.init", REPLACE)
+    assert "write of 128 bytes to a read-only array" in found(code, made, out, at), "an argument is constant"
+    table = emulator.empty((1, 128), "u1")
+    table[0] = made.raw
+    code = code.replace(".param .align 128 .b8 map[128]", ".param .u64 map")
+    code = code.replace("mov.b64 %d0, map; cvta.param.u64 %d1, %d0;", "ld.param.u64 %d1, [map];")
+    assert "there cannot be such a tensor map: boxDim[0] * the element size is 3 * 4 = 12 bytes" in found(code, table, out, at)
+    raw = np.zeros(256, "u1")
+    for operation in ("and", "inc"):
+        name = f"cp.reduce.async.bulk.tensor.2d.global.shared::cta.{operation}.tile.bulk_group"
+        said = found(text(STORE, 2, 256, OPERATION=name), made, raw, at)
+        assert f"there is no .{operation} of elements of type f32" in said
 
 
 def test_every_field_of_a_map_can_be_replaced():

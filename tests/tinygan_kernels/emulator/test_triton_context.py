@@ -154,7 +154,7 @@ def whole(*shape: int) -> np.ndarray:
 
 
 def test_hopper_multiplies_by_wgmma_and_copies_by_tensor_maps():
-    """Of capability 9.0 Triton makes wgmma of tl.dot, and tensor maps in memory of tl.make_tensor_descriptor."""
+    """For capability 9.0 Triton turns tl.dot into wgmma, and tl.make_tensor_descriptor into tensor maps in memory."""
     a, b, c = whole(64, 96), whole(96, 64), np.zeros((64, 64), np.float32)
     with emulator.triton(capability=90):
         matmul[(1, 1)](a, b, c, 96, 96, 64, 64, M=64, K=32)

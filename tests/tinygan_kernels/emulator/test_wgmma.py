@@ -172,7 +172,7 @@ LAYOUTS = [(swizzle, transposed) for swizzle in (0, 32, 64, 128) for transposed 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_canonical_layouts_of_both_matrices(layout):
-    """Of half precision, K-major and M- or N-major; n = 64 gives repeats of every atom along M and N."""
+    """Half precision, K-major and M- or N-major; n = 64 gives repeats of every atom along M and N."""
     check("f16", 64, layout, (128, False))
     check("bf16", 72 if not layout[1] or layout[0] < 32 else 128, (128, False), layout)
 
@@ -271,6 +271,18 @@ def test_registers_may_be_renamed_while_a_product_is_under_way():
     """What compilers write for a loop: a copy of the accumulators; ptxas makes one register of the two."""
     changed((WAIT, f"mov.b32 %d9, %d0;\n{WAIT}add.u32 %d0, %d9, 0;\n"))
     changed(("wgmma.fence.sync.aligned;\n", "wgmma.fence.sync.aligned;\nmov.b32 %d2, 0;\n"))
+
+
+def test_many_products_under_way_are_all_remembered():
+    """Three groups of 40 products each; the wait for the second lets go of the matrix that it alone has read."""
+    other = f"mov.b64 %q8, {described(20480, 16, 1024, 128)};\n"
+    store = "setp.eq.u32 %w, %r1, 0; @%w st.shared.b32 [%r2+20480], %r0;\n"
+    product = "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%d0, %d1, %d2, %d3}, AT, %q4, %p, 1, 1, 0, 0;\n"
+    groups = [40 * product.replace("AT", at) + "wgmma.commit_group.sync.aligned;\n" for at in ("%q3", "%q8", "%q3")]
+    waits = WAIT.replace("0;", "2;") + WAIT.replace("0;", "1;") + store
+    changed((product.replace("AT", "%q3") + "wgmma.commit_group.sync.aligned;\n", other + "".join(groups) + waits))
+    with pytest.raises(SanitizerError, match="write of bytes read by an asynchronous operation that nothing has waited for"):
+        changed((product.replace("AT", "%q3") + "wgmma.commit_group.sync.aligned;\n", other + "".join(groups) + store))
 
 
 def test_a_product_needs_four_whole_warps():

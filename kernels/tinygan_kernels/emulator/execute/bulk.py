@@ -112,7 +112,7 @@ class BulkCopies:
         mask = np.zeros(self.machine.shape.width, bool)
         mask[lane] = True
         places = np.broadcast_to(address, mask.shape).astype("i8")
-        for rank in ranks or [0]:
+        for rank in [0] if ranks is None else ranks:
             place = rank * REMOTE + places % REMOTE if rank else places
             brought = self.access.check.brought(lane) if self.access.check else None
             self.mbarriers.transact(site, place, length, -1, Lanes(mask, 1), brought)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .memory import Memory
 BOX_ALIGNMENT = 128
 """Bytes to which the address of a box in shared memory is aligned. (PTX ISA, cp.async.bulk.tensor)"""
 _REDUCED = {"f32 ftz": "f32", "tf32": "f32", "tf32 ftz": "f32"}
+_NO_MAP = "there is no tensor map at that address: emulator.tensor_map(...) and cuTensorMapEncodeTiled make them"
 
 
 class TensorCopies:
@@ -28,7 +29,7 @@ class TensorCopies:
 
     def __init__(self, access: Access, bulk: BulkCopies):
         self.access, self.machine, self.bulk = access, access.machine, bulk
-        self.known: dict[bytes, TensorMap | None] = {}
+        self.known: dict[bytes, TensorMap | str] = {}  # by its bytes a map, or what is wrong with them
 
     # -- instructions -----------------------------------------------------------------------------------------------------------
     def load(
@@ -64,7 +65,7 @@ class TensorCopies:
         for lane in lanes.index.tolist():
             made = self._map(target, address, lane, len(coordinates), pixels)
             begin = int(places[lane])
-            if made is None or not self._aligned(source, begin, lane):
+            if made is None or not self._aligned(source, begin, lane) or not self._reducible(target, operation, made.kind, lane):
                 continue
             where, inside = maps.box_addresses(made, [_at(c, lane) for c in coordinates], (0,) * (made.rank - 2))
             values = self._fetched(source, made, maps.box_places(made, begin), lane)
@@ -85,7 +86,7 @@ class TensorCopies:
     ) -> None:
         """Carry out tensormap.replace: change one field of a map in memory."""
         for lane in lanes.index.tolist():
-            found = self._bytes(site, address, lane)
+            found = self._bytes(site, address, lane, writes=True)
             if found is None:
                 continue
             try:
@@ -98,14 +99,17 @@ class TensorCopies:
         """Carry out tensormap.cp_fenceproxy, which a warp does once: copy a map from shared to global memory, before its uses."""
         first = np.unique(lanes.index // WARP, return_index=True)[1]
         for lane in lanes.index[first].tolist():
-            taken, given = self._bytes(origin, source, lane), self._bytes(target, to, lane)
+            taken, given = self._bytes(origin, source, lane), self._bytes(target, to, lane, writes=True)
             if taken is not None and given is not None:
                 given[...] = taken
                 self.access.changes += 1
 
     # -- maps -------------------------------------------------------------------------------------------------------------------
-    def _bytes(self, site: Site, address: np.ndarray, lane: int) -> np.ndarray | None:
-        """Return a view of the 128 bytes of the map that a lane names, None (and a report) where there is none."""
+    def _bytes(self, site: Site, address: np.ndarray, lane: int, writes: bool = False) -> np.ndarray | None:
+        """Return a view of the 128 bytes of the map that a lane names, None (and a report) where there is none.
+
+        writes: whether the bytes are to be changed, which those of arguments and of read-only arrays cannot be.
+        """
         where = np.broadcast_to(np.asarray(address, "i8"), (self.machine.shape.width,))[lane : lane + 1]
         some = one_lane(lane, self.machine.shape.width, 1)
         space, base = (site.space, 0) if site.space == "shared" else window_of(where)[0][:2]
@@ -115,8 +119,9 @@ class TensorCopies:
             self._report("memcheck", site, text, lane, int(where[0]))
             return None
         for memory, positions, _ in self.access.spaces[space].locate(where - base, BYTES, some):
-            if memory is None:
-                self.access.fault(whole, space, "out-of-bounds", where - base, some, "ld")
+            if memory is None or (writes and not memory.writable):
+                kind = "out-of-bounds" if memory is None else "read-only"
+                self.access.fault(whole, space, kind, where - base, some, "st" if writes else "ld")
                 return None
             start = int(positions[0]) - memory.base
             return memory.data[start : start + BYTES]
@@ -129,15 +134,18 @@ class TensorCopies:
             return None
         key = raw.tobytes()
         if key not in self.known:
-            self.known[key] = maps.decoded(raw)
+            try:
+                self.known[key] = maps.decoded(raw) or _NO_MAP
+            except ValueError as error:
+                self.known[key] = f"there cannot be such a tensor map: {error}"
         made, text = self.known[key], ""
-        if made is None:
-            text = "there is no tensor map at that address: emulator.tensor_map(...) and cuTensorMapEncodeTiled make them"
+        if isinstance(made, str):
+            text = made
         elif made.rank != rank:
             text = f"the tensor map has a rank of {made.rank}, the instruction one of {rank}"
         elif pixels != (made.lower is not None):
             text = f"the tensor map is {'tiled' if made.lower is None else 'an im2col one'}, the instruction is not"
-        if text:
+        if isinstance(made, str) or text:
             self._report("memcheck", site, f"{site.name}: {text}", lane)
             return None
         return made
@@ -147,6 +155,15 @@ class TensorCopies:
             return True
         text = f"misaligned box of a tensor: its address in shared memory is a multiple of {BOX_ALIGNMENT} bytes"
         self._report("memcheck", site, text, lane, address, "shared")
+        return False
+
+    def _reducible(self, site: Site, operation: str, kind: str, lane: int) -> bool:
+        """Return whether there is an operation of cp.reduce for elements of a type; report it where there is none."""
+        if not operation or operation in ("add", "min", "max"):
+            return True
+        if kind == "u32" or (kind not in maps.FLOATS and operation in ("and", "or", "xor")):
+            return True
+        self._report("memcheck", site, f"{site.name}: there is no .{operation} of elements of type {kind}", lane)
         return False
 
     # -- global memory ----------------------------------------------------------------------------------------------------------
@@ -189,7 +206,11 @@ class TensorCopies:
             view, first = memory.view(f"u{made.item}")
             index = (positions - first) // made.item
             given = values[which]
-            view[index] = combined(view[index], given, operation, made.kind) if operation else given
+            if operation:
+                for once in each_once(index):
+                    view[index[once]] = combined(view[index[once]], given[once], operation, made.kind)
+            else:
+                view[index] = given
             self.access.changed(memory)
             if memory.unwritten is not None:  # halves of words too, of which the check below knows nothing
                 memory.unwritten[(positions - memory.base)[:, None] + np.arange(made.item)] = 0
@@ -263,6 +284,18 @@ def whole_words(address: np.ndarray, item: int) -> np.ndarray:
         return np.sort((address[:, None] + np.arange(0, item, 4)).ravel())
     words, count = np.unique(address & ~3, return_counts=True)
     return words[count * item == 4]
+
+
+def each_once(index: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield positions in `index`, all of them in turn, so that none of its values is there twice at a time.
+
+    A tensor with a stride of 0 has several elements at one place, and a reduction combines each of them with what is there.
+    """
+    left = np.arange(index.size)
+    while left.size:
+        first = np.unique(index[left], return_index=True)[1]
+        yield left[first]
+        left = np.delete(left, first)
 
 
 def combined(before: np.ndarray, given: np.ndarray, operation: str, kind: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 import numpy as np
 
@@ -36,7 +37,8 @@ def tensor_map(
     uint16, "tf32" for float32); element_strides: steps along each dimension, 1 if not given; swizzle: 0, 32, 64 or 128 bytes;
     fill: "zeros" or "nan", for what lies outside of the array.
 
-    Raises TypeError for what is no array of a type that maps have, ValueError for sizes that cuTensorMapEncodeTiled refuses.
+    Raises TypeError for what is no array of a type that maps have, or no integers, ValueError for sizes that
+    cuTensorMapEncodeTiled refuses.
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"array is a {type(array).__name__}: give a NumPy array")
@@ -52,9 +54,17 @@ def tensor_map(
         raise ValueError(f"fill is {fill!r}: it has to be 'zeros' or 'nan'")
     if array.ndim and array.strides[-1] != array.itemsize:
         raise ValueError("the last dimension of the array has to be contiguous")
-    steps = None if element_strides is None else tuple(element_strides)[::-1]
+    steps = None if element_strides is None else _integers(element_strides, "element_strides")[::-1]
     made = maps.tiled(
         kind, array.__array_interface__["data"][0], array.shape[::-1], array.strides[-2::-1] if array.ndim > 1 else (),
-        tuple(box)[::-1], steps, swizzle, fill == "nan",
+        _integers(box, "box")[::-1], steps, swizzle, fill == "nan",
     )  # fmt: skip
     return TensorMapArgument(array, made)
+
+
+def _integers(given: Sequence[int], name: str) -> tuple[int, ...]:
+    """Return the integers of an argument. Raises TypeError for other things."""
+    try:
+        return tuple(index(n) for n in given)
+    except TypeError:
+        raise TypeError(f"{name} is {given!r}: give one integer for each dimension of the array") from None

@@ -306,11 +306,11 @@ def _describe(name: str, meta: dict[str, Any], value: Any, values: list[Any], ar
     if meta.get("is_im2col") or meta.get("fp4_padded"):
         raise EmulatorError(f"not supported: argument {name} of a Triton kernel, a descriptor of another mode than tiles")
     strides = [stride * meta["elem_size"] for stride in value.strides[-2::-1]] if len(value.strides) > 1 else []
-    if value.round_f32_to_tf32:
+    if getattr(value, "round_f32_to_tf32", False):  # descriptors of older versions of Triton do not have it, nor `padding`
         kind = "tf32"
     address = int(_address(name, value.base, arrays))
     swizzle = maps.SWIZZLES[meta["swizzle"]]
-    box, filled = meta["block_size"][::-1], value.padding == "nan"
+    box, filled = meta["block_size"][::-1], getattr(value, "padding", "zero") == "nan"
     made = maps.tiled(kind, address, value.shape[::-1], strides, box, None, swizzle, filled)
     values.append(np.void(made.encoded().tobytes()))
 

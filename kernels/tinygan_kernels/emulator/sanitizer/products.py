@@ -70,7 +70,7 @@ class Products:
             mine = lanes.index[self.group_of[lanes.index // WARP] == warpgroup]
             self.chunk.order.learn_together(mine, View(times))
         if len(done) > 64:  # every warp has waited for old ones; those of the last groups are kept for the others
-            self.under_way[warpgroup] = self.under_way[warpgroup][-64:]
+            self.under_way[warpgroup] = done[-64:] + [read for read in self.under_way[warpgroup] if read[0] >= limit]
 
     def issued(self, site: Site, results: tuple[int, ...], held: tuple[int, ...], lanes: Lanes) -> None:
         """Note a product that is issued. results, held: the registers of D, and of A where it is in registers."""

@@ -117,7 +117,8 @@ class ChecksProxies:
         """Note a cp.async.bulk.wait_group: of all groups but the `newest` last ones the reads are done, or all (not only_reads)."""
         kept: list[_Copy] = []
         for copy in self.bulk_copies:
-            if not lanes.mask[copy.lane] or copy.group >= self.bulk_groups[copy.lane] - newest:
+            waited = lanes.mask[copy.lane] and copy.group < self.bulk_groups[copy.lane] - newest
+            if not waited or (only_reads and not copy.from_shared):
                 kept.append(copy)
                 continue
             known = {4 * self.order.agent(copy.lane, READS) + THREAD: copy.time}

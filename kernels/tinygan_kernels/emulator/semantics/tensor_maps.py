@@ -94,7 +94,10 @@ class TensorMap:
 
 
 def decoded(raw: np.ndarray) -> TensorMap | None:
-    """Return the map that 128 bytes stand for, None for bytes that no `encoded` returned."""
+    """Return the map that 128 bytes stand for, None for bytes that no `encoded` returned.
+
+    Raises ValueError where tensormap.replace has set fields to what no map can have.
+    """
     record = np.frombuffer(raw.tobytes(), _LAYOUT)[0]
     rank = int(record["rank"])
     if record["mark"] != _MARK or not 1 <= rank <= MOST_RANK or record["kind"] >= len(KINDS) or record["swizzle"] >= len(SWIZZLES):
@@ -102,13 +105,13 @@ def decoded(raw: np.ndarray) -> TensorMap | None:
     pixels = bool(record["im2col"])
     if not record["box"][: 2 if pixels else rank].all() or not record["steps"][:rank].all() or not record["address"]:
         return None  # fields that tensormap.replace has not set
-    return TensorMap(
-        KINDS[record["kind"]], int(record["address"]), tuple(int(n) + 1 for n in record["last"][:rank]),
-        tuple(int(n) for n in record["strides"][: rank - 1]), tuple(int(n) for n in record["box"][: 2 if pixels else rank]),
-        tuple(int(n) for n in record["steps"][:rank]), SWIZZLES[record["swizzle"]], bool(record["fill"]),
-        tuple(int(n) for n in record["lower"][: rank - 2]) if pixels else None,
-        tuple(int(n) for n in record["upper"][: rank - 2]) if pixels else None,
-    )  # fmt: skip
+    sizes = [int(n) + 1 for n in record["last"][:rank]]
+    tensor = KINDS[record["kind"]], int(record["address"]), sizes, record["strides"][: rank - 1].tolist()
+    steps, swizzle, fill = record["steps"][:rank].tolist(), SWIZZLES[record["swizzle"]], bool(record["fill"])
+    if pixels:
+        corners = record["lower"][: rank - 2].tolist(), record["upper"][: rank - 2].tolist()
+        return im2col(*tensor, *corners, *record["box"][:2].tolist(), steps, swizzle, fill)
+    return tiled(*tensor, record["box"][:rank].tolist(), steps, swizzle, fill)
 
 
 # -- making maps -----------------------------------------------------------------------------------------------------------------

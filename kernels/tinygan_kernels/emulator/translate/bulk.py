@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tinygan_kernels.emulator.semantics import atomics
 from tinygan_kernels.emulator.semantics.tensor_maps import REPLACED
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Address, Immediate, Instruction
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Address, Immediate, Instruction, Vector
 
 from .emitter import Emitter
 from .memory import ATOMIC, COMPLETES, SPACES, barrier_site, cp_async, space_of, vector_items
@@ -37,7 +37,7 @@ def _contiguous(e: Emitter, ins: Instruction) -> None:
     to, source, size, *rest = ins.operands
     target_site = e.site_of(ins, spaces[0], code_of(kind), WIDTH[kind])
     source_site = replace(e.site_of(ins, spaces[1], code_of(kind), WIDTH[kind]), name=ins.name.replace("reduce.", ""))
-    barrier, ranks = _completion(e, ins, rest)
+    barrier, ranks = _barrier(e, ins, rest), _ranks(e, ins, rest)
     function = e.bind(atomics.operation(name, kind)) if name else "None"
     places = f"{e.bind(source_site)}, {e.bind(target_site)}, {e.address(to)}, {e.address(source)}, {e.read(size, 'u32')}"
     e.line(f"bulk.copy({places}, {e.lanes}, {barrier}, {ranks}, {function})")
@@ -58,14 +58,14 @@ def _reduction(e: Emitter, ins: Instruction) -> str:
     return name
 
 
-def _completion(e: Emitter, ins: Instruction, rest: list) -> tuple[str, str]:
-    """Return source text for the mbarrier that a copy's bytes are counted at, and for the mask of the blocks that get them."""
-    barrier = ranks = "None"
-    if COMPLETES in ins.modifiers:
-        barrier = f"({barrier_site(e, ins)}, {e.address(rest.pop(0))})"
-    if "multicast::cluster" in ins.modifiers:
-        ranks = e.read(rest.pop(0), "u16")
-    return barrier, ranks
+def _barrier(e: Emitter, ins: Instruction, rest: list) -> str:
+    """Take the mbarrier at which a copy's bytes are counted from the front of the operands; return source text for it."""
+    return f"({barrier_site(e, ins)}, {e.address(rest.pop(0))})" if COMPLETES in ins.modifiers else "None"
+
+
+def _ranks(e: Emitter, ins: Instruction, rest: list) -> str:
+    """Take the mask of the blocks that get a copy from the front of the operands; return source text for it."""
+    return e.read(rest.pop(0), "u16") if "multicast::cluster" in ins.modifiers else "None"
 
 
 def _tensor(e: Emitter, ins: Instruction) -> None:
@@ -87,11 +87,9 @@ def _tensor(e: Emitter, ins: Instruction) -> None:
         return
     where = f"{where}, {pixels}, {e.address(operands.pop(0))}, {e.lanes}"
     if loads:
-        barrier, ranks = _completion(e, ins, operands)
-        offsets = "()"
-        if "im2col" in words:
-            offsets = "(" + ", ".join(e.read(item, "u16") for item in vector_items(operands.pop(0))) + ",)"
-        e.line(f"tensors.load({where}, {barrier}, {ranks}, {offsets})")
+        barrier = _barrier(e, ins, operands)
+        offsets = _offsets(e, operands.pop(0), rank) if "im2col" in words else "()"
+        e.line(f"tensors.load({where}, {barrier}, {_ranks(e, ins, operands)}, {offsets})")
     else:
         e.line(f"tensors.store({where}, {name!r})")
 
@@ -103,6 +101,14 @@ def _coordinates(e: Emitter, tensor: Address, rank: int) -> str:
     if len(items) != rank:
         raise e.unsupported(f"a tensor of rank {rank} has {rank} coordinates, not {len(items)}")
     return "(" + ", ".join(e.read(item, "s32") for item in items) + ",)"
+
+
+def _offsets(e: Emitter, operand: Vector, rank: int) -> str:
+    """Return source text for the offsets of an im2col copy, one for each spatial dimension."""
+    items = vector_items(operand)
+    if len(items) != rank - 2:
+        raise e.unsupported(f"an im2col copy of rank {rank} has {rank - 2} offsets, not {len(items)}")
+    return "(" + ", ".join(e.read(item, "u16") for item in items) + ",)"
 
 
 def tensormap(e: Emitter, ins: Instruction) -> None:
