@@ -110,7 +110,8 @@ def decoded(raw: np.ndarray) -> TensorMap | None:
     steps, swizzle, fill = record["steps"][:rank].tolist(), SWIZZLES[record["swizzle"]], bool(record["fill"])
     if pixels:
         corners = record["lower"][: rank - 2].tolist(), record["upper"][: rank - 2].tolist()
-        return im2col(*tensor, *corners, *record["box"][:2].tolist(), steps, swizzle, fill)
+        channels, pixels_of_column = record["box"][:2].tolist()
+        return im2col(*tensor, *corners, channels, pixels_of_column, steps, swizzle, fill)
     return tiled(*tensor, record["box"][:rank].tolist(), steps, swizzle, fill)
 
 
