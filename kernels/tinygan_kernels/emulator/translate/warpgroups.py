@@ -40,7 +40,7 @@ def _multiply(e: Emitter, ins: Instruction) -> None:
         raise e.unsupported(f"D of {n} columns has {n * fragments.BITS[kinds[0]] // 64} registers, not {len(targets)}")
     items = ", ".join(e.read(item, "b32") for item in vector_items(a)) if in_registers else ""
     left = f"({items},)" if in_registers else e.read(a, "b64")
-    site = e.site_of(ins, "shared", "u4", 4)  # matrices are read in words
+    site = e.site_of(ins, "shared", f"u{warpgroups.element_bytes(kinds[1])}", warpgroups.element_bytes(kinds[1]))
     about = (tuple(kinds), n, negated, transposed, "satfinite" in ins.modifiers)
     held = names_in(d, Register), names_in(a, Register) if in_registers else []
     names = ", ".join(repr(tuple(numbers(e, each))) for each in held)
