@@ -339,9 +339,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def keep(kind: str, name: str, row: dict[str, Any], order: list[str]) -> None:
-    """Put a row into the record, in that order of names."""
+    """Put a row into the record, in that order of names. A row that could not be measured replaces none that was."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {"environments": {}, "targets": {}}
-    record[kind][name] = row
+    before = record[kind].get(name)
+    if "missing" not in row or before is None or "missing" in before:
+        record[kind][name] = row
     for part, rows in record.items():
         record[part] = {key: rows[key] for key in order if key in rows}
     RECORD.write_text(json.dumps(record, indent=1) + "\n")

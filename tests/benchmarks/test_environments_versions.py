@@ -146,3 +146,12 @@ def test_the_command_ends_with_an_error_where_something_failed(monkeypatch, tmp_
 def test_variables_lead_to_this_checkout():
     first, second = versions.variables(NUMBA_CACHE_DIR="x")["PYTHONPATH"].split(os.pathsep)
     assert (first, second) == (str(versions.ROOT), str(versions.ROOT / "kernels"))
+
+
+def test_a_row_that_could_not_be_measured_replaces_none_that_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(versions, "RECORD", tmp_path / "record.json")
+    measured, lost = {"passed": 3}, {"missing": "no network"}
+    kept = lambda: json.loads(versions.RECORD.read_text())["environments"]["3.10-lowest"]  # noqa: E731
+    for row, left in ((lost, lost), (measured, measured), (lost, measured), ({"passed": 4}, {"passed": 4})):
+        versions.keep("environments", "3.10-lowest", row, ["3.10-lowest"])
+        assert kept() == left
