@@ -25,7 +25,7 @@ from .host import OwnHost
 from .judge import checked_name, require_float32, verify
 from .kernel_file import OPTIONS, OwnKernel, read
 from .launch_line import Evaluated
-from .race import RaceResult, Side, race, sizes_told
+from .race import RATE, RaceResult, Side, race, sizes_told
 
 FLUSHED = 4  # times the size of the L2 cache that is written to push everything out of it
 FLUSHES = 4  # how often that is done: a device that writes 3 TB/s is busy for 0.3 ms, and Python launches a kernel meanwhile
@@ -133,6 +133,9 @@ def own_side(host: OwnHost, made: KernelCall, cp: Any) -> Side:
     Raises ContractError where a call of these shapes would need its inputs rearranged first, which is no part of the kernel.
     """
     arrays = made.zeros()
+    for name, array in zip(host.kernel.inputs, arrays, strict=False):
+        if name == "rate":  # which may be passed by value
+            array[...] = RATE
     line, arguments = host.arguments_of(arrays, made.params)
     places = {a.__array_interface__["data"][0]: i for i, a in enumerate(arrays)}
     which = [places.get(a.__array_interface__["data"][0], -1) if isinstance(a, np.ndarray) else None for a in arguments]

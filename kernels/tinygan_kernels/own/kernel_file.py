@@ -131,7 +131,7 @@ def read(given: str | Path, launch: str = "", signature: str = "", *, debug: boo
     text = _text_of(path)
     python = path.suffix == ".py"
     there = _python_kernels(path, text) if python else dict.fromkeys(_names_in(path, text))
-    if not there and "__global__" not in text:
+    if not there and (python or "__global__" not in text):
         raise ContractError(f"{path}: there is {_WANTED[path.suffix]} in it")
     line = _line_of(path, text, name, launch, there)
     if signature:
@@ -173,7 +173,7 @@ def _line_of(path: Path, text: str, name: str, launch: str, there: Mapping[str, 
         if name and name.partition("<")[0] not in there:
             raise _no_kernel(path, name, list(there))
         missing = name or next(iter(there), "mm")
-        language = language_of(there[missing]) if path.suffix == ".py" else CUDA
+        language = language_of(there[missing.partition("<")[0]]) if path.suffix == ".py" else CUDA
         model = f"{'#' if path.suffix == '.py' else '//'} launch: {example(language).replace('mm', missing, 1)}"
         raise ContractError(f"{path}: no line says how {missing} is launched; write one such as '{model}', or give --launch")
     if len(fitting) > 1:

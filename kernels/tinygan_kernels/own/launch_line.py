@@ -224,15 +224,39 @@ def _triton_line(text: str, where: str) -> LaunchLine | None:
 
 
 def _expressions(text: str, where: str) -> tuple[ast.expr, ...]:
-    """Return the expressions of a list with commas. C's casts and the f of a float are left out. Raises ContractError."""
-    plain = re.sub(r"(?<!\w)\(\s*(?:unsigned|int|size_t|float|double|long long)\s*\)", "", text)
-    plain = re.sub(r"(\d\.\d*|\.\d+)[fF]\b", r"\1", plain)
+    """Return the expressions of a list with commas. C's casts become calls, the f of a float is left out. Raises ContractError."""
+    plain = re.sub(r"(\d\.\d*|\.\d+)[fF]\b", r"\1", _with_casts_called(text))
     try:
         tree = ast.parse(f"({plain},)" if plain.strip() else "()", mode="eval").body
     except SyntaxError:
         raise ContractError(f"{where}: {text!r} is not a list of expressions with commas between them") from None
     assert isinstance(tree, ast.Tuple)
     return tuple(tree.elts)
+
+
+_CAST = re.compile(r"(?<!\w)\(\s*(unsigned(?:\s+int)?|int|size_t|float|double|long(?:\s+long)?)\s*\)\s*")
+
+
+def _with_casts_called(text: str) -> str:
+    """Return an expression of C with casts as calls: float(n) / 2 for (float)n / 2, and int(...) for whole numbers of any type."""
+    while casts := list(_CAST.finditer(text)):
+        cast = casts[-1]
+        end = _end_of_operand(text, cast.end())
+        if end == cast.end():
+            break
+        kind = "float" if cast[1] in ("float", "double") else "int"
+        text = f"{text[: cast.start()]}{kind}({text[cast.end() : end]}){text[end:]}"
+    return text
+
+
+def _end_of_operand(text: str, at: int) -> int:
+    """Return where what a cast applies to ends: a name, a number or what stands in brackets, with the brackets behind it."""
+    at += len(text[at:]) - len(text[at:].lstrip("+-"))
+    depth = 0
+    while at < len(text) and (depth or text[at].isalnum() or text[at] in "_.(["):
+        depth += (text[at] in "([") - (text[at] in ")]")
+        at += 1
+    return at
 
 
 # ---- the value of an expression --------------------------------------------------------------------------------------------------
@@ -261,7 +285,7 @@ _MODULES = ("math", "np", "numpy", "std", "triton", "tl")
 _BYTES = {"float": 4, "double": 8, "int": 4, "unsigned": 4, "char": 1, "half": 2, "__half": 2, "float4": 16, "float2": 8}
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
-    ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+    ast.LShift: operator.lshift, ast.RShift: operator.rshift, ast.Div: operator.truediv,
 }  # fmt: skip
 
 
@@ -342,9 +366,10 @@ class _Evaluator:
         if isinstance(left, np.ndarray) or isinstance(right, np.ndarray) or isinstance(left, tuple) or isinstance(right, tuple):
             raise ContractError(f"{self.where}: {ast.unparse(node)} computes with an array; arrays are passed whole")
         try:
-            if isinstance(node.op, ast.Div):
-                whole = self.language == CUDA and isinstance(left, int) and isinstance(right, int)
-                return left // right if whole else left / right
+            whole = isinstance(left, int) and isinstance(right, int)
+            if self.language == CUDA and whole and isinstance(node.op, (ast.Div, ast.Mod)):
+                quotient = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)  # towards 0, as in C
+                return quotient if isinstance(node.op, ast.Div) else left - quotient * right
             return _OPERATORS[type(node.op)](left, right)
         except (KeyError, ArithmeticError, TypeError, ValueError):
             raise ContractError(f"{self.where}: {ast.unparse(node)} cannot be computed (with {left!r} and {right!r})") from None

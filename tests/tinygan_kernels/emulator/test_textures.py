@@ -18,7 +18,7 @@ from tinygan_kernels.emulator.cupy.texture import (
     TextureDescriptor,
     TextureObject,
 )
-from tinygan_kernels.emulator.execute.memory import GlobalMemory
+from tinygan_kernels.emulator.execute.memory import GlobalMemory, unwritten_bytes
 from tinygan_kernels.emulator.execute.texture_objects import attach_all
 
 SOURCE = r"""
@@ -438,6 +438,21 @@ def test_elements_that_nothing_has_written(module):
     got = np.zeros(1, "f4")
     (said,) = findings(module, "one", texture(CUDAarray(FLOAT, 4), (CLAMP,)), np.zeros(1, "f4"), got, 1)
     assert said.startswith("initcheck") and said.endswith(line_of("one"))
+
+
+def test_copies_take_with_them_what_nothing_has_written(module):
+    array, got = CUDAarray(FLOAT, 4), np.zeros(4, "f4")
+    x, back = emulator.empty(4), emulator.empty(4)
+    x[1] = 5
+    array.copy_from(x)
+    (said,) = findings(module, "one", texture(array, (CLAMP,)), np.full(1, 0.5, "f4"), got, 1)
+    assert said.startswith("initcheck")
+    assert findings(module, "one", texture(array, (CLAMP,)), np.full(1, 1.5, "f4"), got, 1) == [] and got[0] == 5
+    array.copy_to(back)
+    assert [bool(part.marks is not None and unwritten_bytes(part).any()) for part in (back[:1], back[1:2])] == [True, False]
+    array.copy_from(np.arange(4, dtype="f4"))
+    array.copy_to(back)
+    assert not unwritten_bytes(back).any() and back.tolist() == [0, 1, 2, 3]
 
 
 def test_handles_that_name_no_texture(module):

@@ -197,6 +197,7 @@ def test_a_case_is_diagnosed_where_rows_and_columns_are_exchanged():
     ("k.cu", ADD.replace("if (i", "while (*(volatile float*)y != 7) { } if (i"), {}, "does not end, k.cu:4: endless loop"),
     ("k.txt", ADD, {}, "a kernel's file is CUDA C++ (.cu), PTX (.ptx) or Python"),
     ("k.py", "x = 1", {}, "there is no function decorated with @cuda.jit or @triton.jit in it"),
+    ("k.py", f"SOURCE = '''{ADD}'''", {}, "there is no function decorated with @cuda.jit or @triton.jit in it"),
     ("k.py", "import nothing_of_that_name", {}, "k.py:1: ModuleNotFoundError"),
     ("k.py", "x = (", {}, "k.py:1: SyntaxError"),
     ("k.py", "raise SystemExit(3)", {}, "k.py:1: SystemExit"),
@@ -208,6 +209,11 @@ def test_what_cannot_be_judged_is_said_in_one_line(file, name, text, options, sa
     with pytest.raises(ContractError) as refused:
         verify(path, **{"as_": "add", **options})
     assert "\n" not in str(refused.value) and said in str(refused.value)
+
+
+def test_a_python_kernel_is_asked_for_by_its_plain_name(file):
+    with pytest.raises(ContractError, match="no line says how axpy<float> is launched; write one such as '# launch: "):
+        verify(f"{file(NUMBA, 'k.py')}:axpy<float>", as_="sgd")
 
 
 def test_a_missing_file_is_an_os_error_and_other_kernels_type_errors(tmp_path):

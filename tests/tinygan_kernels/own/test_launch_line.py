@@ -16,6 +16,9 @@ def evaluated(text, language=CUDA):
     ("mm<<<dim3((N + 31) / 32, (M + 31) / 32), dim3(32, 8)>>>(a)", (2, 3), (32, 8), 0),
     ("mm<<<ceil_div(M * N, 256), 256, 2 * 32 * sizeof(float)>>>(a);", (10,), (256,), 256),
     ("mm<float, 32><<<(int)ceil(M / 32.0f), dim3(4, 4, 4)>>>(a)", (3,), (4, 4, 4), 0),
+    ("mm<<<(K - 6) / 32 + 1, (3 - K) % 4 + 3, 4 - (-7) / 2>>>(a)", (1,), (1,), 7),
+    ("mm<<<(int)ceil((float)M / 32), (unsigned int)(N / 2.0), (int)((double)a.shape[1] / 2) * 8>>>(a)", (3,), (16,), 16),
+    ("mm<<<ceil(N / (float)(K * 2)), (size_t)min(N, (int)slope + 3), (long long)-1.5 + 9>>>(a)", (4,), (3,), 8),
     ("mm<<<a.shape[0], max(1, min(N, 1024) >> 1), a.size % 8>>>(a)", (7,), (16,), 3),
 ])
 def test_cuda_lines_compute_as_c_does(text, grid, block, shared):

@@ -204,6 +204,36 @@ def test_fresh_inputs_are_numbers_that_the_kernel_takes(name):
     assert found.ok, str(found)
 
 
+def test_an_infinity_is_right_where_the_reference_has_one():
+    """As log 0: of numbers between 0 and 1, one in 2^24 is 0."""
+
+    class Zeros(np.random.Generator):
+        def random(self, size=None, dtype=np.float64, out=None):
+            return np.zeros(size, dtype)
+
+    sides = {name: lambda inputs, outputs, value=value: outputs[0].fill(value) for name, value in (("a", -np.inf), ("b", np.inf))}
+    found = race(sides, call("log", (4,)), Played(), rounds=1, seed=Zeros(np.random.PCG64()))
+    assert list(found.refused) == ["b"], str(found)
+
+
+def test_a_rate_may_be_taken_by_value(tmp_path):
+    pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
+    from tinygan_kernels.emulator import cupy as played
+    from tinygan_kernels.own.gpu_race import own_side
+    from tinygan_kernels.own.host import OwnHost
+    from tinygan_kernels.own.kernel_file import read
+
+    made, sides = call("sgd", (40,)), {}
+    for declared, rate in (("float rate", "rate"), ("const float* rate", "*rate"), ("float step", "2 * step")):
+        (tmp_path / "k.cu").write_text(
+            f"// launch: sgd<<<1, 64>>>(g, rate, sign, theta, n)\n__global__ void sgd(const float* g, {declared}, int sign, "
+            f"float* theta, int n) {{ if (threadIdx.x < n) theta[threadIdx.x] += sign * {rate} * g[threadIdx.x]; }}\n")
+        sides[declared] = own_side(OwnHost(read(tmp_path / "k.cu"), KERNELS["sgd"]), made, played)
+    wrong = sides.pop("float step")
+    assert race(sides, made, Played(), rounds=1).ok
+    assert list(race({"right": sides["float rate"], "wrong": wrong}, made, Played(), rounds=1).refused) == ["wrong"]
+
+
 def test_the_cache_is_flushed_behind_all_other_work_and_right_before_the_call():
     device, order = Played(), []
     for name in ("send", "flush", "synchronize", "milliseconds"):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinygan_kernels.emulator.execute.memory import unwritten_bytes
 from tinygan_kernels.emulator.execute.texture_objects import CudaArray, Description, LinearMemory, Surface, Texture
 from tinygan_kernels.emulator.semantics.texels import format_of
 
@@ -59,18 +60,23 @@ class CUDAarray:
     def copy_from(self, in_arr: np.ndarray, stream: object = None) -> None:
         """Copy an array into this one: (channels * width,), (height, channels * width) or (depth, height, channels * width).
 
-        Raises ValueError for another shape or dtype. stream: taken, and without effect, as all is done in order.
+        Raises ValueError for another shape or dtype. stream: taken, and without effect, as all is done in order. Bytes that nothing
+        has written stay so for the sanitizer, where the array is in C order.
         """
         self._check(in_arr)
         self.array.elements()[...] = np.asarray(in_arr).reshape(self.array.elements().shape)
-        self.array.marks[...] = False
+        marks = unwritten_bytes(in_arr) if in_arr.flags.c_contiguous else None
+        self.array.marks[...] = False if marks is None else marks
 
     def copy_to(self, out_arr: np.ndarray, stream: object = None) -> None:
         """Copy this array into one of the shape that `copy_from` takes, in C order. Raises ValueError for another."""
         self._check(out_arr)
         if not out_arr.flags.c_contiguous:
             raise ValueError("copy_to takes an array in C order")
-        np.asarray(out_arr)[...] = self.array.elements().reshape(out_arr.shape)
+        out_arr[...] = self.array.elements().reshape(out_arr.shape)
+        marks = unwritten_bytes(out_arr)
+        if marks is not None:
+            marks[...] = self.array.marks
 
     def _check(self, array: np.ndarray) -> None:
         if not isinstance(array, np.ndarray):
@@ -147,7 +153,7 @@ class TextureDescriptor:
         self, addressModes: Sequence[int] | None = None, filterMode: int = 0, readMode: int = 0, sRGB: int | None = None,
         borderColors: Sequence[float] | None = None, normalizedCoords: int | None = None, maxAnisotropy: int | None = None,
     ):  # fmt: skip
-        modes, colours = tuple(addressModes or ()), tuple(borderColors or ())
+        modes, colours = (() if given is None else tuple(given) for given in (addressModes, borderColors))
         if len(modes) > 3 or len(colours) > 4:
             raise ValueError("there are at most three addressModes and four borderColors")
         x, y, z = (int(m) for m in (*modes, 0, 0, 0)[:3])

@@ -118,8 +118,11 @@ class CudaArrays:
         depth, height, width = shape
         if handle:
             return self._box_of_array(handle, (x * unit, y, z), shape, on_device, what)
-        if pitch < width and (height > 1 or depth > 1):
-            raise CudaError(INVALID_PITCH, f"rows of {width} bytes are longer than the pitch of {what}, {pitch}")
+        if pitch < x + width and (height > 1 or depth > 1):
+            raise CudaError(INVALID_PITCH, f"{width} bytes of a row, from byte {x} on, are more than the pitch of {what}, {pitch}")
+        if rows < y + height and (depth > 1 or z):
+            text = f"{height} rows of a slice, from row {y} on, are more than {what} has in each, {rows} (its ysize)"
+            raise CudaError(INVALID_VALUE, text)
         start = address + (z * rows + y) * pitch + x
         strides = (rows * pitch, pitch, 1)
         size = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1

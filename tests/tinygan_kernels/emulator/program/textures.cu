@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
             cudaMipmappedArray_t levels;
             cudaSurfaceObject_t none;
             cudaResourceDesc sampled = resource(flat);
-            int codes[7];
+            int codes[9];
             codes[0] = cudaMemcpy2DToArray(flat, 4, 0, picture, 64, 64, H, cudaMemcpyHostToDevice);
             codes[1] = cudaMemcpy(flat, picture, 64, cudaMemcpyHostToDevice);
             codes[2] = cudaMallocMipmappedArray(&levels, &floats, size, 3);
@@ -154,7 +154,11 @@ int main(int argc, char** argv) {
             codes[4] = cudaDestroySurfaceObject(plain);
             codes[5] = cudaFreeArray(flat);
             codes[6] = cudaFreeArray(flat);
-            for (int i = 0; i < 7; i++) printf("%d ", codes[i]);
+            copy.srcPtr.ysize = H - 1;
+            codes[7] = cudaMemcpy3D(&copy);
+            copy.srcPtr = make_cudaPitchedPtr(volume, (W - 1) * sizeof(float), W, H);
+            codes[8] = cudaMemcpy3D(&copy);
+            for (int i = 0; i < 9; i++) printf("%d ", codes[i]);
         }
     }
     cudaDeviceSynchronize();
