@@ -22,7 +22,7 @@ from tinygan_kernels.shapes import ContractError
 
 from . import triton_kernel
 from .host import OwnHost
-from .judge import checked_name, require_float32, verify
+from .judge import KernelVerdict, checked_name, require_float32, verify
 from .kernel_file import OPTIONS, OwnKernel, read
 from .launch_line import Evaluated
 from .race import RATE, RaceResult, Side, race, sizes_told
@@ -113,8 +113,7 @@ def bench(
         raise BackendError(f"a race needs a GPU: {reason.partition(', or emulate it')[0]}; {without}")
     verdict = verify(file, as_, launch=launch, signature=signature, params=params)
     if not verdict.ok:
-        why = str(verdict).splitlines()[0].partition(": ")[2].removesuffix(", such as")
-        refused = {own.title: f"before the race, {why}: see tinygan kernels verify"}
+        refused = {own.title: f"before the race, {_fault(verdict)}: see tinygan kernels verify"}
         return RaceResult("the emulator", as_, sizes_told(made), {own.title: ()}, refused)
     import cupy
 
@@ -125,6 +124,13 @@ def bench(
         title: lambda inputs, outputs: ladder.launch(as_, inputs, out=tuple(outputs), **made.params),
     }
     return race(sides, made, CupyDevice(cupy), rounds=rounds)
+
+
+def _fault(verdict: KernelVerdict) -> str:
+    """Return in a few words why a verdict is not "ok"."""
+    if verdict.wrong:
+        return f"{verdict.wrong} of {verdict.cases} cases are wrong"
+    return f"the sanitizer found {verdict.findings[0]}" if verdict.findings else verdict.error
 
 
 def own_side(host: OwnHost, made: KernelCall, cp: Any) -> Side:

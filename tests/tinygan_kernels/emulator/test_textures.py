@@ -388,6 +388,15 @@ def test_a_launch_keeps_what_it_may_touch():
     assert data() is None
 
 
+def test_an_array_that_is_freed_gives_its_memory_back(module):
+    array, got = new(4), np.zeros(1, "f4")
+    data, read = weakref.ref(array.array.data), texture(array, (CLAMP,))
+    array.array.free("k.cu:7")
+    assert data() is None
+    (said,) = findings(module, "one", read, np.zeros(1, "f4"), got, 1)
+    assert "which was freed at k.cu:7" in said
+
+
 # ---- what is judged -------------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,10 @@ class CudaArray:
         """Return the elements as an array of shape (planes, rows, width * channels), which shares their bytes."""
         return self.data.view(np.ndarray).view(self.texel.code)
 
+    def free(self, where: str) -> None:
+        """Give the memory back. where: the place that reports of a later use name."""
+        self.freed, self.data, self.marks = where, self.data[:0].copy(), self.marks[:0].copy()
+
     def attach(self, memory: GlobalMemory) -> None:
         """Add the bytes to what a launch may touch."""
         if not self.freed and memory.find(self.base) is None:

@@ -84,7 +84,7 @@ class CudaArrays:
 
     def free(self, handle: int) -> None:
         if handle:
-            self._array(handle).freed = self.process.place()
+            self._array(handle).free(self.process.place())
 
     def info(self, handle: int, result: int) -> None:
         array = self._array(handle)
