@@ -37,11 +37,15 @@ class Box(NamedTuple):
 class CudaArrays:
     """The functions, over a process.
 
-    side: returns bytes of memory, CudaRuntime's; region: returns the region of an address.
+    side: returns bytes of memory, CudaRuntime's; region: returns the region of an address; ordered: given (stream, whether it
+    waits, a copy), carries out the copy, or notes it where the stream is being captured.
     """
 
-    def __init__(self, process: Process, side: Side, region: Callable[[int, int, str], Region]):
-        self.process, self.side, self.region = process, side, region
+    def __init__(
+        self, process: Process, side: Side, region: Callable[[int, int, str], Region],
+        ordered: Callable[[int, int, Callable[[], None]], None],
+    ):  # fmt: skip
+        self.process, self.side, self.region, self.ordered = process, side, region, ordered
         self.arrays: dict[int, CudaArray] = {}
         self.objects: dict[int, Bindless] = {}
         self.numbers = count(1)
@@ -52,8 +56,8 @@ class CudaArrays:
             "cudaMallocArray": (self.malloc, "pppppi"),
             "cudaFreeArray": (self.free, "p"),
             "cudaArrayInfo": (self.info, "pp"),
-            "cudaCopyBox": (self.copy_box, "p"),
-            "cudaCopyRun": (self.copy_run, "pppppii"),
+            "cudaCopyBox": (self.copy_box, "ppi"),
+            "cudaCopyRun": (self.copy_run, "pppppiipi"),
             "cudaCreateTexture": (self.create_texture, "pppp"),
             "cudaCreateSurface": (self.create_surface, "pp"),
             "cudaDestroyBindless": (self.destroy, "pi"),
@@ -96,9 +100,13 @@ class CudaArrays:
         raise CudaError(NOT_SUPPORTED, "mipmapped arrays are not supported by the emulator: textures of one level are")
 
     # -- copies ---------------------------------------------------------------------------------------------------------------
-    def copy_box(self, table: int) -> None:
+    def copy_box(self, table: int, stream: int, waits: int) -> None:
         """Copy a box of bytes between memory and arrays: cudaMemcpy3D and the two-dimensional copies."""
-        *ends, width, height, depth, kind, elements = self._numbers(table, 19)
+        numbers = self._numbers(table, 19)
+        self.ordered(stream, waits, lambda: self._copy_box(numbers))
+
+    def _copy_box(self, numbers: list[int]) -> None:
+        *ends, width, height, depth, kind, elements = numbers
         source, target = ends[:7], ends[7:]
         sizes = {self._array(end[0]).texel.size for end in (source, target) if end[0]}
         if len(sizes) > 1:
@@ -141,8 +149,13 @@ class CudaArrays:
         part = tuple(slice(first, end) for first, end in zip((z, y, x), ends, strict=True))
         return Box(array.data.view(np.ndarray)[part], array.marks.reshape(array.data.shape)[part])
 
-    def copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> None:
+    def copy_run(
+        self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int, stream: int, waits: int
+    ) -> None:  # fmt: skip
         """Copy bytes one after the other, from row to row: cudaMemcpyToArray and cudaMemcpyFromArray."""
+        self.ordered(stream, waits, lambda: self._copy_run(handle, x, y, address, size, to_array, kind))
+
+    def _copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> None:
         array = self._array(handle)
         start = y * array.row + x
         if start + size > array.data.size:

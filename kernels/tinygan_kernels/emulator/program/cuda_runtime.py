@@ -69,7 +69,7 @@ class CudaRuntime:
         self.pending: Launch | None = None
         self.graphs = Graphs(self._new_handle, lambda: int(process.site[0]))
         self.instead: Callable[[int, Callable[[int], None]], None] | None = None  # takes the next piece of work, of a graph's node
-        self.cuda_arrays = CudaArrays(process, self._side, self._region)
+        self.cuda_arrays = CudaArrays(process, self._side, self._region, self._array_copy)
         room = np.zeros(ARGUMENTS, np.uint8)
         self.arguments = process.memory.add(Region(room.ctypes.data, ARGUMENTS, HOST, "the arguments of a launch", room))
 
@@ -317,6 +317,15 @@ class CudaRuntime:
                 self._side(to + i * pitch, row.size, True, True, "the destination")[...] = row
 
         self.in_stream(stream, MEMSET, action)
+
+    def _array_copy(self, stream: int, waits: int, action: Callable[[], None]) -> None:
+        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream."""
+        if not waits:
+            self.in_stream(stream, MEMCPY, lambda _stream: action())
+            return
+        self.graphs.refuse("a copy that waits")
+        action()
+        self._all_seen()
 
     def memset(self, to: int, value: int, size: int) -> None:
         self.graphs.refuse("cudaMemset")

@@ -68,6 +68,12 @@ def test_results_are_those_of_numpy_and_wrong_calls_say_why(program, capsys):
         assert why in printed.err
 
 
+def test_a_copy_in_a_stream_that_is_captured_is_done_by_the_graph(program, capsys):
+    assert program.run(["6"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == "7 8 9 3 900" and "a copy that waits cannot be called while a stream" in printed.err
+
+
 @pytest.mark.parametrize(("fault", "error", "said", "line"), [
     (1, SanitizerError, r"texture access to the CUDA array of 16 x 12 x 0 elements made at \S+:\d+, which was freed at", "tex2D"),
     (3, SanitizerError, "out-of-bounds read of 4 bytes; this is freed memory: 64 bytes of cudaMalloc", "tex1Dfetch"),

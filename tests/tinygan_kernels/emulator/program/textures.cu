@@ -142,6 +142,31 @@ int main(int argc, char** argv) {
             cudaMemcpy2DFromArray(picture, 64, fresh, 0, 0, 64, H, cudaMemcpyDeviceToHost);
             break;
         }
+        case 6: {  // copies in a stream that is being captured: the graph does them, as often as it is launched
+            cudaStream_t stream;
+            cudaGraph_t graph;
+            cudaGraphExec_t work;
+            size_t nodes = 0;
+            float first[4] = {7};
+            cudaStreamCreate(&stream);
+            cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+            cudaMemcpy2DToArrayAsync(flat, 0, 0, picture, 64, 64, H, cudaMemcpyHostToDevice, stream);
+            cudaMemcpyFromArrayAsync(first, flat, 0, 0, 16, cudaMemcpyDeviceToHost, stream);
+            cudaMemcpy3DAsync(&copy, stream);
+            cudaStreamEndCapture(stream, &graph);
+            cudaGraphGetNodes(graph, NULL, &nodes);
+            cudaGraphInstantiate(&work, graph, NULL, NULL, 0);
+            printf("%g", first[0]);
+            for (int i = 8; i < 10; i++) {
+                picture[0] = i;
+                cudaGraphLaunch(work, stream);
+                cudaStreamSynchronize(stream);
+                printf(" %g", first[0]);
+            }
+            cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+            printf(" %d %d\n", (int)nodes, cudaMemcpy2DToArray(flat, 0, 0, picture, 64, 64, H, cudaMemcpyHostToDevice));
+            break;
+        }
         case 5: {  // calls that CUDA refuses; only the first that frees the array is right
             cudaMipmappedArray_t levels;
             cudaSurfaceObject_t none;

@@ -8,8 +8,9 @@ extern "C" {
 cudaError_t host_cudaMallocArray(void** array, const int* format, size_t width, size_t height, size_t depth, unsigned flags);
 cudaError_t host_cudaFreeArray(void* array);
 cudaError_t host_cudaArrayInfo(const void* array, long long* info);
-cudaError_t host_cudaCopyBox(const long long* box);
-cudaError_t host_cudaCopyRun(const void* array, size_t x, size_t y, const void* memory, size_t bytes, int to_array, int kind);
+cudaError_t host_cudaCopyBox(const long long* box, cudaStream_t stream, int waits);
+cudaError_t host_cudaCopyRun(const void* array, size_t x, size_t y, const void* memory, size_t bytes, int to_array, int kind,
+                             cudaStream_t stream, int waits);
 cudaError_t host_cudaCreateTexture(unsigned long long* object, const long long* resource, const long long* how, const float* border);
 cudaError_t host_cudaCreateSurface(unsigned long long* object, const long long* resource);
 cudaError_t host_cudaDestroyBindless(unsigned long long object, int of_texture);
@@ -92,41 +93,59 @@ template <class... Any> inline cudaError_t host_noMipmaps(Any...) { return host_
 
 // A copy of a box, as numbers: of the source and of the destination the array (0: memory), the address, the pitch, the rows of a
 // slice, x, y, z; then width, height, depth, the kind, and whether width and the x of arrays count elements (1) or bytes (0).
-inline cudaError_t host_memcpy3D(const cudaMemcpy3DParms* p) {
+inline cudaError_t host_memcpy3D(const cudaMemcpy3DParms* p, cudaStream_t stream = 0, int waits = 1) {
     long long box[19] = {
         (long long)p->srcArray, (long long)p->srcPtr.ptr, (long long)p->srcPtr.pitch, (long long)p->srcPtr.ysize,
         (long long)p->srcPos.x, (long long)p->srcPos.y, (long long)p->srcPos.z,
         (long long)p->dstArray, (long long)p->dstPtr.ptr, (long long)p->dstPtr.pitch, (long long)p->dstPtr.ysize,
         (long long)p->dstPos.x, (long long)p->dstPos.y, (long long)p->dstPos.z,
         (long long)p->extent.width, (long long)p->extent.height, (long long)p->extent.depth, (long long)p->kind, 1};
-    return host_cudaCopyBox(box);
+    return host_cudaCopyBox(box, stream, waits);
 }
-inline cudaError_t host_memcpy3DAsync(const cudaMemcpy3DParms* p, cudaStream_t = 0) { return host_memcpy3D(p); }
 inline cudaError_t host_memcpy2DToArray(cudaArray_t array, size_t x, size_t y, const void* from, size_t pitch, size_t width,
-                                        size_t height, cudaMemcpyKind kind, cudaStream_t = 0) {
+                                        size_t height, cudaMemcpyKind kind, cudaStream_t stream = 0, int waits = 1) {
     long long box[19] = {0, (long long)from, (long long)pitch, (long long)height, 0, 0, 0, (long long)array, 0, 0, 0,
                          (long long)x, (long long)y, 0, (long long)width, (long long)height, 1, (long long)kind, 0};
-    return host_cudaCopyBox(box);
+    return host_cudaCopyBox(box, stream, waits);
 }
 inline cudaError_t host_memcpy2DFromArray(void* to, size_t pitch, cudaArray_const_t array, size_t x, size_t y, size_t width,
-                                          size_t height, cudaMemcpyKind kind, cudaStream_t = 0) {
+                                          size_t height, cudaMemcpyKind kind, cudaStream_t stream = 0, int waits = 1) {
     long long box[19] = {(long long)array, 0, 0, 0, (long long)x, (long long)y, 0, 0, (long long)to, (long long)pitch,
                          (long long)height, 0, 0, 0, (long long)width, (long long)height, 1, (long long)kind, 0};
-    return host_cudaCopyBox(box);
+    return host_cudaCopyBox(box, stream, waits);
 }
 inline cudaError_t host_memcpy2DArrayToArray(cudaArray_t to, size_t to_x, size_t to_y, cudaArray_const_t from, size_t x, size_t y,
                                              size_t width, size_t height, cudaMemcpyKind kind = cudaMemcpyDeviceToDevice) {
     long long box[19] = {(long long)from, 0, 0, 0, (long long)x, (long long)y, 0, (long long)to, 0, 0, 0, (long long)to_x,
                          (long long)to_y, 0, (long long)width, (long long)height, 1, (long long)kind, 0};
-    return host_cudaCopyBox(box);
+    return host_cudaCopyBox(box, 0, 1);
 }
 inline cudaError_t host_memcpyToArray(cudaArray_t array, size_t x, size_t y, const void* from, size_t bytes, cudaMemcpyKind kind,
-                                      cudaStream_t = 0) {
-    return host_cudaCopyRun((const void*)array, x, y, from, bytes, 1, (int)kind);
+                                      cudaStream_t stream = 0, int waits = 1) {
+    return host_cudaCopyRun((const void*)array, x, y, from, bytes, 1, (int)kind, stream, waits);
 }
 inline cudaError_t host_memcpyFromArray(void* to, cudaArray_const_t array, size_t x, size_t y, size_t bytes, cudaMemcpyKind kind,
-                                        cudaStream_t = 0) {
-    return host_cudaCopyRun((const void*)array, x, y, to, bytes, 0, (int)kind);
+                                        cudaStream_t stream = 0, int waits = 1) {
+    return host_cudaCopyRun((const void*)array, x, y, to, bytes, 0, (int)kind, stream, waits);
+}
+
+// Copies that do not wait are done in their stream, or noted where that is being captured.
+inline cudaError_t host_memcpy3DAsync(const cudaMemcpy3DParms* p, cudaStream_t stream = 0) { return host_memcpy3D(p, stream, 0); }
+inline cudaError_t host_memcpy2DToArrayAsync(cudaArray_t array, size_t x, size_t y, const void* from, size_t pitch, size_t width,
+                                             size_t height, cudaMemcpyKind kind, cudaStream_t stream = 0) {
+    return host_memcpy2DToArray(array, x, y, from, pitch, width, height, kind, stream, 0);
+}
+inline cudaError_t host_memcpy2DFromArrayAsync(void* to, size_t pitch, cudaArray_const_t array, size_t x, size_t y, size_t width,
+                                               size_t height, cudaMemcpyKind kind, cudaStream_t stream = 0) {
+    return host_memcpy2DFromArray(to, pitch, array, x, y, width, height, kind, stream, 0);
+}
+inline cudaError_t host_memcpyToArrayAsync(cudaArray_t array, size_t x, size_t y, const void* from, size_t bytes, cudaMemcpyKind kind,
+                                           cudaStream_t stream = 0) {
+    return host_memcpyToArray(array, x, y, from, bytes, kind, stream, 0);
+}
+inline cudaError_t host_memcpyFromArrayAsync(void* to, cudaArray_const_t array, size_t x, size_t y, size_t bytes, cudaMemcpyKind kind,
+                                             cudaStream_t stream = 0) {
+    return host_memcpyFromArray(to, array, x, y, bytes, kind, stream, 0);
 }
 
 // -- objects -------------------------------------------------------------------------------------------------------------
@@ -190,14 +209,14 @@ inline cudaError_t host_destroySurfaceObject(cudaSurfaceObject_t object) { retur
 #define cudaMemcpy3D host_memcpy3D
 #define cudaMemcpy3DAsync host_memcpy3DAsync
 #define cudaMemcpy2DToArray host_memcpy2DToArray
-#define cudaMemcpy2DToArrayAsync host_memcpy2DToArray
+#define cudaMemcpy2DToArrayAsync host_memcpy2DToArrayAsync
 #define cudaMemcpy2DFromArray host_memcpy2DFromArray
-#define cudaMemcpy2DFromArrayAsync host_memcpy2DFromArray
+#define cudaMemcpy2DFromArrayAsync host_memcpy2DFromArrayAsync
 #define cudaMemcpy2DArrayToArray host_memcpy2DArrayToArray
 #define cudaMemcpyToArray host_memcpyToArray
-#define cudaMemcpyToArrayAsync host_memcpyToArray
+#define cudaMemcpyToArrayAsync host_memcpyToArrayAsync
 #define cudaMemcpyFromArray host_memcpyFromArray
-#define cudaMemcpyFromArrayAsync host_memcpyFromArray
+#define cudaMemcpyFromArrayAsync host_memcpyFromArrayAsync
 #define cudaCreateTextureObject host_createTextureObject
 #define cudaDestroyTextureObject host_destroyTextureObject
 #define cudaCreateSurfaceObject host_createSurfaceObject
