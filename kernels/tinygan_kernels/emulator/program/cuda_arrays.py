@@ -37,13 +37,13 @@ class Box(NamedTuple):
 class CudaArrays:
     """The functions, over a process.
 
-    side: returns bytes of memory, CudaRuntime's; region: returns the region of an address; ordered: given (stream, whether it
-    waits, a copy), carries out the copy, or notes it where the stream is being captured.
+    side: returns bytes of memory, CudaRuntime's; region: returns the region of an address. ordered: does a copy, or notes it where
+    its stream is being captured; given are the copy, the memory that it writes or 0, its kind, its stream, whether it waits.
     """
 
     def __init__(
         self, process: Process, side: Side, region: Callable[[int, int, str], Region],
-        ordered: Callable[[int, int, Callable[[], None]], None],
+        ordered: Callable[[Callable[[], None], int, int, int, int], None],
     ):  # fmt: skip
         self.process, self.side, self.region, self.ordered = process, side, region, ordered
         self.arrays: dict[int, CudaArray] = {}
@@ -103,7 +103,8 @@ class CudaArrays:
     def copy_box(self, table: int, stream: int, waits: int) -> None:
         """Copy a box of bytes between memory and arrays: cudaMemcpy3D and the two-dimensional copies."""
         numbers = self._numbers(table, 19)
-        self.ordered(stream, waits, lambda: self._copy_box(numbers))
+        to = 0 if numbers[7] else numbers[8]
+        self.ordered(lambda: self._copy_box(numbers), to, numbers[17], stream, waits)
 
     def _copy_box(self, numbers: list[int]) -> None:
         *ends, width, height, depth, kind, elements = numbers
@@ -153,7 +154,8 @@ class CudaArrays:
         self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int, stream: int, waits: int
     ) -> None:  # fmt: skip
         """Copy bytes one after the other, from row to row: cudaMemcpyToArray and cudaMemcpyFromArray."""
-        self.ordered(stream, waits, lambda: self._copy_run(handle, x, y, address, size, to_array, kind))
+        to = 0 if to_array else address
+        self.ordered(lambda: self._copy_run(handle, x, y, address, size, to_array, kind), to, kind, stream, waits)
 
     def _copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> None:
         array = self._array(handle)

@@ -318,10 +318,15 @@ class CudaRuntime:
 
         self.in_stream(stream, MEMSET, action)
 
-    def _array_copy(self, stream: int, waits: int, action: Callable[[], None]) -> None:
-        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream."""
+    def _array_copy(self, action: Callable[[], None], to: int, kind: int, stream: int, waits: int) -> None:
+        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream. to: the memory written, or 0."""
+
+        def in_order(s: int) -> None:
+            action()
+            self._written_by_copy(to, kind, s)
+
         if not waits:
-            self.in_stream(stream, MEMCPY, lambda _stream: action())
+            self.in_stream(stream, MEMCPY, in_order)
             return
         self.graphs.refuse("a copy that waits")
         action()

@@ -78,7 +78,8 @@ def test_a_copy_in_a_stream_that_is_captured_is_done_by_the_graph(program, capsy
     (1, SanitizerError, r"texture access to the CUDA array of 16 x 12 x 0 elements made at \S+:\d+, which was freed at", "tex2D"),
     (3, SanitizerError, "out-of-bounds read of 4 bytes; this is freed memory: 64 bytes of cudaMalloc", "tex1Dfetch"),
     (4, HostFault, "initcheck: a copy reads memory of the device that nothing has written; textures.cu", "FromArray(picture, 64"),
-], ids=["an-array", "memory", "a-copy"])  # fmt: skip
+    (7, HostFault, "the host has not waited", "pinned[3]"),
+], ids=["an-array", "memory", "a-copy", "no-wait"])  # fmt: skip
 def test_faults_are_found_at_their_lines(program, fault, error, said, line):
     with pytest.raises(error, match=said) as raised:
         program.run([str(fault)])

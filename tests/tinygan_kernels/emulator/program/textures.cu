@@ -167,6 +167,13 @@ int main(int argc, char** argv) {
             printf(" %d %d\n", (int)nodes, cudaMemcpy2DToArray(flat, 0, 0, picture, 64, 64, H, cudaMemcpyHostToDevice));
             break;
         }
+        case 7: {
+            float* pinned;
+            cudaMallocHost(&pinned, 64);
+            cudaMemcpy2DFromArrayAsync(pinned, 64, flat, 0, 0, 64, 1, cudaMemcpyDeviceToHost);
+            printf("%g\n", pinned[3]);
+            break;
+        }
         case 5: {  // calls that CUDA refuses; only the first that frees the array is right
             cudaMipmappedArray_t levels;
             cudaSurfaceObject_t none;
