@@ -165,7 +165,8 @@ def test_an_element_of_no_weight_is_not_read(module):
 
 
 def test_linear_memory_is_fetched_by_number_and_is_zero_outside(module):
-    x = np.arange(1, 6, dtype="f4")
+    x = emulator.empty(5)
+    x[...] = np.arange(1, 6)
     res = ResourceDescriptor(runtime.cudaResourceTypeLinear, arr=x, chDesc=FLOAT, sizeInBytes=x.nbytes)
     t = TextureObject(res, TextureDescriptor((WRAP,), 1, 0, normalizedCoords=1, borderColors=(9, 9, 9, 9)))
     got = np.full(9, -1, "f4")
