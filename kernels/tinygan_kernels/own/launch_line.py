@@ -39,6 +39,7 @@ _EXAMPLES = {
     NUMBA: "mm[(math.ceil(N / 16), math.ceil(M / 16)), (16, 16)](a, b, c)",
     TRITON: "mm[(triton.cdiv(M, 32), triton.cdiv(N, 32))](a, b, c, M, N, K, BLOCK=32, num_warps=4)",
 }
+_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # of ast.parse; the last three for what no parser takes
 _NO_LAMBDA = ("a lambda in the grid takes the meta-parameters alone, and names one by a string: "
               "lambda META: (triton.cdiv(n, META['BLOCK']),)")  # fmt: skip
 
@@ -192,7 +193,7 @@ def _python_call(text: str) -> tuple[str, ast.expr, ast.Call] | None:
     """Return (kernel, what stands in brackets, the call) of `kernel[...](...)`; None if it is none."""
     try:
         call = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last three for what no parser takes
+    except _UNREADABLE:
         return None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Subscript) or not isinstance(call.func.value, ast.Name):
         return None
@@ -228,7 +229,7 @@ def _expressions(text: str, where: str) -> tuple[ast.expr, ...]:
     plain = re.sub(r"(\d\.\d*|\.\d+)[fF]\b", r"\1", _with_casts_called(text))
     try:
         tree = ast.parse(f"({plain},)" if plain.strip() else "()", mode="eval").body
-    except SyntaxError:
+    except _UNREADABLE:
         raise ContractError(f"{where}: {text!r} is not a list of expressions with commas between them") from None
     assert isinstance(tree, ast.Tuple)
     return tuple(tree.elts)

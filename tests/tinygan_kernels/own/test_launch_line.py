@@ -47,6 +47,7 @@ def test_arguments_are_values_in_the_order_of_the_line():
 @pytest.mark.parametrize("text, language, said", [
     ("mm<<<1>>>(a)", CUDA, "is no launch; write it such as mm<<<dim3"),
     ("mm(a)", CUDA, "is no launch"),
+    pytest.param(f"mm<<<{'-' * 100000}1, 1>>>(a)", CUDA, "is no launch", id="deep"),
     ("mm[1, 2](a", NUMBA, "is no launch; write it such as mm[(math"),
     ("mm<<<1, 2>>>(a)", NUMBA, "is no launch"),
     ("mm<<<P, 32>>>(a)", CUDA, "here names P, which is not known here; known are a, M, N, K, slope"),
