@@ -48,9 +48,10 @@ def sample_lines(sample: Record, listed: Listed) -> list[str]:
     since = sorted({change["killed_since"] for change in survivors if change.get("killed_since")})
     count = sum(bool(change.get("killed_since")) for change in survivors)
     later = f" Tests added since kill {count} of the {len(survivors)} survivors (commit {', '.join(since)})." if since else ""
-    text = (f"Of the sanitizer's {sum(row['mutants'] for row in rows.values()):,} mutants a random sample of "
+    groups = ", ".join(dict.fromkeys(row["group"] for row in rows.values()))
+    text = (f"Of the {sum(row['mutants'] for row in rows.values()):,} mutants of the files below ({groups}) a random sample of "
             f"{sum(row['tried'] for row in rows.values())} was tried: {killed} of the {tried} that are not equivalent are killed, "
-            f"**{100 * killed / tried:.1f} %** (95 % interval {100 * low:.1f} to {100 * high:.1f} %; commit "
+            f"**{100 * killed / max(tried, 1):.1f} %** (95 % interval {100 * low:.1f} to {100 * high:.1f} %; commit "
             f"{sample['stamp']['commit']}).{later}")
     lines = [[f"`{source}`", str(row["mutants"]), str(row["tried"]), str(row["killed"]),
               str(sum(bool(change.get("killed_since")) for change in row["survivors"]))] for source, row in rows.items()]

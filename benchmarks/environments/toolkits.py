@@ -148,8 +148,8 @@ def compile_everything(place: Path, archs: Sequence[int] | None = None) -> dict[
 
 
 def first_error(log: str) -> str:
-    """Return the first line of a compiler's log that tells an error, or its first line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """Return the first line of a compiler's log that tells an error, or its first line; of a file in it, the name alone."""
+    lines = [re.sub(r"^\S*/(?=[^/\s]+\(\d+\):)", "", line.strip()) for line in log.splitlines() if line.strip()]
     return next((line for line in lines if "error" in line), lines[0] if lines else "no message")[:300]
 
 

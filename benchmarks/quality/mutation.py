@@ -108,6 +108,10 @@ def main() -> int:
         parser.error(f"there is no group and no file {min(unknown)!r}; there are {', '.join(GROUPS)} and their files")
     wanted = {name: [source for source in group.sources if not arguments.names or {name, source} & set(arguments.names)]
               for name, group in GROUPS.items()}
+    if arguments.again and (arguments.names or arguments.sample is not None):
+        parser.error("--again tries the survivors of the whole recorded sample: leave out names and --sample")
+    if min(arguments.children, 1 if arguments.sample is None else arguments.sample) < 1:
+        parser.error("--children and --sample have to be at least 1")
     if arguments.again:
         return again(arguments.children, arguments.json)
     if arguments.sample is not None:
@@ -219,14 +223,24 @@ def sampled(wanted: Mapping[str, list[str]], size: int, seed: int, children: int
 
 
 def again(children: int, path: Path) -> int:
-    """Try the survivors of the recorded sample again, with the tests of today, and record which of them are killed now."""
-    record = json.loads(path.read_text())
+    """Try the survivors of the recorded sample again, with the tests of today, and record which of them are killed now.
+
+    Ends the program where there is no sample, and where a file has changed, so that mutmut's name stands for another mutant now.
+    """
+    record = json.loads(path.read_text()) if path.exists() else {}
+    if "sample" not in record:
+        raise SystemExit(f"{path} has no sample yet: --sample N draws one")
     rows, now = record["sample"]["files"], stamp()
     for name in sorted({row["group"] for row in rows.values()}):
         sources = [source for source, row in rows.items() if row["group"] == name]
         copy = Copy(name, sources)
         copy.make()
-        copy.names()
+        names = set(copy.names())
+        for source in sources:
+            for each in rows[source]["survivors"]:
+                if each["mutant"] not in names or key(copy.change(each["mutant"])) != key(each):
+                    raise SystemExit(f"{source} has changed since the sample was drawn: {each['mutant']} is another mutant now; "
+                                     "draw a sample anew")
         states = copy.tried([each["mutant"] for source in sources for each in rows[source]["survivors"]], children)
         for source in sources:
             for each in rows[source]["survivors"]:
@@ -254,6 +268,8 @@ def drawn(mutants: Iterable[str], size: int, seed: int) -> list[str]:
 
 def interval(killed: int, tried: int) -> tuple[float, float]:
     """Return the 95 % interval of a share, of which `killed` of `tried` were seen. (Wilson 1927, "Probable inference")"""
+    if not tried:
+        return 0.0, 1.0
     z = 1.959964
     middle, spread = killed + z * z / 2, z * math.sqrt(killed * (tried - killed) / tried + z * z / 4)
     return (middle - spread) / (tried + z * z), (middle + spread) / (tried + z * z)
@@ -272,8 +288,8 @@ def told_of_sample(sample: Row) -> str:
     killed, tried = counted(sample, reasons())
     low, high = interval(killed, tried)
     since = sum(bool(change.get("killed_since")) for row in sample["files"].values() for change in row["survivors"])
-    lines = [f"{killed} of {tried} killed, {killed / tried:.1%} (95 % interval {low:.1%} to {high:.1%}), in {sample['seconds']} s; "
-             f"{since} of the others by tests that were added since"]
+    lines = [f"{killed} of {tried} killed, {killed / max(tried, 1):.1%} (95 % interval {low:.1%} to {high:.1%}), "
+             f"in {sample['seconds']} s; {since} of the others by tests that were added since"]
     lines += [f"  {source}: {row['killed']} of {row['tried']} killed, of {row['mutants']} mutants"
               for source, row in sample["files"].items()]
     return "\n".join(lines)

@@ -129,6 +129,11 @@ def test_a_header_of_host_code_that_does_not_compile_is_named(monkeypatch):
     assert set(toolkits.compile_programs(installed().parents[2])["headers"].values()) == {""}
 
 
+def test_an_error_names_the_file_and_not_the_folder_it_lay_in():
+    log = "In file included from x\n/tmp/tmpab_1/sys/time.h(2): catastrophic error: cannot open source file \"cuda/std/utility\"\n"
+    assert toolkits.first_error(log) == 'time.h(2): catastrophic error: cannot open source file "cuda/std/utility"'
+
+
 def test_a_kernel_that_breaks_its_launch_bounds_is_a_fault(monkeypatch):
     row = small(monkeypatch, k=KERNEL.replace("void k", "void __launch_bounds__(128) k"))
     assert row["failures"] == [] and row["kernels"]["80"]["faults"] == [

@@ -128,6 +128,35 @@ def test_a_sample_and_its_survivors_are_recorded_and_tried_again(small_sample, c
     assert sum(row["tried"] for row in json.loads(path.read_text())["sample"]["files"].values()) == 3
 
 
+def test_survivors_of_code_that_has_changed_are_not_tried_again(small_sample, monkeypatch):
+    """mutmut numbers its mutants: the same name may stand for another change."""
+    _, path = small_sample
+    with pytest.raises(SystemExit, match="has no sample yet"):
+        mutation.again(1, path)
+    mutation.sampled({"optim": ["tinygan/optim.py"]}, 4, 1, 1, path)
+    before = path.read_text()
+    monkeypatch.setattr(mutation.Copy, "change", lambda self, mutant: change("x = 1", "x = 2"))
+    with pytest.raises(SystemExit, match=r"^tinygan/optim.py has changed since the sample was drawn: .*x_f__mutmut_2 is another"):
+        mutation.again(1, path)
+    assert path.read_text() == before
+
+
+def test_a_sample_of_equivalent_mutants_alone_is_told(small_sample):
+    assert mutation.interval(0, 0) == (0, 1)
+    row = {"group": "optim", "mutants": 9, "tried": 0, "killed": 0, "survivors": []}
+    sample = {"stamp": {"commit": "c"}, "seconds": 1, "files": {"tinygan/optim.py": row}}
+    assert "0 of 0 killed" in mutation.told_of_sample(sample)
+    assert "Of the 9 mutants of the files below (optim)" in mutation_section({"files": {}, "sample": sample})
+
+
+@pytest.mark.parametrize("words", ["--again --sample 3", "--again sanitizer", "--sample 0", "--sample -1", "--children 0"])
+def test_options_of_a_sample_that_say_nothing_are_refused(words, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["mutation", *words.split()])
+    with pytest.raises(SystemExit):
+        mutation.main()
+    assert "error: --" in capsys.readouterr().err
+
+
 # ---- the session of one mutant --------------------------------------------------------------------------------------------------
 
 

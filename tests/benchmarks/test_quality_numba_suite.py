@@ -1,5 +1,7 @@
 """The runner of Numba CUDA's tests: what comes of tests that pass, fail, skip themselves, end the process or wait for ever."""
 
+import itertools
+import json
 import os
 import signal
 import subprocess
@@ -25,8 +27,14 @@ class TestPlanted(unittest.TestCase):
         self.assertEqual(cuda.to_device(np.arange(3)).copy_to_host().tolist(), [0, 1, 2])
         self.assertIn("emulated", str(cuda.get_current_device().name))
 
+    def test_b(self):
+        pass
+
     def test_b_ends_the_process(self):
         os._exit(3)
+
+    def test_b_follows(self):
+        pass
 
     def test_c_fails_in_one_of_its_parts(self):
         for i in range(3):
@@ -52,17 +60,50 @@ def test_outcomes_of_planted_tests(tmp_path, monkeypatch):
     assert runner.files(folder) == ["test_planted.py"]
     found = runner.run(folder, "test_planted.py", tmp_path / "logs" / "log.jsonl", 100, "planted_suite")
     outcomes = {o.test.rpartition("::test_")[2]: o for o in found}
-    assert {name[0]: o.outcome for name, o in outcomes.items()} == {
-        "a": "passed", "b": "died", "c": "failed", "d": "skipped", "e": "passed"
+    assert {name: o.outcome for name, o in outcomes.items()} == {
+        "a_passes": "passed", "b": "passed", "b_ends_the_process": "died", "b_follows": "passed",
+        "c_fails_in_one_of_its_parts": "failed", "d_skips_itself": "skipped", "e_fails_as_expected": "passed",
     }  # fmt: skip
     assert outcomes["d_skips_itself"].why == "for a reason"
     record = command.summary(found)
-    assert (record["tests"], record["passed"], record["failed"], record["skipped"]) == (5, 2, 2, 1)
+    assert (record["tests"], record["passed"], record["failed"], record["skipped"]) == (7, 4, 2, 1)
     assert [len(tests) for tests in record["not passed"].values()] == [2]
     assert record["skipped for"] == {"for a reason": 1}
 
 
-def test_a_child_that_waits_for_ever_is_told_from_one_that_computes(tmp_path, monkeypatch):
+def test_every_test_has_an_outcome_where_children_end_before_they_begin_one(tmp_path, monkeypatch):
+    """The first child dies in a test, the second one, as it would again and again, before it begins another."""
+    log, whole = tmp_path / "log.jsonl", []
+
+    def child(folder, module, log, seconds):
+        whole.append(runner.is_whole(log))
+        with log.open("a") as text:
+            text.write(json.dumps({"collected": ["f::a", "f::b", "f::c"]}) + "\n")
+            text.write(json.dumps({"begun": "f::a"}) + "\n" if len(whole) == 1 else "")
+        return "died"
+
+    monkeypatch.setattr(runner, "_child", child)
+    found = runner.run(tmp_path, "f", log, 100)
+    assert [(o.test, o.outcome) for o in found] == [("f::a", "died"), ("f::b", "died"), ("f::c", "died")]
+    assert whole == [False, False] and runner.is_whole(log), "what an interrupted run has left is not taken for all"
+    monkeypatch.setattr(runner, "_child", lambda *_: "died")
+    assert [(o.test, o.outcome) for o in runner.run(tmp_path, "f", log, 100)] == [("f", "died")]
+
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="/proc tells whether a process computes")
+
+
+@needs_proc
+def test_a_child_that_computes_is_not_taken_to_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "STILL", 0.3)
+    ticks = itertools.count()
+    monkeypatch.setattr(runner, "_computed", lambda session: float(next(ticks)))
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.2)"], start_new_session=True)
+    assert runner._watched(child, tmp_path / "none", 100) is None
+
+
+@needs_proc
+def test_a_child_that_waits_for_ever_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "STILL", 0.3)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tinygan.data import DataOptions, known_data
-from tinygan.options import OptionError, options_of
+from tinygan.options import OptionError, options_of, require_effect
 from tinygan.training.config import Config
 
 from .console import err, load_backend, out, require_data, tell
@@ -41,9 +41,10 @@ def step(
     from tinygan.walkthrough.runs import explain_next
 
     require_data(data, "a step of a run that begins anew: tinygan step {data}")
-    given = {**(options_of_preset(preset, data) if preset else {}), **given}
+    typed, given = tuple(given), {**(options_of_preset(preset, data) if preset else {}), **given}
     dataset = load_data(data, say=lambda line: tell(err, line), **{name: given.get(name) for name in options_of(DataOptions)})
     config = Config(data=data, **with_defaults(dataset, given))
+    require_effect(config, typed)
     if after >= config.steps:
         raise OptionError(f"--after is {after}, and a run of these options makes {config.steps:,} steps; the last is told by "
                           f"--after {config.steps - 1}")

@@ -16,7 +16,7 @@ import numba_cuda
 from benchmarks.speed.timing import stamp
 
 from .reasons import REASONS, reason_of
-from .runner import ROOT, Outcome, files, folder_of_tests, read, run
+from .runner import ROOT, Outcome, files, folder_of_tests, is_whole, read, run
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only files whose path contains this")
     parser.add_argument("--seconds", type=float, default=240, help="the most that one test may take")
     parser.add_argument("--logs", type=Path, default=ROOT / ".cache" / "numba_suite", help="the folder of the tests' outputs")
-    parser.add_argument("--resume", action="store_true", help="take the outcomes of files that ran before from their logs")
+    parser.add_argument("--resume", action="store_true", help="take outcomes from the logs of files that ran to their end")
     parser.add_argument("--kept", action="store_true", help="run nothing: sum up what the logs of earlier runs say")
     chosen = parser.parse_args()
     folder = folder_of_tests()
@@ -33,10 +33,11 @@ def main() -> None:
     left_out: list[str] = []
     for file in files(folder):
         log = chosen.logs.resolve() / f"{file.replace('/', '.')}.jsonl"
-        if chosen.only not in file or (chosen.kept and not log.exists()):
+        if chosen.only not in file or (chosen.kept and not is_whole(log)):
             left_out.append(file)
             continue
-        outcomes = read(log)[1] if (chosen.resume or chosen.kept) and log.exists() else run(folder, file, log, chosen.seconds)
+        known = (chosen.resume or chosen.kept) and is_whole(log)
+        outcomes = read(log)[1] if known else run(folder, file, log, chosen.seconds)
         found += outcomes
         print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
     record = summary(found)

@@ -2,7 +2,7 @@
 
 The log is a file of JSON lines, named by the environment variable NUMBA_SUITE_LOG: {"collected": [ids]}, then for each test
 {"begun": id} and {"test": id, "outcome": "passed", "failed" or "skipped", "why": text, "seconds": s}. So the parent process knows
-which test a child died in, and need not run the others again.
+which test a child died in, and the next child leaves out the tests that have an outcome already.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from tinygan_kernels import emulator
+
+from .runner import read
 
 WHY = 2000
 """Characters kept of the end of a failure's traceback."""
@@ -46,13 +49,17 @@ def initialize_from_pytest_config(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write down all tests, and leave out those that have an outcome. (`--deselect` leaves out what begins with a name, too.)"""
+    ended = {outcome.test for outcome in read(Path(os.environ["NUMBA_SUITE_LOG"]))[1]}
     _write({"collected": [item.nodeid for item in items]})
+    items[:] = [item for item in items if item.nodeid not in ended]
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Write down a file whose import failed or that skips itself whole."""
     if report.outcome != "passed":
-        _write({"test": report.nodeid or "?", "outcome": report.outcome, "why": str(report.longrepr)[-WHY:], "seconds": 0})
+        why = _skipped(report.longrepr) if report.skipped else str(report.longrepr)
+        _write({"test": report.nodeid or "?", "outcome": report.outcome, "why": why[-WHY:], "seconds": 0})
 
 
 def pytest_runtest_logstart(nodeid: str, location: tuple) -> None:

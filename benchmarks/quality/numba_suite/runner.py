@@ -48,29 +48,37 @@ def files(folder: Path) -> list[str]:
 
 
 def run(folder: Path, file: str, log: Path, seconds: float, package: str = PACKAGE) -> list[Outcome]:
-    """Run one file's tests and return their outcomes, in the order in which they ran.
+    """Run one file's tests and return their outcomes, in the order in which they ran; each test that was collected has one.
 
     A child that dies, or that spends more than `seconds` in one test, is ended, and another one goes on with what is left.
     log: the file of the children's reports, which is begun anew. package: the name by which `folder` is imported.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    ended: list[Outcome] = []
-    done: set[str] = set()
     while True:
-        verdict = _child(folder, f"{package}.{file.removesuffix('.py').replace('/', '.')}", log, done, seconds)
-        collected, outcomes, open_test = read(log)
-        if open_test is None and verdict is not None and not outcomes and not ended:
-            return [Outcome(file, verdict, "no test was begun:" + _tail(log), 0.0)]
+        verdict = _child(folder, f"{package}.{file.removesuffix('.py').replace('/', '.')}", log, seconds)
+        collected, ended, open_test = read(log)
+        left = set(collected) - {o.test for o in ended}
         if open_test is not None:
-            entry = {"test": open_test, "outcome": verdict or "died", "why": _tail(log), "seconds": seconds}
-            with log.open("a") as text:
-                text.write(json.dumps(entry) + "\n")
-            outcomes = read(log)[1]
-        ended = outcomes
-        done = {o.test for o in ended}
-        if open_test is None or not set(collected) - done:
-            return ended
+            _note(log, Outcome(open_test, verdict or "died", _tail(log), seconds))
+            if left - {open_test}:
+                continue
+        elif left or (verdict is not None and not ended):  # another child would end in the same way
+            for test in sorted(left) or [file]:
+                _note(log, Outcome(test, verdict or "died", "no test was begun:" + _tail(log), 0.0))
+        return read(log)[1]
+
+
+def _note(log: Path, outcome: Outcome) -> None:
+    """Add to a log what the child could not."""
+    with log.open("a") as text:
+        text.write(json.dumps(outcome._asdict()) + "\n")
+
+
+def is_whole(log: Path) -> bool:
+    """Return whether a log tells all of a file's tests: that of a run which was interrupted does not."""
+    collected, outcomes, open_test = read(log)
+    return bool(outcomes) and open_test is None and set(collected) <= {o.test for o in outcomes}
 
 
 def read(log: Path) -> tuple[list[str], list[Outcome], str | None]:
@@ -89,15 +97,16 @@ def read(log: Path) -> tuple[list[str], list[Outcome], str | None]:
     return list(collected), list(outcomes.values()), begun if begun not in outcomes else None
 
 
-def _child(folder: Path, module: str, log: Path, done: set[str], seconds: float) -> str | None:
-    """Run what is not done of a module in a child. Return None where it ended by itself, else "died" or "out of time"."""
+def _child(folder: Path, module: str, log: Path, seconds: float) -> str | None:
+    """Run in a child those tests of a module that have no outcome yet.
+
+    Returns None where it ended by itself, else "died" or "out of time".
+    """
     paths = [str(Path(__file__).parent / "site"), str(ROOT), str(ROOT / "kernels"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "NUMBA_SUITE_LOG": str(log), "PYTHONPATH": os.pathsep.join(paths), "NUMBA_NUM_THREADS": "1"}
-    skip = log.with_suffix(".done")
-    skip.write_text("".join(f"--deselect={test}\n" for test in sorted(done)))
     options = (
         "-q", "-p", PLUGIN, "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={folder}", "--pyargs",
-        "-o", "consider_namespace_packages=true", f"@{skip}",
+        "-o", "consider_namespace_packages=true",
     )  # fmt: skip
     with log.with_suffix(".out").open("w") as out:
         child = subprocess.Popen(

@@ -214,6 +214,7 @@ WRONG = {
     "train ring --arch dcgan --hidden 8": "--hidden has no effect without --arch mlp; leave it out",
     "train ring --arch dcgan --hidden-d 8": "--hidden-d has no effect without --arch mlp; leave it out",
     "play ring --frequency 20": "--frequency has no effect without --fourier; leave it out",
+    "step ring --frequency 20": "--frequency has no effect without --fourier; leave it out",
     "train ring --arch vit": "--arch is 'vit', it has to be mlp or dcgan",
     "train ring --steps -1": "--steps is -1",
     "train ring --steps many": "--steps",
