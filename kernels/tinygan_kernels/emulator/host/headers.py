@@ -142,7 +142,7 @@ _LIBCUXX = {
     "type_traits": "integral_constant true_type false_type bool_constant is_void is_integral is_floating_point is_array is_pointer "
     "is_enum is_union is_class is_function is_reference is_arithmetic is_fundamental is_const is_volatile is_trivially_copyable "
     "is_signed is_unsigned is_same is_base_of is_convertible is_constructible is_empty is_lvalue_reference is_rvalue_reference "
-    "remove_const remove_volatile remove_cv remove_reference remove_pointer remove_extent add_const add_pointer "
+    "alignment_of remove_const remove_volatile remove_cv remove_reference remove_pointer remove_extent add_const add_pointer "
     "add_lvalue_reference add_rvalue_reference make_signed make_unsigned decay enable_if conditional common_type underlying_type "
     "remove_const_t remove_cv_t remove_reference_t remove_pointer_t remove_extent_t add_const_t add_pointer_t make_signed_t "
     "make_unsigned_t decay_t enable_if_t conditional_t common_type_t underlying_type_t is_void_v is_integral_v "

@@ -67,16 +67,18 @@ inline cudaError_t host_graphExecUpdate(cudaGraphExec_t executable, cudaGraph_t 
 inline cudaError_t host_graphEdges(cudaGraph_t g, cudaGraphNode_t* before, cudaGraphNode_t* after, size_t* count) {
     return host_cudaGraphGetEdges(g, before, after, count);
 }
-inline cudaError_t host_graphEdges(cudaGraph_t g, cudaGraphNode_t* before, cudaGraphNode_t* after, cudaGraphEdgeData*, size_t* count) {
-    return host_cudaGraphGetEdges(g, before, after, count);
-}
 inline cudaError_t host_graphDepend(cudaGraph_t g, const cudaGraphNode_t* before, const cudaGraphNode_t* after, size_t count) {
     return host_cudaGraphAddDependencies(g, before, after, count);
+}
+#if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1203  // from there on edges have data
+inline cudaError_t host_graphEdges(cudaGraph_t g, cudaGraphNode_t* before, cudaGraphNode_t* after, cudaGraphEdgeData*, size_t* count) {
+    return host_cudaGraphGetEdges(g, before, after, count);
 }
 inline cudaError_t host_graphDepend(cudaGraph_t g, const cudaGraphNode_t* before, const cudaGraphNode_t* after, const cudaGraphEdgeData*,
                                     size_t count) {
     return host_cudaGraphAddDependencies(g, before, after, count);
 }
+#endif
 inline cudaError_t host_graphAddKernel(cudaGraphNode_t* node, cudaGraph_t g, const cudaGraphNode_t* needs, size_t n,
                                        const cudaKernelNodeParams* p) {
     return host_graphAdd(node, g, needs, n, [=] { return host_graphKernel(p); });
