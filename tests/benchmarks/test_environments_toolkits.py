@@ -80,6 +80,14 @@ def test_host_code_compiles_with_the_toolkit_that_pytorch_pins():
     assert not {header: error for header, error in made["headers"].items() if error}
 
 
+def test_a_program_without_headers_of_the_library_compiles_with_the_oldest_toolkit(monkeypatch):
+    """What every program includes has nothing that a later CUDA brought, such as the data of a graph's edges."""
+    brought = toolkits.program.program_headers()
+    used = ("stdio.h", "stdlib.h", *(f"host_{name}.h" for name in ("program", "math", "textures", "graphs", "tensor_maps")))
+    monkeypatch.setattr(toolkits.program, "program_headers", lambda: {name: brought[name] for name in used})
+    assert toolkits.compile_programs(cached("12.0"))["headers"] == dict.fromkeys(sorted(used), "")
+
+
 @pytest.mark.parametrize("has, found", [
     (("algorithm",), "algorithm"), (("algorithm", "__algorithm/adjacent_find.h"), "algorithm"),
     (("__algorithm/adjacent_find.h", "detail/libcxx/include/algorithm"), "detail/libcxx/include/algorithm"),
@@ -218,6 +226,7 @@ def test_in_the_record_nothing_is_wrong_and_nothing_that_was_asked_for_is_missin
         assert not lacks or row["version"] in ("12.0", "12.1", "12.4"), f"host code with CUDA {name}: {lacks}"
         assert not {"stdio.h", "random", "chrono", "stdlib.h", "string.h"} & set(lacks)
     assert set(record["programs"]) == set(record["toolkits"])
+    assert {name for row in record["programs"].values() for name in row["headers"]} >= {"map", "thread", "cub/cub.cuh"}
     verified = [made for row in record["numba"].values() for made in row.get("verified", {}).values()]
     assert len(verified) == 4 and all(made["right"] == made["of"] > 15 for made in verified)
 
