@@ -83,7 +83,8 @@ def test_host_code_compiles_with_the_toolkit_that_pytorch_pins():
 def test_a_program_without_headers_of_the_library_compiles_with_the_oldest_toolkit(monkeypatch):
     """What every program includes has nothing that a later CUDA brought, such as the data of a graph's edges."""
     brought = toolkits.program.program_headers()
-    used = ("ctype.h", "stdio.h", "stdlib.h", *(f"host_{name}.h" for name in ("program", "math", "textures", "graphs", "tensor_maps")))
+    hosts = ("program", "math", "textures", "graphs", "tensor_maps")
+    used = ("ctype.h", "stdio.h", "stdlib.h", *(f"host_{name}.h" for name in hosts))
     monkeypatch.setattr(toolkits.program, "program_headers", lambda: {name: brought[name] for name in used})
     assert toolkits.compile_programs(cached("12.0"))["headers"] == dict.fromkeys(sorted(used), "")
 
