@@ -146,3 +146,11 @@ def test_code_of_headers_belongs_to_the_line_that_called_it_through_several_of_t
     code = K + "k(float* o, cudaTextureObject_t t) {\n  int i = threadIdx.x;\n  o[i] = tex2D<float>(t, i + 0.5f, 0.5f);\n}"
     with pytest.raises(SanitizerError, match=r"no handle of a texture object by thread .* in k, kernel\.cu:3 "):
         RawModule(code=code).get_function("k")((1,), (1,), (np.zeros(1, "f4"), np.uint64(0)))
+
+
+def test_alignment_of_is_among_the_type_traits():
+    """Thrust's headers of CUDA 12.6, which cub includes, have it from there."""
+    code = '#include <type_traits>\nextern "C" __global__ void k(int* y) { *y = std::alignment_of<double>::value; }'
+    y = np.zeros(1, np.int32)
+    emulator.RawModule(code=code).get_function("k")((1,), (1,), (y,))
+    assert y[0] == 8
