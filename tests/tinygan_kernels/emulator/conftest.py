@@ -1,5 +1,6 @@
 """Tests that compile CUDA C++ are skipped where no compiler is installed, with the words in which the emulator says so."""
 
+import gc
 from collections.abc import Generator
 from importlib.util import find_spec
 
@@ -25,6 +26,16 @@ def skipped_without_a_compiler() -> Generator[None, object, object]:
         if not HAS_COMPILER and (words := said_by(error)):
             pytest.skip(words)
         raise
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_what_earlier_tests_made() -> None:
+    """Have Python's collector leave out what earlier tests have made and keep, such as the code that Numba has compiled for them.
+
+    A launch that meets an unknown address looks through the collector's objects for an array there: for seconds, if they are many.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
