@@ -252,6 +252,29 @@ def test_a_copy_sees_what_was_stored_after_a_proxy_fence():
         stored(0, 1)
 
 
+AHEAD = PARTS + r"""
+extern "C" __global__ void ahead(int* y, int rounds) {
+    __shared__ alignas(16) int s[32], own[32];
+    int t = threadIdx.x;
+    if (t < 32) {
+        s[t] = t;
+        publish();
+        asm volatile("bar.arrive 1, 64;" ::: "memory");
+        for (int i = 0; i < rounds; i++) { own[t] = i; publish(); }
+    } else {
+        asm volatile("bar.sync 1, 64;" ::: "memory");
+        if (t == 32) { put(y, s, 128); finish(); }
+    }
+}
+"""
+
+
+def test_a_fence_is_remembered_while_its_warp_runs_ahead():
+    y = np.zeros(32, "i4")
+    emulator.RawModule(code=AHEAD, arch="compute_90").get_function("ahead")((1,), (64,), (y, np.int32(40)))
+    assert (y == np.arange(32)).all()
+
+
 def test_a_source_that_is_overwritten_before_the_wait():
     message = "shared-memory race: write of bytes read by an asynchronous operation that nothing has waited for; it was issued by"
     with pytest.raises(SanitizerError, match=message) as caught:

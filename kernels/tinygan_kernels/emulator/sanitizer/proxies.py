@@ -24,8 +24,8 @@ from tinygan_kernels.emulator.translate.kernel import Site
 from .knowledge import THREAD, View
 from .order import FLAG_BITS, READS, THREAD_BITS, WRITES
 
-KEPT = 8
-"""Proxy fences that are kept of each warp: as many as a pipeline of a usual depth may be behind."""
+KEPT = 64
+"""Proxy fences that are kept of each warp: so many may a warp execute before another uses what was behind the first of them."""
 
 
 def is_asynchronous(ins: Instruction) -> bool:
