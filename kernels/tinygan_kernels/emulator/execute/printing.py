@@ -120,13 +120,17 @@ def formatted(
         if kind == "s":
             return (spec + "s") % text_of(int(argument("u8")))
         if kind == "p":
-            return (spec + "s") % hex(int(argument("u8")))
+            pointer = int(argument("u8"))
+            return (spec + "s") % (hex(pointer) if pointer else "(nil)")
         if kind in "eEfFgGaA":
             value = float(argument("f8"))
             return _hexadecimal(value, kind) if kind in "aA" else (spec + kind) % value
         if kind == "c":
             return (spec + "c") % chr(int(argument("u4")) & 255)
         size = 8 if length in ("l", "ll", "j", "z", "t") else 4
-        return (spec + kind) % int(argument(f"{'i' if kind in 'di' else 'u'}{size}"))
+        code = "i" if kind in "di" else "u"
+        number = argument(f"{code}{size}")
+        shorter = {"h": "2", "hh": "1"}.get(length)
+        return (spec + kind) % int(number.astype(code + shorter) if shorter else number)
 
     return _SPEC.sub(replace, form), taken

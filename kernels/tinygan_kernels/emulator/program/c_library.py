@@ -25,7 +25,7 @@ LINE = 4096
 _MEMORY = 4
 """The number that stands for a text in memory, in the place of a file. (HOST_MEMORY of include/stdio.h)"""
 _STREAMS = {1: "stdin", 2: "stdout", 3: "stderr"}
-_NUMBER = re.compile(r"\s*([-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan))", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*([-+]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[-+]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan))", re.IGNORECASE)
 def _or(failed: int, function: Callable[..., int]) -> Callable[..., int]:
     """Return a function that returns `failed` where the system refuses, as to read from a file that is open for writing."""
 
@@ -119,36 +119,44 @@ class CLibrary:
 
     def vprintf(self, text: int, values: int) -> int:
         """Format and print; return the number of characters, as the host's printf does."""
-        process = self.process
-        made, _ = formatted(process.text(text), values, process.bytes, process.text, "the host")
+        made, _ = formatted(self._letters(text), values, self.process.bytes, self._letters, "the host")
+        raw = made.encode("latin-1")
         (file, buffer, size), self.target = self.target or (2, 0, 0), None
         if file == _MEMORY:
-            return self._into(buffer, size, made)
-        return len(made.encode()) if self._write(file, made) else -1
+            return self._into(buffer, size, raw)
+        return len(raw) if self._write(file, raw) else -1
 
-    def _into(self, buffer: int, size: int, text: str) -> int:
-        raw = text.encode()
+    def _letters(self, address: int) -> str:
+        """Return a text with one character for each byte, as C counts them."""
+        return self.process.raw_text(address).decode("latin-1")
+
+    def _into(self, buffer: int, size: int, raw: bytes) -> int:
         part = raw[: max(min(size - 1, len(raw)), 0)]
         if size:
             self.process.bytes(buffer, len(part) + 1, writes=True)[...] = np.frombuffer(part + b"\0", np.uint8)
         return len(raw)
 
-    def _write(self, file: int, text: str) -> bool:
+    def _write(self, file: int, raw: bytes) -> bool:
         """Write to a file; return whether that could be done."""
-        if file in (2, 3):
-            stream = getattr(sys, _STREAMS[file])
-            if file == 3:
-                sys.stdout.flush()
-            stream.write(text)
-            return True
-        return _or(-1, lambda: self._file(file).write(text.encode()))() >= 0
+        if file not in (2, 3):
+            return _or(-1, lambda: self._file(file).write(raw))() >= 0
+        stream = getattr(sys, _STREAMS[file])
+        if file == 3:
+            sys.stdout.flush()
+        binary = None if raw.isascii() else getattr(stream, "buffer", None)
+        if binary is None:
+            stream.write(raw.decode("utf-8", "replace"))
+        else:  # bytes that need not be a text, or a part of one
+            stream.flush()
+            binary.write(raw)
+        return True
 
     def put(self, text: int, file: int) -> None:
-        self._write(file, self.process.text(text))
+        self._write(file, self.process.raw_text(text))
 
     def assertfail(self, message: int, file: int, line: int, function: int, _size: int) -> None:
         text, name, where = (self.process.text(p) for p in (message, file, function))
-        self._write(3, f"{name}:{line}: {where}: Assertion `{text}' failed.\n")
+        self._write(3, f"{name}:{line}: {where}: Assertion `{text}' failed.\n".encode())
         self.abort()
 
     # -- the heap -----------------------------------------------------------------------------------------------------------
@@ -200,7 +208,7 @@ class CLibrary:
         raise Ended
 
     def abort(self) -> None:
-        self._write(3, "Aborted\n")
+        self._write(3, b"Aborted\n")
         self.exit(134)
 
     # -- time, environment, numbers -------------------------------------------------------------------------------------------
@@ -216,7 +224,7 @@ class CLibrary:
         self.process.store(length, "i4", match.end() if match else 0)
         if not match:
             return 0.0
-        return float(int(match[1], 16)) if "x" in match[1].lower() else float(match[1])
+        return float.fromhex(match[1]) if "x" in match[1].lower() else float(match[1])
 
     def scan(self, file: int, text: int, form: int, targets: int) -> int:
         """Read numbers and words, as scanf does; return how many, -1 at the end of the text."""
@@ -301,11 +309,7 @@ class CLibrary:
 
     def fwrite(self, source: int, size: int, count: int, handle: int) -> int:
         raw = self.process.bytes(source, size * count).tobytes()
-        if handle in (2, 3):
-            self._write(handle, raw.decode("utf-8", "replace"))
-        else:
-            self._file(handle).write(raw)
-        return count if size else 0
+        return count if self._write(handle, raw) and size else 0
 
     def fseek(self, handle: int, offset: int, start: int) -> int:
         self._file(handle).seek(offset, start)
@@ -326,8 +330,9 @@ class CLibrary:
 
     def fgets(self, to: int, size: int, handle: int) -> int:
         raw = self._file(handle).readline(max(size - 1, 0))
-        if not raw:
+        if len(raw) < size - 1 and not raw.endswith(b"\n"):
             self.ends.add(handle)
+        if not raw:
             return 0
         self.process.bytes(to, len(raw) + 1, writes=True)[...] = np.frombuffer(raw + b"\0", np.uint8)
         return to

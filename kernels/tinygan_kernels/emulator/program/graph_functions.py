@@ -23,6 +23,7 @@ class GraphFunctions:
         table: dict[str, tuple[Callable[..., Any], str]] = {
             "cudaStreamBeginCapture": (lambda stream, mode: self.graphs.begin(stream, mode == 2), "pi"),
             "cudaStreamEndCapture": (self.end_capture, "pp"),
+            "cudaNotCaptured": (lambda stream: self.graphs.refuse("this function of the emulator's", (stream,)), "p"),
             "cudaStreamIsCapturing": (self.is_capturing, "pp"),
             "cudaGraphCreate": (lambda pointer: self._give(pointer, self.graphs.added(Graph())), "p"),
             "cudaGraphDestroy": (self.destroy, "p"),

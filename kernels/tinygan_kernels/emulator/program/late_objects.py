@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from .sources import blanked
+
 _AT_FILE_SCOPE = "dynamic initialization is not supported for a __device__ variable"
 _IN_FUNCTION = "dynamic initialization is not supported for a function-scope static"
 _WORDS = ("static", "inline", "const", "constexpr", "thread_local", "extern")
@@ -29,6 +31,7 @@ def with_late_objects(source: str, at_file_scope: set[int], in_functions: set[in
 
     A declaration that is not understood (several names, arrays, auto) stays as it is, so that the compiler goes on refusing it.
     """
+    plain = blanked(source)  # of the same length
     starts = [0, *(m.end() for m in re.finditer("\n", source)), len(source)]
     places = [(starts[line - 1], True) for line in at_file_scope]
     for line in in_functions:
@@ -36,7 +39,7 @@ def with_late_objects(source: str, at_file_scope: set[int], in_functions: set[in
         places += [(starts[line - 1] + match.start(), False) for match in found]
     made, parts, end = [], [], 0
     for start, of_file in sorted(places):
-        stop = _end_of_statement(source, start)
+        stop = _end_of_statement(plain, start)
         declared = _declaration(source[start:stop]) if start >= end else None
         if declared is None:
             continue

@@ -156,12 +156,19 @@ class Process:
 
     def text(self, address: int) -> str:
         """Return a text that ends with a zero byte."""
+        return self.raw_text(address).decode("utf-8", "replace")
+
+    def raw_text(self, address: int) -> bytes:
+        """Return the bytes of a text, without the zero byte at its end."""
         self.bytes(address, 1)
         region = self.memory.at(address) or NOWHERE
-        raw = region.array.view(np.ndarray)[address - region.base :][:MOST_TEXT].tobytes()
-        if b"\0" not in raw:
-            raise HostFault(f"memcheck: a text of the host has no end inside of {region.name}; {self.place()}")
-        return raw[: raw.index(b"\0")].decode("utf-8", "replace")
+        rest = region.array.view(np.ndarray)[address - region.base :]
+        size = 256
+        while b"\0" not in (raw := rest[:size].tobytes()):
+            if size >= min(rest.size, MOST_TEXT):
+                raise HostFault(f"memcheck: a text of the host has no end inside of {region.name}; {self.place()}")
+            size *= 16
+        return raw[: raw.index(b"\0")]
 
     def store(self, address: int, code: str, value: float) -> None:
         """Write a number of NumPy's type `code` where a pointer leads to."""

@@ -18,10 +18,27 @@ from tinygan_kernels.emulator.program.program import Program
 PROGRAMS = Path(__file__).parent
 
 
-def test_containers_and_algorithms_are_those_of_a_compiler_of_the_host(capsys):
+@pytest.mark.parametrize("name", ["containers", "edges", "streams"])
+def test_the_library_is_that_of_a_compiler_of_the_host(name, tmp_path, capsys):
     """Orders of unordered containers and of equal elements after std::sort too: a program's output is compared with g++'s."""
-    assert Program(PROGRAMS / "containers.cu").run() == 0
-    assert capsys.readouterr().out == (PROGRAMS / "containers.txt").read_text()
+    assert Program(PROGRAMS / f"{name}.cu").run([str(tmp_path / "file")]) == 0
+    assert capsys.readouterr().out.splitlines() == (PROGRAMS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_position_outside_of_a_string_and_numbers_that_are_too_large_end_the_program(tmp_path, capsys):
+    lines = {
+        'std::string("a long text").substr(12)': "basic_string::substr: __pos (which is 12) > this->size() (which is 11)",
+        'std::stoi("99999999999999999999")': "what():  stoi", 'std::stoul("99999999999999999999")': "what():  stoul",
+        'std::stof("1e39")': "what():  stof",
+    }  # fmt: skip
+    cases = "".join(f"if (which == {i}) {call};\n" for i, call in enumerate(lines))
+    (tmp_path / "p.cu").write_text(
+        f"#include <string>\nint main(int n, char** a) {{ int which = std::stoi(a[1]);\n{cases}return 0; }}\n"
+    )
+    program = Program(tmp_path / "p.cu")
+    for i, said in enumerate(lines.values()):
+        assert program.run([str(i)]) == 134
+        assert said in capsys.readouterr().err
 
 
 def test_thrust_runs_over_the_memory_of_the_device_which_other_host_code_must_not_touch(capsys):
@@ -119,6 +136,7 @@ def test_an_executable_graph_takes_the_work_of_another_of_the_same_shape_alone()
         ("std::map<int, A<B, C>> m = {{1, 2}};", "new ((void*)host_room_m) std::map<int, A<B, C>>{{1, 2}};"),
         ("static const std::string s(3, 'x');", "static const std::string& s = reinterpret_cast<std::string&>(host_room_s);"),
         ("Thing t;", "new ((void*)host_room_t) Thing();"),
+        ('std::string open = "(";', 'new ((void*)host_room_open) std::string("(");'),
     ],
 )
 def test_an_object_of_file_scope_becomes_room_and_a_reference(declared, becomes):

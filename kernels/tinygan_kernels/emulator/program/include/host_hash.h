@@ -153,7 +153,7 @@ public:
     host_hash_table& operator=(const host_hash_table& other) {
         if (this == &other) return *this;
         clear();
-        if (other.count_ > 1) resize(other.count_);
+        if (other.buckets_) resize(other.count_);
         full_at_ = other.full_at_;
         load_ = other.load_;
         node* last = nullptr;
@@ -168,7 +168,11 @@ public:
         }
         return *this;
     }
-    host_hash_table& operator=(host_hash_table&& other) { swap(other); return *this; }
+    host_hash_table& operator=(host_hash_table&& other) {
+        host_hash_table moved(cuda::std::move(other));
+        swap(moved);
+        return *this;
+    }
     void swap(host_hash_table& other) {
         cuda::std::swap(first_, other.first_);
         cuda::std::swap(buckets_, other.buckets_);

@@ -190,7 +190,20 @@ inline cudaError_t host_deviceGetAttribute(int* value, int attribute, int device
 inline cudaError_t host_getDeviceCount(int* count) { *count = 1; return cudaSuccess; }
 inline cudaError_t host_getDevice(int* device) { *device = 0; return cudaSuccess; }
 inline cudaError_t host_getVersion(int* version) { *version = CUDART_VERSION; return cudaSuccess; }
-inline cudaError_t host_deviceGetLimit(size_t* value, int) { *value = 8 << 20; return cudaSuccess; }
+inline size_t* host_limits() {  // by cudaLimit: what a program sets is told again, and limits nothing
+    static size_t limits[] = {1024, 1 << 20, 8 << 20, 2, 2048, 128, 0};
+    return limits;
+}
+inline cudaError_t host_deviceGetLimit(size_t* value, int limit) {
+    if (limit < 0 || limit > 6) return cudaErrorUnsupportedLimit;
+    *value = host_limits()[limit];
+    return cudaSuccess;
+}
+inline cudaError_t host_deviceSetLimit(int limit, size_t value) {
+    if (limit < 0 || limit > 6) return cudaErrorUnsupportedLimit;
+    host_limits()[limit] = value;
+    return cudaSuccess;
+}
 // Blocks of a multiprocessor, by threads (in whole warps), shared memory (1 KiB more a block from sm_80 on) and their number.
 // Registers are not counted, as there are none in PTX.
 template <class F>
@@ -359,7 +372,7 @@ template <class F> inline cudaError_t host_funcGetAttributes(cudaFuncAttributes*
 #define cudaThreadSynchronize host_cudaDeviceSynchronize
 #define cudaDeviceSetCacheConfig host_nothing
 #define cudaDeviceSetSharedMemConfig host_nothing
-#define cudaDeviceSetLimit host_nothing
+#define cudaDeviceSetLimit host_deviceSetLimit
 #define cudaDeviceGetLimit host_deviceGetLimit
 #define cudaRuntimeGetVersion host_getVersion
 #define cudaDriverGetVersion host_getVersion

@@ -7,12 +7,22 @@
 namespace std {
 class string;
 string operator+(const string& a, const string& b);
+void host_outside(const char* function, size_t at, size_t size);  // throws, in <stdexcept>
 class string {
     vector<char> text_;  // with the zero at its end
 
 public:
     static const size_t npos = (size_t)-1;
     __noinline__ string() { text_.push_back(0); }
+    string(const string& other) : text_(other.text_) {}
+    __noinline__ string(string&& other) : string() { text_.swap(other.text_); }
+    string& operator=(const string& other) { text_ = other.text_; return *this; }
+    __noinline__ string& operator=(string&& other) {
+        if (this == &other) return *this;
+        text_.swap(other.text_);
+        other.clear();
+        return *this;
+    }
     string(const char* s) : string(s, ::strlen(s)) {}
     __noinline__ string(const char* s, size_t n) {
         for (size_t i = 0; i < n; i++) text_.push_back(s[i]);
@@ -36,7 +46,7 @@ public:
     size_t size() const { return text_.size() - 1; }
     size_t length() const { return size(); }
     bool empty() const { return size() == 0; }
-    __noinline__ void clear() { *this = string(); }
+    __noinline__ void clear() { text_.assign(1, 0); }
     char& operator[](size_t i) { return text_[i]; }
     const char& operator[](size_t i) const { return text_[i]; }
     char* begin() { return text_.begin(); }
@@ -94,6 +104,7 @@ public:
         return begin() + i;
     }
     __noinline__ string& replace(size_t from, size_t n, const string& part) {
+        if (from > size()) host_outside("basic_string::replace", from, size());
         size_t most = size() - from;
         return *this = substr(0, from) + part + substr(from + (n < most ? n : most));
     }
@@ -108,17 +119,18 @@ public:
         return *this;
     }
     __noinline__ string substr(size_t from, size_t n = npos) const {
+        if (from > size()) host_outside("basic_string::substr", from, size());
         size_t most = size() - from;
         return string(c_str() + from, n < most ? n : most);
     }
     __noinline__ size_t find(const string& part, size_t from = 0) const {
-        for (size_t i = from; i + part.size() <= size(); i++) if (!::strncmp(c_str() + i, part.c_str(), part.size())) return i;
+        for (size_t i = from; i <= size() && part.size() <= size() - i; i++) if (!::memcmp(c_str() + i, part.c_str(), part.size())) return i;
         return npos;
     }
     size_t find(char c, size_t from = 0) const { return find(string(1, c), from); }
     __noinline__ size_t rfind(const string& part) const {
         for (size_t i = size() + 1; i > 0; i--) {
-            if (i - 1 + part.size() <= size() && !::strncmp(c_str() + i - 1, part.c_str(), part.size())) return i - 1;
+            if (i - 1 + part.size() <= size() && !::memcmp(c_str() + i - 1, part.c_str(), part.size())) return i - 1;
         }
         return npos;
     }
@@ -148,7 +160,7 @@ public:
             int a = (unsigned char)(*this)[i], b = (unsigned char)other[i];
             if (a != b) return a - b;
         }
-        return size() < other.size() ? -1 : size() > other.size();
+        return (int)(size() - other.size());
     }
     int compare(size_t from, size_t n, const string& other) const { return substr(from, n).compare(other); }
 };

@@ -114,7 +114,12 @@ public:
         }
         return *this;
     }
-    host_tree& operator=(host_tree&& other) { swap(other); return *this; }
+    host_tree& operator=(host_tree&& other) {
+        if (this == &other) return *this;
+        clear();
+        swap(other);
+        return *this;
+    }
     void swap(host_tree& other) {
         cuda::std::swap(root_, other.root_);
         cuda::std::swap(size_, other.size_);

@@ -1,4 +1,4 @@
-// std::vector of C++, whose allocator is never asked; operator[] is checked by the emulator, which knows the memory behind it.
+// std::vector of C++, which grows as that of the GNU library; operator[] is checked by the emulator, which knows the memory behind it.
 #pragma once
 #include <algorithm>
 #include <cuda/std/initializer_list>
@@ -25,16 +25,27 @@ template <class T, class A = allocator<T>> class vector {
     T* first_ = nullptr;
     size_t size_ = 0, room_ = 0;
 
-    __noinline__ void grow(size_t room) {
-        if (room <= room_) return;
-        T* fresh = (T*)malloc(room * sizeof(T));
+    void give_back() { if (first_) A().deallocate(first_, room_); }
+    __noinline__ void move_to(T* fresh, size_t room) {
         for (size_t i = 0; i < size_; i++) {
             new (fresh + i) T(cuda::std::move(first_[i]));
             first_[i].~T();
         }
-        free(first_);
+        give_back();
         first_ = fresh;
         room_ = room;
+    }
+    void grow(size_t room) { if (room > room_) move_to(A().allocate(room), room); }
+    void grow_for(size_t n) {  // for n elements; twice as many as before, where more than one comes
+        if (n > room_) grow(n > 2 * size_ ? n : 2 * size_);
+    }
+    void destroy_from(size_t n) {
+        for (size_t i = n; i < size_; i++) first_[i].~T();
+        size_ = n;
+    }
+    template <class I> void grow_for_all(I first, I last) {
+        typedef typename std::iterator_traits<I>::iterator_category kind;
+        if constexpr (cuda::std::is_base_of<cuda::std::forward_iterator_tag, kind>::value) grow_for(size_ + (size_t)cuda::std::distance(first, last));
     }
 
 public:
@@ -50,13 +61,13 @@ public:
     constexpr vector() {}
     explicit vector(size_t n) { resize(n); }
     vector(size_t n, const T& value) { assign(n, value); }
-    vector(std::initializer_list<T> items) { for (const T& item : items) push_back(item); }
-    template <class I, class = decltype(*cuda::std::declval<I&>())> vector(I first, I last) { for (; first != last; ++first) push_back(*first); }
+    vector(std::initializer_list<T> items) { *this = items; }
+    template <class I, class = decltype(*cuda::std::declval<I&>())> vector(I first, I last) { assign(first, last); }
     vector(const vector& other) { *this = other; }
     vector(vector&& other) { swap(other); }
     __noinline__ ~vector() {
         clear();
-        free(first_);
+        give_back();
     }
     __noinline__ vector& operator=(const vector& other) {
         if (this == &other) return *this;
@@ -66,11 +77,13 @@ public:
         return *this;
     }
     vector& operator=(vector&& other) {
-        swap(other);
+        vector moved(cuda::std::move(other));
+        swap(moved);
         return *this;
     }
     vector& operator=(std::initializer_list<T> items) {
         clear();
+        grow(items.size());
         for (const T& item : items) push_back(item);
         return *this;
     }
@@ -80,44 +93,39 @@ public:
         size_t room = room_; room_ = other.room_; other.room_ = room;
     }
     __noinline__ void assign(size_t n, const T& value) {
+        T copy(value);  // which may lie in this vector
         clear();
         grow(n);
-        for (size_t i = 0; i < n; i++) push_back(value);
+        for (size_t i = 0; i < n; i++) push_back(copy);
     }
     template <class I, class = decltype(*cuda::std::declval<I&>())> void assign(I first, I last) {
         clear();
+        grow_for_all(first, last);
         for (; first != last; ++first) push_back(*first);
     }
     void reserve(size_t n) { grow(n); }
     __noinline__ void resize(size_t n) {
-        grow(n);
+        grow_for(n);
         for (; size_ < n; size_++) new (first_ + size_) T();
-        while (size_ > n) pop_back();
+        destroy_from(n);
     }
     void resize(size_t n, const T& value) {
-        grow(n);
-        while (size_ < n) push_back(value);
-        while (size_ > n) pop_back();
+        T copy(value);  // which may lie in this vector
+        grow_for(n);
+        while (size_ < n) push_back(copy);
+        destroy_from(n);
     }
-    void shrink_to_fit() {}
-    void clear() { while (size_) pop_back(); }
-    void push_back(const T& value) {
-        if (size_ == room_) {
-            T copy(value);  // which may lie in this vector
-            grow(room_ ? 2 * room_ : 4);
-            new (first_ + size_++) T(cuda::std::move(copy));
-            return;
-        }
-        new (first_ + size_++) T(value);
-    }
-    void push_back(T&& value) {
-        T moved(cuda::std::move(value));
-        if (size_ == room_) grow(room_ ? 2 * room_ : 4);
-        new (first_ + size_++) T(cuda::std::move(moved));
-    }
-    template <class... A> T& emplace_back(A&&... a) {
-        push_back(T(cuda::std::forward<A>(a)...));
-        return back();
+    void shrink_to_fit() { if (size_ < room_) move_to(size_ ? A().allocate(size_) : nullptr, size_); }
+    void clear() { destroy_from(0); }
+    void push_back(const T& value) { emplace_back(value); }
+    void push_back(T&& value) { emplace_back(cuda::std::move(value)); }
+    template <class... B> T& emplace_back(B&&... b) {
+        if (size_ < room_) return *new (first_ + size_++) T(cuda::std::forward<B>(b)...);
+        size_t room = room_ ? 2 * room_ : 1;
+        T* fresh = A().allocate(room);
+        new (fresh + size_) T(cuda::std::forward<B>(b)...);  // before the others move, as it may be made of one of them
+        move_to(fresh, room);
+        return first_[size_++];
     }
     void pop_back() { first_[--size_].~T(); }
     T* insert(const T* at, const T& value) {
@@ -128,13 +136,15 @@ public:
     }
     template <class I, class = decltype(*cuda::std::declval<I&>())> void insert(const T* at, I first, I last) {
         size_t i = at - first_;
+        grow_for_all(first, last);
         for (; first != last; ++first) insert(first_ + i++, *first);
     }
     T* erase(const T* at) { return erase(at, at + 1); }
     T* erase(const T* from, const T* to) {
         size_t i = from - first_, n = to - from;
+        if (n == 0) return first_ + i;
         for (size_t j = i; j + n < size_; j++) first_[j] = cuda::std::move(first_[j + n]);
-        for (size_t j = 0; j < n; j++) pop_back();
+        destroy_from(size_ - n);
         return first_ + i;
     }
     T& at(size_t i);
@@ -142,7 +152,7 @@ public:
     cuda::std::reverse_iterator<T*> rend() { return cuda::std::reverse_iterator<T*>(begin()); }
     cuda::std::reverse_iterator<const T*> rbegin() const { return cuda::std::reverse_iterator<const T*>(end()); }
     cuda::std::reverse_iterator<const T*> rend() const { return cuda::std::reverse_iterator<const T*>(begin()); }
-    template <class... A> T* emplace(const T* at, A&&... a) { return insert(at, T(cuda::std::forward<A>(a)...)); }
+    template <class... B> T* emplace(const T* at, B&&... b) { return insert(at, T(cuda::std::forward<B>(b)...)); }
     T* insert(const T* at, size_t n, const T& value) {
         size_t i = at - first_;
         for (T copy(value); n > 0; n--) insert(first_ + i, copy);

@@ -48,9 +48,8 @@ template <class... A> __noinline__ inline int scanf(const char* format, A... a) 
 __noinline__ inline int fputs(const char* text, FILE* file) { host_put(text, file); return 0; }
 __noinline__ inline int puts(const char* text) { host_put(text, stdout); host_put("\n", stdout); return 0; }
 __noinline__ inline int fputc(int c, FILE* file) {
-    char text[2] = {(char)c, 0};
-    host_put(text, file);
-    return c;
+    unsigned char byte = (unsigned char)c;
+    return fwrite(&byte, 1, 1, file) ? byte : EOF;
 }
 __noinline__ inline int putchar(int c) { return fputc(c, stdout); }
 __noinline__ inline int putc(int c, FILE* file) { return fputc(c, file); }

@@ -48,7 +48,8 @@ __noinline__ inline int rand() {
 __noinline__ inline long random() { return rand(); }
 __noinline__ inline void srandom(unsigned seed) { srand(seed); }
 
-__noinline__ inline unsigned long long host_strtoull(const char* text, char** end, int base, bool* negative) {
+// The size of the whole number at the beginning of a text, its sign, and whether it is too large for 64 bits.
+__noinline__ inline unsigned long long host_strtoull(const char* text, char** end, int base, bool* negative, bool* large) {
     const char* s = text;
     while (isspace(*s)) s++;
     *negative = *s == '-';
@@ -60,19 +61,25 @@ __noinline__ inline unsigned long long host_strtoull(const char* text, char** en
     for (;; s++) {
         int digit = isdigit(*s) ? *s - '0' : isalpha(*s) ? tolower(*s) - 'a' + 10 : 99;
         if (digit >= base) break;
+        *large = *large || value > (~0ull - digit) / base;
         value = value * base + digit;
     }
     if (end) *end = (char*)(s == first ? text : s);
     return value;
 }
 __noinline__ inline long long strtoll(const char* text, char** end, int base) {
-    bool negative = false;
-    unsigned long long value = host_strtoull(text, end, base, &negative);
-    return negative ? -(long long)value : (long long)value;
+    bool negative = false, large = false;
+    unsigned long long value = host_strtoull(text, end, base, &negative, &large), most = (1ull << 63) - !negative;
+    if (large || value > most) value = most;
+    return negative ? (long long)(0 - value) : (long long)value;
 }
 __noinline__ inline long strtol(const char* text, char** end, int base) { return (long)strtoll(text, end, base); }
-__noinline__ inline unsigned long long strtoull(const char* text, char** end, int base) { return (unsigned long long)strtoll(text, end, base); }
-__noinline__ inline unsigned long strtoul(const char* text, char** end, int base) { return (unsigned long)strtoll(text, end, base); }
+__noinline__ inline unsigned long long strtoull(const char* text, char** end, int base) {
+    bool negative = false, large = false;
+    unsigned long long value = host_strtoull(text, end, base, &negative, &large);
+    return large ? ~0ull : negative ? 0 - value : value;
+}
+__noinline__ inline unsigned long strtoul(const char* text, char** end, int base) { return (unsigned long)strtoull(text, end, base); }
 __noinline__ inline int atoi(const char* text) { return (int)strtol(text, nullptr, 10); }
 __noinline__ inline long atol(const char* text) { return strtol(text, nullptr, 10); }
 __noinline__ inline long long atoll(const char* text) { return strtoll(text, nullptr, 10); }
@@ -85,18 +92,23 @@ __noinline__ inline double strtod(const char* text, char** end) {
 __noinline__ inline float strtof(const char* text, char** end) { return (float)strtod(text, end); }
 __noinline__ inline double atof(const char* text) { return strtod(text, nullptr); }
 
+// Merge sort, which keeps the order of equals, as that of the GNU C library does
 __noinline__ inline void qsort(void* items, size_t count, size_t size, int (*compare)(const void*, const void*)) {
-    char* a = (char*)items;  // heapsort
-    auto swap = [=](size_t i, size_t j) {
-        for (size_t b = 0; b < size; b++) { char c = a[i * size + b]; a[i * size + b] = a[j * size + b]; a[j * size + b] = c; }
-    };
-    auto sift = [=](size_t root, size_t end) {
-        for (size_t child; (child = 2 * root + 1) < end; root = child) {
-            if (child + 1 < end && compare(a + child * size, a + (child + 1) * size) < 0) child++;
-            if (compare(a + root * size, a + child * size) >= 0) return;
-            swap(root, child);
+    char* room = (char*)malloc(count * size);
+    auto copy = [=](char* to, const char* from) { for (size_t b = 0; b < size; b++) to[b] = from[b]; };
+    char *from = (char*)items, *to = room;
+    for (size_t run = 1; run < count; run *= 2) {
+        for (size_t first = 0; first < count; first += 2 * run) {
+            size_t middle = first + run < count ? first + run : count, end = first + 2 * run < count ? first + 2 * run : count;
+            for (size_t i = first, left = first, right = middle; i < end; i++) {
+                bool of_right = left == middle || (right < end && compare(from + left * size, from + right * size) > 0);
+                copy(to + i * size, from + (of_right ? right++ : left++) * size);
+            }
         }
-    };
-    for (size_t i = count / 2; i > 0; i--) sift(i - 1, count);
-    for (size_t end = count; end > 1; end--) { swap(0, end - 1); sift(0, end - 1); }
+        char* swapped = from;
+        from = to;
+        to = swapped;
+    }
+    if (from == room) for (size_t i = 0; i < count; i++) copy((char*)items + i * size, room + i * size);
+    free(room);
 }
