@@ -25,7 +25,12 @@ LINE = 4096
 _MEMORY = 4
 """The number that stands for a text in memory, in the place of a file. (HOST_MEMORY of include/stdio.h)"""
 _STREAMS = {1: "stdin", 2: "stdout", 3: "stderr"}
-_NUMBER = re.compile(r"\s*([-+]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[-+]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan))", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\s*([-+]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[-+]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|inf(?:inity)?|nan))",
+    re.IGNORECASE,
+)
+
+
 def _or(failed: int, function: Callable[..., int]) -> Callable[..., int]:
     """Return a function that returns `failed` where the system refuses, as to read from a file that is open for writing."""
 

@@ -1,5 +1,10 @@
 // cub's algorithms of a whole device, over small arrays. test_cub_of_programs.py computes the same with NumPy.
-#include <cub/cub.cuh>
+#include <cub/device/device_reduce.cuh>
+#include <cub/device/device_scan.cuh>
+#include <cub/device/device_radix_sort.cuh>
+#include <cub/device/device_select.cuh>
+#include <cub/device/device_run_length_encode.cuh>
+#include <cub/device/device_histogram.cuh>
 #include <cmath>
 #include <cstdio>
 // Calls an algorithm twice, as cub wants it: once for the size of its temporary storage, and once for its work.

@@ -11,6 +11,7 @@
 using namespace std;
 int main(int argc, char** argv) {
     string path = argv[1];
+    if (argc > 2) printf("%s", string("a long text").substr(stoi(argv[2])).c_str());
     {   // numbers in texts
         printf("%ld %ld %lu %lu %d ", strtol("99999999999999999999", 0, 10), strtol("-99999999999999999999", 0, 10), strtoul("99999999999999999999", 0, 10), strtoul("-5", 0, 10), atoi("99999999999"));
         printf("%ld %g %g\n", strtol("-9223372036854775808", 0, 10), strtod("0x1.8p3", 0), atof("0x10"));

@@ -121,11 +121,14 @@ public:
     void push_back(T&& value) { emplace_back(cuda::std::move(value)); }
     template <class... B> T& emplace_back(B&&... b) {
         if (size_ < room_) return *new (first_ + size_++) T(cuda::std::forward<B>(b)...);
+        return *grow_with(cuda::std::forward<B>(b)...);
+    }
+    template <class... B> __noinline__ T* grow_with(B&&... b) {
         size_t room = room_ ? 2 * room_ : 1;
         T* fresh = A().allocate(room);
         new (fresh + size_) T(cuda::std::forward<B>(b)...);  // before the others move, as it may be made of one of them
         move_to(fresh, room);
-        return first_[size_++];
+        return first_ + size_++;
     }
     void pop_back() { first_[--size_].~T(); }
     T* insert(const T* at, const T& value) {
