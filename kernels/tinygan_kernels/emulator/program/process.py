@@ -6,6 +6,7 @@ machine code leaves function after function.
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 from collections.abc import Callable
 from typing import Any
@@ -158,7 +159,7 @@ class Process:
         """Return a text that ends with a zero byte."""
         return self.raw_text(address).decode("utf-8", "replace")
 
-    def raw_text(self, address: int) -> bytes:
+    def raw_text(self, address: int) -> builtins.bytes:
         """Return the bytes of a text, without the zero byte at its end."""
         self.bytes(address, 1)
         region = self.memory.at(address) or NOWHERE

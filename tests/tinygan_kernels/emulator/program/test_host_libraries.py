@@ -30,12 +30,8 @@ def test_strings_streams_and_files_are_those_of_a_compiler_of_the_host(tmp_path,
     program = Program(PROGRAMS / "streams.cu")
     assert program.run([str(tmp_path / "file")]) == 0
     assert capsys.readouterr().out == (PROGRAMS / "streams.txt").read_text(encoding="utf-8")
-    for position, said in (
-        ("12", "basic_string::substr: __pos (which is 12) > this->size() (which is 11)"),
-        ("99999999999999999999", "what():  stoi"),
-    ):
-        assert program.run([str(tmp_path / "file"), position]) == 134
-        assert said in capsys.readouterr().err
+    assert program.run([str(tmp_path / "file"), "12"]) == 134
+    assert "basic_string::substr: __pos (which is 12) > this->size() (which is 11)" in capsys.readouterr().err
 
 
 def test_thrust_runs_over_the_memory_of_the_device_which_other_host_code_must_not_touch(capsys):
