@@ -2,8 +2,8 @@
 
 The speeds on an RTX A6000, in GFLOP/s at 4096 x 4096 x 4096, are those of the README of github.com/siboehm/SGEMM_CUDA (commit
 06d2cf5). Kernels with the same structure, published_ladder.cu, are counted by the emulator on products of up to 256 x 256 x 128,
-the counts are extended linearly, and `tinygan_kernels.profiling.time_model` gives each a time. Nothing is fitted. The published
-rungs 7, 8 and 11, variants of rung 5, and cuBLAS, whose source is not public, are left out.
+the counts are extended linearly, and `tinygan_kernels.profiling.time_model` gives each a time. No constant is fitted to them.
+Rungs 7, 8 and 11, variants of rung 5, and cuBLAS, whose source is not public, are left out.
 
 LATER has what others have measured with the same code on other GPUs. These figures were looked up when the model and all its
 constants, the clock among them, had been fixed, so they are its test.

@@ -60,9 +60,10 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
                 numba_device, ptx_linking, grid_sync, numba_context; triton_context, torch_devices; translation;
                 arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
-    program     sources; memory, process, scanf, c_library, cuda_errors, cuda_arrays, tensor_maps, launch, cuda_runtime: what
-                host code of a CUDA C++ program calls; writer, arithmetic, comparisons, conversions, libraries, lowering,
-                machine_code: its PTX becomes machine code; program. include/ has the headers of its C and C++ library
+    program     sources; memory, process, scanf, c_library, cuda_errors, cuda_arrays, cuda_memory, tensor_maps, launch,
+                cuda_runtime: what host code of a CUDA C++ program calls; writer, arithmetic, comparisons, conversions,
+                libraries, lowering, machine_code: its PTX becomes machine code; program. include/ has the headers of its C and
+                C++ library
     cupy        arrays, user-defined kernels, textures and surfaces under CuPy's names
 """
 

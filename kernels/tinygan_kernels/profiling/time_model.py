@@ -1,4 +1,4 @@
-"""A model of a CUDA kernel's time on a named GPU, from counters. It is a model: nothing is measured, and no constant is fitted.
+"""A model of a CUDA kernel's time on a named GPU, from counters. It is a model: nothing is measured.
 
 For each CUDA kernel the cycles that a thread block keeps each part of a multiprocessor busy are worked out:
 
@@ -12,7 +12,8 @@ max(w, w / warps + L). With b resident blocks a multiprocessor is done with one 
 "Understanding Latency Hiding on GPUs"). The whole takes at least as long as the L2 cache needs for the sectors that blocks touch,
 each once, and as DRAM needs for inputs and outputs. Left out: what ptxas makes of PTX but for wide shared accesses; cache misses
 beyond those; conflicts of register banks; what launching costs; and power, for which the clock falls where all units are busy: it
-is taken to be that of the data sheet's peak.
+is taken to be that of the data sheet's peak. No constant is fitted, but that clock was chosen when the published speeds of one GPU
+were known (docs/results.md).
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from .cuda_errors import INVALID_DIRECTION, INVALID_HANDLE, INVALID_PITCH, INVAL
 from .memory import Region
 from .process import HostFault, Process
 
-_SIDES = {0: (False, False), 1: (False, True), 2: (True, False), 3: (True, True), 4: (None, None)}
-"""Of each cudaMemcpyKind, whether the source and the destination are on the device."""
+SIDES = {0: (False, False), 1: (False, True), 2: (True, False), 3: (True, True), 4: (None, None)}
+"""{cudaMemcpyKind: (whether the source is on the device, whether the destination is)}; None where the address decides."""
 _ARRAYS = 0x0E7D << 48  # handles of CUDA arrays are no addresses of memory
 Side = Callable[[int, int, "bool | None", bool, str], np.ndarray]
 
@@ -113,11 +113,11 @@ class CudaArrays:
         if len(sizes) > 1:
             raise CudaError(INVALID_VALUE, "the elements of the two CUDA arrays have different sizes")
         unit = sizes.pop() if sizes and elements else 1
-        if kind not in _SIDES:
+        if kind not in SIDES:
             raise CudaError(INVALID_DIRECTION, f"{kind} is no cudaMemcpyKind")
         if 0 in (width, height, depth):
             return
-        shape, on_device = (depth, height, width * unit), _SIDES[kind]
+        shape, on_device = (depth, height, width * unit), SIDES[kind]
         taken = self._box(source, shape, unit, on_device[0], False, "the source")
         given = self._box(target, shape, unit, on_device[1], True, "the destination")
         self._move(taken, given, target[0] == 0 and on_device[1] is not True)
@@ -162,12 +162,12 @@ class CudaArrays:
         start = y * array.row + x
         if start + size > array.data.size:
             raise CudaError(INVALID_VALUE, f"{size} bytes from byte {x} of row {y} on are not all in {array.name}")
-        if kind not in _SIDES:
+        if kind not in SIDES:
             raise CudaError(INVALID_DIRECTION, f"{kind} is no cudaMemcpyKind")
         if size == 0:
             return
         flat = Box(array.data.view(np.ndarray).reshape(-1)[start : start + size], array.marks[start : start + size])
-        on_device = _SIDES[kind][0 if to_array else 1]
+        on_device = SIDES[kind][0 if to_array else 1]
         data = self.side(address, size, on_device, not to_array, "the memory")
         memory = Box(data.view(np.ndarray), unwritten_bytes(data))
         self._move(*((memory, flat) if to_array else (flat, memory)), not to_array and on_device is not True)

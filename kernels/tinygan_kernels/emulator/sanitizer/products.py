@@ -21,7 +21,9 @@ NONE = -1
 
 
 class Products:
-    """What is under way of the products of a chunk's warps: registers by the group that holds them, and reads of shared memory."""
+    """Keeps what asynchronous products (wgmma) of a chunk's warps still use: registers, by the group that holds them, and the
+    shared memory that they read.
+    """
 
     def __init__(self, chunk: Any, registers: int):
         self.chunk, self.machine, self.report = chunk, chunk.machine, chunk.report
