@@ -22,6 +22,7 @@ from .lanes import Lanes, Shape
 from .mbarriers import Mbarriers
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
+from .sparsity import check_metadata
 from .surfaces import Surfaces
 from .tensor_copies import TensorCopies
 from .textures import Textures
@@ -181,6 +182,7 @@ class Machine:
             "load_fragment": partial(fragments.load_fragment, access),
             "store_fragment": partial(fragments.store_fragment, access),
             "atomic": partial(atomics.atomic, access),
+            "check_metadata": partial(check_metadata, access),
             "copies": access.copies,
             "mbarriers": mbarriers,
             "bulk": bulk,

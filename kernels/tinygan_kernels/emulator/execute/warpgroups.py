@@ -57,12 +57,13 @@ class Warpgroups:
     def multiply(
         self, site: Site, about: tuple[tuple[str, ...], int, Flags | tuple, tuple, bool], targets: Sequence[np.ndarray],
         a: np.ndarray | Sequence[np.ndarray], b: np.ndarray, accumulates: np.ndarray | bool, results: tuple[int, ...],
-        held: tuple[int, ...], lanes: Lanes,
+        held: tuple[int, ...], sparsity: tuple[np.ndarray, int] | None, lanes: Lanes,
     ) -> None:  # fmt: skip
         """Compute D = A B + D, or A B, for the warpgroups of these lanes.
 
         about: (types of D, A and B, n, which of A and B are negated, which are M- and N-major, whether integers are clamped);
-        a: A's descriptor or its registers; b: B's descriptor; results, held: the numbers of the registers of D, and of A.
+        a: A's descriptor or its registers; b: B's descriptor; results, held: the numbers of the registers of D, and of A; sparsity:
+        the metadata of a sparse A, and their selector.
         """
         shape, (kinds, width, negated, transposed, clamp) = self.machine.shape, about
         bad = warpgroups.incomplete(lanes.mask, lanes.mask, shape.stride)
@@ -81,6 +82,9 @@ class Warpgroups:
             left = warpgroups.held_rows([r[lanes.index] for r in a], kinds[1])
         else:
             left = self._matrices(site, np.asarray(a), groups, (warpgroups.ROWS, depth), kinds[1], transposed[0])
+        if sparsity is not None:
+            left = warpgroups.placed(left, np.broadcast_to(sparsity[0], lanes.mask.shape)[lanes.index], kinds[1], sparsity[1])
+            depth *= 2
         right = self._matrices(site, b, groups, (width, depth), kinds[2], transposed[1]).transpose(0, 2, 1)
         left, right = (-m if minus else m for m, minus in zip((left, right), negated, strict=True))
         flags = np.broadcast_to(accumulates, lanes.mask.shape)[groups[:, 0]]

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from . import sparsity
 from .fragments import pack, places, unpack
 from .warps import WARP
 
@@ -53,6 +54,23 @@ def multiply(
     """
     m, n, k = shape
     left, right = _matrix("a", shape, kinds[1], a, (m, k)), _matrix("b", shape, kinds[2], b, (k, n))
+    return _accumulated(kinds, shape, left, right, c, operation, clamp)
+
+
+def multiply_sparse(
+    kinds: tuple[str, str, str, str], shape: tuple[int, int, int], a, b, c, metadata, selector: int, clamp: bool = False
+):
+    """Compute D = A B + C of mma.sp. The parameters are those of `multiply`; a: the half of A that is stored, in the layout of a
+    dense A of half the depth; metadata: where it stands, unsigned integers over all lanes; selector: which lanes say so."""
+    m, n, k = shape
+    stored = _matrix("a", (m, n, k // 2), kinds[1], a, (m, k // 2))
+    found = sparsity.codes(np.broadcast_to(metadata, (WARP * len(stored),)), kinds[1], k, selector)
+    right = _matrix("b", shape, kinds[2], b, (k, n))
+    return _accumulated(kinds, shape, sparsity.expanded(stored, found, kinds[1]), right, c, "", clamp)
+
+
+def _accumulated(kinds, shape, left: np.ndarray, right: np.ndarray, c, operation: str, clamp: bool):
+    """Return the registers of D = A B + C for matrices A (warps, m, k) and B (warps, k, n) and the registers of C."""
     product = left @ right
     if operation == "xor":  # bits that differ: those set in one, and in the other, less twice those set in both
         product = left.sum(axis=2, keepdims=True) + right.sum(axis=1, keepdims=True) - 2 * product

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import sparsity
 from .floats import widen_half
 from .fragments import BITS, FP8, pack, places, unpack
 from .tensor_maps import swizzled
@@ -108,6 +109,14 @@ def held_rows(registers: list[np.ndarray], kind: str) -> np.ndarray:
     matrix = np.empty((len(values), WARP_ROWS, depth))
     matrix[:, rows, columns] = values[:, :, : rows.shape[1]]
     return matrix.reshape(-1, ROWS, depth)
+
+
+def placed(stored: np.ndarray, metadata: np.ndarray, kind: str, selector: int) -> np.ndarray:
+    """Return the sparse A (warpgroups, 64, 2 k) of which (warpgroups, 64, k) is stored. metadata: one word for each lane, of which
+    each warp has those of its 16 rows; selector: which of its lanes have them."""
+    depth = 2 * DEPTH[kind]
+    found = sparsity.codes(metadata, kind, depth, selector)
+    return sparsity.expanded(stored.reshape(-1, WARP_ROWS, depth // 2), found, kind).reshape(-1, ROWS, depth)
 
 
 def accumulated(

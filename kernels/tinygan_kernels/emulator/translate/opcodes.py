@@ -103,6 +103,7 @@ _QUERIES = (
 )
 _SURFACE = f"b p {_GEOMETRY} trap clamp zero"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
+_SPARSE = "sp sp::ordered_metadata"
 
 OPCODES: dict[str, Opcode] = {
     # -- arithmetic
@@ -185,12 +186,12 @@ OPCODES: dict[str, Opcode] = {
     "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor"),
     "elect": Opcode(warp.elect, "inter_thread_communication", members=-1, modifiers="sync"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
-    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} sp"),
+    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} {_SPARSE}"),
     "wmma": Opcode(
         warp.wmma, "tensor", members=WHOLE_WARP, destination=False, modifiers=f"load store mma a b c d rn {_SPACE} {_PRODUCT}"
     ),
     "wgmma": Opcode(
-        warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group sp {_PRODUCT}"
+        warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group {_PRODUCT} {_SPARSE}"
     ),
     "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=_MATRICES),
     "stmatrix": Opcode(warp.stmatrix, "memory", members=WHOLE_WARP, destination=False, modifiers=_MATRICES),

@@ -6,7 +6,7 @@ What an instruction has besides would be left aside, and what it lacks would sho
 from __future__ import annotations
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.semantics import fragments, matrix
+from tinygan_kernels.emulator.semantics import fragments, matrix, sparsity
 from tinygan_kernels.emulator.syntax.ptx import Instruction, Register, Vector
 
 
@@ -77,7 +77,7 @@ def _bounds(ins: Instruction) -> tuple[int, int]:
     if ins.opcode == "cvt":  # two values become halves of one register; random bits may come besides
         return (2, 4) if any(m.endswith(("x2", "x4")) for m in ins.modifiers) else (2, 2)
     if ins.opcode == "mma":
-        return (6, 6) if "sp" in ins.modifiers else (4, 4)
+        return (6, 6) if _sparse(ins) else (4, 4)
     if ins.opcode in ("atom", "red"):
         least = (ins.opcode == "atom") + (3 if "cas" in ins.modifiers else 2)
         return least, least + ("async" in ins.modifiers) + any(m.startswith("L2::cache_hint") for m in ins.modifiers)
@@ -92,13 +92,21 @@ def _registers(ins: Instruction) -> dict[int, int]:
     if ins.opcode == "ldmatrix":
         return {0: next((int(m[1]) for m in ins.modifiers if m in ("x1", "x2", "x4")), 1)}
     kinds = [m for m in ins.modifiers if m in fragments.BITS]
-    if ins.opcode == "mma" and "sp" not in ins.modifiers and len(kinds) == 4:
+    if ins.opcode == "mma" and len(kinds) == 4:
         shape = fragments.shape_of(ins.modifiers)
-        if (kinds[1], *shape) in matrix.SUPPORTED:
+        if _sparse(ins) and shape[2] in sparsity.FORMS.get(kinds[1], ()):
+            counts = {i: registers(which, shape, kind) for i, (which, kind) in enumerate(zip("dabc", kinds, strict=True))}
+            return counts | {1: counts[1] // 2, 4: 1}
+        if not _sparse(ins) and (kinds[1], *shape) in matrix.SUPPORTED:
             return {i: registers(which, shape, kind) for i, (which, kind) in enumerate(zip("dabc", kinds, strict=True))}
     if ins.opcode == "wmma" and kinds:
         return _of_wmma(ins, kinds)
     return {}
+
+
+def _sparse(ins: Instruction) -> bool:
+    """Return whether a product has a sparse A, half of which is stored."""
+    return any(m in ("sp", "sp::ordered_metadata") for m in ins.modifiers)
 
 
 def _of_wmma(ins: Instruction, kinds: list[str]) -> dict[int, int]:

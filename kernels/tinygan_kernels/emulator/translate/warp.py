@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygan_kernels.emulator.semantics import fragments, matrix, warps
+from tinygan_kernels.emulator.semantics import fragments, matrix, sparsity, warps
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair
 
 from .emitter import Emitter
@@ -69,11 +69,57 @@ def activemask(e: Emitter, ins: Instruction) -> None:
 
 def mma(e: Emitter, ins: Instruction) -> None:
     kinds, shape = element_types(ins), fragments.shape_of(ins.modifiers)
-    plain = "row" in ins.modifiers and "col" in ins.modifiers and "sp" not in ins.modifiers
+    if sparse_form(ins):
+        mma_sparse(e, ins, kinds, shape)
+        return
+    plain = "row" in ins.modifiers and "col" in ins.modifiers
     if len(kinds) != 4 or not _is_known(kinds, shape, matrix.SUPPORTED) or not plain:
         known = ", ".join(f"m{m}n{n}k{k} {kind}" for kind, m, n, k in sorted(matrix.SUPPORTED))
         raise e.unsupported(f"this mma is not supported; supported (row.col): {known}")
     multiply(e, ins, kinds, shape)
+
+
+def sparse_form(ins: Instruction) -> str:
+    """Return the modifier by which a product has a sparse A, "" if it names none."""
+    return next((m for m in ins.modifiers if m in ("sp", "sp::ordered_metadata")), "")
+
+
+def mma_sparse(e: Emitter, ins: Instruction, kinds: list[str], shape: tuple[int, int, int]) -> None:
+    """Lower mma.sp: d, a, b, c, then the metadata and the selector of the lanes that hold them."""
+    known = {(kind, 16, 8, k) for kind, depths in sparsity.FORMS.items() for k in depths}
+    plain = "row" in ins.modifiers and "col" in ins.modifiers
+    if len(kinds) != 4 or not _is_known(kinds, shape, known) or kinds[0] not in _sparse_results(kinds[1]) or not plain:
+        names = ", ".join(f"m16n8k{k} {kind}" for kind, depths in sparsity.FORMS.items() for k in depths)
+        raise e.unsupported(f"this mma.sp is not supported; supported (row.col): {names}")
+    if "satfinite" in ins.modifiers and kinds[0] != "s32":
+        raise e.unsupported("modifier .satfinite is supported for integers alone")
+    a, b, c = ("(" + ", ".join(e.read(item, "b32") for item in vector_items(o)) + ",)" for o in ins.operands[1:4])
+    metadata, selector = e.read(ins.operands[4], "b32"), selector_of(e, ins.operands[5], kinds[1], shape[2])
+    check_metadata(e, ins, metadata, kinds[1], shape[2], selector)
+    given = f"{a}, {b}, {c}, {metadata}, {selector}, {'satfinite' in ins.modifiers}"
+    e.line(f"results = {e.call(matrix.multiply_sparse, repr(tuple(kinds)), repr(shape), given)}")
+    for i, target in enumerate(vector_items(ins.operands[0])):
+        e.write(target, "b32", f"results[{i}]")
+
+
+def _sparse_results(kind: str) -> tuple[str, ...]:
+    """Return the types that D can have in mma.sp, by the type of A."""
+    return ("s32",) if kind[0] in "su" else ("f16", "f32") if kind == "f16" else ("f32",)
+
+
+def selector_of(e: Emitter, operand: object, kind: str, depth: int) -> int:
+    """Return the sparsity selector, a constant, of a product of this type of A and this k."""
+    count = sparsity.selectors(kind, depth)
+    if not isinstance(operand, Immediate) or not 0 <= int(operand.value) < count:
+        allowed = "0" if count == 1 else f"a constant from 0 to {count - 1}"
+        raise e.unsupported(f"the sparsity selector of k{depth} of {kind} is {allowed}")
+    return int(operand.value)
+
+
+def check_metadata(e: Emitter, ins: Instruction, metadata: str, kind: str, depth: int, selector: int) -> None:
+    """Write the check of the codes that say where the elements of a sparse A stand."""
+    ordered = sparse_form(ins) == "sp::ordered_metadata"
+    e.line(f"check_metadata({e.bind(e.site_of(ins))}, {metadata}, {kind!r}, {depth}, {selector}, {ordered}, {e.lanes})")
 
 
 def element_types(ins: Instruction) -> list[str]:

@@ -7,6 +7,7 @@ from tinygan_kernels.emulator.syntax.ptx import Function, Immediate, Instruction
 
 from .emitter import Emitter
 from .memory import vector_items
+from .warp import check_metadata, selector_of, sparse_form
 
 
 def wgmma(e: Emitter, ins: Instruction) -> None:
@@ -22,17 +23,24 @@ def wgmma(e: Emitter, ins: Instruction) -> None:
 
 
 def _multiply(e: Emitter, ins: Instruction) -> None:
-    """Lower wgmma.mma_async: d, then a and b, scale-d and the immediates that negate and transpose."""
+    """Lower wgmma.mma_async: d, then a and b, of a sparse product the metadata and their selector, then scale-d and the immediates
+    that negate and transpose."""
     kinds = [m for m in ins.modifiers if m in fragments.BITS]
     m, n, k = fragments.shape_of(ins.modifiers)
-    if "sp" in ins.modifiers:
-        raise e.unsupported("sparse products of a warpgroup are not supported")
-    if not _known(kinds, (m, n, k)):
-        known = ", ".join(f"m64nNk{depth} {kind}" for kind, depth in sorted(warpgroups.DEPTH.items()))
+    sparse = bool(sparse_form(ins))
+    if not _known(kinds, (m, n, k // 2 if sparse else k)) or (sparse and (kinds[1] == "b1" or k % 2)):
+        depths = {kind: 2 * depth for kind, depth in warpgroups.DEPTH.items() if kind != "b1"} if sparse else warpgroups.DEPTH
+        known = ", ".join(f"m64nNk{depth} {kind}" for kind, depth in sorted(depths.items()))
         raise e.unsupported(f"this product is not supported; supported: {known}, with the types of D and the N of the PTX ISA")
     if kinds[1] == "b1" and not {"and", "popc"} <= set(ins.modifiers):
         raise e.unsupported("bits are combined by .and.popc alone")
-    d, a, b, scale, *flags = ins.operands
+    d, a, b, *rest = ins.operands
+    about_sparsity = "None"
+    if sparse:
+        word, selector = e.read(rest.pop(0), "b32"), selector_of(e, rest.pop(0), kinds[1], k)
+        check_metadata(e, ins, word, kinds[1], k, selector)
+        about_sparsity = f"({word}, {selector})"
+    scale, *flags = rest
     in_registers = isinstance(a, Vector)
     negated, transposed = _flags(e, kinds[1], flags, in_registers)
     targets = [e.target(item, "b32") for item in vector_items(d)]
@@ -48,7 +56,7 @@ def _multiply(e: Emitter, ins: Instruction) -> None:
     accumulates = e.read(scale, "pred") if not isinstance(scale, Immediate) else str(bool(scale.value))
     e.line(
         f"warpgroups.multiply({e.bind(site)}, {about_name}, ({', '.join(targets)},), {left}, {e.read(b, 'b64')}, {accumulates}, "
-        f"{names}, {e.lanes})"
+        f"{names}, {about_sparsity}, {e.lanes})"
     )
 
 
