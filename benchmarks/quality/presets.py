@@ -2,18 +2,19 @@
 
 The tables are results (ring, grid and digits with their defaults), density (the preset of that name on ring and grid), ablation
 (that preset on ring with each of its ingredients taken away), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of
-2 and 4) and remedies (each remedy alone on ring and grid, from the same plain game). Every row is trained from each seed, then
-measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours,
-Frechet distance along 32 principal axes, confidence of a classifier). alarm_collapse is the share of runs in which the collapse
-alarm went off, which on healthy rows is its false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those
-that showed it. The script prints mean and standard error over the seeds, and writes them to the JSON file row by row, beside what
-it holds already; a row there of more seeds stays. --untimed leaves the seconds out, for a machine that is busy otherwise.
+2 and 4) and remedies (each remedy alone on ring and grid, from the same plain game, then as its paper sets it: papers.py). Every
+row is trained from each seed, then measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits
+on 1,797 (k = 5 nearest neighbours, Frechet distance along 32 principal axes, confidence of a classifier). alarm_collapse is the
+share of runs in which the collapse alarm went off, which on healthy rows is its false-alarm rate. looks counts the checks for
+collapse in a run, looks_collapsed those that showed it. The script prints mean and standard error over the seeds, and writes a row
+with all its seeds to the JSON file, beside what it holds already; a row there of more seeds stays. A job that was cut short goes
+on with the seed that it had got to (row_records.py), and --missing leaves out rows that the file has. --untimed leaves the seconds
+out, for a machine that is busy otherwise. --steps measures other rows than those of the tables, so it wants a file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tinygan_kernels import load
 
+from benchmarks.quality.papers import PAPERS
+from benchmarks.quality.row_records import begun, finish, finished, put_aside, seeds_of, steps_of, with_seed
 from benchmarks.speed.timing import stamp
 from tinygan.data import Dataset
 from tinygan.data import load as load_data
@@ -66,8 +69,6 @@ REMEDIES = ("vanilla", "minimax", "r2", "wgan-gp", "sngan", "lsgan", "noise", "s
 REMEDY_STEPS = (("steps", 12_000), ("ema", 0.999))  # a part of a full run shows what each does, where it fails too
 # one plain game for the whole table: on ring not that of the defaults, but one whose D is as deep as on the grid
 REMEDY_OPTIONS = {"ring": (*REMEDY_STEPS, ("hidden_d", (128, 128, 128)), ("decay", 0.5)), "grid": REMEDY_STEPS}
-# Gulrajani et al. 2017, Algorithm 1, has Adam with these; the rows above keep the rates of the table's plain game
-PAPERS = {"wgan-gp": ("wgan-gp, its paper's Adam", (("lr_d", 1e-4), ("lr_g", 1e-4), ("beta1", 0.0), ("beta2", 0.9)))}
 # What the preset "density" is without one of its ingredients, on a run of ABLATION_STEPS steps.
 ABLATION_STEPS = ("steps", 12_000)
 ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
@@ -83,8 +84,8 @@ TABLES: dict[str, list[SetUp]] = {
     "pacgan": [SetUp(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
     "remedies": [
         *(SetUp(data, preset, REMEDY_OPTIONS[data]) for data in ("ring", "grid") for preset in ("best", *REMEDIES)),
-        *(SetUp(data, preset, (*REMEDY_OPTIONS[data], *options), label)
-          for data in ("ring", "grid") for preset, (label, options) in PAPERS.items()),
+        *(SetUp(data, preset, (*REMEDY_OPTIONS[data], *paper.options.items()), paper.label)
+          for data in ("ring", "grid") for preset, paper in PAPERS.items()),
     ],
 }
 RESULTS = Path("benchmarks/results")
@@ -112,6 +113,7 @@ def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
     if dataset.is_mixture:
         return quality_of_mixture(dataset, trained, rng).numbers()
     found = sample_quality(dataset, lambda n: trained.encoded(n, rng), rng, DRAWS)
+    assert dataset.x is not None and dataset.labels is not None, "the tables have digits, whose samples have labels"
     balance = class_balance(dataset.x.reshape(len(dataset.x), -1), dataset.labels, found.fakes)
     return {**found.numbers(), "confidence": balance.confidence, "rarest_class": balance.rarest}
 
@@ -140,18 +142,35 @@ def run_row(set_up: SetUp, seeds: int, steps: int | None) -> dict[str, Any]:
     return row
 
 
-def growing_row(set_up: SetUp, seeds: int, steps: int | None) -> Iterator[dict[str, Any]]:
-    """Yield the row of `run_row` after each of its seeds, with the runs so far, as a long row may be cut short."""
-    runs: list[dict[str, float]] = []
+def options_of(set_up: SetUp, steps: int | None) -> dict[str, Any]:
+    """Return the options that a row's runs have, the defaults of the data and the steps asked for included."""
     options = with_defaults(load_data(set_up.data), set_up.given())
-    for seed in range(seeds):
+    return {**options, **({"steps": steps} if steps else {})}
+
+
+def growing_row(
+    set_up: SetUp, seeds: int, steps: int | None, earlier: dict[str, Any] | None = None, timed: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of `run_row` after each of its seeds, as a long row may be cut short.
+
+    earlier: the row as far as another job has got, to go on from; it is yielded first. timed: leave the seconds in.
+    """
+    row = earlier or {"data": set_up.data, "preset": set_up.row, "options": options_of(set_up, steps), "runs": [], "diverged": 0,
+                      "stamps": []}
+    if earlier:
+        timed = timed and all("seconds" in run for run in earlier["runs"])
+        yield row
+    for seed in range(seeds_of(row), seeds):
+        runs = list(row["runs"])
         with tempfile.TemporaryDirectory() as folder:
             try:
                 numbers, dataset, trained = train(set_up, seed, steps, Path(folder))
                 runs.append({**numbers, **measure(dataset, trained, seed)})
             except FloatingPointError as error:
                 print(f"{set_up.name}, seed {seed}: {error}")
-        yield {"data": set_up.data, "preset": set_up.row, "options": options, "runs": runs, "diverged": seed + 1 - len(runs)}
+        row = {**row, "runs": runs if timed else untimed(runs), "diverged": seed + 1 - len(runs),
+               "stamps": with_seed(row["stamps"], stamp())}
+        yield row
 
 
 def show(row: dict[str, Any]) -> str:
@@ -162,72 +181,52 @@ def show(row: dict[str, Any]) -> str:
     return f"{row['data']:7s} {row['preset']:11s} " + "  ".join(parts)
 
 
-def seeds_of(row: dict[str, Any]) -> int:
-    """Return how many seeds a row has been measured with, those that diverged included."""
-    return len(row["runs"]) + row["diverged"]
-
-
-def keep(rows: list[dict[str, Any]], measured: dict[str, Any]) -> None:
-    """Put a row into a table, in the place of an earlier measurement of the same set-up if there is one, else at the end.
-
-    An earlier row of more seeds stays: what a run that is cut short has got to is no better.
-    """
-    same = [i for i, row in enumerate(rows) if (row["data"], row["preset"]) == (measured["data"], measured["preset"])]
-    if same:
-        rows[same[0]] = max(measured, rows[same[0]], key=seeds_of)  # the first, if both have as many
-    else:
-        rows.append(measured)
-
-
-def write(path: Path, table: str, measured: dict[str, Any]) -> None:
-    """Put a measured row into the JSON file.
-
-    Called after each run, as a long job may be cut short; reads the file anew, as another job may be writing other rows.
-    """
-    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"tables": {}}
-    rows = record["tables"].setdefault(table, [])
-    keep(rows, measured)
-    if not any(row is measured for row in rows):
-        return
-    record["stamp"] = stamp()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
-
-
-def fuller(path: Path, table: str, measured: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the row that the JSON file has kept in the place of a measured one, as it has more seeds; None if there is none."""
-    rows = json.loads(path.read_text())["tables"][table]
-    found = next(row for row in rows if (row["data"], row["preset"]) == (measured["data"], measured["preset"]))
-    return found if seeds_of(found) > seeds_of(measured) else None
-
-
-def untimed(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without the seconds of its runs."""
-    return {**row, "runs": [{name: v for name, v in run.items() if name != "seconds"} for run in row["runs"]]}
+def untimed(runs: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Return the numbers of runs without their seconds."""
+    return [{name: value for name, value in run.items() if name != "seconds"} for run in runs]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"any of {', '.join(TABLES)}; all of them if none is named")
-    parser.add_argument("--only", default="", help="rows whose data or preset this is, as in --only digits")
+    parser.add_argument("--only", default="", help="rows whose data or preset this is, or both: --only digits, --only 'ring r2'")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps of every run, instead of the preset's")
+    parser.add_argument("--missing", action="store_true", help="leave out rows that the file has, with these options and seeds")
     parser.add_argument("--untimed", action="store_true", help="write no seconds: the machine is busy otherwise")
     parser.add_argument("--json", type=Path, help="where to write; as a rule benchmarks/results/presets.json, or density.json for "
                         "density and ablation")
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
+    records = {(RESULTS / name).resolve() for name in ("presets.json", *FILES.values())}
+    if args.steps and (args.json is None or args.json.resolve() in records):
+        parser.error("--steps makes other rows than those of the tables; give them a file of their own: --json runs/short.json")
     for table in args.tables or TABLES:
+        path = args.json or RESULTS / FILES.get(table, "presets.json")
         for set_up in TABLES[table]:
-            if args.only in ("", set_up.data, set_up.row):
-                path = args.json or RESULTS / FILES.get(table, "presets.json")
-                for measured in growing_row(set_up, args.seeds, args.steps):
-                    row = untimed(measured) if args.untimed else measured
-                    write(path, table, row)
-                print(show(row), flush=True)
-                if (kept := fuller(path, table, row)) is not None:
-                    print(f"{path.name} keeps its row of {seeds_of(kept)} seeds; another --json takes this one", flush=True)
+            if args.only in ("", set_up.data, set_up.row, set_up.name):
+                measure_row(path, table, set_up, args)
+
+
+def measure_row(path: Path, table: str, set_up: SetUp, args: argparse.Namespace) -> None:
+    """Measure the seeds of a row that are missing, put it into the record once it has all of them, and print it.
+
+    args: the command line's, of which seeds, steps, missing and untimed are used.
+    """
+    place, options = {"data": set_up.data, "preset": set_up.row}, options_of(set_up, args.steps)
+    if args.missing and finished(path, table, place, options, args.seeds):
+        return
+    row = None
+    for row in growing_row(set_up, args.seeds, args.steps, begun(path, table, place, options), not args.untimed):
+        put_aside(path, table, row)
+    if row is None:
+        return
+    print(show(row), flush=True)
+    kept = finish(path, table, row, whole=not args.steps)
+    if kept is not row:
+        print(f"{path.name} keeps its row of {seeds_of(kept)} seeds and {steps_of(kept):,.0f} steps; another --json takes this one",
+              flush=True)
 
 
 if __name__ == "__main__":
