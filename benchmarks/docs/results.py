@@ -14,7 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.docs import charts, mutation_tables, portability_table, quality_tables, speed_tables, time_tables, toolkit_tables
+from benchmarks.docs import (
+    charts,
+    mutation_tables,
+    portability_table,
+    quality_tables,
+    remedy_tables,
+    speed_tables,
+    time_tables,
+    toolkit_tables,
+)
 from benchmarks.docs.markdown import filled, machine
 from benchmarks.environments import beside, versions
 from benchmarks.quality.presets import summary
@@ -35,7 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "faces": ("faces.json", quality_tables.faces_section),
         "pacgan": ("presets.json", quality_tables.pacgan_section),
         "alarms": ("alarms.json", quality_tables.alarms_section),
-        "remedies": ("presets.json", quality_tables.remedies_section),
+        "remedies": ("presets.json", remedy_tables.remedies_section),
         "emulator": ("emulator.json", speed_tables.emulator_section),
         "busy": ("busy.json", speed_tables.busy_section),
         "fit": ("fit.json", speed_tables.fit_section),
@@ -73,10 +82,10 @@ def quality_headline(record: Report) -> str:
     """Return one sentence: what the default options reach on the two mixtures and on digits, as means over the seeds."""
     found = {row["data"]: summary(row["runs"]) for row in record["tables"]["results"] if row["runs"]}
     modes = ", ".join(f"{found[data]['modes'][0]:.1f} of {count} modes ({data})" for data, count in (("ring", 8), ("grid", 25)))
-    digits, stamp = found["digits"], record["stamp"]
-    seeds = len(record["tables"]["results"][0]["runs"])
+    digits, rows = found["digits"], record["tables"]["results"]
+    seeds, of = len(rows[0]["runs"]), ", ".join(dict.fromkeys(quality_tables.commits(row) for row in rows))
     return (f"- Samples of the default options: {modes}; precision {digits['precision'][0]:.2f} and recall "
-            f"{digits['recall'][0]:.2f} (digits),\n  means over {seeds} seeds (commit {stamp['commit']}, {stamp['date']}).")
+            f"{digits['recall'][0]:.2f} (digits),\n  means over {seeds} seeds (commit {of}, {rows[0]['stamps'][-1]['date']}).")
 
 
 def report_for(name: str, file: str | tuple[str, ...]) -> Report | None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.docs import quality_tables, results, speed_tables
+from benchmarks.docs import quality_tables, remedy_tables, results, speed_tables
 from benchmarks.docs.markdown import blocks, filled
 from benchmarks.quality import presets
 from benchmarks.quality.alarms import jobs, judged
+from benchmarks.quality.papers import PAPERS
 from benchmarks.quality.presets import TABLES
 from benchmarks.speed.gan_step import PEERS
 
@@ -24,14 +25,19 @@ def _record():
     digits = {"seconds": 50.0, "steps": 200, "alarm_collapse": 1.0, "looks": 30, "looks_collapsed": 3, "precision": 0.95,
               "recall": 0.87, "density": 1.2, "coverage": 0.98, "frechet_pca32": 0.51}
     return {"stamp": STAMP, "tables": {
-        "results": [{"data": "ring", "preset": "best", "runs": [mixture, other], "diverged": 0},
-                    {"data": "grid", "preset": "best", "runs": [mixture, other], "diverged": 0},
-                    {"data": "digits", "preset": "best", "runs": [digits], "diverged": 0}],
-        "pacgan": [{"data": "ring", "preset": "pacgan-gan", "runs": [mixture], "diverged": 0}],
-        "remedies": [{"data": "ring", "preset": "pack", "runs": [mixture, other], "diverged": 1},
-                     {"data": "grid", "preset": "pack", "runs": [], "diverged": 3},
-                     {"data": "ring", "preset": "r2", "runs": [mixture], "diverged": 0}],
+        "results": [_row("ring", "best", mixture, other), _row("grid", "best", mixture, other), _row("digits", "best", digits)],
+        "pacgan": [_row("ring", "pacgan-gan", mixture)],
+        "remedies": [_row("ring", "pack", mixture, other, diverged=1), _row("grid", "pack", diverged=3),
+                     _row("ring", "r2", mixture)],
     }}
+
+
+def _row(data, preset, *runs, diverged=0, commits=("abc",)):
+    """A row whose seeds ran on the commits, in turn as many on each as there are, but for the last, which has the others."""
+    seeds = len(runs) + diverged
+    stamps = [{**STAMP, "commit": commit, "seeds": 1} for commit in commits]
+    stamps[-1]["seeds"] += seeds - len(commits)
+    return {"data": data, "preset": preset, "runs": list(runs), "diverged": diverged, "stamps": stamps}
 
 
 def _steps(sides, **more):
@@ -87,10 +93,11 @@ def test_markers_have_to_be_there_once():
 def test_tables_are_made_of_the_record():
     text = quality_tables.results_section(_record())
     assert "modes / HQ % / reverse KL: 7.5±0.5 / 98.0±0.5 / 0.003±0.001" in text and "recall 0.87" in text
-    assert "1 of these 5 healthy runs (7 of 150 looks)" in text and "on a CPU, 2 cores, the latest on commit abc" in text
+    assert "1 of these 5 healthy runs (7 of 150 looks)" in text and "(a CPU, 2 cores, 2026-01-01)" in text
+    assert "recall 0.87, density 1.20, coverage 0.98, frechet 0.51 | 50 | abc |" in text
     text = quality_tables.pacgan_section(_record())
-    assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 |" in text
-    (row,) = (line for line in quality_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
+    assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 | abc |" in text
+    (row,) = (line for line in remedy_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
     assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
 
 
@@ -98,7 +105,7 @@ def test_what_was_not_run_is_told_in_a_sentence_or_left_out():
     text = quality_tables.pacgan_section(_record())
     assert "| grid |" not in text and "Not run here; the paper has for them:" in text
     assert "pacgan2 on grid 23.8±0.7 / 91.3 / 0.13" in text
-    assert "R2" not in quality_tables.remedies_section(_record()), "r2 was run on ring alone"
+    assert "| R2" not in remedy_tables.remedies_section(_record()), "r2 was run on ring alone"
 
 
 def _density_record():
@@ -106,18 +113,17 @@ def _density_record():
            "exact_jsd": 0.001, "std_ratio_min": 0.94, "std_ratio_max": 1.05, "shift_max": 0.15, "mmd_p": 0.055}
     worse = {**run, "modes": 7, "hq": 0.96, "std_ratio_min": 0.41, "std_ratio_max": 0.8, "jsd": 0.2}
     return {"stamp": STAMP, "tables": {
-        "density": [{"data": "ring", "preset": "density", "runs": [run, worse], "diverged": 0}],
-        "ablation": [{"data": "ring", "preset": "no R2", "runs": [run, worse], "diverged": 0},
-                     {"data": "ring", "preset": "all of it", "runs": [], "diverged": 1}],
+        "density": [_row("ring", "density", run, worse, commits=("abc", "def"))],
+        "ablation": [_row("ring", "no R2", run, worse, run, commits=("abc", "def")), _row("ring", "all of it", diverged=1)],
     }}
 
 
 def test_densities_are_shown_seed_by_seed_and_the_ablation_row_by_row():
     record = _density_record()
     text = quality_tables.density_section(record)
-    assert "| ring | 0 | 8 | 98.00 | 0.0012 (0.0014) | 0.0046 (0.0010) | 0.94 to 1.05 | 0.15 | 0.055 |" in text
-    assert "| ring | 1 | 7 | 96.00 |" in text and "0.41 to 0.80" in text
-    numbers = "7.5±0.5 / 97.0±1.0 / 0.001±0.000 | 0.102±0.098 | 0.41 to 1.05"
+    assert "| ring | 0 | 8 | 98.00 | 0.0012 (0.0014) | 0.0046 (0.0010) | 0.94 to 1.05 | 0.15 | 0.055 | abc |" in text
+    assert "| ring | 1 | 7 | 96.00 |" in text and "0.41 to 0.80 | 0.15 | 0.055 | def |" in text
+    numbers = "7.7±0.3 / 97.3±0.7 / 0.001±0.000 | 0.070±0.065 | 0.41 to 1.05 | abc (1), def (2)"
     assert f"| no R2 | `--r2 0`: D's slope is free at the fakes | {numbers} |" in text
     assert "| all of it |" not in text, "what has no runs has no cell"
     assert 'Not measured yet: the rows "all of it", "no Fourier features"' in text and '"no R2"' not in text
@@ -134,10 +140,27 @@ def test_every_row_of_the_ablation_is_described():
 
 
 def test_every_remedy_is_described():
-    assert set(quality_tables.REMEDIES) == {row.row for row in TABLES["remedies"]}
-    text = quality_tables.remedies_section(_record())
+    described = set(remedy_tables.REMEDIES) | {paper.label for paper in PAPERS.values()}
+    assert described == {row.row for row in TABLES["remedies"]}
+    text = remedy_tables.remedies_section(_record())
     columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
-    assert columns == {7}
+    assert columns == {8}
+
+
+def test_rows_with_the_settings_of_papers_have_a_table_and_those_that_were_not_run_a_sentence():
+    record, plain = _record(), {"r1": 0.0, "lr_d": 2e-3, "lr_g": 2e-3}
+    text = remedy_tables.remedies_section(record)
+    assert "settings of |" not in text and 'Not measured on both yet, of the settings of papers: the rows "none, DCGAN' in text
+    paper, rows = PAPERS["ttur"], record["tables"]["remedies"]
+    run = record["tables"]["results"][0]["runs"][0]
+    for data, commit in (("ring", "abc"), ("grid", "def")):
+        rows.append({**_row(data, "vanilla", run), "options": plain})
+        rows.append({**_row(data, paper.label, run, commits=(commit,)), "options": {**plain, **paper.options}})
+    text = remedy_tables.remedies_section(record)
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| {paper.label} |"))
+    options = "--r1 0 --lr-d 0.0001 --lr-g 0.0005 --beta1 0.5 --beta2 0.999"
+    assert row.startswith(f"| {paper.label} | Heusel et al. 2017, table 1, DCGAN on CIFAR-10 | `{options}` | 8.0 / 97.5 / 0.004 |")
+    assert row.endswith("| ring abc; grid def |") and f'"{paper.label}"' not in text
 
 
 def test_rows_say_the_options_that_they_ran_with():
@@ -146,26 +169,27 @@ def test_rows_say_the_options_that_they_ran_with():
     plain = {"r1": 0.0, "ema": 0.999, "lr_d": 2e-3, "lr_g": 2e-3, "hidden": [128, 128]}
     rows = record["tables"]["remedies"]
     rows[0]["options"], rows[1]["options"] = {**plain, "pack": 2}, {**plain, "pack": 3, "lr_g": 1e-4}
-    none = {"preset": "vanilla", "options": plain, "runs": rows[0]["runs"], "diverged": 0}
-    rows += [{"data": data, **none} for data in ("ring", "grid")]
-    text = quality_tables.remedies_section(record)
+    rows += [{**_row(data, "vanilla", *rows[0]["runs"]), "options": plain} for data in ("ring", "grid")]
+    text = remedy_tables.remedies_section(record)
     (row,) = (line for line in text.splitlines() if "PacGAN" in line)
     assert "| `--r1 0 --pack 2 / 3 --lr-g 0.002 / 0.0001` |" in row
     (row,) = (line for line in text.splitlines() if line.startswith("| none |"))
     assert "| `--r1 0` |" in row
     assert "ring lr_d 0.002, lr_g 0.002, ema 0.999, hidden 128-128; grid" in text and "average of G" in text
-    assert "| not recorded |" in quality_tables.remedies_section(_record())
+    assert "| not recorded |" in remedy_tables.remedies_section(_record())
 
 
 def test_a_measured_row_records_its_options(monkeypatch):
     monkeypatch.setattr(presets, "train", lambda *_: ({"steps": 1}, None, None))
     monkeypatch.setattr(presets, "measure", lambda *_: {"modes": 8})
     (paper,) = (row for row in TABLES["remedies"] if row.name == "ring wgan-gp, its paper's Adam")
-    row = presets.run_row(paper, 1, None)
-    assert row["preset"] == "wgan-gp, its paper's Adam" and row["runs"] == [{"steps": 1, "modes": 8}]
+    row = presets.run_row(paper, 2, None)
+    assert row["preset"] == "wgan-gp, its paper's Adam" and row["runs"] == [{"steps": 1, "modes": 8}] * 2
     expected = {"objective": "wasserstein", "gp": 10.0, "k": 5, "r1": 0.0, "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.0, "beta2": 0.9}
     expected |= {"ema": 0.999, "hidden_d": (128, 128, 128)}
     assert {name: row["options"][name] for name in expected} == expected
+    assert [stamp["seeds"] for stamp in row["stamps"]] == [2] and row["stamps"][0]["commit"]
+    assert presets.run_row(paper, 1, 7)["options"]["steps"] == 7, "the steps that ran, not those of the set-up"
 
 
 def test_every_recorded_remedy_has_its_options():
@@ -180,7 +204,7 @@ def test_seconds_that_were_not_taken_are_not_shown():
     for row in record["tables"]["results"]:
         row["runs"] = [{name: v for name, v in run.items() if name != "seconds"} for run in row["runs"]]
     text = quality_tables.results_section(record)
-    assert "| data | reached |\n" in text and "| - |" not in text
+    assert "| data | reached | commit |\n" in text and "| - |" not in text
 
 
 def test_the_faces_are_told_from_their_record():
@@ -262,7 +286,7 @@ def test_the_headlines():
     report = {"stamp": STAMP, "workloads": {"ring": _steps({"tinygan": 2.0, "torch": 5.0})}}
     assert "takes 2.50 (ring) times as long" in results.speed_headline(report)
     text = results.quality_headline(_record())
-    assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "commit abc" in text
+    assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "(commit abc, 2026-01-01)" in text
 
 
 @pytest.mark.parametrize("peer", [True, False])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tinygan_kernels import load
 
-from benchmarks.quality.presets import TABLES, fuller, keep, measure, run_row, summary, write
+from benchmarks.quality.presets import TABLES, measure, run_row, summary
 from tinygan.cli.main import run
 from tinygan.data.datasets import load as load_data
 from tinygan.nn.architectures import Architecture, discriminator, generator
@@ -234,36 +234,6 @@ def test_digits_are_measured(tmp_path):
     Run(Config(data="digits", steps=1, hidden=(8,), z=4, batch=8), dataset, CPU, tmp_path).train()
     numbers = measure(dataset, load_generator(tmp_path, CPU), seed=0)
     assert numbers["recall"] < 0.1 and numbers["frechet"] > 1  # one step makes no digits, and the numbers say so
-
-
-def test_rows_are_measured_anew_in_place():
-    rows = []
-    for n, (data, preset) in enumerate([("ring", "best"), ("grid", "best"), ("ring", "best")]):
-        keep(rows, {"data": data, "preset": preset, "runs": [n], "diverged": 0})
-    assert [(row["data"], row["runs"]) for row in rows] == [("ring", [2]), ("grid", [1])]
-
-
-def test_a_row_of_more_seeds_stays(tmp_path):
-    """A run that is cut short after its first seeds; then one that gets to as many, of which one diverged."""
-    path, whole = tmp_path / "presets.json", {"data": "ring", "preset": "best", "runs": [{"jsd": 0.1}] * 3, "diverged": 0}
-    write(path, "results", whole)
-    before = path.read_text()
-    for count in (1, 2):
-        short = {**whole, "runs": [{"jsd": 0.5}] * count}
-        write(path, "results", short)
-        assert path.read_text() == before and fuller(path, "results", short) == whole
-    write(path, "results", again := {**whole, "runs": [{"jsd": 0.5}] * 2, "diverged": 1})
-    assert json.loads(path.read_text())["tables"]["results"] == [again] and fuller(path, "results", again) is None
-
-
-def test_rows_are_written_beside_those_of_other_jobs(tmp_path):
-    path = tmp_path / "results" / "presets.json"
-    for table, data in (("results", "ring"), ("remedies", "ring"), ("results", "grid")):
-        write(path, table, {"data": data, "preset": "best", "runs": [], "diverged": 1})
-    record = json.loads(path.read_text())
-    assert {table: [row["data"] for row in rows] for table, rows in record["tables"].items()} == {
-        "results": ["ring", "grid"], "remedies": ["ring"]}
-    assert record["stamp"]["cores"] >= 1
 
 
 def test_summary():
