@@ -143,7 +143,7 @@ def test_a_modifier_that_the_row_does_not_know_is_refused_by_name(opcode):
     ("add.f32.sat.sub %x, %a, %b;", "sub"),
     ("mul24.lo.sat.s32 %x, %a, %b;", "sat"),
     ("redux.sync.min.abs.s32 %x, %a, -1;", "abs"),
-    ("cvt.rn.satfinite.f16.f32 %x, %a;", "satfinite"),
+    ("cvt.rs.f16x2.f32 %x, %a, %a, %b;", "rs"),
     ("st.async.global.u32 [%pt1], %a;", "async"),
     ("red.async.global.add.u32 [%pt1], %a;", "async"),
     ("barrier.sync.planted 0;", "planted"),

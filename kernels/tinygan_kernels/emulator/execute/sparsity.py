@@ -22,8 +22,8 @@ def check_metadata(
     there is no right result.
     """
     found = sparsity.codes(np.broadcast_to(words, lanes.mask.shape).astype("u4"), kind, depth, selector)
-    bad: np.ndarray = sparsity.wrong(found, kind, ordered)
-    bad = bad & lanes.mask.reshape(-1, WARP).any(axis=1)[:, None, None]
+    running: np.ndarray = np.asarray(lanes.mask.reshape(-1, WARP).any(axis=1))
+    bad = np.logical_and(sparsity.wrong(found, kind, ordered), running[:, None, None])
     if not bad.any():
         return
     warp, row, number = (int(i[0]) for i in np.nonzero(bad))

@@ -11,7 +11,7 @@ from .rounding import F32, F64, TF32, one_by_one, round_to
 
 _TO_INTEGER = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 _FLOATS = ("f16", "bf16", "f32", "f64")
-KNOWN = ("sat", "ftz", "relu", *_TO_INTEGER, "rn", "rz", "rm", "rp", "rna")
+KNOWN = ("sat", "satfinite", "ftz", "relu", *_TO_INTEGER, "rn", "rz", "rm", "rp", "rna")
 
 
 def is_float(kind: str) -> bool:
@@ -116,6 +116,8 @@ def _float_to_float(target: str, source: str, flags: set):
             wide = np.copysign(_TO_INTEGER[whole](wide), wide)
         if "relu" in flags:
             wide = np.where(np.isnan(wide), wide, np.maximum(wide, 0.0))
+        if "satfinite" in flags:
+            wide = np.clip(wide, -floats.FORMATS[target].largest, floats.FORMATS[target].largest)
         result = _narrow(wide, target, mode)
         if "sat" in flags:
             result = floats.saturate(result)
@@ -145,11 +147,17 @@ def _mode(flags: set, known, default):
     return found.pop() if found else default
 
 
-def to_tf32(mode: str):
+def to_tf32(flags: set):
     """Return the function of cvt.rna.tf32.f32 (or .rn, .rz): float32's bits, the low 13 of the significand rounded away."""
+    mode = _mode(flags, ("rn", "rz", "rna"), "rna")
 
     def apply(a):
-        return round_to(a.astype("f8"), TF32, mode).astype("f4").view("u4")
+        wide = np.atleast_1d(a).astype("f8")
+        if "relu" in flags:
+            wide = np.where(wide < 0, 0.0, wide)
+        if "satfinite" in flags:
+            wide = np.clip(wide, -TF32.largest, TF32.largest)
+        return round_to(wide, TF32, mode).astype("f4").view("u4")
 
     return apply
 
@@ -160,16 +168,16 @@ def pack_halves(kind: str, modifiers: tuple[str, ...]):
     return lambda a, b: join_halves(as_bits(narrow(b)), as_bits(narrow(a)))
 
 
-def as_bits(a):
+def as_bits(a: np.ndarray) -> np.ndarray:
     """Return halves as their bits."""
     return np.asarray(a).view("u2")
 
 
-def join_halves(low, high):
+def join_halves(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return 32-bit words made of two vectors of 16-bit patterns."""
     return low.astype("u4") | high.astype("u4") << np.uint32(16)
 
 
-def split_halves(word):
+def split_halves(word: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (lower, upper) 16 bits of each word."""
     return word.astype("u2"), (word >> np.uint32(16)).astype("u2")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import floats
+from . import floats, narrow_floats
 from .warps import WARP
 
 _LANE = np.arange(WARP)
@@ -83,26 +83,7 @@ def pack(values: np.ndarray, kind: str) -> list[np.ndarray]:
     return [np.ascontiguousarray(words[:, :, i]).ravel() for i in range(words.shape[2])]
 
 
-def _table(exponent_bits: int, infinite: bool) -> np.ndarray:
-    """Return the values of the 256 patterns of an 8-bit float: a sign, `exponent_bits`, and the rest of the significand.
-
-    infinite: whether the largest exponent stands for infinities and NaN, as in e5m2; in e4m3 only the pattern of all ones is a NaN.
-    (PTX ISA, 5.2.3, and the Open Compute Project's OFP8)
-    """
-    pattern = np.arange(256)
-    fraction_bits = 7 - exponent_bits
-    bias, top = (1 << (exponent_bits - 1)) - 1, (1 << exponent_bits) - 1
-    exponent, fraction = pattern >> fraction_bits & top, pattern & ((1 << fraction_bits) - 1)
-    part = fraction / (1 << fraction_bits)
-    size = np.where(exponent == 0, np.ldexp(part, 1 - bias), np.ldexp(1 + part, exponent - bias))
-    if infinite:
-        size = np.where(exponent == top, np.where(fraction == 0, np.inf, np.nan), size)
-    else:
-        size = np.where((pattern & 0x7F) == 0x7F, np.nan, size)
-    return np.where(pattern & 0x80, -size, size)
-
-
-FP8 = {"e4m3": _table(4, False), "e5m2": _table(5, True)}
+FP8 = {kind: narrow_floats.VALUES[kind] for kind in ("e4m3", "e5m2")}
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.semantics import floats
+from tinygan_kernels.emulator.semantics import floats, narrow_floats
 from tinygan_kernels.emulator.semantics.conversions import KNOWN, convert, pack_halves, split_halves, to_tf32
 from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, REMOTE, SHARED, mapped, rank_of
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Special, Vector
 
 from .emitter import Emitter
-from .types import FLOAT, PACKED, code_of, types_of
+from .types import FLOAT, PACKED, code_of, rounding_of, types_of
 
 _COMPARE = {
     "eq": np.equal,
@@ -173,18 +173,51 @@ def unpack(e: Emitter, target: Vector, source, kind: str) -> None:
 
 
 def cvt(e: Emitter, ins: Instruction) -> None:
+    if any(m in narrow_floats.PACKED for m in ins.modifiers):
+        cvt_narrow(e, ins)
+        return
     kinds = types_of(ins)
     flags = tuple(m for m in ins.modifiers if m not in WIDTH)
     target, source = kinds[0], kinds[-1]
+    if "satfinite" in flags and (target not in ("f16", "bf16", "tf32", *PACKED) or source != "f32"):
+        raise e.unsupported("modifier .satfinite is supported from f32 to f16, bf16, f16x2, bf16x2, tf32, and to narrower floats")
     value = [e.read(o, source) for o in ins.operands[1:]]
-    if target == "tf32" and len(flags) == 1:
-        e.write(ins.operands[0], "b32", e.call(to_tf32(flags[0]), *value))
+    if target == "tf32" and source == "f32" and set(flags) <= {"rn", "rz", "rna", "relu", "satfinite"}:
+        e.write(ins.operands[0], "b32", e.call(to_tf32(set(flags)), *value))
     elif target in PACKED:
         e.write(ins.operands[0], "b32", e.call(pack_halves(PACKED[target], flags), *value))
     elif set(flags) <= set(KNOWN) and target in (*FLOAT, *_INTEGER) and source in (*FLOAT, *_INTEGER):
         e.write(ins.operands[0], target, e.call(convert(target, source, flags), *value))
     else:
         raise e.unsupported("this conversion is not supported")
+
+
+def cvt_narrow(e: Emitter, ins: Instruction) -> None:
+    """Lower cvt to and from two packed floats of 8, 6 or 4 bits, or scales (ue8m0)."""
+    first, second = (m for m in ins.modifiers if m in narrow_floats.PACKED or m in ("f32", "f16x2", "bf16x2"))
+    mode, flags = rounding_of(ins), {m for m in ins.modifiers if m in ("relu", "satfinite")}
+    if first in narrow_floats.PACKED:
+        kind = narrow_floats.PACKED[first]
+        scale = kind == "ue8m0"
+        modes = ("rz", "rp") if scale else ("rn", "rz") if kind == "e2m1" else ("rn",)
+        whole = (flags <= {"satfinite"} and second != "f16x2") if scale else "satfinite" in flags
+        if second in narrow_floats.PACKED or mode not in modes or not whole or len(ins.operands) != (3 if second == "f32" else 2):
+            sources = f"f32{'' if scale else ', f16x2'} and bf16x2 with .{' or .'.join(modes)}"
+            raise e.unsupported(f"to {first} those from {sources} are supported, {'without .relu' if scale else 'with .satfinite'}")
+        values = [e.read(o, "f32" if second == "f32" else "b32") for o in ins.operands[1:]]
+        e.write(ins.operands[0], _word(first), e.call(narrow_floats.pack(kind, second, mode, flags), *values))
+        return
+    kind = narrow_floats.PACKED[second]
+    if mode != "rn" or flags - {"relu"} or first == "f32" or (kind == "ue8m0" and (first != "bf16x2" or flags)):
+        targets = "bf16x2" if kind == "ue8m0" else "f16x2 and bf16x2"
+        raise e.unsupported(f"of conversions from {second} those to {targets} with .rn are supported")
+    value = e.read(ins.operands[1], _word(second))
+    e.write(ins.operands[0], "b32", e.call(narrow_floats.unpack(kind, first, "relu" in flags), value))
+
+
+def _word(packed: str) -> str:
+    """Return the type of the register that holds two packed floats."""
+    return "b8" if packed == "e2m1x2" else "b16"
 
 
 _INTEGER = ("u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tinygan_kernels.emulator.errors import UnsupportedInstruction
 from tinygan_kernels.emulator.semantics import floats, integers
 from tinygan_kernels.emulator.semantics.conversions import KNOWN as CONVERSIONS
+from tinygan_kernels.emulator.semantics.narrow_floats import PACKED as NARROW
 from tinygan_kernels.emulator.semantics.tensor_maps import REPLACED
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Function, Instruction, Register, names_in
 
@@ -148,7 +149,7 @@ OPCODES: dict[str, Opcode] = {
     "selp": Opcode(data.selp, "misc"),
     "slct": Opcode(data.slct, "integer", modifiers="ftz"),
     "mov": Opcode(data.mov, "misc"),
-    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join(CONVERSIONS)),
+    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join((*CONVERSIONS, *NARROW))),
     "cvta": Opcode(data.cvta, "misc", modifiers=f"to {_SPACE}"),
     "mapa": Opcode(data.mapa, "integer", modifiers="shared::cluster"),
     "getctarank": Opcode(data.getctarank, "integer", modifiers="shared::cluster"),
