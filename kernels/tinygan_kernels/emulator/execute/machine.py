@@ -193,7 +193,7 @@ class Machine:
             "clock": self._clock,
             "guarded": self.counter.guard if self.counter else lambda instruction, lanes, chosen: None,
             "fence": check.fence if check else ignore,
-            "proxy_fence": check.proxy_fence if check and check.launch.agents_of else ignore,
+            "proxy_fence": check.proxy_fence if check and check.launch.units_of else ignore,
             "warp_sync": check.warp_sync if check else ignore,
             "shuffled": check.shuffle if check else ignore,
             "vprintf": partial(vprintf, self),

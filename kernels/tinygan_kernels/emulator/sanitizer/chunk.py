@@ -34,8 +34,8 @@ class LaunchSanitizer:
     def __init__(self, kernel, blocks: int, report):
         self.kernel, self.report = kernel, report
         instructions = [i for block in kernel.basic_blocks for i in block.instructions]
-        self.agents_of = blocks if any(map(is_asynchronous, instructions)) else 0
-        self.blocks, self.clock = blocks, LaunchTime(3 * blocks if self.agents_of else blocks)
+        self.units_of = blocks if any(map(is_asynchronous, instructions)) else 0
+        self.blocks, self.clock = blocks, LaunchTime(3 * blocks if self.units_of else blocks)
         self.mailbox = Mailbox()
         self.order = order_of(kernel)
         self.frames, self.copies = frames_of(kernel), copies_of(kernel)
@@ -53,8 +53,8 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
         for memory in (self.shared, self.local):
             memory.unwritten = np.full(memory.data.size, UNWRITTEN, np.uint8)
         self.frames = launch.frames
-        self.order, self.clock = Order(machine, launch.clock, launch.agents_of), launch.clock
-        if launch.agents_of:
+        self.order, self.clock = Order(machine, launch.clock, launch.units_of), launch.clock
+        if launch.units_of:
             self.begin_proxies()
             self.products = Products(self, launch.kernel.held)
         self.messages = Messages(self.order) if launch.order.messages else None

@@ -27,7 +27,7 @@ from .knowledge import WARP as OF_WARP
 
 FLAG_BITS, THREAD_BITS = 2, 10
 WRITES, READS = 1, 2
-"""The agents of a thread (see `proxies`); they are numbered as threads of blocks beyond the grid's."""
+"""The asynchronous units of a thread (see `proxies`); they are numbered as threads of blocks beyond the grid's."""
 
 
 class LaunchTime:
@@ -53,14 +53,14 @@ class LaunchTime:
 class Order:
     """What the threads of one chunk (the blocks that are emulated together) know of each other and of earlier chunks."""
 
-    def __init__(self, machine, clock: LaunchTime, agents_of: int = 0):
+    def __init__(self, machine, clock: LaunchTime, units_of: int = 0):
         shape, lanes = machine.shape, np.arange(machine.shape.width)
         self.machine, self.shape, self.clock = machine, shape, clock
         self.block_of = lanes // shape.stride  # in the chunk
         self.warp_of = lanes // WARP
         self.number = (machine.first + self.block_of).astype("i8") << THREAD_BITS | lanes % shape.stride  # in the grid
-        self.who = self.own = self.number << FLAG_BITS  # as whom lanes access memory now: as themselves, or as their agents
-        self.agents_of = agents_of  # blocks of the grid, where threads have agents; else 0
+        self.who = self.own = self.number << FLAG_BITS  # as whom lanes access memory now: as themselves, or as their units
+        self.units_of = units_of  # blocks of the grid, where threads have asynchronous units; else 0
         self.block_time = np.zeros(shape.blocks, "i8")
         self.floor = np.zeros(shape.width, "i8")  # the first stamp that the last barrier of the lane's block does not cover
         self.warp_time = np.zeros(shape.width // WARP, "i8")
@@ -70,22 +70,22 @@ class Order:
         self.has_views = False
 
     @contextmanager
-    def acting(self, agent: int) -> Iterator[None]:
-        """Let accesses inside the `with` block be those of the lanes' agents, WRITES or READS."""
-        self.who = self.own + (agent * self.agents_of << FLAG_BITS + THREAD_BITS)
+    def acting(self, unit: int) -> Iterator[None]:
+        """Let accesses inside the `with` block be those of the lanes' asynchronous units, WRITES or READS."""
+        self.who = self.own + (unit * self.units_of << FLAG_BITS + THREAD_BITS)
         yield
         self.who = self.own
 
-    def agent(self, lane: int, agent: int) -> int:
-        """Return the number of one of a lane's agents."""
-        return int(self.number[lane]) + (agent * self.agents_of << THREAD_BITS)
+    def unit(self, lane: int, unit: int) -> int:
+        """Return the number of one of a lane's asynchronous units."""
+        return int(self.number[lane]) + (unit * self.units_of << THREAD_BITS)
 
     def thread_of(self, number: int) -> tuple[int, int]:
-        """Return (number of a thread, which of its agents it is or 0) for the number of a thread or an agent."""
-        if not self.agents_of:
+        """Return (number of a thread, which of its asynchronous units it is or 0) for the number of a thread or a unit."""
+        if not self.units_of:
             return number, 0
-        agent, block = divmod(number >> THREAD_BITS, self.agents_of)
-        return block << THREAD_BITS | number & (1 << THREAD_BITS) - 1, agent
+        unit, block = divmod(number >> THREAD_BITS, self.units_of)
+        return block << THREAD_BITS | number & (1 << THREAD_BITS) - 1, unit
 
     # -- the question ---------------------------------------------------------------------------------------------
     def unordered(self, stamps: np.ndarray, lanes: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The order of what is done asynchronously: bulk copies, and what products of a warpgroup read. (PTX ISA, 8.4 and 9.7.9.25)
 
-Such an operation is not done by the thread that issues it. It counts as done by an agent of that thread, one for its reads and
-one for its writes, of whose accesses nobody knows who has not waited: for the bytes at an mbarrier, for the bulk group, for the
-group of products. The agent itself knows what the thread knows when it issues the operation.
+Such an operation is not done by the thread that issues it. It counts as done by an asynchronous unit of that thread, one for its
+reads and one for its writes, of whose accesses nobody knows who has not waited: for the bytes at an mbarrier, for the bulk group,
+for the group of products. The unit itself knows what the thread knows when it issues the operation.
 
 It also goes another way to memory, the async proxy. What threads have written by ordinary instructions (the generic proxy) it sees
 only after a fence.proxy.async, which stands anywhere between the two.
@@ -29,7 +29,7 @@ KEPT = 64
 
 
 def is_asynchronous(ins: Instruction) -> bool:
-    """Return whether an instruction does something that an agent does."""
+    """Return whether an instruction does something that an asynchronous unit does."""
     return (ins.opcode == "cp" and "bulk" in ins.modifiers) or ins.opcode == "wgmma"
 
 
@@ -54,7 +54,7 @@ class _Copy(NamedTuple):
 
 
 class ChecksProxies:
-    """The part of a ChunkSanitizer that follows what agents do."""
+    """The part of a ChunkSanitizer that follows what asynchronous units do."""
 
     machine: Any
     clock: Any
@@ -79,7 +79,7 @@ class ChecksProxies:
 
     # -- accesses ---------------------------------------------------------------------------------------------------------------
     def asynchronous_read(self, site: Site, memory: Memory, positions: np.ndarray, lanes: Lanes) -> None:
-        """Check what an agent of a lane reads; `lanes` holds that lane once for every position."""
+        """Check what the asynchronous unit of a lane reads; `lanes` holds that lane once for every position."""
         self._after_fences(site, memory, positions, lanes)
         with self.order.acting(READS):
             self.read(site, memory, positions, lanes)
@@ -87,7 +87,7 @@ class ChecksProxies:
     def asynchronous_write(
         self, site: Site, memory: Memory, positions: np.ndarray, lanes: Lanes, reduces: bool = False
     ) -> None:
-        """Check what an agent of a lane writes, or combines with what is there (reduces)."""
+        """Check what the asynchronous unit of a lane writes, or combines with what is there (reduces)."""
         if reduces:
             self._after_fences(site, memory, positions, lanes)
         with self.order.acting(WRITES):
@@ -97,12 +97,12 @@ class ChecksProxies:
                 self.write(site, memory, positions, lanes)
 
     def brought(self, lane: int) -> View:
-        """Return what those know who see that a copy by a lane's agents is complete."""
-        return View({4 * self.order.agent(lane, agent) + THREAD: self.clock.now for agent in (WRITES, READS)})
+        """Return what those know who see that a copy by a lane's asynchronous units is complete."""
+        return View({4 * self.order.unit(lane, unit) + THREAD: self.clock.now for unit in (WRITES, READS)})
 
     def product_read(self, lane: int) -> None:
         """Note that a product of a lane's warpgroup is reading until its group is waited for, what it was checked to read."""
-        self.products.read_memory(lane, self.order.agent(lane, READS), self.clock.now)
+        self.products.read_memory(lane, self.order.unit(lane, READS), self.clock.now)
 
     # -- bulk groups ------------------------------------------------------------------------------------------------------------
     def bulk_copied(self, site: Site, lane: int, from_shared: bool) -> None:
@@ -121,9 +121,9 @@ class ChecksProxies:
             if not waited or (only_reads and not copy.from_shared):
                 kept.append(copy)
                 continue
-            known = {4 * self.order.agent(copy.lane, READS) + THREAD: copy.time}
+            known = {4 * self.order.unit(copy.lane, READS) + THREAD: copy.time}
             if not only_reads:
-                known[4 * self.order.agent(copy.lane, WRITES) + THREAD] = copy.time
+                known[4 * self.order.unit(copy.lane, WRITES) + THREAD] = copy.time
             else:
                 kept.append(copy._replace(from_shared=False))
             self.order.learn(copy.lane, View(known))
@@ -150,7 +150,7 @@ class ChecksProxies:
         self.clock.tick()
 
     def _after_fences(self, site: Site, memory: Memory, positions: np.ndarray, lanes: Lanes) -> None:
-        """Report bytes that threads have written by the generic proxy, with no proxy fence before this access by an agent."""
+        """Report bytes that threads have written by the generic proxy, with no proxy fence before a unit's access."""
         _, records, _ = self._of(memory)
         if not records.written:
             return

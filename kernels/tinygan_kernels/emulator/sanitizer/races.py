@@ -64,7 +64,7 @@ class Races:
     def __init__(self, order: Order, space: str, report):
         self.order, self.space, self.report = order, space, report
         several = space != "shared" or order.machine.members.blocks.shape[1] > 1
-        self.across = several or order.agents_of > 0  # whether threads of several blocks, or agents, reach it
+        self.across = several or order.units_of > 0  # whether threads of several blocks, or asynchronous units, reach it
         self.clock = order.clock
 
     # -- accesses -------------------------------------------------------------------------------------------------
@@ -193,12 +193,12 @@ class Races:
             return
         i, machine = int(np.flatnonzero(race)[0]), self.order.machine
         lane = int(lanes.index[i])
-        number, agent = self.order.thread_of((int(stamps[i]) & self.clock.who_mask) >> FLAG_BITS)
+        number, unit = self.order.thread_of((int(stamps[i]) & self.clock.who_mask) >> FLAG_BITS)
         other_site = self.clock.sites[min(int(stamps[i]) >> self.clock.shift, len(self.clock.sites) - 1)]
         thread = tuple(int(t) for t in machine.shape.thread(number & 1023))
         block = machine.block_position((number >> THREAD_BITS) - machine.first)
         same = number >> THREAD_BITS == int(self.order.number[lane]) >> THREAD_BITS
-        if agent:
+        if unit:
             where, whose = f"{self.space}-memory race", "an asynchronous operation that nothing has waited for"
         elif self.space == "shared":
             where, whose = "shared-memory race", "another thread with no barrier between"
@@ -211,18 +211,18 @@ class Races:
             what = what if same else "write of bytes that another block writes in the same instruction"
         elif earlier.startswith("through"):
             where, what = "stale read", f"read {earlier} of bytes that this launch has written"
-        elif same or agent:
+        elif same or unit:
             what = f"{action} of bytes {earlier} by {whose}"
         else:
             what = f"{action} of bytes that another block {'writes' if earlier == 'written' else 'reads'}, with no order between"
         other = f"thread {thread}" if same else f"block {block}, thread {thread}"
-        other = f"it was issued by {other}" if agent else f"the other is {other}"
+        other = f"it was issued by {other}" if unit else f"the other is {other}"
         line = f", {other_site.source} (PTX line {other_site.ptx_line})" if other_site is not None else ""
         address = int(positions[i])
         if self.space == "shared":
             address -= int(machine.access.spaces["shared"].start[lane])
         message = f"{where}: {what}; {other}{line}"
         own = int(self.order.number[lane])
-        alone = own == number or agent or self.order.who is not self.order.own  # of one thread there are no two orders
+        alone = own == number or unit or self.order.who is not self.order.own  # of one thread there are no two orders
         sides = None if alone else (own, number)
         self.report.add("racecheck", message, site, machine, lane, address, self.space, int(race.sum()), sides)
