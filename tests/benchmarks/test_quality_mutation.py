@@ -2,9 +2,15 @@
 
 import ast
 import json
+import os
 import re
+import resource
+import signal
+import subprocess
+import sys
 from collections import Counter
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from weakref import WeakKeyDictionary
 
@@ -179,6 +185,35 @@ def test_the_quickest_tests_come_first(monkeypatch, tmp_path):
     mutation_session.TIMES.write_text(json.dumps({"duration_by_test": {"slow": 3.0, "quick": 0.5}}))
     mutation_session.pytest_collection_modifyitems(items)
     assert [item.nodeid for item in items] == ["new", "quick", "slow"]
+
+
+def test_a_test_that_a_mutant_makes_endless_ends_the_process(tmp_path):
+    session = Path(mutation_session.__file__).read_text().replace("SECONDS_MORE = 10, 10", "SECONDS_MORE = 10, 0")
+    (tmp_path / "conftest.py").write_text(session)
+    (tmp_path / "test_t.py").write_text("def test_endless():\n    while True:\n        pass\n")
+    (tmp_path / mutation_session.TIMES).write_text(json.dumps({"duration_by_test": {"test_t.py::test_endless": 0.0}}))
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path, check=False,
+                          env={**os.environ, mutation_session.CHANGED: ""}, capture_output=True)
+    assert done.returncode == -signal.SIGXCPU
+
+
+@pytest.mark.parametrize(("before", "limit"), [((-1, -1), 131), ((500, 501), 131), ((90, 91), 90)])
+def test_a_test_has_a_limit_of_its_own_within_that_of_all(before, limit, monkeypatch, tmp_path):
+    """The process has used 100.5 seconds; the test took 2. One of which that is not known has no limit."""
+    monkeypatch.chdir(tmp_path)
+    mutation_session.TIMES.write_text(json.dumps({"duration_by_test": {"known": 2.0}}))
+    said = []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: before)
+    monkeypatch.setattr(resource, "getrusage", lambda who: (100.0, 0.5))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: said.append((kind, *limits)))
+    of_all = (resource.RLIMIT_CPU, *before)
+    for name, expected in (("known", [(resource.RLIMIT_CPU, limit, before[1]), of_all]), ("new", [of_all])):
+        said.clear()
+        wrapper = mutation_session.pytest_runtest_protocol(SimpleNamespace(nodeid=name))
+        next(wrapper)
+        with pytest.raises(StopIteration, match=r"^done$"):
+            wrapper.send("done")
+        assert said == expected
 
 
 # ---- what is left alone ---------------------------------------------------------------------------------------------------------

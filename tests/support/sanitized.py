@@ -15,9 +15,9 @@ def line_of(code: str, text: str = "BUG") -> int:
 
 
 def one(code: str, tool: str, grid, block, *args, shared_mem: int = 0):
-    """Return the only finding, and check that it is of that tool, at the line marked BUG."""
+    """Return the only finding, and check that it is of that tool, at the line marked BUG, in the usual order of threads."""
     findings = findings_of(code, grid, block, *args, shared_mem=shared_mem)
     assert [f.tool for f in findings] == [tool], [str(f) for f in findings]
     assert findings[0].source == f"kernel.cu:{line_of(code)}", str(findings[0])
-    assert findings[0].kernel == "k"
+    assert (findings[0].kernel, findings[0].order) == ("k", ""), str(findings[0])
     return findings[0]
