@@ -79,8 +79,8 @@ GROUPS = {
     "sanitizer": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in (
             "chunk", "extents", "findings", "frames", "initialisation", "knowledge", "messages", "order", "races", "strength")),
-        (*(f"{OF_EMULATOR}/test_sanitizer{part}.py" for part in ("_order", "_messages", "_meetings", "_corners", "")),
-         PLANTED_BUGS),
+        (*(f"{OF_EMULATOR}/test_sanitizer{part}.py" for part in (
+            "_order", "_messages", "_meetings", "_addresses", "_corners", "")), PLANTED_BUGS),
     ),
     "meetings": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in ("clusters", "collectives", "copies", "mbarriers")),

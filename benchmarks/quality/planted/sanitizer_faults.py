@@ -78,6 +78,7 @@ SANITIZER = (
     ),
 )  # fmt: skip
 
-TESTS = (*(f"tests/tinygan_kernels/emulator/test_sanitizer{part}.py" for part in ("_order", "_messages", "_meetings", "_corners", "")),
+TESTS = (*(f"tests/tinygan_kernels/emulator/test_sanitizer{part}.py" for part in (
+             "_order", "_messages", "_meetings", "_addresses", "_corners", "")),
          "tests/benchmarks/test_quality_planted_bugs.py")  # fmt: skip
 SUITES = (Suite(SANITIZER, TESTS),)
