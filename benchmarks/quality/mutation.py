@@ -80,7 +80,7 @@ GROUPS = {
         tuple(f"{SANITIZER}/{name}.py" for name in (
             "chunk", "extents", "findings", "frames", "initialisation", "knowledge", "messages", "order", "races", "strength")),
         (*(f"{OF_EMULATOR}/test_sanitizer{part}.py" for part in (
-            "_order", "_messages", "_meetings", "_addresses", "_corners", "")), PLANTED_BUGS),
+            "_order", "_messages", "_meetings", "_addresses", "_kernels", "_findings", "_races", "_corners", "")), PLANTED_BUGS),
     ),
     "meetings": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in ("clusters", "collectives", "copies", "mbarriers")),

@@ -3,8 +3,8 @@
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
-HEAD = (".version 8.0", ".target sm_80", ".address_size 64")
-REGISTERS = (".reg .pred %p<9>;", ".reg .b16 %h<99>;", ".reg .b32 %r<999>;", ".reg .b64 %d<999>;")
+HEAD = (".version 8.0", ".target sm_90", ".address_size 64")
+REGISTERS = (".reg .pred %p<9>;", ".reg .b16 %h<99>;", ".reg .b32 %r<3000>;", ".reg .b64 %d<3000>;")
 
 
 class Written:
@@ -12,7 +12,8 @@ class Written:
 
     def __init__(self, params: str, before: str = "", variables: str = ""):
         """params: "p u64, n u32"; before: what stands before the kernel; variables: declarations in it."""
-        declared = ", ".join(f".param .{kind} {name}" for name, kind in (each.split() for each in params.split(",") if each.strip()))
+        pairs = (each.split() for each in params.split(",") if each.strip())
+        declared = ", ".join(f".param .{kind} {name}" for name, kind in pairs)
         self.text = [*HEAD, *before.splitlines(), f".visible .entry k({declared})", "{", *REGISTERS, *variables.splitlines()]
         self.lines: dict[str, int] = {}
 

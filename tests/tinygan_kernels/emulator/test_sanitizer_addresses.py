@@ -1,5 +1,7 @@
 """Which array an access has to lie in, by how its address is computed: one PTX kernel for each table."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -55,24 +57,22 @@ COMPUTED = {
     "two pointers that swap": ("mov.b64 %d9, %d1;\nmov.b64 %d8, %d2;\nL_: mov.b64 %d7, %d9;\nmov.b64 %d9, %d8;\nmov.b64 %d8, %d7;\n"
                                "@%p1 bra L_;", {"p", "q"}),
     "a list": ("mov.b64 %d9, %d1;\nL_: ld.global.u64 %d9, [%d9+8];\n@%p1 bra L_;", None),
-    "nothing at all": ("add.s64 %d9, %d99, 4;", None),
-    "a pointer and nothing at all": ("add.s64 %d9, %d99, %d1;", {"p"}),
+    "nothing at all": ("add.s64 %d9, %d29, 4;", None),
+    "a pointer and nothing at all": ("add.s64 %d9, %d29, %d1;", {"p"}),
 }  # fmt: skip
 
 
 def computing(table, access: str, written: Written) -> None:
     """Add each row of a table, with registers of its own from %d7 on and labels of its own, and an access to what it gives."""
     for i, (name, (lines, *_)) in enumerate(table.items()):
-        for number in (7, 8, 9, 99):
-            lines = lines.replace(f"%d{number},", f"%d{number}{i:02},").replace(f"%d{number};", f"%d{number}{i:02};")
-            lines = lines.replace(f"[%d{number}", f"[%d{number}{i:02}")
+        for number in (7, 8, 9, 29):
+            lines = re.sub(rf"%d{number}\b", f"%d{number}{i:02}", lines)
         written.add(lines.replace("L_", f"L{i}"))
-        written.add(access.replace("%d9", f"%d9{i:02}").replace("%r9", f"%r9{i:02}"), name)
+        written.add(access.replace("%d9", f"%d9{i:02}"), name)
 
 
 def with_pointers() -> Written:
     written = Written("p u64, n u32, q u64")
-    written.text = [line.replace("%d<999>", "%d<9999>") for line in written.text]
     written.add("ld.param.u64 %d1, [p];\nld.param.u64 %d2, [q];\nld.param.u32 %r3, [n];\ncvt.u64.u32 %d3, %r3;\n"
                 "ld.global.u64 %d4, [%d1];\nsetp.ne.u32 %p1, %r3, 0;")
     return written
@@ -168,16 +168,10 @@ OUTSIDE = ".extern .shared .align 4 .b8 dyn[];\n.global .align 4 .b8 var[16];"
 def test_the_shared_array_that_an_address_is_computed_from():
     """The array dyn has the bytes that a launch adds; a name is that in the source."""
     written = Written("p u64, n u32", OUTSIDE, ARRAYS)
-    written.text = [line.replace("%r<999>", "%r<9999>").replace("sm_80", "sm_90") for line in written.text]
     written.add("ld.param.u64 %d1, [p];\nld.param.u32 %r3, [n];\nsetp.ne.u32 %p1, %r3, 0;")
     named = lambda text: text.replace(" a;", " _ZZ1kE4tile;").replace("[a", "[_ZZ1kE4tile")  # noqa: E731
-    rows = {name: (named(lines).replace("%r7", "%d7").replace("%r8", "%d8").replace("%r9", "%d9"), array)
-            for name, (lines, array) in SHARED.items()}  # fmt: skip
-    for i, (name, (lines, _)) in enumerate(rows.items()):
-        own = lines
-        for number in (7, 8, 9):
-            own = own.replace(f"%d{number}", f"%r{number}{i:02}")
-        written.add(own)
+    for i, (name, (lines, _)) in enumerate(SHARED.items()):
+        written.add(re.sub(r"%r([789])\b", rf"%r\g<1>{i:02}", named(lines)))
         written.add(f"ld.shared.u32 %r5, [%r9{i:02}];", name)
     for text in FIXED:
         written.add(named(text), text)
