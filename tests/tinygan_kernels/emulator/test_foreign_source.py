@@ -45,6 +45,30 @@ d[3] = std::min(3, 4); std::pair<int, float> p(1, 2.5f); d[4] = p.second; d[5] =
     assert values(body, head)[:7] == [float(np.sqrt(np.float32(2))), 1, float(np.finfo("f4").max), 3, 2.5, 1, 2.5]
 
 
+def test_what_newer_versions_of_c_plus_plus_have_in_std():
+    """The result of each is one that it would not have without its argument."""
+    names = ("array", "bit", "bitset", "concepts", "functional", "iterator", "numeric", "optional", "span", "tuple", "variant")
+    head = "".join(f"#include <{name}>\n" for name in names)
+    head += """
+__device__ std::optional<int> odd(int i) { if (i % 2) return i; return std::nullopt; }
+__device__ int total(std::span<const int> s) { return std::accumulate(s.begin(), s.end(), 0); }
+struct Twice { __device__ double operator()(int i) { return 2 * i; } __device__ double operator()(float f) { return f; } };
+template <std::integral T> __device__ int kind(T) { return 1; }
+template <std::floating_point T> __device__ int kind(T) { return 2; }
+"""
+    body = """d[0] = odd(3).value_or(-1) * 100 + odd(4).value_or(-1);
+std::array<int, 4> a{3, 1, 4, 1};
+d[1] = total(std::span<const int>(a.data(), 3)) + std::distance(std::begin(a), std::end(a));
+std::variant<int, float> v = 2.5f;
+d[2] = std::visit(Twice(), v); v = 7; d[2] += std::visit(Twice(), v) * v.index() + std::get<int>(v);
+d[3] = std::popcount(0xffu) + std::countl_zero(1u) + std::bit_cast<int>(1.0f);
+std::bitset<70> bits; bits.set(69); bits.set(3);
+d[4] = bits.count() + 10 * bits.test(69);
+auto [first, second] = std::make_tuple(2, 0.5);
+d[5] = first + second; d[6] = kind(3) + 10 * kind(3.0f); d[7] = std::gcd(12, 18) + std::plus<>()(1, 2.5);"""
+    assert values(body, head, ("-std=c++20",)) == [299, 12, 9.5, 8 + 31 + 0x3F800000, 12, 2.5, 21, 9.5]
+
+
 def test_names_that_nvcc_knows_need_no_header():
     assert values("uint32_t a = 3; d[0] = a + INFINITY; d[1] = M_PI; d[2] = std::abs(-2.f);")[:3] == [np.inf, np.pi, 2]
     assert values("const double M_PI = 3; d[0] = M_PI;")[0] == 3, "a name of the user's own stays theirs"

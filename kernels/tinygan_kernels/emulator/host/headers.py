@@ -158,6 +158,16 @@ _LIBCUXX = {
     "complex": "complex real imag arg norm conj polar",
     "algorithm": "min max minmax clamp swap fill fill_n copy copy_n equal find find_if count count_if reverse rotate lower_bound "
     "upper_bound binary_search min_element max_element all_of any_of none_of transform for_each",
+    "numeric": "accumulate inner_product iota partial_sum adjacent_difference reduce transform_reduce exclusive_scan "
+    "inclusive_scan gcd lcm midpoint",
+    "iterator": "iterator_traits begin end size data advance distance next prev reverse_iterator make_reverse_iterator "
+    "input_iterator_tag output_iterator_tag forward_iterator_tag bidirectional_iterator_tag random_access_iterator_tag",
+    "optional": "optional nullopt nullopt_t make_optional in_place",
+    "variant": "variant monostate get get_if visit holds_alternative variant_size_v in_place_type in_place_index",
+    "span": "span dynamic_extent",
+    "bit": "bit_cast popcount countl_zero countl_one countr_zero countr_one rotl rotr has_single_bit bit_ceil bit_floor bit_width",
+    "bitset": "bitset",
+    "concepts": "same_as derived_from convertible_to integral signed_integral unsigned_integral floating_point",
 }
 """Headers of C++ that libcu++ has as <cuda/std/...>, and what of them is declared in `std` too. A using-directive would be shorter,
 but made sqrt(x) ambiguous after `using namespace std`, as cuda::std has a sqrt of its own."""
@@ -172,7 +182,7 @@ _ALGORITHM = """#pragma once
 """libcu++'s algorithms: <cuda/std/algorithm> came with CUDA 13.2, a header inside of libcu++ has the same from CUDA 12.6 on."""
 _HOST_ONLY = (
     "iostream", "ostream", "istream", "sstream", "fstream", "iomanip", "string", "vector", "map", "set", "unordered_map",
-    "unordered_set", "initializer_list", "numeric", "list", "deque", "queue", "stack", "memory", "random", "chrono", "thread",
+    "unordered_set", "initializer_list", "list", "deque", "queue", "stack", "memory", "random", "chrono", "thread",
     "mutex", "atomic", "stdexcept", "exception", "cstdarg", "stdarg.h", "errno.h", "cerrno", "cuda_profiler_api.h", "unistd.h",
     "sys/time.h", "new", "typeinfo", "locale", "regex",
 )  # fmt: skip
@@ -202,6 +212,12 @@ def _place(name: str) -> str:
     return "libcuxx_algorithm.h" if name == "algorithm" else f"cuda/std/{name}"
 
 
+def _of_libcuxx(name: str, names: str) -> str:
+    """Return a header of C++ that takes its names from libcu++, or nothing where an older one lacks what is host code too."""
+    text = f"#include <{_place(name)}>\n{_std(names, 'cuda::std::')}"
+    return f"#pragma once\n#if __has_include(<cuda/std/{name}>)\n{text}#endif\n" if name == "numeric" else f"#pragma once\n{text}"
+
+
 HEADERS: dict[str, str] = {
     "math.h": _MATH,
     "stdint.h": _STDINT,
@@ -216,7 +232,7 @@ HEADERS: dict[str, str] = {
     **{name: _plus(name) for name in ("cmath", "cstdint", "cfloat", "climits", "cstdio", "cstdlib", "cstring", "cstddef", "ctime")},
     "cinttypes": "#pragma once\n#include <cstdint>\n#include <inttypes.h>\n",
     "libcuxx_algorithm.h": _ALGORITHM,
-    **{name: f"#pragma once\n#include <{_place(name)}>\n{_std(names, 'cuda::std::')}" for name, names in _LIBCUXX.items()},
+    **{name: _of_libcuxx(name, names) for name, names in _LIBCUXX.items()},
     "cub/cub.cuh": "#pragma once\n" + "".join(
         f"#include <cub/{kind}/{kind}_{name}.cuh>\n" for kind, names in _CUB for name in names.split()
     ),

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from tinygan_kernels.emulator.errors import CompilationError, EmulatorError
 from tinygan_kernels.extras import install
 
-from . import headers, ptx_cache, toolkit
+from . import headers, ptx_cache, thrust, toolkit
 
 INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
 
@@ -46,10 +46,13 @@ def compile_ptx(
     """Return (PTX, {name expression: mangled name}).
 
     options: NVRTC's; arch: the virtual architecture, unless the options name one; names: templates to instantiate; filename:
-    what reports call the source; more_headers: (name that #include says, text) of headers besides, before the emulator's. A name
-    that nvcc knows without an #include (INFINITY, uint32_t) is known here as well. Raises
-    CompilationError, with the compiler's log, if the code is wrong, and EmulatorError where there is no NVRTC.
+    what reports call the source; more_headers: (name that #include says, text) of headers besides, before the emulator's; without
+    any, code that includes Thrust gets those with which it compiles for kernels. A name that nvcc knows without an #include
+    (INFINITY, uint32_t) is known here as well. Raises CompilationError, with the compiler's log, if the code is wrong, and
+    EmulatorError where there is no NVRTC.
     """
+    if not more_headers and thrust.included_by(code):
+        options, more_headers = (*options, *thrust.OPTIONS), thrust.headers()
     given = flags(options, arch, toolkit.header_folders(version()))
     kept = ptx_cache.key(code, options, given, names, filename, version(), dict(more_headers))
     found = ptx_cache.load(kept) if kept else None

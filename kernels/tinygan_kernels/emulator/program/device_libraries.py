@@ -10,23 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from tinygan_kernels.emulator.host import nvrtc, toolkit
+from tinygan_kernels.emulator.host.thrust import POLICIES
 
 from .sources import without_exceptions
 
 THRUST = ("-DTHRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP", "-DCCCL_DISABLE_NVRTC_COMPATIBILITY_CHECK",
           "--pre-include=thrust_program.h")  # fmt: skip
 """Options with which NVRTC compiles a program that includes Thrust."""
-_POLICIES = """#pragma once
-#include <thrust/system/cpp/execution_policy.h>
-THRUST_NAMESPACE_BEGIN
-namespace cuda {
-struct host_par : thrust::system::cpp::detail::par_t {
-    constexpr const host_par& on(cudaStream_t) const { return *this; }
-};
-static const host_par par, par_nosync;
-}
-THRUST_NAMESPACE_END
-"""
 _MEMORY = """#include <thrust/mr/memory_resource.h>
 struct host_device_memory : thrust::mr::memory_resource<> {
     void* do_allocate(size_t bytes, size_t) override {
@@ -73,7 +63,7 @@ def thrust_headers() -> dict[str, str]:
             fresh = _changed(name, text)
             if fresh != text:
                 changed[name] = fresh
-    return changed | {"thrust/system/cuda/execution_policy.h": _POLICIES}
+    return changed | {"thrust/system/cuda/execution_policy.h": POLICIES}
 
 
 def _changed(name: str, text: str) -> str:
