@@ -175,6 +175,11 @@ class Emitter:
         return self.cast(self.register(register.name, f"u{have}"), code)
 
     def _read_special(self, special: Special, code: str) -> str:
+        if special.name == "%reserved_smem_offset_1":
+            raise self.unsupported(
+                "groups of several warps (cooperative_groups::tiled_partition of more than 32 threads) are not supported: "
+                "reduce inside of each warp, and join the warps by shared memory and __syncthreads()"
+            )
         if special.name not in SPECIAL:
             raise self.unsupported(
                 f"special register {special.name} is not supported; supported: {', '.join(sorted(SPECIAL))}"
