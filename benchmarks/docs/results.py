@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "steps": ("gan_step.json", speed_tables.steps_section),
         "kernels": ("kernels.json", speed_tables.kernels_section),
         "results": ("presets.json", quality_tables.results_section),
+        "to-quality": ("to_quality.json", speed_tables.to_quality_section),
         "density": ("density.json", quality_tables.density_section),
         "digits": ("digits.json", quality_tables.digits_section),
         "faces": ("faces.json", quality_tables.faces_section),

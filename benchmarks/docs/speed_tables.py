@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from benchmarks.docs.markdown import measured_on, table, three_digits
 from benchmarks.speed.busy import verdicts
 from benchmarks.speed.workloads import WORKLOADS
@@ -160,3 +162,23 @@ def fit_section(report: Report) -> str:
     told = (f"Medians of {len(next(iter(report['data'].values()))[sides[0]]['rounds'])} runs of {report['steps']:,} steps each, on "
             f"{threads}; {what} of a step, and in brackets its ratio to the command line's, the median of those within a round.")
     return f"{table(['data', *sides], rows)}\n\n{told}\n\n{measured_on(report['stamp'])}"
+
+
+def to_quality_section(report: Report) -> str:
+    """Return the seconds and steps that every side took to a quality, seed by seed, beside the milliseconds of a step."""
+    rows, told = [], []
+    for data, of in report["data"].items():
+        for side in dict.fromkeys(name for seed in of["seeds"] for name in seed):
+            found = [seed[side] for seed in of["seeds"]]
+            ms = three_digits(float(np.median([one["ms"] for one in found])))
+            rows.append([data, side, ms, ", ".join(map(_arrival, found)), f"{max(one['start'] for one in found):.1f}"])
+        told.append(f"- {data}: {of['goal']}." + (f" Not measured, as not installed there: {', '.join(of['missing'])}."
+                                                  if of["missing"] else ""))
+    head = ["data", "side", "ms a step", "seconds to the quality (steps), by seed", "first two steps, s"]
+    every = f"Looked at every {report['every']:,} steps; a side that did not get there in {report['limit']:g} seconds was stopped."
+    return "\n\n".join([table(head, rows), "\n".join(told), every, measured_on(report["stamp"])])
+
+
+def _arrival(side: Report) -> str:
+    """Return when a side reached the quality, or that it did not."""
+    return f"{side['seconds']:.1f} ({side['steps']:,})" if side["steps"] else f"not in {side['played']:,} steps"

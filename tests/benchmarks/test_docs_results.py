@@ -302,3 +302,19 @@ def test_the_busy_machine_is_told_from_its_record(peer):
     assert "| ring | tinygan | 1 | 2 | 5 | 2.00 | 7 |" in text and "| 1.5 | 3 | not measured | 2.00 | 7 |" in text
     assert "busy / idle 2.00, one thread / all, busy 1.50" in text
     assert ("best PyTorch / tinygan, busy 4.00" in text) is peer and ("not installed there: torch" in text) is not peer
+
+
+def test_seconds_to_a_quality_are_told_by_seed_and_side():
+    def side(ms, seconds, steps, start=1.0):
+        return {"ms": ms, "seconds": seconds, "steps": steps, "played": 4000, "start": start, "looks": []}
+
+    seeds = [{"tinygan": side(2.0, 6.04, 3000), "torch": side(7.0, None, None)},
+             {"tinygan": side(4.0, 8.0, 2250, start=2.3), "torch": side(8.0, 24.0, 3250)}]
+    record = {"stamp": STAMP, "every": 250, "limit": 60,
+              "data": {"ring": {"goal": "8 modes", "missing": ["jax (No module named 'jax')"], "seeds": seeds}}}
+    text = speed_tables.to_quality_section(record)
+    assert "| ring | tinygan | 3 | 6.0 (3,000), 8.0 (2,250) | 2.3 |" in text
+    assert "| ring | torch | 7.5 | not in 4,000 steps, 24.0 (3,250) | 1.0 |" in text
+    assert "- ring: 8 modes. Not measured, as not installed there: jax" in text and "every 250 steps" in text
+    record["data"]["ring"]["missing"] = []
+    assert "Not measured" not in speed_tables.to_quality_section(record)
