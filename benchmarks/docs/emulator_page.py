@@ -19,7 +19,7 @@ from tinygan_kernels.emulator.syntax.cfg import blocks_of
 from tinygan_kernels.emulator.syntax.parser import parse
 from tinygan_kernels.emulator.syntax.ptx import Instruction
 from tinygan_kernels.emulator.translate.listing import way_on
-from tinygan_kernels.emulator.translate.opcodes import OPCODES, TYPED, collectives
+from tinygan_kernels.emulator.translate.opcodes import NOT_EXECUTED, OPCODES, TYPED, collectives
 
 from .markdown import table
 
@@ -164,6 +164,15 @@ def opcodes() -> str:
     return table(["counted as", f"{len(OPCODES)} opcodes"], [[name, " ".join(sorted(names))] for name, names in groups.items()])
 
 
+def not_executed() -> str:
+    """Return the table of the other instructions of PTX, by what they are about."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in NOT_EXECUTED.items():
+        groups.setdefault(reason, []).append(f"`{name}`")
+    rows = [[" ".join(sorted(names)), reason] for reason, names in groups.items()]
+    return table([f"{len(NOT_EXECUTED)} opcodes", "what it is"], rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "source": source,
     "ptx": ptx,
@@ -173,4 +182,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "race": race,
     "counted": counted,
     "opcodes": opcodes,
+    "refused": not_executed,
 }

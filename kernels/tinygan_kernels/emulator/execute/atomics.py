@@ -29,6 +29,21 @@ def atomic(access: Access, site: Site, function, target, address, values, lanes:
             some.put(target, old)
 
 
+def atomic_vector(access: Access, site: Site, function, targets, address, values, lanes: Lanes) -> None:
+    """Update site.count neighbours in memory, each by an atomic of its own; `targets`, some of them None, get what was there."""
+    operation = "red" if all(target is None for target in targets) else "atom"
+    for memory, positions, some in access.pieces(site, address, lanes, operation):
+        if access.check:
+            access.check.atomic(site, memory, positions, some)
+        view, first = memory.view(site.code)
+        index = (positions - first) >> site.shift
+        access.changed(memory)
+        found = [_in_turn(view, index + j, function, [np.asarray(some.pick(v))])[0] for j, v in enumerate(values)]
+        for target, old in zip(targets, found, strict=True):
+            if target is not None:
+                some.put(target, old)
+
+
 def _in_turn(view, index, function, values):
     """Update memory in rounds: round k serves the k-th lane of every address.
 

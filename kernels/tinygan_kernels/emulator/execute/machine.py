@@ -182,6 +182,7 @@ class Machine:
             "load_fragment": partial(fragments.load_fragment, access),
             "store_fragment": partial(fragments.store_fragment, access),
             "atomic": partial(atomics.atomic, access),
+            "atomic_vector": partial(atomics.atomic_vector, access),
             "check_metadata": partial(check_metadata, access),
             "copies": access.copies,
             "mbarriers": mbarriers,

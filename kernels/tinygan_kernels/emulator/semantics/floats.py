@@ -7,6 +7,9 @@ NumPy's own dtypes.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from . import rounding
@@ -196,6 +199,34 @@ def half_extremum(operation: str, kind: str, nan: bool):
     if kind == "f16":
         return pick
     return lambda a, b: f64_to_bf16(pick(np.atleast_1d(bf16_to_f32(a)), bf16_to_f32(b)).astype("f8"))
+
+
+def extremum(operation: str, kind: str, nan: bool):
+    """Return the function of min or max (`nan`: min.NaN, max.NaN) on a type: f16, bf16, f32 or f64."""
+    if kind in ("f16", "bf16"):
+        return half_extremum(operation, kind, nan)
+    pick = {("min", False): minimum, ("max", False): maximum, ("min", True): nan_minimum, ("max", True): nan_maximum}
+    return pick[operation, nan]
+
+
+def with_signs(pick, kind: str):
+    """Return the function of .xorsign.abs: it picks among magnitudes, and gives the product's sign to what is no NaN."""
+    top = {"f16": np.uint16(0x8000), "bf16": np.uint16(0x8000), "f32": np.uint32(0x80000000)}[kind]
+    most = {"f16": np.uint16(0x7C00), "bf16": np.uint16(0x7F80), "f32": np.uint32(0x7F800000)}[kind]
+
+    def apply(a, b):
+        code = np.asarray(a).dtype
+        left, right = (np.atleast_1d(v).view(top.dtype) for v in np.broadcast_arrays(a, b))
+        found = np.asarray(pick((left & ~top).view(code), (right & ~top).view(code))).view(top.dtype)
+        signed = found | ((left ^ right) & top)
+        return np.where((found & ~top) > most, found, signed).view(code)
+
+    return apply
+
+
+def of_magnitudes(pick: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Return the function that picks among the magnitudes of two or three operands (.abs)."""
+    return lambda first, *others: functools.reduce(pick, (np.abs(v) for v in others), np.abs(first))
 
 
 def ftz(x):

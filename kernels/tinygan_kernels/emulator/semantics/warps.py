@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import floats
+
 WARP = 32
 """Lanes of a warp."""
 _LANE = np.arange(WARP, dtype="i4")
@@ -79,6 +81,8 @@ def match(mode: str, values, members, active):
 def reduce(operation: str, values, members, active):
     """Compute redux.sync: the reduction over the named lanes, given to each of them. A warp may hold several such sets."""
     width = active.size
+    if active.any() and np.asarray(values).dtype == np.float32:
+        return _reduce_floats(operation, values, members, active)
     function, neutral = _REDUCTIONS[operation]
     values, members = np.broadcast_to(values, (width,)), np.broadcast_to(members, (width,))
     result = np.zeros(width, values.dtype)
@@ -90,18 +94,30 @@ def reduce(operation: str, values, members, active):
     return result
 
 
-def _largest(dtype):
-    return np.iinfo(dtype).max if dtype.kind in "iu" else np.inf
-
-
-def _smallest(dtype):
-    return np.iinfo(dtype).min if dtype.kind in "iu" else -np.inf
+def _reduce_floats(operation: str, values, members, active):
+    """Compute redux.sync.{min, max}{.abs}{.NaN}.f32. A NaN is left aside, unless all are or .NaN asks for it; -0 < +0."""
+    values, members = np.broadcast_to(values, active.shape), np.broadcast_to(members, active.shape)
+    pick = floats.extremum(operation[:3], "f32", ".NaN" in operation)
+    values = np.abs(values) if ".abs" in operation else values
+    result = np.zeros(active.size, "f4")
+    for mask in np.unique(members[active]):
+        chosen = active & (members == mask)
+        rows, taken = values.reshape(-1, WARP), chosen.reshape(-1, WARP)
+        total = np.full(len(rows), np.nan, "f4")
+        started = np.zeros(len(rows), bool)
+        for lane in range(WARP):
+            here = taken[:, lane]
+            total = np.where(here, np.where(started, pick(total, rows[:, lane]), rows[:, lane]), total)
+            started |= here
+        total = np.where(np.isnan(total), np.uint32(0x7FFFFFFF).view("f4"), total)
+        result = np.where(chosen, np.repeat(total, WARP), result)
+    return result.astype("f4")
 
 
 _REDUCTIONS = {
     "add": (np.add, lambda d: d.type(0)),
-    "min": (np.minimum, lambda d: d.type(_largest(d))),
-    "max": (np.maximum, lambda d: d.type(_smallest(d))),
+    "min": (np.minimum, lambda d: d.type(np.iinfo(d).max)),
+    "max": (np.maximum, lambda d: d.type(np.iinfo(d).min)),
     "and": (np.bitwise_and, lambda d: np.array(-1, "i8").astype(d)),
     "or": (np.bitwise_or, lambda d: d.type(0)),
     "xor": (np.bitwise_xor, lambda d: d.type(0)),

@@ -28,11 +28,14 @@ WIDTH = {
     "f32": 4,
     "f16x2": 4,
     "bf16x2": 4,
+    "u16x2": 4,
+    "s16x2": 4,
     "tf32": 4,
     "b64": 8,
     "u64": 8,
     "s64": 8,
     "f64": 8,
+    "f32x2": 8,
     "b128": 16,
 }
 """Bytes of each fundamental type. A predicate is kept as one byte."""

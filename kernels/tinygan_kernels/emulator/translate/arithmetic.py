@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.semantics import floats, integers
+from tinygan_kernels.emulator.semantics import floats, integers, pairs
 from tinygan_kernels.emulator.semantics.conversions import join_halves, split_halves
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair, Symbol
 
 from .emitter import Emitter
-from .types import FLOAT, PACKED, code_of, rounding_of, types_of, wide_of
+from .types import FLOAT, PACKED, SINGLE, code_of, rounding_of, types_of, wide_of
 
 
 def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -> None:
     """Write d = function(operands), with .ftz on what goes in and out, and .sat at the end; of packed halves, on each half."""
-    arguments, single = [e.read(o, kind) for o in operands], PACKED.get(kind, kind)
+    arguments, single = [e.read(o, kind) for o in operands], SINGLE.get(kind, kind)
     if "sat" in ins.modifiers and single == "bf16":
         raise e.unsupported("modifier .sat is not supported for bf16")
     if rounding_of(ins) != "rn" and single in ("f16", "bf16"):
         raise e.unsupported(f"modifier .{rounding_of(ins)} is not supported for halves, which are rounded to nearest")
     before = [floats.ftz] if "ftz" in ins.modifiers else []
     after = before + ([floats.saturate] if "sat" in ins.modifiers else [])
+    if kind == "f32x2":
+        e.apply(ins.operands[0], kind, pairs.by_parts(steps(before, function, after), kind), *arguments)
+        return
     if kind in PACKED:
         e.apply(ins.operands[0], kind, packed(steps(before, function, after), single), *arguments)
         return
@@ -69,8 +72,11 @@ def packed(function, kind: str):
 
 def add_sub(e: Emitter, ins: Instruction) -> None:
     kind, subtract = e.kind_of(ins), ins.opcode.startswith("sub")
-    if kind in FLOAT or kind in PACKED:
-        function = floats.arithmetic(ins.opcode, PACKED.get(kind, kind), rounding_of(ins))
+    if mixed(e, ins):
+        mixed_precision(e, ins)
+        return
+    if kind in FLOAT or kind in SINGLE:
+        function = floats.arithmetic(ins.opcode, SINGLE.get(kind, kind), rounding_of(ins))
         float_result(e, ins, kind, function, *ins.operands[1:])
         return
     if "cc" in ins.modifiers or ins.opcode in ("addc", "subc"):
@@ -87,7 +93,35 @@ def add_sub(e: Emitter, ins: Instruction) -> None:
     function = np.subtract if subtract else np.add
     if "sat" in ins.modifiers:
         function = integers.sub_sat if subtract else integers.add_sat
+    if kind in pairs.CODES:
+        if subtract or "sat" in ins.modifiers:
+            raise e.unsupported(f"of {kind}, add without .sat is supported")
+        function = pairs.by_parts(np.add, kind)
     e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
+
+
+def mixed(e: Emitter, ins: Instruction) -> bool:
+    """Return whether an instruction has operands of half and a result of single precision; other pairs of types are refused."""
+    kinds = types_of(ins)
+    if len(kinds) == 1:
+        return False
+    if len(kinds) != 2 or kinds[0] != "f32" or kinds[1] not in ("f16", "bf16") or "ftz" in ins.modifiers or "relu" in ins.modifiers:
+        raise e.unsupported("two types are those of a result of f32 and operands of f16 or bf16, with a rounding mode and .sat")
+    return True
+
+
+def mixed_precision(e: Emitter, ins: Instruction) -> None:
+    """Lower add, sub and fma of .f32.f16 and .f32.bf16: all operands but the last are halves. (PTX ISA, 9.7.5)"""
+    half, function = types_of(ins)[1], floats.arithmetic(ins.opcode, "f32", rounding_of(ins))
+
+    def widened(*values):
+        halves = [floats.widen_half(np.atleast_1d(v), half).astype("f4") for v in values[:-1]]
+        return function(*halves, values[-1])
+
+    *halves, last = ins.operands[1:]
+    after = [floats.saturate] if "sat" in ins.modifiers else []
+    arguments = *(e.read(o, half) for o in halves), e.read(last, "f32")
+    e.apply(ins.operands[0], "f32", steps([], widened, after), *arguments)
 
 
 def with_carry(e: Emitter, ins: Instruction, function, kind: str, a: str, b: str, carry: str) -> None:
@@ -100,8 +134,8 @@ def with_carry(e: Emitter, ins: Instruction, function, kind: str, a: str, b: str
 
 def mul(e: Emitter, ins: Instruction) -> None:
     kind = e.kind_of(ins)
-    if kind in FLOAT or kind in PACKED:
-        float_result(e, ins, kind, floats.arithmetic("mul", PACKED.get(kind, kind), rounding_of(ins)), *ins.operands[1:])
+    if kind in FLOAT or kind in SINGLE:
+        float_result(e, ins, kind, floats.arithmetic("mul", SINGLE.get(kind, kind), rounding_of(ins)), *ins.operands[1:])
         return
     a, b = (e.read(o, kind) for o in ins.operands[1:])
     if "wide" in ins.modifiers:
@@ -140,7 +174,10 @@ def mad(e: Emitter, ins: Instruction) -> None:
 
 def fma(e: Emitter, ins: Instruction) -> None:
     kind = e.kind_of(ins)
-    function = floats.arithmetic("fma", PACKED.get(kind, kind), rounding_of(ins))
+    if mixed(e, ins):
+        mixed_precision(e, ins)
+        return
+    function = floats.arithmetic("fma", SINGLE.get(kind, kind), rounding_of(ins))
     if "relu" in ins.modifiers:
         inner, function = function, None
         single = PACKED.get(kind, kind)
@@ -187,23 +224,6 @@ def neg_abs(e: Emitter, ins: Instruction) -> None:
         float_result(e, ins, kind, function, ins.operands[1])
     else:
         e.apply(ins.operands[0], kind, function, e.read(ins.operands[1], kind))
-
-
-def min_max(e: Emitter, ins: Instruction) -> None:
-    kind, nan = e.kind_of(ins), "NaN" in ins.modifiers
-    if kind in ("f32", "f64"):
-        pick = {
-            ("min", False): floats.minimum,
-            ("max", False): floats.maximum,
-            ("min", True): floats.nan_minimum,
-            ("max", True): floats.nan_maximum,
-        }
-        float_result(e, ins, kind, pick[ins.opcode, nan], *ins.operands[1:])
-    elif kind in FLOAT or kind in PACKED:
-        float_result(e, ins, kind, floats.half_extremum(ins.opcode, PACKED.get(kind, kind), nan), *ins.operands[1:])
-    else:
-        function = np.minimum if ins.opcode == "min" else np.maximum
-        e.apply(ins.operands[0], kind, function, *(e.read(o, kind) for o in ins.operands[1:]))
 
 
 def simple(function, result: str | None = None, *kinds: str | None):
@@ -262,10 +282,21 @@ def prmt(e: Emitter, ins: Instruction) -> None:
 
 
 def lop3(e: Emitter, ins: Instruction) -> None:
-    if not isinstance(ins.operands[4], Immediate) or isinstance(ins.operands[0], Pair):
-        raise e.unsupported("only lop3.b32 with a constant table and one result is supported")
+    """Lower lop3.b32, and lop3.and.b32 d|p, a, b, c, table, q, whose p is (d != 0) and q (or, xor)."""
+    combine = next((m for m in ins.modifiers if m in ("and", "or", "xor")), "")
+    target, form = ins.operands[0], (isinstance(ins.operands[0], Pair), len(ins.operands) == 6)
+    if not isinstance(ins.operands[4], Immediate) or form != (bool(combine), bool(combine)):
+        raise e.unsupported("lop3.b32 has a constant table and one result, lop3.{and, or, xor}.b32 two results and a sixth operand")
     arguments = [e.read(o, "b32") for o in ins.operands[1:4]]
-    e.write(ins.operands[0], "b32", e.call(integers.lop3, *arguments, str(ins.operands[4].value)))
+    value = e.call(integers.lop3, *arguments, str(ins.operands[4].value))
+    if not isinstance(target, Pair):
+        e.write(target, "b32", value)
+        return
+    e.line(f"result = {value}")
+    sign = {"and": "&", "or": "|", "xor": "^"}[combine]
+    e.line(f"other = (result != 0) {sign} {e.read(ins.operands[5], 'pred')}")
+    e.write(target.first, "b32", "result")
+    e.write(target.second, "pred", "other")
 
 
 def dot(e: Emitter, ins: Instruction) -> None:

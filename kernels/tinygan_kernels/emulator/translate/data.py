@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygan_kernels.emulator.semantics import floats, narrow_floats
+from tinygan_kernels.emulator.semantics import floats, narrow_floats, pairs
 from tinygan_kernels.emulator.semantics.conversions import KNOWN, convert, pack_halves, split_halves, to_tf32
 from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL, REMOTE, SHARED, mapped, rank_of
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Pair, Special, Vector
@@ -79,10 +79,13 @@ def setp(e: Emitter, ins: Instruction) -> None:
 
 def setp_halves(e: Emitter, ins: Instruction, kind: str) -> None:
     """Lower setp.op.f16x2 p|q: p for the lower halves, q for the upper ones."""
-    if not isinstance(ins.operands[0], Pair) or len(ins.operands) > 3:
-        raise e.unsupported("only the form with two predicates and no third operand is supported")
+    if not isinstance(ins.operands[0], Pair):
+        raise e.unsupported("a comparison of two halves has two predicates")
     a, b = (e.read(o, "b32") for o in ins.operands[1:3])
     e.line(f"result, other = {e.call(compare_halves(ins, kind), a, b)}")
+    if len(ins.operands) > 3:
+        combine, third = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE), e.read(ins.operands[3], "pred")
+        e.line(f"result, other = result {combine} {third}, other {combine} {third}")
     e.write(ins.operands[0].first, "pred", "result")
     e.write(ins.operands[0].second, "pred", "other")
 
@@ -142,6 +145,8 @@ def slct(e: Emitter, ins: Instruction) -> None:
 
 def mov(e: Emitter, ins: Instruction) -> None:
     kind, target, source = e.kind_of(ins), *ins.operands
+    if kind == "b128":
+        raise e.unsupported("loads, stores and moves of b128 are not supported")
     if isinstance(source, Vector):
         pack(e, target, source, kind)
     elif isinstance(target, Vector):
@@ -173,6 +178,9 @@ def unpack(e: Emitter, target: Vector, source, kind: str) -> None:
 
 
 def cvt(e: Emitter, ins: Instruction) -> None:
+    if "pack" in ins.modifiers:
+        cvt_pack(e, ins)
+        return
     if any(m in narrow_floats.PACKED for m in ins.modifiers):
         cvt_narrow(e, ins)
         return
@@ -190,6 +198,18 @@ def cvt(e: Emitter, ins: Instruction) -> None:
         e.write(ins.operands[0], target, e.call(convert(target, source, flags), *value))
     else:
         raise e.unsupported("this conversion is not supported")
+
+
+def cvt_pack(e: Emitter, ins: Instruction) -> None:
+    """Lower cvt.pack.sat.s16.s32 d, a, b and cvt.pack.sat.s8.s32.b32 d, a, b, c."""
+    _pack, *rest = ins.modifiers
+    three = rest[-1] == "b32"
+    narrow = ("u8", "s8", "u4", "s4", "u2", "s2") if three else ("u16", "s16")
+    wide = rest[-2] if three else rest[-1]
+    if rest[0] != "sat" or len(rest) != 3 + three or rest[1] not in narrow or wide != "s32" or len(ins.operands) != 3 + three:
+        raise e.unsupported("there are cvt.pack.sat.{u16, s16}.s32 and, with c, cvt.pack.sat.{u8, s8, u4, s4, u2, s2}.s32.b32")
+    values = *(e.read(o, "s32") for o in ins.operands[1:3]), *(e.read(o, "b32") for o in ins.operands[3:])
+    e.write(ins.operands[0], "b32", e.call(pairs.saturating_pack, repr(rest[1]), *values))
 
 
 def cvt_narrow(e: Emitter, ins: Instruction) -> None:

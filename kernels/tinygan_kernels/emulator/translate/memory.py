@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinygan_kernels.emulator.semantics import atomics, floats
-from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction, Not, Register, Vector
+from tinygan_kernels.emulator.semantics import atomics
+from tinygan_kernels.emulator.syntax.ptx import WIDTH, Immediate, Instruction, Not, Register, Vector
 
 from .arithmetic import packed
 from .emitter import Emitter
@@ -28,12 +28,16 @@ def space_of(e: Emitter, ins: Instruction) -> str:
         if m in SPACES:
             return SPACES[m]
         if m in ("param::func", "param::entry"):
-            raise e.unsupported(f".{m} is not supported")
+            if m == "param::func" or ins.opcode not in ("ld", "ldu") or not e.function.is_entry:
+                raise e.unsupported(f".{m} is not supported, but for loads of a kernel's own parameters")
+            return "param"
     return "generic"
 
 
 def ld(e: Emitter, ins: Instruction) -> None:
     kind, space = e.kind_of(ins), space_of(e, ins)
+    if kind == "b128":
+        raise e.unsupported("loads, stores and moves of b128 are not supported")
     targets = vector_items(ins.operands[0])
     address = ins.operands[1]
     if space == "param" and not isinstance(address.base, Register):
@@ -74,6 +78,8 @@ def param_place(e: Emitter, address, i: int, kind: str) -> str:
 def st(e: Emitter, ins: Instruction) -> None:
     _check_async(e, ins)
     kind, space = e.kind_of(ins), space_of(e, ins)
+    if kind == "b128":
+        raise e.unsupported("loads, stores and moves of b128 are not supported")
     address, values = ins.operands[0], vector_items(ins.operands[1])
     bits = f"u{8 * WIDTH[kind]}"
     if space == "param":
@@ -110,16 +116,20 @@ def atom(e: Emitter, ins: Instruction) -> None:
     _check_async(e, ins)
     kind, space = e.kind_of(ins), space_of(e, ins)
     name = next((m for m in ins.modifiers if m in ATOMIC), None)
-    if name is None or any(m in ("v2", "v4", "v8") for m in ins.modifiers):
+    if name is None or kind == "b128":
         raise e.unsupported("this form of atomic is not supported")
-    operands = list(ins.operands)
+    operands = list(without_hint(ins))
     target = operands.pop(0) if ins.opcode == "atom" else None
     if isinstance(target, Register) and target.name not in e.read_somewhere:
         target = None  # nobody reads what was there before: ptxas makes it a red
-    site = e.site_of(ins, space, code_of(kind), WIDTH[kind])
     function = atomics.operation(name, PACKED.get(kind, kind))
     if kind in PACKED:
-        function = packed(floats.arithmetic(name, PACKED[kind], "rn"), PACKED[kind])
+        function = packed(function, PACKED[kind])
+    width = next((int(m[1]) for m in ins.modifiers if m in ("v2", "v4", "v8")), 0)
+    if width:
+        _vector_atomic(e, ins, kind, name, width, function, target, operands)
+        return
+    site = e.site_of(ins, space, code_of(kind), WIDTH[kind])
     given = operands[1:-1] if "async" in ins.modifiers else operands[1:]
     values = ", ".join(e.read(o, kind) for o in given)
     result = "None" if target is None else e.target(target, kind)
@@ -129,6 +139,34 @@ def atom(e: Emitter, ins: Instruction) -> None:
     )
     if "async" in ins.modifiers:
         count_bytes(e, ins, ins.operands[-1], site.bytes)
+
+
+_VECTOR_ATOMICS = {
+    "f32": (2, 4), "f16": (2, 4, 8), "bf16": (2, 4, 8), "f16x2": (2, 4), "bf16x2": (2, 4),
+}  # fmt: skip
+"""How many elements an atomic of each type can have. (PTX ISA, 9.7.13.5 and 9.7.13.6)"""
+
+
+def _vector_atomic(
+    e: Emitter, ins: Instruction, kind: str, name: str, width: int, function: object, target: object, operands: list
+) -> None:
+    """Lower atom and red of a vector in global memory: each element is an atomic of its own, as PTX says."""
+    bounded = name == "add" or (name in ("min", "max") and kind != "f32")
+    if width not in _VECTOR_ATOMICS.get(kind, ()) or not bounded or space_of(e, ins) not in ("global", "generic"):
+        raise e.unsupported("of vectors, in global memory, .add of f32 and .add, .min and .max of halves are supported")
+    address, values = operands[0], vector_items(operands[1])
+    targets = vector_items(target) if target is not None else (None,) * width
+    if len(values) != width or len(targets) != width:
+        raise ValueError(f"a vector of {width} elements")
+    site = e.bind(e.site_of(ins, space_of(e, ins), code_of(kind), WIDTH[kind], width))
+    given = ", ".join(e.read(value, kind) for value in values)
+    results = ", ".join("None" if to is None else e.target(to, kind) for to in targets)
+    e.line(f"atomic_vector({site}, {e.bind(function)}, ({results},), {e.address(address)}, ({given},), {e.lanes})")
+
+
+def without_hint(ins: Instruction) -> tuple:
+    """Return the operands of an instruction but for a cache policy at the end, which changes no result."""
+    return ins.operands[:-1] if "L2::cache_hint" in ins.modifiers else ins.operands
 
 
 def cp_async(e: Emitter, ins: Instruction) -> None:
@@ -145,18 +183,16 @@ def cp_async(e: Emitter, ins: Instruction) -> None:
         else:
             site = e.bind(e.site_of(ins, space_of(e, ins), "u8", 8))
             e.line(f"mbarriers.transact({site}, {e.address(ins.operands[0])}, 0, -1, {e.lanes})")
-    elif "L2::cache_hint" in ins.modifiers:
-        raise e.unsupported("modifier .L2::cache_hint is not supported")
     elif "shared::cluster" in ins.modifiers:
         raise e.unsupported("cp.async copies to the memory of the thread's own block")
     else:
-        to, source, size = ins.operands[:3]
+        to, source, size, *rest = without_hint(ins)
         n = int(size.value)
         sites = [
             e.bind(e.site_of(ins, space, f"u{min(n, 8)}", min(n, 8), max(1, n // 8)))
             for space in ("global", "shared")
         ]
-        length = "None" if len(ins.operands) < 4 else copy_length(e, ins.operands[3], n)
+        length = copy_length(e, rest[0], n) if rest else "None"
         e.line(f"copies.issue({sites[0]}, {sites[1]}, {e.address(to)}, {e.address(source)}, {length}, {e.lanes})")
 
 
@@ -183,5 +219,10 @@ def fence(e: Emitter, ins: Instruction) -> None:
 
 
 def nothing(e: Emitter, ins: Instruction) -> None:
-    """Write nothing for hints without a result: prefetch, discard, applypriority, nanosleep, pmevent; setmaxnreg, as registers are
-    as many as a kernel names; griddepcontrol, as kernels run one after the other."""
+    """Write nothing for hints without a result: prefetch, discard, applypriority, nanosleep, pmevent; brkpt, as no debugger waits
+    for it; setmaxnreg, as registers are as many as a kernel names; griddepcontrol, as kernels run one after the other."""
+
+
+def create_policy(e: Emitter, ins: Instruction) -> None:
+    """Lower createpolicy: a cache policy, whose bits PTX keeps to itself, and which changes no result."""
+    e.write(ins.operands[0], "b64", e.constant(Immediate(0), "u64"))

@@ -17,7 +17,7 @@ from tinygan_kernels.emulator.semantics.narrow_floats import PACKED as NARROW
 from tinygan_kernels.emulator.semantics.tensor_maps import REPLACED
 from tinygan_kernels.emulator.syntax.ptx import WIDTH, Function, Instruction, Register, names_in
 
-from . import arithmetic, barriers, bulk, data, memory, textures, warp, warpgroups
+from . import arithmetic, barriers, bulk, data, extrema, memory, textures, warp, warpgroups
 from .emitter import Emitter
 from .types import ROUNDING, types_of
 
@@ -27,7 +27,7 @@ fp16, the others fadd, dadd, hadd and so on."""
 FIXED = ("memory", "control", "inter_thread_communication", "tensor", "conversion", "integer", "misc")
 CLASSES = (*FIXED, "fp32", "fp64", "fp16", *(letter + name for letter in "fdh" for name in ("add", "mul", "fma")))
 """The instruction classes of Nsight Compute's metrics smsp__sass_thread_inst_executed_op_*."""
-_LETTER = {"f32": "f", "f64": "d", "f16": "h", "f16x2": "h", "bf16": "h", "bf16x2": "h"}
+_LETTER = {"f32": "f", "f64": "d", "f16": "h", "f16x2": "h", "bf16": "h", "bf16x2": "h", "f32x2": "f"}
 WHOLE_WARP, NOBODY = "whole warp", "nobody"
 
 
@@ -79,15 +79,15 @@ _SCOPE = "cta cluster gpu sys"
 _CACHE = r"ca cg cs cv lu wb wt L1::\w+ L2::\w+"  # hints: no result depends on them
 _LOAD = f"{_SPACE} {_SCOPE} {_CACHE} v2 v4 v8 weak volatile relaxed mmio"
 _SPACE_OF_ANOTHER = "param::func param::entry"  # these are refused by the function itself, which says why
-_ATOMIC = f"{_SPACE} {_SCOPE} relaxed acquire release acq_rel add min max and or xor exch cas inc dec noftz v2 v4 v8"
+_ATOMIC = f"L2::cache_hint {_SPACE} {_SCOPE} relaxed acquire release acq_rel add min max and or xor exch cas inc dec noftz v2 v4 v8"
 _COMPLETES = "mbarrier::complete_tx::bytes"
 _COPY = (
-    r"async ca cg shared shared::cta shared::cluster global L2::\w+ commit_group wait_group wait_all read mbarrier arrive noinc "
+    r"async ca cg shared shared::cta shared::cluster global L2 L2::\w+ commit_group wait_group wait_all read mbarrier arrive noinc "
     r"bulk bulk_group reduce prefetch tensor \dd tile im2col im2col_no_offs multicast::cluster noftz add min max and or xor "
     rf"inc dec {_COMPLETES}"
 )
 _TENSORMAP = f"replace tile cp_fenceproxy b1024 {' '.join(REPLACED)} sync aligned release tensormap::generic {_SCOPE} {_SPACE}"
-_PREFETCH = r"global local L1 L2 L2::\w+"
+_PREFETCH = r"global local const param tensormap L1 L2 L2::\w+"
 _MATRICES = "sync aligned m8n8 x1 x2 x4 trans shared shared::cta shared::cluster"
 _PROXY = r"proxy alias async async::generic async\.global tensormap::generic mbarrier_init sync_restrict::shared::\w+ " + _SPACE
 _MBARRIER = (
@@ -119,7 +119,7 @@ OPCODES: dict[str, Opcode] = {
     "div": Opcode(arithmetic.div, "by type", modifiers=f"{_ROUND} ftz approx full"),
     "rem": Opcode(_simple(integers.remainder), "integer"),
     **_rows("neg abs", arithmetic.neg_abs, "by type", modifiers="ftz"),
-    **_rows("min max", arithmetic.min_max, "by type", modifiers="ftz NaN"),
+    **_rows("min max", extrema.min_max, "by type", modifiers="ftz NaN xorsign abs relu"),
     **_rows("rcp sqrt rsqrt ex2 lg2 sin cos tanh", arithmetic.unary_float, "by type", modifiers=f"{_ROUND} ftz approx"),
     "copysign": Opcode(_simple(floats.copysign), "by type"),
     "sad": Opcode(_simple(integers.sad), "integer"),
@@ -129,7 +129,7 @@ OPCODES: dict[str, Opcode] = {
     # -- bits
     **_rows("and or xor not", arithmetic.logic, "integer"),
     "cnot": Opcode(_simple(integers.cnot), "integer"),
-    "lop3": Opcode(arithmetic.lop3, "integer"),
+    "lop3": Opcode(arithmetic.lop3, "integer", modifiers="and or xor"),
     "shl": Opcode(_simple(integers.shl, None, None, "u32"), "integer"),
     "shr": Opcode(_simple(integers.shr, None, None, "u32"), "integer"),
     "shf": Opcode(arithmetic.funnel, "integer", modifiers="l r clamp wrap"),
@@ -149,7 +149,7 @@ OPCODES: dict[str, Opcode] = {
     "selp": Opcode(data.selp, "misc"),
     "slct": Opcode(data.slct, "integer", modifiers="ftz"),
     "mov": Opcode(data.mov, "misc"),
-    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join((*CONVERSIONS, *NARROW))),
+    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join((*CONVERSIONS, *NARROW, "pack [us][24]"))),
     "cvta": Opcode(data.cvta, "misc", modifiers=f"to {_SPACE}"),
     "mapa": Opcode(data.mapa, "integer", modifiers="shared::cluster"),
     "getctarank": Opcode(data.getctarank, "integer", modifiers="shared::cluster"),
@@ -169,6 +169,8 @@ OPCODES: dict[str, Opcode] = {
     "fence": Opcode(memory.fence, "memory", destination=False, modifiers=f"{_SCOPE} sc acq_rel acquire release {_PROXY}"),
     "mbarrier": Opcode(barriers.mbarrier, "memory", destination=False, modifiers=_MBARRIER),
     **_rows("prefetch prefetchu discard applypriority", memory.nothing, "memory", destination=False, modifiers=_PREFETCH),
+    "createpolicy": Opcode(memory.create_policy, "memory", modifiers=r"fractional range cvt global L2 L2::\w+"),
+    "brkpt": Opcode(memory.nothing, "control", destination=False),
     "nanosleep": Opcode(memory.nothing, "control", destination=False),
     "setmaxnreg": Opcode(memory.nothing, "misc", destination=False, modifiers="inc dec sync aligned"),
     "griddepcontrol": Opcode(memory.nothing, "control", destination=False, modifiers="launch_dependents wait"),
@@ -184,7 +186,7 @@ OPCODES: dict[str, Opcode] = {
     "shfl": Opcode(warp.shfl, "inter_thread_communication", members=-1, modifiers="sync up down bfly idx"),
     "vote": Opcode(warp.vote, "inter_thread_communication", members=-1, modifiers="sync all any uni ballot"),
     "match": Opcode(warp.match, "inter_thread_communication", members=-1, modifiers="sync all any"),
-    "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor"),
+    "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor abs NaN"),
     "elect": Opcode(warp.elect, "inter_thread_communication", members=-1, modifiers="sync"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
     "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} {_SPARSE}"),
@@ -206,6 +208,16 @@ OPCODES: dict[str, Opcode] = {
 }
 
 
+_SCALAR_VIDEO = ("vadd", "vsub", "vabsdiff", "vmin", "vmax", "vshl", "vshr", "vmad", "vset", "vset2", "vset4")
+NOT_EXECUTED = {
+    "alloca": "memory on the stack of a size that only the run tells", "stacksave": "it goes with alloca",
+    "stackrestore": "it goes with alloca", "clusterlaunchcontrol": "Blackwell's work stealing between clusters",
+    "istypep": "it tells references of textures and surfaces (.texref), which PTX for current GPUs does not have",
+    "movmatrix": "it transposes a matrix of a warp", "multimem": "memory of several GPUs at one address",
+    "tcgen05": "Blackwell's tensor memory",
+    **dict.fromkeys(_SCALAR_VIDEO, "a video instruction of older GPUs"),
+}  # fmt: skip
+"""The other instructions of PTX, with what they are about: those of PTX ISA 9.1, 4.3.2, table "Reserved Instruction Keywords"."""
 _FORMS = {("wmma", "load"): "memory", ("wmma", "store"): "memory"}
 """The class of forms, named by their first modifier, that are counted in another class than the other forms of their opcode."""
 
@@ -217,6 +229,11 @@ def collectives() -> set[str]:
 
 def unknown(opcode: str) -> str:
     """Return what is wrong with an opcode that has no row, and where rows are added."""
+    if opcode in NOT_EXECUTED:
+        return (
+            f"the emulator does not execute {opcode} ({NOT_EXECUTED[opcode]}): no such instruction in it ({opcode} has no row in "
+            "emulator/translate/opcodes.py; CONTRIBUTING.md says how to add one)"
+        )
     known = ", ".join(sorted(name for name, row in OPCODES.items() if row.lower))
     return (
         f"no such instruction in the emulator ({opcode} has no row in emulator/translate/opcodes.py; CONTRIBUTING.md says how to "

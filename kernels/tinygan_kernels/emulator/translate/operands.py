@@ -75,7 +75,7 @@ def _bounds(ins: Instruction) -> tuple[int, int]:
     if ins.opcode == "wmma":
         return _WMMA.get(form, (0, 4))
     if ins.opcode == "cvt":  # two values become halves of one register; random bits may come besides
-        return (2, 4) if any(m.endswith(("x2", "x4")) for m in ins.modifiers) else (2, 2)
+        return (2, 4) if any(m.endswith(("x2", "x4")) or m == "pack" for m in ins.modifiers) else (2, 2)
     if ins.opcode == "mma":
         return (6, 6) if _sparse(ins) else (4, 4)
     if ins.opcode in ("atom", "red"):

@@ -7,6 +7,8 @@ from tinygan_kernels.emulator.syntax.ptx import WIDTH, Instruction
 FLOAT = ("f16", "bf16", "f32", "f64")
 PACKED = {"f16x2": "f16", "bf16x2": "bf16"}
 """Types of two halves in one 32-bit register, with the type of each half."""
+SINGLE = {**PACKED, "f32x2": "f32"}
+"""Types of two floats in one register, with the type of each."""
 ROUNDING = ("rn", "rz", "rm", "rp")
 
 

@@ -48,9 +48,13 @@ def match(e: Emitter, ins: Instruction) -> None:
 
 
 def redux(e: Emitter, ins: Instruction) -> None:
-    kind = e.kind_of(ins)
+    kind, operation, words = e.kind_of(ins), ins.modifiers[1], {"abs", "NaN"} & set(ins.modifiers)
+    if (words or kind == "f32") and (kind != "f32" or operation not in ("min", "max")):
+        raise e.unsupported("modifiers .abs and .NaN, and the type f32, are those of redux.sync.min and max")
+    if kind == "f32":
+        operation = f"{operation}{'.abs' if 'abs' in words else ''}{'.NaN' if 'NaN' in words else ''}"
     offered, members = f"{e.lanes}.offered({e.read(ins.operands[1], kind)})", f"{e.lanes}.members({e.read(ins.operands[2], 'b32')})"
-    value = e.call(warps.reduce, repr(ins.modifiers[1]), offered, members, f"{e.lanes}.together")
+    value = e.call(warps.reduce, repr(operation), offered, members, f"{e.lanes}.together")
     e.write(ins.operands[0], kind, value)
 
 
