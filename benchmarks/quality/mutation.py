@@ -80,12 +80,12 @@ GROUPS = {
         tuple(f"{SANITIZER}/{name}.py" for name in (
             "chunk", "extents", "findings", "frames", "initialisation", "knowledge", "messages", "order", "races", "strength")),
         (*(f"{OF_EMULATOR}/test_sanitizer{part}.py" for part in (
-            "_order", "_messages", "_meetings", "_addresses", "_kernels", "_findings", "_races", "_corners", "")), PLANTED_BUGS),
+            "_order", "_messages", "_meetings", "_addresses", "_kernels", "_findings", "_races", "_marks", "_bounds", "_flags", "_corners", "")), PLANTED_BUGS),
     ),
     "meetings": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in ("clusters", "collectives", "copies", "mbarriers")),
         (*(f"{OF_EMULATOR}/test_{name}.py" for name in (
-            "sanitizer_meetings", "sanitizer_corners", "sanitizer", "clusters", "mbarriers", "bulk_copies")), PLANTED_BUGS),
+            "sanitizer_meetings", "sanitizer_copies", "sanitizer_collectives", "sanitizer_corners", "sanitizer", "clusters", "mbarriers", "bulk_copies")), PLANTED_BUGS),
     ),
     "metrics": Group(
         tuple(f"tinygan/measure/{name}.py" for name in ("metrics", "densities", "best_d")),

@@ -24,6 +24,10 @@ class Written:
             assert name not in self.lines
             self.lines[name] = len(self.text)
 
+    def function(self) -> emulator.RawKernel:
+        """Return the kernel, to be launched."""
+        return emulator.RawModule(code="\n".join([*self.text, "ret;", "}"])).get_function("k")
+
     def kernel(self) -> TranslatedKernel:
         """Return the kernel, translated."""
-        return emulator.RawModule(code="\n".join([*self.text, "ret;", "}"])).get_function("k").translated
+        return self.function().translated

@@ -79,6 +79,6 @@ SANITIZER = (
 )  # fmt: skip
 
 TESTS = (*(f"tests/tinygan_kernels/emulator/test_sanitizer{part}.py" for part in (
-             "_order", "_messages", "_meetings", "_addresses", "_kernels", "_findings", "_races", "_corners", "")),
+             "_order", "_messages", "_meetings", "_addresses", "_kernels", "_findings", "_races", "_marks", "_bounds", "_flags", "_corners", "")),
          "tests/benchmarks/test_quality_planted_bugs.py")  # fmt: skip
 SUITES = (Suite(SANITIZER, TESTS),)
