@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.mutation_session import CHANGED
+from benchmarks.quality.planted.sanitizer_faults import TESTS as OF_SANITIZER
 from benchmarks.speed.timing import stamp
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +64,6 @@ class Group:
 
 
 SANITIZER = "kernels/tinygan_kernels/emulator/sanitizer"
-OF_EMULATOR = "tests/tinygan_kernels/emulator"
-PLANTED_BUGS = "tests/benchmarks/test_quality_planted_bugs.py"  # kernels with a bug, and their twins without it
 GROUPS = {
     "game": Group(
         tuple(f"tinygan/game/{name}.py" for name in (
@@ -79,13 +78,11 @@ GROUPS = {
     "sanitizer": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in (
             "chunk", "extents", "findings", "frames", "initialisation", "knowledge", "messages", "order", "races", "strength")),
-        (*(f"{OF_EMULATOR}/test_sanitizer{part}.py" for part in (
-            "_order", "_messages", "_meetings", "_addresses", "_kernels", "_findings", "_races", "_marks", "_bounds", "_flags", "_corners", "")), PLANTED_BUGS),
+        OF_SANITIZER,
     ),
     "meetings": Group(
         tuple(f"{SANITIZER}/{name}.py" for name in ("clusters", "collectives", "copies", "mbarriers")),
-        (*(f"{OF_EMULATOR}/test_{name}.py" for name in (
-            "sanitizer_meetings", "sanitizer_copies", "sanitizer_collectives", "sanitizer_corners", "sanitizer", "clusters", "mbarriers", "bulk_copies")), PLANTED_BUGS),
+        (*OF_SANITIZER, *(f"tests/tinygan_kernels/emulator/test_{name}.py" for name in ("clusters", "mbarriers", "bulk_copies"))),
     ),
     "metrics": Group(
         tuple(f"tinygan/measure/{name}.py" for name in ("metrics", "densities", "best_d")),
