@@ -116,6 +116,41 @@ def alarms_section(record: Record) -> str:
             f"{stamp['commit']}, {stamp['date']}.")
 
 
+# What samples are put beside in the table of held-out digits: the prefix of the numbers of each comparison.
+BESIDE = {"held_out_": "samples, against held-out digits", "subset_": "samples, against as many digits of the training set",
+          "real_": "digits of the training set, against held-out ones"}
+
+
+def held_out_section(record: Record) -> str:
+    """Return the measures of digits against those that training left out, beside what real ones have, and the memorisation test."""
+    names = ("precision", "recall", "density", "coverage", "frechet")
+    rows, lines, told = [row for row in record["tables"]["held-out"] if row["runs"]], [], []
+    for row in rows:
+        found = summary(row["runs"])
+        lines += [[row["preset"], what, *(_value(*found[prefix + name], 3) for name in names), commits(row)]
+                  for prefix, what in BESIDE.items()]
+        nearer = _value(*found["nearer_training"], 1, 100)
+        told.append(f"- {row['preset']}, {row['options']['steps']:,} steps, {_seeds(row)}: {nearer} % of the samples are nearer to "
+                    f"a digit that G was trained on than to a held-out one; 50 % without memorisation.{_differing(row, rows[0])}")
+    return "\n\n".join([table(["row", "what is compared", *names, "commit"], lines), "\n".join(told),
+                        f"Rows are measured one at a time ({measured_where(rows)}), each on the commit beside it."])
+
+
+def _seeds(row: Record) -> str:
+    return f"{len(row['runs'])} seed{'s' * (len(row['runs']) != 1)}"
+
+
+def _differing(row: Record, first: Record) -> str:
+    """Return the options in which a row differs from the first, as on the command line."""
+    other = {name: value for name, value in row["options"].items() if first["options"].get(name) != value}
+    flags = [f"--{name.replace('_', '-')} {_text(value)}" for name, value in other.items()]
+    return f" Its options beside those of the first row: `{' '.join(flags)}`." if flags else ""
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value:g}"
+
+
 def pacgan_section(record: Record) -> str:
     """Return a vanilla GAN and packs in PacGAN's set-up, as far as they were run here, beside the paper's numbers."""
     rows = rows_by_place(record, "pacgan")

@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "to-quality": ("to_quality.json", speed_tables.to_quality_section),
         "density": ("density.json", quality_tables.density_section),
         "digits": ("digits.json", quality_tables.digits_section),
+        "held-out": ("presets.json", quality_tables.held_out_section),
         "faces": ("faces.json", quality_tables.faces_section),
         "pacgan": ("presets.json", quality_tables.pacgan_section),
         "alarms": ("alarms.json", quality_tables.alarms_section),

@@ -1,15 +1,16 @@
 """Measure what the presets reach: `python -m benchmarks.quality.presets [TABLE ...] [--seeds 5] [--steps N] [--json FILE]`
 
 The tables are results (ring, grid and digits with their defaults), density (the preset of that name on ring and grid), ablation
-(that preset on ring with each of its ingredients taken away), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of
-2 and 4) and remedies (each remedy alone on ring and grid, from the same plain game, then as its paper sets it: papers.py). Every
-row is trained from each seed, then measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD); digits
-on 1,797 (k = 5 nearest neighbours, Frechet distance along 32 principal axes, confidence of a classifier). alarm_collapse is the
-share of runs in which the collapse alarm went off, which on healthy rows is its false-alarm rate. looks counts the checks for
-collapse in a run, looks_collapsed those that showed it. The script prints mean and standard error over the seeds, and writes a row
-with all its seeds to the JSON file, beside what it holds already; a row there of more seeds stays. A job that was cut short goes
-on with the seed that it had got to (row_records.py), and --missing leaves out rows that the file has. --untimed leaves the seconds
-out, for a machine that is busy otherwise. --steps measures other rows than those of the tables, so it wants a file of its own.
+(that preset on ring with each of its ingredients taken away), held-out (digits, a fifth of which training leaves out), pacgan (a
+vanilla GAN in PacGAN's set-up, then with packs of 2 and 4) and remedies (each remedy alone on ring and grid, from the same plain
+game, then as its paper sets it: papers.py). Every row is trained from each seed, then measured: mixtures on 2,500 samples (modes,
+HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet distance along 32 principal axes,
+confidence of a classifier), and on as many as were held out. alarm_collapse is the share of runs in which the collapse alarm went
+off, which on healthy rows is its false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those that showed
+it. The script prints mean and standard error over the seeds, and writes a row with all its seeds to the JSON file, beside what it
+holds already; a row there of more seeds stays. A job that was cut short goes on with the seed that it had got to (row_records.py),
+and --missing leaves out rows that the file has. --untimed leaves the seconds out, for a machine that is busy otherwise. --steps
+measures other rows than those of the tables, so it wants a file of its own.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class SetUp:
     def name(self) -> str:
         return f"{self.data} {self.row}"
 
+    def dataset(self) -> Dataset:
+        """Return the data, without the share of them that the options hold out."""
+        share = self.given().get("held_out", 0)
+        return load_data(self.data, held_out=share) if share else load_data(self.data)
+
     def given(self) -> dict[str, Any]:
         """Return the options that the preset and the row give, without the defaults of the data."""
         return {**options_of_preset(self.preset, self.data), **dict(self.options)}
@@ -77,10 +83,12 @@ ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
     "gamma stays large": (("penalty_fall", 1.0),),
     "beta2 of the defaults": (("beta2", 0.99),), "rates fall in a straight line": (("decay_power", 1.0),), "no R2": (("r2", 0.0),),
 }
+HELD_OUT = (("held_out", 0.2),)
 TABLES: dict[str, list[SetUp]] = {
     "density": [SetUp("ring", "density"), SetUp("grid", "density")],
     "ablation": [SetUp("ring", "density", (ABLATION_STEPS, *options), label) for label, options in ABLATION.items()],
     "results": [SetUp("ring", "best"), SetUp("grid", "best"), SetUp("digits", "best")],
+    "held-out": [SetUp("digits", "best", HELD_OUT, "defaults")],
     "pacgan": [SetUp(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
     "remedies": [
         *(SetUp(data, preset, REMEDY_OPTIONS[data]) for data in ("ring", "grid") for preset in ("best", *REMEDIES)),
@@ -94,7 +102,7 @@ FILES = {"density": "density.json", "ablation": "density.json"}  # the records o
 
 def train(set_up: SetUp, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
     """Train a set-up from one seed. Seconds are those of training alone, compilation and the drawing of pictures left out."""
-    dataset, backend = load_data(set_up.data), load("cpu")
+    dataset, backend = set_up.dataset(), load("cpu")
     options = with_defaults(dataset, {**set_up.given(), "seed": seed})
     config = Config(data=set_up.data, **{**options, **({"steps": steps} if steps else {}), "save_every": 10**9})
     run = Run(config, dataset, backend, folder)
@@ -144,7 +152,7 @@ def run_row(set_up: SetUp, seeds: int, steps: int | None) -> dict[str, Any]:
 
 def options_of(set_up: SetUp, steps: int | None) -> dict[str, Any]:
     """Return the options that a row's runs have, the defaults of the data and the steps asked for included."""
-    options = with_defaults(load_data(set_up.data), set_up.given())
+    options = with_defaults(set_up.dataset(), set_up.given())
     return {**options, **({"steps": steps} if steps else {})}
 
 

@@ -101,6 +101,22 @@ def test_tables_are_made_of_the_record():
     assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
 
 
+def test_held_out_digits_stand_beside_real_ones():
+    def run(nearer, **scores):
+        beside = {f"{prefix}{name}": value for name, value in scores.items() for prefix in quality_tables.BESIDE}
+        return {**beside, "real_recall": 0.969, "nearer_training": nearer}
+
+    scores = {"precision": 0.97, "recall": 0.88, "density": 1.3, "coverage": 0.96, "frechet": 0.2}
+    rows = [{**_row("digits", "defaults", run(0.6, **scores), run(0.64, **{**scores, "recall": 0.9})),
+             "options": {"steps": 16_000, "r1": 0.1}},
+            {**_row("digits", "other", run(0.7, **scores)), "options": {"steps": 16_000, "r1": 0.1, "penalty_fall": 8.0}}]
+    text = quality_tables.held_out_section({"tables": {"held-out": rows}})
+    assert "| defaults | samples, against held-out digits | 0.970±0.000 | 0.890±0.010 | 1.300±0.000 |" in text
+    assert "| defaults | digits of the training set, against held-out ones | 0.970±0.000 | 0.969±0.000 |" in text
+    assert "- defaults, 16,000 steps, 2 seeds: 62.0±2.0 % of the samples are nearer" in text
+    assert "1 seed: 70.0 %" in text and text.count("beside those of the first row: `--penalty-fall 8`.") == 1
+
+
 def test_what_was_not_run_is_told_in_a_sentence_or_left_out():
     text = quality_tables.pacgan_section(_record())
     assert "| grid |" not in text and "Not run here; the paper has for them:" in text

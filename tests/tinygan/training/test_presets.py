@@ -1,7 +1,7 @@
 """Presets are valid and do what they say; options are refused in one line; a run with every remedy resumes bit for bit."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -227,6 +227,14 @@ def test_a_row_is_trained_and_measured():
     (numbers,) = row["runs"]
     assert {"modes", "hq", "reverse_kl", "jsd", "seconds", "steps", "alarm_collapse"} <= set(numbers)
     assert numbers["steps"] == 20 and 0 < numbers["jsd"] <= np.log(2)
+
+
+def test_a_row_that_holds_digits_out_is_trained_without_them_and_measured_against_them():
+    (row, *_) = TABLES["held-out"]
+    assert row.options == (("held_out", 0.2),) and len(row.dataset().x) == 1797 - 359
+    found = run_row(replace(row, options=(*row.options, ("hidden", (8,)), ("z", 4), ("batch", 8))), seeds=1, steps=1)
+    (numbers,) = found["runs"]
+    assert found["options"]["held_out"] == 0.2 and numbers["held_out_recall"] < 0.1 and numbers["real_recall"] > 0.9
 
 
 def test_digits_are_measured(tmp_path):
