@@ -7,11 +7,14 @@ import pytest
 
 pytest.importorskip("cuda.bindings", reason="the emulator is not installed; run: pip install -e '.[emulator]'")
 
+from tinygan_kernels import emulator
 from tinygan_kernels.emulator.execute.lanes import Lanes, Shape
 from tinygan_kernels.emulator.execute.memory import GONE, UNWRITTEN, Memory
 from tinygan_kernels.emulator.sanitizer.frames import ChecksFrames, Frames
 from tinygan_kernels.emulator.semantics.generic_addresses import LOCAL
 from tinygan_kernels.emulator.translate.kernel import Site
+
+from tests.support.kernel_of_ptx import Written
 
 STRIDE, LOCAL_BYTES, FIRST = 32, 48, 3
 SHAPE = Shape(2, (20, 1, 1), (8, 1, 1))
@@ -132,3 +135,66 @@ def test_shared_memory_of_another_chunk_is_other_memory():
         there.view("u8")[0][1] = LOCAL + 4
         second.address_loaded(STORE, there, np.array([there.base + 8]), lanes_of(5))
     assert [said[6] for said in second.said] == ["global"] and "block (3, 0, 0)" in second.said[0][1]
+
+
+# -- in a kernel ----------------------------------------------------------------------------------------------------------------
+RETURNS = """.func (.param .b64 given) f() {
+.reg .b64 %d<3>;
+.local .align 8 .b8 other[8];
+.local .align 8 .b8 own[16];
+mov.u64 %d1, own;
+st.local.u32 [%d1+4], 7;
+cvta.local.u64 %d2, %d1;
+st.param.b64 [given], %d2;
+ret;
+}"""
+CALLS = """mov.u32 %r1, %tid.x;
+mov.u32 %r2, %ctaid.x;
+ld.param.u32 %r3, [n];
+{
+.param .b64 given;
+call (given), f, ();
+ld.param.b64 %d1, [given];
+}
+cvta.to.local.u64 %d2, %d1;
+setp.lt.u32 %p1, %r1, %r3;
+@%p1 bra END;"""
+
+
+@pytest.mark.parametrize(("action", "access"), [
+    ("read", "ld.local.u32 %r5, [%d2+4];"), ("write", "st.local.u32 [%d2+4], 5;"), ("read", "ld.u32 %r5, [%d1+4];"),
+    ("write", "st.u32 [%d1+4], %r1;")])  # fmt: skip
+def test_a_variable_of_a_function_that_has_returned_is_told_with_its_own_address(action, access):
+    """All threads of both blocks but the first five use it."""
+    written = Written("n u32", before=RETURNS, variables=".local .align 8 .b8 mine[8];")
+    written.add(CALLS)
+    written.add(access, "access")
+    written.add("END:")
+    function = written.function()
+    kernel = function.translated
+    with emulator.sanitize() as found:
+        function((2,), (20,), (np.int32(5),))
+    (found,) = found
+    assert found.message == f"{action} of 4 bytes of local memory after the function whose variable it was has returned"
+    assert (found.tool, found.ptx_line, found.space, found.count) == ("memcheck", written.lines["access"], "local", 30)
+    assert (found.block, found.thread) == ((0, 0, 0), (5, 0, 0))
+    assert found.address % LOCAL == kernel.offsets["f", "own"] + 4
+    with emulator.sanitize() as found:
+        function((2,), (20,), (np.int32(20),))
+    assert not found
+
+
+def test_unwritten_bytes_of_a_thread_are_told_with_their_own_address():
+    written = Written("n u32", variables=".local .align 8 .b8 own[16];\n.shared .align 8 .b8 s[256];")
+    written.add("mov.u32 %r1, %tid.x;\nld.param.u32 %r3, [n];\nsetp.lt.u32 %p1, %r1, %r3;\n@%p1 bra END;\nmov.u64 %d1, own;\n"
+                "mad.lo.u32 %r4, %r1, 8, 0;\nmov.u32 %r5, s;\nadd.s32 %r4, %r4, %r5;")  # fmt: skip
+    written.add("ld.local.u32 %r6, [%d1+8];\nadd.s32 %r6, %r6, 1;")
+    written.add("atom.shared.add.u32 %r7, [%r4+4], 1;")
+    written.add("END:")
+    kernel = written.function()
+    with emulator.sanitize() as found:
+        kernel((2,), (20,), (np.int32(3),))
+    told = [(f.tool, f.message, f.address, f.thread, f.count) for f in found]
+    own = kernel.translated.offsets["k", "own"] + 8
+    assert told == [("initcheck", "read of uninitialised local memory", own, (3, 0, 0), 34),
+                    ("initcheck", "read of uninitialised shared memory", 28, (3, 0, 0), 34)]  # fmt: skip

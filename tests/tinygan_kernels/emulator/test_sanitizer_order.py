@@ -1,7 +1,11 @@
 """The order between threads is that of vector clocks, whatever the levels at which it is kept."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from tinygan_kernels.emulator.execute.lanes import Shape
+from tinygan_kernels.emulator.sanitizer.order import FLAG_BITS, READS, THREAD_BITS, WRITES, LaunchTime, Order
 
 from tests.support.vector_clocks import STRIDE, WIDTH, Both
 
@@ -42,3 +46,41 @@ def test_the_floor_is_the_first_stamp_that_a_barrier_does_not_cover(complete):
     both.order.known_up_to(1, 0)
     assert (both.order.floor[:STRIDE] == (now + 6) << both.clock.shift).all()
     assert (both.order.floor[STRIDE:] == np.where(covered[STRIDE:], (now + 1) << both.clock.shift, 1 << both.clock.shift)).all()
+
+
+# -- stamps ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("blocks", [1, 2, 3, 255, 256, 65535, 2**31 - 1])
+def test_the_parts_of_a_stamp_do_not_overlap(blocks):
+    """Flags, thread, block and time, from the lowest bit to the highest of 63."""
+    clock, flags = LaunchTime(blocks), (1 << FLAG_BITS) - 1
+    for number in (blocks - 1 << THREAD_BITS | 1023, blocks << THREAD_BITS):
+        who = number << FLAG_BITS
+        assert who & clock.who_mask == who and who & clock.block_mask == number >> THREAD_BITS << FLAG_BITS + THREAD_BITS
+    assert clock.who_mask & flags == 0 and clock.who_mask | flags == (1 << clock.shift) - 1
+    assert clock.block_mask & (1 << FLAG_BITS + THREAD_BITS) - 1 == 0 and clock.block_mask & ~clock.who_mask == 0
+    assert (1 << clock.block_bits) > blocks >= 1 << clock.block_bits - 1
+    assert (clock.last + 1 << clock.shift) < 1 << 63 <= (clock.last + 3 << clock.shift)  # a floor is a time later than a stamp
+
+
+def test_each_time_belongs_to_its_instruction_until_the_clock_has_no_bits_left():
+    clock = LaunchTime(2)
+    assert (clock.now, clock.sites) == (1, [None, None])
+    assert [clock.tick("a"), clock.tick(), clock.tick("b")] == [2, 3, 4] and clock.sites == [None, None, "a", None, "b"]
+    clock.last = 5
+    assert [clock.tick("c"), clock.tick("d"), clock.tick("e")] == [5, 5, 5] and clock.sites[5:] == ["c", "d", "e"]
+
+
+def test_asynchronous_units_are_threads_beyond_the_grid():
+    """Of a grid of 7 blocks, of which the chunk has the blocks 3 and 4."""
+    machine = SimpleNamespace(shape=Shape(2, (80, 1, 1), (7, 1, 1)), first=3)
+    order, plain = Order(machine, LaunchTime(21), 7), Order(machine, LaunchTime(7))
+    own = order.who.copy()
+    for lane, block, thread in ((0, 3, 0), (79, 3, 79), (96 + 5, 4, 5)):
+        number = block << THREAD_BITS | thread
+        assert int(order.number[lane]) == number and order.thread_of(number) == plain.thread_of(number) == (number, 0)
+        for unit in (WRITES, READS):
+            assert order.unit(lane, unit) == block + 7 * unit << THREAD_BITS | thread
+            assert order.thread_of(order.unit(lane, unit)) == (number, unit)
+            with order.acting(unit):
+                assert int(order.who[lane]) == order.unit(lane, unit) << FLAG_BITS
+            assert (order.who == own).all() and order.who is order.own

@@ -192,7 +192,7 @@ class ChecksInitialisation:
                 view[index + j] = marks[j]
             elif whole[j].any() and names[j] not in self.copies.padding:
                 lane, count = int(lanes.index[np.flatnonzero(whole[j])[0]]), int(np.count_nonzero(whole[j]))
-                self._report_unwritten(source.site, self.local, lane, source.addresses.get(lane, 0), count)
+                self._report_unwritten(source.site, self.local, lane, source.addresses[lane], count)
 
     def _unit_unwritten(self, site, memory: Memory, positions) -> np.ndarray:
         """Return in which lanes nothing is written of the 8 bytes, aligned, that an element of 4 bytes lies in."""

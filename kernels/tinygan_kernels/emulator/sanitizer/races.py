@@ -198,14 +198,11 @@ class Races:
         thread = tuple(int(t) for t in machine.shape.thread(number & 1023))
         block = machine.block_position((number >> THREAD_BITS) - machine.first)
         same = number >> THREAD_BITS == int(self.order.number[lane]) >> THREAD_BITS
-        if unit:
-            where, whose = f"{self.space}-memory race", "an asynchronous operation that nothing has waited for"
-        elif self.space == "shared":
-            where, whose = "shared-memory race", "another thread with no barrier between"
-        elif same:
-            where, whose = "global-memory race within a block", "another thread with no barrier between"
+        whose = "an asynchronous operation that nothing has waited for" if unit else "another thread with no barrier between"
+        if unit or self.space == "shared":
+            where = f"{self.space}-memory race"
         else:
-            where, whose = "global-memory race between blocks", "another block"
+            where = "global-memory race within a block" if same else "global-memory race between blocks"
         if earlier.startswith("written in"):
             what = "threads write different values to the same bytes in one instruction"
             what = what if same else "write of bytes that another block writes in the same instruction"
