@@ -6,6 +6,7 @@ CUDA C++ Programming Guide, table of technical specifications, for compute capab
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import count
 from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
@@ -111,6 +112,34 @@ class CudaArray:
             memory.kept.append(self.data)
 
 
+class MipmappedArray:
+    """A pyramid of CUDA arrays, each with half the width, height and (without layers) depth of the one before, at least 1.
+
+    The parameters are those of CudaArray; levels: how many are asked for. There is at least 1, and at most as many as it takes to
+    come to one element, as with cudaMallocMipmappedArray. Raises ValueError for sizes and flags that do not go together.
+    """
+
+    def __init__(
+        self, texel: Format, width: int, height: int = 0, depth: int = 0, flags: int = 0, levels: int = 1,
+        name: str = "the mipmapped array",
+    ):  # fmt: skip
+        layers = bool(flags & (LAYERED | CUBEMAP))  # which all levels have
+        most = max(width, height, 0 if layers else depth, 1).bit_length()
+        self.name, self.freed = name, ""
+
+        def level(n: int) -> CudaArray:
+            smaller = [max(size >> n, 1) if size else 0 for size in (width, height, 0 if layers else depth)]
+            return CudaArray(texel, smaller[0], smaller[1], depth if layers else smaller[2], flags, f"level {n} of {name}")
+
+        self.levels = tuple(level(n) for n in range(min(max(levels, 1), most)))
+
+    def free(self, where: str) -> None:
+        """Give the memory of all levels back. where: the place that reports of a later use name."""
+        self.freed = where
+        for level in self.levels:
+            level.free(where)
+
+
 class LinearMemory:
     """Memory of the device that a texture reads. height 0: one-dimensional, for tex1Dfetch(); else rows of `pitch` bytes.
 
@@ -160,6 +189,10 @@ class Bindless:
         self.ptr = _FIRST + next(_NUMBERS)
         _LIVE[self.ptr] = self
 
+    def attach(self, memory: GlobalMemory) -> None:
+        """Add what it reads or writes to what a launch may touch."""
+        self.resource.attach(memory)
+
     def destroy(self) -> None:
         """Let the handle name nothing any more."""
         _LIVE.pop(self.ptr, None)
@@ -180,7 +213,8 @@ class Surface(Bindless):
 
 
 class Description(NamedTuple):
-    """How a texture is read: what cudaTextureDesc says, with its values."""
+    """How a texture is read: what cudaTextureDesc says, with its values. between: the filter between levels (mipmapFilterMode);
+    bias, least, most: mipmapLevelBias, minMipmapLevelClamp, maxMipmapLevelClamp."""
 
     address: tuple[int, int, int] = (0, 0, 0)
     filter: int = POINT
@@ -190,14 +224,24 @@ class Description(NamedTuple):
     normalized: bool = False
     anisotropy: int = 0
     seamless: bool = False
+    between: int = POINT
+    bias: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
 
 
 class Texture(Bindless):
-    """A texture object. Raises ValueError for a description that CUDA refuses, or that the emulator cannot carry out."""
+    """A texture object. Raises ValueError for a description that CUDA refuses, or that the emulator cannot carry out.
+
+    resource: of a mipmapped array, its largest level.
+    """
 
     what = "texture"
 
-    def __init__(self, resource: CudaArray | LinearMemory, how: Description):
+    def __init__(self, resource: CudaArray | MipmappedArray | LinearMemory, how: Description):
+        pyramid = resource.levels if isinstance(resource, MipmappedArray) else ()
+        resource = pyramid[0] if pyramid else resource
+        assert not isinstance(resource, MipmappedArray), "its first level stands for it"
         self.how, texel = how, resource.texel
         if any(not 0 <= mode <= 3 for mode in how.address) or how.filter not in (0, 1) or how.read not in (0, 1):
             raise ValueError("address modes are 0 to 3, the filter mode and the read mode 0 or 1 (cudaTextureDesc)")
@@ -218,7 +262,28 @@ class Texture(Bindless):
             raise ValueError("a border colour other than 0 is supported for elements that are read as floats")
         if how.anisotropy > 1 or (how.seamless and self.linear and self.cube):
             raise ValueError("anisotropic filtering and seamless cubemaps are not supported")
+        if pyramid and not self.normalized:
+            raise ValueError("coordinates of a mipmapped array are normalized, as each of its levels has another size")
+        if pyramid and (how.between not in (POINT, LINEAR) or (how.between == LINEAR and not self.as_float)):
+            raise ValueError("mipmapFilterMode is 0 or 1, and 1 (linear) is for elements that are read as floats")
         super().__init__(resource)
+        self._pyramid = tuple(self._of_level(array) for array in pyramid)
+
+    @property
+    def levels(self) -> tuple[Texture, ...]:
+        """A texture for each level of a mipmapped array; else this one alone."""
+        return self._pyramid or (self,)
+
+    def _of_level(self, array: CudaArray) -> Texture:
+        """Return a texture, without a handle of its own, that reads one level in the same way."""
+        level = copy(self)
+        level.resource, level._pyramid = array, ()
+        return level
+
+    def attach(self, memory: GlobalMemory) -> None:
+        """Add all levels to what a launch may touch."""
+        for level in self.levels:
+            level.resource.attach(memory)
 
 
 Kind = TypeVar("Kind", bound=Bindless)
@@ -242,4 +307,4 @@ def named_by(handle: int, kind: type[Kind]) -> Kind | str:
 def attach_all(memory: GlobalMemory) -> None:
     """Add what live textures and surfaces read and write to the memory of a launch, which keeps it alive until it ends."""
     for thing in list(_LIVE.values()):
-        thing.resource.attach(memory)
+        thing.attach(memory)

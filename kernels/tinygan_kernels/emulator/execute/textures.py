@@ -7,7 +7,7 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -17,7 +17,7 @@ from tinygan_kernels.emulator.semantics import sampling, texels
 from tinygan_kernels.emulator.semantics.sampling import OUTSIDE
 from tinygan_kernels.emulator.translate.kernel import Site
 
-from . import bindless
+from . import bindless, mipmaps
 from .access import Access, subset
 from .lanes import Lanes
 from .texture_objects import GATHER, CudaArray, Surface, Texture
@@ -39,10 +39,11 @@ class Textures:
 
     def fetch(
         self, site: Site, geometry: str, kind: str, targets: Registers, handle: np.ndarray, layer: np.ndarray | None,
-        coordinates: tuple[np.ndarray, ...], lanes: Lanes, whole: bool,
+        coordinates: tuple[np.ndarray, ...], lanes: Lanes, whole: bool, detail: tuple = (),
     ) -> None:  # fmt: skip
         """Carry out tex. geometry, kind: words of the instruction, as 2d and f32; targets: registers for the four channels, seen as
-        bits; layer: None but for arrays of textures; coordinates: a vector for each axis; whole: whether they are integers."""
+        bits; layer: None but for arrays of textures; coordinates: a vector for each axis; whole: whether they are integers; detail:
+        the level of detail, or the two gradients, each a vector for each axis."""
         for texture, some in bindless.objects(self.access, site, handle, Texture, lanes):
             if not self._fits(site, texture, geometry, kind, whole, some):
                 continue
@@ -54,8 +55,26 @@ class Textures:
             if texture.cube:
                 face, *at = sampling.face_of(*at)
                 plane = 6 * plane + face
-            values = self._sampled(site, texture, at, plane, some, whole)
+            values = self._mipmapped(site, texture, at, plane, some, whole, detail)
             _put(targets, values, kind, some)
+
+    def _mipmapped(
+        self, site: Site, texture: Texture, at: list, plane: np.ndarray, lanes: Lanes, whole: bool, detail: tuple
+    ) -> np.ndarray:
+        """Return the four channels of a fetch for each lane, of the levels that the instruction asks for: (lanes, 4)."""
+        if len(texture.levels) == 1 or not detail:
+            return self._sampled(site, texture.levels[0], at, plane, lanes, whole)
+        if len(detail) == 1:
+            level = np.broadcast_to(lanes.pick(np.asarray(detail[0])), (lanes.count,))
+        else:
+            level = mipmaps.gradient_level(texture, [[lanes.pick(np.asarray(d)) for d in step] for step in detail])
+            level = np.broadcast_to(level, (lanes.count,))
+
+        def sample(one: Texture, mask: np.ndarray) -> np.ndarray:
+            some = [np.broadcast_to(x, (lanes.count,))[mask] for x in at]
+            return self._sampled(site, one, some, plane[mask], subset(lanes, mask), whole)
+
+        return mipmaps.blended(texture, level, sample)
 
     def gather(
         self, site: Site, component: int, geometry: str, kind: str, targets: Registers, handle: np.ndarray,
@@ -77,21 +96,46 @@ class Textures:
             each = [self._element(site, texture, (axes[0][i][0], axes[1][j][0]), plane, some) for i, j in FOOTPRINT]
             _put(targets, np.stack([values[:, component] for values in each], axis=1), kind, some)
 
-    def query(self, site: Site, what: str, target: np.ndarray, handle: np.ndarray, lanes: Lanes, of_surface: bool = False) -> None:
-        """Carry out txq or suq: what a texture (a surface) is, as PTX names it."""
+    def query(
+        self, site: Site, what: str, target: np.ndarray, handle: np.ndarray, lanes: Lanes, of_surface: bool = False,
+        level: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        """Carry out txq or suq: what a texture (a surface) is, as PTX names it. level: that of a mipmapped array which is meant."""
         kind: type[Texture] | type[Surface] = Surface if of_surface else Texture
-        for thing, some in bindless.objects(self.access, site, handle, kind, lanes):
-            resource = thing.resource
-            layers = resource.depth // (6 if "cube" in resource.geometry else 1)
-            value = {
-                "width": resource.width,
-                "height": resource.height,
-                "depth": resource.depth if resource.geometry == "3d" else 0,
-                "array_size": layers if resource.geometry[0] == "a" else 0,
-                "normalized_coords": int(isinstance(thing, Texture) and thing.normalized),
-                "num_mipmap_levels": 1,
-            }[what]
-            some.put(target, np.full(some.count, value, "u4"))
+        for thing, lanes_of_it in bindless.objects(self.access, site, handle, kind, lanes):
+            for number, some in self._levels_exist(site, thing, level, lanes_of_it):
+                self._answer(thing, number, what, target, some)
+
+    def _levels_exist(
+        self, site: Site, thing: Texture | Surface, level: np.ndarray | None, lanes: Lanes
+    ) -> Iterator[tuple[int, Lanes]]:
+        """Yield (level, lanes) for the lanes that ask for each level; report those that ask for one that there is not."""
+        if level is None or not isinstance(thing, Texture):
+            yield 0, lanes
+            return
+        asked = np.broadcast_to(lanes.pick(np.asarray(level)), (lanes.count,)).astype("i8")
+        for number in np.unique(asked).tolist():
+            some = subset(lanes, asked == number)
+            if 0 <= number < len(thing.levels):
+                yield number, some
+            else:
+                text = f"level {number} of a texture with {len(thing.levels)}: {thing.resource.name}"
+                bindless.fault(self.access, site, text, some)
+
+    def _answer(self, thing: Texture | Surface, level: int, what: str, target: np.ndarray, some: Lanes) -> None:
+        """Write the answer of a query into a register."""
+        levels = thing.levels if isinstance(thing, Texture) else (thing,)
+        resource = levels[level].resource
+        layers = resource.depth // (6 if "cube" in resource.geometry else 1)
+        value = {
+            "width": resource.width,
+            "height": resource.height,
+            "depth": resource.depth if resource.geometry == "3d" else 0,
+            "array_size": layers if resource.geometry[0] == "a" else 0,
+            "normalized_coords": int(isinstance(thing, Texture) and thing.normalized),
+            "num_mipmap_levels": len(levels),
+        }[what]
+        some.put(target, np.full(some.count, value, "u4"))
 
     # -- checks ---------------------------------------------------------------------------------------------------------------
     def _fits(self, site: Site, texture: Texture, geometry: str, kind: str, whole: bool, lanes: Lanes) -> bool:
@@ -131,7 +175,7 @@ class Textures:
         return [sampling.taps(x, sizes[i], modes[i], normal, linear and not whole) for i, x in enumerate(at)]
 
     def _sampled(self, site: Site, texture: Texture, at: list, plane: np.ndarray, lanes: Lanes, whole: bool) -> np.ndarray:
-        """Return the four channels of a fetch for each lane: (lanes, 4), float32 or integers of 32 bits.
+        """Return the four channels of a fetch for each lane: (lanes, 4), floats (float64 of sums) or integers of 32 bits.
 
         Sums are formed in float64 and rounded once. An element of weight 0 is not read, so that an infinity in it adds nothing.
         """
@@ -145,7 +189,7 @@ class Textures:
             if some.any():
                 part = self._element(site, texture, tuple(i[some] for i, _ in taps), plane[some], subset(lanes, some))
                 total[some] += weight[some, None] * part
-        return total.astype("f4")
+        return total
 
     def _element(self, site: Site, texture: Texture, index: tuple, plane: np.ndarray, lanes: Lanes) -> np.ndarray:
         """Return elements as the texture gives them, (lanes, 4): float32, float64 (where `_sampled` adds them up), or integers.

@@ -13,7 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygan_kernels.emulator.execute.memory import unwritten_bytes
-from tinygan_kernels.emulator.execute.texture_objects import Bindless, CudaArray, Description, LinearMemory, Surface, Texture
+from tinygan_kernels.emulator.execute.texture_objects import (
+    Bindless,
+    CudaArray,
+    Description,
+    LinearMemory,
+    MipmappedArray,
+    Surface,
+    Texture,
+)
 from tinygan_kernels.emulator.sanitizer.findings import checking
 from tinygan_kernels.emulator.semantics.texels import format_of
 
@@ -23,7 +31,7 @@ from .process import HostFault, Process
 
 SIDES = {0: (False, False), 1: (False, True), 2: (True, False), 3: (True, True), 4: (None, None)}
 """{cudaMemcpyKind: (whether the source is on the device, whether the destination is)}; None where the address decides."""
-_ARRAYS = 0x0E7D << 48  # handles of CUDA arrays are no addresses of memory
+_ARRAYS, _PYRAMIDS = 0x0E7D << 48, 0x0E7C << 48  # handles of CUDA arrays are no addresses of memory
 Side = Callable[[int, int, "bool | None", bool, str], np.ndarray]
 
 
@@ -47,6 +55,7 @@ class CudaArrays:
     ):  # fmt: skip
         self.process, self.side, self.region, self.ordered = process, side, region, ordered
         self.arrays: dict[int, CudaArray] = {}
+        self.pyramids: dict[int, MipmappedArray] = {}
         self.objects: dict[int, Bindless] = {}
         self.numbers = count(1)
 
@@ -61,7 +70,9 @@ class CudaArrays:
             "cudaCreateTexture": (self.create_texture, "pppp"),
             "cudaCreateSurface": (self.create_surface, "pp"),
             "cudaDestroyBindless": (self.destroy, "pi"),
-            "cudaNoMipmaps": (self.no_mipmaps, ""),
+            "cudaMallocMipmapped": (self.malloc_mipmapped, "pppppii"),
+            "cudaMipmappedLevel": (self.level, "ppi"),
+            "cudaFreeMipmapped": (self.free_mipmapped, "p"),
         }
 
     def _numbers(self, address: int, many: int, code: str = "i8") -> list:
@@ -87,8 +98,12 @@ class CudaArrays:
         return array
 
     def free(self, handle: int) -> None:
-        if handle:
-            self._array(handle).free(self.process.place())
+        if not handle:
+            return
+        array = self._array(handle)
+        if any(array in pyramid.levels for pyramid in self.pyramids.values()):
+            raise CudaError(INVALID_HANDLE, f"{array.name} is given back with cudaFreeMipmappedArray, not by itself")
+        array.free(self.process.place())
 
     def info(self, handle: int, result: int) -> None:
         array = self._array(handle)
@@ -96,8 +111,39 @@ class CudaArrays:
         values = [*channels, array.texel.kind, array.width, array.height, array.depth, array.flags]
         self.process.bytes(result, 72, writes=True)[...] = np.array(values, "i8").view(np.uint8)
 
-    def no_mipmaps(self) -> None:
-        raise CudaError(NOT_SUPPORTED, "mipmapped arrays are not supported by the emulator: textures of one level are")
+    # -- mipmapped arrays -----------------------------------------------------------------------------------------------------
+    def malloc_mipmapped(self, pointer: int, bits: int, width: int, height: int, depth: int, levels: int, flags: int) -> None:
+        name = f"the mipmapped array of {width} x {height} x {depth} elements made at {self.process.place()}"
+        try:
+            pyramid = MipmappedArray(format_of(*self._numbers(bits, 5, "i4")), width, height, depth, flags, levels, name)
+        except ValueError as error:
+            raise CudaError(INVALID_VALUE, str(error)) from None
+        handle = _PYRAMIDS + 16 * next(self.numbers)
+        self.pyramids[handle] = pyramid
+        self.process.store(pointer, "u8", handle)
+
+    def _pyramid(self, handle: int) -> MipmappedArray:
+        pyramid = self.pyramids.get(handle)
+        if pyramid is None:
+            raise CudaError(INVALID_HANDLE, f"{handle:#x} is no mipmapped array")
+        if pyramid.freed:
+            raise CudaError(INVALID_HANDLE, f"{pyramid.name} was freed at {pyramid.freed}")
+        return pyramid
+
+    def level(self, pointer: int, handle: int, number: int) -> None:
+        """Give a level of a mipmapped array as a CUDA array: cudaGetMipmappedArrayLevel."""
+        pyramid = self._pyramid(handle)
+        if not 0 <= number < len(pyramid.levels):
+            raise CudaError(INVALID_VALUE, f"level {number} of {pyramid.name}, which has {len(pyramid.levels)}")
+        found = next((h for h, array in self.arrays.items() if array is pyramid.levels[number]), None)
+        if found is None:
+            found = _ARRAYS + 16 * next(self.numbers)
+            self.arrays[found] = pyramid.levels[number]
+        self.process.store(pointer, "u8", found)
+
+    def free_mipmapped(self, handle: int) -> None:
+        if handle:
+            self._pyramid(handle).free(self.process.place())
 
     # -- copies ---------------------------------------------------------------------------------------------------------------
     def copy_box(self, table: int, stream: int, waits: int) -> None:
@@ -181,12 +227,12 @@ class CudaArrays:
             given.marks[...] = False if taken.marks is None else taken.marks.copy()
 
     # -- objects --------------------------------------------------------------------------------------------------------------
-    def _resource(self, table: int) -> CudaArray | LinearMemory:
+    def _resource(self, table: int) -> CudaArray | MipmappedArray | LinearMemory:
         kind, address, *bits, width, height, pitch = self._numbers(table, 10)
         if kind == 0:
             return self._array(address)
         if kind == 1:
-            self.no_mipmaps()
+            return self._pyramid(address)
         if kind not in (2, 3):
             raise CudaError(INVALID_VALUE, f"{kind} is no cudaResourceType")
         texel = format_of(*bits)
@@ -199,18 +245,25 @@ class CudaArrays:
         return LinearMemory(address, texel, width, height if kind == 3 else 0, pitch, aligned_to=region.base, name=region.name)
 
     def create_texture(self, pointer: int, resource: int, modes: int, border: int) -> None:
-        *address, filtering, read, srgb, is_normalized, anisotropy, seamless, view = self._numbers(modes, 10)
+        *address, filtering, read, srgb, is_normalized, anisotropy, seamless, view, between = self._numbers(modes, 11)
         if view:
             raise CudaError(NOT_SUPPORTED, "resource views of another format are not supported")
-        r, g, b, a = self._numbers(border, 4, "f4")
+        r, g, b, a, bias, least, most = self._numbers(border, 7, "f4")
         along = (address[0], address[1], address[2])
         how = Description(
-            along, filtering, read, bool(srgb), (r, g, b, a), bool(is_normalized), anisotropy, bool(seamless)
+            along, filtering, read, bool(srgb), (r, g, b, a), bool(is_normalized), anisotropy, bool(seamless), between,
+            bias, least, most,
         )  # fmt: skip
         self._create(pointer, lambda: Texture(self._resource(resource), how))
 
     def create_surface(self, pointer: int, resource: int) -> None:
-        self._create(pointer, lambda: Surface(self._resource(resource)))
+        self._create(pointer, lambda: Surface(self._of_one_level(self._resource(resource))))
+
+    def _of_one_level(self, resource: CudaArray | MipmappedArray | LinearMemory) -> CudaArray | LinearMemory:
+        """Return the resource of a surface. Raises CudaError for a mipmapped array, whose levels are surfaces."""
+        if isinstance(resource, MipmappedArray):
+            raise CudaError(INVALID_VALUE, "a surface is one of a level of a mipmapped array (cudaGetMipmappedArrayLevel)")
+        return resource
 
     def _create(self, pointer: int, make: Callable[[], Bindless]) -> None:
         try:

@@ -23,12 +23,28 @@ def tex(e: Emitter, ins: Instruction) -> None:
     more = 1 if "level" in ins.modifiers else 2 if "grad" in ins.modifiers else 0
     if len(ins.operands) != 2 + more:
         raise e.unsupported("offsets of coordinates and comparisons with a depth are not supported")
-    targets = _results(e, ins, results)  # a texture has one level, so that its level and its gradients choose nothing
+    detail = _detail(e, ins, geometry, coordinate)
+    targets = _results(e, ins, results)
     place = e.bind(e.site_of(ins, "texture", "u4", 4))
     layer = coordinates.pop(0) if geometry[0] == "a" else "None"
     whole = coordinate == "s32"
-    given = f"{handle}, {layer}, ({', '.join(coordinates)},), {e.lanes}, {whole}"
+    given = f"{handle}, {layer}, ({', '.join(coordinates)},), {e.lanes}, {whole}, {detail}"
     e.line(f"textures.fetch({place}, {geometry!r}, {results!r}, {targets}, {given})")
+
+
+def _detail(e: Emitter, ins: Instruction, geometry: str, coordinate: str) -> str:
+    """Return source text for what chooses the level of a mipmapped texture: (), its number, or the two gradients."""
+    if "level" in ins.modifiers:
+        return f"({e.read(ins.operands[2], coordinate)},)"
+    if "grad" not in ins.modifiers:
+        return "()"
+    if "cube" in geometry:
+        raise e.unsupported("gradients of cubemaps are not supported")
+    axes = GEOMETRIES[geometry] - (geometry[0] == "a")
+    parts = [[e.read(item, "f32") for item in vector_items(operand)[:axes]] for operand in ins.operands[2:4]]
+    if any(len(part) != axes for part in parts):
+        raise ValueError("too few gradients")
+    return "(" + ", ".join(f"({', '.join(part)},)" for part in parts) + ")"
 
 
 def tld4(e: Emitter, ins: Instruction) -> None:
@@ -50,11 +66,13 @@ def tld4(e: Emitter, ins: Instruction) -> None:
 def query(e: Emitter, ins: Instruction) -> None:
     """Lower txq and suq."""
     what = next((m for m in ins.modifiers if m in _QUERIES), None)
-    if what is None or "level" in ins.modifiers or (ins.opcode == "suq" and what in _QUERIES[4:]):
+    of_level = "level" in ins.modifiers
+    if what is None or (ins.opcode == "suq" and (of_level or what in _QUERIES[4:])) or (of_level and what not in _QUERIES[:3]):
         raise e.unsupported(f"this query is not supported; supported: {', '.join(_QUERIES)}")
     target = e.target(ins.operands[0], "u32")
     place = e.bind(e.site_of(ins, "texture" if ins.opcode == "txq" else "surface", "u4", 4))
-    e.line(f"textures.query({place}, {what!r}, {target}, {_handle(e, ins.operands[1])}, {e.lanes}, {ins.opcode == 'suq'})")
+    level = f", {e.read(ins.operands[2], 'u32')}" if of_level else ""
+    e.line(f"textures.query({place}, {what!r}, {target}, {_handle(e, ins.operands[1])}, {e.lanes}, {ins.opcode == 'suq'}{level})")
 
 
 def suld(e: Emitter, ins: Instruction) -> None:

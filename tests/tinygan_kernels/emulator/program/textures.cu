@@ -180,13 +180,13 @@ int main(int argc, char** argv) {
             break;
         }
         case 5: {  // calls that CUDA refuses; only the first that frees the array is right
-            cudaMipmappedArray_t levels;
+            cudaArray_t level;
             cudaSurfaceObject_t none;
             cudaResourceDesc sampled = resource(flat);
             int codes[9];
             codes[0] = cudaMemcpy2DToArray(flat, 4, 0, picture, 64, 64, H, cudaMemcpyHostToDevice);
             codes[1] = cudaMemcpy(flat, picture, 64, cudaMemcpyHostToDevice);
-            codes[2] = cudaMallocMipmappedArray(&levels, &floats, size, 3);
+            codes[2] = cudaGetMipmappedArrayLevel(&level, (cudaMipmappedArray_t)flat, 0);
             codes[3] = cudaCreateSurfaceObject(&none, &sampled);
             codes[4] = cudaDestroySurfaceObject(plain);
             codes[5] = cudaFreeArray(flat);

@@ -14,7 +14,10 @@ cudaError_t host_cudaCopyRun(const void* array, size_t x, size_t y, const void* 
 cudaError_t host_cudaCreateTexture(unsigned long long* object, const long long* resource, const long long* how, const float* border);
 cudaError_t host_cudaCreateSurface(unsigned long long* object, const long long* resource);
 cudaError_t host_cudaDestroyBindless(unsigned long long object, int of_texture);
-cudaError_t host_cudaNoMipmaps();
+cudaError_t host_cudaMallocMipmapped(void** array, const int* format, size_t width, size_t height, size_t depth, unsigned levels,
+                                     unsigned flags);
+cudaError_t host_cudaMipmappedLevel(void** array, const void* mipmapped, unsigned level);
+cudaError_t host_cudaFreeMipmapped(void* mipmapped);
 }
 
 // -- formats and sizes ---------------------------------------------------------------------------------------------------
@@ -89,7 +92,15 @@ inline cudaError_t host_malloc3D(cudaPitchedPtr* pointer, cudaExtent size) {
     *pointer = host_makePitchedPtr(0, pitch, size.width, size.height);
     return host_cudaMalloc(&pointer->ptr, pitch * size.height * size.depth);
 }
-template <class... Any> inline cudaError_t host_noMipmaps(Any...) { return host_cudaNoMipmaps(); }
+inline cudaError_t host_mallocMipmappedArray(cudaMipmappedArray_t* array, const cudaChannelFormatDesc* format, cudaExtent size,
+                                             unsigned levels, unsigned flags = 0) {
+    int bits[5] = {format->x, format->y, format->z, format->w, (int)format->f};
+    return host_cudaMallocMipmapped((void**)array, bits, size.width, size.height, size.depth, levels, flags);
+}
+inline cudaError_t host_getMipmappedArrayLevel(cudaArray_t* array, cudaMipmappedArray_const_t mipmapped, unsigned level) {
+    return host_cudaMipmappedLevel((void**)array, (const void*)mipmapped, level);
+}
+inline cudaError_t host_freeMipmappedArray(cudaMipmappedArray_t array) { return host_cudaFreeMipmapped((void*)array); }
 
 // A copy of a box, as numbers: of the source and of the destination the array (0: memory), the address, the pitch, the rows of a
 // slice, x, y, z; then width, height, depth, the kind, and whether width and the x of arrays count elements (1) or bytes (0).
@@ -149,12 +160,13 @@ inline cudaError_t host_memcpyFromArrayAsync(void* to, cudaArray_const_t array, 
 }
 
 // -- objects -------------------------------------------------------------------------------------------------------------
-// A resource, as numbers: its kind, the array or the address, the format (5 numbers), width in elements or the bytes of linear
+// A resource, as numbers: its kind, the array (mipmapped or not) or the address, the format (5 numbers), width in elements or the bytes of linear
 // memory, height, pitch.
 inline void host_flatten(long long* to, const cudaResourceDesc* from) {
     for (int i = 0; i < 10; i++) to[i] = 0;
     to[0] = (long long)from->resType;
     if (from->resType == cudaResourceTypeArray) to[1] = (long long)from->res.array.array;
+    if (from->resType == cudaResourceTypeMipmappedArray) to[1] = (long long)from->res.mipmap.mipmap;
     const cudaChannelFormatDesc* format = 0;
     if (from->resType == cudaResourceTypeLinear) {
         format = &from->res.linear.desc;
@@ -174,12 +186,14 @@ inline void host_flatten(long long* to, const cudaResourceDesc* from) {
 }
 inline cudaError_t host_createTextureObject(cudaTextureObject_t* object, const cudaResourceDesc* resource, const cudaTextureDesc* how,
                                             const cudaResourceViewDesc* view) {
-    long long numbers[10], modes[10] = {
+    long long numbers[10], modes[11] = {
         (long long)how->addressMode[0], (long long)how->addressMode[1], (long long)how->addressMode[2], (long long)how->filterMode,
         (long long)how->readMode, how->sRGB, how->normalizedCoords, (long long)how->maxAnisotropy, how->seamlessCubemap,
-        view != 0 && view->format != cudaResViewFormatNone};
+        view != 0 && view->format != cudaResViewFormatNone, (long long)how->mipmapFilterMode};
+    float fractions[7] = {how->borderColor[0], how->borderColor[1], how->borderColor[2], how->borderColor[3],
+                          how->mipmapLevelBias, how->minMipmapLevelClamp, how->maxMipmapLevelClamp};
     host_flatten(numbers, resource);
-    return host_cudaCreateTexture((unsigned long long*)object, numbers, modes, how->borderColor);
+    return host_cudaCreateTexture((unsigned long long*)object, numbers, modes, fractions);
 }
 inline cudaError_t host_createSurfaceObject(cudaSurfaceObject_t* object, const cudaResourceDesc* resource) {
     long long numbers[10];
@@ -203,9 +217,9 @@ inline cudaError_t host_destroySurfaceObject(cudaSurfaceObject_t object) { retur
 #define cudaFreeArray host_freeArray
 #define cudaArrayGetInfo host_arrayGetInfo
 #define cudaGetChannelDesc host_getChannelDesc
-#define cudaMallocMipmappedArray host_noMipmaps
-#define cudaGetMipmappedArrayLevel host_noMipmaps
-#define cudaFreeMipmappedArray host_noMipmaps
+#define cudaMallocMipmappedArray host_mallocMipmappedArray
+#define cudaGetMipmappedArrayLevel host_getMipmappedArrayLevel
+#define cudaFreeMipmappedArray host_freeMipmappedArray
 #define cudaMemcpy3D host_memcpy3D
 #define cudaMemcpy3DAsync host_memcpy3DAsync
 #define cudaMemcpy2DToArray host_memcpy2DToArray
