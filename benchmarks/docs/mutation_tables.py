@@ -20,8 +20,8 @@ def mutation_section(record: Record) -> str:
     for name, group in mutation.GROUPS.items():
         measured = {source: record["files"][source] for source in group.sources if source in record["files"]}
         for source, row in measured.items():
-            entries = [listed.get(source, {}).get(mutation.key(change), {}) for change in row["survivors"]]
-            surviving.update((entry.get("reason", "no reason is listed"), entry.get("equivalent", False)) for entry in entries)
+            entries = entries_of(source, row, listed)
+            surviving.update(map(reason_of, entries))
             same = sum(entry.get("equivalent", False) for entry in entries)
             rows.append([name, f"`{source}`", str(row["mutants"]), str(row["killed"]), str(same),
                          f"{mutation.score({source: row}, listed):.1%}".replace("%", " %"), row["commit"]])
@@ -33,11 +33,23 @@ def mutation_section(record: Record) -> str:
             if source not in record["files"] and source not in sampled]
     waiting = [f"Not measured yet: {', '.join(left)}."] if left else []
     waiting += sample_lines(record["sample"], listed) if sampled else []
+    for source, row in sampled.items():
+        surviving.update(map(reason_of, entries_of(source, row, listed)))
     reasons = [[reason, "yes" if same else "no", str(count)] for (reason, same), count in surviving.most_common()]
     return "\n\n".join((
         table(["group", "file", "mutants", "killed", "equivalent", "killed of the others", "commit"], rows), *waiting,
         "<details><summary>Why mutants survive</summary>", table(["reason", "equivalent", "mutants"], reasons), "</details>",
     ))
+
+
+def entries_of(source: str, row: Record, listed: Listed) -> list[Record]:
+    """Return what is listed of each mutant of a file that survives still, {} where nothing is."""
+    return [listed.get(source, {}).get(mutation.key(change), {}) for change in row["survivors"] if not change.get("killed_since")]
+
+
+def reason_of(entry: Record) -> tuple[str, bool]:
+    """Return why a mutant survives, and whether it is equivalent."""
+    return entry.get("reason", "no reason is listed"), entry.get("equivalent", False)
 
 
 def sample_lines(sample: Record, listed: Listed) -> list[str]:

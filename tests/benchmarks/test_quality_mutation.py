@@ -130,6 +130,7 @@ def test_a_sample_and_its_survivors_are_recorded_and_tried_again(small_sample, c
         False, False, True]  # fmt: skip
     text = mutation_section({"files": {}, "sample": record["sample"]})
     assert "a random sample of 4 was tried: 1 of the 4 that are not equivalent" in text and "kill 1 of the 3 survivors" in text
+    assert "| no reason is listed | no | 2 |" in text  # of those that survive still
     mutation.sampled(wanted, 3, 1, 1, path)
     assert sum(row["tried"] for row in json.loads(path.read_text())["sample"]["files"].values()) == 3
 
