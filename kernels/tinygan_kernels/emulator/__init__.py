@@ -84,6 +84,7 @@ _WHERE = {
     "Finding": "sanitizer.findings",
     "SanitizerError": "sanitizer.findings",
     "empty": "execute.memory",
+    "im2col_map": "host.tensor_maps",
     "tensor_map": "host.tensor_maps",
     "trace": "stepping.launches",
     "Trace": "stepping.trace",

@@ -237,9 +237,9 @@ extern "C" __global__ void stored(int* y, int fences, int waits) {
 """
 
 
-def stored(fences: int, waits: int) -> np.ndarray:
+def stored(fences: int, waits: int, source: str = PLACES) -> np.ndarray:
     y = np.zeros(32, "i4")
-    emulator.RawModule(code=PLACES, arch="compute_90").get_function("stored")((1,), (32,), (y, np.int32(fences), np.int32(waits)))
+    emulator.RawModule(code=source, arch="compute_90").get_function("stored")((1,), (32,), (y, np.int32(fences), np.int32(waits)))
     return y
 
 
@@ -247,6 +247,11 @@ def test_a_copy_sees_what_was_stored_after_a_proxy_fence():
     """The fence may be the writers' or, after the barrier, that of the thread that copies. (PTX ISA, 8.8, "causality order")"""
     for fences in (1, 2):
         assert (stored(fences, 1) == np.arange(32)).all()
+    for one_way in ("release.sync_restrict::shared::cta", "acquire.sync_restrict::shared::cluster"):
+        source = PLACES.replace("fence.proxy.async;", f"fence.proxy.async::generic.{one_way}.cluster;")
+        assert source != PLACES
+        for fences in (1, 2):
+            assert (stored(fences, 1, source) == np.arange(32)).all()
     assert (stored(1, 2) == np.arange(32) + 100).all(), "after the whole wait the copy's writes are there too"
     with pytest.raises(SanitizerError, match=r"racecheck: missing proxy fence: cp.async.bulk.* reads shared memory that"):
         stored(0, 1)

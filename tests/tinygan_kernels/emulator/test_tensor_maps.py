@@ -218,6 +218,28 @@ def test_columns_of_pixels_are_those_of_a_convolution():
             assert (got == want[:12]).all(), (s, r)
 
 
+def test_im2col_map_is_what_the_driver_makes():
+    """Its corners and steps are in the order of the array's dimensions, those of the driver in the reverse."""
+    image = numbers((2, 3, 5, 6, 8), "f4")
+    made = emulator.im2col_map(image, (-1, -2, 0), (-3, -2, -1), 4, 9, element_strides=(1, 1, 2, 3, 1), swizzle=32, fill="nan")
+    sizes, strides = image.shape[::-1], image.strides[3::-1]
+    want = maps.im2col("f32", image.ctypes.data, sizes, strides, (0, -2, -1), (-1, -2, -3), 4, 9, (1, 3, 2, 1, 1), 32, True)
+    assert made.map == want and (made.raw == want.encoded()).all()
+    assert maps.decoded(emulator.im2col_map(image[:, 0, 0].view("i4"), (0,), (0,), 8, 4).raw).kind == "s32"
+
+
+@pytest.mark.parametrize(("arguments", "more", "error", "message"), [
+    (((0,), (0,), 8, 4), {}, ValueError, "pixelBoxLowerCorner"),
+    (((0, 0), (0, 0), 8, 4), {"kind": "f16"}, ValueError, "of 2 bytes"),
+    (((0, 0), (0, 0), 8.5, 4), {}, TypeError, "channels"), (((0, 0), (0, 0), 3, 4), {}, ValueError, "a multiple of 16"),
+    ((("a", 0), (0, 0), 8, 4), {}, TypeError, "lower"), (((0, 0), (0, 0), 8, 4), {"fill": "ones"}, ValueError, "fill is 'ones'"),
+    (((0, 0), (0, -5), 8, 4), {}, ValueError, "no pixel lies between"),
+])  # fmt: skip
+def test_what_im2col_map_refuses(arguments, more, error, message):
+    with pytest.raises(error, match=message):
+        emulator.im2col_map(numbers((2, 5, 5, 8), "f4"), *arguments, **more)
+
+
 @pytest.mark.parametrize("multicast", ["", ".multicast::cluster"])
 def test_the_instruction_copies_columns_of_pixels(multicast):
     """The offsets of the filter's tap stand before the mask of blocks."""

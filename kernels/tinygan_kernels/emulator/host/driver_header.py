@@ -27,6 +27,9 @@ _PARAMETERS = (
     "const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t* steps, CUtensorMapInterleave interleave, "
     "CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill"
 )
+_IM2COL = _PARAMETERS.replace(
+    "const cuuint32_t* box, ", "const int* lower, const int* upper, cuuint32_t channels, cuuint32_t pixels, "
+)
 TEXT = (
     "#ifndef __cuda_cuda_h__\n#define __cuda_cuda_h__\n"
     "typedef unsigned int cuuint32_t;\ntypedef unsigned long long cuuint64_t;\n"
@@ -42,11 +45,16 @@ TEXT = (
     f"inline CUresult cuTensorMapEncodeTiled({_PARAMETERS}) {{\n"
     "    return (CUresult)host_tensorMapEncodeTiled(map, kind, rank, address, sizes, strides, box, steps, interleave, swizzle,\n"
     "                                               promotion, fill);\n}\n"
+    f"inline CUresult cuTensorMapEncodeIm2col({_IM2COL}) {{\n"
+    "    return (CUresult)host_tensorMapEncodeIm2col(map, kind, rank, address, sizes, strides, lower, upper, channels, pixels,\n"
+    "                                                steps, interleave, swizzle, promotion, fill);\n}\n"
     "#endif\n#endif\n"
 )
 TYPEDEFS = (
     "#pragma once\n#include <cuda.h>\n"
     f"typedef CUresult (*PFN_cuTensorMapEncodeTiled_v12000)({_PARAMETERS});\n"
     "typedef PFN_cuTensorMapEncodeTiled_v12000 PFN_cuTensorMapEncodeTiled;\n"
+    f"typedef CUresult (*PFN_cuTensorMapEncodeIm2col_v12000)({_IM2COL});\n"
+    "typedef PFN_cuTensorMapEncodeIm2col_v12000 PFN_cuTensorMapEncodeIm2col;\n"
 )
-"""cudaTypedefs.h: the types of pointers to the driver's functions, of which the emulator has one."""
+"""cudaTypedefs.h: the types of pointers to the driver's functions, of which the emulator has two."""

@@ -1,4 +1,5 @@
-"""tensor_map: the descriptor of an array by which kernels copy boxes of it, in the place of cuTensorMapEncodeTiled."""
+"""tensor_map and im2col_map: descriptors of arrays by which kernels copy boxes, or columns of pixels, in the place of
+cuTensorMapEncodeTiled and cuTensorMapEncodeIm2col."""
 
 from __future__ import annotations
 
@@ -40,6 +41,42 @@ def tensor_map(
     Raises TypeError for what is no array of a type that maps have, or no integers, ValueError for sizes that
     cuTensorMapEncodeTiled refuses.
     """
+    kind = _kind_of(array, kind, fill)
+    steps = None if element_strides is None else _integers(element_strides, "element_strides")[::-1]
+    made = maps.tiled(*_tensor(array, kind), _integers(box, "box")[::-1], steps, swizzle, fill == "nan")
+    return TensorMapArgument(array, made)
+
+
+def im2col_map(
+    array: np.ndarray, lower: Sequence[int], upper: Sequence[int], channels: int, pixels: int, *, kind: str | None = None,
+    element_strides: Sequence[int] | None = None, swizzle: int = 0, fill: str = "zeros",
+) -> TensorMapArgument:  # fmt: skip
+    """Return a tensor map of columns of pixels, as cuTensorMapEncodeIm2col makes one: pass it where a kernel takes a CUtensorMap.
+
+    array: (N, W, C), (N, H, W, C) or (N, D, H, W, C), whose last dimension is contiguous; lower, upper: by how much the box of
+    pixels that copies go through begins and ends beside the array's, along D, H and W (so the reverse of CUDA's corners): -p and
+    p - q for a padding of p and a filter whose last element is q after its first; channels, pixels: what one copy moves. The others
+    are those of `tensor_map`; a step along a spatial dimension is a convolution's stride.
+
+    Raises TypeError for what is no array of a type that maps have, or no integers, ValueError for sizes that
+    cuTensorMapEncodeIm2col refuses.
+    """
+    kind = _kind_of(array, kind, fill)
+    steps = None if element_strides is None else _integers(element_strides, "element_strides")[::-1]
+    first, last = _integers(lower, "lower")[::-1], _integers(upper, "upper")[::-1]
+    (many,), (columns,) = _integers((channels,), "channels"), _integers((pixels,), "pixels")
+    made = maps.im2col(*_tensor(array, kind), first, last, many, columns, steps, swizzle, fill == "nan")
+    return TensorMapArgument(array, made)
+
+
+def _tensor(array: np.ndarray, kind: str) -> tuple[str, int, tuple[int, ...], tuple[int, ...]]:
+    """Return the type, the address, the sizes and the strides of an array, innermost dimension first."""
+    strides = array.strides[-2::-1] if array.ndim > 1 else ()
+    return kind, array.__array_interface__["data"][0], array.shape[::-1], strides
+
+
+def _kind_of(array: np.ndarray, kind: str | None, fill: str) -> str:
+    """Return the type of a map's elements. Raises TypeError and ValueError for arrays, types and fills that maps do not have."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"array is a {type(array).__name__}: give a NumPy array")
     if kind is None:
@@ -54,12 +91,7 @@ def tensor_map(
         raise ValueError(f"fill is {fill!r}: it has to be 'zeros' or 'nan'")
     if array.ndim and array.strides[-1] != array.itemsize:
         raise ValueError("the last dimension of the array has to be contiguous")
-    steps = None if element_strides is None else _integers(element_strides, "element_strides")[::-1]
-    made = maps.tiled(
-        kind, array.__array_interface__["data"][0], array.shape[::-1], array.strides[-2::-1] if array.ndim > 1 else (),
-        _integers(box, "box")[::-1], steps, swizzle, fill == "nan",
-    )  # fmt: skip
-    return TensorMapArgument(array, made)
+    return kind
 
 
 def _integers(given: Sequence[int], name: str) -> tuple[int, ...]:

@@ -212,6 +212,9 @@ def fence(e: Emitter, ins: Instruction) -> None:
         if any(word == "async" or word.startswith("async.") for word in words) and "tensormap::generic" not in words:
             named = tuple({SPACES[word.removeprefix("async.")] for word in words if word.removeprefix("async.") in SPACES})
             e.line(f"proxy_fence({named or ('shared', 'global')!r}, {e.lanes})")
+        if "async::generic" in words:  # for what was stored to shared memory, and a release or an acquire in the cluster besides
+            e.line(f"proxy_fence({('shared',)!r}, {e.lanes})")
+            e.line(f"fence(True, {e.lanes})")
         return  # all accesses go one way here, and mbarriers are made at once
     if not {"cta", "gl", "sys", "gpu", "cluster"} & words:
         raise e.unsupported("this fence is not supported")

@@ -40,6 +40,35 @@ int encoded(CUtensorMap* map, PFN_cuTensorMapEncodeTiled_v12000 encode, void* da
     return encode(map, CU_TENSOR_MAP_DATA_TYPE_INT32, 2, data, sizes, strides, box, steps, how, CU_TENSOR_MAP_SWIZZLE_NONE,
                   CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
 }
+__global__ void columns(const __grid_constant__ CUtensorMap map, int* out) {  // two pixels of a tap
+    __shared__ alignas(128) int box[8];
+    __shared__ alignas(8) unsigned long long bar;
+    if (threadIdx.x == 0) {
+        asm volatile("mbarrier.init.shared.b64 [%0], 1;" :: PLACE(&bar) : "memory");
+        asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], 32;" :: PLACE(&bar) : "memory");
+        asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes"
+                     " [%0], [%1, {%3, %4, %4, %3}], [%2], {%5, %5};"
+                     :: PLACE(box), "l"(&map), PLACE(&bar), "r"(0), "r"(-1), "h"((short)2) : "memory");
+    }
+    __syncthreads();
+    asm volatile("{ .reg .pred p; L: mbarrier.try_wait.parity.shared.b64 p, [%0], 0; @!p bra L; }" :: PLACE(&bar) : "memory");
+    out[threadIdx.x] = box[threadIdx.x];
+}
+void pixels(int* data, PFN_cuTensorMapEncodeIm2col_v12000 encode) {  // 1 image of 3 x 3 pixels of 4 channels
+    uint64_t sizes[4] = {4, 3, 3, 1}, strides[3] = {16, 48, 144};
+    int lower[2] = {-1, -1}, upper[2] = {-1, -1}, *out, found[8];
+    uint32_t steps[4] = {1, 1, 1, 1};
+    CUtensorMap map{};
+    for (int channels = 4; channels > 2; channels--)
+        printf("%d ", encode(&map, CU_TENSOR_MAP_DATA_TYPE_INT32, 4, data, sizes, strides, lower, upper, channels, 2, steps,
+                             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+                             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));
+    cudaMalloc(&out, sizeof found);
+    columns<<<1, 8>>>(map, out);
+    cudaMemcpy(found, out, sizeof found, cudaMemcpyDeviceToHost);
+    for (int n : found) printf("%d ", n);
+    printf("\n");
+}
 int main() {
     int *data, host[6 * 16];
     for (int i = 0; i < 6 * 16; i++) host[i] = i;
@@ -52,6 +81,8 @@ int main() {
     cudaGetDriverEntryPoint("cuFormatDisk", &other, cudaEnableDefault, &found);
     printf("%d\n", found == cudaDriverEntryPointSymbolNotFound && !other);
     auto encode = (PFN_cuTensorMapEncodeTiled_v12000)entry;
+    cudaGetDriverEntryPoint("cuTensorMapEncodeIm2col", &entry, cudaEnableDefault, &found);
+    pixels(data, (PFN_cuTensorMapEncodeIm2col_v12000)entry);
     char odd = 1;
     CUtensorMap map{};
     printf("%d ", encoded(&map, encode, data, 8, CU_TENSOR_MAP_INTERLEAVE_NONE) + odd);
@@ -73,8 +104,9 @@ def test_the_drivers_function_and_its_entry_point(tmp_path: Path, capsys: pytest
     path.write_text(PROGRAM)
     assert Program(path, ("-arch=sm_90a",)).run([]) == 0
     got = capsys.readouterr()
-    assert got.out == "1 1\n1 0\n55 560 910 92 40\n111\n"
-    said = got.err.splitlines()
+    assert got.out == "1 1\n0 1 16 17 18 19 20 21 22 23 \n1 0\n55 560 910 92 40\n111\n"
+    refused, *said = got.err.splitlines()
+    assert "cuTensorMapEncodeIm2col: invalid argument: channelsPerPixel * the element size is 3 * 4 = 12 bytes" in refused
     assert len(said) == 3
     assert "boxDim[0] * the element size is 7 * 4 = 28 bytes: it has to be a multiple of 16" in said[0]
     assert "globalAddress is 0x" in said[1] and "which is no memory of the device" in said[1]
