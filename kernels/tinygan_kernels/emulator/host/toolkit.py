@@ -80,7 +80,7 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
         return _on_header(version, missing[1])
     if "__cluster_dims__ is not supported" in log or re.search(r'has no member "(cluster_group|this_cluster)"', log):
         return "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"
-    if re.search(r'namespace "cub" has no member "Device\w+"', log):
+    if re.search(r'namespace "cub" has no member "Device\w+"|Including <cub/device/', log):
         return "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"
     if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):
         return "cuRAND's functions of the host run on GPUs alone: let a kernel draw the numbers, with curand_kernel.h"

@@ -29,6 +29,7 @@ from tinygan_kernels.emulator.syntax.ptx import (
 
 from . import arithmetic, instructions
 from .libraries import HALF_CONVERSIONS, MATH
+from .process import in_algorithm
 from .writer import OPAQUE_POINTERS, Writer, llvm_type, pointer, quoted
 
 Operands = tuple[Any, ...]
@@ -283,6 +284,8 @@ def _call(program: Lowering, w: Writer, ins: Instruction) -> None:
     if isinstance(callee, Register):
         _call_through_pointer(w, callee, returns, arguments)
     elif program.is_function(callee.name):
+        if callee.name.startswith("_ZN3cub"):
+            _tell_place(program, w)
         pointers = ", ".join(f"{pointer('i8')} {w.parameter(v.name)}" for v in (*returns, *arguments))
         w.line(f"call void @{quoted(callee.name)}({pointers})")
     elif callee.name in MATH:
@@ -333,12 +336,18 @@ def _call_process(program: Lowering, w: Writer, name: str, returns: Operands, ar
             continue
         t = f"i{8 * size}"
         values.append(w.converted(w.value(f"load {t}, {pointer(t)} {_typed(w, symbol.name, t)}"), t, "i64"))
-    w.line(f"store i64 {program.site(w, 0, False)}, {program.cell(w, 'site')}")
+    _tell_place(program, w)
     result = program.call_extern(w, name, values)
     if returns:
         size = w.function.variables[returns[0].name].size
         t = f"i{8 * size}"
         w.line(f"store {t} {w.converted(result, 'i64', t)}, {pointer(t)} {_typed(w, returns[0].name, t)}")
+
+
+def _tell_place(program: Lowering, w: Writer) -> None:
+    """Let the process know where the program is. While one of cub's algorithms runs, that is the line that calls it."""
+    if not in_algorithm(program.place(w.ins)):
+        w.line(f"store i64 {program.site(w, 0, False)}, {program.cell(w, 'site')}")
 
 
 def initial_bytes(value: Any, kind: str, addresses: dict[str, int]) -> bytes | None:

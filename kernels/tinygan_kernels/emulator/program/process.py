@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import ctypes
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +94,8 @@ class Process:
         library = self.on_device > 0 or instruction.origin in self.libraries
         why, region = refusal(self.memory, address, size, writes, library)
         if why:
-            self.end(HostFault(f"memcheck: host code {why}; {self.at_site(number)}"))
+            at = self.at_site(number)
+            self.end(HostFault(f"memcheck: host code {why}; {self.place() if in_algorithm(at) else at}"))
             return 1
         self.ranges[2 * number : 2 * number + 2] = region.base, max(region.size - size + 1, 0)
         return 0
@@ -185,6 +187,11 @@ class Process:
         base = array.__array_interface__["data"][0]
         self.memory.add(Region(base, array.size, HOST, "a text of the library", array, writable=False))
         return base
+
+
+def in_algorithm(place: str) -> bool:
+    """Return whether a place ("file:line") is in a header that has cub's algorithms of a whole device."""
+    return re.match(r"cub_\w+\.h:", place) is not None
 
 
 def _as(letter: str, value: int) -> int:

@@ -24,8 +24,15 @@ _IN_STD = {
     "cctype": "isdigit isalpha isalnum isspace isupper islower tolower toupper",
 }
 """Headers <c...> of C++, and what they declare in `std` of the C header's names."""
-_CUB_DEVICE = ("histogram", "radix_sort", "reduce", "run_length_encode", "scan", "select")
-"""Headers of cub's device-wide algorithms, whose launches NVRTC cannot compile: `include/cub_device.h` has some of its own."""
+_CUB_DEVICE = {
+    "cub_elementwise.h": "adjacent_difference copy for memcpy transform",
+    "cub_histogram.h": "histogram",
+    "cub_reduce.h": "reduce segmented_reduce",
+    "cub_scan.h": "scan",
+    "cub_select.h": "partition run_length_encode select",
+    "cub_sort.h": "merge merge_sort radix_sort segmented_radix_sort segmented_sort",
+}
+"""Headers of cub's device-wide algorithms, whose launches NVRTC cannot compile, by the header of `include/` that has them."""
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
@@ -38,7 +45,9 @@ def program_headers() -> dict[str, str]:
     for name, members in _IN_STD.items():
         using = " ".join(f"using ::{member};" for member in members.split())
         texts[name] = f"#pragma once\n#include <{name[1:]}.h>\nnamespace std {{ {using} }}\n"
-    texts |= {f"cub/device/device_{name}.cuh": "#pragma once\n#include <cub_device.h>\n" for name in _CUB_DEVICE}
+    texts["cub/util_allocator.cuh"] = "#pragma once\n#include <cub_elementwise.h>\n"
+    for header, names in _CUB_DEVICE.items():
+        texts |= {f"cub/device/device_{name}.cuh": f"#pragma once\n#include <{header}>\n" for name in names.split()}
     return texts | {"cub/cub.cuh": HEADERS["cub/cub.cuh"] + "#include <cub_device.h>\n"}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tinygan_kernels.emulator.program.program import Program
+from tinygan_kernels.emulator.program.program import HostFault, Program
 
 pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
 
@@ -40,9 +41,120 @@ def test_algorithms_of_a_whole_device_give_what_numpy_gives(capsys: pytest.Captu
         runs[starts],
         np.diff(starts, append=7),
         np.histogram([0, 0.5, 9.99, 4.75], 20, (0, 10))[0],
+        *reductions(),
+        *scans(),
+        *sorts(),
+        *selections(),
+        *histograms(),
+        *elements(),
     ]
     assert len(got) == len(wanted)
     for line, values in zip(got, wanted, strict=True):
         np.testing.assert_array_equal(line, values)
     assert lines[-1] == "cudaErrorStreamCaptureUnsupported cudaErrorStreamCaptureInvalidated -1"
-    assert "cannot be called while a stream is being captured" in printed.err
+    assert re.search(r"cub\.cu:\d+: cudaNotCaptured: .* cannot be called while a stream is being captured", printed.err)
+
+
+def test_what_an_algorithm_touches_beyond_its_arrays_is_reported_at_its_call(tmp_path: Path) -> None:
+    source = tmp_path / "short.cu"
+    source.write_text("""#include <cub/device/device_scan.cuh>
+int main() {
+    int *p; size_t bytes = 1; cudaMalloc(&p, 12); cudaMemset(p, 0, 12);
+    cub::DeviceScan::InclusiveSum(p, bytes, p, 3);
+    cub::DeviceScan::InclusiveSum(p, bytes, p, 4);
+}
+""")
+    with pytest.raises(HostFault, match=r"reads 4 bytes .*; short\.cu:5$"):
+        Program(source).run()
+
+
+# The arrays of cub.cu, and what its functions print of them.
+N = 40
+DATA = (np.arange(N) * 37 + 11) % 101 - 50
+OTHERS = np.arange(N) ** 2 % 23 // 6
+BEGINS, ENDS = [0, 7, 7, 9, 38], [7, 7, 9, 38, 40]
+SEGMENTS = [slice(*ends) for ends in zip(BEGINS, ENDS, strict=True)]
+STARTS = np.flatnonzero(np.diff(OTHERS, prepend=-1))
+RUNS = [slice(*ends) for ends in zip(STARTS, [*STARTS[1:], N], strict=True)]
+
+
+def best(values: np.ndarray) -> list[int]:
+    """Return the place and the value of the largest element, as cub gives them; of none, 1 and the least int."""
+    return [values.argmax(), values.max()] if values.size else [1, -(2**31)]
+
+
+def reductions() -> list:
+    least = [min(DATA[s], default=2147480000) for s in SEGMENTS]  # printed with six digits
+    return [
+        [DATA.argmin(), DATA.min(), DATA.argmax(), DATA.max(), 1, 2**31 - 1],
+        [7 + (DATA**2).sum()],
+        OTHERS[STARTS],
+        [200 * (run.stop - run.start) for run in RUNS],
+        [DATA[s].sum() for s in SEGMENTS],
+        least,
+        DATA.reshape(5, 8).max(axis=1),
+        [1000 + DATA[s].sum() for s in SEGMENTS],
+        np.concatenate([best(DATA[s]) for s in SEGMENTS]),
+    ]
+
+
+def scans() -> list:
+    inclusive = np.concatenate([DATA[run].cumsum() for run in RUNS])
+    changes = np.flatnonzero([i == 0 or not OTHERS[i - 1] % 2 < OTHERS[i] % 2 for i in range(N)])
+    of_parity = np.concatenate([100 + DATA[i:j].cumsum() - DATA[i:j] for i, j in zip(changes, [*changes[1:], N], strict=True)])
+    total = DATA.cumsum()
+    return [inclusive - DATA, inclusive, of_parity, 100 + total, total - DATA, BEGINS[1] + total - DATA]
+
+
+def sorts() -> list:
+    ascending = np.concatenate([np.sort(DATA[s]) for s in SEGMENTS])
+    down = np.concatenate([s.start + np.argsort(-DATA[s], kind="stable") for s in SEGMENTS])
+    up = SEGMENTS[3].start + np.argsort(DATA[SEGMENTS[3]], kind="stable")
+    return [
+        ascending,
+        DATA[down],
+        OTHERS[down],
+        OTHERS[up],
+        np.sort(DATA),
+        DATA[np.argsort(OTHERS % 2, kind="stable")],
+        [1, 2, 3, 3, 3, 9, 10],
+        [OTHERS[0], DATA[0], OTHERS[1], OTHERS[2], DATA[1], OTHERS[3], DATA[2]],
+        [1.5, 0.25, -2, -65504, -128, -1, 0, 127],
+    ]
+
+
+def selections() -> list:
+    odd, flags = DATA % 2 != 0, OTHERS != 0
+    long_runs = [run for run in RUNS if run.stop - run.start > 1]
+    return [
+        [*DATA[odd], *DATA[~odd][::-1]],
+        DATA[DATA > 40],
+        DATA[DATA < -40],
+        DATA[abs(DATA) <= 40],
+        [*DATA[flags], *DATA[~flags][::-1]],
+        DATA[OTHERS % 2 != 0],
+        DATA[STARTS],
+        DATA[DATA > 40],
+        [run.start for run in long_runs],
+        [run.stop - run.start for run in long_runs],
+    ]
+
+
+def histograms() -> list:
+    pixels, of_rows = DATA.reshape(-1, 4), DATA.reshape(5, 8)[:4, :3]
+    inside = [row[row < 40] for row in (of_rows, pixels[:, 0])]  # the last bin of NumPy's includes its end
+    second = pixels[:, 1][pixels[:, 1] < 60]
+    return [
+        [((low <= DATA) & (high > DATA)).sum() for low, high in ((-50, -10), (-10, 0), (0, 1), (1, 60))],
+        *(np.histogram(values, 4, (-40, 40))[0] for values in inside),
+        np.histogram(second, 3, (-60, 60))[0],
+    ]
+
+
+def elements() -> list:
+    left = np.diff(DATA, prepend=0)
+    right = left + np.append(left[1:], 0)
+    last = np.fmod(right, 10)
+    copied = DATA * 10 + OTHERS
+    joined = [*copied[:3], *DATA[:2], *copied[5:10], *DATA[30:33], copied[13]]
+    return [left, right, last, last + 100 * np.arange(N), copied, joined]
