@@ -160,33 +160,38 @@ def test_conversions_that_ptx_does_not_have_are_refused(text, message):
         emulator.RawModule(code=code).get_function("k")
 
 
-HEADER = """#include <cuda_fp8.h>
-extern "C" __global__ void k(const float* x, const __half* h, unsigned char* out, unsigned short* back, int n) {
+HEADER = """#include <cuda_fp4.h>
+#include <cuda_fp6.h>
+#include <cuda_fp8.h>
+extern "C" __global__ void k(const float* x, const __half2* h, const unsigned* w, unsigned* out, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
-    out[4 * i] = __nv_cvt_float_to_fp8(x[i], __NV_SATFINITE, __NV_E4M3);
-    out[4 * i + 1] = __nv_cvt_float_to_fp8(x[i], __NV_SATFINITE, __NV_E5M2);
-    out[4 * i + 2] = __nv_cvt_halfraw_to_fp8(h[i], __NV_SATFINITE, __NV_E4M3);
-    out[4 * i + 3] = __nv_cvt_halfraw_to_fp8(h[i], __NV_SATFINITE, __NV_E5M2);
-    back[2 * i] = __half_raw(__nv_cvt_fp8_to_halfraw(i & 255, __NV_E4M3)).x;
-    back[2 * i + 1] = __half_raw(__nv_cvt_fp8_to_halfraw(i & 255, __NV_E5M2)).x;
+    unsigned found[] = {
+        __nv_fp8_e4m3(x[i]).__x, __nv_fp8_e5m2(x[i]).__x, __nv_fp8_e4m3(h[i].x).__x, __nv_fp8_e5m2(h[i].y).__x,
+        __nv_fp6_e2m3(x[i]).__x, __nv_fp6_e3m2(x[i]).__x, __nv_fp6_e3m2(h[i].x).__x, __nv_fp4_e2m1(x[i]).__x,
+        __nv_fp4x2_e2m1(make_float2(x[i], x[n - 1 - i])).__x, __nv_fp8_e8m0(x[i]).__x,
+        __nv_fp8x4_e4m3(make_float4(x[i], 1, -2, 3)).__x,
+        __half_raw(__nv_cvt_fp8_to_halfraw(i, __NV_E4M3)).x, __half_raw(__nv_cvt_fp6_to_halfraw(i & 63, __NV_E3M2)).x,
+        __half_raw(__nv_cvt_fp4_to_halfraw(i & 15, __NV_E2M1)).x, __nv_cvt_e8m0_to_bf16raw(i).x,
+        (unsigned)__viaddmax_s16x2_relu(w[i], w[n - 1 - i], w[i / 2]), (unsigned)__vimin3_s16x2(w[i], w[n - 1 - i], w[i / 2]),
+        (unsigned)__viaddmin_s32_relu(w[i], w[n - 1 - i], w[i / 2]), __vmaxu2(w[i], w[n - 1 - i]), __vadd2(w[i], w[n - 1 - i])};
+    for (int j = 0; j < 20; j++) out[20 * i + j] = found[j];
 }
 """
 
 
-def test_cuda_fp8_computes_the_same_with_and_without_the_instruction():
-    """For sm_80 the header computes conversions itself, for sm_89 on by cvt: NVIDIA's own definition of it."""
+def test_headers_compute_the_same_with_and_without_the_instruction():
+    """For sm_80 NVIDIA's headers compute these conversions and extrema themselves, for later ones by cvt, min, max and add."""
     rng = np.random.default_rng(1)
-    any_bits, usual = rng.integers(0, 2**32, 1500, "u8").astype("u4").view("f4"), np.exp2(rng.uniform(-20, 20, 500)).astype("f4")
-    x = np.concatenate([any_bits, usual])
-    h = rng.integers(0, 2**16, x.size).astype("u2").view("f2")
+    any_bits, usual = rng.integers(0, 2**32, 900, "u8").astype("u4").view("f4"), np.exp2(rng.uniform(-20, 20, 300)).astype("f4")
+    x = np.concatenate([any_bits, usual, -usual])
+    h, w = (rng.integers(0, 2**32, x.size, "u8").astype("u4") for _ in range(2))
     found = []
-    for arch in ("sm_80", "sm_90"):
-        out, back = np.zeros((x.size, 4), "u1"), np.zeros((x.size, 2), "u2")
+    for arch in ("sm_80", "sm_100a"):
+        out = np.zeros((x.size, 20), "u4")
         module = emulator.RawModule(code=HEADER, options=(f"-arch={arch}",))
-        assert ("cvt.rn.satfinite.e4m3x2" in module.ptx) == (arch == "sm_90")
-        module.get_function("k")((8,), (256,), (x, h, out, back, np.int32(x.size)))
-        found.append((out, back))
-    np.testing.assert_array_equal(found[1][0], found[0][0])
-    numbers = [back.view("f2") for _, back in found]
-    np.testing.assert_array_equal(numbers[1], numbers[0])
+        words = "e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2", "max.s16x2.relu", "min.s16x2", "max.u16x2"
+        assert [word in module.ptx for word in words] == [arch != "sm_80"] * len(words)
+        module.get_function("k")((6,), (256,), (x, h, w, out, np.int32(x.size)))
+        found.append(out)
+    np.testing.assert_array_equal(found[1], found[0])
