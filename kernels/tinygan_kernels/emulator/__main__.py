@@ -11,7 +11,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-from tinygan_kernels.emulator import EmulatorError, checks, cupy, numba, triton
+from tinygan_kernels.emulator import EmulatorError, checks, numba, triton
+from tinygan_kernels.emulator.cupy.importing import stand_in
 from tinygan_kernels.emulator.errors import KernelAssertion
 from tinygan_kernels.emulator.program.process import HostFault
 from tinygan_kernels.emulator.program.program import Program
@@ -88,7 +89,7 @@ def _run_script(parser: argparse.ArgumentParser, given: argparse.Namespace) -> N
     sys.argv = [given.file, *given.arguments]
     sys.path.insert(0, str(Path(given.file).resolve().parent))
     uses_triton = re.search(rb"^\s*(import|from)\s+triton\b", Path(given.file).read_bytes(), re.MULTILINE) is not None
-    sys.modules |= {"cupy": cupy, "cupy.cuda": cupy.cuda, **cupy.cuda.submodules()}
+    stand_in()
     try:
         with numba(), triton() if uses_triton else nullcontext(), checks(not given.no_checks):
             runpy.run_path(given.file, run_name="__main__")

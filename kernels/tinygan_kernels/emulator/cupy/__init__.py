@@ -8,7 +8,8 @@
     cp.asnumpy(square(x))
 
 Functions, dtypes and submodules are NumPy's; what they return are arrays with CuPy's `get`, `set` and `data.ptr`. Reductions return
-arrays of no dimensions, as CuPy's do. `python -m tinygan_kernels.emulator script.py` puts this module in the place of `cupy`.
+arrays of no dimensions, as CuPy's do. Random numbers are NumPy's, not those of cuRAND. `cupyx` is there too, over SciPy.
+`python -m tinygan_kernels.emulator script.py` puts these modules in the place of `cupy` and `cupyx`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,52 @@ import numpy as np
 
 from tinygan_kernels.emulator.host.rawmodule import RawKernel, RawModule
 
-from . import cuda
-from .arrays import ndarray, returning_arrays, wrapped
+from . import cuda, cupyx, memory, random
+from .arrays import ndarray, of_device, returning_arrays, wrapped
 from .user_kernels import ElementwiseKernel, ReductionKernel
 
-__all__ = ["ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "asnumpy", "cuda", "get_array_module", "ndarray"]
+__all__ = [
+    "ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "array", "asarray", "ascontiguousarray", "asnumpy", "cuda",
+    "cupyx", "fuse", "get_array_module", "get_default_memory_pool", "get_default_pinned_memory_pool", "is_available", "ndarray",
+    "random", "rsqrt",
+]  # fmt: skip
+__version__ = "14.0.0"  # of the CuPy whose names are here
+is_available, rsqrt = cuda.is_available, cupyx.rsqrt
+
+
+def get_default_memory_pool() -> memory.MemoryPool:
+    """Return the pool of the device's memory, which keeps nothing."""
+    return memory.default_pool
+
+
+def get_default_pinned_memory_pool() -> memory.PinnedMemoryPool:
+    """Return the pool of pinned memory, which keeps nothing."""
+    return memory.default_pinned_pool
+
+
+def array(obj, *args, **options):
+    """Return a new array of what NumPy takes, or of another library's device array. The arguments besides are `numpy.array`'s."""
+    return wrapped(np.array(of_device(obj), *args, **_numpys(options)))
+
+
+def asarray(a, *args, **options):
+    """Return an array of what NumPy takes, or over the memory of another library's device array."""
+    return wrapped(np.asarray(of_device(a), *args, **_numpys(options)))
+
+
+def ascontiguousarray(a, dtype=None):
+    """Return an array in C order of what NumPy takes, or of another library's device array."""
+    return wrapped(np.ascontiguousarray(of_device(a), dtype))
+
+
+def _numpys(options: dict) -> dict:
+    """Return options without CuPy's own, which says whether a copy is waited for."""
+    return {name: value for name, value in options.items() if name != "blocking"}
+
+
+def show_config() -> None:
+    """Print what stands in for CuPy."""
+    print(f"emulator.cupy, for CuPy {__version__}: NumPy {np.__version__}, kernels emulated")
 
 
 def asnumpy(a, stream=None, order: str = "C", out=None) -> np.ndarray:

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.texture_objects import Bindless
 
-
-class MemoryPointer(NamedTuple):
-    """The memory of an array: `ptr`, the address of its first element."""
-
-    ptr: int
+from .memory import MemoryPointer, UnownedMemory
 
 
 class ndarray(np.ndarray):
-    """A NumPy array that can stand for a CuPy array: `get`, `set`, `data.ptr`, `device`; a reduction to one value is an array."""
+    """A NumPy array that can stand for a CuPy array: `get`, `set`, `data.ptr`, `device`; a reduction to one value is an array.
+
+    memptr: memory that somebody allocated, a MemoryPointer or the bytes that `RawModule.get_global` returns; without it, the
+    array is new, and nothing has written it. Raises ValueError where the memory is too small.
+    """
+
+    def __new__(cls, shape, dtype=float, memptr=None, strides=None, order="C"):
+        if memptr is None:
+            return super().__new__(cls, shape, dtype, strides=strides, order=order)
+        if not isinstance(memptr, (MemoryPointer, np.ndarray)):
+            raise TypeError(f"memptr is a MemoryPointer, not a {type(memptr).__name__}")
+        memory = memptr.bytes() if isinstance(memptr, MemoryPointer) else np.asarray(memptr).view(np.uint8)
+        shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if strides is None and wanted > memory.size:
+            raise ValueError(f"an array of shape {shape} and dtype {np.dtype(dtype)} has {wanted} bytes, its memory {memory.size}")
+        return super().__new__(cls, shape, dtype, memory, 0, strides, order)
 
     def get(self, stream=None, order="C", out=None) -> np.ndarray:
         """Return a copy as a plain NumPy array. stream: taken, and without effect, as all is done in order."""
@@ -39,12 +51,33 @@ class ndarray(np.ndarray):
     @property
     def data(self) -> MemoryPointer:
         """The memory of the array, whose `ptr` a kernel may get as an integer."""
-        return MemoryPointer(self.__array_interface__["data"][0])
+        at = self.__array_interface__["data"][0]
+        return MemoryPointer(UnownedMemory(at, self.nbytes, self), 0)
 
     @property
-    def device(self) -> int:
-        """The number of the device, 0."""
-        return 0
+    def device(self):
+        """The device, number 0."""
+        from .cuda import Device
+
+        return Device(0)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """How other libraries find the memory (version 3 of the interface that Numba's documentation defines)."""
+        mine = self.__array_interface__
+        return {key: mine[key] for key in ("shape", "typestr", "data", "strides")} | {"version": 3, "stream": None}
+
+    def scatter_add(self, slices, value) -> None:
+        """Add values at indices, each as often as its index is there."""
+        np.add.at(self, slices, value)
+
+    def scatter_max(self, slices, value) -> None:
+        """Keep the larger of the element and each value at its index."""
+        np.maximum.at(self, slices, value)
+
+    def scatter_min(self, slices, value) -> None:
+        """Keep the smaller of the element and each value at its index."""
+        np.minimum.at(self, slices, value)
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
         return np.asarray(array).view(ndarray)
@@ -53,7 +86,20 @@ class ndarray(np.ndarray):
         return wrapped(super().__getitem__(key))
 
 
-def wrapped(value):
+def of_device(value: Any) -> Any:
+    """Return what has the memory of another library's array (Numba's device arrays) as an array of this module; else the value."""
+    if isinstance(value, np.ndarray) or not hasattr(value, "__cuda_array_interface__"):
+        return value
+    given = value.__cuda_array_interface__
+    dtype, shape, strides = np.dtype(given["typestr"]), tuple(given["shape"]), given.get("strides")
+    most = dtype.itemsize + sum((n - 1) * s for n, s in zip(shape, strides or (), strict=False))
+    size = most if strides else int(np.prod(shape)) * dtype.itemsize
+    if not int(np.prod(shape)):
+        return ndarray(shape, dtype)
+    return ndarray(shape, dtype, MemoryPointer(UnownedMemory(given["data"][0], size, value), 0), strides)
+
+
+def wrapped(value: Any) -> Any:
     """Return a value with the NumPy arrays and scalars in it, at any depth of tuples and lists, as arrays of this module."""
     if isinstance(value, (np.void, ndarray)):
         return value
@@ -92,6 +138,8 @@ def returning_arrays(value, name: str):
     def function(*args, **options):
         return wrapped(value(*args, **options))
 
+    for method in ("accumulate", "at", "outer", "reduce", "reduceat") if isinstance(value, np.ufunc) else ():
+        setattr(function, method, returning_arrays(getattr(value, method), method))
     return function
 
 

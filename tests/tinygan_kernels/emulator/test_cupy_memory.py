@@ -1,0 +1,126 @@
+"""emulator.cupy: pointers, pools and pinned memory, what the runtime says of the device, random numbers."""
+
+import gc
+
+import numpy as np
+import pytest
+from tinygan_kernels.emulator import cupy as cp
+
+
+def test_arrays_lie_over_memory_that_was_allocated():
+    memory = cp.cuda.alloc(64)
+    x = cp.ndarray((2, 4), cp.float32, memory)
+    x[...] = np.arange(8).reshape(2, 4)
+    last = cp.ndarray(2, "f4", memptr=memory + 24)
+    assert last.tolist() == [6, 7] and last.data.ptr == memory.ptr + 24 == x.data.ptr + 24
+    columns = cp.ndarray((4, 2), "f4", memory, strides=(4, 16))
+    assert (columns == x.T).all() and not columns.flags.c_contiguous
+    (memory + 4).memset(0, 4)
+    assert x[0].tolist() == [0, 0, 2, 3]
+    other = cp.zeros(8, "f4")
+    other.data.copy_from_device(memory, 32)
+    assert (other.reshape(2, 4) == x).all()
+    host = np.full(8, 5, "f4")
+    memory.copy_from_host(host.ctypes.data, 16)
+    memory.copy_to_host(host.ctypes.data + 16, 16)
+    assert x.tolist() == [[5] * 4, [4, 5, 6, 7]] and host.tolist() == [5] * 8
+    cp.cuda.runtime.memcpy(other.data.ptr, x.data.ptr, 32, cp.cuda.runtime.memcpyDeviceToDevice)
+    assert (other.reshape(2, 4) == x).all()
+    with pytest.raises(ValueError, match="has 128 bytes, its memory 64"):
+        cp.ndarray(32, "f4", memory)
+    with pytest.raises(TypeError, match="memptr is a MemoryPointer, not a int"):
+        cp.ndarray(2, "f4", 1234)
+    assert cp.ndarray((0, 3)).shape == (0, 3) and cp.zeros(0).data.mem.size == 0
+
+
+def test_a_kernel_reads_a_constant_that_was_set_through_an_array():
+    code = 'extern "C" { __constant__ float c[4]; __global__ void k(float* y) { y[threadIdx.x] = c[threadIdx.x] + 1; } }'
+    module = cp.RawModule(code=code)
+    cp.ndarray(4, "f4", module.get_global("c"))[...] = cp.arange(4, dtype="f4")
+    y = cp.zeros(4, "f4")
+    module.get_function("k")((1,), (4,), (y,))
+    assert y.tolist() == [1, 2, 3, 4]
+
+
+def test_another_librarys_device_array_is_the_same_memory():
+    class Foreign:
+        def __init__(self, array):
+            self.array = array
+            self.__cuda_array_interface__ = {**array.__array_interface__, "version": 3}
+
+    real = np.arange(12, dtype="i4").reshape(3, 4)
+    for given in (real, real[:, 1:3], real[1:1]):
+        found = cp.asarray(Foreign(given))
+        assert found.shape == given.shape and (found == given).all()
+        found += 100
+        assert (found == given).all(), "it is no copy"
+        assert cp.array(Foreign(given)).data.ptr != given.ctypes.data or not given.size
+    interface = cp.asarray(real).__cuda_array_interface__
+    assert interface["data"][0] == real.ctypes.data and interface["shape"] == (3, 4) and interface["typestr"] == "<i4"
+
+
+def test_pools_count_what_is_held_and_keep_to_their_limit():
+    pool = cp.get_default_memory_pool()
+    gc.collect()
+    before = pool.used_bytes()
+    held = cp.cuda.MemoryPool().malloc(1000)
+    assert pool.used_bytes() == before + 1000 == pool.total_bytes() and pool.free_bytes() == 0
+    del held
+    assert pool.used_bytes() == before
+    small = cp.cuda.MemoryPool()
+    small.set_limit(size=before + 100)
+    assert small.get_limit() == before + 100
+    with pytest.raises(MemoryError, match="Out of memory allocating 101 bytes"):
+        small.malloc(101)
+    asked = []
+    with cp.cuda.using_allocator(lambda size: asked.append(size) or cp.cuda.malloc_managed(size)):
+        cp.cuda.alloc(7)
+    cp.cuda.alloc(8)
+    assert asked == [7]
+    pool.free_all_blocks()
+    cp.get_default_pinned_memory_pool().free_all_blocks()
+    pinned = cp.cuda.alloc_pinned_memory(80)
+    array = np.frombuffer(pinned, np.float64, 10)
+    array[...] = 3
+    assert pinned.ptr == array.ctypes.data and cp.asarray(array).sum() == 30
+
+
+def test_what_the_device_says_of_itself():
+    properties = cp.cuda.runtime.getDeviceProperties(0)
+    assert properties["warpSize"] == 32 and properties["major"] == 8 and properties["maxThreadsDim"] == (1024, 1024, 64)
+    attributes = cp.cuda.Device(0).attributes
+    assert attributes["MaxThreadsPerBlock"] == 1024 and attributes["MultiProcessorCount"] == properties["multiProcessorCount"]
+    assert cp.cuda.Device() == cp.cuda.Device(0) and cp.zeros(1).device == cp.cuda.Device(0) and cp.cuda.get_device_id() == 0
+    for wrong in (lambda: cp.cuda.runtime.setDevice(1), cp.cuda.Device(1).use, lambda: cp.cuda.runtime.getDeviceProperties(2)):
+        with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="cudaErrorInvalidDevice: invalid device ordinal"):
+            wrong()
+    with pytest.raises(AttributeError, match=r"emulator\.cupy\.cuda has no nonsense"):
+        cp.cuda.nonsense  # noqa: B018
+
+
+def test_streams_know_which_is_current_and_call_functions_of_the_host():
+    assert cp.cuda.get_current_stream() is cp.cuda.Stream.null
+    told = []
+    with cp.cuda.Stream(non_blocking=True) as outer:
+        with cp.cuda.ExternalStream(outer.ptr) as inner:
+            assert cp.cuda.get_current_stream() is inner and inner.ptr == outer.ptr != 0
+        assert cp.cuda.get_current_stream() is outer
+        outer.launch_host_func(told.append, 1)
+        outer.add_callback(lambda *given: told.append(given), 2)
+    assert told == [1, (outer, 0, 2)] and cp.cuda.get_current_stream() is cp.cuda.Stream.null
+    with pytest.raises(NotImplementedError, match="captures no graphs"):
+        outer.begin_capture()
+
+
+def test_random_numbers_have_the_dtype_that_is_asked_for_and_follow_the_seed():
+    for module in (cp.random, cp.random.RandomState(1)):
+        module.seed(3)
+        first = module.normal(1, 2, (2, 3), dtype=cp.float32)
+        module.seed(3)
+        assert (module.normal(1, 2, (2, 3)).astype("f4") == first).all()
+        assert isinstance(first, cp.ndarray) and first.dtype == np.float32 and module.rand(2, dtype="f4").dtype == np.float32
+        assert module.randint(0, 9, size=4, dtype="i4").dtype == np.int32 and module.rand(2).dtype == np.float64
+        with pytest.raises(TypeError, match="draws float32 or float64, not int32"):
+            module.uniform(0, 1, 2, dtype="i4")
+    drawn = cp.random.Generator(cp.random.XORWOW(1)).random(5)
+    assert isinstance(drawn, cp.ndarray) and (drawn == cp.random.Generator(cp.random.XORWOW(1)).random(5)).all()
