@@ -12,7 +12,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import tempfile
 from dataclasses import dataclass, replace
@@ -21,8 +20,7 @@ from typing import Any
 
 from tinygan_kernels.child_process import installed_programs_alone, python_command
 from tinygan_kernels.cuda.device import RecordedLaunch
-from tinygan_kernels.emulator.host import nvrtc
-from tinygan_kernels.emulator.host.toolkit import dotted
+from tinygan_kernels.emulator.host import nvjitlink
 from tinygan_kernels.extras import install
 
 from .architectures import ARCHITECTURES, WARP, KernelResources, capability_of, resident_blocks
@@ -91,42 +89,12 @@ class Compiled:
     missing: str
 
 
-@functools.lru_cache(maxsize=32)  # the kernels of a .cu file share their PTX
 def link(ptx: str, arch: str) -> tuple[bytes, str]:
     """Compile PTX for `arch` (such as "sm_90"). Returns the cubin and the linker's log. Raises InspectionError."""
-    from cuda.bindings import nvjitlink
-
-    options = [f"-arch={_of_target(ptx, arch)}", "-verbose", "-lineinfo"]
     try:
-        handle = nvjitlink.create(len(options), options)
-        nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
-        nvjitlink.complete(handle)
-    except RuntimeError as error:  # cuda.pathfinder's, where the library is not there
-        raise InspectionError(f"nvJitLink cannot be loaded ({str(error).splitlines()[0]}); run: {install('emulator')}") from None
-    except nvjitlink.nvJitLinkError as error:
-        raise InspectionError(f"{arch}: the kernel does not compile for this architecture ({error}){_older_linker()}") from None
-    log, cubin = bytearray(nvjitlink.get_info_log_size(handle)), bytearray(nvjitlink.get_linked_cubin_size(handle))
-    nvjitlink.get_info_log(handle, log)
-    nvjitlink.get_linked_cubin(handle, cubin)
-    nvjitlink.destroy(handle)
-    return bytes(cubin), log.decode(errors="replace")
-
-
-def _of_target(ptx: str, arch: str) -> str:
-    """Return the architecture to link PTX for: `arch`, or the variant of it, such as sm_90a, that the PTX is written for."""
-    target = re.search(r"^\.target\s+(sm_\d+[af])\b", ptx, re.MULTILINE)
-    return target[1] if target and target[1][:-1] == arch else arch
-
-
-def _older_linker() -> str:
-    """Return what to do where the linker is older than the compiler, whose PTX it then does not know; "" otherwise."""
-    from cuda.bindings import nvjitlink
-
-    linker, compiler = tuple(nvjitlink.version()), nvrtc.version()
-    if linker >= compiler:
-        return ""
-    package = f"'nvidia-nvjitlink{'' if compiler[0] > 12 else '-cu12'}>={dotted(compiler)}'"
-    return f"; nvJitLink {dotted(linker)} is older than NVRTC {dotted(compiler)}, whose PTX it links: pip install {package}"
+        return nvjitlink.link(ptx, arch)
+    except nvjitlink.LinkError as error:
+        raise InspectionError(str(error)) from None
 
 
 def inspect(launch: RecordedLaunch, arch: str) -> Compiled:
@@ -168,35 +136,10 @@ def _compiled(launch: RecordedLaunch, arch: str) -> tuple[bytes, dict[str, int],
 
 def _resources(log: str, entry: str) -> dict[str, int]:
     """Read an entry's numbers out of the linker's log. Raises InspectionError where it has none."""
-    found = resources_in(log)
+    found = nvjitlink.resources_in(log)
     if entry not in found:
         raise InspectionError(f"the linker's log says nothing of {entry}")
     return found[entry]
-
-
-def resources_in(log: str) -> dict[str, dict[str, int]]:
-    """Return the numbers of `resources` for every entry that a log of ptxas (-v), NVRTC or nvJitLink tells of, by its name.
-
-    The sections of such a log begin "Compiling entry function" and "Function properties". An entry has up to three.
-    """
-    found: dict[str, dict[str, int]] = {}
-    for section in re.split(r"(?=info +: (?:Compiling entry function|Function properties for) )", log):
-        head = re.match(r"info +: (?:Compiling entry function|Function properties for) '?([\w$.]+)'?", section)
-        if head:
-            for name, pattern in _PATTERNS.items():
-                match = re.search(pattern, section)
-                if match:
-                    found.setdefault(head[1], {})[name] = int(match[1])
-    return {entry: {name: own.get(name, 0) for name in _PATTERNS} for entry, own in found.items() if "registers" in own}
-
-
-_PATTERNS = {
-    "registers": r"[Uu]sed (\d+) registers",
-    "spill_stores": r"(\d+) bytes spill stores",
-    "spill_loads": r"(\d+) bytes spill loads",
-    "stack": r"(\d+)(?: bytes)? stack",
-    "shared": r"(\d+) bytes smem",
-}
 
 
 # ---- cuxray -------------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygan_kernels.cuda.cpp_backend import LADDERS, CppRung
 from tinygan_kernels.cuda.device import RecordedLaunch
+from tinygan_kernels.emulator.host.nvjitlink import resources_in
 from tinygan_kernels.profiling import machine_code
 from tinygan_kernels.profiling.architectures import (
     KernelResources,
@@ -68,7 +69,7 @@ def check(capability: int, ptx: str, log: str) -> list[KernelCheck]:
 
     Raises LookupError where the log leaves out a kernel of the PTX.
     """
-    told = machine_code.resources_in(log)
+    told = resources_in(log)
     rows = []
     for kernel, bounds in launch_bounds(ptx).items():
         if kernel not in told:

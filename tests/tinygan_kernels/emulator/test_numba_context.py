@@ -9,6 +9,7 @@ from numba import cuda
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError
 from tinygan_kernels.emulator.host import numba_context, numba_device
+from tinygan_kernels.emulator.host.numba_code import LoadedCode
 
 OTHER = "this numba-cuda has other internals than those that emulator.numba() replaces"
 pytestmark = pytest.mark.skipif(not numba_context.numba_is_replaceable(), reason=OTHER)
@@ -35,7 +36,7 @@ def test_numba_is_as_it_was_where_something_cannot_be_replaced(monkeypatch):
 def test_older_packages_find_what_they_ask_a_kernel_and_an_event_for():
     """cuda.core before 1.0 has a kernel's attributes as methods, 0.5 its handle as `_handle`; numba-cuda 0.26 wraps events."""
     ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() .maxntid 64, 1, 1 { .shared .b8 s[12]; ret; }"
-    kernel = numba_context.LoadedCode(ptx, "k", 7, {}).get_kernel("k")
+    kernel = LoadedCode(ptx, "k", 7, {}).get_kernel("k")
     assert kernel._handle == kernel.handle == 7
     assert kernel.attributes.shared_size_bytes() == kernel.attributes.shared_size_bytes == 12
     assert kernel.attributes.max_threads_per_block() == kernel.attributes.max_threads_per_block == 64
@@ -47,3 +48,33 @@ def test_older_packages_find_what_they_ask_a_kernel_and_an_event_for():
     host.cuEventDestroy(ctypes.c_void_p(int(ended)))
     host.cuEventDestroy(started)
     assert host.events == {}
+
+
+def test_a_driver_that_does_not_start_or_is_disabled_is_numbas_error(monkeypatch):
+    from numba.cuda.cudadrv.driver import CudaAPIError, CudaSupportError, config, driver
+
+    def raising(_flags):
+        raise CudaAPIError(999, "CUDA_ERROR_UNKNOWN")
+
+    device = numba_context._Device(numba_context._parts())
+    device.enter()
+    try:
+        monkeypatch.setattr(driver, "cuInit", raising, raising=False)
+        with pytest.raises(CudaSupportError, match=r"Error at driver init: CUDA_ERROR_UNKNOWN \(999\)"):
+            cuda.device_array(1)
+        assert cuda.cuda_error() == "CUDA_ERROR_UNKNOWN (999)"
+    finally:
+        monkeypatch.undo()
+        device.leave()
+    monkeypatch.setattr(config, "DISABLE_CUDA", 1)
+    monkeypatch.setattr(driver, "initialization_error", "CUDA is disabled")
+    device = numba_context._Device(numba_context._parts())
+    device.enter()
+    try:
+        with pytest.raises(CudaSupportError, match="CUDA is disabled"):
+            cuda.device_array(1)
+    finally:
+        device.leave()
+    monkeypatch.undo()
+    with emulator.numba():
+        assert cuda.device_array(1).size == 1

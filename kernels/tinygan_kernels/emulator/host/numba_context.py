@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import linecache
 import threading
 from contextlib import contextmanager
 from functools import cache, partial
@@ -13,18 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.execute.memory import bytes_at
 from tinygan_kernels.emulator.sanitizer.findings import checking, checks
-from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
-from tinygan_kernels.emulator.translate.translator import translate
 
 from . import nvrtc
 from .grid_sync import with_grid_sync
 from .launch import check_sizes, run_kernel
-from .numba_device import CAPABILITY, HostDriver
+from .numba_arguments import Arguments, described, scalar
+from .numba_code import LoadedCode, LoadedKernel, registers
+from .numba_core import CoreDevice, core_stream
+from .numba_device import HostDriver
+from .numba_lines import with_lines
 from .numba_linking import core_error, linked_ptx, memsys_ptx, of_both_classes
 from .ptx_linking import joined
-from .rawmodule import allocate, parsed
 
 NEEDED = {
     "dispatcher": ("launch", "LaunchConfig", "_Kernel"),
@@ -94,60 +92,18 @@ def _device() -> _Device:
     return _Device(_parts())
 
 
-class LoadedCode:
-    """A module on the device: linked PTX, its variables, and its kernels as they are asked for. (cuda.core: ObjectCode)"""
-
-    @property
-    def __class__(self) -> type:
-        """What a module says that it is, to those who are called when one is loaded (CUSource(..., setup_callback=))."""
-        from cuda.core import ObjectCode
-
-        return ObjectCode
-
-    def __init__(self, ptx: str, title: str, handle: int, captured: dict):
-        self.code, self.title, self.handle = ptx, title, handle
-        self.captured = list(captured.values())  # device arrays that were global variables of the kernel
-        self.module = parsed(ptx)
-        self.variables = allocate(self.module)
-
-    def get_kernel(self, name: str) -> LoadedKernel:
-        addresses = {n: m.base for n, m in self.variables.items()}
-        return LoadedKernel(translate(self.module, name, addresses, title=self.title or name), self)
-
-
-class Attribute(int):
-    """A number that a kernel has: cuda.core from 1.0 on has it as an attribute, earlier ones as a method that returns it."""
-
-    def __call__(self) -> int:
-        return int(self)
-
-
-class LoadedKernel:
-    """A kernel of a module. (cuda.core: Kernel, whose `handle` is called `_handle` up to cuda.core 0.5)"""
-
-    def __init__(self, translated: TranslatedKernel, code: LoadedCode):
-        self.translated, self.code = translated, code
-        self.handle = self._handle = code.handle
-        limits = translated.entry.limits
-        self.attributes = SimpleNamespace(
-            num_regs=Attribute(0),  # which ptxas decides on
-            const_size_bytes=Attribute(sum(v.size for v in code.module.variables.values() if v.space == "const")),
-            local_size_bytes=Attribute(translated.local_bytes), shared_size_bytes=Attribute(translated.static_shared),
-            max_threads_per_block=Attribute(np.prod(limits.get("maxntid", (1024,)))),
-        )  # fmt: skip
-
-
 class _Device:
     """The emulated device: what takes the place of parts of Numba CUDA, put in at `enter` and taken out at `leave`."""
 
     def __init__(self, parts: SimpleNamespace):
         self.parts = parts
         self.host = HostDriver(parts.driver.binding)
-        self.preparing = threading.local()  # .passed: [(address, host array)] of the launch that a thread is preparing; .copies
+        self.arguments = Arguments(parts)
         self.folder = str(Path(parts.dispatcher.__file__).parent)  # of Numba's own kernels, which are not the user's to mend
         self.depth, self.lock, self.saved = 0, threading.RLock(), []
-        self.state: dict = {**self.host.functions(), "devices": type(parts.driver.driver.devices)(), "is_initialized": True,
-                            "initialization_error": None, "pid": None}  # fmt: skip
+        driver, disabled = parts.driver.driver, bool(parts.driver.config.DISABLE_CUDA)  # by NUMBA_DISABLE_CUDA=1, as a GPU is
+        self.state: dict = {"devices": type(driver.devices)(), "pid": None, "is_initialized": disabled,
+                            "initialization_error": driver.initialization_error if disabled else None}  # fmt: skip
         self.attached, self.active = threading.local(), threading.local()
         self.devices: list = []
         self.queues: dict[int, object] = {}  # of what Numba puts off to free, by id
@@ -186,15 +142,15 @@ class _Device:
             *self._of_runtime(),
             (config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0),  # of a GPU's use, of copies to it
             (config, "CUDA_WARN_ON_IMPLICIT_COPY", 0),
-            (parts.driver, "ExperimentalDevice", _CoreDevice.of(self.host.context)),
-            (parts.driver, "_to_core_stream", lambda given: given),
+            (parts.driver, "ExperimentalDevice", CoreDevice.of(self.host.context)),
+            (parts.driver, "_to_core_stream", core_stream(parts.driver.Stream)),
             (parts.driver.Stream, "add_callback", lambda stream, callback, arg=None: callback(stream, 0, arg)),
             (parts.driver._ActiveContext, "_tls_cache", self.active),
-            (parts.driver.Driver, "__getattr__", _missing),
+            (parts.driver.Driver, "__getattr__", self.function()),
             (parts.driver.Context, "create_module_ptx", self.create_module_ptx()),
             (parts.devices._runtime, "_tls", self.attached),
             (parts.devices._DeviceList, "lst", property(lambda _: self._device_list())),
-            (parts.devicearray, "_to_strided_memory_view", self.view),
+            (parts.devicearray, "_to_strided_memory_view", self.arguments.view),
             (parts.codegen.CUDACodeLibrary, "get_cufunc", self.get_cufunc()),
         ]:  # fmt: skip
             self.saved.append((owner, name, owner.__dict__[name]))
@@ -203,29 +159,21 @@ class _Device:
     def _of_kernels(self) -> list[tuple]:
         """Return what is replaced of kernels: (owner, name, replacement)."""
         dispatcher = self.parts.dispatcher
-        real_init, real_launch = dispatcher._Kernel.__init__, dispatcher._Kernel.launch
-
-        def init(kernel, function, *args, **options):
-            """Ask for source lines, where there is source to be had: findings name them."""
-            if options.get("debug") or not linecache.getlines(function.__code__.co_filename):
-                real_init(kernel, function, *args, **options)
-                return
-            try:
-                real_init(kernel, function, *args, **{**options, "lineinfo": True})
-            except ArithmeticError:  # Numba divides by 0 where it describes the line of an empty tuple
-                real_init(kernel, function, *args, **options)
+        real_launch = dispatcher._Kernel.launch
 
         def launch(kernel, *args, **options):
-            self.preparing.passed, self.preparing.copies = [], []
-            of_numba = getattr(kernel, "py_func", real_init).__code__.co_filename.startswith(self.folder)
+            self.arguments.begin()
+            function = getattr(kernel, "py_func", None)
+            of_numba = function is not None and function.__code__.co_filename.startswith(self.folder)
             with checks(checking() and not of_numba):
                 return real_launch(kernel, *args, **options)
 
         return [
             (dispatcher, "launch", self.launch),
             (dispatcher, "LaunchConfig", SimpleNamespace),
-            (dispatcher._Kernel, "__init__", init),
             (dispatcher._Kernel, "launch", launch),
+            (dispatcher._Kernel, "regs_per_thread", property(registers)),
+            *with_lines(dispatcher),
         ]
 
     def _of_finalizers(self) -> list[tuple]:
@@ -290,7 +238,7 @@ class _Device:
             (nrt._Runtime, "_compile_memsys_module", compile_memsys),
             (nrt, "launch", self.launch),
             (nrt, "LaunchConfig", SimpleNamespace),
-            (nrt, "_to_core_stream", lambda given: given),
+            (nrt, "_to_core_stream", core_stream(self.parts.driver.Stream)),
             *((nrt.rtsys, name, value) for name, value in self.runtime.items()),
         ]
 
@@ -321,6 +269,23 @@ class _Device:
         self.host.modules[code.handle] = code
         return code
 
+    def function(self):
+        """Return what takes the place of Driver.__getattr__: it finds a function of the driver, which the first one starts."""
+
+        def function(driver, name: str):
+            if not name.startswith("cu"):
+                raise AttributeError(name)
+            if not hasattr(self.host, name):
+                raise EmulatorError(f"the emulated device has no {name}")
+            if name != "cuInit":
+                driver.ensure_initialized()
+            if driver.initialization_error is not None:
+                raise self.parts.driver.CudaSupportError(f"Error at driver init: \n{driver.initialization_error}:")
+            driver.__dict__[name] = getattr(self.host, name)
+            return driver.__dict__[name]
+
+        return function
+
     def create_module_ptx(self):
         """Return what takes the place of Context.create_module_ptx."""
 
@@ -349,10 +314,9 @@ class _Device:
     def launch(self, _stream, config, kernel: LoadedKernel, *args) -> None:
         """Run a kernel; it takes the place of cuda.core.launch. args: as Numba's calling convention flattens them."""
         cooperative = bool(getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False))
-        passed, copies = getattr(self.preparing, "passed", []), getattr(self.preparing, "copies", [])
-        self.preparing.passed, self.preparing.copies = [], []
-        values = tuple(_scalar(a) for a in args)
-        arrays = [(array, f"the array of {_described(array)} at {address:#x}") for address, array in passed]
+        passed, copies = self.arguments.taken()
+        values = tuple(scalar(a) for a in args)
+        arrays = [(array, f"the array of {described(array)} at {address:#x}") for address, array in passed]
         captured = [each.__cuda_array_interface__["data"][0] for each in kernel.code.captured]
         kept = [int(v.data.view("u8")[0]) for v in kernel.code.variables.values() if v.data.size == 8]  # pointers, it may be
         for address in [*(int(v) for v in values if v.dtype in (np.int64, np.uint64) and v > 0), *captured, *kept]:
@@ -367,86 +331,3 @@ class _Device:
         run_kernel(kernel.translated, *where, values, config.shmem_size, arrays, cooperative)
         for original, copy in copies:
             original[...] = copy
-
-    def view(self, given, stream=0, copy=None, user_explicit=False):
-        """Return (what describes an argument's memory, False); it takes the place of Numba's copy of host arrays to the device.
-
-        copy: given for arguments that a kernel may write, which are used where they are; cuda.In has it not, and gets a copy. An
-        array that is not aligned is copied too, and written back after the launch, as a GPU's copy would be aligned.
-        """
-        if self.parts.driver.is_device_memory(given):
-            return given._strided_memory_view_shim, False
-        if isinstance(given, np.void):
-            interface = given.__array_interface__
-            array = bytes_at(interface["data"][0], given.dtype.itemsize)
-            shape, strides, dtype, size = (), (), given.dtype, 1
-        else:
-            array = _foreign(given) if hasattr(given, "__cuda_array_interface__") else np.asanyarray(given)
-            shape, strides, dtype, size = array.shape, array.strides, array.dtype, array.size
-        if copy is None or not array.flags.aligned:
-            original, array = array, array.copy(order="K" if array.flags.forc else "C")
-            strides = array.strides if not isinstance(given, np.void) else ()
-            if copy is not None:
-                self.preparing.copies.append((original, array))
-        address = array.__array_interface__["data"][0] if size else 0
-        if size:
-            self.preparing.passed.append((address, array))
-        layout = self.parts.devicearray._StridedLayoutShim(
-            strides_in_bytes=strides, is_contiguous_c=array.flags.c_contiguous, is_contiguous_f=array.flags.f_contiguous,
-            is_contiguous_any=array.flags.forc,
-        )  # fmt: skip
-        make = self.parts.devicearray._StridedMemoryViewShim
-        return make(ptr=address, shape=shape, dtype=dtype, size=size, _layout=layout), False
-
-
-class _CoreDevice:
-    """What stands in for cuda.core's Device."""
-
-    context = None
-    device_id, compute_capability, name, uuid = 0, CAPABILITY, "emulated GPU", "-".join("0" * n for n in (8, 4, 4, 4, 12))
-
-    def __init__(self, _number: int = 0): ...
-
-    @classmethod
-    def of(cls, context) -> type:
-        handle = SimpleNamespace(handle=context, _handle=context)
-        return type("CoreDevice", (cls,), {"context": handle})
-
-    def set_current(self) -> None: ...
-
-
-def _missing(_driver, name: str):
-    if name.startswith("cu"):
-        raise EmulatorError(f"the emulated device has no {name}")
-    raise AttributeError(name)
-
-
-def _scalar(value) -> np.generic:
-    """Return an argument of Numba's calling convention as a NumPy scalar of its size."""
-    if isinstance(value, (bool, np.bool_)):
-        return np.uint8(value)
-    if isinstance(value, ctypes._SimpleCData):
-        return np.frombuffer(bytes(value), np.dtype(type(value)))[0]
-    if isinstance(value, np.generic):
-        return value
-    return np.int64(int(value)) if int(value) < 1 << 63 else np.uint64(int(value)).view(np.int64)
-
-
-def _described(array: np.ndarray) -> str:
-    return f"{array.dtype} {array.shape}"
-
-
-def _foreign(given) -> np.ndarray:
-    """Return the memory behind __cuda_array_interface__ as an array, after what its stream does."""
-    from numba import cuda as numba_cuda
-    from numba.cuda import config as numba_config
-
-    interface = given.__cuda_array_interface__
-    if interface.get("stream") is not None and numba_config.CUDA_ARRAY_INTERFACE_SYNC:
-        numba_cuda.external_stream(interface["stream"]).synchronize()
-    dtype, shape, (address, readonly) = np.dtype(interface["typestr"]), interface["shape"], interface["data"]
-    if "descr" in interface and dtype.kind == "V":
-        dtype = np.dtype(interface["descr"])
-    whole = SimpleNamespace(__array_interface__={"typestr": dtype.str, "descr": dtype.descr, "shape": shape, "version": 3,
-                                                 "data": (address, readonly), "strides": interface.get("strides")})  # fmt: skip
-    return np.asarray(whole)

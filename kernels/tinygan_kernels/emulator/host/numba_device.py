@@ -63,7 +63,7 @@ class Allocations:
         return array if address < self.starts[i] + array.size else None
 
 
-def _number(handle) -> int:
+def number_of(handle) -> int:
     """Return the number of a handle: one of CUDA's bindings, or of ctypes, as some of numba-cuda's versions wrap these."""
     return (handle.value or 0) if isinstance(handle, ctypes.c_void_p) else int(handle)
 
@@ -219,10 +219,10 @@ class HostDriver:
         return self.binding.CUevent(next(self.handles))
 
     def cuEventDestroy(self, event) -> None:
-        self.events.pop(_number(event), None)
+        self.events.pop(number_of(event), None)
 
     def cuEventRecord(self, event, _stream) -> None:
-        self.events[_number(event)] = time.perf_counter()
+        self.events[number_of(event)] = time.perf_counter()
 
     def cuEventQuery(self, _event) -> None: ...
 
@@ -230,9 +230,9 @@ class HostDriver:
 
     def cuEventElapsedTime(self, start, end) -> float:
         """Return milliseconds between two events, as the emulator ran: nothing about a GPU follows from them."""
-        if _number(start) not in self.events or _number(end) not in self.events:
+        if number_of(start) not in self.events or number_of(end) not in self.events:
             raise EmulatorError("an event whose time is asked for was never recorded")
-        return 1e3 * (self.events[_number(end)] - self.events[_number(start)])
+        return 1e3 * (self.events[number_of(end)] - self.events[number_of(start)])
 
     # -- modules ----------------------------------------------------------------------------------------------------
     def cuLibraryGetGlobal(self, handle, name: bytes):
@@ -251,7 +251,3 @@ class HostDriver:
     def cuOccupancyMaxActiveBlocksPerMultiprocessor(self, kernel, block: int, dynamic: int) -> int:
         static = kernel.attributes.shared_size_bytes if hasattr(kernel, "attributes") else 0
         return resident_blocks(-(-int(block) // 32) * 32, static + int(dynamic)) // PROCESSORS
-
-    def functions(self) -> dict:
-        """Return {name: function} of all that a driver offers here."""
-        return {name: getattr(self, name) for name in dir(type(self)) if name.startswith("cu")}

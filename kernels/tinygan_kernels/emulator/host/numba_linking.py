@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def linked_ptx(given: Any) -> str:
     """Return the PTX of what a kernel is linked with: a file, by its path, or an object that holds code.
 
     Raises EmulatorError for machine code, and for a file that cannot be read or is of an unknown kind; it is of the class as well
-    that Numba raises (LinkerError, RuntimeError, cuda.core's NVRTCError).
+    that Numba raises (LinkerError, RuntimeError, cuda.core's NVRTCError). What the compiler warns of is a UserWarning, as Numba's.
     """
     if isinstance(given, (str, Path)):
         kind, name, data = _file(Path(given))
@@ -40,10 +41,14 @@ def linked_ptx(given: Any) -> str:
     folders = [_numba() / "include", _numba() / "memory_management"]
     folders += [Path(folder) for folder in getattr(config, "CUDA_NVRTC_EXTRA_SEARCH_PATHS", "").split(":") if folder]
     folders += [Path(given).parent] if isinstance(given, (str, Path)) else []
+    options = (RELOCATABLE, *(f"--include-path={folder}" for folder in folders))
     try:
-        return nvrtc.compile_ptx(text, (RELOCATABLE, *(f"--include-path={folder}" for folder in folders)), filename=name)[0]
+        ptx, log = nvrtc.compile_with_log(text, options, filename=name)
     except CompilationError as error:
         raise of_both_classes(CompilationError, core_error("NVRTCError"), f"NVRTC_ERROR_COMPILATION: {error}") from None
+    if log:
+        warnings.warn(f"NVRTC log messages: {log}", stacklevel=2)
+    return ptx
 
 
 def _file(path: Path) -> tuple[str, str, bytes]:

@@ -57,13 +57,24 @@ def compile_ptx(
     kept = ptx_cache.key(code, options, given, names, filename, version(), dict(more_headers))
     found = ptx_cache.load(kept) if kept else None
     if found is None:
-        found = _compile_leniently(code, given, names, filename, more_headers)
+        found = _compile_leniently(code, given, names, filename, more_headers)[:2]
         if kept:
             ptx_cache.store(kept, *found)
     return found
 
 
-def _compile_leniently(code: str, given: list[str], names: tuple, filename: str, more: tuple) -> tuple[str, dict[str, str]]:
+@lru_cache(maxsize=64)
+def compile_with_log(code: str, options: tuple = (), arch: str = "compute_80", filename: str = "kernel.cu") -> tuple[str, str]:
+    """Return (PTX, the compiler's log): its warnings, "" where it has none. Parameters and errors are those of compile_ptx."""
+    ptx, _, log = _compile_leniently(code, flags(options, arch, toolkit.header_folders(version())), (), filename, ())
+    return ptx, log
+
+
+Compiled = tuple[str, dict[str, str], str]
+"""PTX, {name expression: mangled name}, and the compiler's log."""
+
+
+def _compile_leniently(code: str, given: list[str], names: tuple, filename: str, more: tuple) -> Compiled:
     """Compile; where names are missing that nvcc knows without an #include, compile again with their headers."""
     try:
         return _compile(code, given, names, filename, more)
@@ -73,8 +84,8 @@ def _compile_leniently(code: str, given: list[str], names: tuple, filename: str,
     return _compile(code, given + [f"--pre-include={name}" for name in headers.INCLUDED_BY_NVCC], names, filename, more)
 
 
-def _compile(code: str, given: list[str], names: tuple, filename: str, more: tuple) -> tuple[str, dict[str, str]]:
-    """Compile with these options. Returns (PTX, {name expression: mangled name})."""
+def _compile(code: str, given: list[str], names: tuple, filename: str, more: tuple) -> Compiled:
+    """Compile with these options."""
     nvrtc = _nvrtc()
     texts, included = _headers(more)
     program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), len(texts), texts, included))[0]
@@ -91,17 +102,17 @@ def _headers(more: tuple[tuple[str, str], ...]) -> tuple[list[bytes], list[bytes
     return [text.encode() for text in brought.values()], [name.encode() for name in brought]
 
 
-def _compiled(nvrtc, program, given: list[str], names: tuple) -> tuple[str, dict[str, str]]:
-    """Compile a program that was created. Returns (PTX, {name expression: mangled name})."""
+def _compiled(nvrtc, program, given: list[str], names: tuple) -> Compiled:
+    """Compile a program that was created."""
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
     result = nvrtc.nvrtcCompileProgram(program, len(given), [f.encode() for f in given])
+    log = _text(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
     if result[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        log = _text(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
         why = toolkit.advice(version(), architectures(), given, log)
         raise CompilationError(f"the CUDA C++ does not compile:{why and f' {why}'}\n{log or result[0]}")
     lowered = {n: _check(nvrtc, nvrtc.nvrtcGetLoweredName(program, n.encode()))[0].decode() for n in names}
-    return _text(nvrtc, program, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX), lowered
+    return _text(nvrtc, program, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX), lowered, log
 
 
 def flags(options: tuple[str, ...], arch: str, folders: list[str]) -> list[str]:

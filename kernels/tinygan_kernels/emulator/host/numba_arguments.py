@@ -1,0 +1,95 @@
+"""How arguments of Numba programs reach a kernel: host arrays where they are, foreign arrays, scalars of their size."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.memory import bytes_at
+
+
+class Arguments:
+    """The arguments of the launch that a thread is preparing. parts: the modules of Numba CUDA."""
+
+    def __init__(self, parts: SimpleNamespace):
+        self.parts = parts
+        self.preparing = threading.local()  # .passed: [(address, host array)], .copies: [(host array, its aligned copy)]
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the arguments of this thread's last launch."""
+        self.preparing.passed, self.preparing.copies = [], []
+
+    def taken(self) -> tuple[list[Any], list[Any]]:
+        """Return (passed, copies) of this thread's launch, which are then forgotten."""
+        passed, copies = getattr(self.preparing, "passed", []), getattr(self.preparing, "copies", [])
+        self.begin()
+        return passed, copies
+
+    def view(self, given: Any, stream: Any = 0, copy: Any = None, user_explicit: bool = False) -> tuple[Any, bool]:
+        """Return (what describes an argument's memory, False); it takes the place of Numba's copy of host arrays to the device.
+
+        copy: given for arguments that a kernel may write, which are used where they are; cuda.In has it not, and gets a copy. An
+        array that is not aligned is copied too, and written back after the launch, as a GPU's copy would be aligned.
+        """
+        if self.parts.driver.is_device_memory(given):
+            return given._strided_memory_view_shim, False
+        if isinstance(given, np.void):
+            interface = given.__array_interface__
+            array: Any = bytes_at(interface["data"][0], given.dtype.itemsize)
+            shape: Any = ()
+            strides: Any = ()
+            dtype, size = given.dtype, 1
+        else:
+            array = _foreign(given) if hasattr(given, "__cuda_array_interface__") else np.asanyarray(given)
+            shape, strides, dtype, size = array.shape, array.strides, array.dtype, array.size
+        if copy is None or not array.flags.aligned:
+            original, array = array, array.copy(order="K" if array.flags.forc else "C")
+            strides = array.strides if not isinstance(given, np.void) else ()
+            if copy is not None:
+                self.preparing.copies.append((original, array))
+        address = array.__array_interface__["data"][0] if size else 0
+        if size:
+            self.preparing.passed.append((address, array))
+        layout = self.parts.devicearray._StridedLayoutShim(
+            strides_in_bytes=strides, is_contiguous_c=array.flags.c_contiguous, is_contiguous_f=array.flags.f_contiguous,
+            is_contiguous_any=array.flags.forc,
+        )  # fmt: skip
+        make = self.parts.devicearray._StridedMemoryViewShim
+        return make(ptr=address, shape=shape, dtype=dtype, size=size, _layout=layout), False
+
+
+def scalar(value: Any) -> np.generic:
+    """Return an argument of Numba's calling convention as a NumPy scalar of its size."""
+    if isinstance(value, (bool, np.bool_)):
+        return np.uint8(value)
+    if isinstance(value, ctypes._SimpleCData):
+        return np.frombuffer(bytes(value), np.dtype(type(value)))[0]
+    if isinstance(value, np.generic):
+        return value
+    return np.int64(int(value)) if int(value) < 1 << 63 else np.uint64(int(value)).view(np.int64)
+
+
+def described(array: Any) -> str:
+    """Return what a finding calls an array."""
+    return f"{array.dtype} {array.shape}"
+
+
+def _foreign(given: Any) -> Any:
+    """Return the memory behind __cuda_array_interface__ as an array, after what its stream does."""
+    import numba.cuda
+
+    settings: Any = vars(numba.cuda)["config"]
+    interface = given.__cuda_array_interface__
+    if interface.get("stream") is not None and settings.CUDA_ARRAY_INTERFACE_SYNC:
+        numba.cuda.external_stream(interface["stream"]).synchronize()
+    dtype, shape, (address, readonly) = np.dtype(interface["typestr"]), interface["shape"], interface["data"]
+    if "descr" in interface and dtype.kind == "V":
+        dtype = np.dtype(interface["descr"])
+    whole = SimpleNamespace(__array_interface__={"typestr": dtype.str, "descr": dtype.descr, "shape": shape, "version": 3,
+                                                 "data": (address, readonly), "strides": interface.get("strides")})  # fmt: skip
+    return np.asarray(whole)
