@@ -22,7 +22,7 @@ from .lanes import Lanes, Shape
 from .mbarriers import Mbarriers
 from .memory import GlobalMemory, GlobalSpace, WindowSpace
 from .printing import assertfail, vprintf
-from .sparsity import check_metadata
+from .sparsity import check_metadata, check_selectors
 from .surfaces import Surfaces
 from .tensor_copies import TensorCopies
 from .textures import Textures
@@ -184,6 +184,7 @@ class Machine:
             "atomic": partial(atomics.atomic, access),
             "atomic_vector": partial(atomics.atomic_vector, access),
             "check_metadata": partial(check_metadata, access),
+            "check_selectors": partial(check_selectors, access),
             "copies": access.copies,
             "mbarriers": mbarriers,
             "bulk": bulk,

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import floats, narrow_floats
+from .block_scales import BYTES, IN_BYTE, values_of
 from .warps import WARP
 
 _LANE = np.arange(WARP)
 _G, _T = _LANE // 4, _LANE % 4
 BITS = {
     "f64": 64, "tf32": 32, "f16": 16, "bf16": 16, "s8": 8, "u8": 8, "e4m3": 8, "e5m2": 8, "s4": 4, "u4": 4, "b1": 1,
-    "f32": 32, "s32": 32,
+    "e3m2": 8, "e2m3": 8, IN_BYTE: 8, "e2m1": 4, "f32": 32, "s32": 32,
 }  # fmt: skip
 """Bits of an element, by type."""
 _TF32_BITS = np.uint32(0xFFFFE000)  # the low 13 bits do not take part
@@ -57,20 +58,23 @@ def unpack(registers: Sequence[np.ndarray], kind: str) -> np.ndarray:
     words = np.stack([np.ascontiguousarray(r).reshape(-1, WARP) for r in registers], axis=2)
     if kind == "tf32":
         words = words & _TF32_BITS
-    if kind in ("s4", "u4", "b1"):
+    if kind in ("s4", "u4", "b1", "e2m1"):
         return _unpack_bits(words, kind)
-    code = {"f16": "f2", "bf16": "u2", "s8": "i1", "u8": "u1", "s32": "i4", "f64": "f8", "e4m3": "u1", "e5m2": "u1"}.get(kind, "f4")
+    if kind in BYTES:
+        return values_of(words.view("u1"), kind)
+    code = {"f16": "f2", "bf16": "u2", "s8": "i1", "u8": "u1", "s32": "i4", "f64": "f8"}.get(kind, "f4")
     values = words.view(code)
     if kind in ("f16", "bf16"):
         return floats.widen_half(values, kind)
-    return FP8[kind][values] if kind in FP8 else values.astype("f8")
+    return values.astype("f8")
 
 
 def _unpack_bits(words: np.ndarray, kind: str) -> np.ndarray:
     """Return elements of less than a byte, the lowest bits of a register first."""
     bits = BITS[kind]
     shifts = np.arange(0, 32, bits, dtype="u4")
-    values = ((words[..., None] >> shifts) & np.uint32((1 << bits) - 1)).astype("f8")
+    patterns = (words[..., None] >> shifts) & np.uint32((1 << bits) - 1)
+    values = values_of(patterns, kind) if kind == "e2m1" else patterns.astype("f8")
     if kind == "s4":
         values = np.where(values >= 8, values - 16, values)
     return values.reshape(*words.shape[:2], -1)

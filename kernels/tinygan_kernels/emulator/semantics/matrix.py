@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from . import sparsity
+from . import block_scales, sparsity
 from .fragments import pack, places, unpack
 from .warps import WARP
 
@@ -67,6 +67,29 @@ def multiply_sparse(
     found = sparsity.codes(np.broadcast_to(metadata, (WARP * len(stored),)), kinds[1], k, selector)
     right = _matrix("b", shape, kinds[2], b, (k, n))
     return _accumulated(kinds, shape, sparsity.expanded(stored, found, kinds[1]), right, c, "", clamp)
+
+
+def multiply_narrow(kinds: tuple[str, str, str, str], shape: tuple[int, int, int], a, b, c, sparse, scales):
+    """Compute D = A B + C of mma with a .kind. The parameters are those of `multiply`.
+
+    sparse: None, or of a sparse A the metadata and their selector; scales: None, or (type, how many for a row, of A and of B each
+    the word that holds them, the byte and the thread that select them), by which the parts of rows of A and columns of B are
+    multiplied.
+    """
+    m, n, k = shape
+    depth = k // 2 if sparse else k
+    left, right = _matrix("a", (m, n, depth), kinds[1], a, (m, depth)), _matrix("b", shape, kinds[2], b, (k, n))
+    lanes = WARP * len(left)
+    if sparse:
+        found = sparsity.codes(np.broadcast_to(sparse[0], (lanes,)), kinds[1], k, sparse[1])
+        left = sparsity.expanded(left, found, kinds[1])
+    if scales:
+        kind, count, of_a, of_b = scales
+        rows = block_scales.scales_of("a", np.broadcast_to(of_a[0], (lanes,)), *of_a[1:], kind, count)
+        columns = block_scales.scales_of("b", np.broadcast_to(of_b[0], (lanes,)), *of_b[1:], kind, count)
+        left = left * np.repeat(rows, k // count, axis=2)
+        right = right * np.repeat(columns, k // count, axis=2).transpose(0, 2, 1)
+    return _accumulated(kinds, shape, left, right, c, "", False)
 
 
 def _accumulated(kinds, shape, left: np.ndarray, right: np.ndarray, c, operation: str, clamp: bool):

@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 
+from .block_scales import BYTES
 from .fragments import BITS
 from .warps import WARP
 
@@ -24,12 +25,12 @@ FORMS = {
     "e4m3": (64,), "e5m2": (64,),
 }  # fmt: skip
 """The k of the shapes m16n8k of mma.sp, by the type of A."""
-_ORDERED_ALWAYS = ("e4m3", "e5m2")
+_ORDERED_ALWAYS = (*BYTES, "e2m1")
 
 
 def chunk(kind: str) -> int:
     """Return how many neighbours in a row of A share a code."""
-    return {"tf32": 2, "s4": 8, "u4": 8}.get(kind, 4)
+    return {"tf32": 2, "s4": 8, "u4": 8, "e2m1": 8}.get(kind, 4)
 
 
 def selectors(kind: str, depth: int) -> int:

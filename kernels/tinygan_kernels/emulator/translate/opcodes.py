@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tinygan_kernels.emulator.errors import UnsupportedInstruction
 from tinygan_kernels.emulator.semantics import floats, integers
+from tinygan_kernels.emulator.semantics.block_scales import KINDS
 from tinygan_kernels.emulator.semantics.conversions import KNOWN as CONVERSIONS
 from tinygan_kernels.emulator.semantics.narrow_floats import PACKED as NARROW
 from tinygan_kernels.emulator.semantics.tensor_maps import REPLACED
@@ -105,6 +106,7 @@ _QUERIES = (
 _SURFACE = f"b p {_GEOMETRY} trap clamp zero"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
 _SPARSE = "sp sp::ordered_metadata"
+_NARROW = rf"e3m2 e2m3 e2m1 {' '.join(KINDS)} block_scale scale_vec::\dX ue8m0 ue4m3"
 
 OPCODES: dict[str, Opcode] = {
     # -- arithmetic
@@ -189,7 +191,7 @@ OPCODES: dict[str, Opcode] = {
     "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor abs NaN"),
     "elect": Opcode(warp.elect, "inter_thread_communication", members=-1, modifiers="sync"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
-    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} {_SPARSE}"),
+    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} {_SPARSE} {_NARROW}"),
     "wmma": Opcode(
         warp.wmma, "tensor", members=WHOLE_WARP, destination=False, modifiers=f"load store mma a b c d rn {_SPACE} {_PRODUCT}"
     ),

@@ -9,6 +9,8 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.semantics import fragments, matrix, sparsity
 from tinygan_kernels.emulator.syntax.ptx import Instruction, Register, Vector
 
+from .narrow_products import kind_of, types_of_product
+
 
 def _counted(**opcodes: str) -> dict[str, tuple[int, int]]:
     """Return {opcode: (least, most)} from least_most="opcodes", such as from_3_to_4="setp set"."""
@@ -77,7 +79,8 @@ def _bounds(ins: Instruction) -> tuple[int, int]:
     if ins.opcode == "cvt":  # two values become halves of one register; random bits may come besides
         return (2, 4) if any(m.endswith(("x2", "x4")) or m == "pack" for m in ins.modifiers) else (2, 2)
     if ins.opcode == "mma":
-        return (6, 6) if _sparse(ins) else (4, 4)
+        count = 4 + 2 * _sparse(ins) + 4 * ("block_scale" in ins.modifiers)
+        return count, count
     if ins.opcode in ("atom", "red"):
         least = (ins.opcode == "atom") + (3 if "cas" in ins.modifiers else 2)
         return least, least + ("async" in ins.modifiers) + any(m.startswith("L2::cache_hint") for m in ins.modifiers)
@@ -93,11 +96,12 @@ def _registers(ins: Instruction) -> dict[int, int]:
         return {0: next((int(m[1]) for m in ins.modifiers if m in ("x1", "x2", "x4")), 1)}
     kinds = [m for m in ins.modifiers if m in fragments.BITS]
     if ins.opcode == "mma" and len(kinds) == 4:
-        shape = fragments.shape_of(ins.modifiers)
-        if _sparse(ins) and shape[2] in sparsity.FORMS.get(kinds[1], ()):
+        shape, known = fragments.shape_of(ins.modifiers), kind_of(ins)
+        kinds = types_of_product(ins) if known else kinds
+        if _sparse(ins) and (known or shape[2] in sparsity.FORMS.get(kinds[1], ())):
             counts = {i: registers(which, shape, kind) for i, (which, kind) in enumerate(zip("dabc", kinds, strict=True))}
             return counts | {1: counts[1] // 2, 4: 1}
-        if not _sparse(ins) and (kinds[1], *shape) in matrix.SUPPORTED:
+        if not _sparse(ins) and (known or (kinds[1], *shape) in matrix.SUPPORTED):
             return {i: registers(which, shape, kind) for i, (which, kind) in enumerate(zip("dabc", kinds, strict=True))}
     if ins.opcode == "wmma" and kinds:
         return _of_wmma(ins, kinds)

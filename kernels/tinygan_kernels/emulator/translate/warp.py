@@ -7,6 +7,8 @@ from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair
 
 from .emitter import Emitter
 from .memory import space_of, vector_items
+from .narrow_products import kind_of, mma_narrow
+from .sparsity import check_metadata, selector_of, sparse_form
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
@@ -72,6 +74,9 @@ def activemask(e: Emitter, ins: Instruction) -> None:
 
 
 def mma(e: Emitter, ins: Instruction) -> None:
+    if kind_of(ins):
+        mma_narrow(e, ins)
+        return
     kinds, shape = element_types(ins), fragments.shape_of(ins.modifiers)
     if sparse_form(ins):
         mma_sparse(e, ins, kinds, shape)
@@ -81,11 +86,6 @@ def mma(e: Emitter, ins: Instruction) -> None:
         known = ", ".join(f"m{m}n{n}k{k} {kind}" for kind, m, n, k in sorted(matrix.SUPPORTED))
         raise e.unsupported(f"this mma is not supported; supported (row.col): {known}")
     multiply(e, ins, kinds, shape)
-
-
-def sparse_form(ins: Instruction) -> str:
-    """Return the modifier by which a product has a sparse A, "" if it names none."""
-    return next((m for m in ins.modifiers if m in ("sp", "sp::ordered_metadata")), "")
 
 
 def mma_sparse(e: Emitter, ins: Instruction, kinds: list[str], shape: tuple[int, int, int]) -> None:
@@ -109,21 +109,6 @@ def mma_sparse(e: Emitter, ins: Instruction, kinds: list[str], shape: tuple[int,
 def _sparse_results(kind: str) -> tuple[str, ...]:
     """Return the types that D can have in mma.sp, by the type of A."""
     return ("s32",) if kind[0] in "su" else ("f16", "f32") if kind == "f16" else ("f32",)
-
-
-def selector_of(e: Emitter, operand: object, kind: str, depth: int) -> int:
-    """Return the sparsity selector, a constant, of a product of this type of A and this k."""
-    count = sparsity.selectors(kind, depth)
-    if not isinstance(operand, Immediate) or not 0 <= int(operand.value) < count:
-        allowed = "0" if count == 1 else f"a constant from 0 to {count - 1}"
-        raise e.unsupported(f"the sparsity selector of k{depth} of {kind} is {allowed}")
-    return int(operand.value)
-
-
-def check_metadata(e: Emitter, ins: Instruction, metadata: str, kind: str, depth: int, selector: int) -> None:
-    """Write the check of the codes that say where the elements of a sparse A stand."""
-    ordered = sparse_form(ins) == "sp::ordered_metadata"
-    e.line(f"check_metadata({e.bind(e.site_of(ins))}, {metadata}, {kind!r}, {depth}, {selector}, {ordered}, {e.lanes})")
 
 
 def element_types(ins: Instruction) -> list[str]:

@@ -7,7 +7,7 @@ from tinygan_kernels.emulator.syntax.ptx import Function, Immediate, Instruction
 
 from .emitter import Emitter
 from .memory import vector_items
-from .warp import check_metadata, selector_of, sparse_form
+from .sparsity import check_metadata, selector_of, sparse_form
 
 
 def wgmma(e: Emitter, ins: Instruction) -> None:
