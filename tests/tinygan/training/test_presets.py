@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tinygan_kernels import load
 
+from benchmarks.quality import presets
 from benchmarks.quality.presets import TABLES, measure, run_row, summary
 from tinygan.cli.main import run
 from tinygan.data.datasets import load as load_data
@@ -229,7 +230,8 @@ def test_a_row_is_trained_and_measured():
     assert numbers["steps"] == 20 and 0 < numbers["jsd"] <= np.log(2)
 
 
-def test_a_row_that_holds_digits_out_is_trained_without_them_and_measured_against_them():
+def test_a_row_that_holds_digits_out_is_trained_without_them_and_measured_against_them(monkeypatch):
+    monkeypatch.setattr(presets, "DRAWS", 1)  # of z, to be quick
     (row, *_) = TABLES["held-out"]
     assert row.options == (("held_out", 0.2),) and len(row.dataset().x) == 1797 - 359
     found = run_row(replace(row, options=(*row.options, ("hidden", (8,)), ("z", 4), ("batch", 8))), seeds=1, steps=1)
@@ -237,7 +239,8 @@ def test_a_row_that_holds_digits_out_is_trained_without_them_and_measured_agains
     assert found["options"]["held_out"] == 0.2 and numbers["held_out_recall"] < 0.1 and numbers["real_recall"] > 0.9
 
 
-def test_digits_are_measured(tmp_path):
+def test_digits_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "DRAWS", 1)  # of z, to be quick
     dataset = load_data("digits")
     Run(Config(data="digits", steps=1, hidden=(8,), z=4, batch=8), dataset, CPU, tmp_path).train()
     numbers = measure(dataset, load_generator(tmp_path, CPU), seed=0)
