@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.docs.markdown import machine, measured_on, table
-from benchmarks.quality.presets import summary
+from benchmarks.quality.presets import WIDER, summary
 from tinygan.data import load
 
 Record = dict[str, Any]
@@ -132,8 +132,21 @@ def held_out_section(record: Record) -> str:
         nearer = _value(*found["nearer_training"], 1, 100)
         told.append(f"- {row['preset']}, {row['options']['steps']:,} steps, {_seeds(row)}: {nearer} % of the samples are nearer to "
                     f"a digit that G was trained on than to a held-out one; 50 % without memorisation.{_differing(row, rows[0])}")
-    return "\n\n".join([table(["row", "what is compared", *names, "commit"], lines), "\n".join(told),
+    return "\n\n".join([table(["row", "what is compared", *names, "commit"], lines), "\n".join(told), *_wider_noise(rows),
                         f"Rows are measured one at a time ({measured_where(rows)}), each on the commit beside it."])
+
+
+def _wider_noise(rows: list[Record]) -> list[str]:
+    """Return what the samples of wider noise have against held-out digits, beside those of the noise of training."""
+    stds = {"1": "held_out_", **{f"{std:g}": f"z{std:g}_held_out_" for std in WIDER}}
+    lines = []
+    for row in rows:
+        found = summary(row["runs"])
+        lines.append([row["preset"], *(" / ".join(_value(*found[prefix + name], 3) for name in ("precision", "recall"))
+                                       for prefix in stds.values())])
+    head = ["row", *(f"z of std {std}" for std in stds)]
+    return ["Precision / recall against held-out digits, of samples from noise as in training and from wider noise "
+            "(`trained.generate(1.2 * trained.latent(1000))`):", table(head, lines)]
 
 
 def _seeds(row: Record) -> str:

@@ -38,7 +38,7 @@ from tinygan.measure.sample_quality import sample_quality
 from tinygan.training.config import Config, with_defaults
 from tinygan.training.presets import options_of_preset
 from tinygan.training.run import Run
-from tinygan.training.samples import Trained, load_generator
+from tinygan.training.samples import Trained, load_generator, samples_of
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
     "beta2 of the defaults": (("beta2", 0.99),), "rates fall in a straight line": (("decay_power", 1.0),), "no R2": (("r2", 0.0),),
 }
 HELD_OUT = (("held_out", 0.2),)
+WIDER = (1.1, 1.2, 1.3)  # std of the noise with which rows of held-out digits are sampled too
 TABLES: dict[str, list[SetUp]] = {
     "density": [SetUp("ring", "density"), SetUp("grid", "density")],
     "ablation": [SetUp("ring", "density", (ABLATION_STEPS, *options), label) for label, options in ABLATION.items()],
@@ -123,7 +124,25 @@ def measure(dataset: Dataset, trained: Trained, seed: int) -> dict[str, float]:
     found = sample_quality(dataset, lambda n: trained.encoded(n, rng), rng, DRAWS)
     assert dataset.x is not None and dataset.labels is not None, "the tables have digits, whose samples have labels"
     balance = class_balance(dataset.x.reshape(len(dataset.x), -1), dataset.labels, found.fakes)
-    return {**found.numbers(), "confidence": balance.confidence, "rarest_class": balance.rarest}
+    return {**found.numbers(), "confidence": balance.confidence, "rarest_class": balance.rarest,
+            **(of_wider_noise(dataset, trained, rng) if dataset.held else {})}
+
+
+def of_wider_noise(dataset: Dataset, trained: Trained, rng: np.random.Generator) -> dict[str, float]:
+    """Measure samples made of noise wider than that of training against the held-out data, by each std of WIDER.
+
+    It is the reverse of the truncation trick (Brock et al. 2019, section 3.1): more variety for less precision.
+    """
+    numbers: dict[str, float] = {}
+    for std in WIDER:
+
+        def draw(n: int, std: float = std) -> np.ndarray:
+            z = np.float32(std) * rng.standard_normal((n, trained.config.z), np.float32)
+            return samples_of(trained.G, z, trained.backend, rng)
+
+        found = sample_quality(dataset, draw, rng, DRAWS).numbers()
+        numbers |= {f"z{std:g}_{name}": found[name] for name in ("held_out_precision", "held_out_recall")}
+    return numbers
 
 
 class Estimate(NamedTuple):

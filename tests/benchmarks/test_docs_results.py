@@ -104,7 +104,10 @@ def test_tables_are_made_of_the_record():
 def test_held_out_digits_stand_beside_real_ones():
     def run(nearer, **scores):
         beside = {f"{prefix}{name}": value for name, value in scores.items() for prefix in quality_tables.BESIDE}
-        return {**beside, "real_recall": 0.969, "nearer_training": nearer}
+        wider = {}
+        for std, recall in ((1.1, 0.9), (1.2, 0.93), (1.3, 0.94)):
+            wider |= {f"z{std:g}_held_out_precision": 0.95, f"z{std:g}_held_out_recall": recall}
+        return {**beside, **wider, "real_recall": 0.969, "nearer_training": nearer}
 
     scores = {"precision": 0.97, "recall": 0.88, "density": 1.3, "coverage": 0.96, "frechet": 0.2}
     rows = [{**_row("digits", "defaults", run(0.6, **scores), run(0.64, **{**scores, "recall": 0.9})),
@@ -114,6 +117,8 @@ def test_held_out_digits_stand_beside_real_ones():
     assert "| defaults | samples, against held-out digits | 0.970±0.000 | 0.890±0.010 | 1.300±0.000 |" in text
     assert "| defaults | digits of the training set, against held-out ones | 0.970±0.000 | 0.969±0.000 |" in text
     assert "- defaults, 16,000 steps, 2 seeds: 62.0±2.0 % of the samples are nearer" in text
+    wider = [line for line in text.splitlines() if line.startswith("| other | 0.970 / 0.880")]
+    assert wider == ["| other | 0.970 / 0.880 | 0.950 / 0.900 | 0.950 / 0.930 | 0.950 / 0.940 |"] and "z of std 1.2" in text
     assert "1 seed: 70.0 %" in text and text.count("beside those of the first row: `--penalty-fall 8`.") == 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,11 +233,29 @@ def test_a_row_is_trained_and_measured():
 
 def test_a_row_that_holds_digits_out_is_trained_without_them_and_measured_against_them(monkeypatch):
     monkeypatch.setattr(presets, "DRAWS", 1)  # of z, to be quick
+    monkeypatch.setattr(presets, "WIDER", (1.2,))
     (row, *_) = TABLES["held-out"]
     assert row.options == (("held_out", 0.2),) and len(row.dataset().x) == 1797 - 359
     found = run_row(replace(row, options=(*row.options, ("hidden", (8,)), ("z", 4), ("batch", 8))), seeds=1, steps=1)
     (numbers,) = found["runs"]
     assert found["options"]["held_out"] == 0.2 and numbers["held_out_recall"] < 0.1 and numbers["real_recall"] > 0.9
+    assert numbers["z1.2_held_out_recall"] < 0.1 and 0 <= numbers["z1.2_held_out_precision"] <= 1
+
+
+def test_wider_noise_is_as_wide_as_told(monkeypatch):
+    """A G that gives its noise away shows how wide it is."""
+    stds = []
+
+    def quality(dataset, draw, rng, draws):
+        stds.append(float(draw(5000).std()))
+        return SimpleNamespace(numbers=lambda: {"held_out_precision": 0.0, "held_out_recall": 1.0, "frechet": 2.0})
+
+    monkeypatch.setattr(presets, "samples_of", lambda G, z, backend, rng: z)
+    monkeypatch.setattr(presets, "sample_quality", quality)
+    trained = SimpleNamespace(config=SimpleNamespace(z=3), G=None, backend=None)
+    numbers = presets.of_wider_noise(None, trained, np.random.default_rng(0))
+    assert stds == pytest.approx(list(presets.WIDER), rel=0.02) and set(numbers.values()) == {0.0, 1.0}
+    assert list(numbers)[-2:] == ["z1.3_held_out_precision", "z1.3_held_out_recall"]
 
 
 def test_digits_are_measured(tmp_path, monkeypatch):
