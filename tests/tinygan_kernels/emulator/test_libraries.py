@@ -145,3 +145,26 @@ def test_cubs_algorithms_of_a_block_are_right_and_silent_and_a_missing_barrier_b
     assert scan.tolist() == [0, *np.cumsum(keys)[:-1]]
     with pytest.raises(SanitizerError, match="shared-memory race"):
         module.get_function("reused")((1,), (64,), (given, out))
+
+
+def test_lists_of_types_are_unrolled_as_for_nvcc_unless_the_options_say_how_far():
+    """Lists longer than what is unrolled work too, as variants of 20 types and calls with 20 arguments."""
+    as_nvcc = [f"-D{nvrtc.UNROLL_LIMIT}=10"]
+    assert [o for o in nvrtc.flags(("-DA=1",), "compute_80", []) if nvrtc.UNROLL_LIMIT in o] == as_nvcc
+    for own in (f"-D{nvrtc.UNROLL_LIMIT}=16", f"--define-macro={nvrtc.UNROLL_LIMIT}=16"):
+        assert [o for o in nvrtc.flags((own,), "compute_80", []) if nvrtc.UNROLL_LIMIT in o] == [own]
+    code = r"""
+    #include <cuda/std/tuple>
+    #include <cuda/std/variant>
+    template <int n> struct number { static constexpr int value = n; };
+    template <int... n> __device__ int last_of(cuda::std::integer_sequence<int, n...>) {
+        cuda::std::variant<number<n>...> one{cuda::std::in_place_index<18>};
+        auto sum = [](auto... each) { return (each + ...); };
+        int which = cuda::std::visit([](auto x) { return decltype(x)::value; }, one);
+        return 1000 * which + cuda::std::apply(sum, cuda::std::tuple(n...));
+    }
+    extern "C" __global__ void k(int* y) { *y = last_of(cuda::std::make_integer_sequence<int, 20>()); }
+    """
+    y = np.zeros(1, np.int32)
+    RawModule(code=code, options=("-std=c++17",)).get_function("k")((1,), (1,), (y,))
+    assert y[0] == 18 * 1000 + sum(range(20))

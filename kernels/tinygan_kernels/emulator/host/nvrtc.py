@@ -10,6 +10,9 @@ from tinygan_kernels.extras import install
 from . import headers, ptx_cache, thrust, toolkit
 
 INSTALL = f"the emulator needs numba-cuda with NVRTC: {install('emulator')}"
+UNROLL_LIMIT = "_CCCL_META_UNROLL_LIMIT"
+"""A macro by which libcu++ says how far it unrolls its lists of types: by default 10 for nvcc and 16 for NVRTC. With 16, reading
+these lists takes NVRTC longer than all other work on a usual program; almost every header of libcu++ and cub includes them."""
 
 
 def _nvrtc():
@@ -116,8 +119,13 @@ def _compiled(nvrtc, program, given: list[str], names: tuple) -> Compiled:
 
 
 def flags(options: tuple[str, ...], arch: str, folders: list[str]) -> list[str]:
-    """Return NVRTC's options for code for the emulator to execute: `options`, architecture, line numbers, folders of headers."""
+    """Return NVRTC's options for code for the emulator to execute: `options`, architecture, line numbers, folders of headers.
+
+    libcu++ unrolls its lists of types as for nvcc, unless the options say how far.
+    """
     given = list(options)
+    if not any(UNROLL_LIMIT in o for o in options):
+        given.append(f"-D{UNROLL_LIMIT}=10")
     if not any(o.startswith(("--gpu-architecture", "-arch")) for o in options):
         given.append(f"--gpu-architecture={arch}")
     if not any(o in ("-lineinfo", "--generate-line-info") for o in options):
