@@ -87,7 +87,7 @@ def advice(version, option, log):
      "cublas_v2.h is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mine.h"', ""),
     ((13, 5), "-dw", 'k.cu(4): error: identifier "curandCreateGenerator" is undefined',
-     "cuRAND's functions of the host run on GPUs alone: let a kernel draw the numbers, with curand_kernel.h"),
+     "of cuRAND's functions of the host, programs (.cu files with a main) that include curand.h have the usual ones"),
     ((13, 5), "-dw", "k.cu(4): error: __cluster_dims__ is not supported for this GPU architecture",
      "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "DeviceTopK"',

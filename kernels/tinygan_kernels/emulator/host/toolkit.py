@@ -83,13 +83,13 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
     if re.search(r'namespace "cub" has no member "Device\w+"|Including <cub/device/', log):
         return "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"
     if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):
-        return "cuRAND's functions of the host run on GPUs alone: let a kernel draw the numbers, with curand_kernel.h"
+        return "of cuRAND's functions of the host, programs (.cu files with a main) that include curand.h have the usual ones"
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
     if foreign:
         return (
             f"the errors are in headers of CUDA {dotted(foreign[0])}, while the compiler is NVRTC {dotted(version)}; "
-            f"headers that fit it: {_install('cudart', version)}"
+            f"headers that fit it: {install('cudart', version)}"
         )
     return ""
 
@@ -101,7 +101,7 @@ def on_architecture(version: Version, offered: list[int], number: int, suffix: s
         return f"architecture {name} needs NVRTC {dotted(LAST_WITH[number])} or older, {here}"
     since = max(FIRST_WITH.get(number, (0, 0)), (12, 9) if suffix == "f" else (0, 0))
     if version < since:
-        return f"architecture {name} needs NVRTC {dotted(since)} or newer, {here}: {_install('nvrtc', since)}"
+        return f"architecture {name} needs NVRTC {dotted(since)} or newer, {here}: {install('nvrtc', since)}"
     return f"NVRTC {dotted(version)} does not know architecture {name}; it offers {', '.join(map(str, offered))}"
 
 
@@ -109,24 +109,34 @@ def _on_header(version: Version, header: str) -> str:
     since = HEADER_SINCE.get(header)
     if since and version < since:
         parts = "nvrtc,cudart,cccl" if header.startswith(_CCCL) else "nvrtc,cudart"
-        return f"{header} needs CUDA {dotted(since)} or newer, this is {dotted(version)}: {_install(parts, since)}"
+        return f"{header} needs CUDA {dotted(since)} or newer, this is {dotted(version)}: {install(parts, since)}"
     if header.startswith("crt/"):
-        return f"{header} is in another package: {_install('crt' if version[0] > 12 else 'nvcc', version)}"
+        return f"{header} is in another package: {install('crt' if version[0] > 12 else 'nvcc', version)}"
     if header.startswith(_CCCL) and version < CCCL_SINCE:
-        later = _install("nvrtc,cccl", CCCL_ADVISED)
+        later = install("nvrtc,cccl", CCCL_ADVISED)
         return f"{header} is not in the packages of CUDA {dotted(version)}, but in later ones: {later}"
     if header.startswith(_CCCL):
-        return f"{header} is of the CUDA Core Compute Libraries: {_install('cccl', version)}"
-    if re.match(r"curand\w*\.h$", header):
-        return f"{header} is of cuRAND: {_install('curand', version)}"
+        return f"{header} is of the CUDA Core Compute Libraries: {install('cccl', version)}"
+    if re.match(r"(\./)?curand\w*\.h$", header):
+        return f"{header} is of cuRAND: {install('curand', version)}"
     if re.match(r"(cublas|cudnn|cufft|cusparse|cusolver|nccl)\w*\.h$", header):
         return f"{header} is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"
     if re.match(r"(cuda|cooperative_groups|mma|math_constants|vector_types)\w*\.h$", header):
-        return f"{header} is in a package of headers: {_install('cudart', version)}"
+        return f"{header} is in a package of headers: {install('cudart', version)}"
     return ""
 
 
-def _install(parts: str, version: Version) -> str:
+def library_file(name: str, version: Version) -> Path | None:
+    """Return a library of NVIDIA's (`curand`) beside the headers for this compiler; None where it is not installed."""
+    for folder in map(Path, header_folders(version)):
+        for pattern in (f"lib/lib{name}.so.*", f"bin/{name}64_*.dll", f"bin/x86_64/{name}64_*.dll"):
+            if found := sorted(folder.parent.glob(pattern)):
+                return found[-1]
+    return None
+
+
+def install(parts: str, version: Version) -> str:
+    """Return the command that installs parts of the toolkit of a version."""
     return f"pip install 'cuda-toolkit[{parts}]=={dotted(version)}.*'"
 
 

@@ -129,6 +129,14 @@ class CudaMemory:
         region = self._region(address, size, what)
         return region.array[address - region.base : address - region.base + size]
 
+    def write(self, to: int, values: np.ndarray, on_device: bool, who: str, stream: int) -> None:
+        """Write bytes as a library does, into memory of the device in a stream, or into the host's. Raises CudaError, HostFault."""
+        self._side(to, values.size, on_device, True, f"the output of {who}")[...] = values
+        region = self.process.memory.at(to)
+        if on_device and region is not None and region.on_host:
+            region.changed_by, region.stream = f"{who} at {self.process.place()} writes", stream
+            self.process.forget_ranges()
+
     def in_stream(self, stream: int, kind: int, action: Callable[[int], None]) -> None:
         """Do something in a stream, or note it where it is for a graph. action: does it, in the stream that it is given."""
         self._known(stream, "stream")

@@ -33,6 +33,7 @@ from .lowering import Lowering, initial_bytes
 from .machine_code import machine_code
 from .memory import DEVICE, HOST, MANAGED, Region
 from .process import Ended, HostFault, Process
+from .random_numbers import RandomNumbers
 from .sources import blanked, headers_beside, of_no_architecture, plain_lambdas, program_headers, statement_with, without_exceptions
 
 OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
@@ -209,6 +210,7 @@ class _Run:
     def _run(self, arguments: list[str]) -> int:
         addresses = self._addresses()
         externs = {**self.c_library.functions(), **self.runtime.functions(), **GraphFunctions(self.runtime).functions()}
+        externs |= RandomNumbers(self.runtime).functions()
         process = self.process
         for name, function, letters in (
             ("host_check", process.check, "pll"),

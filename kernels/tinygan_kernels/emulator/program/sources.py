@@ -15,6 +15,7 @@ _ALSO_CALLED = {
     "ostream": "iostream",
     "exception": "stdexcept",
     "sys/time.h": "time.h",
+    "memory.h": "string.h",
 }
 _IN_STD = {
     "cstdio": "printf fprintf snprintf sprintf sscanf puts putchar fopen fclose fflush fread fwrite fgets fputs remove FILE",
