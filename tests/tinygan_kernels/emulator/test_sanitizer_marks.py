@@ -17,7 +17,8 @@ BASES = {"shared": 0, "local": 0, "global": 1 << 20, "array": 1 << 30}  # the ma
 LOADS = {"a": ("u4", 1), "bc": ("u4", 2), "d": ("u1", 1), "ef": ("f4", 2), "g": ("u8", 1), "p": ("u4", 1), "hijk": ("u4", 4),
          "l": ("u2", 1), "mn": ("u1", 2)}  # fmt: skip
 NARROW = ("a", "u2")  # a register that is stored in half too, by an instruction of its own
-PLAIN, DROPPED, HALF = 90, 91, 92  # lines of PTX: of what copies nothing, of a load whose values may be dropped, of NARROW
+BESIDE = ("az", "f4")  # and stored beside one that no load has given
+PLAIN, DROPPED, HALF, MIXED = range(90, 94)  # lines of PTX: of what copies nothing, of a load whose values may be dropped, ...
 
 
 def names(registers: str) -> tuple:
@@ -34,9 +35,9 @@ class Marks(ChecksInitialisation):
 
     def __init__(self, seed: int):
         self.random, self.said = np.random.default_rng(seed), []
-        self.copies = Copies({i: names(each) for i, each in enumerate(LOADS, 1)},
-                             {HALF: names(NARROW[0])} | {50 + i: names(each) for i, each in enumerate(LOADS, 1)},
-                             bool(seed % 2), frozenset(names("p")), frozenset([DROPPED]))  # fmt: skip
+        loads = {i: names(each) for i, each in enumerate(LOADS, 1)}
+        stores = {50 + i: held for i, held in loads.items()} | {HALF: names(NARROW[0]), MIXED: names(BESIDE[0])}
+        self.copies = Copies(loads, stores, bool(seed % 2), frozenset(names("p")), frozenset([DROPPED]))
         self.memories = {name: Memory(np.zeros(BYTES, np.uint8), base) for name, base in BASES.items()}
         for name, memory in self.memories.items():
             some = self.random.random(BYTES) < 0.6
@@ -81,18 +82,18 @@ class Marks(ChecksInitialisation):
         self.compare([(space, site.ptx_line, *found[0], len(found))] if found else [])
 
     def store(self) -> None:
-        kind = int(self.random.integers(-1, len(LOADS) + 1))
-        code, count = {0: ("u4", 2), -1: (NARROW[1], 1)}.get(kind) or list(LOADS.values())[kind - 1]
-        line = {0: PLAIN, -1: HALF}.get(kind, 50 + kind)
+        kind = int(self.random.integers(-2, len(LOADS) + 1))
+        code, count = {0: ("u4", 2), -1: (NARROW[1], 1), -2: (BESIDE[1], 2)}.get(kind) or list(LOADS.values())[kind - 1]
+        line = {0: PLAIN, -1: HALF, -2: MIXED}.get(kind, 50 + kind)
         site, space, lanes, positions = self.drawn(code, count, line, list(BASES), distinct=True)
         self.written(site, self.memories[space], positions, lanes)
-        registers = {0: "", -1: NARROW[0]}.get(kind, list(LOADS)[kind - 1])
+        registers = {0: "", -1: NARROW[0], -2: BESIDE[0]}.get(kind, list(LOADS)[kind - 1])
         found: dict[str, list] = {}
         for lane, position in zip(lanes.index.tolist(), positions.tolist(), strict=True):
             held = [self.held.get((name, lane), ((False,) * site.size, 0, 0)) for name in registers]
             elements = [flags for flags, _, _ in held] or [(False,) * site.size] * count
             if space in self.flags:
-                flags = sum(elements, ()) if kind >= 0 else (False,) * site.size  # a part of a register is not followed
+                flags = sum(elements, ()) if kind != -1 else (False,) * site.size  # a part of a register is not followed
                 self.flags[space][position - BASES[space] :][: site.bytes] = flags
             if registers and (space == "array" or kind == -1):
                 for name, gone, (_, line, address) in zip(registers, self.whole(site, elements), held, strict=True):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tinygan_kernels.emulator.execute.lanes import Shape
+from tinygan_kernels.emulator.execute.lanes import Lanes, Shape
 from tinygan_kernels.emulator.sanitizer.order import FLAG_BITS, READS, THREAD_BITS, WRITES, LaunchTime, Order
 
 from tests.support.vector_clocks import STRIDE, WIDTH, Both
@@ -46,6 +46,18 @@ def test_the_floor_is_the_first_stamp_that_a_barrier_does_not_cover(complete):
     both.order.known_up_to(1, 0)
     assert (both.order.floor[:STRIDE] == (now + 6) << both.clock.shift).all()
     assert (both.order.floor[STRIDE:] == np.where(covered[STRIDE:], (now + 1) << both.clock.shift, 1 << both.clock.shift)).all()
+
+
+@pytest.mark.parametrize(("partial", "expected"), [(False, [1, 7, 20]), (True, [32, 7, 20])])
+def test_whole_warps_release_one_view_and_lanes_of_others_one_each(partial, expected):
+    """After a __syncwarp of some lanes each lane may know something else, and so each has a view of its own."""
+    both = Both(2)
+    both.truth.alive[:] = both.order.machine.alive[:] = True
+    if partial:
+        both.order.warp_sync(np.uint32(3), Lanes(np.arange(WIDTH) < 2))
+    for first, size, count in zip((0, 32, 64), (32, 7, 20), expected, strict=True):
+        assert len(both.order.views_of(np.isin(np.arange(WIDTH), range(first, first + size)))) == count
+    assert len(both.order.views_of(np.isin(np.arange(WIDTH), [*range(39), *range(64, 84)]))) == sum(expected)
 
 
 # -- stamps ---------------------------------------------------------------------------------------------------------------------
