@@ -60,6 +60,18 @@ def test_whole_warps_release_one_view_and_lanes_of_others_one_each(partial, expe
     assert len(both.order.views_of(np.isin(np.arange(WIDTH), [*range(39), *range(64, 84)]))) == sum(expected)
 
 
+def test_a_barrier_of_some_warps_tells_nothing_of_other_blocks():
+    """Blocks of one warp, which have met at barriers of their own."""
+    shape = Shape(2, (32, 1, 1), (2, 1, 1))
+    order = Order(SimpleNamespace(shape=shape, first=0, alive=shape.exists()), LaunchTime(2))
+    stamps = (1 << order.clock.shift) | order.who
+    order.clock.tick()
+    order.barrier(Lanes(shape.exists()), [])
+    lanes, others = np.arange(64), np.arange(64) ^ 1
+    assert not order.unordered(stamps[others], lanes).any()
+    assert order.unordered(stamps[(lanes + 32) % 64], lanes).all()
+
+
 # -- stamps ---------------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("blocks", [1, 2, 3, 255, 256, 65535, 2**31 - 1])
 def test_the_parts_of_a_stamp_do_not_overlap(blocks):
