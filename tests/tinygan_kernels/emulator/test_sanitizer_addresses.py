@@ -56,6 +56,8 @@ COMPUTED = {
     "a pointer that moves": ("mov.b64 %d9, %d1;\nL_: add.s64 %d9, %d9, 4;\n@%p1 bra L_;", {"p"}),
     "two pointers that swap": ("mov.b64 %d9, %d1;\nmov.b64 %d8, %d2;\nL_: mov.b64 %d7, %d9;\nmov.b64 %d9, %d8;\nmov.b64 %d8, %d7;\n"
                                "@%p1 bra L_;", {"p", "q"}),
+    "a pointer that comes further below": ("bra N_;\nL_: add.s64 %d9, %d8, %d4;\nbra M_;\nN_: mov.b64 %d8, %d1;\n"
+                                            "bra L_;\nM_:", {"p"}),
     "a list": ("mov.b64 %d9, %d1;\nL_: ld.global.u64 %d9, [%d9+8];\n@%p1 bra L_;", None),
     "nothing at all": ("add.s64 %d9, %d29, 4;", None),
     "a pointer and nothing at all": ("add.s64 %d9, %d29, %d1;", {"p"}),
@@ -67,7 +69,7 @@ def computing(table, access: str, written: Written) -> None:
     for i, (name, (lines, *_)) in enumerate(table.items()):
         for number in (7, 8, 9, 29):
             lines = re.sub(rf"%d{number}\b", f"%d{number}{i:02}", lines)
-        written.add(lines.replace("L_", f"L{i}"))
+        written.add(re.sub(r"\b([LMN])_", rf"\g<1>{i}", lines))
         written.add(access.replace("%d9", f"%d9{i:02}"), name)
 
 

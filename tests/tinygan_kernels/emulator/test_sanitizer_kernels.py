@@ -6,9 +6,10 @@ import pytest
 
 pytest.importorskip("cuda.bindings", reason="the emulator is not installed; run: pip install -e '.[emulator]'")
 
-from tinygan_kernels.emulator.sanitizer.chunk import granule_of
+from tinygan_kernels.emulator.sanitizer.chunk import LaunchSanitizer, granule_of
 from tinygan_kernels.emulator.sanitizer.frames import frames_of
 from tinygan_kernels.emulator.sanitizer.initialisation import copies_of
+from tinygan_kernels.emulator.sanitizer.order import LaunchTime
 from tinygan_kernels.emulator.sanitizer.strength import order_of
 
 from tests.support.kernel_of_ptx import Written
@@ -76,6 +77,7 @@ PADDING = {
     "a double that leaves no padding": ("0 u64, 6 u16, 8 u32", set()),
     "an int before": ("0 u64, 8 u32, 12 u32", set()),
     "a short behind": ("0 u64, 12 u32, 16 u16", set()),
+    "a short at the same place": ("0 u64, 12 u16, 12 u32", set()),
     "a byte too far before": ("0 u64, 7 u8, 12 u32", set()),
     "two bytes": ("0 u64, 8 u16, 12 u16", set()),
     "two integers at once": ("0 u64, 8 u16, 12 v2.u32", set()),
@@ -148,6 +150,7 @@ def test_loads_that_give_a_compare_and_swap_its_first_guess():
         "exchanged": "ld.global.u32 %r34, [%d1];", "exchange": "atom.global.exch.b32 %r35, [%d1], %r34;",
         "added to": "ld.global.u32 %r36, [%d1];", "sum": "add.s32 %r37, %r36, 1;",
         "swap with a sum": "atom.global.cas.b32 %r38, [%d1], %r37, %r25;",
+        "moved load": "ld.global.u32 %r40, [%d1];", "move of it": "mov.u32 %r41, %r40;",
         "swap of a number": "atom.global.cas.b32 %r39, [%d1], 0, %r25;",
     }.items():  # fmt: skip
         written.add(line, name)
@@ -214,3 +217,18 @@ def test_races_are_tracked_by_bytes_where_some_access_is_narrow():
     ):  # fmt: skip
         other = replace(kernel, sites=[*kernel.sites, replace(site, space=space, size=size)])
         assert (granule_of(other, "shared"), granule_of(other, "global")) == (shared, of_global), (space, size)
+
+
+# -- stamps -----------------------------------------------------------------------------------------------------------------------
+COPY = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r2], [%d1], 16, [%r3];"
+
+
+@pytest.mark.parametrize(("line", "threads"), [("", 1), (COPY, 3), ("cp.async.ca.shared.global [%r2], [%d1], 4;", 1)])
+@pytest.mark.parametrize("blocks", [1, 2, 7, 64])
+def test_stamps_have_room_for_asynchronous_units_where_there_are_any(line, threads, blocks):
+    """Each thread has two such units, which are numbered as threads of further blocks."""
+    written = with_pointers()
+    written.add(line)
+    launch = LaunchSanitizer(written.kernel(), blocks, None)
+    assert launch.clock.who_mask == LaunchTime(threads * blocks).who_mask
+    assert (launch.blocks, launch.units_of) == (blocks, blocks if threads == 3 else 0)
