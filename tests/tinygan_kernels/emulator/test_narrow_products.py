@@ -167,6 +167,29 @@ def test_a_scale_that_is_no_number_and_selectors_that_do_not_exist():
         tried(0, 2, 0, 0)
 
 
+@pytest.mark.parametrize(("bits", "form"), [(4, "b4x16_p64"), (6, "b6x16_p32")])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_ldmatrix_gives_every_element_a_byte(bits, form, count):
+    """Rows of 16 bytes, of which the last ones are padding that nothing has written; lane 4 g + t holds elements 4 t to 4 t + 3."""
+    text = f""".version 9.0
+.target sm_120a
+.address_size 64
+.visible .entry k(.param .u64 in, .param .u64 out) {{ .reg .b32 %r<9>; .reg .b64 %d<5>; .shared .align 16 .b8 box[512];
+ld.param.u64 %d1, [in]; ld.param.u64 %d2, [out]; mov.u32 %r1, %tid.x; mov.u32 %r6, box; mad.lo.u32 %r7, %r1, 16, %r6;
+mad.wide.u32 %d3, %r1, 16, %d1; ld.global.v4.u32 {{%r2, %r3, %r4, %r5}}, [%d3];
+st.shared.v2.u32 [%r7], {{%r2, %r3}}; {"st.shared.u32 [%r7+8], %r4;" if bits == 6 else ""} bar.warp.sync -1;
+ldmatrix.sync.aligned.m8n16.x{count}.shared.b8x16.{form} {{{", ".join(f"%r{i}" for i in range(2, 2 + count))}}}, [%r7];
+mad.wide.u32 %d4, %r1, 16, %d2; {" ".join(f"st.global.u32 [%d4+{4 * i}], %r{i + 2};" for i in range(count))} ret; }}
+"""
+    elements = np.random.default_rng(bits).integers(0, 1 << bits, (32, 16))
+    rows = np.array([list(sum(int(v) << bits * i for i, v in enumerate(row)).to_bytes(16, "little")) for row in elements], "u1")
+    out = np.zeros((32, 4, 4), "u1")
+    emulator.RawModule(code=text).get_function("k")((1,), (32,), (rows, out))
+    for lane, matrix in np.ndindex(32, count):
+        g, t = divmod(lane, 4)
+        assert out[lane, matrix].tolist() == elements[8 * matrix + g, 4 * t : 4 * t + 4].tolist()
+
+
 @pytest.mark.parametrize(("kind", "k", "a", "scale", "form", "message"), [
     ("kind::f8f6f4", 64, "e4m3", (), "", "supported as m16n8k32, row.col, of e4m3 e5m2 e3m2 e2m3 e2m1"),
     ("kind::mxf4", 64, "e4m3", ("ue8m0", 2, 0, 0, True), "", "supported as m16n8k64, row.col, of e2m1, with D and C of f32"),

@@ -124,6 +124,12 @@ def distribute(rows, count: int, transposed: bool):
     return registers
 
 
+def spread_bits(bits: int, *parts):
+    """Return rows (lanes, 16) of a byte for each of 16 elements of `bits`, which `parts` have packed, the first one lowest."""
+    packed = np.unpackbits(np.concatenate(parts, axis=1), axis=1, bitorder="little").reshape(len(parts[0]), 16, bits)
+    return np.packbits(packed, axis=2, bitorder="little").reshape(len(parts[0]), 16)
+
+
 def collect(registers, transposed: bool):
     """Return the (lanes, 16) bytes that stmatrix stores at each lane's address: the inverse of `distribute`."""
     matrices = np.zeros((registers[0].size // WARP, WARP, 8), "u2")

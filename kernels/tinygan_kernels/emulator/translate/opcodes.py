@@ -198,7 +198,7 @@ OPCODES: dict[str, Opcode] = {
     "wgmma": Opcode(
         warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group {_PRODUCT} {_SPARSE}"
     ),
-    "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=_MATRICES),
+    "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=f"{_MATRICES} m8n16 b8x16 b4x16_p64 b6x16_p32"),
     "stmatrix": Opcode(warp.stmatrix, "memory", members=WHOLE_WARP, destination=False, modifiers=_MATRICES),
     # bar.warp.sync is lowered; the other forms of bar end a block
     "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False, modifiers=f"{_BARRIER} warp"),

@@ -184,12 +184,31 @@ def move_fragment(e: Emitter, ins: Instruction, kind: str, shape: tuple[int, int
 
 
 def ldmatrix(e: Emitter, ins: Instruction) -> None:
+    if "m8n16" in ins.modifiers and "shared::cluster" not in ins.modifiers:
+        _ldmatrix_narrow(e, ins)
+        return
     if "m8n8" not in ins.modifiers or e.kind_of(ins) != "b16" or "shared::cluster" in ins.modifiers:
-        raise e.unsupported("only ldmatrix.m8n8.b16 from this block's memory is supported")
+        raise e.unsupported("only ldmatrix.m8n8.b16 and .m8n16.b8x16 from this block's memory are supported")
     targets = vector_items(ins.operands[0])
     site = e.site_of(ins, space_of(e, ins), "u8", 8, 2)
     e.line(f"rows = load_rows({e.bind(site)}, {len(targets)}, {e.address(ins.operands[1])}, {e.lanes})")
     e.line(f"results = {e.call(matrix.distribute, 'rows', str(len(targets)), str('trans' in ins.modifiers))}")
+    for i, target in enumerate(targets):
+        e.write(target, "b32", f"results[{i}]")
+
+
+def _ldmatrix_narrow(e: Emitter, ins: Instruction) -> None:
+    """Lower ldmatrix.m8n16.b8x16.{b4x16_p64, b6x16_p32}: rows of 16 elements, which get a byte each; the padding is not read."""
+    bits = next((int(m[1]) for m in ins.modifiers if m in ("b4x16_p64", "b6x16_p32")), 0)
+    if not bits or "b8x16" not in ins.modifiers or "trans" in ins.modifiers:
+        raise e.unsupported("of .m8n16, .b8x16.b4x16_p64 and .b8x16.b6x16_p32 without .trans are supported")
+    targets, space = vector_items(ins.operands[0]), space_of(e, ins)
+    address, count = e.address(ins.operands[1]), len(targets)
+    rows = f"load_rows({e.bind(e.site_of(ins, space, 'u8', 8))}, {count}, {address}, {e.lanes})"
+    if bits == 6:
+        rows += f", load_rows({e.bind(e.site_of(ins, space, 'u4', 4))}, {count}, {address} + 8, {e.lanes})"
+    e.line(f"rows = {e.call(matrix.spread_bits, str(bits), rows)}")
+    e.line(f"results = {e.call(matrix.distribute, 'rows', str(count), 'False')}")
     for i, target in enumerate(targets):
         e.write(target, "b32", f"results[{i}]")
 
