@@ -163,6 +163,22 @@ def test_comparisons_of_two_halves_with_a_third_predicate():
     np.testing.assert_array_equal(high, (a < b)[:, 1] & q)
 
 
+def test_set_gives_one_of_its_type_and_heeds_its_predicate():
+    """1.0 of bf16 is no 1.0 of f16; the third operand counts for both halves."""
+    a, b = np.array([1, -2, NAN, 0], "f4"), np.array([1, 3, 1, -0.0], "f4")
+    bits = [("u16", upper_half(v)) for v in (a, b)]
+    for target, one in (("bf16", 0x3F80), ("f16", 0x3C00), ("u16", 0xFFFF)):
+        found = run(f"set.ge.{target}.bf16 %x, %a, %b;", bits, "u16")
+        assert found.tolist() == [one, 0, 0, one]
+    halves = [("u32", v.astype("f2").view("u4")) for v in (a, b)]
+    for name, want in (("and", [[0, 0], [0, 0]]), ("or", [[1, 1], [1, 1]]), ("xor", [[1, 0], [0, 1]])):
+        for target, one in (("f16x2", 0x3C00), ("u32", 0xFFFF)):
+            given = "1, 0" if name == "and" else "1, 1"  # a predicate that is false, or true
+            body = f"setp.eq.u32 %p0, {given}; set.ge.{name}.{target}.f16x2 %x, %a, %b, %p0;"
+            expected = np.array(want) * one if name != "xor" else (1 - np.array(want)) * one
+            np.testing.assert_array_equal(run(body, halves).view("u2").reshape(-1, 2), expected)
+
+
 # -- memory ----------------------------------------------------------------------------------------------------------------------
 def atomic_kernel(text: str):
     code = f""".version 8.5

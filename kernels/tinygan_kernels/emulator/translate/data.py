@@ -107,6 +107,9 @@ def set_halves(e: Emitter, ins: Instruction, target: str, kind: str) -> None:
     yes = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(target, 0xFFFF)
     a, b = (e.read(o, "b32") for o in ins.operands[1:3])
     e.line(f"low, high = {e.call(compare_halves(ins, kind), a, b)}")
+    if len(ins.operands) > 3:
+        combine, third = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE), e.read(ins.operands[3], "pred")
+        e.line(f"low, high = low {combine} {third}, high {combine} {third}")
     e.write(
         ins.operands[0],
         "b32",
@@ -124,7 +127,8 @@ def set_(e: Emitter, ins: Instruction) -> None:
     if len(ins.operands) > 3:
         combine = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE)
         value = f"({value} {combine} {e.read(ins.operands[3], 'pred')})"
-    yes, no = (Immediate(1.0), Immediate(0.0)) if target in FLOAT else (Immediate(-1), Immediate(0))
+    one = Immediate(0x3F80) if target == "bf16" else Immediate(1.0)  # bf16 is kept as its bits
+    yes, no = (one, Immediate(0)) if target in FLOAT else (Immediate(-1), Immediate(0))
     e.write(ins.operands[0], target, f"where({value}, {e.constant(yes, target)}, {e.constant(no, target)})")
 
 
