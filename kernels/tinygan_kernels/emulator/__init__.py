@@ -39,7 +39,7 @@ Time travel, a warp forward and back by source line, with registers, shared memo
     trace = emulator.trace(kernel, (blocks,), (256,), (x, y, n), thread_block=1, warp=2)
     trace.next(); trace.line; trace.value("sum").values; trace.back(); trace.to_line(12)
 
-Not supported: mipmaps, dynamic parallelism, Blackwell's tcgen05. Blocks of a grid run in order, some thousand threads at a
+Not supported: dynamic parallelism, Blackwell's tcgen05. Blocks of a grid run in order, some thousand threads at a
 time; blocks that wait for later ones run in turns with them, as far as an A100 would hold them all. Launches that do not end
 are stopped: where threads run in a circle that nothing can end, and after 2,000,000 basic blocks (`with
 emulator.step_budget(n)` sets another number). Sizes up to about 512 x 512 x 512 multiply-adds per launch take seconds.
@@ -47,13 +47,14 @@ emulator.step_budget(n)` sets another number). Sizes up to about 512 x 512 x 512
 docs/emulator.md follows one kernel through the subpackages. In reading order, each importing only from those above it:
 
     syntax      ptx (what PTX consists of), tokens, declarations, parser, cfg (basic blocks and their order), calls
-    semantics   integers, floats, rounding, conversions, warps, fragments, matrix, warpgroups, atomics, mbarriers, tensor_maps,
-                texels, sampling: what instructions compute, as pure functions
-    translate   opcodes (the table), emitter, arithmetic, data, memory, bulk, textures, warp, warpgroups, barriers, terminators:
-                instructions become Python; translator makes a TranslatedKernel (kernel), listing prints it
+    semantics   integers, floats, rounding, conversions, narrow_floats, pairs, warps, block_scales, fragments, sparsity, matrix,
+                warpgroups, atomics, mbarriers, tensor_maps, texels, sampling: what instructions compute, as pure functions
+    translate   opcodes (the table), emitter, arithmetic, extrema, data, memory, bulk, textures, sparsity, narrow_products, warp,
+                warpgroups, barriers, terminators: instructions become Python; translator makes a TranslatedKernel (kernel), listing
+                prints it
     execute     lanes, clusters, machine, scheduler, barriers, collectives, cluster_barriers, progress, residency, memory, access,
-                fragments, atomics, mbarriers, bulk, tensor_copies, warpgroups, heap, printing, frames;
-                texture_objects, bindless, textures, surfaces
+                fragments, atomics, mbarriers, bulk, tensor_copies, sparsity, warpgroups, heap, printing, frames;
+                texture_objects, bindless, mipmaps, textures, surfaces
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, proxies,
                 products, chunk; beside it: counters
     host        headers, driver_header, tensor_maps, nvrtc, nvjitlink, ptx_cache, kernel_names, signature, rawmodule;

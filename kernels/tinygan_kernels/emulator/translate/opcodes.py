@@ -220,6 +220,8 @@ NOT_EXECUTED = {
     **dict.fromkeys(_SCALAR_VIDEO, "a video instruction of older GPUs"),
 }  # fmt: skip
 """The other instructions of PTX, with what they are about: those of PTX ISA 9.1, 4.3.2, table "Reserved Instruction Keywords"."""
+_OF_PAIRS = {"f32x2": ("add", "sub", "mul", "fma"), "u16x2": ("add", "min", "max"), "s16x2": ("add", "min", "max")}
+"""The opcodes that have types of two numbers in one register which no instruction moves or converts as such."""
 _FORMS = {("wmma", "load"): "memory", ("wmma", "store"): "memory"}
 """The class of forms, named by their first modifier, that are counted in another class than the other forms of their opcode."""
 
@@ -272,6 +274,8 @@ def check_modifiers(e: Emitter, ins: Instruction) -> None:
     """Raise UnsupportedInstruction for the first modifier that is neither a type nor a word of the opcode's row."""
     words = OPCODES[ins.opcode].modifiers.split()
     for modifier in ins.modifiers:
+        if ins.opcode not in _OF_PAIRS.get(modifier, (ins.opcode,)):
+            raise e.unsupported(f"there is no {ins.opcode} of {modifier}; there are {', '.join(_OF_PAIRS[modifier])}")
         if modifier not in WIDTH and not any(re.fullmatch(word, modifier) for word in words):
             raise e.unsupported(
                 f"modifier .{modifier} is not supported; besides types, the row of {ins.opcode} in emulator/translate/opcodes.py "
