@@ -1,6 +1,7 @@
 """What emulator.numba() replaces in Numba is put back, also where it cannot replace all of it."""
 
 import ctypes
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,35 @@ def test_a_driver_that_does_not_start_or_is_disabled_is_numbas_error(monkeypatch
     monkeypatch.undo()
     with emulator.numba():
         assert cuda.device_array(1).size == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_child_of_a_fork_may_not_use_what_its_parent_has_begun_to():
+    """As on a GPU. One that was begun outside of the block has a device of its own."""
+
+    def use():
+        with emulator.numba():
+            return cuda.to_device(np.arange(3)).copy_to_host().sum() == 3
+
+    with emulator.numba():
+        assert cuda.to_device(np.zeros(1)).size == 1
+        assert "CUDA initialized before forking" in _said_by_child(use)
+        assert use()
+    assert _said_by_child(use) == "True"
+
+
+def _said_by_child(function) -> str:
+    """Return what a function returns or raises in the child of a fork."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            said = str(function())
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with open(reading, "rb") as pipe:
+        return pipe.read().decode()

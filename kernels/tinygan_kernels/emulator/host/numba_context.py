@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from functools import cache, partial
@@ -89,7 +90,10 @@ def _parts() -> SimpleNamespace:
 @cache
 def _device() -> _Device:
     """Return the process's one emulated device."""
-    return _Device(_parts())
+    device = _Device(_parts())
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=device.forked)
+    return device
 
 
 class _Device:
@@ -101,13 +105,17 @@ class _Device:
         self.arguments = Arguments(parts)
         self.folder = str(Path(parts.dispatcher.__file__).parent)  # of Numba's own kernels, which are not the user's to mend
         self.depth, self.lock, self.saved = 0, threading.RLock(), []
-        driver, disabled = parts.driver.driver, bool(parts.driver.config.DISABLE_CUDA)  # by NUMBA_DISABLE_CUDA=1, as a GPU is
-        self.state: dict = {"devices": type(driver.devices)(), "pid": None, "is_initialized": disabled,
-                            "initialization_error": driver.initialization_error if disabled else None}  # fmt: skip
+        self.state = self.state_of_driver()
         self.attached, self.active = threading.local(), threading.local()
         self.devices: list = []
         self.queues: dict[int, object] = {}  # of what Numba puts off to free, by id
         self.runtime = {"_memsys_module": None, "_memsys": None, "_initialized": False}  # of the device, as attributes of `rtsys`
+
+    def state_of_driver(self) -> dict:
+        """Return the attributes of Numba's driver before it is first used; NUMBA_DISABLE_CUDA=1 disables it, as it does a GPU's."""
+        driver, disabled = self.parts.driver.driver, bool(self.parts.driver.config.DISABLE_CUDA)
+        error = driver.initialization_error if disabled else None
+        return {"devices": type(driver.devices)(), "pid": None, "is_initialized": disabled, "initialization_error": error}
 
     # -- in and out -------------------------------------------------------------------------------------------------
     def enter(self) -> None:
@@ -279,12 +287,25 @@ class _Device:
                 raise EmulatorError(f"the emulated device has no {name}")
             if name != "cuInit":
                 driver.ensure_initialized()
+                driver._detect_fork()
             if driver.initialization_error is not None:
                 raise self.parts.driver.CudaSupportError(f"Error at driver init: \n{driver.initialization_error}:")
             driver.__dict__[name] = getattr(self.host, name)
             return driver.__dict__[name]
 
         return function
+
+    def forked(self) -> None:
+        """In the child of a fork, let Numba look functions up again, and refuse them as on a GPU that the parent has begun to use.
+
+        A child that was begun outside of `numba` has a driver of its own.
+        """
+        if self.depth:
+            driver = self.parts.driver.driver
+            for name in [name for name in driver.__dict__ if name.startswith("cu")]:
+                del driver.__dict__[name]
+        else:
+            self.state = self.state_of_driver()
 
     def create_module_ptx(self):
         """Return what takes the place of Context.create_module_ptx."""
