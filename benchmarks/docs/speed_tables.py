@@ -131,7 +131,19 @@ def emulator_section(report: Report) -> str:
     for version in dict.fromkeys(row["version"] for row in report["rows"]):
         of = {row["n"]: row for row in report["rows"] if row["version"] == version}
         rows.append([f"{version}: {of[sizes[0]]['title']}", *(f"{of[n]['off']:.2f} s / {of[n]['on']:.2f} s" for n in sizes)])
-    return f"{table(head, rows)}\n\n{measured_on(report['stamp'])}"
+    parts = [table(head, rows), *_beside_the_simulator(report.get("beside the simulator", [])), measured_on(report["stamp"])]
+    return "\n\n".join(parts)
+
+
+def _beside_the_simulator(rows: list[Report]) -> list[str]:
+    """Return a sentence and the table of Numba's kernels on the emulator and on Numba's simulator; [] where none was measured."""
+    if not rows:
+        return []
+    sides = list(rows[0]["seconds"])
+    cells = [[row["what"], *(f"{three_digits(1000 * row['seconds'][side])} ms" for side in sides),
+              f"{row['seconds']['simulator'] / row['seconds'][sides[1]]:.0f}"] for row in rows]  # fmt: skip
+    told = "Small Numba kernels on the emulator and on Numba's simulator (`NUMBA_ENABLE_CUDASIM=1`), after compilation:"
+    return [told, table(["kernel, Numba", *sides, f"simulator / {sides[1]}"], cells)]
 
 
 def busy_section(report: Report) -> str:

@@ -1,7 +1,8 @@
 """Time the emulator: `python -m benchmarks.speed.emulator [--json FILE]`
 
 Each row is a matrix product of n x n x n by one version of the CUDA C++ ladder, with the sanitizer off and on: the best of three,
-after compilation. Every result is compared with NumPy's before its time counts.
+after compilation. Then small Numba kernels, on the emulator and on Numba's simulator in turn, in processes of their own
+(`numba_sides`). Every result is compared with NumPy's before its time counts.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tinygan_kernels import emulator, load
 
+from . import numba_sides
 from .timing import stamp
 
 SIZES, VERSIONS = (128, 256), (1, 3, 4, 5)
@@ -37,6 +40,14 @@ def seconds(n: int, version: int, checks: bool) -> float:
     return min(taken)
 
 
+def beside_the_simulator() -> Iterator[dict[str, Any]]:
+    """Yield the rows of `numba_sides.compared`. Exits if a result is wrong."""
+    try:
+        yield from numba_sides.compared(list(numba_sides.WHAT))
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", type=Path)
@@ -49,6 +60,11 @@ def main() -> None:
             row = {"version": version, "title": titles[version], "n": n, "off": off, "on": on}
             report["rows"].append(row)
             print(f"matmul {version}, {n:4d}^3: sanitizer off {off:6.2f} s, on {on:6.2f} s   {row['title']}", flush=True)
+    report["beside the simulator"] = []
+    for row in beside_the_simulator():
+        report["beside the simulator"].append(row)
+        times = ", ".join(f"{side} {taken:.3f} s" for side, taken in row["seconds"].items())
+        print(f"{row['what']}: {times}", flush=True)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(report, indent=1) + "\n")
