@@ -58,7 +58,10 @@ def test_outcomes_of_planted_tests(tmp_path, monkeypatch):
     (folder / "test_planted.py").write_text(PLANTED)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert runner.files(folder) == ["test_planted.py"]
-    found = runner.run(folder, "test_planted.py", tmp_path / "logs" / "log.jsonl", 100, "planted_suite")
+    log = tmp_path / "logs" / "log.jsonl"
+    monkeypatch.setattr(runner, "commit", lambda: "abcdef0")
+    found = runner.run(folder, "test_planted.py", log, 100, "planted_suite")
+    assert runner.commit_of(log) == "abcdef0" and runner.read(log)[1] == found
     outcomes = {o.test.rpartition("::test_")[2]: o for o in found}
     assert {name: o.outcome for name, o in outcomes.items()} == {
         "a_passes": "passed", "b": "passed", "b_ends_the_process": "died", "b_follows": "passed",
@@ -114,6 +117,6 @@ def test_a_child_that_waits_for_ever_is_ended(tmp_path, monkeypatch):
 
 
 def test_reasons_are_of_known_tests_alone():
-    assert reasons.reason_of("cudadrv/test_init.py::TestInit::test_init_failure_error") == "start of the driver"
-    assert reasons.reason_of("cudadrv/test_init.py::TestInit::test_init_failure") == reasons.OTHER
+    assert reasons.reason_of("cudapy/test_intrinsics.py::TestCudaIntrinsic::test_issue_9229") == "too large"
+    assert reasons.reason_of("cudapy/test_intrinsics.py::TestCudaIntrinsic::test_issue_9229_b") == reasons.OTHER
     assert len({r.name for r in reasons.REASONS}) == len(reasons.REASONS)

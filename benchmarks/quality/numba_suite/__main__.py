@@ -1,7 +1,8 @@
 """Run Numba CUDA's own tests on the emulator: python -m benchmarks.quality.numba_suite [--json FILE] [--only NAME] [--resume].
 
 Nothing is fetched: the tests are those of the numba-cuda that is installed. They want `filecheck`, `cffi`, `psutil` and `ml_dtypes`
-besides; without one of them the tests that need it fail or skip themselves.
+besides; without one of them the tests that need it fail or skip themselves. A file whose outcomes come from an earlier run
+counts for the commit that it ran on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numba_cuda
 from benchmarks.speed.timing import stamp
 
 from .reasons import REASONS, reason_of
-from .runner import ROOT, Outcome, files, folder_of_tests, is_whole, read, run
+from .runner import ROOT, Outcome, commit_of, files, folder_of_tests, is_whole, read, run
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
     folder = folder_of_tests()
     found: list[Outcome] = []
     left_out: list[str] = []
+    commits: Counter[str] = Counter()
     for file in files(folder):
         log = chosen.logs.resolve() / f"{file.replace('/', '.')}.jsonl"
         if chosen.only not in file or (chosen.kept and not is_whole(log)):
@@ -39,8 +41,9 @@ def main() -> None:
         known = (chosen.resume or chosen.kept) and is_whole(log)
         outcomes = read(log)[1] if known else run(folder, file, log, chosen.seconds)
         found += outcomes
+        commits[commit_of(log)] += 1
         print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
-    record = summary(found)
+    record = summary(found) | {"files": sum(commits.values()), "files by commit": dict(commits)}
     print(*(f"{key}: {value}" for key, value in record.items() if isinstance(value, int)), sep="\n")
     for reason, tests in record["not passed"].items():
         print(f"{reason}:", *tests, sep="\n  ")

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.speed.timing import commit
+
 PLUGIN = "benchmarks.quality.numba_suite.plugin"
 PACKAGE = "numba.cuda.tests"
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,7 +56,7 @@ def run(folder: Path, file: str, log: Path, seconds: float, package: str = PACKA
     log: the file of the children's reports, which is begun anew. package: the name by which `folder` is imported.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
+    log.write_text(json.dumps({"commit": commit()}) + "\n")
     while True:
         verdict = _child(folder, f"{package}.{file.removesuffix('.py').replace('/', '.')}", log, seconds)
         collected, ended, open_test = read(log)
@@ -81,6 +83,12 @@ def is_whole(log: Path) -> bool:
     return bool(outcomes) and open_test is None and set(collected) <= {o.test for o in outcomes}
 
 
+def commit_of(log: Path) -> str:
+    """Return the commit that a file's tests ran on."""
+    with log.open() as lines:
+        return str(json.loads(next(lines)).get("commit", "not known"))
+
+
 def read(log: Path) -> tuple[list[str], list[Outcome], str | None]:
     """Return what a log tells: all tests, the outcomes of those that ended, and the test that was begun and did not end."""
     collected: dict[str, None] = {}
@@ -88,6 +96,8 @@ def read(log: Path) -> tuple[list[str], list[Outcome], str | None]:
     begun: str | None = None
     for line in log.read_text().splitlines() if log.exists() else []:
         entry = json.loads(line)
+        if "commit" in entry:
+            continue
         if "collected" in entry:
             collected |= dict.fromkeys(entry["collected"])
         elif "begun" in entry:
