@@ -41,8 +41,11 @@ def blocks() -> list[tuple[str, str]]:
 
 
 def tried(tmp_path: Path, changes: list[tuple[str, str]]) -> subprocess.CompletedProcess:
-    """Copy the package, make the changes in the copy, and run both instructions there."""
+    """Copy the package without the examples that it has, make the changes in the copy, and run both instructions there."""
     shutil.copytree(ROOT / "kernels", tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, code in blocks():
+        path = tmp_path / name
+        path.write_text(path.read_text().replace(code, "", 1))
     for name, code in changes:
         path = tmp_path / name
         text = path.read_text()
@@ -51,6 +54,10 @@ def tried(tmp_path: Path, changes: list[tuple[str, str]]) -> subprocess.Complete
     script = TRY.format(support=str(ROOT / "tests" / "support"), copy=str(tmp_path))
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "kernels"), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=3600, env=env, cwd=tmp_path)
+
+
+def test_the_collective_example_is_quoted_as_it_stands_in_the_code():
+    assert all(code in (ROOT / name).read_text() for name, code in blocks()[2:])
 
 
 def test_both_examples_run(tmp_path):

@@ -48,7 +48,8 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
 
     syntax      ptx (what PTX consists of), tokens, declarations, parser, cfg (basic blocks and their order), calls
     semantics   integers, floats, rounding, conversions, narrow_floats, pairs, warps, block_scales, fragments, sparsity, matrix,
-                warpgroups, atomics, mbarriers, tensor_maps, texels, sampling: what instructions compute, as pure functions
+                quarter_products, warpgroups, atomics, mbarriers, tensor_maps, texels, sampling: what instructions compute, as pure
+                functions
     translate   opcodes (the table), emitter, arithmetic, extrema, data, memory, bulk, textures, sparsity, narrow_products, warp,
                 warpgroups, barriers, terminators: instructions become Python; translator makes a TranslatedKernel (kernel), listing
                 prints it

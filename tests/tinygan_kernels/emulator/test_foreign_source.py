@@ -122,7 +122,7 @@ ld.param.u64 %d1, [p]; ld.global.u32 %r1, [size]; add.u32 %r2, %r1, WARP_SZ; st.
 # ---- what is not supported concerns the kernels that use it ---------------------------------------------------------
 
 MIXED = K + """good(float* o) { o[0] = 1; }
-extern "C" __global__ void moved(int* o) { asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(o[0]) : "r"(o[1])); }
+extern "C" __global__ void moved(int* o) { asm("multimem.red.global.add.u32 [%0], %1;" :: "l"(o), "r"(1)); }
 extern "C" __global__ void shifted(int* o) { asm("vshl.u32.u32.u32.clamp %0, %1, %1;" : "=r"(o[0]) : "r"(o[1])); }
 """
 
@@ -131,7 +131,7 @@ def test_a_kernel_runs_beside_kernels_that_are_not_supported():
     module, out = RawModule(code=MIXED), np.zeros(1, "f4")
     module.get_function("good")((1,), (1,), (out,))
     assert out[0] == 1
-    for name, message in [("moved", r"movmatrix\.sync\.\S+ at PTX line \d+ of kernel moved .*no such instruction"),
+    for name, message in [("moved", r"multimem\.red\.\S+ at PTX line \d+ of kernel moved .*no such instruction"),
                           ("shifted", r"vshl\.u32\.u32\.u32\.clamp at PTX line")]:  # fmt: skip
         with pytest.raises(UnsupportedInstruction, match=message):
             module.get_function(name)

@@ -231,3 +231,50 @@ def test_ldmatrix(count, trans):
         assert out[:, j].tolist() == [
             int(m[lane // 4, lane % 4 * 2]) | int(m[lane // 4, lane % 4 * 2 + 1]) << 16 for lane in range(32)
         ]
+
+
+def test_movmatrix_transposes():
+    """Lane 4 i + t holds elements 2 t and 2 t + 1 of row i; two warps, each its own matrix."""
+    held = np.random.default_rng(2).integers(0, 2**16, (2, 8, 8)).astype("u2")
+    found = run("movmatrix.sync.aligned.m8n8.trans.b16 %x, %a;", [("u32", held.reshape(-1).view("u4"))])
+    np.testing.assert_array_equal(found.view("u2").reshape(2, 8, 8), held.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("layouts", ["row.col", "col.row", "row.row", "col.col"])
+@pytest.mark.parametrize(("result", "addend"), [("f32", "f32"), ("f16", "f16"), ("f32", "f16")])
+def test_voltas_mma_computes_four_products(layouts, result, addend):
+    """The places of elements are those of the PTX ISA, 9.7.14.5.1, lane by lane."""
+    rng = np.random.default_rng(3)
+    a, b, c = (rng.integers(-4, 5, (4, *size)) for size in ((8, 4), (4, 8), (8, 8)))
+    of_a, of_b = layouts.split(".")
+
+    def accumulator(lane: int, i: int, kind: str) -> tuple[int, int]:
+        if kind == "f16":
+            return lane % 4 + 4 * (lane >= 16), i
+        return (lane & 1) + (i & 2) + 4 * (lane >= 16), (i & 4) + (lane & 2) + (i & 1)
+
+    held = np.zeros((32, 8), "f2")
+    before = np.zeros((32, 8), "f4" if addend == "f32" else "f2")
+    for lane in range(32):
+        product, own, high = lane % 16 // 4, lane % 4, 4 * (lane >= 16)
+        for i in range(4):
+            held[lane, i] = a[product][(own + high, i) if of_a == "row" else (i + high, own)]
+            held[lane, 4 + i] = b[product][(own, i + high) if of_b == "row" else (i, own + high)]
+        for i in range(8):
+            before[lane, i] = c[product][accumulator(lane, i, addend)]
+    words, out = np.hstack([held.view("u4"), before.view("u4")]), np.zeros((32, 8), "f4" if result == "f32" else "f2")
+    n, m = words.shape[1], out.view("u4").shape[1]
+    names, results = [f"%r{i}" for i in range(n)], ", ".join(f"%x{i}" for i in range(m))
+    text = f""".version 6.4
+.target sm_70
+.address_size 64
+.visible .entry k(.param .u64 p, .param .u64 o) {{ .reg .b32 %r<12>, %x<8>; .reg .b64 %d<4>; .reg .b32 %t;
+mov.u32 %t, %tid.x; ld.param.u64 %d0, [p]; mad.wide.u32 %d1, %t, {4 * n}, %d0; ld.param.u64 %d2, [o];
+mad.wide.u32 %d3, %t, {4 * m}, %d2; {" ".join(f"ld.global.u32 %r{i}, [%d1+{4 * i}];" for i in range(n))}
+mma.sync.aligned.m8n8k4.{layouts}.{result}.f16.f16.{addend}
+  {{{results}}}, {{%r0, %r1}}, {{%r2, %r3}}, {{{", ".join(names[4:])}}};
+{" ".join(f"st.global.u32 [%d3+{4 * i}], %x{i};" for i in range(m))} ret; }}"""
+    emulator.RawModule(code=text).get_function("k")((1,), (32,), (words, out))
+    want = a @ b + c
+    for lane, i in np.ndindex(32, 8):
+        assert out[lane, i] == want[lane % 16 // 4][accumulator(lane, i, result)]

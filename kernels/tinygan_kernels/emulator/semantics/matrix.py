@@ -124,6 +124,12 @@ def distribute(rows, count: int, transposed: bool):
     return registers
 
 
+def transpose(register):
+    """Compute movmatrix: lane 4 i + t holds elements 2 t and 2 t + 1 of row i, before and after."""
+    rows = register.view("u2").reshape(-1, 8, 8)
+    return np.ascontiguousarray(rows.transpose(0, 2, 1)).reshape(-1).view("u4")
+
+
 def spread_bits(bits: int, *parts):
     """Return rows (lanes, 16) of a byte for each of 16 elements of `bits`, which `parts` have packed, the first one lowest."""
     packed = np.unpackbits(np.concatenate(parts, axis=1), axis=1, bitorder="little").reshape(len(parts[0]), 16, bits)

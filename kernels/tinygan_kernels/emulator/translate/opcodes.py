@@ -200,6 +200,7 @@ OPCODES: dict[str, Opcode] = {
     ),
     "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=f"{_MATRICES} m8n16 b8x16 b4x16_p64 b6x16_p32"),
     "stmatrix": Opcode(warp.stmatrix, "memory", members=WHOLE_WARP, destination=False, modifiers=_MATRICES),
+    "movmatrix": Opcode(warp.movmatrix, "inter_thread_communication", members=WHOLE_WARP, modifiers="sync aligned m8n8 trans"),
     # bar.warp.sync is lowered; the other forms of bar end a block
     "bar": Opcode(warp.warp_barrier, "control", members=0, destination=False, modifiers=f"{_BARRIER} warp"),
     # -- the ends of blocks (syntax/cfg.py finds them, execute/scheduler.py acts on them)
@@ -215,7 +216,7 @@ NOT_EXECUTED = {
     "alloca": "memory on the stack of a size that only the run tells", "stacksave": "it goes with alloca",
     "stackrestore": "it goes with alloca", "clusterlaunchcontrol": "Blackwell's work stealing between clusters",
     "istypep": "it tells references of textures and surfaces (.texref), which PTX for current GPUs does not have",
-    "movmatrix": "it transposes a matrix of a warp", "multimem": "memory of several GPUs at one address",
+    "multimem": "memory of several GPUs at one address",
     "tcgen05": "Blackwell's tensor memory",
     **dict.fromkeys(_SCALAR_VIDEO, "a video instruction of older GPUs"),
 }  # fmt: skip

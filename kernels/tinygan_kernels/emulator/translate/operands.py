@@ -6,7 +6,7 @@ What an instruction has besides would be left aside, and what it lacks would sho
 from __future__ import annotations
 
 from tinygan_kernels.emulator.errors import EmulatorError
-from tinygan_kernels.emulator.semantics import fragments, matrix, sparsity
+from tinygan_kernels.emulator.semantics import fragments, matrix, quarter_products, sparsity
 from tinygan_kernels.emulator.syntax.ptx import Instruction, Register, Vector
 
 from .narrow_products import kind_of, types_of_product
@@ -26,7 +26,7 @@ COUNTS = _counted(
     from_0_to_2="fence",
     from_1_to_1="activemask setmaxnreg nanosleep",
     from_2_to_2="neg abs rcp sqrt rsqrt ex2 lg2 sin cos tanh not cnot popc clz brev bfind mov cvta getctarank isspacep testp elect "
-    "ldmatrix",
+    "ldmatrix movmatrix",
     from_2_to_3="ld ldu st red",
     from_3_to_3="add sub addc subc mul mul24 div rem copysign and or xor shl shr bmsk szext mapa vote match redux",
     from_3_to_4="min max setp set",
@@ -101,6 +101,9 @@ def _registers(ins: Instruction) -> dict[int, int]:
         if _sparse(ins) and (known or shape[2] in sparsity.FORMS.get(kinds[1], ())):
             counts = {i: registers(which, shape, kind) for i, (which, kind) in enumerate(zip("dabc", kinds, strict=True))}
             return counts | {1: counts[1] // 2, 4: 1}
+        if not _sparse(ins) and shape == quarter_products.SHAPE and kinds[1] == "f16":
+            of = quarter_products.REGISTERS
+            return {0: of[kinds[0]], 1: of["a"], 2: of["b"], 3: of[kinds[3]]}
         if not _sparse(ins) and (known or (kinds[1], *shape) in matrix.SUPPORTED):
             return {i: registers(which, shape, kind) for i, (which, kind) in enumerate(zip("dabc", kinds, strict=True))}
     if ins.opcode == "wmma" and kinds:

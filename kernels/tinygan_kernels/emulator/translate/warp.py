@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygan_kernels.emulator.semantics import fragments, matrix, sparsity, warps
+from tinygan_kernels.emulator.semantics import fragments, matrix, quarter_products, sparsity, warps
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair
 
 from .emitter import Emitter
@@ -78,6 +78,9 @@ def mma(e: Emitter, ins: Instruction) -> None:
         mma_narrow(e, ins)
         return
     kinds, shape = element_types(ins), fragments.shape_of(ins.modifiers)
+    if shape == quarter_products.SHAPE and kinds[1:2] == ["f16"] and not sparse_form(ins):
+        mma_quarters(e, ins, kinds)
+        return
     if sparse_form(ins):
         mma_sparse(e, ins, kinds, shape)
         return
@@ -86,6 +89,19 @@ def mma(e: Emitter, ins: Instruction) -> None:
         known = ", ".join(f"m{m}n{n}k{k} {kind}" for kind, m, n, k in sorted(matrix.SUPPORTED))
         raise e.unsupported(f"this mma is not supported; supported (row.col): {known}")
     multiply(e, ins, kinds, shape)
+
+
+def mma_quarters(e: Emitter, ins: Instruction, kinds: list[str]) -> None:
+    """Lower mma.m8n8k4 of f16: four products of eight lanes each, of matrices in any layout."""
+    layouts = tuple(m for m in ins.modifiers if m in ("row", "col"))
+    if len(kinds) != 4 or kinds[2] != "f16" or not {kinds[0], kinds[3]} <= {"f16", "f32"} or len(layouts) != 2:
+        raise e.unsupported("mma.m8n8k4 of f16 names the layouts of A and B, and has D and C of f16 or f32")
+    if kinds[3] == "f32" and kinds[0] == "f16":
+        raise e.unsupported("mma.m8n8k4 with C of f32 has D of f32")
+    a, b, c = ("(" + ", ".join(e.read(item, "b32") for item in vector_items(o)) + ",)" for o in ins.operands[1:])
+    e.line(f"results = {e.call(quarter_products.multiply, repr(tuple(kinds)), repr(layouts), a, b, c)}")
+    for i, target in enumerate(vector_items(ins.operands[0])):
+        e.write(target, "b32", f"results[{i}]")
 
 
 def mma_sparse(e: Emitter, ins: Instruction, kinds: list[str], shape: tuple[int, int, int]) -> None:
@@ -220,6 +236,10 @@ def stmatrix(e: Emitter, ins: Instruction) -> None:
     site = e.site_of(ins, space_of(e, ins), "u8", 8, 2)
     e.line(f"rows = {e.call(matrix.collect, f'[{values}]', str('trans' in ins.modifiers))}")
     e.line(f"store_rows({e.bind(site)}, rows, {len(vector_items(ins.operands[1]))}, {e.address(ins.operands[0])}, {e.lanes})")
+
+
+def movmatrix(e: Emitter, ins: Instruction) -> None:
+    e.write(ins.operands[0], "b32", e.call(matrix.transpose, e.read(ins.operands[1], "b32")))
 
 
 def warp_barrier(e: Emitter, ins: Instruction) -> None:
