@@ -92,6 +92,11 @@ def advice(version, option, log):
      "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "DeviceTopK"',
      "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"),
+    ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "CountingInputIterator"',
+     "cub::CountingInputIterator was in CUDA 12; CUDA 13 has thrust::counting_iterator in its place "
+     "(the extra emulator-cuda12 brings CUDA 12)"),
+    ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "Summ"', ""),
+    ((12, 4), "-dw", 'k.cu(4): error: namespace "thrust" has no member "identity"', ""),
     ((13, 5), "-dw", 'kernel.cu(1): error: identifier "y" is undefined', ""),
 ])  # fmt: skip
 def test_one_sentence_says_what_the_toolkit_lacks(version, option, log, sentence):

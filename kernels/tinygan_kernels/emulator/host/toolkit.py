@@ -19,6 +19,19 @@ LAST_WITH = {**dict.fromkeys((50, 52, 53, 60, 61, 62, 70, 72), (12, 9)), 101: (1
 HEADER_SINCE = {"cuda_fp4.h": (12, 8), "cuda_fp6.h": (12, 8), "cuda/std/algorithm": (12, 6), "cuda/std/numeric": (12, 6)}
 CCCL_SINCE = (12, 4)  # NVIDIA's packages of 12.0 and 12.1 have an empty one in its place
 CCCL_ADVISED = (12, 6)  # the first tried that has the algorithms, of which <algorithm> and <vector> of host code are made
+REMOVED_WITH_13 = {
+    "cub": {
+        "TransformInputIterator": "thrust::transform_iterator", "CountingInputIterator": "thrust::counting_iterator",
+        "ConstantInputIterator": "thrust::constant_iterator", "DiscardOutputIterator": "thrust::discard_iterator",
+        "Sum": "cuda::std::plus<>", "Min": "cuda::minimum<>", "Max": "cuda::maximum<>", "Difference": "cuda::std::minus<>",
+        "Equality": "cuda::std::equal_to<>", "Inequality": "cuda::std::not_equal_to<>",
+    },
+    "thrust": {
+        "unary_function": "no base class", "binary_function": "no base class", "identity": "cuda::std::identity",
+        "optional": "cuda::std::optional", "void_t": "cuda::std::void_t",
+    },
+}  # fmt: skip
+"""Names of CUDA 12's cub and Thrust that CUDA 13 lacks, and what takes their places."""
 _CCCL = ("cuda/", "cub/", "thrust/", "nv/")
 _IN_OTHER_FOLDERS = ("crt/mma.h", "curand_kernel.h")  # headers that kernels include, from packages which may have their own folder
 
@@ -80,6 +93,10 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
         return _on_header(version, missing[1])
     if "__cluster_dims__ is not supported" in log or re.search(r'has no member "(cluster_group|this_cluster)"', log):
         return "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"
+    for space, name in re.findall(r'namespace "(cub|thrust)" has no (?:actual )?member(?: class)? "(\w+)"', log):
+        if version >= (13, 0) and name in REMOVED_WITH_13[space]:
+            instead = REMOVED_WITH_13[space][name]
+            return f"{space}::{name} was in CUDA 12; CUDA 13 has {instead} in its place (the extra emulator-cuda12 brings CUDA 12)"
     if re.search(r'namespace "cub" has no member "Device\w+"|Including <cub/device/', log):
         return "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"
     if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):

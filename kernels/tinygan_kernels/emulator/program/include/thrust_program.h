@@ -17,7 +17,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-namespace std { using ::ptrdiff_t; using ::size_t; typedef decltype(nullptr) nullptr_t; }
+namespace std {
+using ::ptrdiff_t;
+using ::size_t;
+typedef decltype(nullptr) nullptr_t;
+template <class C, class T = char_traits<C>> class basic_istream;  // of which random engines can be read; it is only declared
+}
 #include <device_scope.h>
 // Every algorithm begins with a range for NVIDIA's profilers, which has a name and an end.
 #define _CCCL_NVTX_RANGE_SCOPE(name) HOST_DEVICE_SCOPE
