@@ -21,10 +21,7 @@ def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
     if isinstance(f, Tensor) or not callable(f):
         write = "; write gradients(loss, [x]) for a tensor that is computed already" if isinstance(f, Tensor) else ""
         raise TypeError(f"grad: f is {described(f)}, it has to be a function that returns a Tensor{write}")
-    if isinstance(argnum, (tuple, list)):
-        raise TypeError(f"grad: argnum is {argnum!r}, it has to be one number; for several arguments write "
-                        "gradients(f(a, b), [a, b])")
-    argnum = whole_number(argnum, "grad: argnum", -sys.maxsize)
+    argnum = argument_number("grad", argnum)
 
     def derivative(*args: Any, **named: Any) -> Tensor:
         x = _argument(args, argnum)
@@ -39,9 +36,28 @@ def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Tensor]:
 
 def _argument(args: Sequence[Any], argnum: int) -> Tensor:
     """Return the argument that f is differentiated in; a number or an array becomes a tensor like the first one beside it."""
-    if not -len(args) <= argnum < len(args):
-        raise TypeError(f"grad: there is no argument {argnum} among the {len(args)} that f was called with")
-    x, others = args[argnum], [a for a in args if isinstance(a, Tensor)]
+    x, others = args[position("grad", argnum, len(args))], [a for a in args if isinstance(a, Tensor)]
     if isinstance(x, Tensor):
         return x
     return Tensor(x, others[0].backend, dtype=others[0].dtype) if others else Tensor(x)
+
+
+def argument_number(what: str, argnum: Any) -> int:
+    """Return argnum, by which `what` chooses one argument of a function, as an int; negative ones count from the end.
+
+    Raises TypeError for what is no whole number.
+    """
+    if isinstance(argnum, (tuple, list)):
+        raise TypeError(f"{what}: argnum is {argnum!r}, it has to be one number; for several arguments write "
+                        "gradients(f(a, b), [a, b])")
+    if isinstance(argnum, Tensor) or getattr(argnum, "shape", ()) != ():
+        raise TypeError(f"{what}: argnum is {described(argnum)}, it has to be the number of an argument; {what}(f) returns a "
+                        f"function: write {what}(f)(x)")
+    return whole_number(argnum, f"{what}: argnum", -sys.maxsize)
+
+
+def position(what: str, argnum: int, count: int) -> int:
+    """Return which of `count` arguments argnum chooses. Raises TypeError where there is no such argument."""
+    if not -count <= argnum < count:
+        raise TypeError(f"{what}: there is no argument {argnum} among the {count} that f was called with")
+    return argnum % count

@@ -92,20 +92,23 @@ class GradcheckReport:
 
 @answers_keywords
 def gradcheck(
-    f: Callable[..., Tensor], *inputs: Tensor, order: int = 1, rng: np.random.Generator | int | None = None, name: str = "",
+    f: Callable[..., Tensor], *inputs: Any, order: int = 1, rng: np.random.Generator | int | None = None, name: str = "",
     elements: int = MAX_ELEMENTS,
 ) -> GradcheckReport:
     """Compare the derivatives of f(*inputs) with numeric ones.
 
     inputs: float64 tensors, perturbed in place and restored; f may also reach them from elsewhere, as a network does its
-    parameters. order 2 checks the VJP itself as a function of inputs and cotangent. rng draws cotangent and directions
-    or is their seed (default: 0). elements: how many of each input are checked one by one; a random direction covers the rest.
+    parameters. Numbers, lists and arrays become float64 tensors of the backend `cpu`, or of a tensor's beside them. order 2
+    checks the VJP itself as a function of inputs and cotangent. rng draws cotangent and directions or is their seed (default:
+    0). elements: how many of each input are checked one by one; a random direction covers the rest.
     Raises KinkError at a kink. Raises ValueError for inputs that are not float64, that were computed from others, that are
-    read-only or share memory, and for an f that gives two values for one input. Raises TypeError for what is no tensor.
+    read-only or share memory, and for an f that gives two values for one input. Raises TypeError for what is no tensor and cannot
+    become one.
     """
     if isinstance(f, Tensor) or not callable(f):
         raise TypeError(f"gradcheck: f is {described(f)}, it has to be a function that returns a Tensor: gradcheck(f, x)")
     rng, elements = generator_of(0 if rng is None else rng, "gradcheck"), whole_number(elements, "gradcheck: elements", 0)
+    inputs = _tensors(inputs)
     _check_inputs(inputs)
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order}, it has to be 1 or 2")
@@ -119,13 +122,28 @@ def gradcheck(
             return GradcheckReport(name, 2, _compare(vjp, (*inputs, cotangent), rng, elements))
 
 
+def _tensors(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
+    """Return the inputs with plain data as float64 tensors of their own; tensors stay what they are. Raises TypeError."""
+    backend = next((x.backend for x in inputs if isinstance(x, Tensor)), "cpu")
+    return tuple(x if isinstance(x, Tensor) else _tensor(x, i, backend) for i, x in enumerate(inputs))
+
+
+def _tensor(data: Any, i: int, backend: Any) -> Tensor:
+    """Return input i, plain data, as a tensor with memory of its own. Raises TypeError, ValueError, with the input's number."""
+    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+        raise TypeError(f"gradcheck: input {i} is a {type(data).__name__} of tensors; pass each as an argument of its own: "
+                        "gradcheck(f, *inputs)")
+    try:
+        return Tensor(data.copy() if isinstance(data, np.ndarray) else data, backend, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"gradcheck: input {i}: {error}") from None
+
+
 def _check_inputs(inputs: Sequence[Tensor]) -> None:
     """Refuse inputs of which one element cannot be moved while all others stay. Raises TypeError, ValueError."""
     if not inputs:
         raise TypeError("gradcheck: there are no inputs to differentiate f in; pass them after f: gradcheck(f, x, y)")
     for i, x in enumerate(inputs):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"gradcheck: input {i} is a {type(x).__name__}, it has to be a Tensor")
         if x.dtype != np.float64:
             raise ValueError(f"gradcheck: input {i} is {x.dtype}; differences need float64: Tensor(array, dtype=np.float64)")
         if x.parents:

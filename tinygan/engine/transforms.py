@@ -14,7 +14,7 @@ import numpy as np
 from . import ops
 from .conversion import described
 from .elsewhere import answers_keywords
-from .functional import grad
+from .functional import argument_number, grad, position
 from .tensor import Tensor, as_it_is, filled, gradients, record, wrap
 
 Function = Callable[..., Tensor]
@@ -75,14 +75,16 @@ def linearize(f: Function, *arguments: Any) -> tuple[Tensor, Callable[..., Tenso
 def jacobian(f: Function, argnum: int = 0) -> Function:
     """Return the function that computes df/d(argument `argnum`), of f's shape followed by the argument's.
 
-    One sweep for each element of f. It can be differentiated again; arguments given by name are constants.
+    One sweep for each element of f. It can be differentiated again; arguments given by name are constants. Raises TypeError where f
+    is no function, where argnum is no whole number, and for a call without that argument.
     """
     _check("jacobian", f)
+    argnum = argument_number("jacobian", argnum)
 
     def derivative(*arguments: Any, **named: Any) -> Tensor:
-        xs = [_variable(a, arguments) if i == argnum % len(arguments) else a for i, a in enumerate(arguments)]
-        x = xs[argnum]
-        return jacobian_of(_result("jacobian", f, xs, named), x)
+        chosen = position("jacobian", argnum, len(arguments))
+        xs = [_variable(a, arguments) if i == chosen else a for i, a in enumerate(arguments)]
+        return jacobian_of(_result("jacobian", f, xs, named), xs[chosen])
 
     return derivative
 
@@ -111,6 +113,8 @@ def hessian(f: Function, argnum: int = 0) -> Function:
 
     Its shape is the argument's, twice. Where f is linear it is zero.
     """
+    _check("hessian", f)
+    argnum = argument_number("hessian", argnum)
     return jacobian(grad(f, argnum), argnum)
 
 

@@ -332,7 +332,9 @@ UNFIT = {
     "two views of one buffer": (ops.mul, [wrap(POOL[:4], REFERENCE), wrap(POOL[2:6], REFERENCE)], ValueError, "share memory"),
     "a read-only view": (ops.exp, [wrap(np.broadcast_to(np.ones(1), (2,)), REFERENCE)], ValueError, "input 0 is a read-only"),
     "what was computed": (ops.exp, [leaf([1.0]) * 2.0], ValueError, "input 0 was computed from other tensors"),
-    "an array": (ops.exp, [np.ones(2)], TypeError, "input 0 is a ndarray, it has to be a Tensor"),
+    "a list of tensors": (ops.mul, [[leaf([1.0]), leaf([2.0])]], TypeError, "input 0 is a list of tensors; pass each"),
+    "text": (ops.mul, [leaf([1.0]), "2"], TypeError, "gradcheck: input 1: .*text"),
+    "rows of different lengths": (ops.exp, [[1.0, [2.0]]], ValueError, "gradcheck: input 0: "),
     "no input": (lambda: leaf([1.0]), [], TypeError, "no inputs"),
     "a list from f": (lambda a: [a], [leaf([1.0])], TypeError, "f returned a list, it has to return one Tensor; join several"),
     "a number from f": (lambda a: 3.0, [leaf([1.0])], TypeError, "f returned a float, it has to return one Tensor$"),
@@ -354,6 +356,26 @@ def test_neighbours_in_one_buffer_can_be_checked():
     for a, b in ((POOL[:4], POOL[4:]), (POOL[::2], POOL[1::2])):
         report = gradcheck(ops.mul, wrap(a, REFERENCE), wrap(b, REFERENCE), order=2)
         assert report.passed, str(report)
+
+
+def test_plain_data_becomes_tensors_and_stays_as_it_was():
+    array = np.array([1.0, 2.0], np.float32)
+    seen = []
+
+    def f(x, y, z):
+        seen.append({x.dtype, y.dtype, z.dtype})
+        return x * y + z
+
+    report = gradcheck(f, array, [3.0, 4.0], 5, order=2)
+    assert report.passed and len(report.comparisons) > 5, str(report)
+    assert all(dtypes == {np.dtype(np.float64)} for dtypes in seen)
+    assert array.tolist() == [1, 2] and array.dtype == np.float32
+    own = np.array([1.0, 2.0])
+    assert gradcheck(lambda x: x * float(own[0]), own).passed  # what f reads of the caller's array does not move with x
+
+
+def test_a_wrong_vjp_fails_on_plain_data_too():
+    assert not gradcheck(planted(ops.exp, lambda g, y, x: g * 7.0), np.array([1.0, 2.0])).passed
 
 
 def test_a_seed_inside_f_is_enough_for_random_numbers():

@@ -85,3 +85,23 @@ def test_bad_input_is_told():
     with pytest.raises(TypeError, match="f returned"):
         vjp(lambda x: x.numpy(), x)
     assert isinstance(vjp(f, x)[0], Tensor)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: jacobian(f, X), r"jacobian: argnum is array.*write jacobian\(f\)\(x\)"),
+    (lambda: hessian(f, leaf(X)), r"hessian: argnum is a Tensor.*write hessian\(f\)\(x\)"),
+    (lambda: jacobian(f, (0, 1)), r"jacobian: argnum is \(0, 1\)"), (lambda: hessian(f, 1.5), "hessian: argnum is 1.5"),
+    (lambda: hessian(3), "hessian: f is 3"),
+    (lambda: jacobian(f, 1)(X), "jacobian: there is no argument 1 among the 1"),
+    (lambda: jacobian(f, -2)(X), "jacobian: there is no argument -2 among the 1"),
+    (lambda: jacobian(f)(x=X), "jacobian: there is no argument 0 among the 0"),
+])
+def test_an_argument_that_there_is_not_is_told(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_negative_numbers_choose_arguments_from_the_end():
+    product = lambda a, b: a * a * b  # noqa: E731
+    assert float(jacobian(product, -1)(3.0, 5.0)) == 9 and float(jacobian(product, -2)(3.0, 5.0)) == 30
+    assert float(hessian(product, -2)(3.0, 5.0)) == 10
