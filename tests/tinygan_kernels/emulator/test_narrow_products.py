@@ -167,6 +167,32 @@ def test_a_scale_that_is_no_number_and_selectors_that_do_not_exist():
         tried(0, 2, 0, 0)
 
 
+WRITTEN = r"""
+extern "C" __global__ void k(const unsigned* a, float* out) {
+    const unsigned* r = a + 8 * threadIdx.x;
+    float d[8] = {};
+    unsigned short byte = 1, thread = 0;
+    unsigned ones = 0x3c003c00;
+    asm volatile("mma.sync.aligned.kind::mxf8f6f4.block_scale.scale_vec::1X.m16n8k32.row.col.f32.e4m3.e4m3.f32.ue8m0 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3}, {%10}, {%11, %12}, {%10}, {%11, %12};\n"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3]), "r"(r[4]), "r"(r[5]), "r"(0x80008100), "h"(byte), "h"(thread));
+    asm volatile("mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9, %4, %5}, {%0, %1, %2, %3}, {%10}, 0x1;\n"
+                 : "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
+                 : "r"(ones), "r"(ones), "r"(ones), "r"(ones), "r"(ones), "r"(ones), "r"(0x44444444));
+    for (int i = 0; i < 8; i++) out[8 * threadIdx.x + i] = d[i];
+}
+"""
+
+
+def test_operands_as_cutlass_writes_them():
+    """Words in braces, selectors in registers, the kind before the shape: ones times ones, scaled by 2^2 each; half of 32 ones."""
+    held, out = np.full((32, 8), 0x38383838, "u4"), np.zeros((32, 8), "f4")
+    emulator.RawModule(code=WRITTEN, options=("-arch=sm_120a",)).get_function("k")((1,), (32,), (held, out))
+    assert (out[:, :4] == 32 * 4 * 4).all() and (out[:, 4:] == 16).all()
+
+
 @pytest.mark.parametrize(("bits", "form"), [(4, "b4x16_p64"), (6, "b6x16_p32")])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_ldmatrix_gives_every_element_a_byte(bits, form, count):

@@ -11,7 +11,7 @@ from tinygan_kernels.emulator.syntax.ptx import Instruction, Vector
 
 from .emitter import Emitter
 from .memory import vector_items
-from .sparsity import check_metadata, selector_of, sparse_form
+from .sparsity import check_metadata, one_word, selector_of, sparse_form
 
 
 def kind_of(ins: Instruction) -> str:
@@ -39,7 +39,7 @@ def mma_narrow(e: Emitter, ins: Instruction) -> None:
     a, b, c = ("(" + ", ".join(e.read(item, "b32") for item in vector_items(o)) + ",)" for o in operands[1:4])
     rest, sparsity = operands[4:], "None"
     if sparse:
-        word, selector = e.read(rest.pop(0), "b32"), selector_of(e, rest.pop(0), types[1], depth)
+        word, selector = one_word(e, rest.pop(0)), selector_of(e, rest.pop(0), types[1], depth)
         check_metadata(e, ins, word, types[1], depth, selector)
         sparsity = f"({word}, {selector})"
     scales = _scales(e, ins, kind, rest) if kind.scales else "None"
@@ -63,5 +63,5 @@ def _scales(e: Emitter, ins: Instruction, kind: block_scales.Kind, operands: lis
             raise ValueError("selectors of a byte and a thread")
         byte, thread = (e.read(item, "u16") for item in ids.items)
         e.line(f"check_selectors({e.bind(e.site_of(ins))}, {which!r}, {count}, {byte}, {thread}, {e.lanes})")
-        parts.append(f"({e.read(word, 'b32')}, {byte}, {thread})")
+        parts.append(f"({one_word(e, word)}, {byte}, {thread})")
     return f"({typed!r}, {count}, {', '.join(parts)})"

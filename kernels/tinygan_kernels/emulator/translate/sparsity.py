@@ -6,11 +6,18 @@ from tinygan_kernels.emulator.semantics import sparsity
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction
 
 from .emitter import Emitter
+from .memory import vector_items
 
 
 def sparse_form(ins: Instruction) -> str:
     """Return the modifier by which a product has a sparse A, "" if it names none."""
     return next((m for m in ins.modifiers if m in ("sp", "sp::ordered_metadata")), "")
+
+
+def one_word(e: Emitter, operand: object) -> str:
+    """Return source text for metadata or scales: one register, which may stand in braces."""
+    (item,) = vector_items(operand)
+    return e.read(item, "b32")
 
 
 def selector_of(e: Emitter, operand: object, kind: str, depth: int) -> int:

@@ -8,7 +8,7 @@ from tinygan_kernels.emulator.syntax.ptx import Immediate, Instruction, Pair
 from .emitter import Emitter
 from .memory import space_of, vector_items
 from .narrow_products import kind_of, mma_narrow
-from .sparsity import check_metadata, selector_of, sparse_form
+from .sparsity import check_metadata, one_word, selector_of, sparse_form
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
@@ -114,7 +114,7 @@ def mma_sparse(e: Emitter, ins: Instruction, kinds: list[str], shape: tuple[int,
     if "satfinite" in ins.modifiers and kinds[0] != "s32":
         raise e.unsupported("modifier .satfinite is supported for integers alone")
     a, b, c = ("(" + ", ".join(e.read(item, "b32") for item in vector_items(o)) + ",)" for o in ins.operands[1:4])
-    metadata, selector = e.read(ins.operands[4], "b32"), selector_of(e, ins.operands[5], kinds[1], shape[2])
+    metadata, selector = one_word(e, ins.operands[4]), selector_of(e, ins.operands[5], kinds[1], shape[2])
     check_metadata(e, ins, metadata, kinds[1], shape[2], selector)
     given = f"{a}, {b}, {c}, {metadata}, {selector}, {'satfinite' in ins.modifiers}"
     e.line(f"results = {e.call(matrix.multiply_sparse, repr(tuple(kinds)), repr(shape), given)}")

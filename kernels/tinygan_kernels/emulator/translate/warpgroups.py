@@ -7,7 +7,7 @@ from tinygan_kernels.emulator.syntax.ptx import Function, Immediate, Instruction
 
 from .emitter import Emitter
 from .memory import vector_items
-from .sparsity import check_metadata, selector_of, sparse_form
+from .sparsity import check_metadata, one_word, selector_of, sparse_form
 
 
 def wgmma(e: Emitter, ins: Instruction) -> None:
@@ -37,7 +37,7 @@ def _multiply(e: Emitter, ins: Instruction) -> None:
     d, a, b, *rest = ins.operands
     about_sparsity = "None"
     if sparse:
-        word, selector = e.read(rest.pop(0), "b32"), selector_of(e, rest.pop(0), kinds[1], k)
+        word, selector = one_word(e, rest.pop(0)), selector_of(e, rest.pop(0), kinds[1], k)
         check_metadata(e, ins, word, kinds[1], k, selector)
         about_sparsity = f"({word}, {selector})"
     scale, *flags = rest
