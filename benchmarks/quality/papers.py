@@ -43,6 +43,7 @@ PAPERS: dict[str, PaperSettings] = {
     # the steps that G looks ahead are Adam's there and plain ones here, so their size stays the table's
     "unroll": PaperSettings("unroll, its paper's settings", "Metz et al. 2017; poolio/unrolled_gan, the notebook",
                             {"unroll": 5, **_adam(1e-4, 1e-3, 0.5, 0.999)}),
-    "ttur": PaperSettings("ttur, its paper's rates", "Heusel et al. 2017, table 1, DCGAN on CIFAR-10",
-                          _adam(1e-4, 5e-4, 0.5, 0.999)),
+    # one step of D for each of G, in the place of five, is what the two rates are for there
+    "ttur": PaperSettings("ttur, its paper's rates", "Heusel et al. 2017; bioinf-jku/TTUR, WGAN_GP/gan_64x64_FID.py",
+                          {"objective": "wasserstein", "gp": 10.0, **_adam(1e-4, 3e-4, 0.0, 0.9)}),
 }

@@ -179,8 +179,8 @@ def test_rows_with_the_settings_of_papers_have_a_table_and_those_that_were_not_r
         rows.append({**_row(data, paper.label, run, commits=(commit,)), "options": {**plain, **paper.options}})
     text = remedy_tables.remedies_section(record)
     (row,) = (line for line in text.splitlines() if line.startswith(f"| {paper.label} |"))
-    options = "--r1 0 --lr-d 0.0001 --lr-g 0.0005 --beta1 0.5 --beta2 0.999"
-    assert row.startswith(f"| {paper.label} | Heusel et al. 2017, table 1, DCGAN on CIFAR-10 | `{options}` | 8.0 / 97.5 / 0.004 |")
+    options = "--objective wasserstein --r1 0 --gp 10 --lr-d 0.0001 --lr-g 0.0003 --beta1 0 --beta2 0.9"
+    assert row.startswith(f"| {paper.label} | {paper.source} | `{options}` | 8.0 / 97.5 / 0.004 |")
     assert row.endswith("| ring abc; grid def |") and f'"{paper.label}"' not in text
 
 
