@@ -48,7 +48,8 @@ def real_dtype(dtype: Any, what: str) -> np.dtype:
     except TypeError:
         found = None
     if dtype is None or found not in (np.float32, np.float64):
-        raise TypeError(f"{what} is {described(dtype)}, it has to be float32 or float64")
+        given = described(dtype) if dtype is None or found is None else str(found)
+        raise TypeError(f"{what} is {given}, it has to be float32 or float64")
     return found.newbyteorder("=")
 
 
@@ -170,6 +171,8 @@ def described(value: Any) -> str:
     """Describe a refused value: as Python writes it where that is short, else by its type."""
     if value is None:
         return "None"
+    if isinstance(value, type):
+        return f"the type {value.__name__}"
     text = "" if isinstance(value, int) and value.bit_length() > 128 else repr(value)  # Python refuses to write very long ones
     return f"{text} ({type(value).__name__})" if 0 < len(text) <= 40 and "\n" not in text and "<" not in text else \
         f"a {type(value).__name__}"

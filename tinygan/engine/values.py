@@ -136,6 +136,14 @@ class Values:
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _in_place
 
+    # ---- operators that have no gradient ----------------------------------------------------------------------------------------
+
+    def _whole_quotient(self, other: Any) -> NoReturn:
+        raise TypeError("t // u, t % u and divmod(t, u) are no ops of tinygan's, as they jump; for the values write "
+                        "np.floor(t.numpy() / u) and np.mod(t.numpy(), u)")
+
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _whole_quotient
+
     # ---- copies -----------------------------------------------------------------------------------------------------------------
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:

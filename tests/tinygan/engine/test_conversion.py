@@ -120,6 +120,8 @@ def test_a_longdouble_is_taken_where_float64_has_the_number():
 def test_the_dtype_may_be_given():
     assert Tensor(0.1, REFERENCE, dtype="float64").numpy() == 0.1
     assert Tensor(np.ones(2), REFERENCE, dtype=np.float32).dtype == np.float32
+    with pytest.raises(TypeError, match="dtype is float16, it has to be"):
+        Tensor(1.0, REFERENCE, dtype=np.float16)
     for wrong in (np.int32, "half", "float16", "x", None.__class__):
         with pytest.raises(TypeError, match="float32 or float64"):
             Tensor(1.0, REFERENCE, dtype=wrong)

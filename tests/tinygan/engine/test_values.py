@@ -107,6 +107,13 @@ def in_place(change: str, w: Tensor, t: Tensor) -> None:
     getattr(operator, name)(w, t)
 
 
+@pytest.mark.parametrize("operation", [operator.floordiv, operator.mod, divmod])
+def test_operators_that_jump_are_refused_with_what_to_write(operation):
+    for a, b in ((leaf([7.0]), 2), (2, leaf([7.0])), (constant([7.0]), leaf([2.0]))):
+        with pytest.raises(TypeError, match=r"no ops of tinygan's.*np\.mod\(t\.numpy\(\), u\)"):
+            operation(a, b)
+
+
 # ---- NumPy ----------------------------------------------------------------------------------------------------------------------
 
 

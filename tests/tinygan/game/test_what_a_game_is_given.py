@@ -100,12 +100,12 @@ REFUSED = {
     "infinite R1": ({"r1": float("inf")}, ValueError, r"r1 to be at least 0, they are 0\.0 and inf"),
     "NaN as R1": ({"r1": float("nan")}, ValueError, "r1 to be at least 0"),
     "a function as a penalty": ({"penalties": [abs]}, TypeError, r"penalties holds .* it has to hold penalties on D's slope"),
-    "a class": ({"optim_g": optim.SGD}, TypeError, "optim_g is a type, it has to be an optimiser of G"),
+    "a class": ({"optim_g": optim.SGD}, TypeError, "optim_g is the type SGD, it has to be an optimiser of G"),
     "r1": ({"r1": "a"}, TypeError, r"'a' .* have to be numbers"), "average": ({"average": 3}, TypeError, "average is a int"),
     "remedies": ({"remedies": {"noise": 0.1}}, TypeError, r"remedies is .*Remedies\(noise=0.1\)"),
     "draws": ({"draws": "a"}, TypeError, "rng is 'a'"), "one penalty": ({"penalties": R1(1.0)}, TypeError, "a list of penalties"),
     "a weight as a penalty": ({"penalties": [3]}, TypeError, "penalties holds 3"),
-    "a class of penalties": ({"penalties": [R1]}, TypeError, "penalties holds a"),
+    "a class of penalties": ({"penalties": [R1]}, TypeError, "penalties holds the type R1"),
 }
 
 
