@@ -6,10 +6,12 @@ told in a sentence or left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from benchmarks.docs.markdown import machine, measured_on, table
 from benchmarks.quality.presets import WIDER, summary
+from benchmarks.quality.row_records import seeds_of
 from tinygan.data import load
 
 Record = dict[str, Any]
@@ -50,21 +52,23 @@ def rows_by_place(record: Record, name: str) -> dict[tuple[str, str], Record]:
 
 def commits(row: Record) -> str:
     """Return the commit that a row's seeds were measured on; where there are several, each with its number of seeds."""
-    seeds: dict[str, int] = {}
-    for stamp in row["stamps"]:
-        seeds[stamp["commit"]] = seeds.get(stamp["commit"], 0) + stamp["seeds"]
+    seeds = Counter(commits_by_seed(row))
     return ", ".join(seeds) if len(seeds) == 1 else ", ".join(f"{commit} ({n})" for commit, n in seeds.items())
 
 
 def commits_by_seed(row: Record) -> list[str]:
-    """Return the commit of every seed of a row, in order."""
+    """Return the commit of every seed of a row, in order. Rows of early versions of the record do not say."""
+    if "stamps" not in row:
+        return ["not recorded"] * seeds_of(row)
     return [stamp["commit"] for stamp in row["stamps"] for _ in range(stamp["seeds"])]
 
 
 def measured_where(rows: list[Record]) -> str:
     """Return the machines that rows were measured on, and from when to when."""
-    stamps = [stamp for row in rows for stamp in row["stamps"]]
+    stamps = [stamp for row in rows for stamp in row.get("stamps", [])]
     machines, dates = dict.fromkeys(map(machine, stamps)), sorted({stamp["date"] for stamp in stamps})
+    if not stamps:
+        return "machine and date are not recorded"
     return f"{' and '.join(machines)}, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"
 
 

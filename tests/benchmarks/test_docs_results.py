@@ -152,6 +152,23 @@ def test_densities_are_shown_seed_by_seed_and_the_ablation_row_by_row():
     assert "R2" not in quality_tables.density_section(record)
 
 
+def test_rows_say_on_which_commits_their_seeds_ran():
+    row = _row("ring", "best", {}, {}, {}, diverged=1, commits=("abc", "def", "abc"))
+    assert quality_tables.commits_by_seed(row) == ["abc", "def", "abc", "abc"] and quality_tables.commits(row) == "abc (3), def (1)"
+    assert quality_tables.measured_where([row, {**row, "stamps": [{**STAMP, "date": "2026-02-01", "cpu": "B", "seeds": 4}]}]) == (
+        "a CPU, 2 cores and B, 2 cores, 2026-01-01 to 2026-02-01")
+    del row["stamps"]
+    assert quality_tables.commits(row) == "not recorded" and len(quality_tables.commits_by_seed(row)) == 4
+    assert quality_tables.measured_where([row]) == "machine and date are not recorded"
+
+
+@pytest.mark.parametrize("file", ["presets.json", "density.json"])
+def test_the_commits_of_a_recorded_row_are_those_of_all_its_seeds(file):
+    for rows in json.loads((RESULTS / file).read_text())["tables"].values():
+        for row in rows:
+            assert len(quality_tables.commits_by_seed(row)) == len(row["runs"]) + row["diverged"], (row["data"], row["preset"])
+
+
 def test_every_row_of_the_ablation_is_described():
     assert set(quality_tables.ABLATION) == {row.row for row in TABLES["ablation"]}
     for row in TABLES["ablation"]:
