@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("cuda.bindings", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
-from benchmarks.quality.numba_suite import __main__ as command
 from benchmarks.quality.numba_suite import reasons, runner
+from benchmarks.quality.numba_suite.record import onto, summary
 
 PLANTED = """
 import os
@@ -68,7 +68,7 @@ def test_outcomes_of_planted_tests(tmp_path, monkeypatch):
         "c_fails_in_one_of_its_parts": "failed", "d_skips_itself": "skipped", "e_fails_as_expected": "passed",
     }  # fmt: skip
     assert outcomes["d_skips_itself"].why == "for a reason"
-    record = command.summary(found)
+    record = summary(found)
     assert (record["tests"], record["passed"], record["failed"], record["skipped"]) == (7, 4, 2, 1)
     assert [len(tests) for tests in record["not passed"].values()] == [2]
     assert record["skipped for"] == {"for a reason": 1}
@@ -120,3 +120,34 @@ def test_reasons_are_of_known_tests_alone():
     assert reasons.reason_of("cudapy/test_intrinsics.py::TestCudaIntrinsic::test_issue_9229") == "too large"
     assert reasons.reason_of("cudapy/test_intrinsics.py::TestCudaIntrinsic::test_issue_9229_b") == reasons.OTHER
     assert len({r.name for r in reasons.REASONS}) == len(reasons.REASONS)
+
+
+def test_a_record_is_brought_up_to_date_test_by_test():
+    """Of the files a and b of an earlier run, b runs again, and c for the first time; d is still not run."""
+    ipc = "cudapy/test_ipc.py::T::known"
+    earlier = {
+        "stamp": {"commit": "old"}, "tests": 20, "passed": 14, "failed": 4, "skipped": 2,
+        "not passed": {reasons.OTHER: ["a.py::T::x (failed)", "b.py::T::y (failed)", "b.py::T::z (out of time)"],
+                       "memory of other processes": [f"{ipc} (failed)"]},
+        "skipped for": {"no GPU": 2}, "files not run": ["c.py", "d.py"],
+    }  # fmt: skip
+    found = [
+        runner.Outcome("b.py::T::y", "passed", "", 0), runner.Outcome("b.py::T::z", "skipped", "slow", 0),
+        runner.Outcome("b.py::T::passed_before", "died", "", 0), runner.Outcome("b.py::T::skipped_before", "skipped", "no GPU", 0),
+        runner.Outcome("b.py::T::as_before", "passed", "", 0), runner.Outcome("c.py::T::new", "passed", "", 0),
+        runner.Outcome("c.py::T::wrong", "failed", "", 0), runner.Outcome("c.py::T::skips", "skipped", "no GPU", 0),
+    ]  # fmt: skip
+    run = summary(found) | {"files by commit": {"new": ["b.py", "c.py"]}, "files not run": ["a.py", "cudapy/test_ipc.py", "d.py"]}
+    merged = onto(earlier, run, found)
+    assert {key: merged[key] for key in ("tests", "passed", "failed", "skipped")} == {
+        "tests": 23, "passed": 14 + 1 - 1 + 1, "failed": 4 - 2 + 1 + 1, "skipped": 2 + 1 + 1,
+    }  # fmt: skip
+    assert merged["not passed"] == {
+        reasons.OTHER: ["a.py::T::x (failed)", "b.py::T::passed_before (died)", "c.py::T::wrong (failed)"],
+        "memory of other processes": [f"{ipc} (failed)"],
+    }
+    assert merged["reasons"].keys() == {"memory of other processes"} and merged["skipped for"] == {"no GPU": 3, "slow": 1}
+    assert merged["files by commit"] == {"old": ["a.py", "cudapy/test_ipc.py"], "new": ["b.py", "c.py"]}
+    assert merged["files not run"] == ["d.py"]
+    again = onto(merged | {"stamp": {"commit": "new"}}, run, found)
+    assert {key: again[key] for key in merged if key != "reasons"} == {key: merged[key] for key in merged if key != "reasons"}

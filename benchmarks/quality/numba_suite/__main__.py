@@ -1,8 +1,9 @@
-"""Run Numba CUDA's own tests on the emulator: python -m benchmarks.quality.numba_suite [--json FILE] [--only NAME] [--resume].
+"""Run Numba CUDA's own tests on the emulator: python -m benchmarks.quality.numba_suite [--json FILE] [--only NAME].
 
 Nothing is fetched: the tests are those of the numba-cuda that is installed. They want `filecheck`, `cffi`, `psutil` and `ml_dtypes`
-besides; without one of them the tests that need it fail or skip themselves. A file whose outcomes come from an earlier run
-counts for the commit that it ran on.
+besides; without one of them the tests that need it fail or skip themselves. A file whose outcomes come from an earlier run counts
+for the commit that it ran on: `--resume --json FILE` goes on with a run that was interrupted, and `--only NAME --onto FILE --json
+FILE` brings a record up to date in part.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numba_cuda
 
 from benchmarks.speed.timing import stamp
 
-from .reasons import REASONS, reason_of
+from .record import onto, summary
 from .runner import ROOT, Outcome, commit_of, files, folder_of_tests, is_whole, read, run
 
 
@@ -26,13 +27,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only files whose path contains this")
     parser.add_argument("--seconds", type=float, default=240, help="the most that one test may take")
     parser.add_argument("--logs", type=Path, default=ROOT / ".cache" / "numba_suite", help="the folder of the tests' outputs")
+    parser.add_argument("--onto", type=Path, help="add to an earlier record, test by test, what was run now")
     parser.add_argument("--resume", action="store_true", help="take outcomes from the logs of files that ran to their end")
     parser.add_argument("--kept", action="store_true", help="run nothing: sum up what the logs of earlier runs say")
     chosen = parser.parse_args()
     folder = folder_of_tests()
     found: list[Outcome] = []
     left_out: list[str] = []
-    commits: Counter[str] = Counter()
+    commits: dict[str, list[str]] = {}
     for file in files(folder):
         log = chosen.logs.resolve() / f"{file.replace('/', '.')}.jsonl"
         if chosen.only not in file or (chosen.kept and not is_whole(log)):
@@ -41,32 +43,21 @@ def main() -> None:
         known = (chosen.resume or chosen.kept) and is_whole(log)
         outcomes = read(log)[1] if known else run(folder, file, log, chosen.seconds)
         found += outcomes
-        commits[commit_of(log)] += 1
+        commits.setdefault(commit_of(log), []).append(file)
         print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
-    record = summary(found) | {"files": sum(commits.values()), "files by commit": dict(commits)}
+    record = summary(found) | {"files by commit": commits, "files not run": left_out}
+    if chosen.onto:
+        earlier = json.loads(chosen.onto.read_text())
+        if earlier["numba-cuda"] != numba_cuda.__version__:
+            versions = f"numba-cuda {earlier['numba-cuda']}, installed is {numba_cuda.__version__}"
+            raise SystemExit(f"{chosen.onto} is of {versions}: run all files anew")
+        record = onto(earlier, record, found)
     print(*(f"{key}: {value}" for key, value in record.items() if isinstance(value, int)), sep="\n")
     for reason, tests in record["not passed"].items():
         print(f"{reason}:", *tests, sep="\n  ")
     if chosen.json:
         versions = {"numba-cuda": numba_cuda.__version__}
-        chosen.json.write_text(json.dumps({"stamp": stamp(), **versions, **record, "files not run": left_out}, indent=1) + "\n")
-
-
-def summary(found: list[Outcome]) -> dict:
-    """Return how many tests passed, did not pass and skipped themselves, and the names of those that did not, by reason."""
-    by_reason: dict[str, list[str]] = {}
-    skipped: Counter[str] = Counter()
-    for o in found:
-        if o.outcome == "skipped":
-            skipped[o.why.strip().splitlines()[-1] if o.why.strip() else "no reason given"] += 1
-        elif o.outcome != "passed":
-            by_reason.setdefault(reason_of(o.test), []).append(f"{o.test} ({o.outcome})")
-    counts = Counter(o.outcome for o in found)
-    return {
-        "tests": len(found), "passed": counts["passed"], "failed": len(found) - counts["passed"] - counts["skipped"],
-        "skipped": counts["skipped"], "not passed": by_reason,
-        "reasons": {r.name: r.sentence for r in REASONS if r.name in by_reason}, "skipped for": dict(skipped.most_common()),
-    }  # fmt: skip
+        chosen.json.write_text(json.dumps({"stamp": stamp(), **versions, **record}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
