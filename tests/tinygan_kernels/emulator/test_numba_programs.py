@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,17 @@ def test_hints_of_arguments():
 
     kernel[1, 4](cuda.In(x), cuda.InOut(y))
     assert x.tolist() == [1] * 4 and y.tolist() == [6] * 4
+
+
+def test_copies_of_host_arrays_are_warned_of_where_the_program_wants_that(monkeypatch):
+    x, y = np.ones(8, "f4"), np.ones(8, "f4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        axpy[1, 8](1.0, x, y)
+        monkeypatch.setattr(cuda.config, "CUDA_WARN_ON_IMPLICIT_COPY", 1)
+        axpy[1, 8](1.0, cuda.to_device(x), cuda.mapped_array_like(y))
+    with pytest.warns(Warning, match="Host array used in CUDA kernel will incur copy overhead"):
+        axpy[1, 8](1.0, cuda.to_device(x), y)
 
 
 def test_memory_is_given_back_and_device_arrays_last_until_the_next_block():

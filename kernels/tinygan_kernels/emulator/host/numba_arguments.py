@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +48,7 @@ class Arguments:
         else:
             array = _foreign(given) if hasattr(given, "__cuda_array_interface__") else np.asanyarray(given)
             shape, strides, dtype, size = array.shape, array.strides, array.dtype, array.size
+            self._warn_of_copy(given, copy is not False and not user_explicit)
         if copy is None or not array.flags.aligned:
             original, array = array, array.copy(order="K" if array.flags.forc else "C")
             strides = array.strides if not isinstance(given, np.void) else ()
@@ -61,6 +63,14 @@ class Arguments:
         )  # fmt: skip
         make = self.parts.devicearray._StridedMemoryViewShim
         return make(ptr=address, shape=shape, dtype=dtype, size=size, _layout=layout), False
+
+    def _warn_of_copy(self, given: Any, copied: bool) -> None:
+        """Warn of a host array as Numba does where a program has asked for it inside of `numba`, which begins without."""
+        config = self.parts.driver.config
+        wanted = config.CUDA_WARN_ON_IMPLICIT_COPY and not config.DISABLE_PERFORMANCE_WARNINGS
+        if wanted and copied and isinstance(given, np.ndarray):
+            what = "Host array used in CUDA kernel will incur copy overhead to/from device."
+            warnings.warn(self.parts.devicearray.NumbaPerformanceWarning(what), stacklevel=2)
 
 
 def scalar(value: Any) -> np.generic:
