@@ -96,6 +96,9 @@ def advice(version, option, log):
      "cub::CountingInputIterator was in CUDA 12; CUDA 13 has thrust::counting_iterator in its place "
      "(the extra emulator-cuda12 brings CUDA 12)"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "Summ"', ""),
+    ((12, 4), "-dw", "thrust/detail/allocator/temporary_allocator.inl(66): error: device code does not support exception handling",
+     "Thrust's algorithms compile with CUDA 13 here; of CUDA 12's, tuples, complex numbers and random engines do"),
+    ((13, 5), "-dw", "thrust/zip_function.h(148): error: no instance of overloaded function", ""),
     ((12, 4), "-dw", 'k.cu(4): error: namespace "thrust" has no member "identity"', ""),
     ((13, 5), "-dw", 'kernel.cu(1): error: identifier "y" is undefined', ""),
 ])  # fmt: skip

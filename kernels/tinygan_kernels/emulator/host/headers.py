@@ -160,7 +160,7 @@ _LIBCUXX = {
     "upper_bound binary_search min_element max_element all_of any_of none_of transform for_each",
     "numeric": "accumulate inner_product iota partial_sum adjacent_difference reduce transform_reduce exclusive_scan "
     "inclusive_scan gcd lcm midpoint",
-    "iterator": "iterator_traits begin end size data advance distance next prev reverse_iterator make_reverse_iterator "
+    "iterator": "begin end size data advance distance next prev reverse_iterator make_reverse_iterator "
     "input_iterator_tag output_iterator_tag forward_iterator_tag bidirectional_iterator_tag random_access_iterator_tag",
     "optional": "optional nullopt nullopt_t make_optional in_place",
     "variant": "variant monostate get get_if visit holds_alternative variant_size_v in_place_type in_place_index",
@@ -215,6 +215,8 @@ def _place(name: str) -> str:
 def _of_libcuxx(name: str, names: str) -> str:
     """Return a header of C++ that takes its names from libcu++, or nothing where an older one lacks what is host code too."""
     text = f"#include <{_place(name)}>\n{_std(names, 'cuda::std::')}"
+    if name == "iterator":  # a template of its own, for which a source may have specialisations
+        text += "namespace std { template <class I> struct iterator_traits : cuda::std::iterator_traits<I> {}; }\n"
     return f"#pragma once\n#if __has_include(<cuda/std/{name}>)\n{text}#endif\n" if name == "numeric" else f"#pragma once\n{text}"
 
 

@@ -34,20 +34,26 @@ _BEFORE = """#pragma once
 #include <cstring>
 #include <type_traits>
 #include <utility>
-#include <cuda/std/iterator>
+#include <iterator>
 namespace std {
 using ::ptrdiff_t; using ::size_t;
 typedef decltype(nullptr) nullptr_t;
-template <class I> struct iterator_traits : cuda::std::iterator_traits<I> {};
 template <class C> struct char_traits;
 template <class C, class T = char_traits<C>> class basic_ostream;
 template <class C, class T = char_traits<C>> class basic_istream;
 typedef basic_ostream<char> ostream;
 template <class T> struct allocator { typedef T value_type; };
+template <class A> struct allocator_traits {};
 struct exception {};
 struct bad_alloc : exception {};
 struct runtime_error : exception { runtime_error(const char*) {} };
 }
+#include <thrust/detail/config.h>
+THRUST_NAMESPACE_BEGIN
+namespace detail {  // which the Thrust of CUDA 12 names without having declared it for NVRTC
+template <class A, template <class> class B, class... D> struct execute_with_allocator_and_dependencies;
+}
+THRUST_NAMESPACE_END
 #define _CCCL_NVTX_RANGE_SCOPE(name)
 #define _CCCL_NVTX_RANGE_SCOPE_IF(condition, name)
 """

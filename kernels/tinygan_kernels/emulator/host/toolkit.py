@@ -103,6 +103,8 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
         return "of cuRAND's functions of the host, programs (.cu files with a main) that include curand.h have the usual ones"
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
+    if not foreign and version < (13, 0) and re.search(r"^\S*\bthrust/\S+\(\d+\): error", log, re.MULTILINE):
+        return "Thrust's algorithms compile with CUDA 13 here; of CUDA 12's, tuples, complex numbers and random engines do"
     if foreign:
         return (
             f"the errors are in headers of CUDA {dotted(foreign[0])}, while the compiler is NVRTC {dotted(version)}; "
