@@ -153,7 +153,7 @@ def test_a_peer_plays_the_same_game(name):
         peer.wait()
         moved = [np.abs(now - then).max() for now, then in zip(mine.weights(), before, strict=True)]
         off = [np.abs(a - b).max() for a, b in zip(mine.weights(), peer.weights(), strict=True)]
-        assert min(moved) > 1e-4 and max(off) < 2e-5
+        assert min(moved) > 1e-4 and max(off) < 3e-6, "a beta2 of 0.999 in the place of 0.99 is 1e-5 off"
         z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
         np.testing.assert_allclose(mine.samples(z), peer.samples(z), atol=1e-4)
 
