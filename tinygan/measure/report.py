@@ -67,6 +67,8 @@ def mixture_rows(found: MixtureQuality) -> list[Measurement]:
         Measurement("HQ", f"{scores.hq:.1%}", "within 3 std of a mode; an exact sampler has 98.9%"),
         Measurement("reverse KL", f"{scores.reverse_kl:.4f}",
                     f"nats; HQ samples over the modes, from uniform; an exact sampler has {exact['reverse_kl']:.4f}"),
+        Measurement("shares of modes", f"{scores.reverse_kl_of_all:.4f}",
+                    f"the same of 25,000 samples, where less is chance; an exact sampler has {exact['reverse_kl_of_all']:.4f}"),
         Measurement("std ratio", f"{n['std_ratio']:.3f} ({n['std_ratio_min']:.3f} to {n['std_ratio_max']:.3f})",
                     "std within a mode / true: mean, narrowest and widest mode; an exact sampler has 1"),
         Measurement("narrow axis", f"{n['narrow_axis']:.3f}", "the least such ratio along an axis; near 0 where a mode is a line"),

@@ -21,12 +21,14 @@ class PresetError(OptionError):
 class Preset:
     """A named set of options.
 
-    about: a line for `tinygan presets`; options: fields of training.Config by name; data: the data sets it is for, empty for any.
+    about: a line for `tinygan presets`; options: fields of training.Config by name; data: the data sets it is for, empty for any;
+    by_data: options for one data set alone, which come on top of `options`.
     """
 
     about: str
     options: dict[str, Any] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    by_data: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 # PacGAN's set-up for mixtures (Lin et al. 2018, appendix B, and its published code): z of 2, G with batch normalisation, D of
@@ -39,16 +41,18 @@ PACGAN: dict[str, Any] = {
     "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.8, "beta2": 0.999, "r1": 0.0, "ema": 0.0, "decay": 0.0,
 }
 PLAIN: dict[str, Any] = {"r1": 0.0}
-# For modes as wide as the data's, which those of ring become, and not all of grid's; docs/game.md, "Right widths", has the reasons.
+# For modes as wide as the data's; docs/game.md, "Right widths", has the reasons, those for the options of grid too.
 DENSITY: dict[str, Any] = {
     "fourier": 64, "frequency": 60.0, "signs": 12, "r1": 0.02, "r2": 0.02, "penalty_fall": 8.0, "beta2": 0.999,
     "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.8, "decay_power": 2.0,
 }
+DENSITY_OF_GRID: dict[str, Any] = {"fourier": 128, "frequency": 100.0, "lr_g": 5e-4}
 
 # Every preset by the name that `--preset` takes.
 PRESETS: dict[str, Preset] = {
     "best": Preset("the settings that reached the numbers in docs/results.md; also what runs without --preset"),
-    "density": Preset("for modes as wide as the data's: Fourier features, signs in z, R1 and R2 that fall", DENSITY, MIXTURES),
+    "density": Preset("for modes as wide as the data's: Fourier features, signs in z, R1 and R2 that fall", DENSITY, MIXTURES,
+                      {"grid": DENSITY_OF_GRID}),
     "vanilla": Preset("the 2014 paper's game and nothing else: no R1, no average of G", {**PLAIN, "ema": 0.0}),
     "pacgan-gan": Preset("a vanilla GAN in PacGAN's own set-up, whose collapse is in its table", PACGAN, MIXTURES),
     "pacgan2": Preset("the same set-up, D judging packs of 2", {**PACGAN, "pack": 2, "batch": 200}, MIXTURES),
@@ -73,4 +77,4 @@ def options_of_preset(name: str, data: str) -> dict[str, Any]:
         raise PresetError(f"--preset is {name!r}, it has to be one of {', '.join(PRESETS)}")
     if preset.data and data not in preset.data:
         raise PresetError(f"--preset {name} is for {' and '.join(preset.data)}, not for {data}")
-    return dict(preset.options)
+    return {**preset.options, **preset.by_data.get(data, {})}

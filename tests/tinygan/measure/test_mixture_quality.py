@@ -74,7 +74,22 @@ def test_an_exact_sampler_beside_itself(name):
     cells = 24 * len(centres)
     assert n["exact_jsd"] == pytest.approx((cells - 1) / (8 * 25_000), rel=0.2)
     assert n["exact_reverse_kl"] == pytest.approx((len(centres) - 1) / (2 * 2500), rel=0.6)
+    assert n["exact_reverse_kl_of_all"] == pytest.approx((len(centres) - 1) / (2 * 25_000), rel=0.6)
+    assert n["hq_of_all"] == pytest.approx(0.98889, abs=0.003) and n["exact_hq_of_all"] == pytest.approx(0.98889, abs=0.002)
     assert 0.9 < n["std_ratio_min"] <= n["std_ratio"] <= n["std_ratio_max"] < 1.1 and n["shift_max"] < 0.15
+
+
+def test_shares_that_2500_samples_cannot_tell_from_chance():
+    """Half of the modes have 8 % more samples than the others: a reverse KL of 0.0008, a sixth of what chance gives 2,500 samples."""
+    centres, std = MIXTURES["grid"]
+    share = np.where(np.arange(25) % 2, 1.04, 0.96)
+    share /= share.sum()
+    rng = np.random.default_rng(0)
+    samples = centres[rng.choice(25, size=200_000, p=share)] + std * rng.standard_normal((200_000, 2))
+    n = mixture_quality(samples, centres, std, rng).numbers()
+    wanted = float((share * np.log(25 * share)).sum())
+    assert n["reverse_kl_of_all"] == pytest.approx(wanted + 24 / 400_000, rel=0.15) and n["reverse_kl"] > 3 * wanted
+    assert n["hq_of_all"] == pytest.approx(0.98889, abs=0.001)
 
 
 def test_what_hq_does_not_see():

@@ -30,7 +30,7 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("data", ["ring", "digits"])
+@pytest.mark.parametrize("data", ["ring", "grid", "digits"])
 def test_every_preset_makes_a_run(name, data, tmp_path):
     preset, dataset = PRESETS[name], load_data(data)
     if preset.data and data not in preset.data:
@@ -38,7 +38,8 @@ def test_every_preset_makes_a_run(name, data, tmp_path):
             options_of_preset(name, data)
         return
     config = Config(data=data, **{**defaults(dataset, None), **options_of_preset(name, data)})
-    assert {key: getattr(config, key) for key in preset.options} == preset.options  # nothing is lost on the way
+    wanted = {**preset.options, **preset.by_data.get(data, {})}
+    assert {key: getattr(config, key) for key in wanted} == wanted  # nothing is lost on the way
     assert Config.from_json(json.loads(json.dumps(asdict(config)))) == config
     job = Run(config, dataset, CPU, tmp_path)
     assert (job.game.r1 == 0) == (config.r1 == 0) and job.game.remedies.pack == config.pack
@@ -128,6 +129,14 @@ def test_a_run_that_is_taken_back_has_the_penalties_and_rates_of_its_step():
     other = Run(job.config, load_data("ring"), CPU, None)
     late.restore(other)
     assert other.game.penalty_share == pytest.approx(1 / 30) and other.game.optim_g.rate == pytest.approx(job.config.lr_g * 0.04)
+
+
+def test_a_preset_may_have_options_for_one_data_set_alone():
+    ring, grid = options_of_preset("density", "ring"), options_of_preset("density", "grid")
+    assert (ring["fourier"], ring["lr_g"]) == (64, 1e-3) and (grid["fourier"], grid["lr_g"]) == (128, 5e-4)
+    assert {name for name in ring if ring[name] != grid[name]} == set(PRESETS["density"].by_data["grid"])
+    grid["signs"] = 0
+    assert options_of_preset("density", "grid")["signs"] == 12, "who changes what was returned does not change the preset"
 
 
 def test_the_preset_of_densities_builds_what_it_says():
