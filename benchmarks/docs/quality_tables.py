@@ -192,26 +192,56 @@ ABLATION = {
 }
 
 
+# And what each row on grid takes away of the options that grid has beside ring's.
+ABLATION_GRID = {
+    "as on ring": "`--fourier 64 --frequency 60 --lr-g 0.001`: the options of ring",
+    "G as fast as D": "`--lr-g 0.001`: both rates are the same",
+    "features as on ring": "`--fourier 64 --frequency 60`: half as many, and slower ones",
+}
+
+
 def density_section(record: Record) -> str:
     """Return what the preset `density` reaches, seed by seed, and what it reaches without each of its ingredients."""
     names = ("modes", "HQ %", "reverse KL (exact)", "JSD (exact)", "std ratio of the modes", "largest shift, std", "p")
-    lines = [[row["data"], str(seed), *_density_cells(run), commit] for row in record["tables"]["density"]
+    rows = record["tables"]["density"]
+    lines = [[row["data"], str(seed), *_density_cells(run), commit] for row in rows
              for seed, (run, commit) in enumerate(zip(row["runs"], commits_by_seed(row), strict=False))]
-    parts = [table(["data", "seed", *names, "commit"], lines), _within_goal(record["tables"]["density"])]
-    rows = {row["preset"]: row for row in record["tables"].get("ablation", []) if row["runs"]}
-    if rows:
-        without = [[name, what, *_ablation_cells(rows[name]["runs"]), commits(rows[name])]
-                   for name, what in ABLATION.items() if name in rows]
-        head = ["row", "what it leaves out", "modes / HQ % / reverse KL", "JSD", "std ratio of the modes", "commit (seeds)"]
-        told = ", ".join(f"{name} {len(row['runs'])}" for name, row in rows.items())
-        some = next(iter(rows.values()))
-        caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors; ratios are the least and the largest of "
-                   f"any mode and seed. Seeds: {told}.")
-        if missing := [f'"{name}"' for name in ABLATION if name not in rows]:
-            caption += f" Not measured yet: the rows {', '.join(missing)} (`--only` takes the name of one)."
-        parts += [table(head, without), caption]
+    parts = [table(["data", "seed", *names, "commit"], lines), f"{_within_goal(rows)} {_samples_counted(rows)}"]
+    for name, told in (("ablation-grid", ABLATION_GRID), ("ablation", ABLATION)):
+        parts += _ablation_parts(record["tables"].get(name, []), told)
     measured = [row for rows_of in record["tables"].values() for row in rows_of]
     return "\n\n".join([*parts, f"Measured on {measured_where(measured)}; each row on the commit beside it."])
+
+
+def _ablation_parts(measured: list[Record], told: dict[str, str]) -> list[str]:
+    """Return the table of an ablation and its caption; nothing where no row of it was run."""
+    rows = {row["preset"]: row for row in measured if row["runs"]}
+    if not rows:
+        return []
+    without = [[name, what, *_ablation_cells(rows[name]["runs"]), commits(rows[name])]
+               for name, what in told.items() if name in rows]
+    head = ["row", "what it leaves out", "modes / HQ % / reverse KL", "JSD", "std ratio of the modes", "commit (seeds)"]
+    seeds = ", ".join(f"{name} {len(row['runs'])}" for name, row in rows.items())
+    some = next(iter(rows.values()))
+    caption = (f"On {some['data']}, {_steps(some)} steps, means and standard errors, HQ and reverse KL of 2,500 samples; ratios "
+               f"are the least and the largest of any mode and seed. Seeds: {seeds}.")
+    if missing := [f'"{name}"' for name in told if name not in rows]:
+        caption += f" Not measured yet: the rows {', '.join(missing)} (`--only` takes the name of one)."
+    return [table(head, without), caption]
+
+
+def _of_most(run: dict[str, float], name: str) -> float:
+    """Return a score of all samples of a run; records of earlier versions have it of the first 2,500 alone."""
+    return run.get(f"{name}_of_all", run[name])
+
+
+def _samples_counted(rows: list[Record]) -> str:
+    """Return a sentence that says on how many samples the HQ and the reverse KL of each data set are."""
+    data: dict[str, list[str]] = {"25,000": [], "2,500": []}
+    for row in rows:
+        data["25,000" if all("hq_of_all" in run for run in row["runs"]) else "2,500"].append(row["data"])
+    told = " and ".join(f"of {n} samples on {' and '.join(names)}" for n, names in data.items() if names)
+    return f"HQ and reverse KL are {told}."
 
 
 def _within_goal(rows: list[Record]) -> str:
@@ -220,11 +250,15 @@ def _within_goal(rows: list[Record]) -> str:
     for row in rows:
         centres = load(row["data"]).centres
         assert centres is not None, "the table has mixtures alone"
-        good = sum(run["modes"] == len(centres) and 0.975 <= run["hq"] <= 0.995 and run["reverse_kl"] <= 0.005
-                   and run["jsd"] <= 0.02 and run["std_ratio_min"] >= 0.9 and run["std_ratio_max"] <= 1.1 for run in row["runs"])
+        good = sum(_is_within_goal(run, len(centres)) for run in row["runs"])
         found.append(f"{good} of {len(row['runs'])} runs on {row['data']} ({_steps(row)} steps)")
     return (f"All modes, HQ from 97.5 to 99.5 %, reverse KL up to 0.005, JSD up to 0.02 and every std ratio from 0.9 to 1.1: "
             f"{' and '.join(found)} have all of it.")
+
+
+def _is_within_goal(run: dict[str, float], modes: int) -> bool:
+    return bool(run["modes"] == modes and 0.975 <= _of_most(run, "hq") <= 0.995 and _of_most(run, "reverse_kl") <= 0.005
+                and run["jsd"] <= 0.02 and run["std_ratio_min"] >= 0.9 and run["std_ratio_max"] <= 1.1)
 
 
 def _steps(row: Record) -> str:
@@ -233,7 +267,8 @@ def _steps(row: Record) -> str:
 
 def _density_cells(run: dict[str, float]) -> list[str]:
     """Return the measures of one run against a mixture, an exact sampler's in brackets."""
-    return [f"{run['modes']:.0f}", f"{run['hq']:.2%}".rstrip("%"), f"{run['reverse_kl']:.4f} ({run['exact_reverse_kl']:.4f})",
+    hq, kl, exact_kl = (_of_most(run, name) for name in ("hq", "reverse_kl", "exact_reverse_kl"))
+    return [f"{run['modes']:.0f}", f"{hq:.2%}".rstrip("%"), f"{kl:.4f} ({exact_kl:.4f})",
             f"{run['jsd']:.4f} ({run['exact_jsd']:.4f})", f"{run['std_ratio_min']:.2f} to {run['std_ratio_max']:.2f}",
             f"{run['shift_max']:.2f}", f"{run['mmd_p']:.3f}"]
 

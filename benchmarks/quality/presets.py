@@ -1,16 +1,17 @@
 """Measure what the presets reach: `python -m benchmarks.quality.presets [TABLE ...] [--seeds 5] [--steps N] [--json FILE]`
 
 The tables are results (ring, grid and digits with their defaults), density (the preset of that name on ring and grid), ablation
-(that preset on ring with each of its ingredients taken away), held-out (digits, a fifth of which training leaves out), pacgan (a
-vanilla GAN in PacGAN's set-up, then with packs of 2 and 4) and remedies (each remedy alone on ring and grid, from the same plain
-game, then as its paper sets it: papers.py). Every row is trained from each seed, then measured: mixtures on 2,500 samples (modes,
-HQ share, reverse KL) and on 25,000 (JSD); digits on 1,797 (k = 5 nearest neighbours, Frechet distance along 32 principal axes,
-confidence of a classifier), and on as many as were held out. alarm_collapse is the share of runs in which the collapse alarm went
-off, which on healthy rows is its false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those that showed
-it. The script prints mean and standard error over the seeds, and writes a row with all its seeds to the JSON file, beside what it
-holds already; a row there of more seeds stays. A job that was cut short goes on with the seed that it had got to (row_records.py),
-and --missing leaves out rows that the file has. --untimed leaves the seconds out, for a machine that is busy otherwise. --steps
-measures other rows than those of the tables, so it wants a file of its own.
+(that preset on ring with each of its ingredients taken away), ablation-grid (on grid without what it has there beside ring's),
+held-out (digits, a fifth of which training leaves out), pacgan (a vanilla GAN in PacGAN's set-up, then with packs of 2 and 4) and
+remedies (each remedy alone on ring and grid, from the same plain game, then as its paper sets it: papers.py). Every row is trained
+from each seed, then measured: mixtures on 2,500 samples (modes, HQ share, reverse KL) and on 25,000 (JSD, and HQ share and reverse
+KL again); digits on 1,797 (k = 5 nearest neighbours, Frechet distance along 32 principal axes, confidence of a classifier), and on
+as many as were held out. alarm_collapse is the share of runs in which the collapse alarm went off, which on healthy rows is its
+false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those that showed it. The script prints mean and
+standard error over the seeds, and writes a row with all its seeds to the JSON file, beside what it holds already; a row there of
+more seeds stays. A job that was cut short goes on with the seed that it had got to (row_records.py), and --missing leaves out rows
+that the file has. --untimed leaves the seconds out, for a machine that is busy otherwise. --steps measures other rows than those of
+the tables, so it wants a file of its own.
 """
 
 from __future__ import annotations
@@ -85,9 +86,15 @@ ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
 }
 HELD_OUT = (("held_out", 0.2),)
 WIDER = (1.1, 1.2, 1.3)  # std of the noise with which rows of held-out digits are sampled too
+# What the preset "density" is on grid without the options that grid has beside ring's, in full runs.
+ABLATION_GRID: dict[str, tuple[tuple[str, Any], ...]] = {
+    "as on ring": (("fourier", 64), ("frequency", 60.0), ("lr_g", 1e-3)), "G as fast as D": (("lr_g", 1e-3),),
+    "features as on ring": (("fourier", 64), ("frequency", 60.0)),
+}
 TABLES: dict[str, list[SetUp]] = {
     "density": [SetUp("ring", "density"), SetUp("grid", "density")],
     "ablation": [SetUp("ring", "density", (ABLATION_STEPS, *options), label) for label, options in ABLATION.items()],
+    "ablation-grid": [SetUp("grid", "density", options, label) for label, options in ABLATION_GRID.items()],
     "results": [SetUp("ring", "best"), SetUp("grid", "best"), SetUp("digits", "best")],
     "held-out": [SetUp("digits", "best", HELD_OUT, "defaults")],
     "pacgan": [SetUp(data, preset) for data in ("ring", "grid") for preset in ("pacgan-gan", "pacgan2", "pacgan4")],
@@ -98,7 +105,7 @@ TABLES: dict[str, list[SetUp]] = {
     ],
 }
 RESULTS = Path("benchmarks/results")
-FILES = {"density": "density.json", "ablation": "density.json"}  # the records of these tables; all others are in presets.json
+FILES = dict.fromkeys(("density", "ablation", "ablation-grid"), "density.json")  # of these tables; presets.json has all others
 
 
 def train(set_up: SetUp, seed: int, steps: int | None, folder: Path) -> tuple[dict[str, float], Dataset, Trained]:
@@ -222,7 +229,7 @@ def main() -> None:
     parser.add_argument("--missing", action="store_true", help="leave out rows that the file has, with these options and seeds")
     parser.add_argument("--untimed", action="store_true", help="write no seconds: the machine is busy otherwise")
     parser.add_argument("--json", type=Path, help="where to write; as a rule benchmarks/results/presets.json, or density.json for "
-                        "density and ablation")
+                        "density and its ablations")
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")

@@ -13,6 +13,7 @@ from benchmarks.quality.alarms import jobs, judged
 from benchmarks.quality.papers import PAPERS
 from benchmarks.quality.presets import TABLES
 from benchmarks.speed.gan_step import PEERS
+from tinygan.training.presets import options_of_preset
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
@@ -169,12 +170,35 @@ def test_the_commits_of_a_recorded_row_are_those_of_all_its_seeds(file):
             assert len(quality_tables.commits_by_seed(row)) == len(row["runs"]) + row["diverged"], (row["data"], row["preset"])
 
 
+def test_the_goal_of_densities_is_judged_on_as_many_samples_as_there_are():
+    """A reverse KL of 0.0062 is chance in 2,500 samples on grid; 25,000 of the same run have 0.003, and that counts."""
+    record = _density_record()
+    ring = record["tables"]["density"][0]
+    run = {**ring["runs"][0], "modes": 25, "hq": 0.97, "reverse_kl": 0.0062, "exact_reverse_kl": 0.0048}
+    large = {**run, "hq_of_all": 0.982, "reverse_kl_of_all": 0.003, "exact_reverse_kl_of_all": 0.0005}
+    uneven = {**large, "reverse_kl": 0.004, "reverse_kl_of_all": 0.0055}
+    record["tables"]["density"].append(_row("grid", "density", large, uneven))
+    text = quality_tables.density_section(record)
+    assert "| grid | 0 | 25 | 98.20 | 0.0030 (0.0005) |" in text and "| grid | 1 | 25 | 98.20 | 0.0055 (0.0005) |" in text
+    assert "1 of 2 runs on ring (100 steps) and 1 of 2 runs on grid (100 steps) have all of it." in text
+    assert "HQ and reverse KL are of 25,000 samples on grid and of 2,500 samples on ring." in text
+    record["tables"]["density"][1]["runs"].append(run)
+    assert "HQ and reverse KL are of 2,500 samples on ring and grid." in quality_tables.density_section(record)
+
+
 def test_every_row_of_the_ablation_is_described():
-    assert set(quality_tables.ABLATION) == {row.row for row in TABLES["ablation"]}
-    for row in TABLES["ablation"]:
-        flags = {name: value for name, value in row.options if name != "steps"}
-        told = quality_tables.ABLATION[row.row]
-        assert all(f"--{name.replace('_', '-')} {value:g}" in told for name, value in flags.items()), row.row
+    for name, described in (("ablation", quality_tables.ABLATION), ("ablation-grid", quality_tables.ABLATION_GRID)):
+        assert set(described) == {row.row for row in TABLES[name]}
+        for row in TABLES[name]:
+            flags = {name: value for name, value in row.options if name != "steps"}
+            assert all(f"--{name.replace('_', '-')} {value:g}" in described[row.row] for name, value in flags.items()), row.row
+
+
+def test_the_ablation_on_grid_takes_away_what_grid_alone_has():
+    """Its row "as on ring" is ring's recipe in all that the preset says, and no row changes anything else."""
+    as_on_ring, *others = TABLES["ablation-grid"]
+    assert as_on_ring.given() == options_of_preset("density", "ring")
+    assert {name for row in others for name, _ in row.options} == {name for name, _ in as_on_ring.options}
 
 
 def test_every_remedy_is_described():

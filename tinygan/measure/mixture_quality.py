@@ -97,7 +97,8 @@ class MixtureQuality:
     """All that is measured of samples against a mixture.
 
     scores: modes, HQ and reverse KL of the first COUNTED samples; JSD, and HQ and reverse KL again, of all. exact: the same, as
-    means over EXACT_DRAWS exact samplers with the same numbers of samples. shapes: of all samples. test: of the first TESTED samples.
+    means over EXACT_DRAWS exact samplers with the same numbers of samples. shapes: of all samples. test: of the first TESTED
+    samples.
     """
 
     of: int
@@ -115,10 +116,10 @@ class MixtureQuality:
     def numbers(self) -> dict[str, float]:
         """Return every number by name, as results record them.
 
-        modes, hq, reverse_kl, jsd, hq_of_all, reverse_kl_of_all, and each but modes once more as exact_...; std_ratio, std_ratio_min, std_ratio_max: mean,
-        smallest and largest over the modes; narrow_axis: the smallest ratio along a principal axis; shift, shift_max: mean and
-        largest shift in std; mmd_p, mmd_score: of the two-sample test. Modes that have no samples count for nothing in the ratios
-        and shifts, which are NaN where no mode has any.
+        modes, hq, reverse_kl, jsd, hq_of_all, reverse_kl_of_all, and each but modes once more as exact_...; std_ratio,
+        std_ratio_min, std_ratio_max: mean, smallest and largest over the modes; narrow_axis: the smallest ratio along a principal
+        axis; shift, shift_max: mean and largest shift in std; mmd_p, mmd_score: of the two-sample test. Modes that have no samples
+        count for nothing in the ratios and shifts, which are NaN where no mode has any.
         """
         s, shapes = self.scores, self.shapes
         seen = shapes.count > 2
