@@ -251,6 +251,11 @@ def test_prefetches_of_bulk_copies_and_of_tensor_maps_change_nothing():
     ("add.sat.s16x2 %x, %a, %b;", "add without .sat is supported"),
     ("redux.sync.add.f32 %x, %a, -1;", "are those of redux.sync.min and max"),
     ("cvt.pack.sat.s8.s32 %x, %a, %b;", "there are cvt.pack.sat"),
+    ("mul.u32 %x, %a, %b;", "mul of integers is .lo or .hi or .wide"),
+    ("madc.u32 %x, %a, %b, %c;", "madc of integers is .lo or .hi"), ("cvt.rn.f32 %x, %a;", "a conversion names two types"),
+    ("min.f32.s32 %x, %a, %b;", "min does not have the types f32, s32"),
+    ("add.sat.f32x2 %x, %a, %b;", "sat is not supported for f32x2"),
+    ("vote.sync.b32 %x, %p0, -1;", "vote.sync has one of the modes"),
     ("lop3.and.b32 %x, %a, %b, %c, 0x80;", "lop3.b32 has a constant table"),
 ])  # fmt: skip
 def test_combinations_that_ptx_does_not_have_are_refused(text, message):

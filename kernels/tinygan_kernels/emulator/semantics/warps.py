@@ -83,7 +83,7 @@ def reduce(operation: str, values, members, active):
     width = active.size
     if active.any() and np.asarray(values).dtype == np.float32:
         return _reduce_floats(operation, values, members, active)
-    function, neutral = _REDUCTIONS[operation]
+    function, neutral = REDUCTIONS[operation]
     values, members = np.broadcast_to(values, (width,)), np.broadcast_to(members, (width,))
     result = np.zeros(width, values.dtype)
     for mask in np.unique(members[active]):
@@ -114,7 +114,7 @@ def _reduce_floats(operation: str, values, members, active):
     return result.astype("f4")
 
 
-_REDUCTIONS = {
+REDUCTIONS = {
     "add": (np.add, lambda d: d.type(0)),
     "min": (np.minimum, lambda d: d.type(np.iinfo(d).max)),
     "max": (np.maximum, lambda d: d.type(np.iinfo(d).min)),

@@ -18,9 +18,9 @@ from .types import FLOAT, PACKED, SINGLE, code_of, rounding_of, types_of, wide_o
 
 def float_result(e: Emitter, ins: Instruction, kind: str, function, *operands) -> None:
     """Write d = function(operands), with .ftz on what goes in and out, and .sat at the end; of packed halves, on each half."""
+    if "sat" in ins.modifiers and (kind == "f32x2" or kind.startswith("bf16")):
+        raise e.unsupported(f"modifier .sat is not supported for {'f32x2' if kind == 'f32x2' else 'bf16'}")
     arguments, single = [e.read(o, kind) for o in operands], SINGLE.get(kind, kind)
-    if "sat" in ins.modifiers and single == "bf16":
-        raise e.unsupported("modifier .sat is not supported for bf16")
     if rounding_of(ins) != "rn" and single in ("f16", "bf16"):
         raise e.unsupported(f"modifier .{rounding_of(ins)} is not supported for halves, which are rounded to nearest")
     before = [floats.ftz] if "ftz" in ins.modifiers else []
@@ -141,12 +141,15 @@ def mul(e: Emitter, ins: Instruction) -> None:
     if "wide" in ins.modifiers:
         e.write(ins.operands[0], wide_of(kind), e.call(integers.mul_wide, a, b))
     else:
-        e.apply(ins.operands[0], kind, product(ins), a, b)
+        e.apply(ins.operands[0], kind, product(e, ins), a, b)
 
 
-def product(ins: Instruction):
+def product(e: Emitter, ins: Instruction):
     """Return the function that computes .lo or .hi of a product, or of a 24-bit one."""
     low = "lo" in ins.modifiers
+    if low == ("hi" in ins.modifiers):
+        wide = "" if "24" in ins.opcode or ins.opcode == "madc" else " or .wide"
+        raise e.unsupported(f"{ins.opcode} of integers is .lo or .hi{wide}")
     if "24" in ins.opcode:
         return integers.mul24_lo if low else integers.mul24_hi
     return np.multiply if low else integers.mul_hi
@@ -162,7 +165,7 @@ def mad(e: Emitter, ins: Instruction) -> None:
         wide = wide_of(kind)
         e.write(ins.operands[0], wide, f"{e.call(integers.mul_wide, a, b)} + {e.read(ins.operands[3], wide)}")
         return
-    c, low_high = e.read(ins.operands[3], kind), e.call(product(ins), a, b)
+    c, low_high = e.read(ins.operands[3], kind), e.call(product(e, ins), a, b)
     if "cc" in ins.modifiers or ins.opcode == "madc":
         carry = e.register("CC.CF", "b1") if ins.opcode == "madc" else "False"
         with_carry(e, ins, integers.add_carry, kind, low_high, c, carry)
@@ -275,7 +278,9 @@ def bfind(e: Emitter, ins: Instruction) -> None:
 
 
 def prmt(e: Emitter, ins: Instruction) -> None:
-    mode = ins.modifiers[-1] if ins.modifiers[-1] != "b32" else None
+    mode = next((m for m in ins.modifiers if m != "b32"), None)
+    if types_of(ins) != ["b32"] or len(ins.modifiers) > 2:
+        raise e.unsupported("prmt has the type b32 and one mode at most")
     arguments = [e.read(o, "b32") for o in ins.operands[1:]]
     value = e.call(integers.prmt_mode, repr(mode), *arguments) if mode else e.call(integers.prmt, *arguments)
     e.write(ins.operands[0], "b32", value)

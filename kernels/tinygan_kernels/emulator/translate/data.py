@@ -189,6 +189,8 @@ def cvt(e: Emitter, ins: Instruction) -> None:
         cvt_narrow(e, ins)
         return
     kinds = types_of(ins)
+    if len(kinds) != 2:
+        raise e.unsupported("a conversion names two types")
     flags = tuple(m for m in ins.modifiers if m not in WIDTH)
     target, source = kinds[0], kinds[-1]
     if "satfinite" in flags and (target not in ("f16", "bf16", "tf32", *PACKED) or source != "f32"):
@@ -196,7 +198,7 @@ def cvt(e: Emitter, ins: Instruction) -> None:
     value = [e.read(o, source) for o in ins.operands[1:]]
     if target == "tf32" and source == "f32" and set(flags) <= {"rn", "rz", "rna", "relu", "satfinite"}:
         e.write(ins.operands[0], "b32", e.call(to_tf32(set(flags)), *value))
-    elif target in PACKED:
+    elif target in PACKED and len(value) == 2:
         e.write(ins.operands[0], "b32", e.call(pack_halves(PACKED[target], flags), *value))
     elif set(flags) <= set(KNOWN) and target in (*FLOAT, *_INTEGER) and source in (*FLOAT, *_INTEGER):
         e.write(ins.operands[0], target, e.call(convert(target, source, flags), *value))
@@ -285,6 +287,8 @@ def getctarank(e: Emitter, ins: Instruction) -> None:
 
 
 def testp(e: Emitter, ins: Instruction) -> None:
+    if ins.modifiers[0] in WIDTH:
+        raise e.unsupported("testp names what it tests: finite, infinite, number, notanumber, normal or subnormal")
     e.write(
         ins.operands[0], "pred", e.call(floats.testp, repr(ins.modifiers[0]), e.read(ins.operands[1], e.kind_of(ins)))
     )

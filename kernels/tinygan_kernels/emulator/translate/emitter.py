@@ -166,6 +166,8 @@ class Emitter:
     def _read_register(self, register: Register, kind: str, code: str) -> str:
         self.seen.add(register.name)
         have, want = ptx.WIDTH[register.type], ptx.WIDTH[kind]
+        if have == 16:
+            raise self.unsupported("registers of 128 bits are not supported")
         if register.type == "pred" and kind != "pred":
             raise self.unsupported("a predicate where a number is expected")
         if have == want:
@@ -238,6 +240,8 @@ class Emitter:
         if not isinstance(operand, Register):
             raise self.unsupported("the destination is not a register")
         have, want, code = ptx.WIDTH[operand.type], ptx.WIDTH[kind], code_of(kind)
+        if have == 16:
+            raise self.unsupported("registers of 128 bits are not supported")
         if (operand.type == "pred") != (kind == "pred") or have < want:
             raise self.unsupported(f"register {operand.name} cannot take a .{kind}")
         self.written.add(operand.name)

@@ -221,6 +221,12 @@ NOT_EXECUTED = {
     **dict.fromkeys(_SCALAR_VIDEO, "a video instruction of older GPUs"),
 }  # fmt: skip
 """The other instructions of PTX, with what they are about: those of PTX ISA 9.1, 4.3.2, table "Reserved Instruction Keywords"."""
+_TYPES = {
+    **dict.fromkeys(("add", "sub", "fma", "set", "slct", "dp4a", "dp2a", "tex", "tld4"), 2),
+    **dict.fromkeys(("cvt", *_VIDEO.split()), 3),
+    "mma": 4, "wmma": 4, "wgmma": 4,
+}  # fmt: skip
+"""The most types that an instruction of an opcode names, where that is not one."""
 _OF_PAIRS = {"f32x2": ("add", "sub", "mul", "fma"), "u16x2": ("add", "min", "max"), "s16x2": ("add", "min", "max")}
 """The opcodes that have types of two numbers in one register which no instruction moves or converts as such."""
 _FORMS = {("wmma", "load"): "memory", ("wmma", "store"): "memory"}
@@ -273,7 +279,9 @@ def registers_read(function: Function) -> set[str]:
 
 def check_modifiers(e: Emitter, ins: Instruction) -> None:
     """Raise UnsupportedInstruction for the first modifier that is neither a type nor a word of the opcode's row."""
-    words = OPCODES[ins.opcode].modifiers.split()
+    words, kinds = OPCODES[ins.opcode].modifiers.split(), types_of(ins)
+    if len(kinds) > _TYPES.get(ins.opcode, 1):
+        raise e.unsupported(f"{ins.opcode} does not have the types {', '.join(kinds)}")
     for modifier in ins.modifiers:
         if ins.opcode not in _OF_PAIRS.get(modifier, (ins.opcode,)):
             raise e.unsupported(f"there is no {ins.opcode} of {modifier}; there are {', '.join(_OF_PAIRS[modifier])}")

@@ -82,8 +82,8 @@ def _bounds(ins: Instruction) -> tuple[int, int]:
         count = 4 + 2 * _sparse(ins) + 4 * ("block_scale" in ins.modifiers)
         return count, count
     if ins.opcode in ("atom", "red"):
-        least = (ins.opcode == "atom") + (3 if "cas" in ins.modifiers else 2)
-        return least, least + ("async" in ins.modifiers) + any(m.startswith("L2::cache_hint") for m in ins.modifiers)
+        least = (ins.opcode == "atom") + (3 if "cas" in ins.modifiers else 2) + ("L2::cache_hint" in ins.modifiers)
+        return least, least + ("async" in ins.modifiers)
     return COUNTS.get(ins.opcode, (0, len(ins.operands)))
 
 

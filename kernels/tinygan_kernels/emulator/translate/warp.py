@@ -9,6 +9,7 @@ from .emitter import Emitter
 from .memory import space_of, vector_items
 from .narrow_products import kind_of, mma_narrow
 from .sparsity import check_metadata, one_word, selector_of, sparse_form
+from .types import types_of
 
 
 def shfl(e: Emitter, ins: Instruction) -> None:
@@ -27,7 +28,9 @@ def shfl(e: Emitter, ins: Instruction) -> None:
 def vote(e: Emitter, ins: Instruction) -> None:
     if "sync" not in ins.modifiers:
         raise e.unsupported("only the .sync forms are supported")
-    mode = ins.modifiers[1]
+    mode = next((m for m in ins.modifiers if m in ("ballot", "any", "all", "uni")), "")
+    if not mode:
+        raise e.unsupported("vote.sync has one of the modes all, any, uni, ballot")
     predicate, mask = e.read(ins.operands[1], "pred"), e.read(ins.operands[2], "b32")
     value = e.call(warps.vote, repr(mode), f"{e.lanes}.offered({predicate})", mask, f"{e.lanes}.together")
     e.write(ins.operands[0], "b32" if mode == "ballot" else "pred", value)
@@ -51,6 +54,8 @@ def match(e: Emitter, ins: Instruction) -> None:
 
 def redux(e: Emitter, ins: Instruction) -> None:
     kind, operation, words = e.kind_of(ins), ins.modifiers[1], {"abs", "NaN"} & set(ins.modifiers)
+    if operation not in warps.REDUCTIONS or len(types_of(ins)) != 1:
+        raise e.unsupported(f"redux.sync has one type and one of the operations {', '.join(warps.REDUCTIONS)}")
     if (words or kind == "f32") and (kind != "f32" or operation not in ("min", "max")):
         raise e.unsupported("modifiers .abs and .NaN, and the type f32, are those of redux.sync.min and max")
     if kind == "f32":
