@@ -12,7 +12,7 @@ from pathlib import Path
 from tinygan_kernels.emulator.host import nvrtc, toolkit
 from tinygan_kernels.emulator.host.thrust import POLICIES
 
-from .sources import without_exceptions
+from .exceptions import without_clauses
 
 THRUST = ("-DTHRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP", "-DCCCL_DISABLE_NVRTC_COMPATIBILITY_CHECK",
           "--pre-include=thrust_program.h")  # fmt: skip
@@ -68,7 +68,7 @@ def thrust_headers() -> dict[str, str]:
 
 def _changed(name: str, text: str) -> str:
     """Return a header of Thrust's as NVRTC can compile it for the host."""
-    text = without_exceptions(text)
+    text = without_clauses(text)
     if name == "thrust/system/cpp/memory_resource.h":
         text = text.replace("THRUST_NAMESPACE_BEGIN\n", _MEMORY, 1)
         text = text.replace("::mr::new_delete_resource", "::host_memory_of_device", 1)

@@ -30,6 +30,7 @@ from tinygan_kernels.emulator.syntax.ptx import (
 from . import arithmetic, instructions
 from .libraries import HALF_CONVERSIONS, MATH
 from .process import in_algorithm
+from .unwinding import Unwinding, parts_of_call
 from .writer import OPAQUE_POINTERS, Writer, llvm_type, pointer, quoted
 
 Operands = tuple[Any, ...]
@@ -43,7 +44,8 @@ class Lowering:
 
     module: the parsed PTX; addresses: where its variables and kernels lie; externs: {name: address of a C function} that take
     64-bit integers (the address of what is longer) and return one; cells: where the process keeps its state, by name (stack_top,
-    stack_end, ended, and `sites`, a table of two 64-bit words for each place of an access); line_of: source line of a location.
+    stack_end, ended, and `sites`, a table of two 64-bit words for each place of an access); place: source line of a location;
+    unwinding: what writes the exceptions, in a program that catches some.
 
     After it: text, the IR; sites: (instruction, how many bytes, whether it writes) of each place.
     """
@@ -55,7 +57,9 @@ class Lowering:
         externs: dict[str, int],
         cells: dict[str, int],
         place: Callable[[tuple[int, int]], str],
+        unwinding: Unwinding | None = None,
     ):
+        self.unwinding = unwinding
         self.module, self.addresses, self.externs, self.cells, self.place_of = module, addresses, externs, cells, place
         self.sites: list[tuple[Instruction, int, bool]] = []
         self.declared: set[str] = set()
@@ -89,6 +93,8 @@ class Lowering:
                 for ins in function.body:
                     if isinstance(ins, Instruction):
                         work += names_in(ins.operands, Symbol)
+                if self.unwinding is not None:
+                    work += self.unwinding.also_reached(function)
             variable = self.module.variables.get(name)
             if variable is not None and name not in variables:
                 variables.add(name)
@@ -101,7 +107,8 @@ class Lowering:
             if function.refused:
                 raise EmulatorError(f"host code: {function.refused} of the PTX")
         bodies = [_function(self, function) for function in self.functions]
-        return "\n".join([*sorted(self.declared), HALF_CONVERSIONS, *bodies, '!0 = !{!"branch_weights", i32 1000, i32 1}'])
+        helpers = [HALF_CONVERSIONS] + ([self.unwinding.helpers()] if self.unwinding is not None else [])
+        return "\n".join([*sorted(self.declared), *helpers, *bodies, '!0 = !{!"branch_weights", i32 1000, i32 1}'])
 
     # -- what functions share -----------------------------------------------------------------------------------------------
     def cell(self, w: Writer, name: str, kind: str = "i64") -> str:
@@ -156,6 +163,9 @@ def _function(program: Lowering, function: Function) -> str:
         w.line(f"%frame = and i64 %beyond, {-w.aligned_to}")
     else:
         w.line("%frame = add i64 %below, 0")
+    unwinding = program.unwinding
+    if unwinding is not None:
+        unwinding.begin(w)
     after = w.value(f"add i64 %frame, {-(-max(w.frame, FRAME) // 16) * 16}")
     full = w.value(f"icmp ugt i64 {after}, {program.cells['stack_end_value']}")
     w.line(f"br i1 {full}, label %overflow, label %begin")
@@ -175,6 +185,8 @@ def _function(program: Lowering, function: Function) -> str:
             _instruction(program, w, item, seen)
     w.line("br label %leave")
     w.label("leave")
+    if unwinding is not None:
+        unwinding.leave(w, top, after)
     w.line(f"store i64 %below, {top}")
     w.line("ret void")
     return w.text()
@@ -276,11 +288,10 @@ def _access(program: Lowering, w: Writer, ins: Instruction) -> None:
 
 
 def _call(program: Lowering, w: Writer, ins: Instruction) -> None:
-    vectors = [o for o in ins.operands if isinstance(o, Vector)]
-    at = next(i for i, o in enumerate(ins.operands) if isinstance(o, (Symbol, Register)))
-    callee = ins.operands[at]
-    returns = ins.operands[0].items if at else ()
-    arguments = vectors[-1].items if len(vectors) > (1 if at else 0) else ()
+    callee, returns, arguments = parts_of_call(ins)
+    unwinding, named = program.unwinding, isinstance(callee, Symbol)
+    if named and unwinding and unwinding.writes_call(w, callee.name, [v.name for v in returns], [v.name for v in arguments]):
+        return
     if isinstance(callee, Register):
         _call_through_pointer(w, callee, returns, arguments)
     elif program.is_function(callee.name):
@@ -299,6 +310,8 @@ def _call(program: Lowering, w: Writer, ins: Instruction) -> None:
             "the emulator has what docs/emulator.md lists"
         )
     program.check_ended(w)
+    if named and unwinding:
+        unwinding.after_call(w, callee.name, arguments[0].name if arguments else None)
 
 
 def _call_through_pointer(w: Writer, callee: Register, returns: Operands, arguments: Operands) -> None:

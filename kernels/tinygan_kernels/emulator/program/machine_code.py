@@ -27,7 +27,7 @@ def machine_code(text: str) -> Any:
         module = binding.parse_assembly(text)
         module.verify()
     except RuntimeError as error:
-        raise EmulatorError(f"host code cannot be compiled to machine code: {str(error).splitlines()[0]}") from None
+        raise EmulatorError(f"host code cannot be compiled to machine code: {' '.join(str(error).split())[:300]}") from None
     _optimise(module, _machine())
     engine = binding.create_mcjit_compiler(module, _machine())
     engine.finalize_object()

@@ -18,6 +18,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax.ptx import Instruction
 
 from .memory import HOST, NOWHERE, ProgramMemory, Region, refusal
+from .unwinding import UNWINDING, State
 
 STACK = 64 << 20
 """Bytes of the stack for the host's local variables."""
@@ -53,6 +54,7 @@ class Process:
         self.sites: list[tuple[Instruction, int, bool]] = []
         self.place_of: Callable[[tuple[int, int]], str] = str
         self.libraries: set[int] = set()  # files whose code may touch the device's memory
+        self.exceptions = State()
         self.on_device = 0  # how many algorithms of such libraries are running, one inside of the other
         self.error: BaseException | None = None
         self.code: int = 0
@@ -62,7 +64,9 @@ class Process:
         base = stack.__array_interface__["data"][0]
         self.memory.add(Region(base, STACK, HOST, "the stack of the host (local variables)", stack))
         self.stack_top[0] = -(-base // 16) * 16
-        self.stack_end = base + STACK
+        self.stack_begin, self.stack_end = base, base + STACK
+        for array in self.exceptions.arrays:
+            self.memory.add(Region(array.ctypes.data, array.nbytes, HOST, "the list of objects", array.view(np.uint8)))
 
     def cells(self, sites: int) -> dict[str, int]:
         """Return the addresses of what machine code reads and writes, with room for so many places of accesses."""
@@ -82,6 +86,10 @@ class Process:
         if not self.ended[0]:
             self.error = None if isinstance(error, Ended) else error
         self.ended[0] = 1
+
+    def cells_of_exceptions(self) -> dict[str, int]:
+        """Return the addresses of what `unwinding.Unwinding` needs."""
+        return self.exceptions.cells() | {"stack_begin": self.stack_begin, "stack_size": STACK}
 
     def forget_ranges(self) -> None:
         """Let every access be looked at anew, as what may be touched has changed."""
@@ -106,6 +114,10 @@ class Process:
 
     def leave_device(self) -> None:
         self.on_device -= 1
+
+    def unwind(self) -> None:
+        """Let functions be left up to the one that handles an exception."""
+        self.ended[0] = UNWINDING
 
     def fault(self, code: int, number: int) -> int:
         self.end(HostFault(f"host code: {_FAULTS[code]}; {self.at_site(number)}"))

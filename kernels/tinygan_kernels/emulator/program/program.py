@@ -27,6 +27,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 from .c_library import CLibrary
 from .cuda_runtime import CudaRuntime
 from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
+from .exceptions import catches, with_exceptions
 from .graph_functions import GraphFunctions
 from .late_objects import BEFORE_MAIN, refused_lines, with_late_objects
 from .lowering import Lowering, initial_bytes
@@ -34,7 +35,8 @@ from .machine_code import machine_code
 from .memory import DEVICE, HOST, MANAGED, Region
 from .process import Ended, HostFault, Process
 from .random_numbers import RandomNumbers
-from .sources import blanked, headers_beside, of_no_architecture, plain_lambdas, program_headers, statement_with, without_exceptions
+from .sources import blanked, headers_beside, of_no_architecture, plain_lambdas, program_headers, statement_with
+from .unwinding import Unwinding, without_debug_information
 
 OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
 NATIVE_STACK = 256 << 20
@@ -59,17 +61,22 @@ class Program:
         arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
         own = beside or {}
+        self.catches = catches(self.source, *own.values())
+        self.declarations = "\n".join(map(blanked, (self.source, *own.values())))
+        own = {name: with_exceptions(text, self.catches) for name, text in own.items()}
+        code = plain_lambdas(with_exceptions(self.source, self.catches))
+        if any("host_throw" in text or "host_bases" in text for text in (code, *own.values())):
+            common = (*common, "--pre-include=thrown.h", *(("-DHOST_CATCHES=1",) if self.catches else ()))
         headers = program_headers()
         if uses_thrust(self.source, *own.values()):
             common, headers = (*common, *THRUST), headers | thrust_headers()
         texts = tuple(sorted((headers | own).items()))
-        code = plain_lambdas(without_exceptions(self.source))
         code, device = self._compiled(code, common, arch, texts)
         exact = (*(o for o in common if o != "--use_fast_math" and not o.startswith("--fmad=")), "--fmad=false", "-DHOST_CODE=1")
+        exact = (*exact, "--device-debug") if self.catches else exact  # which keeps the calls that `unwinding` goes by
         texts = tuple(sorted((headers | {name: of_no_architecture(text) for name, text in own.items()}).items()))
         host = self._compiled(of_no_architecture(code), exact, arch, texts)[1]
-        self.device, self.host = parsed(device), parsed(host)
-        self.declarations = "\n".join(map(blanked, (self.source, *own.values())))
+        self.device, self.host = parsed(device), parsed(without_debug_information(host) if self.catches else host)
         main = self.host.functions.get("main")
         if main is None or not main.has_body:
             raise EmulatorError(
@@ -216,11 +223,14 @@ class _Run:
             ("host_check", process.check, "pll"),
             ("host_fault", process.fault, "ll"),
             ("host_jump", process.jump, "pl"),
+            ("host_unwind", process.unwind, ""),
             ("host_enter_device", process.enter_device, ""),
             ("host_leave_device", process.leave_device, ""),
         ):
             externs[name] = process.callback(function, letters, "l")
-        made = Lowering(self.program.host, addresses, externs, process.cells(_most_sites(self.program.host)), self._place)
+        cells = process.cells(_most_sites(self.program.host))
+        unwinding = Unwinding(self.program.host, process.cells_of_exceptions(), cells["ended"]) if self.program.catches else None
+        made = Lowering(self.program.host, addresses, externs, cells, self._place, unwinding)
         first = [BEFORE_MAIN] if BEFORE_MAIN in self.program.host.functions else []
         text = made.ir("main", *first)
         process.sites = made.sites

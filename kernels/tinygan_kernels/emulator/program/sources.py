@@ -83,29 +83,6 @@ def plain_lambdas(source: str) -> str:
     return re.sub(r"(\[[^\[\]]*\])(?:\s*\b__(?:host|device)__\b)+(?=\s*[({])", r"\1", source)
 
 
-def without_exceptions(source: str) -> str:
-    """Return a source in which `throw x` ends the program and what `catch` follows is never run, as NVRTC has no exceptions."""
-    found = list(re.finditer(r"\b(throw|try|catch)\b", blanked(source))) if re.search(r"\b(throw|try)\b", source) else []
-    if not found:
-        return source
-    parts, at = ['#include "thrown.h"\n#line 1\n'], 0
-    for match in found:
-        parts.append(source[at : match.start()])
-        at = match.end()
-        if match[1] == "throw":
-            again = re.match(r"\s*;", source[at:])
-            parts.append("host_thrower().again()" if again else "host_thrower() =")
-        elif match[1] == "try":
-            parts.append("if (true)")
-        else:
-            close = source.index(")", at)
-            what = source[source.index("(", at) + 1 : close].strip()
-            at = close + 1
-            named = re.search(r"[\w>&*]\s+&?\s*\w+$|&\s*\w+$", what)
-            parts.append("if (false)" if what == "..." or not named else f"for ({what} = host_no_exception(); false;)")
-    return "".join([*parts, source[at:]])
-
-
 def blanked(source: str) -> str:
     """Return a source with spaces in the place of its comments and texts."""
     return _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source)

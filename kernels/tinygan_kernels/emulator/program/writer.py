@@ -77,6 +77,10 @@ class Writer:
                 self.frame += variable.size
                 self.aligned_to = max(self.aligned_to, variable.align)
         self.offsets = offsets
+        self.tries: list[tuple[int, str]] = []  # the number of each `try`, and the parameter of its result (`unwinding`)
+        self.origins: dict[int, int] = {}  # which calls get the function's first parameter plus how much, as their first argument
+        self.changing: list[Register] = []  # registers that are written at more than one place
+        self.constructs = False  # whether the function is a constructor of what has a destructor
 
     # -- lines ------------------------------------------------------------------------------------------------------------
     def line(self, text: str) -> None:
@@ -149,6 +153,17 @@ class Writer:
         value = self.converted(value, llvm_type(kind), own)
         self.line(f"store {own} {value}, {pointer(own)} {self.slot(target)}")
 
+    def keep(self, register: Register, number: int) -> None:
+        """Keep the value that a register has now, under a number."""
+        own, kept = llvm_type(register.type), "%" + quoted(f"k{number}.{register.name}")
+        self.entry.append(f"  {kept} = alloca {own}")
+        self.line(f"store {own} {self.value(f'load {own}, {pointer(own)} {self.slot(register)}')}, {pointer(own)} {kept}")
+
+    def restore(self, register: Register, number: int) -> None:
+        """Give a register the value that was kept under a number."""
+        own, kept = llvm_type(register.type), "%" + quoted(f"k{number}.{register.name}")
+        self.line(f"store {own} {self.value(f'load {own}, {pointer(own)} {kept}')}, {pointer(own)} {self.slot(register)}")
+
     def address_of(self, symbol: Symbol) -> str:
         """Return the address of a variable, a parameter or a function, as an i64."""
         if symbol.name in self.offsets:
@@ -202,4 +217,5 @@ class Writer:
                     slots.append(f"  %{room} = alloca [{size} x i8], align 16")
                     slots.append(f"  %{name} = bitcast [{size} x i8]* %{room} to i8*")
         body = "\n".join([*slots, *self.entry, *self.lines])
-        return f"define void @{quoted(self.function.name)}({head}) {{\nentry:\n{body}\n}}\n"
+        how = " noinline optnone" if self.tries else ""  # LLVM takes minutes over a large function that goes on at many places
+        return f"define void @{quoted(self.function.name)}({head}){how} {{\nentry:\n{body}\n}}\n"

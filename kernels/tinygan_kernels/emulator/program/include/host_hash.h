@@ -1,6 +1,7 @@
 // The table behind std::unordered_map and std::unordered_set. Elements come in the order in which those of the GNU library come: its
 // sizes of tables, its hashes and its chain through all elements, as its documentation and its programs' output show them.
 #pragma once
+#include <host_constexpr.h>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
@@ -146,7 +147,7 @@ public:
     typedef host_hash_iterator<V, R> iterator;
     typedef host_hash_iterator<V, const V> const_iterator;
 
-    constexpr host_hash_table() {}
+    HOST_CONSTEXPR host_hash_table() {}
     host_hash_table(const host_hash_table& other) : hash_(other.hash_), equal_(other.equal_) { *this = other; }
     host_hash_table(host_hash_table&& other) { swap(other); }
     ~host_hash_table() { clear(); free(buckets_); }

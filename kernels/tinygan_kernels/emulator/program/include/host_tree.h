@@ -1,5 +1,6 @@
 // The tree behind std::map and std::set: a treap (Seidel and Aragon 1996), whose nodes never move. Iterators walk along the parents.
 #pragma once
+#include <host_constexpr.h>
 #include <initializer_list>
 #include <iterator>
 #include <utility>
@@ -101,7 +102,7 @@ public:
     typedef cuda::std::reverse_iterator<iterator> reverse_iterator;
     typedef cuda::std::reverse_iterator<const_iterator> const_reverse_iterator;
 
-    constexpr host_tree() {}
+    HOST_CONSTEXPR host_tree() {}
     explicit host_tree(const C& less) : less_(less) {}
     host_tree(const host_tree& other) : less_(other.less_) { for (const V& v : other) insert(v); }
     host_tree(host_tree&& other) { swap(other); }

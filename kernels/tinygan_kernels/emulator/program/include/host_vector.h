@@ -1,5 +1,6 @@
 // std::vector of C++, which grows as that of the GNU library; operator[] is checked by the emulator, which knows the memory behind it.
 #pragma once
+#include <host_constexpr.h>
 #include <algorithm>
 #include <cuda/std/initializer_list>
 #include <stdio.h>
@@ -58,7 +59,7 @@ public:
     typedef size_t size_type;
     typedef ptrdiff_t difference_type;
 
-    constexpr vector() {}
+    HOST_CONSTEXPR vector() {}
     explicit vector(size_t n) { resize(n); }
     vector(size_t n, const T& value) { assign(n, value); }
     vector(std::initializer_list<T> items) { *this = items; }

@@ -65,3 +65,52 @@ __noinline__ inline char* strstr(const char* s, const char* part) {
         if (!*s) return nullptr;
     }
 }
+__noinline__ inline char* strncat(char* to, const char* from, size_t n) {
+    char* end = to + strlen(to);
+    size_t i = 0;
+    for (; i < n && from[i]; i++) end[i] = from[i];
+    end[i] = 0;
+    return to;
+}
+__noinline__ inline void* memchr(const void* bytes, int c, size_t n) {
+    for (size_t i = 0; i < n; i++) if (((const unsigned char*)bytes)[i] == (unsigned char)c) return (char*)bytes + i;
+    return nullptr;
+}
+__noinline__ inline size_t strspn(const char* s, const char* set) {
+    size_t n = 0;
+    while (s[n] && strchr(set, s[n])) n++;
+    return n;
+}
+__noinline__ inline size_t strcspn(const char* s, const char* set) {
+    size_t n = 0;
+    while (s[n] && !strchr(set, s[n])) n++;
+    return n;
+}
+__noinline__ inline char* strpbrk(const char* s, const char* set) {
+    s += strcspn(s, set);
+    return *s ? (char*)s : nullptr;
+}
+__noinline__ inline char* strtok_r(char* s, const char* set, char** rest) {
+    if (!s) s = *rest;
+    s += strspn(s, set);
+    char* end = s + strcspn(s, set);
+    *rest = *end ? end + 1 : end;
+    if (!*s) return nullptr;
+    *end = 0;
+    return s;
+}
+__noinline__ inline char* strtok(char* s, const char* set) {
+    static char* rest;
+    return strtok_r(s, set, &rest);
+}
+__noinline__ inline char* strdup(const char* s) { return strcpy((char*)malloc(strlen(s) + 1), s); }
+__noinline__ inline int strncasecmp(const char* a, const char* b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        int x = (unsigned char)a[i], y = (unsigned char)b[i];
+        x += x >= 'A' && x <= 'Z' ? 32 : 0;
+        y += y >= 'A' && y <= 'Z' ? 32 : 0;
+        if (x != y || !x) return x - y;
+    }
+    return 0;
+}
+__noinline__ inline int strcasecmp(const char* a, const char* b) { return strncasecmp(a, b, (size_t)-1); }

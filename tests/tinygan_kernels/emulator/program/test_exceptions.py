@@ -1,0 +1,116 @@
+"""Exceptions in the host code of programs: what their source becomes, and what they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
+
+from tinygan_kernels.emulator.program.exceptions import catches, with_exceptions, without_clauses
+from tinygan_kernels.emulator.program.program import Program
+from tinygan_kernels.emulator.program.unwinding import Unwinding, without_debug_information
+from tinygan_kernels.emulator.syntax.parser import parse
+
+PROGRAMS = Path(__file__).parent
+
+
+def test_exceptions_do_what_they_do_with_a_compiler_of_the_host(capfd):
+    """The last one is taken by no clause: the program ends by it, and destroys nothing."""
+    assert Program(PROGRAMS / "exceptions.cu").run(["end"]) == 134
+    got = capfd.readouterr()
+    assert got.out == (PROGRAMS / "exceptions.txt").read_text() + "+1 "
+    assert got.err == "terminate called after throwing an instance of 'Error'\n  what():  Error: nobody takes it\nAborted\n"
+
+
+def thrown(value: str) -> str:
+    return f"host_throw([&]() -> decltype(auto) {{ return {value}; }})"
+
+
+@pytest.mark.parametrize(
+    ("source", "becomes"),
+    [
+        ('throw E("a; b");', thrown(' E("a; b")') + ";"),
+        ("throw Pair<int, 2>{1, 2};", thrown(" Pair<int, 2>{1, 2}") + ";"),
+        ('throw "text";', thrown(' "text"') + ";"),
+        ("throw /* again */ ;", "host_throw_again() /* again */ ;"),
+        ("if (a) throw 1; else throw b ? 2 : 3;", f"if (a) {thrown(' 1')}; else {thrown(' b ? 2 : 3')};"),
+        ("x = a ? throw 1 : f(b, throw 2, c);", f"x = a ? {thrown(' 1 ')}: f(b, {thrown(' 2')}, c);"),
+        ("return n > 0 ? n : throw std::range_error(s);", f"return n > 0 ? n : {thrown(' std::range_error(s)')};"),
+        ("void f() throw(); // throw 1", "void f() " + " " * 7 + "; // throw 1"),
+        ('puts("throw 1;");', 'puts("throw 1;");'),
+    ],
+)
+def test_what_throw_becomes(source, becomes):
+    assert with_exceptions(source, catching=False) == becomes
+
+
+def test_a_try_keeps_its_jumps_and_a_function_object_has_its_variables_alone():
+    source = (
+        "for (;;) {\n try { auto k = [](int i) { return i; }; if (a) return f(k); // b\n static int c; break; }\n"
+        " catch (const E& e) { g(e); }\n catch (...) { throw; } }\nlast"
+    )
+    made = with_exceptions(source, catching=True)
+    seen, rest = made.split("int host_clause", 1)[0], made.split("&host_catches<", 1)[1]
+    assert "return i;" in seen and seen.count("return") == 1 and not any(word in seen for word in ("break", "static", "// b"))
+    assert rest.startswith("const E&, host_any_exception>::which)")
+    assert "return f(k);" in rest and "break;" in rest
+    assert "const E& e = host_caught<const E&>();" in rest and "host_throw_again();" in rest
+    assert made.count("\n") == source.count("\n") and made.splitlines()[-1] == "last", "lines stay where they are"
+
+
+@pytest.mark.parametrize(
+    ("clause", "kind", "named"),
+    [
+        ("int", "int", False), ("const char* text", "const char*", True), ("E const &e", "E const &", True),
+        ("unsigned long", "unsigned long", False), ("const E&", "const E&", False), ("E<int> e", "E<int>", True),
+        ("const E", "const E", False),
+    ],
+)  # fmt: skip
+def test_a_clause_has_its_type_and_its_variable(clause, kind, named):
+    made = with_exceptions(f"try {{ }} catch ({clause}) {{ }}", catching=True)
+    assert f"host_catches<{kind}>::which" in made
+    assert (f"{clause} = host_caught<{kind}>();" in made) is named
+
+
+def test_directives_inside_of_a_try_and_a_try_inside_of_a_macro():
+    made = with_exceptions("a\ntry {\n#pragma unroll\n f();\n} catch (...) { }\n", catching=True)
+    assert made.count("\n#pragma unroll\n") == 2 and "#line 2\n" in made
+    macro = "#define CHECK(x) try { x; \\\n } catch (int) { }\nint a;"
+    made = with_exceptions(macro, catching=True)
+    assert made.splitlines()[-1] == "int a;" and "host_try" in made
+    assert with_exceptions("#define TRY try {\n#define END } catch (...) { }\n", catching=True).startswith("#define TRY try {\n")
+
+
+def test_classes_name_their_bases_and_note_objects_that_no_constructor_makes():
+    made = with_exceptions("class A : public B<int, 2>, C, virtual public D { int x; }; enum class K : int { a };", catching=True)
+    assert "public: typedef A host_self; typedef host_list<B<int, 2>, D> host_bases; private:" in made
+    assert made.endswith("enum class K : int { a };")
+    assert "host_list<B>" in with_exceptions("struct A : B { };", catching=True)
+    guard = with_exceptions("struct G { F f; ~G() { f(); } };", catching=True)
+    assert "~G() { host_unmark<G>(this); f(); }" in guard and "host_mark<G> host_marked = host_mark<G>(this); };" in guard
+    for other in ("struct G { G(int); ~G() { } };", "struct G { ~G(); };", "struct G { virtual ~G() { } };"):
+        assert with_exceptions(other, catching=True) == other
+
+
+def test_without_a_catch_nothing_but_throw_changes():
+    assert not catches("// catch (int)", 'puts("catch (");') and catches("int a;", "} catch(...) {")
+    assert with_exceptions("struct A : B { ~A() { } };", catching=False) == "struct A : B { ~A() { } };"
+    library = without_clauses("try { f(); } catch (const E& e) { throw; } catch (...) { g(); }")
+    assert library == (
+        '#include "thrown.h"\n#line 1\nif (true) { f(); } for (const E& e = host_anything(); false;) { host_throw_again(); } '
+        "if (false) { g(); }"
+    )
+
+
+def test_constructors_destructors_and_their_classes_are_known_by_their_names():
+    functions = ["_ZN1AC1Ei", "_ZN1AC2Ei", "_ZN1AD1Ev", "_ZN1AD2Ev", "_ZN3C1EC1IiEET_", "_ZN3C1ED2Ev", "_ZZN1AC1EvENKUlvE_clEv"]
+    functions.append("_ZN1BC1Ev")
+    ptx = ".version 8.0\n.target sm_80\n.address_size 64\n" + "".join(f".func {name}()\n{{\nret;\n}}\n" for name in functions)
+    unwinding = Unwinding(parse(without_debug_information(ptx + "\t.section .debug_loc\n{\n}\n")), {}, 0)
+    found = {name: unwinding.destructor_of(name) for name in functions}
+    assert found == {
+        "_ZN1AC1Ei": "_ZN1AD1Ev", "_ZN1AC2Ei": "_ZN1AD2Ev", "_ZN1AD1Ev": None, "_ZN1AD2Ev": None, "_ZN3C1EC1IiEET_": "_ZN3C1ED2Ev",
+        "_ZN3C1ED2Ev": None, "_ZZN1AC1EvENKUlvE_clEv": None, "_ZN1BC1Ev": None,
+    }  # fmt: skip
