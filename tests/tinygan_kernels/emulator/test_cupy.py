@@ -120,6 +120,14 @@ def test_a_reduction_along_axes(axis):
         assert norm(x, axis=axis, keepdims=keepdims).shape == want.shape
 
 
+def test_a_memoized_function_is_called_once_for_each_argument():
+    calls = []
+    twice = cp.memoize(for_each_device=True)(lambda x: calls.append(x) or 2 * x)
+    assert [twice(1), twice(1), twice(2)] == [2, 2, 4] and calls == [1, 2]
+    with pytest.raises(cp.cuda.compiler.CompileException, match="nonsense"):
+        cp.RawKernel('extern "C" __global__ void k() { nonsense; }', "k").compile()
+
+
 def test_reductions_of_other_kinds():
     x = cp.array([3, -7, 5], "f4")
     assert cp.ReductionKernel("T x", "T y", "x", "max(a, b)", "y = a", None)(x) == 5
@@ -127,6 +135,11 @@ def test_reductions_of_other_kinds():
     total = cp.ReductionKernel("float32 x, float32 w", "float64 y", "x * w", "a + b", "y = a", "0", reduce_type="float64")
     assert total(x, 2, out=out) is out and out == 2
     assert total(x[:0], x[:0]) == 0
+    weighed = cp.ReductionKernel("T x, raw T w", "T y", "x * w[0] + w[w.size() - 1]", "a + b", "y = a", "0", "weighed")
+    rows = cp.arange(12.0).reshape(3, 4)
+    assert weighed(rows, cp.array([2.0, 7.0, 5.0]), axis=1).tolist() == (2 * rows.get() + 5).sum(axis=1).tolist()
+    with pytest.raises(EmulatorError, match="kernel k: a reduction with one output, and an input that is not raw"):
+        cp.ReductionKernel("raw T w", "T y", "w[0]", "a + b", "y = a", "0", "k")
     with pytest.raises(ValueError, match="no identity"):
         cp.ReductionKernel("T x", "T y", "x", "max(a, b)", "y = a", None)(x[:0])
     for axis in (1, (0, 0), -2):

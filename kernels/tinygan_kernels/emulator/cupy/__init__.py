@@ -14,6 +14,7 @@ arrays of no dimensions, as CuPy's do. Random numbers are NumPy's, not those of 
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import numpy as np
@@ -26,8 +27,8 @@ from .user_kernels import ElementwiseKernel, ReductionKernel
 
 __all__ = [
     "ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "array", "asarray", "ascontiguousarray", "asnumpy", "cuda",
-    "cupyx", "fuse", "get_array_module", "get_default_memory_pool", "get_default_pinned_memory_pool", "is_available", "ndarray",
-    "random", "rsqrt",
+    "cupyx", "fuse", "get_array_module", "get_default_memory_pool", "get_default_pinned_memory_pool", "is_available", "memoize",
+    "ndarray", "random", "rsqrt",
 ]  # fmt: skip
 __version__ = "14.0.0"  # of the CuPy whose names are here
 is_available, rsqrt = cuda.is_available, cupyx.rsqrt
@@ -41,6 +42,11 @@ def get_default_memory_pool() -> memory.MemoryPool:
 def get_default_pinned_memory_pool() -> memory.PinnedMemoryPool:
     """Return the pool of pinned memory, which keeps nothing."""
     return memory.default_pinned_pool
+
+
+def memoize(for_each_device: bool = False):
+    """Return a decorator that keeps what a function returned for each tuple of arguments. There is one device only."""
+    return functools.cache
 
 
 def array(obj, *args, **options):

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+from tinygan_kernels.emulator.errors import CompilationError
 from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES
 
 from . import memory, runtime, texture
@@ -191,6 +192,7 @@ stream = SimpleNamespace(
     get_elapsed_time=get_elapsed_time,
 )  # fmt: skip
 device = SimpleNamespace(Device=Device, get_device_id=get_device_id, get_compute_capability=lambda: Device.compute_capability)
+compiler = SimpleNamespace(CompileException=CompilationError)
 pinned_memory = SimpleNamespace(
     PinnedMemoryPool=PinnedMemoryPool, PinnedMemory=memory.PinnedMemory, alloc_pinned_memory=alloc_pinned_memory,
     set_pinned_memory_allocator=set_pinned_memory_allocator,
@@ -204,5 +206,5 @@ def __getattr__(name: str):
 def submodules() -> dict[str, Any]:
     """Return what scripts may import as modules: {"cupy.cuda.texture": ...}."""
     named = {"texture": texture, "runtime": runtime, "stream": stream, "memory": memory, "device": device, "nvtx": nvtx,
-             "profiler": profiler, "pinned_memory": pinned_memory}  # fmt: skip
+             "profiler": profiler, "compiler": compiler, "pinned_memory": pinned_memory}  # fmt: skip
     return {f"cupy.cuda.{name}": module for name, module in named.items()}

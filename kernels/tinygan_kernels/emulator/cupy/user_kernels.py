@@ -196,9 +196,10 @@ class ElementwiseKernel(_UserKernel):
 class ReductionKernel(_UserKernel):
     """A reduction of mapped elements: cupy.ReductionKernel(in_params, out_params, map_expr, reduce_expr, post_map_expr, identity).
 
-    map_expr: an expression of one element; reduce_expr: one of two mapped values `a` and `b`; post_map_expr: a statement that turns
-    `a` into the output; identity: what an empty sum is. Call it with axis= and keepdims= as NumPy's sum. Raises TypeError for
-    arguments that do not fit the declaration, ValueError for an empty reduction without an identity, and what a RawKernel raises.
+    map_expr: an expression of one element, in which a raw parameter is a whole array; reduce_expr: one of two mapped values `a` and
+    `b`; post_map_expr: a statement that turns `a` into the output; identity: what an empty sum is. Call it with axis= and keepdims=
+    as NumPy's sum. Raises TypeError for arguments that do not fit the declaration, ValueError for an empty reduction without an
+    identity, and what a RawKernel raises.
     """
 
     def __init__(
@@ -207,8 +208,8 @@ class ReductionKernel(_UserKernel):
         options: tuple = (),
     ):  # fmt: skip
         super().__init__(in_params, out_params, name, preamble, options)
-        if len(self.outputs) != 1 or any(p.raw for p in (*self.inputs, *self.outputs)):
-            raise EmulatorError(f"kernel {name}: a reduction with one output and without raw parameters is supported")
+        if len(self.outputs) != 1 or self.outputs[0].raw or all(p.raw for p in self.inputs):
+            raise EmulatorError(f"kernel {name}: a reduction with one output, and an input that is not raw, is supported")
         self.map_expr, self.reduce_expr, self.post_map_expr = map_expr, reduce_expr, post_map_expr
         self.identity, self.reduce_type = identity, reduce_type
 
@@ -218,7 +219,7 @@ class ReductionKernel(_UserKernel):
         arrays = [plain(a, f"argument {i} of kernel {self.name}") for i, a in enumerate(args)]
         given = [*arrays, *([np.asarray(out)] if out is not None else [])]
         types = self._types(given, (*args, *([out] if out is not None else [])))
-        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        shape = np.broadcast_shapes(*(a.shape for p, a in zip(self.inputs, arrays, strict=True) if not p.raw))
         axes = _axes(axis, len(shape))
         rest = [i for i in range(len(shape)) if i not in axes]
         kept = tuple(shape[i] for i in rest)
@@ -226,7 +227,7 @@ class ReductionKernel(_UserKernel):
         if terms == 0 and self.identity in (None, ""):
             raise ValueError(f"kernel {self.name}: a reduction of nothing, and no identity")
         order = [*rest, *axes]
-        ready = [np.ascontiguousarray(np.broadcast_to(a, shape).transpose(order), self._dtype(p, types))
+        ready = [np.ascontiguousarray(a if p.raw else np.broadcast_to(a, shape).transpose(order), self._dtype(p, types))
                  for p, a in zip(self.inputs, arrays, strict=True)]  # fmt: skip
         result = np.empty(kept, self._dtype(self.outputs[0], types))
         self._launch(self._kernel(types, self._body(types)), [*ready, result], n, terms)
@@ -242,10 +243,14 @@ class ReductionKernel(_UserKernel):
         of_output = C_TYPES[str(self._dtype(output, types))]
         kind = C_TYPES.get(self.reduce_type or "", self.reduce_type or of_output)
         first = self.identity not in (None, "")
-        elements = [f"const {C_TYPES[str(self._dtype(p, types))]}& {p.name} = _at_{p.name}[i];" for p in self.inputs]
+        elements, whole = [], []
+        for p in self.inputs:
+            c = C_TYPES[str(self._dtype(p, types))]
+            whole += [f"CArray<{c}> {p.name} = {{_at_{p.name}, _size_of_{p.name}}};"] * p.raw
+            elements += [f"const {c}& {p.name} = _at_{p.name}[i];"] * (not p.raw)
         return "\n".join([
             "typedef " + kind + " _type_reduce;",
-            "long long _o = blockIdx.x * (long long)blockDim.x + threadIdx.x; if (_o >= _all) return;",
+            "long long _o = blockIdx.x * (long long)blockDim.x + threadIdx.x; if (_o >= _all) return;", *whole,
             f"_type_reduce a = _type_reduce({self.identity});" if first else "_type_reduce a;",
             "for (long long _J = 0; _J < _terms; ++_J) {", "long long i = _o * _terms + _J;", *elements,
             f"_type_reduce b = static_cast<_type_reduce>({self.map_expr});",
