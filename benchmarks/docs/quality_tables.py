@@ -201,10 +201,13 @@ ABLATION_GRID = {
 
 
 def density_section(record: Record) -> str:
-    """Return what the preset `density` reaches, seed by seed, and what it reaches without each of its ingredients."""
+    """Return what the preset `density` reaches, seed by seed, and what it reaches without each of its ingredients.
+
+    The runs of a row are of seeds 0, 1, ..., unless they name their "seed", as in a row of which some seeds are not measured yet.
+    """
     names = ("modes", "HQ %", "reverse KL (exact)", "JSD (exact)", "std ratio of the modes", "largest shift, std", "p")
     rows = record["tables"]["density"]
-    lines = [[row["data"], str(seed), *_density_cells(run), commit] for row in rows
+    lines = [[row["data"], f"{run.get('seed', seed):.0f}", *_density_cells(run), commit] for row in rows
              for seed, (run, commit) in enumerate(zip(row["runs"], commits_by_seed(row), strict=False))]
     parts = [table(["data", "seed", *names, "commit"], lines), f"{_within_goal(rows)} {_samples_counted(rows)}"]
     for name, told in (("ablation-grid", ABLATION_GRID), ("ablation", ABLATION)):
