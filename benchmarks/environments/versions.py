@@ -55,7 +55,8 @@ SMALL = (
 )  # fmt: skip
 # Without what the training run covers, the CPU's compiled kernels, and with checkpoints and the command line.
 PART = (*SMALL[:3], f"{ENGINE}/training/test_checkpoint.py", f"{ENGINE}/cli/test_console.py", "-k", "not cpu")
-WHOLE = ("tests", "-m", "not gpu and not peers", "-n", "2", "--dist", "worksteal")  # in two processes, as in `make test`
+IN_TWO = ("-n", "2", "--dist", "worksteal")  # in two processes, as in `make test`
+WHOLE = ("tests", "-m", "not gpu and not peers", *IN_TWO)
 
 
 class NoEnvironment(RuntimeError):
@@ -246,7 +247,7 @@ def run_lowest(pythons: Sequence[str], ci: bool, sweep: bool = False) -> int:
     own = variables(NUMBA_CACHE_DIR=str(python.parents[1] / "numba"))
     if sweep:
         return promotion.sweep(python, own, ROOT, promotion.ALL)
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *SMALL]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *IN_TWO, *SMALL]
     code = subprocess.run(command, cwd=ROOT, env=own, check=False).returncode
     return promotion.sweep(python, own, ROOT) or code
 
