@@ -27,7 +27,8 @@ REMOVED_WITH_13 = {
         "Equality": "cuda::std::equal_to<>", "Inequality": "cuda::std::not_equal_to<>",
     },
     "thrust": {
-        "unary_function": "no base class", "binary_function": "no base class", "identity": "cuda::std::identity",
+        "unary_function": "nothing (functors need no base class)", "binary_function": "nothing (functors need no base class)",
+        "identity": "cuda::std::identity",
         "optional": "cuda::std::optional", "void_t": "cuda::std::void_t",
     },
 }  # fmt: skip
