@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,8 +30,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("data", ["ring", "grid", "digits"])
+@pytest.mark.parametrize(("data", "name"), [*product(("ring", "digits"), PRESETS), ("grid", "density")])
 def test_every_preset_makes_a_run(name, data, tmp_path):
     preset, dataset = PRESETS[name], load_data(data)
     if preset.data and data not in preset.data:
