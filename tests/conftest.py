@@ -5,6 +5,7 @@ import os
 import sys
 
 import hypothesis
+import pytest
 
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -18,6 +19,11 @@ sys.dont_write_bytecode = False
 def pytest_collectstart() -> None:
     """Stop Python's collector while tests are collected: it would look again and again through what all stays."""
     gc.disable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that are marked as long first: a process that begins one at the very end would leave the other one idle."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -219,6 +219,12 @@ def test_the_tests_mirror_the_trees():
             assert (tree / folder.relative_to(tests)).is_dir(), f"{folder} mirrors no package"
 
 
+def test_long_tests_are_begun_first(request):
+    """As tests/conftest.py orders them."""
+    are_long = [item.get_closest_marker("long") is not None for item in request.session.items]
+    assert are_long == sorted(are_long, reverse=True)
+
+
 # ---- what is light stays light --------------------------------------------------------------------------------------------------
 
 HEAVY = ("numba", "sklearn", "scipy", "matplotlib", "PIL", "typer", "rich", "safetensors", "cupy", "torch",

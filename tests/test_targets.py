@@ -67,6 +67,7 @@ def trial(cache, part="all", **settings) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_code_for_other_processors_is_right_and_is_not_taken_for_this_ones(tmp_path):
     """generic has registers of 16 bytes, and haswell, without the features of this machine, of 32. All three share a cache.
 

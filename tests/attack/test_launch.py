@@ -140,6 +140,7 @@ def _output(rng: np.random.Generator, case: Case, inputs: list[Any]) -> Any:
     return tuple(made) if len(made) > 1 else made[0]
 
 
+@pytest.mark.long
 def test_launches_are_right_or_refused():
     assert attack(np.random.default_rng(16), 80) == 80
 

@@ -77,6 +77,7 @@ def test_a_measurement_that_forgets_a_constant_is_an_error():
     assert [f.name for f in tune.measure(Bench(0), [(forgetful, wanted[:1])])] == ["FLAT"]
 
 
+@pytest.mark.long
 def test_every_measurement_binds_its_workloads_and_gives_the_constants_it_promises(monkeypatch):
     """All but those of teams of threads, with times made up instead of measured, so that nothing is compiled."""
     rng = np.random.default_rng(0)

@@ -23,7 +23,10 @@ CPU = load("cpu")
 BY_NAME = {claim.name: claim for claim in claims()}
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+LONG = ("collapse-cures", "k-steps")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in BY_NAME])
 def test_claim(name):
     (verdict,) = judge([BY_NAME[name]], CPU)
     assert verdict.passed, [m for m in verdict.measured if not m.passed] or verdict.error

@@ -50,6 +50,7 @@ def readings(backend, folder, data, options, steps=4):
     return np.array([[r.v, r.d_real, r.d_fake, r.g_loss] for r in seen])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("data", "options"), [
     ("ring", {"hidden": (16, 16), "r1": 0.1}), ("digits", {"arch": "dcgan", "width": 4, "r1": 0.0}),

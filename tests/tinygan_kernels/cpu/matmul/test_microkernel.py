@@ -187,6 +187,7 @@ for n, side, c, out, fast in ((3, 12, 3, 32, False), (32, 16, 32, 64, True)):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nbytes,count", [(32, 16), (16, 32)], ids=["as AVX2", "as NEON"])
 def test_machines_with_narrower_registers(nbytes, count, tmp_path):
     """The code is right for other register widths than this machine's. simd.py names the width; LLVM splits or joins vectors."""
