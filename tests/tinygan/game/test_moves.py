@@ -504,11 +504,13 @@ def test_the_loss_of_d_is_what_d_descended(options, simultaneous):
     assert (readings.d_loss == -readings.v) == (not options)
 
 
-def test_a_game_of_float32_stays_float32():
+@pytest.mark.parametrize("remedies", [Remedies(), Remedies(penalty_fall=10)], ids=["plain", "penalties that fall"])
+def test_a_game_of_float32_stays_float32(remedies):
     rng = np.random.default_rng(0)
     D, G = discriminator(MLP, REFERENCE, rng), generator(MLP, REFERENCE, rng)
     average = generator(MLP, REFERENCE, rng)
-    game = Game(D, G, Adam(D.parameters(), 1e-3), Adam(G.parameters(), 1e-3), r1=0.3, ema=0.9, average=average)
+    game = Game(D, G, Adam(D.parameters(), 1e-3), Adam(G.parameters(), 1e-3), r1=0.3, ema=0.9, average=average,
+                remedies=remedies)
     x, z = (Tensor(np.ones(shape, np.float32), REFERENCE) for shape in ((4, 3), (4, 2)))
     with launches() as seen:
         game.alternating_step(lambda: x, lambda: z)
