@@ -60,6 +60,7 @@ class Lowering:
         unwinding: Unwinding | None = None,
     ):
         self.unwinding = unwinding
+        self.own_files: set[int] = set()  # whose calls are noted, where functions of the library are not inlined
         self.module, self.addresses, self.externs, self.cells, self.place_of = module, addresses, externs, cells, place
         self.sites: list[tuple[Instruction, int, bool]] = []
         self.declared: set[str] = set()
@@ -290,6 +291,8 @@ def _access(program: Lowering, w: Writer, ins: Instruction) -> None:
 def _call(program: Lowering, w: Writer, ins: Instruction) -> None:
     callee, returns, arguments = parts_of_call(ins)
     unwinding, named = program.unwinding, isinstance(callee, Symbol)
+    if ins.source[0] in program.own_files:
+        w.line(f"store i64 {program.site(w, 0, False)}, {program.cell(w, 'caller')}")
     if named and unwinding and unwinding.writes_call(w, callee.name, [v.name for v in returns], [v.name for v in arguments]):
         return
     if isinstance(callee, Register):

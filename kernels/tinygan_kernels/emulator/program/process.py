@@ -55,6 +55,8 @@ class Process:
         self.place_of: Callable[[tuple[int, int]], str] = str
         self.libraries: set[int] = set()  # files whose code may touch the device's memory
         self.exceptions = State()
+        self.caller = np.full(1, -1, np.int64)  # the last call by a function of the program's own files
+        self.own_files: set[int] = set()  # these, where functions of the library are not inlined
         self.on_device = 0  # how many algorithms of such libraries are running, one inside of the other
         self.error: BaseException | None = None
         self.code: int = 0
@@ -71,7 +73,8 @@ class Process:
     def cells(self, sites: int) -> dict[str, int]:
         """Return the addresses of what machine code reads and writes, with room for so many places of accesses."""
         self.ranges = np.zeros(2 * max(sites, 1), np.int64)
-        named: dict[str, np.ndarray] = {"ended": self.ended, "site": self.site, "stack_top": self.stack_top, "sites": self.ranges}
+        named: dict[str, np.ndarray] = {"ended": self.ended, "site": self.site, "stack_top": self.stack_top, "caller": self.caller}
+        named["sites"] = self.ranges
         return {name: array.ctypes.data for name, array in named.items()} | {"stack_end_value": self.stack_end}
 
     def place(self) -> str:
@@ -79,6 +82,9 @@ class Process:
         return self.at_site(int(self.site[0]))
 
     def at_site(self, number: int) -> str:
+        """Return a place by its number; where it is in a library that is not inlined, the line of the program that called it."""
+        called = number < len(self.sites) and self.own_files and self.sites[number][0].source[0] not in self.own_files
+        number = int(self.caller[0]) if called and self.caller[0] >= 0 else number
         return self.place_of(self.sites[number][0].source) if number < len(self.sites) else "no source line"
 
     def end(self, error: BaseException) -> None:

@@ -27,7 +27,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 from .c_library import CLibrary
 from .cuda_runtime import CudaRuntime
 from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
-from .exceptions import catches, with_exceptions
+from .exceptions import catches, with_exceptions, without_clauses
 from .graph_functions import GraphFunctions
 from .late_objects import BEFORE_MAIN, refused_lines, with_late_objects
 from .lowering import Lowering, initial_bytes
@@ -61,13 +61,14 @@ class Program:
         arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
         own = beside or {}
+        self.own_names = {name.rsplit("/", 1)[-1] for name in own}
         self.catches = catches(self.source, *own.values())
         self.declarations = "\n".join(map(blanked, (self.source, *own.values())))
         own = {name: with_exceptions(text, self.catches) for name, text in own.items()}
         code = plain_lambdas(with_exceptions(self.source, self.catches))
         if any("host_throw" in text or "host_bases" in text for text in (code, *own.values())):
             common = (*common, "--pre-include=thrown.h", *(("-DHOST_CATCHES=1",) if self.catches else ()))
-        headers = program_headers()
+        headers = {name: self._of_library(text) for name, text in program_headers().items()}
         if uses_thrust(self.source, *own.values()):
             common, headers = (*common, *THRUST), headers | thrust_headers()
         texts = tuple(sorted((headers | own).items()))
@@ -82,6 +83,12 @@ class Program:
             raise EmulatorError(
                 f"{self.path.name} has no main(): launch its kernels from Python with emulator.RawKernel(code, name)"
             )
+
+    def _of_library(self, text: str) -> str:
+        """Return a header of the host's as this program gets it: a `try` in it is one where the program catches exceptions."""
+        if " try {" not in text:
+            return text
+        return with_exceptions(text, True) if self.catches else without_clauses(text)
 
     def _compiled(self, code: str, options: tuple[str, ...], arch: str, texts: tuple[tuple[str, str], ...]) -> tuple[str, str]:
         """Compile; where objects cannot be made when the program begins, compile again a source in which they are made later.
@@ -232,6 +239,10 @@ class _Run:
         unwinding = Unwinding(self.program.host, process.cells_of_exceptions(), cells["ended"]) if self.program.catches else None
         made = Lowering(self.program.host, addresses, externs, cells, self._place, unwinding)
         first = [BEFORE_MAIN] if BEFORE_MAIN in self.program.host.functions else []
+        if self.program.catches:
+            own = {self.program.path.name, *self.program.own_names}
+            process.own_files = {number for number, name in self.program.host.files.items() if name.rsplit("/", 1)[-1] in own}
+            made.own_files = process.own_files
         text = made.ir("main", *first)
         process.sites = made.sites
         engine = machine_code(text)

@@ -15,6 +15,8 @@ _ALSO_CALLED = {
     "ostream": "iostream",
     "exception": "stdexcept",
     "sys/time.h": "time.h",
+    "strings.h": "string.h",
+    "ios": "iostream",
     "memory.h": "string.h",
 }
 _IN_STD = {

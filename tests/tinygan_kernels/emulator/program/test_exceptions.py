@@ -24,6 +24,23 @@ def test_exceptions_do_what_they_do_with_a_compiler_of_the_host(capfd):
     assert got.err == "terminate called after throwing an instance of 'Error'\n  what():  Error: nobody takes it\nAborted\n"
 
 
+def test_errors_of_the_runtime_as_exceptions_and_threads_with_results(capfd):
+    """The runtime's complaints name the line of the program, not one of a header; a thread that only waits ends the program."""
+    program = Program(PROGRAMS / "raii.cu")
+    assert program.run(["wait"]) == 134
+    got = capfd.readouterr()
+    assert got.out.splitlines() == [
+        "alloc 100", "3", "free 100", "cudaGetLastError(): invalid configuration argument 9", "alloc 10", "free 10",
+        "cudaMalloc(&p_, n * sizeof(T)): out of memory", "alloc 1", "free 1", "upload", "1 4 [three] 16 6 kept", "first now 7",
+        "36", "1",
+    ]  # fmt: skip
+    lines = program.source.splitlines()
+    launch, allocation = (next(n for n, line in enumerate(lines, 1) if t in line) for t in ("2000>>>", "Errors(cudaMalloc"))
+    assert f"raii.cu:{launch}: a launch: invalid configuration" in got.err
+    assert f"raii.cu:{allocation}: cudaMalloc: out of memory" in got.err
+    assert "a thread waits for another one" in got.err
+
+
 def thrown(value: str) -> str:
     return f"host_throw([&]() -> decltype(auto) {{ return {value}; }})"
 

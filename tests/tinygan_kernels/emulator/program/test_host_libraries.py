@@ -18,7 +18,7 @@ from tinygan_kernels.emulator.program.program import Program
 PROGRAMS = Path(__file__).parent
 
 
-@pytest.mark.parametrize("name", ["containers", "edges"])
+@pytest.mark.parametrize("name", ["containers", "edges", "vocabulary"])
 def test_the_library_is_that_of_a_compiler_of_the_host(name, capsys):
     """Orders of unordered containers and of equal elements after std::sort too: a program's output is compared with g++'s."""
     assert Program(PROGRAMS / f"{name}.cu").run() == 0
