@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <map>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -122,10 +121,7 @@ int main(int argc, char** argv) {
     try { throw 1u; } catch (int) { printf("wrong"); } catch (...) { printf("anything\n"); }
     EXPECT(std::vector<int>(3).at(7))
     EXPECT(std::stoi("words"))
-    EXPECT(std::stoi("99999999999"))
-    EXPECT(std::stod(""))
     EXPECT(std::string("abc").substr(5))
-    EXPECT((std::map<std::string, int>{{"a", 1}}.at("b")))
     EXPECT(std::function<void()>()())
     EXPECT(throw std::bad_alloc())
     EXPECT(std::string("abc").at(3))
