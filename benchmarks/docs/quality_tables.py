@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from benchmarks.docs.markdown import machine, measured_on, table
-from benchmarks.quality.presets import WIDER, summary
+from benchmarks.quality.presets import TABLES, WIDER, summary
 from benchmarks.quality.row_records import seeds_of
 from tinygan.data import load
 
@@ -128,7 +128,9 @@ BESIDE = {"held_out_": "samples, against held-out digits", "subset_": "samples, 
 def held_out_section(record: Record) -> str:
     """Return the measures of digits against those that training left out, beside what real ones have, and the memorisation test."""
     names = ("precision", "recall", "density", "coverage", "frechet")
-    rows, lines, told = [row for row in record["tables"]["held-out"] if row["runs"]], [], []
+    by_place = rows_by_place(record, "held-out")
+    rows = [by_place[place] for set_up in TABLES["held-out"] if (place := (set_up.data, set_up.row)) in by_place]
+    rows, lines, told = [row for row in rows if row["runs"]], [], []
     for row in rows:
         found = summary(row["runs"])
         lines += [[row["preset"], what, *(_value(*found[prefix + name], 3) for name in names), commits(row)]

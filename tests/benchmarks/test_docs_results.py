@@ -111,15 +111,17 @@ def test_held_out_digits_stand_beside_real_ones():
         return {**beside, **wider, "real_recall": 0.969, "nearer_training": nearer}
 
     scores = {"precision": 0.97, "recall": 0.88, "density": 1.3, "coverage": 0.96, "frechet": 0.2}
-    rows = [{**_row("digits", "defaults", run(0.6, **scores), run(0.64, **{**scores, "recall": 0.9})),
-             "options": {"steps": 16_000, "r1": 0.1}},
-            {**_row("digits", "other", run(0.7, **scores)), "options": {"steps": 16_000, "r1": 0.1, "penalty_fall": 8.0}}]
+    other = "with R2, half the steps"
+    rows = [{**_row("digits", other, run(0.7, **scores)), "options": {"steps": 16_000, "r1": 0.1, "penalty_fall": 8.0}},
+            {**_row("digits", "defaults", run(0.6, **scores), run(0.64, **{**scores, "recall": 0.9})),
+             "options": {"steps": 16_000, "r1": 0.1}}]
     text = quality_tables.held_out_section({"tables": {"held-out": rows}})
     assert "| defaults | samples, against held-out digits | 0.970±0.000 | 0.890±0.010 | 1.300±0.000 |" in text
     assert "| defaults | digits of the training set, against held-out ones | 0.970±0.000 | 0.969±0.000 |" in text
+    assert text.index("- defaults") < text.index(f"- {other}"), "others differ from the first row"
     assert "- defaults, 16,000 steps, 2 seeds: 62.0±2.0 % of the samples are nearer" in text
-    wider = [line for line in text.splitlines() if line.startswith("| other | 0.970 / 0.880")]
-    assert wider == ["| other | 0.970 / 0.880 | 0.950 / 0.900 | 0.950 / 0.930 | 0.950 / 0.940 |"] and "z of std 1.2" in text
+    wider = [line for line in text.splitlines() if line.startswith(f"| {other} | 0.970 / 0.880")]
+    assert wider == [f"| {other} | 0.970 / 0.880 | 0.950 / 0.900 | 0.950 / 0.930 | 0.950 / 0.940 |"] and "z of std 1.2" in text
     assert "1 seed: 70.0 %" in text and text.count("beside those of the first row: `--penalty-fall 8`.") == 1
 
 
