@@ -33,6 +33,11 @@ def catches(*sources: str) -> bool:
     return any(re.search(r"\bcatch\s*\(", blanked(source)) for source in sources if "catch" in source)
 
 
+def binds_structures(source: str) -> bool:
+    """Return whether a source has a structured binding, `auto [a, b]`."""
+    return re.search(r"\bauto\s*&{0,2}\s*\[", blanked(source)) is not None
+
+
 def with_exceptions(source: str, catching: bool) -> str:
     """Return a source in which exceptions are calls of `include/thrown.h`.
 

@@ -27,7 +27,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 from .c_library import CLibrary
 from .cuda_runtime import CudaRuntime
 from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
-from .exceptions import catches, with_exceptions, without_clauses
+from .exceptions import binds_structures, catches, with_exceptions, without_clauses
 from .graph_functions import GraphFunctions
 from .late_objects import BEFORE_MAIN, refused_lines, with_late_objects
 from .lowering import Lowering, initial_bytes
@@ -66,6 +66,8 @@ class Program:
         self.declarations = "\n".join(map(blanked, (self.source, *own.values())))
         own = {name: with_exceptions(text, self.catches) for name, text in own.items()}
         code = plain_lambdas(with_exceptions(self.source, self.catches))
+        if self.catches and not any("-std=" in o for o in given) and any(map(binds_structures, (code, *own.values()))):
+            common = (*common, "--std=c++20")  # in which function objects, as of a `try`, may use structured bindings
         if any("host_throw" in text or "host_bases" in text for text in (code, *own.values())):
             common = (*common, "--pre-include=thrown.h", *(("-DHOST_CATCHES=1",) if self.catches else ()))
         headers = {name: self._of_library(text) for name, text in program_headers().items()}

@@ -16,6 +16,7 @@ _ALSO_CALLED = {
     "exception": "stdexcept",
     "sys/time.h": "time.h",
     "strings.h": "string.h",
+    "unistd.h": "getopt.h",
     "ios": "iostream",
     "memory.h": "string.h",
 }

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
 
-from tinygan_kernels.emulator.program.exceptions import catches, with_exceptions, without_clauses
+from tinygan_kernels.emulator.program.exceptions import binds_structures, catches, with_exceptions, without_clauses
 from tinygan_kernels.emulator.program.program import Program
 from tinygan_kernels.emulator.program.unwinding import Unwinding, without_debug_information
 from tinygan_kernels.emulator.syntax.parser import parse
@@ -119,6 +119,12 @@ def test_without_a_catch_nothing_but_throw_changes():
         '#include "thrown.h"\n#line 1\nif (true) { f(); } for (const E& e = host_anything(); false;) { host_throw_again(); } '
         "if (false) { g(); }"
     )
+
+
+def test_structured_bindings_are_found():
+    """A function object of C++17 cannot use one, so that a program that catches something needs C++20."""
+    assert binds_structures("for (const auto& [k, v] : m)") and binds_structures("auto [a] = f();")
+    assert not binds_structures("auto x = a[3]; // auto [a]")
 
 
 def test_constructors_destructors_and_their_classes_are_known_by_their_names():

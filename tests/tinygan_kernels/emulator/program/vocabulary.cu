@@ -1,9 +1,10 @@
-// Parts of the C++ library beyond containers: optional, variant, any, string_view, span, bind, shared_ptr of anything, strtok. Its output
+// Parts of the C++ library beyond containers: optional, variant, any, string_view, span, bind, shared_ptr of anything, strtok, getopt. Its output
 // is that of g++ 12: g++ -x c++ -std=c++17 -w vocabulary.cu && ./a.out > vocabulary.txt
 #include <any>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <getopt.h>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -86,6 +87,12 @@ int main() {
     char buffer[20] = "ab";
     strncat(buffer, "cdef", 2);
     printf(" %s %zu %zu %s %d %d\n", buffer, strspn("aab", "a"), strcspn("aab", "b"), strpbrk("hello", "lo"), strcasecmp("AbC", "aBc"), strncasecmp("abX", "ABy", 2));
+    char words[][10] = {"program", "file1", "-n", "7", "-vx3", "file2", "--size", "12", "--fast", "--size=5", "file3", "--", "-n"}, *args[13];
+    for (int i = 0; i < 13; i++) args[i] = words[i];
+    static option longs[] = {{"size", required_argument, nullptr, 's'}, {"fast", no_argument, nullptr, 'f'}, {nullptr, 0, nullptr, 0}};
+    for (int c; (c = getopt_long(13, args, "n:vx::", longs, nullptr)) != -1;) printf("%c%s ", c, optarg ? optarg : "");
+    for (int i = optind; i < 13; i++) printf("%s ", args[i]);
+    printf("%d\n", optind);
     std::ios::sync_with_stdio(false);
     std::cin.tie(nullptr);
     std::cout.setf(std::ios::fixed, std::ios::floatfield);
