@@ -99,6 +99,7 @@ class CLibrary:
             "exit": (self.exit, "i", "v"),
             "abort": (self.abort, "", "v"),
             "getenv": (self.getenv, "p", "p"),
+            "strerror": (lambda number: self.process.constant_text(os.strerror(number)), "i", "p"),
             "host_number": (self.number, "pp", "d"),
             "host_output": (self.output, "ppp", "v"),
             "host_scan": (_or(-1, self.scan), "pppp", "i"),

@@ -75,6 +75,14 @@ def _changed(name: str, text: str) -> str:
         text = text.replace("::mr::new_delete_resource", "::host_memory_of_both", 1)
         text = re.sub(r"(\w+::)+host_memory_of_device", "::host_device_memory", text)
         text = re.sub(r"(\w+::)+host_memory_of_both", "::host_managed_memory", text)
+    if name == "thrust/system/detail/error_category.inl":  # NVRTC makes no object when a function is first called
+        text = text.replace("static const std::string", "const std::string")
+        text = re.sub(
+            r"static const (detail::\w+) result;(\s*)return result;",
+            r"alignas(\1) static char room[sizeof(\1)]; static bool made; if (!made) new (room) \1(); "
+            r"made = true;\2return *(\1*)room;",
+            text,
+        )
     if name == "thrust/execution_policy.h":
         text += "#include <thrust/system/cuda/execution_policy.h>\n"
     return re.sub(

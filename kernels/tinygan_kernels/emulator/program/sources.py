@@ -23,7 +23,8 @@ _ALSO_CALLED = {
 _IN_STD = {
     "cstdio": "printf fprintf snprintf sprintf sscanf puts putchar fopen fclose fflush fread fwrite fgets fputs remove FILE",
     "cstdlib": "malloc calloc realloc free exit abort getenv rand srand atoi atol atof strtol strtod strtof qsort abs labs size_t",
-    "cstring": "memcpy memset memmove memcmp strlen strcmp strncmp strcpy strncpy strcat strchr strrchr strstr size_t",
+    "cstring": "memcpy memset memmove memcmp strlen strcmp strncmp strcpy strncpy strcat strchr strrchr strstr "
+    "strtok strerror strncat memchr strspn strcspn strpbrk size_t",
     "ctime": "time clock difftime time_t clock_t",
     "cctype": "isdigit isalpha isalnum isspace isupper islower tolower toupper",
 }

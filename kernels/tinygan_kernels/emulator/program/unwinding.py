@@ -97,10 +97,11 @@ class Unwinding:
         return [name for n in "12" if match and self._has_body(name := f"{match[1]}{n}Ev")]
 
     def also_reached(self, function: Function) -> list[str]:
-        """Return the destructors of what a function makes."""
+        """Return the destructors of what a function makes, and both names of those that it calls."""
         names = [i.operands for i in function.body if isinstance(i, Instruction) and i.opcode == "call"]
         made = [self.destructor_of(o.name) for operands in names for o in operands if isinstance(o, Symbol)]
-        return [name for name in made if name is not None]
+        called = [o.name for operands in names for o in operands if isinstance(o, Symbol) and _DESTRUCTOR.fullmatch(o.name)]
+        return [name for name in made if name is not None] + [twin for name in called for twin in self.twins(name)]
 
     # -- IR ---------------------------------------------------------------------------------------------------------------------
     def cell(self, name: str, kind: str = "i64") -> str:

@@ -121,6 +121,16 @@ def test_without_a_catch_nothing_but_throw_changes():
     )
 
 
+def test_both_destructors_of_a_class_are_reached_where_one_is_called():
+    """What takes an object off the list compares with both, so both have to be there."""
+    ptx = (
+        ".version 8.0\n.target sm_80\n.address_size 64\n.func _ZN1AD1Ev()\n{\nret;\n}\n.func _ZN1AD2Ev()\n{\nret;\n}\n"
+        ".func f()\n{\ncall _ZN1AD1Ev, ();\nret;\n}\n"
+    )
+    module = parse(ptx)
+    assert Unwinding(module, {}, 0).also_reached(module.functions["f"]) == ["_ZN1AD1Ev", "_ZN1AD2Ev"]
+
+
 def test_structured_bindings_are_found():
     """A function object of C++17 cannot use one, so that a program that catches something needs C++20."""
     assert binds_structures("for (const auto& [k, v] : m)") and binds_structures("auto [a] = f();")

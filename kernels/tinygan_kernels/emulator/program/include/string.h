@@ -1,5 +1,6 @@
 // Functions of C's <string.h>, in C: an access outside of an array is found in them as in any other code.
 #pragma once
+extern "C" const char* strerror(int number);
 __noinline__ inline void* host_memcpy(void* to, const void* from, size_t n) {
     for (size_t i = 0; i < n; i++) ((char*)to)[i] = ((const char*)from)[i];
     return to;
