@@ -10,19 +10,18 @@ help:  ## list the targets
 train: .venv/.core  ## train a GAN on real handwritten digits; pictures, numbers and a checkpoint land in runs/digits/
 	$(BIN)/tinygan train digits --out runs/digits
 
-# What comes before the tests keeps one core busy each, so both go side by side; with more goals, as in `make clean test`, none does.
-ifeq ($(MAKECMDGOALS),test)
-MAKEFLAGS += --jobs=2
-endif
-test: .venv/.test lint lowest  ## verify every kernel and every gradient, and the whole project, after `make lint` and `make lowest`
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+LINT = { $(BIN)/ruff check . && $(BIN)/mypy; }
+LOWEST = $(BIN)/python -m benchmarks.environments.versions --lowest
+# Each of these two keeps about one core busy, so they go side by side. The tests run whatever the two find.
+test: .venv/.test  ## verify every kernel and every gradient, and the whole project, after `make lint` and `make lowest`
+	$(LINT) & lint=$$!; $(LOWEST); lowest=$$?; wait $$lint; lint=$$?; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal && exit $$((lint | lowest))
 
 lint: .venv/.test  ## ruff and mypy, as strict as CI
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(LINT)
 
 lowest: .venv/.test  ## run a small part of the tests with the lowest versions that setup.py allows
-	$(BIN)/python -m benchmarks.environments.versions --lowest
+	$(LOWEST)
 
 MINUTES ?= 5
 fuzz: .venv/.test  ## run the fuzzers of tests/attack with fresh seeds for MINUTES=5
