@@ -51,7 +51,7 @@ def lanes_of(*index: int) -> Lanes:
 
 # -- frames -------------------------------------------------------------------------------------------------------------------
 def test_a_frame_is_unwritten_when_it_begins_and_gone_when_it_ends():
-    """Of the lanes that call alone, and of the function's variables alone."""
+    """That holds for the lanes that call alone, and for the function's variables alone."""
     calls, marks = Calls(), np.zeros((64, LOCAL_BYTES), int)
     for what, function, lanes, mark in (
         ("entered", "f", (1, 40), UNWRITTEN), ("entered", "g", (2,), UNWRITTEN), ("left", "f", (40,), GONE),
@@ -75,6 +75,41 @@ def test_lanes_at_bytes_that_are_gone_are_told():
         assert (bad is None) == (not gone) and (bad is None or lanes.index[bad].tolist() == gone)
         message = "read of 4 bytes of local memory after the function whose variable it was has returned"
         assert calls.said == ([("memcheck", message, WORD, calls.machine, 3, offset, "local", 3)] if gone else [])
+
+
+RETURNED = """.func (.param .u64 r) f() {
+.reg .b64 %d<3>;
+.local .align 4 .b8 one[4];
+mov.u64 %d1, one;
+cvta.local.u64 %d2, %d1;
+st.param.u64 [r], %d2;
+ret;
+}"""
+COPIED = """mov.u32 %r1, %tid.x;
+ld.param.u64 %d1, [out];
+mad.wide.u32 %d1, %r1, 4, %d1;
+{
+.param .u64 given;
+call (given), f, ();
+ld.param.u64 %d2, [given];
+}
+mov.u64 %d3, own;
+cvta.local.u64 %d3, %d3;
+setp.eq.u32 %p1, %r1, GONE;
+selp.b64 %d4, %d2, %d3, %p1;"""
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_copy_is_told_of_a_variable_that_is_gone_or_unwritten_by_what_it_is(gone):
+    """One thread copies the variable of a function that has returned, the other one of its own, which nothing has written."""
+    written = Written("out u64", before=RETURNED, variables=".local .align 4 .b8 own[4];")
+    written.add(COPIED.replace("GONE", str(gone)))
+    written.add("ld.u32 %r9, [%d4];", "load")
+    written.add("st.global.u32 [%d1], %r9;")
+    with emulator.sanitize(schedules=False) as found:
+        written.function()((1,), (2,), (np.zeros(2, np.int32),))
+    told = {(f.tool, f.ptx_line, f.thread, f.count) for f in found}
+    assert told == {("memcheck", written.lines["load"], (gone, 0, 0), 1), ("initcheck", written.lines["load"], (1 - gone, 0, 0), 1)}
 
 
 # -- addresses ----------------------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_each_time_belongs_to_its_instruction_until_the_clock_has_no_bits_left()
 
 
 def test_asynchronous_units_are_threads_beyond_the_grid():
-    """Of a grid of 7 blocks, of which the chunk has the blocks 3 and 4."""
+    """The grid has 7 blocks, of which the chunk has the blocks 3 and 4."""
     machine = SimpleNamespace(shape=Shape(2, (80, 1, 1), (7, 1, 1)), first=3)
     order, plain = Order(machine, LaunchTime(21), 7), Order(machine, LaunchTime(7))
     own = order.who.copy()

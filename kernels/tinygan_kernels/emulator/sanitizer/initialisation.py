@@ -158,13 +158,14 @@ class ChecksInitialisation:
         self.report.add("initcheck", f"read of uninitialised {space} memory", site, self.machine, lane, address, space, count)
 
     def _copied(self, names: tuple, site, memory: Memory, elements: list, positions, lanes: Lanes, bad: np.ndarray) -> None:
-        """Note what a copy's registers hold of unwritten bytes. elements: the marks, for each register one of each lane."""
+        """Note what a copy's registers hold of unwritten bytes. elements: the marks, for each register one of each lane; bad: the
+        lanes that have read unwritten bytes, but for those whose variable is gone, which have been told that."""
         for name, element in zip(names, elements, strict=True):
             kept = self.unwritten_registers.get(name)
             if not bad.any() and kept is None:
                 continue
             marks = np.zeros(self.machine.shape.width, element.dtype) if kept is None else kept.marks
-            marks[lanes.index] = element
+            marks[lanes.index] = np.where(bad, element, 0)
             addresses = {} if kept is None else kept.addresses
             for i in np.flatnonzero(bad):
                 addresses[int(lanes.index[i])] = self.own_address(memory, positions[i], lanes.index[i])
