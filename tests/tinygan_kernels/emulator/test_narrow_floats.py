@@ -84,6 +84,15 @@ def test_numbers_round_to_the_nearest_and_stay_finite(kind):
     np.testing.assert_array_equal(upper, np.where((numbers < 0), 0, want))
 
 
+def test_e2m1_rounds_toward_zero_too():
+    numbers = inputs("e2m1")
+    sizes = [min(abs(float(x)), LARGEST["e2m1"]) for x in numbers]
+    patterns = [max(p for p, v in positive("e2m1") if v <= size) for size in sizes]
+    want = [pattern | int(np.signbit(x)) << 3 for pattern, x in zip(patterns, numbers, strict=True)]
+    upper, lower = narrowed("rz.satfinite", "e2m1", numbers, numbers[::-1].copy())
+    assert upper.tolist() == want and lower.tolist() == want[::-1]
+
+
 @pytest.mark.parametrize(("kind", "pattern"), [("e4m3", 0x7F), ("e5m2", 0x7F), ("e2m3", 0x1F), ("e3m2", 0x1F), ("e2m1", 7)])
 def test_nan_is_nan_or_the_largest_number(kind, pattern):
     nan = np.full(32, np.nan, "f4")

@@ -216,12 +216,30 @@ mad.wide.u32 %d4, %r1, 16, %d2; {" ".join(f"st.global.u32 [%d4+{4 * i}], %r{i + 
         assert out[lane, matrix].tolist() == elements[8 * matrix + g, 4 * t : 4 * t + 4].tolist()
 
 
+@pytest.mark.parametrize(("bits", "form"), [(4, "b4x16_p64"), (6, "b6x16_p32")])
+def test_rows_of_narrow_elements_begin_at_multiples_of_16_bytes(bits, form):
+    """The second row of the first matrix begins 8 bytes late; nobody reads at the addresses of lanes 8 to 31."""
+    text = f""".version 9.0
+.target sm_120a
+.address_size 64
+.visible .entry k() {{ .reg .b32 %r<9>; .reg .pred %p<3>; .shared .align 16 .b8 box[512];
+mov.u32 %r1, %tid.x; mov.u32 %r6, box; mad.lo.u32 %r7, %r1, 16, %r6; st.shared.v4.u32 [%r7], {{%r1, %r1, %r1, %r1}};
+bar.warp.sync -1; setp.eq.u32 %p1, %r1, 1; @%p1 add.u32 %r7, %r7, 8; setp.gt.u32 %p2, %r1, 7; @%p2 add.u32 %r7, %r7, 3;
+ldmatrix.sync.aligned.m8n16.x1.shared.b8x16.{form} {{%r2}}, [%r7]; ret; }}
+"""
+    with pytest.raises(SanitizerError, match=r"misaligned read of 16 bytes at shared address 0x18 by thread \(1, 0, 0\)") as told:
+        emulator.RawModule(code=text).get_function("k")((1,), (32,), ())
+    assert [f.count for f in told.value.findings] == [1]
+
+
 @pytest.mark.parametrize(("kind", "k", "a", "scale", "form", "message"), [
     ("kind::f8f6f4", 64, "e4m3", (), "", "supported as m16n8k32, row.col, of e4m3 e5m2 e3m2 e2m3 e2m1"),
     ("kind::mxf4", 64, "e4m3", ("ue8m0", 2, 0, 0, True), "", "supported as m16n8k64, row.col, of e2m1, with D and C of f32"),
     ("kind::mxf4", 64, "e2m1", ("ue4m3", 4, 0, 0, True), "", "has the scales scale_vec::2X with ue8m0"),
     ("kind::mxf4nvf4", 64, "e2m1", ("ue8m0", 2, 0, 0, False), "", "scale_vec::4X with ue4m3"),
     ("kind::mxf4nvf4", 128, "e2m1", ("ue4m3", 4, 0, 0, True), "sp.", "supported as m16n8k128"),
+    ("kind::mxf4", 64, "e2m1", ("ue8m0", 3, 0, 0, True), "", "modifier .scale_vec::3X is not supported"),
+    ("kind::f8f6f4.satfinite", 32, "e4m3", (), "", "supported as m16n8k32, row.col"),
 ])  # fmt: skip
 def test_products_that_do_not_exist_are_refused(kind, k, a, scale, form, message):
     more = (", %r10, 0" if form else "") + (", %r10, {0, 0}, %r11, {0, 0}" if scale else "")

@@ -71,7 +71,7 @@ class Access:
                 view[index + j] = some.pick(value)
 
     def load_rows(self, site: Site, matrices: int, address, lanes: Lanes) -> np.ndarray:
-        """Load ldmatrix's rows: (lanes, 16) bytes, at the addresses of the first 8 * matrices lanes of each warp."""
+        """Load ldmatrix's rows: (lanes, bytes of the site), at the addresses of the first 8 * matrices lanes of each warp."""
         rows = np.zeros((lanes.mask.size, site.bytes), np.uint8)
         named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
         for memory, positions, some in self.pieces(site, address, named):
@@ -79,6 +79,17 @@ class Access:
                 self.check.read(site, memory, positions, some)
             rows[some.index] = memory.data[(positions - memory.base)[:, None] + np.arange(site.bytes)]
         return rows
+
+    def aligned_rows(self, site: Site, matrices: int, address, lanes: Lanes) -> Lanes:
+        """Return the lanes whose rows ldmatrix loads in part; report those whose address is no multiple of a whole row's bytes,
+        which `site` has."""
+        named = lanes.only(np.arange(lanes.mask.size) % WARP < 8 * matrices)
+        at = np.asarray(named.pick(np.asarray(address, "i8")))
+        aligned = at & (site.bytes - 1) == 0
+        if aligned.all():
+            return named
+        self.fault(site, "shared", "misaligned", at[~aligned], subset(named, ~aligned), "ld")
+        return subset(named, aligned)
 
     def store_rows(self, site: Site, rows: np.ndarray, matrices: int, address, lanes: Lanes) -> None:
         """Store stmatrix's rows, (lanes, 16) bytes, at the addresses of the first 8 * matrices lanes of each warp."""

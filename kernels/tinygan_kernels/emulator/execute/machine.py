@@ -178,6 +178,7 @@ class Machine:
             "load": access.load,
             "store": access.store,
             "load_rows": access.load_rows,
+            "aligned_rows": access.aligned_rows,
             "store_rows": access.store_rows,
             "load_fragment": partial(fragments.load_fragment, access),
             "store_fragment": partial(fragments.store_fragment, access),

@@ -287,18 +287,18 @@ def prmt(e: Emitter, ins: Instruction) -> None:
 
 
 def lop3(e: Emitter, ins: Instruction) -> None:
-    """Lower lop3.b32, and lop3.and.b32 d|p, a, b, c, table, q, whose p is (d != 0) and q (or, xor)."""
-    combine = next((m for m in ins.modifiers if m in ("and", "or", "xor")), "")
+    """Lower lop3.b32, and lop3.and.b32 and lop3.or.b32 d|p, a, b, c, table, q, whose p is (d != 0) and q, or (d != 0) or q."""
+    combine = next((m for m in ins.modifiers if m in ("and", "or")), "")
     target, form = ins.operands[0], (isinstance(ins.operands[0], Pair), len(ins.operands) == 6)
     if not isinstance(ins.operands[4], Immediate) or form != (bool(combine), bool(combine)):
-        raise e.unsupported("lop3.b32 has a constant table and one result, lop3.{and, or, xor}.b32 two results and a sixth operand")
+        raise e.unsupported("lop3.b32 has a constant table and one result, lop3.{and, or}.b32 two results and a sixth operand")
     arguments = [e.read(o, "b32") for o in ins.operands[1:4]]
     value = e.call(integers.lop3, *arguments, str(ins.operands[4].value))
     if not isinstance(target, Pair):
         e.write(target, "b32", value)
         return
     e.line(f"result = {value}")
-    sign = {"and": "&", "or": "|", "xor": "^"}[combine]
+    sign = {"and": "&", "or": "|"}[combine]
     e.line(f"other = (result != 0) {sign} {e.read(ins.operands[5], 'pred')}")
     e.write(target.first, "b32", "result")
     e.write(target.second, "pred", "other")

@@ -181,6 +181,10 @@ def unpack(e: Emitter, target: Vector, source, kind: str) -> None:
         e.write(item, part, f"(whole >> {shift}).astype('{code_of(part)}')")
 
 
+_TO_TF32 = ({"rna"}, {"rn"}, {"rz"}, {"rn", "relu"}, {"rz", "relu"})
+"""What a conversion to tf32 names besides .satfinite: one rounding mode, and with two of them .relu. (PTX ISA, cvt)"""
+
+
 def cvt(e: Emitter, ins: Instruction) -> None:
     if "pack" in ins.modifiers:
         cvt_pack(e, ins)
@@ -196,7 +200,7 @@ def cvt(e: Emitter, ins: Instruction) -> None:
     if "satfinite" in flags and (target not in ("f16", "bf16", "tf32", *PACKED) or source != "f32"):
         raise e.unsupported("modifier .satfinite is supported from f32 to f16, bf16, f16x2, bf16x2, tf32, and to narrower floats")
     value = [e.read(o, source) for o in ins.operands[1:]]
-    if target == "tf32" and source == "f32" and set(flags) <= {"rn", "rz", "rna", "relu", "satfinite"}:
+    if target == "tf32" and source == "f32" and set(flags) - {"satfinite"} in _TO_TF32:
         e.write(ins.operands[0], "b32", e.call(to_tf32(set(flags)), *value))
     elif target in PACKED and len(value) == 2:
         e.write(ins.operands[0], "b32", e.call(pack_halves(PACKED[target], flags), *value))

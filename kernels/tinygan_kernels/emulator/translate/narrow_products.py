@@ -31,8 +31,9 @@ def mma_narrow(e: Emitter, ins: Instruction) -> None:
     depth = 2 * kind.depth if sparse else kind.depth
     results = ("f32",) if kind.scales else ("f16", "f32")
     known = len(types) == 4 and shape == (16, 8, depth) and {types[1], types[2]} <= set(kind.types)
-    plain = "row" in ins.modifiers and "col" in ins.modifiers and ("block_scale" in ins.modifiers) == bool(kind.scales)
-    if not known or not plain or not {types[0], types[3]} <= set(results) or (sparse == "sp" and kind.scales):
+    plain = {"row", "col"} <= set(ins.modifiers) and "satfinite" not in ins.modifiers
+    scaled = ("block_scale" in ins.modifiers) == bool(kind.scales)
+    if not (known and plain and scaled) or not {types[0], types[3]} <= set(results) or (sparse == "sp" and kind.scales):
         named, ends = " ".join(t.removesuffix(" in a byte") for t in kind.types), " or ".join(results)
         raise e.unsupported(f".{kind_of(ins)} is supported as m16n8k{depth}, row.col, of {named}, with D and C of {ends}")
     operands = list(ins.operands)

@@ -106,7 +106,7 @@ _QUERIES = (
 _SURFACE = f"b p {_GEOMETRY} trap clamp zero"
 _PRODUCT = r"sync aligned row col m\d+n\d+k\d+ e4m3 e5m2 s4 u4 b1 xor and popc satfinite"
 _SPARSE = "sp sp::ordered_metadata"
-_NARROW = rf"e3m2 e2m3 e2m1 {' '.join(KINDS)} block_scale scale_vec::\dX ue8m0 ue4m3"
+_NARROW = rf"e3m2 e2m3 e2m1 {' '.join(KINDS)} block_scale scale_vec::[124]X ue8m0 ue4m3"
 
 OPCODES: dict[str, Opcode] = {
     # -- arithmetic
@@ -131,7 +131,7 @@ OPCODES: dict[str, Opcode] = {
     # -- bits
     **_rows("and or xor not", arithmetic.logic, "integer"),
     "cnot": Opcode(_simple(integers.cnot), "integer"),
-    "lop3": Opcode(arithmetic.lop3, "integer", modifiers="and or xor"),
+    "lop3": Opcode(arithmetic.lop3, "integer", modifiers="and or"),
     "shl": Opcode(_simple(integers.shl, None, None, "u32"), "integer"),
     "shr": Opcode(_simple(integers.shr, None, None, "u32"), "integer"),
     "shf": Opcode(arithmetic.funnel, "integer", modifiers="l r clamp wrap"),

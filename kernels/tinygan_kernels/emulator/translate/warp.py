@@ -225,9 +225,10 @@ def _ldmatrix_narrow(e: Emitter, ins: Instruction) -> None:
         raise e.unsupported("of .m8n16, .b8x16.b4x16_p64 and .b8x16.b6x16_p32 without .trans are supported")
     targets, space = vector_items(ins.operands[0]), space_of(e, ins)
     address, count = e.address(ins.operands[1]), len(targets)
-    rows = f"load_rows({e.bind(e.site_of(ins, space, 'u8', 8))}, {count}, {address}, {e.lanes})"
+    e.line(f"named = aligned_rows({e.bind(e.site_of(ins, space, 'u8', 8, 2))}, {count}, {address}, {e.lanes})")
+    rows = f"load_rows({e.bind(e.site_of(ins, space, 'u8', 8))}, {count}, {address}, named)"
     if bits == 6:
-        rows += f", load_rows({e.bind(e.site_of(ins, space, 'u4', 4))}, {count}, {address} + 8, {e.lanes})"
+        rows += f", load_rows({e.bind(e.site_of(ins, space, 'u4', 4))}, {count}, {address} + 8, named)"
     e.line(f"rows = {e.call(matrix.spread_bits, str(bits), rows)}")
     e.line(f"results = {e.call(matrix.distribute, 'rows', str(count), 'False')}")
     for i, target in enumerate(targets):
