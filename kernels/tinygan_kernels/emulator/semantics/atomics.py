@@ -21,10 +21,8 @@ def operation(name: str, kind: str):
     """Return f of `new = f(old, value[, second value])` for atom.<name>.<kind>, vector to vector."""
     if name == "add" and kind in ("f16", "bf16"):
         return floats.arithmetic("add", kind, "rn")
-    if name in ("min", "max") and kind == "bf16":
-        return floats.half_extremum(name, kind, False)
-    if name in ("min", "max") and kind[0] == "f":
-        return floats.minimum if name == "min" else floats.maximum
+    if name in ("min", "max") and (kind[0] == "f" or kind == "bf16"):
+        return floats.extremum(name, kind, False)
     return {
         "add": np.add,
         "min": np.minimum,

@@ -191,22 +191,14 @@ def _canonical(a):
     return code.view(a.dtype)
 
 
-def half_extremum(operation: str, kind: str, nan: bool):
-    """Return the function of min or max (`nan`: min.NaN, max.NaN) on f16 or bf16; bf16 goes through float32, exactly."""
+def extremum(operation: str, kind: str, nan: bool):
+    """Return the function of min or max (`nan`: min.NaN, max.NaN) on f16, bf16, f32 or f64; bf16 goes through float32, exactly."""
     pick = {("min", False): minimum, ("max", False): maximum, ("min", True): nan_minimum, ("max", True): nan_maximum}[
         operation, nan
     ]
-    if kind == "f16":
+    if kind != "bf16":
         return pick
     return lambda a, b: f64_to_bf16(pick(np.atleast_1d(bf16_to_f32(a)), bf16_to_f32(b)).astype("f8"))
-
-
-def extremum(operation: str, kind: str, nan: bool):
-    """Return the function of min or max (`nan`: min.NaN, max.NaN) on a type: f16, bf16, f32 or f64."""
-    if kind in ("f16", "bf16"):
-        return half_extremum(operation, kind, nan)
-    pick = {("min", False): minimum, ("max", False): maximum, ("min", True): nan_minimum, ("max", True): nan_maximum}
-    return pick[operation, nan]
 
 
 def with_signs(pick, kind: str):
@@ -297,7 +289,7 @@ def divide_approx(a, b):
 def relu_half(values, kind: str):
     """Compute max(x, 0) for fma.relu; NaN becomes the canonical NaN."""
     zero = np.zeros((), values.dtype)
-    return half_extremum("max", kind, True)(values, zero)
+    return extremum("max", kind, True)(values, zero)
 
 
 def bf16_sign(operation: str):

@@ -81,7 +81,7 @@ def match(mode: str, values, members, active):
 def reduce(operation: str, values, members, active):
     """Compute redux.sync: the reduction over the named lanes, given to each of them. A warp may hold several such sets."""
     width = active.size
-    if active.any() and np.asarray(values).dtype == np.float32:
+    if np.asarray(values).dtype == np.float32:
         return _reduce_floats(operation, values, members, active)
     function, neutral = REDUCTIONS[operation]
     values, members = np.broadcast_to(values, (width,)), np.broadcast_to(members, (width,))
