@@ -28,6 +28,11 @@ def test_arrays_have_what_cupys_have():
     for wrong, error in ((copy.astype("f8"), TypeError), (copy[0], ValueError)):
         with pytest.raises(error, match="set takes"):
             x.set(wrong)
+        with pytest.raises(error, match="get takes"):
+            x.get(out=wrong)
+    out = np.zeros((2, 3), "f4")
+    assert x.get(out=out) is out and (out == copy).all() and cp.asnumpy(x, blocking=False)[0, 0] == 9
+    assert isinstance(cp.linalg.slogdet(x[:, :2]).logabsdet, cp.ndarray)
     assert cp.get_array_module(x, copy) is cp and cp.get_array_module(copy) is np
     with pytest.raises(AttributeError, match=r"emulator\.cupy has no nonsense"):
         cp.nonsense  # noqa: B018
@@ -40,6 +45,8 @@ def test_streams_events_and_the_device():
         end.record()
         stream.synchronize()
         assert cp.cuda.get_elapsed_time(start, end) >= 0
+        with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="cudaErrorInvalidResourceHandle"):
+            cp.cuda.get_elapsed_time(start, cp.cuda.Event())
     cp.cuda.runtime.deviceSynchronize()
     assert cp.cuda.Device().compute_capability == "80"
 
@@ -135,6 +142,8 @@ def test_reductions_of_other_kinds():
     total = cp.ReductionKernel("float32 x, float32 w", "float64 y", "x * w", "a + b", "y = a", "0", reduce_type="float64")
     assert total(x, 2, out=out) is out and out == 2
     assert total(x[:0], x[:0]) == 0
+    with pytest.raises(ValueError, match=r"out has shape \(2,\), the result \(\)"):
+        total(x, 2, out=cp.zeros(2, "f8"))
     weighed = cp.ReductionKernel("T x, raw T w", "T y", "x * w[0] + w[w.size() - 1]", "a + b", "y = a", "0", "weighed")
     rows = cp.arange(12.0).reshape(3, 4)
     assert weighed(rows, cp.array([2.0, 7.0, 5.0]), axis=1).tolist() == (2 * rows.get() + 5).sum(axis=1).tolist()

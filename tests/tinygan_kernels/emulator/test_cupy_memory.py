@@ -1,6 +1,8 @@
 """emulator.cupy: pointers, pools and pinned memory, what the runtime says of the device, random numbers."""
 
 import gc
+import types
+import weakref
 
 import numpy as np
 import pytest
@@ -31,6 +33,53 @@ def test_arrays_lie_over_memory_that_was_allocated():
     with pytest.raises(TypeError, match="memptr is a MemoryPointer, not a int"):
         cp.ndarray(2, "f4", 1234)
     assert cp.ndarray((0, 3)).shape == (0, 3) and cp.zeros(0).data.mem.size == 0
+    host = np.zeros(4, "u1")
+    (memory + 1).memset(-1, 2)
+    memory.copy_to_host(host.ctypes.data, 4)
+    assert host[1:3].tolist() == [255, 255]
+
+
+def test_pointers_outside_of_their_memory_and_null_pointers_are_refused():
+    memory, runtime = cp.cuda.alloc(64), cp.cuda.runtime
+    for wrong, message in (
+        (lambda: (memory - 4).memset(0, 4), "a pointer is -4 bytes after the beginning of an allocation of 64"),
+        (lambda: cp.ndarray(1, "u1", memory + 65), "a pointer is 65 bytes after"),
+        (lambda: memory.memset(0, -1), "-1 bytes are wanted"),
+        (lambda: (memory + 60).memset(0, 5), "5 bytes are wanted, and the allocation has 4"),
+        (lambda: memory.copy_from_host(0, 4), "at the address 0x0"), (lambda: memory.copy_to_host(None, 4), "at the address 0x0"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            wrong()
+    for wrong, status in (
+        (lambda: runtime.memcpy(0, memory.ptr, 4, 4), 1), (lambda: runtime.memcpy(memory.ptr, 0, 4, 4), 1),
+        (lambda: runtime.memset(0, 0, 4), 1), (lambda: runtime.memcpy(memory.ptr, memory.ptr + 8, 4, 5), 21),
+    ):  # fmt: skip
+        with pytest.raises(runtime.CUDARuntimeError) as told:
+            wrong()
+        assert told.value.status == status
+
+
+def test_memory_of_others_lives_as_long_as_an_array_lies_over_it():
+    class Owner:
+        def __init__(self):
+            self.array = np.arange(6, dtype="i4")[::-1]
+            interface = self.array.__array_interface__
+            kept = {key: interface[key] for key in ("shape", "typestr", "data", "strides")}
+            self.__cuda_array_interface__ = {**kept, "version": 3}
+
+    def over(owner):
+        first = owner.array.base.ctypes.data
+        return cp.ndarray(6, "i4", cp.cuda.MemoryPointer(cp.cuda.UnownedMemory(first, 24, owner), 0))
+
+    for make, values in ((cp.asarray, [5, 4, 3, 2, 1, 0]), (over, [0, 1, 2, 3, 4, 5])):
+        owner = Owner()
+        gone, array = weakref.ref(owner), make(owner)
+        del owner
+        gc.collect()
+        assert gone() is not None and array.tolist() == values
+        del array
+        gc.collect()
+        assert gone() is None
 
 
 def test_a_kernel_reads_a_constant_that_was_set_through_an_array():
@@ -67,6 +116,20 @@ def test_pools_count_what_is_held_and_keep_to_their_limit():
     assert pool.used_bytes() == before + 1000 == pool.total_bytes() and pool.free_bytes() == 0
     del held
     assert pool.used_bytes() == before
+    array = cp.ndarray(250, "f4", cp.cuda.alloc(1000))
+    assert pool.used_bytes() == before + 1000, "the array holds it"
+    del array
+    assert pool.used_bytes() == before
+    pool.set_limit(size=before + 100)
+    try:
+        with pytest.raises(MemoryError, match="Out of memory allocating 101 bytes"):
+            cp.cuda.alloc(101)
+    finally:
+        pool.set_limit()
+    assert pool.get_limit() == 0 and cp.cuda.alloc(101).mem.size == 101
+    for wrong in ({"size": 1, "fraction": 0.5}, {"size": -1}, {"fraction": 1.5}):
+        with pytest.raises(ValueError, match="fraction"):
+            pool.set_limit(**wrong)
     small = cp.cuda.MemoryPool()
     small.set_limit(size=before + 100)
     assert small.get_limit() == before + 100
@@ -122,5 +185,8 @@ def test_random_numbers_have_the_dtype_that_is_asked_for_and_follow_the_seed():
         assert module.randint(0, 9, size=4, dtype="i4").dtype == np.int32 and module.rand(2).dtype == np.float64
         with pytest.raises(TypeError, match="draws float32 or float64, not int32"):
             module.uniform(0, 1, 2, dtype="i4")
+    state = cp.random.RandomState(1)
+    state._state = types.SimpleNamespace(rand=lambda n: np.full(n, 1 - 2.0**-53))
+    assert (state.rand(3, dtype="f4") < 1).all() and (state.rand(3) == 1 - 2.0**-53).all()
     drawn = cp.random.Generator(cp.random.XORWOW(1)).random(5)
     assert isinstance(drawn, cp.ndarray) and (drawn == cp.random.Generator(cp.random.XORWOW(1)).random(5)).all()

@@ -74,8 +74,8 @@ def show_config() -> None:
     print(f"emulator.cupy, for CuPy {__version__}: NumPy {np.__version__}, kernels emulated")
 
 
-def asnumpy(a, stream=None, order: str = "C", out=None) -> np.ndarray:
-    """Return an array as a plain NumPy array, by a copy."""
+def asnumpy(a, stream=None, order: str = "C", out=None, *, blocking: bool = True) -> np.ndarray:
+    """Return an array as a plain NumPy array, by a copy. The arguments besides are those of `ndarray.get`."""
     return wrapped(np.asarray(a)).get(stream, order, out)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
+from tinygan_kernels.emulator.execute.memory import array_over
 from tinygan_kernels.emulator.execute.texture_objects import Bindless
 
 from .memory import MemoryPointer, UnownedMemory
@@ -33,20 +34,29 @@ class ndarray(np.ndarray):
             raise ValueError(f"an array of shape {shape} and dtype {np.dtype(dtype)} has {wanted} bytes, its memory {memory.size}")
         return super().__new__(cls, shape, dtype, memory, 0, strides, order)
 
-    def get(self, stream=None, order="C", out=None) -> np.ndarray:
-        """Return a copy as a plain NumPy array. stream: taken, and without effect, as all is done in order."""
+    def get(self, stream=None, order="C", out=None, blocking=True) -> np.ndarray:
+        """Return a copy as a plain NumPy array. stream, blocking: taken, and without effect, as all is done in order.
+
+        out: the array that is written. Raises TypeError or ValueError for one of another dtype or shape.
+        """
         if out is None:
             return np.array(self, order=order, subok=False)
+        self._fits(out, "get")
         out[...] = np.asarray(self)
         return out
 
     def set(self, arr, stream=None) -> None:
         """Copy a NumPy array of the same shape and dtype into this one. Raises TypeError or ValueError for another."""
-        if not isinstance(arr, np.ndarray) or arr.dtype != self.dtype:
-            raise TypeError(f"set takes a NumPy array of dtype {self.dtype}, not {getattr(arr, 'dtype', type(arr).__name__)}")
-        if arr.shape != self.shape:
-            raise ValueError(f"set takes an array of shape {self.shape}, not {arr.shape}")
+        self._fits(arr, "set")
         self[...] = arr
+
+    def _fits(self, other, call: str) -> None:
+        """Raise TypeError or ValueError where what `get` or `set` is given is no array of this dtype and shape."""
+        if not isinstance(other, np.ndarray) or other.dtype != self.dtype:
+            given = getattr(other, "dtype", type(other).__name__)
+            raise TypeError(f"{call} takes a NumPy array of dtype {self.dtype}, not {given}")
+        if other.shape != self.shape:
+            raise ValueError(f"{call} takes an array of shape {self.shape}, not {other.shape}")
 
     @property
     def data(self) -> MemoryPointer:
@@ -90,13 +100,7 @@ def of_device(value: Any) -> Any:
     """Return what has the memory of another library's array (Numba's device arrays) as an array of this module; else the value."""
     if isinstance(value, np.ndarray) or not hasattr(value, "__cuda_array_interface__"):
         return value
-    given = value.__cuda_array_interface__
-    dtype, shape, strides = np.dtype(given["typestr"]), tuple(given["shape"]), given.get("strides")
-    most = dtype.itemsize + sum((n - 1) * s for n, s in zip(shape, strides or (), strict=False))
-    size = most if strides else int(np.prod(shape)) * dtype.itemsize
-    if not int(np.prod(shape)):
-        return ndarray(shape, dtype)
-    return ndarray(shape, dtype, MemoryPointer(UnownedMemory(given["data"][0], size, value), 0), strides)
+    return wrapped(array_over(value.__cuda_array_interface__, value))
 
 
 def wrapped(value: Any) -> Any:
@@ -109,6 +113,8 @@ def wrapped(value: Any) -> Any:
         return Adapted(value, "random.Generator")
     if type(value) in (tuple, list):
         return type(value)(map(wrapped, value))
+    if isinstance(value, tuple) and hasattr(value, "_make"):  # a named tuple, as linalg returns them
+        return value._make(map(wrapped, value))
     return value
 
 

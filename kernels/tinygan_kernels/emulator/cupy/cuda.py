@@ -105,7 +105,7 @@ class Event:
     done = True
 
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False):
-        self.time = 0.0
+        self.time: float | None = None
 
     def record(self, stream: Stream | None = None) -> None:
         """Record the time."""
@@ -115,7 +115,12 @@ class Event:
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:
-    """Return the milliseconds between two events. They are the emulator's, and say nothing about a GPU."""
+    """Return the milliseconds between two events. They are the emulator's, and say nothing about a GPU.
+
+    Raises runtime.CUDARuntimeError for an event that was not recorded.
+    """
+    if start_event.time is None or end_event.time is None:
+        raise runtime.CUDARuntimeError(400, "cudaErrorInvalidResourceHandle: invalid resource handle")
     return 1e3 * (end_event.time - start_event.time)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygan_kernels.emulator.execute.memory import array_over, bytes_at
+
 DEVICE_BYTES = 16 << 30
 """What the device says that it has of memory. The host's memory is what counts."""
 
@@ -26,18 +28,19 @@ class Memory:
     def __init__(self, size: int):
         self.array = np.empty(int(size), np.uint8)
         self.size = int(size)
-        _used[id(self)] = self
+        _held[id(self.array)] = self.array
 
     @property
     def ptr(self) -> int:
         return int(self.array.ctypes.data)
 
 
-_used: weakref.WeakValueDictionary[int, Memory] = weakref.WeakValueDictionary()
+_held: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+"""The bytes of allocations, which a pointer keeps alive, or an array that lies over them."""
 
 
 class UnownedMemory:
-    """Memory that somebody else allocated: `size` bytes at address `ptr`. owner: what keeps it alive."""
+    """Memory that somebody else allocated: `size` bytes at address `ptr`. owner: what keeps it alive; so do arrays over it."""
 
     device_id = 0
 
@@ -49,7 +52,7 @@ class UnownedMemory:
         elif known is not None and known.ctypes.data == ptr and known.flags.c_contiguous:
             self.array = known.view(np.ndarray).reshape(-1).view(np.uint8)[:size]
         else:
-            self.array = np.frombuffer(memoryview((ctypes.c_ubyte * self.size).from_address(self.ptr)), np.uint8)
+            self.array = array_over({"typestr": "|u1", "shape": (self.size,), "data": (self.ptr, False)}, owner)
 
 
 class MemoryPointer:
@@ -69,8 +72,10 @@ class MemoryPointer:
 
     def bytes(self, size: int | None = None) -> np.ndarray:
         """Return the bytes from here on, `size` of them or all. Raises ValueError where the allocation has not so many."""
+        if not 0 <= self.offset <= self.mem.array.size:
+            raise ValueError(f"a pointer is {self.offset} bytes after the beginning of an allocation of {self.mem.array.size}")
         rest = self.mem.array[self.offset :]
-        if size is not None and size > rest.size:
+        if size is not None and not 0 <= size <= rest.size:
             raise ValueError(f"{size} bytes are wanted, and the allocation has {rest.size} from here on")
         return rest if size is None else rest[:size]
 
@@ -90,16 +95,16 @@ class MemoryPointer:
         self.bytes(size)[...] = src.bytes(size)
 
     def copy_from_host(self, mem: int | ctypes.c_void_p, size: int) -> None:
-        """Copy bytes from an address of the host."""
-        self.bytes(size)[...] = np.frombuffer(ctypes.string_at(_address(mem), size), np.uint8)
+        """Copy bytes from an address of the host. Raises ValueError for a null pointer."""
+        self.bytes(size)[...] = _of_host(mem, size)
 
     def copy_to_host(self, mem: int | ctypes.c_void_p, size: int) -> None:
-        """Copy bytes to an address of the host."""
-        ctypes.memmove(_address(mem), self.bytes(size).tobytes(), size)
+        """Copy bytes to an address of the host. Raises ValueError for a null pointer."""
+        _of_host(mem, size)[...] = self.bytes(size)
 
     def memset(self, value: int, size: int) -> None:
-        """Set bytes to a value."""
-        self.bytes(size)[...] = value
+        """Set bytes to a value, of which the lowest 8 bits count."""
+        self.bytes(size)[...] = int(value) & 0xFF
 
     def copy_from(self, mem: MemoryPointer | int | ctypes.c_void_p, size: int) -> None:
         """Copy bytes from another pointer of this kind, or from an address of the host."""
@@ -124,8 +129,12 @@ class MemoryPointer:
         self.memset(value, size)
 
 
-def _address(mem: int | ctypes.c_void_p) -> int:
-    return int(getattr(mem, "value", mem) or 0)
+def _of_host(mem: int | ctypes.c_void_p, size: int) -> np.ndarray:
+    """Return the bytes at an address of the host. Raises ValueError for a null pointer, and for a negative size."""
+    address = int(getattr(mem, "value", mem) or 0)
+    if size < 0 or (size and not address):
+        raise ValueError(f"{size} bytes are wanted at the address {address:#x} of the host")
+    return bytes_at(address, size)
 
 
 def alloc(size: int) -> MemoryPointer:
@@ -139,7 +148,6 @@ def malloc(size: int) -> MemoryPointer:
 
 
 malloc_managed = malloc_async = malloc
-_allocators: list[Callable[[int], MemoryPointer]] = [malloc]
 
 
 def set_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> None:
@@ -174,7 +182,7 @@ class MemoryPool:
         return self._allocator(size)
 
     def used_bytes(self) -> int:
-        return sum(memory.size for memory in list(_used.values()))
+        return sum(array.nbytes for array in list(_held.values()))
 
     total_bytes = used_bytes
 
@@ -189,10 +197,15 @@ class MemoryPool:
     free_all_free = free_all_blocks
 
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
-        """Set the limit of what `malloc` hands out: in bytes, or as a part of the device's memory. 0: none."""
-        if (size is None) == (fraction is None):
-            size = size if fraction is None and size is not None else 0
-        self._limit = int(size if size is not None else (fraction or 0) * DEVICE_BYTES)
+        """Set the limit of what `malloc` hands out: in bytes, or as a part of the device's memory. 0 or nothing: no limit.
+
+        Raises ValueError for both, for a negative size, and for a fraction that is not from 0 to 1.
+        """
+        if size is not None and fraction is not None:
+            raise ValueError("set_limit takes size or fraction, not both")
+        if (size or 0) < 0 or not 0 <= (fraction or 0) <= 1:
+            raise ValueError(f"size {size}, fraction {fraction}: a size is 0 or more, a fraction from 0 to 1")
+        self._limit = int(size or (fraction or 0) * DEVICE_BYTES)
 
     def get_limit(self) -> int:
         return self._limit
@@ -241,3 +254,4 @@ def set_pinned_memory_allocator(allocator: object = None) -> None: ...
 
 
 default_pool, default_pinned_pool = MemoryPool(), PinnedMemoryPool()
+_allocators: list[Callable[[int], MemoryPointer]] = [default_pool.malloc]

@@ -16,16 +16,21 @@ _REAL = (
     "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald",
     "weibull",
 )  # fmt: skip
+_BELOW_ONE = ("rand", "random", "random_sample", "ranf", "sample")
+_LARGEST = np.nextafter(np.float32(1), np.float32(0))
 
 
-def _with_dtype(function: Any) -> Any:
+def _with_dtype(function: Any, name: str) -> Any:
     """Return a function of NumPy's that also takes a dtype, float32 or float64, and returns arrays of this module."""
 
     @functools.wraps(function)
     def drawn(*args: Any, dtype: Any = np.float64, **options: Any) -> np.ndarray:
         if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"{function.__name__} draws float32 or float64, not {np.dtype(dtype)}")
-        return wrapped(np.asarray(function(*args, **options)).astype(dtype, copy=False))
+            raise TypeError(f"{name} draws float32 or float64, not {np.dtype(dtype)}")
+        numbers = np.asarray(function(*args, **options)).astype(dtype, copy=False)
+        if name in _BELOW_ONE and np.dtype(dtype) == np.float32:  # one just below 1 was rounded to 1
+            numbers = np.minimum(numbers, _LARGEST)
+        return wrapped(numbers)
 
     return drawn
 
@@ -44,7 +49,7 @@ class RandomState:
 
 def _adapted(state: Any, name: str) -> Any:
     if name in _REAL:
-        return _with_dtype(getattr(state, name))
+        return _with_dtype(getattr(state, name), name)
     return getattr(Adapted(state, "random"), name)
 
 

@@ -90,7 +90,13 @@ def memGetInfo() -> tuple[int, int]:
 
 
 def memcpy(dst: int, src: int, size: int, kind: int) -> None:
-    """Copy bytes from one address to another. On a GPU the kind of copy has to fit them; all memory is the host's here."""
+    """Copy bytes from one address to another. On a GPU the kind of copy has to fit them; all memory is the host's here.
+
+    Raises CUDARuntimeError for a null pointer, and for a kind that there is not.
+    """
+    if kind not in range(5):
+        raise CUDARuntimeError(21, "cudaErrorInvalidMemcpyDirection: invalid copy direction for memcpy")
+    _check(size, dst, src)
     ctypes.memmove(dst, src, size)
 
 
@@ -99,12 +105,19 @@ def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
 
 
 def memset(ptr: int, value: int, size: int) -> None:
-    """Set bytes at an address."""
+    """Set bytes at an address. Raises CUDARuntimeError for a null pointer."""
+    _check(size, ptr)
     ctypes.memset(ptr, value, size)
 
 
 def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:
     memset(ptr, value, size)
+
+
+def _check(size: int, *addresses: int) -> None:
+    """Raise CUDARuntimeError where bytes are wanted of a null pointer, or fewer than none."""
+    if size < 0 or (size and not all(addresses)):
+        raise CUDARuntimeError(1, "cudaErrorInvalidValue: invalid argument")
 
 
 def profilerStart() -> None: ...

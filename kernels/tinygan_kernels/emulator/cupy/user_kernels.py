@@ -235,6 +235,8 @@ class ReductionKernel(_UserKernel):
             result = result.reshape([1 if i in axes else shape[i] for i in range(len(shape))])
         if out is None:
             return wrapped(result)
+        if out.shape != result.shape:
+            raise ValueError(f"kernel {self.name}: out has shape {out.shape}, the result {result.shape}")
         out[...] = result
         return out
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +49,16 @@ def bytes_at(address: int, size: int) -> np.ndarray:
     if size == 0:
         return np.empty(0, np.uint8)
     return np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+
+
+def array_over(interface: dict[str, Any], owner: object) -> np.ndarray:
+    """Return an array over the memory that a `__cuda_array_interface__` describes. It keeps `owner`, whose memory it is, alive."""
+    dtype = np.dtype(interface["typestr"])
+    if dtype.kind == "V" and interface.get("descr"):
+        dtype = np.dtype(interface["descr"])
+    described = {"typestr": dtype.str, "descr": dtype.descr, "shape": tuple(interface["shape"]), "version": 3,
+                 "data": interface["data"], "strides": interface.get("strides")}  # fmt: skip
+    return np.asarray(SimpleNamespace(__array_interface__=described, owner=owner))
 
 
 def extent(array: np.ndarray) -> tuple[int, int]:

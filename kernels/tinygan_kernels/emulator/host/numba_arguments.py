@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.memory import bytes_at
+from tinygan_kernels.emulator.execute.memory import array_over, bytes_at
 
 
 class Arguments:
@@ -97,9 +97,4 @@ def _foreign(given: Any) -> Any:
     interface = given.__cuda_array_interface__
     if interface.get("stream") is not None and settings.CUDA_ARRAY_INTERFACE_SYNC:
         numba.cuda.external_stream(interface["stream"]).synchronize()
-    dtype, shape, (address, readonly) = np.dtype(interface["typestr"]), interface["shape"], interface["data"]
-    if "descr" in interface and dtype.kind == "V":
-        dtype = np.dtype(interface["descr"])
-    whole = SimpleNamespace(__array_interface__={"typestr": dtype.str, "descr": dtype.descr, "shape": shape, "version": 3,
-                                                 "data": (address, readonly), "strides": interface.get("strides")})  # fmt: skip
-    return np.asarray(whole)
+    return array_over(interface, given)
