@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("cuda.bindings", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
+from benchmarks.quality.numba_suite import __main__ as command
 from benchmarks.quality.numba_suite import reasons, runner
 from benchmarks.quality.numba_suite.record import onto, summary
 
@@ -120,6 +121,27 @@ def test_reasons_are_of_known_tests_alone():
     assert reasons.reason_of("cudapy/test_intrinsics.py::TestCudaIntrinsic::test_issue_9229") == "too large"
     assert reasons.reason_of("cudapy/test_intrinsics.py::TestCudaIntrinsic::test_issue_9229_b") == reasons.OTHER
     assert len({r.name for r in reasons.REASONS}) == len(reasons.REASONS)
+
+
+def test_an_earlier_record_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "run", lambda *_: pytest.fail("it ran"))
+    kept = tmp_path / "record.json"
+    for content, message in (('{"numba-cuda": "0.1"}', "is of numba-cuda 0.1, installed is"), ("{", "is no record that can")):
+        kept.write_text(content)
+        monkeypatch.setattr("sys.argv", ["numba_suite", "--onto", str(kept)])
+        with pytest.raises(SystemExit, match=message):
+            command.main()
+    monkeypatch.setattr("sys.argv", ["numba_suite", "--only", "nothing like it"])
+    with pytest.raises(SystemExit, match="no file of tests was run: none has nothing like it in its path"):
+        command.main()
+
+
+def test_a_record_without_failures_says_so():
+    run = summary([]) | {"files by commit": {}, "files not run": []}
+    empty = run | {"stamp": {"commit": "old"}, "not passed": {}}
+    assert {key: onto(empty, run, [])[key] for key in ("tests", "passed", "failed", "skipped")} == {
+        "tests": 0, "passed": 0, "failed": 0, "skipped": 0,
+    }  # fmt: skip
 
 
 def test_a_record_is_brought_up_to_date_test_by_test():

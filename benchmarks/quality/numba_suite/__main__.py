@@ -17,7 +17,7 @@ import numba_cuda
 
 from benchmarks.speed.timing import stamp
 
-from .record import onto, summary
+from .record import Record, onto, summary
 from .runner import ROOT, Outcome, commit_of, files, folder_of_tests, is_whole, read, run
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="take outcomes from the logs of files that ran to their end")
     parser.add_argument("--kept", action="store_true", help="run nothing: sum up what the logs of earlier runs say")
     chosen = parser.parse_args()
+    earlier = earlier_record(chosen.onto) if chosen.onto else None
     folder = folder_of_tests()
     found: list[Outcome] = []
     left_out: list[str] = []
@@ -45,12 +46,10 @@ def main() -> None:
         found += outcomes
         commits.setdefault(commit_of(log), []).append(file)
         print(file, *(f"{n} {kind}" for kind, n in Counter(o.outcome for o in outcomes).items()), flush=True)
+    if not commits:
+        raise SystemExit("no file of tests was run" + (f": none has {chosen.only} in its path" if chosen.only else ""))
     record = summary(found) | {"files by commit": commits, "files not run": left_out}
-    if chosen.onto:
-        earlier = json.loads(chosen.onto.read_text())
-        if earlier["numba-cuda"] != numba_cuda.__version__:
-            versions = f"numba-cuda {earlier['numba-cuda']}, installed is {numba_cuda.__version__}"
-            raise SystemExit(f"{chosen.onto} is of {versions}: run all files anew")
+    if earlier is not None:
         record = onto(earlier, record, found)
     print(*(f"{key}: {value}" for key, value in record.items() if isinstance(value, int)), sep="\n")
     for reason, tests in record["not passed"].items():
@@ -58,6 +57,18 @@ def main() -> None:
     if chosen.json:
         versions = {"numba-cuda": numba_cuda.__version__}
         chosen.json.write_text(json.dumps({"stamp": stamp(), **versions, **record}, indent=1) + "\n")
+
+
+def earlier_record(path: Path) -> Record:
+    """Return the record that is brought up to date. Exits where it cannot be read, or is of another numba-cuda than this one."""
+    try:
+        earlier: Record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--onto {path} is no record that can be read: {error}") from None
+    if earlier["numba-cuda"] != numba_cuda.__version__:
+        versions = f"numba-cuda {earlier['numba-cuda']}, installed is {numba_cuda.__version__}"
+        raise SystemExit(f"{path} is of {versions}: run all files anew")
+    return earlier
 
 
 if __name__ == "__main__":

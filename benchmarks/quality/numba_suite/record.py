@@ -38,7 +38,8 @@ def onto(earlier: Record, record: Record, found: list[Outcome]) -> Record:
     before = {_test(name) for names in earlier["not passed"].values() for name in names}
     unseen, now = set(earlier["files not run"]), {o.test for o in found}
     again = [o for o in found if o.test.partition("::")[0] not in unseen]
-    counts = Counter({key: earlier[key] for key in ("passed", "failed", "skipped")}) + Counter(map(_counted, found))
+    counts = Counter({key: earlier[key] for key in ("passed", "failed", "skipped")})
+    counts.update(map(_counted, found))
     counts.subtract("failed" if o.test in before else "skipped" if o.outcome == "skipped" else "passed" for o in again)
     by_reason: dict[str, list[str]] = {}
     left = [name for names in earlier["not passed"].values() for name in names if _test(name) not in now]
