@@ -58,15 +58,15 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
                 texture_objects, bindless, mipmaps, textures, surfaces
     sanitizer   findings, strength, knowledge, order, messages, races, extents, copies, mbarriers, clusters, collectives, proxies,
                 products, chunk; beside it: counters
-    host        headers, driver_header, tensor_maps, nvrtc, nvjitlink, ptx_cache, kernel_names, signature, rawmodule;
-                numba_launch, numba_device, numba_core, numba_code, numba_lines, numba_arguments, ptx_linking, grid_sync,
-                numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
+    host        headers, driver_header, thrust, tensor_maps, toolkit, nvrtc, nvjitlink, ptx_cache, kernel_names, signature,
+                rawmodule; numba_launch, numba_device, numba_core, numba_code, numba_lines, numba_arguments, numba_linking,
+                ptx_linking, grid_sync, numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
     program     sources; memory, process, scanf, c_library, cuda_errors, cuda_arrays, cuda_memory, tensor_maps, launch,
                 cuda_runtime: what host code of a CUDA C++ program calls; writer, arithmetic, comparisons, conversions,
                 libraries, lowering, machine_code: its PTX becomes machine code; program. include/ has the headers of its C and
                 C++ library
-    cupy        arrays, user-defined kernels, textures and surfaces under CuPy's names
+    cupy        arrays, user-defined kernels, memory, streams, runtime, textures and surfaces under CuPy's names, and cupyx
 """
 
 from importlib import import_module

@@ -231,7 +231,8 @@ def test_im2col_map_is_what_the_driver_makes():
 @pytest.mark.parametrize(("arguments", "more", "error", "message"), [
     (((0,), (0,), 8, 4), {}, ValueError, "pixelBoxLowerCorner"),
     (((0, 0), (0, 0), 8, 4), {"kind": "f16"}, ValueError, "of 2 bytes"),
-    (((0, 0), (0, 0), 8.5, 4), {}, TypeError, "channels"), (((0, 0), (0, 0), 3, 4), {}, ValueError, "a multiple of 16"),
+    (((0, 0), (0, 0), 8.5, 4), {}, TypeError, "channels is 8.5: give an integer"),
+    (((0, 0), (0, 0), 3, 4), {}, ValueError, "a multiple of 16"),
     ((("a", 0), (0, 0), 8, 4), {}, TypeError, "lower"), (((0, 0), (0, 0), 8, 4), {"fill": "ones"}, ValueError, "fill is 'ones'"),
     (((0, 0), (0, -5), 8, 4), {}, ValueError, "no pixel lies between"),
 ])  # fmt: skip

@@ -87,11 +87,11 @@ def advice(version, option, log):
      "cublas_v2.h is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mine.h"', ""),
     ((13, 5), "-dw", 'k.cu(4): error: identifier "curandCreateGenerator" is undefined',
-     "of cuRAND's functions of the host, programs (.cu files with a main) that include curand.h have the usual ones"),
+     "cuRAND's functions of the host are for programs (.cu files with a main) that include curand.h"),
     ((13, 5), "-dw", "k.cu(4): error: __cluster_dims__ is not supported for this GPU architecture",
      "clusters need architecture 90: -arch=sm_90 for a program, --gpu-architecture=compute_90 in the options of a kernel"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "DeviceTopK"',
-     "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"),
+     "cub's algorithms of a whole device are for programs (.cu files with a main); docs/emulator.md lists them"),
     ((13, 5), "-dw", 'k.cu(4): error: namespace "cub" has no member "CountingInputIterator"',
      "cub::CountingInputIterator was in CUDA 12; CUDA 13 has thrust::counting_iterator in its place "
      "(the extra emulator-cuda12 brings CUDA 12)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.extras import install
@@ -25,19 +26,22 @@ def link(ptx: str, arch: str, registers: int | None = None) -> tuple[bytes, str]
     from cuda.bindings import nvjitlink
 
     options = [f"-arch={variant(ptx, arch)}", "-verbose", "-lineinfo"] + ([f"-maxrregcount={registers}"] if registers else [])
+    handle: Any = None
     try:
         handle = nvjitlink.create(len(options), options)
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx.encode(), len(ptx.encode()), "kernel")
         nvjitlink.complete(handle)
+        log, cubin = bytearray(nvjitlink.get_info_log_size(handle)), bytearray(nvjitlink.get_linked_cubin_size(handle))
+        nvjitlink.get_info_log(handle, log)
+        nvjitlink.get_linked_cubin(handle, cubin)
+        return bytes(cubin), log.decode(errors="replace")
     except RuntimeError as error:  # cuda.pathfinder's, where the library is not there
         raise LinkError(f"nvJitLink cannot be loaded ({str(error).splitlines()[0]}); run: {install('emulator')}") from None
     except nvjitlink.nvJitLinkError as error:
         raise LinkError(f"{arch}: the kernel does not compile for this architecture ({error}){_older_linker()}") from None
-    log, cubin = bytearray(nvjitlink.get_info_log_size(handle)), bytearray(nvjitlink.get_linked_cubin_size(handle))
-    nvjitlink.get_info_log(handle, log)
-    nvjitlink.get_linked_cubin(handle, cubin)
-    nvjitlink.destroy(handle)
-    return bytes(cubin), log.decode(errors="replace")
+    finally:
+        if handle is not None:
+            nvjitlink.destroy(handle)
 
 
 def variant(ptx: str, arch: str) -> str:

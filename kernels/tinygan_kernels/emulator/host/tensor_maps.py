@@ -64,7 +64,7 @@ def im2col_map(
     kind = _kind_of(array, kind, fill)
     steps = None if element_strides is None else _integers(element_strides, "element_strides")[::-1]
     first, last = _integers(lower, "lower")[::-1], _integers(upper, "upper")[::-1]
-    (many,), (columns,) = _integers((channels,), "channels"), _integers((pixels,), "pixels")
+    many, columns = _integer(channels, "channels"), _integer(pixels, "pixels")
     made = maps.im2col(*_tensor(array, kind), first, last, many, columns, steps, swizzle, fill == "nan")
     return TensorMapArgument(array, made)
 
@@ -92,6 +92,14 @@ def _kind_of(array: np.ndarray, kind: str | None, fill: str) -> str:
     if array.ndim and array.strides[-1] != array.itemsize:
         raise ValueError("the last dimension of the array has to be contiguous")
     return kind
+
+
+def _integer(given: int, name: str) -> int:
+    """Return an argument that is an integer. Raises TypeError for another thing."""
+    try:
+        return index(given)
+    except TypeError:
+        raise TypeError(f"{name} is {given!r}: give an integer") from None
 
 
 def _integers(given: Sequence[int], name: str) -> tuple[int, ...]:

@@ -99,9 +99,9 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
             instead = REMOVED_WITH_13[space][name]
             return f"{space}::{name} was in CUDA 12; CUDA 13 has {instead} in its place (the extra emulator-cuda12 brings CUDA 12)"
     if re.search(r'namespace "cub" has no member "Device\w+"|Including <cub/device/', log):
-        return "of cub's algorithms of a whole device, programs (.cu files with a main) have those that docs/emulator.md lists"
+        return "cub's algorithms of a whole device are for programs (.cu files with a main); docs/emulator.md lists them"
     if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):
-        return "of cuRAND's functions of the host, programs (.cu files with a main) that include curand.h have the usual ones"
+        return "cuRAND's functions of the host are for programs (.cu files with a main) that include curand.h"
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
     if not foreign and version < (13, 0) and re.search(r"^\S*\bthrust/\S+\(\d+\): error", log, re.MULTILINE):
