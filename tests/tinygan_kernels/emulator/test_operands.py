@@ -26,6 +26,7 @@ WRONG = {
         ("activemask.b32 %r50", "activemask.b32 %r50, %r1", "activemask.b32 has 1 operands, not 2"),
         ("setp.gt.u32 %p0, %r0, 31", "setp.gt.u32 %p0, %r0", "setp.gt.u32 has 3 to 4 operands, not 2"),
         ("setp.gt.u32 %p0, %r0, 31", "setp.gt.u32 %p0, %r0, 31, 31", "setp cannot have the operands"),
+        ("setp.gt.u32 %p0, %r0, 31", "setp.gt.and.u32 %p0, %r0, 31", "setp cannot have the operands"),
         ("mov.u32 %r2, tile", "cvt.u32.u32 %r2, tile, 1", "cvt.u32.u32 has 2 operands, not 3"),
         ("mov.u32 %r2, tile", "mov.u32 %r2, tile, 1", "mov.u32 has 2 operands, not 3"),
     ],

@@ -52,25 +52,31 @@ def compared(e: Emitter, ins: Instruction, kind: str) -> tuple[list[str], object
     return arguments, comparison(ins.modifiers[0], kind in FLOAT)
 
 
+def combined(e: Emitter, ins: Instruction) -> str:
+    """Return source text that joins a comparison with the instruction's third operand, " & " and its name; "" if it has none.
+
+    Raises ValueError for an operand without .and, .or or .xor, and for one of these without an operand.
+    """
+    combine = next((_COMBINE[m] for m in ins.modifiers if m in _COMBINE), "")
+    if bool(combine) != (len(ins.operands) > 3):
+        raise ValueError("a third operand goes with .and, .or or .xor")
+    return f" {combine} {e.read(ins.operands[3], 'pred')}" if combine else ""
+
+
 def setp(e: Emitter, ins: Instruction) -> None:
     kind = e.kind_of(ins)
     first = ins.operands[0]
     if kind in PACKED:
         setp_halves(e, ins, PACKED[kind])
         return
-    arguments, function = compared(e, ins, kind)
-    if not isinstance(first, Pair) and len(ins.operands) == 3:
+    (arguments, function), third = compared(e, ins, kind), combined(e, ins)
+    if not isinstance(first, Pair) and not third:
         e.apply(first, "pred", function, *arguments)
         return
     e.line(f"result = {e.call(function, *arguments)}")
-    other = " ~result"
-    value = "result"
-    if len(ins.operands) > 3:
-        combine = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE)
-        third = e.read(ins.operands[3], "pred")
-        value, other = f"result {combine} {third}", f"~result {combine} {third}"
+    value = f"result{third}"
     if isinstance(first, Pair):
-        e.line(f"other = {other}")
+        e.line(f"other = ~result{third}")
         e.write(first.first, "pred", value)
         e.write(first.second, "pred", "other")
     else:
@@ -83,9 +89,8 @@ def setp_halves(e: Emitter, ins: Instruction, kind: str) -> None:
         raise e.unsupported("a comparison of two halves has two predicates")
     a, b = (e.read(o, "b32") for o in ins.operands[1:3])
     e.line(f"result, other = {e.call(compare_halves(ins, kind), a, b)}")
-    if len(ins.operands) > 3:
-        combine, third = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE), e.read(ins.operands[3], "pred")
-        e.line(f"result, other = result {combine} {third}, other {combine} {third}")
+    if third := combined(e, ins):
+        e.line(f"result, other = result{third}, other{third}")
     e.write(ins.operands[0].first, "pred", "result")
     e.write(ins.operands[0].second, "pred", "other")
 
@@ -107,9 +112,8 @@ def set_halves(e: Emitter, ins: Instruction, target: str, kind: str) -> None:
     yes = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(target, 0xFFFF)
     a, b = (e.read(o, "b32") for o in ins.operands[1:3])
     e.line(f"low, high = {e.call(compare_halves(ins, kind), a, b)}")
-    if len(ins.operands) > 3:
-        combine, third = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE), e.read(ins.operands[3], "pred")
-        e.line(f"low, high = low {combine} {third}, high {combine} {third}")
+    if third := combined(e, ins):
+        e.line(f"low, high = low{third}, high{third}")
     e.write(
         ins.operands[0],
         "b32",
@@ -124,9 +128,8 @@ def set_(e: Emitter, ins: Instruction) -> None:
         return
     arguments, function = compared(e, ins, kind)
     value = e.call(function, *arguments)
-    if len(ins.operands) > 3:
-        combine = next(_COMBINE[m] for m in ins.modifiers if m in _COMBINE)
-        value = f"({value} {combine} {e.read(ins.operands[3], 'pred')})"
+    if third := combined(e, ins):
+        value = f"({value}{third})"
     one = Immediate(0x3F80) if target == "bf16" else Immediate(1.0)  # bf16 is kept as its bits
     yes, no = (one, Immediate(0)) if target in FLOAT else (Immediate(-1), Immediate(0))
     e.write(ins.operands[0], target, f"where({value}, {e.constant(yes, target)}, {e.constant(no, target)})")
