@@ -115,7 +115,10 @@ optimizing = SimpleNamespace(optimize=lambda **_settings: nullcontext())
 
 
 class OverSciPy:
-    """A module of SciPy's under the name that it has in `cupyx.scipy`; what its functions return are arrays of `emulator.cupy`."""
+    """A module of SciPy's under the name that it has in `cupyx.scipy`; what its functions return are arrays of `emulator.cupy`.
+
+    Its classes are SciPy's own, so that methods of a sparse matrix return NumPy's arrays.
+    """
 
     def __init__(self, name: str):
         self._name, self._module = name, importlib.import_module(name)
