@@ -124,6 +124,8 @@ def test_both_ways_between_pairs_of_halves(kind, target):
 
 def test_scales_are_powers_of_two():
     numbers = np.array([1, 1.5, 2, -3, 0, 2.0**-127, 2.0**-128, 1.2 * 2.0**-127, 2.0**127, 3e38, np.inf, np.nan], "f4")
+    same = numbers.view("u4") & 0xFFFF == 0  # those that bf16 has too
+    twice = numbers.view("u4") >> 16 | numbers.view("u4")
     want = {
         "rz": [127, 127, 128, 128, 0, 0, 0, 0, 254, 254, 255, 255],
         "rp": [127, 128, 128, 129, 0, 0, 0, 1, 254, 255, 255, 255],
@@ -133,6 +135,9 @@ def test_scales_are_powers_of_two():
             body = f"{{ .reg .b16 %h; cvt.{mode}{'.satfinite' if finite else ''}.ue8m0x2.f32 %h, %a, %a; cvt.u32.u16 %x, %h; }}"
             expected = np.array([254 if c == 255 and finite and i < 11 else c for i, c in enumerate(codes)])
             np.testing.assert_array_equal(run(body, [("f32", numbers)]), expected * 0x101)
+            halves = body.replace("x2.f32 %h, %a, %a;", "x2.bf16x2 %h, %a;")
+            assert halves != body
+            np.testing.assert_array_equal(run(halves, [("u32", twice[same])]), expected[same] * 0x101)
     patterns = np.arange(256, dtype="u4")
     halves = run("{ .reg .b16 %h; cvt.u16.u32 %h, %a; cvt.rn.bf16x2.ue8m0x2 %x, %h; }", [("u32", patterns)])
     numbers = (halves << 16).view("f4")
