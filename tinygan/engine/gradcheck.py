@@ -134,7 +134,7 @@ def _tensor(data: Any, i: int, backend: Any) -> Tensor:
         raise TypeError(f"gradcheck: input {i} is a {type(data).__name__} of tensors; pass each as an argument of its own: "
                         "gradcheck(f, *inputs)")
     try:
-        return Tensor(data.copy() if isinstance(data, np.ndarray) else data, backend, dtype=np.float64)
+        return Tensor(data, backend, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise type(error)(f"gradcheck: input {i}: {error}") from None
 
