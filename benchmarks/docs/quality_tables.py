@@ -205,17 +205,22 @@ ABLATION_GRID = {
 def density_section(record: Record) -> str:
     """Return what the preset `density` reaches, seed by seed, and what it reaches without each of its ingredients.
 
-    The runs of a row are of seeds 0, 1, ..., unless they name their "seed", as in a row of which some seeds are not measured yet.
+    A seed that diverged has no line.
     """
     names = ("modes", "HQ %", "reverse KL (exact)", "JSD (exact)", "std ratio of the modes", "largest shift, std", "p")
     rows = record["tables"]["density"]
-    lines = [[row["data"], f"{run.get('seed', seed):.0f}", *_density_cells(run), commit] for row in rows
-             for seed, (run, commit) in enumerate(zip(row["runs"], commits_by_seed(row), strict=False))]
+    lines = [[row["data"], str(seed), *_density_cells(run), commits_by_seed(row)[seed]] for row in rows
+             for seed, run in _runs_by_seed(row)]
     parts = [table(["data", "seed", *names, "commit"], lines), f"{_within_goal(rows)} {_samples_counted(rows)}"]
     for name, told in (("ablation-grid", ABLATION_GRID), ("ablation", ABLATION)):
         parts += _ablation_parts(record["tables"].get(name, []), told)
     measured = [row for rows_of in record["tables"].values() for row in rows_of]
     return "\n\n".join([*parts, f"Measured on {measured_where(measured)}; each row on the commit beside it."])
+
+
+def _runs_by_seed(row: Record) -> list[tuple[int, dict[str, float]]]:
+    """Return the runs of a row, each with its seed. Those of early versions of the record do not name it: they are 0, 1, ..."""
+    return [(int(run.get("seed", place)), run) for place, run in enumerate(row["runs"])]
 
 
 def _ablation_parts(measured: list[Record], told: dict[str, str]) -> list[str]:

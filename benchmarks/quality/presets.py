@@ -161,9 +161,9 @@ class Estimate(NamedTuple):
 
 
 def summary(runs: list[dict[str, float]]) -> dict[str, Estimate]:
-    """Return each number's mean over the runs."""
+    """Return each number's mean over the runs, of which their seed is none."""
     found = {}
-    for key in runs[0]:
+    for key in (name for name in runs[0] if name != "seed"):
         values = np.array([run[key] for run in runs])
         with np.errstate(invalid="ignore"):  # a run without one good sample has an infinite KL
             error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
@@ -200,7 +200,7 @@ def growing_row(
         with tempfile.TemporaryDirectory() as folder:
             try:
                 numbers, dataset, trained = train(set_up, seed, steps, Path(folder))
-                runs.append({**numbers, **measure(dataset, trained, seed)})
+                runs.append({"seed": seed, **numbers, **measure(dataset, trained, seed)})
             except FloatingPointError as error:
                 print(f"{set_up.name}, seed {seed}: {error}")
         row = {**row, "runs": runs if timed else untimed(runs), "diverged": seed + 1 - len(runs),
@@ -234,14 +234,19 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
+    for name, count in (("--seeds", args.seeds), ("--steps", args.steps)):
+        if count is not None and count < 1:
+            parser.error(f"{name} is {count}, it has to be at least 1")
     records = {(RESULTS / name).resolve() for name in ("presets.json", *FILES.values())}
     if args.steps and (args.json is None or args.json.resolve() in records):
         parser.error("--steps makes other rows than those of the tables; give them a file of their own: --json runs/short.json")
-    for table in args.tables or TABLES:
-        path = args.json or RESULTS / FILES.get(table, "presets.json")
-        for set_up in TABLES[table]:
-            if args.only in ("", set_up.data, set_up.row, set_up.name):
-                measure_row(path, table, set_up, args)
+    rows = [(table, set_up) for table in args.tables or TABLES for set_up in TABLES[table]
+            if args.only in ("", set_up.data, set_up.row, set_up.name)]
+    if not rows:
+        tables = ", ".join(args.tables or TABLES)
+        parser.error(f"--only is {args.only!r}, which is no data or preset, nor both, of a row of {tables}")
+    for table, set_up in rows:
+        measure_row(args.json or RESULTS / FILES.get(table, "presets.json"), table, set_up, args)
 
 
 def measure_row(path: Path, table: str, set_up: SetUp, args: argparse.Namespace) -> None:

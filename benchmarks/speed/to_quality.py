@@ -207,6 +207,8 @@ def main() -> None:
         parser.error(f"--peers takes {', '.join(PEERS)}, got {args.peers!r}")
     if min(args.seeds, args.every) < 1 or args.every < 3:
         parser.error(f"--seeds is {args.seeds} and --every {args.every}; there has to be a seed, and three steps between looks")
+    if not args.limit > 0:
+        parser.error(f"--limit is {args.limit:g}, it has to be above 0: seconds of steps")
     report: dict[str, Any] = {"stamp": stamp(), "every": args.every, "limit": args.limit, "data": {}}
     for data in args.data or GOALS:
         runs = []

@@ -179,9 +179,10 @@ def test_the_goal_of_densities_is_judged_on_as_many_samples_as_there_are():
     run = {**ring["runs"][0], "modes": 25, "hq": 0.97, "reverse_kl": 0.0062, "exact_reverse_kl": 0.0048}
     large = {**run, "hq_of_all": 0.982, "reverse_kl_of_all": 0.003, "exact_reverse_kl_of_all": 0.0005}
     uneven = {**large, "reverse_kl": 0.004, "reverse_kl_of_all": 0.0055, "seed": 4}
-    record["tables"]["density"].append(_row("grid", "density", large, uneven))
+    record["tables"]["density"].append(_row("grid", "density", large, uneven, diverged=3, commits=("abc",) * 4 + ("def",)))
     text = quality_tables.density_section(record)
     assert "| grid | 0 | 25 | 98.20 | 0.0030 (0.0005) |" in text and "| grid | 4 | 25 | 98.20 | 0.0055 (0.0005) |" in text
+    assert [line[-6:] for line in text.splitlines() if line.startswith("| grid |")] == [" abc |", " def |"], "by seed"
     assert "1 of 2 runs on ring (100 steps) and 1 of 2 runs on grid (100 steps) have all of it." in text
     assert "HQ and reverse KL are of 25,000 samples on grid and of 2,500 samples on ring." in text
     record["tables"]["density"][1]["runs"].append(run)
@@ -248,7 +249,8 @@ def test_a_measured_row_records_its_options(monkeypatch):
     monkeypatch.setattr(presets, "measure", lambda *_: {"modes": 8})
     (paper,) = (row for row in TABLES["remedies"] if row.name == "ring wgan-gp, its paper's Adam")
     row = presets.run_row(paper, 2, None)
-    assert row["preset"] == "wgan-gp, its paper's Adam" and row["runs"] == [{"steps": 1, "modes": 8}] * 2
+    assert row["preset"] == "wgan-gp, its paper's Adam"
+    assert row["runs"] == [{"seed": seed, "steps": 1, "modes": 8} for seed in (0, 1)]
     expected = {"objective": "wasserstein", "gp": 10.0, "k": 5, "r1": 0.0, "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.0, "beta2": 0.9}
     expected |= {"ema": 0.999, "hidden_d": (128, 128, 128)}
     assert {name: row["options"][name] for name in expected} == expected

@@ -131,7 +131,8 @@ def test_a_job_that_was_cut_short_goes_on_with_its_next_seed(command, tmp_path):
     command.stop = None
     assert command("--seeds", "5", "--untimed") == [3, 4]
     (only,) = record_of(path)["results"]
-    assert only["runs"] == [{"steps": 1, "modes": 8}] * 4 and only["diverged"] == 1 and not growing_file(path).exists()
+    assert only["runs"] == [{"seed": seed, "steps": 1, "modes": 8} for seed in (0, 1, 3, 4)]
+    assert only["diverged"] == 1 and not growing_file(path).exists()
     assert only["stamps"] == [{**STAMP, "seeds": 5}]
     assert command("--seeds", "5", "--missing") == [] and command("--seeds", "5") == [0, 1, 2, 3, 4]
 
@@ -141,13 +142,23 @@ def test_a_row_goes_on_without_seconds_if_it_began_so(command, tmp_path):
     command("--seeds", "2", "--untimed")
     command.stop = None
     assert command("--seeds", "2") == [1]
-    assert record_of(tmp_path / "presets.json")["results"][0]["runs"] == [{"steps": 1, "modes": 8}] * 2
+    assert record_of(tmp_path / "presets.json")["results"][0]["runs"] == [{"seed": seed, "steps": 1, "modes": 8} for seed in (0, 1)]
 
 
 def test_a_row_of_more_seeds_stays_and_the_command_says_so(command, tmp_path, capsys):
     command("--seeds", "2")
     command("--seeds", "1")
     assert "presets.json keeps its row of 2 seeds and 1 steps; another --json takes this one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["--only", "rings"], "--only is 'rings', which is no data or preset, nor both, of a row of results"),
+    (["--seeds", "0"], "--seeds is 0, it has to be at least 1"), (["--steps", "0"], "--steps is 0, it has to be at least 1"),
+])
+def test_what_would_measure_nothing_is_refused(command, arguments, says, capsys):
+    with pytest.raises(SystemExit):
+        command(*arguments)
+    assert says in capsys.readouterr().err
 
 
 def test_fewer_steps_want_a_file_of_their_own(command, tmp_path, capsys):

@@ -132,6 +132,14 @@ def test_the_command_writes_a_record(monkeypatch, tmp_path, capsys):
     assert "three steps between looks" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("limit", ["0", "-1", "nan"])
+def test_a_race_without_time_is_refused(limit, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["to_quality", f"--limit={limit}"])
+    with pytest.raises(SystemExit):
+        to_quality.main()
+    assert f"--limit is {limit}, it has to be above 0" in capsys.readouterr().err
+
+
 # ---- the peers ------------------------------------------------------------------------------------------------------------------
 
 
