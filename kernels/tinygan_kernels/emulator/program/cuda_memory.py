@@ -129,9 +129,13 @@ class CudaMemory:
         region = self._region(address, size, what)
         return region.array[address - region.base : address - region.base + size]
 
+    def output(self, to: int, size: int, on_device: bool, who: str) -> np.ndarray:
+        """Return the bytes that a library is to write, of the device or of the host. Raises CudaError, HostFault."""
+        return self._side(to, size, on_device, True, f"the output of {who}")
+
     def write(self, to: int, values: np.ndarray, on_device: bool, who: str, stream: int) -> None:
         """Write bytes as a library does, into memory of the device in a stream, or into the host's. Raises CudaError, HostFault."""
-        self._side(to, values.size, on_device, True, f"the output of {who}")[...] = values
+        self.output(to, values.size, on_device, who)[...] = values
         region = self.process.memory.at(to)
         if on_device and region is not None and region.on_host:
             region.changed_by, region.stream = f"{who} at {self.process.place()} writes", stream

@@ -25,6 +25,10 @@ _LAMBDA = re.compile(r"(?<![\w\])])\s*\[[^\[\]{}]*\]\s*(?:\((?:[^()]|\([^()]*\))
 _WITH_BASES = re.compile(
     r"\b(class|struct)\s+((?:__\w+__\s*(?:\([^()]*\))?\s*)*)(\w+)(\s*<[^;{}()]*>)?\s*(?:final\s*)?:(?!:)([^;{}()]*)\{"
 )
+_CLASS = re.compile(
+    r"\b(?:class|struct)\s+(?:(?:__\w+__|alignas)\s*(?:\([^()]*\)\s*)?)*(\w+)\s*(?:<[^;{}()]*>\s*)?(?:final\s*)?"
+    r"(?::(?!:)[^;{}()]*)?\{"
+)
 _COMMENT_OR_TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
@@ -221,8 +225,11 @@ class _Seen:
                 parts.append("{ " + (f"{declared} = host_caught<{kind}>();" if kind and kind != declared else ""))
                 at = opened + 1
             elif word in ("break", "continue", "goto") or (word == "return" and own):
-                at = min(_end_of_statement(plain, at), end)
-                parts.append(";")
+                stop = min(_end_of_statement(plain, at), end)
+                returned = plain[at:stop].strip("\\; \t\n") if word == "return" else ""
+                seen = returned and not returned.startswith("{")
+                parts.append(f"(void)({self._part(at, stop).strip().removesuffix(';')});" if seen else ";")
+                at = stop
             elif word == "return":
                 parts.append(word)
         return "".join([*parts, source[at:end]])
@@ -276,21 +283,36 @@ def _with_bases(source: str) -> str:
 
 
 def _with_marks(source: str) -> str:
-    """Return a source in which each class with a destructor and no constructor has a member that notes its objects, `host_mark`."""
+    """Return a source in which each class with a destructor and no constructor has a member that notes its objects, `host_mark`.
+
+    Constructors that are deleted or the compiler's own (`= default`) are none, as the class may be an aggregate all the same.
+    """
     plain, edits = blanked(source), dict[int, str]()
-    for match in re.finditer(r"\b(?:class|struct)\s+(\w+)\s*(?:final\s*)?(?::(?!:)[^;{}()]*)?\{", plain):
+    for match in _CLASS.finditer(plain):
         name, end = match[1], _closing(plain, match.end())
         body = plain[match.end() : end]
-        destructor = re.search(rf"~{name}\s*\(\s*\)[^;{{}}]*\{{", body)
-        if destructor is None or re.search(rf"(?<![\w~:]){name}\s*\(", body) or "virtual" in body:
+        destructors = _bodies_of_destructor(plain, name, match.end(), end)
+        written = rf"(?<![\w~:]){name}\s*\((?![^;{{}}]*\)\s*(?:noexcept\s*)?=\s*(?:default|delete)\b)"
+        if not destructors or re.search(written, body) or "virtual" in body:
             continue
-        edits[match.end() + destructor.end()] = f" host_unmark<{name}>(this);"
-        edits[end] = f" host_mark<{name}> host_marked = host_mark<{name}>(this); "
+        edits |= dict.fromkeys(destructors, f" host_unmark<{name}>(this);")
+        edits[end] = f" [[no_unique_address]] host_mark<{name}> host_marked = host_mark<{name}>(this); "
     parts, at = [], 0
     for place in sorted(edits):
         parts += [source[at:place], edits[place]]
         at = place
     return "".join([*parts, source[at:]])
+
+
+def _bodies_of_destructor(plain: str, name: str, start: int, end: int) -> list[int]:
+    """Return where the body of a class's destructor begins, in the class (from start to end) or behind it, as `A::~A() {`."""
+    text = rf"~{name}\s*\(\s*\)[^;{{}}]*\{{"
+    inside = re.compile(text).search(plain, start, end)
+    if inside:
+        return [inside.end()]
+    if not re.compile(rf"~{name}\b").search(plain, start, end):
+        return []
+    return [m.end() for m in re.compile(rf"\b{name}\s*(?:<[^<>;{{}}]*>\s*)?::\s*{text}").finditer(plain, end)]
 
 
 def _closing(plain: str, start: int) -> int:

@@ -108,7 +108,7 @@ class Lowering:
             if function.refused:
                 raise EmulatorError(f"host code: {function.refused} of the PTX")
         bodies = [_function(self, function) for function in self.functions]
-        helpers = [HALF_CONVERSIONS] + ([self.unwinding.helpers()] if self.unwinding is not None else [])
+        helpers = [HALF_CONVERSIONS] + ([self.unwinding.helpers(self.externs["host_fault"])] if self.unwinding is not None else [])
         return "\n".join([*sorted(self.declared), *helpers, *bodies, '!0 = !{!"branch_weights", i32 1000, i32 1}'])
 
     # -- what functions share -----------------------------------------------------------------------------------------------

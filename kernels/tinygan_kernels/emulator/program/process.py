@@ -27,6 +27,7 @@ _FAULTS = {
     1: "the stack is used up: does a function call itself without end?",
     2: "a whole number is divided by zero",
     4: "the quotient of the least whole number and -1 is too large for its type",
+    5: "functions that have not ended have too many objects with a destructor",
     3: "__trap(), or the end of a function that returns nothing",
 }
 
@@ -126,7 +127,8 @@ class Process:
         self.ended[0] = UNWINDING
 
     def fault(self, code: int, number: int) -> int:
-        self.end(HostFault(f"host code: {_FAULTS[code]}; {self.at_site(number)}"))
+        """End the program by one of `_FAULTS`. number: its place; -1 for the last one that the process was told."""
+        self.end(HostFault(f"host code: {_FAULTS[code]}; {self.place() if number < 0 else self.at_site(number)}"))
         return 0
 
     def jump(self, address: int, number: int) -> int:

@@ -131,6 +131,9 @@ class RandomNumbers:
         as_c = ctypes.c_float if of_parameters == "f4" else ctypes.c_double
 
         def draw(generator: int, pointer: int, n: int, *parameters: int) -> int:
+            refused = self._refused(name, generator, pointer, n * np.dtype(code).itemsize)
+            if refused != SUCCESS:
+                return refused
             values = np.empty(n, code)
             bits = np.array(parameters, np.int64 if of_parameters == "f4" else np.uint64)
             given = bits.astype("i4").view("f4") if of_parameters == "f4" else bits.view("f8")
@@ -139,6 +142,16 @@ class RandomNumbers:
             return status if status != SUCCESS or n == 0 else self._give(name, self.generators[generator], pointer, values)
 
         return draw
+
+    def _refused(self, name: str, generator: int, pointer: int, size: int) -> int:
+        """Return a status for numbers that there is no room for, before they are drawn; else success."""
+        if size == 0 or generator not in self.generators:
+            return SUCCESS
+        try:
+            self.runtime.output(pointer, size, self.generators[generator].on_device, f"curand{name}")
+        except CudaError as error:
+            return self._failed(name, LAUNCH_FAILURE, str(error))
+        return SUCCESS
 
     def _give(self, name: str, generator: _Generator, pointer: int, values: np.ndarray) -> int:
         """Write numbers to the program's memory, in the generator's stream."""

@@ -37,7 +37,7 @@ MOST_OBJECTS = 1 << 22
 MOST_TRIES = 1 << 17
 WORDS = ("made", "handlers", "frame", "clause", "made_before", "site", "objects", "tries", "caught", "handled")
 """The state, as `host_unwinding` of `include/thrown.h` declares it: a 64-bit word each."""
-_CONSTRUCTOR = re.compile(r"C([12])[EI]")
+_CONSTRUCTOR = re.compile(r"C([12])[EI]|CI([12])[\dNS]")  # the second form: one that is inherited (`using Base::Base`)
 _DESTRUCTOR = re.compile(r"(.*D)[12]Ev")
 
 
@@ -82,7 +82,7 @@ class Unwinding:
         for match in _CONSTRUCTOR.finditer(callee):
             stem = callee[: match.start()] + "D"
             if stem in self.destroyed:
-                order = ("1", "2") if match[1] == "1" else ("2", "1")
+                order = ("1", "2") if "1" in (match[1], match[2]) else ("2", "1")
                 names = [f"{stem}{n}Ev" for n in order if self._has_body(f"{stem}{n}Ev")]
                 return names[0] if names else None
         return None
@@ -107,8 +107,12 @@ class Unwinding:
     def cell(self, name: str, kind: str = "i64") -> str:
         return f"{pointer(kind)} inttoptr (i64 {self.cells[name]} to {pointer(kind)})"
 
-    def helpers(self) -> str:
-        """Return the functions that the others call: of the list of objects, its last ones that are gone already are taken off."""
+    def helpers(self, fault: int) -> str:
+        """Return the functions that the others call: of the list of objects, its last ones that are gone already are taken off.
+
+        fault: the address of `Process.fault`, which ends the program where the list is full.
+        """
+        kind = pointer("i64 (i64, i64)")
         p, state, ended = pointer("i64"), self.cell("made"), f"{pointer('i8')} inttoptr (i64 {self.ended} to {pointer('i8')})"
         base = self.cells["objects"]
         return f"""
@@ -137,7 +141,10 @@ define internal void @host_made(i64 %object, i64 %destroy) {{
   call void @host_trim()
   %n = load i64, {state}
   %full = icmp uge i64 %n, {MOST_OBJECTS}
-  br i1 %full, label %done, label %add
+  br i1 %full, label %end, label %add
+end:
+  %f = call i64 inttoptr (i64 {fault} to {kind})(i64 5, i64 -1)
+  br label %done
 add:
   %o = shl i64 %n, 4
   %a = add i64 %o, {base}

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -32,6 +33,15 @@ struct Derived : Base {
     ~Derived() override { printf("~Derived "); }
 };
 struct Tree { std::unique_ptr<Tree> left; Told own; Tree(int n) : own(n) { if (n) left.reset(new Tree(n - 1)); else throw 'x'; } };
+struct Whole { int n; Whole(const Whole&) = delete; ~Whole() { printf("~Whole%d ", n); } };  // aggregates
+struct alignas(16) Copied { int n; ~Copied() { printf("~Copied%d ", n); } };
+struct Outside { int n; ~Outside(); };
+Outside::~Outside() { printf("~Outside%d ", n); }
+struct Heir : Told { Told more{7}; using Told::Told; };
+int at_once(const std::vector<int>& v) {  // what only the value that is returned changes
+    size_t at = 0;
+    try { return v.at(v[at++]); } catch (const std::out_of_range&) { return -(int)at; }
+}
 class Error : public std::runtime_error {
     int code_;
 
@@ -106,6 +116,8 @@ int main(int argc, char** argv) {
     try { Failing f(1); printf("| "); Failing g(51); } catch (int n) { printf("%d\n", n); }
     try { Derived d(9); } catch (const std::exception& e) { printf("%s\n", e.what()); }
     try { auto p = std::make_unique<Derived>(7); Told after(8); throw Kind::two; } catch (Kind k) { printf("%d\n", (int)k); }
+    try { Whole w{1}; Copied a{2}, b = a; b.n = 3; Outside o{4}; Heir h(5); throw 1; } catch (int) { printf("\n"); }
+    try { std::optional<Told> t; t.emplace(6); t = std::nullopt; t.emplace(8); throw 1; } catch (int) { printf("%d\n", at_once({9})); }
     try { Tree t(3); } catch (char c) { printf("%c\n", c); }
     try { Told a = make(1); Told b = make(21); } catch (const std::runtime_error& e) { printf("%s\n", e.what()); }
     try { depth(3); } catch (Error e) { printf("%d\n", e.code()); }

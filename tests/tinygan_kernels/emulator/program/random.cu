@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
     printf("%d ", curandGenerateNormal(generator, reals, 3, 0, 1));            // an odd number of normal ones
     printf("%d ", curandGenerate(generator, host, 4));                         // the host's memory
     printf("%d ", curandGenerate(generator, words, 4 * N + 1));                // one more than there is room for
+    printf("%d ", curandGenerate(generator, words, (size_t)1 << 60));
     curandDestroyGenerator(generator);
     printf("%d\n", curandGenerate(generator, words, N));
     if (argc > 1) curandGenerateUniform(second, reals, 2);  // a generator of the host's, and memory of the device

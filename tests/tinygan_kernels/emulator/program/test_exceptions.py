@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
 
+from tinygan_kernels.emulator.program import unwinding
 from tinygan_kernels.emulator.program.exceptions import binds_structures, catches, with_exceptions, without_clauses
+from tinygan_kernels.emulator.program.machine_code import machine_code
+from tinygan_kernels.emulator.program.process import Process
 from tinygan_kernels.emulator.program.program import Program
 from tinygan_kernels.emulator.program.unwinding import Unwinding, without_debug_information
 from tinygan_kernels.emulator.syntax.parser import parse
@@ -70,7 +74,8 @@ def test_a_try_keeps_its_jumps_and_a_function_object_has_its_variables_alone():
     )
     made = with_exceptions(source, catching=True)
     seen, rest = made.split("int host_clause", 1)[0], made.split("&host_catches<", 1)[1]
-    assert "return i;" in seen and seen.count("return") == 1 and not any(word in seen for word in ("break", "static", "// b"))
+    assert "return i;" in seen and seen.count("return") == 1 and "if (a) (void)(f(k));" in seen
+    assert not any(word in seen for word in ("break", "static", "// b"))
     assert rest.startswith("const E&, host_any_exception>::which)")
     assert "return f(k);" in rest and "break;" in rest
     assert "const E& e = host_caught<const E&>();" in rest and "host_throw_again();" in rest
@@ -107,6 +112,8 @@ def test_classes_name_their_bases_and_note_objects_that_no_constructor_makes():
     assert "host_list<B>" in with_exceptions("struct A : B { };", catching=True)
     guard = with_exceptions("struct G { F f; ~G() { f(); } };", catching=True)
     assert "~G() { host_unmark<G>(this); f(); }" in guard and "host_mark<G> host_marked = host_mark<G>(this); };" in guard
+    aggregate = with_exceptions("struct alignas(8) G { int n; G(const G&) = delete; ~G(); }; G::~G() { f(); }", catching=True)
+    assert "G::~G() { host_unmark<G>(this); f(); }" in aggregate and "host_mark<G> host_marked" in aggregate
     for other in ("struct G { G(int); ~G() { } };", "struct G { ~G(); };", "struct G { virtual ~G() { } };"):
         assert with_exceptions(other, catching=True) == other
 
@@ -139,11 +146,27 @@ def test_structured_bindings_are_found():
 
 def test_constructors_destructors_and_their_classes_are_known_by_their_names():
     functions = ["_ZN1AC1Ei", "_ZN1AC2Ei", "_ZN1AD1Ev", "_ZN1AD2Ev", "_ZN3C1EC1IiEET_", "_ZN3C1ED2Ev", "_ZZN1AC1EvENKUlvE_clEv"]
-    functions.append("_ZN1BC1Ev")
+    functions += ["_ZN1BC1Ev", "_ZN1ACI11BEi"]
     ptx = ".version 8.0\n.target sm_80\n.address_size 64\n" + "".join(f".func {name}()\n{{\nret;\n}}\n" for name in functions)
     unwinding = Unwinding(parse(without_debug_information(ptx + "\t.section .debug_loc\n{\n}\n")), {}, 0)
     found = {name: unwinding.destructor_of(name) for name in functions}
     assert found == {
         "_ZN1AC1Ei": "_ZN1AD1Ev", "_ZN1AC2Ei": "_ZN1AD2Ev", "_ZN1AD1Ev": None, "_ZN1AD2Ev": None, "_ZN3C1EC1IiEET_": "_ZN3C1ED2Ev",
-        "_ZN3C1ED2Ev": None, "_ZZN1AC1EvENKUlvE_clEv": None, "_ZN1BC1Ev": None,
+        "_ZN3C1ED2Ev": None, "_ZZN1AC1EvENKUlvE_clEv": None, "_ZN1BC1Ev": None, "_ZN1ACI11BEi": "_ZN1AD1Ev",
     }  # fmt: skip
+
+
+def test_more_objects_than_the_list_takes_end_the_program(monkeypatch):
+    """Else those beyond its end would not be destroyed, in silence."""
+    monkeypatch.setattr(unwinding, "MOST_OBJECTS", 2)
+    process = Process()
+    module = parse(".version 8.0\n.target sm_80\n.address_size 64\n")
+    made = Unwinding(module, process.cells_of_exceptions(), process.cells(1)["ended"])
+    call = "define void @add(i64 %object) {\n  call void @host_made(i64 %object, i64 1)\n  ret void\n}\n"
+    engine = machine_code(made.helpers(process.callback(process.fault, "ll", "l")) + call)
+    add = ctypes.CFUNCTYPE(None, ctypes.c_uint64)(engine.get_function_address("add"))
+    add(8)
+    add(16)
+    assert not process.ended[0]
+    add(24)
+    assert process.ended[0] == 1 and "too many objects" in str(process.error)

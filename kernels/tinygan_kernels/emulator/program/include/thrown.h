@@ -169,6 +169,8 @@ public:
 // A class with a destructor and no constructor has this as its last member
 template <class T> struct host_mark {
     __noinline__ host_mark(T* object) { host_object(object, &host_destroy<T>); }
+    __noinline__ host_mark(const host_mark&) {}  // makes the copy of an object a constructor's call, which is noted
+    host_mark& operator=(const host_mark&) = default;
 };
 template <class T> __noinline__ inline void host_unmark(T* object) { host_no_object(object, &host_destroy<T>); }
 template <class C> inline C host_caught() { return *(cuda::std::remove_reference_t<C>*)host_taken<C>(host_unwinding_state()->handled); }
