@@ -41,6 +41,7 @@ class Opcode:
     members: of a collective (an instruction in which lanes of a warp meet, so that a block begins at it), the position of
     the operand with the member mask, WHOLE_WARP if there is none, NOBODY if it waits for nobody.
     destination: whether the first operand is where the result goes.
+    types: the most types that an instruction of the opcode names, such as 2 in set.eq.u32.f32.
     several: whether an address has several parts, as in [map, {x, y}], which `lower` knows.
     modifiers: the words, besides types, that `lower` knows, each a regular expression. Any other is an UnsupportedInstruction
     that names it: left aside, it would be a silent wrong result. A word is known where it is carried out, and where it changes
@@ -55,6 +56,7 @@ class Opcode:
     destination: bool = True
     modifiers: str = ""
     several: bool = False
+    types: int = 1
 
     def __post_init__(self):
         if self.counted_as not in (*FIXED, *TYPED):
@@ -110,14 +112,14 @@ _NARROW = rf"e3m2 e2m3 e2m1 {' '.join(KINDS)} block_scale scale_vec::[124]X ue8m
 
 OPCODES: dict[str, Opcode] = {
     # -- arithmetic
-    **_rows("add sub", arithmetic.add_sub, "add", modifiers=f"{_ROUND} ftz sat cc"),
+    **_rows("add sub", arithmetic.add_sub, "add", modifiers=f"{_ROUND} ftz sat cc", types=2),
     **_rows("addc subc", arithmetic.add_sub, "integer", modifiers="cc"),
     "mul": Opcode(arithmetic.mul, "mul", modifiers=f"{_ROUND} ftz sat hi lo wide"),
     "mul24": Opcode(arithmetic.mul, "integer", modifiers="hi lo"),
     "mad": Opcode(arithmetic.mad, "fma", modifiers=f"{_ROUND} ftz sat hi lo wide cc"),
     "mad24": Opcode(arithmetic.mad, "integer", modifiers="hi lo sat"),
     "madc": Opcode(arithmetic.mad, "integer", modifiers="hi lo cc"),
-    "fma": Opcode(arithmetic.fma, "fma", modifiers=f"{_ROUND} ftz sat relu"),
+    "fma": Opcode(arithmetic.fma, "fma", modifiers=f"{_ROUND} ftz sat relu", types=2),
     "div": Opcode(arithmetic.div, "by type", modifiers=f"{_ROUND} ftz approx full"),
     "rem": Opcode(_simple(integers.remainder), "integer"),
     **_rows("neg abs", arithmetic.neg_abs, "by type", modifiers="ftz"),
@@ -125,9 +127,9 @@ OPCODES: dict[str, Opcode] = {
     **_rows("rcp sqrt rsqrt ex2 lg2 sin cos tanh", arithmetic.unary_float, "by type", modifiers=f"{_ROUND} ftz approx"),
     "copysign": Opcode(_simple(floats.copysign), "by type"),
     "sad": Opcode(_simple(integers.sad), "integer"),
-    "dp4a": Opcode(arithmetic.dot, "integer"),
-    "dp2a": Opcode(arithmetic.dot, "integer", modifiers="lo hi"),
-    **_rows(_VIDEO, arithmetic.packed_video, "integer", modifiers="sat add"),
+    "dp4a": Opcode(arithmetic.dot, "integer", types=2),
+    "dp2a": Opcode(arithmetic.dot, "integer", modifiers="lo hi", types=2),
+    **_rows(_VIDEO, arithmetic.packed_video, "integer", modifiers="sat add", types=3),
     # -- bits
     **_rows("and or xor not", arithmetic.logic, "integer"),
     "cnot": Opcode(_simple(integers.cnot), "integer"),
@@ -147,11 +149,11 @@ OPCODES: dict[str, Opcode] = {
     "fns": Opcode(_simple(integers.find_nth_set, "b32", "b32", "u32", "s32"), "integer"),
     # -- comparison, selection, moves, conversions
     "setp": Opcode(data.setp, "integer", modifiers=_COMPARE),
-    "set": Opcode(data.set_, "integer", modifiers=_COMPARE),
+    "set": Opcode(data.set_, "integer", modifiers=_COMPARE, types=2),
     "selp": Opcode(data.selp, "misc"),
-    "slct": Opcode(data.slct, "integer", modifiers="ftz"),
+    "slct": Opcode(data.slct, "integer", modifiers="ftz", types=2),
     "mov": Opcode(data.mov, "misc"),
-    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join((*CONVERSIONS, *NARROW, "pack [us][24]"))),
+    "cvt": Opcode(data.cvt, "conversion", modifiers=" ".join((*CONVERSIONS, *NARROW, "pack [us][24]")), types=3),
     "cvta": Opcode(data.cvta, "misc", modifiers=f"to {_SPACE}"),
     "mapa": Opcode(data.mapa, "integer", modifiers="shared::cluster"),
     "getctarank": Opcode(data.getctarank, "integer", modifiers="shared::cluster"),
@@ -178,8 +180,8 @@ OPCODES: dict[str, Opcode] = {
     "griddepcontrol": Opcode(memory.nothing, "control", destination=False, modifiers="launch_dependents wait"),
     "pmevent": Opcode(memory.nothing, "misc", destination=False, modifiers="mask"),
     # -- textures and surfaces count as "memory" too, as NVIDIA names no class of their own
-    "tex": Opcode(textures.tex, "memory", modifiers=f"base level grad {_GEOMETRY} cube acube v2 v4"),
-    "tld4": Opcode(textures.tld4, "memory", modifiers=r"r g b a \dd a2d cube acube v4"),
+    "tex": Opcode(textures.tex, "memory", modifiers=f"base level grad {_GEOMETRY} cube acube v2 v4", types=2),
+    "tld4": Opcode(textures.tld4, "memory", modifiers=r"r g b a \dd a2d cube acube v4", types=2),
     **_rows("txq suq", textures.query, "memory", modifiers=_QUERIES),
     "suld": Opcode(textures.suld, "memory", modifiers=f"{_SURFACE} ca cg cs cv v2 v4"),
     "sust": Opcode(textures.sust, "memory", destination=False, modifiers=f"{_SURFACE} wb cg cs wt v2 v4"),
@@ -191,12 +193,14 @@ OPCODES: dict[str, Opcode] = {
     "redux": Opcode(warp.redux, "inter_thread_communication", members=-1, modifiers="sync add min max and or xor abs NaN"),
     "elect": Opcode(warp.elect, "inter_thread_communication", members=-1, modifiers="sync"),
     "activemask": Opcode(warp.activemask, "inter_thread_communication", members=NOBODY),
-    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} {_SPARSE} {_NARROW}"),
+    "mma": Opcode(warp.mma, "tensor", members=WHOLE_WARP, modifiers=f"{_PRODUCT} {_SPARSE} {_NARROW}", types=4),
     "wmma": Opcode(
-        warp.wmma, "tensor", members=WHOLE_WARP, destination=False, modifiers=f"load store mma a b c d rn {_SPACE} {_PRODUCT}"
+        warp.wmma, "tensor", members=WHOLE_WARP, destination=False, modifiers=f"load store mma a b c d rn {_SPACE} {_PRODUCT}",
+        types=4,
     ),
     "wgmma": Opcode(
-        warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group {_PRODUCT} {_SPARSE}"
+        warpgroups.wgmma, "tensor", members=WHOLE_WARP, modifiers=f"mma_async fence commit_group wait_group {_PRODUCT} {_SPARSE}",
+        types=4,
     ),
     "ldmatrix": Opcode(warp.ldmatrix, "memory", members=WHOLE_WARP, modifiers=f"{_MATRICES} m8n16 b8x16 b4x16_p64 b6x16_p32"),
     "stmatrix": Opcode(warp.stmatrix, "memory", members=WHOLE_WARP, destination=False, modifiers=_MATRICES),
@@ -221,12 +225,6 @@ NOT_EXECUTED = {
     **dict.fromkeys(_SCALAR_VIDEO, "a video instruction of older GPUs"),
 }  # fmt: skip
 """The other instructions of PTX, with what they are about: those of PTX ISA 9.1, 4.3.2, table "Reserved Instruction Keywords"."""
-_TYPES = {
-    **dict.fromkeys(("add", "sub", "fma", "set", "slct", "dp4a", "dp2a", "tex", "tld4"), 2),
-    **dict.fromkeys(("cvt", *_VIDEO.split()), 3),
-    "mma": 4, "wmma": 4, "wgmma": 4,
-}  # fmt: skip
-"""The most types that an instruction of an opcode names, where that is not one."""
 _OF_PAIRS = {"f32x2": ("add", "sub", "mul", "fma"), "u16x2": ("add", "min", "max"), "s16x2": ("add", "min", "max")}
 """The opcodes that have types of two numbers in one register which no instruction moves or converts as such."""
 _FORMS = {("wmma", "load"): "memory", ("wmma", "store"): "memory"}
@@ -280,7 +278,7 @@ def registers_read(function: Function) -> set[str]:
 def check_modifiers(e: Emitter, ins: Instruction) -> None:
     """Raise UnsupportedInstruction for the first modifier that is neither a type nor a word of the opcode's row."""
     words, kinds = OPCODES[ins.opcode].modifiers.split(), types_of(ins)
-    if len(kinds) > _TYPES.get(ins.opcode, 1):
+    if len(kinds) > OPCODES[ins.opcode].types:
         raise e.unsupported(f"{ins.opcode} does not have the types {', '.join(kinds)}")
     for modifier in ins.modifiers:
         if ins.opcode not in _OF_PAIRS.get(modifier, (ins.opcode,)):
