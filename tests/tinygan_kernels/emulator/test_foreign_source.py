@@ -25,6 +25,13 @@ def test_every_header_compiles_beside_every_other_and_twice():
     assert ".entry k(" in RawModule(code=code).ptx
 
 
+def test_compiling_changes_no_bytes_of_pythons_own():
+    """The log of a compilation without messages is one byte, a zero; written into b" " * 1, it made a zero of every b" "."""
+    _, log = nvrtc.compile_with_log.__wrapped__(f"{K}k() {{}}")
+    every = bytes(range(256))  # a slice of length 1 is the one object that Python has for that byte
+    assert log == "" and all(every[i : i + 1][0] == i for i in every)
+
+
 def test_macros_have_the_values_of_the_c_library():
     f, d, i = np.finfo("f4"), np.finfo("f8"), np.iinfo("i8")
     body = "d[0] = INFINITY; d[1] = M_PI; d[2] = FLT_MAX; d[3] = DBL_EPSILON; d[4] = INT_MAX; d[5] = UINT_MAX; d[6] = FLT_MIN;"

@@ -140,6 +140,7 @@ def _check(nvrtc, result):
 
 
 def _text(nvrtc, program, size_of, get) -> str:
-    buffer = b" " * _check(nvrtc, size_of(program))[0]
+    # no bytes: Python shares those of length 1, and an empty text is one, a zero that NVRTC would write into every b" " there is
+    buffer = bytearray(_check(nvrtc, size_of(program))[0])
     get(program, buffer)
     return buffer.decode().replace("\0", "")
