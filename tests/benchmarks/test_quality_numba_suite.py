@@ -145,7 +145,7 @@ def test_a_record_without_failures_says_so():
 
 
 def test_a_record_is_brought_up_to_date_test_by_test():
-    """Of the files a and b of an earlier run, b runs again, and c for the first time; d is still not run."""
+    """The files a and b are of an earlier run; b runs again, and c for the first time; d is still not run."""
     ipc = "cudapy/test_ipc.py::T::known"
     earlier = {
         "stamp": {"commit": "old"}, "tests": 20, "passed": 14, "failed": 4, "skipped": 2,

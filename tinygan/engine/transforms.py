@@ -78,13 +78,18 @@ def jacobian(f: Function, argnum: int = 0) -> Function:
     One sweep for each element of f. It can be differentiated again; arguments given by name are constants. Raises TypeError where f
     is no function, where argnum is no whole number, and for a call without that argument.
     """
-    _check("jacobian", f)
-    argnum = argument_number("jacobian", argnum)
+    return _jacobian("jacobian", f, argnum)
+
+
+def _jacobian(what: str, f: Function, argnum: int) -> Function:
+    """Return what `jacobian` does, whose messages name `what`, the function that the caller called."""
+    _check(what, f)
+    argnum = argument_number(what, argnum)
 
     def derivative(*arguments: Any, **named: Any) -> Tensor:
-        chosen = position("jacobian", argnum, len(arguments))
+        chosen = position(what, argnum, len(arguments))
         xs = [_variable(a, arguments) if i == chosen else a for i, a in enumerate(arguments)]
-        return jacobian_of(_result("jacobian", f, xs, named), xs[chosen])
+        return jacobian_of(_result(what, f, xs, named), xs[chosen])
 
     return derivative
 
@@ -111,11 +116,10 @@ def jacobian_of(y: Tensor, wrt: Tensor | Sequence[Tensor], create_graph: bool = 
 def hessian(f: Function, argnum: int = 0) -> Function:
     """Return the function that computes the second derivatives of f, which returns one number, in argument `argnum`.
 
-    Its shape is the argument's, twice. Where f is linear it is zero.
+    Its shape is the argument's, twice. Where f is linear it is zero. Raises TypeError where `jacobian` does.
     """
     _check("hessian", f)
-    argnum = argument_number("hessian", argnum)
-    return jacobian(grad(f, argnum), argnum)
+    return _jacobian("hessian", grad(f, argument_number("hessian", argnum)), argnum)
 
 
 @answers_keywords

@@ -24,7 +24,7 @@ WHY = 2000
 _stack = ExitStack()
 _began: dict[str, float] = {}
 _worst: dict[str, tuple[str, str]] = {}
-"""Of the test that runs: its worst outcome so far, and why."""
+"""The worst outcome so far of the test that runs, and why."""
 _ORDER = {"passed": 0, "skipped": 1, "failed": 2}
 
 

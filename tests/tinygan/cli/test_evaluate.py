@@ -102,7 +102,7 @@ def test_other_data_are_measured_in_the_units_of_the_run(evaluate, place):
 
 
 def test_notes_on_the_data_are_said(evaluate, place):
-    """Of the run's own data, and of others, which are scaled as the run's were."""
+    """The data are the run's own, and others, which are scaled as the run's were."""
     masks = np.random.default_rng(1).integers(0, 2, (12, 4, 4))
     np.save(place / "masks.npy", masks)
     np.save(place / "bools.npy", masks.astype(bool))

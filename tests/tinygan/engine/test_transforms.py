@@ -93,6 +93,7 @@ def test_bad_input_is_told():
     (lambda: jacobian(f, (0, 1)), r"jacobian: argnum is \(0, 1\)"), (lambda: hessian(f, 1.5), "hessian: argnum is 1.5"),
     (lambda: hessian(3), "hessian: f is 3"),
     (lambda: jacobian(f, 1)(X), "jacobian: there is no argument 1 among the 1"),
+    (lambda: hessian(s, 1)(X), "hessian: there is no argument 1 among the 1"),
     (lambda: jacobian(f, -2)(X), "jacobian: there is no argument -2 among the 1"),
     (lambda: jacobian(f)(x=X), "jacobian: there is no argument 0 among the 0"),
 ])

@@ -228,7 +228,7 @@ def test_labels_of_levels_say_their_values(name):
 
 
 def test_labels_of_levels_without_a_sign_and_with_smoothed_labels(monkeypatch):
-    """Of a goal that is 0, of one above it, and of numbers that no fraction names."""
+    """The goals are 0, one above it, and numbers that no fraction names."""
     at_0 = levels("wasserstein")
     assert (str(at_0["v"].value), at_0["v"].label) == (str(at_0["d_loss"].value), at_0["d_loss"].label) == ("0.0", "0")
     for value, label in ((0.5, "1/2"), (3.0, "3")):

@@ -184,7 +184,7 @@ def test_missed_share_is_that_of_the_clusters_that_are_described():
 
 
 def test_the_signs_of_collapse_are_the_measures_that_they_are_named_after():
-    """Of samples of any shape, as they come."""
+    """Samples may have any shape, as they come."""
     rng = np.random.default_rng(0)
     real, fake = rng.standard_normal((60, 2, 2)), 0.4 * rng.standard_normal((60, 2, 2)) + 0.5
     flat, made = real.reshape(60, 4), fake.reshape(60, 4)

@@ -12,7 +12,7 @@ from tinygan_kernels.emulator.sanitizer.extents import Extent, extents_of, homes
 
 from tests.support.kernel_of_ptx import Written
 
-# Of each row: how %d9 comes about from the pointers p (%d1) and q (%d2), the number %d3 (of the parameter n), the pointer %d4 that
+# Each row says how %d9 comes about from the pointers p (%d1) and q (%d2), the number %d3 (of the parameter n), the pointer %d4 that
 # was read from memory, and the predicate %p1; and the parameters that its value is computed from, None where it may be any address.
 # "-p" says that a number was computed from p.
 COMPUTED = {

@@ -30,7 +30,7 @@ FENCE = "membar.gl;"
 WARPS, HALVES, BLOCK = "bar.warp.sync -1;", "bar.warp.sync %r5;", "bar.sync 0;"
 APART = "@%p2 bra LNAME;\nbar.warp.sync MASK;\nbra MNAME;\nLNAME: bar.warp.sync MASK;\nMNAME:"
 TWO = "@!%p3 bra TNAME;\nbar.sync 1, 64;\nTNAME:"
-# Of each row: what follows the writers' fence, and how many threads' writes are known to who reads after thread 0's flag.
+# Each row says what follows the writers' fence, and how many threads' writes are known to who reads after thread 0's flag.
 MEETINGS = {
     "nothing": ("", 1),
     "the block": (BLOCK, THREADS),

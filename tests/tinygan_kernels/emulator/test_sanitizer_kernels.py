@@ -67,7 +67,7 @@ def test_a_kernel_that_stores_single_bytes_which_are_no_copies(store, narrow):
     assert copies_of(written.kernel()).bytes is narrow
 
 
-# Of each row: the loads by offset and type, all from one place, and the offsets of those that may be padding alone.
+# Each row lists the loads by offset and type, all from one place, and the offsets of those that may be padding alone.
 PADDING = {
     "a double and a short": ("0 u64, 8 u16, 12 u32", {12}),
     "a double and bytes": ("0 u64, 11 u8, 12 u32", {12}),
