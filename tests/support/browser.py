@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import inspect
 import itertools
 import json
 import os
@@ -73,7 +74,9 @@ class Page:
         reached = urllib.parse.urlsplit(address)
         # a socket of our own, as websockets before 15 has no argument that says to use no proxy, and later ones look for one
         own = socket.create_connection((reached.hostname, reached.port))
-        self.socket = self.link.enter_context(connect(address, max_size=2**26, sock=own))
+        # and no pings, where there are any, as they draw from Python's shared generator, which the game in this process watches
+        quiet = {"ping_interval": None} if "ping_interval" in inspect.signature(connect).parameters else {}
+        self.socket = self.link.enter_context(connect(address, max_size=2**26, sock=own, **quiet))
         self.numbers = itertools.count(1)
         self.errors = []
 

@@ -202,8 +202,10 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 def server_of(host: Host | PastRun, door: Door) -> uvicorn.Server:
     """Return a server for the page; `serve(sockets=[...])` of it runs until `should_exit` is set."""
+    # uvicorn draws what is in a ping from Python's shared generator. A step that is captured just then seems to have drawn it, and
+    # is refused (engine/randomness.py); the page is on the same machine and says when it goes, so it needs no pings.
     config = uvicorn.Config(
         application(host, door), log_level="error", access_log=False, ws="websockets-sansio", ws_max_size=MOST_BYTES,
-        lifespan="off", server_header=False, timeout_graceful_shutdown=2,
+        ws_ping_interval=None, lifespan="off", server_header=False, timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)

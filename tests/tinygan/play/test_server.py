@@ -122,6 +122,11 @@ def test_an_address_without_its_last_slash_leads_to_the_page(game):
     assert game.get("/x")[0] == 403
 
 
+def test_the_server_draws_nothing_from_the_generator_that_all_share(game):
+    """uvicorn draws what is in a ping from it, and a step that is captured just then would seem to draw random numbers."""
+    assert game.server.config.ws_ping_interval is None
+
+
 def test_other_methods_are_refused(game):
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert game.get(f"/{game.door.token}/", method=method)[0] == 405
