@@ -12,7 +12,7 @@ train: .venv/.core  ## train a GAN on real handwritten digits; pictures, numbers
 
 LINT = { $(BIN)/ruff check . && $(BIN)/mypy; }
 LOWEST = $(BIN)/python -m benchmarks.environments.versions --lowest
-# Each of these two keeps about one core busy, so they go side by side. The tests run whatever the two find.
+# These two go side by side, as much of each keeps one core busy. The tests run whatever the two find.
 test: .venv/.test  ## verify every kernel and every gradient, and the whole project, after `make lint` and `make lowest`
 	$(LINT) & lint=$$!; $(LOWEST); lowest=$$?; wait $$lint; lint=$$?; \
 	$(BIN)/python -m pytest -n 2 --dist worksteal && exit $$((lint | lowest))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from linker_log import LOG
 
 pytest.importorskip("numba_cuda", reason="needs Numba CUDA: pip install -e '.[emulator]'")
 
@@ -32,19 +33,6 @@ def test_shared_memory_is_what_the_source_asks_for_on_every_architecture(monkeyp
     (version,) = [v for v in numba_backend.LADDERS if (v.kernel, v.number) == ("matmul", 4)]
     (started,) = report.recorded(version, calls.call("matmul"))
     assert [machine_code.inspect(started, arch).shared for arch in ("sm_80", "sm_90")] == [2 * 8 * 68 * 4] * 2
-
-
-LOG = """ptxas info    : 0 bytes gmem
-ptxas info    : Compiling entry function 'other' for 'sm_80'
-ptxas         .     8 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
-ptxas info    : Used 10 registers, used 0 barriers
-ptxas info    : Compiling entry function 'mine' for 'sm_80'
-ptxas info    : Function properties for mine
-ptxas         .     224 bytes stack frame, 124 bytes spill stores, 96 bytes spill loads
-ptxas info    : Used 128 registers, used 1 barriers
-info    : Function properties for 'mine':
-info    : used 128 registers, used 1 barriers, 224 stack, 5376 bytes smem, 568 bytes cmem[0], 0 bytes lmem
-"""
 
 
 def test_the_linkers_log_is_read_for_the_kernel_that_is_asked_for():

@@ -28,9 +28,10 @@ from tinygan_kernels.emulator.syntax.ptx import (
 )
 
 from . import arithmetic, instructions
+from .calls import parts_of_call
 from .libraries import HALF_CONVERSIONS, MATH
 from .process import in_algorithm
-from .unwinding import Unwinding, parts_of_call
+from .unwinding import Unwinding
 from .writer import OPAQUE_POINTERS, Writer, llvm_type, pointer, quoted
 
 Operands = tuple[Any, ...]
