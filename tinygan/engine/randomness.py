@@ -81,6 +81,10 @@ def recording(sources: Iterable[Draws]) -> Iterator[Recorded]:
             source.recorded = None
 
 
+class SharedGeneratorMoved(NotReplayable):
+    """A generator that the whole process shares moved while a step was recorded: the step drew from it, or another thread did."""
+
+
 _NUMPYS = np.random  # the generator that everyone shares, here only to see whether somebody draws from it
 _unclaimed: dict[int, Recorded] = {}  # by thread, where what is drawn by sources that record for nobody else is put
 
@@ -90,7 +94,7 @@ def recording_all(step: Callable[..., Any]) -> Iterator[Recorded]:
     """Yield a list in which all is put that this thread draws within the `with` by a `Draws` that records for nobody else.
 
     What the step draws past any `Draws`, from the generators of NumPy and Python or from one that it names, cannot be refilled and
-    raises NotReplayable at the end.
+    raises NotReplayable at the end; SharedGeneratorMoved where it is one of NumPy's or Python's, which other threads use too.
     """
     recorded = _unclaimed[get_ident()] = []
     try:
@@ -107,15 +111,20 @@ def _claimed(step: Callable[..., Any], recorded: Recorded) -> Iterator[None]:
     before = {name: _state(rng) for name, rng in generators.items()}
     yield
     ours = {id(rng) for _, _, rng in recorded}
-    for name, rng in generators.items():
-        if id(rng) not in ours and _state(rng) != before[name]:
-            raise NotReplayable(f"the step draws random numbers from {name}, and a replay would use the same ones each time; draw "
-                                "them by a tinygan.engine.Draws, which is refilled, pass them as an input, or run without replay")
+    moved = [name for name, rng in generators.items() if id(rng) not in ours and _state(rng) != before[name]]
+    if moved:  # a generator of the step itself comes first, as there is no doubt about who drew from it
+        name = min(moved, key=_SHARED.__contains__)
+        raise (SharedGeneratorMoved if name in _SHARED else NotReplayable)(
+            f"the step draws random numbers from {name}, and a replay would use the same ones each time; draw them by a "
+            "tinygan.engine.Draws, which is refilled, pass them as an input, or run without replay")
+
+
+_SHARED: dict[str, Any] = {"np.random": _NUMPYS, "random": random}
 
 
 def _generators_named(step: Callable[..., Any]) -> dict[str, Any]:
     """Return the generators that NumPy and Python keep, and those among the variables of a step, by name."""
-    found: dict[str, Any] = {"np.random": _NUMPYS, "random": random}
+    found = dict(_SHARED)
     function = getattr(step, "__func__", step)
     if not isinstance(function, FunctionType):
         return found

@@ -15,10 +15,10 @@ normalisation and its activation.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import get_ident
 from typing import Any
 from zlib import crc32
 
@@ -28,7 +28,7 @@ from tinygan_kernels.writes import Spans, Writes, merged
 
 from .conversion import backend_of, described, real_array
 from .economies import arrival_of, in_place, memory_id, share_memory, unchanging, without_copies, without_repeats
-from .randomness import Recorded, recording_all, refill
+from .randomness import Recorded, SharedGeneratorMoved, recording_all, refill
 from .settings import keepers
 from .tensor import NotReplayable, Tensor, ValuesNotThere, stop, wrap
 
@@ -44,7 +44,13 @@ class Replayed:
     `p.array = values` keeps its memory, which the recorded step reads. Other Python code of the step runs once, at the first call:
     a counter or a print there is not repeated. Raises NotReplayable where the step draws from other generators, or changes an array
     by Python instead of by a launch; TypeError, ValueError where it returns no tensors or is called with what are no arrays.
+
+    Other threads may draw from the generators of `random` and `np.random` while the step is recorded, as servers do. Where there
+    are other threads, that recording is used once and dropped, and the next call records anew; a step that draws itself is refused
+    at the third recording.
     """
+
+    RECORDINGS = 3  # after so many in a row in which a shared generator moved, it is the step that draws
 
     def __init__(
         self, step: Callable[..., Sequence[Tensor]], backend: Backend | str, say: Callable[[str], None] = lambda line: None
@@ -55,6 +61,7 @@ class Replayed:
         self.plan: Plan | None = None
         self.inputs: tuple[Tensor, ...] = ()
         self._drawn: Recorded = []
+        self._dropped = 0  # recordings that were used once, as another thread may have drawn from a shared generator
         self._used: set[int] = set()  # the memory that the plan uses, by its id
         self._told = False
 
@@ -86,11 +93,20 @@ class Replayed:
 
     def _capture(self, arrays: Sequence[Any]) -> Plan:
         self.inputs = tuple(wrap(self.backend.asarray(a).copy(), self.backend) for a in arrays)
-        recorder = Recorder(self.backend)
-        with recording_all(self.step) as drawn, recorder, recorder.read_only():
-            outputs = _tensors_of(self.step(*self.inputs), self.backend)
-        self.plan = plan = recorder.plan(outputs, self.inputs)
-        self.inputs, self._drawn = plan.inputs, drawn
+        recorder, to_keep = Recorder(self.backend), True
+        try:
+            with recording_all(self.step) as drawn, recorder, recorder.read_only():
+                outputs = _tensors_of(self.step(*self.inputs), self.backend)
+        except SharedGeneratorMoved:
+            self._dropped += 1
+            if threading.active_count() == 1 or self._dropped == self.RECORDINGS:
+                raise
+            to_keep = False  # what it drew is right for this call, whoever else drew
+        plan = recorder.plan(outputs, self.inputs)
+        self.inputs = plan.inputs
+        if not to_keep:
+            return plan
+        self.plan, self._drawn, self._dropped = plan, drawn, 0
         self._used = {memory_id(a) for launch in plan.launches for a in (*launch.inputs, *launch.outputs)}
         keepers.add(self)
         return plan
@@ -199,7 +215,7 @@ class Recorder:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self._thread = get_ident()
+        self._thread = threading.get_ident()
         self.launches: list[Launch] = []
         self.allocated: list[Any] = []
         self._made: set[int] = set()  # the ids of what was allocated
@@ -220,20 +236,20 @@ class Recorder:
         self.backend.allocate, self.backend.to_numpy = self._plain_allocate, self._plain_to_numpy
 
     def _to_numpy(self, array: Any) -> np.ndarray:
-        if get_ident() == self._thread:
+        if threading.get_ident() == self._thread:
             raise ValuesNotThere("a step asks for a tensor's values, by numpy(), float(), a comparison or if, while it is recorded"
                                  " for replay; return the tensor and look at it outside, or run the step without replay")
         return self._plain_to_numpy(array)
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         array = self._plain_allocate(shape, dtype)
-        if get_ident() == self._thread:
+        if threading.get_ident() == self._thread:
             self.allocated.append(array)
             self._made.add(id(array))
         return array
 
     def _note(self, launch: Launch, proceed: Callable[[], None]) -> None:
-        if get_ident() == self._thread:
+        if threading.get_ident() == self._thread:
             self.launches.append(launch)
             self._look_at(launch)
         else:
@@ -241,7 +257,7 @@ class Recorder:
 
     def is_on(self, backend: Backend) -> bool:
         """Return whether it records this backend in this thread."""
-        return backend is self.backend and get_ident() == self._thread
+        return backend is self.backend and threading.get_ident() == self._thread
 
     def keep(self, x: Tensor, array: Any) -> bool:
         """Refuse that a tensor gets another array within the step: no launch does it, so no replay would."""

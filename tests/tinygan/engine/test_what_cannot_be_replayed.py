@@ -1,6 +1,8 @@
 """What Python does within a recorded step, a replay does not do again: it is refilled, kept right, or refused."""
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,9 +79,53 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_numbers_that_no_draws_refills_are_refused(name):
+def test_numbers_that_no_draws_refills_are_refused(name, monkeypatch):
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
     with pytest.raises(NotReplayable, match=rf"draws random numbers from {name.split()[0]}, .*Draws"):
         Replayed(HIDDEN[name], REFERENCE)(ONES)
+
+
+@pytest.fixture
+def beside():
+    """Another thread, which calls what it is given; call(f) returns when that is done."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda f: pool.submit(f).result()
+
+
+@pytest.mark.parametrize("draw", [random.random, lambda: SHARED.rand(3)], ids=["random", "np.random"])
+def test_a_recording_beside_which_another_thread_drew_is_used_once_and_made_anew(draw, beside):
+    calls_of_python, draws = [], Draws(0)
+
+    def step(x):
+        calls_of_python.append(len(calls_of_python))
+        if len(calls_of_python) < 3:
+            beside(draw)
+        return (x * draws(standard_normal, x),)
+
+    by_hand, replayed = Draws(0), Replayed(step, REFERENCE)
+    found = [replayed(ONES)[0].numpy().copy() for _ in range(6)]
+    np.testing.assert_array_equal(found, [by_hand(standard_normal, Tensor(ONES, REFERENCE)).numpy() for _ in range(6)])
+    assert calls_of_python == [0, 1, 2], "two recordings were dropped, the third was kept"
+
+
+@pytest.mark.parametrize("name", ["np.random", "random"])
+def test_a_step_that_draws_is_refused_beside_other_threads_too(name, beside):
+    beside(int)  # a thread is there from the first task on
+    replayed = Replayed(HIDDEN[name], REFERENCE)
+    found = [float(replayed(ONES)[0].numpy()[0]) for _ in range(2)]
+    assert found[0] != found[1], "each of the recordings that were dropped drew numbers of its own"
+    with pytest.raises(NotReplayable, match=f"draws random numbers from {name}"):
+        replayed(ONES)
+
+
+def test_a_generator_of_the_step_itself_is_refused_at_once_beside_other_threads_too(beside):
+    def step(x):
+        random.random()
+        return (x * GENERATOR.normal(),)
+
+    beside(int)
+    with pytest.raises(NotReplayable, match="draws random numbers from GENERATOR"):
+        Replayed(step, REFERENCE)(ONES)
 
 
 def test_a_generator_that_was_only_named_or_that_a_draws_uses_is_none_of_that():
