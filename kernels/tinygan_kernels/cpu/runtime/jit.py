@@ -8,6 +8,7 @@ from typing import Any
 import numba
 
 from . import disk_cache
+from .inner_code import compiler_of_inner_functions
 
 OPTIONS = {"error_model": "numpy"}  # division by 0 gives an infinity or NaN, as in NumPy, and raises nothing
 
@@ -28,8 +29,10 @@ def njit_parallel(function: Callable) -> Any:
 def njit_inner(function: Callable, **options: Any) -> Any:
     """Compile a function that only other compiled functions call, not Python.
 
-    It has no wrapper for calls from Python and no cache file of its own, which makes compiling faster.
+    It has no wrapper for calls from Python, no cache file and no machine code of its own, which makes compiling faster.
     """
+    if pipeline := compiler_of_inner_functions():
+        options["pipeline_class"] = pipeline
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS, **options)(function)
 
 
