@@ -8,10 +8,10 @@ import pytest
 import typer
 from data_files import save
 from puzzle_answers import SOLUTIONS
+from quick_endings import end_quickly
 from tinygan_kernels import CUDA_BACKENDS, why_unavailable
 
 from tinygan.cli import main, run
-from tinygan.measure import report
 
 FEW_STEPS = ("--steps", "2", "--batch", "4", "--backend", "reference", "--hidden", "4", "--z", "2")
 # The options that are put behind each command to make it short.
@@ -105,18 +105,10 @@ def place(tmp_path_factory):
     (here / "proof.txt").write_text("(a + b)^2\n= a^2 + 2*a*b + b^2\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
-        measure_less(patch)
+        end_quickly(patch)
         for data in ("digits", "ring", "heights.csv"):
             assert run(["train", data, *FEW_STEPS, *(("--snapshots", "1") if data == "digits" else ())]) == 0
     return here
-
-
-def measure_less(patch):
-    """Let the measures of samples take fewer of them."""
-    against, parzen = report.d_against_optimum, report.parzen
-    patch.setattr(report, "d_against_optimum", lambda run: against(run, 500))
-    patch.setattr(report, "parzen", lambda fake, cut, rest: parzen(fake[:50], cut[:9], rest[:50]))
-    patch.setattr(report, "MOST_COMPARED", 60)
 
 
 def shortened(example):
@@ -141,7 +133,7 @@ def shortened(example):
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_of_the_help_work(place, monkeypatch, capsys, example):
     monkeypatch.chdir(place)
-    measure_less(monkeypatch)
+    end_quickly(monkeypatch)
     command, words, more = shortened(example)
     if command in ("puzzles check", "puzzles train") and (reason := why_unavailable("cupy", emulate=True)):
         pytest.skip(f"CUDA kernels cannot be compiled here: {reason}")

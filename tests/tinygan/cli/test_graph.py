@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from quick_endings import end_quickly
 
 from tinygan.cli import graph as command
 from tinygan.cli import main
@@ -13,9 +14,11 @@ def place(tmp_path_factory):
     """A run on ring, and one of a game of pairs that unrolls, packs and adds noise."""
     here = tmp_path_factory.mktemp("runs")
     fast = ("--steps", "2", "--batch", "4", "--backend", "reference", "--hidden", "4", "--z", "2")
-    assert main.run(["train", "ring", *fast, "--out", str(here / "ring")]) == 0
     more = ("--objective", "relativistic", "--unroll", "1", "--pack", "2", "--noise", "0.1", "--gp", "1")
-    assert main.run(["train", "ring", *fast, *more, "--out", str(here / "much")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        end_quickly(patch)
+        assert main.run(["train", "ring", *fast, "--out", str(here / "ring")]) == 0
+        assert main.run(["train", "ring", *fast, *more, "--out", str(here / "much")]) == 0
     return here
 
 

@@ -14,6 +14,7 @@ import pytest
 import typer
 from data_files import PIXELS, idx, save
 from PIL import Image
+from quick_endings import end_quickly, measure_less
 from rich.console import Console
 from scipy.io import wavfile
 from tiny_runs import backend
@@ -37,8 +38,7 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
 
 
-@pytest.fixture
-def tinygan(capsys):
+def caller(capsys):
     """Return a function that runs a command and returns (exit code, lines on stdout, lines on stderr but for progress)."""
 
     def call(*arguments):
@@ -48,6 +48,13 @@ def tinygan(capsys):
         return code, stdout.splitlines(), told(stderr)
 
     return call
+
+
+@pytest.fixture
+def tinygan(capsys, monkeypatch):
+    """Return a `caller`, whose runs end quickly: what they end with is measured and drawn elsewhere."""
+    end_quickly(monkeypatch)
+    return caller(capsys)
 
 
 # ---- every kind of data -------------------------------------------------------------------------------------------------
@@ -91,7 +98,10 @@ def read_back(path, codec):
 
 
 @pytest.mark.parametrize("name", [*DATA, "ring", "digits"])
-def test_trains_and_samples(tmp_path, monkeypatch, tinygan, name):
+def test_trains_and_samples(tmp_path, monkeypatch, capsys, name):
+    """The pictures of every kind of data are drawn in full."""
+    measure_less(monkeypatch)
+    tinygan = caller(capsys)
     monkeypatch.chdir(tmp_path)
     if name in DATA:
         DATA[name](tmp_path / name)
@@ -187,7 +197,9 @@ def place(tmp_path_factory):
     (here / "file").write_text("mine")
     save(PIXELS[0], here / "one" / "only.png")
     np.save(here / "odd.npy", np.concatenate([PIXELS, PIXELS], axis=2))
-    assert main.run(["train", "ring", *FAST, "--out", str(here / "run")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        end_quickly(patch)
+        assert main.run(["train", "ring", *FAST, "--out", str(here / "run")]) == 0
     (here / "torn" / CHECKPOINT).write_bytes((here / "run" / CHECKPOINT).read_bytes()[:-100])
     (here / "pickle" / CHECKPOINT).write_bytes(b"\x80\x05cos\nsystem\n.")
     return here
@@ -339,20 +351,22 @@ def process(*arguments, **options):
                           **options)
 
 
-def test_a_disk_that_is_full(tmp_path):
+def test_a_disk_that_is_full(tmp_path, tinygan):
     """A limit on the size of files stands in for the disk: smaller than the checkpoint, larger than anything before it."""
     resource = pytest.importorskip("resource", reason="this system has no limits on the size of files")
-    assert process("train", "ring", *FAST, "--out", tmp_path / "run").returncode == 0
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,5\n4,4\n6,1\n2,2\n7,3\n")
+    words = ("train", tmp_path / "t.csv", "--out", tmp_path / "run")
+    assert tinygan(*words, *FAST)[0] == 0
     before = contents(tmp_path / "run")
     limit = (len(before[CHECKPOINT]) // 2,) * 2
-    done = process("train", "ring", "--steps", "9", "--resume", "--out", tmp_path / "run",
-                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert "the checkpoint before it is untouched" in done.stderr
+    done = process(*words, "--steps", "9", "--resume", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    of_the_data, complaint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, of_the_data) == (2, "", "t.csv: 6 rows of 2 columns: a, b")
+    assert complaint.startswith("tinygan: ") and "the checkpoint before it is untouched" in complaint
     after = contents(tmp_path / "run")
     assert {name for name in after if after[name] != before.get(name)} <= {"config.json", "metrics.jsonl"}
-    done = process("train", "ring", "--resume", "--steps", "9", "--out", tmp_path / "run")
-    assert done.returncode == 0 and "step 9" in done.stdout
+    code, stdout, _ = tinygan(*words, "--resume", "--steps", 9)
+    assert code == 0 and "step 9" in stdout[0]
 
 
 def test_python_m(tmp_path):

@@ -136,7 +136,10 @@ def test_play_opens_the_installed_browser_and_none_that_lies_beside_the_data(poi
 
 def calls(path: Path):
     """Yield the calls of subprocess in a module, as text."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    if not re.search(r"\bsubprocess\b", text):
+        return  # as most modules, which need not be parsed
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and re.match(r"subprocess\.[a-z_]*(run|Popen|call|output)\b", ast.unparse(node.func)):
             yield ast.unparse(node)
 

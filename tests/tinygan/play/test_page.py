@@ -14,6 +14,7 @@ pytest.importorskip("websockets", reason="the page needs the extra [play]")
 
 from browser import Browser, browser_path, wait_for
 from played_sessions import bits, kept, trained
+from quick_endings import measure_less
 from served_game import SMALL, Served, new_host, served
 from tinygan_kernels import load as load_backend
 
@@ -697,7 +698,8 @@ def test_a_page_written_by_the_command_line_replays(browser, tmp_path):
         assert "line" in file.read_text()
 
 
-def test_a_finished_run_is_replayed(browser, tmp_path):
+def test_a_finished_run_is_replayed(browser, tmp_path, monkeypatch):
+    measure_less(monkeypatch)
     out = tmp_path / "run"
     small = ["--batch", "4", "--hidden", "4", "--z", "2", "--backend", "reference"]
     assert run(["train", "ring", "--out", str(out), "--steps", "20", "--snapshots", "10", *small]) == 0

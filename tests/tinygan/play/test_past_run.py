@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from quick_endings import measure_less
 
 from tinygan.cli.main import run
 from tinygan.play.past_run import PastRun
@@ -17,7 +18,9 @@ def trained(tmp_path_factory):
     """Return the folder of a run with some snapshots."""
     out = tmp_path_factory.mktemp("trained") / "run"
     small = ["--batch", "4", "--hidden", "4", "--z", "2", "--backend", "reference"]
-    assert run(["train", "ring", "--steps", "20", "--snapshots", "10", "--out", str(out), *small]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        measure_less(patch)
+        assert run(["train", "ring", "--steps", "20", "--snapshots", "10", "--out", str(out), *small]) == 0
     return out
 
 
