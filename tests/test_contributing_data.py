@@ -1,15 +1,10 @@
 """The recipe "A kind of data" in CONTRIBUTING.md: its example, put into a copy of the project, works as the recipe says."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from project_copy import ROOT, copy_of, pytest_in, python
 
-ROOT = Path(__file__).resolve().parents[1]
 KINDS, TESTS = "tinygan/data/kinds/__init__.py", "tests/tinygan/data/test_kinds.py"
 
 
@@ -25,9 +20,7 @@ def copy(tmp_path):
     """A copy of the project to which the recipe was applied."""
     places = blocks()
     assert set(places) == {"tinygan/data/kinds/dice.py", KINDS, TESTS}
-    for folder in ("tinygan", "tests/support", "tests/tinygan/data"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    copy_of(tmp_path, ("tinygan", "tests/support", "tests/tinygan/data"), ("pyproject.toml",))
     (tmp_path / "tinygan/data/kinds/dice.py").write_text(places["tinygan/data/kinds/dice.py"])
     added, line = places[KINDS].strip().split("\n\n")
     replace(tmp_path / KINDS, line.replace(", Dice)", ")"), line)
@@ -40,12 +33,6 @@ def replace(path, old, new):
     text = path.read_text()
     assert text.count(old) == 1, f"{path.name} has {text.count(old)} times {old!r}"
     path.write_text(text.replace(old, new))
-
-
-def python(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "kernels")])}
-    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=3600,
-                          check=False)
 
 
 USE = """
@@ -73,15 +60,15 @@ def test_the_example_works_from_training_to_pictures(copy):
 
 
 def test_the_tests_of_every_kind_take_the_example(copy):
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS, "-k", "dice or whole or needs")
+    done = pytest_in(copy, TESTS, "-k", "dice or whole or needs")
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-3000:]
 
 
 def test_a_place_that_was_forgotten_is_named(copy):
     """Without the line in KINDS, and without the line in EXAMPLES."""
     replace(copy / TESTS, blocks()[TESTS], "")
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS, "-k", "whole")
+    done = pytest_in(copy, TESTS, "-k", "whole")
     assert done.returncode == 1 and f"{TESTS}: EXAMPLES has no dice" in done.stdout
     replace(copy / KINDS, ", Dice)", ")")
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS, "-k", "whole")
+    done = pytest_in(copy, TESTS, "-k", "whole")
     assert done.returncode == 1 and f"{KINDS}: KINDS lacks ['Dice']" in done.stdout

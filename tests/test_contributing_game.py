@@ -1,18 +1,14 @@
 """The recipes "An op", "An objective" and "A layer" in CONTRIBUTING.md: their examples work, and a forgotten place is found."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from project_copy import ROOT, copy_of, pytest_in, python
 
-ROOT = Path(__file__).resolve().parents[1]
 OPS, CASES, OPS_TESTS = "tinygan/engine/ops/elementwise.py", "tinygan/theory/gradient_cases.py", "tests/tinygan/engine/test_ops.py"
 STUB, OPERATIONS_TESTS = "tinygan/engine/ops/__init__.pyi", "tests/tinygan/engine/test_operations.py"
 OBJECTIVES, FORMULAS = "tinygan/game/objectives.py", "tests/tinygan/game/test_objectives.py"
+MOVES = "tests/tinygan/game/test_moves.py"
 
 
 def blocks(recipe):
@@ -24,11 +20,8 @@ def blocks(recipe):
 
 @pytest.fixture
 def copy(tmp_path):
-    for folder in ("tinygan", "benchmarks/docs", "tests/support", "tests/tinygan/engine", "tests/tinygan/game"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "setup.py", "benchmarks/__init__.py"):
-        shutil.copy(ROOT / file, tmp_path / file)
-    return tmp_path
+    folders = ("tinygan", "benchmarks/docs", "tests/support", "tests/tinygan/engine", "tests/tinygan/game")
+    return copy_of(tmp_path, folders, ("pyproject.toml", "setup.py", "benchmarks/__init__.py"))
 
 
 def insert(path, after, text):
@@ -43,14 +36,9 @@ def append(path, text):
     path.write_text(f"{path.read_text()}\n\n{text}")
 
 
-def python(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "kernels")])}
-    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=3600,
-                          check=False)
-
-
-def pytest_of(folder, path, only):
-    return python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", path, "-k", only)
+def passed(done, path):
+    """Return how many tests of a file passed, of a pytest with -rp."""
+    return len(re.findall(rf"^PASSED {path}::", done.stdout, re.MULTILINE))
 
 
 # ---- an op ----------------------------------------------------------------------------------------------------------------------
@@ -61,38 +49,33 @@ def add_op(copy, text):
 
 
 def test_an_op_takes_two_places(copy):
+    """Two of its tests are those of the stub, which a command writes."""
     places = blocks("An op")
     assert set(places) == {OPS, f"{CASES}: _numbers"}
     add_op(copy, places[OPS])
     insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
-    done = pytest_of(copy, OPS_TESTS, "without_a_case or cubed")
-    assert done.returncode == 0 and re.search(r"\b8 passed", done.stdout), done.stdout + done.stderr
     done = python(copy, "-m", "benchmarks.docs.stubs")
     assert done.returncode == 0 and "def cubed(x: Operand) -> Tensor: ...\n" in (copy / STUB).read_text(), done.stderr
-    done = pytest_of(copy, OPERATIONS_TESTS, "stub")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = pytest_in(copy, OPS_TESTS, OPERATIONS_TESTS, "-k", "without_a_case or cubed or stub", "-rp")
+    assert done.returncode == 0 and passed(done, OPS_TESTS) == 8 and passed(done, OPERATIONS_TESTS), done.stdout + done.stderr
     use = "from tinygan.ops import cubed; import tinygan; print(tinygan.ops.cubed is cubed)"
     assert python(copy, "-c", use).stdout == "True\n"
 
 
-def test_an_op_without_its_case_fails_a_test_that_names_the_file(copy):
+def test_an_op_without_its_case_and_its_stub_fails_a_test_for_each_that_names_what_to_do(copy):
+    """A case of its derivative is added to a file, and the stub, from which type checkers know of it, is written by a command."""
     add_op(copy, blocks("An op")[OPS])
-    done = pytest_of(copy, OPS_TESTS, "test_no_op_is_without_a_case")
-    assert done.returncode == 1
+    done = pytest_in(copy, OPS_TESTS, OPERATIONS_TESTS, "-k", "test_no_op_is_without_a_case or up_to_date")
+    assert done.returncode == 1 and "2 failed" in done.stdout, done.stdout
     assert re.search(r"no gradient check for cubed: add a case .* to \S*theory/gradient_cases\.py", done.stdout), done.stdout
-
-
-def test_an_op_of_which_type_checkers_do_not_know_fails_a_test_that_names_the_command(copy):
-    add_op(copy, blocks("An op")[OPS])
-    done = pytest_of(copy, OPERATIONS_TESTS, "up_to_date")
-    assert done.returncode == 1 and "out of date; run python -m benchmarks.docs.stubs" in done.stdout, done.stdout
+    assert "out of date; run python -m benchmarks.docs.stubs" in done.stdout, done.stdout
 
 
 def test_a_wrong_vjp_in_the_example_fails_its_case(copy):
     places = blocks("An op")
     add_op(copy, places[OPS].replace("3.0 * g * x", "3.001 * g * x"))
     insert(copy / CASES, '    """Tensors with Python numbers on either side', places[f"{CASES}: _numbers"])
-    done = pytest_of(copy, OPS_TESTS, "cubed and reference")
+    done = pytest_in(copy, OPS_TESTS, "-k", "cubed and reference")
     assert done.returncode == 1 and "cubed: (3, 4), order 1: FAILED" in done.stdout, done.stdout
 
 
@@ -110,18 +93,17 @@ def test_an_objective_takes_two_places(copy):
     assert set(places) == {OBJECTIVES, f"{OBJECTIVES}: OBJECTIVES", f"{FORMULAS}: FORMULAS"}
     add_objective(copy, places)
     insert(copy / FORMULAS, '    "relativistic": (', places[f"{FORMULAS}: FORMULAS"])
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", FORMULAS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = pytest_of(copy, "tests/tinygan/game/test_moves.py", "relativistic-hinge")
-    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
-    train = ["train", "ring", "--objective", "relativistic-hinge", "--steps", "3", "--batch", "4", "--backend", "reference"]
+    done = pytest_in(copy, FORMULAS, MOVES, "-k", "test_objectives or relativistic-hinge", "-rp")
+    assert done.returncode == 0 and passed(done, FORMULAS) and passed(done, MOVES), done.stdout + done.stderr
+    (copy / "t.csv").write_text("a,b\n1,2\n3,5\n4,4\n6,1\n2,2\n7,3\n")
+    train = ["train", "t.csv", "--objective", "relativistic-hinge", "--steps", "3", "--batch", "4", "--backend", "reference"]
     done = python(copy, "-m", "tinygan", *train)
     assert done.returncode == 0 and "step 3" in done.stdout, done.stdout + done.stderr
 
 
 def test_an_objective_without_its_formula_fails_a_test_that_names_the_place(copy):
     add_objective(copy, blocks("An objective"))
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", FORMULAS)
+    done = pytest_in(copy, FORMULAS)
     assert done.returncode == 1 and "1 failed" in done.stdout, "one test says it, and no other fails beside it"
     assert re.search(r"\['relativistic-hinge'\] has no formula: .* to FORMULAS in \S*test_objectives\.py", done.stdout), done.stdout
 

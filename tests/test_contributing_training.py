@@ -1,16 +1,11 @@
 """The recipe "An option of a run" in CONTRIBUTING.md: its example, put into a copy of the project, works as the recipe says."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from project_copy import ROOT, copy_of, pytest_in, python
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG, RUN = "tinygan/training/config.py", "tinygan/training/run.py"
 OPTIONS, OLDER = "tests/tinygan/test_options.py", "tests/tinygan/training/test_older_runs.py"
 
@@ -26,10 +21,7 @@ def copy(tmp_path):
     """A copy of the project to which the recipe was applied."""
     places = blocks()
     assert set(places) == {CONFIG, RUN}
-    for folder in ("tinygan", "tests/support", "tests/tinygan/training"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copy(ROOT / OPTIONS, tmp_path / OPTIONS)
+    copy_of(tmp_path, ("tinygan", "tests/support", "tests/tinygan/training"), ("pyproject.toml", OPTIONS))
     substitute(tmp_path / CONFIG, r"(class RunOptions.*?    save_every: .*?\n)", lambda m: m[1] + places[CONFIG])
     substitute(tmp_path / RUN, r" +if self\.step % READ_EVERY == 0 .*?\n", lambda m: places[RUN])
     return tmp_path
@@ -41,14 +33,11 @@ def substitute(path, pattern, new):
     path.write_text(text)
 
 
-def python(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "kernels")]), "COLUMNS": "140"}
-    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=3600,
-                          check=False)
-
-
 USE = """
+import pytest
+from quick_endings import measure_less
 from tinygan.cli.main import run
+measure_less(pytest.MonkeyPatch())
 small = "train ring --batch 4 --hidden 4 --backend reference --out run "
 assert run("train --help".split()) == 0
 assert run((small + "--read-every 0").split()) == 2
@@ -63,7 +52,7 @@ def steps(run):
 
 
 def test_the_example_works_from_its_flag_to_older_checkpoints(copy):
-    done = python(copy, "-c", USE)
+    done = python(copy, "-c", f"import sys; sys.path.append('tests/support')\n{USE}", COLUMNS="140")
     assert done.returncode == 0, done.stdout + done.stderr
     panel = done.stdout.split("─ The run ─")[1].split("╰")[0]
     assert "--read-every " in panel and "Steps between readings of the losses." in panel
@@ -86,10 +75,10 @@ FORGOTTEN = {
 def test_what_was_forgotten_is_named(copy, what):
     path, pattern, new, test, message = FORGOTTEN[what]
     substitute(copy / path, pattern, new)
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, "-k", "since or made_of or is_used")
+    done = pytest_in(copy, test, "-k", "since or made_of or is_used")
     assert done.returncode == 1 and message in done.stdout, done.stdout[-3000:]
 
 
 def test_the_example_passes_the_tests_that_name_what_was_forgotten(copy):
-    done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", OPTIONS, OLDER)
+    done = pytest_in(copy, OPTIONS, OLDER)
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-3000:]
