@@ -271,12 +271,14 @@ def calls(tree: ast.Module, names: set[str]) -> set[str]:
 
 PICKLES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
 EVALUATORS = {"eval", "exec", "compile", "builtins.eval"}
+# Most files have none of these words, and need not be parsed, which takes seconds for all.
+MAY_EVALUATE = re.compile(rf"(?<![\w.])(?:eval|exec|compile)\b|\b(?:builtins|allow_pickle|{'|'.join(sorted(PICKLES))})\b")
 
 
 def unpickled_or_evaluated(path: Path, text: str, tree: ast.Module) -> list[str]:
     """Return the lines of a file that read pickles or make code out of texts, but for those that may."""
-    if not re.search("|".join((*PICKLES, "eval", "exec", "compile", "allow_pickle")), text):
-        return []  # most files have none of these words, and need not be looked through
+    if not MAY_EVALUATE.search(text):
+        return []
     found = []
     if path.name not in ("test_checkpoint.py", "test_copies.py"):  # which make pickles, to see them refused, and layers copied
         found += [f"{path} imports {name}" for name in imports_in(path, tree) & PICKLES]
@@ -291,12 +293,18 @@ def unpickled_or_evaluated(path: Path, text: str, tree: ast.Module) -> list[str]
 
 
 GENERATORS = {"default_rng", "Generator", "SeedSequence", "PCG64", "BitGenerator"}
+SEEDED = re.compile(rf"\b(?:np|numpy)\.random\.(?:{'|'.join(sorted(GENERATORS))})\b(?!\(\))")
+
+
+def may_draw(text: str) -> bool:
+    """Return whether a file says "random" anywhere but in the names of GENERATORS; most do not, and need not be parsed."""
+    return re.search(r"\brandom\b", SEEDED.sub("", text)) is not None
 
 
 def drawn_from_what_all_share(path: Path, text: str, tree: ast.Module) -> list[str]:
     """Return the lines of a file that draw from a generator that is no argument, but for those that may."""
     of_cupy = path.parts[-2:] == ("cupy", "random.py")  # CuPy's functions draw from a state that scripts share, and so do these
-    if "random" not in text or of_cupy:
+    if not may_draw(text) or of_cupy:
         return []
     found = []
     for node in ast.walk(tree):
@@ -314,10 +322,12 @@ def drawn_from_what_all_share(path: Path, text: str, tree: ast.Module) -> list[s
 
 @cache
 def found_in_all_files() -> tuple[list[str], list[str]]:
-    """Return what both of these find. They look at once, as parsing all files takes seconds."""
+    """Return what both of these find. They look at once, so that a file is parsed once, and only where it may have such a thing."""
     evaluated, drawn = [], []
     for path in ALL:
         text = path.read_text()
+        if not (MAY_EVALUATE.search(text) or may_draw(text)):
+            continue
         tree = ast.parse(text)
         evaluated += unpickled_or_evaluated(path, text, tree)
         drawn += drawn_from_what_all_share(path, text, tree)
