@@ -21,6 +21,7 @@ from tinygan_kernels.emulator.sanitizer.findings import SanitizerError
 CPLUSPLUS = (".cu", ".cpp", ".cc", ".cxx", ".c")
 READER_GONE = 128 + 13
 """The exit code of a program that SIGPIPE ended, as a shell gives it."""
+IMPORTS_TRITON = rb"^\s*(from\s+triton\b|import\s+([\w., \t]*,\s*)?triton\b)"
 EPILOG = """file.cu: its main() runs on this machine, its kernels on the emulator. The exit code is main's; 1 after a finding of the
 sanitizer in a kernel or a wrong access in host code, which end the program; 2 where the file cannot be run. script.py: runs as in
 Python, in `emulator.numba()` and, where it imports Triton, `emulator.triton()`, with emulator.cupy in the place of CuPy.
@@ -88,7 +89,7 @@ def _run_script(parser: argparse.ArgumentParser, given: argparse.Namespace) -> N
     """
     sys.argv = [given.file, *given.arguments]
     sys.path.insert(0, str(Path(given.file).resolve().parent))
-    uses_triton = re.search(rb"^\s*(import|from)\s+triton\b", Path(given.file).read_bytes(), re.MULTILINE) is not None
+    uses_triton = re.search(IMPORTS_TRITON, Path(given.file).read_bytes(), re.MULTILINE) is not None
     stand_in()
     try:
         with numba(), triton() if uses_triton else nullcontext(), checks(not given.no_checks):

@@ -15,7 +15,7 @@ import pytest
 from numba import cuda, guvectorize, vectorize
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError
-from tinygan_kernels.emulator.__main__ import main
+from tinygan_kernels.emulator.__main__ import IMPORTS_TRITON, main
 from tinygan_kernels.emulator.host.numba_context import numba_is_replaceable
 from tinygan_kernels.emulator.host.ptx_linking import joined
 
@@ -518,6 +518,18 @@ def test_the_command_says_what_it_cannot_run(script, message, capsys):
         main([script])
     assert stopped.value.code == 2
     assert re.search(message, " ".join(capsys.readouterr().err.split()))
+
+
+@pytest.mark.parametrize(
+    ("line", "imports"),
+    [
+        ("import triton", True), ("import torch, triton, triton.language as tl", True), ("    from triton import jit", True),
+        ("import numpy as np, triton.language", True), ("import tritonclient", False), ("from torch import triton", False),
+        ("# import triton", False), ("import numpy as triton", False), ("import os\ntriton = 3", False),
+    ],
+)  # fmt: skip
+def test_which_scripts_import_triton(line, imports):
+    assert (re.search(IMPORTS_TRITON, f"x = 1\n{line}\n".encode(), re.MULTILINE) is not None) == imports
 
 
 # ---- linking --------------------------------------------------------------------------------------------------------

@@ -180,6 +180,23 @@ def test_arrays_are_reached_through_tables_structs_and_integers():
     assert out.tolist() == [8, 3, 3, 0]
 
 
+def test_a_structure_is_a_numpy_array_of_one_element_as_in_cupy():
+    """Or numbers of as many bytes: CuPy's example of double3 passes `a.view(double3)`, of shape (1,)."""
+    source = "struct S { double x, y; int n; }; " + K + "k(double* out, S s) { out[0] = s.x; out[1] = s.y; out[2] = s.n; }"
+    layout = np.dtype([("x", "f8"), ("y", "f8"), ("n", "i4")], align=True)
+    out = np.zeros(3)
+    given = np.array([(1.5, 2.5, 7)], layout)
+    run(source, out, given)
+    assert out.tolist() == [1.5, 2.5, 7]
+    run(source, out, given[0])
+    run(source, out, np.frombuffer(given.tobytes(), "f8"))
+    assert out.tolist() == [1.5, 2.5, 7]
+    with pytest.raises(EmulatorError, match="argument 1 of kernel k is an array, but the kernel declares a structure of 24 bytes"):
+        run(source, out, np.zeros(2, layout))
+    with pytest.raises(EmulatorError, match="argument 1 of kernel k is an array, but"):
+        run(source, out, emulator.cupy.zeros(24, "u1"))  # of the device: a pointer
+
+
 def test_pointers_lead_on_through_structures_in_memory():
     """A linked list: each node holds the address of the next."""
     node = np.dtype([("next", "u8"), ("value", "i8")])

@@ -33,7 +33,7 @@ def pack(kernel: TranslatedKernel, args: tuple, memory: GlobalMemory) -> None:
         start = kernel.params[variable.name]
         kernel.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
         array = argument.array if isinstance(argument, TensorMapArgument) else argument
-        if isinstance(array, np.ndarray):
+        if isinstance(array, np.ndarray) and not _is_structure(variable):
             memory.add(array, f"argument {i}", unwritten_bytes(array))
 
 
@@ -42,9 +42,16 @@ def _is_pointer(variable: Variable) -> bool:
     return variable.size == 8 and variable.type in ("u64", "b64", "s64")
 
 
+def _is_structure(variable: Variable) -> bool:
+    """Return whether the parameter is an aggregate, which is passed by value."""
+    return variable.size != WIDTH[variable.type]
+
+
 def _bytes_of(argument, variable: Variable, what: str) -> bytes:
     """Return the bytes of one argument. `what` names it in errors."""
     if isinstance(argument, np.ndarray):
+        if _is_structure(variable) and type(argument) is np.ndarray and argument.nbytes == variable.size:
+            return argument.tobytes()  # as CuPy passes a structure: "a NumPy array of one element"
         if not _is_pointer(variable):
             raise EmulatorError(f"{what} is an array, but the kernel declares a {_describe(variable)} there")
         if argument.dtype.hasobject:
@@ -132,7 +139,7 @@ def _sized(raw: bytes, variable: Variable, what: str, given: str) -> bytes:
 
 def _describe(variable: Variable) -> str:
     """Describe the type of a parameter, for errors."""
-    if variable.size != WIDTH[variable.type]:
+    if _is_structure(variable):
         return f"structure of {variable.size} bytes"
     kind = {"f": "float", "u": "integer", "s": "integer", "b": "value"}[variable.type[0]]
     return f"{8 * variable.size}-bit {'integer or pointer' if variable.type == 'u64' else kind}"
@@ -140,7 +147,7 @@ def _describe(variable: Variable) -> str:
 
 def _suggestion(variable: Variable) -> str:
     """Say what to pass instead, for errors."""
-    if variable.size != WIDTH[variable.type]:
+    if _is_structure(variable):
         return "use np.complex64(...) or a NumPy structured scalar" if variable.size == 8 else "use a NumPy scalar of that size"
     size = 8 * variable.size
     if variable.type[0] == "f":

@@ -260,6 +260,7 @@ class CudaRuntime(CudaMemory):
             values.append(np.void(raw[at : at + variable.size]))
             at += variable.size
         memory = self.process.memory
+        memory.see_stores_of_the_host()
         regions = [r for r in memory.for_device() if r.base not in self.symbols]
         seen_by_both = [(r, r.array.tobytes()) for r in memory.for_device() if r.on_host]
         arrays = [(r.array, r.name) for r in regions]

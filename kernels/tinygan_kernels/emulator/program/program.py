@@ -35,7 +35,15 @@ from .machine_code import machine_code
 from .memory import DEVICE, HOST, MANAGED, Region
 from .process import Ended, HostFault, Process
 from .random_numbers import RandomNumbers
-from .sources import blanked, headers_beside, of_no_architecture, plain_lambdas, program_headers, statement_with
+from .sources import (
+    blanked,
+    headers_beside,
+    headers_of_the_runtime,
+    of_no_architecture,
+    plain_lambdas,
+    program_headers,
+    statement_with,
+)
 from .unwinding import Unwinding, without_debug_information
 
 OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
@@ -61,6 +69,7 @@ class Program:
         arch = next((o.split("=", 1)[1] for o in given if o.startswith("--gpu-architecture=")), "compute_80")
         common = (*given, *near, *OPTIONS, "--pre-include=host_program.h")
         own = beside or {}
+        common = (*common, *(f"--pre-include={name}" for name in headers_of_the_runtime(self.source, *own.values())))
         self.own_names = {name.rsplit("/", 1)[-1] for name in own}
         self.catches = catches(self.source, *own.values())
         self.declarations = "\n".join(map(blanked, (self.source, *own.values())))

@@ -56,6 +56,22 @@ def program_headers() -> dict[str, str]:
     return texts | {"cub/cub.cuh": HEADERS["cub/cub.cuh"] + "#include <cub_device.h>\n"}
 
 
+_WITH_CUDA_RUNTIME = {
+    "stdlib.h": f"{_IN_STD['cstdlib']} drand48 srand48 lrand48 mrand48 random srandom atoll strtoll strtoull "
+    "EXIT_SUCCESS EXIT_FAILURE RAND_MAX",
+    "string.h": _IN_STD["cstring"],
+    "time.h": _IN_STD["ctime"],
+}
+"""The headers of C that nvcc's cuda_runtime.h includes, with the names that make a program need one. (<math.h> is there always.)"""
+_OF_NVRTC = {"malloc", "free", "abs", "labs", "memcpy", "memset", "size_t"}
+
+
+def headers_of_the_runtime(*texts: str) -> list[str]:
+    """Return the headers of C that a program need not include itself, as far as it uses names of theirs."""
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    return [name for name, members in _WITH_CUDA_RUNTIME.items() if words & (set(members.split()) - _OF_NVRTC)]
+
+
 def headers_beside(path: Path, source: str) -> dict[str, str] | None:
     """Return the files that a source includes as "name", {name: text}, with those that they include.
 

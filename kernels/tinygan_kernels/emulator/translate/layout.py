@@ -12,6 +12,8 @@ from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module, S
 
 BUILTIN = ("vprintf", "__assertfail", "malloc", "free")
 """Functions that a module may call without defining them: printf, assert, and what new and delete call."""
+LAUNCHING = ("__cudaCDP", "cudaGetParameterBuffer", "cudaLaunchDevice")
+"""How the names of the functions begin that a kernel calls to launch another."""
 PARAMETERS = 128
 """To how many bytes a kernel's parameters are aligned, which tensor maps among them need."""
 STACK = 16 * 1024
@@ -56,6 +58,11 @@ class Layout:
     def defined(self, name: str, line: int) -> Function:
         """Return the device function that is called in a line of the PTX. Raises EmulatorError if the module does not define it."""
         function = self.module.functions.get(name)
+        if name.startswith(LAUNCHING):
+            raise EmulatorError(
+                f"kernel {self.title} launches a kernel, at PTX line {line}: dynamic parallelism is not supported; let the host "
+                "launch what a kernel launches, in a loop if there are several levels"
+            )
         if function is None or not function.has_body:
             raise EmulatorError(
                 f"kernel {self.title} calls {name} at PTX line {line}, which the module does not define; of the built-in "

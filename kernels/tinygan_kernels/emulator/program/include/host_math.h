@@ -1,7 +1,33 @@
 // Functions of <math.h> in host code: those of the C library of this machine, to which the compiler of a host would link them too.
 //
-// NVRTC would put CUDA's own in their places, whose last digits differ. In kernels they stay what they are.
+// NVRTC would put CUDA's own in their places, whose last digits differ. In kernels they stay what they are, but for whole numbers.
 #pragma once
+template <class T> struct host_whole { static const bool value = false; };  // whether a type is one of whole numbers
+#define HOST_WHOLE(T) template <> struct host_whole<T> { static const bool value = true; };
+HOST_WHOLE(bool)
+HOST_WHOLE(char)
+HOST_WHOLE(signed char)
+HOST_WHOLE(unsigned char)
+HOST_WHOLE(short)
+HOST_WHOLE(unsigned short)
+HOST_WHOLE(int)
+HOST_WHOLE(unsigned)
+HOST_WHOLE(long)
+HOST_WHOLE(unsigned long)
+HOST_WHOLE(long long)
+HOST_WHOLE(unsigned long long)
+#undef HOST_WHOLE
+template <class T, class U> struct host_mixed { static const bool value = host_whole<T>::value && host_whole<U>::value; };
+template <class T> struct host_mixed<T, float> { static const bool value = host_whole<T>::value; };
+template <class T> struct host_mixed<T, double> { static const bool value = host_whole<T>::value; };
+template <class U> struct host_mixed<float, U> { static const bool value = host_whole<U>::value; };
+template <class U> struct host_mixed<double, U> { static const bool value = host_whole<U>::value; };
+template <> struct host_mixed<float, float> { static const bool value = false; };
+template <> struct host_mixed<double, double> { static const bool value = false; };
+template <> struct host_mixed<float, double> { static const bool value = true; };
+template <> struct host_mixed<double, float> { static const bool value = true; };
+template <bool, class T> struct host_if {};
+template <class T> struct host_if<true, T> { typedef T type; };
 #if HOST_CODE
 extern "C" {
 double host_sin(double);
@@ -65,9 +91,6 @@ float host_fmodf(float, float);
 double host_remainder(double, double);
 float host_remainderf(float, float);
 }
-template <class T> struct host_whole { static const bool value = (T)0.5 == (T)0; };
-template <bool, class T> struct host_if {};
-template <class T> struct host_if<true, T> { typedef T type; };
 
 inline float host_sin(float x) { return host_sinf(x); }
 template <class T> inline typename host_if<host_whole<T>::value, double>::type host_sin(T x) { return host_sin((double)x); }
@@ -203,3 +226,59 @@ inline void host_sincosf(float x, float* s, float* c) { *s = host_sinf(x); *c = 
 #define llround host_llround
 #define llroundf host_llroundf
 #endif
+
+// A whole number is a double to <cmath>'s functions, and of two numbers, unless both are floats, both are taken for doubles. NVRTC
+// alone does not know which of its functions is meant. (ISO C++, [cmath.syn])
+#define HOST_ONE(f) \
+    template <class T> inline typename host_if<host_whole<T>::value, double>::type f(T x) { return f((double)x); }
+#define HOST_TWO(f) \
+    template <class T, class U> inline typename host_if<host_mixed<T, U>::value, double>::type f(T x, U y) { \
+        return f((double)x, (double)y); \
+    }
+HOST_ONE(sqrt)
+HOST_ONE(ceil)
+HOST_ONE(floor)
+HOST_ONE(fabs)
+HOST_ONE(trunc)
+HOST_ONE(rint)
+HOST_ONE(nearbyint)
+HOST_ONE(logb)
+HOST_ONE(rsqrt)
+HOST_TWO(fmax)
+HOST_TWO(fmin)
+HOST_TWO(fdim)
+HOST_TWO(copysign)
+#if !HOST_CODE
+HOST_ONE(sin)
+HOST_ONE(cos)
+HOST_ONE(tan)
+HOST_ONE(asin)
+HOST_ONE(acos)
+HOST_ONE(atan)
+HOST_ONE(sinh)
+HOST_ONE(cosh)
+HOST_ONE(tanh)
+HOST_ONE(asinh)
+HOST_ONE(acosh)
+HOST_ONE(atanh)
+HOST_ONE(exp)
+HOST_ONE(exp2)
+HOST_ONE(expm1)
+HOST_ONE(log)
+HOST_ONE(log2)
+HOST_ONE(log10)
+HOST_ONE(log1p)
+HOST_ONE(cbrt)
+HOST_ONE(round)
+HOST_ONE(erf)
+HOST_ONE(erfc)
+HOST_ONE(tgamma)
+HOST_ONE(lgamma)
+HOST_TWO(atan2)
+HOST_TWO(pow)
+HOST_TWO(hypot)
+HOST_TWO(fmod)
+HOST_TWO(remainder)
+#endif
+#undef HOST_ONE
+#undef HOST_TWO

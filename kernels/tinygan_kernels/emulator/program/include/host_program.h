@@ -7,6 +7,7 @@
 #undef __host__
 #define __host__
 #include "host_math.h"
+#include <math.h>
 
 extern "C" {
 cudaError_t host_cudaMalloc(void** pointer, size_t bytes);

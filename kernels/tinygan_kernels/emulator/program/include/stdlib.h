@@ -48,6 +48,29 @@ __noinline__ inline int rand() {
 __noinline__ inline long random() { return rand(); }
 __noinline__ inline void srandom(unsigned seed) { srand(seed); }
 
+// The linear congruential generator X = 25214903917 X + 11 modulo 2^48 that POSIX prescribes (IEEE Std 1003.1, drand48). Until it is
+// seeded it begins at 0, as that of the GNU C library does.
+__noinline__ inline unsigned long long* host_48_bits() {
+    static unsigned long long state = 0;
+    return &state;
+}
+__noinline__ inline unsigned long long host_next_48(unsigned long long* state) {
+    return *state = (25214903917ull * *state + 11) & ((1ull << 48) - 1);
+}
+__noinline__ inline void srand48(long seed) { *host_48_bits() = (unsigned long long)(unsigned)seed << 16 | 0x330E; }
+__noinline__ inline double drand48() { return (double)host_next_48(host_48_bits()) / (double)(1ull << 48); }
+__noinline__ inline long lrand48() { return (long)(host_next_48(host_48_bits()) >> 17); }
+__noinline__ inline long mrand48() { return (long)(int)(host_next_48(host_48_bits()) >> 16); }
+__noinline__ inline unsigned long long host_48_of(unsigned short state[3]) {
+    unsigned long long x = (unsigned long long)state[2] << 32 | (unsigned long long)state[1] << 16 | state[0];
+    host_next_48(&x);
+    for (int i = 0; i < 3; i++) state[i] = (unsigned short)(x >> 16 * i);
+    return x;
+}
+__noinline__ inline double erand48(unsigned short state[3]) { return (double)host_48_of(state) / (double)(1ull << 48); }
+__noinline__ inline long nrand48(unsigned short state[3]) { return (long)(host_48_of(state) >> 17); }
+__noinline__ inline long jrand48(unsigned short state[3]) { return (long)(int)(host_48_of(state) >> 16); }
+
 // The size of the whole number at the beginning of a text, its sign, and whether it is too large for 64 bits.
 __noinline__ inline unsigned long long host_strtoull(const char* text, char** end, int base, bool* negative, bool* large) {
     const char* s = text;
