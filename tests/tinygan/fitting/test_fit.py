@@ -294,7 +294,8 @@ def test_in_threads(tmp_path):
         found[name] = bits(fit(*networks(), points(), **RUN))
 
     def command():
-        found["command"] = command_line(["train", "ring", "--steps", "2", "--backend", "reference", "--out", str(tmp_path / "run")])
+        small = ["--steps", "2", "--hidden", "8", "--backend", "reference", "--out", str(tmp_path / "run")]
+        found["command"] = command_line(["train", "ring", *small])
 
     threads = [threading.Thread(target=both, args=(name,)) for name in "ab"] + [threading.Thread(target=command)]
     for thread in threads:

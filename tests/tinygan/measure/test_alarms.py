@@ -75,7 +75,13 @@ def test_packs_are_kept_whole():
 # ---- the diagnosis ------------------------------------------------------------------------------------------------------------
 
 
-def test_diagnosis_sees_a_d_that_never_learnt(tmp_path):
+@pytest.fixture
+def fewer_steps(monkeypatch):
+    """Let the diagnosis retrain D for 60 steps instead of 800: each takes the same numbers and networks as any other."""
+    monkeypatch.setattr(alarms, "retrained_value", partial(alarms.retrained_value, steps=60))
+
+
+def test_diagnosis_sees_a_d_that_never_learnt(tmp_path, fewer_steps):
     job = _run(tmp_path)
     for t in job.game.D.layers[-1].parameters().values():
         t.array[...] = 0
@@ -83,7 +89,7 @@ def test_diagnosis_sees_a_d_that_never_learnt(tmp_path):
     assert "V + log 4 is 0.000 by this run's D" in line and "D has not learnt" in line
 
 
-def test_diagnosis_leaves_the_run_alone(tmp_path):
+def test_diagnosis_leaves_the_run_alone(tmp_path, fewer_steps):
     job = _run(tmp_path)
     before = {name: np.array(array) for name, array in job.live_arrays().items()}
     states = {name: rng.bit_generator.state for name, rng in job.rngs.items()}
@@ -261,9 +267,7 @@ def test_a_goal_without_a_bound_says_nothing_of_a_strong_d(tmp_path, monkeypatch
     assert not said
 
 
-def test_a_watched_run_is_the_same_run(tmp_path, monkeypatch):
-    """The diagnosis retrains D for 60 steps instead of 800: each takes the same numbers and networks as any other."""
-    monkeypatch.setattr(alarms, "retrained_value", partial(alarms.retrained_value, steps=60))
+def test_a_watched_run_is_the_same_run(tmp_path, fewer_steps):
     plain, watched = _run(tmp_path / "a"), _run(tmp_path / "b")
     plain.train()
     watched.train(Alarms(watched, lambda line: None, n=64, diagnosing=True))

@@ -69,7 +69,7 @@ def crowded(monkeypatch):
 
 
 def test_the_command_line_says_it_once(crowded, tmp_path, capsys):
-    assert main.run(["train", "ring", "--steps", "20", "--out", str(tmp_path / "run")]) == 0
+    assert main.run(["train", "ring", "--hidden", "8", "--steps", "20", "--out", str(tmp_path / "run")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "other programs use the cores" in line]
     assert len(lines) == 1 and "3.0 times as long" in lines[0]
 
