@@ -32,7 +32,7 @@ def test_weights_are_counted_as_the_networks_have_them(options):
 
 @pytest.mark.parametrize("options", [
     {"hidden": (400, 400)}, {"unroll": 6, "hidden": (200, 200)}, {"unroll": 6, "hidden": (20, 20), "batch": 500},
-    {"batch": 20_000, "hidden": (20, 20)}, {"k": 20, "batch": 50, "z": 300, "hidden": (8,)},
+    {"batch": 20_000, "hidden": (20, 20)}, {"k": 14, "batch": 100, "z": 300, "hidden": (8,)},
     {"r1": 0.0, "pack": 4, "batch": 800, "unroll": 3}, {"data": "pictures", "arch": "dcgan", "width": 8, "batch": 64},
 ], ids=str)
 def test_what_is_asked_for_is_less_than_what_a_run_takes(options):
