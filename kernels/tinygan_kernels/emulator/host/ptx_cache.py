@@ -1,7 +1,8 @@
 """PTX that NVRTC made, kept on disk: code with NVIDIA's headers takes seconds to compile, and milliseconds to read.
 
 A file holds the PTX of one compilation. Its name is a hash of all that the PTX depends on: source, options, NVRTC's version, the
-toolkit's folders of headers and their version, the headers that the emulator brings. Files are written whole under another name
+toolkit's folders of headers and their version, the headers that the emulator brings. The machine code of programs' host code is
+kept in the same way (`program/machine_code.py`). Files are written whole under another name
 and then renamed, so that processes do not disturb one another; one that does not fit its checksum is compiled anew. They lie in
 `NUMBA_CACHE_DIR`, where that is set, else in `__pycache__` beside this file, as Numba's do. Where neither can be written, nothing
 is kept.
@@ -59,19 +60,26 @@ def _is_known(included: str, folders: list[Path], more: dict) -> bool:
 
 def load(name: str) -> tuple[str, dict[str, str]] | None:
     """Return (PTX, mangled names) of an earlier compilation, None where there is none that is whole."""
+    content = read(name)
+    return None if content is None else tuple(json.loads(content))
+
+
+def store(name: str, ptx: str, lowered: dict[str, str]) -> None:
+    """Keep a compilation, if there is room for it."""
+    write(name, json.dumps([ptx, lowered]).encode())
+
+
+def read(name: str) -> bytes | None:
+    """Return what a file holds, None where there is none that is whole."""
     try:
         seal, _, content = (folder() / name).read_bytes().partition(b"\n")
     except OSError:
         return None
-    if seal != _seal(content):
-        return None
-    ptx, lowered = json.loads(content)
-    return ptx, lowered
+    return content if seal == _seal(content) else None
 
 
-def store(name: str, ptx: str, lowered: dict[str, str]) -> None:
-    """Keep a compilation, if there is room for it; the oldest make way where there are too many."""
-    content = json.dumps([ptx, lowered]).encode()
+def write(name: str, content: bytes) -> None:
+    """Keep a file, if there is room for it; the oldest make way where there are too many."""
     path = folder() / name
     unfinished = path.with_name(f"{name}.{uuid.uuid4().hex[:16]}.unfinished")
     try:

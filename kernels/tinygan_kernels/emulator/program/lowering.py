@@ -7,7 +7,7 @@ comparison an access.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from . import arithmetic, instructions
 from .calls import parts_of_call
 from .libraries import HALF_CONVERSIONS, MATH
 from .process import in_algorithm
+from .symbols import Symbols
 from .unwinding import Unwinding
 from .writer import OPAQUE_POINTERS, Writer, llvm_type, pointer, quoted
 
@@ -43,26 +44,27 @@ FRAME = 512
 class Lowering:
     """Writes the IR of `main` and of all that it reaches.
 
-    module: the parsed PTX; addresses: where its variables and kernels lie; externs: {name: address of a C function} that take
-    64-bit integers (the address of what is longer) and return one; cells: where the process keeps its state, by name (stack_top,
-    stack_end, ended, and `sites`, a table of two 64-bit words for each place of an access); place: source line of a location;
-    unwinding: what writes the exceptions, in a program that catches some.
+    module: the parsed PTX; known: the names of its variables and kernels that have an address; externs: the names of functions of
+    the process that take 64-bit integers (the address of what is longer) and return one; place: source line of a location;
+    symbols: gets the names of what has an address, among them the cells of the process's state (stack_top, stack_end, ended, and
+    `sites`, a table of two 64-bit words for each place of an access); unwinding: what writes the exceptions, in a program that
+    catches some.
 
-    After it: text, the IR; sites: (instruction, how many bytes, whether it writes) of each place.
+    After `ir`: functions, those that were written; sites: (instruction, how many bytes, whether it writes) of each place.
     """
 
     def __init__(
         self,
         module: Module,
-        addresses: dict[str, int],
-        externs: dict[str, int],
-        cells: dict[str, int],
+        known: Collection[str],
+        externs: Collection[str],
         place: Callable[[tuple[int, int]], str],
+        symbols: Symbols,
         unwinding: Unwinding | None = None,
     ):
         self.unwinding = unwinding
         self.own_files: set[int] = set()  # whose calls are noted, where functions of the library are not inlined
-        self.module, self.addresses, self.externs, self.cells, self.place_of = module, addresses, externs, cells, place
+        self.module, self.known, self.externs, self.symbols, self.place_of = module, known, externs, symbols, place
         self.sites: list[tuple[Instruction, int, bool]] = []
         self.declared: set[str] = set()
         self.functions: list[Function] = []
@@ -70,8 +72,8 @@ class Lowering:
     def place(self, ins: Instruction) -> str:
         return self.place_of(ins.source)
 
-    def address(self, name: str) -> int | None:
-        return self.addresses.get(name)
+    def address(self, name: str, offset: int) -> str | None:
+        return self.symbols.address(f"at.{name}", offset) if name in self.known else None
 
     def is_function(self, name: str) -> bool:
         function = self.module.functions.get(name)
@@ -109,13 +111,14 @@ class Lowering:
             if function.refused:
                 raise EmulatorError(f"host code: {function.refused} of the PTX")
         bodies = [_function(self, function) for function in self.functions]
-        helpers = [HALF_CONVERSIONS] + ([self.unwinding.helpers(self.externs["host_fault"])] if self.unwinding is not None else [])
-        return "\n".join([*sorted(self.declared), *helpers, *bodies, '!0 = !{!"branch_weights", i32 1000, i32 1}'])
+        helpers = [HALF_CONVERSIONS] + ([self.unwinding.helpers()] if self.unwinding is not None else [])
+        declared = [self.symbols.declarations(), *sorted(self.declared)]
+        return "\n".join([*declared, *helpers, *bodies, '!0 = !{!"branch_weights", i32 1000, i32 1}'])
 
     # -- what functions share -----------------------------------------------------------------------------------------------
     def cell(self, w: Writer, name: str, kind: str = "i64") -> str:
         """Return a pointer to a word of the process's state, with its type."""
-        return f"{pointer(kind)} inttoptr (i64 {self.cells[name]} to {pointer(kind)})"
+        return self.symbols.at(f"cell.{name}", kind)
 
     def fault(self, w: Writer, code: int) -> None:
         """End the program: 1, the stack is used up; 2, a division by zero; 3, a trap; 4, a quotient too large."""
@@ -129,7 +132,7 @@ class Lowering:
     def call_extern(self, w: Writer, name: str, values: list[str]) -> str:
         """Call a function of the process with 64-bit integers; return its result."""
         kind = f"i64 ({', '.join(['i64'] * len(values))})"
-        target = f"inttoptr (i64 {self.externs[name]} to {pointer(kind)})"
+        target = f"inttoptr (i64 {self.symbols.address(f'extern.{name}')} to {pointer(kind)})"
         return w.value(f"call i64 {target}({', '.join(f'i64 {v}' for v in values)})")
 
     def check_ended(self, w: Writer) -> None:
@@ -142,8 +145,7 @@ class Lowering:
     def checked(self, w: Writer, address: str, size: int, writes: bool) -> None:
         """Write the check of an access: is the address in the range that this place met last, else what does the process say."""
         number = self.site(w, size, writes)
-        at = self.cells["sites"] + 16 * number
-        low, room = (w.value(f"load i64, {pointer('i64')} inttoptr (i64 {at + k} to {pointer('i64')})") for k in (0, 8))
+        low, room = (w.value(f"load i64, {self.symbols.at('cell.sites', offset=16 * number + k)}") for k in (0, 8))
         offset = w.value(f"sub i64 {address}, {low}")
         known, ask, on = w.value(f"icmp ult i64 {offset}, {room}"), w.fresh(), w.fresh()
         w.line(f"br i1 {known}, label %{on}, label %{ask}, !prof !0")
@@ -169,7 +171,7 @@ def _function(program: Lowering, function: Function) -> str:
     if unwinding is not None:
         unwinding.begin(w)
     after = w.value(f"add i64 %frame, {-(-max(w.frame, FRAME) // 16) * 16}")
-    full = w.value(f"icmp ugt i64 {after}, {program.cells['stack_end_value']}")
+    full = w.value(f"icmp ugt i64 {after}, {program.symbols.address('cell.stack_end')}")
     w.line(f"br i1 {full}, label %overflow, label %begin")
     w.label("overflow")
     program.fault(w, 1)

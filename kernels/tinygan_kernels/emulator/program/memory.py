@@ -14,6 +14,8 @@ HOST, DEVICE, MANAGED, PINNED = "host", "device", "managed", "pinned"
 UNWRITTEN = np.frombuffer(bytes.fromhex("b7a3c5ff3dc9f4ff"), np.uint8)
 """What managed memory holds until something writes it: NaN, as a double and as two floats. Stores of host code leave no marks, so
 memory counts as unwritten where it still holds these 8 bytes."""
+STACK = 64 << 20
+"""Bytes of the stack for the host's local variables."""
 KEPT_AFTER_FREE = 256 << 20
 """Bytes of freed memory that is kept, so that a late access meets nothing else there."""
 

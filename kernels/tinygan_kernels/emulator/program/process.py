@@ -17,11 +17,9 @@ import numpy as np
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.syntax.ptx import Instruction
 
-from .memory import HOST, NOWHERE, ProgramMemory, Region, refusal
+from .memory import HOST, NOWHERE, STACK, ProgramMemory, Region, refusal
 from .unwinding import UNWINDING, State
 
-STACK = 64 << 20
-"""Bytes of the stack for the host's local variables."""
 MOST_TEXT = 1 << 20
 _FAULTS = {
     1: "the stack is used up: does a function call itself without end?",
@@ -72,11 +70,28 @@ class Process:
             self.memory.add(Region(array.ctypes.data, array.nbytes, HOST, "the list of objects", array.view(np.uint8)))
 
     def cells(self, sites: int) -> dict[str, int]:
-        """Return the addresses of what machine code reads and writes, with room for so many places of accesses."""
+        """Return the addresses of what machine code reads and writes, by their names in its IR (`symbols`).
+
+        sites: for how many places of accesses there has to be room.
+        """
         self.ranges = np.zeros(2 * max(sites, 1), np.int64)
         named: dict[str, np.ndarray] = {"ended": self.ended, "site": self.site, "stack_top": self.stack_top, "caller": self.caller}
         named["sites"] = self.ranges
-        return {name: array.ctypes.data for name, array in named.items()} | {"stack_end_value": self.stack_end}
+        addresses = {name: array.ctypes.data for name, array in named.items()}
+        addresses |= {"stack_begin": self.stack_begin, "stack_end": self.stack_end}
+        return {f"cell.{name}": address for name, address in addresses.items()} | self.exceptions.cells()
+
+    def callbacks(self) -> dict[str, int]:
+        """Return the addresses of the process's own functions that machine code calls, {name: address}."""
+        table: tuple[tuple[str, Callable[..., Any], str], ...] = (
+            ("host_check", self.check, "pll"),
+            ("host_fault", self.fault, "ll"),
+            ("host_jump", self.jump, "pl"),
+            ("host_unwind", self.unwind, ""),
+            ("host_enter_device", self.enter_device, ""),
+            ("host_leave_device", self.leave_device, ""),
+        )
+        return {name: self.callback(function, letters, "l") for name, function, letters in table}
 
     def place(self) -> str:
         """Return where the program is, as "file.cu:12"."""
@@ -93,10 +108,6 @@ class Process:
         if not self.ended[0]:
             self.error = None if isinstance(error, Ended) else error
         self.ended[0] = 1
-
-    def cells_of_exceptions(self) -> dict[str, int]:
-        """Return the addresses of what `unwinding.Unwinding` needs."""
-        return self.exceptions.cells() | {"stack_begin": self.stack_begin, "stack_size": STACK}
 
     def forget_ranges(self) -> None:
         """Let every access be looked at anew, as what may be touched has changed."""

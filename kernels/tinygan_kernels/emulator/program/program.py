@@ -11,6 +11,7 @@ import contextvars
 import ctypes
 import re
 import threading
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,9 @@ from .cuda_runtime import CudaRuntime
 from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
 from .exceptions import binds_structures, catches, with_exceptions, without_clauses
 from .graph_functions import GraphFunctions
-from .late_objects import BEFORE_MAIN, refused_lines, with_late_objects
-from .lowering import Lowering, initial_bytes
-from .machine_code import machine_code
+from .host_code import HostCode, compiled
+from .late_objects import refused_lines, with_late_objects
+from .lowering import initial_bytes
 from .memory import DEVICE, HOST, MANAGED, Region
 from .process import Ended, HostFault, Process
 from .random_numbers import RandomNumbers
@@ -44,7 +45,7 @@ from .sources import (
     program_headers,
     statement_with,
 )
-from .unwinding import Unwinding, without_debug_information
+from .unwinding import without_debug_information
 
 OPTIONS = ("-rdc=true", "--device-as-default-execution-space", "--device-int128", "--disable-warnings")
 NATIVE_STACK = 256 << 20
@@ -89,6 +90,9 @@ class Program:
         texts = tuple(sorted((headers | {name: of_no_architecture(text) for name, text in own.items()}).items()))
         host = self._compiled(of_no_architecture(code), exact, arch, texts)[1]
         self.device, self.host = parsed(device), parsed(without_debug_information(host) if self.catches else host)
+        own_files = {self.path.name, *self.own_names} if self.catches else set()  # whose calls are noted
+        self.own_files = {number for number, name in self.host.files.items() if name.rsplit("/", 1)[-1] in own_files}
+        self._host_code: HostCode | None = None
         main = self.host.functions.get("main")
         if main is None or not main.has_body:
             raise EmulatorError(
@@ -119,6 +123,18 @@ class Program:
                 if fresh == before:
                     raise
 
+    def place(self, location: tuple[int, int]) -> str:
+        """Return a line of the host code's PTX as "file.cu:12"."""
+        file, line = location
+        name = self.host.files.get(file, "")
+        return f"{name.rsplit('/', 1)[-1]}:{line}" if name and line else self.path.name
+
+    def host_code(self, known: Collection[str], externs: Collection[str]) -> HostCode:
+        """Return the machine code of the host code, which the first run makes for all. Arguments, errors: `host_code.compiled`."""
+        if self._host_code is None:
+            self._host_code = compiled(self.host, known, externs, self.place, self.catches, self.own_files)
+        return self._host_code
+
     def run(self, arguments: list[str] | None = None) -> int:
         """Run the program with these arguments after its name; return its exit code.
 
@@ -144,7 +160,7 @@ class _Run:
 
     def __init__(self, program: Program, arguments: list[str]):
         self.program, self.process = program, Process()
-        self.process.place_of = self._place
+        self.process.place_of = program.place
         self.process.libraries = {number for number, name in program.host.files.items() if of_thrust(name)}
         self.memories: dict[str, Memory] = {}
         self.shared: dict[str, Memory] = {}  # what kernels may touch
@@ -160,12 +176,7 @@ class _Run:
         self.runtime = CudaRuntime(self.process, self._kernel, self.shared, self.symbols)
         self.code = self._run(arguments)
 
-    # -- places and names -----------------------------------------------------------------------------------------------------
-    def _place(self, location: tuple[int, int]) -> str:
-        file, line = location
-        name = self.program.host.files.get(file, "")
-        return f"{name.rsplit('/', 1)[-1]}:{line}" if name and line else self.program.path.name
-
+    # -- kernels --------------------------------------------------------------------------------------------------------------
     def _kernel(self, address: int) -> TranslatedKernel:
         """Return a kernel by the address that stands for it. Raises KeyError for another."""
         if address not in self.translated:
@@ -235,32 +246,15 @@ class _Run:
     def _run(self, arguments: list[str]) -> int:
         addresses = self._addresses()
         externs = {**self.c_library.functions(), **self.runtime.functions(), **GraphFunctions(self.runtime).functions()}
-        externs |= RandomNumbers(self.runtime).functions()
-        process = self.process
-        for name, function, letters in (
-            ("host_check", process.check, "pll"),
-            ("host_fault", process.fault, "ll"),
-            ("host_jump", process.jump, "pl"),
-            ("host_unwind", process.unwind, ""),
-            ("host_enter_device", process.enter_device, ""),
-            ("host_leave_device", process.leave_device, ""),
-        ):
-            externs[name] = process.callback(function, letters, "l")
-        cells = process.cells(_most_sites(self.program.host))
-        unwinding = Unwinding(self.program.host, process.cells_of_exceptions(), cells["ended"]) if self.program.catches else None
-        made = Lowering(self.program.host, addresses, externs, cells, self._place, unwinding)
-        first = [BEFORE_MAIN] if BEFORE_MAIN in self.program.host.functions else []
-        if self.program.catches:
-            own = {self.program.path.name, *self.program.own_names}
-            process.own_files = {number for number, name in self.program.host.files.items() if name.rsplit("/", 1)[-1] in own}
-            made.own_files = process.own_files
-        text = made.ir("main", *first)
-        process.sites = made.sites
-        engine = machine_code(text)
-        functions = {f.name: engine.get_function_address(f.name) for f in made.functions}
+        process, program = self.process, self.program
+        externs |= RandomNumbers(self.runtime).functions() | process.callbacks()
+        process.own_files = program.own_files
+        code = program.host_code(addresses, externs)
+        process.sites = code.sites
+        functions = code.load(process.cells(len(code.sites)), externs, addresses)
         process.functions = set(functions.values())
         self._initialise(addresses | functions)
-        return self._call_main(functions["main"], arguments, [functions[name] for name in first])
+        return self._call_main(functions["main"], arguments, [functions[name] for name in code.first])
 
     def _initialise(self, addresses: dict[str, int]) -> None:
         """Write the variables' initial values. addresses: those that host code knows. What kernels use has addresses of theirs."""
@@ -329,10 +323,6 @@ class _Run:
 def _named_in(module: Module) -> set[str]:
     """Return the names whose addresses the initial values of a module's variables hold."""
     return {value.name for v in module.variables.values() for value in v.initial if isinstance(value, Symbol)}
-
-
-def _most_sites(module: Module) -> int:
-    return 2 * sum(len(f.body) for f in module.functions.values()) + 8 * len(module.functions) + 16
 
 
 __all__ = ["CompilationError", "HostFault", "Program"]

@@ -18,6 +18,8 @@ import numpy as np
 from tinygan_kernels.emulator.syntax.ptx import Function, Instruction, Module, Symbol
 
 from .calls import offsets_of_objects, registers_written_again
+from .memory import STACK
+from .symbols import Symbols
 from .writer import OPAQUE_POINTERS, Writer, pointer, quoted
 
 UNWINDING = 2
@@ -48,19 +50,20 @@ class State:
         self.arrays = (self.words, self.objects, self.tries)
 
     def cells(self) -> dict[str, int]:
-        """Return the addresses of the words, by name, and those of the lists."""
+        """Return the addresses of the words and of the lists, by their names in the IR of machine code (`symbols`)."""
         at = {name: int(self.words.ctypes.data) + 8 * i for i, name in enumerate(WORDS)}
-        return at | {"objects": int(self.objects.ctypes.data), "tries": int(self.tries.ctypes.data)}
+        at |= {"objects": int(self.objects.ctypes.data), "tries": int(self.tries.ctypes.data)}
+        return {f"unwinding.{name}": address for name, address in at.items()}
 
 
 class Unwinding:
     """Writes what exceptions need into the IR of a program that catches some.
 
-    module: the program's PTX, of --device-debug; cells: `State.cells()`; ended: the address of the byte by which the process ends.
+    module: the program's PTX, of --device-debug; symbols: gets the names of the cells that the IR uses.
     """
 
-    def __init__(self, module: Module, cells: dict[str, int], ended: int):
-        self.module, self.cells, self.ended = module, cells, ended
+    def __init__(self, module: Module, symbols: Symbols):
+        self.module, self.symbols = module, symbols
         self.destroyed = {m[1]: "" for name in module.functions if (m := _DESTRUCTOR.fullmatch(name))}
         self.sites: dict[str, int] = {}
         self.number = 0
@@ -94,16 +97,16 @@ class Unwinding:
 
     # -- IR ---------------------------------------------------------------------------------------------------------------------
     def cell(self, name: str, kind: str = "i64") -> str:
-        return f"{pointer(kind)} inttoptr (i64 {self.cells[name]} to {pointer(kind)})"
+        return self.symbols.at(f"unwinding.{name}", kind)
 
-    def helpers(self, fault: int) -> str:
+    def helpers(self) -> str:
         """Return the functions that the others call: of the list of objects, its last ones that are gone already are taken off.
 
-        fault: the address of `Process.fault`, which ends the program where the list is full.
+        `Process.fault` ends the program where the list is full.
         """
-        kind = pointer("i64 (i64, i64)")
-        p, state, ended = pointer("i64"), self.cell("made"), f"{pointer('i8')} inttoptr (i64 {self.ended} to {pointer('i8')})"
-        base = self.cells["objects"]
+        p, state, ended = pointer("i64"), self.cell("made"), self.symbols.at("cell.ended", "i8")
+        kind, fault = pointer("i64 (i64, i64)"), self.symbols.address("extern.host_fault")
+        objects, destructors = (self.symbols.address("unwinding.objects", offset) for offset in (0, 8))
         return f"""
 define internal void @host_trim() {{
 entry:
@@ -115,7 +118,7 @@ look:
 last:
   %m = sub i64 %n, 1
   %o = shl i64 %m, 4
-  %a = add i64 %o, {base + 8}
+  %a = add i64 %o, {destructors}
   %q = inttoptr i64 %a to {p}
   %d = load i64, {p} %q
   %gone = icmp eq i64 %d, 0
@@ -136,10 +139,10 @@ end:
   br label %done
 add:
   %o = shl i64 %n, 4
-  %a = add i64 %o, {base}
+  %a = add i64 %o, {objects}
   %q = inttoptr i64 %a to {p}
   store i64 %object, {p} %q
-  %b = add i64 %o, {base + 8}
+  %b = add i64 %o, {destructors}
   %r = inttoptr i64 %b to {p}
   store i64 %destroy, {p} %r
   %m = add i64 %n, 1
@@ -159,13 +162,13 @@ look:
 next:
   %j = sub i64 %i, 1
   %o = shl i64 %j, 4
-  %a = add i64 %o, {base}
+  %a = add i64 %o, {objects}
   %q = inttoptr i64 %a to {p}
   %x = load i64, {p} %q
   %is = icmp eq i64 %x, %object
   br i1 %is, label %same, label %look
 same:
-  %b = add i64 %o, {base + 8}
+  %b = add i64 %o, {destructors}
   %r = inttoptr i64 %b to {p}
   %d = load i64, {p} %r
   %is1 = icmp eq i64 %d, %one
@@ -188,7 +191,7 @@ look:
 last:
   %m = sub i64 %n, 1
   %o = shl i64 %m, 4
-  %a = add i64 %o, {base}
+  %a = add i64 %o, {objects}
   %q = inttoptr i64 %a to {p}
   %x = load i64, {p} %q
   %in = sub i64 %x, %frame
@@ -262,7 +265,7 @@ define internal i1 @host_handles(i64 %frame) {{
         elif callee == "host_unwinding_state":
             place = w.parameter(returns[0]) or ""
             place = place if OPAQUE_POINTERS else w.value(f"bitcast i8* {place} to i64*")
-            w.line(f"store i64 {self.cells['made']}, {pointer('i64')} {place}")
+            w.line(f"store i64 {self.symbols.address('unwinding.made')}, {pointer('i64')} {place}")
         elif callee in ("host_object", "host_no_object"):
             address, destroy = (self._argument(w, name) for name in arguments)
             again = f", i64 {destroy}" if callee == "host_no_object" else ""
@@ -273,8 +276,8 @@ define internal i1 @host_handles(i64 %frame) {{
 
     def _if_on_stack(self, w: Writer, address: str, line: str) -> None:
         """Write a line that is executed where an address is that of a local object."""
-        offset = w.value(f"sub i64 {address}, {self.cells['stack_begin']}")
-        self._if(w, w.value(f"icmp ult i64 {offset}, {self.cells['stack_size']}"), line)
+        offset = w.value(f"sub i64 {address}, {self.symbols.address('cell.stack_begin')}")
+        self._if(w, w.value(f"icmp ult i64 {offset}, {STACK}"), line)
 
     def _if(self, w: Writer, condition: str, line: str) -> None:
         do, on = w.fresh(), w.fresh()
@@ -302,7 +305,7 @@ define internal i1 @host_handles(i64 %frame) {{
         offset = w.value(f"shl i64 {depth}, 5")
         made = w.value(f"load i64, {self.cell('made')}")
         for i, value in enumerate(("%frame", self._argument(w, which), made, str(number))):
-            at = w.value(f"add i64 {offset}, {self.cells['tries'] + 8 * i}")
+            at = w.value(f"add i64 {offset}, {self.symbols.address('unwinding.tries', 8 * i)}")
             w.line(f"store i64 {value}, {p} {w.value(f'inttoptr i64 {at} to {p}')}")
         w.line(f"store i64 {w.value(f'add i64 {depth}, 1')}, {self.cell('handlers')}")
         w.tries.append((number, returned))
@@ -331,7 +334,7 @@ define internal i1 @host_handles(i64 %frame) {{
         mine, again, out = w.value("call i1 @host_handles(i64 %frame)"), w.fresh(), w.fresh()
         w.line(f"br i1 {mine}, label %{again}, label %{out}")
         w.label(again)
-        w.line(f"store i8 0, {pointer('i8')} inttoptr (i64 {self.ended} to {pointer('i8')})")
+        w.line(f"store i8 0, {self.symbols.at('cell.ended', 'i8')}")
         w.line(f"store i64 {after}, {top}")
         w.line(f"store i64 {w.value('load i64, ' + self.cell('made_before'))}, {self.cell('made')}")
         w.line(f"store i64 0, {self.cell('frame')}")

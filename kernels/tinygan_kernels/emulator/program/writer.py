@@ -39,7 +39,7 @@ class Surroundings(Protocol):
 
     def place(self, ins: Instruction) -> str: ...
 
-    def address(self, name: str) -> int | None: ...
+    def address(self, name: str, offset: int) -> str | None: ...
 
     def is_function(self, name: str) -> bool: ...
 
@@ -59,7 +59,7 @@ class Surroundings(Protocol):
 class Writer:
     """Writes the IR of one function.
 
-    function: the function; program: knows the addresses of variables and functions, and numbers the places of accesses
+    function: the function; program: knows what variables and functions are called, and numbers the places of accesses
     (`program.lowering.Lowering`).
     """
 
@@ -172,9 +172,9 @@ class Writer:
         if parameter is not None:
             at = self.value(f"ptrtoint {pointer('i8')} {parameter} to i64")
             return self.value(f"add i64 {at}, {symbol.offset}")
-        known = self.program.address(symbol.name)
+        known = self.program.address(symbol.name, symbol.offset)
         if known is not None:
-            return str(known + symbol.offset)
+            return known
         if self.program.is_function(symbol.name):
             return self.value(
                 f"ptrtoint {self.program.function_type(symbol.name)}* @{quoted(symbol.name)} to i64"

@@ -11,9 +11,10 @@ pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator
 
 from tinygan_kernels.emulator.program import unwinding
 from tinygan_kernels.emulator.program.exceptions import binds_structures, catches, with_exceptions, without_clauses
-from tinygan_kernels.emulator.program.machine_code import machine_code
+from tinygan_kernels.emulator.program.machine_code import loaded, machine_code
 from tinygan_kernels.emulator.program.process import Process
 from tinygan_kernels.emulator.program.program import Program
+from tinygan_kernels.emulator.program.symbols import Symbols
 from tinygan_kernels.emulator.program.unwinding import Unwinding, without_debug_information
 from tinygan_kernels.emulator.syntax.parser import parse
 
@@ -135,7 +136,7 @@ def test_both_destructors_of_a_class_are_reached_where_one_is_called():
         ".func f()\n{\ncall _ZN1AD1Ev, ();\nret;\n}\n"
     )
     module = parse(ptx)
-    assert Unwinding(module, {}, 0).also_reached(module.functions["f"]) == ["_ZN1AD1Ev", "_ZN1AD2Ev"]
+    assert Unwinding(module, Symbols()).also_reached(module.functions["f"]) == ["_ZN1AD1Ev", "_ZN1AD2Ev"]
 
 
 def test_structured_bindings_are_found():
@@ -148,7 +149,7 @@ def test_constructors_destructors_and_their_classes_are_known_by_their_names():
     functions = ["_ZN1AC1Ei", "_ZN1AC2Ei", "_ZN1AD1Ev", "_ZN1AD2Ev", "_ZN3C1EC1IiEET_", "_ZN3C1ED2Ev", "_ZZN1AC1EvENKUlvE_clEv"]
     functions += ["_ZN1BC1Ev", "_ZN1ACI11BEi"]
     ptx = ".version 8.0\n.target sm_80\n.address_size 64\n" + "".join(f".func {name}()\n{{\nret;\n}}\n" for name in functions)
-    unwinding = Unwinding(parse(without_debug_information(ptx + "\t.section .debug_loc\n{\n}\n")), {}, 0)
+    unwinding = Unwinding(parse(without_debug_information(ptx + "\t.section .debug_loc\n{\n}\n")), Symbols())
     found = {name: unwinding.destructor_of(name) for name in functions}
     assert found == {
         "_ZN1AC1Ei": "_ZN1AD1Ev", "_ZN1AC2Ei": "_ZN1AD2Ev", "_ZN1AD1Ev": None, "_ZN1AD2Ev": None, "_ZN3C1EC1IiEET_": "_ZN3C1ED2Ev",
@@ -161,9 +162,11 @@ def test_more_objects_than_the_list_takes_end_the_program(monkeypatch):
     monkeypatch.setattr(unwinding, "MOST_OBJECTS", 2)
     process = Process()
     module = parse(".version 8.0\n.target sm_80\n.address_size 64\n")
-    made = Unwinding(module, process.cells_of_exceptions(), process.cells(1)["ended"])
+    symbols = Symbols()
+    helpers = Unwinding(module, symbols).helpers()
     call = "define void @add(i64 %object) {\n  call void @host_made(i64 %object, i64 1)\n  ret void\n}\n"
-    engine = machine_code(made.helpers(process.callback(process.fault, "ll", "l")) + call)
+    known = process.cells(1) | {f"extern.{name}": address for name, address in process.callbacks().items()}
+    engine = loaded(machine_code(symbols.declarations() + helpers + call), {name: known[name] for name in symbols.names})
     add = ctypes.CFUNCTYPE(None, ctypes.c_uint64)(engine.get_function_address("add"))
     add(8)
     add(16)
