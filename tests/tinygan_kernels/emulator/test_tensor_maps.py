@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 from tinygan_kernels import emulator
@@ -345,14 +347,27 @@ def test_faults_are_findings():
     flat = maps.im2col("f32", array.ctypes.data, (16, 2, 4), (64, 128), (0,), (0,), 4, 4)
     assert "the tensor map is an im2col one, the instruction is not" in found(
         text(LOAD, 3, 256), np.void(flat.encoded().tobytes()), out, at)  # fmt: skip
-    far = maps.tiled("f32", array.ctypes.data, (16, 1 << 20), (64,), (16, 4))
-    assert "out-of-bounds read of 4 bytes" in found(code, np.void(far.encoded().tobytes()), out, where((1 << 19, 0)))
     assert "out-of-bounds write of 4 bytes" in found(code.replace("mov.u32 %r9, box", "mov.u32 %r9, box+128"), made, out, at)
     with pytest.raises(emulator.EmulatorError), emulator.step_budget(200):  # 192 of 256 expected bytes come
         loaded_short = emulator.tensor_map(array, (3, 16))
         emulator.RawModule(code=code).get_function("k")((1,), (1,), (loaded_short, out, at))
     with pytest.raises(UnsupportedInstruction, match="a tensor of rank 2 has 2 coordinates, not 1"):
         emulator.RawModule(code=code.replace("%r0, %r1}", "%r0}")).get_function("k")
+
+
+def test_a_tensor_that_is_larger_than_its_array_is_found_wherever_its_elements_lie():
+    """In the gap before the next array, in that array, and behind both: what lies beside an array is no part of its tensor."""
+    room = np.zeros(3 << 12, "u1")
+    start = room.ctypes.data + -room.ctypes.data % 128
+    array, other = (np.frombuffer((ctypes.c_uint8 * 512).from_address(at), "f4") for at in (start, start + 4096))
+    code = text(LOAD, 2, 256).replace(".param .u64 bytes,", ".param .u64 bytes, .param .u64 array, .param .u64 beside,")
+    raw = np.void(maps.tiled("f32", array.ctypes.data, (16, 1 << 20), (64,), (16, 4)).encoded().tobytes())
+    out = np.zeros(256, "u1")
+    for row, words in ((8, "0 bytes after the end of"), (64, "inside"), (72, "after the end of")):
+        said = found(code, raw, out, array, other, where((row, 0)))
+        assert "out-of-bounds read of 4 bytes" in said and words in said and "(64 times)" in said
+        assert ("in which the tensor of the map begins" in said) == (row == 64)
+    assert not found(code, raw, out, array, other, where((4, 0)))
 
 
 def test_a_map_that_a_kernel_changes_in_global_memory():

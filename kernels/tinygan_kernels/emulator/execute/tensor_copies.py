@@ -167,11 +167,14 @@ class TensorCopies:
         return False
 
     # -- global memory ----------------------------------------------------------------------------------------------------------
-    def _pieces(self, site: Site, item: int, address: np.ndarray, lane: int, writes: bool):  # type: ignore[no-untyped-def]
-        """Yield (memory, positions, which of the addresses) for elements of a tensor that can be reached; report the others."""
+    def _pieces(self, site: Site, made: TensorMap, address: np.ndarray, lane: int, writes: bool):  # type: ignore[no-untyped-def]
+        """Yield (memory, positions, which of the addresses) for elements of a tensor that can be reached; report the others.
+
+        A tensor lies in one array, so that what another one has at an element's address is no part of it.
+        """
         if not address.size:
             return
-        width = self.machine.shape.width
+        width, item = self.machine.shape.width, made.item
         element = Site(site.name, site.ptx_line, site.source, site.line, "global", f"u{item}", item, 1, site.number)
         some = one_lane(lane, width, address.size)
         for memory, positions, chosen in self.access.spaces["global"].locate(address, item, some):
@@ -180,7 +183,21 @@ class TensorCopies:
                 kind = "out-of-bounds" if memory is None else "read-only"
                 self.access.fault(element, "global", kind, positions, part, "st" if writes else "ld")
                 continue
+            if self.access.check and not self._at_home(element, made, memory, positions, part, writes):
+                continue
             yield memory, positions, np.arange(address.size) if chosen is None else np.flatnonzero(chosen)
+
+    def _at_home(self, site: Site, made: TensorMap, memory: Memory, positions: np.ndarray, lanes: Lanes, writes: bool) -> bool:
+        """Return whether elements are in the array in which their tensor begins; report those that are in another one."""
+        home, address = self.access.spaces["global"].memory.find(made.address), int(positions[0])
+        if home is memory or (home is not None and home.owners & memory.owners):
+            return True
+        text = f"out-of-bounds {'write' if writes else 'read'} of {made.item} bytes; inside {memory.name}"
+        if home is not None:
+            far = f"{address - home.end} bytes after the end of" if address >= home.end else f"{home.base - address} bytes before"
+            text += f", {far} {home.name} ({home.end - home.base} bytes), in which the tensor of the map begins"
+        self.access.report.add("memcheck", text, site, self.machine, lanes.index[0], address, "global", lanes.count)
+        return False
 
     def _gathered(self, site: Site, made: TensorMap, coordinates: list[int], offsets: list[int], lane: int) -> np.ndarray:
         """Return the elements of a box as they lie in shared memory, unsigned integers."""
@@ -189,7 +206,7 @@ class TensorCopies:
         at = np.flatnonzero(inside)
         if self.access.counter:
             self.access.counter.bulk(replace_space(site, "global"), at.size * made.item)
-        for memory, positions, which in self._pieces(site, made.item, address[at], lane, False):
+        for memory, positions, which in self._pieces(site, made, address[at], lane, False):
             view, first = memory.view(f"u{made.item}")
             values[at[which]] = maps.converted(view[(positions - first) // made.item], made.kind)
             words = whole_words(positions, made.item)
@@ -202,7 +219,7 @@ class TensorCopies:
         """Write elements into a tensor, or combine them with what is there."""
         if self.access.counter:
             self.access.counter.bulk(site, address.size * made.item)
-        for memory, positions, which in self._pieces(site, made.item, address, lane, True):
+        for memory, positions, which in self._pieces(site, made, address, lane, True):
             view, first = memory.view(f"u{made.item}")
             index = (positions - first) // made.item
             given = values[which]
