@@ -4,13 +4,19 @@ A row is {"data", "preset", "options", "runs", "diverged", "stamps"}: the number
 options that they ran with, and stamps, one for each commit and machine, with how many of the row's seeds, in order, are of it.
 
 A row under way, of which seeds are missing, stands in a file of its own beside the record, `<record>.growing.json`. A job that is
-cut short goes on from there, seed by seed; the record itself holds rows that are finished.
+cut short goes on from there, seed by seed; the record itself holds rows that are finished. Jobs that measure other rows at the same
+time, on one machine, wait for one another while a file is written.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +76,13 @@ def finish(path: Path, table: str, measured: Row, whole: bool = True) -> Row:
 
     The record is read anew, as another job may have written other rows. whole: as `keep` takes it.
     """
-    record = _read(path)
-    kept = keep(record["tables"].setdefault(table, []), measured, whole)
-    if kept is measured:
-        record["stamp"] = {name: value for name, value in measured["stamps"][-1].items() if name != "seeds"}
-        _write(path, record)
-    _put_aside(path, table, measured, None)
+    with _alone(path):
+        record = _read(path)
+        kept = keep(record["tables"].setdefault(table, []), measured, whole)
+        if kept is measured:
+            record["stamp"] = {name: value for name, value in measured["stamps"][-1].items() if name != "seeds"}
+            _write(path, record)
+        _put_aside(path, table, measured, None)
     return kept
 
 
@@ -101,7 +108,8 @@ def begun(path: Path, table: str, place: Row, options: dict[str, Any]) -> Row | 
 
 def put_aside(path: Path, table: str, growing: Row) -> None:
     """Keep a row under way, in the place of what there was of it."""
-    _put_aside(path, table, growing, growing)
+    with _alone(path):
+        _put_aside(path, table, growing, growing)
 
 
 def _put_aside(path: Path, table: str, place: Row, row: Row | None) -> None:
@@ -114,6 +122,26 @@ def _put_aside(path: Path, table: str, place: Row, row: Row | None) -> None:
         _write(file, record)
     else:
         file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other jobs of this machine from a record and its rows under way: what is read here is what it is when it is written.
+
+    The lock is the system's own, which loses nobody who is killed, on a file in the folder for temporary ones.
+    """
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    with open(Path(tempfile.gettempdir()) / f"tinygan-record-{name}.lock", "ab") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _read(path: Path) -> Record:

@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import threading
 
 import pytest
 
-from benchmarks.quality import presets
+from benchmarks.quality import presets, row_records
 from benchmarks.quality.row_records import begun, finish, finished, growing_file, keep, put_aside, seeds_of, steps_of, with_seed
 
 STAMP = {"cpu": "a CPU", "commit": "abc", "date": "2026-01-01"}
@@ -18,6 +19,29 @@ def row(seeds, steps=100, data="ring", preset="best", diverged=0, jsd=0.5, **opt
 
 def record_of(path):
     return json.loads(path.read_text())["tables"]
+
+
+@pytest.mark.parametrize("whole_rows", [True, False])
+def test_jobs_that_write_a_record_at_once_lose_no_row(tmp_path, monkeypatch, whole_rows):
+    """The second job begins when the first has read the record and is about to write it."""
+    path, write, second = tmp_path / "rows.json", row_records._write, []
+
+    def put(preset):
+        put_row = finish if whole_rows else put_aside
+        put_row(path, "table", row(1, preset=preset))
+
+    def slow(*arguments):
+        if not second:
+            second.append(threading.Thread(target=put, args=("second",)))
+            second[0].start()
+            second[0].join(0.2)  # it would be done by then if nothing kept it from it
+        write(*arguments)
+
+    monkeypatch.setattr(row_records, "_write", slow)
+    put("first")
+    second[0].join()
+    of = path if whole_rows else growing_file(path)
+    assert [one["preset"] for one in record_of(of)["table"]] == ["first", "second"]
 
 
 def test_rows_are_measured_anew_in_place():
