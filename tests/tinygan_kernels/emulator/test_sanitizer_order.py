@@ -26,6 +26,15 @@ def test_the_order_is_that_of_vector_clocks(seed):
         both.asked()
 
 
+def test_lanes_access_memory_as_themselves_again_whatever_happens_to_their_units():
+    both = Both(0)
+    order = Order(both.order.machine, both.clock, units_of=8)
+    with pytest.raises(ZeroDivisionError), order.acting(WRITES):
+        assert (order.who != order.own).all()
+        1 / 0  # noqa: B018
+    assert (order.who == order.own).all()
+
+
 def test_a_thread_knows_itself():
     both = Both(0)
     lanes = np.flatnonzero(both.truth.alive)

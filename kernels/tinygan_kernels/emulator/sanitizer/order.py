@@ -73,8 +73,10 @@ class Order:
     def acting(self, unit: int) -> Iterator[None]:
         """Let accesses inside the `with` block be those of the lanes' asynchronous units, WRITES or READS."""
         self.who = self.own + (unit * self.units_of << FLAG_BITS + THREAD_BITS)
-        yield
-        self.who = self.own
+        try:
+            yield
+        finally:
+            self.who = self.own
 
     def unit(self, lane: int, unit: int) -> int:
         """Return the number of one of a lane's asynchronous units."""
