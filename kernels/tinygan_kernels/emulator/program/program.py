@@ -78,7 +78,7 @@ class Program:
         code = plain_lambdas(with_exceptions(self.source, self.catches))
         if self.catches and not any("-std=" in o for o in given) and any(map(binds_structures, (code, *own.values()))):
             common = (*common, "--std=c++20")  # in which function objects, as of a `try`, may use structured bindings
-        if any("host_throw" in text or "host_bases" in text for text in (code, *own.values())):
+        if self.catches or any("host_throw" in text for text in (code, *own.values())):
             common = (*common, "--pre-include=thrown.h", *(("-DHOST_CATCHES=1",) if self.catches else ()))
         headers = {name: self._of_library(text) for name, text in program_headers().items()}
         if uses_thrust(self.source, *own.values()):
@@ -174,7 +174,11 @@ class _Run:
         self.kernels = {self.marks.ctypes.data + 16 * i: name for i, name in enumerate(entries)}
         self.c_library = CLibrary(self.process)
         self.runtime = CudaRuntime(self.process, self._kernel, self.shared, self.symbols)
-        self.code = self._run(arguments)
+        self.random_numbers = RandomNumbers(self.runtime)
+        try:
+            self.code = self._run(arguments)
+        finally:
+            self.random_numbers.close()
 
     # -- kernels --------------------------------------------------------------------------------------------------------------
     def _kernel(self, address: int) -> TranslatedKernel:
@@ -247,7 +251,7 @@ class _Run:
         addresses = self._addresses()
         externs = {**self.c_library.functions(), **self.runtime.functions(), **GraphFunctions(self.runtime).functions()}
         process, program = self.process, self.program
-        externs |= RandomNumbers(self.runtime).functions() | process.callbacks()
+        externs |= self.random_numbers.functions() | process.callbacks()
         process.own_files = program.own_files
         code = program.host_code(addresses, externs)
         process.sites = code.sites

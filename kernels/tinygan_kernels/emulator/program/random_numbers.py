@@ -72,6 +72,11 @@ class RandomNumbers:
         }
         return {f"curand{name}": self.process.callback(function, letters, "i") for name, (function, letters) in table.items()}
 
+    def close(self) -> None:
+        """Give back the generators that the program has not destroyed."""
+        for generator in list(self.generators):
+            self.destroy(generator)
+
     # -- the library ----------------------------------------------------------------------------------------------------------
     def _call(self, name: str, *arguments: Any) -> int:
         """Call a function of the library and return its status."""
@@ -80,7 +85,12 @@ class RandomNumbers:
             if file is None:
                 why = f"cuRAND is not installed: {toolkit.install('curand', nvrtc.version())}"
                 return self._failed(name, INITIALIZATION_FAILED, why)
-            self.library = ctypes.CDLL(str(file))
+            try:
+                self.library = ctypes.CDLL(str(file))
+            except OSError as error:
+                how = toolkit.install("curand", nvrtc.version()).replace("install", "install --force-reinstall", 1)
+                why = f"{file} cannot be loaded ({error}); to install it anew: {how}"
+                return self._failed(name, INITIALIZATION_FAILED, why)
         return int(getattr(self.library, f"curand{name}")(*arguments))
 
     def _failed(self, name: str, status: int, why: str) -> int:

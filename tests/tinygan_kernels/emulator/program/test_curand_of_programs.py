@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator
 from tinygan_kernels.emulator import RawModule
 from tinygan_kernels.emulator.host import nvrtc, toolkit
 from tinygan_kernels.emulator.program.program import Program
+from tinygan_kernels.emulator.program.random_numbers import RandomNumbers
 
 N = 16
 SUBSEQUENCES = r"""
@@ -66,7 +68,21 @@ int main() {
     return curandCreateGenerator(&g, CURAND_RNG_PSEUDO_DEFAULT) == CURAND_STATUS_INITIALIZATION_FAILED ? 7 : 0;
 }
 """)
-    monkeypatch.setattr(toolkit, "library_file", lambda name, version: None)
-    assert Program(source).run() == 7
-    told = capsys.readouterr().err
-    assert "asks.cu:4: curandCreateGeneratorHost: cuRAND is not installed: pip install 'cuda-toolkit[curand]==" in told
+    program, broken = Program(source), tmp_path / "libcurand.so.10"
+    broken.write_text("no library")
+    for file, says in ((None, "cuRAND is not installed: pip install"), (broken, f"{broken} cannot be loaded (")):
+        monkeypatch.setattr(toolkit, "library_file", lambda name, version, file=file: file)
+        assert program.run() == 7
+        told = capsys.readouterr().err
+        assert f"asks.cu:4: curandCreateGeneratorHost: {says}" in told and "pip install" in told and "curand" in told
+    calls = []
+
+    def made(numbers: RandomNumbers, name: str, *arguments: Any) -> int:
+        calls.append(name)
+        if name.startswith("Create"):
+            arguments[0]._obj.value = 4096
+        return 0
+
+    monkeypatch.setattr(RandomNumbers, "_call", made)
+    assert program.run() == 0
+    assert calls == ["CreateGeneratorHost", "DestroyGenerator"], "the program has not destroyed it"
