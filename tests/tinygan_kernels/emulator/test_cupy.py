@@ -38,6 +38,15 @@ def test_arrays_have_what_cupys_have():
         cp.nonsense  # noqa: B018
 
 
+def test_an_element_is_an_array_over_its_memory():
+    x = cp.arange(6).reshape(2, 3)
+    element = x[1, 2]
+    x[1, 2] = 50
+    assert element == 50 and element.shape == () and x[1][0].data.ptr == x.data.ptr + 24
+    cp.add(x[0, 0], 7, out=x[0, 1])
+    assert x[0].tolist() == [0, 7, 2]
+
+
 def test_streams_events_and_the_device():
     with cp.cuda.Device(0), cp.cuda.Stream() as stream:
         start, end = cp.cuda.Event(), cp.cuda.Event()
@@ -188,6 +197,11 @@ if __name__ == "__main__":
     y = cp.asarray(cuda.to_device(x.get()))
     add_one[1, 8](y)
     print(y.sum(), cupyx.scipy.ndimage.uniform_filter(x, 3).shape, cupy.linalg.norm(fft(erf(x))) > 0)
+    names = {}
+    for module in ("cupy.linalg", "cupy.random", "cupyx.scipy.special", "cupy"):
+        exec(f"from {module} import *", names)
+    print(names["norm"](names["arange"](3)[1:2]), names["rand"](2).shape, names["erf"](x[:1]) > 0, "np" in names)
+    print(names["RawKernel"] is cp.RawKernel)
     try:
         from cupyx import jit
     except NotImplementedError as error:
@@ -202,5 +216,6 @@ def test_a_script_that_imports_cupy_runs_unchanged(tmp_path):
     ran = subprocess.run([sys.executable, "-m", "tinygan_kernels.emulator", str(tmp_path / "script.py")], capture_output=True,
                          text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})  # fmt: skip
     assert ran.stderr == ""
-    first, second, third = ran.stdout.splitlines()
+    first, second, starred, same, third = ran.stdout.splitlines()
+    assert starred == "1.0 (2,) [ True] False" and same == "True"
     assert first == "64.0 ndarray" and second == "72.0 (8,) True" and third.startswith("cupyx.jit is not there")

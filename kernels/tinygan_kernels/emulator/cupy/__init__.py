@@ -23,6 +23,7 @@ from tinygan_kernels.emulator.host.rawmodule import RawKernel, RawModule
 
 from . import cuda, cupyx, memory, random
 from .arrays import ndarray, of_device, returning_arrays, wrapped
+from .recording import recorded
 from .user_kernels import ElementwiseKernel, ReductionKernel
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "cupyx", "fuse", "get_array_module", "get_default_memory_pool", "get_default_pinned_memory_pool", "is_available", "memoize",
     "ndarray", "random", "rsqrt",
 ]  # fmt: skip
+__all__ += [name for name in np.__all__ if not name.startswith("_") and name not in __all__]  # for `from cupy import *`
 __version__ = "14.0.0"  # of the CuPy whose names are here
 is_available, rsqrt = cuda.is_available, cupyx.rsqrt
 
@@ -51,7 +53,7 @@ def memoize(for_each_device: bool = False):
 
 def array(obj, *args, **options):
     """Return a new array of what NumPy takes, or of another library's device array. The arguments besides are `numpy.array`'s."""
-    return wrapped(np.array(of_device(obj), *args, **_numpys(options)))
+    return recorded("array", lambda: wrapped(np.array(of_device(obj), *args, **_numpys(options))), (), {})
 
 
 def asarray(a, *args, **options):

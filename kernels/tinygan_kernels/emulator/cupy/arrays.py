@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,9 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import array_over
 from tinygan_kernels.emulator.execute.texture_objects import Bindless
 
-from .memory import MemoryPointer, UnownedMemory
+from .memory import MemoryPointer, UnownedMemory, note
+from .recording import recorded
+from .streams import refuse
 
 
 class ndarray(np.ndarray):
@@ -39,6 +42,7 @@ class ndarray(np.ndarray):
 
         out: the array that is written. Raises TypeError or ValueError for one of another dtype or shape.
         """
+        refuse("ndarray.get, which waits for its values,")
         if out is None:
             return np.array(self, order=order, subok=False)
         self._fits(out, "get")
@@ -47,8 +51,9 @@ class ndarray(np.ndarray):
 
     def set(self, arr, stream=None) -> None:
         """Copy a NumPy array of the same shape and dtype into this one. Raises TypeError or ValueError for another."""
+        refuse("ndarray.set, which waits for the host,")
         self._fits(arr, "set")
-        self[...] = arr
+        np.asarray(self)[...] = arr
 
     def _fits(self, other, call: str) -> None:
         """Raise TypeError or ValueError where what `get` or `set` is given is no array of this dtype and shape."""
@@ -89,11 +94,34 @@ class ndarray(np.ndarray):
         """Keep the smaller of the element and each value at its index."""
         np.minimum.at(self, slices, value)
 
+    def __array_finalize__(self, _model) -> None:
+        note(self)
+
     def __array_wrap__(self, array, context=None, return_scalar=False):
         return np.asarray(array).view(ndarray)
 
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        call, settings = getattr(ufunc, method), {name: _plain(value) for name, value in options.items()}
+        if out is not None:
+            settings["out"] = tuple(map(_plain, out))
+        results = recorded(method if method == "at" else ufunc.__name__, _wrapping(call), tuple(map(_plain, inputs)), settings)
+        return results if out is None else out[0] if len(out) == 1 else out
+
     def __getitem__(self, key):
-        return wrapped(super().__getitem__(key))
+        return recorded("__getitem__", _item, (self, key), {}, method=True)
+
+
+def _item(array: ndarray, key: Any) -> Any:
+    """Return a part of an array. A single element is an array of no dimensions over its memory, as CuPy's is."""
+    found = np.ndarray.__getitem__(array, key)
+    if isinstance(found, np.generic) and not isinstance(found, np.void):
+        found = np.ndarray.__getitem__(array, (*(key if isinstance(key, tuple) else (key,)), Ellipsis))
+    return wrapped(found)
+
+
+def _plain(value: Any) -> Any:
+    """Return an array of this module as NumPy's, over the same memory; else the value."""
+    return value.view(np.ndarray) if isinstance(value, ndarray) else value
 
 
 def of_device(value: Any) -> Any:
@@ -118,19 +146,37 @@ def wrapped(value: Any) -> Any:
     return value
 
 
-def _method(name: str):
+def _wrapping(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that returns what another does, as arrays of this module."""
+
+    @functools.wraps(function)
+    def returning(*args: Any, **options: Any) -> Any:
+        return wrapped(function(*args, **options))
+
+    return returning
+
+
+def _method(name: str, host: bool) -> Callable[..., Any]:
+    """Return an array's method that a graph may carry out. host: whether it returns values of Python's."""
     real = getattr(np.ndarray, name)
+    called = real if host else _wrapping(real)
 
     @functools.wraps(real)
-    def method(self, *args, **options):
-        return wrapped(real(self, *args, **options))
+    def method(self: ndarray, *args: Any, **options: Any) -> Any:
+        return recorded(name, called, (self, *args), options, method=True)
 
     return method
 
 
-for _name in ("all", "any", "argmax", "argmin", "dot", "max", "mean", "min", "prod", "ptp", "std", "sum", "trace", "var"):
+_COMPUTING = (
+    "__setitem__", "all", "any", "argmax", "argmin", "argpartition", "argsort", "astype", "byteswap", "choose", "clip", "compress",
+    "conj", "conjugate", "copy", "cumprod", "cumsum", "dot", "fill", "flatten", "max", "mean", "min", "nonzero", "partition",
+    "prod", "ptp", "put", "ravel", "repeat", "reshape", "round", "searchsorted", "sort", "std", "sum", "take", "trace", "var",
+)  # fmt: skip
+_OF_HOST = ("__bool__", "__complex__", "__float__", "__index__", "__int__", "item", "tobytes", "tofile", "tolist")
+for _name in (*_COMPUTING, *_OF_HOST):
     if hasattr(np.ndarray, _name):
-        setattr(ndarray, _name, _method(_name))
+        setattr(ndarray, _name, _method(_name, _name in _OF_HOST))
 
 
 def returning_arrays(value, name: str):
@@ -140,9 +186,11 @@ def returning_arrays(value, name: str):
     if not callable(value) or isinstance(value, type):
         return value
 
+    called = _wrapping(value)
+
     @functools.wraps(value)
     def function(*args, **options):
-        return wrapped(value(*args, **options))
+        return recorded(name, called, args, options)
 
     for method in ("accumulate", "at", "outer", "reduce", "reduceat") if isinstance(value, np.ufunc) else ():
         setattr(function, method, returning_arrays(getattr(value, method), method))
@@ -154,6 +202,9 @@ class Adapted:
 
     def __init__(self, module: ModuleType | np.random.Generator, name: str):
         self._module, self._name = module, name
+
+    def __dir__(self) -> list[str]:
+        return list(getattr(self._module, "__all__", dir(self._module)))
 
     def __getattr__(self, name: str):
         if name.startswith("_") or not hasattr(self._module, name):

@@ -18,6 +18,10 @@ import numpy as np
 from . import cuda
 from .arrays import ndarray, returning_arrays, wrapped
 
+__all__ = [
+    "empty_like_pinned", "empty_pinned", "errstate", "optimizing", "profiler", "rsqrt", "scatter_add", "scatter_max", "scatter_min",
+    "zeros_like_pinned", "zeros_pinned",
+]  # fmt: skip
 __path__: list[str] = []  # so that its submodules can be imported
 
 
@@ -126,6 +130,9 @@ class OverSciPy:
     def get_array_module(self, *args: Any) -> ModuleType:
         """Return `emulator.cupy` if one of the arguments is an array of it, else NumPy."""
         return sys.modules[__package__] if any(isinstance(a, ndarray) for a in args) else np
+
+    def __dir__(self) -> list[str]:
+        return list(getattr(self._module, "__all__", dir(self._module)))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -26,7 +26,9 @@ class _Finder(MetaPathFinder, Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         parent, _, name = spec.name.rpartition(".")
         made = _Named(spec.name)
-        made.__dict__["_value"] = getattr(sys.modules[parent], name)
+        value = getattr(sys.modules[parent], name)
+        public = [each for each in dir(value) if not each.startswith("_")]
+        made.__dict__.update(_value=value, __all__=list(getattr(value, "__all__", public)))  # for `from cupy.linalg import *`
         return made
 
     def exec_module(self, module: ModuleType) -> None: ...

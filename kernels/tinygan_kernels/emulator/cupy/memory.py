@@ -1,12 +1,13 @@
 """Memory of `emulator.cupy` beside arrays: allocations, pointers to them, pools and pinned memory, under CuPy's names.
 
 An allocation is a NumPy array of bytes. Pools keep nothing, as memory of the host costs no time to allocate:
-they count what is in use.
+they count what is in use, by arrays and by allocations.
 """
 
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.emulator.execute.memory import array_over, bytes_at
+from tinygan_kernels.emulator.program.graphs import MEMCPY, MEMSET
+
+from .streams import Stream, in_stream, refuse
 
 DEVICE_BYTES = 16 << 30
 """What the device says that it has of memory. The host's memory is what counts."""
@@ -37,6 +41,29 @@ class Memory:
 
 _held: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
 """The bytes of allocations, which a pointer keeps alive, or an array that lies over them."""
+_arrays: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+"""The arrays of `emulator.cupy` that there are."""
+
+
+def note(array: np.ndarray) -> None:
+    """Count the memory of an array as the device's, as long as the array is there. Views of one memory count once."""
+    _arrays[id(array)] = array
+
+
+def bytes_in_use() -> int:
+    """Return the bytes of all arrays and allocations together. Memory that another library owns is not counted."""
+    sizes: dict[int, int] = {}
+    for array in (*list(_held.values()), *list(_arrays.values())):
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        if array.base is None and array.nbytes:
+            sizes[int(array.__array_interface__["data"][0])] = array.nbytes
+    return sum(sizes.values())
+
+
+def free_bytes() -> int:
+    """Return how many bytes the device has left."""
+    return max(DEVICE_BYTES - bytes_in_use(), 0)
 
 
 class UnownedMemory:
@@ -91,19 +118,23 @@ class MemoryPointer:
         return self.ptr
 
     def copy_from_device(self, src: MemoryPointer, size: int) -> None:
-        """Copy bytes from another pointer of this kind."""
+        """Copy bytes from another pointer of this kind. Raises CUDARuntimeError, as all that waits, while a stream is captured."""
+        refuse("cudaMemcpy")
         self.bytes(size)[...] = src.bytes(size)
 
     def copy_from_host(self, mem: int | ctypes.c_void_p, size: int) -> None:
         """Copy bytes from an address of the host. Raises ValueError for a null pointer."""
+        refuse("cudaMemcpy")
         self.bytes(size)[...] = _of_host(mem, size)
 
     def copy_to_host(self, mem: int | ctypes.c_void_p, size: int) -> None:
         """Copy bytes to an address of the host. Raises ValueError for a null pointer."""
+        refuse("cudaMemcpy")
         _of_host(mem, size)[...] = self.bytes(size)
 
     def memset(self, value: int, size: int) -> None:
         """Set bytes to a value, of which the lowest 8 bits count."""
+        refuse("cudaMemset")
         self.bytes(size)[...] = int(value) & 0xFF
 
     def copy_from(self, mem: MemoryPointer | int | ctypes.c_void_p, size: int) -> None:
@@ -113,20 +144,28 @@ class MemoryPointer:
         else:
             self.copy_from_host(mem, size)
 
-    def copy_from_async(self, mem: Any, size: int, stream: object = None) -> None:
-        self.copy_from(mem, size)
+    # -- in a stream (None: the current one), which may be captured ----------------------------------------------------------
+    def copy_from_async(self, mem: Any, size: int, stream: Stream | None = None) -> None:
+        source = mem.bytes(size) if isinstance(mem, MemoryPointer) else _of_host(mem, size)
+        _copy_in(stream, self.bytes(size), source)
 
-    def copy_from_device_async(self, src: MemoryPointer, size: int, stream: object = None) -> None:
-        self.copy_from_device(src, size)
+    def copy_from_device_async(self, src: MemoryPointer, size: int, stream: Stream | None = None) -> None:
+        _copy_in(stream, self.bytes(size), src.bytes(size))
 
-    def copy_from_host_async(self, mem: Any, size: int, stream: object = None) -> None:
-        self.copy_from_host(mem, size)
+    def copy_from_host_async(self, mem: Any, size: int, stream: Stream | None = None) -> None:
+        _copy_in(stream, self.bytes(size), _of_host(mem, size))
 
-    def copy_to_host_async(self, mem: Any, size: int, stream: object = None) -> None:
-        self.copy_to_host(mem, size)
+    def copy_to_host_async(self, mem: Any, size: int, stream: Stream | None = None) -> None:
+        _copy_in(stream, _of_host(mem, size), self.bytes(size))
 
-    def memset_async(self, value: int, size: int, stream: object = None) -> None:
-        self.memset(value, size)
+    def memset_async(self, value: int, size: int, stream: Stream | None = None) -> None:
+        target = self.bytes(size)
+        in_stream(lambda: target.fill(int(value) & 0xFF), stream, MEMSET)
+
+
+def _copy_in(stream: Stream | None, target: np.ndarray, source: np.ndarray) -> None:
+    """Copy bytes in a stream."""
+    in_stream(lambda: np.copyto(target, source), stream, MEMCPY)
 
 
 def _of_host(mem: int | ctypes.c_void_p, size: int) -> np.ndarray:
@@ -137,40 +176,67 @@ def _of_host(mem: int | ctypes.c_void_p, size: int) -> np.ndarray:
     return bytes_at(address, size)
 
 
+class OutOfMemoryError(MemoryError):
+    """Raised where a pool's limit does not allow an allocation, and where the device has not so much memory left."""
+
+
 def alloc(size: int) -> MemoryPointer:
-    """Return a pointer to fresh memory, from the allocator that `set_allocator` chose."""
-    return _allocators[-1](size)
+    """Return a pointer to fresh memory, from the allocator that `set_allocator` or `using_allocator` chose."""
+    return get_allocator()(size)
 
 
 def malloc(size: int) -> MemoryPointer:
-    """Return a pointer to fresh memory."""
+    """Return a pointer to fresh memory. Raises OutOfMemoryError where the device has not so much left."""
+    if size > (left := free_bytes()):
+        raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes (the device has {left:,} bytes left).")
     return MemoryPointer(Memory(size), 0)
 
 
 malloc_managed = malloc_async = malloc
+Allocator = Callable[[int], MemoryPointer]
 
 
-def set_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> None:
-    """Let `alloc` call this; None: allocate plainly. Arrays are NumPy's, which have an allocator of their own."""
-    _allocators[-1] = allocator or malloc
+class _Chosen(threading.local):
+    """The allocators that `using_allocator` chose, in each thread its own, the innermost last."""
+
+    def __init__(self) -> None:
+        self.allocators: list[Allocator] = []
 
 
-def get_allocator() -> Callable[[int], MemoryPointer]:
-    return _allocators[-1]
+_chosen = _Chosen()
+
+
+def set_allocator(allocator: Allocator | None = None) -> None:
+    """Let `alloc` call this in all threads; None: allocate plainly. Arrays are NumPy's, which have an allocator of their own.
+
+    Raises ValueError inside of `using_allocator`.
+    """
+    global _of_all_threads
+    if _chosen.allocators:
+        raise ValueError("the allocator of all threads cannot be set inside of using_allocator")
+    _of_all_threads = allocator or malloc
+
+
+def get_allocator() -> Allocator:
+    """Return what `alloc` calls in this thread."""
+    return _chosen.allocators[-1] if _chosen.allocators else _of_all_threads
 
 
 @contextmanager
-def using_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> Iterator[None]:
-    """Let `alloc` call another allocator inside of a `with`."""
-    _allocators.append(allocator or malloc)
+def using_allocator(allocator: Allocator | None = None) -> Iterator[None]:
+    """Let `alloc` call another allocator inside of a `with`, in this thread."""
+    _chosen.allocators.append(allocator or malloc)
     try:
         yield
     finally:
-        _allocators.pop()
+        _chosen.allocators.pop()
 
 
 class MemoryPool:
-    """A pool that keeps nothing: freed memory goes back at once. It counts what `alloc` handed out and somebody still holds."""
+    """A pool that keeps nothing: freed memory goes back at once.
+
+    Every pool counts all that arrays have, and what was allocated otherwise and somebody still holds.
+    """
 
     def __init__(self, allocator: Callable[[int], MemoryPointer] | None = None):
         self._allocator, self._limit = allocator or malloc, 0
@@ -182,7 +248,7 @@ class MemoryPool:
         return self._allocator(size)
 
     def used_bytes(self) -> int:
-        return sum(array.nbytes for array in list(_held.values()))
+        return bytes_in_use()
 
     total_bytes = used_bytes
 
@@ -212,10 +278,6 @@ class MemoryPool:
 
 
 MemoryAsyncPool = MemoryPool
-
-
-class OutOfMemoryError(MemoryError):
-    """Raised where a pool's limit does not allow an allocation."""
 
 
 class PinnedMemoryPool:
@@ -254,4 +316,4 @@ def set_pinned_memory_allocator(allocator: object = None) -> None: ...
 
 
 default_pool, default_pinned_pool = MemoryPool(), PinnedMemoryPool()
-_allocators: list[Callable[[int], MemoryPointer]] = [default_pool.malloc]
+_of_all_threads: Allocator = default_pool.malloc

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Adapted, wrapped
+from .streams import capturing, refuse
 
 _REAL = (
     "beta", "chisquare", "exponential", "f", "gamma", "gumbel", "laplace", "logistic", "lognormal", "normal", "pareto",
@@ -16,6 +17,8 @@ _REAL = (
     "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald",
     "weibull",
 )  # fmt: skip
+__all__ = ["XORWOW", "Generator", "MRG32k3a", "Philox4x3210", "RandomState"]
+__all__ += [name for name in np.random.__all__ if name not in __all__]
 _BELOW_ONE = ("rand", "random", "random_sample", "ranf", "sample")
 _LARGEST = np.nextafter(np.float32(1), np.float32(0))
 
@@ -27,6 +30,8 @@ def _with_dtype(function: Any, name: str) -> Any:
     def drawn(*args: Any, dtype: Any = np.float64, **options: Any) -> np.ndarray:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"{name} draws float32 or float64, not {np.dtype(dtype)}")
+        if capturing():
+            refuse(f"random.{name}, whose numbers a graph could not draw anew,")
         numbers = np.asarray(function(*args, **options)).astype(dtype, copy=False)
         if name in _BELOW_ONE and np.dtype(dtype) == np.float32:  # one just below 1 was rounded to 1
             numbers = np.minimum(numbers, _LARGEST)

@@ -6,27 +6,24 @@ The device is the one that the emulator stands for, of compute capability 8.0; a
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES, CAPABILITY
+from tinygan_kernels.emulator.program.graphs import MEMCPY, MEMSET
 
-from .memory import DEVICE_BYTES
+from .errors import CUDARuntimeError
+from .memory import DEVICE_BYTES, free_bytes
+from .streams import GLOBAL, RELAXED, THREAD_LOCAL, ExternalStream, in_stream, refuse
 from .texture import CONSTANTS
 
 VERSION = 13000
 """The version of CUDA that is answered: 13.0."""
 memcpyHostToHost, memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice, memcpyDefault = range(5)
 streamDefault, streamNonBlocking, eventDefault, eventBlockingSync, eventDisableTiming, eventInterprocess = 0, 1, 0, 1, 2, 4
+streamCaptureModeGlobal, streamCaptureModeThreadLocal, streamCaptureModeRelaxed = GLOBAL, THREAD_LOCAL, RELAXED
 is_hip = False
 globals().update(CONSTANTS)
-
-
-class CUDARuntimeError(RuntimeError):
-    """What CuPy raises where CUDA returns an error: its name and its text."""
-
-    def __init__(self, status: int, text: str = "cudaErrorInvalidDevice: invalid device ordinal"):
-        super().__init__(text)
-        self.status = status
 
 
 def getDeviceCount() -> int:
@@ -43,10 +40,14 @@ def setDevice(device: int) -> None:
         raise CUDARuntimeError(101)
 
 
-def deviceSynchronize() -> None: ...
+def deviceSynchronize() -> None:
+    """Wait for nothing. Raises CUDARuntimeError while a stream is captured."""
+    refuse("cudaDeviceSynchronize")
 
 
-def streamSynchronize(stream: int) -> None: ...
+def streamSynchronize(stream: int) -> None:
+    """Wait for nothing. Raises CUDARuntimeError while this stream is captured."""
+    refuse("cudaStreamSynchronize", ExternalStream(stream))
 
 
 def deviceGetAttribute(attribute: int, device: int) -> int:
@@ -85,33 +86,43 @@ def driverGetVersion() -> int:
 
 
 def memGetInfo() -> tuple[int, int]:
-    """Return the bytes that the device has free, and that it has in all."""
-    return DEVICE_BYTES, DEVICE_BYTES
+    """Return the bytes that the device has free, and that it has in all. What arrays and allocations hold is not free."""
+    return free_bytes(), DEVICE_BYTES
 
 
 def memcpy(dst: int, src: int, size: int, kind: int) -> None:
     """Copy bytes from one address to another. On a GPU the kind of copy has to fit them; all memory is the host's here.
 
-    Raises CUDARuntimeError for a null pointer, and for a kind that there is not.
+    Raises CUDARuntimeError for a null pointer, for a kind that there is not, and while a stream is captured.
     """
-    if kind not in range(5):
-        raise CUDARuntimeError(21, "cudaErrorInvalidMemcpyDirection: invalid copy direction for memcpy")
-    _check(size, dst, src)
-    ctypes.memmove(dst, src, size)
+    refuse("cudaMemcpy")
+    _copy(dst, src, size, kind)()
 
 
 def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
-    memcpy(dst, src, size, kind)
+    """Copy bytes as `memcpy` does, in a stream, which may be captured."""
+    in_stream(_copy(dst, src, size, kind), ExternalStream(stream), MEMCPY)
+
+
+def _copy(dst: int, src: int, size: int, kind: int) -> Callable[[], object]:
+    """Return what does a copy. Raises CUDARuntimeError for one that there is not."""
+    if kind not in range(5):
+        raise CUDARuntimeError(21, "cudaErrorInvalidMemcpyDirection: invalid copy direction for memcpy")
+    _check(size, dst, src)
+    return lambda: ctypes.memmove(dst, src, size)
 
 
 def memset(ptr: int, value: int, size: int) -> None:
-    """Set bytes at an address. Raises CUDARuntimeError for a null pointer."""
+    """Set bytes at an address. Raises CUDARuntimeError for a null pointer, and while a stream is captured."""
+    refuse("cudaMemset")
     _check(size, ptr)
     ctypes.memset(ptr, value, size)
 
 
 def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:
-    memset(ptr, value, size)
+    """Set bytes as `memset` does, in a stream, which may be captured."""
+    _check(size, ptr)
+    in_stream(lambda: ctypes.memset(ptr, value, size), ExternalStream(stream), MEMSET)
 
 
 def _check(size: int, *addresses: int) -> None:

@@ -15,6 +15,7 @@ from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.host.rawmodule import RawKernel
 
 from .arrays import plain, wrapped
+from .streams import in_stream
 
 BLOCK = 128
 C_TYPES = {
@@ -146,16 +147,21 @@ class ElementwiseKernel(_UserKernel):
         arrays = [plain(a, f"argument {i} of kernel {self.name}") for i, a in enumerate(args)]
         types = self._types(arrays, args)
         shape = self._shape(arrays, size)
-        ready = [self._ready(p, a, shape, types) for p, a in zip(every, arrays, strict=False)]
         made = [np.empty(shape, self._dtype(p, types)) for p in every[len(args):]]
         results = [*(a for a in arrays[len(self.inputs):]), *made]
+        kernel = self._kernel(types, self._body(types))
+        in_stream(lambda: self._compute(kernel, arrays[: len(self.inputs)], results, shape, types), stream)
+        out = wrapped(tuple(args[len(self.inputs):]) or tuple(results))
+        return None if self.no_return else out if self.return_tuple or len(out) != 1 else out[0]
+
+    def _compute(self, kernel: RawKernel, inputs: list, results: list, shape: tuple[int, ...], types: dict[str, np.dtype]) -> None:
+        """Write the results of what the inputs hold now."""
+        ready = [self._ready(p, a, shape, types) for p, a in zip(self.inputs, inputs, strict=True)]
         targets = [t if t.flags.c_contiguous else np.array(t, order="C") for t in results]
-        self._launch(self._kernel(types, self._body(types)), [*ready[: len(self.inputs)], *targets], int(np.prod(shape)))
+        self._launch(kernel, [*ready, *targets], int(np.prod(shape)))
         for result, target in zip(results, targets, strict=True):
             if result is not target:
                 result[...] = target
-        out = wrapped(tuple(args[len(self.inputs):]) or tuple(results))
-        return None if self.no_return else out if self.return_tuple or len(out) != 1 else out[0]
 
     def _shape(self, arrays: list[np.ndarray], size: int | None) -> tuple[int, ...]:
         every = list(zip([*self.inputs, *self.outputs], arrays, strict=False))
@@ -227,18 +233,21 @@ class ReductionKernel(_UserKernel):
         if terms == 0 and self.identity in (None, ""):
             raise ValueError(f"kernel {self.name}: a reduction of nothing, and no identity")
         order = [*rest, *axes]
-        ready = [np.ascontiguousarray(a if p.raw else np.broadcast_to(a, shape).transpose(order), self._dtype(p, types))
-                 for p, a in zip(self.inputs, arrays, strict=True)]  # fmt: skip
         result = np.empty(kept, self._dtype(self.outputs[0], types))
-        self._launch(self._kernel(types, self._body(types)), [*ready, result], n, terms)
-        if keepdims:
-            result = result.reshape([1 if i in axes else shape[i] for i in range(len(shape))])
-        if out is None:
-            return wrapped(result)
-        if out.shape != result.shape:
-            raise ValueError(f"kernel {self.name}: out has shape {out.shape}, the result {result.shape}")
-        out[...] = result
-        return out
+        named = result.reshape([1 if i in axes else shape[i] for i in range(len(shape))]) if keepdims else result
+        if out is not None and out.shape != named.shape:
+            raise ValueError(f"kernel {self.name}: out has shape {out.shape}, the result {named.shape}")
+        kernel = self._kernel(types, self._body(types))
+
+        def compute() -> None:
+            ready = [np.ascontiguousarray(a if p.raw else np.broadcast_to(a, shape).transpose(order), self._dtype(p, types))
+                     for p, a in zip(self.inputs, arrays, strict=True)]  # fmt: skip
+            self._launch(kernel, [*ready, result], n, terms)
+            if out is not None:
+                np.asarray(out)[...] = named
+
+        in_stream(compute, stream)
+        return wrapped(named) if out is None else out
 
     def _body(self, types: dict[str, np.dtype]) -> str:
         output = self.outputs[0]

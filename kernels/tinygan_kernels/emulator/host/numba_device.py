@@ -40,19 +40,27 @@ class Allocations:
     def __init__(self):
         self.starts: list[int] = []
         self.arrays: dict[int, np.ndarray] = {}
+        self.of_host: set[int] = set()  # addresses of pinned memory, which takes nothing of the device's
 
-    def add(self, array: np.ndarray) -> int:
-        """Make the bytes of an array memory of the device; return their address."""
+    def add(self, array: np.ndarray, of_host: bool = False) -> int:
+        """Make the bytes of an array memory that the device reaches; return their address."""
         address = array.__array_interface__["data"][0]
         if address not in self.arrays:
             insort(self.starts, address)
         self.arrays[address] = array
+        if of_host:
+            self.of_host.add(address)
         return address
+
+    def device_bytes(self) -> int:
+        """Return the bytes of the device's own memory that are in use."""
+        return sum(array.size for address, array in self.arrays.items() if address not in self.of_host)
 
     def remove(self, address: int) -> None:
         """Take memory away from the device, if it is there."""
         if self.arrays.pop(address, None) is not None:
             self.starts.remove(address)
+            self.of_host.discard(address)
 
     def at(self, address: int) -> np.ndarray | None:
         """Return the memory that holds an address, None where there is none."""
@@ -141,7 +149,7 @@ class HostDriver:
         return self._pointer_of_host(np.zeros(max(int(size), 1), np.uint8))
 
     def _pointer_of_host(self, array: np.ndarray) -> int:
-        return self.allocations.add(array)
+        return self.allocations.add(array, of_host=True)
 
     def cuMemFree(self, pointer) -> None:
         self.allocations.remove(int(pointer))
@@ -150,7 +158,7 @@ class HostDriver:
         self.allocations.remove(int(pointer))
 
     def cuMemHostRegister(self, pointer, size: int, _flags) -> None:
-        self.allocations.add(bytes_at(int(pointer), int(size)))
+        self.allocations.add(bytes_at(int(pointer), int(size)), of_host=True)
 
     def cuMemHostUnregister(self, pointer) -> None:
         self.allocations.remove(int(pointer))
@@ -169,7 +177,7 @@ class HostDriver:
 
     def cuMemGetInfo(self) -> tuple[int, int]:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return total - sum(array.size for array in self.allocations.arrays.values()), total
+        return max(total - self.allocations.device_bytes(), 0), total
 
     # -- copies -----------------------------------------------------------------------------------------------------
     def _device_bytes(self, pointer, size: int) -> np.ndarray:

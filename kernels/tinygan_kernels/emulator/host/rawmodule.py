@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 
 from . import nvrtc, signature
 from .kernel_names import kernel_named, plain_name
-from .launch import MAX_THREADS, run_kernel
+from .launch import MAX_THREADS, check_sizes, run_kernel
 
 BACKENDS = ("nvrtc", "nvcc")
 
@@ -104,6 +106,9 @@ class RawKernel:
     not compile and for a launch that is wrong.
     """
 
+    in_stream: ClassVar[Callable[[Callable[[], None], Any], None] | None] = None
+    """What a launch is handed to, with the stream that it was given, in place of being done at once; None: nothing."""
+
     def __init__(
         self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", translate_cucomplex: bool = False, *,
         enable_cooperative_groups: bool = False, jitify: bool = False, arch: str = "compute_80", filename: str = "kernel.cu",
@@ -166,9 +171,17 @@ class RawKernel:
             )
         if checking():
             signature.check(self.declared, args, self.name)
-        run_kernel(
-            self.translated, self.variables, grid, block, tuple(args), shared_mem, cooperative=bool(self.enable_cooperative_groups)
-        )
+        given = tuple(arg.copy() if isinstance(arg, np.void) else arg for arg in args)  # as they are now, where a graph comes later
+
+        def launch() -> None:
+            cooperative = bool(self.enable_cooperative_groups)
+            run_kernel(self.translated, self.variables, grid, block, given, shared_mem, cooperative=cooperative)
+
+        if self.in_stream is None:
+            launch()
+        else:
+            check_sizes(self.translated, grid, block, shared_mem)
+            self.in_stream(launch, stream)
 
     # -- CuPy's attributes of a kernel -------------------------------------------------------------------------------------
     @property
