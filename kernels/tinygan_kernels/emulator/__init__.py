@@ -62,7 +62,7 @@ docs/emulator.md follows one kernel through the subpackages. In reading order, e
                 rawmodule; numba_launch, numba_device, numba_core, numba_code, numba_lines, numba_arguments, numba_linking,
                 ptx_linking, grid_sync, numba_context; triton_context, torch_devices; translation; arguments, pointers, launch
     stepping    debug_information, recorder, trace, launches, session: a launch recorded, and stepped through
-    program     sources; memory, process, scanf, c_library, cuda_errors, cuda_arrays, cuda_memory, tensor_maps, launch,
+    program     sources; memory, process, waiting, scanf, c_library, cuda_errors, cuda_arrays, cuda_memory, tensor_maps, launch,
                 cuda_runtime: what host code of a CUDA C++ program calls; writer, arithmetic, comparisons, conversions,
                 libraries, lowering, machine_code: its PTX becomes machine code; program. include/ has the headers of its C and
                 C++ library
@@ -90,6 +90,7 @@ _WHERE = {
     "tensor_map": "host.tensor_maps",
     "trace": "stepping.launches",
     "Trace": "stepping.trace",
+    "spin_budget": "program.waiting",
     "step_budget": "execute.progress",
     "EmulatorError": "errors",
     "CompilationError": "errors",

@@ -47,7 +47,7 @@ class CudaMemory:
 
     # -- memory -----------------------------------------------------------------------------------------------------------------
     def _allocate(self, pointer: int, size: int, kind: str, name: str) -> None:
-        if size > self._free_bytes():
+        if size > self._free_bytes(HOST, DEVICE, MANAGED, PINNED):
             raise CudaError(OUT_OF_MEMORY, f"{size} bytes are more than there are")
         if size == 0:
             self.process.store(pointer, "u8", 0)
@@ -102,12 +102,14 @@ class CudaMemory:
         self._all_seen()
         self.process.memory.free(region, self.process.place())
 
-    def _free_bytes(self) -> int:
+    def _free_bytes(self, *kinds: str) -> int:
+        """Return the bytes of the machine's memory that no allocation of these kinds holds."""
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return max(total - sum(r.size for r in self.process.memory.regions.values() if not r.freed), 0)
+        return max(total - sum(r.size for r in self.process.memory.regions.values() if not r.freed and r.kind in kinds), 0)
 
     def memory_info(self, free: int, total: int) -> None:
-        self.process.store(free, "u8", self._free_bytes())
+        """cudaMemGetInfo: what cudaMalloc and cudaMallocManaged gave, and cudaFree has not had back, is not free."""
+        self.process.store(free, "u8", self._free_bytes(DEVICE, MANAGED))
         self.process.store(total, "u8", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
     def pointer_type(self, pointer: int, kind: int) -> None:
@@ -243,6 +245,20 @@ class CudaMemory:
         self.graphs.refuse("cudaMemset")
         if size:
             self._side(to, size, True, True, "the destination")[...] = value & 255
+
+    def temporary_storage(self, storage: int, size: int, needed: int) -> None:
+        """Look at the temporary storage that an algorithm of cub's is given, of `size` bytes as the program says.
+
+        Raises CudaError where it says too few, as cub does, and HostFault where the memory has not so many, which cub cannot see.
+        """
+        if size < needed:
+            told = "call it with a null pointer first, which sets the size, and pass that"
+            raise CudaError(INVALID_VALUE, f"temporary storage of {size} bytes is given, {needed} are needed: {told}")
+        try:
+            self._side(storage, needed, True, True, "the temporary storage")
+        except CudaError as error:
+            what = f"an algorithm of cub's writes its temporary storage: {error}"
+            raise HostFault(f"memcheck: {what}; {self.process.place()}") from None
 
     def _symbol(self, address: int) -> Region:
         if address not in self.symbols:

@@ -80,6 +80,7 @@ class CudaRuntime(CudaMemory):
             "cudaLaunchHostFunc": (self.launch_host, "ppp"),
             "cudaStreamWaitEvent": (self.stream_wait, "pp"),
             "cudaSymbol": (self.symbol, "pp"),
+            "cudaTemporaryStorage": (self.temporary_storage, "ppp"),
             "cudaMemGetInfo": (self.memory_info, "pp"),
             "cudaPointerType": (self.pointer_type, "pp"),
             "cudaSynchronize": (self.stream_synchronize, "p"),

@@ -16,19 +16,14 @@ import re
 from dataclasses import dataclass
 from itertools import count
 
+from .classes import with_bases, with_marks
+from .noexcept import with_noexcept
 from .sources import blanked
 
 _WORDS = re.compile(r"\b(throw|try)\b")
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
 _JUMPS = re.compile(r"\b(return|break|continue|goto|static|try|catch|throw)\b")
 _LAMBDA = re.compile(r"(?<![\w\])])\s*\[[^\[\]{}]*\]\s*(?:\((?:[^()]|\([^()]*\))*\))?[^;{}()\[\]]*\{")
-_WITH_BASES = re.compile(
-    r"\b(class|struct)\s+((?:__\w+__\s*(?:\([^()]*\))?\s*)*)(\w+)(\s*<[^;{}()]*>)?\s*(?:final\s*)?:(?!:)([^;{}()]*)\{"
-)
-_CLASS = re.compile(
-    r"\b(?:class|struct)\s+(?:(?:__\w+__|alignas)\s*(?:\([^()]*\)\s*)?)*(\w+)\s*(?:<[^;{}()]*>\s*)?(?:final\s*)?"
-    r"(?::(?!:)[^;{}()]*)?\{"
-)
 _COMMENT_OR_TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
@@ -50,7 +45,7 @@ def with_exceptions(source: str, catching: bool) -> str:
     """
     if not catching and not re.search(r"\b(throw|try)\b", source):
         return source
-    return _Rewriter(_with_marks(_with_bases(source)) if catching else source).whole()
+    return _Rewriter(with_noexcept(with_marks(with_bases(source))) if catching else source).whole()
 
 
 def without_clauses(source: str) -> str:
@@ -266,79 +261,3 @@ def _type_of(declared: str) -> str:
     if named is None or named[2] in words or not re.sub(r"\b(const|volatile|struct|class|typename|enum)\b", "", named[1]).strip():
         return declared
     return named[1].strip()
-
-
-def _with_bases(source: str) -> str:
-    """Return a source in which each class that has bases names them, as the type `host_bases`."""
-    plain, parts, at = blanked(source), [], 0
-    for match in _WITH_BASES.finditer(plain):
-        if re.search(r"\benum\s*$", plain[: match.start()]):
-            continue
-        bases = [base for text in _split(match[5]) if (base := _public_base(text, match[1] == "class"))]
-        after = "private: " if match[1] == "class" else ""
-        named = f"typedef {match[3]} host_self; typedef host_list<{', '.join(bases)}> host_bases;"
-        parts += [source[at : match.end()], f" public: {named} {after}"]
-        at = match.end()
-    return "".join([*parts, source[at:]])
-
-
-def _with_marks(source: str) -> str:
-    """Return a source in which each class with a destructor and no constructor has a member that notes its objects, `host_mark`.
-
-    Constructors that are deleted or the compiler's own (`= default`) are none, as the class may be an aggregate all the same.
-    """
-    plain, edits = blanked(source), dict[int, str]()
-    for match in _CLASS.finditer(plain):
-        name, end = match[1], _closing(plain, match.end())
-        body = plain[match.end() : end]
-        destructors = _bodies_of_destructor(plain, name, match.end(), end)
-        written = rf"(?<![\w~:]){name}\s*\((?![^;{{}}]*\)\s*(?:noexcept\s*)?=\s*(?:default|delete)\b)"
-        if not destructors or re.search(written, body) or "virtual" in body:
-            continue
-        edits |= dict.fromkeys(destructors, f" host_unmark<{name}>(this);")
-        edits[end] = f" [[no_unique_address]] host_mark<{name}> host_marked = host_mark<{name}>(this); "
-    parts, at = [], 0
-    for place in sorted(edits):
-        parts += [source[at:place], edits[place]]
-        at = place
-    return "".join([*parts, source[at:]])
-
-
-def _bodies_of_destructor(plain: str, name: str, start: int, end: int) -> list[int]:
-    """Return where the body of a class's destructor begins, in the class (from start to end) or behind it, as `A::~A() {`."""
-    text = rf"~{name}\s*\(\s*\)[^;{{}}]*\{{"
-    inside = re.compile(text).search(plain, start, end)
-    if inside:
-        return [inside.end()]
-    if not re.compile(rf"~{name}\b").search(plain, start, end):
-        return []
-    return [m.end() for m in re.compile(rf"\b{name}\s*(?:<[^<>;{{}}]*>\s*)?::\s*{text}").finditer(plain, end)]
-
-
-def _closing(plain: str, start: int) -> int:
-    """Return where the brace that was opened before a place is closed."""
-    depth = 1
-    for i in range(start, len(plain)):
-        depth += (plain[i] == "{") - (plain[i] == "}")
-        if depth == 0:
-            return i
-    return len(plain)
-
-
-def _split(text: str) -> list[str]:
-    """Return the items of a list, cut at its commas outside of <...>."""
-    depth, items = 0, [""]
-    for c in text:
-        depth += (c == "<") - (c == ">")
-        if c == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += c
-    return items
-
-
-def _public_base(text: str, private: bool) -> str:
-    """Return the class that an item of a list of bases names; "" where it is no public one."""
-    words = text.split()
-    access = [w for w in words if w in ("public", "protected", "private")] or (["private"] if private else [])
-    return "" if access and access[0] != "public" else " ".join(w for w in words if w not in ("public", "virtual"))

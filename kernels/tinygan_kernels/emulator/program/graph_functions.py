@@ -23,7 +23,7 @@ class GraphFunctions:
         table: dict[str, tuple[Callable[..., Any], str]] = {
             "cudaStreamBeginCapture": (lambda stream, mode: self.graphs.begin(stream, mode == 2), "pi"),
             "cudaStreamEndCapture": (self.end_capture, "pp"),
-            "cudaNotCaptured": (lambda stream: self.graphs.refuse("this function of the emulator's", (stream,)), "p"),
+            "cudaNotCaptured": (self.not_captured, "p"),
             "cudaStreamIsCapturing": (self.is_capturing, "pp"),
             "cudaGraphCreate": (lambda pointer: self._give(pointer, self.graphs.added(Graph())), "p"),
             "cudaGraphDestroy": (self.destroy, "p"),
@@ -59,6 +59,10 @@ class GraphFunctions:
     def is_capturing(self, stream: int, pointer: int) -> None:
         capture = self.graphs.of_stream(stream)
         self.process.store(pointer, "u4", 0 if capture is None else 2 if capture.invalid else 1)
+
+    def not_captured(self, stream: int) -> None:
+        """Raise CudaError where a stream is being captured. stream: the one, or the largest number for any."""
+        self.graphs.refuse("this function of the emulator's", () if stream == (1 << 64) - 1 else (stream,))
 
     # -- nodes ----------------------------------------------------------------------------------------------------------------
     def place(self, pointer: int, graph: int, needs: int, count: int) -> None:

@@ -19,6 +19,7 @@ from tinygan_kernels.emulator.syntax.ptx import Instruction
 
 from .memory import HOST, NOWHERE, STACK, ProgramMemory, Region, refusal
 from .unwinding import UNWINDING, State
+from .waiting import budget
 
 MOST_TEXT = 1 << 20
 _FAULTS = {
@@ -90,6 +91,7 @@ class Process:
             ("host_unwind", self.unwind, ""),
             ("host_enter_device", self.enter_device, ""),
             ("host_leave_device", self.leave_device, ""),
+            ("host_spin_budget", budget, ""),
         )
         return {name: self.callback(function, letters, "l") for name, function, letters in table}
 

@@ -31,6 +31,7 @@ _IN_STD = {
 """Headers <c...> of C++, and what they declare in `std` of the C header's names."""
 _CUB_DEVICE = {
     "cub_elementwise.h": "adjacent_difference copy for memcpy transform",
+    "cub_find.h": "find topk",
     "cub_histogram.h": "histogram",
     "cub_reduce.h": "reduce segmented_reduce",
     "cub_scan.h": "scan",

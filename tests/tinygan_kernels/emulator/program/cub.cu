@@ -4,6 +4,7 @@
 #include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_select.cuh>
 #include <cub/device/device_run_length_encode.cuh>
+#include <cub/device/device_find.cuh>
 #include <cub/device/device_histogram.cuh>
 #include <cub/device/device_adjacent_difference.cuh>
 #include <cub/device/device_copy.cuh>
@@ -14,6 +15,7 @@
 #include <cub/device/device_segmented_radix_sort.cuh>
 #include <cub/device/device_segmented_reduce.cuh>
 #include <cub/device/device_segmented_sort.cuh>
+#include <cub/device/device_topk.cuh>
 #include <cub/device/device_transform.cuh>
 #include <cub/util_allocator.cuh>
 #include <cuda_fp16.h>
@@ -162,7 +164,7 @@ __noinline__ void histograms() {
     };
     size_t size = 0;
     counted(nullptr, size);
-    counted(counts, size);
+    counted(made<char>(size), size);
     tell(counts, 4);
     tell(more, 3);
 }
@@ -201,6 +203,37 @@ __noinline__ void besides() {
     elements();
 }
 
+// DeviceTopK leaves the order of its output open: it is sorted before it is printed.
+void searches() {
+    RUN(DeviceFind::FindIf, data, count, Large(), N);
+    tell(count, 1);
+    RUN(DeviceFind::FindIf, data, count, Large(), 0, (cudaStream_t)0);
+    tell(count, 1);
+    int* sorted = made<int>(N);
+    RUN(DeviceRadixSort::SortKeys, others, sorted, N);
+    RUN(DeviceFind::LowerBound, sorted, N, data, N, out, Less());
+    tell(out, N);
+    RUN(DeviceFind::UpperBound, sorted, N, others, N, out, Less());
+    tell(out, N);
+    RUN(DeviceFind::UpperBound, sorted, 0, others, 2, out, Less());
+    tell(out, 2);
+#if __has_include(<cuda/__execution/output_ordering.h>)
+    auto any = cuda::execution::require(cuda::execution::determinism::not_guaranteed, cuda::execution::output_ordering::unsorted);
+    RUN(DeviceTopK::MaxKeys, data, out, N, 5, any);
+    RUN(DeviceRadixSort::SortKeys, out, moved, 5);
+    tell(moved, 5);
+    RUN(DeviceTopK::MinPairs, data, out, others, moved, N, 3, any);
+    for (int i = 0; i < 3; i++) sorted[i] = 100 * out[i] + moved[i];
+    RUN(DeviceRadixSort::SortKeys, sorted, out, 3);
+    tell(out, 3);
+    float* reals = copied<float>({2, -0.f, INFINITY, 0, -3});
+    float* least = made<float>(8);
+    RUN(DeviceTopK::MinKeys, reals, least, 5, 8, any);
+    tell(least, 5);
+#else
+    printf("no requirements\n");
+#endif
+}
 int main() {
     const int n = 600;
     unsigned char* flags;  // of which there are more than a byte can count
@@ -258,12 +291,13 @@ int main() {
     tell(sums, 20);
 
     besides();
+    searches();
 
     cudaStream_t stream;
     cudaGraph_t graph;
     cudaStreamCreate(&stream);
     cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
-    size_t bytes = 1;
+    size_t bytes = 256;
     *count = -1;
     printf("%s ", cudaGetErrorName(cub::DeviceReduce::Sum(sums, bytes, flags, count, n, stream)));
     printf("%s %d\n", cudaGetErrorName(cudaStreamEndCapture(stream, &graph)), *count);

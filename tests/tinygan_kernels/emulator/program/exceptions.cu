@@ -37,7 +37,34 @@ struct Whole { int n; Whole(const Whole&) = delete; ~Whole() { printf("~Whole%d 
 struct alignas(16) Copied { int n; ~Copied() { printf("~Copied%d ", n); } };
 struct Outside { int n; ~Outside(); };
 Outside::~Outside() { printf("~Outside%d ", n); }
+struct Tag {};
 struct Heir : Told { Told more{7}; using Told::Told; };
+struct Plain {  // whose copies are the compiler's own
+    int n;
+    Plain(int n) : n(n) { printf("+%d ", n); }
+    ~Plain() { printf("-%d ", n); }
+};
+template <class T> class Boxed : Tag {
+    T value_;
+
+public:
+    explicit Boxed(T value) : value_(value) {}
+    Boxed(const Boxed&) = default;
+    ~Boxed() { printf("~%d ", (int)value_); }
+};
+int taken(Plain p) { throw p.n; }
+int calm(int n) noexcept {  // an exception that stays inside is an ordinary one
+    try { if (n > 1) throw n; } catch (int k) { return -k; }
+    if (n < 0) throw std::domain_error("below zero");
+    return n;
+}
+struct Quiet {
+    int n;
+    Quiet(int n) noexcept(sizeof(int) == 4) : n{calm(n)} {}
+    Quiet(const Quiet&) noexcept = default;
+    int twice() const noexcept(false) { throw n; }
+    ~Quiet() { try { throw n; } catch (int k) { printf("~Quiet%d ", k); } }
+};
 int at_once(const std::vector<int>& v) {  // what only the value that is returned changes
     size_t at = 0;
     try { return v.at(v[at++]); } catch (const std::out_of_range&) { return -(int)at; }
@@ -171,6 +198,12 @@ int main(int argc, char** argv) {
     std::exception_ptr kept;
     try { throw Error("kept", 11); } catch (...) { kept = std::current_exception(); }
     try { if (kept) std::rethrow_exception(kept); } catch (const Error& e) { printf("%s %d\n", e.what(), e.code()); }
+    try { Plain a(1), b = a; Boxed<int> c(7), d(c); b.n = 2; taken(b); } catch (int n) { printf("%d\n", n); }
+    try { Quiet q(3), r = q; printf("%d %d ", calm(1), noexcept(calm(1))); r.twice(); } catch (int n) { printf("%d\n", n); }
+    if (argc > 2) {
+        fflush(stdout);
+        try { Quiet q(-1); } catch (...) { printf("wrong"); }
+    }
     if (argc > 1) {
         fflush(stdout);
         try { Told not_destroyed(1); throw Error("nobody takes it", 1); } catch (int) { printf("wrong"); }

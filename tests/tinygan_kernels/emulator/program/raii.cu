@@ -26,6 +26,37 @@ public:
 };
 __global__ void twice(float* x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] *= 2; }
 int work(int n) { if (n == 3) throw std::invalid_argument("three"); return n * n; }
+template <class F> void told(F f) {
+    try { f(); printf("nothing\n"); } catch (const std::future_error& e) { printf("%s %d\n", e.what(), e.code() == std::future_errc::no_state); }
+}
+void broken_rules() {
+    std::promise<int> p;
+    auto f = p.get_future();
+    p.set_value(4);
+    told([&] { p.set_value(5); });
+    told([&] { p.set_exception(std::make_exception_ptr(1)); });
+    told([&] { p.get_future(); });
+    printf("%d\n", f.get());
+    told([&] { f.get(); });
+    std::future<int> broken;
+    {
+        std::promise<int> gone;
+        broken = gone.get_future();
+        std::promise<int> kept(std::move(gone));
+        told([&] { gone.get_future(); });
+    }
+    told([&] { broken.get(); });
+    std::packaged_task<int(int)> task([](int a) { return 2 * a; });
+    auto result = task.get_future();
+    task(9);
+    told([&] { task(1); });
+    task.reset();
+    auto second = task.get_future();
+    task = std::packaged_task<int(int)>();
+    told([&] { second.get(); });
+    told([&] { task(1); });
+    printf("%d %d\n", result.get(), task.valid());
+}
 int main(int argc, char** argv) {
     try {
         DeviceBuffer<float> a(100);
@@ -56,6 +87,7 @@ int main(int argc, char** argv) {
     auto later = std::async(std::launch::deferred, [](int a, int b) { printf("now "); return a + b; }, 3, 4);
     printf("first ");
     printf("%d\n", later.get());
+    broken_rules();
     std::packaged_task<int(int)> task(work);
     auto result = task.get_future();
     task(6);

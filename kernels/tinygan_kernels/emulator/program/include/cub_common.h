@@ -7,15 +7,21 @@
 #include <device_scope.h>
 #include <utility>
 #include <vector>
-extern "C" cudaError_t host_cudaNotCaptured(cudaStream_t stream);  // an error where a graph is made of what the stream is given
+extern "C" {
+cudaError_t host_cudaNotCaptured(cudaStream_t stream);  // an error where a graph is made of what the stream is given
+cudaError_t host_cudaTemporaryStorage(void* storage, size_t bytes, size_t needed);  // an error where it is too small
+}
 namespace cub {
 // Returns true where a call only asks for the size of its temporary storage.
 inline bool host_asks(void* storage, size_t& bytes) {
     if (storage == nullptr) bytes = 256;
     return storage == nullptr;
 }
-#define HOST_BEGIN \
+#define HOST_STORAGE \
     if (host_asks(storage, bytes)) return cudaSuccess; \
+    if (host_cudaTemporaryStorage(storage, bytes, 256) != cudaSuccess) return cudaErrorInvalidValue;
+#define HOST_BEGIN \
+    HOST_STORAGE \
     HOST_BEGIN_AT_ONCE
 // For algorithms that need no temporary storage.
 #define HOST_BEGIN_AT_ONCE \

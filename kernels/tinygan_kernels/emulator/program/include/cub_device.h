@@ -3,6 +3,7 @@
 // in cub, an operator's result has the type that it returns, so that a sum of bytes is one of ints.
 #pragma once
 #include <cub_elementwise.h>
+#include <cub_find.h>
 #include <cub_histogram.h>
 #include <cub_reduce.h>
 #include <cub_scan.h>

@@ -55,7 +55,8 @@ struct DeviceFor {  // each with temporary storage, or without
     }
 #define HOST_WITH_STORAGE(name) \
     template <class... A> HOST_ALGORITHM name(void* storage, size_t& bytes, A... arguments) { \
-        return host_asks(storage, bytes) ? cudaSuccess : name(arguments...); \
+        HOST_STORAGE \
+        return name(arguments...); \
     }
     HOST_WITH_STORAGE(Bulk)
     HOST_WITH_STORAGE(ForEach)

@@ -123,6 +123,13 @@ void host_no_object(void* object, void (*destroy)(void*));  // and is gone
 void host_unwind();                                    // leaves functions up to the one that handles the exception
 }
 struct host_try_end { ~host_try_end() { host_leave_try(); } };
+__noinline__ inline int host_never_leaves(host_thrown* thrown) { host_terminate(thrown); return 0; }
+__noinline__ inline void host_begin_noexcept() {
+    host_unwinding* state = host_unwinding_state();
+    host_handler* entry = &state->tries[state->handlers++];
+    entry->which = &host_never_leaves;
+    entry->made = state->made;
+}
 __noinline__ inline host_anything host_raise(host_thrown* thrown) {
     host_unwinding* state = host_unwinding_state();
     for (long i = state->handlers; i-- > 0;) {
@@ -166,6 +173,12 @@ public:
         host_release(thrown_);
     }
 };
+// A class with a destructor and constructors has this as a base, which makes the copy of plain members a call, too
+template <class Tag> struct host_copied {
+    constexpr host_copied() {}
+    __noinline__ host_copied(const host_copied&) {}
+    host_copied& operator=(const host_copied&) = default;
+};
 // A class with a destructor and no constructor has this as its last member
 template <class T> struct host_mark {
     __noinline__ host_mark(T* object) { host_object(object, &host_destroy<T>); }
@@ -179,6 +192,16 @@ inline host_thrown* host_handled() { return host_unwinding_state()->handled; }
 inline host_thrown* host_handled() { return nullptr; }
 inline host_anything host_raise(host_thrown* thrown) { host_terminate(thrown); return host_anything(); }
 inline host_anything host_throw_again() { host_terminate(nullptr); return host_anything(); }
+#endif
+// What the body of a function begins with which lets no exception pass. It has no constructor, so that it is no object of the list.
+template <bool> struct host_no_exceptions {
+    static void begin() {}
+};
+#if defined(HOST_CATCHES) && defined(HOST_CODE)
+template <> struct host_no_exceptions<true> {
+    static void begin() { host_begin_noexcept(); }
+    ~host_no_exceptions() { host_leave_try(); }
+};
 #endif
 template <class T> inline host_thrown* host_thrown_of() {
     host_thrown* thrown = (host_thrown*)malloc(sizeof(host_thrown));
