@@ -96,6 +96,22 @@ def test_what_stands_in_a_files_place_is_replaced(compiled, tmp_path, suffix, ki
         assert [path.read_text() for path in (tmp_path / "cache").rglob("inside")] == ["mine"]
 
 
+def test_processes_that_compile_variants_at_the_same_time_do_not_mix_up_their_code(tmp_path):
+    """Both find an empty index. The second writes its index last, the first its code; a third then looks for either variant."""
+    first, second, third = (disk_cache.SealedFiles(str(tmp_path), "loop") for _ in range(3))
+    write = first._save_data
+    second._load_index = dict  # it has read the index before the first one wrote to it
+
+    def write_late(name, data):
+        second.save("variant b", "code of b")
+        write(name, data)
+
+    first._save_data = write_late
+    first.save("variant a", "code of a")
+    assert third.load("variant b") == "code of b"
+    assert third.load("variant a") in (None, "code of a")
+
+
 def test_a_cache_that_cannot_be_written_to_costs_time_alone(compiled, tmp_path, monkeypatch):
     """As where a disk is full: one line in every process, and no half files are left."""
     replace = os.replace

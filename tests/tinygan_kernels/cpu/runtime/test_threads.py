@@ -107,7 +107,7 @@ def test_the_users_wait_policy(policy, alone):
 
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_the_users_threading_layer(layer, alone):
-    code = "import numba\nfor _ in range(200): bits = step()\nprint(bits, workers_alive(), numba.threading_layer())"
+    code = "import numba\nfor _ in range(40): bits = step()\nprint(bits, workers_alive(), numba.threading_layer())"
     if sys.platform == "darwin" and layer == "omp":
         pytest.skip("Numba has OpenMP on a Mac only where it is installed besides")
     assert run(code, NUMBA_THREADING_LAYER=layer) == [alone[0], "0", layer]
