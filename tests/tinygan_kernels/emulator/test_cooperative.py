@@ -168,3 +168,70 @@ def test_what_a_grid_of_numba_does_wrong_is_found():
     assert found and all(f.tool == "racecheck" and "between blocks" in f.message for f in found)
     with pytest.raises(EmulatorError, match="endless loop"):
         emulator.launch(not_met_by_all, 3, 32, np.zeros(96, "i4"))
+
+
+TILES = """
+#include <cooperative_groups.h>
+#include <cooperative_groups/reduce.h>
+#include <cooperative_groups/scan.h>
+namespace cg = cooperative_groups;
+template <unsigned N> __device__ void tile_of(cg::thread_block block, const int* x, int* out) {
+    auto tile = cg::tiled_partition<N>(block);
+    int i = blockIdx.x * blockDim.x + threadIdx.x, all = gridDim.x * blockDim.x;
+    extern __shared__ int seen[];
+    seen[threadIdx.x] = x[i];
+    tile.sync();
+    out[i] = seen[threadIdx.x ^ (N - 1)];  // of another warp of the tile
+    out[all + i] = cg::reduce(tile, x[i], cg::plus<int>());
+    out[2 * all + i] = cg::exclusive_scan(tile, x[i], cg::plus<int>());
+    out[3 * all + i] = tile.shfl(x[i], N - 3);
+    out[4 * all + i] = tile.any(x[i] > 900) + 2 * tile.all(x[i] >= 0);
+    out[5 * all + i] = 10000 * tile.meta_group_rank() + tile.thread_rank() + 1000 * (tile.num_threads() == N);
+}
+extern "C" __global__ void tiles64(const int* x, int* out) {
+    __shared__ cg::block_tile_memory<256> room;
+    tile_of<64>(cg::this_thread_block(room), x, out);
+}
+extern "C" __global__ void tiles128(const int* x, int* out) { tile_of<128>(cg::this_thread_block(), x, out); }
+extern "C" __global__ void exchange(const int* x, int* out, int waits) {
+    auto tile = cg::tiled_partition<64>(cg::this_thread_block());
+    __shared__ int seen[128];
+    seen[threadIdx.x] = x[threadIdx.x];
+    if (waits) tile.sync();
+    out[threadIdx.x] = seen[threadIdx.x ^ 63];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    return emulator.RawModule(code=TILES, filename="tiles.cu")
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_groups_of_several_warps_meet_reduce_and_shuffle(tiles, size):
+    """With memory given for it, which sm_80 needs not, and without. Some tiles have a value above 900, some have one below 0."""
+    grid, block = 2, 256
+    x = np.random.default_rng(size).integers(0, 900, grid * block).astype("i4")
+    x[5], x[size + 7], x[-1] = 901, -1, 950
+    out = np.full((6, grid * block), -7, "i4")
+    tiles.get_function(f"tiles{size}")((grid,), (block,), (x, out), shared_mem=4 * block)
+    rows = x.reshape(-1, size)
+    assert (out[0].reshape(rows.shape) == rows[:, ::-1]).all()
+    assert (out[1].reshape(rows.shape) == rows.sum(axis=1)[:, None]).all()
+    assert (out[2].reshape(rows.shape) == rows.cumsum(axis=1) - rows).all()
+    assert (out[3].reshape(rows.shape) == rows[:, size - 3][:, None]).all()
+    votes = (rows > 900).any(axis=1) + 2 * (rows >= 0).all(axis=1)
+    assert len(set(votes)) == 3, "the votes differ"
+    assert (out[4].reshape(rows.shape) == votes[:, None]).all()
+    rank = np.arange(block)
+    assert (out[5].reshape(grid, block) == 10000 * (rank // size) + rank % size + 1000).all()
+
+
+def test_a_tile_of_several_warps_that_does_not_wait_is_a_race(tiles):
+    kernel, x = tiles.get_function("exchange"), np.arange(128, dtype="i4")
+    out = np.zeros(128, "i4")
+    kernel((1,), (128,), (x, out, np.int32(1)))
+    assert (out == x ^ 63).all()
+    with pytest.raises(SanitizerError, match="shared-memory race"):
+        kernel((1,), (128,), (x, out, np.int32(0)))

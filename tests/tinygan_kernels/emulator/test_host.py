@@ -161,7 +161,6 @@ def test_errors_of_the_compiler_and_unknown_names(module):
             "cosine.approx.f32 %r0, %r0;",
             r"cosine.approx.f32 at PTX line 5 of kernel k .*no such instruction.*supported: abs, ",
         ),
-        ("mov.u32 %r0, %reserved_smem_offset_1;", "groups of several warps .* not supported: reduce inside of each warp"),
         ("mov.u32 %r0, %envreg3;", "special register %envreg3 is not supported; supported: .*%tid.x"),
         (
             "mma.sync.aligned.m8n8k32.row.col.f32.f16.f16.f32 {%r0}, {%r0}, {%r0}, {%r0};",

@@ -38,6 +38,8 @@ class Machine:
 
     def __init__(self, kernel: TranslatedKernel, shape: Shape, first: int, memory: GlobalMemory, dynamic_shared: int, instruments):
         self.kernel, self.shape, self.first, self.dynamic_shared = kernel, shape, first, dynamic_shared
+        used = kernel.static_shared + dynamic_shared
+        self.reserved = -(-used // 16) * 16 if kernel.reserved_shared else used  # where a block's reserved shared memory begins
         self.blocks_run = 0
         self.yields = False  # whether lanes wait in a loop for others (mbarrier), which should have their turns soon
         self.cooperative = memory.grid_workspace != 0
@@ -47,9 +49,7 @@ class Machine:
         self.live = Lanes(exists.copy())  # the threads that have not exited yet
         spaces = {
             "global": GlobalSpace(memory),
-            "shared": WindowSpace(
-                "shared", kernel.static_shared + dynamic_shared, shape.blocks, lanes // shape.stride
-            ),
+            "shared": WindowSpace("shared", self.reserved + kernel.reserved_shared, shape.blocks, lanes // shape.stride),
             "local": WindowSpace("local", kernel.local_bytes, shape.width, lanes),
         }
         self.members = members_of(shape, first)
@@ -139,6 +139,7 @@ class Machine:
             "lanemask_gt": ~(2 * bit - 1),
             "dynamic_smem_size": dynamic_shared,
             "total_smem_size": dynamic_shared + self.kernel.static_shared,
+            "reserved_smem_offset_1": self.reserved,
         }
         for name, value in values.items():
             if "%" + name in wanted:

@@ -82,7 +82,9 @@ class Schedules:
 
     def look_again(self, report: Report, steps: int) -> None:
         """Add to a report what other orders show. steps: how many the launch took."""
-        messages = order_of(self.launch.kernel).depends and (self.always or steps <= SMALL_STEPS)
+        kernel = self.launch.kernel
+        messages = order_of(kernel).depends and (self.always or steps <= SMALL_STEPS)
+        messages &= not kernel.reserved_shared  # whose lanes have to stay together (ChunkSanitizer._reserved)
         races = [f for f in report.findings.values() if f.sides] if self.always or steps <= SMALL_STEPS else []
         if not (messages or races) or [*self.launch.memory.ranges] != self.all:
             return

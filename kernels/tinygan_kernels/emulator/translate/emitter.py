@@ -19,6 +19,10 @@ from .layout import Layout
 from .names import Names
 from .types import code_of, types_of
 
+RESERVED_SHARED = "%reserved_smem_offset_1"
+"""Where the shared memory begins that no variable takes, and groups of several warps meet in (cooperative_groups)."""
+RESERVED_BYTES = 512
+"""How much of it there is, more than the 288 bytes that cooperative_groups wants."""
 SPECIAL_64 = ("%clock64", "%globaltimer", "%gridid")
 SPECIAL = (
     "%laneid",
@@ -30,6 +34,7 @@ SPECIAL = (
     "%clock_hi",
     "%dynamic_smem_size",
     "%total_smem_size",
+    RESERVED_SHARED,
     "%lanemask_eq",
     "%lanemask_le",
     "%lanemask_lt",
@@ -177,11 +182,6 @@ class Emitter:
         return self.cast(self.register(register.name, f"u{have}"), code)
 
     def _read_special(self, special: Special, code: str) -> str:
-        if special.name == "%reserved_smem_offset_1":
-            raise self.unsupported(
-                "groups of several warps (cooperative_groups::tiled_partition of more than 32 threads) are not supported: "
-                "reduce inside of each warp, and join the warps by shared memory and __syncthreads()"
-            )
         if special.name not in SPECIAL:
             raise self.unsupported(
                 f"special register {special.name} is not supported; supported: {', '.join(sorted(SPECIAL))}"

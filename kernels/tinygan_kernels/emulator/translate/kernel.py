@@ -131,6 +131,7 @@ class TranslatedKernel:
     param_buffer: np.ndarray
     offsets: dict[tuple[str, str], int]  # (function or "", variable) -> offset in shared or local memory
     static_shared: int  # bytes per block
+    reserved_shared: int  # bytes per block besides, behind the dynamic ones, of which groups of several warps make use
     local_bytes: int  # bytes per thread
     stack_start: int  # the first of them that frames take, of functions that recur
     held: int  # registers that products of a warpgroup hold

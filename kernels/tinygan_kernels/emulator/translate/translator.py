@@ -14,7 +14,7 @@ from tinygan_kernels.emulator.syntax import cfg
 from tinygan_kernels.emulator.syntax.ptx import Address, Instruction, Module
 
 from . import opcodes, operands, terminators, textures, warpgroups
-from .emitter import Emitter
+from .emitter import RESERVED_BYTES, RESERVED_SHARED, Emitter
 from .kernel import PythonLine, SourceFiles, TranslatedBlock, TranslatedKernel
 from .layout import Layout
 from .names import Names
@@ -53,6 +53,7 @@ def translate(module: Module, name: str, addresses: dict[str, int], title: str =
         param_buffer=layout.param_buffer,
         offsets=layout.offsets,
         static_shared=layout.static_shared,
+        reserved_shared=RESERVED_BYTES if RESERVED_SHARED in names.specials else 0,
         local_bytes=layout.local_bytes,
         stack_start=layout.stack_start,
         frames=names.frames,
