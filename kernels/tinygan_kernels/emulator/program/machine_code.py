@@ -18,7 +18,13 @@ from tinygan_kernels.emulator.host import ptx_cache
 
 from .writer import quoted
 
-OPTIMISATION = 2
+OPTIMISATION = 1
+PASSES = ("sroa", "simplify_cfg", "instruction_combine")
+"""What LLVM does with the IR. NVRTC has optimised it already: these take its registers, which are written as slots of the stack,
+out of memory again. LLVM's whole pipeline takes as long as making machine code does, and a product of matrices or std::sort runs
+no faster for it. Only the many small calls of a program that catches exceptions, in which NVRTC inlines nothing, take half as long
+again without it.
+"""
 _LOADED: list = []
 
 
@@ -40,7 +46,7 @@ def _processor() -> tuple[str, str]:
 
 def machine_code(text: str) -> bytes:
     """Return an object file with the machine code of IR. Raises EmulatorError for IR that is wrong."""
-    versions = [llvmlite.__version__, binding.llvm_version_info, binding.get_default_triple(), *_processor(), OPTIMISATION]
+    versions = [llvmlite.__version__, binding.llvm_version_info, binding.get_default_triple(), *_processor(), OPTIMISATION, PASSES]
     name = hashlib.sha256(json.dumps(["machine code", text, versions]).encode()).hexdigest()
     found = ptx_cache.read(name)
     if found is None:
@@ -80,7 +86,15 @@ def loaded(code: bytes, symbols: dict[str, int]) -> Any:
 
 
 def _optimise(module: Any, machine: Any) -> None:
-    """Let LLVM optimise a module, by the new pass manager where llvmlite has it."""
+    """Let LLVM optimise a module by PASSES; where llvmlite is too old to have them one by one, by the whole pipeline."""
+    if hasattr(binding, "create_new_module_pass_manager"):
+        passes = binding.create_new_module_pass_manager()
+        if all(hasattr(passes, f"add_{name}_pass") for name in PASSES):
+            for name in PASSES:
+                getattr(passes, f"add_{name}_pass")()
+            options = binding.create_pipeline_tuning_options(speed_level=OPTIMISATION)
+            passes.run(module, binding.create_pass_builder(machine, options))
+            return
     if hasattr(binding, "create_pass_builder"):
         options = binding.create_pipeline_tuning_options(speed_level=OPTIMISATION)
         builder = binding.create_pass_builder(machine, options)
@@ -88,7 +102,6 @@ def _optimise(module: Any, machine: Any) -> None:
         return
     builder = binding.create_pass_manager_builder()
     builder.opt_level = OPTIMISATION
-    builder.inlining_threshold = 225
     passes = binding.create_module_pass_manager()
     builder.populate(passes)
     passes.run(module)

@@ -43,7 +43,7 @@ def test_other_code_another_processor_and_a_damaged_file_are_compiled_anew(compi
     machine_code.machine_code(text(1))
     machine_code.machine_code(text(2))
     assert len(compilations) == 2
-    monkeypatch.setattr(machine_code, "OPTIMISATION", 1)
+    monkeypatch.setattr(machine_code, "OPTIMISATION", 2)
     machine_code.machine_code(text(2))
     cpu, features = machine_code._processor()
     monkeypatch.setattr(machine_code, "_processor", lambda: (cpu, features + ",-sse3"))
