@@ -178,6 +178,7 @@ class CudaMemory:
         outof, into = SIDES[kind]
         taken = self._side(source, size, outof, False, "the source")
         given = self._side(to, size, into, True, "the destination")
+        self.process.memory.see_stores_of_the_host()
         marks, room = unwritten_bytes(taken), unwritten_bytes(given)
         if marks is not None and marks.all() and kind != ON_DEVICE and checking():
             name = (self.process.memory.at(source) or NOWHERE).name
