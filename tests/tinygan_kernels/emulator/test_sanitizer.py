@@ -156,6 +156,21 @@ def test_results_of_host_arithmetic_are_initialised():
     assert findings_of(code, (1,), (8,), x.reshape(2, 4)[::-1][::-1], floats(8))[0].count == 8
 
 
+def test_an_exchange_whose_old_value_is_dropped_only_writes():
+    """A lock or a flag in fresh memory may be set by atomicExch; then it is written, on each thread's own element alone."""
+    code = """extern "C" __global__ void k(int* x, int* y, int mode) {
+  int i = threadIdx.x;
+  if (i < 6) atomicExch(&x[i], i);
+  if (mode == 1) y[i] = atomicExch(&x[7 - i], 3);  // BUG
+  if (mode == 2) y[i] = x[i];  // BUG
+}"""
+    for mode, found in ((0, 0), (1, 2), (2, 2)):
+        x = emulator.empty(8, np.int32)
+        given = findings_of(code, (1,), (8,), x, np.zeros(8, np.int32), np.int32(mode))
+        assert [f.count for f in given if f.tool == "initcheck"] == [found] * (mode > 0), mode
+        assert x[:6].tolist() == list(range(6)) or mode == 1
+
+
 # -- racecheck ----------------------------------------
 REVERSE = """extern "C" __global__ void k(float* x, int n) {{
   __shared__ float s[128];

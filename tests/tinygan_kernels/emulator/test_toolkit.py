@@ -86,6 +86,21 @@ def advice(version, option, log):
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "cublas_v2.h"',
      "cublas_v2.h is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"),
     ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mine.h"', ""),
+    ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "helper_cuda.h"',
+     "helper_cuda.h is of NVIDIA's cuda-samples: give the folder that has it (Common) with -I"),
+    ((13, 5), "-dw", 'k.cu(1): catastrophic error: cannot open source file "mpi.h"',
+     "mpi.h is of a library that is not there: host code here has the C and C++ library and CUDA's runtime"),
+    ((13, 5), "-dw", 'k.cu(4): error: class "cudaDeviceProp" has no member "deviceOverlap"',
+     "cudaDeviceProp::deviceOverlap was in CUDA 12; CUDA 13 has cudaDeviceGetAttribute(&value, cudaDevAttrGpuOverlap, device) "
+     "(the extra emulator-cuda12 brings CUDA 12)"),
+    ((13, 5), "-dw", 'k.cu(4): error: class "cudaDeviceProp" has no member "clockrate"', ""),
+    ((13, 5), "-dw", "k.cu(2): error: texture is not a template",
+     "references of textures and surfaces (texture<float, 2> t;) ended with CUDA 11; texture objects took their place: "
+     "cudaCreateTextureObject, and a cudaTextureObject_t as an argument of the kernel"),
+    ((13, 5), "-dw", 'k.cu(4): error: identifier "cuInit" is undefined',
+     "cuInit is of CUDA's driver API, of which programs have cuTensorMapEncode alone here: use the runtime's functions "
+     "(cudaMalloc, cudaLaunchKernel); emulator.RawModule(path=...) in Python launches kernels of a file of PTX"),
+    ((13, 5), "-dw", 'k.cu(4): error: identifier "cudaMaloc" is undefined', ""),
     ((13, 5), "-dw", 'k.cu(4): error: identifier "curandCreateGenerator" is undefined',
      "cuRAND's functions of the host are for programs (.cu files with a main) that include curand.h"),
     ((13, 5), "-dw", "k.cu(4): error: __cluster_dims__ is not supported for this GPU architecture",

@@ -33,6 +33,13 @@ REMOVED_WITH_13 = {
     },
 }  # fmt: skip
 """Names of CUDA 12's cub and Thrust that CUDA 13 lacks, and what takes their places."""
+PROPERTIES_UNTIL_13 = {
+    "clockRate": "ClockRate", "memoryClockRate": "MemoryClockRate", "computeMode": "ComputeMode", "deviceOverlap": "GpuOverlap",
+    "kernelExecTimeoutEnabled": "KernelExecTimeout", "singleToDoublePrecisionPerfRatio": "SingleToDoublePrecisionPerfRatio",
+    "maxTexture1DLinear": "MaxTexture1DLinearWidth",
+}  # fmt: skip
+"""Members of cudaDeviceProp that CUDA 13 has not, and the attributes (cudaDevAttr...) that tell the same."""
+_DRIVER = r"CU[a-z]\w+|cu(?:Init|Device|Ctx|Module|Mem|Launch|Func|Stream|Event|Link|Get|Driver|Graph|Array|Pointer|Library)\w*"
 _CCCL = ("cuda/", "cub/", "thrust/", "nv/")
 _IN_OTHER_FOLDERS = ("crt/mma.h", "curand_kernel.h")  # headers that kernels include, from packages which may have their own folder
 
@@ -98,10 +105,24 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
         if version >= (13, 0) and name in REMOVED_WITH_13[space]:
             instead = REMOVED_WITH_13[space][name]
             return f"{space}::{name} was in CUDA 12; CUDA 13 has {instead} in its place (the extra emulator-cuda12 brings CUDA 12)"
+    for name in re.findall(r'class "cudaDeviceProp" has no member "(\w+)"', log):
+        if name in PROPERTIES_UNTIL_13:
+            instead = f"cudaDeviceGetAttribute(&value, cudaDevAttr{PROPERTIES_UNTIL_13[name]}, device)"
+            return f"cudaDeviceProp::{name} was in CUDA 12; CUDA 13 has {instead} (the extra emulator-cuda12 brings CUDA 12)"
+    if re.search(r"error: (texture|surface) is not a template", log):
+        return (
+            "references of textures and surfaces (texture<float, 2> t;) ended with CUDA 11; texture objects took their place: "
+            "cudaCreateTextureObject, and a cudaTextureObject_t as an argument of the kernel"
+        )
     if re.search(r'namespace "cub" has no member "Device\w+"|Including <cub/device/', log):
         return "cub's algorithms of a whole device are for programs (.cu files with a main); docs/emulator.md lists them"
     if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):
         return "cuRAND's functions of the host are for programs (.cu files with a main) that include curand.h"
+    if driver := re.search(rf'identifier "({_DRIVER})" is undefined', log):
+        return (
+            f"{driver[1]} is of CUDA's driver API, of which programs have cuTensorMapEncode alone here: use the runtime's "
+            "functions (cudaMalloc, cudaLaunchKernel); emulator.RawModule(path=...) in Python launches kernels of a file of PTX"
+        )
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
     if not foreign and version < (13, 0) and re.search(r"^\S*\bthrust/\S+\(\d+\): error", log, re.MULTILINE):
@@ -141,6 +162,10 @@ def _on_header(version: Version, header: str) -> str:
         return f"{header} is of cuRAND: {install('curand', version)}"
     if re.match(r"(cublas|cudnn|cufft|cusparse|cusolver|nccl)\w*\.h$", header):
         return f"{header} is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"
+    if re.match(r"(helper|exception|nvrtc_helper)\w*\.h$|helper_\w+\.h$", header):
+        return f"{header} is of NVIDIA's cuda-samples: give the folder that has it (Common) with -I"
+    if re.match(r"(mpi|nvml|GL/\w+|GLFW/\w+)\.h$", header):
+        return f"{header} is of a library that is not there: host code here has the C and C++ library and CUDA's runtime"
     if re.match(r"(cuda|cooperative_groups|mma|math_constants|vector_types)\w*\.h$", header):
         return f"{header} is in a package of headers: {install('cudart', version)}"
     return ""

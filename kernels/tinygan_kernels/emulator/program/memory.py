@@ -11,7 +11,7 @@ import numpy as np
 from tinygan_kernels.emulator.execute.memory import empty, unwritten_bytes
 
 HOST, DEVICE, MANAGED, PINNED = "host", "device", "managed", "pinned"
-UNWRITTEN = np.frombuffer(bytes.fromhex("b7a3c5ff3dc9f4ff"), np.uint8)
+FRESH = np.frombuffer(bytes.fromhex("b7a3c5ff3dc9f4ff"), np.uint8)
 """What managed memory holds until something writes it: NaN, as a double and as two floats. Stores of host code leave no marks, so
 memory counts as unwritten where it still holds these 8 bytes."""
 STACK = 64 << 20
@@ -69,7 +69,7 @@ class ProgramMemory:
         """Return new memory. Memory of the device alone, and managed memory, counts as unwritten until something writes it."""
         array = empty(max(size, 1), np.uint8)
         if kind == MANAGED:
-            array.view(np.ndarray)[...] = np.resize(UNWRITTEN, array.size)
+            array.view(np.ndarray)[...] = np.resize(FRESH, array.size)
         elif kind != DEVICE:
             array = array[:].view(np.ndarray)
         return self.add(Region(array.__array_interface__["data"][0], max(size, 1), kind, name, array))
@@ -100,15 +100,15 @@ class ProgramMemory:
         return min(near, key=lambda r: max(r.base - address, address - r.end), default=None)
 
     def see_stores_of_the_host(self) -> None:
-        """Mark as written what host code has stored to managed memory: all words of 8 bytes that do not hold UNWRITTEN any more."""
+        """Mark as written what host code has stored to managed memory: all words of 8 bytes that do not hold FRESH any more."""
         for region in self.regions.values():
             marks = unwritten_bytes(region.array) if region.kind == MANAGED and not region.freed else None
             if marks is None or not marks.any():
                 continue
             data, whole = region.array.view(np.ndarray), region.size // 8 * 8
-            marks[:whole].reshape(-1, 8)[data[:whole].view("u8") != UNWRITTEN.view("u8")[0]] = False
+            marks[:whole].reshape(-1, 8)[data[:whole].view("u8") != FRESH.view("u8")[0]] = False
             rest = data[whole:]  # of which fewer than 4 bytes could hold anything
-            if rest.size < 4 or (rest != UNWRITTEN[: rest.size]).any():
+            if rest.size < 4 or (rest != FRESH[: rest.size]).any():
                 marks[whole:] = False
 
     def for_device(self) -> list[Region]:

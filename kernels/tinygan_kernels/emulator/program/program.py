@@ -25,6 +25,7 @@ from tinygan_kernels.emulator.syntax.ptx import WIDTH, Module, Symbol, Variable
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from tinygan_kernels.emulator.translate.translator import translate
 
+from .by_value import LAUNCHING, refused_launches, with_launches_by_value
 from .c_library import CLibrary
 from .cuda_runtime import CudaRuntime
 from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
@@ -106,11 +107,13 @@ class Program:
         return with_exceptions(text, True) if self.catches else without_clauses(text)
 
     def _compiled(self, code: str, options: tuple[str, ...], arch: str, texts: tuple[tuple[str, str], ...]) -> tuple[str, str]:
-        """Compile; where objects cannot be made when the program begins, compile again a source in which they are made later.
+        """Compile; where objects cannot be made when the program begins, compile again a source in which they are made later, and
+        where arguments of launches cannot be copied as bytes, one in which they are copied first.
 
         Returns (the source that was compiled, PTX).
         """
-        fresh, at_file_scope, in_functions = code, set[int](), set[int]()
+        fresh, at_file_scope, in_functions, launches = code, set[int](), set[int](), set[int]()
+        refused: CompilationError | None = None  # of the source as it was
         while True:
             try:
                 return fresh, nvrtc.compile_ptx(fresh, options, arch, (), self.path.name, texts)[0]
@@ -119,9 +122,11 @@ class Program:
                 before = fresh
                 at_file_scope |= outside
                 in_functions |= inside
-                fresh = with_late_objects(code, at_file_scope, in_functions)
+                launches |= refused_launches(str(error), self.path.name)
+                fresh = with_late_objects(with_launches_by_value(code, launches), at_file_scope, in_functions)
                 if fresh == before:
-                    raise
+                    raise refused if refused and LAUNCHING in str(error) else error from None
+                refused = error
 
     def place(self, location: tuple[int, int]) -> str:
         """Return a line of the host code's PTX as "file.cu:12"."""

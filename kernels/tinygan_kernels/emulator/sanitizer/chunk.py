@@ -121,7 +121,10 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
 
     def atomic(self, site, memory, positions, lanes: Lanes) -> None:
         """Check an atomic, which reads and writes, for bytes that were never written and for races with weak accesses."""
-        if memory.unwritten is not None:
+        if site.ptx_line in self.copies.swaps:
+            if memory.unwritten is not None or self.unwritten_registers:
+                self.written(site, memory, positions, lanes)
+        elif memory.unwritten is not None:
             self.initialised(site, memory, positions, lanes)
         if memory is self.local:
             return

@@ -28,7 +28,7 @@ class Copies(NamedTuple):
     than those.
 
     padding: those of the registers that may hold nothing but a structure's padding; unused: PTX lines of loads of which some values
-    are known to be dropped.
+    are known to be dropped; swaps: those of atomic exchanges of which nothing uses the old value, so that they read nothing.
     """
 
     loads: Registers
@@ -36,6 +36,7 @@ class Copies(NamedTuple):
     bytes: bool
     padding: frozenset[tuple[str, str]]
     unused: frozenset[int]
+    swaps: frozenset[int] = frozenset()
 
 
 _KNOWN: WeakKeyDictionary[TranslatedKernel, Copies] = WeakKeyDictionary()
@@ -45,8 +46,10 @@ def copies_of(kernel: TranslatedKernel) -> Copies:
     """Return the copies of a kernel. The result is kept with the kernel."""
     if kernel not in _KNOWN:
         uses: Counter = Counter()  # of a register, other than as the value of a store
+        kept: Counter = Counter()  # how often a register is the value of a store
         loads: dict[int, list] = {}
         stores: dict[int, list] = {}
+        exchanges: dict[int, list] = {}
         for block in kernel.basic_blocks:
             for ins in block.instructions:
                 named = [(block.function, n) for n in names_in(ins.operands, Register)]
@@ -54,9 +57,12 @@ def copies_of(kernel: TranslatedKernel) -> Copies:
                 held = _elements(ins.operands[ins.opcode == "st"], block.function) if moved else []
                 if held:
                     (loads if ins.opcode == "ld" else stores)[ins.ptx_line] = held
+                if ins.opcode == "atom" and "exch" in ins.modifiers:
+                    exchanges[ins.ptx_line] = [(block.function, n) for n in names_in(ins.operands[0], Register)]
                 uses.update(named)
                 if held and ins.opcode == "st":
                     uses.subtract(held)
+                    kept.update(held)
         unused = _lines_of(kernel, MAY_READ_UNWRITTEN)
         copied = {name for held in loads.values() for name in held if uses[name] == 1} & {n for s in stores.values() for n in s}
         stored = [(i, block.function) for block in kernel.basic_blocks for i in block.instructions if i.opcode == "st"]
@@ -67,6 +73,7 @@ def copies_of(kernel: TranslatedKernel) -> Copies:
             any(not copied.issuperset(_elements(i.operands[-1], function) or [None]) for i, function in narrow),
             frozenset(name for block in kernel.basic_blocks for name in _padding(block, copied)),
             unused,
+            frozenset(line for line, old in exchanges.items() if all(uses[n] == 1 and not kept[n] for n in old)),
         )
     return _KNOWN[kernel]
 

@@ -291,6 +291,20 @@ inline cudaError_t host_launchKernelExC(const cudaLaunchConfig_t* config, const 
                                  config->blockDim.z, arguments, config->dynamicSmemBytes, config->stream, cooperative,
                                  cluster[0] ? cluster : nullptr);
 }
+template <class... P> struct host_launch_by_value {  // in the place of `kernel<<<...>>>`, where arguments are more than their bytes
+    const void* kernel;
+    dim3 grid, block;
+    size_t shared;
+    cudaStream_t stream;
+    void operator()(P... given) const {
+        void* arguments[] = {(void*)&given..., nullptr};
+        host_launchKernel(kernel, grid, block, arguments, shared, stream);
+    }
+};
+template <class... P>
+inline host_launch_by_value<P...> host_launching(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared = 0, cudaStream_t stream = 0) {
+    return {(const void*)kernel, grid, block, shared, stream};
+}
 template <class... P> struct host_launcher {  // converts arguments to the types of the kernel's parameters
     const cudaLaunchConfig_t* config;
     const void* kernel;
