@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import verified_products
 from llvmlite import binding
 
 pytestmark = pytest.mark.skipif(
@@ -14,8 +15,7 @@ pytestmark = pytest.mark.skipif(
 
 # Loops of each kind that names instructions: Adam's estimates of a root, a product in register tiles that may list the factors that
 # are not 0, a rectifier; and 20 steps of a GAN, which the reference's have to be equal to up to rounding.
-TRIAL = """
-import sys
+START = """
 import numpy as np
 from tinygan_kernels import load
 from tinygan_kernels.cpu import elementwise
@@ -29,17 +29,16 @@ from tinygan.optim import SGD
 
 names = elementwise.add.stage(1, *[np.zeros(4, np.float32)] * 3).names
 print("width", simd.register_bytes(), "compiled", elementwise.add.compile(names))
-if sys.argv[1] == "width":
-    sys.exit()
 cpu = load("cpu")
+"""
+KERNELS = """
 wanted = {"adam": "(257,), sign -1", "matmul": "seven of ten", "leaky_relu": "(1025,)"}
 for kernel, label in wanted.items():
     case = next(case for case in cases.cases(kernel, "float32", large=True) if label in case.label)
     share = verify.measure(cpu.implementations[kernel], case, "")
     print(kernel, "right" if share <= 1 else f"off by {share} bounds")
-if sys.argv[1] == "kernels":
-    sys.exit()
-
+"""
+STEPS = """
 def trained(backend):
     rng = np.random.default_rng(0)
     made = {"backend": backend, "rng": rng, "dtype": np.float32}
@@ -56,13 +55,13 @@ print("20 steps", "right" if np.abs(ours - meant).max() < 2e-4 else f"off by {np
 """
 
 
-def trial(cache, part="all", **settings) -> list[str]:
-    """Return the lines that TRIAL prints in a process of its own, with Numba's cache in a folder and these settings of Numba.
-
-    part: "width" for the first line alone, "kernels" for all but the steps of the GAN.
+def trial(cache, *parts, **settings) -> list[str]:
+    """Return the lines that START and these parts print in a process of its own, with Numba's cache in a folder and these settings
+    of Numba.
     """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "NUMBA_NUM_THREADS": "1", **settings}
-    done = subprocess.run([sys.executable, "-c", TRIAL, part], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", START + "".join(parts)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -71,10 +70,11 @@ def trial(cache, part="all", **settings) -> list[str]:
 def test_code_for_other_processors_is_right_and_is_not_taken_for_this_ones(tmp_path):
     """generic has registers of 16 bytes, and haswell, without the features of this machine, of 32. All three share a cache.
 
-    The steps of a GAN are made with the narrower ones alone: they take a dozen loops, which are compiled anew each time.
+    Products and convolutions of many shapes are computed with the wider ones, the steps of a GAN with the narrower ones alone: they
+    take a dozen loops, which are compiled anew each time.
     """
     right = [f"{name} right" for name in ("adam", "matmul", "leaky_relu", "20 steps")]
-    generic = {"NUMBA_CPU_NAME": "generic"}
-    assert trial(tmp_path, **generic) == ["width 16 compiled True", *right]
-    assert trial(tmp_path, "kernels", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="") == ["width 32 compiled True", *right[:3]]
-    assert trial(tmp_path, "width", **generic) == ["width 16 compiled False"], "what is compiled for a processor is found again"
+    generic, haswell = {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+    assert trial(tmp_path, KERNELS, STEPS, **generic) == ["width 16 compiled True", *right]
+    assert trial(tmp_path, KERNELS, verified_products.PROGRAM, **haswell) == ["width 32 compiled True", *right[:3]]
+    assert trial(tmp_path, **generic) == ["width 16 compiled False"], "what is compiled for a processor is found again"

@@ -43,13 +43,14 @@ def cached(name: str) -> Path:
 # ---- our sources ----------------------------------------------------------------------------------------------------------------
 
 
-LARGE = ("conv2d", "matmul")  # which take seconds for each architecture: those between are left to make toolkits
-
-
 @pytest.mark.parametrize("stem", toolkits.sources())
-def test_a_source_compiles_for_the_architectures_of_the_installed_nvrtc(stem):
+def test_a_source_compiles_for_architectures_of_the_installed_nvrtc(stem):
+    """For the oldest, the newest and one between; make toolkits compiles for all. sm_80 is what the emulator executes in all tests.
+
+    The sources look at the architecture alone by which of 7.5, 8.0 and 10.0 it has reached.
+    """
     every = [number for number in nvrtc.architectures() if number >= 70]
-    wanted = [every[0], 80, 90, *[number for number in every if number >= 100][:1], every[-1]] if stem in LARGE else every
+    wanted = [every[0], 90, every[-1]]
     texts = {stem: toolkits.sources()[stem]}
     first, *results = toolkits.compilations(toolkits.nvrtc_library(installed()), texts, PTX, list(dict.fromkeys(wanted)))
     assert first["version"] == ".".join(map(str, nvrtc.version())) and first["archs"] == every
