@@ -19,12 +19,25 @@ from tinygan_kernels.emulator.host import nvrtc
 
 from benchmarks.speed.timing import stamp
 
-from . import asynchronous, block_idioms, block_races, bounds, grid_idioms, grid_races, meetings, memory_idioms, texture_idioms
+from . import (
+    asynchronous,
+    block_idioms,
+    block_races,
+    bounds,
+    grid_idioms,
+    grid_races,
+    heap,
+    meetings,
+    memory_idioms,
+    strong_races,
+    texture_idioms,
+)
 from .case import Case, Verdict, judged
 
 FINDINGS = Path(__file__).with_name("findings.json")
-NEW = (*memory_idioms.CASES, *block_idioms.CASES, *grid_idioms.CASES, *texture_idioms.CASES, *asynchronous.CASES)
-CASES: tuple[Case, ...] = (*bounds.CASES, *block_races.CASES, *grid_races.CASES, *meetings.CASES, *NEW)
+IDIOMS = (*memory_idioms.CASES, *block_idioms.CASES, *grid_idioms.CASES, *texture_idioms.CASES, *asynchronous.CASES)
+LATER = (*strong_races.CASES, *heap.CASES)
+CASES: tuple[Case, ...] = (*bounds.CASES, *block_races.CASES, *grid_races.CASES, *meetings.CASES, *IDIOMS, *LATER)
 
 
 def summary(verdicts: list[Verdict]) -> dict[str, int]:

@@ -47,4 +47,23 @@ CASES = (
          "  f[b] = 1;\n}", grid=2),
     Case("a loop whose step is zero", "synccheck",
          "volatile int* p = y;\nfor (int i = 0; i < 10; i += n - {{64|63}})\n  p[t] = p[t];  // BUG"),
+    Case("one number for the barriers of two pairs of warps", "synccheck",
+         "__shared__ int s[128];\nint pair = t / 64;\ns[t] = x[t];\n"
+         "asm volatile(\"bar.sync %0, 64;\" :: \"r\"({{1|1 + pair}}) : \"memory\");  // BUG\ny[t] = s[t ^ 32];", block=128),
+    Case("a barrier that others have used, with nothing that orders the two uses", "synccheck",
+         "int v = 0, w = t / 32;\nif (w > 1) for (int i = 0; i < n; ++i) v += x[(t + i) & 255];\n{{|__syncthreads();}}\n"
+         "if (w < 2) asm volatile(\"bar.sync 1, 64;\" ::: \"memory\");\n{{|__syncthreads();}}\n"
+         "if (w > 1) asm volatile(\"bar.sync 1, 64;\" ::: \"memory\");  // BUG\ny[t] = v;", block=128, n=8),
+    Case("a __syncwarp by the holder of a lock for which its lanes wait", "synccheck",
+         "bool done = false;\nwhile (!done) {\n  if (atomicCAS(y, 0, 1) == 0) {  // BUG\n    __threadfence();\n    y[1] += 1;\n"
+         "    {{__syncwarp();|}}\n    __threadfence();\n    atomicExch(y, 0);\n    done = true;\n  }\n}", block=32),
+    Case("a vote in a loop that lanes leave one by one", "synccheck",
+         "int i = t;\nwhile (i < n) {\n  if (__any_sync({{0xffffffff|__activemask()}}, x[i] == 1000)) break;  // BUG\n"
+         "  i += t + 1;\n}\n"
+         "y[t] = i;", block=32),
+    Case("philosophers who all take their left fork first", "synccheck",
+         "if (t == 0) {\n  int b = blockIdx.x, c = (b + 1) % 3, one = {{b|min(b, c)}}, other = {{c|max(b, c)}};\n"
+         "  while (atomicCAS(&forks[one], 0, 1));\n  {{atomicAdd(&seated, 1);\n  while (atomicAdd(&seated, 0) < 3);|}}\n"
+         "  while (atomicCAS(&forks[other], 0, 1));  // BUG\n  __threadfence();\n  y[0] += 1;\n  __threadfence();\n"
+         "  atomicExch(&forks[other], 0);\n  atomicExch(&forks[one], 0);\n}", grid=3, before="__device__ int forks[3], seated;"),
 )

@@ -57,6 +57,7 @@ class Barriers:
             count = None if threads is None else np.broadcast_to(threads, lanes.mask.shape)
             if count is not None and self.machine.check:
                 self.machine.check.barrier_count(basic.site, count, some)
+                self.machine.check.arrives_after_others(basic.site, int(n), some)
             self.waiting.append(Waiting(basic, (*outer, 2 * basic.after), some, int(n), count, predicate))
             if basic.arrives_only:
                 if self.machine.check:
@@ -100,6 +101,14 @@ class Barriers:
         other = f"; the others are at {others[0]}" if others else ""
         self.machine.report.add("synccheck", text + other, basic.site, self.machine, first, count=int(lanes.size))
 
+    def _report_more(self, there: list[Waiting], blocks: np.ndarray, wanted: int) -> None:
+        """Report, in some blocks, a barrier at which more threads are at once than it waits for."""
+        mask = np.logical_or.reduce([w.lanes.mask for w in there]) & np.repeat(blocks, self.machine.shape.stride)
+        lane, last = int(np.flatnonzero(mask)[0]), there[-1].basic.site
+        text = f"more threads arrive at barrier {there[0].number} than the {wanted} that it waits for"
+        text += "; which of them meet is not known"
+        self.machine.report.add("synccheck", text, last, self.machine, lane, count=int(mask.sum()))
+
     def release(self) -> None:
         """Let the thread blocks go on in which a barrier is complete."""
         for number in sorted({w.number for w in self.waiting}):
@@ -108,6 +117,8 @@ class Barriers:
             wanted = self._wanted(there)
             complete = (arrived >= wanted) & (arrived > 0)
             if complete.any():
+                if self.machine.check and (arrived > wanted).any():
+                    self._report_more(there, arrived > wanted, int(wanted[arrived > wanted][0]))
                 self._complete(there, complete)
 
     def _per_block(self, lanes: Lanes) -> np.ndarray:
@@ -134,7 +145,8 @@ class Barriers:
             if all(w.threads is None for w in there):
                 self.machine.check.block_barrier(complete)
             elif waited:
-                self.machine.check.barrier(Lanes(np.logical_or.reduce(waited)), told)
+                here = next(w for w, _ in parts if not w.basic.arrives_only)
+                self.machine.check.barrier(here.basic.site, here.number, Lanes(np.logical_or.reduce(waited)), told)
         self._reduce(parts)
         for w, some in parts:
             w.lanes = w.lanes.without(some)

@@ -14,7 +14,7 @@ from tinygan_kernels.emulator.semantics.generic_addresses import REMOTE
 from tinygan_kernels.emulator.translate.kernel import Site
 
 from .access import Access
-from .lanes import Lanes
+from .lanes import Lanes, one_lane
 from .mbarriers import Mbarriers
 from .memory import Memory
 
@@ -116,13 +116,3 @@ class BulkCopies:
             place = rank * REMOTE + places % REMOTE if rank else places
             brought = self.access.check.brought(lane) if self.access.check else None
             self.mbarriers.transact(site, place, length, -1, Lanes(mask, 1), brought)
-
-
-def one_lane(lane: int, width: int, count: int) -> Lanes:
-    """Return one lane as a set in which it stands `count` times, for as many accesses of it in one instruction."""
-    mask = np.zeros(width, bool)
-    mask[lane] = True
-    lanes = Lanes(mask, count)
-    lanes.full, lanes.where = False, mask
-    lanes.__dict__["index"] = np.full(count, lane)
-    return lanes

@@ -58,13 +58,13 @@ class Collectives:
         """Say whether all lanes that the instruction names are here. If not, the lanes that miss some wait at it."""
         if lanes.count == self.machine.live.count and lanes.count == self.machine.shape.blocks * self.machine.shape.threads:
             return True
+        mask = self.names[basic.meets](lanes)
+        lacking = self._absent(basic, mask, lanes, self.machine.exists)
+        if not lacking.any():  # whoever waits here already is of another warp, or named by another mask
+            return True
         if key in self.meeting:
             self.add(key, lanes | self.meeting.pop(key))
             return False
-        mask = self.names[basic.meets](lanes)
-        lacking = self._absent(basic, mask, lanes, self.machine.exists)
-        if not lacking.any():
-            return True
         if self._meet_across(basic, key, lanes):
             return False
         able = self._absent(basic, mask, lanes, self.machine.live.mask)

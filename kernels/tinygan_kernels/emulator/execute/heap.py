@@ -137,10 +137,12 @@ def free(access: Access, site: Site, lanes: Lanes, _result: None, pointers: np.n
     """Free a block for each lane, and report addresses that are none."""
     if lanes.count == 0:
         return
-    HEAP.attach(access.spaces["global"].memory)
+    memory = HEAP.attach(access.spaces["global"].memory)
     access.changes += 1
     for lane in lanes.index:
         address = int(pointers.view("u8")[lane, 0])
+        if access.check and address in HEAP.live:
+            access.check.freed(site, memory, address, HEAP.live[address], int(lane))
         wrong = HEAP.give_back(address)
         if wrong:
             access.report.add("memcheck", wrong, site, access.machine, lane, address, "global")

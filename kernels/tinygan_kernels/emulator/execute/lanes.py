@@ -130,3 +130,13 @@ class Lanes:
     def without(self, other: Lanes) -> Lanes:
         """Return these lanes but for the others."""
         return Lanes(self.mask & ~other.mask)
+
+
+def one_lane(lane: int, width: int, count: int) -> Lanes:
+    """Return one lane as a set in which it stands `count` times, for as many accesses of it in one instruction."""
+    mask = np.zeros(width, bool)
+    mask[lane] = True
+    lanes = Lanes(mask, count)
+    lanes.full, lanes.where = False, mask
+    lanes.__dict__["index"] = np.full(count, lane)
+    return lanes

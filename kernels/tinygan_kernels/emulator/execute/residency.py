@@ -105,9 +105,10 @@ def _report(scheduler: Scheduler, why: str) -> None:
 
 
 def _lines(kernel: TranslatedKernel, scheduler: Scheduler) -> list[str]:
-    """Return the source lines at which the lanes of a scheduler read in their loops or wait at barriers, each once."""
+    """Return the source lines at which a scheduler's lanes read in their loops or wait at barriers and collectives, each once."""
     at = (polled(kernel, kernel.basic_blocks[key[-1] // 2]) for key in sorted(scheduler.groups))
     waiting = [w.basic.site.source for w in scheduler.barriers.waiting]
+    waiting += [kernel.basic_blocks[key[-1] // 2].site.source for key in scheduler.collectives.meeting]
     return list(dict.fromkeys([*(kernel.files.describe(i.source) for i in at), *waiting]))
 
 

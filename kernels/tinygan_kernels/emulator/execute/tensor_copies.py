@@ -14,8 +14,8 @@ from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site
 
 from .access import Access
-from .bulk import BulkCopies, one_lane
-from .lanes import Lanes
+from .bulk import BulkCopies
+from .lanes import Lanes, one_lane
 from .memory import Memory
 
 BOX_ALIGNMENT = 128

@@ -15,8 +15,7 @@ from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site
 
 from .access import Access
-from .bulk import one_lane
-from .lanes import Lanes
+from .lanes import Lanes, one_lane
 
 Flags = tuple[tuple[bool, bool], tuple[bool, bool]]
 

@@ -66,6 +66,7 @@ def run_kernel(
     cooperative: bool = False,
     cluster: tuple[int, int, int] | None = None,
     foreign: Callable[[int], str] | None = None,
+    touched: Callable[[list[Memory]], None] | None = None,
 ) -> None:
     """Run a kernel on a grid to its end.
 
@@ -74,7 +75,8 @@ def run_kernel(
     cooperative: whether all blocks are resident at once and can synchronise, as in cudaLaunchCooperativeKernel;
     cluster: sizes of a cluster in blocks, as in cudaLaunchKernelEx, for a kernel that does not say them itself (__cluster_dims__);
     foreign: says what an address is that none of them holds. With it there are no others; without, arrays of the process whose
-    addresses were handed over count too.
+    addresses were handed over count too; touched: is given the ranges of global memory when the launch has ended, with the
+    records of the racecheck.
 
     Raises SanitizerError if checks are on and found something, KernelAssertion, or EmulatorError (bad arguments,
     trap, deadlock).
@@ -82,13 +84,15 @@ def run_kernel(
     grid, block = check_sizes(kernel, grid, block, shared_mem)
     with ONE_AT_A_TIME:
         _run(
-            kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative, _cluster(kernel, grid, cluster), foreign
+            kernel, variables, grid, block, args, shared_mem, arrays or [], cooperative, _cluster(kernel, grid, cluster), foreign,
+            touched,
         )
 
 
 def _run(
     kernel: TranslatedKernel, variables: dict[str, Memory], grid, block, args: tuple, shared_mem: int, arrays: list,
     cooperative: bool, cluster: tuple[int, int, int], foreign: Callable[[int], str] | None,
+    touched: Callable[[list[Memory]], None] | None,
 ) -> None:  # fmt: skip
     """Run a launch whose sizes are known to be possible. Nothing else may be launched meanwhile."""
     memory = GlobalMemory()
@@ -136,6 +140,8 @@ def _run(
     )
     with np.errstate(all="ignore"):
         steps = run_chunks(chunks, resident)
+        if touched:
+            touched(memory.ranges)
         if schedules:
             schedules.look_again(instruments.report, steps)
     if instruments.counter:

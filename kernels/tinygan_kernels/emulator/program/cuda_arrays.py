@@ -46,12 +46,13 @@ class CudaArrays:
     """The functions, over a process.
 
     side: returns bytes of memory, CudaRuntime's; region: returns the region of an address. ordered: does a copy, or notes it where
-    its stream is being captured; given are the copy, the memory that it writes or 0, its kind, its stream, whether it waits.
+    its stream is being captured; given are the copy, the memory that it writes (address and size, 0 for none), its kind, its
+    stream, whether it waits.
     """
 
     def __init__(
         self, process: Process, side: Side, region: Callable[[int, int, str], Region],
-        ordered: Callable[[Callable[[], None], int, int, int, int], None],
+        ordered: Callable[[Callable[[], None], tuple[int, int], int, int, int], None],
     ):  # fmt: skip
         self.process, self.side, self.region, self.ordered = process, side, region, ordered
         self.arrays: dict[int, CudaArray] = {}
@@ -149,7 +150,10 @@ class CudaArrays:
     def copy_box(self, table: int, stream: int, waits: int) -> None:
         """Copy a box of bytes between memory and arrays: cudaMemcpy3D and the two-dimensional copies."""
         numbers = self._numbers(table, 19)
-        to = 0 if numbers[7] else numbers[8]
+        handle, address, pitch, rows, x, y, z, width, height, depth = numbers[7:17]
+        start = (z * rows + y) * pitch + x
+        size = ((depth - 1) * rows + height - 1) * pitch + width
+        to = (0, 0) if handle else (address + start, size)
         self.ordered(lambda: self._copy_box(numbers), to, numbers[17], stream, waits)
 
     def _copy_box(self, numbers: list[int]) -> None:
@@ -200,7 +204,7 @@ class CudaArrays:
         self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int, stream: int, waits: int
     ) -> None:  # fmt: skip
         """Copy bytes one after the other, from row to row: cudaMemcpyToArray and cudaMemcpyFromArray."""
-        to = 0 if to_array else address
+        to = (0, 0) if to_array else (address, size)
         self.ordered(lambda: self._copy_run(handle, x, y, address, size, to_array, kind), to, kind, stream, waits)
 
     def _copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> None:

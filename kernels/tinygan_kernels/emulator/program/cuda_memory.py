@@ -6,6 +6,7 @@ synchronisation is found.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.memory import unwritten_bytes
 from tinygan_kernels.emulator.sanitizer.findings import checking
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, Streams, Use
 
 from .cuda_arrays import SIDES, CudaArrays
 from .cuda_errors import (
@@ -89,17 +91,33 @@ class CudaMemory:
     def free(self, pointer: int) -> None:
         self._free(pointer, (DEVICE, MANAGED), "cudaMalloc")
 
+    def malloc_async(self, pointer: int, size: int, stream: int) -> None:
+        """cudaMallocAsync: what comes later in the stream may use the memory, and what is ordered after that."""
+        self.graphs.refuse("cudaMallocAsync", strict=True)
+        self._allocate(pointer, size, DEVICE, "cudaMallocAsync")
+        address = int(self.process.load(pointer, "u8"))
+        self._used(self.streams.begin(stream), "the cudaMallocAsync", [(address, size, True)])
+
+    def free_async(self, pointer: int, stream: int) -> None:
+        """cudaFreeAsync: the memory is given back when what came earlier in the stream is done."""
+        self._known(stream, "stream")
+        self._free(pointer, (DEVICE, MANAGED), "cudaMallocAsync", stream)
+
     def free_host(self, pointer: int) -> None:
         self._free(pointer, (PINNED,), "cudaMallocHost")
 
-    def _free(self, pointer: int, kinds: tuple[str, ...], by: str) -> None:
+    def _free(self, pointer: int, kinds: tuple[str, ...], by: str, stream: int | None = None) -> None:
+        """Free memory, in the order of a stream if one is given; else the host waits for everything before."""
         if pointer == 0:
             return
         region = self._region(pointer, 1, "what is to be freed")
         if region.kind not in kinds or region.base != pointer or pointer in self.symbols:
             raise CudaError(INVALID_VALUE, f"it is no address that {by} returned: {region.name}")
         self.graphs.refuse("cudaFree", strict=True)
-        self._all_seen()
+        if stream is None:
+            self._host_waits()
+        else:
+            self._used(self.streams.begin(stream), "the cudaFreeAsync", [(region.base, region.size, True)])
         self.process.memory.free(region, self.process.place())
 
     def _free_bytes(self, *kinds: str) -> int:
@@ -138,10 +156,8 @@ class CudaMemory:
     def write(self, to: int, values: np.ndarray, on_device: bool, who: str, stream: int) -> None:
         """Write bytes as a library does, into memory of the device in a stream, or into the host's. Raises CudaError, HostFault."""
         self.output(to, values.size, on_device, who)[...] = values
-        region = self.process.memory.at(to)
-        if on_device and region is not None and region.on_host:
-            region.changed_by, region.stream = f"{who} at {self.process.place()} writes", stream
-            self.process.forget_ranges()
+        if on_device:
+            self._used(self.streams.begin(stream), who, [(to, values.size, True)])
 
     def in_stream(self, stream: int, kind: int, action: Callable[[int], None]) -> None:
         """Do something in a stream, or note it where it is for a graph. action: does it, in the stream that it is given."""
@@ -151,24 +167,67 @@ class CudaMemory:
         elif not self.graphs.taken(stream, kind, action):
             action(stream)
 
+    # -- order ------------------------------------------------------------------------------------------------------------------
+    @property
+    def streams(self) -> Streams:
+        return self.process.memory.streams
+
+    def _used(self, stream: int, what: str, runs: list[tuple[int, int, bool]], unit: int = 1) -> None:
+        """Note what a piece of work of a stream touches: runs of bytes as (address, size, whether it writes them).
+
+        stream: as `Streams.begin` returned it; unit: a common divisor of all sizes and distances. Raises HostFault for a race.
+        """
+        used = []
+        for writes in (False, True):
+            some = [(at, size) for at, size, does in runs if does == writes and size and self._shared(at)]
+            if some:
+                start, end = min(at for at, _ in some), max(at + size for at, size in some)
+                marks = np.zeros((end - start) // unit, bool) if len(some) > 1 else None
+                for at, size in some if marks is not None else ():
+                    marks[(at - start) // unit : (at + size - start) // unit] = True
+                used.append(Use(start, end, writes, (self.process.memory.at(start) or NOWHERE).name, marks, unit))
+        self._note(stream, f"{what} at {self.process.place()}", used)
+
+    def _shared(self, address: int) -> bool:
+        """Say whether another stream or the host may touch memory at the same time."""
+        region = self.process.memory.at(address)
+        return region is not None and region.on_device and (self.streams.several or region.on_host)
+
+    def _note(self, stream: int, by: str, used: list[Use]) -> None:
+        """Note the uses of a piece of work. Raises HostFault for a race, if the sanitizer is on."""
+        wrong = self.streams.use(stream, by, used)
+        self.process.forget_ranges()
+        if wrong and checking():
+            raise HostFault(f"racecheck: {wrong}; {self.process.place()}")
+
     def memcpy(self, to: int, source: int, size: int, kind: int) -> None:
         self.graphs.refuse("cudaMemcpy")
         self._copy(to, source, size, kind)
-        self._all_seen()
+        self._copied(DEFAULT, "the cudaMemcpy", to, source, size, kind)
+        self._host_waits(DEFAULT)
 
     def memcpy_async(self, to: int, source: int, size: int, kind: int, stream: int) -> None:
         self.in_stream(stream, MEMCPY, lambda s: self._copy_async(to, source, size, kind, s))
 
     def _copy_async(self, to: int, source: int, size: int, kind: int, stream: int) -> None:
         self._copy(to, source, size, kind)
-        self._written_by_copy(to, kind, stream)
+        self._copied(stream, "the cudaMemcpyAsync", to, source, size, kind)
 
-    def _written_by_copy(self, to: int, kind: int, stream: int) -> None:
-        """Note that an asynchronous copy wrote memory which the host sees as well."""
+    def _copied(
+        self, stream: int, what: str, to: int, source: int, size: int, kind: int, rows: int = 1, pitches: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Note what a copy touches: rows of bytes. to, source: 0 for a CUDA array. Raises HostFault for a race.
+
+        Memory of the host that is not pinned is read before an asynchronous copy returns, and one into such memory has then ended.
+        (CUDA Runtime API, "API synchronization behavior")
+        """
+        stream = self.streams.begin(stream)
+        runs = [(at + row * pitch, size, writes)
+                for at, pitch, writes in ((to, pitches[0], True), (source, pitches[1], False)) if at for row in range(rows)]
+        self._used(stream, what, runs, math.gcd(size, *pitches) if rows > 1 else 1)
         region = self.process.memory.at(to)
-        if region is not None and region.kind == PINNED and kind != TO_HOST_FROM_HOST:
-            region.changed_by, region.stream = f"the cudaMemcpyAsync at {self.process.place()} writes", stream
-            self.process.forget_ranges()
+        if region is not None and region.kind == HOST and kind != TO_HOST_FROM_HOST:
+            self._host_waits(stream)
 
     def _copy(self, to: int, source: int, size: int, kind: int) -> None:
         if kind not in SIDES:
@@ -193,7 +252,8 @@ class CudaMemory:
             raise CudaError(INVALID_PITCH, f"rows of {width} bytes are longer than a pitch")
         self.graphs.refuse("cudaMemcpy2D")
         self._copy_rows(to, to_pitch, source, from_pitch, width, height, kind)
-        self._all_seen()
+        self._copied(DEFAULT, "the cudaMemcpy2D", to, source, width, kind, height, (to_pitch, from_pitch))
+        self._host_waits(DEFAULT)
 
     def memcpy_2d_async(
         self, to: int, to_pitch: int, source: int, from_pitch: int, width: int, height: int, kind: int, stream: int
@@ -203,7 +263,7 @@ class CudaMemory:
 
         def action(s: int) -> None:
             self._copy_rows(to, to_pitch, source, from_pitch, width, height, kind)
-            self._written_by_copy(to, kind, s)
+            self._copied(s, "the cudaMemcpy2DAsync", to, source, width, kind, height, (to_pitch, from_pitch))
 
         self.in_stream(stream, MEMCPY, action)
 
@@ -222,30 +282,45 @@ class CudaMemory:
             self.graphs.refuse("cudaMemset2D")
         row = np.full(width, value & (1 << 8 * element) - 1, f"u{element}").view(np.uint8)
 
-        def action(_stream: int) -> None:
+        def action(s: int) -> None:
             for i in range(height if row.size else 0):
                 self._side(to + i * pitch, row.size, True, True, "the destination")[...] = row
+            runs = [(to + i * pitch, row.size, True) for i in range(height)]
+            self._filled(s, runs, bool(waits), math.gcd(row.size, pitch) if height > 1 else 1)
 
         self.in_stream(stream, MEMSET, action)
 
-    def _array_copy(self, action: Callable[[], None], to: int, kind: int, stream: int, waits: int) -> None:
-        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream. to: the memory written, or 0."""
+    def _array_copy(self, action: Callable[[], None], to: tuple[int, int], kind: int, stream: int, waits: int) -> None:
+        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream.
+
+        to: address and size of the memory that it writes, 0 for none.
+        """
 
         def in_order(s: int) -> None:
             action()
-            self._written_by_copy(to, kind, s)
+            self._copied(s, "the asynchronous copy", to[0], 0, to[1], kind)
 
         if not waits:
             self.in_stream(stream, MEMCPY, in_order)
             return
         self.graphs.refuse("a copy that waits")
         action()
-        self._all_seen()
+        self.streams.begin(DEFAULT)
+        self._host_waits(DEFAULT)
 
     def memset(self, to: int, value: int, size: int) -> None:
         self.graphs.refuse("cudaMemset")
         if size:
             self._side(to, size, True, True, "the destination")[...] = value & 255
+            self._filled(DEFAULT, [(to, size, True)], waits=True)
+
+    def _filled(self, stream: int, runs: list[tuple[int, int, bool]], waits: bool, unit: int = 1) -> None:
+        """Note a cudaMemset, which the host waits for (unless it is asynchronous) where it sees the memory itself."""
+        stream = self.streams.begin(stream)
+        self._used(stream, "the cudaMemset", runs, unit)
+        region = self.process.memory.at(runs[0][0]) if runs else None
+        if waits and region is not None and region.on_host:
+            self._host_waits(stream)
 
     def temporary_storage(self, storage: int, size: int, needed: int) -> None:
         """Look at the temporary storage that an algorithm of cub's is given, of `size` bytes as the program says.
@@ -270,10 +345,9 @@ class CudaMemory:
         self.process.store(pointer, "u8", self._symbol(address).base)
 
     # -- order and handles -------------------------------------------------------------------------------------------------------
-    def _all_seen(self) -> None:
-        """Let the host see what was changed before."""
-        for region in self.process.memory.regions.values():
-            region.changed_by = ""
+    def _host_waits(self, stream: int | None = None, event: int | None = None) -> None:
+        """Let the host wait for a stream or an event, or for everything, and see what was changed before."""
+        self.streams.host_waits(stream, event)
         self.process.forget_ranges()
 
     def _new_handle(self) -> int:

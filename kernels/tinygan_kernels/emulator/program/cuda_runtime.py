@@ -16,6 +16,8 @@ import numpy as np
 from tinygan_kernels.emulator.execute.memory import Memory, bytes_at
 from tinygan_kernels.emulator.host.launch import MAX_THREADS, STATIC_SHARED, run_kernel
 from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES
+from tinygan_kernels.emulator.sanitizer.findings import checking
+from tinygan_kernels.emulator.sanitizer.streams import Use, uses_of
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 from .cuda_errors import (
@@ -65,11 +67,13 @@ class CudaRuntime(CudaMemory):
         """Return {name: address} of them all."""
         table: dict[str, tuple[Callable[..., None], str]] = {
             "cudaMalloc": (self.malloc, "pp"),
+            "cudaMallocAsync": (self.malloc_async, "ppp"),
             "cudaMallocManaged": (self.malloc_managed, "pp"),
             "cudaMallocHost": (self.malloc_host, "pp"),
             "cudaHostRegister": (self.host_register, "pp"),
             "cudaHostUnregister": (self.host_unregister, "p"),
             "cudaFree": (self.free, "p"),
+            "cudaFreeAsync": (self.free_async, "pp"),
             "cudaFreeHost": (self.free_host, "p"),
             "cudaMemcpy": (self.memcpy, "pppi"),
             "cudaMemcpyAsync": (self.memcpy_async, "pppip"),
@@ -87,7 +91,7 @@ class CudaRuntime(CudaMemory):
             "cudaDeviceSynchronize": (self.synchronize, ""),
             "cudaDeviceReset": (self.synchronize, ""),
             "cudaSetDevice": (self.set_device, "i"),
-            "cudaStreamCreate": (self.create, "p"),
+            "cudaStreamCreate": (self.create_stream, "pi"),
             "cudaStreamDestroy": (self.destroy, "p"),
             "cudaEventCreate": (self.create, "p"),
             "cudaEventDestroy": (self.destroy, "p"),
@@ -143,17 +147,18 @@ class CudaRuntime(CudaMemory):
     def synchronize(self) -> None:
         """Let the host wait for all that it has asked for."""
         self.graphs.refuse("cudaDeviceSynchronize")
-        self._all_seen()
+        self._host_waits()
 
     def stream_synchronize(self, stream: int) -> None:
         self._known(stream, "stream")
         self.graphs.refuse("cudaStreamSynchronize", (stream,))
-        self._all_seen()
+        self._host_waits(stream)
 
     def stream_wait(self, stream: int, event: int) -> None:
         self._known(stream, "stream")
         self._known(event, "event")
         self.graphs.waits(stream, event)
+        self.streams.waits(stream, event)
 
     def launch_host(self, stream: int, function: int, data: int) -> None:
         """cudaLaunchHostFunc: the function sees what was done before it in its stream."""
@@ -162,18 +167,22 @@ class CudaRuntime(CudaMemory):
         self.in_stream(stream, HOST_CALL, lambda _: self._call_host(function, data))
 
     def _call_host(self, function: int, data: int) -> None:
-        marked = [(region, region.changed_by) for region in self.process.memory.regions.values() if region.changed_by]
-        self._all_seen()
+        kept, self.streams.uses = self.streams.uses, []
+        self.process.forget_ranges()
         self.process.call(function, data)
-        for region, by in marked:
-            region.changed_by = by
+        self.streams.uses = kept
         self.process.forget_ranges()
 
-    def create(self, pointer: int) -> None:
+    def create_stream(self, pointer: int, flags: int) -> None:
+        """Make a stream. flags: 1 (cudaStreamNonBlocking) for one that is independent of the default stream."""
+        self.streams.made(self.create(pointer), bool(flags & 1))
+
+    def create(self, pointer: int) -> int:
         handle = self._new_handle()
         self.handles.add(handle)
         self.times[handle] = None
         self.process.store(pointer, "u8", handle)
+        return handle
 
     def destroy(self, handle: int) -> None:
         self._known(handle, "stream or event")
@@ -184,11 +193,12 @@ class CudaRuntime(CudaMemory):
         self._known(stream, "stream")
         if not self.graphs.recorded(event, stream):
             self.times[event] = time.perf_counter()
+            self.streams.recorded(event, stream)
 
     def event_synchronize(self, event: int) -> None:
         self._known(event, "event")
         self.graphs.refuse("cudaEventSynchronize", of_event=event)
-        self._all_seen()
+        self._host_waits(event=event)
 
     def event_elapsed(self, result: int, start: int, end: int) -> None:
         for event in (start, end):
@@ -263,17 +273,19 @@ class CudaRuntime(CudaMemory):
         memory = self.process.memory
         memory.see_stores_of_the_host()
         regions = [r for r in memory.for_device() if r.base not in self.symbols]
-        seen_by_both = [(r, r.array.tobytes()) for r in memory.for_device() if r.on_host]
+        both = [r for r in memory.for_device() if r.on_host]
+        before = [] if checking() else [r.array.tobytes() for r in both]
         arrays = [(r.array, r.name) for r in regions]
         sys.stdout.flush()
+        stream, used = self.streams.begin(stream), list[Use]()
         run_kernel(
             kernel, self.variables, launch.grid, launch.block, tuple(values), launch.shared, arrays,
             cooperative=launch.cooperative, cluster=launch.cluster, foreign=memory.describe,
+            touched=lambda ranges: used.extend(uses_of(r for r in ranges if self._shared(r.base))),
         )  # fmt: skip
-        for region, before in seen_by_both:
-            if region.array.tobytes() != before:
-                region.changed_by, region.stream = f"kernel {kernel.title} (launched at {self.process.place()}) writes", stream
-        self.process.forget_ranges()
+        changed = [r for r, was in zip(both, before, strict=False) if r.array.tobytes() != was]  # without the sanitizer
+        used += [Use(r.base, r.end, True, r.name) for r in changed]
+        self._note(stream, f"kernel {kernel.title} (launched at {self.process.place()})", used)
 
     def set_attribute(self, kernel: int, attribute: int, value: int) -> None:
         """cudaFuncSetAttribute; 8 is the most dynamic shared memory, all others are hints."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinygan_kernels.emulator.execute.memory import empty, unwritten_bytes
+from tinygan_kernels.emulator.sanitizer.streams import Streams
 
 HOST, DEVICE, MANAGED, PINNED = "host", "device", "managed", "pinned"
 FRESH = np.frombuffer(bytes.fromhex("b7a3c5ff3dc9f4ff"), np.uint8)
@@ -31,8 +32,6 @@ class Region:
     array: np.ndarray = field(repr=False)
     writable: bool = True
     freed: str = ""  # where
-    changed_by: str = ""  # the kernel that wrote it since the host last waited for the device
-    stream: int = 0  # the one of that kernel
 
     @property
     def end(self) -> int:
@@ -51,9 +50,10 @@ NOWHERE = Region(0, 0, HOST, "no memory", np.empty(0, np.uint8))
 
 
 class ProgramMemory:
-    """All regions, by their addresses."""
+    """All regions, by their addresses, and what streams do with them."""
 
     def __init__(self) -> None:
+        self.streams = Streams()
         self.starts: list[int] = []
         self.regions: dict[int, Region] = {}
         self.freed: deque[Region] = deque()
@@ -84,6 +84,7 @@ class ProgramMemory:
             self.freed_bytes -= oldest.size
             self.starts.remove(oldest.base)
             del self.regions[oldest.base]
+            self.streams.forget(oldest.base, oldest.end)
 
     def at(self, address: int) -> Region | None:
         """Return the region that holds an address, freed or not; None where there is none."""
@@ -153,8 +154,9 @@ def refusal(memory: ProgramMemory, address: int, size: int, writes: bool, librar
         return f"{verb} across the end of {region.name}", region
     if writes and not region.writable:
         return f"{verb} of constant memory: {region.name}", region
-    if region.changed_by and not library:
-        text = f"{verb} of {region.name}, which {region.changed_by}: the host has not waited for it"
+    use = memory.streams.in_use(address, size, writes) if region.on_device and not library else None
+    if use is not None:
+        text = f"{verb} of {region.name}, which {use.by} {'writes' if use.writes else 'reads'}: the host has not waited for it"
         return f"{text} (cudaDeviceSynchronize)", region
     return "", region
 

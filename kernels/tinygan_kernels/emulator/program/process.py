@@ -125,7 +125,10 @@ class Process:
             at = self.at_site(number)
             self.end(HostFault(f"memcheck: host code {why}; {self.place() if in_algorithm(at) else at}"))
             return 1
-        self.ranges[2 * number : 2 * number + 2] = region.base, max(region.size - size + 1, 0)
+        start, end = region.base, region.end
+        if region.on_device:
+            start, end = self.memory.streams.free_around(address, size, start, end, writes)
+        self.ranges[2 * number : 2 * number + 2] = start, max(end - start - size + 1, 0)
         return 0
 
     def enter_device(self) -> None:

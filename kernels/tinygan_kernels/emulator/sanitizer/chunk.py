@@ -5,9 +5,11 @@ memcheck (bounds, alignment) is part of execute/access.py, synccheck of execute/
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes, one_lane
 from tinygan_kernels.emulator.execute.memory import UNWRITTEN, Memory
 
 from .clusters import ClusterOrder
@@ -22,8 +24,9 @@ from .order import LaunchTime, Order
 from .products import Products
 from .proxies import ChecksProxies, is_asynchronous
 from .races import Races, Records
-from .strength import STRONG, WIDE, Strength, order_of, strength_of
+from .strength import STRONG, WEAK, WIDE, Strength, order_of, strength_of
 
+WEAKLY = Strength(WEAK, False, False)
 COMPARED = Strength(STRONG | WIDE, False, False)
 """A load whose value only a compare-and-swap compares, see `strength`."""
 
@@ -63,8 +66,12 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
         self.mailbox = Mailbox()  # of shared memory
         self.mbarriers = MbarrierOrder(self.order)
         self.clusters = ClusterOrder(self.order, machine.members)
-        self.races = {space: Races(self.order, space, self.report) for space in ("global", "shared")}
+        known = launch.order
+        self.races = {
+            space: Races(self.order, space, self.report, space in known.mixed, known.updates) for space in ("global", "shared")
+        }
         self.shared.races = Records(self.shared.data.size, launch.granules["shared"], 0)
+        self.meetings = {}
         self.marks: dict[int, Memory] = {}
         self.copies = launch.copies
         self.unwritten_registers: dict[tuple[str, str], Unwritten] = {}
@@ -150,6 +157,16 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
         start = self.machine.access.spaces["shared"].start
         return bool((positions - (start if lanes.full else start[lanes.index]) >= self.machine.reserved).all())
 
+    def freed(self, site, memory: Memory, address: int, size: int, lane: int) -> None:
+        """Check that nothing else may still use a block of malloc's that a lane frees."""
+        if memory.races is None or not size:
+            return
+        races, records, _ = self._of(memory)
+        positions = np.arange(address, address + size, records.granule)
+        piece = replace(site, size=records.granule, count=1)
+        lanes = one_lane(lane, self.machine.shape.width, positions.size)
+        races.write(piece, WEAKLY, memory, records, positions, lanes, None, "free")
+
     def _within_array(self, site, positions, lanes: Lanes, action: str) -> None:
         """Report lanes that leave the shared array which their address was computed from, and are in another."""
         extent = self.extents.get(site.ptx_line)
@@ -211,8 +228,9 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
         """Note that these lanes have passed a barrier.cluster.wait that acquires."""
         self.clusters.wait(lanes)
 
-    def barrier(self, lanes: Lanes, arrived: list) -> None:
+    def barrier(self, site, number: int, lanes: Lanes, arrived: list) -> None:
         """Note a barrier at which these lanes met, with what `arrive` returned for those that only arrived."""
+        self.note_meeting(site, number, lanes)
         self.order.barrier(lanes, arrived)
         if self.messages:
             self.messages.groups_met(self.order.block_of, lanes)

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 from tinygan_kernels.emulator.semantics.warps import sources
+from tinygan_kernels.emulator.translate.kernel import Site
+
+from .order import FLAG_BITS, THREAD_BITS
 
 _LANE = np.arange(WARP)
 
 
+class Meeting(NamedTuple):
+    """The last time that warps of a block met at a barrier with a count: when, the numbers of their first threads, and where."""
+
+    time: int
+    numbers: np.ndarray
+    site: Site
+
+
 class ChecksCollectives:
-    """The part of a ChunkSanitizer that looks at the masks of shfl, vote, match, redux and __syncwarp."""
+    """The part of a ChunkSanitizer that looks at the masks of shfl, vote, match, redux, __syncwarp, and at barriers with counts."""
+
+    machine: Any
+    order: Any
+    report: Any
+    meetings: dict[tuple[int, int], Meeting]  # by block of the chunk and number of the barrier
 
     def members(self, site, mask, lanes: Lanes) -> None:
         """Report lanes that execute a collective whose mask does not name them."""
@@ -31,6 +49,32 @@ class ChecksCollectives:
             lane = int(lanes.index[np.flatnonzero(bad)[0]])
             message = f"{site.name}: the barrier's thread count is {int(counts[lane])}; it has to be a multiple of {WARP}"
             self.report.add("synccheck", message, site, self.machine, lane, count=int(bad.sum()))
+
+    def note_meeting(self, site: Site, number: int, lanes: Lanes) -> None:
+        """Note that these lanes meet at a barrier now."""
+        firsts = np.flatnonzero(lanes.mask.reshape(-1, WARP).any(axis=1)) * WARP
+        blocks = self.order.block_of[firsts]
+        for block in np.unique(blocks).tolist():
+            self.meetings[block, number] = Meeting(self.order.clock.now, self.order.number[firsts[blocks == block]], site)
+
+    def arrives_after_others(self, site: Site, number: int, lanes: Lanes) -> None:
+        """Report lanes at a barrier with a count that do not know that those who met there last are through.
+
+        Then they could have come to that meeting in the place of others: threads would wait that need not, and go on that must not.
+        """
+        firsts = np.flatnonzero(lanes.mask.reshape(-1, WARP).any(axis=1)) * WARP
+        for lane in firsts.tolist():
+            last = self.meetings.get((int(self.order.block_of[lane]), number))
+            if last is None:
+                continue
+            stamps = last.numbers << FLAG_BITS | last.time << self.order.clock.shift
+            if self.order.unordered(stamps, np.full(stamps.size, lane)).all():
+                thread = tuple(int(t) for t in self.machine.shape.thread(int(last.numbers[0]) & (1 << THREAD_BITS) - 1))
+                message = (
+                    f"{site.name}: other threads have met at barrier {number} before, and nothing orders that before this use of "
+                    f"it; one of them is thread {thread}, {last.site.source} (PTX line {last.site.ptx_line})"
+                )
+                self.report.add("synccheck", message, site, self.machine, lane)
 
     def shuffle(self, site, mode: str, b, c, mask, lanes: Lanes) -> None:
         """Report lanes of shfl.sync that read from a lane which the mask does not name: what they get is undefined.

@@ -1,8 +1,12 @@
 """The racecheck: two threads touch the same bytes, one of them writing, and nothing orders the two. (PTX ISA, 8.10.2, "Data races")
 
-Of every granule (4 bytes, 1 if the kernel has narrower accesses) the last writer is kept, and up to four readers: the last one, and
-of those before it the last in its warp, the last in another warp of its block, and the last in another block. Two writes of the
-same value count as harmless, as they do for compute-sanitizer (its level INFO).
+Of every granule (4 bytes, 1 if the kernel has narrower accesses) up to four writers and four readers are kept: the last one, and
+of those before it that nothing orders before it (as two atomics) the last in its warp, the last in another warp of its block, and
+the last in another block. Two writes of the same value count as harmless, as they do for compute-sanitizer (its level INFO).
+
+Two strong accesses do not race, with two exceptions. If they are of different sizes, they are not atomic to each other (PTX ISA,
+"Morally strong operations": they overlap completely). And a volatile variable that one thread reads, changes and writes back loses
+what another thread writes to it meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import numpy as np
 from tinygan_kernels.emulator.execute.lanes import Lanes
 
 from .order import FLAG_BITS, THREAD_BITS, Order
-from .strength import STRONG, WIDE, Strength
+from .strength import STRONG, WIDE, Strength, strength_of
 
 SAME_WARP, SAME_BLOCK, ELSEWHERE = 1, 2, 3
 STALE = {
@@ -35,19 +39,24 @@ class Records:
         self.size, self.granule, self.base = -(-size // granule) + 1, granule, base
         self.writer = np.zeros(self.size, "i8")
         self.readers: list[np.ndarray | None] = [None] * 4
+        self.older: list[np.ndarray | None] = [None] * 4  # writers before the last one; none are of kind 0
         self.written = False
 
-    def slot(self, kind: int) -> np.ndarray:
-        """Return one of the arrays of readers, made when it is first needed."""
-        array = self.readers[kind]
+    def slot(self, table: list[np.ndarray | None], kind: int) -> np.ndarray:
+        """Return one of the arrays of `readers` or `older`, made when it is first needed."""
+        array = table[kind]
         if array is None:
-            array = self.readers[kind] = np.zeros(self.size, "i8")
+            array = table[kind] = np.zeros(self.size, "i8")
         return array
+
+    def writers(self) -> list[np.ndarray]:
+        """Return all arrays of writers, that of the last ones first."""
+        return [self.writer, *(array for array in self.older if array is not None)]
 
     def forget(self, start: int, end: int) -> None:
         """Take the bytes from `start` to before `end`, which are allocated anew, as touched by nobody."""
         first, last = (start - self.base) // self.granule, -(-(end - self.base) // self.granule)
-        for stamps in (self.writer, *self.readers):
+        for stamps in (self.writer, *self.older, *self.readers):
             if stamps is not None:
                 stamps[first:last] = 0
 
@@ -59,10 +68,15 @@ class Records:
 
 
 class Races:
-    """Checks the accesses of one chunk's threads to one state space against the records of its memory."""
+    """Checks the accesses of one chunk's threads to one state space against the records of its memory.
 
-    def __init__(self, order: Order, space: str, report):
+    mixed: whether the kernel has strong accesses of several sizes to the space; updates: PTX lines of its strong stores of what was
+    read at the same place.
+    """
+
+    def __init__(self, order: Order, space: str, report, mixed: bool = False, updates: frozenset[int] = frozenset()):
         self.order, self.space, self.report = order, space, report
+        self.mixed, self.updates = mixed, updates
         several = space != "shared" or order.machine.members.blocks.shape[1] > 1
         self.across = several or order.units_of > 0  # whether threads of several blocks, or asynchronous units, reach it
         self.clock = order.clock
@@ -76,24 +90,36 @@ class Races:
                 writers = records.writer[at]
                 self._found(site, writers != 0, writers, positions, lanes, "read", way)
             elif records.written:
-                self._against(records.writer[at], stamp, site, positions, lanes, "read", "written", None)
+                any(self._against(w[at], stamp, site, positions, lanes, "read", "written", None) for w in records.writers())
             self._note_readers(records, at, stamp, lanes)
 
-    def write(self, site, strength: Strength, memory, records: Records, positions, lanes: Lanes, values) -> None:
-        """Check a store or an atomic (values: None) against the last writers and readers, and note its lanes as writers."""
-        stamp = self._stamp(site, strength, lanes)
+    def write(
+        self, site, strength: Strength, memory, records: Records, positions, lanes: Lanes, values, action: str = "write"
+    ) -> None:  # fmt: skip
+        """Check a store or an atomic (values: None) against the last writers and readers, and note its lanes as writers.
+
+        action: what a report calls it.
+        """
+        stamp, update = self._stamp(site, strength, lanes), bool(strength.flags) and site.ptx_line in self.updates
         for j, at in records.granules(site, positions):
-            changes = None if values is None else self._changes(site, memory, records, positions, j, lanes, values)
+            changes = None if values is None or update else self._changes(site, memory, records, positions, j, lanes, values)
             writers = records.writer[at]
-            found = records.written and self._against(writers, stamp, site, positions, lanes, "write", "written", changes)
+            found = records.written and any(
+                self._against(w[at], stamp, site, positions, lanes, action, "written", changes) for w in records.writers()
+            )
             for readers in reversed(records.readers):  # one write is one finding: the farthest reader is named
                 if readers is not None and not found:
-                    found = self._against(readers[at], stamp, site, positions, lanes, "write", "read", None)
+                    found = self._against(readers[at], stamp, site, positions, lanes, action, "read", None)
+            if records.written:
+                self._displaced(records, records.older, at, writers, stamp, lanes)
             records.writer[at] = stamp
-            if not strength.flags:
-                self._within_instruction(site, records.writer[at], stamp, positions, lanes, j, records, values)
+            winner = records.writer[at]
+            self._lost(records, records.older, at, stamp, winner)
+            if update:
+                self._found(site, winner != stamp, winner, positions, lanes, "write", "written in the same instruction")
+            elif not strength.flags:
+                self._within_instruction(site, winner, stamp, positions, lanes, j, records, values)
             elif not strength.flags & WIDE and self.across:
-                winner = records.writer[at]
                 lost = (winner ^ stamp) & self.clock.block_mask != 0
                 self._found(site, lost, winner, positions, lanes, "write", "written in the same instruction")
         records.written = True
@@ -123,15 +149,18 @@ class Races:
         if not late.any():
             return False
         some = np.flatnonzero(late)
-        late[some] = self._race(stamps[some], mine[some], lanes.index[some])
+        late[some] = self._race(stamps[some], mine[some], lanes.index[some], site, action != "read" and earlier == "written")
         if changes is not None and earlier == "written":
             late &= changes()
         self._found(site, late, stamps, positions, lanes, action, earlier)
         return bool(late.any())
 
-    def _race(self, stamps, mine, lanes: np.ndarray) -> np.ndarray:
-        """Mark the pairs that race: not both strong enough for one another, and not ordered."""
+    def _race(self, stamps, mine, lanes: np.ndarray, site, writes: bool) -> np.ndarray:
+        """Mark the pairs that race: not both strong enough for one another, and not ordered. writes: whether both write."""
         both = stamps & mine & STRONG != 0
+        if (self.mixed or self.updates) and both.any():
+            others = [self._site(stamp) for stamp in stamps[both].tolist()]
+            both[both] = [not self._apart(site, other, writes) for other in others]
         elsewhere = (stamps ^ mine) & self.clock.block_mask != 0
         race = ~both | (elsewhere & (stamps & mine & WIDE == 0))
         if race.any():
@@ -161,22 +190,33 @@ class Races:
             lost &= value != value[last]
         self._found(site, lost, winner, positions, lanes, "write", "written in the same instruction")
 
+    def _site(self, stamp: int):
+        """Return the instruction of a stamp, None if it is not known."""
+        return self.clock.sites[min(stamp >> self.clock.shift, len(self.clock.sites) - 1)]
+
     # -- records --------------------------------------------------------------------------------------------------
     def _note_readers(self, records: Records, at, stamp, lanes: Lanes) -> None:
         """Note the lanes as the last readers, and keep those that they displace where a barrier has not ordered them."""
-        newest = records.slot(0)
+        newest = records.slot(records.readers, 0)
         old = newest[at]
         newest[at] = stamp
+        self._displaced(records, records.readers, at, old, stamp, lanes)
+        self._lost(records, records.readers, at, stamp, newest[at])
+
+    def _displaced(self, records: Records, table: list, at, old, stamp, lanes: Lanes) -> None:
+        """Keep, in a table of the records, the stamps that others displace which no barrier orders after them."""
         late = self._late(old, stamp, lanes)
         if np.count_nonzero(late):
-            self._keep(records, at[late], old[late], stamp[late])
-        winner = newest[at]
+            self._keep(records, table, at[late], old[late], stamp[late])
+
+    def _lost(self, records: Records, table: list, at, stamp, winner) -> None:
+        """Keep the stamps of lanes that another lane of the same instruction displaces."""
         lost = winner != stamp
         if np.count_nonzero(lost):
-            self._keep(records, at[lost], stamp[lost], winner[lost])
+            self._keep(records, table, at[lost], stamp[lost], winner[lost])
 
-    def _keep(self, records: Records, at, old, new) -> None:
-        """Put stamps into the slot that tells how far their threads are from the newest reader's."""
+    def _keep(self, records: Records, table: list, at, old, new) -> None:
+        """Put stamps into the slot that tells how far their threads are from the newest one's."""
         differs = (old ^ new) >> FLAG_BITS & (1 << self.clock.block_bits + THREAD_BITS) - 1
         for kind, chosen in (
             (SAME_WARP, differs < 32),
@@ -184,9 +224,25 @@ class Races:
             (ELSEWHERE, differs >= 1 << THREAD_BITS),
         ):
             if np.count_nonzero(chosen):
-                records.slot(kind)[at[chosen]] = old[chosen]
+                records.slot(table, kind)[at[chosen]] = old[chosen]
+
+    def _apart(self, site, other, writes: bool) -> bool:
+        """Say whether two strong accesses race all the same. writes: whether both write."""
+        if other.size != site.size and min(other.size, site.size) >= 4:
+            return True
+        return writes and bool({site.ptx_line, other.ptx_line} & self.updates)
 
     # -- reports --------------------------------------------------------------------------------------------------
+    def _strong_yet(self, site, stamp: int, action: str) -> str:
+        """Say why an access races with an earlier one although both are strong, "" where they are not."""
+        other = self._site(stamp)
+        strong = other is not None and stamp & STRONG and strength_of(site.name).flags
+        if not strong or not self._apart(site, other, action != "read"):
+            return ""
+        if other.size != site.size:
+            return f"; they are of {site.size} and {other.size} bytes, and so not atomic to each other"
+        return "; where one reads, changes and writes back in three steps, what the other writes between them is lost"
+
     def _found(self, site, race, stamps, positions, lanes: Lanes, action: str, earlier: str) -> None:
         """Report a race, if there is one, with the other side of the first lane."""
         if not race.any():
@@ -194,7 +250,7 @@ class Races:
         i, machine = int(np.flatnonzero(race)[0]), self.order.machine
         lane = int(lanes.index[i])
         number, unit = self.order.thread_of((int(stamps[i]) & self.clock.who_mask) >> FLAG_BITS)
-        other_site = self.clock.sites[min(int(stamps[i]) >> self.clock.shift, len(self.clock.sites) - 1)]
+        other_site = self._site(int(stamps[i]))
         thread = tuple(int(t) for t in machine.shape.thread(number & 1023))
         block = machine.block_position((number >> THREAD_BITS) - machine.first)
         same = number >> THREAD_BITS == int(self.order.number[lane]) >> THREAD_BITS
@@ -204,7 +260,8 @@ class Races:
         else:
             where = "global-memory race within a block" if same else "global-memory race between blocks"
         if earlier.startswith("written in"):
-            what = "threads write different values to the same bytes in one instruction"
+            values = "" if site.ptx_line in self.updates else "different values to "
+            what = f"threads write {values}the same bytes in one instruction"
             what = what if same else "write of bytes that another block writes in the same instruction"
         elif earlier.startswith("through"):
             where, what = "stale read", f"read {earlier} of bytes that this launch has written"
@@ -218,7 +275,7 @@ class Races:
         address = int(positions[i])
         if self.space == "shared":
             address -= int(machine.access.spaces["shared"].start[lane])
-        message = f"{where}: {what}; {other}{line}"
+        message = f"{where}: {what}; {other}{line}{self._strong_yet(site, int(stamps[i]), action)}"
         own = int(self.order.number[lane])
         alone = own == number or unit or self.order.who is not self.order.own  # of one thread there are no two orders
         sides = None if alone else (own, number)

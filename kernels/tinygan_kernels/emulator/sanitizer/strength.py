@@ -43,11 +43,14 @@ def strength_of(name: str) -> Strength:
 
 class KernelOrder(NamedTuple):
     """What the whole kernel has of order: whether a message can pass between its threads through memory, whether what a thread does
-    can depend on one (a strong read whose result is used), and its compared loads."""
+    can depend on one (a strong read whose result is used), its compared loads, its updates, where its strong accesses have several
+    sizes."""
 
     messages: bool
     depends: bool
     compared: frozenset[int]  # PTX lines of loads whose value a compare-and-swap compares
+    updates: frozenset[int]  # PTX lines of strong stores of a value that comes of a strong load from the same place
+    mixed: frozenset[str]  # state spaces with strong accesses of several sizes
 
 
 _KNOWN: WeakKeyDictionary[TranslatedKernel, KernelOrder] = WeakKeyDictionary()
@@ -69,7 +72,8 @@ def order_of(kernel: TranslatedKernel) -> KernelOrder:
         got = {name for i in reads for name in names_in(i.operands[0], Register)}
         used = {name for i in instructions for name in names_in(i.operands[i.opcode in ("ld", "atom") :], Register)}
         depends = messages and bool(got & used)
-        _KNOWN[kernel] = KernelOrder(messages, depends, compared)
+        updates = frozenset(line for each in functions.values() for line in _updates(each))
+        _KNOWN[kernel] = KernelOrder(messages, depends, compared, updates, _mixed(kernel))
     return _KNOWN[kernel]
 
 
@@ -91,3 +95,33 @@ def _compared(instructions: list[Instruction]) -> set[int]:
         grown = len(wanted) > before
     loads = [i for i in instructions if i.opcode == "ld" and not isinstance(i.operands[0], Vector)]
     return {i.ptx_line for i in loads if wanted & set(names_in(i.operands[0], Register))}
+
+
+def _updates(instructions: list[Instruction]) -> set[int]:
+    """Return the PTX lines of the stores of `c = c + 1` for a volatile (or relaxed) variable c, which no atomic makes one step."""
+    strong = [i for i in instructions if i.opcode in ("ld", "st") and strength_of(i.name).flags]
+    stores = [i for i in strong if i.opcode == "st"]
+    found: set[int] = set()
+    for load in (i for i in strong if i.opcode == "ld" and any(i.operands[1] == s.operands[0] for s in stores)):
+        derived = set(names_in(load.operands[0], Register))
+        grown = True
+        while grown:
+            before = len(derived)
+            for ins in instructions:
+                if ins.opcode not in _NO_RESULT and derived & set(names_in(ins.operands[1:], Register)):
+                    derived.update(names_in(ins.operands[0], Register))
+            grown = len(derived) > before
+        same = [s for s in stores if s.operands[0] == load.operands[1]]
+        found |= {s.ptx_line for s in same if derived & set(names_in(s.operands[1], Register))}
+    return found
+
+
+_NO_RESULT = {"ld", "st", "atom", "red", "setp", "bra", "bar", "barrier", "call", "ret", "exit", "membar", "fence"}
+"""Opcodes through which no number is passed on that `_updates` would follow."""
+
+
+def _mixed(kernel: TranslatedKernel) -> frozenset[str]:
+    """Return the state spaces, of global and shared memory, with strong accesses of several sizes from 4 bytes on."""
+    strong = [site for site in kernel.sites if site.size >= 4 and strength_of(site.name).flags]
+    sizes = {space: {s.size for s in strong if s.space in (space, "generic")} for space in ("global", "shared")}
+    return frozenset(space for space, of in sizes.items() if len(of) > 1)

@@ -5,10 +5,10 @@
 __device__ float table[4] = {1, 2, 3, 4};
 __constant__ float coef[3];
 int hostcount = 3;
-__global__ void twice(float* x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] *= 2; }
+__global__ void twice(float* x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] *= 2; } __global__ void copy(const float* a, float* b) { b[threadIdx.x] = a[threadIdx.x]; }
 __global__ void use(float* x) { x[threadIdx.x] = table[threadIdx.x] * coef[0]; }
 __global__ void usehost(float* x) { x[0] = hostcount; hostcount = 5; }
-struct Pt { float x, y, z; int id; };
+struct Pt { float x, y, z; int id; }; struct Two { cudaStream_t s, u; cudaEvent_t e; Two() { cudaStreamCreate(&s); cudaStreamCreate(&u); cudaEventCreate(&e); } };
 __global__ void pts(Pt p, float* o) { o[0] = p.x + p.y + p.z + p.id; }
 int deep(int n) { volatile int a[100]; a[n % 100] = n; return deep(n + 1) + a[n % 100]; }
 int main(int argc, char** argv) {
@@ -51,6 +51,23 @@ int main(int argc, char** argv) {
     case 30: while (argc) { argc |= 1; } break;
     case 31: abort();
     case 32: { volatile int least = -2147483647 - 1, minus = -1; printf("%d\n", least / minus); break; }
+    case 33: { Two t; twice<<<1, 4, 0, t.s>>>(d, 4); twice<<<1, 4, 0, t.u>>>(d, 4); break; }
+    case 34: { Two t; cudaEventRecord(t.e, t.s); twice<<<1, 4, 0, t.s>>>(d, 4); cudaStreamWaitEvent(t.u, t.e); copy<<<1, 4, 0, t.u>>>(d, m); break; }
+    case 35: { Two t; twice<<<1, 4, 0, t.s>>>(d, 4); cudaMemcpyAsync(p, d, 16, cudaMemcpyDeviceToHost, t.u); break; }
+    case 36: { cudaStream_t s; cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking); twice<<<1, 4>>>(d, 4); twice<<<1, 4, 0, s>>>(d, 4); break; }
+    case 37: { Two t; cudaMemcpyAsync(p, d, 16, cudaMemcpyDeviceToHost, t.s); cudaStreamSynchronize(t.u); printf("%f\n", p[1]); break; }
+    case 38: { Two t; cudaEventRecord(t.e, t.s); cudaMemcpyAsync(p, d, 16, cudaMemcpyDeviceToHost, t.s); cudaEventSynchronize(t.e); printf("%f\n", p[1]); break; }
+    case 39: { Two t; cudaMemcpyAsync(d, p, 8, cudaMemcpyHostToDevice, t.s); p[2] = 5; p[1] = 5; break; }
+    case 40: { copy<<<1, 2>>>(m, d); printf("%f\n", m[0]); m[2] = 3; m[1] = 3; break; }
+    case 41: { Two t; twice<<<1, 3, 0, t.s>>>(d, 3); twice<<<1, 2, 0, t.u>>>(d + 2, 2); break; }
+    case 42: { Two t; float* f; cudaMallocAsync(&f, 16, t.s); cudaMemsetAsync(f, 0, 16, t.s); cudaFreeAsync(f, t.u); break; }
+    case 43: { Two t; cudaMemcpy2DAsync(d, 8, h, 8, 4, 2, cudaMemcpyHostToDevice, t.s); cudaMemsetAsync(d + 2, 0, 4, t.u); break; }
+    case 44: { Two t; twice<<<1, 4, 0, t.s>>>(d, 4); cudaEventRecord(t.e, t.s); cudaStreamWaitEvent(t.u, t.e); twice<<<1, 4, 0, t.u>>>(d, 4); twice<<<1, 4>>>(d, 4);
+      twice<<<1, 4, 0, t.s>>>(d, 4); cudaMemcpyAsync(p, d, 16, cudaMemcpyDeviceToHost, t.s); cudaStreamSynchronize(t.s); printf("%f\n", p[1]); break; }
+    case 45: { Two t; twice<<<1, 2, 0, t.s>>>(d, 2); twice<<<1, 2, 0, t.u>>>(d + 2, 2); cudaDeviceSynchronize(); copy<<<1, 4, 0, t.s>>>(d, m); copy<<<1, 4, 0, t.u>>>(d, p); cudaFree(d);
+      cudaMemcpy2DAsync(m, 8, h, 8, 4, 2, cudaMemcpyHostToDevice, t.s); cudaMemcpy2DAsync(m + 1, 8, h, 8, 4, 2, cudaMemcpyHostToDevice, t.u); cudaMemset(p, 0, 16); printf("%f\n", p[0]); break; }
+    case 46: { Two t; float* f; cudaMallocAsync(&f, 16, t.s); cudaMemsetAsync(f, 0, 16, t.s); cudaEventRecord(t.e, t.s); cudaStreamWaitEvent(t.u, t.e); cudaFreeAsync(f, t.u);
+      cudaMemcpyAsync(d, p, 8, cudaMemcpyHostToDevice, t.s); p[2] = 5; copy<<<1, 2>>>(m, d); m[2] = 3; cudaMemcpyAsync(h, d, 16, cudaMemcpyDeviceToHost, 0); m[1] = p[1] = 4; printf("%f\n", h[1]); break; }
   }}
   return 0;
 }

@@ -11,11 +11,13 @@
 
 extern "C" {
 cudaError_t host_cudaMalloc(void** pointer, size_t bytes);
+cudaError_t host_cudaMallocAsync(void** pointer, size_t bytes, cudaStream_t stream);
 cudaError_t host_cudaMallocManaged(void** pointer, size_t bytes);
 cudaError_t host_cudaMallocHost(void** pointer, size_t bytes);
 cudaError_t host_cudaHostRegister(void* pointer, size_t bytes);
 cudaError_t host_cudaHostUnregister(void* pointer);
 cudaError_t host_cudaFree(void* pointer);
+cudaError_t host_cudaFreeAsync(void* pointer, cudaStream_t stream);
 cudaError_t host_cudaFreeHost(void* pointer);
 cudaError_t host_cudaMemcpy(void* to, const void* from, size_t bytes, int kind);
 cudaError_t host_cudaMemcpyAsync(void* to, const void* from, size_t bytes, int kind, cudaStream_t stream);
@@ -37,7 +39,7 @@ cudaError_t host_cudaGetLastError();
 cudaError_t host_cudaPeekAtLastError();
 const char* host_cudaGetErrorString(int error);
 const char* host_cudaGetErrorName(int error);
-cudaError_t host_cudaStreamCreate(cudaStream_t* stream);
+cudaError_t host_cudaStreamCreate(cudaStream_t* stream, int flags);
 cudaError_t host_cudaStreamDestroy(cudaStream_t stream);
 cudaError_t host_cudaEventCreate(cudaEvent_t* event);
 cudaError_t host_cudaEventDestroy(cudaEvent_t event);
@@ -58,8 +60,8 @@ cudaError_t host_cudaFuncGetAttribute(const void* kernel, int attribute, int* va
 
 // -- memory --------------------------------------------------------------------------------------------------------------
 template <class T> inline cudaError_t host_malloc(T** pointer, size_t bytes) { return host_cudaMalloc((void**)pointer, bytes); }
-template <class T> inline cudaError_t host_mallocAsync(T** pointer, size_t bytes, cudaStream_t) {
-    return host_cudaMalloc((void**)pointer, bytes);
+template <class T> inline cudaError_t host_mallocAsync(T** pointer, size_t bytes, cudaStream_t stream) {
+    return host_cudaMallocAsync((void**)pointer, bytes, stream);
 }
 template <class T> inline cudaError_t host_mallocManaged(T** pointer, size_t bytes, unsigned = 1) {
     return host_cudaMallocManaged((void**)pointer, bytes);
@@ -76,7 +78,7 @@ template <class T> inline cudaError_t host_hostGetDevicePointer(T** device, void
     return cudaSuccess;
 }
 inline cudaError_t host_hostRegister(void* pointer, size_t bytes, unsigned = 0) { return host_cudaHostRegister(pointer, bytes); }
-inline cudaError_t host_freeAsync(void* pointer, cudaStream_t) { return host_cudaFree(pointer); }
+inline cudaError_t host_freeAsync(void* pointer, cudaStream_t stream) { return host_cudaFreeAsync(pointer, stream); }
 inline cudaError_t host_memcpyAsync(void* to, const void* from, size_t bytes, int kind, cudaStream_t stream = 0) {
     return host_cudaMemcpyAsync(to, from, bytes, kind, stream);
 }
@@ -247,12 +249,12 @@ inline cudaError_t host_getFlags(unsigned* flags) { *flags = 0; return cudaSucce
 inline cudaError_t host_chooseDevice(int* device, const cudaDeviceProp*) { *device = 0; return cudaSuccess; }
 inline cudaError_t host_memPool(cudaMemPool_t* pool, int) { *pool = (cudaMemPool_t)16; return cudaSuccess; }
 inline cudaError_t host_memPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps*) { *pool = (cudaMemPool_t)16; return cudaSuccess; }
-template <class T> inline cudaError_t host_mallocFromPool(T** pointer, size_t bytes, cudaMemPool_t, cudaStream_t) {
-    return host_cudaMalloc((void**)pointer, bytes);
+template <class T> inline cudaError_t host_mallocFromPool(T** pointer, size_t bytes, cudaMemPool_t, cudaStream_t stream) {
+    return host_cudaMallocAsync((void**)pointer, bytes, stream);
 }
 
 // -- streams, events, launches -------------------------------------------------------------------------------------------
-inline cudaError_t host_streamCreate(cudaStream_t* stream, unsigned = 0, int = 0) { return host_cudaStreamCreate(stream); }
+inline cudaError_t host_streamCreate(cudaStream_t* stream, unsigned flags = 0, int = 0) { return host_cudaStreamCreate(stream, flags); }
 inline cudaError_t host_streamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned = 0) {
     return host_cudaStreamWaitEvent(stream, event);
 }

@@ -1,0 +1,202 @@
+"""The order between streams and the host, and who touches which bytes of memory. (CUDA C++ Programming Guide, "Streams", "Events")
+
+Work is carried out at once, in the order in which the host asks for it. A GPU keeps that order inside of a stream alone; what else
+comes before what is said by events, by the default stream, and by the host where it waits. Every piece of work has a time, and
+every stream knows up to when the work of each other stream comes before its own. Two pieces of work of which neither knows the
+other may run at once, in either order: if both touch the same bytes, one of them writing, that is a race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinygan_kernels.emulator.execute.memory import Memory
+
+HOST, DEFAULT, LEGACY, OF_THREAD = -1, 0, 1, 2
+"""The host, among streams; and the default stream, by its two handles and as that of each thread (cudaStreamPerThread)."""
+MOST_USES = 1000
+"""Uses of memory that are kept: beyond that the oldest ones are forgotten, whose races are then not found."""
+
+
+@dataclass(eq=False)
+class Use:
+    """Bytes that a piece of work touches, from `start` to before `end`.
+
+    marks: one for each `unit` bytes of them, True where they are touched; None: all of them. stream, time: of the work; by: what it
+    is, with its place; name: of the memory.
+    """
+
+    start: int
+    end: int
+    writes: bool
+    name: str
+    marks: np.ndarray | None = field(default=None, repr=False)
+    unit: int = 1
+    stream: int = 0
+    time: int = 0
+    by: str = ""
+
+    def touched(self, start: int, end: int) -> np.ndarray:
+        """Return a mark for each byte from `start` to before `end`, which are some of this use's own."""
+        if self.marks is None:
+            return np.ones(end - start, bool)
+        first, after = (start - self.start) // self.unit, -(-(end - self.start) // self.unit)
+        skipped = start - self.start - first * self.unit
+        return np.repeat(self.marks[first:after], self.unit)[skipped : skipped + end - start]
+
+    def meets(self, other: Use) -> bool:
+        """Say whether both touch one byte, one of them writing."""
+        start, end = max(self.start, other.start), min(self.end, other.end)
+        if start >= end or not (self.writes or other.writes):
+            return False
+        return bool((self.touched(start, end) & other.touched(start, end)).any())
+
+    def covers(self, other: Use) -> bool:
+        """Say whether whatever races with the other use, which comes before this one, races with this one too."""
+        if not (self.start <= other.start and other.end <= self.end and (self.writes or not other.writes)):
+            return False
+        return self.marks is None or not (other.touched(other.start, other.end) & ~self.touched(other.start, other.end)).any()
+
+
+Times = dict[int, int]
+
+
+class Streams:
+    """What the host and the streams of one program know of each other, and what of memory is in use.
+
+    uses: those of work that the host has not waited for.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[int, Times] = {HOST: {}, DEFAULT: {}}
+        self.events: dict[int, Times] = {}
+        self.apart: set[int] = set()  # streams that neither wait for the default stream nor let it wait (cudaStreamNonBlocking)
+        self.now = 0
+        self.uses: list[Use] = []
+
+    # -- order ------------------------------------------------------------------------------------------------------------------
+    @property
+    def several(self) -> bool:
+        """Say whether there is another stream than the default one."""
+        return len(self.known) > 2
+
+    def made(self, stream: int, apart: bool) -> None:
+        """Note a new stream. apart: whether it is independent of the default stream."""
+        self.known[stream] = {}
+        if apart:
+            self.apart.add(stream)
+
+    def begin(self, stream: int) -> int:
+        """Begin a piece of work in a stream; return the stream, by its usual handle."""
+        stream = DEFAULT if stream == LEGACY else stream
+        mine = self.known.setdefault(stream, {})
+        _join(mine, self.known[HOST])
+        if stream == DEFAULT:
+            for other, known in self.known.items():
+                if other not in self.apart:
+                    _join(mine, known)
+        elif stream not in self.apart:
+            _join(mine, self.known[DEFAULT])
+        self.now += 1
+        mine[stream] = self.now
+        return stream
+
+    def recorded(self, event: int, stream: int) -> None:
+        """Note that an event was recorded in a stream."""
+        self.events[event] = dict(self.known[self.begin(stream)])
+
+    def waits(self, stream: int, event: int) -> None:
+        """Let a stream wait for an event. One that was never recorded is not waited for."""
+        _join(self.known[self.begin(stream)], self.events.get(event, {}))
+
+    def host_waits(self, stream: int | None = None, event: int | None = None) -> None:
+        """Let the host wait for a stream or an event; for everything if neither is given."""
+        host = self.known[HOST]
+        if event is not None:
+            _join(host, self.events.get(event, {}))
+        elif stream is not None:
+            _join(host, self.known[self.begin(stream)])
+        else:
+            for known in list(self.known.values()):
+                _join(host, known)
+        self.uses = [u for u in self.uses if not _knows(host, u)]
+
+    # -- memory -----------------------------------------------------------------------------------------------------------------
+    def use(self, stream: int, by: str, used: Iterable[Use]) -> str:
+        """Note what the last piece of work in a stream touches. Return what is wrong with it, "" if nothing is.
+
+        stream: as `begin` returned it; by: what the work is, with its place.
+        """
+        known, wrong = self.known[stream], ""
+        for new in used:
+            new.stream, new.time, new.by = stream, known[stream], by
+            unordered = [old for old in self.uses if not _knows(known, old)]
+            met = next((old for old in reversed(unordered) if new.meets(old)), None) if not wrong else None
+            if met is not None:
+                wrong = (
+                    f"{by} {_does(new)} {new.name}, which {met.by} {_does(met)} in another stream, with nothing that orders the "
+                    "two (cudaStreamWaitEvent)"
+                )
+            self.uses = [old for old in self.uses if not (_knows(known, old) and new.covers(old))]
+            self.uses.append(new)
+        del self.uses[:-MOST_USES]
+        return wrong
+
+    def forget(self, start: int, end: int) -> None:
+        """Forget what used memory that is given back."""
+        self.uses = [use for use in self.uses if use.end <= start or end <= use.start]
+
+    def in_use(self, address: int, size: int, writes: bool) -> Use | None:
+        """Return a use that races with an access of the host, None if there is none."""
+        mine = Use(address, address + size, writes, "")
+        return next((use for use in reversed(self.uses) if use.meets(mine)), None)
+
+    def free_around(self, address: int, size: int, start: int, end: int, writes: bool) -> tuple[int, int]:
+        """Return the range between `start` and `end`, around bytes that nothing uses, that no use reaches into."""
+        for use in self.uses:
+            if use.writes or writes:
+                if use.end <= address:
+                    start = max(start, use.end)
+                elif use.start >= address + size:
+                    end = min(end, use.start)
+                else:  # around the bytes, but not at them
+                    start, end = max(start, address), min(end, address + size)
+        return start, end
+
+
+def uses_of(ranges: Iterable[Memory]) -> list[Use]:
+    """Return what a launch has touched of these ranges of global memory, by the records of the racecheck."""
+    found = []
+    for memory in ranges:
+        records = memory.races
+        if records is None or memory.heap is not None:
+            continue
+        read = np.zeros(records.size, bool)
+        for stamps in records.readers:
+            if stamps is not None:
+                read |= stamps != 0
+        for marks, writes in ((records.writer != 0, True), (read, False)):
+            which = np.flatnonzero(marks)
+            if which.size:
+                first, after = int(which[0]), int(which[-1]) + 1
+                start = memory.base + first * records.granule
+                end = min(memory.base + after * records.granule, memory.end)
+                found.append(Use(start, end, writes, memory.name, marks[first:after], records.granule))
+    return found
+
+
+def _does(use: Use) -> str:
+    return "writes" if use.writes else "reads"
+
+
+def _knows(known: Times, use: Use) -> bool:
+    return known.get(use.stream, 0) >= use.time
+
+
+def _join(known: Times, other: Times) -> None:
+    for stream, time in other.items():
+        if time > known.get(stream, 0):
+            known[stream] = time
