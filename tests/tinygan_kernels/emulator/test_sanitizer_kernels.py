@@ -134,7 +134,7 @@ def test_loads_of_a_header_whose_surplus_is_dropped():
 def test_whether_messages_pass_through_memory(lines, messages, depends):
     written = with_pointers()
     written.add(lines.replace("; ", ";\n"))
-    assert order_of(written.kernel()) == (messages, depends, frozenset())
+    assert order_of(written.kernel())[:3] == (messages, depends, frozenset())
 
 
 def test_loads_that_give_a_compare_and_swap_its_first_guess():

@@ -33,7 +33,7 @@ class Access(NamedTuple):
 
 
 class AtMemory(Both):
-    """Accesses to a few words. The model keeps, of each granule, the last writer and four readers, each as an Access."""
+    """Accesses to a few words. The model keeps, of each granule, four writers and four readers, each as an Access."""
 
     def __init__(self, seed: int, space: str, granule: int, clustered: bool = False):
         super().__init__(seed)
@@ -44,8 +44,8 @@ class AtMemory(Both):
         self.races = Races(self.order, space, SimpleNamespace(add=lambda *said: self.said.append(said)))
         self.memory = Memory(np.zeros(BLOCKS * WORDS * 4 + 8, np.uint8), BASE)
         self.records = Records(self.memory.data.size, granule, BASE)
-        self.writer: dict[int, Access] = {}
-        self.readers: dict[tuple[int, int], Access] = {}  # by granule and kind
+        self.writers: dict[tuple[int, int], Access] = {}  # by granule and kind
+        self.readers: dict[tuple[int, int], Access] = {}
         self.met = np.zeros(BLOCKS, "i8")  # when each block met as a whole, the last time
         self.line = 0
 
@@ -81,12 +81,11 @@ class AtMemory(Both):
         for j in range(site.bytes // self.granule):
             at = [self.spans(site, position)[j] for position in positions.tolist()]
             if stale:
-                found = [i for i, place in enumerate(at) if place in self.writer]
-                expected += self.stale(site, found, [self.writer.get(place) for place in at], accesses, positions)
+                found = [i for i, place in enumerate(at) if (place, NEWEST) in self.writers]
+                expected += self.stale(site, found, [self.writers.get((place, NEWEST)) for place in at], accesses, positions)
             else:
-                found = [i for i, place in enumerate(at) if self.race(accesses[i], self.writer.get(place))]
-                expected += self.told(site, found, [self.writer.get(place) for place in at], accesses, positions, "read", "written")
-            self.note_readers(at, accesses)
+                expected += self.first_of(range(4), self.writers, at, site, accesses, positions, "read", "written")
+            self.note(self.readers, at, accesses)
         self.compare(expected)
 
     def write(self) -> None:
@@ -104,34 +103,41 @@ class AtMemory(Both):
             at = [self.spans(site, position)[j] for position in positions.tolist()]
             stored = [int(values[element, lane]) for lane in lanes.index]
             before = [int(view[(position - BASE) // 4 + element]) for position in positions.tolist()]
-            found = [i for i, place in enumerate(at) if self.race(accesses[i], self.writer.get(place))
-                     and (atomic or stored[i] != before[i])]
-            expected += self.told(site, found, [self.writer.get(p) for p in at], accesses, positions, "write", "written")
-            for reader in reversed(range(4)):
-                if not found:
-                    others = [self.readers.get((place, reader)) for place in at]
-                    found = [i for i, other in enumerate(others) if self.race(accesses[i], other)]
-                    expected += self.told(site, found, others, accesses, positions, "write", "read")
+            changes = [atomic or stored[i] != before[i] for i in range(len(at))]
+            found = self.first_of(range(4), self.writers, at, site, accesses, positions, "write", "written", changes)
+            expected += found or self.first_of(range(3, -1, -1), self.readers, at, site, accesses, positions, "write", "read")
             last = {place: i for i, place in enumerate(at)}
-            self.writer.update({place: accesses[i] for place, i in last.items()})
+            if flags:
+                self.note(self.writers, at, accesses)
+            else:
+                self.writers.update({(place, NEWEST): accesses[i] for place, i in last.items()})
             expected += self.at_once(site, at, last, accesses, positions, None if atomic else stored)
         if not atomic:
             for i, position in enumerate(positions.tolist()):
                 view[(position - BASE) // 4 :][: site.count] = values[:, lanes.index[i]]
         self.compare(expected)
 
-    def note_readers(self, at: list[int], accesses: list[Access]) -> None:
-        """The last lane of the instruction is the newest reader. Who is displaced is kept by how far it is from who came."""
-        old, last = {place: self.readers.get((place, NEWEST)) for place in at}, dict(zip(at, accesses, strict=True))
+    def first_of(self, kinds, table, at, site, accesses, positions, action, earlier, changes=None) -> list[tuple]:
+        """Return the finding of a race with those of the first kind that any lane races with. changes: lanes whose race counts."""
+        for kind in kinds:
+            others = [table.get((place, kind)) for place in at]
+            found = [i for i, other in enumerate(others) if self.race(accesses[i], other) and (changes is None or changes[i])]
+            if found:
+                return self.told(site, found, others, accesses, positions, action, earlier)
+        return []
+
+    def note(self, table: dict[tuple[int, int], Access], at: list[int], accesses: list[Access]) -> None:
+        """The last lane of the instruction is the newest one. Who is displaced is kept by how far it is from who came."""
+        old, last = {place: table.get((place, NEWEST)) for place in at}, dict(zip(at, accesses, strict=True))
         kept: dict[tuple[int, int], Access] = {}
         for place, access in zip(at, accesses, strict=True):
             before = old[place]
             if before is not None and before.lane != access.lane and not self.met_since(before, access):
                 kept[place, self.distance(before, access)] = before
-        self.readers.update(kept)
+        table.update(kept)
         kept = {(place, self.distance(access, last[place])): access
                 for place, access in zip(at, accesses, strict=True) if access != last[place]}
-        self.readers.update(kept | {(place, NEWEST): access for place, access in last.items()})
+        table.update(kept | {(place, NEWEST): access for place, access in last.items()})
 
     def met_since(self, before: Access, access: Access) -> bool:
         """Return whether the block of both has met as a whole between the two."""
@@ -233,13 +239,13 @@ def test_races_are_those_of_the_model(seed, space, granule, clustered):
 ])  # fmt: skip
 def test_bytes_that_are_allocated_anew_were_touched_by_nobody(granule, start, end, gone):
     records = Records(24, granule, BASE)
-    kept = [records.writer, records.slot(SAME_BLOCK), records.slot(NEWEST)]
+    kept = [records.writer, records.slot(records.older, ELSEWHERE), records.slot(records.readers, NEWEST)]
     for stamps in kept:
         stamps[:] = 7
     records.forget(start, end)
-    for stamps in (records.writer, records.slot(SAME_BLOCK), records.slot(NEWEST)):
+    for stamps in kept:
         assert np.flatnonzero(stamps == 0).tolist() == gone and (stamps[stamps != 0] == 7).all()
-    assert records.readers[SAME_WARP] is None and not records.slot(SAME_WARP).any()
+    assert records.readers[SAME_WARP] is None and not records.slot(records.readers, SAME_WARP).any()
 
 
 @pytest.mark.parametrize(("size", "granule"), [(24, 4), (25, 4), (27, 4), (28, 4), (5, 1)])
@@ -247,7 +253,7 @@ def test_records_reach_to_the_last_byte(size, granule):
     records = Records(size, granule, BASE)
     last = [at for _, at in records.granules(SimpleNamespace(bytes=1), np.array([BASE + size - 1]))]
     assert [int(at[0]) for at in last] == [(size - 1) // granule] and records.writer.size > (size - 1) // granule
-    assert not records.written and records.slot(ELSEWHERE).size == records.writer.size
+    assert not records.written and records.slot(records.readers, ELSEWHERE).size == records.writer.size
 
 
 @pytest.mark.parametrize(("name", "way"), [
@@ -257,3 +263,42 @@ def test_records_reach_to_the_last_byte(size, granule):
 ])  # fmt: skip
 def test_ways_on_which_a_launch_may_not_see_its_writes(name, way):
     assert stale_way(name) == way
+
+
+@pytest.mark.parametrize(("name", "size", "line", "found"), [
+    ("st.volatile.global.u64", 8, 1, "of 8 and 4 bytes"), ("st.volatile.global.u32", 4, 1, ""),
+    ("st.volatile.global.u8", 1, 1, ""),
+    ("st.volatile.global.u32", 4, 9, "three steps"), ("atom.global.add.u32", 4, 1, ""), ("ld.volatile.global.u64", 8, 1, "of 8 and 4"),
+    ("ld.volatile.global.u32", 4, 9, ""), ("st.global.u32", 4, 9, "with no order between"),
+])  # fmt: skip
+def test_strong_accesses_race_if_their_sizes_differ_or_one_is_written_back(name, size, line, found):
+    """Block 0 has added to a word; line 9 is a store of what was read there."""
+    both = AtMemory(0, "global", 4)
+    both.races.mixed, both.races.updates = True, frozenset({9})
+    strong = Strength(STRONG | WIDE, False, False)
+    one, other = (Lanes(np.arange(WIDTH) == lane) for lane in (0, STRIDE))
+    site = replace(WORD, name="atom.global.add.u32", ptx_line=2)
+    both.races.write(site, strong, both.memory, both.records, np.array([BASE]), one, None)
+    site = replace(WORD, name=name, size=size, code=f"u{size}", ptx_line=line)
+    given = strong if "volatile" in name or "atom" in name else Strength(0, False, False)
+    if name.startswith("ld"):
+        both.races.read(site, given, both.memory, both.records, np.array([BASE]), other)
+    else:
+        values = None if name.startswith("atom") else [np.ones(WIDTH, f"u{size}")]
+        both.races.write(site, given, both.memory, both.records, np.array([BASE]), other, values)
+    said = [message for _, message, *_ in both.said]
+    assert len(said) == bool(found) and all(found in message for message in said)
+
+
+def test_an_add_after_an_update_of_another_block_and_updates_at_once_lose_one():
+    both = AtMemory(0, "global", 4)
+    both.races.updates = frozenset({9})
+    strong, update = Strength(STRONG | WIDE, False, False), replace(WORD, name="st.volatile.global.u32", ptx_line=9)
+    one, two = Lanes(np.arange(WIDTH) == 0), Lanes(np.isin(np.arange(WIDTH), (0, STRIDE)))
+    both.races.write(update, strong, both.memory, both.records, np.array([BASE]), one, [np.ones(WIDTH, "u4")])
+    assert not both.said
+    add = replace(WORD, name="atom.global.add.u32", ptx_line=2)
+    both.races.write(add, strong, both.memory, both.records, np.array([BASE]), Lanes(np.arange(WIDTH) == STRIDE), None)
+    both.races.write(update, strong, both.memory, both.records, np.array([BASE + 8] * 2), two, [np.ones(WIDTH, "u4")])
+    told = [(message, "three steps" in message, "in the same instruction" in message) for _, message, *_ in both.said]
+    assert [found for _, *found in told] == [[True, False], [True, True]]

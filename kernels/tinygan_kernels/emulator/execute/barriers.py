@@ -117,8 +117,9 @@ class Barriers:
             wanted = self._wanted(there)
             complete = (arrived >= wanted) & (arrived > 0)
             if complete.any():
-                if self.machine.check and (arrived > wanted).any():
-                    self._report_more(there, arrived > wanted, int(wanted[arrived > wanted][0]))
+                more = (arrived > wanted) & (wanted % WARP == 0)  # of another count it has been told that it cannot be
+                if self.machine.check and more.any():
+                    self._report_more(there, more, int(wanted[more][0]))
                 self._complete(there, complete)
 
     def _per_block(self, lanes: Lanes) -> np.ndarray:

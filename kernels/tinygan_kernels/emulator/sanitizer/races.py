@@ -1,8 +1,9 @@
 """The racecheck: two threads touch the same bytes, one of them writing, and nothing orders the two. (PTX ISA, 8.10.2, "Data races")
 
 Of every granule (4 bytes, 1 if the kernel has narrower accesses) up to four writers and four readers are kept: the last one, and
-of those before it that nothing orders before it (as two atomics) the last in its warp, the last in another warp of its block, and
-the last in another block. Two writes of the same value count as harmless, as they do for compute-sanitizer (its level INFO).
+of those before it that nothing orders before it the last in its warp, the last in another warp of its block, and the last in another
+block; of writers only where the last one is strong, as of atomics. Two writes of the same value count as harmless, as they do for
+compute-sanitizer (its level INFO).
 
 Two strong accesses do not race, with two exceptions. If they are of different sizes, they are not atomic to each other (PTX ISA,
 "Morally strong operations": they overlap completely). And a volatile variable that one thread reads, changes and writes back loses
@@ -110,11 +111,12 @@ class Races:
             for readers in reversed(records.readers):  # one write is one finding: the farthest reader is named
                 if readers is not None and not found:
                     found = self._against(readers[at], stamp, site, positions, lanes, action, "read", None)
-            if records.written:
+            if records.written and strength.flags:
                 self._displaced(records, records.older, at, writers, stamp, lanes)
             records.writer[at] = stamp
             winner = records.writer[at]
-            self._lost(records, records.older, at, stamp, winner)
+            if strength.flags:
+                self._lost(records, records.older, at, stamp, winner)
             if update:
                 self._found(site, winner != stamp, winner, positions, lanes, "write", "written in the same instruction")
             elif not strength.flags:

@@ -169,7 +169,7 @@ class Streams:
 
 def uses_of(ranges: Iterable[Memory]) -> list[Use]:
     """Return what a launch has touched of these ranges of global memory, by the records of the racecheck."""
-    found = []
+    found: list[Use] = []
     for memory in ranges:
         records = memory.races
         if records is None or memory.heap is not None:
