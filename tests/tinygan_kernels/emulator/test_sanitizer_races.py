@@ -268,7 +268,8 @@ def test_ways_on_which_a_launch_may_not_see_its_writes(name, way):
 @pytest.mark.parametrize(("name", "size", "line", "found"), [
     ("st.volatile.global.u64", 8, 1, "of 8 and 4 bytes"), ("st.volatile.global.u32", 4, 1, ""),
     ("st.volatile.global.u8", 1, 1, ""),
-    ("st.volatile.global.u32", 4, 9, "three steps"), ("atom.global.add.u32", 4, 1, ""), ("ld.volatile.global.u64", 8, 1, "of 8 and 4"),
+    ("st.volatile.global.u32", 4, 9, "three steps"), ("atom.global.add.u32", 4, 1, ""),
+    ("ld.volatile.global.u64", 8, 1, "of 8 and 4"),
     ("ld.volatile.global.u32", 4, 9, ""), ("st.global.u32", 4, 9, "with no order between"),
 ])  # fmt: skip
 def test_strong_accesses_race_if_their_sizes_differ_or_one_is_written_back(name, size, line, found):
