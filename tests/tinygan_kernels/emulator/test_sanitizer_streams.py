@@ -135,7 +135,7 @@ def test_what_a_launch_touched_comes_from_the_records_of_the_racecheck():
     writer[[2, 4]] = 7
     reader[9] = 7
     memory.races = SimpleNamespace(size=11, granule=4, writer=writer, readers=[None, reader, None, None])
-    write, read = uses_of([memory])
+    read, write = uses_of([memory])
     assert (write.start, write.end, write.writes, write.marks.tolist(), write.unit) == (1008, 1020, True, [True, False, True], 4)
     assert (read.start, read.end, read.writes, read.name) == (1036, 1040, False, "x")
     memory.heap = object()

@@ -182,10 +182,10 @@ class CudaMemory:
             some = [(at, size) for at, size, does in runs if does == writes and size and self._shared(at)]
             if some:
                 start, end = min(at for at, _ in some), max(at + size for at, size in some)
-                marks = np.zeros((end - start) // unit, bool) if len(some) > 1 else None
-                for at, size in some if marks is not None else ():
+                marks = np.zeros((end - start) // unit, bool)
+                for at, size in some:
                     marks[(at - start) // unit : (at + size - start) // unit] = True
-                used.append(Use(start, end, writes, (self.process.memory.at(start) or NOWHERE).name, marks, unit))
+                used.append(Use(start, end, writes, (self.process.memory.at(start) or NOWHERE).name, marks if len(some) > 1 else None, unit))
         self._note(stream, f"{what} at {self.process.place()}", used)
 
     def _shared(self, address: int) -> bool:

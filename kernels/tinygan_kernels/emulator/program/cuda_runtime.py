@@ -93,7 +93,7 @@ class CudaRuntime(CudaMemory):
             "cudaSetDevice": (self.set_device, "i"),
             "cudaStreamCreate": (self.create_stream, "pi"),
             "cudaStreamDestroy": (self.destroy, "p"),
-            "cudaEventCreate": (self.create, "p"),
+            "cudaEventCreate": (self.create_event, "p"),
             "cudaEventDestroy": (self.destroy, "p"),
             "cudaEventRecord": (self.event_record, "pp"),
             "cudaEventSynchronize": (self.event_synchronize, "p"),
@@ -175,9 +175,12 @@ class CudaRuntime(CudaMemory):
 
     def create_stream(self, pointer: int, flags: int) -> None:
         """Make a stream. flags: 1 (cudaStreamNonBlocking) for one that is independent of the default stream."""
-        self.streams.made(self.create(pointer), bool(flags & 1))
+        self.streams.made(self._created(pointer), bool(flags & 1))
 
-    def create(self, pointer: int) -> int:
+    def create_event(self, pointer: int) -> None:
+        self._created(pointer)
+
+    def _created(self, pointer: int) -> int:
         handle = self._new_handle()
         self.handles.add(handle)
         self.times[handle] = None

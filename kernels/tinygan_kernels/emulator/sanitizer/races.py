@@ -2,8 +2,8 @@
 
 Of every granule (4 bytes, 1 if the kernel has narrower accesses) up to four writers and four readers are kept: the last one, and
 of those before it that nothing orders before it the last in its warp, the last in another warp of its block, and the last in
-another block; of writers only where the last one is strong, as of atomics. Two writes of the same value count as harmless, as they do for
-compute-sanitizer (its level INFO).
+another block; of writers only where the last one is strong, as of atomics. Two writes of the same value count as harmless, as they
+do for compute-sanitizer (its level INFO).
 
 Two strong accesses do not race, with two exceptions. If they are of different sizes, they are not atomic to each other (PTX ISA,
 "Morally strong operations": they overlap completely). And a volatile variable that one thread reads, changes and writes back loses

@@ -178,7 +178,7 @@ def uses_of(ranges: Iterable[Memory]) -> list[Use]:
         for stamps in records.readers:
             if stamps is not None:
                 read |= stamps != 0
-        for marks, writes in ((records.writer != 0, True), (read, False)):
+        for marks, writes in ((read, False), (records.writer != 0, True)):
             which = np.flatnonzero(marks)
             if which.size:
                 first, after = int(which[0]), int(which[-1]) + 1

@@ -82,16 +82,16 @@ WRONG = {
     20: "initcheck: cudaMemcpy reads device memory that nothing has written: 16 bytes of cudaMalloc at faults.cu:41",
     21: "writes 4 bytes through a null pointer",
     22: "cudaMallocHost at faults.cu:17, which the cudaMemcpyAsync at faults.cu:43 writes: the host has not waited for it",
-    33: "racecheck: kernel twice (launched at faults.cu:54) writes 16 bytes of cudaMalloc at faults.cu:17, which kernel twice "
+    33: "racecheck: kernel twice (launched at faults.cu:54) reads 16 bytes of cudaMalloc at faults.cu:17, which kernel twice "
         "(launched at faults.cu:54) writes in another stream, with nothing that orders the two",
     34: "kernel copy (launched at faults.cu:55) reads 16 bytes of cudaMalloc at faults.cu:17, which kernel twice",
     35: "the cudaMemcpyAsync at faults.cu:56 reads 16 bytes of cudaMalloc at faults.cu:17, which kernel twice (launched",
-    36: "kernel twice (launched at faults.cu:57) writes 16 bytes of cudaMalloc",
+    36: "kernel twice (launched at faults.cu:57) reads 16 bytes of cudaMalloc",
     37: "reads 4 bytes of 16 bytes of cudaMallocHost at faults.cu:17, which the cudaMemcpyAsync at faults.cu:58 writes",
     38: "reads 4 bytes of 16 bytes of cudaMallocHost at faults.cu:17, which the cudaMemcpyAsync at faults.cu:59 writes",
     39: "writes 4 bytes of 16 bytes of cudaMallocHost at faults.cu:17, which the cudaMemcpyAsync at faults.cu:60 reads",
     40: "writes 4 bytes of 16 bytes of cudaMallocManaged at faults.cu:17, which kernel copy (launched at faults.cu:61) reads",
-    41: "kernel twice (launched at faults.cu:62) writes 16 bytes of cudaMalloc",
+    41: "kernel twice (launched at faults.cu:62) reads 16 bytes of cudaMalloc",
     42: "the cudaFreeAsync at faults.cu:63 writes 16 bytes of cudaMallocAsync at faults.cu:63, which the cudaMemset at",
     43: "the cudaMemset at faults.cu:64 writes 16 bytes of cudaMalloc at faults.cu:17, which the cudaMemcpy2DAsync at",
 }
