@@ -182,10 +182,11 @@ class CudaMemory:
             some = [(at, size) for at, size, does in runs if does == writes and size and self._shared(at)]
             if some:
                 start, end = min(at for at, _ in some), max(at + size for at, size in some)
-                marks = np.zeros((end - start) // unit, bool)
+                each = unit if len(some) > 1 else end - start
+                marks = np.zeros((end - start) // each, bool)
                 for at, size in some:
-                    marks[(at - start) // unit : (at + size - start) // unit] = True
-                used.append(Use(start, end, writes, (self.process.memory.at(start) or NOWHERE).name, marks if len(some) > 1 else None, unit))
+                    marks[(at - start) // each : (at + size - start) // each] = True
+                used.append(Use(start, end, writes, (self.process.memory.at(start) or NOWHERE).name, marks, each))
         self._note(stream, f"{what} at {self.process.place()}", used)
 
     def _shared(self, address: int) -> bool:
