@@ -1,6 +1,5 @@
 """The order between streams: what the vector clocks say is what a list of all predecessors says."""
 
-import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,38 +44,51 @@ def made():
     return streams
 
 
+class Draws:
+    """Choices by a generator of random numbers."""
+
+    def __init__(self, seed):
+        self.generator = np.random.default_rng(seed)
+
+    def choice(self, options):
+        return options[int(self.generator.integers(len(options)))]
+
+    def chance(self, probability):
+        return self.generator.random() < probability
+
+
 def random_step(draw, streams, plain):
     """Do the same in both; return what each says of a race, if it was a piece of work."""
     stream = draw.choice((DEFAULT, ONE, OTHER, APART))
     match draw.choice("uuuuuuurrwweshd"):
         case "u":
-            start, size, unit = draw.randrange(0, 24, 4), draw.choice((4, 8, 12)), draw.choice((1, 4))
-            marks = draw.choice((None, np.array([draw.random() < 0.6 for _ in range(size // unit)])))
-            writes = draw.random() < 0.4
+            start, size, unit = draw.choice(range(0, 24, 4)), draw.choice((4, 8, 12)), draw.choice((1, 4))
+            marks = draw.choice((None, np.array([draw.chance(0.6) for _ in range(size // unit)])))
+            writes = draw.chance(0.4)
             use = Use(start, start + size, writes, "x", marks, unit)
             touched = {start + int(i) for i in np.flatnonzero(use.touched(start, start + size))}
             plain.begin(stream)
             said = streams.use(streams.begin(LEGACY if stream == DEFAULT else stream), "it", [use])
             return bool(said), plain.use(stream, touched, writes)
         case "r":
-            event = draw.randrange(3)
+            event = draw.choice(range(3))
             plain.begin(stream)
             plain.events[event] = set(plain.before[stream])
             streams.recorded(event, stream)
         case "w":
-            event = draw.randrange(3)
+            event = draw.choice(range(3))
             plain.begin(stream)
             plain.before[stream] |= plain.events.get(event, set())
             streams.waits(stream, event)
         case "e":
-            event = draw.randrange(3)
+            event = draw.choice(range(3))
             plain.before[HOST] |= plain.events.get(event, set())
             streams.host_waits(event=event)
         case "s":
             plain.begin(stream)
             plain.before[HOST] |= plain.before[stream]
             streams.host_waits(stream)
-        case "d" if draw.random() < 0.2:
+        case "d" if draw.chance(0.2):
             plain.before[HOST] |= set(range(len(plain.work)))
             streams.host_waits()
     return None
@@ -85,7 +97,7 @@ def random_step(draw, streams, plain):
 def test_races_are_found_as_by_a_list_of_all_predecessors():
     found = []
     for seed in range(150):
-        draw, streams, plain = random.Random(seed), made(), Predecessors()
+        draw, streams, plain = Draws(seed), made(), Predecessors()
         for step in range(40):
             said = random_step(draw, streams, plain)
             assert said is None or said[0] == said[1], (seed, step)
