@@ -6,14 +6,15 @@ of the cells, and V = sum p_i log D(x_i) + q_i log(1 - D(x_i)). Its maximum is a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from tinygan.engine import ops
-from tinygan.engine.tensor import Tensor, gradients, wrap
+from tinygan.engine.replay import Replayed
+from tinygan.engine.tensor import NotReplayable, Tensor, gradients, wrap
 from tinygan.game.objectives import LOG4, value
 from tinygan.game.packing import packed
 from tinygan.nn.flat import Flat
@@ -30,23 +31,48 @@ def ascend_to_optimum(D: Sequential, goal: Callable[[], Tensor], iterations: int
     """Move D's parameters to a maximum of goal() by L-BFGS; float64 networks. Returns the goal reached.
 
     L-BFGS is a quasi-Newton method (Liu and Nocedal 1989, as SciPy has it); a plain gradient needs many thousands of steps for the
-    last digits. D's parameters become views of one buffer.
+    last digits. D's parameters become views of one buffer. goal: a function of nothing but these parameters; it is recorded with
+    its gradient and replayed from then on, unless it asks for values. SciPy's own products, of vectors as long as D has parameters,
+    take one thread: more of them would wait for one another longer than such a product takes.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     flat = Flat(D.parameters())
-    parameters = list(flat.parameters.values())
+    evaluate = _goal_and_gradient(flat, goal)
 
     def minus_goal(theta: np.ndarray) -> tuple[float, np.ndarray]:
         flat.theta[...] = theta
         flat.backend.writes.note((flat.theta,))
-        reached = goal()
-        return -float(reached), -flat.gather(gradients(reached, parameters)).numpy()
+        reached, slopes = evaluate()
+        return -float(reached), -slopes.numpy()
 
-    found = minimize(minus_goal, flat.theta.copy(), jac=True, method="L-BFGS-B",
-                     options={"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 1e-13, "gtol": 1e-9})
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(minus_goal, flat.theta.copy(), jac=True, method="L-BFGS-B",
+                         options={"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 1e-13, "gtol": 1e-9})
     flat.theta[...] = found.x
+    flat.backend.writes.note((flat.theta,))
     return float(goal())
+
+
+def _goal_and_gradient(flat: Flat, goal: Callable[[], Tensor]) -> Callable[[], Sequence[Tensor]]:
+    """Return a function that gives goal() and its gradient (P,): by replay, or eagerly from the first call on where that fails."""
+    parameters = list(flat.parameters.values())
+
+    def plain() -> tuple[Tensor, Tensor]:
+        reached = goal()
+        return reached, flat.gather(gradients(reached, parameters))
+
+    ways: list[Callable[[], Sequence[Tensor]]] = [Replayed(plain, flat.backend)]
+
+    def evaluate() -> Sequence[Tensor]:
+        try:
+            return ways[-1]()
+        except NotReplayable:
+            ways.append(plain)
+            return plain()
+
+    return evaluate
 
 
 # ---- is D at its optimum? -------------------------------------------------------------------------------------------------------
