@@ -65,7 +65,7 @@ def _halves(D: Sequential, G: Sequential, x: Tensor, z: Tensor) -> tuple[Tensor,
 COLLAPSE = '''"""Make D collapse G on purpose. Eight Gaussians on a circle; with these options G learns all eight modes.
 
 Change them so that G gives most modes up: it maps many z to the same x, where D happens to believe it at the moment. The judge
-plays three games with them, which takes some ten seconds.
+plays three games with them, which takes some seconds.
 """
 
 OPTIONS = {

@@ -24,7 +24,7 @@ from tinygan.optim import Adam
 from .claim import Claim, Measured
 
 STD = 0.1
-STEPS, BATCH = 2000, 64
+STEPS, BATCH = 1200, 64
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,11 @@ PLAIN = Setting()
 BALANCED = Setting(lr_d=3e-3)  # the control: everything else the same, D's rate as high as G's
 CURES = {"k = 5": Setting(k=5), "R1 2": Setting(r1=2.0), "packing 4": Setting(pack=4)}
 SEEDS = range(10)
+FEWER = range(5)  # of the runs that keep their modes, which differ less
 
 
-def _runs(setting: Setting, backend: Backend) -> list[Outcome]:
-    return [play(setting, backend, seed) for seed in SEEDS]
+def _runs(setting: Setting, backend: Backend, seeds: range) -> list[Outcome]:
+    return [play(setting, backend, seed) for seed in seeds]
 
 
 def _missed(runs: list[Outcome]) -> float:
@@ -104,7 +105,7 @@ def _alarms(runs: list[Outcome]) -> int:
 
 
 def collapse(backend: Backend) -> list[Measured]:
-    runs = _runs(PLAIN, backend)
+    runs = _runs(PLAIN, backend, SEEDS)
     kl, modes = (float(np.mean([getattr(r.coverage, name) for r in runs])) for name in ("reverse_kl", "modes"))
     return [
         Measured("share of the data in regions that G avoids, mean of 10 seeds", _missed(runs), 0.3, relation=">="),
@@ -115,12 +116,9 @@ def collapse(backend: Backend) -> list[Measured]:
     ]
 
 
-CONTROLS = range(5)
-
-
 def _control(backend: Backend, kl: float) -> list[Measured]:
     """Measure the balanced game on five of the seeds: the same data, networks and steps, and rates that are equal."""
-    runs = [play(BALANCED, backend, seed) for seed in CONTROLS]
+    runs = _runs(BALANCED, backend, FEWER)
     balanced = float(np.mean([run.coverage.reverse_kl for run in runs]))
     return [
         Measured("control, equal rates: share in avoided regions, mean of 5 seeds", _missed(runs), 0.2, relation="<="),
@@ -132,10 +130,10 @@ def _control(backend: Backend, kl: float) -> list[Measured]:
 def cures(backend: Backend) -> list[Measured]:
     measured = []
     for name, setting in CURES.items():
-        runs = _runs(setting, backend)
+        runs = _runs(setting, backend, FEWER)
         measured += [
-            Measured(f"{name}: share in avoided regions, mean of 10 seeds", _missed(runs), 0.15, relation="<="),
-            Measured(f"{name}: runs of 10 in which the alarm goes off", _alarms(runs), 2, relation="<="),
+            Measured(f"{name}: share in avoided regions, mean of 5 seeds", _missed(runs), 0.15, relation="<="),
+            Measured(f"{name}: runs of 5 in which the alarm goes off", _alarms(runs), 1, relation="<="),
         ]
     return measured
 

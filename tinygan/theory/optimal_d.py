@@ -149,7 +149,7 @@ class LineG(Layer):
         return z @ self.a + self.b
 
 
-def distance_along(k: int, backend: Backend, seed: int = 3, steps: int = 60, m: int = 256) -> float:
+def distance_along(k: int, backend: Backend, seed: int = 3, steps: int = 40, m: int = 256) -> float:
     """Return the mean of E |D - D*| over the steps of Algorithm 1, D* being the optimal D for the G of each step.
 
     Data N(2, 0.5^2), G starts at N(-1, 1); k steps of D for each of G. The seed is that of D's first weights and of all draws.
