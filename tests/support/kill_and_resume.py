@@ -124,8 +124,16 @@ def killed_at_random(out: Path, kind: str, seconds: float) -> bool:
     return wait(process, reader, opener)
 
 
+def load_once(kind: str) -> None:
+    """Load here what every fork would load anew, Numba among it, which takes longer than all the steps between two kills."""
+    from numba.core.registry import cpu_target
+
+    dataset(KINDS[kind]["data"]), backend(KINDS[kind].get("backend", "reference"))
+    cpu_target.target_context.refresh()
+
+
 def main(kind: str, folder: Path) -> None:
-    dataset(KINDS[kind]["data"]), backend(KINDS[kind].get("backend", "reference"))  # once, not in every fork
+    load_once(kind)
     seconds, out, steps = undisturbed(folder / "whole", kind), folder / "killed", []
     moments = [(n, m) for n in range(1, 6) for m in MOMENTS] if kind == "ring" else []
     done = False
