@@ -16,6 +16,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+# NumPy's and SciPy's products of small matrices would share themselves out among as many threads as there are cores, in each of the
+# processes that tests run in, and the threads of one would wait for those of the other by keeping the cores busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def pytest_collectstart() -> None:
     """Stop Python's collector while tests are collected: it would look again and again through what all stays."""
     gc.disable()
