@@ -10,6 +10,7 @@ import pytest
 from data_files import npy, refusal_of, shown
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_endings import draw_one_pixel
 from told import told
 
 from tinygan.cli.main import run as command
@@ -399,6 +400,7 @@ def test_no_cell_that_is_written_begins_a_formula(texts):
 
 def test_what_was_understood_is_said_and_stored_from_training_to_samples(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    draw_one_pixel(monkeypatch)
     table(tmp_path, "size,kind,price\n" + "".join(f"{i},{'=a' if i % 3 else 'b'},{i * i}\n" for i in range(9)) + ",b,5\n")
     quick = ["--backend", "reference", "--out", "r"]
     assert command(["train", "t.csv", "--steps", "1", *quick]) == 2

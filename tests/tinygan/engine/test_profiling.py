@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from quick_endings import end_quickly
 from tiny_runs import backend, start
 from tinygan_kernels.profiling import work
 
@@ -108,8 +109,9 @@ def test_a_profile_of_a_run_adds_up_and_is_not_saved(tmp_path):
     assert all(row.seconds > 0 for row in found.rows) and found.rest > 0
 
 
-def test_the_command_prints_it(tmp_path, capsys):
+def test_the_command_prints_it(tmp_path, capsys, monkeypatch):
     """Shares add up to 100 %, the steps of the run are as many as were asked for, and samples are those without it."""
+    end_quickly(monkeypatch)
     small = ["train", "ring", "--batch", "8", "--hidden", "8", "--z", "3"]
     assert main.run([*small, "--steps", "4", "--profile", "--out", str(tmp_path / "a")]) == 0
     shown = capsys.readouterr().out

@@ -6,6 +6,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from quick_endings import end_quickly
 from tinygan_kernels import load
 from tinygan_kernels.cpu.runtime import waiting, workers
 
@@ -68,7 +69,8 @@ def crowded(monkeypatch):
     monkeypatch.setattr("tinygan.training.crowd.EVERY", 0.0)
 
 
-def test_the_command_line_says_it_once(crowded, tmp_path, capsys):
+def test_the_command_line_says_it_once(crowded, tmp_path, capsys, monkeypatch):
+    end_quickly(monkeypatch)
     assert main.run(["train", "ring", "--hidden", "8", "--steps", "20", "--out", str(tmp_path / "run")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "other programs use the cores" in line]
     assert len(lines) == 1 and "3.0 times as long" in lines[0]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from quick_endings import end_quickly
 from tinygan_kernels import load
 
 from benchmarks.quality import presets
@@ -213,6 +214,7 @@ def test_the_command_line_refuses_in_one_line(arguments, message, capsys, tmp_pa
 
 def test_options_come_on_top_of_a_preset(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    end_quickly(monkeypatch)
     small = ["--steps", "5", "--hidden", "8", "--batch", "8"]
     assert run(["train", "ring", "--preset", "sngan", "--objective", "least-squares", *small]) == 0
     config = json.loads((tmp_path / "runs/ring/config.json").read_text())
