@@ -86,15 +86,17 @@ ABLATION: dict[str, tuple[tuple[str, Any], ...]] = {
 }
 HELD_OUT = (("held_out", 0.2),)
 WIDER = (1.1, 1.2, 1.3)  # std of the noise with which rows of held-out digits are sampled too
-# What the preset "density" is on grid without the options that grid has beside ring's, in full runs.
+# The preset "density" on grid without options that grid has beside ring's: all rows have ring's gamma and fall of the rates.
+GAMMA_AND_RATES_OF_RING = (("steps", 24_000), ("r1", 0.02), ("r2", 0.02), ("penalty_fall", 8.0), ("decay_power", 2.0))
 ABLATION_GRID: dict[str, tuple[tuple[str, Any], ...]] = {
-    "as on ring": (("fourier", 64), ("frequency", 60.0), ("lr_g", 1e-3)), "G as fast as D": (("lr_g", 1e-3),),
-    "features as on ring": (("fourier", 64), ("frequency", 60.0)),
+    "gamma and rates as on ring": (), "as on ring": (("fourier", 64), ("frequency", 60.0), ("lr_g", 1e-3)),
+    "G as fast as D": (("lr_g", 1e-3),), "features as on ring": (("fourier", 64), ("frequency", 60.0)),
 }
 TABLES: dict[str, list[SetUp]] = {
     "density": [SetUp("ring", "density"), SetUp("grid", "density")],
     "ablation": [SetUp("ring", "density", (ABLATION_STEPS, *options), label) for label, options in ABLATION.items()],
-    "ablation-grid": [SetUp("grid", "density", options, label) for label, options in ABLATION_GRID.items()],
+    "ablation-grid": [SetUp("grid", "density", (*GAMMA_AND_RATES_OF_RING, *options), label)
+                      for label, options in ABLATION_GRID.items()],
     "results": [SetUp("ring", "best"), SetUp("grid", "best"), SetUp("digits", "best")],
     "held-out": [SetUp("digits", "best", HELD_OUT, "defaults"),
                  SetUp("digits", "best", (*HELD_OUT, ("r2", 0.1), ("steps", 8_000)), "with R2, half the steps")],
