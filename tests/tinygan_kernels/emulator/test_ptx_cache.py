@@ -52,6 +52,13 @@ def test_another_source_option_version_or_header_is_compiled_anew(compilations, 
     monkeypatch.undo()
 
 
+def test_long_code_is_kept_though_it_includes_nothing(compilations, own_folder):
+    code = 'extern "C" __global__ void k(float* x) { x[0] = 1; }\n' + "// a comment\n" * (ptx_cache.LONG // 12)
+    assert compiled(code) == compiled(code) and len(compilations) == 1
+    compiled(code + "// another\n")
+    assert len(compilations) == 2 and len(list(own_folder.iterdir())) == 2
+
+
 def test_keys_depend_on_the_compiler_and_its_headers(monkeypatch):
     given = nvrtc.flags((), "compute_80", nvrtc.toolkit.header_folders(nvrtc.version()))
 

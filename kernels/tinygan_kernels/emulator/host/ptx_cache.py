@@ -21,6 +21,8 @@ from pathlib import Path
 from . import headers, toolkit
 
 MOST_FILES = 500
+LONG = 4096
+"""Characters of code from which on it is kept although it includes nothing: NVRTC takes a second for kernels of that length."""
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include\b[ \t]*(.*)", re.MULTILINE)
 _OF_FILES = re.compile(r"(-I|--include-path|-include|--pre-include|-isystem)")
 
@@ -37,13 +39,15 @@ def key(
     """Return the name of a compilation's file; None for one that is not kept.
 
     options: those of the caller; given: all that NVRTC gets, with the toolkit's folders; more: {name: text} of headers besides the
-    emulator's. Code without an #include compiles in no time, and a header from a folder of the user's own may change unseen:
+    emulator's. Short code without an #include compiles in no time, and a header from a folder of the user's own may change unseen:
     neither is kept.
     """
     folders = [Path(option.split("=", 1)[1]) for option in given if option.startswith("--include-path=")]
     included, more = _INCLUDE.findall(code), more or {}
     options = tuple(o for o in options if o.removeprefix("--pre-include=") not in more)
-    if not included or any(map(_OF_FILES.match, options)) or not all(_is_known(name, folders, more) for name in included):
+    if not included and len(code) < LONG:
+        return None
+    if any(map(_OF_FILES.match, options)) or not all(_is_known(name, folders, more) for name in included):
         return None
     toolkits = [(str(f), toolkit.headers_version(f), f.stat().st_mtime_ns) for f in folders if f.is_dir()]
     parts = [code, given, names, filename, version, toolkits, headers.HEADERS, more]
