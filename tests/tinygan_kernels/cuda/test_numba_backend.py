@@ -27,7 +27,9 @@ def rng():
 
 
 def _cases(version: Version, dtype: str):
-    return cases(version.kernel, dtype, (64,) if getattr(version, "tile", ()) == (64, 64) else (16,))
+    """All hard cases in float32; in float64, in which Numba compiles the very same lines, every third one."""
+    found = list(cases(version.kernel, dtype, (64,) if getattr(version, "tile", ()) == (64, 64) else (16,)))
+    return found if dtype == "float32" else found[1::3]
 
 
 def _verified(version: Version, dtype: str) -> verify.VersionVerdict:
@@ -44,7 +46,7 @@ def _verified(version: Version, dtype: str) -> verify.VersionVerdict:
 def test_a_version_is_right_on_hard_shapes_and_clean(version, dtype):
     row = _verified(version, dtype)
     assert row.ok, row
-    assert row.cases >= 6
+    assert row.cases >= (6 if dtype == "float32" else 2)
     assert row.worst > 0, "a bound that is never approached says that nothing was compared"
 
 
