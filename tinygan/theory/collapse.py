@@ -59,8 +59,8 @@ def _game(setting: Setting, backend: Backend, rng: np.random.Generator) -> Game:
 
 
 @cache
-def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Train for STEPS steps of Algorithm 1, on batches of BATCH packs. Returns 512 real and 1024 generated points."""
+def generated(setting: Setting, backend: Backend, seed: int = 0, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+    """Train for so many steps of Algorithm 1, on batches of BATCH packs. Returns 512 real and 1024 generated points."""
     rng = np.random.default_rng(seed)
     game, m = _game(setting, backend, rng), BATCH * setting.pack
 
@@ -73,7 +73,7 @@ def generated(setting: Setting, backend: Backend, seed: int = 0) -> tuple[np.nda
         return ()
 
     replayed = Replayed(step, backend)
-    for _ in range(STEPS):
+    for _ in range(steps):
         replayed(*(draw for _ in range(setting.k) for draw in (_real(rng, m), noise())), noise())
     fake = game.G(wrap(backend.asarray(noise(1024)), backend)).numpy()
     return _real(rng, 512), fake
