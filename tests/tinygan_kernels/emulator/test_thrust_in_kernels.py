@@ -1,11 +1,13 @@
 """Thrust inside of kernels: algorithms that one thread runs, tuples, iterators and complex numbers, against NumPy."""
 
+import io
+
 import numpy as np
 import pytest
 
 pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
 
-from tinygan_kernels.emulator import RawModule
+from tinygan_kernels.emulator import RawKernel, RawModule
 from tinygan_kernels.emulator.host import nvrtc, thrust
 
 SOURCE = r"""
@@ -83,3 +85,20 @@ def test_complex_numbers_are_thrusts_and_have_cupys_names(module: RawModule) -> 
 def test_only_code_that_includes_thrust_is_compiled_in_another_way() -> None:
     assert thrust.included_by("int a;\n # include <thrust/sort.h>\n") and thrust.included_by('#include "cupy/complex.cuh"')
     assert not thrust.included_by("// #include <thrust/sort.h>\n#include <cub/cub.cuh>\nusing thrust::complex;")
+
+
+def test_warnings_of_a_users_own_source_are_told_and_those_of_headers_not():
+    header = "/include/cuda/std/climits(39): warning #47-D: incompatible redefinition\n  #define A\n     ^"
+    mine, remark = "mine.cu(4): warning #177-D: never referenced\n  int n;", "Remark: The warnings can be suppressed with ..."
+    error = "/include/thrust/sort.h(5): error: no operator"
+    assert thrust.own_messages("\n\n".join((header, remark, mine, error)), "mine.cu") == "\n\n".join((remark, mine, error))
+    assert thrust.own_messages(f"{header}\n\n{remark}\n\n", "mine.cu").strip() == ""
+    code = 'extern "C" __global__ void k(int* x) {\n unsigned char c = 300; x[0] = c; }'
+    log, quiet = io.StringIO(), io.StringIO()
+    RawKernel(code, "k", filename="mine.cu").compile(log)
+    RawModule(code=code.replace("300", "30")).compile(quiet)
+    _, with_thrust = nvrtc.compile_with_log(f"#include <thrust/pair.h>\n{code}", filename="mine.cu")
+    for text, line in ((log.getvalue(), 2), (with_thrust, 3)):
+        lines = [each for each in text.splitlines() if "warning" in each and "suppressed" not in each]
+        assert len(lines) == 1 and lines[0].startswith(f"mine.cu({line}): warning")
+    assert quiet.getvalue() == ""

@@ -54,8 +54,7 @@ def compile_ptx(
     (INFINITY, uint32_t) is known here as well. Raises CompilationError, with the compiler's log, if the code is wrong, and
     EmulatorError where there is no NVRTC.
     """
-    if not more_headers and thrust.included_by(code):
-        options, more_headers = (*options, *thrust.OPTIONS), thrust.headers()
+    options, more_headers = _with_thrust(code, options, more_headers)
     given = flags(options, arch, toolkit.header_folders(version()))
     kept = ptx_cache.key(code, options, given, names, filename, version(), dict(more_headers))
     found = ptx_cache.load(kept) if kept else None
@@ -67,10 +66,20 @@ def compile_ptx(
 
 
 @lru_cache(maxsize=64)
-def compile_with_log(code: str, options: tuple = (), arch: str = "compute_80", filename: str = "kernel.cu") -> tuple[str, str]:
+def compile_with_log(
+    code: str, options: tuple = (), arch: str = "compute_80", filename: str = "kernel.cu", names: tuple = ()
+) -> tuple[str, str]:
     """Return (PTX, the compiler's log): its warnings, "" where it has none. Parameters and errors are those of compile_ptx."""
-    ptx, _, log = _compile_leniently(code, flags(options, arch, toolkit.header_folders(version())), (), filename, ())
+    options, more = _with_thrust(code, options, ())
+    ptx, _, log = _compile_leniently(code, flags(options, arch, toolkit.header_folders(version())), names, filename, more)
     return ptx, log
+
+
+def _with_thrust(code: str, options: tuple, more_headers: tuple) -> tuple[tuple, tuple]:
+    """Return options and headers with which code compiles that includes Thrust; others stay, and so do headers that are given."""
+    if more_headers or not thrust.included_by(code):
+        return options, more_headers
+    return (*options, *thrust.OPTIONS), thrust.headers()
 
 
 Compiled = tuple[str, dict[str, str], str]
@@ -93,7 +102,7 @@ def _compile(code: str, given: list[str], names: tuple, filename: str, more: tup
     texts, included = _headers(more)
     program = _check(nvrtc, nvrtc.nvrtcCreateProgram(code.encode(), filename.encode(), len(texts), texts, included))[0]
     try:
-        return _compiled(nvrtc, program, given, names)
+        return _compiled(nvrtc, program, given, names, filename if more else "")
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 
@@ -105,12 +114,13 @@ def _headers(more: tuple[tuple[str, str], ...]) -> tuple[list[bytes], list[bytes
     return [text.encode() for text in brought.values()], [name.encode() for name in brought]
 
 
-def _compiled(nvrtc, program, given: list[str], names: tuple) -> Compiled:
-    """Compile a program that was created."""
+def _compiled(nvrtc, program, given: list[str], names: tuple, own: str) -> Compiled:
+    """Compile a program that was created. own: the file whose warnings alone are of interest, "" for all."""
     for name in names:
         _check(nvrtc, nvrtc.nvrtcAddNameExpression(program, name.encode()))
     result = nvrtc.nvrtcCompileProgram(program, len(given), [f.encode() for f in given])
     log = _text(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
+    log = thrust.own_messages(log, own) if own else log
     if result[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         why = toolkit.advice(version(), architectures(), given, log)
         raise CompilationError(f"the CUDA C++ does not compile:{why and f' {why}'}\n{log or result[0]}")

@@ -52,6 +52,7 @@ class RawModule:
             raise EmulatorError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
         self.code, self.file_path, self.options, self.backend = code, path, tuple(options), backend
         self.enable_cooperative_groups, self.name_expressions = enable_cooperative_groups, tuple(name_expressions or ())
+        self._how = arch, filename
         self.lowered: dict[str, str] = {}
         if _is_ptx(code):
             self.ptx = code
@@ -63,7 +64,9 @@ class RawModule:
         self.functions: dict[str, RawKernel] = {}
 
     def compile(self, log_stream=None) -> None:
-        """Do nothing, as the module is compiled when it is made. log_stream: gets what the compiler says, which is nothing here."""
+        """Do nothing more, as the module is compiled when it is made. log_stream: gets the warnings of the compiler."""
+        if log_stream is not None and self.ptx is not self.code:
+            log_stream.write(nvrtc.compile_with_log(self.code, self.options, *self._how, self.name_expressions)[1])
 
     def get_function(self, name: str) -> RawKernel:
         """Return a kernel by its name (extern "C", or a name expression).
@@ -161,8 +164,9 @@ class RawKernel:
         return signature.pointees(self.source, plain_name(self.name)) if self.source else ()
 
     def compile(self, log_stream=None) -> None:
-        """Compile the kernel now. log_stream: gets what the compiler says, which is nothing where the code is right."""
+        """Compile the kernel now. log_stream: gets the warnings of the compiler."""
         self.translated  # noqa: B018
+        self.module.compile(log_stream)
 
     def __call__(self, grid, block, args=(), *, shared_mem: int = 0, stream=None) -> None:
         if not isinstance(args, (tuple, list)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 OPTIONS = ("-DTHRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP", "-DCCCL_DISABLE_NVRTC_COMPATIBILITY_CHECK",
-           "--device-as-default-execution-space", "--disable-warnings", "--pre-include=thrust_in_kernels.h")  # fmt: skip
+           "--device-as-default-execution-space", "--pre-include=thrust_in_kernels.h")  # fmt: skip
 """What NVRTC needs besides for a source that includes Thrust. Its system "cpp" is the one in which the calling thread does all."""
 POLICIES = """#pragma once
 #include <thrust/system/cpp/execution_policy.h>
@@ -67,6 +67,7 @@ using thrust::norm;
 using thrust::arg;
 """
 """What CuPy's <cupy/complex.cuh> declares."""
+_WARNING = re.compile(r"\s*(.+?)\(\d+\): (?:warning|remark)\b")
 _OF_HOSTS = (
     "device_vector.h", "host_vector.h", "universal_vector.h", "system_error.h", "system/system_error.h", "system/error_code.h",
 )  # fmt: skip
@@ -75,6 +76,14 @@ _OF_HOSTS = (
 def included_by(code: str) -> bool:
     """Return whether a source includes a header of Thrust's, or CuPy's complex numbers, which are Thrust's."""
     return re.search(r'^[ \t]*#[ \t]*include[ \t]*[<"](thrust/|cupy/complex)', code, re.MULTILINE) is not None
+
+
+def own_messages(log: str, filename: str) -> str:
+    """Return a log of NVRTC's without its warnings of headers, of which Thrust's give dozens; errors and a user's own ones stay."""
+    messages = re.split(r"\n\s*\n", log)
+    kept = [m for m in messages if not (found := _WARNING.match(m)) or found[1] == filename]
+    told = any(_WARNING.match(m) for m in kept)
+    return "\n\n".join(m for m in kept if told or not m.startswith("Remark: The warnings can be suppressed"))
 
 
 def headers() -> tuple[tuple[str, str], ...]:
