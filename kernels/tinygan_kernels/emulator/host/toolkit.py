@@ -40,6 +40,11 @@ PROPERTIES_UNTIL_13 = {
 }  # fmt: skip
 """Members of cudaDeviceProp that CUDA 13 has not, and the attributes (cudaDevAttr...) that tell the same."""
 _DRIVER = r"CU[a-z]\w+|cu(?:Init|Device|Ctx|Module|Mem|Launch|Func|Stream|Event|Link|Get|Driver|Graph|Array|Pointer|Library)\w*"
+ABSENT = {
+    "regex": "search texts by std::string's find and substr, or by sscanf",
+    "filesystem": "open files by fopen or std::fstream; whether there is one is what fopen says",
+}
+"""Parts of the C++ library that host code does not have, and what takes their places."""
 _CCCL = ("cuda/", "cub/", "thrust/", "nv/")
 _IN_OTHER_FOLDERS = ("crt/mma.h", "curand_kernel.h")  # headers that kernels include, from packages which may have their own folder
 
@@ -96,6 +101,9 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
             return on_architecture(version, offered, int(architecture[1]), architecture[2])
     if "nvrtc: error:" in log:
         return f"NVRTC {dotted(version)} does not take one of the options {' '.join(_plain(options))}; a newer one may"
+    for name, instead in ABSENT.items():
+        if re.search(rf'namespace "std" has no (?:actual )?member "{name}', log) or f'cannot open source file "{name}"' in log:
+            return f"std::{name} is not there: {instead}"
     missing = re.search(r'cannot open source file "([^"]+)"', log)
     if missing:
         return _on_header(version, missing[1])
@@ -123,6 +131,8 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
             f"{driver[1]} is of CUDA's driver API, of which programs have cuTensorMapEncode alone here: use the runtime's "
             "functions (cudaMalloc, cudaLaunchKernel); emulator.RawModule(path=...) in Python launches kernels of a file of PTX"
         )
+    if "<typeinfo> must be included" in log or '"type_info" is not allowed' in log:
+        return "typeid is not there: give classes a virtual function that returns a name, and compare types by std::is_same"
     foreign = sorted({headers for path in re.findall(r"^(\S+)\(\d+\): (?:catastrophic )?error", log, re.MULTILINE)
                       if (headers := headers_version(Path(path).parent)) and headers != version})  # fmt: skip
     if not foreign and version < (13, 0) and re.search(r"^\S*\bthrust/\S+\(\d+\): error", log, re.MULTILINE):

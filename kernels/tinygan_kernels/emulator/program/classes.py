@@ -7,6 +7,7 @@ where the compiler makes one without a call, an aggregate or a copy of plain mem
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from .sources import blanked
 
@@ -17,6 +18,48 @@ _CLASS = re.compile(
     r"\b(?:class|struct)\s+(?:(?:__\w+__|alignas)\s*(?:\([^()]*\)\s*)?)*(\w+)\s*(?:<[^;{}()]*>\s*)?(?:final\s*)?"
     r"(?::(?!:)[^;{}()]*)?\{"
 )
+
+
+class Base(NamedTuple):
+    """A base of a class: its name, without namespaces but std, whether it is public, and whether it is virtual."""
+
+    name: str
+    public: bool
+    virtual: bool
+
+
+class Described(NamedTuple):
+    """What the source says of a class: its bases, and whether it has virtual functions of its own."""
+
+    bases: tuple[Base, ...]
+    virtual: bool
+
+
+def described(plain: str) -> dict[str, Described | None]:
+    """Return what a source without comments and texts says of its classes, by their names.
+
+    None for templates, and where two classes have one name.
+    """
+    found: dict[str, Described | None] = {}
+    for match in _CLASS.finditer(plain):
+        before, name = plain[: match.start()].rstrip(), match[1]
+        if re.search(r"\benum$", before):
+            continue
+        clause = re.split(r"(?<!:):(?!:)", match[0][match.end(1) - match.start() : -1], maxsplit=1)[1:]
+        bases = tuple(_base(text, match[0].startswith("class")) for each in clause for text in _split(each))
+        virtual = re.search(r"\bvirtual\b", plain[match.end() : _closing(plain, match.end())]) is not None
+        template = re.search(r"\btemplate\s*<[^;{}#]*>$", before) or any("<" in base.name for base in bases)
+        plainly = not template and name not in found
+        found[name] = Described(bases, virtual) if plainly else None
+    return found
+
+
+def _base(text: str, private: bool) -> Base:
+    """Return the base that an item of a list of bases names. private: whether bases are private that do not say it."""
+    words = text.split()
+    access = next((w for w in words if w in ("public", "protected", "private")), "private" if private else "public")
+    name = "".join(w for w in words if w not in ("public", "protected", "private", "virtual"))
+    return Base(name if name.startswith("std::") else name.rsplit("::", 1)[-1], access == "public", "virtual" in words)
 
 
 def with_bases(source: str) -> str:

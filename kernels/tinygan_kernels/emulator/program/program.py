@@ -27,6 +27,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 
 from .by_value import LAUNCHING, refused_launches, with_launches_by_value
 from .c_library import CLibrary
+from .casts import DynamicCasts
 from .cuda_runtime import CudaRuntime
 from .device_libraries import THRUST, of_thrust, thrust_headers, uses_thrust
 from .exceptions import binds_structures, catches, with_exceptions, without_clauses
@@ -81,6 +82,8 @@ class Program:
             common = (*common, "--std=c++20")  # in which function objects, as of a `try`, may use structured bindings
         if self.catches or any("host_throw" in text for text in (code, *own.values())):
             common = (*common, "--pre-include=thrown.h", *(("-DHOST_CATCHES=1",) if self.catches else ()))
+        if re.search(r"\bdynamic_cast\s*<[^;]*&", self.declarations):  # to a reference, which may throw
+            common = (*common, "--pre-include=stdexcept", "-DHOST_CASTS=1")
         headers = {name: self._of_library(text) for name, text in program_headers().items()}
         if uses_thrust(self.source, *own.values()):
             common, headers = (*common, *THRUST), headers | thrust_headers()
@@ -257,6 +260,7 @@ class _Run:
         externs = {**self.c_library.functions(), **self.runtime.functions(), **GraphFunctions(self.runtime).functions()}
         process, program = self.process, self.program
         externs |= self.random_numbers.functions() | process.callbacks()
+        externs |= DynamicCasts(process, program.host, addresses, program.declarations).functions()
         process.own_files = program.own_files
         code = program.host_code(addresses, externs)
         process.sites = code.sites

@@ -150,6 +150,8 @@ int main(int argc, char** argv) {
     try { depth(3); } catch (Error e) { printf("%d\n", e.code()); }
     for (int n = 0; n < 5; n++) printf("= %d\n", returning(n));
     nested();
+    try { throw Both(); } catch (std::exception& e) { printf("%d %d\n", dynamic_cast<Tagged&>(e).tag, dynamic_cast<std::logic_error*>(&e) != nullptr); }
+    try { Tagged t; printf("%d", dynamic_cast<Both&>(t).tag); } catch (const std::bad_cast& e) { printf("%s\n", e.what()); }
     try { try { throw Both(); } catch (int) { printf("wrong"); } } catch (Tagged& t) { printf("tag %d\n", t.tag); }
     try { throw Both(); } catch (const std::exception& e) { printf("%s\n", e.what()); } catch (...) { printf("wrong"); }
     try { throw "a text"; } catch (const char* s) { printf("%s\n", s); }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 pytest.importorskip("cuda.bindings", reason="needs NVRTC, of the extra [emulator]")
 
 from tinygan_kernels.emulator.program import unwinding
+from tinygan_kernels.emulator.program.casts import DynamicCasts
+from tinygan_kernels.emulator.program.classes import Base, Described, described
 from tinygan_kernels.emulator.program.exceptions import binds_structures, catches, with_exceptions, without_clauses
 from tinygan_kernels.emulator.program.machine_code import loaded, machine_code
 from tinygan_kernels.emulator.program.noexcept import with_noexcept
-from tinygan_kernels.emulator.program.process import Process
+from tinygan_kernels.emulator.program.process import HostFault, Process
 from tinygan_kernels.emulator.program.program import Program
 from tinygan_kernels.emulator.program.symbols import Symbols
 from tinygan_kernels.emulator.program.unwinding import Unwinding, without_debug_information
@@ -43,6 +46,26 @@ SATISFIED, RETRIEVED, STATE, BROKEN = (
 )
 FUTURES = [SATISFIED, SATISFIED, RETRIEVED, "4", STATE, STATE, BROKEN, SATISFIED, BROKEN, STATE, "18 0"]
 """What broken_rules() of raii.cu prints when g++ compiles it."""
+
+
+def test_casts_to_the_class_that_an_object_is_of_are_those_of_a_compiler_of_the_host(capfd):
+    assert Program(PROGRAMS / "casts.cu").run() == 0
+    assert capfd.readouterr().out == (PROGRAMS / "casts.txt").read_text()
+
+
+def test_what_the_source_says_of_classes_and_what_it_does_not():
+    text = "enum class E : int { a };\nstruct A { virtual ~A(); }; class B : A, public x::C, public virtual std::exception { };\n"
+    made = described(text + "template <class T> struct G { }; struct H : G<int> { }; struct K { }; namespace n { struct K { }; }")
+    assert made == {
+        "A": Described((), True), "G": None, "H": None, "K": None,
+        "B": Described((Base("A", False, False), Base("C", True, False), Base("std::exception", True, True)), False),
+    }  # fmt: skip
+    casts = DynamicCasts(Process(), parse(".version 8.0\n.target sm_80\n.address_size 64\n"), {}, "")
+    casts.classes.update(made, V=Described((Base("A", True, True),), True))
+    for name, why in (("V", "which has a virtual base"), ("H", "does not say plainly what its bases are")):
+        with pytest.raises(HostFault, match=f"dynamic_cast with the class .*{why}: give the base class a virtual function"):
+            casts.classes["D"] = Described((Base(name, True, False),), True)
+            list(casts._parts("D", 0, (), iter(()), count()))
 
 
 def test_errors_of_the_runtime_as_exceptions_and_threads_with_results(capfd):

@@ -245,6 +245,9 @@ def test_a_kernels_assert_and_its_printf(tmp_path, capsys):
         ("int main() { return nothing; }", r'p.cu\(1\): error: identifier "nothing" is undefined'),
         ("void gone(int); int main() { gone(3); return 0; }", "host code calls _Z4gonei, which nothing defines, at p.cu:1"),
         ("#include <cublas_v2.h>\nint main() { return 0; }", r'cannot open source file "cublas_v2.h"'),
+        ("#include <regex>\nint main() { std::regex r; }", "std::regex is not there: search texts by std::string's find"),
+        ("#include <filesystem>\nint main() {}", "std::filesystem is not there: open files by fopen"),
+        ("#include <typeinfo>\nint main() { typeid(3).name(); }", "typeid is not there: give classes a virtual function"),
     ],
 )
 def test_refusals(tmp_path, text, says):
