@@ -3,6 +3,7 @@
 import ast
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -299,6 +300,7 @@ def test_config_is_made_of_its_groups():
     assert all(set(options_of(group)) for group in GROUPS)
 
 
+@cache
 def uses():
     """Return the names that the package reads as attributes or takes as parameters; `conflicts` alone is no use of an option."""
     found = set()
