@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from quick_endings import PNG, draw_one_pixel
 
 from tinygan.cli import console, main, run
 from tinygan.data.comparison import shortened
@@ -83,7 +84,9 @@ NAMES = ["photos\n", "a\tb", "$x_1$ \\frac", "<b>[red]", "\u200f\u202e", "\ud800
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_picture_can_show_any_name(table, monkeypatch, capsys, recwarn, name):
+    """The picture of samples has the name in it; that of the curves has none, and is not drawn."""
     monkeypatch.chdir(table)
+    monkeypatch.setattr("tinygan.measure.pictures.draw_curves", lambda metrics, path, config, samples: path.write_bytes(PNG))
     file = f"{name}.csv"
     try:
         Path(file).write_text(TABLE)
@@ -160,6 +163,7 @@ LONG = "x" * 255
 def test_the_longest_names_that_there_can_be(table, monkeypatch, capsys):
     """A name of 255 bytes is written and read; one that is longer is refused before anything is trained."""
     monkeypatch.chdir(table)
+    draw_one_pixel(monkeypatch)
     data = f"{LONG[:251]}.csv"
     Path(data).write_text(TABLE)
     assert run(["train", data, "--out", LONG, *FAST]) == 0
