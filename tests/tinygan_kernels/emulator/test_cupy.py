@@ -104,6 +104,24 @@ def test_raw_arrays_indices_loops_and_several_outputs():
     assert isinstance(cp.ElementwiseKernel("T x", "T y", "y = x", return_tuple=True)(x), tuple)
 
 
+def test_outputs_that_are_given_may_be_larger_than_the_inputs():
+    x, wide = cp.arange(3.0)[:, None], cp.empty((3, 4))
+    assert cp.ElementwiseKernel("T x, T y", "T z", "z = x + y + i")(x, 10, wide) is wide
+    assert (wide == x + 10 + cp.arange(12).reshape(3, 4)).all()
+
+
+def test_raw_arrays_are_indexed_by_as_many_numbers_as_they_have_dimensions():
+    x, sums = cp.arange(6.0).reshape(2, 3), cp.zeros((3, 2))
+    code = "int at[] = {int(i % x.shape()[1]), int(i / x.shape()[1])}, from[] = {at[1], at[0]}; sums[at] = x[from] + n[0];"
+    cp.ElementwiseKernel("raw T x, raw T n", "raw T sums", code)(x, 10, sums, size=6)
+    assert (sums == x.T + 10).all()
+    of_index = "__device__ int at(int i, const long long* shape) { return i % (shape[0] * shape[1]); }"
+    total = cp.ReductionKernel("T x, raw T y", "T z", "x * y[at(i, y.shape())]", "a + b", "z = a", "0", preamble=of_index)
+    assert total(x, x) == 55
+    with pytest.raises(emulator.CompilationError, match="as many numbers as the array has dimensions"):
+        cp.ElementwiseKernel("raw T x", "T y", "int at[] = {0}; y = x[at]")(x, size=1)
+
+
 @pytest.mark.parametrize(
     "call, error, message",
     [

@@ -7,6 +7,7 @@ contiguous arrays; a reduction is done by one thread for each result, from the f
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,17 @@ C_TYPES = {
 }  # fmt: skip
 _HEAD = """#include <cstdint>
 {includes}
-template <typename T> struct CArray {{
-    T* data; long long count;
+template <typename T, int N> struct CArray {{
+    T* data; long long count; long long extents[N];
+    static const int ndim = N;
     __device__ T& operator[](long long i) const {{ return data[i]; }}
+    template <typename I, int K> __device__ T& operator[](const I (&index)[K]) const {{
+        static_assert(K == N, "an index of an array has as many numbers as the array has dimensions");
+        long long at = 0;
+        for (int k = 0; k < N; ++k) at = at * extents[k] + index[k];
+        return data[at];
+    }}
+    __device__ const long long* shape() const {{ return extents; }}
     __device__ long long size() const {{ return count; }}
 }};
 struct CIndexer {{ long long count; __device__ long long size() const {{ return count; }} }};
@@ -101,16 +110,29 @@ class _UserKernel:
     def _dtype(self, parameter: Parameter, types: dict[str, np.dtype]) -> np.dtype:
         return np.dtype(parameter.kind) if parameter.kind in C_TYPES else types[parameter.kind]
 
-    def _kernel(self, types: dict[str, np.dtype], body: str) -> RawKernel:
-        """Return the compiled kernel for these types. body: what stands between its braces."""
+    def _whole(self, parameter: Parameter, types: dict[str, np.dtype], dimensions: dict[str, int]) -> str:
+        """Return the declaration of a raw parameter, as a kernel begins with it."""
+        c, name, n = C_TYPES[str(self._dtype(parameter, types))], parameter.name, dimensions[parameter.name]
+        extents = ", ".join(f"_extent_{k}_of_{name}" for k in range(n))
+        return f"CArray<{c}, {n}> {name} = {{_at_{name}, _size_of_{name}, {{{extents}}}}};"
+
+    def _dimensions(self, arrays: Sequence[np.ndarray]) -> dict[str, int]:
+        """Return how many dimensions the raw parameters have, of these arrays of all parameters. A number has one."""
+        every = zip((*self.inputs, *self.outputs), arrays, strict=False)
+        return {p.name: max(a.ndim, 1) for p, a in every if p.raw}
+
+    def _kernel(self, types: dict[str, np.dtype], body: str, dimensions: dict[str, int]) -> RawKernel:
+        """Return the compiled kernel for these types. body: what stands between its braces; dimensions: of raw parameters."""
         key = (tuple(sorted((k, str(v)) for k, v in types.items())), body)
         if key not in self._kernels:
             dtypes = [self._dtype(p, types) for p in (*self.inputs, *self.outputs)]
             includes = "#include <cuda_fp16.h>\n" * (np.dtype("f2") in dtypes)
             includes += "#include <complex>\nusing std::complex;\n" * any(d.kind == "c" for d in dtypes)
             aliases = "".join(f"typedef {C_TYPES[str(dtype)]} {letter};\n" for letter, dtype in types.items())
-            pointers = "".join(f"{C_TYPES[str(d)]}* _at_{p.name}, long long _size_of_{p.name}, "
-                               for p, d in zip((*self.inputs, *self.outputs), dtypes, strict=True))  # fmt: skip
+            pointers = ""
+            for p, d in zip((*self.inputs, *self.outputs), dtypes, strict=True):
+                pointers += f"{C_TYPES[str(d)]}* _at_{p.name}, long long _size_of_{p.name}, "
+                pointers += "".join(f"long long _extent_{k}_of_{p.name}, " for k in range(dimensions.get(p.name, 0)))
             head = _HEAD.format(includes=includes)
             code = (f'{head}{aliases}{self.preamble}\nextern "C" __global__ void {self.name}({pointers}'
                     f"long long _all, long long _terms) {{\n{body}\n}}\n")  # fmt: skip
@@ -119,15 +141,18 @@ class _UserKernel:
 
     def _launch(self, kernel: RawKernel, arrays: list[np.ndarray], n: int, terms: int = 0) -> None:
         if n:
-            given = [value for array in arrays for value in (array, np.int64(array.size))]
+            given = list[np.ndarray | np.int64]()
+            for p, array in zip((*self.inputs, *self.outputs), arrays, strict=True):
+                given += [array, np.int64(array.size), *map(np.int64, (array.shape or (1,)) * p.raw)]
             kernel((-(-n // BLOCK),), (BLOCK,), (*given, np.int64(n), np.int64(terms)))
 
 
 class ElementwiseKernel(_UserKernel):
     """A kernel of an expression, run for each element: cupy.ElementwiseKernel(in_params, out_params, operation, name).
 
-    In `operation` a parameter is its element, a raw one the whole array, `i` the element's number and `_ind.size()` how many there
-    are. Inputs are broadcast against each other; outputs that are not given are made. Raises TypeError and ValueError for arguments
+    In `operation` a parameter is its element, a raw one the whole array (`x[5]`, `x[index]` for `int index[] = {1, 2}`,
+    `x.shape()[0]`), `i` the element's number and `_ind.size()` how many there are. Inputs are broadcast against each other and
+    against outputs that are given; others are made. Raises TypeError and ValueError for arguments
     that do not fit the declaration, and what a RawKernel raises.
     """
 
@@ -149,7 +174,8 @@ class ElementwiseKernel(_UserKernel):
         shape = self._shape(arrays, size)
         made = [np.empty(shape, self._dtype(p, types)) for p in every[len(args):]]
         results = [*(a for a in arrays[len(self.inputs):]), *made]
-        kernel = self._kernel(types, self._body(types))
+        dimensions = self._dimensions([*arrays, *made])
+        kernel = self._kernel(types, self._body(types, dimensions), dimensions)
         in_stream(lambda: self._compute(kernel, arrays[: len(self.inputs)], results, shape, types), stream)
         out = wrapped(tuple(args[len(self.inputs):]) or tuple(results))
         return None if self.no_return else out if self.return_tuple or len(out) != 1 else out[0]
@@ -165,16 +191,17 @@ class ElementwiseKernel(_UserKernel):
 
     def _shape(self, arrays: list[np.ndarray], size: int | None) -> tuple[int, ...]:
         every = list(zip([*self.inputs, *self.outputs], arrays, strict=False))
-        shapes = [a.shape for p, a in every[: len(self.inputs)] if not p.raw]
-        if not any(shapes):  # numbers and textures alone say nothing of how many elements there are
-            shapes = [a.shape for p, a in every if not p.raw]
+        shapes = [a.shape for p, a in every if not p.raw]
         if size is not None:
             if any(shapes):
                 raise ValueError(f"kernel {self.name}: size is for kernels all of whose arrays are raw")
             return (int(size),)
         if not shapes:
             raise ValueError(f"kernel {self.name}: all arrays are raw, so size= says how many elements there are")
-        shape = np.broadcast_shapes(*shapes)
+        try:
+            shape = np.broadcast_shapes(*shapes)  # outputs among them, so that they may be larger than the inputs
+        except ValueError:
+            shape = np.broadcast_shapes(*(a.shape for p, a in every[: len(self.inputs)] if not p.raw))
         for p, a in zip(self.outputs, arrays[len(self.inputs):], strict=False):
             if not p.raw and a.shape != shape:
                 raise ValueError(f"kernel {self.name}: output {p.name} has shape {a.shape}, the inputs {shape}")
@@ -184,13 +211,13 @@ class ElementwiseKernel(_UserKernel):
         dtype = self._dtype(parameter, types)
         return np.ascontiguousarray(array if parameter.raw else np.broadcast_to(array, shape), dtype)
 
-    def _body(self, types: dict[str, np.dtype]) -> str:
+    def _body(self, types: dict[str, np.dtype], dimensions: dict[str, int]) -> str:
         lines, inner = ["CIndexer _ind = {_all};"], []
         for kind, parameters in (("const ", self.inputs), ("", self.outputs)):
             for p in parameters:
                 c = C_TYPES[str(self._dtype(p, types))]
                 if p.raw:
-                    lines.append(f"CArray<{c}> {p.name} = {{_at_{p.name}, _size_of_{p.name}}};")
+                    lines.append(self._whole(p, types, dimensions))
                 else:
                     inner.append(f"{kind}{c}& {p.name} = _at_{p.name}[i];")
         step = "i += (long long)gridDim.x * blockDim.x"
@@ -237,7 +264,8 @@ class ReductionKernel(_UserKernel):
         named = result.reshape([1 if i in axes else shape[i] for i in range(len(shape))]) if keepdims else result
         if out is not None and out.shape != named.shape:
             raise ValueError(f"kernel {self.name}: out has shape {out.shape}, the result {named.shape}")
-        kernel = self._kernel(types, self._body(types))
+        dimensions = self._dimensions(arrays)
+        kernel = self._kernel(types, self._body(types, dimensions), dimensions)
 
         def compute() -> None:
             ready = [np.ascontiguousarray(a if p.raw else np.broadcast_to(a, shape).transpose(order), self._dtype(p, types))
@@ -249,7 +277,7 @@ class ReductionKernel(_UserKernel):
         in_stream(compute, stream)
         return wrapped(named) if out is None else out
 
-    def _body(self, types: dict[str, np.dtype]) -> str:
+    def _body(self, types: dict[str, np.dtype], dimensions: dict[str, int]) -> str:
         output = self.outputs[0]
         of_output = C_TYPES[str(self._dtype(output, types))]
         kind = C_TYPES.get(self.reduce_type or "", self.reduce_type or of_output)
@@ -257,7 +285,7 @@ class ReductionKernel(_UserKernel):
         elements, whole = [], []
         for p in self.inputs:
             c = C_TYPES[str(self._dtype(p, types))]
-            whole += [f"CArray<{c}> {p.name} = {{_at_{p.name}, _size_of_{p.name}}};"] * p.raw
+            whole += [self._whole(p, types, dimensions)] if p.raw else []
             elements += [f"const {c}& {p.name} = _at_{p.name}[i];"] * (not p.raw)
         return "\n".join([
             "typedef " + kind + " _type_reduce;",
