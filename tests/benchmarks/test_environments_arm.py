@@ -78,7 +78,7 @@ def test_kernels_are_made_with_arms_registers_and_only_within_the_block(compiler
 def test_a_kernel_is_verified_and_compiled_for_arm(compiler, tmp_path):
     """All kernels: `python -m benchmarks.environments.versions --only aarch64`."""
     own = versions.variables(NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path))
-    command = [sys.executable, "-m", "benchmarks.environments.arm_process", "--only", "bias_act_grad"]
+    command = [sys.executable, "-m", "benchmarks.environments.arm_process", "--only", "adam"]
     done = subprocess.run(command, cwd=versions.ROOT, env={**os.environ, **own}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     right, of = done.stdout.splitlines()[-2].split(" of ")
