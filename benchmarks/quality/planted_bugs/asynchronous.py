@@ -31,6 +31,10 @@ PRODUCTS = COPIES + r"""
     asm volatile("wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%0, %1, %2, %3}, %4, %5, 1, 1, 1, 0, 0;" \
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "l"(a), "l"(b))
 """
+MEET = r"""
+#define MEET asm volatile("barrier.cluster.arrive; barrier.cluster.wait;" ::: "memory")
+#define k __cluster_dims__(2) k
+"""
 SOURCE = "__shared__ alignas(128) int s[64];\n"
 BARRIER = SOURCE + "__shared__ alignas(8) u64 bar;\nif (t == 0) MAKE(&bar, 1);\n__syncthreads();\n"
 TILE = "__shared__ alignas(128) int s[1024];\nfloat d[4] = {1, 2, 3, 4};\nfor (int i = t; i < 1024; i += 128) s[i] = 0;  // BUG\n"
@@ -120,4 +124,14 @@ CASES = (
     Case("a cluster's barrier that is waited for without an arrival", "synccheck",
          "{{|asm volatile(\"barrier.cluster.arrive;\" ::: \"memory\");}}\n"
          "asm volatile(\"barrier.cluster.wait;\" ::: \"memory\");  // BUG\ny[t] = t;", arch=HOPPER),
+    Case("a block of a cluster that ends while another reads its shared memory", "racecheck",
+         SOURCE + "s[t] = x[t];\nMEET;\nint v;\nunsigned other;\n"
+         "asm(\"mapa.shared::cluster.u32 %0, %1, %2;\" : \"=r\"(other) : AT(s + 63 - t), \"r\"(blockIdx.x ^ 1));\n"
+         "asm volatile(\"ld.shared::cluster.u32 %0, [%1];\" : \"=r\"(v) : \"r\"(other) : \"memory\");  // BUG\n"
+         "y[blockIdx.x * 64 + t] = v;\n{{|MEET;}}", grid=2, before=COPIES + MEET, arch=HOPPER),
+    Case("the neighbour's shared memory read before the cluster has met", "racecheck",
+         SOURCE + "s[t] = x[t];\n{{__syncthreads()|MEET}};\nint v;\nunsigned other;\n"
+         "asm(\"mapa.shared::cluster.u32 %0, %1, %2;\" : \"=r\"(other) : AT(s + 63 - t), \"r\"(blockIdx.x ^ 1));\n"
+         "asm volatile(\"ld.shared::cluster.u32 %0, [%1];\" : \"=r\"(v) : \"r\"(other) : \"memory\");  // BUG\n"
+         "y[blockIdx.x * 64 + t] = v;\nMEET;", grid=2, before=COPIES + MEET, arch=HOPPER),
 )  # fmt: skip

@@ -54,9 +54,6 @@ CASES = (
          "int v = 0, w = t / 32;\nif (w > 1) for (int i = 0; i < n; ++i) v += x[(t + i) & 255];\n{{|__syncthreads();}}\n"
          "if (w < 2) asm volatile(\"bar.sync 1, 64;\" ::: \"memory\");\n{{|__syncthreads();}}\n"
          "if (w > 1) asm volatile(\"bar.sync 1, 64;\" ::: \"memory\");  // BUG\ny[t] = v;", block=128, n=8),
-    Case("a __syncwarp by the holder of a lock for which its lanes wait", "synccheck",
-         "bool done = false;\nwhile (!done) {\n  if (atomicCAS(y, 0, 1) == 0) {  // BUG\n    __threadfence();\n    y[1] += 1;\n"
-         "    {{__syncwarp();|}}\n    __threadfence();\n    atomicExch(y, 0);\n    done = true;\n  }\n}", block=32),
     Case("a vote in a loop that lanes leave one by one", "synccheck",
          "int i = t;\nwhile (i < n) {\n  if (__any_sync({{0xffffffff|__activemask()}}, x[i] == 1000)) break;  // BUG\n"
          "  i += t + 1;\n}\n"
@@ -66,4 +63,13 @@ CASES = (
          "  while (atomicCAS(&forks[one], 0, 1));\n  {{atomicAdd(&seated, 1);\n  while (atomicAdd(&seated, 0) < 3);|}}\n"
          "  while (atomicCAS(&forks[other], 0, 1));  // BUG\n  __threadfence();\n  y[0] += 1;\n  __threadfence();\n"
          "  atomicExch(&forks[other], 0);\n  atomicExch(&forks[one], 0);\n}", grid=3, before="__device__ int forks[3], seated;"),
+    Case("a sum over 20 lanes that takes in the lanes beyond", "synccheck",
+         "if (t < 20) {\n  int v = x[t];\n  for (int d = 16; d; d /= 2) {\n    int u = __shfl_down_sync(0xfffff, v, d);  // BUG\n"
+         "    v += {{u|t + d < 20 ? u : 0}};\n  }\n  if (t == 0) y[0] = v;\n}", block=32),
+    Case("a maximum over 24 lanes that takes in the lanes beyond", "synccheck",
+         "if (t < 24) {\n  int v = x[t];\n  for (int d = 16; d; d /= 2) {\n    int u = __shfl_down_sync(0xffffff, v, d);  // BUG\n"
+         "    if ({{true|t + d < 24}}) v = max(v, u);\n  }\n  if (t == 0) y[0] = v;\n}", block=32),
+    Case("a sum by halves over 12 lanes", "synccheck",
+         "if (t < {{12|16}}) {\n  int v = x[t];\n  for (int d = 8; d; d /= 2)\n"
+         "    v += __shfl_down_sync({{0xfff|0xffff}}, v, d);  // BUG\n  if (t == 0) y[0] = v;\n}", block=32),
 )

@@ -13,7 +13,7 @@ from tinygan_kernels.emulator.sanitizer.collectives import ChecksCollectives
 WARPS = 3
 WIDTH = WARPS * WARP
 ALL = np.uint32(0xFFFFFFFF)
-SITE = SimpleNamespace(name="an.instruction")
+SITE = SimpleNamespace(name="an.instruction", ptx_line=7)
 
 
 class Collectives(ChecksCollectives):
@@ -21,6 +21,8 @@ class Collectives(ChecksCollectives):
 
     def __init__(self):
         self.machine, self.said = SimpleNamespace(), []
+        self.launch = SimpleNamespace(undefined={}, replaced=frozenset(), replace_by=np.invert, given=set())
+        self.order = SimpleNamespace(number=np.arange(WIDTH) + 1000)
         self.report = SimpleNamespace(add=self.add)
 
     def add(self, tool, message, site, machine, lane, count):
@@ -80,7 +82,10 @@ def source_of(mode: str, lane: int, b: int, segment: int) -> int | None:
 @pytest.mark.parametrize("mode", ["idx", "up", "down", "bfly"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_shuffle_reads_from_lanes_that_its_mask_names(seed, mode):
-    """A shift reads past its mask at the end of sums; it is told where no lane of the warp reads from a lane of the mask."""
+    """A shift reads past its mask at the end of sums; it is told where no lane of the warp reads from a lane of the mask.
+
+    Else it is noted, and where that is wanted, lanes get another value from there.
+    """
     random = np.random.default_rng(seed)
     for _ in range(25):
         lanes, segment = some_lanes(random), int(random.choice([8, 16, 32]))
@@ -89,14 +94,21 @@ def test_a_shuffle_reads_from_lanes_that_its_mask_names(seed, mode):
         masks = random.integers(0, 1 << 32, WIDTH).astype(np.uint32) | random.choice([np.uint32(0), np.uint32(1 << 12), ALL], WIDTH)
         if random.random() < 0.5:
             masks = np.repeat(np.uint32([0xFF, 0xFFFF0000, ALL]), WARP)
-        checks, bad = Collectives(), []
-        checks.shuffle(SITE, mode, b, c, masks, lanes)
+        checks, bad, noted, values = Collectives(), [], [], random.integers(0, 1 << 32, WIDTH).astype(np.uint32)
+        replaced = random.random() < 0.5
+        checks.launch.replaced = frozenset({7} if replaced else {8})
+        got = checks.shuffle(SITE, mode, b, c, masks, lanes, values)
         for warp in range(WARPS):
             reads = [(lane, source) for lane in lanes.index.tolist() if lane // WARP == warp
                      and (source := source_of(mode, lane % WARP, int(b[lane]), segment)) not in (None, lane % WARP)]
             outside = [(lane, source) for lane, source in reads if not int(masks[lane]) >> source & 1]
-            if mode in ("idx", "bfly") or len(outside) == len(reads):
-                bad += outside
+            told = mode in ("idx", "bfly") or len(outside) == len(reads)
+            (bad if told else noted).extend(outside)
+        other = np.isin(np.arange(WIDTH), [lane for lane, _ in noted]) & replaced
+        assert (got == np.where(other, ~values, values)).all()
+        assert checks.launch.given == {1000 + int(lane) for lane in np.flatnonzero(other)}
+        first = {line: (used.lane, used.source) for line, used in checks.launch.undefined.items()}
+        assert first == ({7: noted[0]} if noted else {})
         message = "reads from a lane that the mask does not name; here lane {}"
         assert checks.said == ([(message.format(bad[0][1]), bad[0][0], len(bad))] if bad else [])
 
@@ -104,5 +116,6 @@ def test_a_shuffle_reads_from_lanes_that_its_mask_names(seed, mode):
 def test_a_shuffle_of_the_whole_warp_is_not_looked_at():
     for mask, found in ((0xFFFFFFFF, 0), (-1, 0), (0xFFFF, WARPS)):
         checks = Collectives()
-        checks.shuffle(SITE, "idx", np.full(WIDTH, 20), np.full(WIDTH, 31), np.int64(mask), Lanes(np.arange(WIDTH) % WARP == 3))
+        checks.shuffle(SITE, "idx", np.full(WIDTH, 20), np.full(WIDTH, 31), np.int64(mask), Lanes(np.arange(WIDTH) % WARP == 3),
+                       np.zeros(WIDTH, np.uint32))  # fmt: skip
         assert sum(count for *_, count in checks.said) == found

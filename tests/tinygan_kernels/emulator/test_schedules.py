@@ -198,3 +198,23 @@ def test_launches_stay_small_after_one_that_called_malloc():
     launch('extern "C" __global__ void k(int* y) { int* p = (int*)malloc(16); p[0] = 5; y[0] = p[0]; free(p); }', 1, 1, ints(1))
     (found,) = launch(LAST_WRITES, 1, 8, ints(4))
     assert found.schedules == (("thread (3, 0, 0)", "argument 0[0] = 7"), ("thread (7, 0, 0)", "argument 0[0] = 3"))
+
+
+def test_lanes_that_have_all_met_do_not_wait_for_those_of_another_warp():
+    """Warps meet at a barrier in pairs of any two; a lane that goes first waits at __syncwarp while others pass it."""
+    source = """extern "C" __global__ void k(int* x, int* y) {
+      __shared__ int s[128];
+      int t = threadIdx.x, w = t / 32;
+      s[t] = x[t];
+      if (w & 1) for (int i = 0; i < 8; i++) s[t] += x[(t + i) & 127];
+      if (w == 0 || w == 2) asm volatile("bar.sync 1, 64;" ::: "memory");
+      else asm volatile("bar.sync 1, 64;" ::: "memory");
+      __syncwarp();
+      if (w == 0) y[t] = s[t + 32];
+      if (w == 2) y[t] = s[t];
+    }"""
+    x, y = np.arange(128, dtype=np.int32), np.zeros(128, np.int32)
+    with emulator.sanitize() as found, emulator.step_budget(20_000):
+        emulator.RawModule(code=source).get_function("k")((1,), (128,), (x, y))
+    race = next(f for f in found if f.tool == "racecheck")
+    assert {who for who, _ in race.schedules} == {"thread (0, 0, 0)", "thread (32, 0, 0)"}

@@ -199,7 +199,7 @@ class Machine:
             "fence": check.fence if check else ignore,
             "proxy_fence": check.proxy_fence if check and check.launch.units_of else ignore,
             "warp_sync": check.warp_sync if check else ignore,
-            "shuffled": check.shuffle if check else ignore,
+            "shuffled": check.shuffle if check else lambda *given: given[-1],
             "vprintf": partial(vprintf, self),
             "assertfail": partial(assertfail, self),
             "malloc": partial(heap.malloc, access),

@@ -221,6 +221,8 @@ class Scheduler:
             self.barriers.release()
         self.collectives.exited()
         if machine.members.blocks.shape[1] > 1:
+            if machine.check:
+                machine.check.blocks_ended(lanes)
             machine.blocks_ended()
         self.cluster_barriers.exited()
 

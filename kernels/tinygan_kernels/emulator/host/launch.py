@@ -143,7 +143,8 @@ def _run(
         if touched:
             touched(memory.ranges)
         if schedules:
-            schedules.look_again(instruments.report, steps)
+            undefined = instruments.shared_by_chunks.undefined if instruments.shared_by_chunks else {}
+            schedules.look_again(instruments.report, steps, undefined)
     if instruments.counter:
         instruments.counter.deliver()
     instruments.report.deliver()

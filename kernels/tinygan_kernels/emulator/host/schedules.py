@@ -1,5 +1,7 @@
 """The same launch in other orders of its threads: what one order hides another may show, and what a race makes of the results.
 
+Where lanes shuffle values that are undefined, the launch is also run with other values there: if the results differ, they are used.
+
 The memory that a launch may touch is kept as it was before. Afterwards the launch can be run again from there, in another order;
 in the end memory is what the first run made of it.
 """
@@ -19,14 +21,19 @@ from tinygan_kernels.emulator.execute.machine import Machine
 from tinygan_kernels.emulator.execute.memory import GlobalMemory, Memory
 from tinygan_kernels.emulator.execute.residency import resident_blocks, run_chunks
 from tinygan_kernels.emulator.sanitizer.chunk import ChunkSanitizer, LaunchSanitizer
+from tinygan_kernels.emulator.sanitizer.collectives import Undefined
 from tinygan_kernels.emulator.sanitizer.findings import Finding, PrivateReport, Report, schedules_wanted
-from tinygan_kernels.emulator.sanitizer.order import THREAD_BITS
+from tinygan_kernels.emulator.sanitizer.order import FLAG_BITS, THREAD_BITS
 from tinygan_kernels.emulator.sanitizer.strength import order_of
 from tinygan_kernels.emulator.semantics.generic_addresses import SHARED
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 
 SMALL_BYTES, SMALL_STEPS, RACES = 1 << 22, 2_000, 4
 """What counts as a small launch: bytes that it may write, and steps that another run takes, about. Races whose results are told."""
+
+OTHER_VALUES = (np.invert, lambda values: np.full_like(values, 0x7F7F7F7F), lambda values: np.full_like(values, 0x80808080))
+"""Values in the place of undefined ones: one that no AND, OR or sum hides, and two that are large for integers and floats alike or
+small, for maxima and minima."""
 
 Chunks = Iterator[tuple[int, int]]
 Finder = Callable[[GlobalMemory], bool]
@@ -80,18 +87,21 @@ class Schedules:
             return None
         return cls(launch, cut, bool(wanted))
 
-    def look_again(self, report: Report, steps: int) -> None:
-        """Add to a report what other orders show. steps: how many the launch took."""
-        kernel = self.launch.kernel
-        messages = order_of(kernel).depends and (self.always or steps <= SMALL_STEPS)
+    def look_again(self, report: Report, steps: int, undefined: dict[int, Undefined]) -> None:
+        """Add to a report what other orders show, and other values of undefined ones. steps: how many the launch took."""
+        kernel, small = self.launch.kernel, self.always or steps <= SMALL_STEPS
+        messages = order_of(kernel).depends and small
         messages &= not kernel.reserved_shared  # whose lanes have to stay together (ChunkSanitizer._reserved)
-        races = [f for f in report.findings.values() if f.sides] if self.always or steps <= SMALL_STEPS else []
-        if not (messages or races) or [*self.launch.memory.ranges] != self.all:
+        races = [f for f in report.findings.values() if f.sides] if small else []
+        shuffles = undefined if small else {}
+        if not (messages or races or shuffles) or [*self.launch.memory.ranges] != self.all:
             return
         end, heap = self._bytes(), HEAP.state()
         self.steps = 4 * steps + SMALL_STEPS
         self.finder = _only_looking(self.launch.memory.finder)
         try:
+            if shuffles:
+                self._other_values(report, shuffles)
             if messages:
                 self._last_first(report)
                 races = [f for f in report.findings.values() if f.sides]
@@ -109,6 +119,44 @@ class Schedules:
         last = self.launch.blocks - 1
         self._run(found, [(last, 1), *self._chunks(0, last)], favoured)
         report.add_from(found.report, "the last block and the last warp go first")
+
+    def _other_values(self, report: Report, undefined: dict[int, Undefined]) -> None:
+        """Report shuffles from lanes that the mask does not name, line by line, where other values there give other results."""
+        every = self._chunks(0, self.launch.blocks)
+        usual = self._run(Apart(self.launch.kernel, self.launch.blocks), every, None) or self._bytes()
+        places = [u.site.source if u.site.line[1] else str(line) for line, u in undefined.items()]
+        for place in list(dict.fromkeys(places))[:RACES]:
+            lines = [line for line, where in zip(undefined, places, strict=True) if where == place]
+            for other in OTHER_VALUES:
+                apart = Apart(self.launch.kernel, self.launch.blocks)
+                apart.launch.replaced, apart.launch.replace_by = frozenset(lines), other
+                outcome = self._run(apart, every, None) or self._bytes()
+                told = self._told_of_others(usual, outcome, apart.launch.given)
+                if told:
+                    self._report_used(report, undefined[lines[0]], told)
+                    break
+
+    def _told_of_others(self, usual, outcome, given: set[int]) -> list[str]:
+        """Say where two outcomes differ in what threads wrote that are not among `given`; [] if they do not."""
+        if isinstance(usual, str) or isinstance(outcome, str):
+            return [] if usual == outcome else [o if isinstance(o, str) else "the launch ends" for o in (usual, outcome)]
+        shift, mask = FLAG_BITS, (1 << THREAD_BITS + max(1, int(self.launch.blocks).bit_length())) - 1
+        for i, r in enumerate(self.ranges):
+            differs = np.flatnonzero(usual[i][0] != outcome[i][0])
+            if r.races is not None and differs.size:
+                writers = r.races.writer[(differs + r.base - r.races.base) // r.races.granule] >> shift & mask
+                differs = differs[~np.isin(writers, list(given))]
+            if differs.size:
+                return self._values(i, int(differs[0]), [usual, outcome])
+        return []
+
+    def _report_used(self, report: Report, used: Undefined, told: list[str]) -> None:
+        """Report a shuffle whose undefined value the results depend on. told: what they are with two such values."""
+        message = (
+            f"{used.site.name}: the result depends on what lanes get from lanes that the mask does not name; here from lane "
+            f"{used.source}, with which {told[0]}, and with another value there {told[1]}"
+        )
+        report.add("synccheck", message, used.site, used.machine, used.lane)
 
     def _both_orders(self, finding: Finding) -> None:
         """Put into a finding what the launch gives if either of a race's two threads (or blocks) goes first."""
@@ -180,7 +228,10 @@ class Schedules:
         place = self._where(finding, *outcomes)
         if place is None:
             return ["the launch gives the same results"] * 2
-        i, at = place
+        return self._values(*place, outcomes)
+
+    def _values(self, i: int, at: int, outcomes: list) -> list[str]:
+        """Say what is at a byte of a range in each of two outcomes."""
         name, kind, first = self._element(self.ranges[i].base + at, i)
         start = first - self.ranges[i].base
         return [f"{name} = {_value(o[i][0][start : start + np.dtype(kind).itemsize], kind)}" for o in outcomes]

@@ -5,6 +5,7 @@ memcheck (bounds, alignment) is part of execute/access.py, synccheck of execute/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,14 +14,14 @@ from tinygan_kernels.emulator.execute.lanes import WARP, Lanes, one_lane
 from tinygan_kernels.emulator.execute.memory import UNWRITTEN, Memory
 
 from .clusters import ClusterOrder
-from .collectives import ChecksCollectives
+from .collectives import ChecksCollectives, Undefined
 from .copies import ChecksCopies
 from .extents import extents_of, homes_of
 from .frames import ChecksFrames, frames_of
 from .initialisation import ChecksInitialisation, Unwritten, copies_of
 from .mbarriers import MbarrierOrder
 from .messages import Mailbox, Messages
-from .order import LaunchTime, Order
+from .order import FLAG_BITS, THREAD_BITS, LaunchTime, Order
 from .products import Products
 from .proxies import ChecksProxies, is_asynchronous
 from .races import Races, Records
@@ -43,6 +44,10 @@ class LaunchSanitizer:
         self.order = order_of(kernel)
         self.frames, self.copies = frames_of(kernel), copies_of(kernel)
         self.homes: dict[int, Memory] | None = None  # by PTX line, the memory that the access has to lie in
+        self.undefined: dict[int, Undefined] = {}  # by PTX line, shuffles from lanes that the mask does not name
+        self.replaced: frozenset[int] = frozenset()  # lines of those of which lanes are given another value ...
+        self.replace_by: Callable[[np.ndarray], np.ndarray] = np.invert  # ... by this function of the usual one
+        self.given: set[int] = set()  # numbers of the threads of those lanes
         self.escaped: dict[tuple, tuple] = {}  # where addresses of local variables lie, and who stored them
         self.granules = {space: granule_of(kernel, space) for space in ("global", "shared")}
 
@@ -227,6 +232,31 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
     def cluster_wait(self, lanes: Lanes) -> None:
         """Note that these lanes have passed a barrier.cluster.wait that acquires."""
         self.clusters.wait(lanes)
+
+    def blocks_ended(self, lanes: Lanes) -> None:
+        """Check the shared memory of blocks of clusters whose last threads these lanes are: others may not access it any more."""
+        order, records, space = self.order, self.shared.races, self.machine.access.spaces["shared"]
+        for block in np.unique(order.block_of[lanes.index]).tolist():
+            mine = lanes.index[order.block_of[lanes.index] == block]
+            if self.machine.live.mask[order.block_of == block].any():
+                continue
+            first = int(space.start[mine[0]]) // records.granule
+            part = slice(first, first + -(-space.size // records.granule))
+            stamps = np.concatenate([s[part] for s in (*records.writers(), *records.readers) if s is not None])
+            others = stamps[(stamps != 0) & ((stamps ^ order.own[mine[0]]) & self.clock.block_mask != 0)]
+            for lane in mine:
+                others = others[order.unordered(others, np.full(others.size, lane))]
+            if others.size:
+                self._report_ended(block, int(others.max()), others.size)
+
+    def _report_ended(self, block: int, stamp: int, count: int) -> None:
+        """Report an access, named by its stamp, to the shared memory of a block that may have ended before."""
+        site, number = self.races["shared"].site_of(stamp), self.order.thread_of((stamp & self.clock.who_mask) >> FLAG_BITS)[0]
+        lane = ((number >> THREAD_BITS) - self.machine.first) * self.machine.shape.stride + (number & (1 << THREAD_BITS) - 1)
+        owner = self.machine.block_position(block)
+        message = f"shared-memory race: access to the shared memory of block {owner}, which may have ended"
+        message += "; no barrier.cluster is between"
+        self.report.add("racecheck", message, site, self.machine, lane, None, "shared", count)
 
     def barrier(self, site, number: int, lanes: Lanes, arrived: list) -> None:
         """Note a barrier at which these lanes met, with what `arrive` returned for those that only arrived."""

@@ -23,10 +23,20 @@ class Meeting(NamedTuple):
     site: Site
 
 
+class Undefined(NamedTuple):
+    """A shift of shfl.sync by which a lane of a machine gets what a lane holds that the mask does not name."""
+
+    site: Site
+    machine: Any
+    lane: int
+    source: int
+
+
 class ChecksCollectives:
     """The part of a ChunkSanitizer that looks at the masks of shfl, vote, match, redux, __syncwarp, and at barriers with counts."""
 
     machine: Any
+    launch: Any
     order: Any
     report: Any
     meetings: dict[tuple[int, int], Meeting]  # by block of the chunk and number of the barrier
@@ -76,14 +86,15 @@ class ChecksCollectives:
                 )
                 self.report.add("synccheck", message, site, self.machine, lane)
 
-    def shuffle(self, site, mode: str, b, c, mask, lanes: Lanes) -> None:
+    def shuffle(self, site, mode: str, b, c, mask, lanes: Lanes, values: np.ndarray) -> np.ndarray:
         """Report lanes of shfl.sync that read from a lane which the mask does not name: what they get is undefined.
 
         A shift by .down or .up reads past the mask's lanes at its end, where sums over part of a warp have no use for what they
-        get. It is reported only where no lane of the warp reads from a lane of the mask.
+        get. It is reported here only where no lane of the warp reads from a lane of the mask; else it is noted, so that the launch
+        can be run again with other values (`host.schedules`). values: what lanes get. Returns them, or those others.
         """
         if np.ndim(mask) == 0 and int(mask) & 0xFFFFFFFF == 0xFFFFFFFF:
-            return
+            return values
         width = lanes.mask.size
         source, inside = sources(mode, b, c, width)
         masks = np.broadcast_to(mask, (width,)).reshape(-1, WARP)
@@ -91,8 +102,16 @@ class ChecksCollectives:
         named = masks >> source.astype("u4") & np.uint32(1) != 0
         bad = reads & ~named
         if mode in ("up", "down"):
-            bad &= ~(reads & named).any(axis=1, keepdims=True)
+            open_ = bad & (reads & named).any(axis=1, keepdims=True)
+            bad &= ~open_
+            if open_.any():
+                lane = int(np.flatnonzero(open_)[0])
+                self.launch.undefined.setdefault(site.ptx_line, Undefined(site, self.machine, lane, int(source.ravel()[lane])))
+                if site.ptx_line in self.launch.replaced:
+                    values = np.where(open_.ravel(), self.launch.replace_by(values), values)
+                    self.launch.given.update(self.order.number[open_.ravel()].tolist())
         if bad.any():
             lane = int(np.flatnonzero(bad)[0])
             message = f"{site.name}: reads from a lane that the mask does not name; here lane {int(source.ravel()[lane])}"
             self.report.add("synccheck", message, site, self.machine, lane, count=int(bad.sum()))
+        return values

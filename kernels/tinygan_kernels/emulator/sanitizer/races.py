@@ -161,7 +161,7 @@ class Races:
         """Mark the pairs that race: not both strong enough for one another, and not ordered. writes: whether both write."""
         both = stamps & mine & STRONG != 0
         if (self.mixed or self.updates) and both.any():
-            others = [self._site(stamp) for stamp in stamps[both].tolist()]
+            others = [self.site_of(stamp) for stamp in stamps[both].tolist()]
             both[both] = [not self._apart(site, other, writes) for other in others]
         elsewhere = (stamps ^ mine) & self.clock.block_mask != 0
         race = ~both | (elsewhere & (stamps & mine & WIDE == 0))
@@ -192,7 +192,7 @@ class Races:
             lost &= value != value[last]
         self._found(site, lost, winner, positions, lanes, "write", "written in the same instruction")
 
-    def _site(self, stamp: int):
+    def site_of(self, stamp: int):
         """Return the instruction of a stamp, None if it is not known."""
         return self.clock.sites[min(stamp >> self.clock.shift, len(self.clock.sites) - 1)]
 
@@ -237,7 +237,7 @@ class Races:
     # -- reports --------------------------------------------------------------------------------------------------
     def _strong_yet(self, site, stamp: int, action: str) -> str:
         """Say why an access races with an earlier one although both are strong, "" where they are not."""
-        other = self._site(stamp)
+        other = self.site_of(stamp)
         strong = other is not None and stamp & STRONG and strength_of(site.name).flags
         if not strong or not self._apart(site, other, action != "read"):
             return ""
@@ -252,7 +252,7 @@ class Races:
         i, machine = int(np.flatnonzero(race)[0]), self.order.machine
         lane = int(lanes.index[i])
         number, unit = self.order.thread_of((int(stamps[i]) & self.clock.who_mask) >> FLAG_BITS)
-        other_site = self._site(int(stamps[i]))
+        other_site = self.site_of(int(stamps[i]))
         thread = tuple(int(t) for t in machine.shape.thread(number & 1023))
         block = machine.block_position((number >> THREAD_BITS) - machine.first)
         same = number >> THREAD_BITS == int(self.order.number[lane]) >> THREAD_BITS

@@ -18,8 +18,8 @@ def shfl(e: Emitter, ins: Instruction) -> None:
     target = ins.operands[0]
     value, b, c = (e.read(o, "b32") for o in ins.operands[1:4])
     mask = e.read(ins.operands[4], "u32") if len(ins.operands) > 4 else e.constant(Immediate(-1), "u32")
-    e.line(f"shuffled({e.bind(e.site_of(ins))}, {ins.modifiers[1]!r}, {b}, {c}, {mask}, {e.lanes})")
     e.line(f"result, inside = {e.call(warps.shuffle, repr(ins.modifiers[1]), f'{e.lanes}.offered({value})', b, c, 'm.mask.size')}")
+    e.line(f"result = shuffled({e.bind(e.site_of(ins))}, {ins.modifiers[1]!r}, {b}, {c}, {mask}, {e.lanes}, result)")
     e.write(target.first if isinstance(target, Pair) else target, "b32", "result")
     if isinstance(target, Pair):
         e.write(target.second, "pred", "inside")
