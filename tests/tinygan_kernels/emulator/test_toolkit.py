@@ -100,6 +100,8 @@ def advice(version, option, log):
     ((13, 5), "-dw", 'k.cu(4): error: identifier "cuInit" is undefined',
      "cuInit is of CUDA's driver API, of which programs have cuTensorMapEncode alone here: use the runtime's functions "
      "(cudaMalloc, cudaLaunchKernel); emulator.RawModule(path=...) in Python launches kernels of a file of PTX"),
+    ((13, 5), "-dw", 'k.cu(4): error: identifier "cublasHandle_t" is undefined',
+     "cublasHandle_t is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"),
     ((13, 5), "-dw", 'k.cu(4): error: identifier "cudaMaloc" is undefined', ""),
     ((13, 5), "-dw", 'k.cu(4): error: identifier "curandCreateGenerator" is undefined',
      "cuRAND's functions of the host are for programs (.cu files with a main) that include curand.h"),

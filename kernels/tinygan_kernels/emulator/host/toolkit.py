@@ -126,6 +126,9 @@ def advice(version: Version, offered: list[int], options: list[str], log: str) -
         return "cub's algorithms of a whole device are for programs (.cu files with a main); docs/emulator.md lists them"
     if re.search(r'identifier "curand(Create|Set|Generate|Destroy)\w+" is undefined', log):
         return "cuRAND's functions of the host are for programs (.cu files with a main) that include curand.h"
+    library = r"cublas|CUBLAS_|cudnn|CUDNN_|cufft|CUFFT_|cusparse|CUSPARSE_|cusolver|CUSOLVER_|nccl|NCCL_"
+    if called := re.search(rf'identifier "((?:{library})\w+)" is undefined', log):
+        return f"{called[1]} is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"
     if driver := re.search(rf'identifier "({_DRIVER})" is undefined', log):
         return (
             f"{driver[1]} is of CUDA's driver API, of which programs have cuTensorMapEncode alone here: use the runtime's "

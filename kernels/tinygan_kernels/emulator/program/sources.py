@@ -22,6 +22,8 @@ _ALSO_CALLED = {
 }
 _OF_THE_CPU = ("xmmintrin.h", "emmintrin.h", "pmmintrin.h", "smmintrin.h", "nmmintrin.h", "immintrin.h", "x86intrin.h")
 """Headers of instructions of x86: there, and empty, as programs include them for an allocation or for nothing."""
+_OF_LIBRARIES = ("cublas.h", "cublas_v2.h", "cublasLt.h", "cudnn.h", "cufft.h", "cusparse.h", "cusolverDn.h", "nccl.h")
+"""Headers of libraries that run on GPUs alone: empty too, so that a program may include them beside kernels of its own."""
 _IN_STD = {
     "cstdio": "printf fprintf snprintf sprintf sscanf puts putchar fopen fclose fflush fread fwrite fgets fputs remove FILE",
     "cstdlib": "malloc calloc realloc free exit abort getenv rand srand atoi atol atof strtol strtod strtof qsort abs labs size_t",
@@ -53,7 +55,7 @@ def program_headers() -> dict[str, str]:
     for name, members in _IN_STD.items():
         using = " ".join(f"using ::{member};" for member in members.split())
         texts[name] = f"#pragma once\n#include <{name[1:]}.h>\nnamespace std {{ {using} }}\n"
-    texts |= dict.fromkeys(_OF_THE_CPU, "#pragma once\n")
+    texts |= dict.fromkeys((*_OF_THE_CPU, *_OF_LIBRARIES), "#pragma once\n")
     texts["cub/util_allocator.cuh"] = "#pragma once\n#include <cub_elementwise.h>\n"
     for header, names in _CUB_DEVICE.items():
         texts |= {f"cub/device/device_{name}.cuh": f"#pragma once\n#include <{header}>\n" for name in names.split()}

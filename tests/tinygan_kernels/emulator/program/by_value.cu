@@ -2,6 +2,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <xmmintrin.h>
+#include <cublas_v2.h>
 struct Counted {
     float* x;
     int copies;
