@@ -145,6 +145,9 @@ def test_memory_is_given_back_and_device_arrays_last_until_the_next_block():
     gc.collect()
     cuda.current_context().memory_manager.deallocations.clear()  # Numba frees a few arrays together
     assert cuda.current_context().get_memory_info().free >= before - 1024
+    before = cuda.current_context().get_memory_info().free
+    pinned = cuda.pinned_array(1 << 20, "u1")
+    assert cuda.current_context().get_memory_info().free == before and pinned.size, "which is the host's"
     kept = cuda.to_device(np.arange(3))
     with emulator.numba():  # inside of one another, too
         assert kept.copy_to_host().tolist() == [0, 1, 2]

@@ -229,6 +229,23 @@ def test_names_of_the_c_library_in_std(tmp_path, capsys):
     assert capsys.readouterr().out == "3 3 A 1\n1 1\n"
 
 
+def test_free_memory_follows_allocations_of_the_device(tmp_path, capsys):
+    main = """size_t at[5], total; int *p, *q, *pinned;
+    cudaMemGetInfo(&at[0], &total);
+    cudaMalloc(&p, 1 << 20); cudaMallocManaged(&q, 1 << 21);
+    cudaMemGetInfo(&at[1], &total);
+    cudaMallocHost(&pinned, 1 << 22);
+    cudaMemGetInfo(&at[2], &total);
+    cudaFree(p);
+    cudaMemGetInfo(&at[3], &total);
+    cudaFree(q); cudaFreeHost(pinned);
+    cudaMemGetInfo(&at[4], &total);
+    for (int i = 0; i < 5; i++) printf("%ld ", (long)(at[0] - at[i]));
+    printf("%d", at[0] == total && total > 0);"""
+    assert program(tmp_path, main).run() == 0
+    assert capsys.readouterr().out == f"0 {3 << 20} {3 << 20} {2 << 20} 0 1"
+
+
 def test_a_kernels_assert_and_its_printf(tmp_path, capsys):
     head = "#include <cassert>\n__global__ void k(int n) { if (threadIdx.x == 1) printf(\"at %d\\n\", n); assert(n < 3); }"
     made = program(tmp_path, "k<<<1, 2>>>(argc); cudaDeviceSynchronize(); return 0;", head)
