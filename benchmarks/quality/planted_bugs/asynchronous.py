@@ -134,4 +134,11 @@ CASES = (
          "asm(\"mapa.shared::cluster.u32 %0, %1, %2;\" : \"=r\"(other) : AT(s + 63 - t), \"r\"(blockIdx.x ^ 1));\n"
          "asm volatile(\"ld.shared::cluster.u32 %0, [%1];\" : \"=r\"(v) : \"r\"(other) : \"memory\");  // BUG\n"
          "y[blockIdx.x * 64 + t] = v;\nMEET;", grid=2, before=COPIES + MEET, arch=HOPPER),
+    Case("an mbarrier that is tested once and not waited for", "racecheck",
+         "__shared__ int s[64];\n__shared__ alignas(8) u64 bar;\nif (t == 0) MAKE(&bar, 64);\n__syncthreads();\n"
+         "if (t >= 32) for (int i = 0; i < n; i++) y[t + 64] += i;\ns[t] = x[t];  // BUG\nu64 token;\nint done;\n"
+         "asm volatile(\"mbarrier.arrive.shared.b64 %0, [%1];\" : \"=l\"(token) : AT(&bar) : \"memory\");\n"
+         "do asm volatile(\"{ .reg .pred p; mbarrier.test_wait.shared.b64 p, [%1], %2; selp.s32 %0, 1, 0, p; }\"\n"
+         "                : \"=r\"(done) : AT(&bar), \"l\"(token) : \"memory\");\nwhile ({{false|!done}});\n"
+         "y[t] = s[t ^ 32] + done;  // BUG", before=COPIES),
 )  # fmt: skip

@@ -43,8 +43,8 @@ def strength_of(name: str) -> Strength:
 
 class KernelOrder(NamedTuple):
     """What the whole kernel has of order: whether a message can pass between its threads through memory, whether what a thread does
-    can depend on one (a strong read whose result is used), its compared loads, its updates, where its strong accesses have several
-    sizes."""
+    can depend on one (a strong read whose result is used, a test of an mbarrier), its compared loads, its updates, where its strong
+    accesses have several sizes."""
 
     messages: bool
     depends: bool
@@ -71,7 +71,8 @@ def order_of(kernel: TranslatedKernel) -> KernelOrder:
         reads = [i for i in instructions if i.opcode in ("ld", "atom") and strength_of(i.name).flags]
         got = {name for i in reads for name in names_in(i.operands[0], Register)}
         used = {name for i in instructions for name in names_in(i.operands[i.opcode in ("ld", "atom") :], Register)}
-        depends = messages and bool(got & used)
+        tested = any(i.opcode == "mbarrier" and "test_wait" in i.modifiers for i in instructions)
+        depends = (messages and bool(got & used)) or tested
         updates = frozenset(line for each in functions.values() for line in _updates(each))
         _KNOWN[kernel] = KernelOrder(messages, depends, compared, updates, _mixed(kernel))
     return _KNOWN[kernel]
