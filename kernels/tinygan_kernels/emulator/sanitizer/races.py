@@ -41,6 +41,7 @@ class Records:
         self.writer = np.zeros(self.size, "i8")
         self.readers: list[np.ndarray | None] = [None] * 4
         self.older: list[np.ndarray | None] = [None] * 4  # writers before the last one; none are of kind 0
+        self.older_narrow = False  # whether some of them were weak, or strong for their own block alone
         self.written = False
 
     def slot(self, table: list[np.ndarray | None], kind: int) -> np.ndarray:
@@ -102,11 +103,15 @@ class Races:
         action: what a report calls it.
         """
         stamp, update = self._stamp(site, strength, lanes), bool(strength.flags) and site.ptx_line in self.updates
+        # strong accesses do not race with older writers that are all strong for everybody, as atomics are
+        alike = strength.flags & STRONG and not (self.mixed or self.updates or records.older_narrow)
+        looks_back = not alike or (self.across and not strength.flags & WIDE)
         for j, at in records.granules(site, positions):
             changes = None if values is None or update else self._changes(site, memory, records, positions, j, lanes, values)
             writers = records.writer[at]
             found = records.written and any(
-                self._against(w[at], stamp, site, positions, lanes, action, "written", changes) for w in records.writers()
+                self._against(w[at], stamp, site, positions, lanes, action, "written", changes)
+                for w in (records.writers() if looks_back else [records.writer])
             )
             for readers in reversed(records.readers):  # one write is one finding: the farthest reader is named
                 if readers is not None and not found:
@@ -227,6 +232,8 @@ class Races:
         ):
             if np.count_nonzero(chosen):
                 records.slot(table, kind)[at[chosen]] = old[chosen]
+        if table is records.older and not records.older_narrow:
+            records.older_narrow = bool((old & (STRONG | WIDE) != STRONG | WIDE).any())
 
     def _apart(self, site, other, writes: bool) -> bool:
         """Say whether two strong accesses race all the same. writes: whether both write."""
