@@ -556,8 +556,8 @@ def test_frames_leave_no_objects_in_the_page(page, game, monkeypatch):
         page.until("document.querySelector('#play').getAttribute('aria-pressed') === 'false'")
         return objects_of(page)
 
-    before, then = objects_after(20), objects_after(60)
-    assert then < before + 60, (before, then)
+    before, then = objects_after(20), objects_after(150)
+    assert then < before + 150, (before, then)  # some 80 come and go with the arrays of a frame that is not drawn yet
 
 
 def test_the_page_keeps_a_bounded_number_of_points(page, game):
