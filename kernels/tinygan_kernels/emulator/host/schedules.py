@@ -31,9 +31,17 @@ from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 SMALL_BYTES, SMALL_STEPS, RACES = 1 << 22, 2_000, 4
 """What counts as a small launch: bytes that it may write, and steps that another run takes, about. Races whose results are told."""
 
-OTHER_VALUES = (np.invert, lambda values: np.full_like(values, 0x7F7F7F7F), lambda values: np.full_like(values, 0x80808080))
-"""Values in the place of undefined ones: one that no AND, OR or sum hides, and two that are large for integers and floats alike or
-small, for maxima and minima."""
+Values = Callable[[np.ndarray], np.ndarray]
+
+
+def _all(bits: int) -> Values:
+    """Return a function that gives every lane the same 4 bytes."""
+    return lambda values: np.full_like(values, bits)
+
+
+OTHER_VALUES: tuple[Values, ...] = (np.invert, *map(_all, (0x7B7B7B7B, 0x80808080, 0xFBFBFBFB, 0)))
+"""Values in the place of undefined ones. No AND, OR or sum hides the first. The others are for maxima and minima: one is large in
+every type, and then come small ones: of signed integers, of floats (of 2, 4 and 8 bytes), and of unsigned integers."""
 
 Chunks = Iterator[tuple[int, int]]
 Finder = Callable[[GlobalMemory], bool]
@@ -131,21 +139,23 @@ class Schedules:
                 apart = Apart(self.launch.kernel, self.launch.blocks)
                 apart.launch.replaced, apart.launch.replace_by = frozenset(lines), other
                 outcome = self._run(apart, every, None) or self._bytes()
-                told = self._told_of_others(usual, outcome, apart.launch.given)
+                told = self._told_of_others(usual, outcome, apart.launch)
                 if told:
                     self._report_used(report, undefined[lines[0]], told)
                     break
 
-    def _told_of_others(self, usual, outcome, given: set[int]) -> list[str]:
-        """Say where two outcomes differ in what threads wrote that are not among `given`; [] if they do not."""
+    def _told_of_others(self, usual, outcome, other: LaunchSanitizer) -> list[str]:
+        """Say where two outcomes differ in what threads wrote that were not given other values; [] if they do not.
+
+        other: the checks of the second run, from which the records of the racecheck are.
+        """
         if isinstance(usual, str) or isinstance(outcome, str):
             return [] if usual == outcome else [o if isinstance(o, str) else "the launch ends" for o in (usual, outcome)]
-        shift, mask = FLAG_BITS, (1 << THREAD_BITS + max(1, int(self.launch.blocks).bit_length())) - 1
         for i, r in enumerate(self.ranges):
-            differs = np.flatnonzero(usual[i][0] != outcome[i][0])
+            differs = _differing(usual[i][0], outcome[i][0])
             if r.races is not None and differs.size:
-                writers = r.races.writer[(differs + r.base - r.races.base) // r.races.granule] >> shift & mask
-                differs = differs[~np.isin(writers, list(given))]
+                stamps = r.races.writer[(differs + r.base - r.races.base) // r.races.granule]
+                differs = differs[~np.isin((stamps & other.clock.who_mask) >> FLAG_BITS, list(other.given))]
             if differs.size:
                 return self._values(i, int(differs[0]), [usual, outcome])
         return []
@@ -240,8 +250,7 @@ class Schedules:
         """Return (range, offset) of a byte that differs, that of the race if it does; None if none differs."""
         found = None
         for i, r in enumerate(self.ranges):
-            both = min(one[i][0].size, other[i][0].size)  # of malloc's heap a run may have used more
-            differs = np.flatnonzero(one[i][0][:both] != other[i][0][:both])
+            differs = _differing(one[i][0], other[i][0])
             if differs.size:
                 near = finding.address if finding.space == "global" and finding.address < SHARED else 0
                 inside = differs[(differs + r.base >= near) & (differs + r.base < near + 8)]
@@ -266,6 +275,12 @@ class Schedules:
             kind, size = "u", 1
         number = (address - base) // size
         return f"{name}[{number}]" if self.ranges[i].data.size > size else name, f"{kind}{size}", base + number * size
+
+
+def _differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return which bytes of a range differ in two outcomes; of malloc's heap one of the runs may have used more."""
+    both = min(one.size, other.size)
+    return np.flatnonzero(one[:both] != other[:both])
 
 
 def _value(data: np.ndarray, kind: str) -> str:
