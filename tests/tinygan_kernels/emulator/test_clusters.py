@@ -282,6 +282,42 @@ extern "C" __global__ void __cluster_dims__(2, 1, 1) k(int* y) {
 }"""
 
 
+DRAINED = """__device__ unsigned at(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
+extern "C" __global__ void __cluster_dims__(2, 1, 1) k(int* y, int waiter) {
+  __shared__ __align__(8) unsigned long long bar;
+  __shared__ int mine[64];
+  int t = threadIdx.x, v;
+  unsigned rank, theirs, remote;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  if (t == 0) asm volatile("mbarrier.init.shared.b64 [%0], 64;" :: "r"(at(&bar)) : "memory");
+  mine[t] = t;
+  asm volatile("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;" ::: "memory");
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(theirs) : "r"(at(mine + 63 - t)), "r"(rank ^ 1));
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(at(&bar)), "r"(rank ^ 1));
+  asm volatile("ld.shared::cluster.u32 %0, [%1];" : "=r"(v) : "r"(theirs) : "memory");
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" :: "r"(remote) : "memory");
+  y[blockIdx.x * 64 + t] = v;
+  if (t / 32 == waiter) {
+    int done = 0;
+    while (!done)
+      asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared.b64 p, [%1], 0; selp.u32 %0, 1, 0, p; }"
+                   : "=r"(done) : "r"(at(&bar)) : "memory");
+    asm volatile("exit;");
+  } else for (int i = 0; i < 20; i++) y[128 + blockIdx.x * 64 + t] += i;
+}"""
+
+
+def test_one_warp_that_waits_for_the_readers_of_its_block_is_enough_whichever_warp_ends_last():
+    kernel = emulator.RawModule(code=DRAINED, arch="compute_90").get_function("k")
+    for waiter in (0, 1, 2):  # of which there is no warp 2
+        y = np.zeros(256, np.int32)
+        with emulator.sanitize() as found:
+            kernel((2,), (64,), (y, np.int32(waiter)))
+        told = ["access to the shared memory of block" in f.message and "may have ended" in f.message for f in found]
+        assert told == [True] * (2 if waiter == 2 else 0), waiter
+        assert (y[:128] == np.tile(63 - np.arange(64), 2)).all()
+
+
 def test_arrivals_of_all_threads_of_another_block_order_nothing_within_the_own_one():
     for order, tools in (("", ["racecheck"]), ("__syncthreads();", [])):
         kernel = emulator.RawModule(code=REMOTE_ARRIVALS.replace("ORDER", order), arch="compute_90").get_function("k")

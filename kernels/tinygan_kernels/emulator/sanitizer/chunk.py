@@ -237,15 +237,16 @@ class ChunkSanitizer(ChecksInitialisation, ChecksCopies, ChecksCollectives, Chec
         """Check the shared memory of blocks of clusters whose last threads these lanes are: others may not access it any more."""
         order, records, space = self.order, self.shared.races, self.machine.access.spaces["shared"]
         for block in np.unique(order.block_of[lanes.index]).tolist():
-            mine = lanes.index[order.block_of[lanes.index] == block]
-            if self.machine.live.mask[order.block_of == block].any():
+            threads = np.flatnonzero((order.block_of == block) & self.machine.exists)  # those too that have ended before
+            if self.machine.live.mask[threads].any():
                 continue
-            first = int(space.start[mine[0]]) // records.granule
+            first = int(space.start[threads[0]]) // records.granule
             part = slice(first, first + -(-space.size // records.granule))
             stamps = np.concatenate([s[part] for s in (*records.writers(), *records.readers) if s is not None])
-            others = stamps[(stamps != 0) & ((stamps ^ order.own[mine[0]]) & self.clock.block_mask != 0)]
-            for lane in mine:
-                others = others[order.unordered(others, np.full(others.size, lane))]
+            others = stamps[(stamps != 0) & ((stamps ^ order.own[threads[0]]) & self.clock.block_mask != 0)]
+            for lane in threads:
+                if others.size:
+                    others = others[order.unordered(others, np.full(others.size, lane))]
             if others.size:
                 self._report_ended(block, int(others.max()), others.size)
 
