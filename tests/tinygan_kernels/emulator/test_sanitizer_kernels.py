@@ -137,6 +137,34 @@ def test_whether_messages_pass_through_memory(lines, messages, depends):
     assert order_of(written.kernel())[:3] == (messages, depends, frozenset())
 
 
+def test_stores_of_what_was_read_at_the_same_place_are_updates():
+    written = with_pointers()
+    for name, line in {
+        "read": "ld.volatile.global.u32 %r10, [%d1];", "sum": "add.s32 %r11, %r10, 1;", "product": "mul.lo.s32 %r12, %r11, %r1;",
+        "update": "st.volatile.global.u32 [%d1], %r12;", "unchanged": "st.relaxed.gpu.global.u32 [%d1], %r10;",
+        "a number": "st.volatile.global.u32 [%d1], 7;", "something else": "st.volatile.global.u32 [%d1], %r1;",
+        "beside": "st.volatile.global.u32 [%d1+4], %r12;", "elsewhere": "st.volatile.global.u32 [%d2], %r12;",
+        "weak": "st.global.u32 [%d1], %r12;",
+        "weak read": "ld.global.u32 %r20, [%d1+8];", "after it": "st.volatile.global.u32 [%d1+8], %r20;",
+    }.items():  # fmt: skip
+        written.add(line, name)
+    assert order_of(written.kernel()).updates == {written.lines["update"], written.lines["unchanged"]}
+
+
+@pytest.mark.parametrize(("lines", "mixed"), [
+    ("st.volatile.global.u32 [%d1], %r1; st.volatile.global.u64 [%d1], %d2;", {"global"}),
+    ("red.shared.add.u32 [%r1], 1; atom.shared.exch.b64 %d9, [%r1], %d2;", {"shared"}),
+    ("red.global.add.u32 [%d1], 1; st.volatile.shared.u64 [%r1], %d2;", set()),
+    ("red.global.add.u32 [%d1], 1; st.global.u64 [%d1], %d2;", set()),
+    ("red.global.add.u32 [%d1], 1; st.volatile.global.u8 [%d1], %r1;", set()),
+    ("red.global.add.u32 [%d1], 1; st.volatile.shared.u32 [%r1], 1; st.volatile.u64 [%d1], %d2;", {"global", "shared"}),
+])  # fmt: skip
+def test_state_spaces_with_strong_accesses_of_several_sizes(lines, mixed):
+    written = with_pointers()
+    written.add(lines.replace("; ", ";\n"))
+    assert order_of(written.kernel()).mixed == mixed
+
+
 def test_loads_that_give_a_compare_and_swap_its_first_guess():
     other = (".func f(.param .u64 p) {\n.reg .b64 %d<3>;\n.reg .b32 %r<99>;\n"
              "ld.param.u64 %d1, [p];\nld.global.u32 %r10, [%d1];\nret;\n}")  # fmt: skip

@@ -5,9 +5,9 @@ of those before it that nothing orders before it the last in its warp, the last 
 another block; of writers only where the last one is strong, as of atomics. Two writes of the same value count as harmless, as they
 do for compute-sanitizer (its level INFO).
 
-Two strong accesses do not race, with two exceptions. If they are of different sizes, they are not atomic to each other (PTX ISA,
-"Morally strong operations": they overlap completely). And a volatile variable that one thread reads, changes and writes back loses
-what another thread writes to it meanwhile.
+Two strong accesses do not race, with two exceptions. If they are of different sizes, each of 4 bytes or more, they are not
+atomic to each other (PTX ISA, "Morally strong operations": they overlap completely). And a volatile variable that one thread
+reads, changes and writes back loses what another thread writes to it meanwhile.
 """
 
 from __future__ import annotations
@@ -236,7 +236,9 @@ class Races:
             records.older_narrow = bool((old & (STRONG | WIDE) != STRONG | WIDE).any())
 
     def _apart(self, site, other, writes: bool) -> bool:
-        """Say whether two strong accesses race all the same. writes: whether both write."""
+        """Say whether two strong accesses race all the same. other: None if it is not known; writes: whether both write."""
+        if other is None:
+            return False
         if other.size != site.size and min(other.size, site.size) >= 4:
             return True
         return writes and bool({site.ptx_line, other.ptx_line} & self.updates)
