@@ -49,6 +49,21 @@ def test_kernels_are_done_by_each_launch_and_not_before():
     assert made["y"].tolist() == [204] * 4, "it reads the memory as it is then"
 
 
+def test_structures_are_what_they_were_when_they_were_given():
+    """Whether they are given as a NumPy scalar or as an array."""
+    source = 'struct S { float a, b; }; extern "C" __global__ void k(float* x, S s) { x[0] = s.a; x[1] = s.b; }'
+    kernel, x, given = cp.RawKernel(source, "k"), cp.zeros(4, "f4"), np.array([3, 4], "f4")
+
+    def work():
+        kernel((1,), (1,), (x, given))
+        kernel((1,), (1,), (x[2:], given.view("f4,f4")[0]))
+
+    graph = captured(work)
+    given[...] = 7
+    graph.launch()
+    assert x.tolist() == [3, 4, 3, 4]
+
+
 def test_functions_of_arrays_are_computed_again_into_the_same_arrays():
     a, b, out = cp.arange(6, dtype="f4").reshape(2, 3), cp.ones(3, "f4"), cp.zeros((2, 3), "f4")
     made = {}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tinygan_kernels import emulator
 from tinygan_kernels.emulator import SanitizerError, UnsupportedInstruction
+from tinygan_kernels.emulator.host.pointers import HandedPointers
 from tinygan_kernels.emulator.semantics import tensor_maps as maps
 
 HEAD = """.version 8.6
@@ -368,6 +369,13 @@ def test_a_tensor_that_is_larger_than_its_array_is_found_wherever_its_elements_l
         assert "out-of-bounds read of 4 bytes" in said and words in said and "(64 times)" in said
         assert ("in which the tensor of the map begins" in said) == (row == 64)
     assert not found(code, raw, out, array, other, where((4, 0)))
+
+
+def test_the_array_of_a_map_is_known_before_its_launch_begins(monkeypatch):
+    """So nothing has to be looked for in the process, and the launch can be run again in other orders of its threads."""
+    monkeypatch.setattr(HandedPointers, "__call__", lambda self, memory: False)
+    array = numbers((4, 8), "f4")
+    assert (loaded(emulator.tensor_map(array, (4, 8)), (0, 0)).view("f4").reshape(4, 8) == array).all()
 
 
 def test_a_map_that_a_kernel_changes_in_global_memory():

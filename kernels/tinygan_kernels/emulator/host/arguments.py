@@ -32,9 +32,19 @@ def pack(kernel: TranslatedKernel, args: tuple, memory: GlobalMemory) -> None:
         raw = _bytes_of(argument, variable, f"argument {i} of kernel {kernel.title}")
         start = kernel.params[variable.name]
         kernel.param_buffer[start : start + variable.size] = np.frombuffer(raw, np.uint8)
+        by_value = _is_structure(variable) and not isinstance(argument, TensorMapArgument)
         array = argument.array if isinstance(argument, TensorMapArgument) else argument
-        if isinstance(array, np.ndarray) and not _is_structure(variable):
+        if isinstance(array, np.ndarray) and not by_value:
             memory.add(array, f"argument {i}", unwritten_bytes(array))
+
+
+def as_now(kernel: TranslatedKernel, args: tuple) -> tuple:
+    """Return the arguments, of which structures are copied, so that a later launch is given what they hold now."""
+    kept = list(args)
+    for i, (argument, variable) in enumerate(zip(args, kernel.entry.params, strict=False)):  # pack compares the numbers
+        if isinstance(argument, np.void) or (type(argument) is np.ndarray and _is_structure(variable)):
+            kept[i] = argument.copy()
+    return tuple(kept)
 
 
 def _is_pointer(variable: Variable) -> bool:

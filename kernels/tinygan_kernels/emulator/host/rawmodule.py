@@ -18,7 +18,7 @@ from tinygan_kernels.emulator.syntax.ptx import Immediate, Module, Variable
 from tinygan_kernels.emulator.translate.kernel import TranslatedKernel
 from tinygan_kernels.emulator.translate.translator import translate
 
-from . import nvrtc, signature
+from . import arguments, nvrtc, signature
 from .kernel_names import kernel_named, plain_name
 from .launch import MAX_THREADS, check_sizes, run_kernel
 
@@ -175,7 +175,7 @@ class RawKernel:
             )
         if checking():
             signature.check(self.declared, args, self.name)
-        given = tuple(arg.copy() if isinstance(arg, np.void) else arg for arg in args)  # as they are now, where a graph comes later
+        given = arguments.as_now(self.translated, tuple(args))  # a graph launches later
 
         def launch() -> None:
             cooperative = bool(self.enable_cooperative_groups)
