@@ -33,6 +33,8 @@ SIDES = {0: (False, False), 1: (False, True), 2: (True, False), 3: (True, True),
 """{cudaMemcpyKind: (whether the source is on the device, whether the destination is)}; None where the address decides."""
 _ARRAYS, _PYRAMIDS = 0x0E7D << 48, 0x0E7C << 48  # handles of CUDA arrays are no addresses of memory
 Side = Callable[[int, int, "bool | None", bool, str], np.ndarray]
+Rows = list[tuple[int, int]]
+"""Runs of bytes of memory: the address and the size of each."""
 
 
 class Box(NamedTuple):
@@ -46,13 +48,13 @@ class CudaArrays:
     """The functions, over a process.
 
     side: returns bytes of memory, CudaRuntime's; region: returns the region of an address. ordered: does a copy, or notes it where
-    its stream is being captured; given are the copy, the memory that it writes (address and size, 0 for none), its kind, its
-    stream, whether it waits.
+    its stream is being captured; given are the copy, which returns the rows of memory that it has written, its kind, its stream,
+    whether it waits.
     """
 
     def __init__(
         self, process: Process, side: Side, region: Callable[[int, int, str], Region],
-        ordered: Callable[[Callable[[], None], tuple[int, int], int, int, int], None],
+        ordered: Callable[[Callable[[], Rows], int, int, int], None],
     ):  # fmt: skip
         self.process, self.side, self.region, self.ordered = process, side, region, ordered
         self.arrays: dict[int, CudaArray] = {}
@@ -150,13 +152,9 @@ class CudaArrays:
     def copy_box(self, table: int, stream: int, waits: int) -> None:
         """Copy a box of bytes between memory and arrays: cudaMemcpy3D and the two-dimensional copies."""
         numbers = self._numbers(table, 19)
-        handle, address, pitch, rows, x, y, z, width, height, depth = numbers[7:17]
-        start = (z * rows + y) * pitch + x
-        size = ((depth - 1) * rows + height - 1) * pitch + width
-        to = (0, 0) if handle else (address + start, size)
-        self.ordered(lambda: self._copy_box(numbers), to, numbers[17], stream, waits)
+        self.ordered(lambda: self._copy_box(numbers), numbers[17], stream, waits)
 
-    def _copy_box(self, numbers: list[int]) -> None:
+    def _copy_box(self, numbers: list[int]) -> Rows:
         *ends, width, height, depth, kind, elements = numbers
         source, target = ends[:7], ends[7:]
         sizes = {self._array(end[0]).texel.size for end in (source, target) if end[0]}
@@ -166,11 +164,12 @@ class CudaArrays:
         if kind not in SIDES:
             raise CudaError(INVALID_DIRECTION, f"{kind} is no cudaMemcpyKind")
         if 0 in (width, height, depth):
-            return
+            return []
         shape, on_device = (depth, height, width * unit), SIDES[kind]
         taken = self._box(source, shape, unit, on_device[0], False, "the source")
         given = self._box(target, shape, unit, on_device[1], True, "the destination")
         self._move(taken, given, target[0] == 0 and on_device[1] is not True)
+        return [] if target[0] else _rows(target, shape)
 
     def _box(self, end: list[int], shape: tuple[int, int, int], unit: int, on_device: bool | None, writes: bool, what: str) -> Box:
         handle, address, pitch, rows, x, y, z = end
@@ -204,10 +203,9 @@ class CudaArrays:
         self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int, stream: int, waits: int
     ) -> None:  # fmt: skip
         """Copy bytes one after the other, from row to row: cudaMemcpyToArray and cudaMemcpyFromArray."""
-        to = (0, 0) if to_array else (address, size)
-        self.ordered(lambda: self._copy_run(handle, x, y, address, size, to_array, kind), to, kind, stream, waits)
+        self.ordered(lambda: self._copy_run(handle, x, y, address, size, to_array, kind), kind, stream, waits)
 
-    def _copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> None:
+    def _copy_run(self, handle: int, x: int, y: int, address: int, size: int, to_array: int, kind: int) -> Rows:
         array = self._array(handle)
         start = y * array.row + x
         if start + size > array.data.size:
@@ -215,12 +213,13 @@ class CudaArrays:
         if kind not in SIDES:
             raise CudaError(INVALID_DIRECTION, f"{kind} is no cudaMemcpyKind")
         if size == 0:
-            return
+            return []
         flat = Box(array.data.view(np.ndarray).reshape(-1)[start : start + size], array.marks[start : start + size])
         on_device = SIDES[kind][0 if to_array else 1]
         data = self.side(address, size, on_device, not to_array, "the memory")
         memory = Box(data.view(np.ndarray), unwritten_bytes(data))
         self._move(*((memory, flat) if to_array else (flat, memory)), not to_array and on_device is not True)
+        return [] if to_array else [(address, size)]
 
     def _move(self, taken: Box, given: Box, to_host: bool) -> None:
         """Copy bytes with their marks. Raises HostFault where the host would get bytes that nothing has written."""
@@ -283,6 +282,14 @@ class CudaArrays:
             raise CudaError(INVALID_VALUE, f"{handle:#x} is no handle of a {kind.what} object")
         del self.objects[handle]
         found.destroy()
+
+
+def _rows(end: list[int], shape: tuple[int, int, int]) -> Rows:
+    """Return the rows of a box in memory. end: its numbers, as `_box` takes them; shape: in bytes."""
+    _, address, pitch, rows, x, y, z = end
+    depth, height, width = shape
+    first = address + (z * rows + y) * pitch + x
+    return [(first + (k * rows + j) * pitch, width) for k in range(depth) for j in range(height)]
 
 
 def _strided(data: np.ndarray, shape: tuple[int, int, int], strides: tuple[int, int, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from tinygan_kernels.emulator.execute.memory import unwritten_bytes
 from tinygan_kernels.emulator.sanitizer.findings import checking
 from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, Streams, Use
 
-from .cuda_arrays import SIDES, CudaArrays
+from .cuda_arrays import SIDES, CudaArrays, Rows
 from .cuda_errors import (
     INVALID_DIRECTION,
     INVALID_HANDLE,
@@ -93,6 +93,7 @@ class CudaMemory:
 
     def malloc_async(self, pointer: int, size: int, stream: int) -> None:
         """cudaMallocAsync: what comes later in the stream may use the memory, and what is ordered after that."""
+        self._known(stream, "stream")
         self.graphs.refuse("cudaMallocAsync", strict=True)
         self._allocate(pointer, size, DEVICE, "cudaMallocAsync")
         address = int(self.process.load(pointer, "u8"))
@@ -172,17 +173,17 @@ class CudaMemory:
     def streams(self) -> Streams:
         return self.process.memory.streams
 
-    def _used(self, stream: int, what: str, runs: list[tuple[int, int, bool]], unit: int = 1) -> None:
+    def _used(self, stream: int, what: str, runs: list[tuple[int, int, bool]]) -> None:
         """Note what a piece of work of a stream touches: runs of bytes as (address, size, whether it writes them).
 
-        stream: as `Streams.begin` returned it; unit: a common divisor of all sizes and distances. Raises HostFault for a race.
+        stream: as `Streams.begin` returned it. Raises HostFault for a race.
         """
         used = []
         for writes in (False, True):
             some = [(at, size) for at, size, does in runs if does == writes and size and self._shared(at)]
             if some:
                 start, end = min(at for at, _ in some), max(at + size for at, size in some)
-                each = unit if len(some) > 1 else end - start
+                each = math.gcd(*(n for at, size in some for n in (size, at - start)))  # one mark for so many bytes
                 marks = np.zeros((end - start) // each, bool)
                 for at, size in some:
                     marks[(at - start) // each : (at + size - start) // each] = True
@@ -217,16 +218,20 @@ class CudaMemory:
     def _copied(
         self, stream: int, what: str, to: int, source: int, size: int, kind: int, rows: int = 1, pitches: tuple[int, int] = (0, 0)
     ) -> None:
-        """Note what a copy touches: rows of bytes. to, source: 0 for a CUDA array. Raises HostFault for a race.
+        """Note what a copy touches, rows of bytes. Raises HostFault for a race."""
+        runs = [(at + row * pitch, size, writes)
+                for at, pitch, writes in ((to, pitches[0], True), (source, pitches[1], False)) for row in range(rows)]
+        self._copied_runs(stream, what, runs, kind)
+
+    def _copied_runs(self, stream: int, what: str, runs: list[tuple[int, int, bool]], kind: int) -> None:
+        """Note what a copy touches, as `_used` has it. Raises HostFault for a race.
 
         Memory of the host that is not pinned is read before an asynchronous copy returns, and one into such memory has then ended.
         (CUDA Runtime API, "API synchronization behavior")
         """
         stream = self.streams.begin(stream)
-        runs = [(at + row * pitch, size, writes)
-                for at, pitch, writes in ((to, pitches[0], True), (source, pitches[1], False)) if at for row in range(rows)]
-        self._used(stream, what, runs, math.gcd(size, *pitches) if rows > 1 else 1)
-        region = self.process.memory.at(to)
+        self._used(stream, what, runs)
+        region = self.process.memory.at(next((at for at, _, writes in runs if writes), 0))
         if region is not None and region.kind == HOST and kind != TO_HOST_FROM_HOST:
             self._host_waits(stream)
 
@@ -287,19 +292,16 @@ class CudaMemory:
             for i in range(height if row.size else 0):
                 self._side(to + i * pitch, row.size, True, True, "the destination")[...] = row
             runs = [(to + i * pitch, row.size, True) for i in range(height)]
-            self._filled(s, runs, bool(waits), math.gcd(row.size, pitch) if height > 1 else 1)
+            self._filled(s, runs, bool(waits))
 
         self.in_stream(stream, MEMSET, action)
 
-    def _array_copy(self, action: Callable[[], None], to: tuple[int, int], kind: int, stream: int, waits: int) -> None:
-        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream.
-
-        to: address and size of the memory that it writes, 0 for none.
-        """
+    def _array_copy(self, action: Callable[[], Rows], kind: int, stream: int, waits: int) -> None:
+        """Carry out a copy to or from CUDA arrays: one that waits at once, another in its stream."""
 
         def in_order(s: int) -> None:
-            action()
-            self._copied(s, "the asynchronous copy", to[0], 0, to[1], kind)
+            written = [(at, size, True) for at, size in action()]
+            self._copied_runs(s, "the asynchronous copy", written, kind)
 
         if not waits:
             self.in_stream(stream, MEMCPY, in_order)
@@ -315,10 +317,10 @@ class CudaMemory:
             self._side(to, size, True, True, "the destination")[...] = value & 255
             self._filled(DEFAULT, [(to, size, True)], waits=True)
 
-    def _filled(self, stream: int, runs: list[tuple[int, int, bool]], waits: bool, unit: int = 1) -> None:
+    def _filled(self, stream: int, runs: list[tuple[int, int, bool]], waits: bool) -> None:
         """Note a cudaMemset, which the host waits for (unless it is asynchronous) where it sees the memory itself."""
         stream = self.streams.begin(stream)
-        self._used(stream, "the cudaMemset", runs, unit)
+        self._used(stream, "the cudaMemset", runs)
         region = self.process.memory.at(runs[0][0]) if runs else None
         if waits and region is not None and region.on_host:
             self._host_waits(stream)

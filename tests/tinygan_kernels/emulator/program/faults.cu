@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
       cudaMemcpy2DAsync(m, 8, h, 8, 4, 2, cudaMemcpyHostToDevice, t.s); cudaMemcpy2DAsync(m + 1, 8, h, 8, 4, 2, cudaMemcpyHostToDevice, t.u); cudaMemset(p, 0, 16); printf("%f\n", p[0]); break; }
     case 46: { Two t; float* f; cudaMallocAsync(&f, 16, t.s); cudaMemsetAsync(f, 0, 16, t.s); cudaEventRecord(t.e, t.s); cudaStreamWaitEvent(t.u, t.e); cudaFreeAsync(f, t.u);
       cudaMemcpyAsync(d, p, 8, cudaMemcpyHostToDevice, t.s); p[2] = 5; copy<<<1, 2>>>(m, d); m[2] = 3; cudaMemcpyAsync(h, d, 16, cudaMemcpyDeviceToHost, 0); m[1] = p[1] = 4; printf("%f\n", h[1]); break; }
+    case 47: printf("%s\n", cudaGetErrorName(cudaMallocAsync(&d, 16, (cudaStream_t)64))); break;
   }}
   return 0;
 }

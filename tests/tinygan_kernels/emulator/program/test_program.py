@@ -134,6 +134,7 @@ ERRORS = {
     13: ("invalid configuration argument\ncudaSuccess\n", "a block has 1 to 1024 threads (64 in z), not 2000"),
     26: ("cudaErrorInvalidValue\n", "faults.cu:47: cudaFree: invalid argument: what is to be freed was freed at faults.cu:47"),
     28: ("invalid argument\n", "49152 bytes of dynamic shared memory are possible"),
+    47: ("cudaErrorInvalidResourceHandle\n", "faults.cu:71: cudaMallocAsync: invalid resource handle: 0x40 is no stream"),
 }
 
 

@@ -77,7 +77,7 @@ int captured(cudaArray_t flat, float* picture) {  // the graph does the copies i
     float first[4] = {7}, *pinned;
     cudaChannelFormatDesc floats = cudaCreateChannelDesc<float>();
     cudaMallocArray(&other, &floats, W, H);
-    cudaMallocHost(&pinned, 64);
+    cudaMallocHost(&pinned, 16 * W);
     cudaStreamCreate(&stream);
     cudaMemcpy3DParms copy = {0};
     copy.srcArray = flat;
@@ -101,8 +101,16 @@ int captured(cudaArray_t flat, float* picture) {  // the graph does the copies i
     cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
     printf(" %d %d", (int)nodes, cudaMemcpy2DToArray(flat, 0, 0, picture, 64, 64, H, cudaMemcpyHostToDevice));
     printf(" %d\n", cudaStreamEndCapture(stream, &graph));
-    cudaMemcpy2DFromArrayAsync(pinned, 64, flat, 0, 0, 64, 1, cudaMemcpyDeviceToHost, stream);
-    return (int)pinned[3];
+    cudaStream_t beside;
+    cudaStreamCreate(&beside);
+    copy.dstArray = 0;
+    copy.extent = make_cudaExtent(W, 2, 1);
+    copy.kind = cudaMemcpyDeviceToHost;
+    for (int half = 0; half < 2; half++) {  // to the left and to the right of each row, so that neither meets the other
+        copy.dstPtr = make_cudaPitchedPtr(pinned + half * W, 8 * W, 4 * W, 2);
+        cudaMemcpy3DAsync(&copy, half ? beside : stream);
+    }
+    return (int)pinned[4 * W - 1];
 }
 int main(int argc, char** argv) {
     static float picture[W * H], volume[W * H * D];
