@@ -175,7 +175,7 @@ def _on_header(version: Version, header: str) -> str:
         return f"{header} is of cuRAND: {install('curand', version)}"
     if re.match(r"(cublas|cudnn|cufft|cusparse|cusolver|nccl)\w*\.h$", header):
         return f"{header} is of a library of NVIDIA's that runs on GPUs alone: the emulator has no place for it"
-    if re.match(r"(helper|exception|nvrtc_helper)\w*\.h$|helper_\w+\.h$", header):
+    if re.match(r"(helper|exception|nvrtc_helper)\w*\.h$", header):
         return f"{header} is of NVIDIA's cuda-samples: give the folder that has it (Common) with -I"
     if re.match(r"(mpi|nvml|GL/\w+|GLFW/\w+)\.h$", header):
         return f"{header} is of a library that is not there: host code here has the C and C++ library and CUDA's runtime"

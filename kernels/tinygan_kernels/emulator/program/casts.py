@@ -21,6 +21,7 @@ from .sources import program_headers
 
 _TABLE, _CLASS = "_ZTV", "_ZTI"
 _POINTER = 8
+_UNCLEAR = "of which the source does not say plainly what its bases are"
 
 
 class _Part(NamedTuple):
@@ -69,7 +70,7 @@ class DynamicCasts:
         whole = part + int(self.process.load(table - 2 * _POINTER, "i8"))
         owner = self._variable(_TABLE, table)
         own, other = (self._class(self._variable(_CLASS, at), _CLASS) for at in (static, wanted))
-        parts = list(self._parts(self._class(owner, _TABLE), 0, (), iter(self._distances(owner)), count()))
+        parts = self._all_parts(self._class(owner, _TABLE), self._distances(owner))
         sources = [p for p in parts if p.name == own and p.at == part - whole]
         around = {p.at for p in parts if p.name == other and any(p.number in source.inside for source in sources)}
         beside = {p.at for p in parts if p.name == other and 0 in p.inside}
@@ -91,7 +92,7 @@ class DynamicCasts:
         while number := re.match(r"\d+", rest):
             name, rest = rest[number.end() : number.end() + int(number[0])], rest[number.end() + int(number[0]) :]
         if rest or self.classes.get(space + name) is None:
-            raise self._refused(f"{space}{name or variable}, of which the source does not say plainly what its bases are")
+            raise self._refused(f"{space}{name or variable}, {_UNCLEAR}")
         return space + name
 
     def _refused(self, what: str) -> HostFault:
@@ -104,6 +105,14 @@ class DynamicCasts:
         places = [i for i in range(1, len(values) - 1) if values[i] not in (0, None) and values[i + 1] == 0]
         return [-(int(values[i] or 0) - (1 << 64 if int(values[i] or 0) >> 63 else 0)) for i in places]
 
+    def _all_parts(self, name: str, distances: list[int]) -> list[_Part]:
+        """Return the parts of an object of a class. Raises HostFault unless the source says of as many as there are tables."""
+        left = iter(distances)
+        parts = list(self._parts(name, 0, (), left, count()))
+        if next(left, None) is not None:
+            raise self._refused(f"{name}, {_UNCLEAR}")
+        return parts
+
     def _parts(
         self, name: str, at: int, around: tuple[int, ...], distances: Iterator[int], numbers: Iterator[int]
     ) -> Iterator[_Part]:
@@ -115,7 +124,9 @@ class DynamicCasts:
             if base.virtual:
                 raise self._refused(f"{name}, which has a virtual base")
             if self._has_table(base.name):
-                begins = at if first else next(distances)
+                begins = at if first else next(distances, None)
+                if begins is None:
+                    raise self._refused(f"{name}, {_UNCLEAR}")
                 yield from self._parts(base.name, begins, (*around, number) if base.public else (), distances, numbers)
                 first = False
 
@@ -124,4 +135,4 @@ class DynamicCasts:
         known = self.classes.get(name)
         if known is not None:
             return known.virtual or any(self._has_table(base.name) for base in known.bases)
-        raise self._refused(f"{name}, of which the source does not say plainly what its bases are")
+        raise self._refused(f"{name}, {_UNCLEAR}")

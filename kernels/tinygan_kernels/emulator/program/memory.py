@@ -108,7 +108,7 @@ class ProgramMemory:
                 continue
             data, whole = region.array.view(np.ndarray), region.size // 8 * 8
             marks[:whole].reshape(-1, 8)[data[:whole].view("u8") != FRESH.view("u8")[0]] = False
-            rest = data[whole:]  # of which fewer than 4 bytes could hold anything
+            rest = data[whole:]  # fewer than 4 bytes may equal FRESH by chance, and count as written
             if rest.size < 4 or (rest != FRESH[: rest.size]).any():
                 marks[whole:] = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,12 @@ def test_what_the_source_says_of_classes_and_what_it_does_not():
     for name, why in (("V", "which has a virtual base"), ("H", "does not say plainly what its bases are")):
         with pytest.raises(HostFault, match=f"dynamic_cast with the class .*{why}: give the base class a virtual function"):
             casts.classes["D"] = Described((Base(name, True, False),), True)
-            list(casts._parts("D", 0, (), iter(()), count()))
+            casts._all_parts("D", [])
+    casts.classes |= {"C": Described((), True), "D": Described((Base("A", True, False), Base("C", True, False)), True)}
+    assert [(part.name, part.at) for part in casts._all_parts("D", [24])] == [("D", 0), ("A", 0), ("C", 24)]
+    for distances in ([], [8, 24]):  # of fewer and of more tables than the source speaks of
+        with pytest.raises(HostFault, match="the class D, of which the source does not say plainly"):
+            casts._all_parts("D", distances)
 
 
 def test_errors_of_the_runtime_as_exceptions_and_threads_with_results(capfd):
