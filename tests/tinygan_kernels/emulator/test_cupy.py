@@ -47,6 +47,23 @@ def test_an_element_is_an_array_over_its_memory():
     assert x[0].tolist() == [0, 7, 2]
 
 
+def test_arrays_of_the_host_are_copied_and_those_of_the_device_are_not():
+    host, x = np.arange(4.0), cp.arange(4.0)
+    as_they_are = [cp.asarray, cp.asanyarray, cp.ascontiguousarray, cp.asfortranarray, lambda a: cp.array(a, copy=False)]
+    for take in (*as_they_are, cp.array, lambda a: cp.asarray(memoryview(a)), lambda a: cp.asarray(a[:], blocking=True)):
+        mine = take(host)
+        mine += 1
+        assert host.tolist() == [0, 1, 2, 3] and mine.tolist() == [1, 2, 3, 4] and type(mine) is cp.ndarray
+    assert all(take(x).data.ptr == x.data.ptr for take in as_they_are) and cp.array(x).data.ptr != x.data.ptr
+    assert cp.asarray(np.asfortranarray(np.ones((2, 3)))).flags.f_contiguous and cp.asarray([3], "f4").dtype == np.float32
+
+
+def test_outputs_of_a_function_may_be_given_in_part():
+    x, whole = cp.array([2.5, -1.25]), cp.zeros(2)
+    fraction, found = np.modf(x, out=(None, whole))
+    assert found is whole and whole.tolist() == [2, -1] and fraction.tolist() == [0.5, -0.25]
+
+
 def test_streams_events_and_the_device():
     with cp.cuda.Device(0), cp.cuda.Stream() as stream:
         start, end = cp.cuda.Event(), cp.cuda.Event()

@@ -1,5 +1,6 @@
 """emulator.cupy: graphs of what a stream is given while it is captured, by the behaviour that CuPy and CUDA document."""
 
+import copy
 import threading
 
 import numpy as np
@@ -104,6 +105,32 @@ def test_functions_of_arrays_are_computed_again_into_the_same_arrays():
         a[...] = np.random.default_rng(launch).permutation(6).reshape(2, 3)
 
 
+def test_copies_parts_and_what_is_written_in_place_are_those_of_each_launch():
+    x, y, z, at, out = cp.arange(6.0).reshape(2, 3), cp.ones(2), cp.ones(1, "i4"), cp.array(1), cp.zeros((4, 3))
+    made = {}
+
+    def work():
+        assert cp.ndim(x) == 2 and cp.shape(x) == (2, 3) and cp.result_type(x, "f4") == "f8" and cp.broadcast_shapes(3, (2, 1))
+        made["order"], made["type"], made["same"] = cp.ascontiguousarray(x.T), cp.asarray(x, dtype="f4"), cp.asarray(x)
+        made["copy"], made["deep"], made["row"] = copy.copy(x), copy.deepcopy(x), x[at]
+        made["kept"] = x.compress([False, True, True], 1)
+        cp.concatenate((x, x), 0, out)
+        assert cp.nan_to_num(y, False) is y
+        assert z.byteswap(True) is z
+
+    graph = captured(work)
+    assert y.tolist() == [1, 1] and z.tolist() == [1] and not out.any()
+    for launch in range(2):
+        x[...], y[...], at[...] = cp.arange(6.0).reshape(2, 3) + 10 * launch + 100, np.nan, 1 - launch
+        now = x.get()
+        graph.launch()
+        for name, want in {"order": now.T, "type": now, "same": now, "copy": now, "deep": now, "row": now[1 - launch],
+                           "kept": now[:, 1:]}.items():  # fmt: skip
+            assert (made[name] == want).all(), (launch, name)
+        assert (out == np.concatenate((now, now))).all() and y.tolist() == [0, 0] and z.tolist() == [1 if launch else 1 << 24]
+    assert np.shares_memory(made["same"], x) and made["type"].dtype == np.float32
+
+
 def test_other_threads_and_streams_do_their_work_meanwhile():
     x, y, stream = cp.zeros(4), cp.zeros(4), cp.cuda.Stream(non_blocking=True)
     with stream:
@@ -170,6 +197,7 @@ def test_copies_and_functions_of_the_host_are_captured_in_their_streams():
         (lambda x, s: s.synchronize(), 900), (lambda x, s: cp.cuda.Device().synchronize(), 900), (lambda x, s: s.done, 900),
         (lambda x, s: cp.cuda.runtime.memset(x.data.ptr, 0, 8), 900), (lambda x, s: x.data.memset(0, 8), 900),
         (lambda x, s: s.add_callback(print, None), 900), (lambda x, s: cp.nonzero(x), 900), (lambda x, s: x[x > 0], 900),
+        (lambda x, s: x[: cp.array(2)], 900),
         (lambda x, s: cp.unique(x), 900), (lambda x, s: cp.allclose(x, x), 900), (lambda x, s: x.tolist(), 900),
         (lambda x, s: cp.random.rand(3), 900), (lambda x, s: s.record().synchronize(), 900),
         (lambda x, s: cp.cuda.runtime.streamSynchronize(s.ptr), 900),

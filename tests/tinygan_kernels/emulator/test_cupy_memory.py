@@ -105,8 +105,9 @@ def test_another_librarys_device_array_is_the_same_memory():
         found += 100
         assert (found == given).all(), "it is no copy"
         assert cp.array(Foreign(given)).data.ptr != given.ctypes.data or not given.size
-    interface = cp.asarray(real).__cuda_array_interface__
-    assert interface["data"][0] == real.ctypes.data and interface["shape"] == (3, 4) and interface["typestr"] == "<i4"
+    mine = cp.array(real)
+    interface = mine.__cuda_array_interface__
+    assert interface["data"][0] == mine.data.ptr and interface["shape"] == (3, 4) and interface["typestr"] == "<i4"
 
 
 def test_pools_count_what_is_held_and_keep_to_their_limit():
@@ -156,7 +157,8 @@ def test_free_memory_follows_arrays_and_allocations():
     used = cp.get_default_memory_pool().used_bytes()
     assert free == total - used == cp.cuda.Device().mem_info[0]
     foreign = np.frombuffer(bytearray(800), "f8")
-    held = [cp.zeros((100, 10)), cp.cuda.alloc(500), cp.asarray(foreign)]
+    owner = types.SimpleNamespace(__cuda_array_interface__={**foreign.__array_interface__, "version": 3})
+    held = [cp.zeros((100, 10)), cp.cuda.alloc(500), cp.asarray(owner)]
     held += [held[0][::2].T, held[0].reshape(-1), cp.ndarray(5, "f4", held[1])]
     assert cp.cuda.runtime.memGetInfo() == (free - 8500, total) and cp.get_default_memory_pool().used_bytes() == used + 8500
     del held[:2]

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +29,9 @@ from .recording import recorded
 from .user_kernels import ElementwiseKernel, ReductionKernel
 
 __all__ = [
-    "ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "array", "asarray", "ascontiguousarray", "asnumpy", "cuda",
-    "cupyx", "fuse", "get_array_module", "get_default_memory_pool", "get_default_pinned_memory_pool", "is_available", "memoize",
-    "ndarray", "random", "rsqrt",
+    "ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel", "array", "asanyarray", "asarray", "ascontiguousarray",
+    "asfortranarray", "asnumpy", "cuda", "cupyx", "fuse", "get_array_module", "get_default_memory_pool",
+    "get_default_pinned_memory_pool", "is_available", "memoize", "ndarray", "random", "rsqrt",
 ]  # fmt: skip
 __all__ += [name for name in np.__all__ if not name.startswith("_") and name not in __all__]  # for `from cupy import *`
 __version__ = "14.0.0"  # of the CuPy whose names are here
@@ -53,22 +55,37 @@ def memoize(for_each_device: bool = False):
 
 def array(obj, *args, **options):
     """Return a new array of what NumPy takes, or of another library's device array. The arguments besides are `numpy.array`'s."""
-    return recorded("array", lambda: wrapped(np.array(of_device(obj), *args, **_numpys(options))), (), {})
+    return _taken(np.array, obj, *args, **options)
 
 
 def asarray(a, *args, **options):
-    """Return an array of what NumPy takes, or over the memory of another library's device array."""
-    return wrapped(np.asarray(of_device(a), *args, **_numpys(options)))
+    """Return an array of what NumPy takes, a copy of what is the host's, or over the memory of another library's device array."""
+    return _taken(np.asarray, a, *args, **options)
+
+
+asanyarray = asarray
 
 
 def ascontiguousarray(a, dtype=None):
     """Return an array in C order of what NumPy takes, or of another library's device array."""
-    return wrapped(np.ascontiguousarray(of_device(a), dtype))
+    return _taken(np.ascontiguousarray, a, dtype)
 
 
-def _numpys(options: dict) -> dict:
-    """Return options without CuPy's own, which says whether a copy is waited for."""
-    return {name: value for name, value in options.items() if name != "blocking"}
+def asfortranarray(a, dtype=None):
+    """Return an array in Fortran's order of what NumPy takes, or of another library's device array."""
+    return _taken(np.asfortranarray, a, dtype)
+
+
+def _taken(function: Callable[..., np.ndarray], a: Any, *args: Any, **options: Any) -> ndarray:
+    """Return what a function of NumPy's makes of something, which is never over memory of the host, as a device has its own."""
+    options.pop("blocking", None)  # CuPy's own: whether a copy is waited for
+
+    def take(given: Any) -> ndarray:
+        made = function(of_device(given), *args, **options)
+        of_host = not hasattr(given, "__cuda_array_interface__") and (made is given or made.base is not None)
+        return wrapped(made.copy("K") if of_host else made)
+
+    return recorded(function.__name__, take, (a,), {})
 
 
 def show_config() -> None:

@@ -105,18 +105,24 @@ class ndarray(np.ndarray):
         if out is not None:
             settings["out"] = tuple(map(_plain, out))
         results = recorded(method if method == "at" else ufunc.__name__, _wrapping(call), tuple(map(_plain, inputs)), settings)
-        return results if out is None else out[0] if len(out) == 1 else out
+        if out is None or len(out) == 1:
+            return results if out is None else out[0]
+        return tuple(made if given is None else given for given, made in zip(out, results, strict=True))
 
     def __getitem__(self, key):
         return recorded("__getitem__", _item, (self, key), {}, method=True)
 
 
 def _item(array: ndarray, key: Any) -> Any:
-    """Return a part of an array. A single element is an array of no dimensions over its memory, as CuPy's is."""
+    """Return a part of an array. A single element is an array of no dimensions over its memory, as CuPy's is.
+
+    An index that is an array of no dimensions gives a copy, as in CuPy: only the device knows which element that is.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
     found = np.ndarray.__getitem__(array, key)
     if isinstance(found, np.generic) and not isinstance(found, np.void):
-        found = np.ndarray.__getitem__(array, (*(key if isinstance(key, tuple) else (key,)), Ellipsis))
-    return wrapped(found)
+        found = np.ndarray.__getitem__(array, (*parts, Ellipsis))
+    return wrapped(np.array(found) if any(isinstance(p, ndarray) and not p.ndim for p in parts) else found)
 
 
 def _plain(value: Any) -> Any:
@@ -169,9 +175,10 @@ def _method(name: str, host: bool) -> Callable[..., Any]:
 
 
 _COMPUTING = (
-    "__setitem__", "all", "any", "argmax", "argmin", "argpartition", "argsort", "astype", "byteswap", "choose", "clip", "compress",
-    "conj", "conjugate", "copy", "cumprod", "cumsum", "dot", "fill", "flatten", "max", "mean", "min", "nonzero", "partition",
-    "prod", "ptp", "put", "ravel", "repeat", "reshape", "round", "searchsorted", "sort", "std", "sum", "take", "trace", "var",
+    "__copy__", "__deepcopy__", "__setitem__", "all", "any", "argmax", "argmin", "argpartition", "argsort", "astype", "byteswap",
+    "choose", "clip", "compress", "conj", "conjugate", "copy", "cumprod", "cumsum", "dot", "fill", "flatten", "max", "mean", "min",
+    "nonzero", "partition", "prod", "ptp", "put", "ravel", "repeat", "reshape", "round", "searchsorted", "sort", "std", "sum",
+    "take", "trace", "var",
 )  # fmt: skip
 _OF_HOST = ("__bool__", "__complex__", "__float__", "__index__", "__int__", "item", "tobytes", "tofile", "tolist")
 for _name in (*_COMPUTING, *_OF_HOST):

@@ -53,7 +53,9 @@ def note(array: np.ndarray) -> None:
 def bytes_in_use() -> int:
     """Return the bytes of all arrays and allocations together. Memory that another library owns is not counted."""
     sizes: dict[int, int] = {}
-    for array in (*list(_held.values()), *list(_arrays.values())):
+    # `valuerefs` gives lists, so that other threads may make arrays meanwhile.
+    held = (reference() for kept in (_held, _arrays) for reference in kept.valuerefs())
+    for array in (a for a in held if a is not None):
         while isinstance(array.base, np.ndarray):
             array = array.base
         if array.base is None and array.nbytes:

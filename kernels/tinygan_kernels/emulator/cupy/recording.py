@@ -27,6 +27,13 @@ _TO_HOST = frozenset({
     "unique_all", "unique_counts", "unique_inverse", "unique_values",
 })  # fmt: skip
 """What gives the host a value, or an array whose shape depends on values, so that a GPU has to be waited for."""
+_OF_METADATA = frozenset({
+    "can_cast", "common_type", "iscomplexobj", "isfortran", "isrealobj", "isscalar", "iterable", "may_share_memory", "ndim",
+    "result_type", "shape", "shares_memory", "size",
+})  # fmt: skip
+"""What looks at dtypes, shapes and addresses alone, so that nothing has to be waited for."""
+_OVERWRITING = {"nan_to_num": ("copy", False), "byteswap": ("inplace", True)}
+"""Functions that write their first argument where their second, of this name, has this value."""
 
 _PLACE_OF_OUT = {
     "all": 2, "any": 2, "argmax": 2, "argmin": 2, "choose": 2, "clip": 3, "compress": 3, "cumprod": 3, "cumsum": 3, "dot": 2,
@@ -40,21 +47,21 @@ def recorded(name: str, function: Callable[..., Any], args: tuple, options: dict
 
     name: NumPy's; method: whether it is an array's. Raises CUDARuntimeError in a capture for what would have to wait for a GPU.
     """
-    if _here.inside or capturing() is None:
+    if _here.inside or name in _OF_METADATA or capturing() is None:
         return function(*args, **options)
-    if name in _TO_HOST or name.startswith("random.") or (name == "__getitem__" and _has_mask(args[1])):
+    if name in _TO_HOST or name.startswith("random.") or (name == "__getitem__" and _needs_values(args[1])):
         refuse(f"{name}, which waits for its values,")
     given = tuple(list(a) if isinstance(a, list) else a for a in args)
-    out = _output(name, function, args, options, method)
+    out = args[0] if _overwrites(name, args, options) else _output(name, function, args, options, method)
     if out is not None or (name in _IN_PLACE and (method or name not in ("sort", "partition"))):
         in_stream(lambda: _plainly(function, given, options))
         return out
     with np.errstate(all="ignore"):  # of values that the graph computes later
         result = _plainly(function, args, options)
-    fresh = [a for a in _arrays_in(result) if not any(np.may_share_memory(a, b) for b in _arrays_in((args, options)))]
-    if fresh:
+    taken, returned = list(_arrays_in((args, options))), list(_arrays_in(result))
+    if any(not any(np.may_share_memory(a, b) for b in taken) for a in returned):
         in_stream(lambda: _again(function, given, options, result))
-    elif not any(True for _ in _arrays_in(result)):
+    elif taken and not returned:
         refuse(f"{name}, which returns a {type(result).__name__} to the host,")
     return result
 
@@ -77,6 +84,14 @@ def _plainly(function: Callable[..., Any], args: tuple, options: dict[str, Any])
         _here.inside = before
 
 
+def _overwrites(name: str, args: tuple, options: dict[str, Any]) -> bool:
+    """Return whether a call writes into its first argument and returns that, because it is asked to."""
+    if name not in _OVERWRITING:
+        return False
+    option, asking = _OVERWRITING[name]
+    return options.get(option, args[1] if len(args) > 1 else not asking) == asking
+
+
 def _output(name: str, function: Callable[..., Any], args: tuple, options: dict[str, Any], method: bool) -> Any:
     """Return the array that a call writes into and returns, None where it makes one of its own."""
     out = options.get("out")
@@ -89,7 +104,7 @@ def _output(name: str, function: Callable[..., Any], args: tuple, options: dict[
         try:
             out = inspect.signature(function).bind_partial(*args, **options).arguments.get("out")
         except (TypeError, ValueError):  # of a function without a signature: those with an output have it third
-            out = args[2] if name == "dot" and len(args) > 2 else None
+            out = args[2] if name in ("concatenate", "dot") and len(args) > 2 else None
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
 
 
@@ -112,7 +127,8 @@ def _arrays_in(value: Any) -> Iterator[np.ndarray]:
             yield from _arrays_in(part)
 
 
-def _has_mask(key: Any) -> bool:
-    """Return whether an index holds a mask, which says by its values how many elements there are."""
+def _needs_values(key: Any) -> bool:
+    """Return whether an index says by values how many elements there are: by a mask, or by an array as the bound of a slice."""
     parts = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(p, (np.ndarray, list)) and np.asarray(p).dtype == bool for p in parts)
+    masks = (isinstance(p, (np.ndarray, list)) and np.asarray(p).dtype == bool for p in parts)
+    return any(masks) or any(isinstance(b, np.ndarray) for p in parts if isinstance(p, slice) for b in (p.start, p.stop, p.step))

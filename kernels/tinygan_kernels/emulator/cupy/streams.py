@@ -155,7 +155,7 @@ class Graph:
     """What a stream was given while it was captured. Arrays and arguments are those of then: their memory is read and written."""
 
     def __init__(self, nodes: Nodes):
-        self._nodes = nodes
+        self._nodes = nodes.ordered()
 
     def launch(self, stream: Stream | None = None) -> None:
         """Carry it all out, in a stream (None: the current one). Where that is captured, it becomes a part of another graph."""
@@ -165,7 +165,7 @@ class Graph:
         """Do nothing: on a GPU the first launch is faster after it."""
 
     def _carry_out(self) -> None:
-        for node in self._nodes.ordered():
+        for node in self._nodes:
             node.action(0)
 
 
