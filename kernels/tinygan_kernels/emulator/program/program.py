@@ -116,7 +116,7 @@ class Program:
         Returns (the source that was compiled, PTX).
         """
         fresh, at_file_scope, in_functions, launches = code, set[int](), set[int](), set[int]()
-        refused: CompilationError | None = None  # of the source as it was
+        refused: CompilationError | None = None  # the error before, of a source with fewer changes
         while True:
             try:
                 return fresh, nvrtc.compile_ptx(fresh, options, arch, (), self.path.name, texts)[0]
