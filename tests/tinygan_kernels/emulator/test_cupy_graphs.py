@@ -1,6 +1,7 @@
 """emulator.cupy: graphs of what a stream is given while it is captured, by the behaviour that CuPy and CUDA document."""
 
 import copy
+import gc
 import threading
 
 import numpy as np
@@ -236,6 +237,27 @@ def test_the_default_stream_is_not_captured_and_waits_for_a_stream_that_is():
             x += 1  # which does not wait for a stream that is non_blocking
         free.end_capture()
     assert x.tolist() == [1, 1]
+
+
+def test_a_capture_that_an_error_leaves_open_ends_with_its_stream():
+    """Else nothing that waits could be called any more, by whoever has no name for the stream."""
+    x, free = cp.zeros(2), cp.cuda.Stream(non_blocking=True)
+
+    def fails():
+        with cp.cuda.Stream() as stream:
+            stream.begin_capture()
+            x[...] += 1
+            raise KeyError("in a capture")
+
+    with free:
+        free.begin_capture()
+        with pytest.raises(KeyError) as told:
+            fails()
+        del told
+        gc.collect()
+        x[...] += 2
+        free.end_capture().launch()
+    assert x.get().tolist() == [2, 2] and cp.RawKernel.in_stream is None
 
 
 def test_a_wrong_launch_is_refused_when_it_is_given():

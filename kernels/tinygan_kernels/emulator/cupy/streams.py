@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -96,13 +97,16 @@ class Stream:
     def begin_capture(self, mode: int | None = None) -> None:
         """Note what the stream is given from here on, in place of doing it. mode: CUDA's, by default streamCaptureModeRelaxed.
 
-        Raises CUDARuntimeError for the default stream, and for one that is captured already.
+        A capture is given up where its stream is no more. Raises CUDARuntimeError for the default stream, and for one that is
+        captured already.
         """
         if mode not in (None, GLOBAL, THREAD_LOCAL, RELAXED):
             raise CUDARuntimeError(1, f"cudaErrorInvalidValue: invalid argument: {mode!r} is no mode of a capture")
         with _raised_as_cupy_does():
             _graphs.begin(self.ptr, relaxed=mode in (None, RELAXED))
-        _captured[self.ptr] = self
+        _captured[self.ptr] = self.non_blocking
+        if not isinstance(self, ExternalStream):  # whose stream is somebody else's, and goes on without it
+            weakref.finalize(self, _forget, self.ptr).atexit = False
         RawKernel.in_stream = staticmethod(_launched)
 
     def end_capture(self) -> Graph:
@@ -117,9 +121,7 @@ class Stream:
                 return Graph(_graphs.graphs.pop(_graphs.end(self.ptr)))
         finally:
             if capture is not None and capture not in _graphs.captures:
-                del _captured[capture.origin]
-            if not _graphs.captures:
-                RawKernel.in_stream = None
+                _forget(capture.origin)
 
     def is_capturing(self) -> bool:
         return _graphs.of_stream(self.ptr) is not None
@@ -142,8 +144,16 @@ class _Current(threading.local):
 
 Stream.null, Stream.ptds = Stream(null=True), Stream(ptds=True)
 _current = _Current()
-_captured: dict[int, Stream] = {}
-"""The streams in which a capture began, by their pointers."""
+_captured: dict[int, bool] = {}
+"""The pointers of the streams in which a capture began, and whether they are non_blocking."""
+
+
+def _forget(origin: int) -> None:
+    """Let nothing be left of the capture that began in a stream."""
+    _captured.pop(origin, None)
+    _graphs.captures = [c for c in _graphs.captures if c.origin != origin]
+    if not _graphs.captures:
+        RawKernel.in_stream = None
 
 
 def get_current_stream(device_id: int = -1) -> Stream:
@@ -183,7 +193,7 @@ def in_stream(work: Callable[[], Any], stream: Stream | None = None, kind: int =
     Raises CUDARuntimeError for the null stream while another is captured that waits for it.
     """
     of = stream or get_current_stream()
-    if _captured and (of.ptr > 1 or not all(s.non_blocking for s in _captured.values())):
+    if _captured and (of.ptr > 1 or not all(_captured.values())):
         with _raised_as_cupy_does():
             if _graphs.taken(of.ptr, kind, lambda _stream: work()):
                 return
