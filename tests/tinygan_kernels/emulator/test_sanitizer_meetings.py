@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tinygan_kernels.emulator.execute.lanes import Lanes
+from tinygan_kernels.emulator.execute.lanes import WARP, Lanes
 from tinygan_kernels.emulator.sanitizer.clusters import ClusterOrder
 from tinygan_kernels.emulator.sanitizer.mbarriers import MbarrierOrder
+from tinygan_kernels.emulator.sanitizer.order import FLAG_BITS
 
 from tests.support.vector_clocks import BLOCKS, STRIDE, WIDTH, Both
 
@@ -76,14 +77,23 @@ def test_mbarriers_order_as_vector_clocks_do(seed):
         both.asked(200)
 
 
-def test_a_block_that_waits_for_its_own_arrival_needs_no_views():
-    """All threads of a block arrive by one instruction, and wait by one: the order is the block's, as after __syncthreads()."""
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_block_that_waits_for_its_own_arrival_needs_no_views(ended):
+    """All threads of a block arrive by one instruction, and wait by one: the order is the block's, as after __syncthreads().
+
+    A warp that has ended has not arrived, so nothing orders what it did.
+    """
     both = AtBarriers(3)
-    lanes = Lanes(both.truth.alive & (both.block == 1))
+    threads = np.flatnonzero(both.order.shape.exists() & (both.block == 1))
+    here = np.isin(np.arange(WIDTH), threads[: 2 * WARP] if ended else threads)
+    both.order.machine.alive = here
+    lanes = Lanes(here)
     places, phases = np.full(lanes.count, 16), np.zeros(lanes.count, int)
     both.mbarriers.arrive(MEMORIES[0], places, phases, lanes)
     both.mbarriers.wait(MEMORIES[0], places, phases, lanes.index)
-    assert not both.order.has_views and both.order.block_time.tolist() == [0, 1]
+    of_last = np.array([both.order.number[threads[-1]] << FLAG_BITS | 1 << both.clock.shift])
+    assert both.order.unordered(of_last, threads[:1]).tolist() == [ended] == [both.order.has_views]
+    assert both.order.block_time.tolist() == [0, not ended]
 
 
 @pytest.mark.parametrize("of", [[0, 0], [0, 1]])

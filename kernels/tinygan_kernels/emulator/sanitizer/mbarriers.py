@@ -28,7 +28,7 @@ class MbarrierOrder:
     """The phases of a chunk's mbarriers, by memory, position and number of the phase (modulo 4)."""
 
     def __init__(self, order: Order):
-        self.order = order
+        self.order, self.exists = order, order.shape.exists()
         self.phases: dict[tuple[int, int, int], _Phase] = {}
 
     def begin(self, memory: Memory, positions: np.ndarray) -> None:
@@ -77,7 +77,7 @@ class MbarrierOrder:
         return int(np.flatnonzero(mask)[0]) // self.order.shape.stride
 
     def _whole_block(self, mask: np.ndarray) -> bool:
-        """Say whether a mask is all threads, of one block, that have not ended."""
+        """Say whether a mask is all threads of one block. Where some have ended they have not arrived, so nothing orders them."""
         blocks, block = self.order.shape.blocks, self._block(mask)
-        alive = self.order.machine.alive.reshape(blocks, -1)[block]
-        return bool((mask.reshape(blocks, -1)[block] == alive).all()) and np.count_nonzero(mask) == np.count_nonzero(alive)
+        threads = self.exists.reshape(blocks, -1)[block]
+        return bool((mask.reshape(blocks, -1)[block] == threads).all()) and np.count_nonzero(mask) == np.count_nonzero(threads)
