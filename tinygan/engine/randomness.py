@@ -108,23 +108,31 @@ def recording_all(step: Callable[..., Any]) -> Iterator[Recorded]:
 def _claimed(step: Callable[..., Any], recorded: Recorded) -> Iterator[None]:
     """Raise NotReplayable where a generator has moved within the `with` that drew none of the recorded arrays."""
     generators = _generators_named(step)
-    before = {name: _state(rng) for name, rng in generators.items()}
+    before = [_state(rng) for _, rng in generators]
     yield
     ours = {id(rng) for _, _, rng in recorded}
-    moved = [name for name, rng in generators.items() if id(rng) not in ours and _state(rng) != before[name]]
+    moved = [(_is_shared(rng), name) for (name, rng), state in zip(generators, before, strict=True)
+             if id(rng) not in ours and _state(rng) != state]
     if moved:  # a generator of the step itself comes first, as there is no doubt about who drew from it
-        name = min(moved, key=_SHARED.__contains__)
-        raise (SharedGeneratorMoved if name in _SHARED else NotReplayable)(
+        shared, name = min(moved)
+        raise (SharedGeneratorMoved if shared else NotReplayable)(
             f"the step draws random numbers from {name}, and a replay would use the same ones each time; draw them by a "
             "tinygan.engine.Draws, which is refilled, pass them as an input, or run without replay")
 
 
-_SHARED: dict[str, Any] = {"np.random": _NUMPYS, "random": random}
+_SHARED: list[tuple[str, Any]] = [("np.random", _NUMPYS), ("random", random)]
 
 
-def _generators_named(step: Callable[..., Any]) -> dict[str, Any]:
-    """Return the generators that NumPy and Python keep, and those among the variables of a step, by name."""
-    found = dict(_SHARED)
+def _is_shared(rng: Any) -> bool:
+    return any(rng is shared for _, shared in _SHARED)
+
+
+def _generators_named(step: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Return the generators that NumPy and Python keep, and those among the variables of a step, each with its name.
+
+    A step may have one of its own by the name of a shared one, so a name may come twice.
+    """
+    found = list(_SHARED)
     function = getattr(step, "__func__", step)
     if not isinstance(function, FunctionType):
         return found
@@ -135,7 +143,7 @@ def _generators_named(step: Callable[..., Any]) -> dict[str, Any]:
         *((name, cell.cell_contents) for name, cell in enclosed if _is_bound(cell)),
     ]:
         if isinstance(value, (np.random.Generator, _NUMPYS.RandomState, random.Random)):
-            found[name] = value
+            found.append((name, value))
     return found
 
 

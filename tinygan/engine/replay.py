@@ -46,8 +46,8 @@ class Replayed:
     by Python instead of by a launch; TypeError, ValueError where it returns no tensors or is called with what are no arrays.
 
     Other threads may draw from the generators of `random` and `np.random` while the step is recorded, as servers do. Where there
-    are other threads, that recording is used once and dropped, and the next call records anew; a step that draws itself is refused
-    at the third recording.
+    are other threads, that recording is used once and dropped, so that such a call returns tensors of its own, and the next call
+    records anew; a step that draws itself is refused at the third recording.
     """
 
     RECORDINGS = 3  # after so many in a row in which a shared generator moved, it is the step that draws

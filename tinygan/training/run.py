@@ -138,7 +138,7 @@ class Run:
         self.folder.save(arrays, self.state())
 
     def profile(self, steps: int) -> Profile | None:
-        """Measure where a step's time goes, on `steps` more steps, which are not saved. None before the first step of a run."""
+        """Measure where a step's time goes, on `steps` more steps, which are not saved. None where no step has been recorded."""
         if self._replayed.plan is None:
             return None
         device = getattr(self.backend.xp, "cuda", None)

@@ -118,13 +118,20 @@ def test_a_step_that_draws_is_refused_beside_other_threads_too(name, beside):
         replayed(ONES)
 
 
-def test_a_generator_of_the_step_itself_is_refused_at_once_beside_other_threads_too(beside):
-    def step(x):
-        random.random()
-        return (x * GENERATOR.normal(),)
+def drawing_from_both(x):
+    random.random()
+    return (x * GENERATOR.normal(),)
 
+
+def with_pythons_name_for_its_own():
+    random = np.random.default_rng(0)
+    return lambda x: (x * random.normal(),)
+
+
+@pytest.mark.parametrize(("step", "name"), [(drawing_from_both, "GENERATOR"), (with_pythons_name_for_its_own(), "random")])
+def test_a_generator_of_the_step_itself_is_refused_at_once_beside_other_threads_too(step, name, beside):
     beside(int)
-    with pytest.raises(NotReplayable, match="draws random numbers from GENERATOR"):
+    with pytest.raises(NotReplayable, match=f"draws random numbers from {name},"):
         Replayed(step, REFERENCE)(ONES)
 
 
