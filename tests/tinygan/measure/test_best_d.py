@@ -7,6 +7,7 @@ import pytest
 import scipy.optimize
 from engine_parts import REFERENCE, constant
 from scipy import special, stats
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tinygan.engine.tensor import gradients
 from tinygan.game.objectives import value
@@ -66,6 +67,21 @@ def test_a_goal_is_recorded_once_unless_it_asks_for_values(asks):
     assert ascend_to_optimum(other, lambda: weighted_value(other(x), p, q), 20) == reached
     for mine, theirs in zip(D.parameters().values(), other.parameters().values(), strict=True):
         np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_the_ascent_takes_one_thread_for_scipys_vectors_and_gives_back_the_others(monkeypatch):
+    seen, minimize = [], scipy.optimize.minimize
+    monkeypatch.setattr(scipy.optimize, "minimize", lambda *a, **named: seen.extend(blas_threads()) or minimize(*a, **named))
+    x, p, q = (constant(values) for values in two_gaussians())
+    D = network(1)
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        ascend_to_optimum(D, lambda: weighted_value(D(x), p, q), 2)
+        assert seen == [1] * len(before) and blas_threads() == before
 
 
 def test_how_far_the_ascent_may_go(monkeypatch):
