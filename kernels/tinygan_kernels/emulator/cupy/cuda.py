@@ -5,7 +5,7 @@ All work is done at once and in order, so streams and events do nothing, unless 
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,13 +43,13 @@ class Device:
     compute_capability, pci_bus_id = "80", "0000:00:00.0"
 
     def __init__(self, device: int | Device = 0):
-        self.id = int(device.id if isinstance(device, Device) else device)
+        self.id: int = int(device.id if isinstance(device, Device) else device)
 
     def __enter__(self) -> Device:
         self.use()
         return self
 
-    def __exit__(self, *_error) -> None: ...
+    def __exit__(self, *_error: object) -> None: ...
 
     def __int__(self) -> int:
         return self.id
@@ -92,7 +92,7 @@ def is_available() -> bool:
     return True
 
 
-def profile():
+def profile() -> AbstractContextManager[None]:
     """Return a `with` that does nothing, as no profiler looks on."""
     return nullcontext()
 
@@ -115,7 +115,7 @@ pinned_memory = SimpleNamespace(
 )  # fmt: skip
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     raise AttributeError(f"emulator.cupy.cuda has no {name}: it has streams, graphs, the device, memory, runtime and texture")
 
 
