@@ -193,21 +193,21 @@ def test_every_row_of_the_ablation_is_described():
     for name, described in (("ablation", quality_tables.ABLATION), ("ablation-grid", quality_tables.ABLATION_GRID)):
         assert set(described) == {row.row for row in TABLES[name]}
         for row in TABLES[name]:
-            shared = presets.GAMMA_AND_RATES_OF_RING if row.row != "gamma and rates as on ring" else ()
+            shared = presets.SMALLER_GAMMA if row.row not in ("a smaller gamma", "all of it") else ()
             flags = {name: value for name, value in row.options if name != "steps" and (name, value) not in shared}
             assert all(f"--{name.replace('_', '-')} {value:g}" in described[row.row] for name, value in flags.items()), row.row
 
 
 def test_the_ablation_on_grid_takes_away_what_grid_alone_has():
-    """Its row "as on ring" is ring's recipe in all but the steps, and no row changes anything else.
+    """Its row "as on ring" is ring's recipe but for steps, gamma and the fall of the rates; no row changes anything else.
 
     All have fewer steps than the preset, and the penalties end at the same weight: what differs is how large they are before.
     """
     rows = {row.row: row for row in TABLES["ablation-grid"]}
     as_on_ring, grid = rows.pop("as on ring"), options_of_preset("density", "grid")
-    assert as_on_ring.given() == {**options_of_preset("density", "ring"), "steps": 24_000}
+    assert as_on_ring.given() == {**options_of_preset("density", "ring"), "steps": 24_000, **dict(presets.SMALLER_GAMMA)}
     assert {name for row in rows.values() for name, _ in row.options} == {name for name, _ in as_on_ring.options}
-    first = rows["gamma and rates as on ring"].given()
+    first = rows["a smaller gamma"].given()
     assert {name for name in grid if first[name] != grid[name]} == {"steps", "r1", "r2", "penalty_fall", "decay_power"}
     for name in ("r1", "r2"):
         assert first[name] / first["penalty_fall"] == pytest.approx(grid[name] / grid["penalty_fall"])
@@ -216,10 +216,10 @@ def test_the_ablation_on_grid_takes_away_what_grid_alone_has():
 def test_rows_of_the_ablation_with_more_samples_say_their_reverse_kl():
     record = _density_record()
     run = {**record["tables"]["density"][0]["runs"][0], "modes": 25, "hq_of_all": 0.98}
-    grid = _row("grid", "gamma and rates as on ring", *({**run, "reverse_kl_of_all": kl} for kl in (0.0029, 0.0092, 0.0034)))
+    grid = _row("grid", "a smaller gamma", *({**run, "reverse_kl_of_all": kl} for kl in (0.0029, 0.0092, 0.0034)))
     few = _row("grid", "as on ring", *({name: run[name] for name in run if name != "hq_of_all"} for _ in range(2)))
     text = quality_tables.density_section({"tables": {**record["tables"], "ablation-grid": [grid, few]}})
-    assert "the reverse KL of gamma and rates as on ring is 0.0029 to 0.0092, and 2 of 3 runs have all" in text
+    assert "the reverse KL of a smaller gamma is 0.0029 to 0.0092, and 2 of 3 runs have all" in text
     assert "reverse KL of as on ring" not in text, "its runs have none"
 
 

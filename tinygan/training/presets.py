@@ -43,13 +43,10 @@ PACGAN: dict[str, Any] = {
 PLAIN: dict[str, Any] = {"r1": 0.0}
 # For modes as wide as the data's; docs/game.md, "Right widths", has the reasons, those for the options of grid too.
 DENSITY: dict[str, Any] = {
-    "fourier": 64, "frequency": 60.0, "signs": 12, "r1": 0.02, "r2": 0.02, "penalty_fall": 8.0, "beta2": 0.999,
-    "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.8, "decay_power": 2.0,
+    "steps": 20_000, "fourier": 64, "frequency": 60.0, "signs": 12, "r1": 0.1, "r2": 0.1, "penalty_fall": 40.0, "beta2": 0.999,
+    "lr_d": 1e-3, "lr_g": 1e-3, "decay": 0.8, "decay_power": 3.0,
 }
-DENSITY_OF_GRID: dict[str, Any] = {
-    "steps": 36_000, "fourier": 128, "frequency": 100.0, "r1": 0.1, "r2": 0.1, "penalty_fall": 40.0,
-    "lr_g": 5e-4, "decay_power": 2.5,
-}
+DENSITY_OF_GRID: dict[str, Any] = {"steps": 36_000, "fourier": 128, "frequency": 100.0, "lr_g": 5e-4, "decay_power": 2.5}
 
 # Every preset by the name that `--preset` takes.
 PRESETS: dict[str, Preset] = {

@@ -135,7 +135,7 @@ def test_a_run_that_is_taken_back_has_the_penalties_and_rates_of_its_step():
 def test_a_preset_may_have_options_for_one_data_set_alone():
     ring, grid = options_of_preset("density", "ring"), options_of_preset("density", "grid")
     assert (ring["fourier"], ring["lr_g"]) == (64, 1e-3) and (grid["fourier"], grid["lr_g"]) == (128, 5e-4)
-    assert {name for name in grid if ring.get(name) != grid[name]} == set(PRESETS["density"].by_data["grid"])
+    assert {name for name in grid if ring[name] != grid[name]} == set(PRESETS["density"].by_data["grid"])
     assert grid["r1"] / grid["penalty_fall"] == pytest.approx(ring["r1"] / ring["penalty_fall"]), "gamma ends at the same value"
     grid["signs"] = 0
     assert options_of_preset("density", "grid")["signs"] == 12, "who changes what was returned does not change the preset"
