@@ -67,7 +67,10 @@ def recorded(name: str, function: Callable[..., Any], args: tuple, options: dict
 
 
 class _Here(threading.local):
-    """Whether the thread is in a function that was recorded, or is carried out by a graph: what that calls is a part of it."""
+    """A thread's note of whether it is inside a call that `recorded` made or that a graph repeats.
+
+    NumPy's functions call one another. Such inner calls are a part of the outer one, and are not recorded again.
+    """
 
     inside = False
 
