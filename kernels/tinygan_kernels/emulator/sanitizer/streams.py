@@ -1,9 +1,11 @@
 """The order between streams and the host, and who touches which bytes of memory. (CUDA C++ Programming Guide, "Streams", "Events")
 
-Work is carried out at once, in the order in which the host asks for it. A GPU keeps that order inside of a stream alone; what else
-comes before what is said by events, by the default stream, and by the host where it waits. Every piece of work has a time, and
-every stream knows up to when the work of each other stream comes before its own. Two pieces of work of which neither knows the
-other may run at once, in either order: if both touch the same bytes, one of them writing, that is a race.
+The emulator carries out each piece of work immediately, in the order in which the host asks for it. A GPU keeps that order only
+inside one stream. Between streams, an order comes from events, from the default stream, and from the host where it waits.
+
+This module has a clock: each piece of work gets a time. For each stream it keeps up to which time the work of every other stream is
+ordered before what the stream does next. Where neither of two pieces of work is ordered before the other, a GPU may run them in
+either order. If both touch the same bytes and one of them writes, that is a race.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ import numpy as np
 from tinygan_kernels.emulator.execute.memory import Memory
 
 HOST, DEFAULT, LEGACY, OF_THREAD = -1, 0, 1, 2
-"""The host, among streams; and the default stream, by its two handles and as that of each thread (cudaStreamPerThread)."""
+"""Handles: the host has one here, as if it were a stream; the default stream has two; the last is cudaStreamPerThread."""
 MOST_USES = 1000
-"""Uses of memory that are kept: beyond that the oldest ones are forgotten, whose races are then not found."""
+"""How many uses of memory `Streams` keeps. It drops the oldest ones beyond that, and then does not find races with them."""
 
 
 @dataclass(eq=False)
 class Use:
     """Bytes that a piece of work touches, from `start` to before `end`.
 
-    marks: one for each `unit` bytes of them, True where they are touched; None: all of them. stream, time: of the work; by: what it
-    is, with its place; name: of the memory.
+    marks: a boolean for each `unit` bytes, True where the work touches them; None if it touches all. stream, time: those of the
+    work; by: a description of the work, with its line in the source; name: the memory's name.
     """
 
     start: int
@@ -40,7 +42,7 @@ class Use:
     by: str = ""
 
     def touched(self, start: int, end: int) -> np.ndarray:
-        """Return a mark for each byte from `start` to before `end`, which are some of this use's own."""
+        """Return a boolean for each byte from `start` to before `end`. The range has to lie inside this use."""
         if self.marks is None:
             return np.ones(end - start, bool)
         first, after = (start - self.start) // self.unit, -(-(end - self.start) // self.unit)
@@ -55,25 +57,26 @@ class Use:
         return bool((self.touched(start, end) & other.touched(start, end)).any())
 
     def covers(self, other: Use) -> bool:
-        """Say whether whatever races with the other use, which comes before this one, races with this one too."""
+        """Say whether this use makes an earlier one redundant: all that can race with the earlier one races with this one too."""
         if not (self.start <= other.start and other.end <= self.end and (self.writes or not other.writes)):
             return False
         return self.marks is None or not (other.touched(other.start, other.end) & ~self.touched(other.start, other.end)).any()
 
 
 Times = dict[int, int]
+"""By stream, the time up to which its work is ordered before something."""
 
 
 class Streams:
-    """What the host and the streams of one program know of each other, and what of memory is in use.
+    """The order between the streams and the host of one program, and the uses of memory that something may still race with.
 
-    uses: those of work that the host has not waited for.
+    uses: what work has touched, until the host has waited for it, a later use covers it, or the memory is freed; at most MOST_USES.
     """
 
     def __init__(self) -> None:
         self.known: dict[int, Times] = {HOST: {}, DEFAULT: {}}
         self.events: dict[int, Times] = {}
-        self.apart: set[int] = set()  # streams that neither wait for the default stream nor let it wait (cudaStreamNonBlocking)
+        self.apart: set[int] = set()  # streams without an order to the default stream (cudaStreamNonBlocking)
         self.now = 0
         self.uses: list[Use] = []
 
@@ -90,7 +93,7 @@ class Streams:
             self.apart.add(stream)
 
     def begin(self, stream: int) -> int:
-        """Begin a piece of work in a stream; return the stream, by its usual handle."""
+        """Begin a piece of work in a stream. Return the stream's handle: DEFAULT for both handles of the default stream."""
         stream = DEFAULT if stream == LEGACY else stream
         mine = self.known.setdefault(stream, {})
         _join(mine, self.known[HOST])
@@ -105,11 +108,11 @@ class Streams:
         return stream
 
     def recorded(self, event: int, stream: int) -> None:
-        """Note that an event was recorded in a stream."""
+        """Note that the host has recorded an event in a stream."""
         self.events[event] = dict(self.known[self.begin(stream)])
 
     def waits(self, stream: int, event: int) -> None:
-        """Let a stream wait for an event. One that was never recorded is not waited for."""
+        """Let a stream wait for an event. An event that was never recorded orders nothing."""
         _join(self.known[self.begin(stream)], self.events.get(event, {}))
 
     def host_waits(self, stream: int | None = None, event: int | None = None) -> None:
@@ -126,9 +129,9 @@ class Streams:
 
     # -- memory -----------------------------------------------------------------------------------------------------------------
     def use(self, stream: int, by: str, used: Iterable[Use]) -> str:
-        """Note what the last piece of work in a stream touches. Return what is wrong with it, "" if nothing is.
+        """Note what the last piece of work in a stream touches. Return a description of its first race, "" if it has none.
 
-        stream: as `begin` returned it; by: what the work is, with its place.
+        stream: as `begin` returned it; by: a description of the work, with its line in the source.
         """
         known, wrong = self.known[stream], ""
         for new in used:
@@ -146,29 +149,32 @@ class Streams:
         return wrong
 
     def forget(self, start: int, end: int) -> None:
-        """Forget what used memory that is given back."""
+        """Drop the uses of memory that the program frees."""
         self.uses = [use for use in self.uses if use.end <= start or end <= use.start]
 
     def in_use(self, address: int, size: int, writes: bool) -> Use | None:
-        """Return a use that races with an access of the host, None if there is none."""
+        """Return the latest use that races with an access by the host, None if there is none."""
         mine = Use(address, address + size, writes, "")
         return next((use for use in reversed(self.uses) if use.meets(mine)), None)
 
     def free_around(self, address: int, size: int, start: int, end: int, writes: bool) -> tuple[int, int]:
-        """Return the range between `start` and `end`, around bytes that nothing uses, that no use reaches into."""
+        """Return the widest part of `start` to `end` around some bytes in which an access by the host races with no use.
+
+        The bytes, `size` from `address` on, have to be free of races themselves. A read by the host races with writes alone.
+        """
         for use in self.uses:
             if use.writes or writes:
                 if use.end <= address:
                     start = max(start, use.end)
                 elif use.start >= address + size:
                     end = min(end, use.start)
-                else:  # around the bytes, but not at them
+                else:  # the use has marks on both sides of the bytes, and none at them
                     start, end = max(start, address), min(end, address + size)
         return start, end
 
 
 def uses_of(ranges: Iterable[Memory]) -> list[Use]:
-    """Return what a launch has touched of these ranges of global memory, by the records of the racecheck."""
+    """Return what a launch has touched in these ranges of global memory, according to the racecheck's records."""
     found: list[Use] = []
     for memory in ranges:
         records = memory.races
