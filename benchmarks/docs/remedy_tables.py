@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.docs.markdown import table
-from benchmarks.docs.quality_tables import Record, commits, mixture_cell, rows_by_place, told_runs
+from benchmarks.docs.measured_rows import (
+    DENSITY_HEAD,
+    Record,
+    commits,
+    densities_table,
+    density_cells,
+    has_densities,
+    mixture_cell,
+    rows_by_place,
+    told_runs,
+)
 from benchmarks.quality.papers import PAPERS
 
 DATA = ("ring", "grid")
@@ -46,7 +56,7 @@ def remedies_section(record: Record) -> str:
     lines = [[name, changes, _shown_options(rows, preset), when, *_cells(rows, preset)]
              for preset, (name, changes, when) in REMEDIES.items() if _on_both(rows, preset)]
     head = ["remedy", "what it changes", "options", "when", *HEAD]
-    return "\n\n".join([table(head, lines), *_papers(rows), f"{_common(rows)}{told_runs(record, 'remedies')}"])
+    return "\n\n".join([table(head, lines), *_papers(rows), *_densities(rows), f"{_common(rows)}{told_runs(record, 'remedies')}"])
 
 
 HEAD = ["ring: modes / HQ % / reverse KL", "grid: the same", "commit"]  # of the cells that `_cells` fills
@@ -72,6 +82,14 @@ def _papers(rows: Rows) -> list[str]:
     told = [f"Not measured on both yet, of the settings of papers: the rows {', '.join(missing)}."] if missing else []
     intro = "With the weights, Adam and steps of D that papers give, in the same networks and as many steps:"
     return [intro, table(["row", "settings of", "options", *HEAD], lines), *told] if lines else told
+
+
+def _densities(rows: Rows) -> list[str]:
+    """Return the table of what the remedies' modes are like, of rows that have it on both mixtures."""
+    names = {**{preset: name for preset, (name, *_) in REMEDIES.items()}, **{paper.label: paper.label for paper in PAPERS.values()}}
+    lines = [[name, *(" / ".join(density_cells(rows[data, preset])) for data in DATA)] for preset, name in names.items()
+             if all((data, preset) in rows and has_densities(rows[data, preset]) for data in DATA)]
+    return densities_table(["row", f"ring: {' / '.join(DENSITY_HEAD)}", "grid: the same"], lines)
 
 
 # Options that a row of the remedies may differ in; all others are the same in every row of a data set.

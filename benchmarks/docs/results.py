@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.docs import (
     charts,
+    density_tables,
     mutation_tables,
     portability_table,
     quality_tables,
@@ -25,6 +26,7 @@ from benchmarks.docs import (
     toolkit_tables,
 )
 from benchmarks.docs.markdown import filled, machine
+from benchmarks.docs.measured_rows import commits_by_seed, density_cells
 from benchmarks.environments import beside, versions
 from benchmarks.quality.presets import summary
 
@@ -40,7 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "kernels": ("kernels.json", speed_tables.kernels_section),
         "results": ("presets.json", quality_tables.results_section),
         "to-quality": ("to_quality.json", speed_tables.to_quality_section),
-        "density": ("density.json", quality_tables.density_section),
+        "density": ("density.json", density_tables.density_section),
         "digits": ("digits.json", quality_tables.digits_section),
         "held-out": ("presets.json", quality_tables.held_out_section),
         "faces": ("faces.json", quality_tables.faces_section),
@@ -64,9 +66,11 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
     },
     "README.md": {
         "speed": ("gan_step.json", lambda report: speed_headline(report)),
-        "quality": ("presets.json", lambda record: quality_headline(record)),
+        "quality": (("presets.json", "density.json"), lambda records: quality_headline(records)),
     },
 }
+# The table of a file that a block is made of, where it does not have the name of the block.
+TABLE_OF = {("quality", "presets.json"): "results", ("quality", "density.json"): "density"}
 
 
 def speed_headline(report: Report) -> str:
@@ -80,14 +84,22 @@ def speed_headline(report: Report) -> str:
             f"  ({machine(stamp)}; commit {stamp['commit']}, {stamp['date']}).")
 
 
-def quality_headline(record: Report) -> str:
-    """Return one sentence: what the default options reach on the two mixtures and on digits, as means over the seeds."""
-    found = {row["data"]: summary(row["runs"]) for row in record["tables"]["results"] if row["runs"]}
-    modes = ", ".join(f"{found[data]['modes'][0]:.1f} of {count} modes ({data})" for data, count in (("ring", 8), ("grid", 25)))
-    digits, rows = found["digits"], record["tables"]["results"]
-    seeds, of = len(rows[0]["runs"]), ", ".join(dict.fromkeys(quality_tables.commits(row) for row in rows))
-    return (f"- Samples of the default options: {modes}; precision {digits['precision'][0]:.2f} and recall "
-            f"{digits['recall'][0]:.2f} (digits),\n  means over {seeds} seeds (commit {of}, {rows[0]['stamps'][-1]['date']}).")
+def quality_headline(records: dict[str, Report]) -> str:
+    """Return one sentence: what the default options reach on the two mixtures and on digits, and how wide the modes are.
+
+    records: that of the presets and that of the preset density, by the stems of their files.
+    """
+    rows = {row["data"]: row for row in records["presets"]["tables"]["results"] if row["runs"]}
+    wide = {row["data"]: row for row in records["density"]["tables"]["density"] if row["runs"]}
+    mixtures = {"ring": 8, "grid": 25}
+    found = {data: summary(row["runs"]) for data, row in rows.items()}
+    modes = ", ".join(f"{found[data]['modes'].mean:.1f} of {count} modes ({data})" for data, count in mixtures.items())
+    widths, wider = (", ".join(f"{density_cells(of[data])[0]} ({data})" for data in mixtures) for of in (rows, wide))
+    digits, seeds = found["digits"], len(rows["ring"]["runs"])
+    of = ", ".join(dict.fromkeys(commit for row in (*rows.values(), *wide.values()) for commit in commits_by_seed(row)))
+    return (f"- Samples of the default options: {modes}, as means over {seeds} seeds; the widths of these\n  modes over the true "
+            f"ones are {widths}, and with `--preset density`\n  {wider}. Digits: precision "
+            f"{digits['precision'].mean:.2f}, recall {digits['recall'].mean:.2f} (commits {of}).")
 
 
 def report_for(name: str, file: str | tuple[str, ...]) -> Report | None:
@@ -99,7 +111,7 @@ def report_for(name: str, file: str | tuple[str, ...]) -> Report | None:
         found = {Path(one).stem: report_for(name, one) for one in file}
         return None if None in found.values() else found
     report = json.loads((RESULTS / file).read_text()) if (RESULTS / file).exists() else None
-    needed = "results" if name == "quality" else name
+    needed = TABLE_OF.get((name, file), name)
     if report is None or needed not in report.get("tables", {needed: True}):
         print(f"{file} {'is missing' if report is None else 'has no such table'}; block {name!r} stays as it is")
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.docs import quality_tables, remedy_tables, results, speed_tables
+from benchmarks.docs import density_tables, measured_rows, quality_tables, remedy_tables, results, speed_tables
 from benchmarks.docs.markdown import blocks, filled
 from benchmarks.quality import presets
 from benchmarks.quality.alarms import jobs, judged
@@ -102,6 +102,42 @@ def test_tables_are_made_of_the_record():
     assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
 
 
+def _with_densities(record):
+    """The record with measures of widths in all runs of mixtures: other ones in the second run of a row than in its first."""
+    shapes = ({"std_ratio_min": 0.3, "std_ratio_max": 0.62, "shift_max": 0.4, "exact_jsd": 0.002, "mmd_p": 0.05},
+              {"std_ratio_min": 0.28, "std_ratio_max": 0.5, "shift_max": 0.44, "exact_jsd": 0.004, "mmd_p": 0.055})
+    for rows in record["tables"].values():
+        for row in rows:
+            row["runs"] = [{**run, **shape} if "modes" in run else run for run, shape in zip(row["runs"], shapes, strict=False)]
+    return record
+
+
+def test_every_table_of_mixtures_shows_the_densities():
+    """The widths are those of the extreme modes of any seed, the JSD is a mean, and p is counted up to 0.05."""
+    record = _with_densities(_record())
+    cells = "0.28 to 0.62 | 0.44 | 0.010±0.000 (0.003) | 1 of 2 |"
+    for line in (f"| ring | best | {cells}", f"| grid | best | {cells}"):
+        assert line in quality_tables.results_section(record)
+    assert "| digits | best |" not in quality_tables.results_section(record)
+    assert "| ring | pacgan-gan | 0.30 to 0.62 | 0.40 | 0.010 (0.002) | 1 of 1 |" in quality_tables.pacgan_section(record)
+    rows = record["tables"]["remedies"]
+    rows[1] = {**rows[0], "data": "grid"}
+    packed = cells.replace(" | ", " / ")
+    assert f"| packing (PacGAN), `--pack` | {packed[:-2]} | {packed[:-2]} |" in remedy_tables.remedies_section(record)
+    text = "".join(section(_record()) for section in (quality_tables.results_section, quality_tables.pacgan_section,
+                                                      remedy_tables.remedies_section))
+    assert "std ratio" not in text, "rows of early records do not have it"
+
+
+def test_a_run_without_samples_at_any_mode_has_no_widths():
+    lost = {"std_ratio_min": float("nan"), "std_ratio_max": float("nan"), "shift_max": float("nan"), "exact_jsd": 0.001,
+            "jsd": 0.69, "mmd_p": 0.005}
+    seen = {**lost, "std_ratio_min": 0.5, "std_ratio_max": 0.7, "shift_max": 0.1}
+    assert measured_rows.density_cells(_row("ring", "a", lost, seen))[:2] == ["0.50 to 0.70", "0.10"]
+    assert measured_rows.density_cells(_row("ring", "a", lost)) == ["none", "none", "0.690 (0.001)", "1 of 1"]
+    assert not measured_rows.has_densities(_row("ring", "a", {"jsd": 0.69})) and not measured_rows.has_densities(_row("ring", "a"))
+
+
 def test_held_out_digits_stand_beside_real_ones():
     def run(nearer, **scores):
         beside = {f"{prefix}{name}": value for name, value in scores.items() for prefix in quality_tables.BESIDE}
@@ -144,7 +180,7 @@ def _density_record():
 
 def test_densities_are_shown_seed_by_seed_and_the_ablation_row_by_row():
     record = _density_record()
-    text = quality_tables.density_section(record)
+    text = density_tables.density_section(record)
     assert "| ring | 0 | 8 | 98.00 | 0.0012 (0.0014) | 0.0046 (0.0010) | 0.94 to 1.05 | 0.15 | 0.055 | abc |" in text
     assert "| ring | 1 | 7 | 96.00 |" in text and "0.41 to 0.80 | 0.15 | 0.055 | def |" in text
     numbers = "7.7±0.3 / 97.3±0.7 / 0.001±0.000 | 0.070±0.065 | 0.41 to 1.05 | abc (1), def (2)"
@@ -152,24 +188,24 @@ def test_densities_are_shown_seed_by_seed_and_the_ablation_row_by_row():
     assert "| all of it |" not in text, "what has no runs has no cell"
     assert 'Not measured yet: the rows "all of it", "no Fourier features"' in text and '"no R2"' not in text
     del record["tables"]["ablation"]
-    assert "R2" not in quality_tables.density_section(record)
+    assert "R2" not in density_tables.density_section(record)
 
 
 def test_rows_say_on_which_commits_their_seeds_ran():
     row = _row("ring", "best", {}, {}, {}, diverged=1, commits=("abc", "def", "abc"))
-    assert quality_tables.commits_by_seed(row) == ["abc", "def", "abc", "abc"] and quality_tables.commits(row) == "abc (3), def (1)"
-    assert quality_tables.measured_where([row, {**row, "stamps": [{**STAMP, "date": "2026-02-01", "cpu": "B", "seeds": 4}]}]) == (
+    assert measured_rows.commits_by_seed(row) == ["abc", "def", "abc", "abc"] and measured_rows.commits(row) == "abc (3), def (1)"
+    assert measured_rows.measured_where([row, {**row, "stamps": [{**STAMP, "date": "2026-02-01", "cpu": "B", "seeds": 4}]}]) == (
         "a CPU, 2 cores and B, 2 cores, 2026-01-01 to 2026-02-01")
     del row["stamps"]
-    assert quality_tables.commits(row) == "not recorded" and len(quality_tables.commits_by_seed(row)) == 4
-    assert quality_tables.measured_where([row]) == "machine and date are not recorded"
+    assert measured_rows.commits(row) == "not recorded" and len(measured_rows.commits_by_seed(row)) == 4
+    assert measured_rows.measured_where([row]) == "machine and date are not recorded"
 
 
 @pytest.mark.parametrize("file", ["presets.json", "density.json"])
 def test_the_commits_of_a_recorded_row_are_those_of_all_its_seeds(file):
     for rows in json.loads((RESULTS / file).read_text())["tables"].values():
         for row in rows:
-            assert len(quality_tables.commits_by_seed(row)) == len(row["runs"]) + row["diverged"], (row["data"], row["preset"])
+            assert len(measured_rows.commits_by_seed(row)) == len(row["runs"]) + row["diverged"], (row["data"], row["preset"])
 
 
 def test_the_goal_of_densities_is_judged_on_as_many_samples_as_there_are():
@@ -180,17 +216,17 @@ def test_the_goal_of_densities_is_judged_on_as_many_samples_as_there_are():
     large = {**run, "hq_of_all": 0.982, "reverse_kl_of_all": 0.003, "exact_reverse_kl_of_all": 0.0005}
     uneven = {**large, "reverse_kl": 0.004, "reverse_kl_of_all": 0.0055, "seed": 4}
     record["tables"]["density"].append(_row("grid", "density", large, uneven, diverged=3, commits=("abc",) * 4 + ("def",)))
-    text = quality_tables.density_section(record)
+    text = density_tables.density_section(record)
     assert "| grid | 0 | 25 | 98.20 | 0.0030 (0.0005) |" in text and "| grid | 4 | 25 | 98.20 | 0.0055 (0.0005) |" in text
     assert [line[-6:] for line in text.splitlines() if line.startswith("| grid |")] == [" abc |", " def |"], "by seed"
     assert "1 of 2 runs on ring (100 steps) and 1 of 2 runs on grid (100 steps) have all of it." in text
     assert "HQ and reverse KL are of 25,000 samples on grid and of 2,500 samples on ring." in text
     record["tables"]["density"][1]["runs"].append(run)
-    assert "HQ and reverse KL are of 2,500 samples on ring and grid." in quality_tables.density_section(record)
+    assert "HQ and reverse KL are of 2,500 samples on ring and grid." in density_tables.density_section(record)
 
 
 def test_every_row_of_the_ablation_is_described():
-    for name, described in (("ablation", quality_tables.ABLATION), ("ablation-grid", quality_tables.ABLATION_GRID)):
+    for name, described in (("ablation", density_tables.ABLATION), ("ablation-grid", density_tables.ABLATION_GRID)):
         assert set(described) == {row.row for row in TABLES[name]}
         for row in TABLES[name]:
             shared = presets.SMALLER_GAMMA if row.row not in ("a smaller gamma", "all of it") else ()
@@ -218,7 +254,7 @@ def test_rows_of_the_ablation_with_more_samples_say_their_reverse_kl():
     run = {**record["tables"]["density"][0]["runs"][0], "modes": 25, "hq_of_all": 0.98}
     grid = _row("grid", "a smaller gamma", *({**run, "reverse_kl_of_all": kl} for kl in (0.0029, 0.0092, 0.0034)))
     few = _row("grid", "as on ring", *({name: run[name] for name in run if name != "hq_of_all"} for _ in range(2)))
-    text = quality_tables.density_section({"tables": {**record["tables"], "ablation-grid": [grid, few]}})
+    text = density_tables.density_section({"tables": {**record["tables"], "ablation-grid": [grid, few]}})
     assert "the reverse KL of a smaller gamma is 0.0029 to 0.0092, and 2 of 3 runs have all" in text
     assert "reverse KL of as on ring" not in text, "its runs have none"
 
@@ -370,8 +406,13 @@ def test_kernels_are_told_from_their_record(peer):
 def test_the_headlines():
     report = {"stamp": STAMP, "workloads": {"ring": _steps({"tinygan": 2.0, "torch": 5.0})}}
     assert "takes 2.50 (ring) times as long" in results.speed_headline(report)
-    text = results.quality_headline(_record())
-    assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "(commit abc, 2026-01-01)" in text
+    presets_record, density = _with_densities(_record()), _density_record()
+    density["tables"]["density"].append(_row("grid", "density", *density["tables"]["density"][0]["runs"][:1], commits=("123",)))
+    text = results.quality_headline({"presets": presets_record, "density": density})
+    assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "means over 2 seeds" in text
+    assert "true ones are 0.28 to 0.62 (ring), 0.28 to 0.62 (grid), and with" in text
+    assert "`--preset density`\n  0.41 to 1.05 (ring), 0.94 to 1.05 (grid)" in text
+    assert text.endswith("(commits abc, def, 123).")
 
 
 @pytest.mark.parametrize("peer", [True, False])
