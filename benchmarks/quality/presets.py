@@ -20,7 +20,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from tinygan_kernels import load
 from benchmarks.quality.papers import PAPERS
 from benchmarks.quality.row_records import begun, finish, finished, put_aside, seeds_of, steps_of, with_seed
 from benchmarks.speed.timing import stamp
-from tinygan.data import Dataset
+from tinygan.data import DataOptions, Dataset
 from tinygan.data import load as load_data
 from tinygan.measure.alarms import Alarms
 from tinygan.measure.metrics import class_balance
@@ -63,9 +63,9 @@ class SetUp:
         return f"{self.data} {self.row}"
 
     def dataset(self) -> Dataset:
-        """Return the data, without the share of them that the options hold out."""
-        share = self.given().get("held_out", 0)
-        return load_data(self.data, held_out=share) if share else load_data(self.data)
+        """Return the data, read with the options that are about them: their scale, and the share of them that is held out."""
+        of_data = {field.name for field in fields(DataOptions)}
+        return load_data(self.data, **{name: value for name, value in self.given().items() if name in of_data})
 
     def given(self) -> dict[str, Any]:
         """Return the options that the preset and the row give, without the defaults of the data."""

@@ -34,11 +34,12 @@ def load(spec: str | os.PathLike, *, say: Callable[[str], None] | None = None, *
     faces   400 images of faces, 64x64, which scikit-learn downloads once and keeps on disk
     mnist   70,000 images of handwritten digits, 28x28, downloaded in the same way
     ring    8 Gaussians on the unit circle, std 0.01
-    grid    25 Gaussians on {-4, -2, 0, 2, 4}^2, std 0.05; networks see a quarter of these numbers
+    grid    25 Gaussians on {-4, -2, 0, 2, 4}^2, std 0.05; networks see a quarter of these numbers, or those that `scale` says
     a path  a file or folder in one of the formats that `known_data()` lists; a Path, or a string such as "./digits" where a file
             has the name of a set
 
-    options: those that the kind of data takes; an option that is None counts as not given. `size` crops images to their central
+    options: those that the kind of data takes; an option that is None counts as not given. `scale` is what the points of ring and
+    grid are divided by for the networks, 1 and 4 if it is not given. `size` crops images to their central
     square and resizes them to size x size. `window` is the number of samples in a window of sound, 1024 if it is not given; a new
     window starts every window // 2 samples, and samples at the end that fill no window are dropped. `columns` and `categories` are
     names of a table's columns, separated by commas: those to read, and those of numbers to take as categories; `drop_missing`

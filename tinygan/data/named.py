@@ -45,12 +45,12 @@ def grid_centres() -> np.ndarray:
     return np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _ring() -> Dataset:
-    return Points.of_mixture("ring", ring_centres(), std=0.01, scale=1.0)
+def _ring(scale: float | None = None) -> Dataset:
+    return Points.of_mixture("ring", ring_centres(), std=0.01, scale=float(scale or 1))
 
 
-def _grid() -> Dataset:
-    return Points.of_mixture("grid", grid_centres(), std=0.05, scale=4.0)
+def _grid(scale: float | None = None) -> Dataset:
+    return Points.of_mixture("grid", grid_centres(), std=0.05, scale=float(scale or 4))
 
 
 def _digits(size: int | None = None) -> Dataset:

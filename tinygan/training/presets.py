@@ -34,12 +34,14 @@ class Preset:
 # PacGAN's set-up for mixtures (Lin et al. 2018, appendix B, and its published code): z of 2, G with batch normalisation, D of
 # maxout units, weights N(0, 0.02^2), both players moving at once by Adam 1e-4 with beta1 0.8, 100 packs a batch, no average of G.
 # There it runs for 400 epochs of 1,000 batches on 100,000 samples; here for a twentieth of them on fresh samples, so that a seed
-# takes minutes. The grid is encoded as a quarter of its size here.
+# takes minutes. Networks see the grid in its own units, as there: at a quarter of that size, which is the default here, a step of
+# Adam is four times as large against the width of a mode.
 PACGAN: dict[str, Any] = {
     "steps": 20_000, "batch": 100, "z": 2, "hidden": (400, 400, 400, 400), "hidden_d": (200, 200, 200), "maxout": 5,
     "batch_norm": True, "init": "dcgan_normal", "objective": "nonsaturating", "update": "simultaneous",
     "lr_d": 1e-4, "lr_g": 1e-4, "beta1": 0.8, "beta2": 0.999, "r1": 0.0, "ema": 0.0, "decay": 0.0,
 }
+PACGAN_OF_GRID: dict[str, Any] = {"scale": 1.0}
 PLAIN: dict[str, Any] = {"r1": 0.0}
 # For modes as wide as the data's; docs/game.md, "Right widths", has the reasons, those for the options of grid too.
 DENSITY: dict[str, Any] = {
@@ -54,9 +56,12 @@ PRESETS: dict[str, Preset] = {
     "density": Preset("for modes as wide as the data's: Fourier features, signs in z, R1 and R2 that fall", DENSITY, MIXTURES,
                       {"grid": DENSITY_OF_GRID}),
     "vanilla": Preset("the 2014 paper's game and nothing else: no R1, no average of G", {**PLAIN, "ema": 0.0}),
-    "pacgan-gan": Preset("a vanilla GAN in PacGAN's own set-up, whose collapse is in its table", PACGAN, MIXTURES),
-    "pacgan2": Preset("the same set-up, D judging packs of 2", {**PACGAN, "pack": 2, "batch": 200}, MIXTURES),
-    "pacgan4": Preset("the same set-up, D judging packs of 4", {**PACGAN, "pack": 4, "batch": 400}, MIXTURES),
+    "pacgan-gan": Preset("a vanilla GAN in PacGAN's own set-up, whose collapse is in its table", PACGAN, MIXTURES,
+                         {"grid": PACGAN_OF_GRID}),
+    "pacgan2": Preset("the same set-up, D judging packs of 2", {**PACGAN, "pack": 2, "batch": 200}, MIXTURES,
+                      {"grid": PACGAN_OF_GRID}),
+    "pacgan4": Preset("the same set-up, D judging packs of 4", {**PACGAN, "pack": 4, "batch": 400}, MIXTURES,
+                      {"grid": PACGAN_OF_GRID}),
     "minimax": Preset("G descends V itself", {**PLAIN, "objective": "minimax"}),
     "r2": Preset("the penalty at generated samples in the place of R1", {**PLAIN, "r2": 0.1}),
     "wgan-gp": Preset("the Wasserstein game with its penalty, k = 5", {**PLAIN, "objective": "wasserstein", "gp": 10.0, "k": 5}),

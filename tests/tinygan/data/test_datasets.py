@@ -55,6 +55,24 @@ def test_grid_has_the_twenty_five_centres_and_trains_at_a_quarter():
     np.testing.assert_array_equal(load("ring").codec.std, [1, 1])
 
 
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_mixtures_are_divided_by_the_scale_for_the_networks_alone(name):
+    usual, data = load(name), load(name, scale=2)
+    np.testing.assert_array_equal(data.centres, usual.centres)
+    assert data.std == usual.std and data.codec.std == (2.0, 2.0) and load(name, scale=None).codec == usual.codec
+    x = data.codec.encode(data.centres)
+    np.testing.assert_array_equal(x, (data.centres / 2).astype(np.float32))
+    np.testing.assert_allclose(data.codec.decode(x), data.centres, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "scale", "message"), [
+    ("ring", 0, "scale is 0, it has to be between 0.001 and 1000"), ("grid", float("nan"), "scale is nan"),
+    ("grid", True, "scale is True, it has to be a finite number"), ("digits", 2.0, "digits: scale is for points, this is images"),
+])
+def test_a_scale_that_does_not_fit_is_refused(name, scale, message):
+    assert message in error_of(load, name, scale=scale)
+
+
 @pytest.mark.parametrize(("name", "std"), [("ring", 0.01), ("grid", 0.05)])
 def test_mixture_draws_have_the_exact_statistics(name, std):
     data, n = load(name), 40_000

@@ -69,6 +69,23 @@ def test_presets_of_pacgan_differ_in_their_packs():
     assert (alone["lr_d"], alone["lr_g"], alone["beta1"], alone["beta2"]) == (1e-4, 1e-4, 0.8, 0.999)
     for pack in (2, 4):
         assert PRESETS[f"pacgan{pack}"].options == {**alone, "pack": pack, "batch": 100 * pack}
+        assert PRESETS[f"pacgan{pack}"].by_data == PRESETS["pacgan-gan"].by_data
+
+
+def test_pacgan_sees_the_grid_in_its_own_units(tmp_path, monkeypatch, capsys):
+    """As its published code does; --scale on top of the preset counts, and the run remembers what it had."""
+    (row,) = (row for row in TABLES["pacgan"] if row.name == "grid pacgan4")
+    assert row.dataset().codec.std == (1.0, 1.0) and presets.options_of(row, None)["scale"] == 1.0
+    monkeypatch.chdir(tmp_path)
+    end_quickly(monkeypatch)
+    small = ["--steps", "2", "--hidden", "8", "--hidden-d", "8", "--batch", "4"]
+    for more, scale in (([], 1.0), (["--scale", "2"], 2.0)):
+        assert run(["train", "grid", "--preset", "pacgan-gan", *small, *more]) == 0
+        assert json.loads((tmp_path / "runs/grid/config.json").read_text())["scale"] == scale
+        assert load_generator("runs/grid", CPU).codec.std == (scale, scale)
+    assert run(["train", "grid", "--resume", "--steps", "3", "--scale", "1"]) == 2
+    assert "--scale is 1.0, but the run in runs/grid has 2.0" in capsys.readouterr().err
+    assert run(["train", "grid", "--resume", "--steps", "3"]) == 0 and load_generator("runs/grid", CPU).codec.std == (2.0, 2.0)
 
 
 def test_presets_build_the_networks_of_their_papers():

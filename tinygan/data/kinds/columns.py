@@ -118,10 +118,24 @@ def without_formula(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True, kw_only=True)
+class PointsOptions(Options):
+    """The option with which points are drawn."""
+
+    title = "Data"
+
+    scale: float | None = option(None, help="Networks see the points of ring or grid divided by this. Default: 1, on grid 4.",
+                                 at_least=1e-3, at_most=1e3, neutral=None)
+
+
 class Points(Columns):
-    """Points of the plane, drawn fresh from a mixture of Gaussians: no file holds them."""
+    """Points of the plane, drawn fresh from a mixture of Gaussians: no file holds them.
+
+    The option `scale` is the number by which they are divided for the networks.
+    """
 
     kind = "points"
+    options = PointsOptions
     # G is deeper than D: samples between the modes come from those z where G passes from one mode to the next, and a deeper G
     # is steeper there.
     defaults: ClassVar = {
