@@ -114,6 +114,7 @@ def test_command_line_from_training_to_numbers(tmp_path, monkeypatch, capsys):
     assert command(["train", "ring", *small, "--diagnose"]) == 0
     captured = capsys.readouterr()
     assert "std ratio" in captured.out and "MMD test p = 0.005" in captured.out
+    assert "--preset density" not in captured.out, "after 20 steps the one mode that has samples is too wide"
     assert (tmp_path / "runs/ring/optimum.png").read_bytes().startswith(b"\x89PNG") and "optimum.png" in captured.out
     assert captured.err.count("V + log 4 is") == 2  # at steps 10 and 20
     assert command(["evaluate", "runs/ring"]) == 0
