@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from tinygan_kernels import Backend
 
 from tinygan.engine import ops
 from tinygan.engine.replay import Replayed
@@ -56,23 +57,28 @@ def ascend_to_optimum(D: Sequential, goal: Callable[[], Tensor], iterations: int
 
 
 def _goal_and_gradient(flat: Flat, goal: Callable[[], Tensor]) -> Callable[[], Sequence[Tensor]]:
-    """Return a function that gives goal() and its gradient (P,): by replay, or eagerly from the first call on where that fails."""
+    """Return a function that gives goal() and its gradient (P,)."""
     parameters = list(flat.parameters.values())
 
-    def plain() -> tuple[Tensor, Tensor]:
+    def evaluate() -> tuple[Tensor, Tensor]:
         reached = goal()
         return reached, flat.gather(gradients(reached, parameters))
 
-    ways: list[Callable[[], Sequence[Tensor]]] = [Replayed(plain, flat.backend)]
+    return _replayed_where_possible(evaluate, flat.backend)
 
-    def evaluate() -> Sequence[Tensor]:
+
+def _replayed_where_possible(step: Callable[..., Sequence[Tensor]], backend: Backend) -> Callable[..., Sequence[Tensor]]:
+    """Return a function that does what a step does with tensors: by replay, or eagerly from the first call on where that fails."""
+    ways: list[Callable[..., Sequence[Tensor]]] = [Replayed(step, backend)]
+
+    def call(*inputs: Tensor) -> Sequence[Tensor]:
         try:
-            return ways[-1]()
+            return ways[-1](*inputs)
         except NotReplayable:
-            ways.append(plain)
-            return plain()
+            ways.append(step)
+            return step(*inputs)
 
-    return evaluate
+    return call
 
 
 # ---- is D at its optimum? -------------------------------------------------------------------------------------------------------
@@ -108,24 +114,28 @@ def retrained_value(
     """Retrain D with G fixed, by Adam at a rate that falls to 0, and measure V before and after. D changes: hand in a copy.
 
     real, fake: (n, *shape), the same n. D learns from half of them, a quarter chooses when to stop, and V is measured on the last
-    quarter, so a D that has learnt its samples by heart gains nothing.
+    quarter, so a D that has learnt its samples by heart gains nothing. The first step is recorded and replayed from then on, unless
+    D asks for values.
     """
     learn, choose, judge = _half_and_quarters(D, real, fake, pack)
     half, optimiser = len(learn.real.array), Adam(D.parameters(), rate, 0.5, 0.99)
     m = _whole_packs(min(256, half), pack)
 
-    def v_on(pair: Pair) -> float:
-        return float(value(*(D(packed(x, pack)) for x in pair)))
+    def v_of(pair: Sequence[Tensor]) -> Tensor:
+        return value(*(D(packed(x, pack)) for x in pair))
 
-    before, best = v_on(judge), (v_on(choose), v_on(judge))
+    def ascend(*batch: Tensor) -> tuple[Tensor, ...]:
+        optimiser.ascend(gradients(v_of(batch), optimiser.parameters))
+        return ()
+
+    ascend_v = _replayed_where_possible(ascend, optimiser.flat.backend)
+    before, best = float(v_of(judge)), (float(v_of(choose)), float(v_of(judge)))
     for step in range(steps):
         optimiser.rate = rate * (1 - step / steps)
         chosen = [rng.choice(half, m, replace=False) for _ in learn]
-        batch = [wrap(t.array[indices], t.backend) for t, indices in zip(learn, chosen, strict=True)]
-        v = value(*(D(packed(x, pack)) for x in batch))
-        optimiser.ascend(gradients(v, optimiser.parameters))
+        ascend_v(*(wrap(t.array[indices], t.backend) for t, indices in zip(learn, chosen, strict=True)))
         if (step + 1) % 50 == 0:
-            best = max(best, (v_on(choose), v_on(judge)))
+            best = max(best, (float(v_of(choose)), float(v_of(judge))))
     return Retrained(best[1], before)
 
 

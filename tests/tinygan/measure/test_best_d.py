@@ -1,6 +1,7 @@
 """D at its optimum: the value that is ascended, where the ascent ends, and the retraining, written out step by step."""
 
 import copy
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from engine_parts import REFERENCE, constant
 from scipy import special, stats
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from tinygan.engine import ops
 from tinygan.engine.tensor import gradients
 from tinygan.game.objectives import value
 from tinygan.measure.best_d import Retrained, ascend_to_optimum, retrained_value, weighted_value
 from tinygan.measure.densities import optimal
-from tinygan.nn.layers import Linear, Sequential
+from tinygan.nn.gan_layers import Dropout
+from tinygan.nn.layers import BatchNorm, Layer, Linear, Sequential
 from tinygan.optim import Adam
 
 
@@ -191,3 +194,31 @@ def test_retraining_keeps_the_dtype_of_d():
     D = network(2, 4, dtype=np.float32)
     retrained_value(D, samples(32).astype(np.float64), samples(32), np.random.default_rng(0), steps=3)
     assert {t.dtype for t in D.parameters().values()} == {np.dtype(np.float32)}
+
+
+class Noting(Layer):
+    """A layer that gives what it gets, counts its calls, and may look at values, which no recording has."""
+
+    def __init__(self, asks=False):
+        self.asks, self.calls = asks, 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return x * 0.5 if self.asks and float(ops.sum(x * x)) < 0 else x
+
+
+@pytest.mark.parametrize(("layers", "recorded"), [((), True), ((Dropout,), True), ((BatchNorm,), True), ((Noting,), False)])
+def test_retraining_is_recorded_at_its_first_step_and_gives_the_bits_of_eager_ones(layers, recorded):
+    """Nothing is recorded on a backend that somebody watches. Dropout draws from the generator that draws the batches."""
+    real, fake, found = samples(80), samples(80, 1.0, seed=1), []
+    made = {"backend": REFERENCE, "dtype": np.float64}
+    for watching in (False, True):
+        rng, noting = np.random.default_rng(5), Noting()
+        more = {Dropout: lambda rng=rng: Dropout(0.5, rng), BatchNorm: lambda: BatchNorm(3, **made), Noting: lambda: Noting(True)}
+        first, last = (Linear(*size, rng=np.random.default_rng(0), **made) for size in ((2, 3), (3, 1)))
+        D = Sequential(first, *(more[layer]() for layer in layers), noting, last)
+        with REFERENCE.watch(lambda launch, proceed: proceed()) if watching else nullcontext():
+            judged = retrained_value(D, real, fake, rng, steps=60)
+        found.append((judged, [t.numpy().tobytes() for t in (D.parameters() | D.buffers()).values()], rng.random()))
+        assert noting.calls == 2 * (3 + (1 if recorded and not watching else 60) + 2)
+    assert found[0] == found[1]
