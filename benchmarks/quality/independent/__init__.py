@@ -1,0 +1,1 @@
+"""Every measure of tinygan/measure/ beside an implementation that is not this project's, on the same samples."""
