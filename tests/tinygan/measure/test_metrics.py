@@ -5,6 +5,9 @@ import pytest
 import sklearn.linear_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+from sklearn.model_selection import train_test_split
 
 from tinygan.data import load
 from tinygan.data.named import grid_centres, ring_centres
@@ -176,11 +179,30 @@ def test_class_balance_of_the_digits():
     assert 0.85 < found.real_confidence < found.confidence < 1  # half of these it was fitted on
 
 
+def test_class_balance_against_a_regression_that_scipy_fits():
+    """The logarithms of the probabilities of the other half, and half the square of the weights, as small as they can be."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1, 2], [30, 40, 50])
+    real = np.array([[0, 0], [2, 0], [0, 2]])[labels] + rng.standard_normal((120, 2))
+    fake = np.array([[0.7, 0.6]]) + 0.8 * rng.standard_normal((40, 2))
+    x, held, y, _ = train_test_split(real, labels, test_size=0.5, random_state=0, stratify=labels)
+
+    def goal(theta):
+        logs = log_softmax(x @ theta[:6].reshape(2, 3) + theta[6:], axis=1)
+        return -logs[np.arange(len(y)), y].sum() + (theta[:6] ** 2).sum() / 2
+
+    theta = minimize(goal, np.zeros(9), options={"gtol": 1e-6}).x
+    of_fake, of_held = (softmax(points @ theta[:6].reshape(2, 3) + theta[6:], axis=1) for points in (fake, held))
+    found = class_balance(real, labels, fake)
+    assert found.confidence == pytest.approx(of_fake.max(axis=1).mean(), abs=1e-4)
+    assert found.real_confidence == pytest.approx(of_held.max(axis=1).mean(), abs=1e-4)
+    assert found.shares == pytest.approx([np.mean(of_fake.argmax(axis=1) == c) for c in range(3)])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_class_balance_is_the_classifier_that_is_described(dtype):
     """A logistic regression of one half, asked for its probabilities on the other half and on the fakes; no class is left out."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import train_test_split
 
     rng = np.random.default_rng(1)
     labels = np.repeat([0, 1, 2], [30, 40, 50])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from tinygan.data.named import grid_centres, ring_centres
 from tinygan.measure.mixture_quality import exact_samples, mixture_quality, mixture_test, mode_shapes
@@ -37,6 +38,16 @@ def test_shapes_by_their_definition(name):
     ratios, shifts = by_loops(samples, *MIXTURES[name])
     np.testing.assert_allclose(found.std_ratio, ratios)
     np.testing.assert_allclose(found.shift, shifts)
+
+
+def test_axes_against_the_principal_components_of_another_library():
+    """Modes that are narrow along a slanted axis: the smaller and the larger standard deviation, the samples decomposed."""
+    centres, std = MIXTURES["ring"]
+    turned = np.array([[0.4, 0.0], [0.0, 1.2]]) @ np.array([[0.8, 0.6], [-0.6, 0.8]])
+    samples = np.repeat(centres, 30, axis=0) + std * np.random.default_rng(2).standard_normal((240, 2)) @ turned
+    found = mode_shapes(samples, centres, std)
+    wanted = [np.sqrt(PCA().fit(own).explained_variance_)[::-1] / std for own in samples.reshape(8, 30, 2)]
+    np.testing.assert_allclose(found.axes, wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", MIXTURES)

@@ -1,5 +1,7 @@
 """Measures against held-out data, the test for memorisation against an exact binomial and planted copies, the spread over z."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -82,6 +84,18 @@ def test_copies_are_found_and_fresh_samples_are_not():
     assert found[0].nearer > 0.98 and found[0].p == 1 / 1000
     assert 0.58 < found[1].nearer < 0.75 and found[1].p < 0.01
     assert abs(found[2].nearer - 0.5) < 4 * found[2].by_chance and found[2].p > 0.01
+
+
+def test_p_and_the_spread_are_those_of_all_deals():
+    """There are 252 ways to deal ten samples to two sides; 20,000 random deals come within four standard errors."""
+    pool = cloud(10, 7)
+    fake = np.concatenate([pool[[0, 0, 0, 1, 2, 2, 3, 5, 6, 6, 8]] + 1e-3, pool[[4]] + 1e-3])
+    count = [3, 1, 2, 1, 1, 1, 2, 0, 1, 0]
+    found = memorisation_test(pool[:5], pool[5:], fake, np.random.default_rng(0), 20_000)
+    dealt = [sum(count[i] for i in deal) for deal in combinations(range(10), 5)]
+    p = np.mean([one >= 8 for one in dealt])
+    assert found.nearer == 8 / 12 and found.by_chance == pytest.approx(np.std(dealt) / 12, rel=0.02)
+    assert abs(found.p - p) < 4 * np.sqrt(p * (1 - p) / 20_000) + 1 / 20_000 and 0.1 < p < 0.5
 
 
 def test_ties_count_for_neither_side():

@@ -1,5 +1,9 @@
 """The two-sample test: MMD^2 by its definition, p by all permutations there are, and how often it finds planted errors."""
 
+from itertools import combinations
+from math import comb
+from statistics import mean, pstdev
+
 import numpy as np
 import pytest
 from scipy.stats import permutation_test
@@ -36,6 +40,29 @@ def test_p_against_every_permutation(n, m, shift):
     found = two_sample_test([View(x, y, 1.0)], rng, permutations=5000)
     assert abs(found.p - exact) < 4 * np.sqrt(exact * (1 - exact) / 5000) + 1 / 5000
     assert 0.02 < exact < 0.9
+
+
+class Every:
+    """Gives every choice of n among n + m samples but the first, as permutations."""
+
+    def __init__(self, n, m):
+        splits = list(combinations(range(n + m), n))[1:]
+        self.given = iter([[*split, *set(range(n + m)).difference(split)] for split in splits])
+
+    def permutation(self, n):
+        return np.array(next(self.given))
+
+
+def test_the_score_and_p_of_two_views_over_every_split():
+    """MMD^2 of each split by the definition, less its mean and over its standard deviation; the larger of the two views counts."""
+    n, m, widths = 3, 4, (0.4, 2.0)
+    pool = np.random.default_rng(8).standard_normal((n + m, 2)) + np.repeat([[0.0], [0.8]], [n, m], axis=0)
+    found = two_sample_test([View(pool[:n], pool[n:], b) for b in widths], Every(n, m), permutations=comb(n + m, n) - 1)
+    splits = [[*split, *set(range(n + m)).difference(split)] for split in combinations(range(n + m), n)]
+    of_views = [[mmd_by_loops(pool[split[:n]], pool[split[n:]], b) for split in splits] for b in widths]
+    scores = np.max([(np.array(values) - mean(values)) / pstdev(values) for values in of_views], axis=0)
+    assert found.score == pytest.approx(scores[0], rel=1e-9)
+    assert found.p == np.mean(scores >= scores[0] - 1e-9) and 0.02 < found.p < 0.9
 
 
 def test_p_is_right_whatever_the_number_of_views():
