@@ -16,10 +16,11 @@ import numpy as np
 class Birthday:
     """The result of a birthday test.
 
-    share: the share of batches in which two samples were the same. support: the number N of equally likely things with that share.
-    Where they are not equally likely it is about 1 / (sum of squared probabilities), which is less than their number, and more than
-    that where single things are very likely. Infinite for a share of 0, and 0 for a share of 1, where the batches were too small or
-    too large to tell.
+    share: the share of batches in which two samples were the same. support: the N whose probability of a repeat is that share, by
+    the formula above; it leaves out about (2 s - 1) / 6 of the things that there are, 7.5 of 365 birthdays for s = 23. Where they
+    are not equally likely it is about 1 / (sum of squared probabilities), which is less than their number, and more than that where
+    single things are very likely. Infinite for a share of 0, and 0 for a share of 1, where the batches were too small or too large
+    to tell.
     """
 
     share: float
