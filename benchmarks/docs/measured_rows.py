@@ -66,7 +66,7 @@ def told_runs(record: Record, name: str) -> str:
     steps = {row["data"]: f"{int(row['runs'][0]['steps']):,}" for row in rows}
     shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     return (f"Mean and standard error over {shown} seeds; steps: {', '.join(f'{n} ({data})' for data, n in steps.items())}. "
-            f"Rows are measured one at a time ({measured_where(rows)}), each on the commit beside it.")
+            f"Each row was measured by itself, on the commit beside it ({measured_where(rows)}).")
 
 
 # ---- what counts of modes do not see ---------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def held_out_section(record: Record) -> str:
         told.append(f"- {row['preset']}, {row['options']['steps']:,} steps, {_seeds(row)}: {nearer} % of the samples are nearer to "
                     f"a digit that G was trained on than to a held-out one; 50 % without memorisation.{_differing(row, rows[0])}")
     return "\n\n".join([table(["row", "what is compared", *names, "commit"], lines), "\n".join(told), *_wider_noise(rows),
-                        f"Rows are measured one at a time ({measured_where(rows)}), each on the commit beside it."])
+                        f"Each row was measured by itself, on the commit beside it ({measured_where(rows)})."])
 
 
 def _wider_noise(rows: list[Record]) -> list[str]:
