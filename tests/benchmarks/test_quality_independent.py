@@ -69,10 +69,12 @@ def test_packages_that_are_missing_are_named_before_anything_is_computed(monkeyp
     assert "there are: a comparison" in capsys.readouterr().err
 
 
-def test_numbers_that_json_has_not_are_written_as_text():
+def test_records_are_json_whatever_numbers_they_are_of():
     record = dataclasses.replace(ONE, ours=math.inf, theirs=math.nan).record()
     assert (record["ours"], record["theirs"], record["agrees"]) == ("inf", "nan", False)
     json.dumps(record, allow_nan=False)
+    record = dataclasses.replace(ONE, ours=np.float32(2), theirs=np.float64(2), tolerance=np.float64(1), apart=np.int64(0)).record()
+    assert json.loads(json.dumps(record, allow_nan=False)) == {**record, "ours": 2.0, "agrees": True}
 
 
 # ---- the definitions ------------------------------------------------------------------------------------------------------------

@@ -47,10 +47,10 @@ class Comparison:
         return self.difference <= self.tolerance
 
     def record(self) -> dict[str, Any]:
-        """Return the comparison as the record has it; a number that JSON has not, such as nan, as text."""
-        numbers = {"ours": self.ours, "theirs": self.theirs, "difference": self.difference}
-        return {**asdict(self), **{name: float(x) if math.isfinite(x) else str(x) for name, x in numbers.items()},
-                "agrees": self.agrees}
+        """Return the comparison as the record has it, its numbers as Python's; one that JSON has not, such as nan, as text."""
+        found = {**asdict(self), "difference": self.difference}
+        numbers = {name: float(x) for name, x in found.items() if not isinstance(x, str)}
+        return {**found, **{name: x if math.isfinite(x) else str(x) for name, x in numbers.items()}, "agrees": bool(self.agrees)}
 
 
 @dataclass(frozen=True)
