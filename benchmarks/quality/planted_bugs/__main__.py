@@ -1,9 +1,9 @@
 """Count planted bugs caught and missed, and false alarms: `python -m benchmarks.quality.planted_bugs`
 
-Options: --json FILE, --only WORDS, --all, --write. Each bug stands in a kernel of its own, beside which runs a twin that differs
-by what is wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the bug; a finding
-in a twin is a false alarm. The cases were at hand while the sanitizer was written: they say that it does what it is meant to, not
-how it fares with strange code.
+Options: --json FILE, --only WORDS, --all, --write. Each bug stands in a kernel or a script of its own, beside which runs a twin
+that differs by what is wrong. Caught means that the sanitizer's right tool reports it; placed, that it points at the line of the
+bug; a finding in a twin is a false alarm. The cases were at hand while the sanitizer was written: they say that it does what it
+is meant to, not how it fares with strange code.
 
 All that is found of each bug, word for word, is kept in findings.json, with which a test compares it: read the changes that
 `--write` makes there before you commit them.
@@ -29,15 +29,16 @@ from . import (
     heap,
     meetings,
     memory_idioms,
+    scripts,
     strong_races,
     texture_idioms,
 )
-from .case import Case, Verdict, judged
+from .case import Runnable, Verdict, judged
 
 FINDINGS = Path(__file__).with_name("findings.json")
 IDIOMS = (*memory_idioms.CASES, *block_idioms.CASES, *grid_idioms.CASES, *texture_idioms.CASES, *asynchronous.CASES)
-LATER = (*strong_races.CASES, *heap.CASES)
-CASES: tuple[Case, ...] = (*bounds.CASES, *block_races.CASES, *grid_races.CASES, *meetings.CASES, *IDIOMS, *LATER)
+LATER = (*strong_races.CASES, *heap.CASES, *scripts.CASES)
+CASES: tuple[Runnable, ...] = (*bounds.CASES, *block_races.CASES, *grid_races.CASES, *meetings.CASES, *IDIOMS, *LATER)
 
 
 def summary(verdicts: list[Verdict]) -> dict[str, int]:

@@ -7,7 +7,9 @@ A kernel is written once, with `{{wrong|right}}` where the two versions differ. 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from tinygan_kernels import emulator
@@ -17,8 +19,26 @@ from .textures import PARAMETERS, objects
 CHOICE = re.compile(r"\{\{(.*?)\|(.*?)\}\}", re.DOTALL)
 
 
+class Runnable(ABC):
+    """A source with a bug, in two versions. name: of the bug; tool: which of the sanitizer's tools has to find it; mark: what its
+    lines end in; file: what findings call the source."""
+
+    name: str
+    tool: str
+    mark: ClassVar[str]
+    file: ClassVar[str]
+
+    @abstractmethod
+    def source(self, wrong: bool) -> str:
+        """Return the source with its bug, or that of its twin."""
+
+    @abstractmethod
+    def run(self, wrong: bool) -> tuple[list[emulator.Finding], dict[str, np.ndarray]]:
+        """Run one version. Return what the sanitizer finds, and the arrays by the names that the source has for them."""
+
+
 @dataclass(frozen=True)
-class Case:
+class Case(Runnable):
     """A kernel with a bug. tool: which of the sanitizer's tools has to find it; before: what precedes the kernel; fresh: whether
     nothing has written y; textures: whether the kernel has the parameters of `textures` too;
     arch: the architecture to compile for."""
@@ -35,6 +55,9 @@ class Case:
     textures: bool = False
     arch: str = "compute_80"
 
+    mark = "// BUG"
+    file = "kernel.cu"
+
     def source(self, wrong: bool) -> str:
         """Return the CUDA C++ of the kernel with its bug, or of its twin."""
         more = f", {PARAMETERS}" if self.textures else ""
@@ -42,37 +65,31 @@ class Case:
         text = f"{self.before}\n{head}\nint t = threadIdx.x;\n{self.body}\n}}\n"
         return CHOICE.sub(lambda m: m[1 if wrong else 2], text)
 
+    def run(self, wrong: bool) -> tuple[list[emulator.Finding], dict[str, np.ndarray]]:
+        """Run one version of the kernel. Return what the sanitizer finds, and x and y."""
+        kernel = emulator.RawModule(code=self.source(wrong), arch=self.arch).get_function("k")
+        x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
+        if self.fresh:
+            y = emulator.empty(4096, np.int32)
+        given = (x, y, np.int32(self.n), *(objects(y) if self.textures else ()))
+        with emulator.sanitize() as found, emulator.step_budget(200_000):
+            try:
+                kernel((self.grid,), (self.block,), given, shared_mem=self.shared_mem)
+            except emulator.EmulatorError:
+                assert found, "an error without a finding"
+        return found, {"x": x, "y": y}
+
 
 @dataclass(frozen=True)
 class Verdict:
     """What was said of a case: whether the bug was caught, at the right line, and what was said of its twin."""
 
-    case: Case
+    case: Runnable
     caught: bool
     placed: bool
     said: tuple[str, ...]
     false: tuple[str, ...]
     whole: tuple[str, ...]  # of the bug, all that a finding holds, in words that are the same in every process
-
-
-def findings(case: Case, wrong: bool) -> list[emulator.Finding]:
-    """Run one version of a case and return what the sanitizer finds."""
-    return _run(case, wrong)[0]
-
-
-def _run(case: Case, wrong: bool) -> tuple[list[emulator.Finding], dict[str, np.ndarray]]:
-    """Run one version of a case. Return what the sanitizer finds, and the arrays by the names that the kernel has for them."""
-    kernel = emulator.RawModule(code=case.source(wrong), arch=case.arch).get_function("k")
-    x, y = np.arange(256, dtype=np.int32), np.zeros(4096, np.int32)
-    if case.fresh:
-        y = emulator.empty(4096, np.int32)
-    given = (x, y, np.int32(case.n), *(objects(y) if case.textures else ()))
-    with emulator.sanitize() as found, emulator.step_budget(200_000):
-        try:
-            kernel((case.grid,), (case.block,), given, shared_mem=case.shared_mem)
-        except emulator.EmulatorError:
-            assert found, "an error without a finding"
-    return found, {"x": x, "y": y}
 
 
 FAR = re.compile(r"\d{6,} bytes (before|after the end of) .*? \(\d+ bytes\)")
@@ -92,10 +109,11 @@ def whole(finding: emulator.Finding, arrays: dict[str, np.ndarray]) -> str:
     return text if finding.sides is None else f"{text}; sides {finding.sides[0]} and {finding.sides[1]}"
 
 
-def judged(case: Case) -> Verdict:
+def judged(case: Runnable) -> Verdict:
     """Run a case and its twin."""
-    lines = {f"kernel.cu:{i}" for i, line in enumerate(case.source(True).split("\n"), 1) if line.endswith("// BUG")}
-    (found, arrays), twin = _run(case, True), findings(case, False)
+    marked = enumerate(case.source(True).split("\n"), 1)
+    lines = {f"{case.file}:{i}" for i, line in marked if line.endswith(case.mark)}
+    (found, arrays), (twin, _) = case.run(True), case.run(False)
     caught = [f for f in found if f.tool == case.tool]
     return Verdict(
         case, bool(caught), any(f.source in lines for f in caught), tuple(map(str, found)), tuple(map(str, twin)),

@@ -9,7 +9,7 @@ pytest.importorskip("cuda.bindings", reason="the emulator is not installed; run:
 
 from tinygan_kernels.emulator.execute.memory import Memory
 from tinygan_kernels.emulator.sanitizer import streams as module
-from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, HOST, LEGACY, Streams, Use, uses_of
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, HOST, LEGACY, Streams, Use, use_of, uses_of
 
 ONE, OTHER, APART = 0x1010, 0x1020, 0x1030
 
@@ -152,3 +152,49 @@ def test_what_a_launch_touched_comes_from_the_records_of_the_racecheck():
     assert (read.start, read.end, read.writes, read.name) == (1036, 1040, False, "x")
     memory.heap = object()
     assert uses_of([memory]) == []
+
+
+def test_two_atomic_uses_do_not_race_and_hide_no_plain_one():
+    streams = made()
+    plain, atomic = (lambda at=at: Use(0, 8, True, "x", atomic=at) for at in (False, True))
+    assert not streams.use(streams.begin(ONE), "it", [plain()])
+    assert not streams.use(streams.begin(ONE), "it", [atomic()])
+    assert streams.use(streams.begin(OTHER), "it", [atomic()]), "the plain one before is kept beside the atomic one"
+    streams.host_waits()
+    assert not streams.use(streams.begin(ONE), "it", [atomic()]) and not streams.use(streams.begin(OTHER), "it", [atomic()])
+    assert streams.use(streams.begin(APART), "it", [Use(4, 6, False, "x")])
+
+
+def test_streams_that_are_destroyed_are_forgotten_once_the_host_has_waited():
+    streams = made()
+    streams.use(streams.begin(ONE), "it", [Use(0, 4, True, "x")])
+    streams.recorded(7, ONE)
+    streams.ended(ONE)
+    streams.ended(7)
+    assert ONE in streams.known and not streams.events
+    assert streams.use(streams.begin(OTHER), "it", [Use(0, 4, True, "x")]), "its work goes on"
+    streams.recorded(8, OTHER)
+    streams.host_waits()
+    assert ONE not in streams.known and not any(ONE in times for times in (*streams.known.values(), *streams.events.values()))
+    streams.ended(APART)
+    streams.ended(DEFAULT)
+    assert streams.several and APART not in streams.known and DEFAULT in streams.known and APART not in streams.apart
+    streams.ended(OTHER)
+    assert not streams.several
+
+
+def test_a_use_of_an_array_has_its_bytes_alone():
+    whole = np.zeros((4, 6), "i2")
+    address = whole.ctypes.data
+    for part, writes in ((whole, True), (whole.T, False), (whole[1:3], True), (whole[::2, 1::3], False), (whole[::-1, 2], True),
+                         (np.broadcast_to(whole[:, :1], (4, 5)), False)):  # fmt: skip
+        use = use_of(part, writes, "x")
+        bits = np.zeros(whole.nbytes, bool)
+        bits[use.start - address : use.end - address] = use.touched(use.start, use.end)
+        expected = np.zeros((4, 6), bool)
+        inside = (part.__array_interface__["data"][0] - address) // 2
+        strides = [s // 2 for s in part.strides]
+        for index in np.ndindex(part.shape):
+            expected.reshape(-1)[inside + sum(i * s for i, s in zip(index, strides, strict=True))] = True
+        assert (bits.reshape(4, 6, 2) == expected[..., None]).all() and use.writes == writes
+    assert use_of(whole[:0], True, "x") is None

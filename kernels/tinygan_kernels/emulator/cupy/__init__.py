@@ -95,7 +95,7 @@ def show_config() -> None:
 
 def asnumpy(a, stream=None, order: str = "C", out=None, *, blocking: bool = True) -> np.ndarray:
     """Return an array as a plain NumPy array, by a copy. The arguments besides are those of `ndarray.get`."""
-    return wrapped(np.asarray(a)).get(stream, order, out)
+    return wrapped(np.asarray(a)).get(stream, order, out, blocking)
 
 
 def get_array_module(*args):

@@ -12,10 +12,13 @@ import numpy as np
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import array_over
 from tinygan_kernels.emulator.execute.texture_objects import Bindless
+from tinygan_kernels.emulator.host.host_arrays import HostArray
+from tinygan_kernels.emulator.host.script_order import ORDER
+from tinygan_kernels.emulator.sanitizer.streams import LEGACY
 
 from .memory import MemoryPointer, UnownedMemory, note
 from .recording import recorded
-from .streams import refuse
+from .streams import get_current_stream, refuse
 
 
 class ndarray(np.ndarray):
@@ -38,22 +41,33 @@ class ndarray(np.ndarray):
         return super().__new__(cls, shape, dtype, memory, 0, strides, order)
 
     def get(self, stream=None, order="C", out=None, blocking=True) -> np.ndarray:
-        """Return a copy as a plain NumPy array. stream, blocking: taken, and without effect, as all is done in order.
+        """Return a copy as a NumPy array, which a stream makes (None: the current one). blocking: whether the host waits for it.
 
         out: the array that is written. Raises TypeError or ValueError for one of another dtype or shape.
         """
         refuse("ndarray.get, which waits for its values,")
-        if out is None:
-            return np.array(self, order=order, subok=False)
-        self._fits(out, "get")
-        out[...] = np.asarray(self)
-        return out
+        if out is not None:
+            self._fits(out, "get")
+        of = (stream or get_current_stream()).ptr
+        copy = np.array(self, order=order, subok=False) if out is None else out
+        if out is not None:
+            np.ndarray.view(out, np.ndarray)[...] = np.asarray(self)
+        elif not blocking:
+            copy = copy.view(HostArray)
+        ORDER.touched(of, "ndarray.get", [self], [copy] * isinstance(copy, HostArray))
+        if blocking:
+            ORDER.host_waits(of)
+        return copy
 
     def set(self, arr, stream=None) -> None:
-        """Copy a NumPy array of the same shape and dtype into this one. Raises TypeError or ValueError for another."""
+        """Copy a NumPy array of the same shape and dtype into this one, in a stream (None: the current one).
+
+        Raises TypeError or ValueError for another.
+        """
         refuse("ndarray.set, which waits for the host,")
         self._fits(arr, "set")
-        np.asarray(self)[...] = arr
+        np.asarray(self)[...] = np.ndarray.view(arr, np.ndarray)
+        ORDER.touched((stream or get_current_stream()).ptr, "ndarray.set", [arr] * isinstance(arr, HostArray), [self])
 
     def _fits(self, other, call: str) -> None:
         """Raise TypeError or ValueError where what `get` or `set` is given is no array of this dtype and shape."""
@@ -78,9 +92,13 @@ class ndarray(np.ndarray):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        """How other libraries find the memory (version 3 of the interface that Numba's documentation defines)."""
+        """How other libraries find the memory (version 3 of the interface that Numba's documentation defines).
+
+        They wait for the current stream, as CuPy asks them to; the default stream is 1 there.
+        """
         mine = self.__array_interface__
-        return {key: mine[key] for key in ("shape", "typestr", "data", "strides")} | {"version": 3, "stream": None}
+        known = {key: mine[key] for key in ("shape", "typestr", "data", "strides")}
+        return known | {"version": 3, "stream": get_current_stream().ptr or LEGACY}
 
     def scatter_add(self, slices, value) -> None:
         """Add values at indices, each as often as its index is there."""
@@ -104,7 +122,8 @@ class ndarray(np.ndarray):
         call, settings = getattr(ufunc, method), {name: _plain(value) for name, value in options.items()}
         if out is not None:
             settings["out"] = tuple(map(_plain, out))
-        results = recorded(method if method == "at" else ufunc.__name__, _wrapping(call), tuple(map(_plain, inputs)), settings)
+        name = method if method == "at" else ufunc.__name__
+        results = recorded(name, _wrapping(call), tuple(map(_plain, inputs)), settings, plain=True)
         if out is None or len(out) == 1:
             return results if out is None else out[0]
         return tuple(made if given is None else given for given, made in zip(out, results, strict=True))
@@ -131,10 +150,16 @@ def _plain(value: Any) -> Any:
 
 
 def of_device(value: Any) -> Any:
-    """Return what has the memory of another library's array (Numba's device arrays) as an array of this module; else the value."""
+    """Return what has the memory of another library's array (Numba's device arrays) as an array of this module; else the value.
+
+    The host waits for the stream that the other library names, as the interface asks it to.
+    """
     if isinstance(value, np.ndarray) or not hasattr(value, "__cuda_array_interface__"):
         return value
-    return wrapped(array_over(value.__cuda_array_interface__, value))
+    interface = value.__cuda_array_interface__
+    if interface.get("stream") is not None:
+        ORDER.host_waits(int(interface["stream"]))
+    return wrapped(array_over(interface, value))
 
 
 def wrapped(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """`cupy.cuda` of `emulator.cupy`: streams, events, graphs, a device, memory, textures.
 
-All work is done at once and in order, so streams and events do nothing, unless a stream is captured.
+All work is done at once; what a GPU could do in another order is found by the sanitizer. A captured stream does its work later.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Device:
         runtime.setDevice(self.id)
 
     def synchronize(self) -> None:
-        """Wait for nothing. Raises CUDARuntimeError while a stream is captured."""
+        """Let the host wait for all streams. Raises CUDARuntimeError while a stream is captured."""
         runtime.deviceSynchronize()
 
     @property

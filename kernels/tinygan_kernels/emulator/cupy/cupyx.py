@@ -17,6 +17,7 @@ import numpy as np
 
 from . import cuda
 from .arrays import ndarray, returning_arrays, wrapped
+from .memory import pinned
 
 __all__ = [
     "empty_like_pinned", "empty_pinned", "errstate", "optimizing", "profiler", "rsqrt", "scatter_add", "scatter_max", "scatter_min",
@@ -48,22 +49,22 @@ def scatter_min(a: np.ndarray, slices: Any, value: Any) -> None:
 
 def empty_pinned(shape: Any, dtype: Any = float, order: Any = "C") -> np.ndarray:
     """Return an array of the host whose elements nothing has written."""
-    return np.empty(shape, dtype, order)
+    return pinned(np.empty(shape, dtype, order))
 
 
 def zeros_pinned(shape: Any, dtype: Any = float, order: Any = "C") -> np.ndarray:
     """Return an array of the host, of zeros."""
-    return np.zeros(shape, dtype, order)
+    return pinned(np.zeros(shape, dtype, order))
 
 
 def empty_like_pinned(a: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None) -> np.ndarray:
     """Return an array of the host like `a`, whose elements nothing has written."""
-    return np.empty_like(np.asarray(a), dtype, order, False, shape)
+    return pinned(np.empty_like(np.asarray(a), dtype, order, False, shape))
 
 
 def zeros_like_pinned(a: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None) -> np.ndarray:
     """Return an array of the host like `a`, of zeros."""
-    return np.zeros_like(np.asarray(a), dtype, order, False, shape)
+    return pinned(np.zeros_like(np.asarray(a), dtype, order, False, shape))
 
 
 def errstate(**_settings: Any) -> AbstractContextManager:

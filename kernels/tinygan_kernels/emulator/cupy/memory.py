@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.memory import array_over, bytes_at
+from tinygan_kernels.emulator.execute.memory import array_over, bytes_at, extent
+from tinygan_kernels.emulator.host.host_arrays import HostArray
+from tinygan_kernels.emulator.host.script_order import ORDER
 from tinygan_kernels.emulator.program.graphs import MEMCPY, MEMSET
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, Use
 
-from .streams import Stream, in_stream, refuse
+from .streams import Stream, get_current_stream, in_stream, refuse
 
 DEVICE_BYTES = 16 << 30
 """What the device says that it has of memory. The host's memory is what counts."""
@@ -43,6 +46,23 @@ _held: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionar
 """The bytes of allocations, which a pointer keeps alive, or an array that lies over them."""
 _arrays: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
 """The arrays of `emulator.cupy` that there are."""
+
+
+_pinned: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+"""The pinned memory that there is."""
+
+
+def array_at(address: int) -> np.ndarray | None:
+    """Return an array or an allocation that holds an address, of the device or pinned; None where there is none."""
+    for kept in (_held, _arrays, _pinned):
+        for array in (a for reference in kept.valuerefs() if (a := reference()) is not None):
+            start, size = extent(array)
+            if start <= address < start + size:
+                return array
+    return None
+
+
+ORDER.finders.append(array_at)
 
 
 def note(array: np.ndarray) -> None:
@@ -123,21 +143,27 @@ class MemoryPointer:
         """Copy bytes from another pointer of this kind. Raises CUDARuntimeError, as all that waits, while a stream is captured."""
         refuse("cudaMemcpy")
         self.bytes(size)[...] = src.bytes(size)
+        noted(DEFAULT, "a copy on the device", (self.ptr, size, True), (src.ptr, size, False))
 
     def copy_from_host(self, mem: int | ctypes.c_void_p, size: int) -> None:
         """Copy bytes from an address of the host. Raises ValueError for a null pointer."""
         refuse("cudaMemcpy")
         self.bytes(size)[...] = _of_host(mem, size)
+        noted(DEFAULT, "a copy to the device", (self.ptr, size, True), (_address(mem), size, False))
+        ORDER.host_waits(DEFAULT)
 
     def copy_to_host(self, mem: int | ctypes.c_void_p, size: int) -> None:
         """Copy bytes to an address of the host. Raises ValueError for a null pointer."""
         refuse("cudaMemcpy")
         _of_host(mem, size)[...] = self.bytes(size)
+        noted(DEFAULT, "a copy to the host", (self.ptr, size, False), (_address(mem), size, True))
+        ORDER.host_waits(DEFAULT)
 
     def memset(self, value: int, size: int) -> None:
         """Set bytes to a value, of which the lowest 8 bits count."""
         refuse("cudaMemset")
         self.bytes(size)[...] = int(value) & 0xFF
+        noted(DEFAULT, "a memset", (self.ptr, size, True))
 
     def copy_from(self, mem: MemoryPointer | int | ctypes.c_void_p, size: int) -> None:
         """Copy bytes from another pointer of this kind, or from an address of the host."""
@@ -162,17 +188,44 @@ class MemoryPointer:
 
     def memset_async(self, value: int, size: int, stream: Stream | None = None) -> None:
         target = self.bytes(size)
-        in_stream(lambda: target.fill(int(value) & 0xFF), stream, MEMSET)
+
+        def work() -> None:
+            target.fill(int(value) & 0xFF)
+            noted(get_current_stream().ptr, "a memset", (self.ptr, size, True))
+
+        in_stream(work, stream, MEMSET)
 
 
 def _copy_in(stream: Stream | None, target: np.ndarray, source: np.ndarray) -> None:
     """Copy bytes in a stream."""
-    in_stream(lambda: np.copyto(target, source), stream, MEMCPY)
+
+    def work() -> None:
+        np.copyto(target, source)
+        ends = [a.__array_interface__["data"][0] for a in (target, source)]
+        noted(get_current_stream().ptr, "an asynchronous copy", (ends[0], target.size, True), (ends[1], source.size, False))
+
+    in_stream(work, stream, MEMCPY)
+
+
+def noted(stream: int, what: str, *sides: tuple[int, int, bool]) -> None:
+    """Note what a copy or a filling in a stream touches: (address, bytes, whether they are written) of each side.
+
+    What is neither memory of the device nor pinned is left out. Raises SanitizerError for a race.
+    """
+    if ORDER.wanted(stream):
+        found = [(side, owner) for side in sides if side[1] and (owner := ORDER.array_at(side[0])) is not None]
+        used = [Use(at, at + size, writes, f"{size} bytes") for (at, size, writes), _ in found]
+        if used:
+            ORDER.work(stream, what, used, [owner for _, owner in found])
+
+
+def _address(mem: int | ctypes.c_void_p) -> int:
+    return int(getattr(mem, "value", mem) or 0)
 
 
 def _of_host(mem: int | ctypes.c_void_p, size: int) -> np.ndarray:
     """Return the bytes at an address of the host. Raises ValueError for a null pointer, and for a negative size."""
-    address = int(getattr(mem, "value", mem) or 0)
+    address = _address(mem)
     if size < 0 or (size and not address):
         raise ValueError(f"{size} bytes are wanted at the address {address:#x} of the host")
     return bytes_at(address, size)
@@ -303,7 +356,9 @@ class PinnedMemory(np.ndarray):
     """Pinned memory: bytes, with the `ptr` and the `mem` that CuPy's has."""
 
     def __new__(cls, size: int) -> PinnedMemory:
-        return np.empty(int(size), np.uint8).view(cls)
+        made = np.empty(int(size), np.uint8).view(cls)
+        _pinned[id(made)] = made
+        return made
 
     @property
     def ptr(self) -> int:
@@ -317,5 +372,17 @@ class PinnedMemory(np.ndarray):
 def set_pinned_memory_allocator(allocator: object = None) -> None: ...
 
 
+def pinned(array: np.ndarray) -> np.ndarray:
+    """Return an array of the host as one that is pinned: streams copy from and to it while the host goes on."""
+    made = array.view(HostArray)
+    _pinned[id(made)] = made
+    return made
+
+
 default_pool, default_pinned_pool = MemoryPool(), PinnedMemoryPool()
 _of_all_threads: Allocator = default_pool.malloc
+
+
+def uses_the_pool() -> bool:
+    """Return whether arrays of this thread are given blocks of the default pool."""
+    return get_allocator() == default_pool.malloc

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygan_kernels.emulator.host.numba_device import ATTRIBUTES, CAPABILITY
+from tinygan_kernels.emulator.host.script_order import ORDER
 from tinygan_kernels.emulator.program.graphs import MEMCPY, MEMSET
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT
 
 from .errors import CUDARuntimeError
-from .memory import DEVICE_BYTES, free_bytes
-from .streams import GLOBAL, RELAXED, THREAD_LOCAL, ExternalStream, in_stream, refuse
+from .memory import DEVICE_BYTES, free_bytes, noted
+from .streams import GLOBAL, RELAXED, THREAD_LOCAL, ExternalStream, get_current_stream, in_stream, refuse
 from .texture import CONSTANTS
 
 VERSION = 13000
@@ -41,13 +43,15 @@ def setDevice(device: int) -> None:
 
 
 def deviceSynchronize() -> None:
-    """Wait for nothing. Raises CUDARuntimeError while a stream is captured."""
+    """Let the host wait for all streams. Raises CUDARuntimeError while a stream is captured."""
     refuse("cudaDeviceSynchronize")
+    ORDER.host_waits()
 
 
 def streamSynchronize(stream: int) -> None:
-    """Wait for nothing. Raises CUDARuntimeError while this stream is captured."""
+    """Let the host wait for a stream. Raises CUDARuntimeError while it is captured."""
     refuse("cudaStreamSynchronize", ExternalStream(stream))
+    ORDER.host_waits(stream)
 
 
 def deviceGetAttribute(attribute: int, device: int) -> int:
@@ -97,11 +101,20 @@ def memcpy(dst: int, src: int, size: int, kind: int) -> None:
     """
     refuse("cudaMemcpy")
     _copy(dst, src, size, kind)()
+    noted(DEFAULT, "memcpy", (dst, size, True), (src, size, False))
+    if kind != memcpyDeviceToDevice:
+        ORDER.host_waits(DEFAULT)
 
 
 def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
     """Copy bytes as `memcpy` does, in a stream, which may be captured."""
-    in_stream(_copy(dst, src, size, kind), ExternalStream(stream), MEMCPY)
+    copy = _copy(dst, src, size, kind)
+
+    def work() -> None:
+        copy()
+        noted(get_current_stream().ptr, "memcpyAsync", (dst, size, True), (src, size, False))
+
+    in_stream(work, ExternalStream(stream), MEMCPY)
 
 
 def _copy(dst: int, src: int, size: int, kind: int) -> Callable[[], object]:
@@ -117,12 +130,18 @@ def memset(ptr: int, value: int, size: int) -> None:
     refuse("cudaMemset")
     _check(size, ptr)
     ctypes.memset(ptr, value, size)
+    noted(DEFAULT, "memset", (ptr, size, True))
 
 
 def memsetAsync(ptr: int, value: int, size: int, stream: int) -> None:
     """Set bytes as `memset` does, in a stream, which may be captured."""
     _check(size, ptr)
-    in_stream(lambda: ctypes.memset(ptr, value, size), ExternalStream(stream), MEMSET)
+
+    def work() -> None:
+        ctypes.memset(ptr, value, size)
+        noted(get_current_stream().ptr, "memsetAsync", (ptr, size, True))
+
+    in_stream(work, ExternalStream(stream), MEMSET)
 
 
 def _check(size: int, *addresses: int) -> None:

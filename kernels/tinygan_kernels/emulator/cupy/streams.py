@@ -1,12 +1,13 @@
 """Streams, events and graphs of `emulator.cupy`.
 
-All work is done at once and in order, so streams and events do nothing, but where a stream is captured: then what it is given is
-noted, and a graph carries it out later, as often as it is launched. Every thread has a current stream of its own.
+All work is done at once, and what a GPU could do in another order is found by `host.script_order`. Where a stream is captured,
+what it is given is noted, and a graph carries it out later, as often as it is launched. Every thread has a current stream of its
+own, at first the default stream, or with the environment variable CUPY_CUDA_PER_THREAD_DEFAULT_STREAM=1 that of the thread.
 """
 
 from __future__ import annotations
 
-import itertools
+import os
 import threading
 import time
 import weakref
@@ -14,17 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tinygan_kernels.emulator.host.rawmodule import RawKernel
+from tinygan_kernels.emulator.host.script_order import ORDER
 from tinygan_kernels.emulator.program.cuda_errors import ERRORS, CudaError
 from tinygan_kernels.emulator.program.graphs import CHILD, HOST_CALL, KERNEL, Capture, Graphs
 from tinygan_kernels.emulator.program.graphs import Graph as Nodes
+from tinygan_kernels.emulator.sanitizer.streams import OF_THREAD
 
 from .errors import CUDARuntimeError
 
 GLOBAL, THREAD_LOCAL, RELAXED = range(3)
 """The modes of a capture, CUDA's cudaStreamCaptureMode."""
-_handles = itertools.count(0x1000, 16)
-_graphs = Graphs(lambda: next(_handles), lambda: 0)
+_graphs = Graphs(lambda: next(ORDER.handles), lambda: 0)
 
 
 @contextmanager
@@ -49,8 +50,14 @@ class Stream:
     device_id = 0
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: int | None = None):
-        self.ptr = 0 if null else next(_handles)
         self.non_blocking, self.priority = non_blocking, priority or 0
+        self.ptr = 0 if null else OF_THREAD if ptds else ORDER.made(non_blocking)
+        if self.ptr > OF_THREAD:
+            weakref.finalize(self, ORDER.ended, self.ptr).atexit = False
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """Return the version of CUDA's stream protocol, and the stream's pointer."""
+        return 0, self.ptr
 
     def __enter__(self) -> Stream:
         _current.streams.append(self)
@@ -68,11 +75,13 @@ class Stream:
     def done(self) -> bool:
         """Whether all work of the stream has ended: True. Raises CUDARuntimeError while it is captured."""
         refuse("cudaStreamQuery", self)
+        ORDER.host_waits(self.ptr)
         return True
 
     def synchronize(self) -> None:
-        """Wait for nothing. Raises CUDARuntimeError while the stream is captured."""
+        """Let the host wait for the stream. Raises CUDARuntimeError while it is captured."""
         refuse("cudaStreamSynchronize", self)
+        ORDER.host_waits(self.ptr)
 
     def record(self, event: Event | None = None) -> Event:
         """Record an event, a new one if none is given, and return it."""
@@ -83,15 +92,18 @@ class Stream:
     def wait_event(self, event: Event) -> None:
         """Let the stream wait for an event. It joins the capture in which the event was recorded."""
         _graphs.waits(self.ptr, event.ptr)
+        if _graphs.of_stream(self.ptr) is None:
+            ORDER.waits(self.ptr, event.ptr)
 
     def launch_host_func(self, callback: Callable[[Any], Any], arg: Any) -> None:
         """Call a function of the host, which is at once, or note it where the stream is captured."""
-        in_stream(lambda: callback(arg), self, HOST_CALL)
+        in_stream(lambda: _called(lambda: callback(arg)), self, HOST_CALL)
 
     def add_callback(self, callback: Callable[[Stream, int, Any], Any], arg: Any) -> None:
         """Call a function of the host with the stream, 0 for no error, and `arg`. Graphs take launch_host_func instead."""
         refuse("cudaStreamAddCallback", self)
-        callback(self, 0, arg)
+        with self:
+            _called(lambda: callback(self, 0, arg))
 
     # -- capture ----------------------------------------------------------------------------------------------------------------
     def begin_capture(self, mode: int | None = None) -> None:
@@ -107,7 +119,6 @@ class Stream:
         _captured[self.ptr] = self.non_blocking
         if not isinstance(self, ExternalStream):  # whose stream is somebody else's, and goes on without it
             weakref.finalize(self, _forget, self.ptr).atexit = False
-        RawKernel.in_stream = staticmethod(_launched)
 
     def end_capture(self) -> Graph:
         """Return what the stream was given since `begin_capture`, as a graph.
@@ -131,7 +142,7 @@ class ExternalStream(Stream):
     """A stream that somebody else made, by its pointer."""
 
     def __init__(self, ptr: int, device_id: int = -1):
-        super().__init__()
+        super().__init__(null=True)
         self.ptr = int(ptr)
 
 
@@ -139,7 +150,8 @@ class _Current(threading.local):
     """The current streams of a thread, the innermost `with` last."""
 
     def __init__(self) -> None:
-        self.streams = [Stream.null]
+        per_thread = os.environ.get("CUPY_CUDA_PER_THREAD_DEFAULT_STREAM", "0") not in ("", "0")
+        self.streams = [Stream.ptds if per_thread else Stream.null]
 
 
 Stream.null, Stream.ptds = Stream(null=True), Stream(ptds=True)
@@ -152,8 +164,6 @@ def _forget(origin: int) -> None:
     """Let nothing be left of the capture that began in a stream."""
     _captured.pop(origin, None)
     _graphs.captures = [c for c in _graphs.captures if c.origin != origin]
-    if not _graphs.captures:
-        RawKernel.in_stream = None
 
 
 def get_current_stream(device_id: int = -1) -> Stream:
@@ -202,8 +212,21 @@ def in_stream(work: Callable[[], Any], stream: Stream | None = None, kind: int =
 
 
 def _launched(work: Callable[[], Any], stream: Any) -> None:
-    """Do what a RawKernel is to do. stream: as the kernel was given it, a stream or its pointer."""
+    """Do what a RawKernel is to do. stream: as the kernel was given it, a stream of any library, its pointer, or None."""
+    if not isinstance(stream, (Stream, int, type(None))):
+        stream = stream.__cuda_stream__()[1] if hasattr(stream, "__cuda_stream__") else None
     in_stream(work, ExternalStream(stream) if isinstance(stream, int) else stream)
+
+
+def _called(function: Callable[[], Any]) -> None:
+    """Call a function of the host in the current stream. It sees what was done before, and may tell others of the host."""
+    ORDER.host_waits(get_current_stream().ptr)
+    function()
+
+
+ORDER.current = lambda: get_current_stream().ptr
+ORDER.taker = _launched
+ORDER.captured = lambda handle: bool(_captured) and _graphs.of_stream(handle) is not None
 
 
 def refuse(call: str, stream: Stream | None = None, event: Event | None = None) -> None:
@@ -221,22 +244,26 @@ class Event:
 
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False):
         self.time: float | None = None
-        self.ptr = next(_handles)
+        self.ptr = next(ORDER.handles)
+        weakref.finalize(self, ORDER.ended, self.ptr).atexit = False
 
     @property
     def done(self) -> bool:
         """Whether what came before the event has ended: True. Raises CUDARuntimeError for an event of a capture."""
         refuse("cudaEventQuery", event=self)
+        ORDER.host_waits(event=self.ptr)
         return True
 
     def record(self, stream: Stream | None = None) -> None:
         """Record the time, or, where the stream is captured, what the stream was given before."""
         if not _graphs.recorded(self.ptr, (stream or get_current_stream()).ptr):
             self.time = time.perf_counter()
+            ORDER.recorded(self.ptr, (stream or get_current_stream()).ptr)
 
     def synchronize(self) -> None:
-        """Wait for nothing. Raises CUDARuntimeError for an event of a capture."""
+        """Let the host wait for the event. Raises CUDARuntimeError for one of a capture."""
         refuse("cudaEventSynchronize", event=self)
+        ORDER.host_waits(event=self.ptr)
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:

@@ -14,9 +14,11 @@ import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.host.rawmodule import RawKernel
+from tinygan_kernels.emulator.host.script_order import ORDER
 
 from .arrays import plain, wrapped
-from .streams import in_stream
+from .memory import uses_the_pool
+from .streams import Stream, get_current_stream, in_stream
 
 BLOCK = 128
 C_TYPES = {
@@ -139,6 +141,17 @@ class _UserKernel:
             self._kernels[key] = RawKernel(code, self.name, self.options)
         return self._kernels[key]
 
+    def _note_allocated(self, made: list[np.ndarray], stream: Stream | None) -> None:
+        """Note the blocks of the memory pool that outputs are given: those of the current stream, as in CuPy."""
+        if ORDER.wanted((stream or get_current_stream()).ptr) and uses_the_pool():
+            for array in made:
+                ORDER.allocated(array, get_current_stream().ptr)
+
+    def _note_copied(self, given: list[np.ndarray], ready: list[np.ndarray], written: list[np.ndarray]) -> None:
+        """Note what the kernel reads and writes in memory that it was not launched on itself, as its arrays were copied for it."""
+        reads = [a for a, b in zip(given, ready, strict=True) if not np.may_share_memory(a, b)]
+        ORDER.touched(ORDER.current(), f"kernel {self.name}", reads, written)
+
     def _launch(self, kernel: RawKernel, arrays: list[np.ndarray], n: int, terms: int = 0) -> None:
         if n:
             given = list[np.ndarray | np.int64]()
@@ -174,6 +187,7 @@ class ElementwiseKernel(_UserKernel):
         shape = self._shape(arrays, size)
         made = [np.empty(shape, self._dtype(p, types)) for p in every[len(args):]]
         results = [*(a for a in arrays[len(self.inputs):]), *made]
+        self._note_allocated(made, stream)
         dimensions = self._dimensions([*arrays, *made])
         kernel = self._kernel(types, self._body(types, dimensions), dimensions)
         in_stream(lambda: self._compute(kernel, arrays[: len(self.inputs)], results, shape, types), stream)
@@ -185,9 +199,10 @@ class ElementwiseKernel(_UserKernel):
         ready = [self._ready(p, a, shape, types) for p, a in zip(self.inputs, inputs, strict=True)]
         targets = [t if t.flags.c_contiguous else np.array(t, order="C") for t in results]
         self._launch(kernel, [*ready, *targets], int(np.prod(shape)))
-        for result, target in zip(results, targets, strict=True):
-            if result is not target:
-                result[...] = target
+        moved = [(r, t) for r, t in zip(results, targets, strict=True) if r is not t]
+        for result, target in moved:
+            result[...] = target
+        self._note_copied(inputs, ready, [result for result, _ in moved])
 
     def _shape(self, arrays: list[np.ndarray], size: int | None) -> tuple[int, ...]:
         every = list(zip([*self.inputs, *self.outputs], arrays, strict=False))
@@ -261,6 +276,7 @@ class ReductionKernel(_UserKernel):
             raise ValueError(f"kernel {self.name}: a reduction of nothing, and no identity")
         order = [*rest, *axes]
         result = np.empty(kept, self._dtype(self.outputs[0], types))
+        self._note_allocated([result], stream)
         named = result.reshape([1 if i in axes else shape[i] for i in range(len(shape))]) if keepdims else result
         if out is not None and out.shape != named.shape:
             raise ValueError(f"kernel {self.name}: out has shape {out.shape}, the result {named.shape}")
@@ -273,6 +289,7 @@ class ReductionKernel(_UserKernel):
             self._launch(kernel, [*ready, result], n, terms)
             if out is not None:
                 np.asarray(out)[...] = named
+            self._note_copied(arrays, ready, [np.asarray(out)] if out is not None else [])
 
         in_stream(compute, stream)
         return wrapped(named) if out is None else out

@@ -145,6 +145,7 @@ def _run(
         if schedules:
             undefined = instruments.shared_by_chunks.undefined if instruments.shared_by_chunks else {}
             schedules.look_again(instruments.report, steps, undefined)
+    memory.finder = None  # which would keep the arguments alive until Python collects cycles
     if instruments.counter:
         instruments.counter.deliver()
     instruments.report.deliver()

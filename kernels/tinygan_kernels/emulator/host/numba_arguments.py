@@ -12,6 +12,8 @@ import numpy as np
 
 from tinygan_kernels.emulator.execute.memory import array_over, bytes_at
 
+from .host_arrays import HostArray
+
 
 class Arguments:
     """The arguments of the launch that a thread is preparing. parts: the modules of Numba CUDA."""
@@ -21,15 +23,21 @@ class Arguments:
         self.preparing = threading.local()  # .passed: [(address, host array)], .copies: [(host array, its aligned copy)]
         self.begin()
 
-    def begin(self) -> None:
-        """Forget the arguments of this thread's last launch."""
+    def begin(self, given: tuple = ()) -> None:
+        """Forget the arguments of this thread's last launch. given: those of the next one."""
         self.preparing.passed, self.preparing.copies = [], []
+        self.preparing.given, self.preparing.waits = given, False
 
-    def taken(self) -> tuple[list[Any], list[Any]]:
-        """Return (passed, copies) of this thread's launch, which are then forgotten."""
-        passed, copies = getattr(self.preparing, "passed", []), getattr(self.preparing, "copies", [])
+    def taken(self) -> tuple[list[Any], list[Any], tuple, bool]:
+        """Return (passed, copies, given, waits) of this thread's launch, which are then forgotten.
+
+        waits: whether an array of the host that is not pinned is copied back.
+        """
+        if not hasattr(self.preparing, "waits"):
+            self.begin()
+        found = self.preparing.passed, self.preparing.copies, self.preparing.given, self.preparing.waits
         self.begin()
-        return passed, copies
+        return found
 
     def view(self, given: Any, stream: Any = 0, copy: Any = None, user_explicit: bool = False) -> tuple[Any, bool]:
         """Return (what describes an argument's memory, False); it takes the place of Numba's copy of host arrays to the device.
@@ -57,6 +65,7 @@ class Arguments:
         address = array.__array_interface__["data"][0] if size else 0
         if size:
             self.preparing.passed.append((address, array))
+            self.preparing.waits |= copy is not None and isinstance(given, np.ndarray) and not isinstance(given, HostArray)
         layout = self.parts.devicearray._StridedLayoutShim(
             strides_in_bytes=strides, is_contiguous_c=array.flags.c_contiguous, is_contiguous_f=array.flags.f_contiguous,
             is_contiguous_any=array.flags.forc,

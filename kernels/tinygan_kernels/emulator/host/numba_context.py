@@ -23,6 +23,7 @@ from .numba_core import CoreDevice, core_stream
 from .numba_device import HostDriver
 from .numba_lines import with_lines
 from .numba_linking import core_error, linked_ptx, memsys_ptx, of_both_classes
+from .numba_streams import NumbaLaunch, replacements
 from .ptx_linking import joined
 
 NEEDED = {
@@ -152,7 +153,7 @@ class _Device:
             (config, "CUDA_WARN_ON_IMPLICIT_COPY", 0),
             (parts.driver, "ExperimentalDevice", CoreDevice.of(self.host.context)),
             (parts.driver, "_to_core_stream", core_stream(parts.driver.Stream)),
-            (parts.driver.Stream, "add_callback", lambda stream, callback, arg=None: callback(stream, 0, arg)),
+            *replacements(parts, self.host),
             (parts.driver._ActiveContext, "_tls_cache", self.active),
             (parts.driver.Driver, "__getattr__", self.function()),
             (parts.driver.Context, "create_module_ptx", self.create_module_ptx()),
@@ -170,7 +171,7 @@ class _Device:
         real_launch = dispatcher._Kernel.launch
 
         def launch(kernel, *args, **options):
-            self.arguments.begin()
+            self.arguments.begin(args[0] if args else ())
             function = getattr(kernel, "py_func", None)
             of_numba = function is not None and function.__code__.co_filename.startswith(self.folder)
             with checks(checking() and not of_numba):
@@ -332,10 +333,11 @@ class _Device:
 
         return get_cufunc
 
-    def launch(self, _stream, config, kernel: LoadedKernel, *args) -> None:
+    def launch(self, stream, config, kernel: LoadedKernel, *args) -> None:
         """Run a kernel; it takes the place of cuda.core.launch. args: as Numba's calling convention flattens them."""
         cooperative = bool(getattr(config, "is_cooperative", False) or getattr(config, "cooperative_launch", False))
-        passed, copies = self.arguments.taken()
+        passed, copies, given, waits = self.arguments.taken()
+        order = NumbaLaunch(self.host, stream, kernel.translated.title, given)
         values = tuple(scalar(a) for a in args)
         arrays = [(array, f"the array of {described(array)} at {address:#x}") for address, array in passed]
         captured = [each.__cuda_array_interface__["data"][0] for each in kernel.code.captured]
@@ -349,6 +351,8 @@ class _Device:
         except EmulatorError as error:
             raise of_both_classes(EmulatorError, core_error("CUDAError"), f"CUDA_ERROR_INVALID_VALUE: {error}") from None
         where = kernel.code.variables, config.grid, config.block
-        run_kernel(kernel.translated, *where, values, config.shmem_size, arrays, cooperative)
+        touched = order.touched if order.wanted else None
+        run_kernel(kernel.translated, *where, values, config.shmem_size, arrays, cooperative, touched=touched)
         for original, copy in copies:
             original[...] = copy
+        order.ended(waits)

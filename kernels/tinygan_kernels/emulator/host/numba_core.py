@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .numba_device import CAPABILITY, number_of
+from .script_order import ORDER
 
 
 class CoreDevice:
@@ -34,7 +35,8 @@ class CoreStream:
     def __cuda_stream__(self) -> tuple[int, int]:
         return 0, self.handle
 
-    def sync(self) -> None: ...
+    def sync(self) -> None:
+        ORDER.host_waits(self.handle)
 
 
 def core_stream(streams: type) -> Callable[[Any], CoreStream]:

@@ -1,13 +1,12 @@
 """The driver that Numba CUDA calls, in host memory: allocations, copies, streams and events of a device that is not there.
 
 Numba's own code does the rest: device arrays, the types of arguments, what happens to a kernel's exceptions. Everything is carried
-out at once, so streams are in order, and an event has happened as soon as it is recorded.
+out at once, and an event has happened as soon as it is recorded; what a GPU could do in another order `script_order` finds.
 """
 
 from __future__ import annotations
 
 import ctypes
-import itertools
 import os
 import threading
 import time
@@ -18,6 +17,9 @@ import numpy as np
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import bytes_at, empty
 from tinygan_kernels.emulator.execute.residency import PROCESSORS, resident_blocks
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, OF_THREAD, Use
+
+from .script_order import ORDER
 
 CAPABILITY = (8, 0)
 ATTRIBUTES = {
@@ -41,6 +43,7 @@ class Allocations:
         self.starts: list[int] = []
         self.arrays: dict[int, np.ndarray] = {}
         self.of_host: set[int] = set()  # addresses of pinned memory, which takes nothing of the device's
+        self.managed: set[int] = set()  # addresses of memory that the host reads and writes too
 
     def add(self, array: np.ndarray, of_host: bool = False) -> int:
         """Make the bytes of an array memory that the device reaches; return their address."""
@@ -61,6 +64,7 @@ class Allocations:
         if self.arrays.pop(address, None) is not None:
             self.starts.remove(address)
             self.of_host.discard(address)
+            self.managed.discard(address)
 
     def at(self, address: int) -> np.ndarray | None:
         """Return the memory that holds an address, None where there is none."""
@@ -70,10 +74,15 @@ class Allocations:
         array = self.arrays[self.starts[i]]
         return array if address < self.starts[i] + array.size else None
 
+    def seen_by_host(self, address: int) -> bool:
+        """Return whether the host reads and writes the memory that holds an address too: pinned, mapped or managed."""
+        i = bisect_right(self.starts, address) - 1
+        return i >= 0 and self.starts[i] in self.of_host | self.managed
+
 
 def number_of(handle) -> int:
     """Return the number of a handle: one of CUDA's bindings, or of ctypes, as some of numba-cuda's versions wrap these."""
-    return (handle.value or 0) if isinstance(handle, ctypes.c_void_p) else int(handle)
+    return (handle.value or 0) if isinstance(handle, ctypes.c_void_p) else int(handle or 0)
 
 
 class HostDriver:
@@ -83,7 +92,8 @@ class HostDriver:
         self.binding = binding
         self.allocations = Allocations()
         self.modules: dict = {}  # handle -> LoadedCode
-        self.handles = itertools.count(0x1000)
+        self.handles = ORDER.handles
+        ORDER.finders.append(self.allocations.at)
         self.events: dict[int, float] = {}
         self.context = binding.CUcontext(1)
         self.stacks = threading.local()
@@ -120,7 +130,8 @@ class HostDriver:
     def cuCtxPopCurrent(self):
         return self._stack().pop()
 
-    def cuCtxSynchronize(self) -> None: ...
+    def cuCtxSynchronize(self) -> None:
+        ORDER.host_waits()
 
     def cuDevicePrimaryCtxRetain(self, _device):
         return self.context
@@ -142,7 +153,9 @@ class HostDriver:
         return self._pointer(self.allocations.add(empty(max(int(size), 1), np.uint8)))
 
     def cuMemAllocManaged(self, size: int, _flags):
-        return self._pointer(self.allocations.add(empty(max(int(size), 1), np.uint8)[:].view(np.ndarray)))
+        address = self.allocations.add(empty(max(int(size), 1), np.uint8)[:].view(np.ndarray))
+        self.allocations.managed.add(address)
+        return self._pointer(address)
 
     def cuMemHostAlloc(self, size: int, _flags):
         """Allocate memory of the host that the device sees too; the host writes it unseen, so it does not count as unwritten."""
@@ -152,6 +165,8 @@ class HostDriver:
         return self.allocations.add(array, of_host=True)
 
     def cuMemFree(self, pointer) -> None:
+        """Free memory, once everything before has ended, as cuMemFree waits."""
+        ORDER.host_waits()
         self.allocations.remove(int(pointer))
 
     def cuMemFreeHost(self, pointer) -> None:
@@ -191,50 +206,110 @@ class HostDriver:
             raise EmulatorError(f"a copy of {size} bytes goes over the end of device memory of {array.size - start} bytes")
         return array[start : start + size]
 
-    def cuMemcpyHtoD(self, to, source, size: int, _stream=0) -> None:
-        size = int(size)
-        if size:
-            self._device_bytes(to, size)[...] = bytes_at(int(source), size)
+    def cuMemcpyHtoD(self, to, source, size: int) -> None:
+        self._copy_in("a copy to the device", DEFAULT, to, source, size)
+        ORDER.host_waits(DEFAULT)
 
-    def cuMemcpyDtoH(self, to, source, size: int, _stream=0) -> None:
-        size = int(size)
-        if size:
-            bytes_at(int(to), size)[...] = self._device_bytes(source, size)
+    def cuMemcpyDtoH(self, to, source, size: int) -> None:
+        self._copy_out("a copy to the host", DEFAULT, to, source, size)
+        ORDER.host_waits(DEFAULT)
 
-    def cuMemcpyDtoD(self, to, source, size: int, _stream=0) -> None:
-        size = int(size)
-        if size:
-            self._device_bytes(to, size)[...] = np.array(self._device_bytes(source, size), subok=False)
+    def cuMemcpyDtoD(self, to, source, size: int) -> None:
+        self.cuMemcpyDtoDAsync(to, source, size, DEFAULT)
 
-    def cuMemsetD8(self, to, value: int, size: int, _stream=0) -> None:
-        size = int(size)
-        if size:
-            self._device_bytes(to, size)[...] = value & 0xFF
+    def cuMemsetD8(self, to, value: int, size: int) -> None:
+        self.cuMemsetD8Async(to, value, size, DEFAULT)
 
-    cuMemcpyHtoDAsync, cuMemcpyDtoHAsync, cuMemcpyDtoDAsync, cuMemsetD8Async = cuMemcpyHtoD, cuMemcpyDtoH, cuMemcpyDtoD, cuMemsetD8
+    def cuMemcpyHtoDAsync(self, to, source, size: int, stream) -> None:
+        self._copy_in("a copy to the device", number_of(stream), to, source, size)
+
+    def cuMemcpyDtoHAsync(self, to, source, size: int, stream) -> None:
+        self._copy_out("a copy to the host", number_of(stream), to, source, size)
+
+    def cuMemcpyDtoDAsync(self, to, source, size: int, stream) -> None:
+        if size := int(size):
+            target, taken = self._device_bytes(to, size), self._device_bytes(source, size)
+            target[...] = np.array(taken, subok=False)
+            self._touched(number_of(stream), "a copy on the device", [taken], [target])
+
+    def cuMemsetD8Async(self, to, value: int, size: int, stream) -> None:
+        if size := int(size):
+            target = self._device_bytes(to, size)
+            target[...] = value & 0xFF
+            self._touched(number_of(stream), "a memset", [], [target])
+
+    def _copy_in(self, what: str, stream: int, to, source, size: int) -> None:
+        if size := int(size):
+            target, taken = self._device_bytes(to, size), bytes_at(int(source), size)
+            target[...] = taken
+            self._touched(stream, what, self._pinned(taken), [target])
+
+    def _copy_out(self, what: str, stream: int, to, source, size: int) -> None:
+        if size := int(size):
+            target, taken = bytes_at(int(to), size), self._device_bytes(source, size)
+            target[...] = taken
+            self._touched(stream, what, [taken], self._pinned(target))
+
+    def _pinned(self, of_host: np.ndarray) -> list[np.ndarray]:
+        """Return the host's side of a copy where it is pinned, as a part of that memory; [] for other memory of the host's.
+
+        A copy of other memory "might be synchronous with respect to host" (CUDA Driver API, "API synchronization behavior").
+        """
+        address = of_host.__array_interface__["data"][0]
+        return [] if self.allocations.at(address) is None else [self._device_bytes(address, of_host.size)]
+
+    def _touched(self, stream: int, what: str, reads: list[np.ndarray], writes: list[np.ndarray]) -> None:
+        sizes = [a.size for a in (*reads, *writes)]
+        ORDER.touched(self.own(stream), what, reads, writes, f"{max(sizes)} bytes")
+
+    def own(self, stream: int) -> int:
+        """Return the stream that a handle means: 0 is the default stream, or that of the thread where the program has chosen so."""
+        per_thread = stream == DEFAULT and os.environ.get("CUDA_PYTHON_CUDA_PER_THREAD_DEFAULT_STREAM", "0") not in ("", "0")
+        return OF_THREAD if per_thread else stream
+
+    def host_copy(self, array: np.ndarray, stream) -> None:
+        """Note that a copy in a stream writes an array of the host which `copy_to_host` returns."""
+        ORDER.touched(self.own(number_of(stream)), "copy_to_host", writes=[array])
+
+    def uses(self, used: list[Use], stream: int) -> list[Use]:
+        """Return what counts of a launch's uses. Not looked at is what the default stream does with memory that the host sees too.
+
+        Numba copies arrays of the host for a launch, and back: that is memory that no other launch sees.
+        """
+        known = [(use, self.allocations.at(use.start)) for use in used]
+        seen = self.allocations.seen_by_host
+        return [use for use, at in known if at is None or stream != DEFAULT or not seen(use.start)]
 
     # -- streams and events -----------------------------------------------------------------------------------------
-    def cuStreamCreate(self, _flags):
-        return self.binding.CUstream(next(self.handles))
+    def cuStreamCreate(self, flags):
+        return self.binding.CUstream(ORDER.made(bool(int(flags) & 1)))  # CU_STREAM_NON_BLOCKING
 
-    def cuStreamDestroy(self, _stream) -> None: ...
+    def cuStreamDestroy(self, stream) -> None:
+        ORDER.ended(number_of(stream))
 
-    def cuStreamSynchronize(self, _stream) -> None: ...
+    def cuStreamSynchronize(self, stream) -> None:
+        ORDER.host_waits(self.own(number_of(stream)))
 
-    def cuStreamWaitEvent(self, _stream, _event, _flags) -> None: ...
+    def cuStreamWaitEvent(self, stream, event, _flags) -> None:
+        ORDER.waits(self.own(number_of(stream)), number_of(event))
 
     def cuEventCreate(self, _flags):
         return self.binding.CUevent(next(self.handles))
 
     def cuEventDestroy(self, event) -> None:
         self.events.pop(number_of(event), None)
+        ORDER.ended(number_of(event))
 
-    def cuEventRecord(self, event, _stream) -> None:
+    def cuEventRecord(self, event, stream) -> None:
         self.events[number_of(event)] = time.perf_counter()
+        ORDER.recorded(number_of(event), self.own(number_of(stream)))
 
-    def cuEventQuery(self, _event) -> None: ...
+    def cuEventQuery(self, event) -> None:
+        """Say that an event has happened, which the host then knows."""
+        ORDER.host_waits(event=number_of(event))
 
-    def cuEventSynchronize(self, _event) -> None: ...
+    def cuEventSynchronize(self, event) -> None:
+        ORDER.host_waits(event=number_of(event))
 
     def cuEventElapsedTime(self, start, end) -> float:
         """Return milliseconds between two events, as the emulator ran: nothing about a GPU follows from them."""

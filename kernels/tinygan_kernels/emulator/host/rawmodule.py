@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import Memory
 from tinygan_kernels.emulator.sanitizer.findings import checking
+from tinygan_kernels.emulator.sanitizer.streams import Use
 from tinygan_kernels.emulator.syntax import ptx
 from tinygan_kernels.emulator.syntax.parser import parse
 from tinygan_kernels.emulator.syntax.ptx import Immediate, Module, Variable
@@ -21,6 +20,7 @@ from tinygan_kernels.emulator.translate.translator import translate
 from . import arguments, nvrtc, signature
 from .kernel_names import kernel_named, plain_name
 from .launch import MAX_THREADS, check_sizes, run_kernel
+from .script_order import ORDER
 
 BACKENDS = ("nvrtc", "nvcc")
 
@@ -109,9 +109,6 @@ class RawKernel:
     not compile and for a launch that is wrong.
     """
 
-    in_stream: ClassVar[Callable[[Callable[[], None], Any], None] | None] = None
-    """What a launch is handed to, with the stream that it was given, in place of being done at once; None: nothing."""
-
     def __init__(
         self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", translate_cucomplex: bool = False, *,
         enable_cooperative_groups: bool = False, jitify: bool = False, arch: str = "compute_80", filename: str = "kernel.cu",
@@ -178,14 +175,30 @@ class RawKernel:
         given = arguments.as_now(self.translated, tuple(args))  # a graph launches later
 
         def launch() -> None:
-            cooperative = bool(self.enable_cooperative_groups)
-            run_kernel(self.translated, self.variables, grid, block, given, shared_mem, cooperative=cooperative)
+            self._run(grid, block, given, shared_mem)
 
-        if self.in_stream is None:
+        if ORDER.taker is None:
             launch()
         else:
             check_sizes(self.translated, grid, block, shared_mem)
-            self.in_stream(launch, stream)
+            ORDER.taker(launch, stream)
+
+    def _run(self, grid, block, args: tuple, shared_mem: int) -> None:
+        """Run a launch, and note what it touches for the order between streams."""
+        stream, used, owners = ORDER.current(), list[Use](), list[np.ndarray]()
+        arrays = [a for a in args if isinstance(a, np.ndarray)] + [v.data for v in self.variables.values() if v.data.size]
+
+        def touched(ranges: list[Memory]) -> None:
+            found = ORDER.of_launch(ranges, arrays)
+            used.extend(found[0])
+            owners.extend(found[1])
+
+        run_kernel(
+            self.translated, self.variables, grid, block, args, shared_mem, cooperative=bool(self.enable_cooperative_groups),
+            touched=touched if ORDER.wanted(stream) else None,
+        )  # fmt: skip
+        if used:
+            ORDER.work(stream, f"kernel {self.translated.title}", used, owners)
 
     # -- CuPy's attributes of a kernel -------------------------------------------------------------------------------------
     @property

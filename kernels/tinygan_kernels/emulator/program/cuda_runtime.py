@@ -190,6 +190,7 @@ class CudaRuntime(CudaMemory):
     def destroy(self, handle: int) -> None:
         self._known(handle, "stream or event")
         self.handles.discard(handle)
+        self.streams.ended(handle)
 
     def event_record(self, event: int, stream: int) -> None:
         self._known(event, "event")

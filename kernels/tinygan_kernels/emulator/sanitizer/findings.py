@@ -51,6 +51,17 @@ class Finding:
         return text + "".join(f"; {who} first: {result}" for who, result in self.schedules)
 
 
+@dataclass
+class StreamFinding(Finding):
+    """A race between two streams, or between a stream and the host: a fault of the program that launches, at one line of it.
+
+    kernel: what the stream was given, "" for the host. block, thread and the line of PTX say nothing here.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.message}, {self.source}"
+
+
 class SanitizerError(EmulatorError):
     """Raised at the end of a launch in which the sanitizer found something; `findings` lists what."""
 
@@ -105,6 +116,15 @@ def schedules_wanted() -> bool | None:
     return _SCHEDULES.get()
 
 
+def deliver(findings: list[Finding]) -> None:
+    """Hand findings to the `sanitize()` around the call, or raise SanitizerError where there is none, and there are findings."""
+    collected = _COLLECTED.get()
+    if collected is not None:
+        collected += findings
+    elif findings:
+        raise SanitizerError(findings)
+
+
 class Report:
     """The findings of one launch: one for each tool, message and source line."""
 
@@ -155,12 +175,7 @@ class Report:
 
     def deliver(self) -> None:
         """Hand the findings to the `sanitize()` around the launch, or raise SanitizerError if there is none."""
-        findings = list(self.findings.values())
-        collected = _COLLECTED.get()
-        if collected is not None:
-            collected += findings
-        elif findings:
-            raise SanitizerError(findings)
+        deliver(list(self.findings.values()))
 
 
 class PrivateReport(Report):

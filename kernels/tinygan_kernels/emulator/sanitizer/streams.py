@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.memory import Memory
+from tinygan_kernels.emulator.execute.memory import Memory, extent
+
+from .strength import STRONG, WIDE
 
 HOST, DEFAULT, LEGACY, OF_THREAD = -1, 0, 1, 2
 """Handles: the host has one here, as if it were a stream; the default stream has two; the last is cudaStreamPerThread."""
@@ -28,7 +30,8 @@ class Use:
     """Bytes that a piece of work touches, from `start` to before `end`.
 
     marks: a boolean for each `unit` bytes, True where the work touches them; None if it touches all. stream, time: those of the
-    work; by: a description of the work, with its line in the source; name: the memory's name.
+    work; by: a description of the work, with its line in the source; name: the memory's name; atomic: whether it touches them by
+    atomic, volatile or ordered instructions of the whole device alone, two of which do not race.
     """
 
     start: int
@@ -40,6 +43,12 @@ class Use:
     stream: int = 0
     time: int = 0
     by: str = ""
+    atomic: bool = False
+
+    @property
+    def does(self) -> str:
+        """What the work does to the bytes, as a verb."""
+        return "writes" if self.writes else "reads"
 
     def touched(self, start: int, end: int) -> np.ndarray:
         """Return a boolean for each byte from `start` to before `end`. The range has to lie inside this use."""
@@ -52,13 +61,15 @@ class Use:
     def meets(self, other: Use) -> bool:
         """Say whether both touch one byte, one of them writing."""
         start, end = max(self.start, other.start), min(self.end, other.end)
-        if start >= end or not (self.writes or other.writes):
+        if start >= end or not (self.writes or other.writes) or (self.atomic and other.atomic):
             return False
         return bool((self.touched(start, end) & other.touched(start, end)).any())
 
     def covers(self, other: Use) -> bool:
         """Say whether this use makes an earlier one redundant: all that can race with the earlier one races with this one too."""
         if not (self.start <= other.start and other.end <= self.end and (self.writes or not other.writes)):
+            return False
+        if self.atomic and not other.atomic:
             return False
         return self.marks is None or not (other.touched(other.start, other.end) & ~self.touched(other.start, other.end)).any()
 
@@ -77,13 +88,14 @@ class Streams:
         self.known: dict[int, Times] = {HOST: {}, DEFAULT: {}}
         self.events: dict[int, Times] = {}
         self.apart: set[int] = set()  # streams without an order to the default stream (cudaStreamNonBlocking)
+        self.over: set[int] = set()  # streams that are destroyed, whose work may still go on
         self.now = 0
         self.uses: list[Use] = []
 
     # -- order ------------------------------------------------------------------------------------------------------------------
     @property
     def several(self) -> bool:
-        """Say whether there is another stream than the default one."""
+        """Say whether there is another stream than the default one, or may still be work of one."""
         return len(self.known) > 2
 
     def made(self, stream: int, apart: bool) -> None:
@@ -91,6 +103,23 @@ class Streams:
         self.known[stream] = {}
         if apart:
             self.apart.add(stream)
+
+    def ended(self, handle: int) -> None:
+        """Note that a stream or an event is destroyed. The work of a stream goes on; it is forgotten once the host has waited."""
+        self.events.pop(handle, None)
+        if handle in self.known and handle not in (HOST, DEFAULT):
+            self.over.add(handle)
+            self._drop_streams()
+
+    def _drop_streams(self) -> None:
+        """Forget the destroyed streams whose work the host has waited for."""
+        host = self.known[HOST]
+        for stream in [s for s in self.over if host.get(s, 0) >= self.known[s].get(s, 0)]:
+            self.over.discard(stream)
+            self.apart.discard(stream)
+            del self.known[stream]
+            for times in (*self.known.values(), *self.events.values()):
+                times.pop(stream, None)
 
     def begin(self, stream: int) -> int:
         """Begin a piece of work in a stream. Return the stream's handle: DEFAULT for both handles of the default stream."""
@@ -126,6 +155,8 @@ class Streams:
             for known in list(self.known.values()):
                 _join(host, known)
         self.uses = [u for u in self.uses if not _knows(host, u)]
+        if self.over:
+            self._drop_streams()
 
     # -- memory -----------------------------------------------------------------------------------------------------------------
     def use(self, stream: int, by: str, used: Iterable[Use]) -> str:
@@ -133,20 +164,31 @@ class Streams:
 
         stream: as `begin` returned it; by: a description of the work, with its line in the source.
         """
-        known, wrong = self.known[stream], ""
+        met = self.meeting(stream, by, used)
+        if met is None:
+            return ""
+        new, old = met
+        return (
+            f"{by} {new.does} {new.name}, which {old.by} {old.does} in another stream, with nothing that orders the two "
+            "(cudaStreamWaitEvent)"
+        )
+
+    def meeting(self, stream: int, by: str, used: Iterable[Use]) -> tuple[Use, Use] | None:
+        """Note what the last piece of work in a stream touches, as `use` does. Return its first race, this work's use first."""
+        known, found = self.known[stream], None
         for new in used:
             new.stream, new.time, new.by = stream, known[stream], by
-            unordered = [old for old in self.uses if not _knows(known, old)]
-            met = next((old for old in reversed(unordered) if new.meets(old)), None) if not wrong else None
-            if met is not None:
-                wrong = (
-                    f"{by} {_does(new)} {new.name}, which {met.by} {_does(met)} in another stream, with nothing that orders the "
-                    "two (cudaStreamWaitEvent)"
-                )
+            if found is None:
+                unordered = (old for old in reversed(self.uses) if not _knows(known, old) and new.meets(old))
+                found = next(((new, old) for old in unordered), None)
             self.uses = [old for old in self.uses if not (_knows(known, old) and new.covers(old))]
             self.uses.append(new)
         del self.uses[:-MOST_USES]
-        return wrong
+        return found
+
+    def settle(self, stream: int, met: Use) -> None:
+        """Take a race that was reported as one that is mended: let a stream know the work that it met."""
+        _join(self.known[stream], {met.stream: met.time})
 
     def forget(self, start: int, end: int) -> None:
         """Drop the uses of memory that the program frees."""
@@ -154,7 +196,10 @@ class Streams:
 
     def in_use(self, address: int, size: int, writes: bool) -> Use | None:
         """Return the latest use that races with an access by the host, None if there is none."""
-        mine = Use(address, address + size, writes, "")
+        return self.met_by(Use(address, address + size, writes, ""))
+
+    def met_by(self, mine: Use) -> Use | None:
+        """Return the latest use that races with a use by the host, None if there is none."""
         return next((use for use in reversed(self.uses) if use.meets(mine)), None)
 
     def free_around(self, address: int, size: int, start: int, end: int, writes: bool) -> tuple[int, int]:
@@ -180,22 +225,40 @@ def uses_of(ranges: Iterable[Memory]) -> list[Use]:
         records = memory.races
         if records is None or memory.heap is not None:
             continue
-        read = np.zeros(records.size, bool)
+        read, asked = np.zeros(records.size, bool), np.zeros(records.size, bool)  # by plain loads, by atomic or volatile ones
         for stamps in records.readers:
             if stamps is not None:
-                read |= stamps != 0
-        for marks, writes in ((read, False), (records.writer != 0, True)):
+                strong = _is_atomic(stamps)
+                asked |= strong
+                read |= (stamps != 0) & ~strong
+        changed = _is_atomic(records.writer)
+        kinds = ((read, False, False), (asked, False, True), ((records.writer != 0) & ~changed, True, False), (changed, True, True))
+        for marks, writes, atomic in kinds:
             which = np.flatnonzero(marks)
             if which.size:
                 first, after = int(which[0]), int(which[-1]) + 1
                 start = memory.base + first * records.granule
                 end = min(memory.base + after * records.granule, memory.end)
-                found.append(Use(start, end, writes, memory.name, marks[first:after], records.granule))
+                found.append(Use(start, end, writes, memory.name, marks[first:after], records.granule, atomic=atomic))
     return found
 
 
-def _does(use: Use) -> str:
-    return "writes" if use.writes else "reads"
+def _is_atomic(stamps: np.ndarray) -> np.ndarray:
+    """Mark the accesses that are strong, and of a scope that is wider than a thread block."""
+    return stamps & (STRONG | WIDE) == STRONG | WIDE
+
+
+def use_of(array: np.ndarray, writes: bool, name: str) -> Use | None:
+    """Return a use of all elements of an array of any strides, None where it has none."""
+    start, size = extent(array)
+    if not size:
+        return None
+    if size == array.size * array.itemsize and (array.flags.c_contiguous or array.flags.f_contiguous):
+        return Use(start, start + size, writes, name)
+    marks = np.zeros(size, bool)
+    low = array.__array_interface__["data"][0] - start
+    np.ndarray((*array.shape, array.itemsize), bool, marks, low, (*array.strides, 1))[...] = True
+    return Use(start, start + size, writes, name, marks)
 
 
 def _knows(known: Times, use: Use) -> bool:
