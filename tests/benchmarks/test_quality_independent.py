@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import math
+import re
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from benchmarks.quality.independent import __main__ as independent
 from benchmarks.quality.independent import definitions, neighbour_measures, permutation_tests, samples
 from benchmarks.quality.independent.comparison import Comparator, Comparison
+from tinygan import measure
 from tinygan.measure import densities
 
 ONE = Comparison("a metric", "some samples", 2.0, 2.0, "another", 1e-9, "rounding")
@@ -75,6 +78,16 @@ def test_records_are_json_whatever_numbers_they_are_of():
     json.dumps(record, allow_nan=False)
     record = dataclasses.replace(ONE, ours=np.float32(2), theirs=np.float64(2), tolerance=np.float64(1), apart=np.int64(0)).record()
     assert json.loads(json.dumps(record, allow_nan=False)) == {**record, "ours": 2.0, "agrees": True}
+
+
+def test_every_public_measure_is_compared():
+    """A measure that is added to tinygan.measure is compared too, or is named here with what computes its numbers."""
+    by_others = {"mixture_test": "mixture_quality", "d_against_optimum": "against_optimum", "diagnose": "retrained_value",
+                 "quality_report": "sample_quality"}
+    pictures = {"draw_against_optimum", "draw_curves", "draw_samples"}
+    source = "\n".join(path.read_text() for path in Path(independent.__file__).parent.glob("*.py"))
+    for name in set(filter(str.islower, measure.__all__)) - pictures:
+        assert re.search(rf"\b{by_others.get(name, name)}\(", source), name
 
 
 # ---- the definitions ------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ class Comparison:
 
     metric: the measure's name. samples: what they are. ours, theirs: the two numbers. by: the other implementation, with its
     version. tolerance: how far apart the two may be, and `reason`, why as far. apart: theirs - ours where the other implementation
-    follows another convention, worked out by itself; `convention` says which one, and is empty where both follow the same.
+    follows another convention, or has a fault, worked out by itself; `convention` says which, and is empty where there is none.
     """
 
     metric: str

@@ -87,7 +87,7 @@ def parzen() -> Iterator[Comparison]:
         fake, real = (cloud.fake + 1) / 2, (cloud.real + 1) / 2
         valid, test, widths = real[:60], real[60:160], np.logspace(-1, 0, 10)
         ours = metrics.parzen(fake, valid, test)
-        for by, (width, logs) in ((named("scikit-learn"), by_kernel_density(fake, valid, test, widths)),
+        for by, (width, logs) in ((named("scikit-learn"), by_kernel_density(fake, valid, test, widths, len(fake))),
                                   (LOOP, definitions.parzen(fake, valid, test, widths.tolist()))):
             mean, error = math.fsum(logs) / len(logs), statistics.stdev(logs) / math.sqrt(len(logs))
             yield Comparison("Parzen estimate", cloud.name, ours.mean, mean, by, rounding(mean, 1e-10), SUMS)
@@ -95,18 +95,31 @@ def parzen() -> Iterator[Comparison]:
             yield Comparison("Parzen, width", cloud.name, ours.sigma, width, by, 0.0, "the best of the same ten widths")
 
 
+LEAVES = ("with its default leaves scikit-learn's KernelDensity is wrong where kernels are narrow (its issues 25799 and 27186); "
+          "with all samples in one leaf it adds up every kernel, and is right")
+
+
+def parzen_by_default_leaves() -> Iterator[Comparison]:
+    """Compare the Parzen estimate with scikit-learn's by its default, which differs from its own with all samples in one leaf."""
+    cloud = clouds()[0]
+    fake, real = (cloud.fake + 1) / 2, (cloud.real + 1) / 2
+    valid, test, widths = real[:60], real[60:160], np.logspace(-1, 0, 10)
+    whole, leaves = (math.fsum(by_kernel_density(fake, valid, test, widths, size)[1]) / len(test) for size in (len(fake), 40))
+    ours = metrics.parzen(fake, valid, test).mean
+    yield Comparison("Parzen estimate", cloud.name, ours, leaves, named("scikit-learn"), rounding(ours, 1e-10), SUMS,
+                     leaves - whole, LEAVES)
+
+
 def by_kernel_density(
-    fake: np.ndarray, valid: np.ndarray, test: np.ndarray, widths: np.ndarray
+    fake: np.ndarray, valid: np.ndarray, test: np.ndarray, widths: np.ndarray, leaf_size: int
 ) -> tuple[float, list[float]]:
     """Return the width that is best on validation, and the logarithms of the density at the test points, by scikit-learn.
 
-    All samples are in one leaf of its tree, so that it adds up every kernel. With the leaves of its default it leaves out nodes of
-    the tree by bounds that are too tight for narrow kernels in 64 dimensions (its issues 25799 and 27186): the loop and this
-    project say the same there, and it says something else.
+    leaf_size: of its tree; as many as there are samples and it adds up every kernel.
     """
     from sklearn.neighbors import KernelDensity
 
-    models = [KernelDensity(bandwidth=width, leaf_size=len(fake)).fit(fake) for width in widths]
+    models = [KernelDensity(bandwidth=width, leaf_size=leaf_size).fit(fake) for width in widths]
     best = max(models, key=lambda model: model.score(valid))
     return float(best.bandwidth), best.score_samples(test).tolist()
 
@@ -197,6 +210,7 @@ def birthday_test() -> Iterator[Comparison]:
 
 COMPARATORS = (
     Comparator("Frechet distance by torchmetrics", frechet_by_torchmetrics, ("torch", "torchmetrics")),
-    Comparator("Frechet distance", frechet), Comparator("Parzen windows", parzen), Comparator("class balance", class_balance),
+    Comparator("Frechet distance", frechet), Comparator("Parzen windows", parzen),
+    Comparator("Parzen windows by default leaves", parzen_by_default_leaves), Comparator("class balance", class_balance),
     Comparator("birthday test", birthday_test),
 )
