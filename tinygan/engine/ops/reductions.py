@@ -66,6 +66,6 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     def vjp(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
         kept = _kept(x.shape, axes)
         ties = wrap(launch("equal", x, reshape(stop(y), kept)), x.backend)
-        return reshape(g, kept) * (ties / sum(ties, axes, keepdims=True))
+        return reshape(g, kept) / sum(ties, axes, keepdims=True) * ties
 
     return record(launch("max", x, axes=axes, keepdims=keepdims), (x,), (vjp,))
