@@ -91,7 +91,7 @@ def cells(samples: np.ndarray, centres: np.ndarray, std: float, shells: int = 6)
 def balls(real: Sequence[Point], fake: Sequence[Point], k: int, closed: bool = True) -> dict[str, float]:
     """Return precision, recall (Kynkaanniemi et al. 2019, eq. 1 and 2), density and coverage (Naeem et al. 2020, eq. 3 and 4).
 
-    closed: a ball has its own surface, as eq. 2 of the first paper says (its sign is <=); the second paper leaves that open.
+    closed: a ball has its own surface, as in the code of the first paper, whose sign is <=; that of the second paper's is <.
     """
     within = operator.le if closed else operator.lt
     def reach(points: Sequence[Point], i: int) -> int:

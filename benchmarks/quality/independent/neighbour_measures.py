@@ -16,7 +16,8 @@ from benchmarks.quality.independent.samples import UNIT, Cloud, clouds, line, ti
 from tinygan.measure import metrics
 
 K = 5
-OPEN = "prdc's balls are open (<), eq. 2 of Kynkaanniemi et al. 2019 closes them (<=); worked out by a loop with either"
+OPEN = ("prdc's balls lack their surface (<), and those of Kynkaanniemi et al. 2019, as of their own code, have it (<=); "
+        "a loop counts either way")
 
 
 def by_prdc(real: np.ndarray, fake: np.ndarray, k: int = K) -> dict[str, float]:
