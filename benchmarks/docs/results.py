@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.docs import (
     charts,
     density_tables,
+    independent_table,
     mutation_tables,
     portability_table,
     quality_tables,
@@ -55,6 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "mutation": ("mutation.json", mutation_tables.mutation_section),
         "planted": ("planted.json", mutation_tables.planted_section),
         "time": ("time_model.json", time_tables.time_section),
+        "independent": ("independent.json", independent_table.independent_section),
     },
     "docs/environments.md": {
         "portability": (("versions.json", "portable_arm.json", "toolkits.json", "beside.json"), portability_table.portability),
