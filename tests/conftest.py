@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Generator
 
 import hypothesis
 import pytest
@@ -26,9 +27,28 @@ def pytest_collectstart() -> None:
     gc.disable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that are marked as long first: a process that begins one at the very end would leave the other one idle."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Have every second process of pytest-xdist (gw1, gw3 and so on) collect the files from the other end.
+
+    Each process collects all tests. The first one that comes to a file rewrites its assertions and keeps on disk what Python has
+    compiled of it, and so with every module that tests import. From two ends, each process finds half of that done.
+    """
+    report = yield
+    own = getattr(collector.config, "workerinput", {"workerid": "gw0"})["workerid"]
+    if isinstance(collector, pytest.Directory) and int(own.removeprefix("gw")) % 2:
+        report.result.reverse()
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests that are marked as long first: a process that begins one at the very end would leave the other one idle.
+
+    Processes of pytest-xdist put files in the order of their names, as all of them have to have the same order.
+    """
+    named = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, str(item.path) if named else ""))
 
 
 def pytest_collection_finish() -> None:
