@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from benchmarks.docs.markdown import measured_on, table
-from benchmarks.quality.parzen import TEST, published
+from benchmarks.quality.parzen import CENTRES, TEST, TRAINING, published
 
 
 def parzen_section(record: dict[str, Any]) -> str:
@@ -20,8 +21,19 @@ def parzen_section(record: dict[str, Any]) -> str:
             f"({passes:.0f} passes over the digits), seed {record['seed']}; alarms that went off: "
             f"{', '.join(record['alarms']) or 'none'}.")
     differences = "; ".join(record["differences"])
-    return "\n\n".join([told, table(head, lines), _published(record),
+    return "\n\n".join([told, table(head, lines), f"{_of_no_model(record['rows'])} {_published(record)}",
                         f"Where the recipe is not the paper's: {differences}.", measured_on(record["stamp"])])
+
+
+def _of_no_model(rows: dict[str, Any]) -> str:
+    """Return a sentence on how centres of clusters stand to digits themselves."""
+    centres, digits = rows[CENTRES], rows[TRAINING]
+    by = centres["mean"] - digits["mean"]
+    errors = abs(by) / math.hypot(centres["standard_error"], digits["standard_error"])
+    side = "above" if by > 0 else "below"
+    return (f"The {centres['points']:,} centres, which are samples of nothing, are {abs(by):.1f} nats {side} the "
+            f"{digits['points']:,} digits. That is {errors:.1f} standard errors of a difference between independent figures; these "
+            f"share their test digits, so the error of their own difference was not measured.")
 
 
 def _published(record: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from benchmarks.docs import (
     density_tables,
     independent_table,
     mutation_tables,
+    parzen_table,
     portability_table,
     quality_tables,
     remedy_tables,
@@ -57,6 +58,7 @@ SECTIONS: dict[str, dict[str, tuple[str | tuple[str, ...], Callable[[Report], st
         "planted": ("planted.json", mutation_tables.planted_section),
         "time": ("time_model.json", time_tables.time_section),
         "independent": ("independent.json", independent_table.independent_section),
+        "parzen": ("parzen.json", parzen_table.parzen_section),
     },
     "docs/environments.md": {
         "portability": (("versions.json", "portable_arm.json", "toolkits.json", "beside.json"), portability_table.portability),

@@ -3,7 +3,7 @@
 import re
 
 from benchmarks.docs.parzen_table import parzen_section
-from benchmarks.quality.parzen import PUBLISHED
+from benchmarks.quality.parzen import CENTRES, GAN, PUBLISHED, TRAINING
 
 STAMP = {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"numpy": "2.4"}, "commit": "abc", "date": "2026-01-01"}
 
@@ -13,18 +13,28 @@ def record(**other):
     return {
         "data": "MNIST's test set alone", "as_published": False, "split": {"training": 8000, "validation": 1000, "test": 1000},
         "steps": 4000, "batch": 100, "seed": 0, "differences": ["z is normal", "momentum stays"], "alarms": [],
-        "rows": {"samples of G": row, "centres": {**row, "points": 1600, "mean": 150.0}}, "stamp": STAMP, **other,
+        "rows": {GAN: row, TRAINING: {**row, "points": 8000, "mean": 140.0, "standard_error": 3.0},
+                 CENTRES: {**row, "points": 1600, "mean": 150.0, "standard_error": 4.0}}, "stamp": STAMP, **other,
     }
 
 
 def test_rows_are_those_of_the_record():
     text = parzen_section(record())
     assert "| samples of G | 10,000 | 101.3 ± 5.0 | 0.215 | 0.33 |" in text
-    assert "| centres | 1,600 | 150.0 ± 5.0 | 0.215 | 0.33 |" in text and "commit abc" in text
+    assert "| centres of clusters of training digits | 1,600 | 150.0 ± 4.0 | 0.215 | 0.33 |" in text and "commit abc" in text
     assert "MNIST's test set alone: 8,000 digits to train on, 1,000 to choose sigma on and 1,000 to test on." in text
     assert "4,000 steps with batches of 100 (50 passes over the digits), seed 0; alarms that went off: none." in text
     assert "z is normal; momentum stays" in text
     assert "went off: collapse, strong-d." in parzen_section(record(alarms=["collapse", "strong-d"]))
+
+
+def test_centres_are_held_against_digits():
+    """The errors of 3 and 4 make one of 5."""
+    better = parzen_section(record())
+    assert "The 1,600 centres, which are samples of nothing, are 10.0 nats above the 8,000 digits. That is 2.0 standard" in better
+    worse = record()
+    worse["rows"][CENTRES]["mean"] = 137.5
+    assert "are 2.5 nats below the 8,000 digits. That is 0.5 standard errors" in parzen_section(worse)
 
 
 def test_another_task_than_the_papers_is_said_to_be_one():
