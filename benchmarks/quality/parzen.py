@@ -231,10 +231,12 @@ def main() -> int:
     args = parser.parse_args()
     if args.steps < 1:
         return _refused(f"--steps is {args.steps}, it has to be at least 1")
-    if args.seed < 0:
-        return _refused(f"--seed is {args.seed}, it has to be at least 0")
+    if not 0 <= args.seed < 2**32:  # as scikit-learn's seeds
+        return _refused(f"--seed is {args.seed}, it has to be between 0 and {2**32 - 1:,}")
     if args.json and not args.json.parent.is_dir():
         return _refused(f"--json: there is no folder {args.json.parent}; make it first")
+    if args.json and args.json.is_dir():
+        return _refused(f"--json is the folder {args.json}; give the path of a file in it")
     try:
         digits = read(args.data or ["mnist"], args.seed)
     except DataError as error:

@@ -68,8 +68,10 @@ WRONG = {
     "no file": (lambda folder: [folder / "none.idx"], "no file or folder of that name"),
     "twice": (lambda folder: [images(folder / "a.idx"), folder / "." / "a.idx"], "digits would be there twice"),
     "no steps": (lambda folder: [images(folder / "a.idx"), "--steps", 0], "--steps is 0, it has to be at least 1"),
-    "a seed below 0": (lambda folder: [images(folder / "a.idx"), "--seed", -1], "--seed is -1, it has to be at least 0"),
+    "a seed below 0": (lambda folder: [images(folder / "a.idx"), "--seed", -1], "--seed is -1, it has to be between 0 and 4,294"),
+    "a seed of 33 bits": (lambda folder: [images(folder / "a.idx"), "--seed", 2**32], "--seed is 4294967296, it has to be"),
     "no folder": (lambda folder: [images(folder / "a.idx"), "--json", folder / "no" / "a.json"], "there is no folder"),
+    "a folder": (lambda folder: [images(folder / "a.idx"), "--json", folder], "give the path of a file in it"),
 }
 
 
