@@ -14,6 +14,7 @@ import numpy as np
 from tinygan_kernels import Backend
 
 from tinygan.engine import ops
+from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import Tensor
 from tinygan.game.moves import Game
 from tinygan.game.penalties import squared_slope, variable
@@ -66,8 +67,8 @@ def dirac_path(
     _check_turns(alternating, k, first)
     game = dirac_game(backend, start, h, objective, gamma, r2)
     zero = Tensor(np.zeros((1, 1)), backend)
-    path = [start]
-    for _ in range(steps):
+
+    def step() -> tuple[Tensor, ...]:
         if not alternating:
             game.simultaneous_step(zero, zero)
         elif first == "D":
@@ -76,6 +77,11 @@ def dirac_path(
             game.descend_g(zero, zero)
             for _ in range(k):
                 game.ascend_d(zero, zero)
+        return ()
+
+    replayed, path = Replayed(step, backend), [start]
+    for _ in range(steps):
+        replayed()
         path.append((float(game.G.theta), float(game.D.psi)))
     return np.array(path)
 

@@ -165,18 +165,22 @@ def distance_along(k: int, backend: Backend, seed: int = 3, steps: int = 40, m: 
         game.ascend_d(real, z)
         return ()
 
+    def descend(z: Tensor) -> tuple[Tensor, ...]:
+        game.descend_g(z)
+        return ()
+
     def noise() -> np.ndarray:
         return rng.standard_normal((m, 1))
 
-    replayed = Replayed(ascend, backend)
+    ascend_d, judged, descend_g = (Replayed(part, backend) for part in (ascend, lambda: (ops.sigmoid(D(points)),), descend))
     for _ in range(steps):
         # Algorithm 1 in its two halves, as the distance is that of D after its k steps, before G moves
         for _ in range(k):
-            replayed(2 + 0.5 * noise(), noise())
+            ascend_d(2 + 0.5 * noise(), noise())
         fixed = FixedG.of(x, p, normal_density(x, G.b.numpy()[0], G.a.numpy()) + 1e-300)
-        d = ops.sigmoid(D(points)).numpy()[:, 0]
+        d = judged()[0].numpy()[:, 0]
         distances.append(float((np.abs(d - optimal(fixed.p, fixed.q)) * (fixed.p + fixed.q) / 2).sum()))
-        game.descend_g(Tensor(noise(), backend))
+        descend_g(noise())
     return float(np.mean(distances))
 
 
