@@ -70,7 +70,7 @@ SANITIZER = (
     ),
     *faults_in(
         f"{FOLDER}/findings.py",
-        ("findings are handed over and raised", "        elif findings:\n", "        if findings:\n"),
+        ("findings are handed over and raised", "    elif findings:\n", "    if findings:\n"),
         ("a second finding of a line is lost", "            self.findings[key].count += count\n", ""),
         ("checks stay off after their with", "        _ON.reset(tokens[0])\n        _SCHEDULES.reset(tokens[1])", "        _SCHEDULES.reset(tokens[1])"),
         ("sanitize leaves checks off", "_COLLECTED.set(findings), _ON.set(True)", "_COLLECTED.set(findings), _ON.set(_ON.get())"),
