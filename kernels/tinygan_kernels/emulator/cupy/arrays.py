@@ -14,7 +14,7 @@ from tinygan_kernels.emulator.execute.memory import array_over
 from tinygan_kernels.emulator.execute.texture_objects import Bindless
 from tinygan_kernels.emulator.host.host_arrays import HostArray
 from tinygan_kernels.emulator.host.script_order import ORDER
-from tinygan_kernels.emulator.sanitizer.streams import LEGACY
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, LEGACY
 
 from .memory import MemoryPointer, UnownedMemory, note
 from .recording import recorded
@@ -52,7 +52,7 @@ class ndarray(np.ndarray):
         copy = np.array(self, order=order, subok=False) if out is None else out
         if out is not None:
             np.ndarray.view(out, np.ndarray)[...] = np.asarray(self)
-        elif not blocking:
+        elif not blocking and of not in (DEFAULT, LEGACY):
             copy = copy.view(HostArray)
         ORDER.touched(of, "ndarray.get", [self], [copy] * isinstance(copy, HostArray))
         if blocking:

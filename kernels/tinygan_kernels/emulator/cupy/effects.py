@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,16 +72,28 @@ def output(name: str, function: Callable[..., Any], args: tuple, options: dict[s
     elif out is None and isinstance(real := inspect.unwrap(function), np.ufunc):
         out = args[real.nin :] or None
     elif out is None:
-        try:
-            out = inspect.signature(function).bind_partial(*args, **options).arguments.get("out")
-        except (TypeError, ValueError):  # of a function without a signature: those with an output have it third
-            out = args[2] if name in ("concatenate", "dot") and len(args) > 2 else None
+        at = _place_of_out(name, real)
+        out = args[at] if at < len(args) else None
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
 
 
 def writes_in_place(name: str, method: bool) -> bool:
     """Return whether a call writes its first argument and returns nothing."""
     return name in IN_PLACE and (method or name not in ("sort", "partition"))
+
+
+@lru_cache(maxsize=1024)
+def _place_of_out(name: str, function: Callable[..., Any]) -> int:
+    """Return which argument of a function is its output, a large number where none without a keyword is."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a function without a signature: those with an output have it third
+        return 2 if name in ("concatenate", "dot") else _NOWHERE
+    placed = [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return placed.index("out") if "out" in placed else _NOWHERE
+
+
+_NOWHERE = 1 << 30
 
 
 def effects(name: str, args: tuple, options: dict[str, Any], out: Any, in_place: bool, result: Any, plain: bool) -> Effects:

@@ -65,6 +65,9 @@ class _Call:
     def out(self) -> Any:
         if overwrites(self.name, self.args, self.options):
             return self.args[0]
+        if self.plain:  # of a ufunc, whose outputs have been made options
+            given = self.options.get("out")
+            return given[0] if isinstance(given, tuple) and len(given) == 1 else given
         return output(self.name, self.function, self.args, self.options, self.method)
 
     @property

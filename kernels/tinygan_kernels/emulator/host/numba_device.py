@@ -138,7 +138,8 @@ class HostDriver:
 
     def cuDevicePrimaryCtxRelease(self, _device) -> None: ...
 
-    def cuDevicePrimaryCtxReset(self, _device) -> None: ...
+    def cuDevicePrimaryCtxReset(self, _device) -> None:
+        ORDER.host_waits()
 
     def cuProfilerStart(self) -> None: ...
 
@@ -266,10 +267,6 @@ class HostDriver:
         """Return the stream that a handle means: 0 is the default stream, or that of the thread where the program has chosen so."""
         per_thread = stream == DEFAULT and os.environ.get("CUDA_PYTHON_CUDA_PER_THREAD_DEFAULT_STREAM", "0") not in ("", "0")
         return OF_THREAD if per_thread else stream
-
-    def host_copy(self, array: np.ndarray, stream) -> None:
-        """Note that a copy in a stream writes an array of the host which `copy_to_host` returns."""
-        ORDER.touched(self.own(number_of(stream)), "copy_to_host", writes=[array])
 
     def uses(self, used: list[Use], stream: int) -> list[Use]:
         """Return what counts of a launch's uses. Not looked at is what the default stream does with memory that the host sees too.

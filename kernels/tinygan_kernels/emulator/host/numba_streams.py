@@ -10,7 +10,7 @@ import numpy as np
 from tinygan_kernels.emulator.errors import EmulatorError
 from tinygan_kernels.emulator.execute.memory import Memory
 from tinygan_kernels.emulator.sanitizer.findings import checking
-from tinygan_kernels.emulator.sanitizer.streams import Use
+from tinygan_kernels.emulator.sanitizer.streams import DEFAULT, LEGACY, Use
 
 from .host_arrays import METHODS, HostArray
 from .numba_device import HostDriver, number_of
@@ -35,8 +35,11 @@ def replacements(parts: SimpleNamespace, host: HostDriver) -> list[tuple]:
             ORDER.host_waits(host.own(number_of(parts.driver._stream_handle(array.stream))))
         if not stream or ary is not None or not checking():
             return found
+        of = host.own(number_of(parts.driver._stream_handle(stream)))
+        if of in (DEFAULT, LEGACY):
+            return found
         watched = found.view(HostArray)
-        host.host_copy(watched, parts.driver._stream_handle(stream))
+        ORDER.touched(of, "copy_to_host", writes=[watched])
         return watched
 
     def pinned_array(*args: Any, **options: Any) -> Any:

@@ -178,10 +178,13 @@ class Streams:
         known, found = self.known[stream], None
         for new in used:
             new.stream, new.time, new.by = stream, known[stream], by
+            near = [old for old in self.uses if old.start < new.end and new.start < old.end]
             if found is None:
-                unordered = (old for old in reversed(self.uses) if not _knows(known, old) and new.meets(old))
+                unordered = (old for old in reversed(near) if not _knows(known, old) and new.meets(old))
                 found = next(((new, old) for old in unordered), None)
-            self.uses = [old for old in self.uses if not (_knows(known, old) and new.covers(old))]
+            covered = {id(old) for old in near if _knows(known, old) and new.covers(old)}
+            if covered:
+                self.uses = [old for old in self.uses if id(old) not in covered]
             self.uses.append(new)
         del self.uses[:-MOST_USES]
         return found
