@@ -209,11 +209,11 @@ class HostDriver:
 
     def cuMemcpyHtoD(self, to, source, size: int) -> None:
         self._copy_in("a copy to the device", DEFAULT, to, source, size)
-        ORDER.host_waits(DEFAULT)
+        ORDER.host_waits(self.own(DEFAULT))
 
     def cuMemcpyDtoH(self, to, source, size: int) -> None:
         self._copy_out("a copy to the host", DEFAULT, to, source, size)
-        ORDER.host_waits(DEFAULT)
+        ORDER.host_waits(self.own(DEFAULT))
 
     def cuMemcpyDtoD(self, to, source, size: int) -> None:
         self.cuMemcpyDtoDAsync(to, source, size, DEFAULT)
