@@ -18,15 +18,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.planted import checkpoint_faults, game_faults, learning_faults, measure_faults, sanitizer_faults
+from benchmarks.quality.planted import (
+    checkpoint_faults,
+    game_faults,
+    learning_faults,
+    measure_faults,
+    sanitizer_faults,
+    stream_faults,
+)
 from benchmarks.quality.planted.fault import Fault
 from benchmarks.quality.planted.trial import first_failure, load_libraries
 from benchmarks.speed.timing import stamp
 
 ROOT = Path(__file__).parents[3]
 RECORD = ROOT / "benchmarks/results/planted.json"
-SUITES = tuple(suite for table in (game_faults, learning_faults, measure_faults, checkpoint_faults, sanitizer_faults)
-               for suite in table.SUITES)
+TABLES = (game_faults, learning_faults, measure_faults, checkpoint_faults, sanitizer_faults, stream_faults)
+SUITES = tuple(suite for table in TABLES for suite in table.SUITES)
 CHANGES = {(fault.path, fault.about): [fault.old, fault.new] for suite in SUITES for fault in suite.faults}
 Rows = dict[tuple[str, str], dict[str, Any]]
 LIMIT = 600  # seconds for the tests of one fault; what makes them hang is noticed

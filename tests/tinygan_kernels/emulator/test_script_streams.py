@@ -160,6 +160,16 @@ def test_the_default_stream_orders_streams_that_block():
         add(x)
 
 
+def test_what_the_default_stream_was_given_before_a_stream_was_made_counts_as_done():
+    kept, x = cp.cuda.Stream(), cp.zeros(64, "f4")
+    s, y = cp.cuda.Stream(non_blocking=True), cp.zeros(64, "f4")
+    with s:
+        add(x)
+        with pytest.raises(SanitizerError, match=f"cupy.zeros at {ORDER.places[s.ptr]} writes in the default stream"):
+            add(y)
+    del kept
+
+
 def test_each_thread_has_a_default_stream_of_its_own(monkeypatch):
     monkeypatch.setenv("CUPY_CUDA_PER_THREAD_DEFAULT_STREAM", "1")
     x, told = zeros(), []

@@ -103,7 +103,8 @@ class RawKernel:
     code, options, backend, translate_cucomplex, enable_cooperative_groups, jitify, arch, filename: as RawModule takes them; name:
     the kernel's. A call changes arrays in place. NumPy scalars among args have to be of exactly the declared type, Python numbers
     become it. Arrays have to have elements of the type that the source declares, in C order; `with emulator.checks(False)` leaves
-    this to the caller. shared_mem: bytes of dynamic shared memory; stream: taken, and without effect, as launches run in order.
+    this to the caller. shared_mem: bytes of dynamic shared memory; stream: one of `emulator.cupy`, by default the
+    current one: a launch runs at once, and is compared with what other streams may do meanwhile.
 
     Raises SanitizerError for findings, KernelAssertion where an assert in the kernel fails, and EmulatorError for code that does
     not compile and for a launch that is wrong.

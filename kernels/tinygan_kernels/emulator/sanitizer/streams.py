@@ -79,7 +79,7 @@ Times = dict[int, int]
 
 
 class Streams:
-    """The order between the streams and the host of one program, and the uses of memory that something may still race with.
+    """The order between the streams and the host of a program or script, and the uses of memory that something may still race with.
 
     uses: what work has touched, until the host has waited for it, a later use covers it, or the memory is freed; at most MOST_USES.
     """
