@@ -172,15 +172,17 @@ class _Body:
 
     def scan_labels(self) -> None:
         """Declare the labels of the scope that begins here: a branch may name one before its place is reached."""
-        p, depth, i = self.p, 0, self.p.at
-        while i < len(p.tokens):
-            token = p.tokens[i]
-            depth += (token == "{") - (token == "}")
-            if depth < 0:
-                return
-            if depth == 0 and token == ":" and p.kinds[i - 1] == "word":
-                self.declare(p.tokens[i - 1], Label)
-            i += 1
+        tokens, kinds, depth = self.p.tokens, self.p.kinds, 0
+        for i in range(self.p.at, len(tokens)):
+            token = tokens[i]
+            if token == "{":
+                depth += 1
+            elif token == "}":
+                depth -= 1
+                if depth < 0:
+                    return
+            elif token == ":" and depth == 0 and kinds[i - 1] == "word":
+                self.declare(tokens[i - 1], Label)
 
     def declare(self, name: str, make) -> str:
         """Give a name of the innermost scope its meaning, make(unique name); return the unique name."""
@@ -297,15 +299,16 @@ class _Body:
 
     def operand(self):
         p = self.p
-        if p.accept("{"):
-            items = Vector(self.until("}"))
-            return Pair(items, self.atom()) if p.accept("|") else items
-        if p.accept("("):
-            return Vector(self.until(")"))
-        if p.accept("["):
-            return self.address()
-        if p.accept("!"):
-            return Not(self.lookup(p.take()))
+        if p.kind() == "mark":
+            if p.accept("{"):
+                items = Vector(self.until("}"))
+                return Pair(items, self.atom()) if p.accept("|") else items
+            if p.accept("("):
+                return Vector(self.until(")"))
+            if p.accept("["):
+                return self.address()
+            if p.accept("!"):
+                return Not(self.lookup(p.take()))
         first = self.atom()
         if p.accept("|"):
             return Pair(first, self.atom())

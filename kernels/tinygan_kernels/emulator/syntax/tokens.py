@@ -21,10 +21,18 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_NEWLINE, _OTHERS = re.compile(r"\n"), re.compile(r"[^\n]+")
+
+
+def _blanks(comment: re.Match[str]) -> str:
+    """Return as many blanks as a comment has characters, with its ends of lines."""
+    return _OTHERS.sub(lambda m: " " * len(m[0]), comment[0])
 
 
 def literal(token: str) -> Immediate:
     """Parse a number as PTX writes it: decimal, octal, hex, binary, or the bits of a float (0f) or double (0d)."""
+    if token[:1] != "0" and token.isdecimal():  # as almost all are
+        return Immediate(int(token))
     kind = token[:2].lower()
     if kind in ("0f", "0d"):
         raw = bytes.fromhex(token[2:])[::-1]
@@ -43,20 +51,25 @@ class Tokens:
     """The tokens of a text, consumed from the front. Its methods raise EmulatorError, with the line, for what is not PTX."""
 
     def __init__(self, text: str):
-        clean = _COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text.replace("\0", ""))
-        self.newlines = [i for i, c in enumerate(clean) if c == "\n"]
+        clean = _COMMENT.sub(_blanks, text.replace("\0", ""))
+        self.newlines = [match.start() for match in _NEWLINE.finditer(clean)]
         self.tokens, self.kinds, self.starts = [], [], []
         end = 0
-        for match in _TOKEN.finditer(clean):
-            self._only_blanks(clean, end, match.start())
+        for match in _TOKEN.finditer(clean):  # most of the time of reading a large text is spent here
+            kind, word = match.lastgroup, match.group()
+            start, before = match.start(), end
             end = match.end()
-            text = match.group()
-            parts = (
-                [f".{part}" for part in text[1:].split(".")] if text[0] == "." else [text]
-            )  # .reg.b32 is two directives
-            self.tokens += parts
-            self.kinds += [match.lastgroup] * len(parts)
-            self.starts += [match.start()] * len(parts)
+            if start != before and not clean[before:start].isspace():
+                self._only_blanks(clean, before, start)
+            if word[0] == "." and word.rfind("."):  # .reg.b32 is two directives
+                parts = [f".{part}" for part in word[1:].split(".")]
+                self.tokens += parts
+                self.kinds += [kind] * len(parts)
+                self.starts += [start] * len(parts)
+            else:
+                self.tokens.append(word)
+                self.kinds.append(kind)
+                self.starts.append(start)
         self._only_blanks(clean, end, len(clean))
         self.at = 0
 
@@ -68,8 +81,10 @@ class Tokens:
     # -- tokens -----------------------------------------------------------------------------------------------
     def peek(self, ahead: int = 0) -> str:
         """Return a token without consuming it, "" at the end of the text."""
-        i = self.at + ahead
-        return self.tokens[i] if i < len(self.tokens) else ""
+        try:
+            return self.tokens[self.at + ahead]
+        except IndexError:
+            return ""
 
     def kind(self) -> str:
         """Return what kind of token comes next: number, word, string or mark; "" at the end of the text."""
@@ -83,10 +98,12 @@ class Tokens:
 
     def accept(self, token: str) -> bool:
         """Consume the next token if it is this one, and say whether it was."""
-        if self.peek() == token:
-            self.at += 1
-            return True
-        return False
+        try:
+            found = self.tokens[self.at] == token
+        except IndexError:
+            return False
+        self.at += found
+        return found
 
     def expect(self, token: str) -> None:
         if not self.accept(token):
@@ -94,16 +111,20 @@ class Tokens:
 
     def line(self) -> int:
         """Return the line of the next token, from 1."""
-        start = self.starts[min(self.at, len(self.starts) - 1)] if self.starts else 0
+        return self._line_of(self.at)
+
+    def _line_of(self, number: int) -> int:
+        """Return the line of the token of this number, from 1; beyond the last token that of the last."""
+        start = self.starts[min(number, len(self.starts) - 1)] if self.starts else 0
         return bisect_right(self.newlines, start) + 1
 
     def integer(self) -> int:
         """Read a whole number, with or without a minus before it."""
-        sign, line = -1 if self.accept("-") else 1, self.line()
+        sign, at = -1 if self.accept("-") else 1, self.at
         token = self.take()
-        value = literal(token).value if self.kinds[self.at - 1] == "number" else None
+        value = literal(token).value if self.kinds[at] == "number" else None
         if not isinstance(value, int):
-            raise EmulatorError(f"not PTX: expected a whole number, found {token!r} at line {line}")
+            raise EmulatorError(f"not PTX: expected a whole number, found {token!r} at line {self._line_of(at)}")
         return sign * value
 
     def skip_statement(self) -> None:
