@@ -124,18 +124,21 @@ def retrained_value(
     def v_of(pair: Sequence[Tensor]) -> Tensor:
         return value(*(D(packed(x, pack)) for x in pair))
 
+    def v_on(pair: Pair) -> float:
+        return float(v_of(pair))
+
     def ascend(*batch: Tensor) -> tuple[Tensor, ...]:
         optimiser.ascend(gradients(v_of(batch), optimiser.parameters))
         return ()
 
     ascend_v = _replayed_where_possible(ascend, optimiser.flat.backend)
-    before, best = float(v_of(judge)), (float(v_of(choose)), float(v_of(judge)))
+    before, best = v_on(judge), (v_on(choose), v_on(judge))
     for step in range(steps):
         optimiser.rate = rate * (1 - step / steps)
         chosen = [rng.choice(half, m, replace=False) for _ in learn]
         ascend_v(*(wrap(t.array[indices], t.backend) for t, indices in zip(learn, chosen, strict=True)))
         if (step + 1) % 50 == 0:
-            best = max(best, (float(v_of(choose)), float(v_of(judge))))
+            best = max(best, (v_on(choose), v_on(judge)))
     return Retrained(best[1], before)
 
 

@@ -95,9 +95,10 @@ DENSITIES = (
         ("D is chosen by what it is judged on", "best = max(best, (v_on(choose), v_on(judge)))", "best = max(best, (v_on(judge), v_on(judge)))"),
         ("the last D is taken and not the best", "best = max(best, (v_on(choose), v_on(judge)))", "best = (v_on(choose), v_on(judge))"),
         ("D learns on all samples", "spans = (0, half),", "spans = (0, half + 2 * quarter),"),
-        ("retraining descends", "optimiser.ascend(gradients(v, optimiser.parameters))", "optimiser.descend(gradients(v, optimiser.parameters))"),
+        ("retraining descends", "optimiser.ascend(gradients(v_of(batch), optimiser.parameters))",
+         "optimiser.descend(gradients(v_of(batch), optimiser.parameters))"),
         ("V before is that of the retrained D", "return Retrained(best[1], before)", "return Retrained(best[1], v_on(judge))"),
-        ("D is retrained on pairs out of step", "packed(x, pack)) for x in batch", "x) for x in batch"),
+        ("D is retrained on pairs out of step", "packed(x, pack)) for x in pair", "x) for x in pair"),
     ),
 )  # fmt: skip
 
