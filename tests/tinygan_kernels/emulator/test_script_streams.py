@@ -13,7 +13,7 @@ from tinygan_kernels import emulator
 from tinygan_kernels.emulator import EmulatorError, SanitizerError
 from tinygan_kernels.emulator import cupy as cp
 from tinygan_kernels.emulator.host.script_order import ORDER
-from tinygan_kernels.emulator.sanitizer.streams import Streams
+from tinygan_kernels.emulator.sanitizer.streams import Streams, use_of
 
 SOURCE = """extern "C" __global__ void add(float* x, float a) { x[threadIdx.x] += a; }
 extern "C" __global__ void count(int* n) { atomicAdd(n, 1); }
@@ -324,3 +324,53 @@ def test_numbas_kernels_are_refused_where_cupy_captures_the_stream(two):
         nadd[1, 64, given](d, 1)
         two[0].synchronize()
         assert x.tolist() == d.copy_to_host().tolist() == [1] * 64
+
+
+def test_blocks_that_the_pool_gives_back_are_waited_for_and_given_out_no_more(two):
+    for of, freed in ((None, two[0]), (two[0], two[0]), (two[1], two[0])):
+        with freed:
+            x = cp.zeros(64, "f4")
+        two[1].wait_event(freed.record())
+        with two[1]:
+            add(x)
+        del x
+        cp.get_default_memory_pool().free_all_blocks(of)
+        with freed:
+            if of is two[1]:
+                with pytest.raises(SanitizerError, match="memory pool gives out again"):
+                    cp.zeros(64, "f4")
+            else:
+                cp.zeros(64, "f4")
+        cp.cuda.Device().synchronize()
+
+
+def test_a_function_that_looks_at_a_shape_alone_reads_nothing(two):
+    x = cp.zeros((8, 8), "f4")
+    cp.cuda.Device().synchronize()
+    with two[0]:
+        x += 1
+    with two[1]:
+        assert len(cp.tril_indices_from(x)) == len(cp.triu_indices_from(x)) == len(cp.diag_indices_from(x)) == 2
+
+
+@pytest.mark.parametrize("write", [lambda h: h.fill(1), lambda h: h.sort(), lambda h: h.partition(3)])
+def test_methods_that_write_pinned_memory_are_writes_of_the_host(two, write):
+    h, x = cp.cupyx.zeros_pinned(64, "f4"), zeros()
+    x.set(h, stream=two[0])
+    with pytest.raises(SanitizerError, match="the host writes"):
+        write(h)
+
+
+def test_columns_are_marked_by_elements_and_not_by_bytes_and_old_marks_are_dropped(monkeypatch):
+    x = np.zeros((32, 16), "f4")
+    columns = [use_of(x[:, i], True, "x") for i in range(3)]
+    assert [use.unit for use in columns] == [4] * 3 and columns[0].marks.size == 31 * 16 + 1
+    assert [columns[0].meets(use) for use in columns] == [True, False, False]
+    assert columns[1].meets(use_of(x[5:6, :2].reshape(-1), True, "x")) and columns[1].meets(use_of(x.view("i2")[:, 3], False, "x"))
+    assert not columns[1].meets(use_of(x.view("i2")[:, 4], False, "x")) and columns[1].meets(use_of(x[::-1, 1], False, "x"))
+    monkeypatch.setattr("tinygan_kernels.emulator.sanitizer.streams.MOST_MARKS", 500)
+    streams = Streams()
+    for i in range(16):
+        streams.meeting(streams.begin(0), "", [use_of(x[:, i], True, "x")])
+    assert [use.start for use in streams.uses] == [x[:, i].ctypes.data for i in (12, 13, 14, 15)]
+    assert use_of(np.zeros((2, 501), "f4")[:, 0], True, "x") is None

@@ -40,10 +40,10 @@ _PLACE_OF_OUT = {
 _WHOLE = frozenset({"copyto", "fill", "partition", "sort"})
 """Of the functions that write their first argument, those that write all of it."""
 _IN_PART = frozenset({
-    "choose", "compress", "delete", "diag", "diagflat", "diagonal", "digitize", "insert", "interp", "select", "searchsorted",
-    "take", "take_along_axis", "trace", "tril", "triu", "where",
+    "choose", "compress", "delete", "diag", "diag_indices_from", "diagflat", "diagonal", "digitize", "insert", "interp", "select",
+    "searchsorted", "take", "take_along_axis", "trace", "tril", "tril_indices_from", "triu", "triu_indices_from", "where",
 })  # fmt: skip
-"""Functions that read elements that their arguments choose, so that nobody knows which."""
+"""Functions that read elements that their arguments choose, so that nobody knows which, or nothing but an array's shape."""
 _UNWRITTEN = frozenset({"empty", "empty_like"})
 
 

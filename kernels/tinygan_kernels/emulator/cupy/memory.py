@@ -313,7 +313,10 @@ class MemoryPool:
     def n_free_blocks(self) -> int:
         return 0
 
-    def free_all_blocks(self, stream: object = None) -> None: ...
+    def free_all_blocks(self, stream: Stream | None = None) -> None:
+        """Give CUDA back the blocks that are free: those of a stream, or of all. It waits for the device, as cudaFree does."""
+        if self is default_pool:
+            ORDER.given_back(None if stream is None else stream.ptr)
 
     free_all_free = free_all_blocks
 

@@ -88,11 +88,11 @@ def _ufunc(self: np.ndarray, ufunc: np.ufunc, method: str, *inputs: Any, out: tu
     return tuple(made if given is None else given for given, made in zip(out, results, strict=True))
 
 
-def _reading(name: str) -> Callable[..., Any]:
+def _touching(name: str, writes: bool) -> Callable[..., Any]:
     real = getattr(np.ndarray, name)
 
     def method(self: np.ndarray, *args: Any, **options: Any) -> Any:
-        _touch(self, False)
+        _touch(self, writes)
         return real(self, *args, **options)
 
     return method
@@ -100,8 +100,10 @@ def _reading(name: str) -> Callable[..., Any]:
 
 _READING = ("__bool__", "__complex__", "__contains__", "__copy__", "__deepcopy__", "__float__", "__index__", "__int__", "__repr__",
             "__str__", "argmax", "argmin", "argsort", "copy", "dot", "item", "tobytes", "tofile", "tolist")  # fmt: skip
+_WRITING = ("fill", "partition", "sort")
 METHODS: dict[str, Callable[..., Any]] = {
-    "__getitem__": _getitem, "__setitem__": _setitem, "__array_ufunc__": _ufunc, **{name: _reading(name) for name in _READING},
+    "__getitem__": _getitem, "__setitem__": _setitem, "__array_ufunc__": _ufunc,
+    **{name: _touching(name, False) for name in _READING}, **{name: _touching(name, True) for name in _WRITING},
 }  # fmt: skip
 """What a class of arrays has to have, so that what the host does with them is seen."""
 

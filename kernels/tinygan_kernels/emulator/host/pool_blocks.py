@@ -50,6 +50,13 @@ class PoolBlocks:
         free.append((start, uses))
         del free[:-MOST_BLOCKS]
 
+    def given_back(self, stream: int | None) -> bool:
+        """Forget the free blocks, of a stream or of all, as they are the pool's no longer. Return whether there were any."""
+        mine = [key for key, blocks in self._free.items() if blocks and stream in (None, key[0])]
+        for key in mine:
+            del self._free[key]
+        return bool(mine)
+
 
 def _moved(use: Use, by: int, most: int) -> Use | None:
     """Return a use at other addresses, below `most`, which says where it is from; None where nothing is left of it."""

@@ -152,6 +152,13 @@ class ScriptOrder:
             known, uses = self.streams.known, self.blocks.taken(self.lifetimes.span(array), self._own(stream))
             self.streams.uses += [use for use in uses if use.stream in known and known[HOST].get(use.stream, 0) < use.time]
 
+    def given_back(self, stream: int | None) -> None:
+        """Note that the memory pool gives its free blocks to CUDA, of a stream or of all. cudaFree waits for the whole device."""
+        with self.lock:
+            self._tidy()
+            if self.blocks.given_back(None if stream is None else self._own(stream)):
+                self.streams.host_waits()
+
     def _tidy(self) -> None:
         """Drop streams that are gone, and the uses of memory that was freed. What may still go on there hangs on to its block."""
         while self.endings:

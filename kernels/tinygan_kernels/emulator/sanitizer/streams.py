@@ -10,6 +10,7 @@ either order. If both touch the same bytes and one of them writes, that is a rac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ HOST, DEFAULT, LEGACY, OF_THREAD = -1, 0, 1, 2
 """Handles: the host has one here, as if it were a stream; the default stream has two; the last is cudaStreamPerThread."""
 MOST_USES = 1000
 """How many uses of memory `Streams` keeps. It drops the oldest ones beyond that, and then does not find races with them."""
+MOST_MARKS = 1 << 24
+"""How many marks an array's use may have, and four times that all uses together: marks are bytes of the host, and compared."""
 
 
 @dataclass(eq=False)
@@ -63,6 +66,11 @@ class Use:
         start, end = max(self.start, other.start), min(self.end, other.end)
         if start >= end or not (self.writes or other.writes) or (self.atomic and other.atomic):
             return False
+        alike = self.unit == other.unit and (self.start - other.start) % self.unit == 0
+        if alike and self.marks is not None and other.marks is not None:
+            mine, theirs = ((start - use.start) // use.unit for use in (self, other))
+            count = -(-(end - start) // self.unit)
+            return bool((self.marks[mine : mine + count] & other.marks[theirs : theirs + count]).any())
         return bool((self.touched(start, end) & other.touched(start, end)).any())
 
     def covers(self, other: Use) -> bool:
@@ -175,7 +183,7 @@ class Streams:
 
     def meeting(self, stream: int, by: str, used: Iterable[Use]) -> tuple[Use, Use] | None:
         """Note what the last piece of work in a stream touches, as `use` does. Return its first race, this work's use first."""
-        known, found = self.known[stream], None
+        known, found, used = self.known[stream], None, list(used)
         for new in used:
             new.stream, new.time, new.by = stream, known[stream], by
             near = [old for old in self.uses if old.start < new.end and new.start < old.end]
@@ -187,7 +195,16 @@ class Streams:
                 self.uses = [old for old in self.uses if id(old) not in covered]
             self.uses.append(new)
         del self.uses[:-MOST_USES]
+        if any(use.marks is not None for use in used):
+            self._drop_marks()
         return found
+
+    def _drop_marks(self) -> None:
+        """Drop the oldest uses while all have more marks together than are kept."""
+        many = sum(use.marks.size for use in self.uses if use.marks is not None) - 4 * MOST_MARKS
+        while many > 0:
+            oldest = self.uses.pop(0)
+            many -= 0 if oldest.marks is None else oldest.marks.size
 
     def settle(self, stream: int, met: Use) -> None:
         """Take a race that was reported as one that is mended: let a stream know the work that it met."""
@@ -242,7 +259,8 @@ def uses_of(ranges: Iterable[Memory]) -> list[Use]:
                 first, after = int(which[0]), int(which[-1]) + 1
                 start = memory.base + first * records.granule
                 end = min(memory.base + after * records.granule, memory.end)
-                found.append(Use(start, end, writes, memory.name, marks[first:after], records.granule, atomic=atomic))
+                part = None if which.size == after - first else marks[first:after].copy()  # a view would keep all marks alive
+                found.append(Use(start, end, writes, memory.name, part, records.granule, atomic=atomic))
     return found
 
 
@@ -252,16 +270,23 @@ def _is_atomic(stamps: np.ndarray) -> np.ndarray:
 
 
 def use_of(array: np.ndarray, writes: bool, name: str) -> Use | None:
-    """Return a use of all elements of an array of any strides, None where it has none."""
+    """Return a use of all elements of an array of any strides.
+
+    None where it has no elements, or has gaps and reaches over more than MOST_MARKS units of its strides.
+    """
     start, size = extent(array)
     if not size:
         return None
     if size == array.size * array.itemsize and (array.flags.c_contiguous or array.flags.f_contiguous):
         return Use(start, start + size, writes, name)
-    marks = np.zeros(size, bool)
-    low = array.__array_interface__["data"][0] - start
-    np.ndarray((*array.shape, array.itemsize), bool, marks, low, (*array.strides, 1))[...] = True
-    return Use(start, start + size, writes, name, marks)
+    unit = math.gcd(array.itemsize, *array.strides)
+    if size // unit > MOST_MARKS:
+        return None
+    marks = np.zeros(size // unit, bool)
+    low = (array.__array_interface__["data"][0] - start) // unit
+    strides = (*(stride // unit for stride in array.strides), 1)
+    np.ndarray((*array.shape, array.itemsize // unit), bool, marks, low, strides)[...] = True
+    return Use(start, start + size, writes, name, marks, unit)
 
 
 def _knows(known: Times, use: Use) -> bool:
