@@ -368,9 +368,10 @@ def test_columns_are_marked_by_elements_and_not_by_bytes_and_old_marks_are_dropp
     assert [columns[0].meets(use) for use in columns] == [True, False, False]
     assert columns[1].meets(use_of(x[5:6, :2].reshape(-1), True, "x")) and columns[1].meets(use_of(x.view("i2")[:, 3], False, "x"))
     assert not columns[1].meets(use_of(x.view("i2")[:, 4], False, "x")) and columns[1].meets(use_of(x[::-1, 1], False, "x"))
-    monkeypatch.setattr("tinygan_kernels.emulator.sanitizer.streams.MOST_MARKS", 500)
-    streams = Streams()
-    for i in range(16):
-        streams.meeting(streams.begin(0), "", [use_of(x[:, i], True, "x")])
-    assert [use.start for use in streams.uses] == [x[:, i].ctypes.data for i in (12, 13, 14, 15)]
-    assert use_of(np.zeros((2, 501), "f4")[:, 0], True, "x") is None
+    assert not columns[0].covers(columns[1]) and columns[0].covers(use_of(x[1:, 0], True, "x"))
+    streams, columns = Streams(), [use_of(x[:, i], True, "x") for i in range(16)]
+    monkeypatch.setattr("tinygan_kernels.emulator.sanitizer.streams.MOST_MARKS", 62)
+    for column in columns:
+        streams.meeting(streams.begin(0), "", [column])
+    assert streams.uses == columns[13:], "of 497 marks each"
+    assert use_of(np.zeros((2, 63), "f4")[:, 0], True, "x") is None

@@ -24,8 +24,8 @@ HOST, DEFAULT, LEGACY, OF_THREAD = -1, 0, 1, 2
 """Handles: the host has one here, as if it were a stream; the default stream has two; the last is cudaStreamPerThread."""
 MOST_USES = 1000
 """How many uses of memory `Streams` keeps. It drops the oldest ones beyond that, and then does not find races with them."""
-MOST_MARKS = 1 << 24
-"""How many marks an array's use may have, and four times that all uses together: marks are bytes of the host, and compared."""
+MOST_MARKS = 1 << 20
+"""How many marks the use of an array with gaps may have, and all uses together 32 times that, as they are kept and compared."""
 
 
 @dataclass(eq=False)
@@ -66,12 +66,17 @@ class Use:
         start, end = max(self.start, other.start), min(self.end, other.end)
         if start >= end or not (self.writes or other.writes) or (self.atomic and other.atomic):
             return False
+        mine, theirs = self._both(other, start, end)
+        return bool((mine & theirs).any())
+
+    def _both(self, other: Use, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `touched` does of both uses, or as many marks of each where they have marks of one kind."""
         alike = self.unit == other.unit and (self.start - other.start) % self.unit == 0
-        if alike and self.marks is not None and other.marks is not None:
-            mine, theirs = ((start - use.start) // use.unit for use in (self, other))
-            count = -(-(end - start) // self.unit)
-            return bool((self.marks[mine : mine + count] & other.marks[theirs : theirs + count]).any())
-        return bool((self.touched(start, end) & other.touched(start, end)).any())
+        if not alike or self.marks is None or other.marks is None:
+            return self.touched(start, end), other.touched(start, end)
+        mine, theirs = ((start - use.start) // use.unit for use in (self, other))
+        count = -(-(end - start) // self.unit)
+        return self.marks[mine : mine + count], other.marks[theirs : theirs + count]
 
     def covers(self, other: Use) -> bool:
         """Say whether this use makes an earlier one redundant: all that can race with the earlier one races with this one too."""
@@ -79,7 +84,10 @@ class Use:
             return False
         if self.atomic and not other.atomic:
             return False
-        return self.marks is None or not (other.touched(other.start, other.end) & ~self.touched(other.start, other.end)).any()
+        if self.marks is None:
+            return True
+        mine, theirs = self._both(other, other.start, other.end)
+        return not (theirs & ~mine).any()
 
 
 Times = dict[int, int]
@@ -201,7 +209,7 @@ class Streams:
 
     def _drop_marks(self) -> None:
         """Drop the oldest uses while all have more marks together than are kept."""
-        many = sum(use.marks.size for use in self.uses if use.marks is not None) - 4 * MOST_MARKS
+        many = sum(use.marks.size for use in self.uses if use.marks is not None) - 32 * MOST_MARKS
         while many > 0:
             oldest = self.uses.pop(0)
             many -= 0 if oldest.marks is None else oldest.marks.size
