@@ -101,9 +101,9 @@ def quality_headline(records: dict[str, Report]) -> str:
     widths, wider = (", ".join(f"{density_cells(of[data])[0]} ({data})" for data in mixtures) for of in (rows, wide))
     digits, seeds = found["digits"], len(rows["ring"]["runs"])
     of = ", ".join(dict.fromkeys(commit for row in (*rows.values(), *wide.values()) for commit in commits_by_seed(row)))
-    return (f"- Samples of the default options: {modes}, as means over {seeds} seeds; the widths of these\n  modes over the true "
-            f"ones are {widths}, and with `--preset density`\n  {wider}. Digits: precision "
-            f"{digits['precision'].mean:.2f}, recall {digits['recall'].mean:.2f} (commits {of}).")
+    return (f"- Samples of the default options: {modes}; precision {digits['precision'].mean:.2f} and recall "
+            f"{digits['recall'].mean:.2f} (digits); means over {seeds} seeds.\n  Widths of these modes over the true ones: "
+            f"{widths}; with `--preset density` {wider} (commits {of}).")
 
 
 def report_for(name: str, file: str | tuple[str, ...]) -> Report | None:

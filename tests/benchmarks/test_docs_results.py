@@ -410,9 +410,8 @@ def test_the_headlines():
     density["tables"]["density"].append(_row("grid", "density", *density["tables"]["density"][0]["runs"][:1], commits=("123",)))
     text = results.quality_headline({"presets": presets_record, "density": density})
     assert "7.5 of 8 modes (ring)" in text and "recall 0.87" in text and "means over 2 seeds" in text
-    assert "true ones are 0.28 to 0.62 (ring), 0.28 to 0.62 (grid), and with" in text
-    assert "`--preset density`\n  0.41 to 1.05 (ring), 0.94 to 1.05 (grid)" in text
-    assert text.endswith("(commits abc, def, 123).")
+    assert "true ones: 0.28 to 0.62 (ring), 0.28 to 0.62 (grid); with" in text
+    assert text.endswith("`--preset density` 0.41 to 1.05 (ring), 0.94 to 1.05 (grid) (commits abc, def, 123).")
 
 
 @pytest.mark.parametrize("peer", [True, False])

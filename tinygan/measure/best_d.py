@@ -136,7 +136,8 @@ def retrained_value(
     for step in range(steps):
         optimiser.rate = rate * (1 - step / steps)
         chosen = [rng.choice(half, m, replace=False) for _ in learn]
-        ascend_v(*(wrap(t.array[indices], t.backend) for t, indices in zip(learn, chosen, strict=True)))
+        batch = [wrap(t.array[indices], t.backend) for t, indices in zip(learn, chosen, strict=True)]
+        ascend_v(*batch)
         if (step + 1) % 50 == 0:
             best = max(best, (v_on(choose), v_on(judge)))
     return Retrained(best[1], before)

@@ -137,7 +137,9 @@ def test_a_kernel_with_its_grid_and_stream_is_copied():
     x = cuda.to_device(np.zeros(16, "f4"))
     again(x)
     add[2, 8, stream](x)
-    assert (x.copy_to_host(stream=stream) == 2).all()
+    found = x.copy_to_host(stream=stream)
+    stream.synchronize()
+    assert (found == 2).all()
     assert int(add[2, 8, stream].stream.handle) == int(stream.handle) != 0 == int(again.stream.handle)
     with pytest.raises(TypeError, match=r"stream is one of Numba's.*not str"):
         add[2, 8, "fast"]
