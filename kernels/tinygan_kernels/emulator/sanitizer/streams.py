@@ -125,17 +125,19 @@ class Streams:
         self.events.pop(handle, None)
         if handle in self.known and handle not in (HOST, DEFAULT):
             self.over.add(handle)
-            self._drop_streams()
+            self._drop_streams((handle,))
 
-    def _drop_streams(self) -> None:
-        """Forget the destroyed streams whose work the host has waited for."""
+    def _drop_streams(self, destroyed: Iterable[int]) -> None:
+        """Forget those of the destroyed streams whose work the host has waited for."""
         host = self.known[HOST]
-        for stream in [s for s in self.over if host.get(s, 0) >= self.known[s].get(s, 0)]:
+        done = [s for s in destroyed if host.get(s, 0) >= self.known[s].get(s, 0)]
+        for stream in done:
             self.over.discard(stream)
             self.apart.discard(stream)
             del self.known[stream]
-            for times in (*self.known.values(), *self.events.values()):
-                times.pop(stream, None)
+        for times in (*self.known.values(), *self.events.values()) if done else ():
+            for stream in times.keys() & done:
+                del times[stream]
 
     def begin(self, stream: int) -> int:
         """Begin a piece of work in a stream. Return the stream's handle: DEFAULT for both handles of the default stream."""
@@ -172,7 +174,7 @@ class Streams:
                 _join(host, known)
         self.uses = [u for u in self.uses if not _knows(host, u)]
         if self.over:
-            self._drop_streams()
+            self._drop_streams(self.over)
 
     # -- memory -----------------------------------------------------------------------------------------------------------------
     def use(self, stream: int, by: str, used: Iterable[Use]) -> str:
