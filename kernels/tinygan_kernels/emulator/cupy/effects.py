@@ -38,7 +38,7 @@ _PLACE_OF_OUT = {
 }  # fmt: skip
 """Which argument of an array's method is its output, the array itself being number 0."""
 _WHOLE = frozenset({"copyto", "fill", "partition", "sort"})
-"""Of the functions that write their first argument, those that write all of it."""
+"""Functions that write all of their first argument."""
 _IN_PART = frozenset({
     "choose", "compress", "delete", "diag", "diag_indices_from", "diagflat", "diagonal", "digitize", "insert", "interp", "select",
     "searchsorted", "take", "take_along_axis", "trace", "tril", "tril_indices_from", "triu", "triu_indices_from", "where",

@@ -77,7 +77,7 @@ class Allocations:
     def seen_by_host(self, address: int) -> bool:
         """Return whether the host reads and writes the memory that holds an address too: pinned, mapped or managed."""
         i = bisect_right(self.starts, address) - 1
-        return i >= 0 and self.starts[i] in self.of_host | self.managed
+        return i >= 0 and (self.starts[i] in self.of_host or self.starts[i] in self.managed)
 
 
 def number_of(handle) -> int:

@@ -52,10 +52,11 @@ class ScriptOrder:
     # -- streams and events -----------------------------------------------------------------------------------------------------
     def made(self, apart: bool) -> int:
         """Return the handle of a new stream. apart: whether it is independent of the default stream (cudaStreamNonBlocking)."""
+        where = place()
         with self.lock:
             self._tidy()
             handle = next(self.handles)
-            self.places[handle] = place()
+            self.places[handle] = where
             self.alive.add(handle)
             self.streams.made(handle, apart)
             self.streams.known[handle] |= self.streams.known[DEFAULT]
@@ -107,13 +108,13 @@ class ScriptOrder:
 
     def work(self, stream: int, what: str, used: Iterable[Use], arrays: Iterable[np.ndarray]) -> None:
         """Note what work of a stream touches, in memory that lives as long as the arrays. Raises SanitizerError for a race."""
+        by, used = f"{what} at {place()}", list(used)
         with self.lock:
             for array in arrays:
                 self.lifetimes.watch(array)
             self._tidy()
             own = self.streams.begin(self._own(stream))
-            used = list(used)
-            met = self.streams.meeting(own, f"{what} at {place()}", used)
+            met = self.streams.meeting(own, by, used)
             if met is None:
                 return
             new, old = met
@@ -216,4 +217,4 @@ def described(array: np.ndarray) -> str:
 
 
 ORDER = ScriptOrder()
-"""That of this process."""
+"""The order of this process."""
