@@ -32,6 +32,10 @@ class Two:
         if self.right:
             self.t.wait_event(self.s.record())
 
+    def wait(self):
+        if self.right:
+            self.s.synchronize()
+
     def pair(self, first, then):
         """Do one thing with s as the current stream and then another with t."""
         with self.s:
@@ -44,8 +48,7 @@ class Two:
         """Let s write x, and then do something in the default stream."""
         with self.s:
             self.x += 1
-        if self.right:
-            self.s.synchronize()
+        self.wait()
         then(self.x)
 
 
@@ -140,6 +143,45 @@ def numbas_kernel_on_cupys_memory(two):
     nadd[1, 64](d, 1)
 
 
+def a_copy_to_the_device_that_blocks(two):
+    with two.s:
+        made = cp.asarray(np.ones(64, "f4"), blocking=two.right)
+    with two.t:
+        made += 1
+
+
+def a_pinned_array_with_gaps(two):
+    h = cp.cupyx.zeros_pinned((64, 2), "f4")
+    two.x.set(h[:, 0] if two.right else h.reshape(-1)[:64], stream=two.s)
+    h[0, 0] = 1
+
+
+def a_pinned_array_as_indices(two):
+    h, y = cp.cupyx.zeros_pinned(64, "i8"), cp.empty(64, "i8")
+    y.set(h, stream=two.s)
+    np.add.at(*((np.zeros(1), h) if two.right else (h, np.zeros(1, "i8"))), 1)
+
+
+def a_pinned_array_as_a_mask(two):
+    h, y = cp.cupyx.zeros_pinned(64, "?"), cp.empty(64, "?")
+    y.get(two.s, out=h, blocking=False)
+    two.wait()
+    np.add(np.ones(64), 1, where=h, out=np.zeros(64))
+
+
+def a_pinned_array_that_is_converted(two):
+    h = cp.cupyx.zeros_pinned((8, 8), "f4")
+    two.x.get(two.s, out=h.reshape(64), blocking=False)
+    two.wait()
+    h.astype("f8")
+
+
+def numbas_kernel_on_a_pinned_array(two):
+    h = cp.cupyx.zeros_pinned(64, "f4")
+    nadd[1, 64, 0 if two.right else cuda.external_stream(two.s.ptr)](h, 1)
+    h.sum()
+
+
 OF_CUPY = {
     "copyto": lambda two: two.pair(lambda x, y: cp.copyto(x, y), lambda x, y: y.fill(3)),
     "fill and sort": lambda two: two.pair(lambda x, y: x.fill(3), lambda x, y: x.sort()),
@@ -152,7 +194,9 @@ OF_CUPY = {
     **{f.__name__.replace("_", " "): f for f in (
         a_stream_as_an_argument, an_elementwise_kernel, an_input_that_is_broadcast, an_output_with_gaps, a_reduction,
         the_stream_of_use, copies_by_pointers, memset_of_the_runtime, a_pinned_buffer_between_two_copies, a_graph_in_two_streams,
-        the_default_stream_that_is_waited_for, numbas_kernel_on_cupys_memory,
+        the_default_stream_that_is_waited_for, numbas_kernel_on_cupys_memory, a_copy_to_the_device_that_blocks,
+        a_pinned_array_with_gaps, a_pinned_array_as_indices, a_pinned_array_as_a_mask, a_pinned_array_that_is_converted,
+        numbas_kernel_on_a_pinned_array,
     )},
 }  # fmt: skip
 
@@ -256,3 +300,13 @@ def test_arrays_of_the_host_do_what_numpys_do():
     fields = cp.cupyx.zeros_pinned(3, "i4,f4")
     fields["f0"] = 3
     assert fields["f0"].sum() == 9 and fields[1]["f0"] == 3 and fields[["f0"]][0][0] == 3
+
+
+def test_arrays_of_the_host_are_shown_and_pickled_as_numpys_and_have_fields_without_a_dimension():
+    two, h, point = Two(True), cp.cupyx.zeros_pinned(64, "f4"), cp.cupyx.zeros_pinned((), "i4,f4")
+    two.x.get(two.s, out=h, blocking=False)
+    point["f0"] = 3
+    assert point["f0"] == 3
+    two.s.synchronize()
+    assert h.__reduce_ex__(2)[1][0] is np.ndarray and repr(h) == repr(np.zeros(64, "f4"))
+    assert h.sum(where=cp.cupyx.zeros_pinned(64, "?")) == 0

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinygan_kernels.emulator.host.rawmodule import RawKernel, RawModule
+from tinygan_kernels.emulator.host.script_order import ORDER
 
 from . import cuda, cupyx, memory, random
 from .arrays import ndarray, of_device, returning_arrays, wrapped
@@ -77,15 +78,21 @@ def asfortranarray(a, dtype=None):
 
 
 def _taken(function: Callable[..., np.ndarray], a: Any, *args: Any, **options: Any) -> ndarray:
-    """Return what a function of NumPy's makes of something, which is never over memory of the host, as a device has its own."""
-    options.pop("blocking", None)  # CuPy's own: whether a copy is waited for
+    """Return what a function of NumPy's makes of something, which is never over memory of the host, as a device has its own.
+
+    The option `blocking` is CuPy's own: whether the host waits for the copy.
+    """
+    blocking = options.pop("blocking", False)
 
     def take(given: Any) -> ndarray:
         made = function(of_device(given), *args, **options)
         of_host = not hasattr(given, "__cuda_array_interface__") and (made is given or made.base is not None)
         return wrapped(made.copy("K") if of_host else made)
 
-    return recorded(function.__name__, take, (a,), {})
+    taken = recorded(function.__name__, take, (a,), {})
+    if blocking:
+        ORDER.host_waits(cuda.get_current_stream().ptr)
+    return taken
 
 
 def show_config() -> None:

@@ -67,7 +67,8 @@ class ndarray(np.ndarray):
         refuse("ndarray.set, which waits for the host,")
         self._fits(arr, "set")
         np.asarray(self)[...] = np.ndarray.view(arr, np.ndarray)
-        ORDER.touched((stream or get_current_stream()).ptr, "ndarray.set", [arr] * isinstance(arr, HostArray), [self])
+        taken = isinstance(arr, HostArray) and arr.strides == self.strides  # else the host makes a copy, which the stream takes
+        ORDER.touched((stream or get_current_stream()).ptr, "ndarray.set", [arr] * taken, [self])
 
     def _fits(self, other, call: str) -> None:
         """Raise TypeError or ValueError where what `get` or `set` is given is no array of this dtype and shape."""

@@ -43,7 +43,7 @@ def _part(array: np.ndarray, key: Any) -> np.ndarray:
     try:
         view = array[parts if any(part is Ellipsis for part in parts) else (*parts, ...)]
     except IndexError:
-        return array[:0]
+        return array.reshape(-1)[:0]
     if np.may_share_memory(view, array):
         return view
     marks = np.zeros(array.shape, bool)
@@ -70,22 +70,41 @@ def _setitem(self: np.ndarray, key: Any, value: Any) -> None:
 
 
 def _ufunc(self: np.ndarray, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple = (), **options: Any) -> Any:
-    for array in inputs:
-        if type(array) is type(self):
+    watched = type(self)
+    for array in (*inputs, options.get("where")):
+        if type(array) is watched:
             _touch(array, False)
-    for array in out:
-        if type(array) is type(self):
+    for array in (*out, *(inputs[:1] if method == "at" else ())):
+        if type(array) is watched:
             _touch(array, True)
-    if method == "at":
-        _touch(self, True)
+    options = {name: _plain(value, watched) for name, value in options.items()}
     if out:
-        options["out"] = tuple(np.ndarray.view(a, np.ndarray) if type(a) is type(self) else a for a in out)
-    results = getattr(ufunc, method)(*(np.ndarray.view(a, np.ndarray) if type(a) is type(self) else a for a in inputs), **options)
+        options["out"] = tuple(_plain(array, watched) for array in out)
+    results = getattr(ufunc, method)(*(_plain(array, watched) for array in inputs), **options)
     if not out:
         return results
     if len(out) == 1:
         return out[0]
     return tuple(made if given is None else given for given, made in zip(out, results, strict=True))
+
+
+def _plain(value: Any, watched: Any) -> Any:
+    """Return an array of a class that is watched as NumPy's own, over the same memory; else the value."""
+    return np.ndarray.view(value, np.ndarray) if type(value) is watched else value
+
+
+def _copying(name: str) -> Callable[..., Any]:
+    """Return a method that reads all elements, unless what it returns is a view."""
+    real = getattr(np.ndarray, name)
+
+    def method(self: np.ndarray, *args: Any, **options: Any) -> Any:
+        found = real(self, *args, **options)
+        if _is_view(found, self):
+            return found
+        _touch(self, False)
+        return found
+
+    return method
 
 
 def _touching(name: str, writes: bool) -> Callable[..., Any]:
@@ -100,17 +119,31 @@ def _touching(name: str, writes: bool) -> Callable[..., Any]:
 
 _READING = ("__bool__", "__complex__", "__contains__", "__copy__", "__deepcopy__", "__float__", "__index__", "__int__", "__repr__",
             "__str__", "argmax", "argmin", "argsort", "copy", "dot", "item", "tobytes", "tofile", "tolist")  # fmt: skip
+_COPYING = ("astype", "flatten", "ravel", "repeat", "reshape")
 _WRITING = ("fill", "partition", "sort")
 METHODS: dict[str, Callable[..., Any]] = {
     "__getitem__": _getitem, "__setitem__": _setitem, "__array_ufunc__": _ufunc,
     **{name: _touching(name, False) for name in _READING}, **{name: _touching(name, True) for name in _WRITING},
+    **{name: _copying(name) for name in _COPYING},
 }  # fmt: skip
 """What a class of arrays has to have, so that what the host does with them is seen."""
 
 
 class HostArray(np.ndarray):
-    """An array of the host that a stream may be copying to or from."""
+    """An array of the host that a stream may be copying to or from.
+
+    It is shown and pickled as NumPy's own, which CuPy and Numba return on a GPU.
+    """
+
+    def __repr__(self) -> str:
+        _touch(self, False)
+        return repr(np.ndarray.view(self, np.ndarray))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        _touch(self, False)
+        return np.ndarray.view(self, np.ndarray).__reduce_ex__(protocol)
 
 
 for _name, _function in METHODS.items():
-    setattr(HostArray, _name, _function)
+    if _name not in vars(HostArray):
+        setattr(HostArray, _name, _function)

@@ -13,6 +13,7 @@ import numpy as np
 from tinygan_kernels.emulator.execute.memory import array_over, bytes_at
 
 from .host_arrays import HostArray
+from .numba_device import number_of
 
 
 class Arguments:
@@ -31,7 +32,7 @@ class Arguments:
     def taken(self) -> tuple[list[Any], list[Any], tuple, bool]:
         """Return (passed, copies, given, waits) of this thread's launch, which are then forgotten.
 
-        waits: whether an array of the host that is not pinned is copied back.
+        waits: whether an array of the host is copied back by a copy that Numba waits for, or one to memory that is not pinned.
         """
         if not hasattr(self.preparing, "waits"):
             self.begin()
@@ -65,7 +66,8 @@ class Arguments:
         address = array.__array_interface__["data"][0] if size else 0
         if size:
             self.preparing.passed.append((address, array))
-            self.preparing.waits |= copy is not None and isinstance(given, np.ndarray) and not isinstance(given, HostArray)
+            waited_for = not isinstance(given, HostArray) or not number_of(getattr(stream, "handle", stream))
+            self.preparing.waits |= copy is not None and isinstance(given, np.ndarray) and waited_for
         layout = self.parts.devicearray._StridedLayoutShim(
             strides_in_bytes=strides, is_contiguous_c=array.flags.c_contiguous, is_contiguous_f=array.flags.f_contiguous,
             is_contiguous_any=array.flags.forc,
