@@ -18,6 +18,7 @@ from tinygan.engine.replay import Replayed
 from tinygan.engine.tensor import NotReplayable, Tensor, gradients, wrap
 from tinygan.game.objectives import LOG4, value
 from tinygan.game.packing import packed
+from tinygan.nn.blueprint import code_of_others
 from tinygan.nn.flat import Flat
 from tinygan.nn.layers import Sequential
 from tinygan.optim import Adam
@@ -114,8 +115,8 @@ def retrained_value(
     """Retrain D with G fixed, by Adam at a rate that falls to 0, and measure V before and after. D changes: hand in a copy.
 
     real, fake: (n, *shape), the same n. D learns from half of them, a quarter chooses when to stop, and V is measured on the last
-    quarter, so a D that has learnt its samples by heart gains nothing. The first step is recorded and replayed from then on, unless
-    D asks for values.
+    quarter, so a D that has learnt its samples by heart gains nothing. Steps of tinygan's own layers are recorded once, and
+    replayed. With a layer of somebody else's they run eagerly: it may count its calls or decide by values, which no replay does.
     """
     learn, choose, judge = _half_and_quarters(D, real, fake, pack)
     half, optimiser = len(learn.real.array), Adam(D.parameters(), rate, 0.5, 0.99)
@@ -131,7 +132,7 @@ def retrained_value(
         optimiser.ascend(gradients(v_of(batch), optimiser.parameters))
         return ()
 
-    ascend_v = _replayed_where_possible(ascend, optimiser.flat.backend)
+    ascend_v = ascend if code_of_others(D) else _replayed_where_possible(ascend, optimiser.flat.backend)
     before, best = v_on(judge), (v_on(choose), v_on(judge))
     for step in range(steps):
         optimiser.rate = rate * (1 - step / steps)
