@@ -97,7 +97,7 @@ def _past_or_game(data: str, given: dict[str, Any], preset: str | None, exportin
     options = {**(options_of_preset(preset, data) if preset else {}), **given}
     if exporting and "steps" not in options:
         options["steps"] = 3000
-    dataset = data_of(data, (), **{name: given[name] for name in options_of(DataOptions) if name in given})
+    dataset = data_of(data, (), **{name: options[name] for name in options_of(DataOptions) if name in options})
     config = Config(data=data, **chosen_options(dataset, options))
     require_effect(config, given)
     return Host(config, dataset, load_backend(config.backend, config.emulate))

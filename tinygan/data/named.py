@@ -46,11 +46,16 @@ def grid_centres() -> np.ndarray:
 
 
 def _ring(scale: float | None = None) -> Dataset:
-    return Points.of_mixture("ring", ring_centres(), std=0.01, scale=float(scale or 1))
+    return _storing(scale, Points.of_mixture("ring", ring_centres(), std=0.01, scale=float(scale or 1)))
 
 
 def _grid(scale: float | None = None) -> Dataset:
-    return Points.of_mixture("grid", grid_centres(), std=0.05, scale=float(scale or 4))
+    return _storing(scale, Points.of_mixture("grid", grid_centres(), std=0.05, scale=float(scale or 4)))
+
+
+def _storing(scale: float | None, mixture: Dataset) -> Dataset:
+    """Return the mixture as one whose scale a run stores, where it was chosen: whoever reads the run's data finds them so again."""
+    return mixture if scale is None else replace(mixture, chosen={"scale": float(scale)})
 
 
 def _digits(size: int | None = None) -> Dataset:

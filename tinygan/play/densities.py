@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygan.data import DataError, Dataset, load
+from tinygan.data import NAMES, DataError, Dataset, load
 from tinygan.data.kinds import Points
 from tinygan.data.named import ring_centres
 from tinygan.options import OptionError
@@ -80,9 +80,10 @@ def data_of(name: str, dabs: Sequence[Any] = (), **options: Any) -> Dataset:
     if name == DRAWN:
         return drawn(dabs)
     given = {option: value for option, value in options.items() if value is not None}
-    if name in OFFERED and name != "digits":
+    if name in OFFERED and name not in NAMES:
         if given:
-            raise DataError(f"{name}: it is drawn fresh and takes no options of files; leave out --{next(iter(given))}")
+            flag = next(iter(given)).replace("_", "-")
+            raise DataError(f"{name}: it is drawn fresh by the page, and takes no options of data; leave out --{flag}")
         return OFFERED[name][0]()
     dataset = load(name, **given)
     shape = dataset.codec.shape

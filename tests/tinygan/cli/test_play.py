@@ -12,6 +12,7 @@ import webbrowser
 import pytest
 from browser import wait_for
 
+from tinygan.cli import play
 from tinygan.cli.main import run
 from tinygan.cli.play import open_browser
 
@@ -28,6 +29,7 @@ def files(tmp_path):
     (("nothing-of-the-kind",), "nothing-of-the-kind"), (("three.csv",), "choose two by --columns"),
     (("ring", "--port", "99999"), "port"), (("drawn",), "draw your own"),
     (("ring", "--backend", "cupy"), "--backend"), (("moons", "--columns", "a,b"), "--columns"), (("ring", "--k", "0"), "--k"),
+    (("moons", "--scale", "2"), "no options of data; leave out --scale"), (("ring", "--size", "8"), "--size is for images"),
     (("ring", "--export", "nowhere/x.html", "--steps", "2", *SMALL), "nowhere"),
     (("ring", "--export", "points.csv", "--steps", "2", *SMALL), "--export: points.csv is no name of a page, which ends in .html"),
 ], ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None)  # fmt: skip
@@ -36,6 +38,21 @@ def test_what_cannot_be_played_is_refused_in_a_line(files, monkeypatch, capsys, 
     assert run(["play", *words, "--no-open"]) == 2
     told = capsys.readouterr()
     assert said in " ".join(told.err.split()) and "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(("words", "scale"), [
+    (("grid",), 4.0), (("grid", "--scale", "2"), 2.0), (("ring", "--scale", "2"), 2.0), (("grid", "--preset", "pacgan-gan"), 1.0),
+    (("grid", "--preset", "pacgan-gan", "--scale", "2"), 2.0),
+], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
+def test_the_game_has_the_scale_of_the_command_line_or_of_its_preset(monkeypatch, words, scale):
+    """The data of the game, and not its options alone; and what the page is told of them."""
+    played = []
+    monkeypatch.setattr(play, "_serve", lambda game, *rest: played.append(game) or 0)
+    assert run(["play", *words, "--no-open", *SMALL]) == 0
+    (game,) = played
+    assert game.session.dataset.codec.std == (scale, scale)
+    assert game.session.config.scale == (scale if words[1:] else None)
+    assert game._state()["fixed"] == ({"scale": str(scale)} if words[1:] else {})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

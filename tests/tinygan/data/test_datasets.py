@@ -60,6 +60,7 @@ def test_mixtures_are_divided_by_the_scale_for_the_networks_alone(name):
     usual, data = load(name), load(name, scale=2)
     np.testing.assert_array_equal(data.centres, usual.centres)
     assert data.std == usual.std and data.codec.std == (2.0, 2.0) and load(name, scale=None).codec == usual.codec
+    assert data.defaults() == {**usual.defaults(), "scale": 2.0} and "scale" not in usual.defaults(), "a run stores what was chosen"
     x = data.codec.encode(data.centres)
     np.testing.assert_array_equal(x, (data.centres / 2).astype(np.float32))
     np.testing.assert_allclose(data.codec.decode(x), data.centres, rtol=1e-6)
