@@ -88,12 +88,13 @@ clean:  ## remove the virtual environments, runs/ stays
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-# By uv, which takes a few seconds where pip takes half a minute; by pip, where uv cannot, or where pip is told of an index that is
-# to be asked instead of the usual one. Compiled on all cores, but for what nobody imports: the packages' own tests, and mypy, which
-# is machine code.
-OWN_INDEX = $(BIN)/pip config list | grep -Eq '\.(index-url|no-index)='
-BY_UV = ! $(OWN_INDEX) && $(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.9' && UV_NATIVE_TLS=1 \
-	UV_CONSTRAINT="$${PIP_CONSTRAINT:-$$($(BIN)/pip config get global.constraint 2> /dev/null)}" \
+# By uv, which takes a few seconds where pip takes half a minute; by pip, where uv cannot, or where pip is told of a proxy, or of an
+# index that is to be asked instead of the usual one, of which uv knows nothing. uv itself is never built, and asked for twice at
+# most, so that pip has its turn soon where there is no network. Compiled on all cores, but for what nobody imports: the packages'
+# own tests, and mypy, which is machine code.
+OWN_INDEX = $(BIN)/pip config list | grep -Eq '\.(index-url|no-index|proxy)='
+BY_UV = ! $(OWN_INDEX) && $(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --only-binary uv 'uv>=0.9' && \
+	UV_NATIVE_TLS=1 UV_CONSTRAINT="$${PIP_CONSTRAINT:-$$($(BIN)/pip config get global.constraint 2> /dev/null)}" \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python
 .venv/.test: .venv/.pip setup.py
 	@{ $(BY_UV) -e '.[test]'; } || $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[test]'
