@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.docs.markdown import machine, table
 from benchmarks.quality.presets import summary
 from benchmarks.quality.row_records import seeds_of
+from tinygan.measure.mixture_quality import WITHIN
 
 Record = dict[str, Any]
 
@@ -74,10 +75,11 @@ def told_runs(record: Record, name: str) -> str:
 # Columns of the cells that `density_cells` returns, and what stands in them.
 DENSITY_HEAD = ["std ratio of the modes", "largest shift, std", "JSD (exact)", "told apart"]
 DENSITY_LEGEND = (
-    "The std ratio is that of the samples within a mode to the true one, from the narrowest mode of any seed to the widest; the "
-    "shift is how far the mean of a mode's samples lies from its centre, the largest of any seed; the JSD, in nats, has an exact "
-    "sampler's in brackets. Told apart are the runs in which a two-sample test (MMD) has a p of at most 0.05, as one exact sampler "
-    "in twenty has."
+    f"The std ratio is that of the samples within {WITHIN:g} std of a mode's centre to the true one, from the narrowest mode of "
+    f"any seed to the widest. Samples that are spread evenly over that disc have {WITHIN / 2:g}, so a ratio near it says that the "
+    "mode is wider than the disc, and not how wide. The shift is how far the mean of these samples lies from the centre, the "
+    "largest of any seed; the JSD, in nats, has an exact sampler's in brackets. Told apart are the runs in which a two-sample test "
+    "(MMD) has a p of at most 0.05, as one exact sampler in twenty has."
 )
 
 

@@ -138,7 +138,8 @@ def _text(value: Any) -> str:
 def pacgan_section(record: Record) -> str:
     """Return a vanilla GAN and packs in PacGAN's set-up, as far as they were run here, beside the paper's numbers."""
     rows = rows_by_place(record, "pacgan")
-    lines = [[data, f"`--preset {preset}`", mixture_cell(rows[data, preset]), published, commits(rows[data, preset])]
+    lines = [[data, f"`--preset {preset}{_scale_of_then(rows[data, preset])}`", mixture_cell(rows[data, preset]), published,
+              commits(rows[data, preset])]
              for (data, preset), published in PAPER.items() if (data, preset) in rows]
     missing = [f"{preset} on {data} {published}" for (data, preset), published in PAPER.items() if (data, preset) not in rows]
     told = f" Not run here; the paper has for them: {', '.join(missing)}." if missing else ""
@@ -148,6 +149,11 @@ def pacgan_section(record: Record) -> str:
     head = ["data", "options", "here: modes / HQ % / reverse KL", "Lin et al. 2018 (400,000 steps)", "commit"]
     measured = [rows[place] for place in PAPER if place in rows]
     return "\n\n".join([table(head, lines), *_densities(measured), f"{told_runs(record, 'pacgan')} {alarms}{told}"])
+
+
+def _scale_of_then(row: Record) -> str:
+    """Return the option by which a row is repeated that was measured when networks saw every grid at a quarter of its size."""
+    return " --scale 4" if row["data"] == "grid" and "scale" not in row.get("options", {}) else ""
 
 
 def faces_section(report: Record) -> str:

@@ -98,6 +98,10 @@ def test_tables_are_made_of_the_record():
     assert "recall 0.87, density 1.20, coverage 0.98, frechet 0.51 | 50 | abc |" in text
     text = quality_tables.pacgan_section(_record())
     assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 | abc |" in text
+    record, grid = _record(), _row("grid", "pacgan-gan", _record()["tables"]["pacgan"][0]["runs"][0])
+    for options, shown in (({}, "`--preset pacgan-gan --scale 4`"), ({"scale": 1.0}, "`--preset pacgan-gan`")):
+        record["tables"]["pacgan"][1:] = [{**grid, "options": options}]
+        assert f"| grid | {shown} | 8.0 / 97.5 / 0.004 |" in quality_tables.pacgan_section(record)
     (row,) = (line for line in remedy_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
     assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
 

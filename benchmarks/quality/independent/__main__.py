@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [one for one in COMPARATORS if not given.only or any(word in one.name for word in given.only)]
     if not chosen:
         parser.error(f"no comparison has such a word in its name; there are: {', '.join(one.name for one in COMPARATORS)}")
+    if given.json and not given.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {given.json.parent}; make it first")
     if missing := missing_packages(chosen):
         print(f"not installed: {', '.join(missing)}; get them with: python -m pip install {' '.join(missing)}", file=sys.stderr)
         return 2
