@@ -91,5 +91,6 @@ def _other_data(data: str, state: RunState) -> Dataset:
     """Return other data in the units of a run's own. Raises DataError where their samples are of another kind or shape."""
     from tinygan.data import load as load_data
 
-    read_with = {**state.config.values(DataOptions), "held_out": 0.0}
+    # held_out and scale are about the run's own data; the others come into their units anyway
+    read_with = {**state.config.values(DataOptions), "held_out": 0.0, "scale": None}
     return load_data(data, say=lambda line: tell(err, line), **read_with).in_units_of(state.codec)

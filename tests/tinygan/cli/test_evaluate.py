@@ -38,6 +38,7 @@ def place(tmp_path_factory):
         for name in ("t", "few", "six", "two"):
             assert run(["train", f"{name}.csv", *FAST]) == 0
         assert run(["train", "ring", *FAST]) == 0
+        assert run(["train", "ring", "--scale", "2", "--out", "runs/scaled", *FAST]) == 0
     return here
 
 
@@ -56,6 +57,7 @@ def evaluate(place, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("words", "told"), [
+    ("runs/scaled --data two.csv", "the kind table"),
     ("runs/few", "few.csv has 5 samples, too few"), ("runs/two", "two.csv has 2 samples, too few"),
     ("runs/t --data few.csv", "few.csv has 5 samples, too few"), ("runs/t --data four.csv", "has d besides, unlike"),
     ("runs/t --data other.csv", "lacks the columns a, b, c and has x, y, z besides"), ("runs/t --data ring", "the kind points"),
