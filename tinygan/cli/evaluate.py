@@ -90,7 +90,12 @@ def own_data(run_folder: Path, state: RunState) -> Dataset:
 def _other_data(data: str, state: RunState) -> Dataset:
     """Return other data in the units of a run's own. Raises DataError where their samples are of another kind or shape."""
     from tinygan.data import load as load_data
+    from tinygan.data.units import ForeignOptionError, unlike_the_run
 
     # held_out and scale are about the run's own data; the others come into their units anyway
     read_with = {**state.config.values(DataOptions), "held_out": 0.0, "scale": None}
-    return load_data(data, say=lambda line: tell(err, line), **read_with).in_units_of(state.codec)
+    try:
+        other = load_data(data, say=lambda line: tell(err, line), **read_with)
+    except ForeignOptionError as error:  # of an option that the run was given, not this command
+        raise DataError(unlike_the_run(data, "kind", error.kind, state.codec.kind)) from None
+    return other.in_units_of(state.codec)

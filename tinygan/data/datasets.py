@@ -22,7 +22,7 @@ from .batches import Dataset
 from .comparison import shortened
 from .named import NAMED_SETS, NAMES, NamedSet
 from .reading import ReadingOptions, reading
-from .units import Codec, DataError
+from .units import Codec, DataError, ForeignOptionError
 
 __all__ = ["NAMES", "Dataset", "known_data", "known_outputs", "load"]
 
@@ -94,12 +94,12 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_foreign(name: str, kind: type[Codec], given: dict[str, Any]) -> None:
-    """Raise DataError for an option that other kinds have, and this one has not."""
+    """Raise ForeignOptionError, which is a DataError, for an option that other kinds have, and this one has not."""
     for option in given:
         owners = {other.kind: other.options_taken()[option] for other in kinds.KINDS if option in other.options_taken()}
         if kind.kind not in owners:
             flag = next(iter(owners.values())).flag
-            raise DataError(f"{name}: {flag} is for {' and '.join(owners)}, this is {kind.kind}; leave it out")
+            raise ForeignOptionError(f"{name}: {flag} is for {' and '.join(owners)}, this is {kind.kind}; leave it out", kind.kind)
 
 
 def _named(row: NamedSet, given: dict[str, Any]) -> Dataset:

@@ -32,6 +32,25 @@ class DataError(NamesOptions, ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
+class ForeignOptionError(DataError):
+    """An option of `load` that is for data of another kind.
+
+    kind: the kind of the data that were to be read, in words, such as "images".
+    """
+
+    def __init__(self, message: str, kind: str):
+        super().__init__(message)
+        self.kind = kind
+
+
+def unlike_the_run(name: str, what: str, other: Any, own: Any) -> str:
+    """Return the sentence that refuses data whose samples a run's network does not make.
+
+    name: of the data. what: in which the samples differ, such as "shape". other, own: what those of the data have, and the run's.
+    """
+    return f"{name}: its samples have the {what} {other}, and those of the run {own}; give such data"
+
+
 @dataclass(frozen=True)
 class Codec(ABC):
     """A kind of data: a subclass is a kind, and one instance of it holds the units of one data set.
@@ -138,7 +157,7 @@ class Codec(ABC):
         for what, other, own in (("kind", theirs.kind, self.kind), ("shape", theirs.shape, self.shape),
                                  ("rate", theirs.rate, self.rate)):
             if other != own:
-                raise DataError(f"{name}: its samples have the {what} {other}, and those of the run {own}; give such data")
+                raise DataError(unlike_the_run(name, what, other, own))
         return (None if x is None else self.encode(theirs.decode(x))), ()
 
     def to_json(self) -> dict:

@@ -361,5 +361,6 @@ def _changed(config: Config, given: dict[str, Any], out: Path) -> Config:
     for name, value in given.items():
         flag, own = known[name].flag, getattr(config, name)
         if not known[name].may_change and own != value:
-            raise OptionError(f"{flag} is {value}, but the run in {out} has {own}; leave it out, or start a new run")
+            theirs = "was begun without it" if own is None else f"has {own}"
+            raise OptionError(f"{flag} is {value}, but the run in {out} {theirs}; leave it out, or start a new run")
     return replace(config, **{name: value for name, value in given.items() if known[name].may_change})

@@ -39,6 +39,7 @@ def place(tmp_path_factory):
             assert run(["train", f"{name}.csv", *FAST]) == 0
         assert run(["train", "ring", *FAST]) == 0
         assert run(["train", "ring", "--scale", "2", "--out", "runs/scaled", *FAST]) == 0
+        assert run(["train", "t.csv", "--columns", "a,b", "--out", "runs/columns", *FAST]) == 0
     return here
 
 
@@ -57,7 +58,7 @@ def evaluate(place, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("words", "told"), [
-    ("runs/scaled --data two.csv", "the kind table"),
+    ("runs/scaled --data two.csv", "the kind table"), ("runs/columns --data digits", "the kind images, and those of the run table"),
     ("runs/few", "few.csv has 5 samples, too few"), ("runs/two", "two.csv has 2 samples, too few"),
     ("runs/t --data few.csv", "few.csv has 5 samples, too few"), ("runs/t --data four.csv", "has d besides, unlike"),
     ("runs/t --data other.csv", "lacks the columns a, b, c and has x, y, z besides"), ("runs/t --data ring", "the kind points"),

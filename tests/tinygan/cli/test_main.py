@@ -246,6 +246,7 @@ WRONG = {
     "train ring extra": "extra",
     "train ring --resume --out run --arch dcgan": "--arch is dcgan, but the run in run has mlp",
     "train ring --resume --out run --z 3": "--z is 3, but the run in run has 16",
+    "train ring --resume --out run --scale 2": "--scale is 2.0, but the run in run was begun without it",
     "train ring --resume --out run --backend cpu": "--backend is cpu, but",
     "train ring --resume --out run --steps 2": "at step 3 already",
     "train t.csv --resume --out run": "t.csv is not what the run in run began with (ring)",
