@@ -10,16 +10,20 @@ as many as were held out. alarm_collapse is the share of runs in which the colla
 false-alarm rate. looks counts the checks for collapse in a run, looks_collapsed those that showed it. The script prints mean and
 standard error over the seeds, and writes a row with all its seeds to the JSON file, beside what it holds already; a row there of
 more seeds stays. A job that was cut short goes on with the seed that it had got to (row_records.py), and --missing leaves out rows
-that the file has. --untimed leaves the seconds out, for a machine that is busy otherwise. --steps measures other rows than those of
-the tables, so it wants a file of its own.
+that the file has. --untimed leaves the seconds out, for a machine that is busy otherwise. --jobs trains that many seeds at a time,
+each in a process with one thread, which small networks use best; seconds are left out then too. --steps measures other rows than
+those of the tables, so it wants a file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -188,28 +192,45 @@ def options_of(set_up: SetUp, steps: int | None) -> dict[str, Any]:
 
 
 def growing_row(
-    set_up: SetUp, seeds: int, steps: int | None, earlier: dict[str, Any] | None = None, timed: bool = True
+    set_up: SetUp, seeds: int, steps: int | None, earlier: dict[str, Any] | None = None, timed: bool = True, jobs: int = 1
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of `run_row` after each of its seeds, as a long row may be cut short.
 
-    earlier: the row as far as another job has got, to go on from; it is yielded first. timed: leave the seconds in.
+    earlier: the row as far as another job has got, to go on from; it is yielded first. timed: leave the seconds in. jobs: how many
+    seeds run at a time; the rows come in the order of the seeds all the same.
     """
     row = earlier or {"data": set_up.data, "preset": set_up.row, "options": options_of(set_up, steps), "runs": [], "diverged": 0,
                       "stamps": []}
     if earlier:
         timed = timed and all("seconds" in run for run in earlier["runs"])
         yield row
-    for seed in range(seeds_of(row), seeds):
-        runs = list(row["runs"])
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                numbers, dataset, trained = train(set_up, seed, steps, Path(folder))
-                runs.append({"seed": seed, **numbers, **measure(dataset, trained, seed)})
-            except FloatingPointError as error:
-                print(f"{set_up.name}, seed {seed}: {error}")
+    missing = range(seeds_of(row), seeds)
+    for seed, numbers in zip(missing, numbers_of_seeds(set_up, missing, steps, jobs), strict=True):
+        runs = [*row["runs"], *([{"seed": seed, **numbers}] if numbers else [])]
         row = {**row, "runs": runs if timed else untimed(runs), "diverged": seed + 1 - len(runs),
                "stamps": with_seed(row["stamps"], stamp())}
         yield row
+
+
+def numbers_of_seeds(set_up: SetUp, seeds: Iterable[int], steps: int | None, jobs: int) -> Iterator[dict[str, float] | None]:
+    """Yield `numbers_of_seed` of each seed, in their order. More than one job: so many processes of one thread share the seeds."""
+    if jobs == 1:
+        yield from (numbers_of_seed(set_up, seed, steps) for seed in seeds)
+        return
+    os.environ |= dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # read as a process begins
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(numbers_of_seed, *zip(*((set_up, seed, steps) for seed in seeds), strict=True))
+
+
+def numbers_of_seed(set_up: SetUp, seed: int, steps: int | None) -> dict[str, float] | None:
+    """Train a set-up from one seed and return what was measured; None, and a line of text, where the run diverged."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            numbers, dataset, trained = train(set_up, seed, steps, Path(folder))
+            return {**numbers, **measure(dataset, trained, seed)}
+        except FloatingPointError as error:
+            print(f"{set_up.name}, seed {seed}: {error}")
+            return None
 
 
 def show(row: dict[str, Any]) -> str:
@@ -233,12 +254,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="steps of every run, instead of the preset's")
     parser.add_argument("--missing", action="store_true", help="leave out rows that the file has, with these options and seeds")
     parser.add_argument("--untimed", action="store_true", help="write no seconds: the machine is busy otherwise")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds that run at a time, each with one thread; --untimed then")
     parser.add_argument("--json", type=Path, help="where to write; as a rule benchmarks/results/presets.json, or density.json for "
                         "density and its ablations")
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"there is no table {sorted(unknown)[0]!r}; there are {', '.join(TABLES)}")
-    for name, count in (("--seeds", args.seeds), ("--steps", args.steps)):
+    for name, count in (("--seeds", args.seeds), ("--steps", args.steps), ("--jobs", args.jobs)):
         if count is not None and count < 1:
             parser.error(f"{name} is {count}, it has to be at least 1")
     records = {(RESULTS / name).resolve() for name in ("presets.json", *FILES.values())}
@@ -256,13 +278,13 @@ def main() -> None:
 def measure_row(path: Path, table: str, set_up: SetUp, args: argparse.Namespace) -> None:
     """Measure the seeds of a row that are missing, put it into the record once it has all of them, and print it.
 
-    args: the command line's, of which seeds, steps, missing and untimed are used.
+    args: the command line's, of which seeds, steps, missing, untimed and jobs are used.
     """
     place, options = {"data": set_up.data, "preset": set_up.row}, options_of(set_up, args.steps)
     if args.missing and finished(path, table, place, options, args.seeds):
         return
-    row = None
-    for row in growing_row(set_up, args.seeds, args.steps, begun(path, table, place, options), not args.untimed):
+    row, timed = None, not args.untimed and args.jobs == 1
+    for row in growing_row(set_up, args.seeds, args.steps, begun(path, table, place, options), timed, args.jobs):
         put_aside(path, table, row)
     if row is None:
         return

@@ -260,6 +260,21 @@ def test_a_row_is_trained_and_measured():
     assert numbers["steps"] == 20 and 0 < numbers["jsd"] <= np.log(2)
 
 
+def test_seeds_that_run_at_a_time_are_measured_as_one_after_another(monkeypatch):
+    """In order, with those that diverge in their place, and going on from the seeds that there are."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # so that it is as before afterwards
+    small = (("hidden", (8,)), ("hidden_d", (8,)), ("z", 4), ("batch", 8))
+    sound, diverging = (presets.SetUp("ring", "vanilla", (*small, *more)) for more in ((), (("lr_d", 1e30), ("lr_g", 1e30))))
+    (*_, row) = presets.growing_row(sound, 3, 20, timed=False)
+    assert [run["seed"] for run in row["runs"]] == [0, 1, 2] and row["runs"][0]["jsd"] != row["runs"][1]["jsd"]
+    begun = {**row, "runs": row["runs"][:1], "stamps": [{**row["stamps"][0], "seeds": 1}]}
+    grown = list(presets.growing_row(sound, 3, 20, begun, timed=False, jobs=2))
+    assert [len(one["runs"]) for one in grown] == [1, 2, 3] and grown[-1] == row
+    (*_, none) = presets.growing_row(diverging, 2, 20, timed=False, jobs=2)
+    assert (none["runs"], none["diverged"]) == ([], 2)
+
+
 def test_a_row_that_holds_digits_out_is_trained_without_them_and_measured_against_them(monkeypatch):
     monkeypatch.setattr(presets, "DRAWS", 1)  # of z, to be quick
     monkeypatch.setattr(presets, "WIDER", (1.2,))
