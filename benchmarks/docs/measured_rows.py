@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.docs.markdown import machine, table
 from benchmarks.quality.presets import summary
-from benchmarks.quality.row_records import seeds_of
+from benchmarks.quality.row_records import seeds_of, steps_of
 from tinygan.measure.mixture_quality import WITHIN
 
 Record = dict[str, Any]
@@ -64,9 +64,12 @@ def told_runs(record: Record, name: str) -> str:
     """Return how many seeds and steps the rows of a table had, and on which machine."""
     rows = [row for row in record["tables"][name] if row["runs"]]
     counts = sorted({len(row["runs"]) for row in rows})
-    steps = {row["data"]: f"{int(row['runs'][0]['steps']):,}" for row in rows}
+    steps: dict[str, set[int]] = {}
+    for row in rows:
+        steps.setdefault(row["data"], set()).add(int(steps_of(row)))
+    told = ", ".join(f"{' or '.join(f'{n:,}' for n in sorted(of_data))} ({data})" for data, of_data in steps.items())
     shown = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    return (f"Mean and standard error over {shown} seeds; steps: {', '.join(f'{n} ({data})' for data, n in steps.items())}. "
+    return (f"Mean and standard error over {shown} seeds; steps: {told}. "
             f"Each row was measured by itself, on the commit beside it ({measured_where(rows)}).")
 
 

@@ -97,11 +97,15 @@ def test_tables_are_made_of_the_record():
     assert "1 of these 5 healthy runs (7 of 150 looks)" in text and "(a CPU, 2 cores, 2026-01-01)" in text
     assert "recall 0.87, density 1.20, coverage 0.98, frechet 0.51 | 50 | abc |" in text
     text = quality_tables.pacgan_section(_record())
-    assert "| ring | `--preset pacgan-gan` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 | abc |" in text
-    record, grid = _record(), _row("grid", "pacgan-gan", _record()["tables"]["pacgan"][0]["runs"][0])
-    for options, shown in (({}, "`--preset pacgan-gan --scale 4`"), ({"scale": 1.0}, "`--preset pacgan-gan`")):
-        record["tables"]["pacgan"][1:] = [{**grid, "options": options}]
-        assert f"| grid | {shown} | 8.0 / 97.5 / 0.004 |" in quality_tables.pacgan_section(record)
+    assert "| ring | `--preset pacgan-gan --steps 100` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 | abc |" in text
+    record, run = _record(), _record()["tables"]["pacgan"][0]["runs"][0]
+    for options, steps, shown in (({}, 20_000, " --scale 4 --steps 20000"), ({"scale": 1.0}, 20_000, " --steps 20000"),
+                                  ({"scale": 1.0}, 80_000, "")):
+        record["tables"]["pacgan"][1:] = [{**_row("grid", "pacgan-gan", {**run, "steps": steps}), "options": options}]
+        text = quality_tables.pacgan_section(record)
+        assert f"| grid | `--preset pacgan-gan{shown}` | 8.0 / 97.5 / 0.004 |" in text and f"100 (ring), {steps:,} (grid)." in text
+    record["tables"]["pacgan"].append(_row("grid", "pacgan4", {**run, "steps": 20_000}))
+    assert "100 (ring), 20,000 or 80,000 (grid)." in quality_tables.pacgan_section(record)
     (row,) = (line for line in remedy_tables.remedies_section(_record()).splitlines() if "PacGAN" in line)
     assert "7.5±0.5 / 98.0±0.5 / 0.003±0.001; 1 diverged" in row and "diverged, 3 of 3" in row
 
