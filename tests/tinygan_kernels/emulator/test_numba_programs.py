@@ -103,6 +103,17 @@ def test_pinned_mapped_and_managed_arrays():
     assert host.tolist() == [0, 2, 4, 6]
 
 
+@pytest.mark.parametrize("made", [cuda.mapped_array, cuda.managed_array])
+def test_a_view_of_a_mapped_array_has_no_address(made):
+    """Numba keeps the address of the whole array alone, and cuda.core refuses what has none with a TypeError too."""
+    whole, y = made(8, "f4"), np.zeros(8, "f4")
+    whole[:] = 1
+    with pytest.raises(TypeError, match="view of a mapped or managed array"):
+        axpy[1, 8](1.0, whole[2:], y)
+    axpy[1, 8](1.0, np.asarray(whole[2:]), y)
+    assert y.tolist() == [1] * 6 + [0] * 2
+
+
 def test_arrays_that_are_not_aligned_are_written_back():
     raw = np.zeros(5 * 8 + 8, "u1")
     start = -raw.ctypes.data % 8 + 4

@@ -85,7 +85,10 @@ class Arguments:
 
 
 def scalar(value: Any) -> np.generic:
-    """Return an argument of Numba's calling convention as a NumPy scalar of its size."""
+    """Return an argument of Numba's calling convention as a NumPy scalar of its size. Raises TypeError for None, as on a GPU."""
+    if value is None:
+        raise TypeError("an argument is a view of a mapped or managed array, which Numba gives no address on the device; pass the "
+                        "whole array, or numpy.asarray(the view), which is copied")
     if isinstance(value, (bool, np.bool_)):
         return np.uint8(value)
     if isinstance(value, ctypes._SimpleCData):
