@@ -114,15 +114,3 @@ def test_lanes_that_leave_an_argument_for_another(kind):
             assert (found.tool, found.ptx_line, found.thread, found.count) == ("memcheck", line, (first, 0, 0), 4 - first)
             assert (found.space, found.address) == ("global", other.ctypes.data + shift)
         assert not found_in_global(kind, at, 0)[0]
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_addresses_of_the_first_page_are_a_null_pointer(kind):
-    """How far the nearest array is from it, which is another number in every run, says nothing."""
-    size = kind[1]
-    action = "read" if kind[0] == "read" else "write"
-    here = ARRAYS[0].ctypes.data
-    for address, null in ((0, True), (4096 - 4 * size, True), (4096, False)):
-        (found,), _ = found_in_global(kind, 0, address - here)
-        told = "; this is a null pointer" if null else f"; {min(a.ctypes.data for a in ARRAYS) - address} bytes before argument"
-        assert found.message.startswith(f"out-of-bounds {action} of {size} bytes{told}") and found.count == 4

@@ -12,7 +12,7 @@ from tinygan_kernels.emulator.semantics.warps import WARP
 from tinygan_kernels.emulator.translate.kernel import Site
 
 from .lanes import Lanes
-from .memory import NULL_PAGE, Memory
+from .memory import Memory
 from .progress import careful
 
 
@@ -167,8 +167,6 @@ class Access:
 
     def _nearest(self, address: int, size: int) -> str:
         """Describe where a wrong address lies, relative to the nearest array, which was probably meant."""
-        if 0 <= address < NULL_PAGE:
-            return "; this is a null pointer"
         memory = self.spaces["global"].memory
         told, ranges = memory.describe(address) if memory.describe else "", memory.ranges
         if told or not ranges:

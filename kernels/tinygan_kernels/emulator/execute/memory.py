@@ -21,9 +21,6 @@ from tinygan_kernels.emulator.semantics.generic_addresses import REMOTE
 UNWRITTEN, GONE = 1, 2
 """Marks of bytes that nothing has written, and of local ones of a function that has returned; 0 is written."""
 
-NULL_PAGE = 4096
-"""Addresses below it hold nothing: who gets to one went through a null pointer, or to an element or a member of one."""
-
 
 class Memory:
     """A run of bytes at an address, seen as elements of any type that is aligned in it."""

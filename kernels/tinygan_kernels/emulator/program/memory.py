@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinygan_kernels.emulator.execute.memory import NULL_PAGE, empty, unwritten_bytes
+from tinygan_kernels.emulator.execute.memory import empty, unwritten_bytes
 from tinygan_kernels.emulator.sanitizer.streams import Streams
 
 HOST, DEVICE, MANAGED, PINNED = "host", "device", "managed", "pinned"
@@ -118,6 +118,8 @@ class ProgramMemory:
 
     def describe(self, address: int) -> str:
         """Say what an address is that a kernel may not touch, "" if nothing is known of it."""
+        if 0 <= address < 4096:
+            return "; this is a null pointer"
         region = self.at(address)
         if region is None:
             return ""
@@ -137,7 +139,7 @@ def refusal(memory: ProgramMemory, address: int, size: int, writes: bool, librar
     verb = f"{'writes' if writes else 'reads'} {size} byte{'s' if size > 1 else ''}"
     region = memory.at(address)
     if region is None:
-        if 0 <= address < NULL_PAGE:
+        if 0 <= address < 4096:
             return f"{verb} through a null pointer", NOWHERE
         return f"{verb} outside of all memory{_near(memory, address)}", NOWHERE
     if region.freed:
