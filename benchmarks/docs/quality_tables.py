@@ -140,7 +140,7 @@ def _text(value: Any) -> str:
 def pacgan_section(record: Record) -> str:
     """Return a vanilla GAN and packs in PacGAN's set-up, as far as they were run here, beside the paper's numbers."""
     rows = rows_by_place(record, "pacgan")
-    lines = [[data, f"`--preset {preset}{_options_of_then(rows[data, preset])}`", mixture_cell(rows[data, preset]), published,
+    lines = [[data, f"`--preset {preset}{_steps_of_then(rows[data, preset])}`", mixture_cell(rows[data, preset]), published,
               commits(rows[data, preset])]
              for (data, preset), published in PAPER.items() if (data, preset) in rows]
     missing = [f"{preset} on {data} {published}" for (data, preset), published in PAPER.items() if (data, preset) not in rows]
@@ -153,14 +153,10 @@ def pacgan_section(record: Record) -> str:
     return "\n\n".join([table(head, lines), *_densities(measured), f"{told_runs(record, 'pacgan')} {alarms}{told}"])
 
 
-def _options_of_then(row: Record) -> str:
-    """Return the options by which a row is repeated whose preset was another one when it was measured.
-
-    Networks saw every grid at a quarter of its size at first, and were trained for fewer steps on it.
-    """
-    scale = " --scale 4" if row["data"] == "grid" and "scale" not in row.get("options", {}) else ""
+def _steps_of_then(row: Record) -> str:
+    """Return the option by which a row is repeated that was trained for other steps than its preset says now."""
     steps = steps_of(row)
-    return scale + (f" --steps {steps}" if steps != options_of_preset(row["preset"], row["data"])["steps"] else "")
+    return f" --steps {steps}" if steps != options_of_preset(row["preset"], row["data"])["steps"] else ""
 
 
 def faces_section(report: Record) -> str:

@@ -24,9 +24,8 @@ def test_tables_are_made_of_the_record():
     text = quality_tables.pacgan_section(small_record())
     assert "| ring | `--preset pacgan-gan --steps 100` | 8.0 / 97.5 / 0.004 | 6.3±0.5 / 98.2 / 0.45 | abc |" in text
     record, run = small_record(), small_record()["tables"]["pacgan"][0]["runs"][0]
-    for options, steps, shown in (({}, 20_000, " --scale 4 --steps 20000"), ({"scale": 1.0}, 20_000, " --steps 20000"),
-                                  ({"scale": 1.0}, 80_000, "")):
-        record["tables"]["pacgan"][1:] = [{**row_of("grid", "pacgan-gan", {**run, "steps": steps}), "options": options}]
+    for steps, shown in ((20_000, " --steps 20000"), (80_000, "")):
+        record["tables"]["pacgan"][1:] = [row_of("grid", "pacgan-gan", {**run, "steps": steps})]
         text = quality_tables.pacgan_section(record)
         assert f"| grid | `--preset pacgan-gan{shown}` | 8.0 / 97.5 / 0.004 |" in text and f"100 (ring), {steps:,} (grid)." in text
     record["tables"]["pacgan"].append(row_of("grid", "pacgan4", {**run, "steps": 20_000}))

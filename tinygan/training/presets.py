@@ -34,9 +34,9 @@ class Preset:
 # PacGAN's set-up for mixtures (Lin et al. 2018, appendix B, and its published code): z of 2, G with batch normalisation, D of
 # maxout units, weights N(0, 0.02^2), both players moving at once by Adam 1e-4 with beta1 0.8, 100 packs a batch, no average of G.
 # There it runs for 400 epochs of 1,000 batches on 100,000 samples; here for a twentieth of them (ring) and a fifth (grid), on fresh
-# samples. On grid with packs of 4 no fewer do: D sees modes only after some 40,000 steps, and until then G's samples lie between
-# them. Networks see the grid in its own units, as there: at a quarter of that size, which is the default here, a step of Adam is
-# four times as large against the width of a mode.
+# samples. On grid fewer are not enough for packs of 4: after 20,000 steps G's samples still lie evenly between the modes, too
+# (docs/results.md, section 6). Networks see the grid in its own units, as there: at a quarter of that size, which is the default
+# here, a step of Adam is four times as large against the width of a mode.
 PACGAN: dict[str, Any] = {
     "steps": 20_000, "batch": 100, "z": 2, "hidden": (400, 400, 400, 400), "hidden_d": (200, 200, 200), "maxout": 5,
     "batch_norm": True, "init": "dcgan_normal", "objective": "nonsaturating", "update": "simultaneous",
